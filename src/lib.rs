@@ -1,0 +1,23 @@
+//! A TLS-terminating reverse proxy that gets and renews its own certificates over ACME.
+//!
+//! Two towers that never see each other, joined by `server`: certificates on the left, requests on
+//! the right.
+//!
+//! ```text
+//! main -> cli -> app -> config
+//!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
+//!                                |                    `--> storage
+//!                                `--> proxy --> upstream                 right tower: requests
+//! ground, knowing no room: name  backoff  tasks
+//! ```
+//!
+//! Imports go downward only; `tests/architecture.rs` holds them to the table of allowed edges.
+
+pub mod certs;
+pub mod proxy;
+pub mod server;
+pub mod upstream;
+
+pub mod backoff;
+pub mod name;
+pub mod tasks;

@@ -1,0 +1,25 @@
+//! The deadlines of upstream traffic, with their defaults.
+
+use std::time::Duration;
+
+/// How long an upstream may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// For a TCP connection to stand.
+    pub connect_timeout: Duration,
+    /// From the request's head to the response's head; never cuts a running stream or a tunnel.
+    pub response_timeout: Duration,
+    /// How long a pooled connection may lie unused. Below the keep-alive time of common app
+    /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(3),
+            response_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(4),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Integration tests, one topic a file, in one binary.
