@@ -16,6 +16,7 @@
 pub mod certs;
 pub mod proxy;
 pub mod server;
+pub mod storage;
 pub mod upstream;
 
 pub mod backoff;

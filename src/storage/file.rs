@@ -1,0 +1,311 @@
+//! Records as files below one data directory: folders 0700, files 0600, each written beside its
+//! place, synced and renamed.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Error, Key, Lock, Storage};
+
+/// How often a lock that another process holds is tried again.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// The default storage: a data directory on the local disk.
+#[derive(Clone, Debug)]
+pub struct FileStorage {
+    root: PathBuf,
+}
+
+impl FileStorage {
+    /// Opens a data directory, makes it if it is missing, and proves that it can be written.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let storage = Self {
+            root: root.to_owned(),
+        };
+        storage.prepare().map_err(|source| Error::Directory {
+            path: root.to_owned(),
+            source,
+        })?;
+        Ok(storage)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        create_dir(&self.root)?;
+        create_dir(&self.scratch())?;
+        self.clear_scratch()?;
+        let (path, mut probe) = self.create_scratch()?;
+        let written = probe.write_all(b"writable").and_then(|()| probe.sync_all());
+        fs::remove_file(path)?;
+        written
+    }
+
+    /// Files that a killed process left half-written. Young ones may belong to a living one.
+    fn clear_scratch(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.scratch())? {
+            let entry = entry?;
+            let age = entry
+                .metadata()
+                .and_then(|meta| meta.modified())
+                .map(|time| time.elapsed());
+            if matches!(age, Ok(Ok(age)) if age > Duration::from_secs(3600)) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    fn create_scratch(&self) -> io::Result<(PathBuf, File)> {
+        let path = self.scratch().join(format!("{:016x}", fastrand::u64(..)));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        Ok((path, file))
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    fn write(&self, path: &Path, value: &[u8]) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(&self.root);
+        create_dir(folder)?;
+        let (scratch, mut file) = self.create_scratch()?;
+        let done = file
+            .write_all(value)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&scratch, path))
+            .and_then(|()| File::open(folder)?.sync_all());
+        if done.is_err() {
+            let _ = fs::remove_file(&scratch);
+        }
+        done
+    }
+}
+
+impl Storage for FileStorage {
+    fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
+        let path = self.path(key);
+        async move {
+            match tokio::fs::read(&path).await {
+                Ok(value) => Ok(Some(value)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(Error::Read { path, source }),
+            }
+        }
+        .boxed()
+    }
+
+    fn store<'a>(&'a self, key: &'a Key, value: &'a [u8]) -> BoxFuture<'a, Result<(), Error>> {
+        let path = self.path(key);
+        let storage = self.clone();
+        let value = value.to_vec();
+        blocking(move || {
+            storage
+                .write(&path, &value)
+                .map_err(|source| Error::Write { path, source })
+        })
+        .boxed()
+    }
+
+    fn delete<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<(), Error>> {
+        let path = self.path(key);
+        async move {
+            match tokio::fs::remove_file(&path).await {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(Error::Write { path, source })
+                }
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>> {
+        let path = self.root.join("locks").join(key.as_str());
+        async move {
+            loop {
+                let attempt = path.clone();
+                let locked = blocking(move || {
+                    try_lock(&attempt).map_err(|source| Error::Write {
+                        path: attempt,
+                        source,
+                    })
+                });
+                if let Some(lock) = locked.await? {
+                    return Ok(Lock::new(lock));
+                }
+                tokio::time::sleep(LOCK_RETRY).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn location(&self, key: &Key) -> String {
+        self.path(key).display().to_string()
+    }
+}
+
+/// A locked file, removed before it is released so that locks do not pile up.
+#[derive(Debug)]
+struct FileLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
+    if let Some(folder) = path.parent() {
+        create_dir(folder)?;
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // The last holder may have removed the file between our open and our lock: such a lock is on a
+    // file that nobody else will ever find.
+    let is_current = match fs::metadata(path) {
+        Ok(current) => current.ino() == file.metadata()?.ino(),
+        Err(_) => false,
+    };
+    Ok(is_current.then(|| FileLock {
+        path: path.to_owned(),
+        _file: file,
+    }))
+}
+
+fn create_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down: nobody waits for this any more.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn storage() -> (tempfile::TempDir, FileStorage) {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::open(&dir.path().join("data")).unwrap();
+        (dir, storage)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[tokio::test]
+    async fn a_record_is_private_and_replaced_whole() {
+        let (dir, storage) = storage();
+        let key = Key::new(&["certificates", "ca", "www.example.org"]);
+        assert_eq!(storage.load(&key).await.unwrap(), None);
+
+        storage.store(&key, b"one").await.unwrap();
+        storage.store(&key, b"two").await.unwrap();
+
+        assert_eq!(
+            storage.load(&key).await.unwrap().as_deref(),
+            Some(&b"two"[..])
+        );
+        let data = dir.path().join("data");
+        assert_eq!(mode(&data), 0o700);
+        assert_eq!(mode(&data.join("certificates/ca")), 0o700);
+        assert_eq!(mode(&data.join("certificates/ca/www.example.org")), 0o600);
+        assert_eq!(fs::read_dir(data.join("tmp")).unwrap().count(), 0);
+
+        storage.delete(&key).await.unwrap();
+        storage.delete(&key).await.unwrap();
+        assert_eq!(storage.load(&key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_names_the_file_and_leaves_no_trace() {
+        let (dir, storage) = storage();
+        storage
+            .store(&Key::new(&["a"]), b"a file, not a folder")
+            .await
+            .unwrap();
+
+        let error = storage
+            .store(&Key::new(&["a", "b"]), b"x")
+            .await
+            .unwrap_err();
+
+        assert!(
+            error.to_string().contains("/data/a/b cannot be written"),
+            "{error}"
+        );
+        assert_eq!(
+            fs::read_dir(dir.path().join("data/tmp")).unwrap().count(),
+            0
+        );
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_refused_with_the_fix() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), b"").unwrap();
+        let error = FileStorage::open(&dir.path().join("file/data")).unwrap_err();
+        assert!(error.to_string().contains("--storage"), "{error}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_lock_has_one_holder_at_a_time() {
+        let (dir, storage) = storage();
+        let inside = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let key = Key::new(&["issue", "www.example.org"]);
+        let contenders = (0..8).map(|_| {
+            let (storage, key, inside) = (storage.clone(), key.clone(), inside.clone());
+            async move {
+                for _ in 0..5 {
+                    let lock = storage.lock(&key).await.unwrap();
+                    let others = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    assert_eq!(others, 0);
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    drop(lock);
+                }
+            }
+        });
+        futures_util::future::join_all(contenders).await;
+        assert_eq!(
+            fs::read_dir(dir.path().join("data/locks/issue"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+}

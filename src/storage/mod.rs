@@ -1,0 +1,11 @@
+//! Durable records: certificates, accounts, attempts. Knows bytes and keys, not what they mean.
+
+mod contract;
+mod error;
+mod file;
+mod key;
+
+pub use contract::{Lock, Storage};
+pub use error::Error;
+pub use file::FileStorage;
+pub use key::Key;
