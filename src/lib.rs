@@ -13,6 +13,7 @@
 //!
 //! Imports go downward only; `tests/architecture.rs` holds them to the table of allowed edges.
 
+pub mod acme;
 pub mod certs;
 pub mod proxy;
 pub mod server;

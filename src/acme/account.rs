@@ -1,0 +1,175 @@
+//! An account at a CA (RFC 8555 section 7.3): made once, found again by its key, and the signer of everything after.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use url::Url;
+
+use super::client::{Call, Client, Repeat};
+use super::error::{Error, Step};
+use super::jws::{AccountKey, Signer};
+use super::problem::ProblemKind;
+use super::resource::AccountResource;
+use super::response::Response;
+
+/// An account that the CA knows.
+#[derive(Debug)]
+pub struct Account {
+    client: Arc<Client>,
+    key: AccountKey,
+    url: String,
+    orders_url: Option<Url>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewAccount<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    contact: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    terms_of_service_agreed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    only_return_existing: bool,
+}
+
+impl Account {
+    /// Registers the key and agrees to the CA's terms (RFC 8555 section 7.3). `contact` holds URLs, as in
+    /// `mailto:ops@example.org`. Where the CA knows the key already it answers with the account that it has, and its contact
+    /// stays as it was. Store the key before, the URL after.
+    pub async fn register(
+        client: Arc<Client>,
+        key: AccountKey,
+        contact: &[String],
+    ) -> Result<Self, Error> {
+        let request = NewAccount {
+            contact,
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+        };
+        let response = new_account(&client, &key, &request).await?;
+        Self::from_response(client, key, &response)
+    }
+
+    /// Asks for the account of a key without making one (RFC 8555 section 7.3.1).
+    pub async fn find(client: Arc<Client>, key: AccountKey) -> Result<Option<Self>, Error> {
+        let request = NewAccount {
+            contact: &[],
+            terms_of_service_agreed: false,
+            only_return_existing: true,
+        };
+        match new_account(&client, &key, &request).await {
+            Ok(response) => Self::from_response(client, key, &response).map(Some),
+            Err(error) if error.is(&ProblemKind::AccountDoesNotExist) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The account that was kept from an earlier run; the CA is not asked.
+    #[must_use]
+    pub fn restore(
+        client: Arc<Client>,
+        key: AccountKey,
+        url: String,
+        orders_url: Option<Url>,
+    ) -> Self {
+        Self {
+            client,
+            key,
+            url,
+            orders_url,
+        }
+    }
+
+    fn from_response(
+        client: Arc<Client>,
+        key: AccountKey,
+        response: &Response,
+    ) -> Result<Self, Error> {
+        let url = response.location()?;
+        let account: AccountResource = response.json()?;
+        let orders_url = account.orders.map(|orders| orders.into_url());
+        Ok(Self::restore(client, key, url, orders_url))
+    }
+
+    /// The account's URL, exactly as the CA wrote it: the `kid` of every request.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the CA lists the account's orders (RFC 8555 section 7.1.2.1); many CAs do not.
+    #[must_use]
+    pub fn orders_url(&self) -> Option<&Url> {
+        self.orders_url.as_ref()
+    }
+
+    /// The key that is the account.
+    #[must_use]
+    pub fn key(&self) -> &AccountKey {
+        &self.key
+    }
+
+    /// The CA of the account.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Reads a resource of the account (POST-as-GET, RFC 8555 section 6.3).
+    pub(super) async fn read(&self, step: Step, url: &Url) -> Result<Response, Error> {
+        let call = self.call(step, b"", Repeat::Safe);
+        self.client.post(&call, url).await
+    }
+
+    /// Sends a request that changes something, once.
+    pub(super) async fn write<T: Serialize>(
+        &self,
+        step: Step,
+        url: &Url,
+        request: &T,
+    ) -> Result<Response, Error> {
+        let payload = payload(request);
+        let call = self.call(step, &payload, Repeat::Never);
+        self.client.post(&call, url).await
+    }
+
+    /// Places an order, once.
+    pub(super) async fn new_order<T: Serialize>(&self, request: &T) -> Result<Response, Error> {
+        let payload = payload(request);
+        let call = self.call(Step::NewOrder, &payload, Repeat::Never);
+        self.client
+            .post_service(&call, |directory| &directory.new_order)
+            .await
+    }
+
+    fn call<'a>(&'a self, step: Step, payload: &'a [u8], repeat: Repeat) -> Call<'a> {
+        Call {
+            step,
+            signer: Signer::by_account(&self.key, &self.url),
+            payload,
+            repeat,
+        }
+    }
+}
+
+/// Asking twice gives the same account, so a lost answer is asked for again.
+async fn new_account(
+    client: &Client,
+    key: &AccountKey,
+    request: &NewAccount<'_>,
+) -> Result<Response, Error> {
+    let payload = payload(request);
+    let call = Call {
+        step: Step::NewAccount,
+        signer: Signer::by_key(key),
+        payload: &payload,
+        repeat: Repeat::Safe,
+    };
+    client
+        .post_service(&call, |directory| &directory.new_account)
+        .await
+}
+
+fn payload<T: Serialize>(request: &T) -> Vec<u8> {
+    serde_json::to_vec(request).expect("requests are made of texts and lists only")
+}

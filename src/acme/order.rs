@@ -1,0 +1,204 @@
+//! An order from its placing to the certificate (RFC 8555 section 7.4). It can be entered where it stands, so a process that
+//! kept the order's URL goes on after a restart.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::json;
+use url::Url;
+
+use super::account::Account;
+use super::authorization::Authorization;
+use super::challenge::Solver;
+use super::error::{Error, Step};
+use super::poll::Looks;
+use super::problem::ProblemKind;
+use super::resource::{Identifier, OrderResource, OrderStatus};
+use super::response::Response;
+
+/// How often the CSR is handed in, where the order says each time that it is still wanted.
+const FINALIZE_TRIES: usize = 3;
+
+/// An order as the CA last described it.
+#[derive(Clone, Debug)]
+pub struct Order {
+    url: Url,
+    resource: OrderResource,
+    retry_after: Option<Duration>,
+}
+
+impl Order {
+    /// Places an order (RFC 8555 section 7.4). Keep its URL before going on: nothing else gives it back. The CA may answer
+    /// with an order that is ready, or even done.
+    pub async fn create(account: &Account, identifiers: &[Identifier]) -> Result<Self, Error> {
+        let request = json!({ "identifiers": identifiers });
+        let response = account.new_order(&request).await?;
+        let url = Url::parse(&response.location()?).map_err(|_| Error::Header {
+            step: Step::NewOrder,
+            header: "Location",
+        })?;
+        Self::from_response(url, &response)
+    }
+
+    /// Reads an order that was placed earlier.
+    pub async fn resume(account: &Account, url: Url) -> Result<Self, Error> {
+        let response = account.read(Step::Order, &url).await?;
+        Self::from_response(url, &response)
+    }
+
+    fn from_response(url: Url, response: &Response) -> Result<Self, Error> {
+        Ok(Self {
+            url,
+            resource: response.json()?,
+            retry_after: response.retry_after(),
+        })
+    }
+
+    /// Where the order is.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Where the order stood when the CA was last asked.
+    #[must_use]
+    pub fn status(&self) -> &OrderStatus {
+        &self.resource.status
+    }
+
+    /// What the order is for, in the CA's sequence.
+    #[must_use]
+    pub fn identifiers(&self) -> &[Identifier] {
+        &self.resource.identifiers
+    }
+
+    /// Proves every name that is not proved yet, one after the other. When one fails the rest is given up. Dropping the future
+    /// takes down what the solver has put up.
+    pub async fn prove(&self, account: &Account, solver: &dyn Solver) -> Result<(), Error> {
+        match self.resource.status {
+            OrderStatus::Pending => (),
+            OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => return Ok(()),
+            OrderStatus::Invalid | OrderStatus::Unknown(_) => return Err(self.failure()),
+        }
+        let mut authorizations = self.resource.authorizations.iter();
+        while let Some(url) = authorizations.next() {
+            let authorization = Authorization { account, url };
+            let Err(error) = Box::pin(authorization.prove(solver)).await else {
+                continue;
+            };
+            if !error.is_transient() {
+                let is_open = !matches!(error, Error::Authorization { .. });
+                let open = is_open.then_some(url).into_iter().chain(authorizations);
+                for url in open {
+                    Authorization { account, url }.give_up().await;
+                }
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Hands in the CSR (DER) and waits until the certificate is made (RFC 8555 section 7.4). An order that is processing or
+    /// valid is only waited for; its certificate is for the CSR that it has.
+    pub async fn finalize(&mut self, account: &Account, csr: &[u8]) -> Result<(), Error> {
+        let mut looks = Looks::quick(account.client().options().finalize_timeout);
+        let mut tries = 1;
+        loop {
+            let doubt = match self.resource.status {
+                OrderStatus::Pending | OrderStatus::Ready => self.hand_in(account, csr).await?,
+                _ => None,
+            };
+            let is_wanted = self.settle(account, &mut looks, doubt.is_some()).await?;
+            match doubt {
+                Some(error) if is_wanted && tries == FINALIZE_TRIES => return Err(error),
+                Some(_) if is_wanted => tries += 1,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends the CSR. What is returned leaves in doubt whether the CA has taken it: the order itself tells.
+    async fn hand_in(&mut self, account: &Account, csr: &[u8]) -> Result<Option<Error>, Error> {
+        let request = json!({ "csr": URL_SAFE_NO_PAD.encode(csr) });
+        let answer = account
+            .write(Step::Finalize, &self.resource.finalize, &request)
+            .await;
+        match answer {
+            Ok(response) => {
+                self.resource = response.json()?;
+                self.retry_after = response.retry_after();
+                Ok(None)
+            }
+            Err(error) if leaves_doubt(&error) => {
+                tracing::debug!(order = %self.url, %error, "the order is read to see where it stands");
+                self.resource.status = OrderStatus::Pending;
+                self.retry_after = error.retry_after();
+                Ok(Some(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Polls until the order is valid; where the CA may not have the CSR, also until it asks for it, which is returned. The
+    /// answer of finalize itself is looked at first.
+    async fn settle(
+        &mut self,
+        account: &Account,
+        looks: &mut Looks,
+        in_doubt: bool,
+    ) -> Result<bool, Error> {
+        loop {
+            match self.resource.status {
+                OrderStatus::Valid => return Ok(false),
+                OrderStatus::Ready if in_doubt => return Ok(true),
+                OrderStatus::Invalid | OrderStatus::Unknown(_) => return Err(self.failure()),
+                OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing => (),
+            }
+            if !looks.next(self.retry_after.take()).await {
+                let limit = looks.limit();
+                return Err(Error::OrderTimeout { limit });
+            }
+            match account.read(Step::Order, &self.url).await {
+                Ok(response) => *self = Self::from_response(self.url.clone(), &response)?,
+                Err(error) if error.is_transient() => self.retry_after = error.retry_after(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Downloads the chain of a valid order (RFC 8555 section 7.4.2): PEM, the leaf first. Whether it is the right one is for
+    /// the caller to verify.
+    pub async fn certificate(&self, account: &Account) -> Result<Vec<u8>, Error> {
+        let url = self
+            .resource
+            .certificate
+            .as_ref()
+            .ok_or(Error::NoCertificate)?;
+        let response = account.read(Step::Certificate, url).await?;
+        let mut count = 0;
+        for certificate in CertificateDer::pem_slice_iter(&response.body) {
+            certificate.map_err(|source| Error::Chain(Some(source)))?;
+            count += 1;
+        }
+        match count {
+            0 => Err(Error::Chain(None)),
+            _ => Ok(response.body),
+        }
+    }
+
+    fn failure(&self) -> Error {
+        Error::OrderStatus {
+            status: self.resource.status.clone(),
+            problem: self.resource.error.clone(),
+        }
+    }
+}
+
+/// Whether the order must be read to know where it stands. A CA that was not reached may be back in time.
+fn leaves_doubt(error: &Error) -> bool {
+    let not_reached = matches!(error, Error::Connect { .. });
+    not_reached || error.is_ambiguous() || error.is(&ProblemKind::OrderNotReady)
+}
