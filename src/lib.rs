@@ -13,11 +13,17 @@
 //!
 //! Imports go downward only; `tests/architecture.rs` holds them to the table of allowed edges.
 
+pub mod cli;
+
+pub mod config;
+
+pub mod server;
+
 pub mod acme;
 pub mod certs;
-pub mod proxy;
-pub mod server;
 pub mod storage;
+
+pub mod proxy;
 pub mod upstream;
 
 pub mod backoff;

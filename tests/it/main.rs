@@ -1,1 +1,2 @@
 //! Integration tests, one topic a file, in one binary.
+mod config;

@@ -1,0 +1,144 @@
+//! From arguments to an exit code: 0 ok, 1 failed, 2 bad usage or configuration.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::Config;
+
+use super::demo::{self, Demo};
+use super::source::{self, Source};
+use super::{check, explain, run};
+
+/// Runs the proxy with a configuration until it has drained.
+pub type Start = fn(Config) -> Result<(), Box<dyn Error>>;
+
+/// Where a command writes what it has to say.
+pub struct Streams<'a> {
+    /// The answer.
+    pub out: &'a mut dyn Write,
+    /// What went wrong.
+    pub err: &'a mut dyn Write,
+}
+
+const AFTER_HELP: &str = "\
+Every flag that takes part in a configuration has an environment variable, shown beside it.
+Without a subcommand, `proxy` does what `proxy run` does.";
+
+/// HTTPS in front of any web app, with certificates that renew themselves.
+#[derive(Debug, Parser)]
+#[command(name = "proxy", version, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Run until told to stop
+    Run(Box<Source>),
+    /// Say whether the configuration is valid, with all its errors
+    Check(Box<Source>),
+    /// Show the whole effective configuration, defaults included
+    Explain(Box<Source>),
+    /// Try it here: a small built-in app behind HTTPS, without network, root or a file
+    Demo(Demo),
+}
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    #[error(transparent)]
+    Demo(#[from] demo::Error),
+    #[error("{}", lines(.0))]
+    Files(Vec<crate::config::FileError>),
+    #[error("cannot write the answer")]
+    Write(#[from] io::Error),
+    #[error(transparent)]
+    Run(Box<dyn Error>),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Source(_) | Self::Files(_) => 2,
+            Self::Demo(error) if error.is_usage() => 2,
+            Self::Demo(_) | Self::Write(_) | Self::Run(_) => 1,
+        }
+    }
+}
+
+fn lines(errors: &[crate::config::FileError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Does what the process's arguments say.
+#[must_use]
+pub fn main(start: Start) -> ExitCode {
+    let streams = Streams {
+        out: &mut io::stdout(),
+        err: &mut io::stderr(),
+    };
+    run_with(std::env::args_os(), streams, start)
+}
+
+/// Does what `args` say, the first being the program's own name.
+pub fn run_with<A>(args: A, streams: Streams<'_>, start: Start) -> ExitCode
+where
+    A: IntoIterator<Item = OsString>,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return tell_usage(&error, streams),
+    };
+    match execute(cli, streams.out, start) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(&failure, streams.err);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
+    match cli.command {
+        None => run::execute(cli.source, start),
+        Some(Command::Run(source)) => run::execute(*source, start),
+        Some(Command::Check(source)) => check::execute(*source, out),
+        Some(Command::Explain(source)) => explain::execute(*source, out),
+        Some(Command::Demo(demo)) => demo::execute(demo, out, start),
+    }
+}
+
+/// Help and version are answers; all else is bad usage. Exit codes are clap's own: 0 and 2.
+fn tell_usage(error: &clap::Error, streams: Streams<'_>) -> ExitCode {
+    let (stream, code) = match error.use_stderr() {
+        true => (streams.err, ExitCode::from(2)),
+        false => (streams.out, ExitCode::SUCCESS),
+    };
+    let _ = write!(stream, "{}", error.render());
+    code
+}
+
+/// Writes an error with its causes as one sentence. Nothing can be done when that fails too.
+fn tell(failure: &Failure, err: &mut dyn Write) {
+    let mut sentence = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !sentence.contains(&words) {
+            sentence = format!("{sentence}: {words}");
+        }
+        cause = error.source();
+    }
+    let _ = writeln!(err, "{sentence}");
+}

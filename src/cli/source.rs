@@ -1,0 +1,148 @@
+//! The flags that say what to run, and the way from them to a configuration.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::builder::FalseyValueParser;
+
+use crate::config::{self, Config, Flags};
+
+const PLACES: [&str; 2] = ["Proxyfile", "/etc/proxy/Proxyfile"];
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(
+        "There is nothing to run yet. Three ways to start:
+
+  proxy demo                                                   try it here and now
+  proxy --upstream localhost:3000 --domain www.example.org     put HTTPS in front of one app
+  proxy run --config Proxyfile                                 run what a file says
+
+Without --config, ./Proxyfile and /etc/proxy/Proxyfile are looked for. `proxy --help` shows all flags."
+    )]
+    Nothing,
+}
+
+/// What to run: a file, or sites named by flags.
+#[derive(Debug, clap::Args)]
+pub(super) struct Source {
+    /// Proxyfile to read [default: ./Proxyfile, then /etc/proxy/Proxyfile]
+    #[arg(long, value_name = "FILE", env = "PROXY_CONFIG")]
+    #[arg(conflicts_with_all = ["upstream", "domain", "on_demand_ask"])]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    quick: QuickFlags,
+    #[command(flatten)]
+    overrides: OverrideFlags,
+}
+
+/// The flags that name sites, so that no file is needed.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sites without a file")]
+struct QuickFlags {
+    /// Where requests go, as in `localhost:3000`; repeat to balance
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "PROXY_UPSTREAM",
+        value_delimiter = ','
+    )]
+    upstream: Vec<String>,
+    /// A host name to serve; repeatable
+    #[arg(long, value_name = "NAME", env = "PROXY_DOMAIN", value_delimiter = ',')]
+    domain: Vec<String>,
+    /// Serve any name that this URL answers 200 for, asked as `URL?domain=NAME`
+    #[arg(long, value_name = "URL", env = "PROXY_ON_DEMAND_ASK")]
+    on_demand_ask: Option<String>,
+}
+
+/// The flags that win over the file.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Settings, which win over the file")]
+struct OverrideFlags {
+    /// Contact for the CA
+    #[arg(long, value_name = "ADDR", env = "PROXY_EMAIL")]
+    email: Option<String>,
+    /// The CA: `letsencrypt`, `letsencrypt-staging` or the https URL of an ACME directory [default: letsencrypt]
+    #[arg(long, value_name = "URL", env = "PROXY_ACME_DIRECTORY")]
+    acme_directory: Option<String>,
+    /// Use Let's Encrypt's staging CA, whose certificates browsers do not trust
+    #[arg(long, env = "PROXY_STAGING", value_parser = FalseyValueParser::new())]
+    staging: bool,
+    /// PEM file with an extra root for the CA's own HTTPS
+    #[arg(long, value_name = "FILE", env = "PROXY_ACME_ROOT")]
+    acme_root: Option<PathBuf>,
+    /// Where port 80's work is done [default: [::]:80]
+    #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
+    listen_http: Option<String>,
+    /// Where HTTPS is served [default: [::]:443]
+    #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTPS")]
+    listen_https: Option<String>,
+    /// Where certificates are kept, as in `file:/var/lib/proxy`
+    #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
+    storage: Option<String>,
+    /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
+    #[arg(long, value_name = "LEVEL", env = "PROXY_LOG_LEVEL")]
+    log_level: Option<String>,
+    /// `text` or `json` [default: text]
+    #[arg(long, value_name = "FORMAT", env = "PROXY_LOG_FORMAT")]
+    log_format: Option<String>,
+}
+
+/// What `Source::load` found.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The configuration.
+    pub(super) config: Config,
+    /// The file it came from, if any.
+    pub(super) path: Option<PathBuf>,
+}
+
+impl Source {
+    /// Reads the configuration that the flags name.
+    pub(super) fn load(self) -> Result<Loaded, Error> {
+        let path = self.config.clone();
+        let flags = self.into_flags();
+        if flags.name_sites() {
+            let config = Config::from_quick(&flags)?;
+            return Ok(Loaded { config, path: None });
+        }
+        let path = path.or_else(find_file).ok_or(Error::Nothing)?;
+        let text = read(&path)?;
+        let config = Config::from_proxyfile(&path, &text, &flags)?;
+        let path = Some(path);
+        Ok(Loaded { config, path })
+    }
+
+    fn into_flags(self) -> Flags {
+        let (quick, overrides) = (self.quick, self.overrides);
+        Flags {
+            upstream: quick.upstream,
+            domain: quick.domain,
+            on_demand_ask: quick.on_demand_ask,
+            email: overrides.email,
+            acme_directory: overrides.acme_directory,
+            staging: overrides.staging,
+            acme_root: overrides.acme_root,
+            listen_http: overrides.listen_http,
+            listen_https: overrides.listen_https,
+            storage: overrides.storage,
+            log_level: overrides.log_level,
+            log_format: overrides.log_format,
+        }
+    }
+}
+
+fn find_file() -> Option<PathBuf> {
+    PLACES.iter().map(PathBuf::from).find(|path| path.exists())
+}
+
+fn read(path: &Path) -> Result<String, config::Error> {
+    std::fs::read_to_string(path).map_err(|source: io::Error| config::Error::Read {
+        path: path.to_owned(),
+        source,
+    })
+}

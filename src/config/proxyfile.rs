@@ -1,0 +1,258 @@
+//! The Proxyfile: TOML, read table by table, with every problem noted where it stands.
+
+use std::path::Path;
+use std::time::Duration;
+
+use toml::de::DeTable;
+use url::Url;
+
+use crate::certs::IssuerOptions;
+use crate::upstream;
+
+use super::diagnostic::Report;
+use super::issuer::{parse_directory, parse_email};
+use super::log::{parse_format, parse_level};
+use super::origin::{Origin, Origins};
+use super::overrides::Overrides;
+use super::problem::Problem;
+use super::settings::{Config, parse_listen};
+use super::sites;
+use super::storage_url::StorageUrl;
+use super::syntax;
+use super::table::{Table, Value};
+use super::units::{parse_count, parse_duration, parse_head_size};
+
+/// Reads a whole file; the result stands only if nothing was noted.
+pub(super) fn read(
+    path: &Path,
+    text: &str,
+    overrides: Overrides,
+    report: &mut Report<'_>,
+) -> Config {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut config = Config::with_defaults();
+    if !syntax::note(errors, report) {
+        return config;
+    }
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut table = Table::new(document.get_ref(), document.span());
+    let has_storage = read_globals(&mut table, folder, &mut config, report);
+    if !overrides.apply(&mut config) && !has_storage {
+        config.use_default_storage(report);
+    }
+    if let Some(shared) = config.shared_port() {
+        let offset = table.value("listen").map_or(0, |listen| listen.start());
+        report.at(offset, Problem::SharedPort(shared));
+    }
+    config.sites = sites::read(table.value("sites"), folder, &config, report);
+    table.finish(report);
+    config
+}
+
+/// A table with where its values go on record.
+struct Section<'a, 't> {
+    table: Table<'t>,
+    origins: &'a mut Origins,
+}
+
+impl<'t> Section<'_, 't> {
+    /// Reads the last word of `name`, such as `limits.idle-timeout`, into its place.
+    fn set<T>(
+        &mut self,
+        (name, slot): (&'static str, &mut T),
+        report: &mut Report<'_>,
+        parse: impl FnOnce(&Value<'t>) -> Result<T, Problem>,
+    ) {
+        let key = name.rsplit('.').next().unwrap_or(name);
+        if let Some(value) = self.table.read(key, report, parse) {
+            *slot = value;
+            self.origins.set(name, Origin::File);
+        }
+    }
+}
+
+/// Reads all but the sites. Says whether storage was named.
+fn read_globals(
+    table: &mut Table<'_>,
+    folder: &Path,
+    config: &mut Config,
+    report: &mut Report<'_>,
+) -> bool {
+    if let Some(email) = table.read("email", report, |value| parse_email(value.string()?)) {
+        config.email = Some(email);
+        config.origins.set("email", Origin::File);
+    }
+    let storage = table.read("storage", report, |value| {
+        StorageUrl::parse(value.string()?)
+    });
+    let has_storage = storage.is_some();
+    if let Some(storage) = storage {
+        config.storage = storage.within(folder);
+        config.origins.set("storage", Origin::File);
+    }
+    read_issuers(table, folder, config, report);
+    read_listen(table, config, report);
+    read_limits(table, config, report);
+    if let Some(section) = table.read("upstreams", report, Value::table) {
+        read_upstreams(
+            section,
+            (&mut config.upstreams, &mut config.origins),
+            report,
+        );
+    }
+    read_log(table, config, report);
+    has_storage
+}
+
+fn read_issuers(
+    table: &mut Table<'_>,
+    folder: &Path,
+    config: &mut Config,
+    report: &mut Report<'_>,
+) {
+    let expected = "a list of tables; write `[[issuers]]`";
+    let Some(list) = table.read("issuers", report, |value| value.list(expected)) else {
+        return;
+    };
+    for (index, value) in list.into_iter().enumerate() {
+        if index > 0 {
+            report.at(value.start(), Problem::SecondIssuer);
+        }
+        match value.table() {
+            Ok(section) => read_issuer(section, folder, config, report),
+            Err(problem) => report.at(value.start(), problem),
+        }
+    }
+}
+
+fn read_issuer(
+    mut section: Table<'_>,
+    folder: &Path,
+    config: &mut Config,
+    report: &mut Report<'_>,
+) {
+    let key = ("directory", "directory = \"letsencrypt\"");
+    let directory: Option<Url> =
+        section.require(key, report, |value| parse_directory(value.string()?));
+    let root = section.read("root", report, |value| Ok(folder.join(value.string()?)));
+    section.finish(report);
+    let Some(directory) = directory else { return };
+    config.origins.set("issuers.directory", Origin::File);
+    if root.is_some() {
+        config.origins.set("issuers.root", Origin::File);
+    }
+    config.issuers = vec![IssuerOptions {
+        directory,
+        root,
+        email: None,
+    }];
+}
+
+fn read_listen(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
+    let Some(table) = table.read("listen", report, Value::table) else {
+        return;
+    };
+    let origins = &mut config.origins;
+    let mut section = Section { table, origins };
+    let address =
+        |value: &Value<'_>| parse_listen(&value.text("an address, as in `\"[::]:443\"`")?);
+    section.set(("listen.http", &mut config.listen.http), report, address);
+    section.set(("listen.https", &mut config.listen.https), report, address);
+    section.table.finish(report);
+}
+
+fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
+    match value.node().as_str() {
+        Some(text) => parse_duration(text),
+        None => Err(value.mismatch("a duration, as in `\"30s\"`")),
+    }
+}
+
+fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
+    let Some(table) = table.read("limits", report, Value::table) else {
+        return;
+    };
+    let origins = &mut config.origins;
+    let mut section = Section { table, origins };
+    let limits = &mut config.limits;
+    section.set(
+        ("limits.handshake-timeout", &mut limits.handshake_timeout),
+        report,
+        duration,
+    );
+    section.set(
+        ("limits.header-timeout", &mut limits.header_timeout),
+        report,
+        duration,
+    );
+    section.set(
+        ("limits.idle-timeout", &mut limits.idle_timeout),
+        report,
+        duration,
+    );
+    section.set(
+        ("limits.body-timeout", &mut limits.body_timeout),
+        report,
+        duration,
+    );
+    section.set(
+        ("limits.drain-timeout", &mut limits.drain_timeout),
+        report,
+        duration,
+    );
+    let count = |value: &Value<'_>| parse_count(&value.text("a count, as in `100`")?);
+    section.set(
+        ("limits.head-size", &mut limits.head_size),
+        report,
+        |value| parse_head_size(&value.text("a size, as in `\"32k\"`")?),
+    );
+    section.set(
+        ("limits.head-fields", &mut limits.head_fields),
+        report,
+        |value| count(value).map(usize::from),
+    );
+    section.set(("limits.streams", &mut limits.streams), report, |value| {
+        count(value).map(u32::from)
+    });
+    section.table.finish(report);
+}
+
+/// Reads upstream deadlines over those that are there.
+pub(super) fn read_upstreams(
+    table: Table<'_>,
+    (options, origins): (&mut upstream::Options, &mut Origins),
+    report: &mut Report<'_>,
+) {
+    let mut section = Section { table, origins };
+    section.set(
+        ("upstreams.connect-timeout", &mut options.connect_timeout),
+        report,
+        duration,
+    );
+    section.set(
+        ("upstreams.response-timeout", &mut options.response_timeout),
+        report,
+        duration,
+    );
+    section.set(
+        ("upstreams.idle-timeout", &mut options.idle_timeout),
+        report,
+        duration,
+    );
+    section.table.finish(report);
+}
+
+fn read_log(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
+    let Some(table) = table.read("log", report, Value::table) else {
+        return;
+    };
+    let origins = &mut config.origins;
+    let mut section = Section { table, origins };
+    section.set(("log.level", &mut config.log.level), report, |value| {
+        parse_level(value.string()?)
+    });
+    section.set(("log.format", &mut config.log.format), report, |value| {
+        parse_format(value.string()?)
+    });
+    section.table.finish(report);
+}

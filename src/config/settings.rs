@@ -1,0 +1,191 @@
+//! The whole effective configuration.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::certs::IssuerOptions;
+use crate::name::HostName;
+use crate::server::{Limits, ListenOptions};
+use crate::upstream;
+
+use super::data_directory::Surroundings;
+use super::diagnostic::{Place, Report};
+use super::error::Error;
+use super::flags::Flags;
+use super::issuer;
+use super::log::LogOptions;
+use super::origin::Origins;
+use super::overrides::Overrides;
+use super::problem::Problem;
+use super::site::SiteConfig;
+use super::storage_url::StorageUrl;
+use super::{proxyfile, quick};
+
+/// The whole effective configuration, checked, with all defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where durable data lies.
+    pub storage: StorageUrl,
+    /// The contact for the CA; each issuer carries it too.
+    pub email: Option<String>,
+    /// Where clients connect.
+    pub listen: ListenOptions,
+    /// What one client may take.
+    pub limits: Limits,
+    /// The upstream defaults; each site carries its own.
+    pub upstreams: upstream::Options,
+    /// The CAs in the order in which they are tried: exactly one.
+    pub issuers: Vec<IssuerOptions>,
+    /// At least one, in the order of the file.
+    pub sites: Vec<SiteConfig>,
+    /// How much the log says.
+    pub log: LogOptions,
+    /// Who set what.
+    pub origins: Origins,
+}
+
+impl Config {
+    /// Reads a Proxyfile's text; flags win over it. Relative paths in it start at its folder. All problems of the file
+    /// and the flags come back together.
+    pub fn from_proxyfile(path: &Path, text: &str, flags: &Flags) -> Result<Self, Error> {
+        let mut report = Report::new(path, text);
+        let overrides = Overrides::read(flags, &mut report);
+        let config = proxyfile::read(path, text, overrides, &mut report);
+        finish(config, report)
+    }
+
+    /// Makes the configuration from flags alone: one site per domain, and all names where an ask URL gates them.
+    pub fn from_quick(flags: &Flags) -> Result<Self, Error> {
+        let mut report = Report::new(Path::new(""), "");
+        let mut config = Self::with_defaults();
+        let has_storage = Overrides::read(flags, &mut report).apply(&mut config);
+        config.sites = quick::read_sites(flags, &config, &mut report);
+        if !has_storage {
+            config.use_default_storage(&mut report);
+        }
+        finish(config, report)
+    }
+
+    /// All defaults, without a site and with storage still to be named.
+    pub(super) fn with_defaults() -> Self {
+        Self {
+            storage: StorageUrl::File(std::path::PathBuf::new()),
+            email: None,
+            listen: ListenOptions::default(),
+            limits: Limits::default(),
+            upstreams: upstream::Options::default(),
+            issuers: vec![IssuerOptions {
+                directory: issuer::known(issuer::LETSENCRYPT),
+                root: None,
+                email: None,
+            }],
+            sites: Vec::new(),
+            log: LogOptions::default(),
+            origins: Origins::default(),
+        }
+    }
+
+    pub(super) fn use_default_storage(&mut self, report: &mut Report<'_>) {
+        match Surroundings::of_process().data_directory() {
+            Some(directory) => self.storage = StorageUrl::File(directory),
+            None => report.add(Place::CommandLine, Problem::NoDataDirectory),
+        }
+    }
+
+    /// Whether a request to `address` would come back to the proxy itself.
+    pub(super) fn listens_on(&self, address: &upstream::Address) -> bool {
+        [self.listen.http, self.listen.https]
+            .into_iter()
+            .any(|listen| listen.port() == address.port() && is_own_host(listen, address.host()))
+    }
+
+    /// The address that http and https would fight for.
+    pub(super) fn shared_port(&self) -> Option<SocketAddr> {
+        let ListenOptions { http, https } = self.listen;
+        let same_ip =
+            http.ip() == https.ip() || http.ip().is_unspecified() || https.ip().is_unspecified();
+        (http.port() != 0 && http.port() == https.port() && same_ip).then_some(https)
+    }
+}
+
+fn is_own_host(listen: SocketAddr, host: &HostName) -> bool {
+    match host.ip() {
+        Some(ip) => {
+            ip == listen.ip()
+                || (listen.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
+        }
+        None => {
+            host.as_str() == "localhost"
+                && (listen.ip().is_unspecified() || listen.ip().is_loopback())
+        }
+    }
+}
+
+fn finish(mut config: Config, report: Report<'_>) -> Result<Config, Error> {
+    if !report.is_clean() {
+        return Err(Error::Invalid(report.into_diagnostics()));
+    }
+    for issuer in &mut config.issuers {
+        issuer.email.clone_from(&config.email);
+    }
+    Ok(config)
+}
+
+/// Parses `IP:PORT`, `:PORT` or a port alone, which means all addresses of the machine.
+pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if !port.starts_with('+')
+        && let Ok(port) = port.parse::<u16>()
+    {
+        return Ok((std::net::Ipv6Addr::UNSPECIFIED, port).into());
+    }
+    text.parse().map_err(|_| Problem::Listen(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_addresses_are_read_in_every_form() {
+        for (text, address) in [
+            ("8080", "[::]:8080"),
+            (":8080", "[::]:8080"),
+            ("0", "[::]:0"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:443", "[::1]:443"),
+        ] {
+            assert_eq!(parse_listen(text).unwrap().to_string(), address);
+        }
+        for text in [
+            "",
+            ":",
+            "65536",
+            "+80",
+            "localhost:80",
+            "127.0.0.1",
+            "::1:80:x",
+        ] {
+            assert!(parse_listen(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_that_is_the_proxy_itself_is_seen() {
+        let mut config = Config::with_defaults();
+        config.listen.http = "127.0.0.1:8080".parse().unwrap();
+        for (address, is_own) in [
+            ("localhost:443", true),
+            ("[::1]:443", true),
+            ("127.0.0.1:8080", true),
+            ("localhost:8080", true),
+            ("127.0.0.2:8080", false),
+            ("10.0.0.1:443", false),
+            ("app:443", false),
+            ("localhost:3000", false),
+        ] {
+            let address = upstream::Address::parse(address).unwrap();
+            assert_eq!(config.listens_on(&address), is_own, "{address}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Mistakes in the TOML itself: which of them to tell, and in which words.
+
+use toml::de::Error;
+
+use super::diagnostic::Report;
+use super::problem::Problem;
+
+/// Notes the parser's errors, the first of each line. Says whether the document's structure can still be trusted; where
+/// a bracket is missing, all that the parser says afterwards is an echo of it and is left out.
+pub(super) fn note(mut errors: Vec<Error>, report: &mut Report<'_>) -> bool {
+    let is_unclosed = errors
+        .iter()
+        .any(|error| error.message().starts_with("unclosed"));
+    let start = |error: &Error| error.span().map_or(0, |span| span.start);
+    errors.sort_by_key(start);
+    let mut is_sound = true;
+    for error in errors {
+        let offset = start(&error);
+        if report.has_line(offset) {
+            continue;
+        }
+        is_sound &= leaves_structure(&error);
+        report.at(offset, Problem::Syntax(error));
+        if is_unclosed && !is_sound {
+            break;
+        }
+    }
+    is_sound
+}
+
+/// Whether the error is confined to one value or key.
+fn leaves_structure(error: &Error) -> bool {
+    [
+        "string values must be quoted",
+        "invalid basic string",
+        "duplicate key",
+    ]
+    .iter()
+    .any(|start| error.message().starts_with(start))
+}
+
+/// The parser's words, with the fix for the mistakes that people make.
+pub(super) fn message(error: &Error) -> String {
+    let words = error.message();
+    for (start, sentence) in [
+        (
+            "string values must be quoted",
+            "a value needs quotes around it, as in `\"localhost:3000\"`",
+        ),
+        (
+            "invalid basic string",
+            "the string does not end on its line; close it with `\"`",
+        ),
+        (
+            "duplicate key",
+            "the key stands here twice; remove one of the two",
+        ),
+        (
+            "missing comma",
+            "something is missing before this: a comma, or the bracket that closes what was begun",
+        ),
+        (
+            "unclosed",
+            "the file ends before a bracket is closed; add the `]` or `}` that is missing",
+        ),
+    ] {
+        if words.starts_with(start) {
+            return sentence.to_owned();
+        }
+    }
+    format!("this is no TOML: {words}")
+}

@@ -1,0 +1,114 @@
+//! Proxyfiles good and bad: what is told about each, word for word.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proxy::config::{Config, Flags, SiteAction};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/proxyfiles")
+}
+
+#[test]
+fn every_bad_proxyfile_gets_all_its_problems_with_place_and_fix() {
+    let mut count = 0;
+    for entry in fs::read_dir(fixtures()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let name = Path::new(path.file_name().unwrap());
+        let expected = fs::read_to_string(path.with_extension("expected")).unwrap();
+        let told = Config::from_proxyfile(name, &text, &Flags::default())
+            .unwrap_err()
+            .to_string();
+        assert_eq!(told, expected.trim_end(), "{}", name.display());
+        count += 1;
+    }
+    assert!(count >= 8, "only {count} fixtures");
+}
+
+#[test]
+fn the_example_is_valid_as_it_stands() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Proxyfile.example");
+    let text = fs::read_to_string(&path).unwrap();
+    let config = Config::from_proxyfile(&path, &text, &Flags::default()).unwrap();
+    assert!(config.sites.len() > 3);
+}
+
+#[test]
+fn every_setting_of_the_example_is_also_valid() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Proxyfile.example");
+    let text = fs::read_to_string(&path).unwrap();
+    let uncommented: Vec<_> = text
+        .lines()
+        .map(|line| line.strip_prefix("#| ").unwrap_or(line))
+        .collect();
+    assert!(uncommented.join("\n") != text.trim_end());
+    let config = Config::from_proxyfile(&path, &uncommented.join("\n"), &Flags::default()).unwrap();
+    assert_eq!(config.issuers.len(), 1);
+}
+
+#[test]
+fn flags_win_over_the_file_and_paths_start_at_its_folder() {
+    let text = r#"
+        storage = "file:data"
+        email = "file@example.org"
+        [[issuers]]
+        directory = "https://ca.example.com/dir"
+        root = "ca.pem"
+        [listen]
+        http = 8080
+        https = 8443
+        [sites]
+        "www.example.org" = { upstream = "localhost:443", tls = { cert = "c.pem", key = "/k.pem" } }
+    "#;
+    let flags = Flags {
+        email: Some("flag@example.org".to_owned()),
+        listen_https: Some("127.0.0.1:0".to_owned()),
+        acme_directory: Some("letsencrypt-staging".to_owned()),
+        ..Flags::default()
+    };
+    let plain = Config::from_proxyfile(Path::new("/etc/proxy/Proxyfile"), text, &Flags::default());
+    let plain = plain.unwrap();
+    let config = Config::from_proxyfile(Path::new("/etc/proxy/Proxyfile"), text, &flags).unwrap();
+
+    assert_eq!(config.storage.to_string(), "file:/etc/proxy/data");
+    assert_eq!(config.listen.http.to_string(), "[::]:8080");
+    assert_eq!(config.listen.https.to_string(), "127.0.0.1:0");
+    let issuer = &config.issuers[0];
+    assert_eq!(issuer.email.as_deref(), Some("flag@example.org"));
+    assert!(issuer.directory.as_str().contains("staging"));
+    assert_eq!(issuer.root, None, "the root belongs to the file's own CA");
+    assert_eq!(
+        plain.issuers[0].root.as_deref(),
+        Some(Path::new("/etc/proxy/ca.pem"))
+    );
+    let tls = config.sites[0].tls.as_ref().unwrap();
+    assert_eq!(tls.cert, Path::new("/etc/proxy/c.pem"));
+    assert_eq!(tls.key, Path::new("/k.pem"));
+}
+
+#[test]
+fn a_site_narrows_the_deadlines_of_all_upstreams() {
+    let text = r#"
+        storage = "file:/data"
+        [upstreams]
+        connect-timeout = "1s"
+        response-timeout = "2s"
+        [sites]
+        "a.example.org" = { upstream = "localhost:3000", upstream-options = { response-timeout = "5m" } }
+    "#;
+    let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default()).unwrap();
+    let SiteAction::Upstream { options, .. } = &config.sites[0].action else {
+        panic!("{:?}", config.sites[0]);
+    };
+    let seconds = [
+        options.connect_timeout,
+        options.response_timeout,
+        options.idle_timeout,
+    ]
+    .map(|timeout| timeout.as_secs());
+    assert_eq!(seconds, [1, 300, 4]);
+}
