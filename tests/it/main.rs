@@ -1,2 +1,3 @@
 //! Integration tests, one topic a file, in one binary.
+mod cli;
 mod config;

@@ -1,0 +1,253 @@
+//! The command line: what each command answers, and with which exit code.
+
+#![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::ExitCode;
+
+use proxy::cli::{Start, Streams, run_with};
+use proxy::config::{Config, SiteAction};
+
+/// What a command left behind.
+struct Outcome {
+    code: String,
+    out: String,
+    err: String,
+}
+
+fn proxy_with(start: Start, args: &[&str]) -> Outcome {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let streams = Streams {
+        out: &mut out,
+        err: &mut err,
+    };
+    let args = ["proxy"].iter().chain(args).map(Into::into);
+    let code = run_with(args, streams, start);
+    Outcome {
+        code: format!("{code:?}"),
+        out: String::from_utf8_lossy(&out).into_owned(),
+        err: String::from_utf8_lossy(&err).into_owned(),
+    }
+}
+
+fn proxy(args: &[&str]) -> Outcome {
+    proxy_with(
+        |config| Err(format!("started {:?}", config.sites).into()),
+        args,
+    )
+}
+
+fn code(code: u8) -> String {
+    format!("{:?}", ExitCode::from(code))
+}
+
+#[test]
+fn without_anything_the_ways_to_start_are_shown() {
+    let outcome = proxy(&[]);
+    assert_eq!(outcome.code, code(2));
+    for way in ["proxy demo", "proxy --upstream", "proxy run --config"] {
+        assert!(outcome.err.contains(way), "{}", outcome.err);
+    }
+}
+
+#[test]
+fn quick_mode_starts_with_and_without_its_subcommand() {
+    for args in [
+        ["--upstream", "3000", "--domain", "www.example.org"].as_slice(),
+        &["run", "--upstream", "3000", "--domain", "www.example.org"],
+    ] {
+        let outcome = proxy(args);
+        assert_eq!(outcome.code, code(1));
+        assert!(
+            outcome.err.starts_with("started [SiteConfig"),
+            "{}",
+            outcome.err
+        );
+        assert!(outcome.err.contains("www.example.org"), "{}", outcome.err);
+    }
+}
+
+#[test]
+fn bad_usage_is_told_and_starts_nothing() {
+    for (args, part) in [
+        (["--upstream", "3000"].as_slice(), "add `--domain NAME`"),
+        (&["--upstrem", "3000"], "'--upstream'"),
+        (&["--email", "a@b", "run"], "cannot be used with"),
+        (
+            &["run", "--config", "P", "--domain", "a.test"],
+            "cannot be used with",
+        ),
+        (
+            &["run", "--config", "no/such/file"],
+            "cannot read no/such/file",
+        ),
+        (&["demo", "--listen-http", "8080"], "--listen-http: `8080`"),
+        (&["chekc"], "'check'"),
+    ] {
+        let outcome = proxy(args);
+        assert_eq!(outcome.code, code(2), "{args:?}: {}", outcome.err);
+        assert!(outcome.err.contains(part), "{args:?}: {}", outcome.err);
+        assert!(outcome.out.is_empty());
+    }
+}
+
+#[test]
+fn check_says_valid_or_all_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Proxyfile");
+    let name = file.to_str().unwrap();
+
+    std::fs::write(
+        &file,
+        "[sites]\n\"a.test\" = \"3000\"\n\"b.test\" = \"3000\"\n",
+    )
+    .unwrap();
+    let outcome = proxy(&["check", "--config", name]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (code(0), ""));
+    assert_eq!(outcome.out, format!("{name} is valid: 2 sites\n"));
+
+    std::fs::write(&file, "emial = \"\"\n[sites]\n\"a b\" = \"3000\"\n").unwrap();
+    let outcome = proxy(&["check", "--config", name]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (code(2), ""));
+    let lines: Vec<_> = outcome.err.lines().collect();
+    assert!(lines[0].starts_with(&format!("{name}:1:1: unknown key")));
+    assert!(lines[1].starts_with(&format!("{name}:3:1: `a b` is no site name")));
+    assert_eq!(lines.len(), 2);
+}
+
+fn write_pair(folder: &Path, name: &str) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["files.test".to_owned()]).unwrap();
+    let cert = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join(format!("{name}.pem")), cert.pem()).unwrap();
+    std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn check_tries_the_files_that_a_site_brings() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pair(folder.path(), "one");
+    write_pair(folder.path(), "two");
+    std::fs::write(
+        folder.path().join("bad.key"),
+        "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n",
+    )
+    .unwrap();
+    let file = folder.path().join("Proxyfile");
+    for (cert, key, part) in [
+        ("one.pem", "one.key", ""),
+        ("one.pem", "two.key", "do not fit together"),
+        ("one.pem", "none.key", "No such file"),
+        ("one.pem", "bad.key", "damaged"),
+        ("one.key", "one.key", "no section of the wanted kind"),
+    ] {
+        let site = format!(
+            "[sites.\"files.test\"]\nupstream = \"3000\"\ntls = {{ cert = \"{cert}\", key = \"{key}\" }}\n"
+        );
+        std::fs::write(&file, site).unwrap();
+        let outcome = proxy(&["check", "--config", file.to_str().unwrap()]);
+        assert_eq!(
+            outcome.code,
+            code(if part.is_empty() { 0 } else { 2 }),
+            "{}",
+            outcome.err
+        );
+        assert!(outcome.err.contains(part), "{part}: {}", outcome.err);
+        assert!(
+            !outcome.err.contains("c2VjcmV0"),
+            "a key's text was printed"
+        );
+        assert!(outcome.err.lines().count() <= 1, "{}", outcome.err);
+    }
+}
+
+#[test]
+fn explain_shows_flags_over_defaults() {
+    let outcome = proxy(&[
+        "explain",
+        "--upstream",
+        "3000",
+        "--domain",
+        "localhost",
+        "--listen-http",
+        "8080",
+        "--storage",
+        "file:/data",
+    ]);
+    assert_eq!(outcome.code, code(0), "{}", outcome.err);
+    let lines: Vec<_> = outcome
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    for line in [
+        "http = \"[::]:8080\" # flag",
+        "https = \"[::]:443\" # default",
+        "[sites.\"localhost\"]",
+    ] {
+        assert!(
+            lines.iter().any(|found| found == line),
+            "{line}\n{}",
+            outcome.out
+        );
+    }
+}
+
+/// Stands in for the proxy: asks the demo's app itself.
+fn visit_app(config: Config) -> Result<(), Box<dyn Error>> {
+    let SiteAction::Upstream { addresses, .. } = &config.sites[0].action else {
+        return Err("no upstream".into());
+    };
+    let mut app = TcpStream::connect(addresses[0].to_string())?;
+    app.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut page = String::new();
+    app.read_to_string(&mut page)?;
+    let ports = [config.listen.http.port(), config.listen.https.port()];
+    match page.contains("It works") && !ports.contains(&0) {
+        true => Ok(()),
+        false => Err(page.into()),
+    }
+}
+
+#[test]
+fn the_demo_starts_its_app_and_prints_the_line_to_try() {
+    let args = [
+        "demo",
+        "--listen-http",
+        "127.0.0.1:0",
+        "--listen-https",
+        "127.0.0.1:0",
+        "--storage",
+        "file:/d x",
+    ];
+    let outcome = proxy_with(visit_app, &args);
+    assert_eq!((outcome.code, outcome.err.as_str()), (code(0), ""));
+    assert!(
+        outcome
+            .out
+            .contains("curl --cacert '/d x/internal-ca/root.pem' https://localhost:"),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
+fn a_busy_port_is_told_with_the_way_out() {
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = busy.local_addr().unwrap().to_string();
+    let outcome = proxy(&[
+        "demo",
+        "--listen-http",
+        "127.0.0.1:0",
+        "--listen-https",
+        &address,
+    ]);
+    assert_eq!(outcome.code, code(1));
+    let sentence = format!(
+        "cannot listen on {address}; give the demo another address: `proxy demo --listen-https 127.0.0.1:0`: "
+    );
+    assert!(outcome.err.starts_with(&sentence), "{}", outcome.err);
+}
