@@ -75,10 +75,10 @@ struct OverrideFlags {
     /// PEM file with an extra root for the CA's own HTTPS
     #[arg(long, value_name = "FILE", env = "PROXY_ACME_ROOT")]
     acme_root: Option<PathBuf>,
-    /// Where port 80's work is done [default: [::]:80]
+    /// Where challenges are answered and plain HTTP is redirected [default: `[::]:80`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
     listen_http: Option<String>,
-    /// Where HTTPS is served [default: [::]:443]
+    /// Where HTTPS is served [default: `[::]:443`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTPS")]
     listen_https: Option<String>,
     /// Where certificates are kept, as in `file:/var/lib/proxy`
@@ -117,21 +117,26 @@ impl Source {
         Ok(Loaded { config, path })
     }
 
+    /// An empty value counts as none: that is how compose files and unit files leave a variable out.
     fn into_flags(self) -> Flags {
         let (quick, overrides) = (self.quick, self.overrides);
+        let given = |value: Option<String>| value.filter(|text| !text.is_empty());
+        let all_given = |values: Vec<String>| values.into_iter().filter(|text| !text.is_empty());
         Flags {
-            upstream: quick.upstream,
-            domain: quick.domain,
-            on_demand_ask: quick.on_demand_ask,
-            email: overrides.email,
-            acme_directory: overrides.acme_directory,
+            upstream: all_given(quick.upstream).collect(),
+            domain: all_given(quick.domain).collect(),
+            on_demand_ask: given(quick.on_demand_ask),
+            email: given(overrides.email),
+            acme_directory: given(overrides.acme_directory),
             staging: overrides.staging,
-            acme_root: overrides.acme_root,
-            listen_http: overrides.listen_http,
-            listen_https: overrides.listen_https,
-            storage: overrides.storage,
-            log_level: overrides.log_level,
-            log_format: overrides.log_format,
+            acme_root: overrides
+                .acme_root
+                .filter(|path| !path.as_os_str().is_empty()),
+            listen_http: given(overrides.listen_http),
+            listen_https: given(overrides.listen_https),
+            storage: given(overrides.storage),
+            log_level: given(overrides.log_level),
+            log_format: given(overrides.log_format),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::problem::Problem;
 
 /// Where a problem stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     /// In a file; line and column count from one, the column in characters.
     File {
         /// The file as the user named it.
@@ -35,13 +35,11 @@ impl fmt::Display for Place {
     }
 }
 
-/// One problem with its place.
+/// One problem with its place and its fix; prints as one line.
 #[derive(Debug)]
 pub struct Diagnostic {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is, with the fix.
-    pub problem: Problem,
+    place: Place,
+    problem: Problem,
 }
 
 impl fmt::Display for Diagnostic {

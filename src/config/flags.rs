@@ -2,21 +2,32 @@
 
 use std::path::PathBuf;
 
-/// What the command line says, before it is read. Each field is named after its flag.
+/// What the command line says, before it is read; each field is named after its flag.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "each field is the flag of its name")]
 pub struct Flags {
+    /// Where requests go.
     pub upstream: Vec<String>,
+    /// The host names.
     pub domain: Vec<String>,
+    /// The URL that says which other names are allowed.
     pub on_demand_ask: Option<String>,
+    /// The contact for the CA.
     pub email: Option<String>,
+    /// The CA.
     pub acme_directory: Option<String>,
+    /// Whether to use Let's Encrypt's staging CA.
     pub staging: bool,
+    /// A PEM file with an extra root for the CA's own HTTPS.
     pub acme_root: Option<PathBuf>,
+    /// Where HTTP is answered.
     pub listen_http: Option<String>,
+    /// Where HTTPS is served.
     pub listen_https: Option<String>,
+    /// Where data is kept.
     pub storage: Option<String>,
+    /// How much the log says.
     pub log_level: Option<String>,
+    /// The form of a log line.
     pub log_format: Option<String>,
 }
 

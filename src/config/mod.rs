@@ -21,13 +21,12 @@ mod syntax;
 mod table;
 mod units;
 
-pub use diagnostic::{Diagnostic, Place};
+pub use diagnostic::Diagnostic;
 pub use error::Error;
 pub use file_check::FileError;
 pub use flags::Flags;
 pub use log::{LogFormat, LogOptions};
 pub use origin::{Origin, Origins};
-pub use problem::Problem;
 pub use settings::Config;
 pub use site::{CertificateSource, SiteAction, SiteConfig};
 pub use storage_url::StorageUrl;

@@ -7,8 +7,7 @@ use super::syntax;
 
 /// One thing that is wrong, as one sentence with the fix.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is its sentence")]
-pub enum Problem {
+pub(super) enum Problem {
     #[error("{}", syntax::message(.0))]
     Syntax(toml::de::Error),
     #[error("unknown key `{key}`; {}", known_keys(nearest.as_deref(), known))]

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use proxy::cli::{Start, Streams, run_with};
 use proxy::config::{Config, SiteAction};
@@ -193,6 +193,37 @@ fn explain_shows_flags_over_defaults() {
             "{line}\n{}",
             outcome.out
         );
+    }
+}
+
+#[test]
+fn every_setting_has_an_environment_variable() {
+    let output = Command::new(env!("CARGO_BIN_EXE_proxy"))
+        .arg("explain")
+        .env_clear()
+        .env("PROXY_UPSTREAM", "app-1:80,app-2:80")
+        .env("PROXY_DOMAIN", "www.example.org,example.org")
+        .env("PROXY_STAGING", "1")
+        .env("PROXY_STORAGE", "file:/data")
+        .env("PROXY_LOG_FORMAT", "json")
+        .env("PROXY_EMAIL", "")
+        .output()
+        .unwrap();
+    let listing = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for part in [
+        "upstream = [\"app-1:80\", \"app-2:80\"]",
+        "[sites.\"example.org\"]",
+        "acme-staging-v02",
+        "storage = \"file:/data\"",
+        "format = \"json\"",
+        "# email: none",
+    ] {
+        assert!(listing.contains(part), "{part}\n{listing}");
     }
 }
 
