@@ -1,5 +1,6 @@
 //! The flags that say what to run, and the way from them to a configuration.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub(super) struct Source {
     /// Proxyfile to read [default: ./Proxyfile, then /etc/proxy/Proxyfile]
     #[arg(long, value_name = "FILE", env = "PROXY_CONFIG")]
     #[arg(conflicts_with_all = ["upstream", "domain", "on_demand_ask"])]
-    config: Option<PathBuf>,
+    config: Option<OsString>,
     #[command(flatten)]
     quick: QuickFlags,
     #[command(flatten)]
@@ -74,7 +75,7 @@ struct OverrideFlags {
     staging: bool,
     /// PEM file with an extra root for the CA's own HTTPS
     #[arg(long, value_name = "FILE", env = "PROXY_ACME_ROOT")]
-    acme_root: Option<PathBuf>,
+    acme_root: Option<OsString>,
     /// Where challenges are answered and plain HTTP is redirected [default: `[::]:80`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
     listen_http: Option<String>,
@@ -104,7 +105,7 @@ pub(super) struct Loaded {
 impl Source {
     /// Reads the configuration that the flags name.
     pub(super) fn load(self) -> Result<Loaded, Error> {
-        let path = self.config.clone();
+        let path = given_path(self.config.clone());
         let flags = self.into_flags();
         if flags.name_sites() {
             let config = Config::from_quick(&flags)?;
@@ -129,9 +130,7 @@ impl Source {
             email: given(overrides.email),
             acme_directory: given(overrides.acme_directory),
             staging: overrides.staging,
-            acme_root: overrides
-                .acme_root
-                .filter(|path| !path.as_os_str().is_empty()),
+            acme_root: given_path(overrides.acme_root),
             listen_http: given(overrides.listen_http),
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),
@@ -139,6 +138,10 @@ impl Source {
             log_format: given(overrides.log_format),
         }
     }
+}
+
+fn given_path(value: Option<OsString>) -> Option<PathBuf> {
+    value.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn find_file() -> Option<PathBuf> {

@@ -207,6 +207,7 @@ fn every_setting_has_an_environment_variable() {
         .env("PROXY_STORAGE", "file:/data")
         .env("PROXY_LOG_FORMAT", "json")
         .env("PROXY_EMAIL", "")
+        .env("PROXY_ACME_ROOT", "")
         .output()
         .unwrap();
     let listing = String::from_utf8(output.stdout).unwrap();
