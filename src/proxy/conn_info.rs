@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use http::HeaderValue;
+
 use crate::name::HostName;
 
 /// The facts of one client connection, the same for all its requests.
@@ -13,4 +15,49 @@ pub struct ConnInfo {
     pub local: SocketAddr,
     /// The name that the client asked for in its TLS handshake.
     pub sni: Option<HostName>,
+    forwarded_for: HeaderValue,
+}
+
+impl ConnInfo {
+    /// The facts of a TLS connection from `client` to `local`. IPv4 addresses that come through an IPv6 socket are told as
+    /// IPv4.
+    #[must_use]
+    pub fn new(client: SocketAddr, local: SocketAddr, sni: Option<HostName>) -> Self {
+        let client = canonical(client);
+        Self {
+            client,
+            local: canonical(local),
+            sni,
+            forwarded_for: HeaderValue::try_from(client.ip().to_string())
+                .expect("an IP address is written in visible ASCII"),
+        }
+    }
+
+    /// The value of X-Forwarded-For, made once for all requests.
+    #[must_use]
+    pub fn forwarded_for(&self) -> &HeaderValue {
+        &self.forwarded_for
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_told_as_one_address_in_its_own_family() {
+        for (client, value) in [
+            ("192.0.2.7:40000", "192.0.2.7"),
+            ("[::ffff:192.0.2.7]:40000", "192.0.2.7"),
+            ("[2001:db8::7]:40000", "2001:db8::7"),
+        ] {
+            let local = "[::1]:443".parse().unwrap();
+            let conn = ConnInfo::new(client.parse().unwrap(), local, None);
+            assert_eq!(conn.forwarded_for(), value);
+        }
+    }
 }

@@ -1,5 +1,21 @@
 //! What happens to a request between client and backend. Knows no certificates and no sockets.
 
+mod body;
 mod conn_info;
+mod error;
+mod forwarded;
+mod framing;
+mod headers;
+mod host;
+mod redirect;
+mod respond;
+mod router;
+mod service;
+mod upgrade;
 
+pub use body::Body;
 pub use conn_info::ConnInfo;
+pub use error::Error;
+pub use redirect::{Redirect, RedirectError, to_https};
+pub use router::{Action, Router, Site};
+pub use service::{ProxyService, ServiceOptions};

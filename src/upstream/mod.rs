@@ -1,7 +1,23 @@
 //! Where requests go: backends and the connections to them. Knows hosts and bytes, not routes or certificates.
 
 mod address;
+mod backend;
+mod balance;
+mod body;
+mod connect;
+mod connection;
+mod error;
+mod exchange;
+mod group;
 mod options;
+mod pool;
+mod stall;
 
 pub use address::{Address, AddressError};
+pub use backend::{Backend, InFlight};
+pub use balance::Balancer;
+pub use body::{RequestBody, ResponseBody};
+pub use error::{BodyError, Error};
+pub use group::Upstream;
 pub use options::Options;
+pub use stall::Stall;

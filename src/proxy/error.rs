@@ -1,0 +1,41 @@
+//! Why a request is answered by the proxy itself.
+
+use crate::upstream;
+
+/// What kept a request from getting its backend's response.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A transfer coding other than a single `chunked`, which leaves the body's end in doubt.
+    #[error("the request has a transfer coding other than chunked")]
+    TransferEncoding,
+    /// A length that is no number, or several.
+    #[error("the request has a Content-Length that is no single number")]
+    ContentLength,
+    /// Neither a path nor a form of target that is served.
+    #[error("the request's target is malformed")]
+    Target,
+    /// A tunnel to an address of the client's choice.
+    #[error("the request is a CONNECT")]
+    Connect,
+    /// More fields than the limit.
+    #[error("the request has too many header fields")]
+    TooManyFields,
+    /// None, several, or one that is no host name.
+    #[error("the request has no single valid host")]
+    Host,
+    /// No site has the host.
+    #[error("the request is for an unknown host")]
+    UnknownHost,
+    /// The host belongs to another site than the name of the TLS handshake.
+    #[error("the request's host is not served on this connection")]
+    Misdirected,
+    /// The upstream brought no response.
+    #[error("the upstream gave no response")]
+    Upstream(#[from] upstream::Error),
+    /// A response whose body has no certain end or coding.
+    #[error("the backend's response has a transfer coding other than chunked")]
+    ResponseFraming,
+    /// The backend switched protocols though nobody had asked for that one.
+    #[error("the backend switched to a protocol that was not asked for")]
+    UnaskedUpgrade,
+}

@@ -1,0 +1,156 @@
+//! Header fields that end at the proxy, in both directions.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue};
+
+/// Removes what is meant for one connection only (RFC 9110 section 7.6.1): the fields that Connection names, and those
+/// that are known to be so.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+    ] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        headers.remove(name);
+    }
+}
+
+/// The same for a request, which may go on asking for trailers. `Expect` and the h2c upgrade are answered here.
+pub(super) fn strip_request(headers: &mut HeaderMap) {
+    let wants_trailers = has_token(headers, &TE, "trailers");
+    strip_hop_by_hop(headers);
+    headers.remove(EXPECT);
+    headers.remove("http2-settings");
+    headers.remove("proxy");
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    join_cookies(headers);
+}
+
+/// Whether a field that is a list of tokens has this one.
+pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+        .filter(|name| !is_end_to_end(name))
+        .collect()
+}
+
+/// Fields that say whom a message is for, or where it ends: no Connection may take them away.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        HOST | CONTENT_LENGTH | CONTENT_TYPE | COOKIE | SET_COOKIE | TRAILER
+    )
+}
+
+/// Makes one field of the crumbs that HTTP/2 allows (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    let joined = HeaderValue::try_from(joined).expect("valid values joined are a valid value");
+    headers.insert(COOKIE, joined);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here_with_those_that_connection_names() {
+        let mut fields = headers(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two ,, keep-alive"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic eDp5"),
+            ("proxy-authenticate", "Basic"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("trailer", "x-sum"),
+            ("x-three", "3"),
+        ]);
+        strip_hop_by_hop(&mut fields);
+        assert_eq!(fields, headers(&[("trailer", "x-sum"), ("x-three", "3")]));
+    }
+
+    #[test]
+    fn connection_cannot_name_framing_or_routing() {
+        let mut fields = headers(&[
+            ("connection", "host, content-length, Trailer, cookie"),
+            ("host", "a.example"),
+            ("content-length", "3"),
+            ("trailer", "x-sum"),
+            ("cookie", "a=1"),
+        ]);
+        strip_hop_by_hop(&mut fields);
+        assert_eq!(fields.len(), 4);
+    }
+
+    #[test]
+    fn a_request_keeps_asking_for_trailers_and_for_nothing_else() {
+        let mut fields = headers(&[
+            ("te", "gzip;q=0.5, Trailers"),
+            ("expect", "100-continue"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("connection", "upgrade, http2-settings"),
+            ("upgrade", "h2c"),
+        ]);
+        strip_request(&mut fields);
+        assert_eq!(fields, headers(&[("te", "trailers"), ("connection", "te")]));
+    }
+
+    #[test]
+    fn cookie_crumbs_become_one_field() {
+        let mut fields = headers(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
+        strip_request(&mut fields);
+        assert_eq!(fields, headers(&[("cookie", "a=1; b=2; c=3"), ("x", "y")]));
+    }
+}

@@ -1,0 +1,194 @@
+//! The proxy's own answers: short pages that name nothing internal.
+
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Response, StatusCode, Version};
+use tracing::debug;
+
+use super::body::Body;
+use super::conn_info::ConnInfo;
+use super::error::Error;
+use super::redirect::Redirect;
+use crate::upstream;
+
+/// An answer that is the same for everyone who gets it.
+struct Page {
+    status: StatusCode,
+    text: &'static str,
+    /// The connection's framing is in doubt, or its client does not keep to it.
+    is_last: bool,
+}
+
+/// The answer to a request that got no response from its backend.
+pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Response<Body> {
+    let page = page(error);
+    debug!(
+        client.addr = %conn.client,
+        status = page.status.as_u16(),
+        error = error as &dyn std::error::Error,
+        "request refused"
+    );
+    let mut response = Response::new(Body::full(page.text));
+    *response.status_mut() = page.status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if page.status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if page.is_last && version < Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The answer of a site that has moved.
+pub(super) fn redirection(
+    redirect: &Redirect,
+    target: &PathAndQuery,
+) -> Result<Response<Body>, Error> {
+    let location = redirect.location(target).ok_or(Error::Target)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = redirect.status();
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+fn page(error: &Error) -> Page {
+    match error {
+        Error::TransferEncoding => Page::last(
+            StatusCode::NOT_IMPLEMENTED,
+            "The request's transfer coding is not supported.\n",
+        ),
+        Error::ContentLength => Page::last(
+            StatusCode::BAD_REQUEST,
+            "The request's length is malformed.\n",
+        ),
+        Error::Target => Page::last(
+            StatusCode::BAD_REQUEST,
+            "The request's target is malformed.\n",
+        ),
+        Error::Host => Page::last(
+            StatusCode::BAD_REQUEST,
+            "The request does not name one valid host.\n",
+        ),
+        Error::Connect => Page::last(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This method is not allowed here.\n",
+        ),
+        Error::TooManyFields => Page::last(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The request has too many header fields.\n",
+        ),
+        Error::UnknownHost => Page::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This host is not served here.\n",
+        ),
+        Error::Misdirected => Page::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This host is not served on this connection.\n",
+        ),
+        Error::Upstream(error) => upstream_page(error),
+        Error::ResponseFraming | Error::UnaskedUpgrade => {
+            Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
+        }
+    }
+}
+
+const BAD_GATEWAY: &str = "The application behind this site gave no valid response.\n";
+
+fn upstream_page(error: &upstream::Error) -> Page {
+    match error {
+        upstream::Error::NoBackend => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "No application is ready to serve this site.\n",
+        ),
+        upstream::Error::Resolve(_)
+        | upstream::Error::Connect(_)
+        | upstream::Error::Exchange(_) => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
+        upstream::Error::ConnectTimeout | upstream::Error::ResponseTimeout => Page::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "The application behind this site did not respond in time.\n",
+        ),
+        upstream::Error::RequestStalled => Page::last(
+            StatusCode::REQUEST_TIMEOUT,
+            "The request's body did not arrive in time.\n",
+        ),
+        upstream::Error::RequestBroken(_) => Page::last(
+            StatusCode::BAD_REQUEST,
+            "The request's body is malformed.\n",
+        ),
+    }
+}
+
+impl Page {
+    fn new(status: StatusCode, text: &'static str) -> Self {
+        Self {
+            status,
+            text,
+            is_last: false,
+        }
+    }
+
+    fn last(status: StatusCode, text: &'static str) -> Self {
+        Self {
+            is_last: true,
+            ..Self::new(status, text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn answer(error: &Error, version: Version) -> Response<Body> {
+        let conn = ConnInfo::new(
+            "192.0.2.7:40000".parse().unwrap(),
+            "192.0.2.1:443".parse().unwrap(),
+            None,
+        );
+        refusal(error, version, &conn)
+    }
+
+    #[test]
+    fn causes_have_their_status() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (error, status) in [
+            (Error::TransferEncoding, 501),
+            (Error::ContentLength, 400),
+            (Error::Target, 400),
+            (Error::Host, 400),
+            (Error::Connect, 405),
+            (Error::TooManyFields, 431),
+            (Error::UnknownHost, 421),
+            (Error::Misdirected, 421),
+            (Error::ResponseFraming, 502),
+            (Error::UnaskedUpgrade, 502),
+            (upstream::Error::NoBackend.into(), 503),
+            (upstream::Error::Resolve(refused()).into(), 502),
+            (upstream::Error::Connect(refused()).into(), 502),
+            (upstream::Error::ConnectTimeout.into(), 504),
+            (upstream::Error::ResponseTimeout.into(), 504),
+            (upstream::Error::RequestStalled.into(), 408),
+        ] {
+            assert_eq!(answer(&error, Version::HTTP_11).status(), status, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_connection_ends_where_its_framing_is_in_doubt() {
+        let closes =
+            |error: &Error, version| answer(error, version).headers().contains_key(CONNECTION);
+        assert!(closes(&Error::ContentLength, Version::HTTP_11));
+        assert!(closes(&Error::TransferEncoding, Version::HTTP_10));
+        assert!(!closes(&Error::ContentLength, Version::HTTP_2));
+        assert!(!closes(&Error::UnknownHost, Version::HTTP_11));
+    }
+}

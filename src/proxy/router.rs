@@ -1,0 +1,89 @@
+//! Which site serves a host.
+
+use std::sync::Arc;
+
+use super::redirect::Redirect;
+use crate::name::{HostPattern, NameMap};
+use crate::upstream::Upstream;
+
+/// What is served under one host pattern.
+#[derive(Debug)]
+pub struct Site {
+    /// The hosts.
+    pub pattern: HostPattern,
+    /// What becomes of their requests.
+    pub action: Action,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// It is forwarded.
+    Upstream(Arc<Upstream>),
+    /// It is sent elsewhere.
+    Redirect(Redirect),
+}
+
+/// All sites: an immutable snapshot that is swapped whole.
+#[derive(Clone, Debug, Default)]
+pub struct Router {
+    sites: NameMap<Arc<Site>>,
+}
+
+impl Router {
+    /// A router of these sites, each under its own pattern. The last of two with one pattern stays.
+    #[must_use]
+    pub fn new(sites: impl IntoIterator<Item = Site>) -> Self {
+        Self {
+            sites: sites
+                .into_iter()
+                .map(|site| (site.pattern.clone(), Arc::new(site)))
+                .collect(),
+        }
+    }
+
+    /// The site of a host, which is written without its port.
+    #[must_use]
+    pub fn site(&self, host: &str) -> Option<&Arc<Site>> {
+        self.sites.lookup(host)
+    }
+
+    /// All sites, in no order.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.sites.iter().map(|(_, site)| site)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn router(patterns: &[&str]) -> Router {
+        Router::new(patterns.iter().map(|pattern| Site {
+            pattern: HostPattern::parse(pattern).unwrap(),
+            action: Action::Redirect(Redirect::parse("https://elsewhere.example.org").unwrap()),
+        }))
+    }
+
+    #[test]
+    fn the_closest_pattern_serves_a_host_in_any_case() {
+        let router = router(&["www.example.org", "*.example.org", "127.0.0.1"]);
+        for (host, pattern) in [
+            ("www.example.org", "www.example.org"),
+            ("WWW.Example.ORG.", "www.example.org"),
+            ("shop.example.org", "*.example.org"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            let site = router.site(host).unwrap();
+            assert_eq!(site.pattern.to_string(), pattern, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_site_has_none() {
+        let router = router(&["www.example.org", "*.example.org"]);
+        for host in ["example.org", "a.b.example.org", "example.com", "", "::1"] {
+            assert!(router.site(host).is_none(), "{host:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The way of a request: the one path that all protocols take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::header::EXPECT;
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::body::Body;
+use super::conn_info::ConnInfo;
+use super::error::Error;
+use super::host::Host;
+use super::router::{Action, Router, Site};
+use super::{forwarded, framing, headers, host, respond, upgrade};
+use crate::tasks::Tasks;
+use crate::upstream::{RequestBody, ResponseBody};
+
+/// What one request may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceOptions {
+    /// Fields in a request's head, HTTP/2's cookie crumbs counted one by one.
+    pub head_fields: usize,
+    /// How long a body may make no progress, in either direction.
+    pub body_timeout: Duration,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self {
+            head_fields: 100,
+            body_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
+#[derive(Clone, Debug)]
+pub struct ProxyService {
+    router: Arc<ArcSwap<Router>>,
+    options: Arc<ServiceOptions>,
+    tasks: Tasks,
+}
+
+impl ProxyService {
+    /// A service that routes by the router which is current when a request comes, and runs its tunnels among `tasks`.
+    #[must_use]
+    pub fn new(router: Arc<ArcSwap<Router>>, options: ServiceOptions, tasks: Tasks) -> Self {
+        Self {
+            router,
+            options: Arc::new(options),
+            tasks,
+        }
+    }
+
+    /// Answers one request that came on the connection `conn`. Dropping the future cuts the exchange with the backend.
+    pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
+        let version = request.version();
+        match self.forward(self.take(request), conn).await {
+            Ok(response) => response,
+            Err(error) => respond::refusal(&error, version, conn),
+        }
+    }
+
+    async fn forward(
+        &self,
+        mut request: Request<RequestBody>,
+        conn: &ConnInfo,
+    ) -> Result<Response<Body>, Error> {
+        framing::check(&request, self.options.head_fields)?;
+        let target = framing::origin_form(&request)?;
+        let host = Host::of(&request)?;
+        let site = self.route(&host, conn)?;
+        let upstream = match &site.action {
+            Action::Upstream(upstream) => upstream,
+            Action::Redirect(redirect) => return respond::redirection(redirect, &target),
+        };
+        let method = request.method().clone();
+        let client = upgrade::asked(&mut request);
+        prepare(&mut request, &host, conn);
+        if client.is_some() {
+            upgrade::ask(request.headers_mut());
+        }
+        framing::frame_request(&mut request, target);
+        let response = upstream.send(request).await?;
+        self.pass_back(response, &method, client)
+    }
+
+    /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
+    fn take(&self, request: Request<Incoming>) -> Request<RequestBody> {
+        let is_http2 = request.version() == Version::HTTP_2;
+        let timeout = self.options.body_timeout;
+        let expects = request.headers().contains_key(EXPECT);
+        request.map(|incoming| {
+            let mut body = RequestBody::new(incoming, is_http2, timeout, &self.tasks);
+            if expects {
+                body.let_go_early();
+            }
+            body
+        })
+    }
+
+    /// The site of the host, if this connection may reach it.
+    fn route(&self, host: &Host, conn: &ConnInfo) -> Result<Arc<Site>, Error> {
+        let router = self.router.load();
+        let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
+        match host::is_served_under(conn.sni.as_ref(), host.name(), site, &router) {
+            true => Ok(Arc::clone(site)),
+            false => Err(Error::Misdirected),
+        }
+    }
+
+    fn pass_back(
+        &self,
+        mut response: Response<ResponseBody>,
+        method: &Method,
+        client: Option<OnUpgrade>,
+    ) -> Result<Response<Body>, Error> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return upgrade::switch(response, client, &self.tasks);
+        }
+        framing::frame_response(&mut response, method)?;
+        headers::strip_hop_by_hop(response.headers_mut());
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response.map(|body| Body::upstream(body, self.options.body_timeout)))
+    }
+}
+
+/// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
+fn prepare(request: &mut Request<RequestBody>, host: &Host, conn: &ConnInfo) {
+    request.extensions_mut().clear();
+    headers::strip_request(request.headers_mut());
+    forwarded::set(request.headers_mut(), host.value(), conn);
+}

@@ -1,0 +1,90 @@
+//! One request and its response's head on one connection.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::TrySendError;
+use tokio::time::{Instant, timeout_at};
+
+use super::backend::InFlight;
+use super::body::{Pulse, RequestBody, ResponseBody};
+use super::connection::Lease;
+use super::error::Error;
+
+/// An exchange that brought no response, and what may follow.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// The request, when not a byte of it was sent.
+    pub(super) unsent: Option<Request<RequestBody>>,
+    /// Whether the connection died before any byte of a response.
+    pub(super) is_silent: bool,
+    pub(super) in_flight: Option<InFlight>,
+}
+
+/// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection.
+pub(super) async fn exchange(
+    mut lease: Lease,
+    request: Request<RequestBody>,
+    limit: Duration,
+) -> Result<Response<ResponseBody>, Failure> {
+    let pulse = request.body().pulse();
+    let sender = lease
+        .sender()
+        .expect("a lease has its connection until it is released");
+    let head = sender.try_send_request(request);
+    match within(head, pulse, limit).await {
+        Some(Ok(response)) => Ok(receive(response, lease)),
+        Some(Err(error)) => Err(fail(error, lease)),
+        None => Err(Failure {
+            error: Error::ResponseTimeout,
+            unsent: None,
+            is_silent: false,
+            in_flight: lease.cut(),
+        }),
+    }
+}
+
+/// Waits for `head` until the backend has been idle for `limit`; an upload that moves, or whose client is the one to move,
+/// holds the clock.
+async fn within<F: Future>(head: F, pulse: Option<Pulse>, limit: Duration) -> Option<F::Output> {
+    let mut head = pin!(head);
+    let mut deadline = Instant::now() + limit;
+    loop {
+        if let Ok(output) = timeout_at(deadline, &mut head).await {
+            return Some(output);
+        }
+        let last = pulse.as_ref()?.last();
+        deadline = last + limit;
+        if deadline <= Instant::now() {
+            return None;
+        }
+    }
+}
+
+fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseBody> {
+    if response.version() == Version::HTTP_10 {
+        // A connection that has spoken HTTP/1.0 would send later uploads without their chunked framing.
+        lease.make_last();
+    }
+    let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    response.map(|incoming| match incoming.is_end_stream() && !is_switch {
+        true => {
+            lease.release();
+            ResponseBody::ended(incoming)
+        }
+        false => ResponseBody::new(incoming, lease),
+    })
+}
+
+fn fail(mut error: TrySendError<Request<RequestBody>>, lease: Lease) -> Failure {
+    Failure {
+        unsent: error.take_message(),
+        is_silent: !lease.has_heard(),
+        error: Error::exchange(error.into_error()),
+        in_flight: lease.cut(),
+    }
+}

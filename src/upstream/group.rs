@@ -1,0 +1,167 @@
+//! A named group of backends, and the way of a request through it.
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response};
+
+use super::address::Address;
+use super::backend::{Backend, InFlight};
+use super::balance::Balancer;
+use super::body::{RequestBody, ResponseBody};
+use super::connect::connect;
+use super::connection::Lease;
+use super::error::Error;
+use super::exchange::{Failure, exchange};
+use super::options::Options;
+use super::pool::Pool;
+use crate::tasks::Tasks;
+
+/// How many backends one request may try to connect to.
+const CONNECT_ATTEMPTS: usize = 3;
+
+/// Backends that serve the same requests.
+#[derive(Debug)]
+pub struct Upstream {
+    backends: Vec<Arc<Backend>>,
+    balancer: Balancer,
+    options: Options,
+    tasks: Tasks,
+}
+
+impl Upstream {
+    /// An upstream of these addresses, whose connections run among `tasks`.
+    #[must_use]
+    pub fn new(addresses: Vec<Address>, options: Options, tasks: Tasks) -> Self {
+        let backends = addresses
+            .into_iter()
+            .map(|address| {
+                let pool = Pool::new(options.idle_timeout, tasks.clone());
+                Arc::new(Backend::new(address, pool))
+            })
+            .collect();
+        Self {
+            backends,
+            balancer: Balancer::default(),
+            options,
+            tasks,
+        }
+    }
+
+    /// The backends in the order of their addresses.
+    #[must_use]
+    pub fn backends(&self) -> &[Arc<Backend>] {
+        &self.backends
+    }
+
+    /// Sends `request`, whose head goes out as it is, and returns the response when its head has arrived.
+    ///
+    /// A backend that takes no connection is passed over for the next one. A request on a reused connection that dies is
+    /// sent once more, on a new one, when that is safe: not a byte of it was sent, or not a byte of an answer has come
+    /// and the request has no body and an idempotent method (RFC 9110 section 9.2.2).
+    ///
+    /// Dropping the future, or the response's body before its end, cuts the connection.
+    pub async fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let lease = self.lease().await?;
+        let limit = self.options.response_timeout;
+        if !lease.is_reused() {
+            return exchange(lease, request, limit)
+                .await
+                .map_err(|failure| failure.error);
+        }
+        let spare = replica(&request);
+        let failure = match exchange(lease, request, limit).await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        let (request, in_flight) = again(failure, spare)?;
+        let lease = self.connect(in_flight).await?;
+        exchange(lease, request, limit)
+            .await
+            .map_err(|failure| failure.error)
+    }
+
+    /// A connection to the backend of the balancer's choice, or to the next that takes one.
+    async fn lease(&self) -> Result<Lease, Error> {
+        let count = self.backends.len();
+        let first = self.balancer.pick(&self.backends).ok_or(Error::NoBackend)?;
+        let mut attempt = 0;
+        loop {
+            let backend = &self.backends[(first + attempt) % count];
+            let in_flight = InFlight::enter(backend);
+            if let Some(connection) = backend.pool.check_out() {
+                return Ok(Lease::reused(connection, in_flight));
+            }
+            attempt += 1;
+            match self.connect(in_flight).await {
+                Err(error) if error.is_connect() && attempt < count.min(CONNECT_ATTEMPTS) => {
+                    tracing::warn!(backend = %backend.address(), %error, "backend passed over");
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn connect(&self, in_flight: InFlight) -> Result<Lease, Error> {
+        let address = in_flight.backend().address();
+        let connection = connect(address, self.options.connect_timeout, &self.tasks).await?;
+        Ok(Lease::fresh(connection, in_flight))
+    }
+}
+
+/// A copy of a request that may be sent twice.
+fn replica(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.body().is_empty() || !is_idempotent(request.method()) {
+        return None;
+    }
+    let mut copy = Request::new(RequestBody::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}
+
+/// What to send once more after `failure`, if anything.
+fn again(
+    failure: Failure,
+    spare: Option<Request<RequestBody>>,
+) -> Result<(Request<RequestBody>, InFlight), Error> {
+    let spare = spare.filter(|_| failure.is_silent);
+    match (failure.unsent.or(spare), failure.in_flight) {
+        (Some(request), Some(in_flight)) => Ok((request, in_flight)),
+        _ => Err(failure.error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: Method) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::empty());
+        *request.method_mut() = method;
+        request
+    }
+
+    #[test]
+    fn only_idempotent_methods_are_kept_for_a_replay() {
+        for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert!(replica(&request(method.clone())).is_some(), "{method}");
+        }
+        for method in ["POST", "PATCH", "CONNECT", "PROPFIND", "get"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert!(replica(&request(method.clone())).is_none(), "{method}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The service behind two plain TCP ports, one for HTTP/1.1 and one for HTTP/2.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use proxy::name::{HostName, HostPattern};
+use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, ServiceOptions, Site};
+use proxy::tasks::Tasks;
+use proxy::upstream::{Address, Options, Upstream};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::raw::soon;
+
+/// A way in to the service. What is set before `open` differs from the defaults.
+pub(crate) struct Setup {
+    pub(crate) sites: Vec<Site>,
+    pub(crate) sni: Option<HostName>,
+    pub(crate) service: ServiceOptions,
+    pub(crate) upstream: Options,
+    pub(crate) tasks: Tasks,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        Self {
+            sites: Vec::new(),
+            sni: None,
+            service: ServiceOptions::default(),
+            upstream: Options::default(),
+            tasks: Tasks::new(),
+        }
+    }
+
+    /// Adds a site for `pattern` before these backends, with the options set so far.
+    pub(crate) fn site(mut self, pattern: &str, backends: &[SocketAddr]) -> Self {
+        let addresses = backends
+            .iter()
+            .map(|address| Address::parse(&address.to_string()).unwrap())
+            .collect();
+        let upstream = Upstream::new(addresses, self.upstream.clone(), self.tasks.clone());
+        self.sites.push(Site {
+            pattern: HostPattern::parse(pattern).unwrap(),
+            action: Action::Upstream(Arc::new(upstream)),
+        });
+        self
+    }
+
+    pub(crate) fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.service.body_timeout = timeout;
+        self
+    }
+
+    pub(crate) async fn open(self) -> Door {
+        let router = Arc::new(ArcSwap::from_pointee(Router::new(self.sites)));
+        let service = ProxyService::new(router, self.service, self.tasks.clone());
+        Door {
+            h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
+            h2: listen(&service, self.sni, &self.tasks, true).await,
+            tasks: self.tasks,
+        }
+    }
+}
+
+/// The service, ready for clients.
+pub(crate) struct Door {
+    pub(crate) h1: SocketAddr,
+    pub(crate) h2: SocketAddr,
+    pub(crate) tasks: Tasks,
+}
+
+/// A door to these backends under `www.example.org`.
+pub(crate) async fn before(backends: &[SocketAddr]) -> Door {
+    Setup::new().site("www.example.org", backends).open().await
+}
+
+async fn listen(
+    service: &ProxyService,
+    sni: Option<HostName>,
+    tasks: &Tasks,
+    is_http2: bool,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (service, group) = (service.clone(), tasks.clone());
+    tasks.spawn(async move {
+        while let Ok((stream, client)) = listener.accept().await {
+            let conn = Arc::new(ConnInfo::new(client, address, sni.clone()));
+            group.spawn(serve(stream, service.clone(), conn, is_http2));
+        }
+    });
+    address
+}
+
+async fn serve(stream: TcpStream, service: ProxyService, conn: Arc<ConnInfo>, is_http2: bool) {
+    let io = TokioIo::new(stream);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let (service, conn) = (service.clone(), Arc::clone(&conn));
+        async move { Ok::<Response<Body>, Infallible>(service.call(request, &conn).await) }
+    });
+    let _ = match is_http2 {
+        true => {
+            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(io, answer)
+                .await
+        }
+        false => {
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(io, answer)
+                .with_upgrades()
+                .await
+        }
+    };
+}
+
+pub(crate) type AnyBody = BoxBody<Bytes, Infallible>;
+
+pub(crate) fn empty() -> AnyBody {
+    Empty::new().boxed()
+}
+
+/// A body of these frames, without a known length.
+pub(crate) fn frames(frames: Vec<Frame<Bytes>>) -> AnyBody {
+    let frames = frames.into_iter().map(Ok);
+    BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames)))
+}
+
+impl Door {
+    /// Sends one request over HTTP/1.1.
+    pub(crate) async fn fetch1(&self, request: Request<AnyBody>) -> Response<Incoming> {
+        let stream = TcpStream::connect(self.h1).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        self.tasks.spawn(connection);
+        let response = soon(sender.send_request(request)).await.unwrap();
+        self.tasks.spawn(async move {
+            let _sender = sender;
+            std::future::pending::<()>().await
+        });
+        response
+    }
+
+    /// A connection for HTTP/2 requests.
+    pub(crate) async fn client2(&self) -> http2::SendRequest<AnyBody> {
+        let stream = TcpStream::connect(self.h2).await.unwrap();
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+        self.tasks.spawn(connection);
+        sender
+    }
+
+    /// Sends one request over HTTP/2.
+    pub(crate) async fn fetch2(&self, request: Request<AnyBody>) -> Response<Incoming> {
+        let mut client = self.client2().await;
+        soon(client.send_request(request)).await.unwrap()
+    }
+}

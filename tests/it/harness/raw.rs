@@ -1,0 +1,122 @@
+//! One end of a TCP connection, spoken byte by byte.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Fails a test that waits for what never comes.
+pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(10), what)
+        .await
+        .expect("what the test waits for should come soon")
+}
+
+/// A connection and what was read ahead from it.
+pub(crate) struct Raw {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            ahead: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Writes as much as the peer takes.
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    /// Ends this side's writing.
+    pub(crate) async fn finish(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
+    /// Closes the connection with a reset.
+    pub(crate) fn reset(self) {
+        let socket = self.stream.into_std().unwrap();
+        socket2::SockRef::from(&socket)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
+    /// Everything up to and with `end`, or `None` if the connection ends before.
+    pub(crate) async fn read_until(&mut self, end: &str) -> Option<String> {
+        loop {
+            let found = self
+                .ahead
+                .windows(end.len())
+                .position(|part| part == end.as_bytes());
+            if let Some(start) = found {
+                let rest = self.ahead.split_off(start + end.len());
+                let read = std::mem::replace(&mut self.ahead, rest);
+                return Some(String::from_utf8_lossy(&read).into_owned());
+            }
+            if soon(self.fill()).await == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The next message's head.
+    pub(crate) async fn read_head(&mut self) -> Option<String> {
+        self.read_until("\r\n\r\n").await
+    }
+
+    /// Exactly `len` bytes, or fewer if the connection ends before.
+    pub(crate) async fn read_exact(&mut self, len: usize) -> Vec<u8> {
+        while self.ahead.len() < len && soon(self.fill()).await > 0 {}
+        let rest = self.ahead.split_off(len.min(self.ahead.len()));
+        std::mem::replace(&mut self.ahead, rest)
+    }
+
+    /// Everything until the peer ends the connection, whichever way.
+    pub(crate) async fn read_to_end(&mut self) -> String {
+        while soon(self.fill()).await > 0 {}
+        String::from_utf8_lossy(&std::mem::take(&mut self.ahead)).into_owned()
+    }
+
+    /// The body of a message whose head is `head`, as it stands on the wire.
+    pub(crate) async fn read_body(&mut self, head: &str) -> Option<String> {
+        if header(head, "transfer-encoding").is_some() {
+            let mut body = self.read_until("0\r\n").await?;
+            if self.read_exact(2).await != b"\r\n" {
+                body.push_str("(trailers)");
+            }
+            return Some(body);
+        }
+        let len = header(head, "content-length").map_or(0, |len| len.parse().unwrap());
+        let body = self.read_exact(len).await;
+        (body.len() == len).then(|| String::from_utf8_lossy(&body).into_owned())
+    }
+
+    async fn fill(&mut self) -> usize {
+        self.stream.read_buf(&mut self.ahead).await.unwrap_or(0)
+    }
+}
+
+/// The value of a field in a head.
+pub(crate) fn header<'head>(head: &'head str, name: &str) -> Option<&'head str> {
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// Sends `request` on a connection of its own and returns everything that comes back.
+pub(crate) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    let mut client = Raw::connect(address).await;
+    client.send(request).await;
+    client.read_to_end().await
+}

@@ -1,0 +1,511 @@
+//! Backends and clients that break, stall or lie in the middle of an exchange.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+use crate::harness::door::{Door, Setup, before, empty};
+use crate::harness::origin::{Origin, nobody};
+use crate::harness::raw::{Raw, ask, header, soon};
+
+const URL2: &str = "https://www.example.org/";
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+fn get() -> String {
+    "GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n".to_owned()
+}
+
+fn last(method: &str, fields: &str) -> String {
+    format!("{method} / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n{fields}\r\n")
+}
+
+/// An origin that serves one request per connection, and dies without a word when the second comes. The connection after
+/// those serves on.
+async fn dying(broken_connections: usize) -> Origin {
+    Origin::start(move |mut visit| async move {
+        let mut served = 0;
+        while visit.read_request().await.is_some() {
+            served += 1;
+            if served > 1 && visit.number <= broken_connections {
+                return;
+            }
+            visit.raw.send(OK).await;
+        }
+    })
+    .await
+}
+
+/// Leaves one idle connection in the pool.
+async fn warm_up(door: &Door, origin: &mut Origin) {
+    let mut client = Raw::connect(door.h1).await;
+    client.send(get()).await;
+    client.read_until("ok").await.unwrap();
+    origin.event().await;
+}
+
+#[tokio::test]
+async fn an_idempotent_request_survives_the_death_of_a_reused_connection() {
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
+        let mut origin = dying(1).await;
+        let door = before(&[origin.address]).await;
+        warm_up(&door, &mut origin).await;
+        let answer = ask(door.h1, last(method, "")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
+        // Died on the old connection, answered on a new one.
+        for _ in 0..2 {
+            assert!(origin.event().await.starts_with(method));
+        }
+        assert_eq!(origin.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_been_heard_is_never_sent_twice() {
+    for (method, fields, body) in [
+        ("POST", "", ""),
+        ("PATCH", "", ""),
+        ("PUT", "Content-Length: 3\r\n", "abc"),
+        (
+            "DELETE",
+            "Transfer-Encoding: chunked\r\n",
+            "3\r\nabc\r\n0\r\n\r\n",
+        ),
+    ] {
+        let mut origin = dying(1).await;
+        let door = before(&[origin.address]).await;
+        warm_up(&door, &mut origin).await;
+        let answer = ask(door.h1, last(method, fields) + body).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{method}: {answer}");
+        assert!(origin.event().await.starts_with(method));
+        assert!(origin.is_quiet());
+        assert_eq!(origin.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_a_third_time() {
+    let mut origin = Origin::start(|mut visit| async move {
+        if visit.number == 1 && visit.read_request().await.is_some() {
+            visit.raw.send(OK).await;
+        }
+        visit.read_request().await;
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    warm_up(&door, &mut origin).await;
+    let answer = ask(door.h1, last("GET", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_request_is_not_sent_again_once_an_answer_has_begun() {
+    let mut origin = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        visit.raw.send(OK).await;
+        visit.read_request().await;
+        visit.raw.send("HTTP/1.1 20").await;
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    warm_up(&door, &mut origin).await;
+    let answer = ask(door.h1, last("GET", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_first_request_on_a_connection_is_not_sent_again() {
+    let origin = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let answer = ask(door.h1, last("GET", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn connections_that_the_backend_closes_are_not_used_again() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\n\r\nok",
+    ] {
+        let mut origin = Origin::start(move |mut visit| async move {
+            visit.read_request().await;
+            visit.raw.send(answer).await;
+            visit.raw.finish().await;
+            visit.raw.read_to_end().await;
+        })
+        .await;
+        let door = before(&[origin.address]).await;
+        for count in 1..=3 {
+            let seen = ask(door.h1, last("POST", "")).await;
+            assert!(seen.starts_with("HTTP/1.1 200 "), "{seen}");
+            origin.event().await;
+            assert_eq!(origin.connections(), count, "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_behind_a_response_end_its_connection() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        "HTTP/1.1 204 No Content\r\n\r\nevil",
+        "HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\nevil",
+    ] {
+        let mut origin = Origin::start(move |mut visit| async move {
+            visit.read_request().await;
+            visit.raw.send(answer).await;
+            visit.raw.read_to_end().await;
+            visit.tell("closed");
+        })
+        .await;
+        let door = before(&[origin.address]).await;
+        for _ in 0..2 {
+            let seen = ask(door.h1, last("GET", "")).await;
+            assert!(!seen.contains("evil"), "{seen}");
+            assert_eq!(seen.lines().next(), answer.lines().next());
+            origin.event().await;
+            assert_eq!(origin.event().await, "closed");
+        }
+        assert_eq!(origin.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_in_time() {
+    let mut origin = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        visit.raw.send(OK).await;
+        visit.raw.read_to_end().await;
+        visit.tell("closed");
+    })
+    .await;
+    let mut setup = Setup::new();
+    setup.upstream.idle_timeout = Duration::from_millis(80);
+    let door = setup
+        .site("www.example.org", &[origin.address])
+        .open()
+        .await;
+    warm_up(&door, &mut origin).await;
+    assert_eq!(origin.event().await, "closed");
+}
+
+#[tokio::test]
+async fn a_drain_closes_idle_connections_and_waits_for_busy_ones() {
+    let mut origin = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        visit.raw.send(OK).await;
+        visit.raw.read_to_end().await;
+        visit.tell("closed");
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    warm_up(&door, &mut origin).await;
+    door.tasks.stop();
+    assert_eq!(origin.event().await, "closed");
+}
+
+#[tokio::test]
+async fn what_is_no_response_is_a_bad_gateway() {
+    for answer in [
+        "garbage\r\n\r\n",
+        "HTTP/1.1 xyz Bad\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx : a\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ] {
+        let origin = Origin::answering(answer).await;
+        let door = before(&[origin.address]).await;
+        let seen = ask(door.h1, last("GET", "")).await;
+        assert!(seen.starts_with("HTTP/1.1 502 "), "{answer:?}: {seen}");
+        assert!(!seen.contains("127.0.0.1"), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn the_framing_of_a_response_is_never_copied() {
+    for (answer, length) in [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            None,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\n\r\nok",
+            Some("2"),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok",
+            Some("2"),
+        ),
+    ] {
+        let origin = Origin::answering(answer).await;
+        let door = before(&[origin.address]).await;
+        let seen = ask(door.h1, last("GET", "")).await;
+        assert_eq!(header(&seen, "content-length"), length, "{seen}");
+        assert_eq!(
+            seen.matches("content-length").count(),
+            usize::from(length.is_some()),
+            "{seen}"
+        );
+        let response = door.fetch2(Request::get(URL2).body(empty()).unwrap()).await;
+        assert_eq!(
+            response.into_body().collect().await.unwrap().to_bytes(),
+            "ok"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_there_is_a_bad_gateway() {
+    let door = before(&[nobody().await, nobody().await]).await;
+    let seen = ask(door.h1, last("GET", "")).await;
+    assert!(seen.starts_with("HTTP/1.1 502 "), "{seen}");
+    assert!(!seen.contains("127.0.0.1"), "{seen}");
+    let door = before(&[]).await;
+    assert!(
+        ask(door.h1, last("GET", ""))
+            .await
+            .starts_with("HTTP/1.1 503 ")
+    );
+}
+
+#[tokio::test]
+async fn a_response_that_does_not_begin_is_a_gateway_time_out_and_ends_its_connection() {
+    let mut origin = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        visit.raw.read_to_end().await;
+        visit.tell("closed");
+    })
+    .await;
+    let mut setup = Setup::new();
+    setup.upstream.response_timeout = Duration::from_millis(50);
+    let door = setup
+        .site("www.example.org", &[origin.address])
+        .open()
+        .await;
+    let seen = ask(door.h1, last("GET", "")).await;
+    assert!(seen.starts_with("HTTP/1.1 504 "), "{seen}");
+    origin.event().await;
+    assert_eq!(origin.event().await, "closed");
+}
+
+#[tokio::test]
+async fn an_upload_that_moves_holds_the_response_time_out() {
+    let origin = Origin::ok().await;
+    let mut setup = Setup::new();
+    setup.upstream.response_timeout = Duration::from_millis(200);
+    let door = setup
+        .site("www.example.org", &[origin.address])
+        .open()
+        .await;
+    let mut client = Raw::connect(door.h1).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 8\r\n\r\n")
+        .await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(60));
+    for _ in 0..8 {
+        ticks.tick().await;
+        client.send("x").await;
+    }
+    let head = client.read_head().await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
+
+const CUT: [&str; 3] = [
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
+    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\nzz\r\n",
+    "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npart",
+];
+
+async fn cut(answer: &'static str) -> Origin {
+    Origin::start(move |mut visit| async move {
+        visit.read_request().await;
+        visit.raw.send(answer).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_response_that_is_cut_never_looks_whole_over_http1() {
+    for answer in CUT {
+        let origin = cut(answer).await;
+        let door = before(&[origin.address]).await;
+        let seen = ask(door.h1, get()).await;
+        assert!(!seen.contains("0\r\n\r\n"), "{seen}");
+        let request = Request::get("/")
+            .header("host", "www.example.org")
+            .body(empty())
+            .unwrap();
+        let Ok(response) = fetch1(&door, request).await else {
+            continue;
+        };
+        assert!(
+            soon(response.into_body().collect()).await.is_err(),
+            "{answer}"
+        );
+    }
+}
+
+/// Like `Door::fetch1`, for answers that may not even have a head.
+async fn fetch1(
+    door: &Door,
+    request: Request<crate::harness::door::AnyBody>,
+) -> hyper::Result<hyper::Response<Incoming>> {
+    let stream = TcpStream::connect(door.h1).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    door.tasks.spawn(connection);
+    soon(sender.send_request(request)).await
+}
+
+#[tokio::test]
+async fn a_response_that_is_cut_never_looks_whole_over_http2() {
+    for answer in CUT {
+        let origin = cut(answer).await;
+        let door = before(&[origin.address]).await;
+        let response = door.fetch2(Request::get(URL2).body(empty()).unwrap()).await;
+        let error = soon(response.into_body().collect()).await.unwrap_err();
+        let source = std::error::Error::source(&error).unwrap();
+        let reset = source.downcast_ref::<h2::Error>().unwrap();
+        assert_eq!(reset.reason(), Some(Reason::INTERNAL_ERROR), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_stalls_is_cut() {
+    let mut origin = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        visit.raw.send(CUT[0]).await;
+        visit.raw.read_to_end().await;
+        visit.tell("closed");
+    })
+    .await;
+    let setup = Setup::new().body_timeout(Duration::from_millis(50));
+    let door = setup
+        .site("www.example.org", &[origin.address])
+        .open()
+        .await;
+    let seen = ask(door.h1, get()).await;
+    assert!(seen.ends_with("4\r\npart\r\n"), "{seen}");
+    origin.event().await;
+    assert_eq!(origin.event().await, "closed");
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_a_request_time_out_and_never_looks_whole() {
+    let mut origin = Origin::ok().await;
+    let setup = Setup::new().body_timeout(Duration::from_millis(50));
+    let door = setup
+        .site("www.example.org", &[origin.address])
+        .open()
+        .await;
+    let mut client = Raw::connect(door.h1).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        .await;
+    let seen = client.read_to_end().await;
+    assert!(seen.starts_with("HTTP/1.1 408 "), "{seen}");
+    assert_eq!(header(&seen, "connection"), Some("close"));
+    assert_eq!(origin.event().await, "broken");
+}
+
+#[tokio::test]
+async fn an_upload_that_its_client_breaks_off_never_looks_whole() {
+    for fields in [
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        "Content-Length: 5\r\n\r\nabc",
+    ] {
+        for is_reset in [false, true] {
+            let mut origin = Origin::start(|mut visit| async move {
+                visit.raw.read_until("abc").await.unwrap();
+                visit.tell("begun");
+                let rest = visit.raw.read_to_end().await;
+                visit.tell(rest);
+            })
+            .await;
+            let door = before(&[origin.address]).await;
+            let mut client = Raw::connect(door.h1).await;
+            client
+                .send(format!(
+                    "POST / HTTP/1.1\r\nHost: www.example.org\r\n{fields}"
+                ))
+                .await;
+            origin.event().await;
+            match is_reset {
+                true => client.reset(),
+                false => drop(client),
+            }
+            assert_eq!(origin.event().await.trim_start(), "", "{fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_http2_upload_that_is_reset_never_looks_whole() {
+    for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
+        let mut origin = Origin::start(|mut visit| async move {
+            visit.raw.read_until("abc").await.unwrap();
+            visit.tell("begun");
+            let rest = visit.raw.read_to_end().await;
+            visit.tell(rest);
+        })
+        .await;
+        let door = before(&[origin.address]).await;
+        let stream = TcpStream::connect(door.h2).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        door.tasks.spawn(connection);
+        let mut client = soon(client.ready()).await.unwrap();
+        let request = Request::post(URL2).body(()).unwrap();
+        let (_response, mut upload) = client.send_request(request, false).unwrap();
+        upload.send_data(Bytes::from_static(b"abc"), false).unwrap();
+        origin.event().await;
+        upload.send_reset(reason);
+        assert_eq!(origin.event().await.trim_start(), "", "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_takes_its_request_to_the_backend_along() {
+    for answer in ["", CUT[0]] {
+        let mut origin = Origin::start(move |mut visit| async move {
+            visit.read_request().await;
+            visit.raw.send(answer).await;
+            visit.raw.read_to_end().await;
+            visit.tell("closed");
+        })
+        .await;
+        let door = before(&[origin.address]).await;
+        let mut client = Raw::connect(door.h1).await;
+        client.send(get()).await;
+        origin.event().await;
+        if !answer.is_empty() {
+            client.read_until("part").await.unwrap();
+        }
+        drop(client);
+        assert_eq!(origin.event().await, "closed");
+
+        let mut client = door.client2().await;
+        let request = client.send_request(Request::get(URL2).body(empty()).unwrap());
+        let request = door.tasks.spawn(request);
+        origin.event().await;
+        if answer.is_empty() {
+            request.abort();
+        } else {
+            drop(soon(request).await.unwrap());
+        }
+        assert_eq!(origin.event().await, "closed");
+    }
+}
