@@ -335,18 +335,17 @@ fn root_cause(error: &Error) -> Option<&(dyn std::error::Error + 'static)> {
 
 /// Whether TLS failed because the CA's own certificate is signed by a root that this machine does not have.
 fn is_unknown_issuer(error: &Error) -> bool {
+    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
-        let inner = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .or_else(|| cause.downcast_ref());
-        let unknown = CertificateError::UnknownIssuer;
-        if inner.is_some_and(|tls| *tls == rustls::Error::InvalidCertificate(unknown)) {
+        if cause.downcast_ref() == Some(&unknown) {
             return true;
         }
-        next = cause.source();
+        // An I/O error gives what it wraps by another door than the usual one.
+        next = match cause.downcast_ref::<io::Error>().map(io::Error::get_ref) {
+            Some(Some(wrapped)) => Some(wrapped),
+            _ => cause.source(),
+        };
     }
     false
 }

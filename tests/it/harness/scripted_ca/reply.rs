@@ -1,0 +1,63 @@
+//! Answers of a scripted CA.
+
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+
+/// The body of an answer, or what ends the connection.
+pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// One answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Reply {
+    /// An answer of any bytes.
+    pub(crate) fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    /// A resource.
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self::new(status, body.to_string()).header("content-type", "application/json")
+    }
+
+    /// A problem document of a kind of RFC 8555 section 6.7.
+    pub(crate) fn problem(status: u16, kind: &str, detail: &str) -> Self {
+        let body = json!({
+            "type": format!("urn:ietf:params:acme:error:{kind}"),
+            "detail": detail,
+            "status": status,
+        });
+        Self::new(status, body.to_string()).header("content-type", "application/problem+json")
+    }
+
+    /// The answer with one more header.
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).unwrap();
+        self.headers.push((HeaderName::from_static(name), value));
+        self
+    }
+
+    pub(super) fn with_status(mut self, status: u16) -> Self {
+        self.status = StatusCode::from_u16(status).unwrap();
+        self
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let body = Full::new(self.body).map_err(|never| match never {});
+        let mut response = Response::new(body.boxed_unsync());
+        *response.status_mut() = self.status;
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
