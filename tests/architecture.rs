@@ -94,7 +94,15 @@ impl Source {
 }
 
 fn tests_start(text: &str) -> usize {
-    text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len())
+    let starts = [
+        "#[cfg(test)]\nmod tests",
+        "#[cfg(test)]\npub(crate) mod tests",
+    ];
+    starts
+        .iter()
+        .filter_map(|start| text.find(start))
+        .min()
+        .unwrap_or(text.len())
 }
 
 fn sources() -> Vec<Source> {

@@ -6,11 +6,12 @@ use serde::Serialize;
 use url::Url;
 
 use super::client::{Call, Client, Repeat};
-use super::error::{Error, Step};
+use super::error::Error;
 use super::jws::{AccountKey, Signer};
 use super::problem::ProblemKind;
 use super::resource::AccountResource;
 use super::response::Response;
+use super::step::Step;
 
 /// An account that the CA knows.
 #[derive(Debug)]

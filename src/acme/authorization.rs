@@ -10,11 +10,12 @@ use url::Url;
 
 use super::account::Account;
 use super::challenge::{KeyAuthorization, Presented, Solver, is_token};
-use super::error::{Error, Step};
+use super::error::Error;
 use super::poll::Looks;
 use super::resource::{
     AuthorizationResource, AuthorizationStatus, ChallengeResource, ChallengeStatus, ChallengeType,
 };
+use super::step::Step;
 
 /// How long the CA is given to fetch the challenge before its answer is asked for all the same.
 const UNSEEN: Duration = Duration::from_secs(1);

@@ -10,12 +10,13 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::error::{Error, Step};
+use super::error::Error;
 use super::jws::Signer;
 use super::nonce::{Nonce, NoncePool};
 use super::options::Options;
 use super::resource::Directory;
 use super::response::Response;
+use super::step::Step;
 use crate::backoff::Polling;
 
 /// A certificate chain is a few KiB, everything else is shorter.

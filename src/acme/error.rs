@@ -1,6 +1,5 @@
 //! What can go wrong between this machine and the CA, whose fault it is, and what the operator can do about it.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -9,50 +8,10 @@ use rustls::CertificateError;
 use url::Url;
 
 use super::challenge::SolverError;
+use super::excerpt::Excerpt;
 use super::problem::{Problem, ProblemKind};
 use super::resource::{AuthorizationStatus, ChallengeType, Identifier, OrderStatus};
-
-/// What was being done when a request failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// RFC 8555 section 7.1.1.
-    Directory,
-    /// RFC 8555 section 7.2.
-    NewNonce,
-    /// RFC 8555 section 7.3.
-    NewAccount,
-    /// RFC 8555 section 7.4.
-    NewOrder,
-    /// RFC 8555 section 7.5.
-    Authorization,
-    /// RFC 8555 section 7.5.1.
-    Challenge,
-    /// RFC 8555 section 7.5.2.
-    Deactivate,
-    /// RFC 8555 section 7.4, polling.
-    Order,
-    /// RFC 8555 section 7.4, the CSR.
-    Finalize,
-    /// RFC 8555 section 7.4.2.
-    Certificate,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Directory => "read the CA's directory",
-            Self::NewNonce => "get a nonce from the CA",
-            Self::NewAccount => "register the account",
-            Self::NewOrder => "place the order",
-            Self::Authorization => "read the authorization",
-            Self::Challenge => "answer the challenge",
-            Self::Deactivate => "give up the authorization",
-            Self::Order => "read the order",
-            Self::Finalize => "finalize the order",
-            Self::Certificate => "download the certificate",
-        })
-    }
-}
+use super::step::Step;
 
 /// Why the CA gave no certificate, or no answer.
 #[derive(Debug, thiserror::Error)]
@@ -352,26 +311,6 @@ fn is_unknown_issuer(error: &Error) -> bool {
 
 fn authority(url: &Url) -> &str {
     &url[url::Position::BeforeHost..url::Position::AfterPort]
-}
-
-/// The start of an answer that is no problem document, safe to print.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excerpt(String);
-
-impl Excerpt {
-    pub(super) fn of(body: &[u8]) -> Self {
-        let start = &body[..body.len().min(200)];
-        Self(super::problem::printable(
-            &String::from_utf8_lossy(start),
-            200,
-        ))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 fn quoted(excerpt: &Excerpt) -> String {

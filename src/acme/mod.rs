@@ -10,6 +10,7 @@ mod authorization;
 mod challenge;
 mod client;
 mod error;
+mod excerpt;
 mod jws;
 mod nonce;
 mod options;
@@ -18,11 +19,13 @@ mod poll;
 mod problem;
 mod resource;
 mod response;
+mod step;
 
 pub use account::Account;
 pub use challenge::{KeyAuthorization, Presented, Solver, SolverError};
 pub use client::Client;
-pub use error::{Error, Excerpt, Step};
+pub use error::Error;
+pub use excerpt::Excerpt;
 pub use jws::AccountKey;
 pub use options::Options;
 pub use order::Order;
@@ -30,3 +33,4 @@ pub use problem::{Problem, ProblemKind, Subproblem};
 pub use resource::{
     AuthorizationStatus, ChallengeType, Directory, Identifier, Meta, OrderStatus, ResourceUrl,
 };
+pub use step::Step;

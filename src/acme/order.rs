@@ -13,11 +13,12 @@ use url::Url;
 use super::account::Account;
 use super::authorization::Authorization;
 use super::challenge::Solver;
-use super::error::{Error, Step};
+use super::error::Error;
 use super::poll::Looks;
 use super::problem::ProblemKind;
 use super::resource::{Identifier, OrderResource, OrderStatus};
 use super::response::Response;
+use super::step::Step;
 
 /// How often the CSR is handed in, where the order says each time that it is still wanted.
 const FINALIZE_TRIES: usize = 3;

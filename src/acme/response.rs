@@ -7,9 +7,11 @@ use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::error::{Error, Excerpt, Step};
+use super::error::Error;
+use super::excerpt::Excerpt;
 use super::nonce::Nonce;
 use super::problem::{Problem, ProblemKind};
+use super::step::Step;
 
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 

@@ -1,0 +1,185 @@
+//! The certificates that are served now, in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+
+use super::Certificate;
+use crate::name::{HostName, HostPattern};
+
+/// Certificates by name, bounded: the least recently used ones leave first, and come back from
+/// storage when they are asked for again.
+#[derive(Debug)]
+pub struct CertCache {
+    exact: DashMap<HostName, Entry>,
+    wildcard: DashMap<HostName, Entry>,
+    capacity: usize,
+    clock: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    certificate: Arc<Certificate>,
+    is_pinned: bool,
+    used: AtomicU64,
+}
+
+impl CertCache {
+    /// A cache for `capacity` certificates, beside the pinned ones.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            exact: DashMap::new(),
+            wildcard: DashMap::new(),
+            capacity: capacity.max(1),
+            clock: AtomicU64::new(0),
+        }
+    }
+
+    /// The certificate for a name: its own, else that of the wildcard one label up.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Option<Arc<Certificate>> {
+        self.find(&self.exact, name).or_else(|| {
+            let (_, base) = name.split_once('.').filter(|_| !self.wildcard.is_empty())?;
+            self.find(&self.wildcard, base)
+        })
+    }
+
+    fn find(&self, map: &DashMap<HostName, Entry>, name: &str) -> Option<Arc<Certificate>> {
+        let entry = map.get(name)?;
+        let now = self.clock.load(Ordering::Relaxed);
+        // Only an entry that ages is written: handshakes for a few hot names share no cache line.
+        if entry.used.load(Ordering::Relaxed) != now {
+            entry.used.store(now, Ordering::Relaxed);
+        }
+        Some(Arc::clone(&entry.certificate))
+    }
+
+    /// The certificate of exactly this pattern.
+    #[must_use]
+    pub fn get(&self, pattern: &HostPattern) -> Option<Arc<Certificate>> {
+        match pattern {
+            HostPattern::Exact(name) => self.find(&self.exact, name.as_str()),
+            HostPattern::Wildcard(base) => self.find(&self.wildcard, base.as_str()),
+            HostPattern::Any => None,
+        }
+    }
+
+    /// Serves `certificate` for `pattern` from the next handshake on.
+    pub fn insert(&self, pattern: &HostPattern, certificate: Arc<Certificate>) {
+        self.put(pattern, certificate, false);
+    }
+
+    /// Like [`insert`](Self::insert), for a certificate that no storage can bring back.
+    pub fn pin(&self, pattern: &HostPattern, certificate: Arc<Certificate>) {
+        self.put(pattern, certificate, true);
+    }
+
+    fn put(&self, pattern: &HostPattern, certificate: Arc<Certificate>, is_pinned: bool) {
+        let used = AtomicU64::new(self.clock.fetch_add(1, Ordering::Relaxed) + 1);
+        let entry = Entry {
+            certificate,
+            is_pinned,
+            used,
+        };
+        match pattern {
+            HostPattern::Exact(name) => self.exact.insert(name.clone(), entry),
+            HostPattern::Wildcard(base) => self.wildcard.insert(base.clone(), entry),
+            HostPattern::Any => None,
+        };
+        if self.exact.len() > self.capacity {
+            self.evict();
+        }
+    }
+
+    /// Stops serving the certificate of a pattern.
+    pub fn remove(&self, pattern: &HostPattern) {
+        match pattern {
+            HostPattern::Exact(name) => self.exact.remove(name),
+            HostPattern::Wildcard(base) => self.wildcard.remove(base),
+            HostPattern::Any => None,
+        };
+    }
+
+    /// How many certificates are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.exact.len() + self.wildcard.len()
+    }
+
+    /// Whether no certificate is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Drops the least recently used sixteenth, so that one scan pays for many insertions.
+    fn evict(&self) {
+        let mut ages = self
+            .exact
+            .iter()
+            .filter(|entry| !entry.is_pinned)
+            .map(|entry| (entry.used.load(Ordering::Relaxed), entry.key().clone()))
+            .collect::<Vec<_>>();
+        let surplus = self.capacity / 16 + 1;
+        if ages.len() > surplus {
+            ages.select_nth_unstable(surplus - 1);
+            ages.truncate(surplus);
+        }
+        for (used, name) in ages {
+            self.exact
+                .remove_if(&name, |_, entry| entry.used.load(Ordering::Relaxed) == used);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::certificate::tests::TestCa;
+
+    fn certificate(ca: &TestCa, name: &str) -> Arc<Certificate> {
+        Arc::new(Certificate::from_pem(ca.sign(&[name], -60..60).as_bytes()).unwrap())
+    }
+
+    fn pattern(text: &str) -> HostPattern {
+        HostPattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_served_by_its_own_certificate_else_by_its_wildcard() {
+        let ca = TestCa::new();
+        let cache = CertCache::new(10);
+        for name in ["www.example.org", "*.example.org"] {
+            cache.insert(&pattern(name), certificate(&ca, name));
+        }
+        for (asked, served) in [
+            ("www.example.org", Some("www.example.org")),
+            ("api.example.org", Some("*.example.org")),
+            ("example.org", None),
+            ("a.b.example.org", None),
+        ] {
+            let found = cache
+                .lookup(asked)
+                .map(|found| found.names()[0].to_string());
+            assert_eq!(found.as_deref(), served, "{asked}");
+        }
+    }
+
+    #[test]
+    fn the_least_recently_used_leave_first_and_pinned_ones_never() {
+        let ca = TestCa::new();
+        let one = certificate(&ca, "shared.example");
+        let cache = CertCache::new(100);
+        cache.pin(&pattern("pinned.example"), Arc::clone(&one));
+        for index in 0..500 {
+            cache.insert(&pattern(&format!("n{index}.example")), Arc::clone(&one));
+            assert!(cache.lookup("n0.example").is_some(), "a name in use stays");
+        }
+        assert!(cache.len() <= 101, "{}", cache.len());
+        assert!(cache.lookup("pinned.example").is_some());
+        assert!(cache.lookup("n499.example").is_some());
+        assert!(cache.lookup("n1.example").is_none());
+    }
+}

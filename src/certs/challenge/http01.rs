@@ -1,0 +1,97 @@
+//! http-01 (RFC 8555 section 8.3): the table of tokens that the port-80 listener answers from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
+
+/// The tokens of challenges that are under way. Its `Debug` shows no key authorization.
+#[derive(Default)]
+pub struct Http01Tokens {
+    tokens: DashMap<String, Entry>,
+}
+
+struct Entry {
+    body: String,
+    seen: watch::Sender<bool>,
+}
+
+impl Http01Tokens {
+    /// A table without tokens.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The answer for a token that is under way. Tells the order path that the CA has looked.
+    #[must_use]
+    pub fn answer(&self, token: &str) -> Option<String> {
+        let entry = self.tokens.get(token)?;
+        entry.seen.send_replace(true);
+        Some(entry.body.clone())
+    }
+
+    /// How many challenges are under way.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether no challenge is under way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+}
+
+impl fmt::Debug for Http01Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http01Tokens")
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// Publishes key authorizations in a table.
+#[derive(Clone, Debug)]
+pub struct Http01Solver {
+    tokens: Arc<Http01Tokens>,
+}
+
+impl Http01Solver {
+    /// A solver that publishes in `tokens`.
+    #[must_use]
+    pub fn new(tokens: Arc<Http01Tokens>) -> Self {
+        Self { tokens }
+    }
+}
+
+impl Solver for Http01Solver {
+    fn challenge_type(&self) -> ChallengeType {
+        ChallengeType::Http01
+    }
+
+    fn present<'a>(
+        &'a self,
+        _: &'a Identifier,
+        token: &'a str,
+        key_authorization: &'a KeyAuthorization,
+    ) -> BoxFuture<'a, Result<Presented, SolverError>> {
+        let (seen, is_seen) = watch::channel(false);
+        let body = key_authorization.http01_body().to_owned();
+        let token = token.to_owned();
+        let tokens = Arc::clone(&self.tokens);
+        async move {
+            tokens.tokens.insert(token.clone(), Entry { body, seen });
+            Ok(Presented::new(is_seen, move || {
+                tokens.tokens.remove(&token);
+            }))
+        }
+        .boxed()
+    }
+}

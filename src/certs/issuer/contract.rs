@@ -1,0 +1,42 @@
+//! What every issuer promises.
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+
+use super::Error;
+use crate::name::HostPattern;
+
+/// Signs certificates. What it returns is verified by the caller before use.
+pub trait Issuer: fmt::Debug + Send + Sync {
+    /// A short stable name, which is part of the storage keys of what the issuer signed.
+    fn id(&self) -> &str;
+
+    /// Gets a new certificate with a fresh key for `subject`. Dropping the future abandons the
+    /// attempt and takes down every challenge that it published.
+    fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>>;
+}
+
+/// Chain, leaf first, and private key in one PEM text. Its `Debug` shows neither.
+pub struct Pem(String);
+
+impl Pem {
+    /// Joins a chain and its key.
+    #[must_use]
+    pub fn new(chain: &str, key: &str) -> Self {
+        let newline = if chain.ends_with('\n') { "" } else { "\n" };
+        Self(format!("{chain}{newline}{key}"))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pem(..)")
+    }
+}

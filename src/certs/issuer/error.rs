@@ -1,0 +1,56 @@
+//! Why an issuer gave no certificate.
+
+use std::time::Duration;
+
+use crate::certs::CertificateError;
+use crate::{acme, storage};
+
+/// A failed attempt to get a certificate signed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The CA refused, failed or could not be reached.
+    #[error("{0}")]
+    Acme(#[from] acme::Error),
+    /// The account or the CA's own records could not be read or written.
+    #[error("{0}")]
+    Storage(#[from] storage::Error),
+    /// The CA's root file could not be read.
+    #[error("the root file {path} cannot be read: {source}")]
+    Root {
+        /// The file that the configuration names.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A stored key or root cannot be used.
+    #[error("the stored record {location} is damaged: {source}; remove it to have it made anew")]
+    Damaged {
+        /// Where it lies.
+        location: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key or a request could not be made.
+    #[error("the certificate request could not be made: {0}")]
+    Request(#[from] rcgen::Error),
+    /// What the CA sent cannot be served.
+    #[error("the certificate that the CA sent cannot be used: {0}")]
+    Certificate(#[from] CertificateError),
+    /// No certificate can be for every name.
+    #[error("a certificate cannot be for `*`; name the hosts")]
+    NoSubject,
+    /// The chain is no text.
+    #[error("the certificate that the CA sent cannot be used: it is not text")]
+    NotText,
+}
+
+impl Error {
+    /// How long the CA asked to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Acme(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+}

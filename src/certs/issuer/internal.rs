@@ -1,0 +1,155 @@
+//! The CA of this machine, for names that no public CA can sign: a root made once and kept, and
+//! short leaves. Needs no network.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+
+use super::{Error, Issuer, Pem};
+use crate::name::HostPattern;
+use crate::storage::{Key, Storage};
+
+const ROOT_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
+const LEAF_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// Clocks of this machine's neighbours may be a little behind.
+const BACKDATE: Duration = Duration::from_secs(300);
+
+/// Signs for local names with a root of its own.
+#[derive(Debug)]
+pub struct InternalCa {
+    root: rcgen::Issuer<'static, KeyPair>,
+    root_location: String,
+}
+
+impl InternalCa {
+    /// Reads the root from storage, or makes it. Two processes that start at once get one root.
+    pub async fn open(storage: &Arc<dyn Storage>) -> Result<Self, Error> {
+        let folder = Key::new(&["internal-ca"]);
+        let (root_record, key_record) = (folder.join("root.pem"), folder.join("root.key"));
+        let _lock = storage.lock(&folder).await?;
+        let key = match storage.load(&key_record).await? {
+            Some(pem) => parse_key(&pem).map_err(|source| Error::Damaged {
+                location: storage.location(&key_record),
+                source: source.into(),
+            })?,
+            None => {
+                let key = KeyPair::generate()?;
+                storage
+                    .store(&key_record, key.serialize_pem().as_bytes())
+                    .await?;
+                key
+            }
+        };
+        let pem = match storage.load(&root_record).await? {
+            Some(pem) => String::from_utf8_lossy(&pem).into_owned(),
+            None => {
+                let pem = root_params().self_signed(&key)?.pem();
+                storage.store(&root_record, pem.as_bytes()).await?;
+                pem
+            }
+        };
+        let root_location = storage.location(&root_record);
+        let root = rcgen::Issuer::from_ca_cert_pem(&pem, key).map_err(|source| Error::Damaged {
+            location: root_location.clone(),
+            source: source.into(),
+        })?;
+        Ok(Self {
+            root,
+            root_location,
+        })
+    }
+
+    /// Where the root's PEM lies, for those who want to trust it.
+    #[must_use]
+    pub fn root_location(&self) -> &str {
+        &self.root_location
+    }
+
+    fn sign(&self, subject: &HostPattern) -> Result<Pem, Error> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec![subject.to_string()])?;
+        let now = SystemTime::now();
+        params.not_before = (now - BACKDATE).into();
+        params.not_after = (now + LEAF_LIFETIME).into();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let leaf = params.signed_by(&key, &self.root)?;
+        Ok(Pem::new(&leaf.pem(), &key.serialize_pem()))
+    }
+}
+
+impl Issuer for InternalCa {
+    fn id(&self) -> &'static str {
+        "internal"
+    }
+
+    fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>> {
+        async move { self.sign(subject) }.boxed()
+    }
+}
+
+fn parse_key(pem: &[u8]) -> Result<KeyPair, rcgen::Error> {
+    KeyPair::from_pem(&String::from_utf8_lossy(pem))
+}
+
+fn root_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let now = SystemTime::now();
+    params.not_before = (now - BACKDATE).into();
+    params.not_after = (now + ROOT_LIFETIME).into();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "proxy internal CA");
+    params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::Certificate;
+    use crate::storage::FileStorage;
+
+    #[tokio::test]
+    async fn one_root_is_kept_and_signs_short_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let first = InternalCa::open(&storage).await.unwrap();
+        let root = std::fs::read(first.root_location()).unwrap();
+        let again = InternalCa::open(&storage).await.unwrap();
+        assert_eq!(std::fs::read(again.root_location()).unwrap(), root);
+
+        for name in ["localhost", "*.home.arpa", "10.0.0.1", "::1"] {
+            let subject = HostPattern::parse(name).unwrap();
+            let pem = again.issue(&subject).await.unwrap();
+            let text = format!("{}{}", pem.as_str(), String::from_utf8_lossy(&root));
+            let leaf = Certificate::from_pem(text.as_bytes()).unwrap();
+            leaf.verify_for(&subject, SystemTime::now()).unwrap();
+            let left = leaf.not_after().duration_since(SystemTime::now()).unwrap();
+            assert!(left <= LEAF_LIFETIME && left > LEAF_LIFETIME / 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_root_is_named_with_the_way_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        InternalCa::open(&storage).await.unwrap();
+        std::fs::write(dir.path().join("internal-ca/root.pem"), "garbage").unwrap();
+        let error = InternalCa::open(&storage).await.unwrap_err().to_string();
+        assert!(
+            error.contains("root.pem is damaged") && error.contains("remove it"),
+            "{error}"
+        );
+    }
+}

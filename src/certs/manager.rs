@@ -1,0 +1,607 @@
+//! Certificates on request: one look-up or order at a time per name, however many wait for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::{mpsc, watch};
+
+use super::obtain::{Obtainer, Purpose};
+use super::policy::{self, Issuers, Policy};
+use super::schedule::{Due, Scheduler};
+use super::stored::Records;
+use super::{CertCache, Certificate, Refusal, Standing, renew_at};
+use crate::backoff;
+use crate::name::{HostName, HostPattern, NameMap};
+use crate::tasks::Tasks;
+
+/// How many handshakes may wait for one name.
+const MAX_WAITING: usize = 1024;
+
+type Outcome = Result<Arc<Certificate>, Refusal>;
+
+/// Keeps the certificates of all names that may have one.
+#[derive(Clone, Debug)]
+pub struct CertManager {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    policies: NameMap<Arc<Policy>>,
+    obtainer: Obtainer,
+    in_flight: DashMap<HostPattern, Flight>,
+    schedule: mpsc::UnboundedSender<Due>,
+    tasks: Tasks,
+}
+
+/// One look-up or order that is under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    outcome: watch::Receiver<Option<Outcome>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What the manager is built from.
+#[derive(Debug)]
+pub struct ManagerParts {
+    /// Who may have a certificate.
+    pub policies: NameMap<Arc<Policy>>,
+    /// Who signs.
+    pub issuers: Issuers,
+    /// Where certificates and attempts are kept.
+    pub records: Records,
+    /// What is served.
+    pub cache: Arc<CertCache>,
+    /// Runs look-ups, orders and the renewal loop.
+    pub tasks: Tasks,
+}
+
+impl CertManager {
+    /// Starts the renewal loop, which first sees to every name that the configuration spells out.
+    #[must_use]
+    pub fn start(parts: ManagerParts) -> Self {
+        let ManagerParts {
+            policies,
+            issuers,
+            records,
+            cache,
+            tasks,
+        } = parts;
+        let (schedule, inbox) = mpsc::unbounded_channel();
+        let now = SystemTime::now();
+        for (_, policy) in policies.iter() {
+            if let Some(subject) = policy.managed() {
+                // The receiver lives until the scheduler below takes it.
+                let _ = schedule.send(Due {
+                    subject: subject.clone(),
+                    at: now,
+                });
+            }
+        }
+        let obtainer = Obtainer::new(issuers, records, cache);
+        let in_flight = DashMap::new();
+        let inner = Inner {
+            policies,
+            obtainer,
+            in_flight,
+            schedule,
+            tasks: tasks.clone(),
+        };
+        let manager = Self {
+            inner: Arc::new(inner),
+        };
+        tasks.spawn(Scheduler::new(manager.clone(), inbox).run(tasks.shutdown()));
+        manager
+    }
+
+    /// The certificate for a name: from memory, else from storage, else issued now if the name may
+    /// have one. Dropping the future abandons the wait and not the order.
+    pub async fn certificate(&self, name: &HostName) -> Outcome {
+        if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
+            return Ok(certificate);
+        }
+        let policy = self
+            .inner
+            .policies
+            .lookup(name.as_str())
+            .ok_or(Refusal::Unknown)?;
+        self.join(policy::subject(name), policy, Purpose::Serve)
+            .wait()
+            .await
+    }
+
+    /// What stands between a name and its certificate.
+    pub async fn standing(&self, name: &HostName) -> Standing {
+        let subject = policy::subject(name);
+        let attempts = self.inner.obtainer.attempts(&subject).await;
+        if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
+            return Standing::Served {
+                not_after: certificate.not_after(),
+                renew_at: renew_at(&certificate),
+                last_error: attempts.map(|attempts| attempts.last_error),
+            };
+        }
+        if self.inner.policies.lookup(name.as_str()).is_none() {
+            return Standing::Refused {
+                reason: Refusal::Unknown.to_string(),
+            };
+        }
+        if self.inner.in_flight.contains_key(&subject) {
+            return Standing::Ordering;
+        }
+        attempts.map_or(Standing::Waiting, |attempts| Standing::BackingOff {
+            until: attempts.not_before(),
+            failures: attempts.failures,
+            reason: attempts.last_error,
+        })
+    }
+
+    /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
+    /// wants the name any more.
+    pub(super) async fn maintain(&self, subject: HostPattern) -> bool {
+        let HostPattern::Exact(name) = &subject else {
+            return false;
+        };
+        let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
+            return false;
+        };
+        let is_served = self.inner.obtainer.cache().get(&subject).is_some();
+        if !is_served && policy.managed().is_none() {
+            return false;
+        }
+        let _ = self.join(subject, policy, Purpose::Renew).wait().await;
+        true
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    fn join(&self, subject: HostPattern, policy: &Arc<Policy>, purpose: Purpose) -> Flight {
+        match self.inner.in_flight.entry(subject.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let (sender, outcome) = watch::channel(None);
+                let flight = Flight {
+                    outcome,
+                    waiting: Arc::default(),
+                };
+                entry.insert(flight.clone());
+                let landing = Landing {
+                    manager: self.clone(),
+                    subject,
+                };
+                self.inner
+                    .tasks
+                    .spawn(landing.fly(Arc::clone(policy), purpose, sender));
+                flight
+            }
+        }
+    }
+
+    /// Sets the next time that a name needs attention.
+    fn reschedule(&self, subject: &HostPattern, policy: &Policy, outcome: &Outcome) {
+        let now = SystemTime::now();
+        let at = match outcome {
+            // Never at once again: what was due and could not be replaced is not asked for in a
+            // loop.
+            Ok(certificate) => renew_at(certificate).max(now + Duration::from_secs(1)),
+            Err(Refusal::BackingOff { until, .. }) => *until,
+            Err(Refusal::Stopping) => return,
+            Err(_) => now + backoff::ISSUANCE.delay(1, None),
+        };
+        let is_served = self.inner.obtainer.cache().get(subject).is_some();
+        if policy.managed().is_some() || is_served {
+            // The scheduler is gone only when the process stops.
+            let _ = self.inner.schedule.send(Due {
+                subject: subject.clone(),
+                at,
+            });
+        }
+    }
+}
+
+impl Flight {
+    async fn wait(mut self) -> Outcome {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::TooManyWaiting);
+        }
+        let waiting = Arc::clone(&self.waiting);
+        let _seat = Seat(&waiting);
+        match self.outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(Refusal::Stopping)),
+            Err(_) => Err(Refusal::Stopping),
+        }
+    }
+}
+
+struct Seat<'a>(&'a AtomicUsize);
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Takes the name out of the table of flights however its task ends.
+struct Landing {
+    manager: CertManager,
+    subject: HostPattern,
+}
+
+impl Landing {
+    async fn fly(
+        self,
+        policy: Arc<Policy>,
+        purpose: Purpose,
+        sender: watch::Sender<Option<Outcome>>,
+    ) {
+        let obtainer = &self.manager.inner.obtainer;
+        let outcome = obtainer.obtain(&self.subject, &policy, purpose).await;
+        self.manager.reschedule(&self.subject, &policy, &outcome);
+        // Those who come after the flight has left the table find the certificate in the cache.
+        drop(self);
+        sender.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.manager.inner.in_flight.remove(&self.subject);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+    use futures_util::future::{BoxFuture, join_all};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::certs::certificate::tests::TestCa;
+    use crate::certs::issuer::{Error, Issuer, Pem};
+    use crate::certs::{Ask, OnDemandOptions};
+    use crate::storage::{FileStorage, Storage};
+
+    /// Signs, or fails, as the test says; counts what it is asked for.
+    #[derive(Debug)]
+    struct TestIssuer {
+        validity: Mutex<Option<i64>>,
+        orders: AtomicUsize,
+        ordered: Notify,
+        gate: tokio::sync::Semaphore,
+    }
+
+    impl TestIssuer {
+        /// An issuer whose certificates live `validity` seconds; without one it always fails.
+        fn new(validity: Option<i64>) -> Arc<Self> {
+            Arc::new(Self {
+                validity: Mutex::new(validity),
+                orders: AtomicUsize::new(0),
+                ordered: Notify::new(),
+                gate: tokio::sync::Semaphore::new(1000),
+            })
+        }
+
+        fn orders(&self) -> usize {
+            self.orders.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Issuer for TestIssuer {
+        fn id(&self) -> &'static str {
+            "test"
+        }
+
+        fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>> {
+            async move {
+                self.orders.fetch_add(1, Ordering::SeqCst);
+                self.ordered.notify_one();
+                self.gate.acquire().await.unwrap().forget();
+                let validity = *self.validity.lock().unwrap();
+                let validity = validity.ok_or(Error::NoSubject)?;
+                let pem = TestCa::new().sign(&[&subject.to_string()], -1..validity);
+                Ok(Pem::new(&pem, ""))
+            }
+            .boxed()
+        }
+    }
+
+    struct World {
+        dir: tempfile::TempDir,
+        issuer: Arc<TestIssuer>,
+    }
+
+    impl World {
+        fn new(validity: Option<i64>) -> Self {
+            Self {
+                dir: tempfile::tempdir().unwrap(),
+                issuer: TestIssuer::new(validity),
+            }
+        }
+
+        /// A process on this world's data directory.
+        fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
+            let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(self.dir.path()).unwrap());
+            let tasks = Tasks::new();
+            let issuer: Arc<dyn Issuer> = self.issuer.clone();
+            let policies = policies.into_iter().map(|policy| {
+                let site = policy.managed().cloned().unwrap_or(HostPattern::Any);
+                (site, Arc::new(policy))
+            });
+            let manager = CertManager::start(ManagerParts {
+                policies: policies.collect(),
+                issuers: Issuers {
+                    public: issuer.clone(),
+                    internal: issuer,
+                },
+                records: Records::new(storage),
+                cache: Arc::new(CertCache::new(100)),
+                tasks: tasks.clone(),
+            });
+            (manager, tasks)
+        }
+    }
+
+    fn name(text: &str) -> HostName {
+        HostName::parse(text).unwrap()
+    }
+
+    fn site(text: &str) -> Policy {
+        Policy::configured(HostPattern::parse(text).unwrap())
+    }
+
+    /// A site for all names whose gate answers every question with `status`.
+    async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ask = format!("http://{}/ask?key=1", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let questions = Arc::clone(&asked);
+        Tasks::new().spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let questions = Arc::clone(&questions);
+                let service = hyper::service::service_fn(move |request: http::Request<_>| {
+                    let query = request.uri().query().unwrap_or_default();
+                    assert!(query.starts_with("key=1&domain="), "{query}");
+                    let _: hyper::body::Incoming = request.into_body();
+                    questions.fetch_add(1, Ordering::SeqCst);
+                    let response = http::Response::builder()
+                        .status(status)
+                        .header("location", "/elsewhere")
+                        .body(String::new());
+                    async { response }
+                });
+                let stream = hyper_util::rt::TokioIo::new(stream);
+                let http = hyper::server::conn::http1::Builder::new();
+                Tasks::new().spawn(http.serve_connection(stream, service));
+            }
+        });
+        let options = OnDemandOptions {
+            ask: ask.parse().unwrap(),
+        };
+        (
+            Policy::on_demand(HostPattern::Any, Arc::new(Ask::new(&options).unwrap())),
+            asked,
+        )
+    }
+
+    #[tokio::test]
+    async fn many_handshakes_for_a_new_name_place_one_order() {
+        let world = World::new(Some(3600));
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+
+        let served = join_all((0..200).map(|_| manager.certificate(&new))).await;
+
+        assert!(served.iter().all(Result::is_ok));
+        assert_eq!(world.issuer.orders(), 1);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert!(matches!(
+            manager.standing(&new).await,
+            Standing::Served { .. }
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_allowed_places_no_order() {
+        for status in [204, 301, 403, 500] {
+            let world = World::new(Some(3600));
+            let (policy, _) = on_demand(status).await;
+            let (manager, _tasks) = world.manager(vec![policy]);
+            let refusal = manager
+                .certificate(&name("new.example.org"))
+                .await
+                .unwrap_err();
+            assert!(
+                refusal.to_string().contains(&format!("status {status}")),
+                "{refusal}"
+            );
+            assert_eq!(world.issuer.orders(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_does_not_answer_refuses() {
+        let world = World::new(Some(3600));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ask = format!("http://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        drop(listener);
+        let ask = Arc::new(Ask::new(&OnDemandOptions { ask }).unwrap());
+        let (manager, _tasks) = world.manager(vec![Policy::on_demand(HostPattern::Any, ask)]);
+        let refusal = manager
+            .certificate(&name("new.example.org"))
+            .await
+            .unwrap_err();
+        assert!(refusal.to_string().contains("gave no answer"), "{refusal}");
+        assert_eq!(world.issuer.orders(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_configured_is_refused() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager
+            .certificate(&name("other.example.org"))
+            .await
+            .unwrap_err();
+        assert!(matches!(refusal, Refusal::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_restart_serves_what_is_stored_and_orders_nothing() {
+        let world = World::new(Some(3600));
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager.certificate(&name("www.example.org")).await.unwrap();
+        tasks.drain(Duration::ZERO).await;
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let second = manager.certificate(&name("www.example.org")).await.unwrap();
+
+        assert_eq!(first.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn two_processes_on_one_data_directory_place_one_order() {
+        let world = World::new(Some(3600));
+        let processes = [
+            world.manager(vec![site("www.example.org")]),
+            world.manager(vec![site("www.example.org")]),
+        ];
+        let wanted = name("www.example.org");
+        let served = join_all(
+            processes
+                .iter()
+                .map(|(manager, _)| manager.certificate(&wanted)),
+        );
+        assert!(served.await.iter().all(Result::is_ok));
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_remembered_over_a_restart() {
+        let world = World::new(None);
+        let wanted = name("www.example.org");
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
+            "{refusal}"
+        );
+        tasks.drain(Duration::ZERO).await;
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&wanted).await.unwrap_err();
+
+        assert!(
+            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
+            "{refusal}"
+        );
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&wanted).await;
+        let Standing::BackingOff {
+            until,
+            failures: 1,
+            reason,
+        } = standing
+        else {
+            panic!("{standing}");
+        };
+        let wait = until.duration_since(SystemTime::now()).unwrap().as_secs();
+        assert!((40..=75).contains(&wait), "{wait} s");
+        assert!(reason.contains("cannot be for `*`"), "{reason}");
+    }
+
+    /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
+    async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
+        let wanted = name("www.example.org");
+        let first = manager.certificate(&wanted).await.unwrap();
+        world.issuer.ordered.notified().await;
+        world.issuer.ordered.notified().await;
+        let meanwhile = manager.certificate(&wanted).await.unwrap();
+        assert_eq!(
+            meanwhile.serial(),
+            first.serial(),
+            "the old one is served meanwhile"
+        );
+        first
+    }
+
+    /// Lets the renewal go on and waits for its end.
+    async fn release(world: &World, manager: &CertManager) {
+        let flight = manager
+            .inner
+            .in_flight
+            .get(&policy::subject(&name("www.example.org")));
+        let flight = flight.map(|flight| flight.clone()).unwrap();
+        world.issuer.gate.add_permits(1);
+        let _ = flight.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_due_certificate_is_served_until_its_successor_is_there() {
+        let world = World::new(Some(2));
+        world.issuer.gate.forget_permits(999);
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = held_renewal(&world, &manager).await;
+        *world.issuer.validity.lock().unwrap() = Some(3600);
+
+        release(&world, &manager).await;
+
+        let renewed = manager.certificate(&name("www.example.org")).await.unwrap();
+        assert_ne!(renewed.serial(), first.serial());
+        assert_eq!(world.issuer.orders(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failed_renewal_keeps_the_old_certificate_and_says_why() {
+        let world = World::new(Some(2));
+        world.issuer.gate.forget_permits(999);
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = held_renewal(&world, &manager).await;
+        *world.issuer.validity.lock().unwrap() = None;
+
+        release(&world, &manager).await;
+
+        let wanted = name("www.example.org");
+        let served = manager.certificate(&wanted).await.unwrap();
+        assert_eq!(served.serial(), first.serial());
+        let standing = manager.standing(&wanted).await.to_string();
+        assert!(
+            standing.contains("the last try to renew it failed"),
+            "{standing}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_replaced() {
+        let world = World::new(Some(3600));
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        manager.certificate(&name("www.example.org")).await.unwrap();
+        tasks.drain(Duration::ZERO).await;
+        let file = world
+            .dir
+            .path()
+            .join("certificates/test/www.example.org/certificate.pem");
+        std::fs::write(&file, "half a fi").unwrap();
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        manager.certificate(&name("www.example.org")).await.unwrap();
+
+        assert_eq!(world.issuer.orders(), 2);
+        assert!(
+            std::fs::read_to_string(&file)
+                .unwrap()
+                .contains("BEGIN CERTIFICATE")
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! How one name comes to its certificate: storage, permission, order, storage, cache.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use dashmap::DashMap;
+use tokio::sync::Semaphore;
+use tracing::{debug, error, info, warn};
+
+use super::issuer::{Error, Issuer, Pem};
+use super::on_demand::AskError;
+use super::policy::{Issuers, Policy};
+use super::stored::{Attempts, Records, Stored};
+use super::{CertCache, Certificate, Refusal, renew_at};
+use crate::backoff;
+use crate::name::HostPattern;
+
+/// How many orders are under way at a CA at once.
+const PARALLEL_ORDERS: usize = 4;
+
+/// Why a certificate is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A handshake waits: whatever is still valid will do.
+    Serve,
+    /// Its time for renewal may have come: what is due is replaced.
+    Renew,
+}
+
+/// Gets certificates, one name per call.
+#[derive(Debug)]
+pub(super) struct Obtainer {
+    issuers: Issuers,
+    records: Records,
+    cache: Arc<CertCache>,
+    orders: Semaphore,
+    failing: DashMap<HostPattern, Attempts>,
+}
+
+impl Obtainer {
+    pub(super) fn new(issuers: Issuers, records: Records, cache: Arc<CertCache>) -> Self {
+        let orders = Semaphore::new(PARALLEL_ORDERS);
+        Self {
+            issuers,
+            records,
+            cache,
+            orders,
+            failing: DashMap::new(),
+        }
+    }
+
+    pub(super) fn cache(&self) -> &CertCache {
+        &self.cache
+    }
+
+    /// The order path. The caller sees to it that it runs once at a time per subject.
+    pub(super) async fn obtain(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        purpose: Purpose,
+    ) -> Result<Arc<Certificate>, Refusal> {
+        let issuer = self.issuers.for_subject(subject);
+        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+            return Ok(certificate);
+        }
+        self.check_backoff(subject).await?;
+        self.ask(subject, policy).await?;
+        let _turn = self.orders.acquire().await;
+        let _lock = self.records.lock_issuance(subject).await?;
+        // Another process may have obtained it while this one waited for the lock.
+        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+            return Ok(certificate);
+        }
+        self.prove_writable(subject, policy).await?;
+        match self.issue(issuer.as_ref(), subject).await {
+            Ok((certificate, pem)) => {
+                self.keep(issuer.id(), subject, policy, &pem).await;
+                self.serve(subject, &certificate);
+                info!(
+                    names = %subject, issuer = issuer.id(), serial = certificate.serial(),
+                    not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
+                    renew_at = %humantime::format_rfc3339_seconds(renew_at(&certificate)),
+                    "certificate obtained"
+                );
+                Ok(certificate)
+            }
+            Err(error) => Err(self.remember_failure(issuer.id(), subject, &error).await),
+        }
+    }
+
+    /// The stored certificate, served from now on, when it is good enough for `purpose`.
+    async fn load(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        purpose: Purpose,
+    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+        let now = SystemTime::now();
+        let certificate = match self.records.load_certificate(issuer, subject).await? {
+            Stored::Missing => return Ok(None),
+            Stored::Found(certificate) => certificate,
+            Stored::Damaged(reason) => {
+                let file = self.records.certificate_location(issuer, subject);
+                warn!(names = %subject, %file, error = %reason, "stored certificate is damaged");
+                return Ok(None);
+            }
+        };
+        if let Err(reason) = certificate.verify_for(subject, now) {
+            debug!(names = %subject, error = %reason, "stored certificate is of no use");
+            return Ok(None);
+        }
+        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > now;
+        if self
+            .cache
+            .get(subject)
+            .is_none_or(|served| served.serial() != certificate.serial())
+        {
+            self.serve(subject, &certificate);
+            info!(
+                names = %subject, issuer, serial = certificate.serial(),
+                not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
+                "certificate loaded"
+            );
+        }
+        Ok(is_current.then_some(certificate))
+    }
+
+    async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
+        match self.attempts(subject).await {
+            Some(attempts) if attempts.not_before() > SystemTime::now() => {
+                Err(Refusal::BackingOff {
+                    until: attempts.not_before(),
+                    failures: attempts.failures,
+                    reason: attempts.last_error,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is remembered of failed attempts, in memory or in storage.
+    pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
+        if let Some(attempts) = self.failing.get(subject) {
+            return Some(attempts.clone());
+        }
+        match self.records.load_attempts(subject).await {
+            Ok(attempts) => attempts.filter(|attempts| attempts.failures > 0),
+            Err(reason) => {
+                error!(names = %subject, error = %reason, "failed attempts cannot be read");
+                None
+            }
+        }
+    }
+
+    async fn ask(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+        let (Some(ask), HostPattern::Exact(name)) = (policy.ask(), subject) else {
+            return Ok(());
+        };
+        let answer = ask.allow(name).await;
+        if matches!(answer, Err(AskError::Refused { .. })) {
+            // The operator took the name back: it is not served any longer.
+            self.cache.remove(subject);
+        }
+        answer.map_err(|refused| Refusal::NotAllowed(Arc::new(refused)))
+    }
+
+    /// Fails before the CA is asked when what it signs could not be kept.
+    async fn prove_writable(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+        if !policy.is_kept() {
+            return Ok(());
+        }
+        let attempts = self.attempts(subject).await.unwrap_or_default();
+        let written = self.records.store_attempts(subject, &attempts).await;
+        written.inspect_err(|reason| {
+            error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
+        })?;
+        Ok(())
+    }
+
+    async fn issue(
+        &self,
+        issuer: &dyn Issuer,
+        subject: &HostPattern,
+    ) -> Result<(Arc<Certificate>, Pem), Error> {
+        info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
+        let pem = issuer.issue(subject).await?;
+        let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
+        certificate.verify_for(subject, SystemTime::now())?;
+        Ok((Arc::new(certificate), pem))
+    }
+
+    /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
+    async fn keep(&self, issuer: &str, subject: &HostPattern, policy: &Policy, pem: &Pem) {
+        self.failing.remove(subject);
+        if !policy.is_kept() {
+            return;
+        }
+        let stored = self
+            .records
+            .store_certificate(issuer, subject, pem.as_str())
+            .await;
+        let cleared = self.records.clear_attempts(subject).await;
+        if let Err(reason) = stored.and(cleared) {
+            error!(names = %subject, error = %reason, "certificate is served but not stored");
+        }
+    }
+
+    fn serve(&self, subject: &HostPattern, certificate: &Arc<Certificate>) {
+        self.cache.insert(subject, Arc::clone(certificate));
+    }
+
+    async fn remember_failure(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        failure: &Error,
+    ) -> Refusal {
+        let former = self.attempts(subject).await.unwrap_or_default();
+        let delay = backoff::ISSUANCE.delay(former.failures + 1, failure.retry_after());
+        let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
+        self.failing.insert(subject.clone(), attempts.clone());
+        if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
+            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
+        }
+        let served_until = self
+            .cache
+            .get(subject)
+            .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
+        warn!(
+            names = %subject, issuer, attempt = attempts.failures,
+            retry_in = %humantime::format_duration(std::time::Duration::from_secs(delay.as_secs())),
+            served_until, error = %failure,
+            "certificate not obtained"
+        );
+        Refusal::BackingOff {
+            until: attempts.not_before(),
+            failures: attempts.failures,
+            reason: attempts.last_error,
+        }
+    }
+}

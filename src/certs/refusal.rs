@@ -1,0 +1,49 @@
+//! Why a handshake gets no certificate.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::on_demand::AskError;
+use crate::storage;
+
+/// The reason why there is no certificate for a name, in one sentence.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody configured the name.
+    #[error("no site is configured for it")]
+    Unknown,
+    /// The operator's endpoint does not allow the name.
+    #[error("{0}")]
+    NotAllowed(Arc<AskError>),
+    /// The last try failed and the next one is not due.
+    #[error(
+        "the last of {failures} failed tries said: {reason}; the next try is at {}",
+        humantime::format_rfc3339_seconds(*.until)
+    )]
+    BackingOff {
+        /// When the next try is due.
+        until: SystemTime,
+        /// Failures in a row.
+        failures: u32,
+        /// The last failure.
+        reason: String,
+    },
+    /// The stored certificate could not be read, or nothing can be written.
+    #[error("{0}")]
+    Storage(Arc<storage::Error>),
+    /// More handshakes wait for this name than may.
+    #[error("too many handshakes wait for its certificate already")]
+    TooManyWaiting,
+    /// It is still being obtained and this handshake waited long enough.
+    #[error("its certificate is still being obtained")]
+    StillOrdering,
+    /// The process stops.
+    #[error("the proxy is stopping")]
+    Stopping,
+}
+
+impl From<storage::Error> for Refusal {
+    fn from(error: storage::Error) -> Self {
+        Self::Storage(Arc::new(error))
+    }
+}

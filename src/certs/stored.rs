@@ -1,0 +1,154 @@
+//! What the certificates' life leaves in storage, and under which keys.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Certificate, CertificateError};
+use crate::name::HostPattern;
+use crate::storage::{self, Key, Lock, Storage};
+
+/// The records of certificates and of attempts to get them.
+#[derive(Clone, Debug)]
+pub struct Records {
+    storage: Arc<dyn Storage>,
+}
+
+/// A certificate as it lies in storage.
+#[derive(Debug)]
+pub enum Stored {
+    /// It can be read; whether it is still good is for the reader to see.
+    Found(Arc<Certificate>),
+    /// There is none.
+    Missing,
+    /// There is one that cannot be used at all.
+    Damaged(CertificateError),
+}
+
+impl Records {
+    /// The records in `storage`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Self { storage }
+    }
+
+    /// The storage below.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// The certificate that `issuer` signed for `subject`.
+    pub async fn load_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Stored, storage::Error> {
+        let key = certificate_key(issuer, subject);
+        let Some(pem) = self.storage.load(&key).await? else {
+            return Ok(Stored::Missing);
+        };
+        Ok(match Certificate::from_pem(&pem) {
+            Ok(certificate) => Stored::Found(Arc::new(certificate)),
+            Err(error) => Stored::Damaged(error),
+        })
+    }
+
+    /// Writes chain and key as one record, so that no reader ever sees halves of two pairs.
+    pub async fn store_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        pem: &str,
+    ) -> Result<(), storage::Error> {
+        self.storage
+            .store(&certificate_key(issuer, subject), pem.as_bytes())
+            .await
+    }
+
+    /// Where the certificate's record lies, for people.
+    #[must_use]
+    pub fn certificate_location(&self, issuer: &str, subject: &HostPattern) -> String {
+        self.storage.location(&certificate_key(issuer, subject))
+    }
+
+    /// What is remembered of failed attempts for `subject`; nothing after a success.
+    pub async fn load_attempts(
+        &self,
+        subject: &HostPattern,
+    ) -> Result<Option<Attempts>, storage::Error> {
+        let record = self.storage.load(&attempts_key(subject)).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Remembers attempts over restarts.
+    pub async fn store_attempts(
+        &self,
+        subject: &HostPattern,
+        attempts: &Attempts,
+    ) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(attempts).unwrap_or_default();
+        self.storage.store(&attempts_key(subject), &json).await
+    }
+
+    /// Forgets the attempts for `subject`.
+    pub async fn clear_attempts(&self, subject: &HostPattern) -> Result<(), storage::Error> {
+        self.storage.delete(&attempts_key(subject)).await
+    }
+
+    /// Waits until no other process issues for `subject`.
+    pub async fn lock_issuance(&self, subject: &HostPattern) -> Result<Lock, storage::Error> {
+        self.storage
+            .lock(&Key::new(&["issue", &subject.to_string()]))
+            .await
+    }
+}
+
+fn certificate_key(issuer: &str, subject: &HostPattern) -> Key {
+    Key::new(&[
+        "certificates",
+        issuer,
+        &subject.to_string(),
+        "certificate.pem",
+    ])
+}
+
+fn attempts_key(subject: &HostPattern) -> Key {
+    Key::new(&["attempts", &format!("{subject}.json")])
+}
+
+/// The memory of failed attempts for one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// Failures in a row.
+    pub failures: u32,
+    /// Unix time before which nothing is tried again, in seconds.
+    pub not_before: u64,
+    /// The last failure in one sentence.
+    pub last_error: String,
+}
+
+impl Attempts {
+    /// The memory after one more failure at `now`.
+    #[must_use]
+    pub fn failed(self, last_error: String, now: SystemTime, delay: Duration) -> Self {
+        let not_before = (now + delay)
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        Self {
+            failures: self.failures.saturating_add(1),
+            not_before,
+            last_error,
+        }
+    }
+
+    /// When the next attempt may be made.
+    #[must_use]
+    pub fn not_before(&self) -> SystemTime {
+        UNIX_EPOCH
+            .checked_add(Duration::from_secs(self.not_before))
+            .unwrap_or(UNIX_EPOCH)
+    }
+}

@@ -1,0 +1,11 @@
+//! TLS in front: the server configuration, the certificate for a ClientHello, and the handshake that
+//! may wait for one. Knows no HTTP.
+
+mod acceptor;
+mod error;
+mod refusal_log;
+mod resolver;
+mod server_config;
+
+pub use acceptor::{Accepted, Acceptor, AcceptorParts};
+pub use error::Error;

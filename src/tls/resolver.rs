@@ -1,0 +1,41 @@
+//! The certificate for a name, as rustls asks for it: a look into memory and nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::certs::CertCache;
+
+/// Looks the SNI up in the cache, which the acceptor has filled before.
+#[derive(Debug)]
+pub(super) struct BySni {
+    pub(super) cache: Arc<CertCache>,
+}
+
+impl ResolvesServerCert for BySni {
+    fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = client_hello.server_name()?;
+        let certificate = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => self.cache.lookup(&name.to_ascii_lowercase()),
+            false => self.cache.lookup(name),
+        };
+        certificate.map(|certificate| Arc::clone(certificate.certified_key()))
+    }
+}
+
+/// Always the same certificate, for a client that named no host.
+pub(super) struct Fixed(pub(super) Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Fixed {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+impl fmt::Debug for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fixed(..)")
+    }
+}
