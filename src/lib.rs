@@ -15,6 +15,7 @@
 
 pub mod cli;
 
+pub mod app;
 pub mod config;
 
 pub mod server;
@@ -22,6 +23,7 @@ pub mod server;
 pub mod acme;
 pub mod certs;
 pub mod storage;
+pub mod tls;
 
 pub mod proxy;
 pub mod upstream;

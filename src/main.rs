@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    proxy::cli::main(|_| Ok(()))
+    proxy::cli::main(|config| Ok(proxy::app::run(&config)?))
 }

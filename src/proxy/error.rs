@@ -20,6 +20,9 @@ pub enum Error {
     /// More fields than the limit.
     #[error("the request has too many header fields")]
     TooManyFields,
+    /// More bytes than the limit.
+    #[error("the request's head is too large")]
+    HeadTooLarge,
     /// None, several, or one that is no host name.
     #[error("the request has no single valid host")]
     Host,

@@ -10,10 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body::Body;
 
 use super::error::Error;
+use super::service::ServiceOptions;
 use crate::upstream::{RequestBody, ResponseBody};
 
 /// Refuses a request whose framing, target or size is not certain.
-pub(super) fn check<B>(request: &Request<B>, max_fields: usize) -> Result<(), Error> {
+pub(super) fn check<B>(request: &Request<B>, options: &ServiceOptions) -> Result<(), Error> {
     let headers = request.headers();
     if !is_chunked_or_absent(headers) {
         return Err(Error::TransferEncoding);
@@ -26,13 +27,29 @@ pub(super) fn check<B>(request: &Request<B>, max_fields: usize) -> Result<(), Er
     if headers.contains_key(CONTENT_LENGTH) && declared_length(headers).is_none() {
         return Err(Error::ContentLength);
     }
-    if headers.len() > max_fields {
+    if headers.len() > options.head_fields {
         return Err(Error::TooManyFields);
+    }
+    if head_size(request) > options.head_size {
+        return Err(Error::HeadTooLarge);
     }
     if request.method() == Method::CONNECT {
         return Err(Error::Connect);
     }
     Ok(())
+}
+
+/// The bytes of target and fields as HTTP/1.1 would write them.
+fn head_size<B>(request: &Request<B>) -> usize {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter();
+    target
+        + fields
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>()
 }
 
 /// The target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS; the bytes of the path stay untouched.
@@ -145,6 +162,13 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn fields(head_fields: usize) -> ServiceOptions {
+        ServiceOptions {
+            head_fields,
+            ..ServiceOptions::default()
+        }
+    }
+
     fn request(fields: &[(&str, &str)]) -> Request<()> {
         let mut request = Request::builder().uri("/");
         for (name, value) in fields {
@@ -156,7 +180,13 @@ mod tests {
     #[test]
     fn a_single_chunked_in_any_case_is_the_only_coding() {
         for value in ["chunked", "Chunked", "CHUNKED"] {
-            assert!(check(&request(&[("transfer-encoding", value)]), 100).is_ok());
+            assert!(
+                check(
+                    &request(&[("transfer-encoding", value)]),
+                    &ServiceOptions::default()
+                )
+                .is_ok()
+            );
         }
         for value in [
             "gzip, chunked",
@@ -166,30 +196,48 @@ mod tests {
             "\"chunked\"",
             "",
         ] {
-            let refused = check(&request(&[("transfer-encoding", value)]), 100);
+            let refused = check(
+                &request(&[("transfer-encoding", value)]),
+                &ServiceOptions::default(),
+            );
             assert!(matches!(refused, Err(Error::TransferEncoding)), "{value:?}");
         }
         let twice = request(&[
             ("transfer-encoding", "chunked"),
             ("transfer-encoding", "chunked"),
         ]);
-        assert!(matches!(check(&twice, 100), Err(Error::TransferEncoding)));
+        assert!(matches!(
+            check(&twice, &ServiceOptions::default()),
+            Err(Error::TransferEncoding)
+        ));
     }
 
     #[test]
     fn a_coding_beside_a_length_or_outside_of_http_1_1_is_refused() {
         let both = request(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
-        assert!(matches!(check(&both, 100), Err(Error::TransferEncoding)));
+        assert!(matches!(
+            check(&both, &ServiceOptions::default()),
+            Err(Error::TransferEncoding)
+        ));
         for version in [Version::HTTP_10, Version::HTTP_2] {
             let mut request = request(&[("transfer-encoding", "chunked")]);
             *request.version_mut() = version;
-            assert!(matches!(check(&request, 100), Err(Error::TransferEncoding)));
+            assert!(matches!(
+                check(&request, &ServiceOptions::default()),
+                Err(Error::TransferEncoding)
+            ));
         }
     }
 
     #[test]
     fn a_length_is_one_number() {
-        assert!(check(&request(&[("content-length", "5")]), 100).is_ok());
+        assert!(
+            check(
+                &request(&[("content-length", "5")]),
+                &ServiceOptions::default()
+            )
+            .is_ok()
+        );
         for value in [
             "",
             "+5",
@@ -200,18 +248,27 @@ mod tests {
             "5 5",
             "18446744073709551621",
         ] {
-            let refused = check(&request(&[("content-length", value)]), 100);
+            let refused = check(
+                &request(&[("content-length", value)]),
+                &ServiceOptions::default(),
+            );
             assert!(matches!(refused, Err(Error::ContentLength)), "{value:?}");
         }
         let twice = request(&[("content-length", "5"), ("content-length", "5")]);
-        assert!(matches!(check(&twice, 100), Err(Error::ContentLength)));
+        assert!(matches!(
+            check(&twice, &ServiceOptions::default()),
+            Err(Error::ContentLength)
+        ));
     }
 
     #[test]
     fn fields_are_counted_one_by_one() {
         let crumbs = request(&[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")]);
-        assert!(check(&crumbs, 3).is_ok());
-        assert!(matches!(check(&crumbs, 2), Err(Error::TooManyFields)));
+        assert!(check(&crumbs, &fields(3)).is_ok());
+        assert!(matches!(
+            check(&crumbs, &fields(2)),
+            Err(Error::TooManyFields)
+        ));
     }
 
     fn target(method: &str, uri: &str) -> Option<String> {
@@ -259,5 +316,19 @@ mod tests {
                 "{method}"
             );
         }
+    }
+
+    #[test]
+    fn a_head_has_a_limit_in_bytes() {
+        let large = "x".repeat(32 * 1024);
+        let refused = check(&request(&[("x", &large)]), &ServiceOptions::default());
+        assert!(matches!(refused, Err(Error::HeadTooLarge)));
+        assert!(
+            check(
+                &request(&[("x", &large[..30_000])]),
+                &ServiceOptions::default()
+            )
+            .is_ok()
+        );
     }
 }

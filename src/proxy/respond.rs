@@ -84,6 +84,10 @@ fn page(error: &Error) -> Page {
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "The request has too many header fields.\n",
         ),
+        Error::HeadTooLarge => Page::last(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The request's head is too large.\n",
+        ),
         Error::UnknownHost => Page::new(
             StatusCode::MISDIRECTED_REQUEST,
             "This host is not served here.\n",

@@ -23,6 +23,8 @@ use crate::upstream::{RequestBody, ResponseBody};
 pub struct ServiceOptions {
     /// Fields in a request's head, HTTP/2's cookie crumbs counted one by one.
     pub head_fields: usize,
+    /// Bytes of a request's head.
+    pub head_size: usize,
     /// How long a body may make no progress, in either direction.
     pub body_timeout: Duration,
 }
@@ -31,6 +33,7 @@ impl Default for ServiceOptions {
     fn default() -> Self {
         Self {
             head_fields: 100,
+            head_size: 32 * 1024,
             body_timeout: Duration::from_secs(60),
         }
     }
@@ -69,7 +72,7 @@ impl ProxyService {
         mut request: Request<RequestBody>,
         conn: &ConnInfo,
     ) -> Result<Response<Body>, Error> {
-        framing::check(&request, self.options.head_fields)?;
+        framing::check(&request, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let site = self.route(&host, conn)?;

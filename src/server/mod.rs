@@ -1,5 +1,20 @@
 //! The doors: listeners, connections and their limits. Joins the two towers.
 
+mod activity;
+mod connection;
+mod door;
+mod error;
+mod executor;
+mod https;
+mod listener;
 mod options;
+mod plain_http;
+mod tracked_body;
+mod watched;
 
+pub use door::{Client, Door};
+pub use error::Error;
+pub use https::{Https, HttpsParts};
+pub use listener::Listener;
 pub use options::{Limits, ListenOptions};
+pub use plain_http::PlainHttp;

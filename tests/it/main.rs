@@ -6,9 +6,18 @@ mod harness;
 
 mod acme;
 mod acme_faults;
+mod bodies;
+mod ca_faults;
 mod cli;
 mod config;
 mod forwarding;
 mod framing;
+mod issuance;
+mod limits;
+mod on_demand;
+mod plain_http;
+mod shutdown;
+mod tls_handshake;
 mod upgrade;
 mod upstream_faults;
+mod web_socket;

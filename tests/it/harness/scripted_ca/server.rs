@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use proxy::tasks::Tasks;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
@@ -23,6 +24,7 @@ use super::jws::{Signed, malformed};
 use super::reply::{Body, Reply};
 use super::script::{Fault, Script, Step};
 use crate::harness::pki::TestCa;
+use crate::harness::raw::soon;
 
 /// A running scripted CA; it stops with the value.
 pub(crate) struct ScriptedCa {
@@ -38,7 +40,7 @@ struct Shared {
     issuing_root: TestCa,
     intermediate: TestCa,
     books: Mutex<Books>,
-    counts: Mutex<HashMap<Step, usize>>,
+    counts: watch::Sender<HashMap<Step, usize>>,
     http: reqwest::Client,
     tasks: Tasks,
 }
@@ -63,7 +65,7 @@ impl ScriptedCa {
             api_root: TestCa::root("root of the scripted API"),
             intermediate: issuing_root.intermediate("scripted intermediate"),
             issuing_root,
-            counts: Mutex::default(),
+            counts: watch::Sender::default(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             tasks: tasks.clone(),
         });
@@ -88,14 +90,20 @@ impl ScriptedCa {
 
     /// How many requests of a kind have come, those that went wrong included.
     pub(crate) fn count(&self, step: Step) -> usize {
-        self.shared
-            .counts
-            .lock()
-            .unwrap()
-            .get(&step)
-            .copied()
-            .unwrap_or(0)
+        count(&self.shared.counts.borrow(), step)
     }
+
+    /// Waits until a request of a kind has come.
+    pub(crate) async fn reached(&self, step: Step) {
+        let mut counts = self.shared.counts.subscribe();
+        soon(counts.wait_for(|counts| count(counts, step) > 0))
+            .await
+            .unwrap();
+    }
+}
+
+fn count(counts: &HashMap<Step, usize>, step: Step) -> usize {
+    counts.get(&step).copied().unwrap_or(0)
 }
 
 impl Drop for ScriptedCa {
@@ -165,10 +173,13 @@ impl Shared {
     }
 
     fn count(&self, step: Step) -> usize {
-        let mut counts = self.counts.lock().unwrap();
-        let count = counts.entry(step).or_default();
-        *count += 1;
-        *count
+        let mut number = 0;
+        self.counts.send_modify(|counts| {
+            let count = counts.entry(step).or_default();
+            *count += 1;
+            number = *count;
+        });
+        number
     }
 
     /// Every answer but the directory's brings a nonce, the refused ones too.

@@ -1,0 +1,162 @@
+//! One running proxy.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+use tracing::info;
+
+use super::{Error, file_limit, sites};
+use crate::certs::challenge::{Http01Solver, Http01Tokens};
+use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
+use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
+use crate::config::{CertificateSource, Config};
+use crate::proxy::{ProxyService, Router, ServiceOptions};
+use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
+use crate::storage::{FileStorage, Storage};
+use crate::tasks::Tasks;
+use crate::tls;
+
+/// How many parsed certificates are held.
+const CACHED_CERTIFICATES: usize = 10_000;
+
+/// A running proxy: both doors are open when it exists.
+#[derive(Debug)]
+pub struct App {
+    http: SocketAddr,
+    https: SocketAddr,
+    manager: CertManager,
+    connections: Tasks,
+    backends: Tasks,
+    background: Tasks,
+    drain_timeout: Duration,
+}
+
+impl App {
+    /// Builds everything from the ground up, opens the doors last, and then sees to the certificates.
+    pub async fn start(config: &Config) -> Result<Self, Error> {
+        let permits = Arc::new(Semaphore::new(file_limit::raise()));
+        let (connections, backends, background) = (Tasks::new(), Tasks::new(), Tasks::new());
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(config.storage.directory())?);
+        let router = sites::router(&config.sites, &backends)?;
+        let router = Arc::new(ArcSwap::from_pointee(router));
+        let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
+        sites::pin_files(&config.sites, &cache)?;
+        let tokens = Arc::new(Http01Tokens::new());
+        let issuers = issuers(config, &storage, &tokens).await?;
+        let policies = sites::policies(&config.sites)?;
+        let http = Listener::bind(config.listen.http)?;
+        let https = Listener::bind(config.listen.https)?;
+        let (http_address, https_address) = (http.address(), https.address());
+
+        let limits = config.limits.clone();
+        let plain = PlainHttp::new(tokens, Arc::clone(&router), https_address.port(), limits);
+        let door = Door::new(http, Arc::clone(&permits), connections.clone());
+        connections
+            .spawn(door.run(move |client, shutdown| Arc::clone(&plain).serve(client, shutdown)));
+        let manager = CertManager::start(ManagerParts {
+            policies,
+            issuers,
+            records: Records::new(storage),
+            cache: Arc::clone(&cache),
+            tasks: background.clone(),
+        });
+        let https_server = https_server(config, router, cache, &manager, &connections)?;
+        let door = Door::new(https, permits, connections.clone());
+        connections.spawn(
+            door.run(move |client, shutdown| Arc::clone(&https_server).serve(client, shutdown)),
+        );
+        info!(http = %http_address, https = %https_address, sites = config.sites.len(), "listening");
+        Ok(Self {
+            http: http_address,
+            https: https_address,
+            manager,
+            connections,
+            backends,
+            background,
+            drain_timeout: config.limits.drain_timeout,
+        })
+    }
+
+    /// Where plain HTTP is served.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where HTTPS is served.
+    #[must_use]
+    pub fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// The certificates.
+    #[must_use]
+    pub fn manager(&self) -> &CertManager {
+        &self.manager
+    }
+
+    /// Takes nothing new, lets what runs finish within the drain's time, and returns how many
+    /// connections were cut. Orders are abandoned: they are taken up at the next start.
+    pub async fn stop(self) -> usize {
+        self.background.stop();
+        let cut = self.connections.drain(self.drain_timeout).await;
+        self.backends.drain(Duration::ZERO).await;
+        self.background.drain(Duration::ZERO).await;
+        cut
+    }
+}
+
+async fn issuers(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    tokens: &Arc<Http01Tokens>,
+) -> Result<Issuers, Error> {
+    let internal = InternalCa::open(storage).await?;
+    let is_used = |site: &crate::config::SiteConfig| {
+        site.certificate_source() == CertificateSource::InternalCa
+    };
+    if config.sites.iter().any(is_used) {
+        info!(
+            root = internal.root_location(),
+            "local names are signed by this machine's own CA"
+        );
+    }
+    let solver = Http01Solver::new(Arc::clone(tokens));
+    let public = AcmeIssuer::new(&config.issuers[0], Arc::clone(storage), solver)?;
+    let public: Arc<dyn Issuer> = Arc::new(public);
+    Ok(Issuers {
+        public,
+        internal: Arc::new(internal),
+    })
+}
+
+fn https_server(
+    config: &Config,
+    router: Arc<ArcSwap<Router>>,
+    cache: Arc<CertCache>,
+    manager: &CertManager,
+    connections: &Tasks,
+) -> Result<Arc<Https>, Error> {
+    let acceptor = tls::Acceptor::new(tls::AcceptorParts {
+        cache,
+        manager: manager.clone(),
+        default_name: sites::default_name(&config.sites),
+        handshake_timeout: config.limits.handshake_timeout,
+    })?;
+    let options = ServiceOptions {
+        head_fields: config.limits.head_fields,
+        head_size: config.limits.head_size,
+        body_timeout: config.limits.body_timeout,
+    };
+    let service = ProxyService::new(router, options, connections.clone());
+    let limits = config.limits.clone();
+    Ok(Https::new(HttpsParts {
+        acceptor,
+        service,
+        limits,
+        tasks: connections.clone(),
+    }))
+}

@@ -1,0 +1,105 @@
+//! From the configured sites to what the two towers know of them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tracing::warn;
+
+use super::Error;
+use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFiles};
+use crate::config::{SiteAction, SiteConfig};
+use crate::name::{HostName, HostPattern, NameMap};
+use crate::proxy::{Action, Redirect, Router, Site};
+use crate::tasks::Tasks;
+use crate::upstream::Upstream;
+
+pub(super) fn router(sites: &[SiteConfig], tasks: &Tasks) -> Result<Router, Error> {
+    let sites = sites.iter().map(|site| {
+        let pattern = site.pattern.clone();
+        Ok(Site {
+            action: action(site, tasks)?,
+            pattern,
+        })
+    });
+    Ok(Router::new(sites.collect::<Result<Vec<_>, Error>>()?))
+}
+
+fn action(site: &SiteConfig, tasks: &Tasks) -> Result<Action, Error> {
+    Ok(match &site.action {
+        SiteAction::Upstream { addresses, options } => Action::Upstream(Arc::new(Upstream::new(
+            addresses.clone(),
+            options.clone(),
+            tasks.clone(),
+        ))),
+        SiteAction::Redirect { to } => {
+            let redirect = Redirect::parse(to.as_str());
+            Action::Redirect(redirect.map_err(|source| Error::Redirect {
+                site: site.pattern.clone(),
+                source,
+            })?)
+        }
+    })
+}
+
+/// Who may have a certificate from an issuer. Sites that bring their own are not among them.
+pub(super) fn policies(sites: &[SiteConfig]) -> Result<NameMap<Arc<Policy>>, Error> {
+    let mut policies = NameMap::new();
+    for site in sites.iter().filter(|site| site.tls.is_none()) {
+        let policy = match &site.on_demand {
+            Some(options) => Policy::on_demand(site.pattern.clone(), Arc::new(Ask::new(options)?)),
+            None => Policy::configured(site.pattern.clone()),
+        };
+        policies.insert(site.pattern.clone(), Arc::new(policy));
+    }
+    Ok(policies)
+}
+
+/// Serves the certificates that sites bring. One that has expired is served with a warning: the
+/// operator may have nothing better.
+pub(super) fn pin_files(sites: &[SiteConfig], cache: &CertCache) -> Result<(), Error> {
+    for site in sites {
+        let Some(files) = &site.tls else { continue };
+        let certificate = read_pair(&site.pattern, files)?;
+        match certificate.verify_for(&site.pattern, SystemTime::now()) {
+            Ok(()) => {}
+            Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_))) => {
+                warn!(names = %site.pattern, file = %files.cert.display(), %error, "certificate is served although clients will refuse it")
+            }
+            Err(source) => return Err(unusable(&site.pattern, files, source)),
+        }
+        cache.pin(&site.pattern, Arc::new(certificate));
+    }
+    Ok(())
+}
+
+fn read_pair(site: &HostPattern, files: &TlsFiles) -> Result<Certificate, Error> {
+    let (chain, key) = (read(&files.cert)?, read(&files.key)?);
+    Certificate::from_pem_pair(&chain, &key).map_err(|source| unusable(site, files, source))
+}
+
+fn unusable(site: &HostPattern, files: &TlsFiles, source: CertificateError) -> Error {
+    Error::Certificate {
+        site: site.clone(),
+        path: files.cert.clone(),
+        source,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| Error::ReadFile {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Whose certificate a client gets that names no host: the site marked as default, else the only
+/// one.
+pub(super) fn default_name(sites: &[SiteConfig]) -> Option<HostName> {
+    let marked = sites.iter().find(|site| site.default);
+    let only = sites.first().filter(|_| sites.len() == 1);
+    match &marked.or(only)?.pattern {
+        HostPattern::Exact(name) => Some(name.clone()),
+        HostPattern::Wildcard(_) | HostPattern::Any => None,
+    }
+}

@@ -1,0 +1,212 @@
+//! What one client connection is at, and by when it must get on: the deadlines of a connection
+//! without a timer per request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Limits;
+
+/// Which deadline a connection missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Nothing is under way and nothing came.
+    Idle,
+    /// A request's head was begun and not finished.
+    Head,
+    /// The client does not take what is sent to it.
+    Stalled,
+}
+
+/// Moments since the connection began, in milliseconds plus one; 0 is never.
+#[derive(Debug)]
+pub(super) struct Activity {
+    began: Instant,
+    is_h2: bool,
+    requests: AtomicU32,
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    write_since: AtomicU64,
+    untaken: AtomicU32,
+    untaken_since: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn new(is_h2: bool) -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            is_h2,
+            requests: AtomicU32::new(0),
+            idle_since: AtomicU64::new(1),
+            // The first request is awaited from the start.
+            head_since: AtomicU64::new(1),
+            write_since: AtomicU64::new(0),
+            untaken: AtomicU32::new(0),
+            untaken_since: AtomicU64::new(0),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    pub(super) fn request_began(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn request_ended(&self) {
+        if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.idle_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes came. Between two HTTP/1 requests they begin a head; HTTP/2 has frames of other kinds.
+    pub(super) fn read(&self) {
+        let is_between = self.requests.load(Ordering::Relaxed) == 0;
+        if is_between && !self.is_h2 && self.head_since.load(Ordering::Relaxed) == 0 {
+            self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn write_blocked(&self) {
+        if self.write_since.load(Ordering::Relaxed) == 0 {
+            self.write_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn written(&self) {
+        if self.write_since.load(Ordering::Relaxed) != 0 {
+            self.write_since.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A body handed a piece over that the client has yet to take.
+    pub(super) fn piece_handed(&self) {
+        self.untaken.fetch_add(1, Ordering::Relaxed);
+        self.untaken_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// That piece went out, or its body is gone.
+    pub(super) fn piece_taken(&self) {
+        self.untaken.fetch_sub(1, Ordering::Relaxed);
+        self.untaken_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Waits until the connection has missed a deadline.
+    pub(super) async fn overdue(&self, limits: &Limits) -> Overdue {
+        // No deadline that is not set yet can pass before the shortest of the time-outs has.
+        let shortest = limits
+            .header_timeout
+            .min(limits.idle_timeout)
+            .min(limits.body_timeout);
+        loop {
+            let now = Instant::now();
+            let wake = match self.deadline(limits) {
+                Some((at, overdue)) if at <= now => return overdue,
+                Some((at, _)) => at.min(now + shortest),
+                None => now + shortest,
+            };
+            tokio::time::sleep_until(wake).await;
+        }
+    }
+
+    fn deadline(&self, limits: &Limits) -> Option<(Instant, Overdue)> {
+        let at = |since: u64, limit: Duration| {
+            (since != 0).then(|| self.began + Duration::from_millis(since - 1) + limit)
+        };
+        let is_idle = self.requests.load(Ordering::Relaxed) == 0;
+        let head = at(
+            self.head_since.load(Ordering::Relaxed),
+            limits.header_timeout,
+        );
+        let idle = at(self.idle_since.load(Ordering::Relaxed), limits.idle_timeout);
+        let write = at(
+            self.write_since.load(Ordering::Relaxed),
+            limits.body_timeout,
+        );
+        let has_untaken = self.untaken.load(Ordering::Relaxed) > 0;
+        let untaken = at(
+            self.untaken_since.load(Ordering::Relaxed),
+            limits.body_timeout,
+        );
+        [
+            head.filter(|_| is_idle).map(|at| (at, Overdue::Head)),
+            idle.filter(|_| is_idle && head.is_none())
+                .map(|at| (at, Overdue::Idle)),
+            write.map(|at| (at, Overdue::Stalled)),
+            untaken
+                .filter(|_| has_untaken)
+                .map(|at| (at, Overdue::Stalled)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn overdue_after(activity: &Activity) -> (Overdue, u64) {
+        let start = Instant::now();
+        let overdue = activity.overdue(&Limits::default()).await;
+        (overdue, start.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_nothing_has_the_time_of_a_head() {
+        assert_eq!(
+            overdue_after(&Activity::new(false)).await,
+            (Overdue::Head, 30)
+        );
+        assert_eq!(
+            overdue_after(&Activity::new(true)).await,
+            (Overdue::Head, 30)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_between_two_requests_may_be_idle_for_longer() {
+        let activity = Activity::new(false);
+        activity.request_began();
+        activity.request_ended();
+        assert_eq!(overdue_after(&activity).await, (Overdue::Idle, 75));
+        activity.read();
+        assert_eq!(overdue_after(&activity).await, (Overdue::Head, 30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_running_request_has_no_deadline_unless_its_client_stalls() {
+        let activity = Activity::new(true);
+        activity.request_began();
+        let day = Duration::from_secs(86_400);
+        let limits = Limits::default();
+        assert!(
+            tokio::time::timeout(day, activity.overdue(&limits))
+                .await
+                .is_err()
+        );
+
+        activity.piece_handed();
+        assert_eq!(overdue_after(&activity).await, (Overdue::Stalled, 60));
+        activity.piece_taken();
+        assert!(
+            tokio::time::timeout(day, activity.overdue(&limits))
+                .await
+                .is_err()
+        );
+
+        activity.write_blocked();
+        assert_eq!(overdue_after(&activity).await, (Overdue::Stalled, 60));
+        activity.written();
+        assert!(
+            tokio::time::timeout(day, activity.overdue(&limits))
+                .await
+                .is_err()
+        );
+    }
+}

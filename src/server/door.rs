@@ -1,0 +1,108 @@
+//! The accept loop: bounded, and it survives what a busy machine does to it.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{debug, warn};
+
+use super::Listener;
+use crate::tasks::{Shutdown, Tasks};
+
+/// How long the loop waits when the process is out of file descriptors or memory.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client that has just connected.
+#[derive(Debug)]
+pub struct Client {
+    /// The connection.
+    pub stream: TcpStream,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// What it reached.
+    pub local: SocketAddr,
+    /// Its place among the open connections, given back when dropped.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// One listener with its share of the connections.
+#[derive(Debug)]
+pub struct Door {
+    listener: Listener,
+    permits: Arc<Semaphore>,
+    tasks: Tasks,
+}
+
+impl Door {
+    /// A door that lets in as many connections as `permits` has, over all doors that share it.
+    #[must_use]
+    pub fn new(listener: Listener, permits: Arc<Semaphore>, tasks: Tasks) -> Self {
+        Self {
+            listener,
+            permits,
+            tasks,
+        }
+    }
+
+    /// Accepts until the process stops; each connection runs in a task of its own.
+    pub async fn run<F, Served>(self, serve: F)
+    where
+        F: Fn(Client, Shutdown) -> Served,
+        Served: Future<Output = ()> + Send + 'static,
+    {
+        let shutdown = self.tasks.shutdown();
+        loop {
+            let client = tokio::select! {
+                () = shutdown.requested() => return,
+                client = self.next() => client,
+            };
+            if let Some(client) = client {
+                self.tasks.spawn(serve(client, shutdown.clone()));
+            }
+        }
+    }
+
+    async fn next(&self) -> Option<Client> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        match self.listener.accept().await {
+            Ok((stream, peer)) => {
+                let _ = stream.set_nodelay(true);
+                let local = stream
+                    .local_addr()
+                    .unwrap_or_else(|_| self.listener.address());
+                Some(Client {
+                    stream,
+                    peer: canonical(peer),
+                    local: canonical(local),
+                    permit,
+                })
+            }
+            Err(error) if is_clients_fault(&error) => {
+                debug!(error = %error, "client left before it was accepted");
+                None
+            }
+            Err(error) => {
+                warn!(server.addr = %self.listener.address(), error = %error, "accept failed");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                None
+            }
+        }
+    }
+}
+
+/// IPv4 clients of an IPv6 socket are shown as what they are.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn is_clients_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}

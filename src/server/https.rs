@@ -1,0 +1,161 @@
+//! The HTTPS door: TLS, then HTTP/1.1 or HTTP/2 into the one service.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, debug, debug_span};
+
+use super::activity::Activity;
+use super::connection::{self, Watch, drive};
+use super::executor::TaskExecutor;
+use super::tracked_body::{RequestMark, TrackedBody};
+use super::watched::Watched;
+use super::{Client, Limits};
+use crate::proxy::{Body, ConnInfo, ProxyService};
+use crate::tasks::{Shutdown, Tasks};
+use crate::tls;
+
+/// What the HTTPS door is built from.
+#[derive(Debug)]
+pub struct HttpsParts {
+    /// Makes TLS connections.
+    pub acceptor: tls::Acceptor,
+    /// Answers requests.
+    pub service: ProxyService,
+    /// What a client may take.
+    pub limits: Limits,
+    /// Runs the streams of HTTP/2 connections.
+    pub tasks: Tasks,
+}
+
+/// Serves HTTPS connections.
+#[derive(Debug)]
+pub struct Https {
+    acceptor: tls::Acceptor,
+    service: ProxyService,
+    limits: Limits,
+    http1: http1::Builder,
+    http2: http2::Builder<TaskExecutor>,
+}
+
+type Stream = TokioIo<Watched<tokio_rustls::server::TlsStream<TcpStream>>>;
+
+impl Https {
+    /// A door from its parts.
+    #[must_use]
+    pub fn new(parts: HttpsParts) -> Arc<Self> {
+        let HttpsParts {
+            acceptor,
+            service,
+            limits,
+            tasks,
+        } = parts;
+        let (http1, http2) = (
+            connection::http1(&limits),
+            connection::http2(&limits, tasks),
+        );
+        Arc::new(Self {
+            acceptor,
+            service,
+            limits,
+            http1,
+            http2,
+        })
+    }
+
+    /// Serves one client until it leaves, is overdue, or the process stops.
+    pub async fn serve(self: Arc<Self>, client: Client, shutdown: Shutdown) {
+        let Client {
+            stream,
+            peer,
+            local,
+            permit,
+        } = client;
+        let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
+        let served = async {
+            match self.acceptor.accept(stream, peer, local).await {
+                Ok(accepted) => {
+                    self.serve_http(accepted, (peer, local), permit, &shutdown)
+                        .await
+                }
+                Err(error) => debug!(%error, "no TLS connection"),
+            }
+        };
+        served.instrument(span).await;
+    }
+
+    async fn serve_http(
+        &self,
+        accepted: tls::Accepted<TcpStream>,
+        (peer, local): (SocketAddr, SocketAddr),
+        permit: OwnedSemaphorePermit,
+        shutdown: &Shutdown,
+    ) {
+        let tls::Accepted { stream, sni, is_h2 } = accepted;
+        let activity = Activity::new(is_h2);
+        let watch = Watch {
+            activity: &activity,
+            limits: &self.limits,
+            shutdown,
+        };
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity), permit));
+        let exchanges = Arc::new(Exchanges {
+            service: self.service.clone(),
+            info: Arc::new(ConnInfo::new(peer, local, sni)),
+            activity: Arc::clone(&activity),
+        });
+        match is_h2 {
+            true => self.serve_http2(stream, exchanges, watch).await,
+            false => self.serve_http1(stream, exchanges, watch).await,
+        }
+    }
+
+    async fn serve_http1(&self, stream: Stream, exchanges: Arc<Exchanges>, watch: Watch<'_>) {
+        let service = service_fn(|request| Arc::clone(&exchanges).call(request));
+        let connection = self.http1.serve_connection(stream, service).with_upgrades();
+        drive(
+            connection,
+            |connection| connection.graceful_shutdown(),
+            watch,
+        )
+        .await;
+    }
+
+    async fn serve_http2(&self, stream: Stream, exchanges: Arc<Exchanges>, watch: Watch<'_>) {
+        let service = service_fn(|request| Arc::clone(&exchanges).call(request));
+        let connection = self.http2.serve_connection(stream, service);
+        drive(
+            connection,
+            |connection| connection.graceful_shutdown(),
+            watch,
+        )
+        .await;
+    }
+}
+
+/// The requests of one connection.
+#[derive(Debug)]
+struct Exchanges {
+    service: ProxyService,
+    info: Arc<ConnInfo>,
+    activity: Arc<Activity>,
+}
+
+impl Exchanges {
+    async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<TrackedBody<Body>>, Infallible> {
+        let mark = RequestMark::new(Arc::clone(&self.activity));
+        let response = self.service.call(request, &self.info).await;
+        Ok(response.map(|body| TrackedBody::new(body, mark)))
+    }
+}

@@ -1,0 +1,285 @@
+//! The proxy itself, as the real binary in a process of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use proxy::tasks::Tasks;
+use rustix::process::{Pid, Signal, kill_process};
+use socket2::{Domain, Socket, Type};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long anything may take that the proxy is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The ports of a proxy that is not started yet, so that a CA can be told of them. They are bound
+/// and not listened on, which keeps others off and lets the proxy bind them too.
+pub(crate) struct Ports {
+    http: Socket,
+    https: Socket,
+}
+
+impl Ports {
+    pub(crate) fn reserve() -> Self {
+        let bind = || {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket
+                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+                .unwrap();
+            socket
+        };
+        Self {
+            http: bind(),
+            https: bind(),
+        }
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.https.local_addr().unwrap().as_socket().unwrap()
+    }
+}
+
+/// What a proxy is started with.
+pub(crate) struct Setup {
+    dir: TempDir,
+    ports: Ports,
+    args: Vec<String>,
+}
+
+impl Setup {
+    /// A proxy on free ports with a data directory of its own.
+    pub(crate) fn new() -> Self {
+        Self::on(Ports::reserve())
+    }
+
+    /// A proxy on ports that were reserved for it.
+    pub(crate) fn on(ports: Ports) -> Self {
+        Self {
+            dir: TempDir::new().unwrap(),
+            ports,
+            args: Vec::new(),
+        }
+    }
+
+    pub(crate) fn args<A: ToString>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.to_string()));
+        self
+    }
+
+    /// Orders go to this CA.
+    pub(crate) fn ca(self, directory: &url::Url, root_pem: &str) -> Self {
+        let root = self.file("ca.pem", root_pem);
+        let root = root.display().to_string();
+        self.args(["--acme-directory", directory.as_str(), "--acme-root", &root])
+    }
+
+    /// Runs from this Proxyfile instead of flags alone.
+    pub(crate) fn proxyfile(self, text: &str) -> Self {
+        let path = self.file("Proxyfile", text);
+        self.args(["run", "--config", &path.display().to_string()])
+    }
+
+    /// Writes a file next to the data directory.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.ports.http()
+    }
+
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.ports.https()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Starts the proxy and waits until both doors are open.
+    pub(crate) async fn start(self) -> Proxy {
+        let mut command = command();
+        command
+            .args(&self.args)
+            .args(["--listen-http", &self.http().to_string()])
+            .args(["--listen-https", &self.https().to_string()])
+            .args(["--storage", &format!("file:{}", self.data().display())]);
+        let mut proxy = Proxy::spawn(command, self);
+        proxy.output("ready http=").await;
+        proxy
+    }
+}
+
+/// The binary, in an environment without settings for it.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PROXY_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// A running proxy; it dies with the value.
+pub(crate) struct Proxy {
+    child: Child,
+    output: watch::Receiver<String>,
+    log: watch::Receiver<String>,
+    setup: Setup,
+    _readers: Tasks,
+}
+
+impl Proxy {
+    fn spawn(mut command: Command, setup: Setup) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let readers = Tasks::new();
+        let output = follow(child.stdout.take().unwrap(), &readers);
+        let log = follow(child.stderr.take().unwrap(), &readers);
+        Self {
+            child,
+            output,
+            log,
+            setup,
+            _readers: readers,
+        }
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.setup.http()
+    }
+
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.setup.https()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.setup.data()
+    }
+
+    /// Waits until standard output has a line with `part`, and returns it.
+    pub(crate) async fn output(&mut self, part: &str) -> String {
+        wait_for(&mut self.output, part, &self.log).await
+    }
+
+    /// Waits until the log has a line with `part`, and returns it.
+    pub(crate) async fn logged(&mut self, part: &str) -> String {
+        let log = self.log.clone();
+        wait_for(&mut self.log, part, &log).await
+    }
+
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
+    /// The largest resident memory the process has had, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until the process is gone.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("the proxy does not end")
+            .unwrap()
+    }
+
+    /// Kills the process at once and gives its setup back, with its data as it lies.
+    pub(crate) async fn kill(mut self) -> Setup {
+        self.signal(Signal::KILL);
+        self.ended().await;
+        self.setup
+    }
+
+    /// Lets the process drain and gives its setup back.
+    pub(crate) async fn stop(mut self) -> Setup {
+        self.signal(Signal::TERM);
+        assert!(self.ended().await.success(), "{}", self.log());
+        self.setup
+    }
+}
+
+fn follow(
+    stream: impl AsyncRead + Send + Unpin + 'static,
+    readers: &Tasks,
+) -> watch::Receiver<String> {
+    let (sender, receiver) = watch::channel(String::new());
+    readers.spawn(async move {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            sender.send_modify(|text| {
+                text.push_str(&line);
+                text.push('\n');
+            });
+        }
+    });
+    receiver
+}
+
+async fn wait_for(
+    text: &mut watch::Receiver<String>,
+    part: &str,
+    log: &watch::Receiver<String>,
+) -> String {
+    let find = |text: &str| {
+        text.lines()
+            .find(|line| line.contains(part))
+            .map(str::to_owned)
+    };
+    let waited = timeout(PATIENCE, text.wait_for(|text| find(text).is_some())).await;
+    match waited {
+        Ok(Ok(text)) => find(&text).unwrap(),
+        _ => panic!(
+            "`{part}` was not said; the log is:\n{}",
+            log.borrow().as_str()
+        ),
+    }
+}
+
+/// Whether any file below `dir` holds `needle`.
+pub(crate) fn holds(dir: &Path, needle: &str) -> bool {
+    std::fs::read_dir(dir)
+        .unwrap()
+        .map(Result::unwrap)
+        .any(|entry| {
+            let path = entry.path();
+            match path.is_dir() {
+                true => holds(&path, needle),
+                false => std::fs::read_to_string(&path).is_ok_and(|text| text.contains(needle)),
+            }
+        })
+}

@@ -1,0 +1,107 @@
+//! What one client may take: time for each step, bytes and fields of a head, streams.
+
+use http::Request;
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::app::App;
+use crate::harness::client::{Client, read};
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::soon;
+
+async fn start(limits: &str) -> (Proxy, Client, App) {
+    let app = App::start().await;
+    let text = format!(
+        "[sites]\n\"localhost\" = \"{}\"\n[limits]\n{limits}\n",
+        app.address
+    );
+    let proxy = Setup::new().proxyfile(&text).start().await;
+    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
+    (proxy, Client::new(&root).alpn("http/1.1"), app)
+}
+
+/// Reads until the proxy ends the connection.
+async fn closed(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = soon(stream.read_to_end(&mut bytes)).await;
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_does_not_come_is_given_up() {
+    let (proxy, _, _app) = start("handshake-timeout = \"200ms\"").await;
+    let mut silent = TcpStream::connect(proxy.https()).await.unwrap();
+    assert_eq!(closed(&mut silent).await, b"");
+    let mut partial = TcpStream::connect(proxy.https()).await.unwrap();
+    partial.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+    closed(&mut partial).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_does_not_end_is_given_up() {
+    let (proxy, client, _app) = start("header-timeout = \"200ms\"").await;
+    let mut slow = client.connect(proxy.https(), "localhost").await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n")
+        .await
+        .unwrap();
+    assert_eq!(closed(&mut slow).await, b"");
+    let mut plain = TcpStream::connect(proxy.http()).await.unwrap();
+    plain.write_all(b"GET / HT").await.unwrap();
+    assert_eq!(closed(&mut plain).await, b"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_is_closed_after_its_time() {
+    let (proxy, client, _app) = start("idle-timeout = \"200ms\"").await;
+    let mut idle = client.connect(proxy.https(), "localhost").await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = String::from_utf8(closed(&mut idle).await).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"),
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_is_cut() {
+    let (proxy, client, _app) = start("body-timeout = \"300ms\"").await;
+    let mut stalled = client.connect(proxy.https(), "localhost").await.unwrap();
+    let request = b"GET /download?200000000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stalled.write_all(request).await.unwrap();
+    // The end of the proxy shows that the connection is gone: a drain would wait for it.
+    let mut proxy = proxy;
+    proxy.logged("listening").await;
+    let mut head = [0; 15];
+    stalled.read_exact(&mut head).await.unwrap();
+    proxy.signal(Signal::TERM);
+    assert!(proxy.ended().await.success());
+    assert!(!proxy.log().contains("cut"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_is_too_large_is_refused() {
+    let (proxy, client, _app) = start("").await;
+    let fields = (0..150)
+        .map(|n| format!("x-{n}: y\r\n"))
+        .collect::<String>();
+    let large = format!("x: {}\r\n", "y".repeat(40_000));
+    for extra in [fields, large] {
+        let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{extra}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = String::from_utf8(closed(&mut stream).await).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+    let mut sender = client.http2(proxy.https(), "localhost").await;
+    let mut request = Request::get("https://localhost/");
+    for n in 0..150 {
+        request = request.header(format!("x-{n}"), "y");
+    }
+    let answer = sender
+        .send_request(request.body(Default::default()).unwrap())
+        .await;
+    assert_eq!(read(answer.unwrap()).await.status, 431);
+}

@@ -1,0 +1,75 @@
+//! The end of the process: what runs is finished, what idles is closed, and a second signal cuts.
+
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+
+use crate::harness::app::App;
+use crate::harness::client::Client;
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::raw::soon;
+
+async fn start() -> (App, Proxy, Client) {
+    let app = App::start().await;
+    let proxy = Setup::new()
+        .args([
+            "--upstream",
+            &app.address.to_string(),
+            "--domain",
+            "localhost",
+        ])
+        .start()
+        .await;
+    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
+    (app, proxy, Client::new(&root))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_request_is_answered_before_the_process_ends() {
+    for is_h2 in [false, true] {
+        let (app, mut proxy, client) = start().await;
+        let https = proxy.https();
+        let client = client.clone();
+        let request = proxy::tasks::Tasks::new().spawn(async move {
+            match is_h2 {
+                true => client.get2(https, "localhost", "/gate").await,
+                false => client.get(https, "localhost", "/gate").await,
+            }
+        });
+        app.gate_reached().await;
+        proxy.signal(Signal::TERM);
+        proxy.logged("draining").await;
+        app.open_gate();
+        let answer = soon(request).await.unwrap().unwrap();
+        assert_eq!(answer.body, "through the gate");
+        assert!(proxy.ended().await.success());
+        assert!(proxy.log().contains("stopped"), "{}", proxy.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_are_closed_properly() {
+    let (_app, mut proxy, client) = start().await;
+    let mut idle = client
+        .alpn("http/1.1")
+        .connect(proxy.https(), "localhost")
+        .await
+        .unwrap();
+    proxy.signal(Signal::INT);
+    // A TLS close_notify reads as the end; a connection that is merely cut would be an error.
+    assert_eq!(soon(idle.read(&mut [0; 16])).await.unwrap(), 0);
+    assert!(proxy.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_stops_at_once() {
+    let (app, mut proxy, client) = start().await;
+    let https = proxy.https();
+    let _request = proxy::tasks::Tasks::new()
+        .spawn(async move { client.get(https, "localhost", "/gate").await });
+    app.gate_reached().await;
+    proxy.signal(Signal::TERM);
+    proxy.logged("draining").await;
+    proxy.signal(Signal::TERM);
+    assert!(proxy.ended().await.success());
+    assert!(proxy.log().contains("stopped at once"), "{}", proxy.log());
+}

@@ -1,0 +1,156 @@
+//! Which certificate a ClientHello gets, and what one gets that can have none.
+
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::harness::app::App;
+use crate::harness::client::Client;
+use crate::harness::pki::TestCa;
+use crate::harness::proxy::{Proxy, Setup, command};
+
+/// The root that local names of this proxy chain to.
+fn internal_root(proxy: &Proxy) -> String {
+    std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_local_name_needs_no_network_and_its_root_is_said() {
+    let app = App::start().await;
+    let mut proxy = Setup::new()
+        .args([
+            "--upstream",
+            &app.address.to_string(),
+            "--domain",
+            "localhost",
+        ])
+        .start()
+        .await;
+    let line = proxy.logged("signed by this machine's own CA").await;
+    assert!(line.contains("internal-ca/root.pem"), "{line}");
+    let client = Client::new(&internal_root(&proxy));
+    let serial = client.serial(proxy.https(), "localhost").await.unwrap();
+    assert_eq!(
+        client.get(proxy.https(), "localhost", "/").await.body,
+        "hello"
+    );
+    assert_eq!(
+        client.get2(proxy.https(), "localhost", "/").await.body,
+        "hello"
+    );
+
+    // The root and the leaf are kept over a restart.
+    let proxy = proxy.stop().await.start().await;
+    assert_eq!(
+        client.serial(proxy.https(), "localhost").await.unwrap(),
+        serial
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_without_sni_gets_the_default_site() {
+    let setup = Setup::new().proxyfile(
+        "[sites]\n\
+         \"a.localhost\" = { upstream = \"localhost:1\" }\n\
+         \"b.localhost\" = { upstream = \"localhost:1\", default = true }\n",
+    );
+    let mut proxy = setup.start().await;
+    proxy.logged("certificate obtained").await;
+    let client = Client::new(&internal_root(&proxy));
+    let by_name = client.serial(proxy.https(), "b.localhost").await.unwrap();
+    let unnamed = client
+        .without_sni()
+        .serial(proxy.https(), "b.localhost")
+        .await
+        .unwrap();
+    assert_eq!(unnamed, by_name);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_without_sni_is_refused_where_no_site_is_the_default() {
+    let setup = Setup::new().proxyfile(
+        "[sites]\n\"a.localhost\" = \"localhost:1\"\n\"b.localhost\" = \"localhost:1\"\n",
+    );
+    let proxy = setup.start().await;
+    let client = Client::new(&internal_root(&proxy));
+    let error = client
+        .without_sni()
+        .connect(proxy.https(), "a.localhost")
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("UnrecognisedName"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wildcard_site_covers_one_label() {
+    let app = App::start().await;
+    let address = app.address;
+    let text = format!("[sites]\n\"*.home.arpa\" = \"{address}\"\n");
+    let proxy = Setup::new().proxyfile(&text).start().await;
+    let client = Client::new(&internal_root(&proxy));
+    assert_eq!(
+        client.get(proxy.https(), "nas.home.arpa", "/").await.body,
+        "hello"
+    );
+    for name in ["a.b.home.arpa", "home.arpa", "nas.example.org"] {
+        let error = client.serial(proxy.https(), name).await.unwrap_err();
+        assert!(
+            error.to_string().contains("UnrecognisedName"),
+            "{name}: {error}"
+        );
+    }
+    assert!(
+        !proxy.data().join("certificates").exists(),
+        "made-up names leave no files"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_may_bring_its_own_certificate() {
+    let app = App::start().await;
+    let ca = TestCa::root("the operator's CA");
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["www.example.org".to_owned()]).unwrap();
+    let leaf = params.signed_by(&key, ca.issuer()).unwrap();
+    let setup = Setup::new();
+    setup.file("site.pem", &leaf.pem());
+    setup.file("site.key", &key.serialize_pem());
+    let text = format!(
+        "[sites]\n\"www.example.org\" = {{ upstream = \"{}\", tls = {{ cert = \"site.pem\", key = \"site.key\" }} }}\n",
+        app.address
+    );
+    let proxy = setup.proxyfile(&text).start().await;
+    let client = Client::new(&ca.pem());
+    assert_eq!(
+        client.get(proxy.https(), "www.example.org", "/").await.body,
+        "hello"
+    );
+    assert!(!proxy.log().contains("being obtained"), "{}", proxy.log());
+}
+
+#[tokio::test]
+async fn a_key_of_another_certificate_keeps_the_proxy_from_starting() {
+    let ca = TestCa::root("the operator's CA");
+    let (certificate, _) = ca.loopback();
+    let (_, other_key) = ca.loopback();
+    let setup = Setup::new();
+    setup.file("site.pem", &certificate.pem());
+    setup.file("site.key", &other_key.serialize_pem());
+    let path = setup.file(
+        "Proxyfile",
+        "[sites]\n\"localhost\" = { upstream = \"localhost:1\", tls = { cert = \"site.pem\", key = \"site.key\" } }\n",
+    );
+    let storage = format!("file:{}", setup.data().display());
+    let output = command()
+        .arg("run")
+        .arg("--config")
+        .arg(path)
+        .args(["--storage", &storage])
+        .output()
+        .await
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("does not belong to its certificate"),
+        "{error}"
+    );
+}
