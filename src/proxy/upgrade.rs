@@ -1,7 +1,7 @@
 //! WebSocket over HTTP/1.1: the only protocol that a connection may switch to.
 
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
@@ -43,8 +43,7 @@ pub(super) fn switch(
     strip_hop_by_hop(response.headers_mut());
     ask(response.headers_mut());
     let (parts, body) = response.into_parts();
-    tasks.spawn(tunnel(client, backend, body.switch()));
-    debug_assert_eq!(parts.status, StatusCode::SWITCHING_PROTOCOLS);
+    tasks.spawn(tunnel(client, backend, body.into_in_flight()));
     Ok(Response::from_parts(parts, Body::empty()))
 }
 

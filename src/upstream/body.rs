@@ -223,10 +223,11 @@ impl ResponseBody {
         }
     }
 
-    /// Gives the connection up to the protocol that a 101 switched to, instead of cutting it.
+    /// What keeps the backend counted as busy, for a tunnel that outlives the response which opened it. `None` after the
+    /// body's end.
     #[must_use]
-    pub fn switch(self) -> Option<InFlight> {
-        self.lease.and_then(Lease::switch)
+    pub fn into_in_flight(self) -> Option<InFlight> {
+        self.lease.map(Lease::into_in_flight)
     }
 
     fn release(&mut self) {

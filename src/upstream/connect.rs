@@ -27,16 +27,12 @@ pub(super) async fn connect(
     let heard = Arc::new(AtomicBool::new(false));
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&heard)));
     let (sender, connection) = http1::handshake(wire).await.map_err(Error::Exchange)?;
-    let driver = tasks.spawn(async move {
+    tasks.spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             debug!(%error, "upstream connection ended");
         }
     });
-    Ok(Connection {
-        sender,
-        driver,
-        heard,
-    })
+    Ok(Connection { sender, heard })
 }
 
 async fn dial(address: &Address) -> Result<TcpStream, Error> {

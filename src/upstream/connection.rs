@@ -9,27 +9,26 @@ use std::task::{Context, Poll};
 use hyper::client::conn::http1::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use super::backend::InFlight;
 use super::body::RequestBody;
 
-/// A connection that carries one request at a time. Dropping it lets the exchange that is under way finish.
+/// A connection that carries one request at a time. Dropping it closes it, after an upload that is still under way.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
-    pub(super) driver: JoinHandle<Option<()>>,
+    /// Whether a byte has arrived since the flag was last cleared.
     pub(super) heard: Arc<AtomicBool>,
 }
 
 /// The one exchange that a connection is used for.
 ///
-/// A lease that is dropped before its response has ended cuts the connection: the backend is to learn at once that nobody
-/// listens, and what is left of the response must never meet another request.
+/// A lease that is dropped instead of released takes the connection with it: what is left of the response must never meet
+/// another request.
 #[derive(Debug)]
 pub(super) struct Lease {
-    connection: Option<Connection>,
-    in_flight: Option<InFlight>,
+    connection: Connection,
+    in_flight: InFlight,
     is_reused: bool,
     is_last: bool,
 }
@@ -44,8 +43,8 @@ impl Lease {
 
     pub(super) fn fresh(connection: Connection, in_flight: InFlight) -> Self {
         Self {
-            connection: Some(connection),
-            in_flight: Some(in_flight),
+            connection,
+            in_flight,
             is_reused: false,
             is_last: false,
         }
@@ -57,15 +56,11 @@ impl Lease {
 
     /// Whether any byte has arrived since the lease began.
     pub(super) fn has_heard(&self) -> bool {
-        self.connection
-            .as_ref()
-            .is_some_and(|connection| connection.heard.load(Ordering::Acquire))
+        self.connection.heard.load(Ordering::Acquire)
     }
 
-    pub(super) fn sender(&mut self) -> Option<&mut SendRequest<RequestBody>> {
-        self.connection
-            .as_mut()
-            .map(|connection| &mut connection.sender)
+    pub(super) fn sender(&mut self) -> &mut SendRequest<RequestBody> {
+        &mut self.connection.sender
     }
 
     /// Lets no other request have the connection.
@@ -74,31 +69,15 @@ impl Lease {
     }
 
     /// Gives the connection back after a response that ended as it should.
-    pub(super) fn release(mut self) {
-        if let (Some(connection), Some(in_flight)) = (self.connection.take(), &self.in_flight)
-            && !self.is_last
-        {
-            in_flight.backend().pool.check_in(connection);
+    pub(super) fn release(self) {
+        if !self.is_last {
+            self.in_flight.backend().pool.check_in(self.connection);
         }
     }
 
-    /// Leaves the connection to the protocol that it switches to.
-    pub(super) fn switch(mut self) -> Option<InFlight> {
-        self.connection = None;
-        self.in_flight.take()
-    }
-
-    /// Cuts the connection.
-    pub(super) fn cut(mut self) -> Option<InFlight> {
-        self.in_flight.take()
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.driver.abort();
-        }
+    /// Gives the connection up, to be cut or to the protocol that it switches to, while the backend still counts as busy.
+    pub(super) fn into_in_flight(self) -> InFlight {
+        self.in_flight
     }
 }
 

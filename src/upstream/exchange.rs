@@ -22,7 +22,7 @@ pub(super) struct Failure {
     pub(super) unsent: Option<Request<RequestBody>>,
     /// Whether the connection died before any byte of a response.
     pub(super) is_silent: bool,
-    pub(super) in_flight: Option<InFlight>,
+    pub(super) in_flight: InFlight,
 }
 
 /// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection.
@@ -32,10 +32,7 @@ pub(super) async fn exchange(
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
     let pulse = request.body().pulse();
-    let sender = lease
-        .sender()
-        .expect("a lease has its connection until it is released");
-    let head = sender.try_send_request(request);
+    let head = lease.sender().try_send_request(request);
     match within(head, pulse, limit).await {
         Some(Ok(response)) => Ok(receive(response, lease)),
         Some(Err(error)) => Err(fail(error, lease)),
@@ -43,7 +40,7 @@ pub(super) async fn exchange(
             error: Error::ResponseTimeout,
             unsent: None,
             is_silent: false,
-            in_flight: lease.cut(),
+            in_flight: lease.into_in_flight(),
         }),
     }
 }
@@ -85,6 +82,6 @@ fn fail(mut error: TrySendError<Request<RequestBody>>, lease: Lease) -> Failure 
         unsent: error.take_message(),
         is_silent: !lease.has_heard(),
         error: Error::exchange(error.into_error()),
-        in_flight: lease.cut(),
+        in_flight: lease.into_in_flight(),
     }
 }

@@ -137,9 +137,9 @@ fn again(
     spare: Option<Request<RequestBody>>,
 ) -> Result<(Request<RequestBody>, InFlight), Error> {
     let spare = spare.filter(|_| failure.is_silent);
-    match (failure.unsent.or(spare), failure.in_flight) {
-        (Some(request), Some(in_flight)) => Ok((request, in_flight)),
-        _ => Err(failure.error),
+    match failure.unsent.or(spare) {
+        Some(request) => Ok((request, failure.in_flight)),
+        None => Err(failure.error),
     }
 }
 

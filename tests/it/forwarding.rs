@@ -286,16 +286,64 @@ async fn an_answer_that_comes_before_the_upload_is_over_goes_on_at_once() {
     })
     .await;
     let door = before(&[origin.address]).await;
+    const LEN: usize = 10_000_000;
     let mut client = Raw::connect(door.h1).await;
-    client
-        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 10000000\r\n\r\n")
-        .await;
-    client.send(vec![b'x'; 100_000]).await;
+    let head = format!("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: {LEN}\r\n\r\n");
+    client.send(head).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 413"), "{head}");
-    // The client is not reset while it still sends.
-    client.send(vec![b'x'; 100_000]).await;
+    // A client that looks for its answer only after the upload is not reset before it has read it.
+    client.send(vec![b'x'; LEN]).await;
     assert_eq!(client.read_exact(3).await, b"big");
+    client
+        .send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        .await;
+    assert!(
+        client
+            .read_head()
+            .await
+            .unwrap()
+            .starts_with("HTTP/1.1 421")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_clients_at_once_get_each_their_own_answer() {
+    let origin = Origin::start(|mut visit| async move {
+        while let Some(head) = visit.raw.read_head().await {
+            let id = header(&head, "x-id").unwrap().to_owned();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{id}",
+                id.len()
+            );
+            visit.raw.send(answer).await;
+        }
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let clients: Vec<_> = (0..20)
+        .map(|client| {
+            let address = door.h1;
+            door.tasks.spawn(async move {
+                let mut raw = Raw::connect(address).await;
+                for turn in 0..50 {
+                    let id = format!("{client}-{turn}-");
+                    raw.send(format!(
+                        "GET / HTTP/1.1\r\nHost: www.example.org\r\nX-Id: {id}\r\n\r\n"
+                    ))
+                    .await;
+                    let head = raw.read_head().await.unwrap();
+                    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+                    assert_eq!(raw.read_exact(id.len()).await, id.as_bytes());
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap().unwrap();
+    }
+    assert!(origin.connections() <= 60, "{}", origin.connections());
+    door.in_flight(0).await;
 }
 
 #[tokio::test]

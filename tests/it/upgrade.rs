@@ -62,9 +62,11 @@ async fn the_upgrade_is_passed_on_with_its_fields_and_the_tunnel_ends_with_eithe
     assert_eq!(header(&seen, "upgrade"), Some("websocket"));
     assert_eq!(header(&seen, "connection"), Some("upgrade"));
     assert_eq!(header(&seen, "sec-websocket-version"), Some("13"));
+    door.in_flight(1).await;
     client.send("late").await;
     drop(client);
     assert_eq!(origin.event().await, "late");
+    door.in_flight(0).await;
 }
 
 #[tokio::test]

@@ -156,6 +156,21 @@ async fn connections_that_the_backend_closes_are_not_used_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_spoken_http_1_0_carries_no_later_upload() {
+    let mut origin = Origin::answering(
+        "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok",
+    )
+    .await;
+    let door = before(&[origin.address]).await;
+    warm_up(&door, &mut origin).await;
+    let upload = last("POST", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n";
+    ask(door.h1, upload).await;
+    let seen = origin.event().await;
+    assert!(seen.contains("\r\n\r\n3\r\nabc\r\n0"), "{seen}");
+    assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test]
 async fn bytes_behind_a_response_end_its_connection() {
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
@@ -296,10 +311,16 @@ async fn a_response_that_does_not_begin_is_a_gateway_time_out_and_ends_its_conne
         .site("www.example.org", &[origin.address])
         .open()
         .await;
-    let seen = ask(door.h1, last("GET", "")).await;
-    assert!(seen.starts_with("HTTP/1.1 504 "), "{seen}");
-    origin.event().await;
-    assert_eq!(origin.event().await, "closed");
+    for request in [
+        last("GET", ""),
+        last("POST", "Content-Length: 3\r\n") + "abc",
+    ] {
+        let seen = ask(door.h1, request).await;
+        assert!(seen.starts_with("HTTP/1.1 504 "), "{seen}");
+        origin.event().await;
+        assert_eq!(origin.event().await, "closed");
+    }
+    door.in_flight(0).await;
 }
 
 #[tokio::test]
@@ -455,25 +476,33 @@ async fn an_upload_that_its_client_breaks_off_never_looks_whole() {
 
 #[tokio::test]
 async fn an_http2_upload_that_is_reset_never_looks_whole() {
-    for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
-        let mut origin = Origin::start(|mut visit| async move {
-            visit.raw.read_until("abc").await.unwrap();
-            visit.tell("begun");
-            let rest = visit.raw.read_to_end().await;
-            visit.tell(rest);
-        })
-        .await;
-        let door = before(&[origin.address]).await;
-        let stream = TcpStream::connect(door.h2).await.unwrap();
-        let (client, connection) = h2::client::handshake(stream).await.unwrap();
-        door.tasks.spawn(connection);
-        let mut client = soon(client.ready()).await.unwrap();
-        let request = Request::post(URL2).body(()).unwrap();
-        let (_response, mut upload) = client.send_request(request, false).unwrap();
-        upload.send_data(Bytes::from_static(b"abc"), false).unwrap();
-        origin.event().await;
-        upload.send_reset(reason);
-        assert_eq!(origin.event().await.trim_start(), "", "{reason:?}");
+    for answer in ["", CUT[0]] {
+        for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
+            let mut origin = Origin::start(move |mut visit| async move {
+                visit.raw.read_until("abc").await.unwrap();
+                visit.raw.send(answer).await;
+                visit.tell("begun");
+                let rest = visit.raw.read_to_end().await;
+                visit.tell(rest);
+            })
+            .await;
+            let door = before(&[origin.address]).await;
+            let stream = TcpStream::connect(door.h2).await.unwrap();
+            let (client, connection) = h2::client::handshake(stream).await.unwrap();
+            door.tasks.spawn(connection);
+            let mut client = soon(client.ready()).await.unwrap();
+            let request = Request::post(URL2).body(()).unwrap();
+            let (response, mut upload) = client.send_request(request, false).unwrap();
+            upload.send_data(Bytes::from_static(b"abc"), false).unwrap();
+            origin.event().await;
+            let response = match answer.is_empty() {
+                true => None,
+                false => Some(soon(response).await.unwrap()),
+            };
+            upload.send_reset(reason);
+            assert_eq!(origin.event().await.trim_start(), "", "{reason:?}");
+            drop(response);
+        }
     }
 }
 

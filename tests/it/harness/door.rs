@@ -25,6 +25,7 @@ use super::raw::soon;
 /// A way in to the service. What is set before `open` differs from the defaults.
 pub(crate) struct Setup {
     pub(crate) sites: Vec<Site>,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
     pub(crate) sni: Option<HostName>,
     pub(crate) service: ServiceOptions,
     pub(crate) upstream: Options,
@@ -35,6 +36,7 @@ impl Setup {
     pub(crate) fn new() -> Self {
         Self {
             sites: Vec::new(),
+            upstreams: Vec::new(),
             sni: None,
             service: ServiceOptions::default(),
             upstream: Options::default(),
@@ -49,9 +51,11 @@ impl Setup {
             .map(|address| Address::parse(&address.to_string()).unwrap())
             .collect();
         let upstream = Upstream::new(addresses, self.upstream.clone(), self.tasks.clone());
+        let upstream = Arc::new(upstream);
+        self.upstreams.push(Arc::clone(&upstream));
         self.sites.push(Site {
             pattern: HostPattern::parse(pattern).unwrap(),
-            action: Action::Upstream(Arc::new(upstream)),
+            action: Action::Upstream(upstream),
         });
         self
     }
@@ -67,6 +71,7 @@ impl Setup {
         Door {
             h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
             h2: listen(&service, self.sni, &self.tasks, true).await,
+            upstreams: self.upstreams,
             tasks: self.tasks,
         }
     }
@@ -76,6 +81,7 @@ impl Setup {
 pub(crate) struct Door {
     pub(crate) h1: SocketAddr,
     pub(crate) h2: SocketAddr,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
     pub(crate) tasks: Tasks,
 }
 
@@ -136,6 +142,22 @@ pub(crate) fn frames(frames: Vec<Frame<Bytes>>) -> AnyBody {
 }
 
 impl Door {
+    /// Waits until the backends have this number of requests and tunnels in flight.
+    pub(crate) async fn in_flight(&self, count: usize) {
+        let backends = || {
+            self.upstreams
+                .iter()
+                .flat_map(|upstream| upstream.backends())
+        };
+        let sum = || backends().map(|backend| backend.in_flight()).sum::<usize>();
+        soon(async {
+            while sum() != count {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
     /// Sends one request over HTTP/1.1.
     pub(crate) async fn fetch1(&self, request: Request<AnyBody>) -> Response<Incoming> {
         let stream = TcpStream::connect(self.h1).await.unwrap();
