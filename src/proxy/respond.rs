@@ -3,7 +3,7 @@
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Response, StatusCode, Version};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::body::Body;
 use super::conn_info::ConnInfo;
@@ -22,12 +22,7 @@ struct Page {
 /// The answer to a request that got no response from its backend.
 pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Response<Body> {
     let page = page(error);
-    debug!(
-        client.addr = %conn.client,
-        status = page.status.as_u16(),
-        error = error as &dyn std::error::Error,
-        "request refused"
-    );
+    log(error, page.status, conn);
     let mut response = Response::new(Body::full(page.text));
     *response.status_mut() = page.status;
     let headers = response.headers_mut();
@@ -44,6 +39,28 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// A backend's failure is the operator's to see; what a client does wrong is not.
+fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
+    let is_backend = match error {
+        Error::Upstream(error) => !error.is_client(),
+        Error::ResponseFraming | Error::UnaskedUpgrade => true,
+        Error::TransferEncoding
+        | Error::ContentLength
+        | Error::Target
+        | Error::Connect
+        | Error::TooManyFields
+        | Error::Host
+        | Error::UnknownHost
+        | Error::Misdirected => false,
+    };
+    let (client, status) = (conn.client, status.as_u16());
+    let error = error as &dyn std::error::Error;
+    match is_backend {
+        true => warn!(client.addr = %client, status, error, "request failed at its backend"),
+        false => debug!(client.addr = %client, status, error, "request refused"),
+    }
 }
 
 /// The answer of a site that has moved.
@@ -111,13 +128,15 @@ fn upstream_page(error: &upstream::Error) -> Page {
             StatusCode::SERVICE_UNAVAILABLE,
             "No application is ready to serve this site.\n",
         ),
-        upstream::Error::Resolve(_)
-        | upstream::Error::Connect(_)
-        | upstream::Error::Exchange(_) => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
-        upstream::Error::ConnectTimeout | upstream::Error::ResponseTimeout => Page::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "The application behind this site did not respond in time.\n",
-        ),
+        upstream::Error::Resolve { .. }
+        | upstream::Error::Connect { .. }
+        | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
+        upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
+            Page::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "The application behind this site did not respond in time.\n",
+            )
+        }
         upstream::Error::RequestStalled => Page::last(
             StatusCode::REQUEST_TIMEOUT,
             "The request's body did not arrive in time.\n",
@@ -163,7 +182,8 @@ mod tests {
 
     #[test]
     fn causes_have_their_status() {
-        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let source = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let backend = || upstream::Address::parse("10.0.0.1:3000").unwrap();
         for (error, status) in [
             (Error::TransferEncoding, 501),
             (Error::ContentLength, 400),
@@ -176,10 +196,30 @@ mod tests {
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
             (upstream::Error::NoBackend.into(), 503),
-            (upstream::Error::Resolve(refused()).into(), 502),
-            (upstream::Error::Connect(refused()).into(), 502),
-            (upstream::Error::ConnectTimeout.into(), 504),
-            (upstream::Error::ResponseTimeout.into(), 504),
+            (
+                upstream::Error::Resolve {
+                    backend: backend(),
+                    source: source(),
+                }
+                .into(),
+                502,
+            ),
+            (
+                upstream::Error::Connect {
+                    backend: backend(),
+                    source: source(),
+                }
+                .into(),
+                502,
+            ),
+            (
+                upstream::Error::ConnectTimeout { backend: backend() }.into(),
+                504,
+            ),
+            (
+                upstream::Error::ResponseTimeout { backend: backend() }.into(),
+                504,
+            ),
             (upstream::Error::RequestStalled.into(), 408),
         ] {
             assert_eq!(answer(&error, Version::HTTP_11).status(), status, "{error}");

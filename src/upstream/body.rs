@@ -17,7 +17,7 @@ use super::backend::InFlight;
 use super::connection::Lease;
 use super::error::BodyError;
 use super::stall::Stall;
-use crate::tasks::Tasks;
+use crate::tasks::{Shutdown, Tasks};
 
 /// How long an abandoned upload is still read, so that the client sees the answer before its connection is reset.
 const LINGER: Duration = Duration::from_secs(30);
@@ -153,15 +153,19 @@ impl Drop for Upload {
             && self.lingers
             && !incoming.is_end_stream()
         {
-            self.tasks.spawn(linger(incoming));
+            self.tasks.spawn(linger(incoming, self.tasks.shutdown()));
         }
     }
 }
 
-async fn linger(mut incoming: Incoming) {
+async fn linger(mut incoming: Incoming, shutdown: Shutdown) {
     let read_on =
         async { while let Ok(Some(Ok(_))) = timeout(LINGER_PAUSE, incoming.frame()).await {} };
-    let _ = timeout(LINGER, read_on).await;
+    tokio::select! {
+        () = read_on => {}
+        () = tokio::time::sleep(LINGER) => {}
+        () = shutdown.requested() => {}
+    }
 }
 
 /// When an upload last moved, and whose turn it is.

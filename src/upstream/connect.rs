@@ -1,6 +1,7 @@
 //! Making a connection to a backend.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,10 +24,14 @@ pub(super) async fn connect(
 ) -> Result<Connection, Error> {
     let stream = tokio::time::timeout(timeout, dial(address))
         .await
-        .map_err(|_| Error::ConnectTimeout)??;
+        .map_err(|_| Error::ConnectTimeout {
+            backend: address.clone(),
+        })??;
     let heard = Arc::new(AtomicBool::new(false));
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&heard)));
-    let (sender, connection) = http1::handshake(wire).await.map_err(Error::Exchange)?;
+    let (sender, connection) = http1::handshake(wire)
+        .await
+        .map_err(|error| Error::exchange(address, error))?;
     tasks.spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             debug!(%error, "upstream connection ended");
@@ -36,21 +41,31 @@ pub(super) async fn connect(
 }
 
 async fn dial(address: &Address) -> Result<TcpStream, Error> {
+    let unresolved = |source| Error::Resolve {
+        backend: address.clone(),
+        source,
+    };
     let found = lookup_host((address.host().as_str(), address.port()))
         .await
-        .map_err(Error::Resolve)?;
+        .map_err(unresolved)?;
     let mut last = None;
     for socket in found {
-        match TcpStream::connect(socket).await {
-            Ok(stream) => {
-                stream.set_nodelay(true).map_err(Error::Connect)?;
-                return Ok(stream);
-            }
+        match open(socket).await {
+            Ok(stream) => return Ok(stream),
             Err(error) => last = Some(error),
         }
     }
-    Err(last.map_or_else(
-        || Error::Resolve(io::ErrorKind::NotFound.into()),
-        Error::Connect,
-    ))
+    Err(match last {
+        None => unresolved(io::ErrorKind::NotFound.into()),
+        Some(source) => Error::Connect {
+            backend: address.clone(),
+            source,
+        },
+    })
+}
+
+async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(socket).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

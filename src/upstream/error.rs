@@ -3,6 +3,8 @@
 use std::error::Error as _;
 use std::io;
 
+use super::address::Address;
+
 /// What failed between a request and its response's head.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -10,36 +12,69 @@ pub enum Error {
     #[error("the upstream has no backend")]
     NoBackend,
     /// The backend's host has no address.
-    #[error("the backend's host did not resolve")]
-    Resolve(#[source] io::Error),
+    #[error("the host of backend {backend} did not resolve")]
+    Resolve {
+        /// Where the request was to go.
+        backend: Address,
+        /// What the resolver said.
+        #[source]
+        source: io::Error,
+    },
     /// All addresses of the backend refused.
-    #[error("no connection to the backend could be made")]
-    Connect(#[source] io::Error),
+    #[error("no connection to backend {backend} could be made")]
+    Connect {
+        /// Where the request was to go.
+        backend: Address,
+        /// What the last address said.
+        #[source]
+        source: io::Error,
+    },
     /// No address of the backend accepted within the connect time-out.
-    #[error("the backend did not accept a connection in time")]
-    ConnectTimeout,
+    #[error("backend {backend} did not accept a connection in time")]
+    ConnectTimeout {
+        /// Where the request was to go.
+        backend: Address,
+    },
     /// The response's head did not arrive within the response time-out.
-    #[error("the backend did not begin its response in time")]
-    ResponseTimeout,
+    #[error("backend {backend} did not begin its response in time")]
+    ResponseTimeout {
+        /// Where the request went.
+        backend: Address,
+    },
+    /// The backend closed the connection, or what it sent is no HTTP response.
+    #[error("backend {backend} did not answer in HTTP")]
+    Exchange {
+        /// Where the request went.
+        backend: Address,
+        /// What broke.
+        #[source]
+        source: hyper::Error,
+    },
     /// The client did not go on with its upload.
     #[error("the request's body made no progress")]
     RequestStalled,
     /// The client broke its upload off.
     #[error("the request's body broke off")]
     RequestBroken(#[source] hyper::Error),
-    /// The backend closed the connection, or what it sent is no HTTP response.
-    #[error("the backend did not answer in HTTP")]
-    Exchange(#[source] hyper::Error),
 }
 
 impl Error {
+    /// Whether the client is to blame and not the upstream.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        matches!(self, Self::RequestStalled | Self::RequestBroken(_))
+    }
+
     /// What a failed exchange says: the client's half and the backend's half end it alike.
-    pub(super) fn exchange(error: hyper::Error) -> Self {
+    pub(super) fn exchange(backend: &Address, error: hyper::Error) -> Self {
         let body = error
             .source()
             .and_then(|source| source.downcast_ref::<BodyError>());
         match body {
-            None => Self::Exchange(error),
+            None => Self::Exchange {
+                backend: backend.clone(),
+                source: error,
+            },
             Some(BodyError::Stalled) => Self::RequestStalled,
             Some(BodyError::Broken(_) | BodyError::Stopped) => Self::RequestBroken(error),
         }
@@ -49,12 +84,12 @@ impl Error {
     #[must_use]
     pub fn is_connect(&self) -> bool {
         match self {
-            Self::Resolve(_) | Self::Connect(_) | Self::ConnectTimeout => true,
+            Self::Resolve { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. } => true,
             Self::NoBackend
-            | Self::ResponseTimeout
+            | Self::ResponseTimeout { .. }
             | Self::RequestStalled
             | Self::RequestBroken(_)
-            | Self::Exchange(_) => false,
+            | Self::Exchange { .. } => false,
         }
     }
 }

@@ -36,12 +36,7 @@ pub(super) async fn exchange(
     match within(head, pulse, limit).await {
         Some(Ok(response)) => Ok(receive(response, lease)),
         Some(Err(error)) => Err(fail(error, lease)),
-        None => Err(Failure {
-            error: Error::ResponseTimeout,
-            unsent: None,
-            is_silent: false,
-            in_flight: lease.into_in_flight(),
-        }),
+        None => Err(late(lease)),
     }
 }
 
@@ -77,11 +72,25 @@ fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseB
     })
 }
 
+fn late(lease: Lease) -> Failure {
+    let in_flight = lease.into_in_flight();
+    Failure {
+        error: Error::ResponseTimeout {
+            backend: in_flight.backend().address().clone(),
+        },
+        unsent: None,
+        is_silent: false,
+        in_flight,
+    }
+}
+
 fn fail(mut error: TrySendError<Request<RequestBody>>, lease: Lease) -> Failure {
+    let is_silent = !lease.has_heard();
+    let in_flight = lease.into_in_flight();
     Failure {
         unsent: error.take_message(),
-        is_silent: !lease.has_heard(),
-        error: Error::exchange(error.into_error()),
-        in_flight: lease.into_in_flight(),
+        is_silent,
+        error: Error::exchange(in_flight.backend().address(), error.into_error()),
+        in_flight,
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{Method, Request, Response};
+use tracing::warn;
 
 use super::address::Address;
 use super::backend::{Backend, InFlight};
@@ -97,7 +98,10 @@ impl Upstream {
             attempt += 1;
             match self.connect(in_flight).await {
                 Err(error) if error.is_connect() && attempt < count.min(CONNECT_ATTEMPTS) => {
-                    tracing::warn!(backend = %backend.address(), %error, "backend passed over");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "backend passed over"
+                    );
                 }
                 outcome => return outcome,
             }
@@ -163,5 +167,30 @@ mod tests {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             assert!(replica(&request(method.clone())).is_none(), "{method}");
         }
+    }
+    fn failure(unsent: Option<Request<RequestBody>>, is_silent: bool) -> Failure {
+        let address = Address::parse("127.0.0.1:1").unwrap();
+        let upstream = Upstream::new(vec![address], Options::default(), Tasks::new());
+        Failure {
+            error: Error::RequestStalled,
+            unsent,
+            is_silent,
+            in_flight: InFlight::enter(&upstream.backends[0]),
+        }
+    }
+
+    #[test]
+    fn a_request_that_was_never_sent_may_be_sent_whatever_its_method() {
+        let failure = failure(Some(request(Method::POST)), false);
+        let (request, in_flight) = again(failure, None).unwrap();
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(in_flight.backend().in_flight(), 1);
+    }
+
+    #[test]
+    fn a_spare_is_sent_only_while_no_answer_has_begun() {
+        assert!(again(failure(None, true), Some(request(Method::GET))).is_ok());
+        assert!(again(failure(None, false), Some(request(Method::GET))).is_err());
+        assert!(again(failure(None, true), None).is_err());
     }
 }

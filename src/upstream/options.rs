@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Options {
     /// For a TCP connection to stand.
     pub connect_timeout: Duration,
-    /// From the request's head to the response's head; never cuts a running stream or a tunnel.
+    /// From the last movement of the request to the response's head: an upload that moves holds the clock. Never cuts a
+    /// running stream or a tunnel.
     pub response_timeout: Duration,
     /// How long a pooled connection may lie unused. Below the keep-alive time of common app
     /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
