@@ -1,13 +1,12 @@
 //! The body of what the client gets.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::upstream::{BodyError, ResponseBody, Stall};
+use crate::upstream::{BodyError, ResponseBody};
 
 /// Nothing, a page of our own, or what a backend sends.
 #[derive(Debug, Default)]
@@ -18,7 +17,7 @@ enum Kind {
     #[default]
     Empty,
     Full(Bytes),
-    Upstream(ResponseBody, Stall),
+    Upstream(ResponseBody),
 }
 
 impl Body {
@@ -34,11 +33,11 @@ impl Body {
         Self(Kind::Full(bytes.into()))
     }
 
-    /// What a backend sends, which may pause for `timeout`.
-    pub(super) fn upstream(body: ResponseBody, timeout: Duration) -> Self {
+    /// What a backend sends. It may pause for as long as it likes: events and long polls do.
+    pub(super) fn upstream(body: ResponseBody) -> Self {
         match http_body::Body::is_end_stream(&body) {
             true => Self(Kind::Empty),
-            false => Self(Kind::Upstream(body, Stall::new(timeout))),
+            false => Self(Kind::Upstream(body)),
         }
     }
 }
@@ -58,17 +57,7 @@ impl http_body::Body for Body {
                 self.0 = Kind::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Kind::Upstream(body, stall) => match Pin::new(body).poll_frame(cx) {
-                Poll::Ready(frame) => {
-                    stall.moved();
-                    Poll::Ready(frame)
-                }
-                Poll::Pending => {
-                    ready!(stall.poll_stalled(cx));
-                    self.0 = Kind::Empty;
-                    Poll::Ready(Some(Err(BodyError::Stalled)))
-                }
-            },
+            Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -76,7 +65,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Upstream(body, _) => body.is_end_stream(),
+            Kind::Upstream(body) => body.is_end_stream(),
         }
     }
 
@@ -84,7 +73,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Upstream(body, _) => body.size_hint(),
+            Kind::Upstream(body) => body.size_hint(),
         }
     }
 }

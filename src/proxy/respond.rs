@@ -51,6 +51,7 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
         | Error::Target
         | Error::Connect
         | Error::TooManyFields
+        | Error::HeadTooLarge
         | Error::Host
         | Error::UnknownHost
         | Error::Misdirected => false,
@@ -191,6 +192,7 @@ mod tests {
             (Error::Host, 400),
             (Error::Connect, 405),
             (Error::TooManyFields, 431),
+            (Error::HeadTooLarge, 431),
             (Error::UnknownHost, 421),
             (Error::Misdirected, 421),
             (Error::ResponseFraming, 502),

@@ -127,7 +127,7 @@ impl ProxyService {
         framing::frame_response(&mut response, method)?;
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(|body| Body::upstream(body, self.options.body_timeout)))
+        Ok(response.map(Body::upstream))
     }
 }
 

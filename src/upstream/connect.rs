@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tracing::debug;
 
@@ -15,6 +16,10 @@ use super::address::Address;
 use super::connection::{Connection, Wire};
 use super::error::Error;
 use crate::tasks::Tasks;
+
+/// How long a connection may be silent before its other end is probed, and how often then.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
 
 /// Connects to the first address of the backend's host that accepts, all within `timeout`.
 pub(super) async fn connect(
@@ -67,5 +72,10 @@ async fn dial(address: &Address) -> Result<TcpStream, Error> {
 async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(socket).await?;
     stream.set_nodelay(true)?;
+    // A response may pause for hours: what tells a pause from a dead machine is the kernel's probes.
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_EVERY);
+    SockRef::from(&stream).set_tcp_keepalive(&probes)?;
     Ok(stream)
 }

@@ -20,4 +20,3 @@ pub use body::{RequestBody, ResponseBody};
 pub use error::{BodyError, Error};
 pub use group::Upstream;
 pub use options::Options;
-pub use stall::Stall;

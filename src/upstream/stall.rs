@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A body that is never waited for costs no timer, and one that is costs a single timer however many frames it has. The
 /// clock runs only while someone waits for a frame, so that a slow reader is not taken for a stalled sender.
 #[derive(Debug)]
-pub struct Stall {
+pub(super) struct Stall {
     timeout: Duration,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -20,7 +20,7 @@ pub struct Stall {
 impl Stall {
     /// A deadline of `timeout` for each wait.
     #[must_use]
-    pub fn new(timeout: Duration) -> Self {
+    pub(super) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             waiting_since: None,
@@ -29,12 +29,12 @@ impl Stall {
     }
 
     /// Notes that a frame arrived.
-    pub fn moved(&mut self) {
+    pub(super) fn moved(&mut self) {
         self.waiting_since = None;
     }
 
     /// Notes that no frame is there yet; ready once the wait has lasted too long.
-    pub fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.timeout;
         let timer = self
             .timer

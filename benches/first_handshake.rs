@@ -1,0 +1,73 @@
+//! How long the first handshake for a new on-demand name takes, over a local Pebble: ask, order,
+//! challenge, certificate, storage, and the handshake that waited for all of it.
+//!
+//! `cargo bench --bench first_handshake`; Pebble as for the tests.
+
+#![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a bench prints its figures")]
+#![allow(dead_code, unused_imports, reason = "the harness serves the tests too")]
+
+#[path = "../tests/it/harness/mod.rs"]
+mod harness;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use harness::app::App;
+use harness::client::Client;
+use harness::pebble::{Pebble, PebbleOptions};
+use harness::proxy::{Ports, Setup};
+
+const NAMES: usize = 50;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(measure());
+}
+
+async fn measure() {
+    let app = App::start().await;
+    let ports = Ports::reserve();
+    let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let ask = format!("http://{}/ask", app.address);
+    let proxy = Setup::on(ports)
+        .args([
+            "--upstream",
+            &app.address.to_string(),
+            "--on-demand-ask",
+            &ask,
+        ])
+        .ca(&pebble.directory_url(), &pebble.root_pem())
+        .start()
+        .await;
+    // The first name also makes the account.
+    client
+        .serial(proxy.https(), "warm-up.example.org")
+        .await
+        .unwrap();
+    let mut times = Vec::new();
+    for n in 0..NAMES {
+        let name = format!("n{n}.example.org");
+        let start = Instant::now();
+        client.serial(proxy.https(), &name).await.unwrap();
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    let at = |percent: usize| milliseconds(times[(times.len() - 1) * percent / 100]);
+    println!(
+        "first handshake of a new name, {NAMES} names: median {:.1} ms, p95 {:.1} ms, min {:.1} ms, max {:.1} ms",
+        at(50),
+        at(95),
+        at(0),
+        at(100)
+    );
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
