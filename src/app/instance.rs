@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
-use tracing::info;
+use tracing::{error, info};
 
 use super::{Error, file_limit, sites};
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
@@ -39,7 +39,7 @@ impl App {
     pub async fn start(config: &Config) -> Result<Self, Error> {
         let permits = Arc::new(Semaphore::new(file_limit::raise()));
         let (connections, backends, background) = (Tasks::new(), Tasks::new(), Tasks::new());
-        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(config.storage.directory())?);
+        let storage = open_storage(config)?;
         let router = sites::router(&config.sites, &backends)?;
         let router = Arc::new(ArcSwap::from_pointee(router));
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
@@ -107,6 +107,18 @@ impl App {
         self.background.drain(Duration::ZERO).await;
         cut
     }
+}
+
+/// A full disk does not keep the sites down whose certificates can be read.
+fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
+    let storage = FileStorage::open(config.storage.directory())?;
+    match storage.probe() {
+        Err(error) if error.is_passing() => {
+            error!(%error, "nothing can be stored, and no certificate ordered")
+        }
+        probed => probed?,
+    }
+    Ok(Arc::new(storage))
 }
 
 async fn issuers(

@@ -410,6 +410,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_handshakes_that_wait_for_a_name_are_bounded() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        let (policy, _) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+        let open_the_gate = async {
+            world.issuer.ordered.notified().await;
+            world.issuer.gate.add_permits(1);
+        };
+        let handshakes = join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new)));
+
+        let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
+
+        let refused = outcomes
+            .iter()
+            .filter(|it| matches!(it, Err(Refusal::TooManyWaiting)));
+        assert_eq!(refused.count(), 100);
+        assert_eq!(
+            outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+            MAX_WAITING
+        );
+    }
+
+    #[tokio::test]
     async fn a_name_that_is_not_allowed_places_no_order() {
         for status in [204, 301, 403, 500] {
             let world = World::new(Some(3600));

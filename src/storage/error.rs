@@ -31,3 +31,35 @@ pub enum Error {
         source: io::Error,
     },
 }
+
+impl Error {
+    /// Whether what is stored can still be read, and writing comes back when room is made: a full
+    /// disk or one that was mounted read-only.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let (Self::Directory { source, .. }
+        | Self::Read { source, .. }
+        | Self::Write { source, .. }) = self;
+        matches!(
+            source.kind(),
+            StorageFull | ReadOnlyFilesystem | QuotaExceeded
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_passes_and_a_forbidden_one_does_not() {
+        let error = |kind: io::ErrorKind| Error::Write {
+            path: "x".into(),
+            source: kind.into(),
+        };
+        assert!(error(io::ErrorKind::StorageFull).is_passing());
+        assert!(error(io::ErrorKind::ReadOnlyFilesystem).is_passing());
+        assert!(!error(io::ErrorKind::PermissionDenied).is_passing());
+    }
+}

@@ -22,26 +22,31 @@ pub struct FileStorage {
 }
 
 impl FileStorage {
-    /// Opens a data directory, makes it if it is missing, and proves that it can be written.
+    /// Opens a data directory, and makes it if it is missing.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let storage = Self {
             root: root.to_owned(),
         };
-        storage.prepare().map_err(|source| Error::Directory {
+        let prepared = create_dir(root)
+            .and_then(|()| create_dir(&storage.scratch()))
+            .and_then(|()| storage.clear_scratch());
+        prepared.map_err(|source| Error::Directory {
             path: root.to_owned(),
             source,
         })?;
         Ok(storage)
     }
 
-    fn prepare(&self) -> io::Result<()> {
-        create_dir(&self.root)?;
-        create_dir(&self.scratch())?;
-        self.clear_scratch()?;
-        let (path, mut probe) = self.create_scratch()?;
-        let written = probe.write_all(b"writable").and_then(|()| probe.sync_all());
-        fs::remove_file(path)?;
-        written
+    /// Proves that the directory can be written.
+    pub fn probe(&self) -> Result<(), Error> {
+        let probed = self.create_scratch().and_then(|(path, mut file)| {
+            let written = file.write_all(b"writable").and_then(|()| file.sync_all());
+            fs::remove_file(path).and(written)
+        });
+        probed.map_err(|source| Error::Directory {
+            path: self.root.clone(),
+            source,
+        })
     }
 
     /// Files that a killed process left half-written. Young ones may belong to a living one.
@@ -280,6 +285,7 @@ mod tests {
         fs::write(dir.path().join("file"), b"").unwrap();
         let error = FileStorage::open(&dir.path().join("file/data")).unwrap_err();
         assert!(error.to_string().contains("--storage"), "{error}");
+        assert!(!error.is_passing());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

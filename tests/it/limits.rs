@@ -105,3 +105,81 @@ async fn a_head_that_is_too_large_is_refused() {
         .await;
     assert_eq!(read(answer.unwrap()).await.status, 431);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_bounded_by_the_limit_of_open_files() {
+    let app = App::start().await;
+    let proxy = Setup::new()
+        .args([
+            "--upstream",
+            &app.address.to_string(),
+            "--domain",
+            "localhost",
+        ])
+        .open_files(84)
+        .start()
+        .await;
+    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
+    let client = Client::new(&root).alpn("http/1.1");
+    // 84 descriptors less a reserve of 64, at two a connection; each door holds one place ready.
+    let mut open = Vec::new();
+    for _ in 0..9 {
+        open.push(client.connect(proxy.https(), "localhost").await.unwrap());
+    }
+    let next = client.connect(proxy.https(), "localhost");
+    let mut next = std::pin::pin!(next);
+    let patience = std::time::Duration::from_millis(300);
+    assert!(tokio::time::timeout(patience, next.as_mut()).await.is_err());
+    drop(open);
+    soon(next).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bounds_of_http2_are_told_to_the_client() {
+    let (proxy, client, _app) = start("streams = 7").await;
+    let stream = client
+        .alpn("h2")
+        .connect(proxy.https(), "localhost")
+        .await
+        .unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    proxy::tasks::Tasks::new().spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = Request::get("https://localhost/").body(()).unwrap();
+    let (response, _) = sender.send_request(request, true).unwrap();
+    soon(response).await.unwrap();
+    assert_eq!(sender.current_max_send_streams(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_resets_ends_the_connection() {
+    let (proxy, client, _app) = start("").await;
+    let stream = client
+        .alpn("h2")
+        .connect(proxy.https(), "localhost")
+        .await
+        .unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = proxy::tasks::Tasks::new().spawn(connection);
+    let mut sender = sender;
+    let mut resets = 0;
+    while resets < 20_000 {
+        let Ok(ready) = sender.ready().await else {
+            break;
+        };
+        sender = ready;
+        let request = Request::get("https://localhost/gate").body(()).unwrap();
+        match sender.send_request(request, true) {
+            Ok((_, mut stream)) => stream.send_reset(h2::Reason::CANCEL),
+            Err(_) => break,
+        }
+        resets += 1;
+    }
+    // The client reads the GOAWAY, or finds the connection closed while it still writes.
+    let ended = soon(connection).await.unwrap().unwrap().unwrap_err();
+    assert!(
+        ended.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) || ended.is_io(),
+        "{ended}"
+    );
+    assert!(resets < 20_000);
+}

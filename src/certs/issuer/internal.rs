@@ -31,38 +31,56 @@ impl InternalCa {
     /// Reads the root from storage, or makes it. Two processes that start at once get one root.
     pub async fn open(storage: &Arc<dyn Storage>) -> Result<Self, Error> {
         let folder = Key::new(&["internal-ca"]);
-        let (root_record, key_record) = (folder.join("root.pem"), folder.join("root.key"));
-        let _lock = storage.lock(&folder).await?;
-        let key = match storage.load(&key_record).await? {
-            Some(pem) => parse_key(&pem).map_err(|source| Error::Damaged {
-                location: storage.location(&key_record),
-                source: source.into(),
-            })?,
-            None => {
-                let key = KeyPair::generate()?;
-                storage
-                    .store(&key_record, key.serialize_pem().as_bytes())
-                    .await?;
-                key
-            }
+        let records = (folder.join("root.key"), folder.join("root.pem"));
+        let (key_record, root_record) = &records;
+        let pems = match (
+            storage.load(key_record).await?,
+            storage.load(root_record).await?,
+        ) {
+            (Some(key), Some(root)) => (key, root),
+            _ => Self::make(storage, &folder, &records).await?,
         };
-        let pem = match storage.load(&root_record).await? {
-            Some(pem) => String::from_utf8_lossy(&pem).into_owned(),
+        let damaged = |record: &Key, source: rcgen::Error| Error::Damaged {
+            location: storage.location(record),
+            source: source.into(),
+        };
+        let key = parse_key(&pems.0).map_err(|source| damaged(key_record, source))?;
+        let root = rcgen::Issuer::from_ca_cert_pem(&String::from_utf8_lossy(&pems.1), key)
+            .map_err(|source| damaged(root_record, source))?;
+        Ok(Self {
+            root,
+            root_location: storage.location(root_record),
+        })
+    }
+
+    /// Makes what is missing: the key first, so that a crash in between leaves nothing unusable.
+    async fn make(
+        storage: &Arc<dyn Storage>,
+        folder: &Key,
+        (key_record, root_record): &(Key, Key),
+    ) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        let _lock = storage.lock(folder).await?;
+        let key_pem = match storage.load(key_record).await? {
+            Some(pem) => pem,
             None => {
-                let pem = root_params().self_signed(&key)?.pem();
-                storage.store(&root_record, pem.as_bytes()).await?;
+                let pem = KeyPair::generate()?.serialize_pem().into_bytes();
+                storage.store(key_record, &pem).await?;
                 pem
             }
         };
-        let root_location = storage.location(&root_record);
-        let root = rcgen::Issuer::from_ca_cert_pem(&pem, key).map_err(|source| Error::Damaged {
-            location: root_location.clone(),
-            source: source.into(),
-        })?;
-        Ok(Self {
-            root,
-            root_location,
-        })
+        let root_pem = match storage.load(root_record).await? {
+            Some(pem) => pem,
+            None => {
+                let key = parse_key(&key_pem).map_err(|source| Error::Damaged {
+                    location: storage.location(key_record),
+                    source: source.into(),
+                })?;
+                let pem = root_params().self_signed(&key)?.pem().into_bytes();
+                storage.store(root_record, &pem).await?;
+                pem
+            }
+        };
+        Ok((key_pem, root_pem))
     }
 
     /// Where the root's PEM lies, for those who want to trust it.

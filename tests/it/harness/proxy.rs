@@ -54,6 +54,7 @@ pub(crate) struct Setup {
     dir: TempDir,
     ports: Ports,
     args: Vec<String>,
+    open_files: Option<u64>,
 }
 
 impl Setup {
@@ -68,12 +69,19 @@ impl Setup {
             dir: TempDir::new().unwrap(),
             ports,
             args: Vec::new(),
+            open_files: None,
         }
     }
 
     pub(crate) fn args<A: ToString>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args
             .extend(args.into_iter().map(|arg| arg.to_string()));
+        self
+    }
+
+    /// The process may have no more than `count` files open.
+    pub(crate) fn open_files(mut self, count: u64) -> Self {
+        self.open_files = Some(count);
         self
     }
 
@@ -111,7 +119,10 @@ impl Setup {
 
     /// Starts the proxy and waits until both doors are open.
     pub(crate) async fn start(self) -> Proxy {
-        let mut command = command();
+        let mut command = match self.open_files {
+            Some(count) => limited(count),
+            None => command(),
+        };
         command
             .args(&self.args)
             .args(["--listen-http", &self.http().to_string()])
@@ -123,9 +134,22 @@ impl Setup {
     }
 }
 
+const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
+
 /// The binary, in an environment without settings for it.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
+    clean(Command::new(BINARY))
+}
+
+/// The same with a limit of open files that it cannot raise.
+fn limited(open_files: u64) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -n {open_files}; exec \"$0\" \"$@\"");
+    command.args(["-c", &script, BINARY]);
+    clean(command)
+}
+
+fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PROXY_") {
             command.env_remove(name);
