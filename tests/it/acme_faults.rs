@@ -179,6 +179,15 @@ async fn an_answer_that_is_no_json_is_shown() {
 }
 
 #[tokio::test]
+async fn a_ca_that_names_its_time_is_left_alone() {
+    let busy = Reply::problem(503, "serverInternal", "maintenance").header("retry-after", "600");
+    let script = Script::new().always(Step::Authorization, Fault::Answer(busy));
+    let (scene, error) = Scene::fail(script).await;
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(600)));
+    assert_eq!(scene.ca.count(Step::Authorization), 1);
+}
+
+#[tokio::test]
 async fn a_body_without_end_is_cut() {
     let (scene, error) = Scene::fail(Script::new().always(Step::Certificate, Fault::Endless)).await;
     assert!(matches!(error, Error::TooLong { .. }));
@@ -288,6 +297,23 @@ async fn an_order_is_entered_where_it_stands() {
     let second = Order::create(&account, &[name()]).await.unwrap();
     assert_eq!(*second.status(), OrderStatus::Ready);
     assert_eq!(scene.ca.count(Step::Challenge), 1);
+}
+
+#[tokio::test]
+async fn in_a_mixed_order_only_the_new_name_is_challenged() {
+    let scene = Scene::new(Script::new().reusing_authorizations()).await;
+    let account = scene.account().await.unwrap();
+    let first = Order::create(&account, &[name()]).await.unwrap();
+    first.prove(&account, &scene.solver).await.unwrap();
+
+    let names = [name(), Identifier::Dns("new.example.org".to_owned())];
+    let mut mixed = Order::create(&account, &names).await.unwrap();
+    assert_eq!(*mixed.status(), OrderStatus::Pending);
+    mixed.prove(&account, &scene.solver).await.unwrap();
+    let (request, _) = csr(&[NAME, "new.example.org"]);
+    mixed.finalize(&account, &request).await.unwrap();
+
+    assert_eq!(scene.ca.count(Step::Challenge), 2);
 }
 
 #[tokio::test]

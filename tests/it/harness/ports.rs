@@ -1,6 +1,11 @@
 //! Free ports that nobody else takes before their user is there.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::ops::Range;
+
+/// Below the ports that the system gives to outgoing connections and to those who ask for any: none of them slips in between
+/// the drop of a reservation and its user.
+const RANGE: Range<u16> = 12_000..32_000;
 
 /// A loopback port, free for TCP and UDP, and held until the reservation is dropped: drop it right before the spawn.
 pub(crate) struct Reservation {
@@ -13,9 +18,9 @@ impl Reservation {
     /// Reserves some port.
     pub(crate) fn new() -> Self {
         for _ in 0..100 {
-            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let address = tcp.local_addr().unwrap();
-            if let Ok(udp) = UdpSocket::bind(address) {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(RANGE)));
+            let bound = (TcpListener::bind(address), UdpSocket::bind(address));
+            if let (Ok(tcp), Ok(udp)) = bound {
                 return Self {
                     address,
                     _tcp: tcp,

@@ -13,6 +13,7 @@ mod jws;
 mod reply;
 mod script;
 mod server;
+mod signing;
 
 pub(crate) use reply::Reply;
 pub(crate) use script::{Fault, Script, Step, Wait, Wrong};

@@ -19,10 +19,11 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::authority::{Books, Task, sign};
+use super::authority::{Books, Task};
 use super::jws::{Signed, malformed};
 use super::reply::{Body, Reply};
 use super::script::{Fault, Script, Step};
+use super::signing::sign;
 use crate::harness::pki::TestCa;
 use crate::harness::raw::soon;
 
