@@ -307,6 +307,15 @@ async fn in_a_mixed_order_only_the_new_name_is_challenged() {
     first.prove(&account, &scene.solver).await.unwrap();
 
     let names = [name(), Identifier::Dns("new.example.org".to_owned())];
+    let failing = Order::create(&account, &names).await.unwrap();
+    let broken = Broken(ChallengeType::Http01);
+    let error = failing.prove(&account, &broken).await.unwrap_err();
+    assert!(
+        error
+            .sentence()
+            .contains("for new.example.org could not be put up")
+    );
+
     let mut mixed = Order::create(&account, &names).await.unwrap();
     assert_eq!(*mixed.status(), OrderStatus::Pending);
     mixed.prove(&account, &scene.solver).await.unwrap();
@@ -314,6 +323,11 @@ async fn in_a_mixed_order_only_the_new_name_is_challenged() {
     mixed.finalize(&account, &request).await.unwrap();
 
     assert_eq!(scene.ca.count(Step::Challenge), 2);
+    assert_eq!(
+        scene.ca.count(Step::Deactivate),
+        1,
+        "a valid one was given up"
+    );
 }
 
 #[tokio::test]
