@@ -1,6 +1,6 @@
 //! A CA over ACME: one account, kept, and one order per certificate.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -21,7 +21,8 @@ use crate::storage::{Key, Storage};
 #[derive(Debug)]
 pub struct AcmeIssuer {
     id: String,
-    client: Arc<Client>,
+    options: Options,
+    client: OnceLock<Arc<Client>>,
     contact: Vec<String>,
     storage: Arc<dyn Storage>,
     solver: Http01Solver,
@@ -51,23 +52,39 @@ impl AcmeIssuer {
             })?),
             None => None,
         };
-        let client = Client::new(Options {
-            root_pem,
-            ..Options::new(options.directory.clone())
-        })?;
         let contact = options
             .email
             .iter()
             .map(|email| format!("mailto:{email}"))
             .collect();
-        Ok(Self {
+        let has_root = root_pem.is_some();
+        let issuer = Self {
             id: directory_id(&options.directory),
-            client: Arc::new(client),
+            options: Options {
+                root_pem,
+                ..Options::new(options.directory.clone())
+            },
+            client: OnceLock::new(),
             contact,
             storage,
             solver,
             account: Mutex::new(None),
-        })
+        };
+        if has_root {
+            // A root that cannot be used is told at the start, not at the first order.
+            issuer.client()?;
+        }
+        Ok(issuer)
+    }
+
+    /// The client, made when it is first needed: it reads the system's roots, which a machine that
+    /// only serves local names need not have.
+    fn client(&self) -> Result<Arc<Client>, Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(Arc::clone(client));
+        }
+        let client = Arc::new(Client::new(self.options.clone())?);
+        Ok(Arc::clone(self.client.get_or_init(|| client)))
     }
 
     /// The order path of RFC 8555 section 7.1: account, order, authorizations, CSR, certificate.
@@ -109,7 +126,7 @@ impl AcmeIssuer {
         let Some(key) = self.kept_key(folder).await? else {
             return Ok(None);
         };
-        let client = Arc::clone(&self.client);
+        let client = self.client()?;
         Ok(Some(Account::restore(
             client,
             key,
@@ -137,7 +154,7 @@ impl AcmeIssuer {
         let account = match self.kept_key(folder).await? {
             Some(key) => {
                 let pem = key.to_pkcs8_pem()?;
-                match Account::find(Arc::clone(&self.client), key).await? {
+                match Account::find(self.client()?, key).await? {
                     Some(account) => account,
                     None => self.new_account(AccountKey::from_pkcs8_pem(&pem)?).await?,
                 }
@@ -152,7 +169,7 @@ impl AcmeIssuer {
             }
         };
         let record = AccountRecord {
-            directory: self.client.options().directory.clone(),
+            directory: self.options.directory.clone(),
             url: account.url().to_owned(),
             orders: account.orders_url().cloned(),
             contact: self.contact.clone(),
@@ -166,7 +183,7 @@ impl AcmeIssuer {
     }
 
     async fn new_account(&self, key: AccountKey) -> Result<Account, Error> {
-        Ok(Account::register(Arc::clone(&self.client), key, &self.contact).await?)
+        Ok(Account::register(self.client()?, key, &self.contact).await?)
     }
 
     /// Forgets an account that the CA no longer knows; its key is registered again.

@@ -9,7 +9,7 @@ use crate::{acme, storage};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The CA refused, failed or could not be reached.
-    #[error("{0}")]
+    #[error("{}", .0.sentence())]
     Acme(#[from] acme::Error),
     /// The account or the CA's own records could not be read or written.
     #[error("{0}")]
