@@ -16,6 +16,9 @@ use crate::name::{HostName, HostPattern};
 /// How far a certificate's start may lie in the future: clocks differ a little.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
+/// The end of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+
 /// Why a chain and a key are not a certificate that can be served.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -253,13 +256,9 @@ fn pattern(name: &GeneralName<'_>) -> Option<HostPattern> {
     }
 }
 
+/// A time that can be printed: what lies before 1970 or after 9999 becomes the nearest that can.
 fn time(timestamp: i64) -> SystemTime {
-    let distance = Duration::from_secs(timestamp.unsigned_abs());
-    let time = match timestamp >= 0 {
-        true => UNIX_EPOCH.checked_add(distance),
-        false => UNIX_EPOCH.checked_sub(distance),
-    };
-    time.unwrap_or(UNIX_EPOCH)
+    UNIX_EPOCH + Duration::from_secs(timestamp.clamp(0, LAST_SECOND).unsigned_abs())
 }
 
 fn check_links(chain: &[CertificateDer<'_>]) -> Result<(), CertificateError> {
@@ -375,6 +374,16 @@ pub(crate) mod tests {
         ));
         let key = KeyPair::generate().unwrap().serialize_pem();
         assert!(matches!(verify(key), Err(CertificateError::NoCertificate)));
+    }
+
+    #[test]
+    fn a_date_before_the_epoch_is_told_like_any_other() {
+        const YEAR: i64 = 365 * 24 * 3600;
+        let pem = TestCa::new().sign(&["www.example.org"], -70 * YEAR..-60 * YEAR);
+        let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let refused = certificate.verify_for(&pattern("www.example.org"), SystemTime::now());
+        assert!(refused.unwrap_err().to_string().contains("expired at 1970"));
+        assert!(format!("{certificate:?}").contains("1970"));
     }
 
     #[test]
