@@ -31,6 +31,13 @@ pub const ISSUANCE: Schedule = Schedule {
     jitter: 0.2,
 };
 
+/// How long a name waits at least after a certificate that was signed and is of no use: CAs allow
+/// few equal certificates a week.
+pub const UNUSABLE: Schedule = Schedule {
+    seconds: &[HOUR, 12 * HOUR, 42 * HOUR],
+    jitter: 0.2,
+};
+
 impl Schedule {
     /// The delay after the `failures`-th failure in a row (counted from 1). A Retry-After longer than the table's delay
     /// wins over it, and is never shortened by the jitter.

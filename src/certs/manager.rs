@@ -258,6 +258,7 @@ impl Drop for Landing {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
 
     use futures_util::FutureExt;
     use futures_util::future::{BoxFuture, join_all};
@@ -273,6 +274,10 @@ mod tests {
     #[derive(Debug)]
     struct TestIssuer {
         validity: Mutex<Option<i64>>,
+        /// How long ago the validity began.
+        age: Mutex<i64>,
+        /// Signs for another name than it is asked for.
+        lies: AtomicBool,
         orders: AtomicUsize,
         ordered: Notify,
         gate: tokio::sync::Semaphore,
@@ -283,6 +288,8 @@ mod tests {
         fn new(validity: Option<i64>) -> Arc<Self> {
             Arc::new(Self {
                 validity: Mutex::new(validity),
+                age: Mutex::new(1),
+                lies: AtomicBool::new(false),
                 orders: AtomicUsize::new(0),
                 ordered: Notify::new(),
                 gate: tokio::sync::Semaphore::new(1000),
@@ -306,7 +313,12 @@ mod tests {
                 self.gate.acquire().await.unwrap().forget();
                 let validity = *self.validity.lock().unwrap();
                 let validity = validity.ok_or(Error::NoSubject)?;
-                let pem = TestCa::new().sign(&[&subject.to_string()], -1..validity);
+                let age = *self.age.lock().unwrap();
+                let name = match self.lies.load(Ordering::SeqCst) {
+                    true => "other.example.org".to_owned(),
+                    false => subject.to_string(),
+                };
+                let pem = TestCa::new().sign(&[&name], -age..validity);
                 Ok(Pem::new(&pem, ""))
             }
             .boxed()
@@ -574,7 +586,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_due_certificate_is_served_until_its_successor_is_there() {
-        let world = World::new(Some(2));
+        let world = World::new(Some(4));
         world.issuer.gate.forget_permits(999);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let first = held_renewal(&world, &manager).await;
@@ -589,7 +601,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_renewal_keeps_the_old_certificate_and_says_why() {
-        let world = World::new(Some(2));
+        let world = World::new(Some(4));
         world.issuer.gate.forget_permits(999);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let first = held_renewal(&world, &manager).await;
@@ -605,6 +617,45 @@ mod tests {
             standing.contains("the last try to renew it failed"),
             "{standing}"
         );
+    }
+
+    /// How long a name has to wait for its next order.
+    fn wait(refusal: &Refusal) -> Duration {
+        let Refusal::BackingOff { until, .. } = refusal else {
+            panic!("{refusal}");
+        };
+        until.duration_since(SystemTime::now()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_due_when_it_comes_is_not_replaced_at_once() {
+        let world = World::new(Some(3600));
+        *world.issuer.age.lock().unwrap() = 24 * 3600;
+        let wanted = name("www.example.org");
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager.certificate(&wanted).await.unwrap();
+
+        manager.maintain(policy::subject(&wanted)).await;
+        manager.maintain(policy::subject(&wanted)).await;
+
+        assert_eq!(world.issuer.orders(), 1);
+        tasks.drain(Duration::ZERO).await;
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        manager.maintain(policy::subject(&wanted)).await;
+        let served = manager.certificate(&wanted).await.unwrap();
+        assert_eq!(served.serial(), first.serial());
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&wanted).await.to_string();
+        assert!(standing.contains("clock"), "{standing}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_no_use_is_not_ordered_again_within_minutes() {
+        let world = World::new(Some(3600));
+        world.issuer.lies.store(true, Ordering::SeqCst);
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&name("www.example.org")).await;
+        assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! How one name comes to its certificate: storage, permission, order, storage, cache.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
@@ -77,6 +77,7 @@ impl Obtainer {
             Ok((certificate, pem)) => {
                 self.keep(issuer.id(), subject, policy, &pem).await;
                 self.serve(subject, &certificate);
+                self.hold_if_due(subject, policy, &certificate).await;
                 info!(
                     names = %subject, issuer = issuer.id(), serial = certificate.serial(),
                     not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
@@ -206,8 +207,43 @@ impl Obtainer {
         }
     }
 
+    /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
+    /// is not replaced before half of what is left of it: its successor would be due as well.
+    async fn hold_if_due(&self, subject: &HostPattern, policy: &Policy, certificate: &Certificate) {
+        let now = SystemTime::now();
+        if renew_at(certificate) > now {
+            return;
+        }
+        let left = certificate.not_after().duration_since(now);
+        let delay = backoff::ISSUANCE.delay(1, left.ok().map(|left| left / 2));
+        let reason = "it was due for renewal when it came; check this machine's clock".to_owned();
+        warn!(names = %subject, error = %reason, "certificate is short of time");
+        let attempts = Attempts::default().failed(reason, now, delay);
+        self.failing.insert(subject.clone(), attempts.clone());
+        if policy.is_kept()
+            && let Err(reason) = self.records.store_attempts(subject, &attempts).await
+        {
+            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
+        }
+    }
+
     fn serve(&self, subject: &HostPattern, certificate: &Arc<Certificate>) {
         self.cache.insert(subject, Arc::clone(certificate));
+    }
+
+    /// How long a name waits after a failure. Never so long that what is served would run out
+    /// without further tries.
+    fn delay(&self, subject: &HostPattern, failures: u32, failure: &Error) -> Duration {
+        let delay = backoff::ISSUANCE.delay(failures, failure.retry_after());
+        if !failure.has_spent_certificate() {
+            return delay;
+        }
+        let unusable = backoff::UNUSABLE.delay(failures, None);
+        let left = self.cache.get(subject).map(|served| {
+            let left = served.not_after().duration_since(SystemTime::now());
+            left.unwrap_or_default() / 4
+        });
+        delay.max(left.map_or(unusable, |left| unusable.min(left)))
     }
 
     async fn remember_failure(
@@ -217,7 +253,7 @@ impl Obtainer {
         failure: &Error,
     ) -> Refusal {
         let former = self.attempts(subject).await.unwrap_or_default();
-        let delay = backoff::ISSUANCE.delay(former.failures + 1, failure.retry_after());
+        let delay = self.delay(subject, former.failures + 1, failure);
         let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
@@ -229,7 +265,7 @@ impl Obtainer {
             .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
         warn!(
             names = %subject, issuer, attempt = attempts.failures,
-            retry_in = %humantime::format_duration(std::time::Duration::from_secs(delay.as_secs())),
+            retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
             served_until, error = %failure,
             "certificate not obtained"
         );

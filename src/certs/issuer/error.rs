@@ -45,6 +45,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the CA has signed a certificate for nothing, which counts against its limits.
+    #[must_use]
+    pub fn has_spent_certificate(&self) -> bool {
+        matches!(self, Self::Certificate(_) | Self::NotText)
+    }
+
     /// How long the CA asked to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
