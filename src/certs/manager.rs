@@ -20,7 +20,25 @@ use crate::tasks::Tasks;
 /// How many handshakes may wait for one name.
 const MAX_WAITING: usize = 1024;
 
+/// How many names may be looked up or ordered at once for handshakes that nobody configured, so
+/// that a flood of made-up names is refused instead of remembered.
+const MAX_NAMES: usize = 1024;
+
+/// When the gate is asked again about a name that is served and due, and was not allowed.
+const ASK_AGAIN: Duration = Duration::from_secs(3600);
+
 type Outcome = Result<Arc<Certificate>, Refusal>;
+
+/// How far a flight has come.
+#[derive(Clone, Debug)]
+enum Progress {
+    /// Nothing is known yet.
+    Looking,
+    /// What is stored can be served while its successor is ordered.
+    Stored(Arc<Certificate>),
+    /// It is over.
+    Landed(Outcome),
+}
 
 /// Keeps the certificates of all names that may have one.
 #[derive(Clone, Debug)]
@@ -40,7 +58,7 @@ struct Inner {
 /// One look-up or order that is under way.
 #[derive(Clone, Debug)]
 struct Flight {
-    outcome: watch::Receiver<Option<Outcome>>,
+    progress: watch::Receiver<Progress>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -108,8 +126,15 @@ impl CertManager {
             .policies
             .lookup(name.as_str())
             .ok_or(Refusal::Unknown)?;
-        self.join(policy::subject(name), policy, Purpose::Serve)
-            .wait()
+        let subject = policy::subject(name);
+        if policy.ask().is_some()
+            && self.inner.in_flight.len() >= MAX_NAMES
+            && !self.inner.in_flight.contains_key(&subject)
+        {
+            return Err(Refusal::TooManyNames);
+        }
+        self.join(subject, policy, Purpose::Serve)
+            .certificate()
             .await
     }
 
@@ -152,7 +177,7 @@ impl CertManager {
         if !is_served && policy.managed().is_none() {
             return false;
         }
-        let _ = self.join(subject, policy, Purpose::Renew).wait().await;
+        self.join(subject, policy, Purpose::Renew).landed().await;
         true
     }
 
@@ -164,19 +189,19 @@ impl CertManager {
         match self.inner.in_flight.entry(subject.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
-                let (sender, outcome) = watch::channel(None);
+                let (sender, progress) = watch::channel(Progress::Looking);
                 let flight = Flight {
-                    outcome,
+                    progress,
                     waiting: Arc::default(),
                 };
                 entry.insert(flight.clone());
                 let landing = Landing {
                     manager: self.clone(),
                     subject,
+                    policy: Arc::clone(policy),
+                    is_over: false,
                 };
-                self.inner
-                    .tasks
-                    .spawn(landing.fly(Arc::clone(policy), purpose, sender));
+                self.inner.tasks.spawn(landing.fly(purpose, sender));
                 flight
             }
         }
@@ -191,6 +216,7 @@ impl CertManager {
             Ok(certificate) => renew_at(certificate).max(now + Duration::from_secs(1)),
             Err(Refusal::BackingOff { until, .. }) => *until,
             Err(Refusal::Stopping) => return,
+            Err(Refusal::NotAllowed(_)) => now + ASK_AGAIN,
             Err(_) => now + backoff::ISSUANCE.delay(1, None),
         };
         let is_served = self.inner.obtainer.cache().get(subject).is_some();
@@ -205,17 +231,26 @@ impl CertManager {
 }
 
 impl Flight {
-    async fn wait(mut self) -> Outcome {
+    /// Waits for a certificate that can be served, or for the reason why there is none.
+    async fn certificate(mut self) -> Outcome {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(Refusal::TooManyWaiting);
         }
         let waiting = Arc::clone(&self.waiting);
         let _seat = Seat(&waiting);
-        match self.outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Err(Refusal::Stopping)),
-            Err(_) => Err(Refusal::Stopping),
+        let is_known = |progress: &Progress| !matches!(progress, Progress::Looking);
+        match self.progress.wait_for(is_known).await.as_deref() {
+            Ok(Progress::Stored(certificate)) => Ok(Arc::clone(certificate)),
+            Ok(Progress::Landed(outcome)) => outcome.clone(),
+            Ok(Progress::Looking) | Err(_) => Err(Refusal::Stopping),
         }
+    }
+
+    /// Waits until the flight is over, however it ends.
+    async fn landed(mut self) {
+        let is_over = |progress: &Progress| matches!(progress, Progress::Landed(_));
+        let _ = self.progress.wait_for(is_over).await;
     }
 }
 
@@ -231,27 +266,39 @@ impl Drop for Seat<'_> {
 struct Landing {
     manager: CertManager,
     subject: HostPattern,
+    policy: Arc<Policy>,
+    is_over: bool,
 }
 
 impl Landing {
-    async fn fly(
-        self,
-        policy: Arc<Policy>,
-        purpose: Purpose,
-        sender: watch::Sender<Option<Outcome>>,
-    ) {
+    async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
         let obtainer = &self.manager.inner.obtainer;
-        let outcome = obtainer.obtain(&self.subject, &policy, purpose).await;
-        self.manager.reschedule(&self.subject, &policy, &outcome);
+        if purpose == Purpose::Renew
+            && let Some(stored) = obtainer.stored(&self.subject).await
+        {
+            sender.send_replace(Progress::Stored(stored));
+        }
+        let outcome = obtainer.obtain(&self.subject, &self.policy, purpose).await;
+        self.manager
+            .reschedule(&self.subject, &self.policy, &outcome);
+        self.is_over = true;
         // Those who come after the flight has left the table find the certificate in the cache.
         drop(self);
-        sender.send_replace(Some(outcome));
+        sender.send_replace(Progress::Landed(outcome));
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.manager.inner.in_flight.remove(&self.subject);
+        let Self {
+            manager, subject, ..
+        } = self;
+        if !self.is_over {
+            // A panic: it counts as a failed attempt, and the name is seen to again.
+            let outcome = Err(manager.inner.obtainer.remember_panic(subject));
+            manager.reschedule(subject, &self.policy, &outcome);
+        }
+        manager.inner.in_flight.remove(subject);
     }
 }
 
@@ -581,7 +628,7 @@ mod tests {
             .get(&policy::subject(&name("www.example.org")));
         let flight = flight.map(|flight| flight.clone()).unwrap();
         world.issuer.gate.add_permits(1);
-        let _ = flight.wait().await;
+        flight.landed().await;
     }
 
     #[tokio::test]
@@ -656,6 +703,76 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager.certificate(&name("www.example.org")).await;
         assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));
+    }
+
+    #[tokio::test]
+    async fn a_restart_with_a_due_certificate_serves_it_while_its_renewal_waits() {
+        let world = World::new(Some(3600));
+        *world.issuer.age.lock().unwrap() = 24 * 3600;
+        world.issuer.gate.forget_permits(999);
+        let wanted = name("www.example.org");
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager.certificate(&wanted).await.unwrap();
+        tasks.drain(Duration::ZERO).await;
+        std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let policy = Arc::new(site("www.example.org"));
+        let renewal = manager.join(policy::subject(&wanted), &policy, Purpose::Renew);
+        let served = manager.certificate(&wanted).await.unwrap();
+
+        assert_eq!(served.serial(), first.serial());
+        drop(renewal);
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_is_down_takes_no_certificate_away() {
+        let world = World::new(Some(3600));
+        let wanted = name("new.example.org");
+        let (policy, _) = on_demand(200).await;
+        let (manager, tasks) = world.manager(vec![policy]);
+        *world.issuer.age.lock().unwrap() = 24 * 3600;
+        let first = manager.certificate(&wanted).await.unwrap();
+        tasks.drain(Duration::ZERO).await;
+        std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
+
+        let (policy, asked) = on_demand(503).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        manager.certificate(&wanted).await.unwrap();
+        manager.maintain(policy::subject(&wanted)).await;
+
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let served = manager.inner.obtainer.cache().lookup(wanted.as_str());
+        assert_eq!(served.unwrap().serial(), first.serial());
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_made_up_names_is_refused_and_not_remembered() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        let (policy, _) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let ask = |n: usize| {
+            manager
+                .certificate(&name(&format!("n{n}.example.org")))
+                .now_or_never()
+        };
+        assert!((0..MAX_NAMES).all(|n| ask(n).is_none()));
+        assert!(matches!(ask(MAX_NAMES), Some(Err(Refusal::TooManyNames))));
+        assert!(ask(0).is_none(), "a name under way may be waited for");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_attempt_and_not_repeated_at_once() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.close();
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Stopping), "{refusal}");
+        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        assert!(wait(&refusal) > Duration::from_secs(40));
+        assert_eq!(world.issuer.orders(), 1);
     }
 
     #[tokio::test]

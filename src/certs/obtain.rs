@@ -8,7 +8,6 @@ use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
 use super::issuer::{Error, Issuer, Pem};
-use super::on_demand::AskError;
 use super::policy::{Issuers, Policy};
 use super::stored::{Attempts, Records, Stored};
 use super::{CertCache, Certificate, Refusal, renew_at};
@@ -90,6 +89,13 @@ impl Obtainer {
         }
     }
 
+    /// The stored certificate, served from now on, when it is still valid.
+    pub(super) async fn stored(&self, subject: &HostPattern) -> Option<Arc<Certificate>> {
+        let issuer = self.issuers.for_subject(subject);
+        let loaded = self.load(issuer.id(), subject, Purpose::Serve).await;
+        loaded.ok().flatten()
+    }
+
     /// The stored certificate, served from now on, when it is good enough for `purpose`.
     async fn load(
         &self,
@@ -129,13 +135,7 @@ impl Obtainer {
 
     async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
         match self.attempts(subject).await {
-            Some(attempts) if attempts.not_before() > SystemTime::now() => {
-                Err(Refusal::BackingOff {
-                    until: attempts.not_before(),
-                    failures: attempts.failures,
-                    reason: attempts.last_error,
-                })
-            }
+            Some(attempts) if attempts.not_before() > SystemTime::now() => Err(attempts.into()),
             _ => Ok(()),
         }
     }
@@ -158,11 +158,8 @@ impl Obtainer {
         let (Some(ask), HostPattern::Exact(name)) = (policy.ask(), subject) else {
             return Ok(());
         };
+        // What is served stays: a gate that is down answers like one that took the name back.
         let answer = ask.allow(name).await;
-        if matches!(answer, Err(AskError::Refused { .. })) {
-            // The operator took the name back: it is not served any longer.
-            self.cache.remove(subject);
-        }
         answer.map_err(|refused| Refusal::NotAllowed(Arc::new(refused)))
     }
 
@@ -246,6 +243,17 @@ impl Obtainer {
         delay.max(left.map_or(unusable, |left| unusable.min(left)))
     }
 
+    /// An attempt that ended in a panic counts as failed, in memory.
+    pub(super) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
+        let former = self.failing.get(subject).map(|attempts| attempts.clone());
+        let former = former.unwrap_or_default();
+        let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
+        let reason = "the attempt ended in a panic, which the log shows".to_owned();
+        let attempts = former.failed(reason, SystemTime::now(), delay);
+        self.failing.insert(subject.clone(), attempts.clone());
+        attempts.into()
+    }
+
     async fn remember_failure(
         &self,
         issuer: &str,
@@ -269,10 +277,6 @@ impl Obtainer {
             served_until, error = %failure,
             "certificate not obtained"
         );
-        Refusal::BackingOff {
-            until: attempts.not_before(),
-            failures: attempts.failures,
-            reason: attempts.last_error,
-        }
+        attempts.into()
     }
 }

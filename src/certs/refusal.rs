@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::on_demand::AskError;
+use super::stored::Attempts;
 use crate::storage;
 
 /// The reason why there is no certificate for a name, in one sentence.
@@ -34,12 +35,25 @@ pub enum Refusal {
     /// More handshakes wait for this name than may.
     #[error("too many handshakes wait for its certificate already")]
     TooManyWaiting,
+    /// More names are being looked up or ordered than may.
+    #[error("too many names wait for their certificates already")]
+    TooManyNames,
     /// It is still being obtained and this handshake waited long enough.
     #[error("its certificate is still being obtained")]
     StillOrdering,
     /// The process stops.
     #[error("the proxy is stopping")]
     Stopping,
+}
+
+impl From<Attempts> for Refusal {
+    fn from(attempts: Attempts) -> Self {
+        Self::BackingOff {
+            until: attempts.not_before(),
+            failures: attempts.failures,
+            reason: attempts.last_error,
+        }
+    }
 }
 
 impl From<storage::Error> for Refusal {
