@@ -78,7 +78,7 @@ impl Upstream {
             Err(failure) => failure,
         };
         let (request, in_flight) = again(failure, spare)?;
-        let lease = self.connect(in_flight).await?;
+        let lease = self.fresh(in_flight).await?;
         exchange(lease, request, limit)
             .await
             .map_err(|failure| failure.error)
@@ -86,13 +86,25 @@ impl Upstream {
 
     /// A connection to the backend of the balancer's choice, or to the next that takes one.
     async fn lease(&self) -> Result<Lease, Error> {
-        let count = self.backends.len();
         let first = self.balancer.pick(&self.backends).ok_or(Error::NoBackend)?;
+        self.lease_from(first, true).await
+    }
+
+    /// A new connection to the backend that `in_flight` keeps busy, or to the next that takes one.
+    async fn fresh(&self, in_flight: InFlight) -> Result<Lease, Error> {
+        let mut backends = self.backends.iter();
+        let first = backends.position(|backend| Arc::ptr_eq(backend, in_flight.backend()));
+        drop(in_flight);
+        self.lease_from(first.unwrap_or_default(), false).await
+    }
+
+    async fn lease_from(&self, first: usize, may_reuse: bool) -> Result<Lease, Error> {
+        let count = self.backends.len();
         let mut attempt = 0;
         loop {
             let backend = &self.backends[(first + attempt) % count];
             let in_flight = InFlight::enter(backend);
-            if let Some(connection) = backend.pool.check_out() {
+            if may_reuse && let Some(connection) = backend.pool.check_out() {
                 return Ok(Lease::reused(connection, in_flight));
             }
             attempt += 1;

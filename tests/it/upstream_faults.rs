@@ -1,5 +1,6 @@
 //! Backends and clients that break, stall or lie in the middle of an exchange.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use h2::Reason;
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::net::TcpStream;
+use proxy::tasks::Tasks;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use crate::harness::door::{Door, Setup, before, empty};
@@ -64,6 +66,35 @@ async fn an_idempotent_request_survives_the_death_of_a_reused_connection() {
             assert!(origin.event().await.starts_with(method));
         }
         assert_eq!(origin.connections(), 2);
+    }
+}
+
+/// A backend that takes one connection, answers one request on it, and is gone at the second.
+async fn vanishing(tasks: &Tasks) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tasks.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let mut raw = Raw::new(stream);
+        raw.read_head().await;
+        raw.send(OK).await;
+        raw.read_head().await;
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_replay_passes_over_a_backend_that_is_gone() {
+    let tasks = Tasks::new();
+    let origin = Origin::ok().await;
+    for _ in 0..5 {
+        let door = before(&[vanishing(&tasks).await, origin.address]).await;
+        let mut client = door.client2().await;
+        for _ in 0..20 {
+            let request = Request::get(URL2).body(empty()).unwrap();
+            assert_eq!(client.send_request(request).await.unwrap().status(), 200);
+        }
     }
 }
 
