@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
-use tokio::sync::Semaphore;
 use tracing::{debug, error, info, warn};
 
 use super::issuer::{Error, Issuer, Pem};
@@ -13,9 +12,6 @@ use super::stored::{Attempts, Records, Stored};
 use super::{CertCache, Certificate, Refusal, renew_at};
 use crate::backoff;
 use crate::name::HostPattern;
-
-/// How many orders are under way at a CA at once.
-const PARALLEL_ORDERS: usize = 4;
 
 /// Why a certificate is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +28,15 @@ pub(super) struct Obtainer {
     issuers: Issuers,
     records: Records,
     cache: Arc<CertCache>,
-    orders: Semaphore,
     failing: DashMap<HostPattern, Attempts>,
 }
 
 impl Obtainer {
     pub(super) fn new(issuers: Issuers, records: Records, cache: Arc<CertCache>) -> Self {
-        let orders = Semaphore::new(PARALLEL_ORDERS);
         Self {
             issuers,
             records,
             cache,
-            orders,
             failing: DashMap::new(),
         }
     }
@@ -65,7 +58,6 @@ impl Obtainer {
         }
         self.check_backoff(subject).await?;
         self.ask(subject, policy).await?;
-        let _turn = self.orders.acquire().await;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock.
         if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::harness::app::App;
 use crate::harness::client::Client;
 use crate::harness::proxy::{Proxy, Setup, holds};
+use crate::harness::raw::soon;
 use crate::harness::scripted_ca::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
 
 const NAME: &str = "www.example.org";
@@ -99,6 +100,33 @@ async fn a_ca_that_is_down_is_named() {
         line.contains("attempt=1") && line.contains("retry_in="),
         "{line}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_hangs_keeps_no_local_name_waiting() {
+    let setup = Setup::new();
+    let script = Script::new().always(Step::NewOrder, Fault::Never);
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let names = (0..8).flat_map(|n| ["--domain".to_owned(), format!("n{n}.example.org")]);
+    let proxy = setup
+        .args(["--upstream", "localhost:1", "--domain", "*.localhost"])
+        .args(names)
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await;
+    soon(async {
+        while ca.count(Step::NewOrder) < 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
+    let client = Client::new(&root);
+
+    soon(client.serial(proxy.https(), "a.localhost"))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

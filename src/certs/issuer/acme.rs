@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tracing::{info, warn};
 use url::Url;
 
@@ -16,6 +16,9 @@ use crate::certs::IssuerOptions;
 use crate::certs::challenge::Http01Solver;
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
+
+/// How many orders are under way at one CA at once. Names of other issuers do not wait for them.
+const PARALLEL_ORDERS: usize = 4;
 
 /// Orders certificates from one directory.
 #[derive(Debug)]
@@ -27,6 +30,7 @@ pub struct AcmeIssuer {
     storage: Arc<dyn Storage>,
     solver: Http01Solver,
     account: Mutex<Option<Arc<Account>>>,
+    turns: Semaphore,
 }
 
 /// What is kept of an account beside its key.
@@ -69,6 +73,7 @@ impl AcmeIssuer {
             storage,
             solver,
             account: Mutex::new(None),
+            turns: Semaphore::new(PARALLEL_ORDERS),
         };
         if has_root {
             // A root that cannot be used is told at the start, not at the first order.
@@ -204,6 +209,7 @@ impl Issuer for AcmeIssuer {
 
     fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>> {
         async move {
+            let _turn = self.turns.acquire().await;
             match self.order(subject).await {
                 Err(error) if has_forgotten_account(&error) => {
                     warn!(issuer = %self.id, "the CA has forgotten the account, it is made anew");
