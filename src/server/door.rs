@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
@@ -15,6 +16,10 @@ use crate::tasks::{Shutdown, Tasks};
 
 /// How long the loop waits when the process is out of file descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection may be silent before its client is probed, and how often then.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// A client that has just connected.
 #[derive(Debug)]
@@ -71,6 +76,7 @@ impl Door {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&probes());
                 let local = stream
                     .local_addr()
                     .unwrap_or_else(|_| self.listener.address());
@@ -94,6 +100,13 @@ impl Door {
     }
 }
 
+/// A tunnel or a response that pauses has no deadline: the kernel finds out that its client is gone.
+fn probes() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_EVERY)
+}
+
 /// IPv4 clients of an IPv6 socket are shown as what they are.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -105,4 +118,19 @@ fn is_clients_fault(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_is_probed_when_it_is_silent() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.address();
+        let door = Door::new(listener, Arc::new(Semaphore::new(1)), Tasks::new());
+        let (stream, client) = tokio::join!(TcpStream::connect(address), door.next());
+        assert!(SockRef::from(&client.unwrap().stream).keepalive().unwrap());
+        drop(stream);
+    }
 }
