@@ -12,6 +12,7 @@ use rcgen::{
 };
 
 use super::{Error, Issuer, Pem};
+use crate::certs::{Certificate, CertificateError};
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
 
@@ -37,7 +38,7 @@ impl InternalCa {
             storage.load(key_record).await?,
             storage.load(root_record).await?,
         ) {
-            (Some(key), Some(root)) => (key, root),
+            (Some(key), Some(root)) if is_of_key(&root, &key) => (key, root),
             _ => Self::make(storage, &folder, &records).await?,
         };
         let damaged = |record: &Key, source: rcgen::Error| Error::Damaged {
@@ -69,8 +70,9 @@ impl InternalCa {
             }
         };
         let root_pem = match storage.load(root_record).await? {
-            Some(pem) => pem,
-            None => {
+            Some(pem) if is_of_key(&pem, &key_pem) => pem,
+            // A root of another key, as of one that was removed, verifies nothing that is signed.
+            _ => {
                 let key = parse_key(&key_pem).map_err(|source| Error::Damaged {
                     location: storage.location(key_record),
                     source: source.into(),
@@ -114,6 +116,12 @@ impl Issuer for InternalCa {
     }
 }
 
+/// Whether the root is the key's own. What cannot be read is left for its reader to name.
+fn is_of_key(root: &[u8], key: &[u8]) -> bool {
+    let pair = Certificate::from_pem_pair(root, key);
+    !matches!(pair, Err(CertificateError::KeyMismatch))
+}
+
 fn parse_key(pem: &[u8]) -> Result<KeyPair, rcgen::Error> {
     KeyPair::from_pem(&String::from_utf8_lossy(pem))
 }
@@ -135,7 +143,6 @@ fn root_params() -> CertificateParams {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::Certificate;
     use crate::storage::FileStorage;
 
     #[tokio::test]
@@ -156,6 +163,20 @@ mod tests {
             let left = leaf.not_after().duration_since(SystemTime::now()).unwrap();
             assert!(left <= LEAF_LIFETIME && left > LEAF_LIFETIME / 2);
         }
+    }
+
+    #[tokio::test]
+    async fn a_root_whose_key_was_removed_is_made_anew_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        InternalCa::open(&storage).await.unwrap();
+        std::fs::remove_file(dir.path().join("internal-ca/root.key")).unwrap();
+        let ca = InternalCa::open(&storage).await.unwrap();
+        let root = std::fs::read_to_string(ca.root_location()).unwrap();
+        let subject = HostPattern::parse("localhost").unwrap();
+        let leaf = ca.issue(&subject).await.unwrap();
+        // Reading a chain verifies its signatures.
+        Certificate::from_pem(format!("{}{root}", leaf.as_str()).as_bytes()).unwrap();
     }
 
     #[tokio::test]
