@@ -127,7 +127,7 @@ impl Obtainer {
 
     async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
         match self.attempts(subject).await {
-            Some(attempts) if attempts.not_before() > SystemTime::now() => Err(attempts.into()),
+            Some(attempts) if !attempts.is_due(SystemTime::now()) => Err(attempts.into()),
             _ => Ok(()),
         }
     }

@@ -48,10 +48,9 @@ impl Scheduler {
     /// Runs until the process stops.
     pub(super) async fn run(mut self, shutdown: Shutdown) {
         loop {
-            let nap = self
-                .queue
-                .time_to_next(SystemTime::now())
-                .min(LONGEST_SLEEP);
+            let now = SystemTime::now();
+            self.queue.watch_clock(now);
+            let nap = self.queue.time_to_next(now).min(LONGEST_SLEEP);
             tokio::select! {
                 () = shutdown.requested() => return,
                 due = self.inbox.recv() => match due {
@@ -83,6 +82,7 @@ impl Scheduler {
 struct Queue {
     by_time: BTreeSet<(SystemTime, HostPattern)>,
     times: HashMap<HostPattern, SystemTime>,
+    seen: Option<SystemTime>,
 }
 
 impl Queue {
@@ -92,6 +92,16 @@ impl Queue {
             self.by_time.remove(&(former, subject.clone()));
         }
         self.by_time.insert((at, subject));
+    }
+
+    /// Makes every name due when the clock was set back: the times were made by a wrong one.
+    fn watch_clock(&mut self, now: SystemTime) {
+        let seen = self.seen.replace(now);
+        if seen.is_some_and(|seen| seen > now + LONGEST_SLEEP) {
+            for subject in self.times.keys().cloned().collect::<Vec<_>>() {
+                self.set(Due { subject, at: now });
+            }
+        }
     }
 
     fn time_to_next(&self, now: SystemTime) -> Duration {
@@ -133,5 +143,23 @@ mod tests {
         assert_eq!(queue.pop(at(40)), Some(name("b.example")));
         assert_eq!(queue.pop(at(40)), None);
         assert_eq!(queue.time_to_next(at(40)), Duration::MAX);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_every_name_due() {
+        let day = Duration::from_secs(24 * 3600);
+        let now = SystemTime::UNIX_EPOCH + 100 * day;
+        let subject = HostPattern::parse("a.example").unwrap();
+        let mut queue = Queue::default();
+        queue.watch_clock(now);
+        let at = now + day;
+        queue.set(Due {
+            subject: subject.clone(),
+            at,
+        });
+        queue.watch_clock(now);
+        assert_eq!(queue.pop(now), None);
+        queue.watch_clock(now - 50 * day);
+        assert_eq!(queue.pop(now - 50 * day), Some(subject));
     }
 }

@@ -9,6 +9,9 @@ use super::{Certificate, CertificateError};
 use crate::name::HostPattern;
 use crate::storage::{self, Key, Lock, Storage};
 
+/// How far a clock may be set back without the memory of failures being lost.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
 /// The records of certificates and of attempts to get them.
 #[derive(Clone, Debug)]
 pub struct Records {
@@ -125,6 +128,9 @@ pub struct Attempts {
     pub failures: u32,
     /// Unix time before which nothing is tried again, in seconds.
     pub not_before: u64,
+    /// Unix time of the last failure, in seconds.
+    #[serde(default)]
+    pub failed_at: u64,
     /// The last failure in one sentence.
     pub last_error: String,
 }
@@ -133,15 +139,19 @@ impl Attempts {
     /// The memory after one more failure at `now`.
     #[must_use]
     pub fn failed(self, last_error: String, now: SystemTime, delay: Duration) -> Self {
-        let not_before = (now + delay)
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
         Self {
             failures: self.failures.saturating_add(1),
-            not_before,
+            not_before: unix(now + delay),
+            failed_at: unix(now),
             last_error,
         }
+    }
+
+    /// Whether the next attempt may be made at `now`. A failure in the future was dated by a wrong
+    /// clock, and binds nobody.
+    #[must_use]
+    pub fn is_due(&self, now: SystemTime) -> bool {
+        self.not_before() <= now || self.failed_at > unix(now + CLOCK_SKEW)
     }
 
     /// When the next attempt may be made.
@@ -150,5 +160,29 @@ impl Attempts {
         UNIX_EPOCH
             .checked_add(Duration::from_secs(self.not_before))
             .unwrap_or(UNIX_EPOCH)
+    }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_a_wrong_clock_put_into_the_future_binds_nobody() {
+        let now = SystemTime::now();
+        let (minute, year) = (
+            Duration::from_secs(60),
+            Duration::from_secs(365 * 24 * 3600),
+        );
+        let failed = |at| Attempts::default().failed("x".to_owned(), at, minute);
+        assert!(!failed(now).is_due(now));
+        assert!(failed(now).is_due(now + minute));
+        assert!(failed(now + year).is_due(now));
     }
 }
