@@ -37,10 +37,13 @@ pub struct App {
 impl App {
     /// Builds everything from the ground up, opens the doors last, and then sees to the certificates.
     pub async fn start(config: &Config) -> Result<Self, Error> {
-        let permits = Arc::new(Semaphore::new(file_limit::raise()));
+        let fitting = file_limit::raise();
+        let permits = Arc::new(Semaphore::new(fitting));
+        // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
+        let places = Arc::new(Semaphore::new(fitting));
         let (connections, backends, background) = (Tasks::new(), Tasks::new(), Tasks::new());
         let storage = open_storage(config)?;
-        let router = sites::router(&config.sites, &backends)?;
+        let router = sites::router(&config.sites, &places, &backends)?;
         let router = Arc::new(ArcSwap::from_pointee(router));
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
         sites::pin_files(&config.sites, &cache)?;

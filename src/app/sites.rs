@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::Error;
@@ -14,24 +15,27 @@ use crate::proxy::{Action, Redirect, Router, Site};
 use crate::tasks::Tasks;
 use crate::upstream::Upstream;
 
-pub(super) fn router(sites: &[SiteConfig], tasks: &Tasks) -> Result<Router, Error> {
+pub(super) fn router(
+    sites: &[SiteConfig],
+    places: &Arc<Semaphore>,
+    tasks: &Tasks,
+) -> Result<Router, Error> {
     let sites = sites.iter().map(|site| {
         let pattern = site.pattern.clone();
         Ok(Site {
-            action: action(site, tasks)?,
+            action: action(site, places, tasks)?,
             pattern,
         })
     });
     Ok(Router::new(sites.collect::<Result<Vec<_>, Error>>()?))
 }
 
-fn action(site: &SiteConfig, tasks: &Tasks) -> Result<Action, Error> {
+fn action(site: &SiteConfig, places: &Arc<Semaphore>, tasks: &Tasks) -> Result<Action, Error> {
     Ok(match &site.action {
-        SiteAction::Upstream { addresses, options } => Action::Upstream(Arc::new(Upstream::new(
-            addresses.clone(),
-            options.clone(),
-            tasks.clone(),
-        ))),
+        SiteAction::Upstream { addresses, options } => {
+            let upstream = Upstream::new(addresses.clone(), options.clone(), tasks.clone());
+            Action::Upstream(Arc::new(upstream.within(Arc::clone(places))))
+        }
         SiteAction::Redirect { to } => {
             let redirect = Redirect::parse(to.as_str());
             Action::Redirect(redirect.map_err(|source| Error::Redirect {

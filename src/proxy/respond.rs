@@ -125,7 +125,7 @@ const BAD_GATEWAY: &str = "The application behind this site gave no valid respon
 
 fn upstream_page(error: &upstream::Error) -> Page {
     match error {
-        upstream::Error::NoBackend => Page::new(
+        upstream::Error::NoBackend | upstream::Error::NoPlace => Page::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "No application is ready to serve this site.\n",
         ),

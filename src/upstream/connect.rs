@@ -10,6 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::address::Address;
@@ -21,19 +22,24 @@ use crate::tasks::Tasks;
 const PROBE_AFTER: Duration = Duration::from_secs(30);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 
-/// Connects to the first address of the backend's host that accepts, all within `timeout`.
+/// Connects to the first address of the backend's host that accepts, all within `timeout`, once one of `places` is free.
 pub(super) async fn connect(
     address: &Address,
     timeout: Duration,
+    places: &Arc<Semaphore>,
     tasks: &Tasks,
 ) -> Result<Connection, Error> {
+    let place = tokio::time::timeout(timeout, Arc::clone(places).acquire_owned());
+    let Ok(Ok(place)) = place.await else {
+        return Err(Error::NoPlace);
+    };
     let stream = tokio::time::timeout(timeout, dial(address))
         .await
         .map_err(|_| Error::ConnectTimeout {
             backend: address.clone(),
         })??;
     let heard = Arc::new(AtomicBool::new(false));
-    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&heard)));
+    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&heard), place));
     let (sender, connection) = http1::handshake(wire)
         .await
         .map_err(|error| Error::exchange(address, error))?;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use hyper::client::conn::http1::SendRequest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::backend::InFlight;
 use super::body::RequestBody;
@@ -86,11 +87,21 @@ impl Lease {
 pub(super) struct Wire {
     stream: TcpStream,
     heard: Arc<AtomicBool>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, heard: Arc<AtomicBool>) -> Self {
-        Self { stream, heard }
+    /// The wire keeps its place among the open connections for as long as it lives, in a tunnel too.
+    pub(super) fn new(
+        stream: TcpStream,
+        heard: Arc<AtomicBool>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            stream,
+            heard,
+            _place: place,
+        }
     }
 }
 

@@ -11,6 +11,9 @@ pub enum Error {
     /// The upstream has no backend at all.
     #[error("the upstream has no backend")]
     NoBackend,
+    /// As many connections to backends are open as may be.
+    #[error("as many connections to backends are open as the limit of open files allows")]
+    NoPlace,
     /// The backend's host has no address.
     #[error("the host of backend {backend} did not resolve")]
     Resolve {
@@ -86,6 +89,7 @@ impl Error {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. } => true,
             Self::NoBackend
+            | Self::NoPlace
             | Self::ResponseTimeout { .. }
             | Self::RequestStalled
             | Self::RequestBroken(_)

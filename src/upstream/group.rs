@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{Method, Request, Response};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::address::Address;
@@ -26,6 +27,7 @@ pub struct Upstream {
     backends: Vec<Arc<Backend>>,
     balancer: Balancer,
     options: Options,
+    places: Arc<Semaphore>,
     tasks: Tasks,
 }
 
@@ -44,8 +46,15 @@ impl Upstream {
             backends,
             balancer: Balancer::default(),
             options,
+            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             tasks,
         }
+    }
+
+    /// The same upstream with no more open connections than `places` has, over all upstreams that share it.
+    #[must_use]
+    pub fn within(self, places: Arc<Semaphore>) -> Self {
+        Self { places, ..self }
     }
 
     /// The backends in the order of their addresses.
@@ -122,7 +131,13 @@ impl Upstream {
 
     async fn connect(&self, in_flight: InFlight) -> Result<Lease, Error> {
         let address = in_flight.backend().address();
-        let connection = connect(address, self.options.connect_timeout, &self.tasks).await?;
+        let connection = connect(
+            address,
+            self.options.connect_timeout,
+            &self.places,
+            &self.tasks,
+        )
+        .await?;
         Ok(Lease::fresh(connection, in_flight))
     }
 }

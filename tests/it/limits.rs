@@ -183,3 +183,41 @@ async fn a_flood_of_resets_ends_the_connection() {
     );
     assert!(resets < 20_000);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_streams_of_one_client_leave_files_for_others() {
+    let app = App::start().await;
+    let proxy = Setup::new()
+        .args([
+            "--upstream",
+            &app.address.to_string(),
+            "--domain",
+            "localhost",
+        ])
+        .open_files(84)
+        .start()
+        .await;
+    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
+    let client = Client::new(&root);
+    let mut greedy = client.http2(proxy.https(), "localhost").await;
+    let tasks = proxy::tasks::Tasks::new();
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        let request = Request::get("https://localhost/gate").body(Default::default());
+        held.push(tasks.spawn(greedy.send_request(request.unwrap())));
+    }
+    // Ten of them hold all places; the others are told so.
+    let (answer, ..) = soon(futures_util::future::select_all(held)).await;
+    let answer = answer.unwrap().unwrap().unwrap();
+    assert_eq!(answer.status(), 503);
+
+    let other = client.alpn("http/1.1");
+    soon(other.connect(proxy.https(), "localhost"))
+        .await
+        .unwrap();
+    assert!(
+        !proxy.log().contains("Too many open files"),
+        "{}",
+        proxy.log()
+    );
+}
