@@ -1,0 +1,109 @@
+"""What is sent to a peer: by wrk over HTTP/1.1, by h2load over HTTP/2, by our client for handshakes and idle connections."""
+
+import json
+import re
+import subprocess
+
+from .failure import Failure
+from .peers import NAME
+from .process import raise_file_limit
+from .tools import ROOT
+
+
+class Sample:
+    """What a load generator counted."""
+
+    def __init__(self, requests, seconds, errors, p50_us, p99_us, **more):
+        self.requests, self.seconds, self.errors = requests, seconds, errors
+        self.p50_us, self.p99_us, self.more = p50_us, p99_us, more
+
+
+class Loads:
+    """The load generators."""
+
+    def __init__(self, found, folder):
+        self.found, self.folder = found, folder
+
+    def wrk(self, peer, seconds, connections, path="/small", method="get", hosts=0):
+        """Keep-alive connections, each with one request at a time."""
+        command = [*self.found["wrk"].command, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "20s",
+                   "-s", ROOT / "benches/load/wrk.lua", peer.url(path), "--", NAME, method, str(hosts)]
+        said = self.run("wrk", command, seconds)
+        match = re.search(r"RESULT (\{.*\})", said)
+        if not match:
+            raise Failure("wrk", f"it told nothing: {said[-400:]}")
+        return Sample(**json.loads(match.group(1)))
+
+    def h2load(self, peer, seconds, connections, streams, path="/small", upload=None):
+        """Connections with several streams at a time each."""
+        log = self.folder / "h2load.log"
+        log.unlink(missing_ok=True)
+        body = ["-d", upload] if upload else []
+        command = [*self.found["h2load"].command, "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds:g}",
+                   "--groups=X25519", f"--log-file={log}", f"--connect-to=127.0.0.1:{peer.port}", *body,
+                   f"https://{NAME}:{peer.port}{path}"]
+        said = self.run("h2load", command, seconds)
+        counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", said)
+        if not counts or "Application protocol: h2" not in said:
+            raise Failure("h2load", f"it spoke no HTTP/2: {said[-400:]}")
+        took = sorted(int(line.split("\t")[2]) for line in log.open())
+        done, good = int(counts.group(1)), int(counts.group(2))
+        return Sample(good, seconds, done - good, *(took[len(took) * share // 100] if took else None for share in (50, 99)))
+
+    def connect(self, peer, seconds, connections, resume=False):
+        """One connection per request."""
+        more = ["--resume"] if resume else []
+        command = [*self.client(peer), "connect", f"--connections={connections}", f"--seconds={seconds}", *more]
+        said = json.loads(self.run("the client", command, seconds))
+        if said["errors"]:
+            raise Failure(peer.label, f"{said['errors']} connections failed: {said['first_error']}", peer.process.log)
+        return Sample(**said)
+
+    def visit(self, peer, name, names):
+        """The milliseconds of a first visit to each of many names."""
+        command = [*self.found["client"].command, f"127.0.0.1:{peer.port}", name, "visit", f"--names={names}"]
+        return json.loads(self.run("the client", command, 60 + names))["millis"]
+
+    def hold(self, peer, connections, protocol):
+        """A client that holds idle connections; they are all there when this returns."""
+        command = [*self.client(peer), "hold", f"--connections={connections}", f"--protocol={protocol}"]
+        return Holder(peer, command)
+
+    def client(self, peer):
+        return [*self.found["client"].command, f"127.0.0.1:{peer.port}", NAME]
+
+    def run(self, who, command, seconds):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, stdin=subprocess.DEVNULL,
+                                  preexec_fn=raise_file_limit)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Failure(who, str(error)) from None
+        if done.returncode != 0:
+            raise Failure(who, f"it ended with code {done.returncode}: {(done.stderr or done.stdout)[-400:]}")
+        return done.stdout
+
+
+class Holder:
+    """Idle connections to a peer, for the time of a `with` block."""
+
+    def __init__(self, peer, command):
+        self.peer = peer
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      text=True, preexec_fn=raise_file_limit)
+
+    def __enter__(self):
+        line = self.child.stdout.readline()
+        if not line:
+            why = self.child.communicate(timeout=10)[1].strip()
+            raise Failure(self.peer.label, f"it did not take all idle connections: {why}", self.peer.process.log)
+        self.held = json.loads(line)["held"]
+        return self
+
+    def release(self):
+        """Ends them, and tells how many the peer had still open."""
+        said = self.child.communicate("\n", timeout=30)[0]
+        return json.loads(said)["still_open"]
+
+    def __exit__(self, *_):
+        self.child.kill()
+        self.child.wait()

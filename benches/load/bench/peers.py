@@ -1,0 +1,138 @@
+"""The upstream and every proxy before it: configuration, start, and the first good answer."""
+
+import os
+import ssl
+import subprocess
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+
+from .failure import Failure
+from .process import Process, free_port
+from .tools import ROOT
+
+CONFIGS = ROOT / "benches/load/peers"
+NAME = "bench.test"
+THREADS = 2
+SMALL, LARGE = 1024, 1 << 20
+
+
+class Certificate:
+    """One P-256 certificate for all peers."""
+
+    def __init__(self, folder):
+        self.cert, self.key, self.both = folder / "cert.pem", folder / "key.pem", folder / "both.pem"
+        names = f"subjectAltName=DNS:{NAME},DNS:*.{NAME},IP:127.0.0.1"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                   "-days", "30", "-subj", f"/CN={NAME}", "-addext", names, "-keyout", self.key, "-out", self.cert]
+        made = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        if made.returncode != 0:
+            raise Failure("openssl", made.stderr.strip())
+        self.both.write_text(self.cert.read_text() + self.key.read_text())
+
+
+class Peer:
+    """A running server under load."""
+
+    def __init__(self, label, process, port, secure=True):
+        self.label, self.process, self.port, self.secure = label, process, port, secure
+
+    def url(self, path):
+        return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}{path}"
+
+
+class Starter:
+    """Starts servers, each in a folder of its own below `folder`."""
+
+    def __init__(self, found, folder):
+        self.found, self.folder, self.count = found, folder, 0
+        self.certificate = Certificate(folder)
+        self.upstream = None
+
+    def start_upstream(self):
+        self.upstream = self.start("upstream")
+
+    def start(self, kind, config=None, more_sites=0, **values):
+        """Starts `upstream`, `relay`, `nginx`, `haproxy`, `caddy` or `ours`, by default with the config of its kind."""
+        self.count += 1
+        folder = self.folder / f"{self.count}-{kind}"
+        folder.mkdir()
+        port = free_port()
+        values = {
+            "DIR": folder, "PORT": port, "HTTP_PORT": free_port(), "UPSTREAM": self.upstream and self.upstream.port,
+            "CERT": self.certificate.cert, "KEY": self.certificate.key, "CERT_AND_KEY": self.certificate.both,
+            "SMALL": "s" * SMALL, "USER": "user root;" if os.geteuid() == 0 else "",
+            "MORE_SITES": self.sites(more_sites), **self.http2_of_nginx(), **values,
+        }
+        written = render(CONFIGS / (config or DEFAULTS[kind]), folder, values)
+        (folder / "large").write_bytes(b"l" * LARGE) if kind == "upstream" else None
+        process = Process(kind, self.command(kind, written), folder, environment(folder))
+        try:
+            peer = Peer(kind, process, port, secure=kind not in ("upstream", "relay"))
+            if config is None:
+                process.wait_for(lambda: first_answer(peer), 20, "it gives no good answer")
+            return peer
+        except BaseException:
+            process.stop()
+            raise
+
+    def sites(self, count):
+        """So many further sites of ours, all with the same app and certificate."""
+        files = f'cert = "{self.certificate.cert}", key = "{self.certificate.key}"'
+        site = f'{{ upstream = "127.0.0.1:{self.upstream and self.upstream.port}", tls = {{ {files} }} }}'
+        return "\n".join(["[sites]"] + [f'"n{index}.{NAME}" = {site}' for index in range(count)]) if count else ""
+
+    def http2_of_nginx(self):
+        tool = self.found.get("nginx")
+        is_new = tool and tuple(map(int, tool.version.split(".")[:2])) >= (1, 25)
+        return {"HTTP2_PARAMETER": "" if is_new else "http2", "HTTP2_DIRECTIVE": "http2 on;" if is_new else ""}
+
+    def command(self, kind, config):
+        command = self.found["haproxy" if kind == "relay" else kind].command
+        match kind:
+            case "upstream" | "nginx":
+                return [*command, "-e", "stderr", "-p", config.parent, "-c", config]
+            case "haproxy" | "relay":
+                return [*command, "-db", "-f", config]
+            case "caddy":
+                return [*command, "run", "--adapter", "caddyfile", "--config", config]
+            case "ours":
+                return [*command, "run", "--config", config]
+
+
+DEFAULTS = {"upstream": "upstream.conf", "relay": "relay.cfg", "nginx": "nginx.conf", "haproxy": "haproxy.cfg",
+            "caddy": "Caddyfile", "ours": "Proxyfile"}
+
+
+def render(template, folder, values):
+    text = template.read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    path = folder / template.name
+    path.write_text(text)
+    return path
+
+
+def environment(folder):
+    """Two worker threads for each, and nothing read from or written to this user's home."""
+    threads = str(THREADS)
+    return {"TOKIO_WORKER_THREADS": threads, "GOMAXPROCS": threads, "HOME": str(folder), "XDG_DATA_HOME": str(folder),
+            "XDG_CONFIG_HOME": str(folder)}
+
+
+def first_answer(peer):
+    """Nothing if the peer gives the small answer whole, else what it did."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        if peer.secure:
+            connection = HTTPSConnection("127.0.0.1", peer.port, timeout=5, context=context)
+        else:
+            connection = HTTPConnection("127.0.0.1", peer.port, timeout=5)
+        try:
+            connection.request("GET", "/small", headers={"Host": NAME})
+            answer = connection.getresponse()
+            size = len(answer.read())
+        finally:
+            connection.close()
+    except (OSError, HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+    return None if (answer.status, size) == (200, SMALL) else f"it answered {answer.status} with {size} bytes"

@@ -1,0 +1,234 @@
+"""The loads, what is compared in each, and the bars."""
+
+import threading
+import time
+from contextlib import ExitStack
+
+from .failure import Failure
+from .issuance import first_handshakes
+from .loads import Loads
+from .peers import LARGE, Starter
+
+BEST_OF = ["nginx", "haproxy"]
+SITES = 10_000
+IDLE = 1_500
+
+
+class Session:
+    """All that runs while the scenarios are measured."""
+
+    def __init__(self, options, found, folder):
+        self.options, self.found, self.folder = options, found, folder
+        self.failures, self.running, self.idle_rates = [], {}, {}
+        self.stack = ExitStack()
+
+    def __enter__(self):
+        self.starter, self.loads = Starter(self.found, self.folder), Loads(self.found, self.folder)
+        self.starter.start_upstream()
+        self.stack.enter_context(self.starter.upstream.process)
+        self.body = self.folder / "body"
+        self.body.write_bytes(b"u" * LARGE)
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def peer(self, label):
+        """The running peer of this label, started at its first use."""
+        if label not in self.running:
+            more = {"more_sites": SITES} if label == f"ours, {SITES} sites" else {}
+            peer = self.starter.start(label.split(",")[0], **more)
+            self.stack.enter_context(peer.process)
+            self.running[label] = peer
+            before = peer.process.usage()
+            time.sleep(1)
+            spent = peer.process.usage() - before
+            self.idle_rates[label] = spent
+        return self.running[label]
+
+    def drop(self, label, failure):
+        """Remembers the failure and ends that peer; its next scenario begins with a fresh one."""
+        self.failures.append(failure)
+        print(f"  {failure}", flush=True)
+        if peer := self.running.pop(label, None):
+            peer.process.stop()
+
+
+class Scenario:
+    """One load for several labels, in turns."""
+
+    columns = ["requests_per_s", "cpu_us", "user_us", "system_us", "p50_us", "p99_us", "pss_mib"]
+    figure, unit = "cpu_us", "us of CPU per request"
+
+    def __init__(self, name, title, bar, labels=None, best_of=None):
+        self.name, self.title, self.bar = name, title, bar
+        self.labels, self.best_of = labels, best_of or BEST_OF
+
+    def entrants(self, session):
+        return self.labels or ["ours", *session.options.peers]
+
+    def rounds(self, session):
+        return session.options.rounds
+
+    def run(self, session):
+        """The rounds, each with a record per label."""
+        print(f"\n{self.name}: {self.title}", flush=True)
+        labels = [label for label in self.entrants(session) if self.attempt(session, label, self.warm_up)]
+        rounds = []
+        for turn in range(self.rounds(session)):
+            rounds.append({})
+            for label in list(labels):
+                record = self.attempt(session, label, self.measure)
+                if record:
+                    rounds[-1][label] = record
+                else:
+                    labels.remove(label)
+            figures = ", ".join(f"{label} {record[self.figure]:.1f}" for label, record in rounds[-1].items())
+            print(f"  round {turn + 1}: {figures}", flush=True)
+        return rounds
+
+    def attempt(self, session, label, action):
+        try:
+            return action(session, label)
+        except Failure as failure:
+            if failure.who == label or failure.who == label.split(",")[0]:
+                session.drop(label, failure)
+            else:
+                session.drop(label, Failure(f"{self.name} of {label}", str(failure)))
+            return None
+
+    def warm_up(self, session, label):
+        raise NotImplementedError
+
+    def measure(self, session, label):
+        raise NotImplementedError
+
+
+class Load(Scenario):
+    """The processor time of one request."""
+
+    def __init__(self, name, title, bar, load, **more):
+        super().__init__(name, title, bar, **more)
+        self.load = load
+
+    def warm_up(self, session, label):
+        self.load(session, session.peer(label), max(1.0, session.options.seconds / 5))
+        return True
+
+    def measure(self, session, label):
+        peer, idle = session.peer(label), session.idle_rates[label]
+        memory = []
+        sampler = threading.Timer(session.options.seconds * 0.8, lambda: memory.append(peer.process.memory_kib()))
+        begin, before = time.monotonic(), peer.process.usage()
+        sampler.start()
+        sample = self.load(session, peer, session.options.seconds)
+        spent, seconds = peer.process.usage() - before, time.monotonic() - begin
+        sampler.join()
+        if sample.requests == 0 or sample.errors > sample.requests / 1000:
+            raise Failure(label, f"{sample.errors} of {sample.requests} requests failed", peer.process.log)
+        user, system = spent.user - idle.user * seconds, spent.system - idle.system * seconds
+        return {
+            "requests_per_s": sample.requests / sample.seconds, "requests": sample.requests, "errors": sample.errors,
+            "cpu_us": (user + system) / sample.requests, "user_us": user / sample.requests,
+            "system_us": system / sample.requests, "p50_us": sample.p50_us, "p99_us": sample.p99_us,
+            "pss_mib": memory[0] / 1024, **sample.more,
+        }
+
+
+class Idle(Scenario):
+    """The memory of one idle connection, in a fresh process each time."""
+
+    columns = ["kib", "before_mib", "after_mib"]
+    figure, unit = "kib", "KiB (PSS) per idle connection"
+
+    def __init__(self, name, title, bar, protocol):
+        super().__init__(name, title, bar)
+        self.protocol = protocol
+
+    def warm_up(self, session, label):
+        return True
+
+    def measure(self, session, label):
+        peer = session.starter.start(label)
+        with peer.process:
+            before = settled(peer.process)
+            with session.loads.hold(peer, IDLE, self.protocol) as holder:
+                after = settled(peer.process)
+                still_open = holder.release()
+        if still_open < IDLE:
+            raise Failure(label, f"it closed {IDLE - still_open} of {IDLE} idle connections", peer.process.log)
+        return {"kib": (after - before) / IDLE, "before_mib": before / 1024, "after_mib": after / 1024, "connections": IDLE}
+
+
+class FirstHandshake(Scenario):
+    """The time until an unknown name is served with a new certificate."""
+
+    columns = ["ms", "fastest_ms", "slowest_ms"]
+    figure, unit = "ms", "ms for a first visit to a name (median)"
+
+    def entrants(self, session):
+        return ["ours"] + [peer for peer in session.options.peers if peer == "caddy"]
+
+    def rounds(self, session):
+        return min(3, session.options.rounds)
+
+    def warm_up(self, session, label):
+        return True
+
+    def measure(self, session, label):
+        millis = sorted(first_handshakes(session, label, 5 if session.options.quick else 20))
+        return {"ms": millis[len(millis) // 2], "fastest_ms": millis[0], "slowest_ms": millis[-1], "names": len(millis)}
+
+
+def settled(process, seconds=6):
+    """The memory, once it has stopped to change."""
+    until, last = time.monotonic() + seconds, process.memory_kib()
+    while True:
+        time.sleep(1)
+        now = process.memory_kib()
+        if abs(now - last) < 64 or time.monotonic() > until:
+            return now
+        last = now
+
+
+def wrk(connections, *more):
+    return lambda session, peer, seconds: session.loads.wrk(peer, seconds, connections, *more)
+
+
+def h2load(connections, streams, path="/small"):
+    return lambda session, peer, seconds: session.loads.h2load(peer, seconds, connections, streams, path)
+
+
+def h2_upload(session, peer, seconds):
+    return session.loads.h2load(peer, seconds, 8, 1, "/upload", session.body)
+
+
+def connect(resume):
+    return lambda session, peer, seconds: session.loads.connect(peer, seconds, 8, resume)
+
+
+MANY = f"ours, {SITES} sites"
+
+
+def many_sites(session, peer, seconds):
+    hosts = SITES if peer is session.running.get(MANY) else 0
+    return session.loads.wrk(peer, seconds, 64, "/small", "get", hosts)
+
+
+SCENARIOS = {scenario.name: scenario for scenario in [
+    Load("h1-small", "64 keep-alive TLS connections, answers of 1 KiB", 0.80, wrk(64)),
+    Load("h2-small", "16 connections of 32 streams, answers of 1 KiB", 0.80, h2load(16, 32)),
+    Load("h1-large", "8 connections, answers of 1 MiB", 0.85, wrk(8, "/large")),
+    Load("h2-large", "8 connections, one stream each, answers of 1 MiB", 0.85, h2load(8, 1, "/large")),
+    Load("upload", "8 connections over HTTP/1.1, bodies of 1 MiB", 0.70, wrk(8, "/upload", "upload")),
+    Load("upload-h2", "8 connections over HTTP/2, bodies of 1 MiB", None, h2_upload),
+    Load("handshake", "a new TLS 1.3 connection per request, X25519 and P-256", 0.50, connect(False)),
+    Load("resume", "a TLS 1.3 connection resumed by ticket per request, X25519", 0.60, connect(True)),
+    Idle("idle-h1", f"{IDLE} idle TLS connections after one request each, HTTP/1.1", 0.60, "h1"),
+    Idle("idle-h2", f"{IDLE} idle TLS connections after one request each, HTTP/2", 0.60, "h2"),
+    Load("many-sites", f"{SITES} sites, requests over all of them, against one site", 1.05, many_sites,
+         labels=[MANY, "ours"], best_of=["ours"]),
+    FirstHandshake("first-handshake", "a new on-demand name over a local Pebble", 30.0, best_of=["caddy"]),
+    Load("floor", "h1-small's answers, against a bare TCP relay without TLS", 1.30, wrk(64), labels=["ours", "relay"],
+         best_of=["relay"]),
+]}
