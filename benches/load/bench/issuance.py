@@ -19,19 +19,47 @@ SUFFIX = "first.example.org"
 
 def first_handshakes(session, label, names):
     """The milliseconds of each first visit to a fresh proxy with a fresh Pebble."""
+    with ExitStack() as stack:
+        peer = start_on_demand(session, label, stack)
+        stack.enter_context(peer.process)
+        return visit(session, peer, names)
+
+
+def with_stored_names(session, label, names):
+    """A proxy with a certificate in storage for each of so many names, one from Pebble and the others like it."""
+    with ExitStack() as stack:
+        peer = start_on_demand(session, label, stack)
+        try:
+            visit(session, peer, 1)
+            first = next(peer.process.log.parent.glob(f"storage/**/n0.{SUFFIX}/certificate.pem"))
+            session.loads.stock(peer, first.parents[1], SUFFIX, names)
+        except BaseException:
+            peer.process.stop()
+            raise
+        return peer
+
+
+def start_on_demand(session, label, stack):
+    """A proxy whose CA is a Pebble that lives as long as `stack`."""
     http_port = free_port()
     folder = session.folder / f"pebble-{http_port}"
     folder.mkdir()
-    with ExitStack() as stack:
-        directory = start_pebble(stack, folder, http_port)
-        peer = session.starter.start(label, config=CONFIGS[label], HTTP_PORT=http_port, DIRECTORY=directory,
-                                     CA_ROOT=folder / "ca.pem")
-        stack.enter_context(peer.process)
+    directory = start_pebble(stack, folder, http_port)
+    peer = session.starter.start(label, config=CONFIGS[label], HTTP_PORT=http_port, DIRECTORY=directory,
+                                 CA_ROOT=folder / "ca.pem")
+    try:
         peer.process.wait_for(lambda: connects(http_port) or connects(peer.port), 20, "it does not listen")
-        try:
-            return session.loads.visit(peer, SUFFIX, names)
-        except Failure as failure:
-            raise Failure(label, f"a first visit failed: {failure}", peer.process.log) from None
+        return peer
+    except BaseException:
+        peer.process.stop()
+        raise
+
+
+def visit(session, peer, names):
+    try:
+        return session.loads.visit(peer, SUFFIX, names)
+    except Failure as failure:
+        raise Failure(peer.label, f"a first visit failed: {failure}", peer.process.log) from None
 
 
 def start_pebble(stack, folder, http_port):

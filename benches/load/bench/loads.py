@@ -50,18 +50,22 @@ class Loads:
         done, good = int(counts.group(1)), int(counts.group(2))
         return Sample(good, seconds, done - good, *(took[len(took) * share // 100] if took else None for share in (50, 99)))
 
-    def connect(self, peer, seconds, connections, resume=False):
-        """One connection per request."""
-        more = ["--resume"] if resume else []
-        command = [*self.client(peer), "connect", f"--connections={connections}", f"--seconds={seconds}", *more]
+    def connect(self, peer, seconds, connections, resume=False, name=NAME, names=0):
+        """One connection per request, for one name or for many below it."""
+        more = [f"--names={names}"] + (["--resume"] if resume else [])
+        command = [*self.client(peer, name), "connect", f"--connections={connections}", f"--seconds={seconds}", *more]
         said = json.loads(self.run("the client", command, seconds))
         if said["errors"]:
             raise Failure(peer.label, f"{said['errors']} connections failed: {said['first_error']}", peer.process.log)
         return Sample(**said)
 
+    def stock(self, peer, folder, name, names):
+        """Certificates for so many names, laid into the peer's storage."""
+        self.run("the client", [*self.client(peer, name), "stock", f"--folder={folder}", f"--names={names}"], 600)
+
     def visit(self, peer, name, names):
         """The milliseconds of a first visit to each of many names."""
-        command = [*self.found["client"].command, f"127.0.0.1:{peer.port}", name, "visit", f"--names={names}"]
+        command = [*self.client(peer, name), "visit", f"--names={names}"]
         return json.loads(self.run("the client", command, 60 + names))["millis"]
 
     def hold(self, peer, connections, protocol):
@@ -69,8 +73,8 @@ class Loads:
         command = [*self.client(peer), "hold", f"--connections={connections}", f"--protocol={protocol}"]
         return Holder(peer, command)
 
-    def client(self, peer):
-        return [*self.found["client"].command, f"127.0.0.1:{peer.port}", NAME]
+    def client(self, peer, name=NAME):
+        return [*self.found["client"].command, f"127.0.0.1:{peer.port}", name]
 
     def run(self, who, command, seconds):
         try:

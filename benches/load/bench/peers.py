@@ -42,8 +42,8 @@ class Peer:
 class Starter:
     """Starts servers, each in a folder of its own below `folder`."""
 
-    def __init__(self, found, folder):
-        self.found, self.folder, self.count = found, folder, 0
+    def __init__(self, found, folder, threads=THREADS):
+        self.found, self.folder, self.threads, self.count = found, folder, threads, 0
         self.certificate = Certificate(folder)
         self.upstream = None
 
@@ -64,7 +64,7 @@ class Starter:
         }
         written = render(CONFIGS / (config or DEFAULTS[kind]), folder, values)
         (folder / "large").write_bytes(b"l" * LARGE) if kind == "upstream" else None
-        process = Process(kind, self.command(kind, written), folder, environment(folder))
+        process = Process(kind, self.command(kind, written), folder, environment(folder, self.threads))
         try:
             peer = Peer(kind, process, port, secure=kind not in ("upstream", "relay"))
             if config is None:
@@ -111,10 +111,9 @@ def render(template, folder, values):
     return path
 
 
-def environment(folder):
-    """Two worker threads for each, and nothing read from or written to this user's home."""
-    threads = str(THREADS)
-    return {"TOKIO_WORKER_THREADS": threads, "GOMAXPROCS": threads, "HOME": str(folder), "XDG_DATA_HOME": str(folder),
+def environment(folder, threads):
+    """So many worker threads, where the config does not tell them, and nothing of this user's home."""
+    return {"TOKIO_WORKER_THREADS": str(threads), "GOMAXPROCS": str(threads), "HOME": str(folder), "XDG_DATA_HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder)}
 
 

@@ -5,13 +5,15 @@ import time
 from contextlib import ExitStack
 
 from .failure import Failure
-from .issuance import first_handshakes
+from .issuance import SUFFIX, first_handshakes, with_stored_names
 from .loads import Loads
 from .peers import LARGE, Starter
 
 BEST_OF = ["nginx", "haproxy"]
 SITES = 10_000
+NAMES = 100_000
 IDLE = 1_500
+MANY_SITES, MANY_NAMES = f"ours, {SITES} sites", f"ours, {NAMES} names"
 
 
 class Session:
@@ -36,8 +38,7 @@ class Session:
     def peer(self, label):
         """The running peer of this label, started at its first use."""
         if label not in self.running:
-            more = {"more_sites": SITES} if label == f"ours, {SITES} sites" else {}
-            peer = self.starter.start(label.split(",")[0], **more)
+            peer = self.start(label)
             self.stack.enter_context(peer.process)
             self.running[label] = peer
             before = peer.process.usage()
@@ -46,12 +47,23 @@ class Session:
             self.idle_rates[label] = spent
         return self.running[label]
 
-    def drop(self, label, failure):
-        """Remembers the failure and ends that peer; its next scenario begins with a fresh one."""
-        self.failures.append(failure)
-        print(f"  {failure}", flush=True)
+    def start(self, label):
+        if label == MANY_SITES:
+            return self.starter.start("ours", more_sites=SITES)
+        if label == MANY_NAMES:
+            return with_stored_names(self, "ours", NAMES)
+        return self.starter.start(label)
+
+    def stop(self, label):
+        """Ends that peer; its next scenario begins with a fresh one."""
         if peer := self.running.pop(label, None):
             peer.process.stop()
+
+    def drop(self, label, failure):
+        """Remembers the failure and ends that peer."""
+        self.failures.append(failure)
+        print(f"  {failure}", flush=True)
+        self.stop(label)
 
 
 class Scenario:
@@ -85,6 +97,8 @@ class Scenario:
                     labels.remove(label)
             figures = ", ".join(f"{label} {record[self.figure]:.1f}" for label, record in rounds[-1].items())
             print(f"  round {turn + 1}: {figures}", flush=True)
+        for label in (MANY_SITES, MANY_NAMES):
+            session.stop(label)
         return rounds
 
     def attempt(self, session, label, action):
@@ -207,12 +221,15 @@ def connect(resume):
     return lambda session, peer, seconds: session.loads.connect(peer, seconds, 8, resume)
 
 
-MANY = f"ours, {SITES} sites"
-
-
 def many_sites(session, peer, seconds):
-    hosts = SITES if peer is session.running.get(MANY) else 0
+    hosts = SITES if peer is session.running.get(MANY_SITES) else 0
     return session.loads.wrk(peer, seconds, 64, "/small", "get", hosts)
+
+
+def many_names(session, peer, seconds):
+    if peer is session.running.get(MANY_NAMES):
+        return session.loads.connect(peer, seconds, 8, name=SUFFIX, names=NAMES)
+    return session.loads.connect(peer, seconds, 8)
 
 
 SCENARIOS = {scenario.name: scenario for scenario in [
@@ -227,7 +244,9 @@ SCENARIOS = {scenario.name: scenario for scenario in [
     Idle("idle-h1", f"{IDLE} idle TLS connections after one request each, HTTP/1.1", 0.60, "h1"),
     Idle("idle-h2", f"{IDLE} idle TLS connections after one request each, HTTP/2", 0.60, "h2"),
     Load("many-sites", f"{SITES} sites, requests over all of them, against one site", 1.05, many_sites,
-         labels=[MANY, "ours"], best_of=["ours"]),
+         labels=[MANY_SITES, "ours"], best_of=["ours"]),
+    Load("many-names", f"{NAMES} certificates in storage, handshakes over all of them, against one name", None, many_names,
+         labels=[MANY_NAMES, "ours"], best_of=["ours"]),
     FirstHandshake("first-handshake", "a new on-demand name over a local Pebble", 30.0, best_of=["caddy"]),
     Load("floor", "h1-small's answers, against a bare TCP relay without TLS", 1.30, wrk(64), labels=["ours", "relay"],
          best_of=["relay"]),

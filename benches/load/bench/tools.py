@@ -26,25 +26,25 @@ class Tool:
 
 def prepare(options):
     """Installs, fetches and builds what is missing, and tells what there is."""
-    install()
+    install(COMMANDS)
     wanted = [peer for peer in ["nginx", "haproxy", "caddy"] if peer in options.peers or peer == "haproxy"]
-    if "first-handshake" in options.scenarios:
+    if {"first-handshake", "many-names"} & set(options.scenarios):
         wanted.append("pebble")
     fetch([name for name in wanted if not (CACHE / name / "version").exists()])
     found = {name: peer(name) for name in wanted if name != "pebble"}
-    found.update(build(options))
-    found["wrk"] = Tool([shutil.which("wrk")], debian_version("wrk"), "system")
-    found["h2load"] = Tool([shutil.which("h2load")], debian_version("nghttp2-client"), "system")
-    found["upstream"] = Tool([which("nginx")], system_version("nginx"), "system")
-    return found
+    return found | build(options.proxy) | {
+        "wrk": Tool([which("wrk")], debian_version("wrk"), "system"),
+        "h2load": Tool([which("h2load")], debian_version("nghttp2-client"), "system"),
+        "upstream": Tool([which("nginx")], system_version("nginx"), "system"),
+    }
 
 
 def which(name):
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
-def install():
-    missing = sorted({package for command, package in COMMANDS.items() if not which(command)})
+def install(commands):
+    missing = sorted({package for command, package in commands.items() if not which(command)})
     if not missing:
         return
     print(f"installing {' '.join(missing)}", flush=True)
@@ -113,16 +113,16 @@ def debian_version(package):
     return said.stdout or "unknown version"
 
 
-def build(options):
+def build(proxy=None):
     """Our own binary as a user gets it, and the client: apart, since together the tests' features would get into ours."""
     print("building the release (some minutes at the first time)", flush=True)
-    for target in ([] if options.proxy else [["--bin", "proxy"]]) + [["--example", "load-client"]]:
+    for target in ([] if proxy else [["--bin", "proxy"]]) + [["--example", "load-client"]]:
         run("cargo build", ["cargo", "build", "--release", "--quiet", *target], 3600)
     release = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-    ours = Path(options.proxy or release / "proxy").resolve()
+    ours = Path(proxy or release / "proxy").resolve()
     return {
-        "ours": Tool([ours], commit.stdout.strip() or "unknown commit", "given" if options.proxy else "built here"),
+        "ours": Tool([ours], commit.stdout.strip() or "unknown commit", "given" if proxy else "built here"),
         "client": Tool([release / "examples/load-client"], "", "built here"),
     }
 
