@@ -165,7 +165,7 @@ pub(crate) struct Proxy {
     output: watch::Receiver<String>,
     log: watch::Receiver<String>,
     setup: Setup,
-    _readers: Tasks,
+    readers: Tasks,
 }
 
 impl Proxy {
@@ -183,7 +183,7 @@ impl Proxy {
             output,
             log,
             setup,
-            _readers: readers,
+            readers,
         }
     }
 
@@ -234,12 +234,11 @@ impl Proxy {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits until the process is gone.
+    /// Waits until the process is gone and all that it said is read.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        timeout(PATIENCE, self.child.wait())
-            .await
-            .expect("the proxy does not end")
-            .unwrap()
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        self.readers.drain(PATIENCE).await;
+        ended.expect("the proxy does not end").unwrap()
     }
 
     /// Kills the process at once and gives its setup back, with its data as it lies.
