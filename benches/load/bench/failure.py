@@ -1,6 +1,10 @@
 """What went wrong, and with whom."""
 
 
+class Ended(BaseException):
+    """The whole run is to end now."""
+
+
 class Failure(Exception):
     """One program failed, for a reason, with the last lines that it wrote."""
 

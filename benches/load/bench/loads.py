@@ -57,6 +57,9 @@ class Loads:
         said = json.loads(self.run("the client", command, seconds))
         if said["errors"]:
             raise Failure(peer.label, f"{said['errors']} connections failed: {said['first_error']}", peer.process.log)
+        of_kind = said["resumed" if resume else "full"]
+        if of_kind < said["requests"] * 0.9:
+            raise Failure(peer.label, f"only {of_kind} of {said['requests']} handshakes were {'resumed' if resume else 'full'}")
         return Sample(**said)
 
     def stock(self, peer, folder, name, names):

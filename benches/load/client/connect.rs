@@ -14,9 +14,6 @@ use super::exchange::{PATIENCE, open, read, request};
 use super::tls::tls;
 use super::{Failure, Protocol, Target, print};
 
-/// A prime, so that names come in an order far from that of their making.
-const STRIDE: usize = 7919;
-
 /// What the loops of connections do.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
@@ -43,7 +40,7 @@ pub(crate) async fn connect_for_a_while(
     plan: Plan,
 ) -> Result<(), Failure> {
     let begin = Instant::now();
-    let loops = (0..connections).map(|index| connect_in_turn(target, index, connections, plan));
+    let loops = (0..connections).map(|_| connect_in_turn(target, plan));
     let outcomes = join_all(loops).await;
     let seconds = begin.elapsed().as_secs_f64();
     let mut micros: Vec<_> = outcomes.iter().flat_map(|one| &one.micros).collect();
@@ -63,19 +60,17 @@ pub(crate) async fn connect_for_a_while(
     }))
 }
 
-async fn connect_in_turn(target: &Target, first: usize, step: usize, plan: Plan) -> Outcome {
+async fn connect_in_turn(target: &Target, plan: Plan) -> Outcome {
     let config = tls(Protocol::H1, plan.resume);
     let mut outcome = Outcome::default();
-    let mut turn = first;
     while Instant::now() < plan.until
         && outcome.failures.len() < 10
         && outcome.micros.len() < plan.requests
     {
         let name = match plan.names {
             0 => target.name.to_string(),
-            names => format!("n{}.{}", turn * STRIDE % names, target.name),
+            names => format!("n{}.{}", fastrand::usize(..names), target.name),
         };
-        turn += step;
         let begin = Instant::now();
         match once(target.address, &name, &config).await {
             Ok(kind) => {

@@ -47,7 +47,7 @@ enum Load {
         /// Resume by ticket, wherever the server gave one.
         #[arg(long)]
         resume: bool,
-        /// Ask for nINDEX.NAME, each name in turn.
+        /// Ask for nINDEX.NAME, any of so many.
         #[arg(long, default_value_t = 0)]
         names: usize,
     },
