@@ -1,18 +1,20 @@
 //! Tracked tasks: the only place that spawns, the signal to stop, and the drain with a deadline. Knows no room.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// A group of tasks that are told to stop together and waited for together. Clones are the same group.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
-    stop: CancellationToken,
-    cut: CancellationToken,
+    shutdown: Shutdown,
 }
 
 impl Tasks {
@@ -22,26 +24,24 @@ impl Tasks {
         Self::default()
     }
 
-    /// Runs `future` until it ends or the group is cut. `None` is the output of a task that was cut.
-    pub fn spawn<F>(&self, future: F) -> JoinHandle<Option<F::Output>>
+    /// Runs `future` to its end, or until the runtime goes.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let cut = self.cut.clone();
-        self.tracker
-            .spawn(async move { cut.run_until_cancelled_owned(future).await })
+        self.tracker.spawn(future)
     }
 
     /// The signal that the group's tasks watch.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
-        Shutdown(self.stop.clone())
+        self.shutdown.clone()
     }
 
     /// Asks the tasks to stop; they finish what they are at.
     pub fn stop(&self) {
-        self.stop.cancel();
+        self.shutdown.request();
     }
 
     /// How many tasks run.
@@ -56,37 +56,52 @@ impl Tasks {
         self.tracker.is_empty()
     }
 
-    /// Stops the group, waits for its tasks up to `grace`, cuts those that still run, and returns how many were cut.
+    /// Stops the group, waits for its tasks up to `grace`, and returns how many still run. Those end with the runtime.
     pub async fn drain(&self, grace: Duration) -> usize {
         self.stop();
         self.tracker.close();
-        if tokio::time::timeout(grace, self.tracker.wait())
-            .await
-            .is_ok()
-        {
-            return 0;
+        match tokio::time::timeout(grace, self.tracker.wait()).await {
+            Ok(()) => 0,
+            Err(_) => self.tracker.len(),
         }
-        let running = self.tracker.len();
-        self.cut.cancel();
-        self.tracker.wait().await;
-        running
     }
 }
 
-/// Tells a task that its group stops.
-#[derive(Clone, Debug)]
-pub struct Shutdown(CancellationToken);
+/// Tells a task that its group stops. To ask costs one read of memory that is only ever written once, so that every
+/// request may.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown(Arc<Signal>);
+
+#[derive(Debug, Default)]
+struct Signal {
+    is_requested: AtomicBool,
+    requested: Arc<Notify>,
+}
 
 impl Shutdown {
+    fn request(&self) {
+        self.0.is_requested.store(true, Ordering::Release);
+        self.0.requested.notify_waiters();
+    }
+
     /// Waits until the group is asked to stop. Cancel safe.
     pub async fn requested(&self) {
-        self.0.cancelled().await;
+        let notified = self.notified();
+        if !self.is_requested() {
+            notified.await;
+        }
+    }
+
+    /// Is done once the group is asked to stop after this call. Ask [`is_requested`](Self::is_requested) after it, not
+    /// before.
+    pub fn notified(&self) -> OwnedNotified {
+        Arc::clone(&self.0.requested).notified_owned()
     }
 
     /// Whether the group was asked to stop.
     #[must_use]
     pub fn is_requested(&self) -> bool {
-        self.0.is_cancelled()
+        self.0.is_requested.load(Ordering::Acquire)
     }
 }
 
@@ -95,25 +110,31 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_heeds_the_signal_is_not_cut() {
+    async fn a_task_that_heeds_the_signal_is_waited_for() {
         let tasks = Tasks::new();
         let shutdown = tasks.shutdown();
         let handle = tasks.spawn(async move { shutdown.requested().await });
         assert_eq!(tasks.drain(Duration::from_secs(30)).await, 0);
-        assert_eq!(handle.await.unwrap(), Some(()));
+        handle.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tasks_that_outlast_the_grace_are_cut_and_counted() {
+    async fn the_signal_is_not_lost_between_two_looks() {
         let tasks = Tasks::new();
-        let stuck = [
-            tasks.spawn(std::future::pending::<()>()),
-            tasks.spawn(std::future::pending()),
-        ];
-        assert_eq!(tasks.drain(Duration::from_secs(30)).await, 2);
-        for handle in stuck {
-            assert_eq!(handle.await.unwrap(), None);
+        let shutdown = tasks.shutdown();
+        let notified = shutdown.notified();
+        tasks.stop();
+        notified.await;
+        shutdown.requested().await;
+        assert!(shutdown.is_requested());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_outlast_the_grace_are_counted() {
+        let tasks = Tasks::new();
+        for _ in 0..2 {
+            tasks.spawn(std::future::pending::<()>());
         }
-        assert!(tasks.is_empty());
+        assert_eq!(tasks.drain(Duration::from_secs(30)).await, 2);
     }
 }

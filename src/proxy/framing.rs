@@ -11,45 +11,36 @@ use http_body::Body;
 
 use super::error::Error;
 use super::service::ServiceOptions;
+use super::survey::{Fields, Survey};
 use crate::upstream::{RequestBody, ResponseBody};
 
 /// Refuses a request whose framing, target or size is not certain.
-pub(super) fn check<B>(request: &Request<B>, options: &ServiceOptions) -> Result<(), Error> {
+pub(super) fn check<B>(
+    request: &Request<B>,
+    survey: Survey,
+    options: &ServiceOptions,
+) -> Result<(), Error> {
     let headers = request.headers();
-    if !is_chunked_or_absent(headers) {
-        return Err(Error::TransferEncoding);
-    }
-    if headers.contains_key(TRANSFER_ENCODING)
-        && (request.version() != Version::HTTP_11 || headers.contains_key(CONTENT_LENGTH))
+    let has_length = survey.has(Fields::CONTENT_LENGTH);
+    if survey.has(Fields::TRANSFER_ENCODING)
+        && (has_length || request.version() != Version::HTTP_11 || !is_chunked_or_absent(headers))
     {
         return Err(Error::TransferEncoding);
     }
-    if headers.contains_key(CONTENT_LENGTH) && declared_length(headers).is_none() {
+    if has_length && declared_length(headers).is_none() {
         return Err(Error::ContentLength);
     }
     if headers.len() > options.head_fields {
         return Err(Error::TooManyFields);
     }
-    if head_size(request) > options.head_size {
+    let target = request.uri().path_and_query();
+    if survey.size + target.map_or(0, |target| target.as_str().len()) > options.head_size {
         return Err(Error::HeadTooLarge);
     }
     if request.method() == Method::CONNECT {
         return Err(Error::Connect);
     }
     Ok(())
-}
-
-/// The bytes of target and fields as HTTP/1.1 would write them.
-fn head_size<B>(request: &Request<B>) -> usize {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    let fields = request.headers().iter();
-    target
-        + fields
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum::<usize>()
 }
 
 /// The target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS; the bytes of the path stay untouched.
@@ -79,7 +70,11 @@ pub(super) fn origin_form<B>(request: &Request<B>) -> Result<PathAndQuery, Error
 }
 
 /// Frames a request for HTTP/1.1 by the body that it really has.
-pub(super) fn frame_request(request: &mut Request<RequestBody>, target: PathAndQuery) {
+pub(super) fn frame_request(
+    request: &mut Request<RequestBody>,
+    survey: Survey,
+    target: PathAndQuery,
+) {
     *request.uri_mut() = Uri::from(target);
     *request.version_mut() = Version::HTTP_11;
     let is_empty = request.body().is_empty();
@@ -89,8 +84,10 @@ pub(super) fn frame_request(request: &mut Request<RequestBody>, target: PathAndQ
         Method::POST | Method::PUT | Method::PATCH
     );
     let headers = request.headers_mut();
-    headers.remove(TRANSFER_ENCODING);
-    headers.remove(CONTENT_LENGTH);
+    if survey.has(Fields::TRANSFER_ENCODING | Fields::CONTENT_LENGTH) {
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+    }
     match length {
         _ if is_empty && expects_body => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -108,8 +105,12 @@ pub(super) fn frame_request(request: &mut Request<RequestBody>, target: PathAndQ
 /// Frames a response for its client by the body that it really has; `method` is that of its request.
 pub(super) fn frame_response(
     response: &mut Response<ResponseBody>,
+    survey: Survey,
     method: &Method,
 ) -> Result<(), Error> {
+    if !survey.has(Fields::TRANSFER_ENCODING | Fields::CONTENT_LENGTH) {
+        return Ok(());
+    }
     let status = response.status();
     let is_bodiless = *method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
     let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
@@ -161,6 +162,10 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check<B>(request: &Request<B>, options: &ServiceOptions) -> Result<(), Error> {
+        super::check(request, Survey::of(request.headers()), options)
+    }
 
     fn fields(head_fields: usize) -> ServiceOptions {
         ServiceOptions {
@@ -308,7 +313,8 @@ mod tests {
                 .header("content-length", "0")
                 .body(RequestBody::empty())
                 .unwrap();
-            frame_request(&mut request, PathAndQuery::from_static("/"));
+            let survey = Survey::of(request.headers());
+            frame_request(&mut request, survey, PathAndQuery::from_static("/"));
             let sent = request.headers().get(CONTENT_LENGTH);
             assert_eq!(
                 sent.map(|value| value.to_str().unwrap()),

@@ -6,14 +6,19 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
+use super::survey::{Fields, Survey};
+
 /// Removes what is meant for one connection only (RFC 9110 section 7.6.1): the fields that Connection names, and those
 /// that are known to be so.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, survey: Survey) {
+    if survey.has(Fields::CONNECTION) {
         for name in named_by_connection(headers) {
             headers.remove(name);
         }
         headers.remove(CONNECTION);
+    }
+    if !survey.has(Fields::TE | Fields::TRANSFER_ENCODING | Fields::UPGRADE | Fields::OTHER_HOP) {
+        return;
     }
     for name in [
         TE,
@@ -30,17 +35,21 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// The same for a request, which may go on asking for trailers. `Expect` and the h2c upgrade are answered here.
-pub(super) fn strip_request(headers: &mut HeaderMap) {
-    let wants_trailers = has_token(headers, &TE, "trailers");
-    strip_hop_by_hop(headers);
-    headers.remove(EXPECT);
-    headers.remove("http2-settings");
-    headers.remove("proxy");
+pub(super) fn strip_request(headers: &mut HeaderMap, survey: Survey) {
+    let wants_trailers = survey.has(Fields::TE) && has_token(headers, &TE, "trailers");
+    strip_hop_by_hop(headers, survey);
+    if survey.has(Fields::EXPECT | Fields::UNWANTED) {
+        headers.remove(EXPECT);
+        headers.remove("http2-settings");
+        headers.remove("proxy");
+    }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
-    join_cookies(headers);
+    if survey.has(Fields::COOKIE) {
+        join_cookies(headers);
+    }
 }
 
 /// Whether a field that is a list of tokens has this one.
@@ -117,7 +126,8 @@ mod tests {
             ("trailer", "x-sum"),
             ("x-three", "3"),
         ]);
-        strip_hop_by_hop(&mut fields);
+        let survey = Survey::of(&fields);
+        strip_hop_by_hop(&mut fields, survey);
         assert_eq!(fields, headers(&[("trailer", "x-sum"), ("x-three", "3")]));
     }
 
@@ -130,7 +140,8 @@ mod tests {
             ("trailer", "x-sum"),
             ("cookie", "a=1"),
         ]);
-        strip_hop_by_hop(&mut fields);
+        let survey = Survey::of(&fields);
+        strip_hop_by_hop(&mut fields, survey);
         assert_eq!(fields.len(), 4);
     }
 
@@ -143,14 +154,16 @@ mod tests {
             ("connection", "upgrade, http2-settings"),
             ("upgrade", "h2c"),
         ]);
-        strip_request(&mut fields);
+        let survey = Survey::of(&fields);
+        strip_request(&mut fields, survey);
         assert_eq!(fields, headers(&[("te", "trailers"), ("connection", "te")]));
     }
 
     #[test]
     fn cookie_crumbs_become_one_field() {
         let mut fields = headers(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
-        strip_request(&mut fields);
+        let survey = Survey::of(&fields);
+        strip_request(&mut fields, survey);
         assert_eq!(fields, headers(&[("cookie", "a=1; b=2; c=3"), ("x", "y")]));
     }
 }

@@ -15,6 +15,7 @@ use crate::name::HostName;
 pub(super) struct Host {
     value: HeaderValue,
     name_len: usize,
+    is_field: bool,
 }
 
 impl Host {
@@ -23,7 +24,7 @@ impl Host {
     pub(super) fn of<B>(request: &Request<B>) -> Result<Self, Error> {
         let field = single(request.headers())?;
         match (request.uri().authority(), field, request.version()) {
-            (None, Some(field), _) => Self::new(field.clone()),
+            (None, Some(field), _) => Self::new(field.clone(), true),
             (None, None, _) => Err(Error::Host),
             (Some(authority), None, Version::HTTP_2) => Self::parse(authority.as_str()),
             (Some(authority), Some(field), Version::HTTP_2) => {
@@ -31,7 +32,7 @@ impl Host {
                     .as_bytes()
                     .eq_ignore_ascii_case(authority.as_str().as_bytes());
                 match is_same {
-                    true => Self::new(field.clone()),
+                    true => Self::new(field.clone(), true),
                     false => Err(Error::Host),
                 }
             }
@@ -41,13 +42,23 @@ impl Host {
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
-        Self::new(HeaderValue::from_str(text).map_err(|_| Error::Host)?)
+        let value = HeaderValue::from_str(text).map_err(|_| Error::Host)?;
+        Self::new(value, false)
     }
 
-    fn new(value: HeaderValue) -> Result<Self, Error> {
+    fn new(value: HeaderValue, is_field: bool) -> Result<Self, Error> {
         let text = value.to_str().map_err(|_| Error::Host)?;
         let name_len = split(text).ok_or(Error::Host)?.len();
-        Ok(Self { value, name_len })
+        Ok(Self {
+            value,
+            name_len,
+            is_field,
+        })
+    }
+
+    /// Whether the request's Host field says the same already.
+    pub(super) fn is_field(&self) -> bool {
+        self.is_field
     }
 
     /// The host without its port.

@@ -11,6 +11,7 @@ mod redirect;
 mod respond;
 mod router;
 mod service;
+mod survey;
 mod upgrade;
 
 pub use body::Body;

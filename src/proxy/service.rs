@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::EXPECT;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -14,6 +13,7 @@ use super::conn_info::ConnInfo;
 use super::error::Error;
 use super::host::Host;
 use super::router::{Action, Router, Site};
+use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
 use crate::upstream::{RequestBody, ResponseBody};
@@ -61,7 +61,8 @@ impl ProxyService {
     /// Answers one request that came on the connection `conn`. Dropping the future cuts the exchange with the backend.
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
-        match self.forward(self.take(request), conn).await {
+        let survey = Survey::of(request.headers());
+        match self.forward(self.take(request, survey), survey, conn).await {
             Ok(response) => response,
             Err(error) => respond::refusal(&error, version, conn),
         }
@@ -70,9 +71,10 @@ impl ProxyService {
     async fn forward(
         &self,
         mut request: Request<RequestBody>,
+        survey: Survey,
         conn: &ConnInfo,
     ) -> Result<Response<Body>, Error> {
-        framing::check(&request, &self.options)?;
+        framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let site = self.route(&host, conn)?;
@@ -81,24 +83,23 @@ impl ProxyService {
             Action::Redirect(redirect) => return respond::redirection(redirect, &target),
         };
         let method = request.method().clone();
-        let client = upgrade::asked(&mut request);
-        prepare(&mut request, &host, conn);
+        let client = upgrade::asked(&mut request, survey);
+        prepare(&mut request, survey, &host, conn);
         if client.is_some() {
             upgrade::ask(request.headers_mut());
         }
-        framing::frame_request(&mut request, target);
+        framing::frame_request(&mut request, survey, target);
         let response = upstream.send(request).await?;
         self.pass_back(response, &method, client)
     }
 
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
-    fn take(&self, request: Request<Incoming>) -> Request<RequestBody> {
+    fn take(&self, request: Request<Incoming>, survey: Survey) -> Request<RequestBody> {
         let is_http2 = request.version() == Version::HTTP_2;
         let timeout = self.options.body_timeout;
-        let expects = request.headers().contains_key(EXPECT);
         request.map(|incoming| {
             let mut body = RequestBody::new(incoming, is_http2, timeout, &self.tasks);
-            if expects {
+            if survey.has(Fields::EXPECT) {
                 body.let_go_early();
             }
             body
@@ -124,16 +125,17 @@ impl ProxyService {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return upgrade::switch(response, client, &self.tasks);
         }
-        framing::frame_response(&mut response, method)?;
-        headers::strip_hop_by_hop(response.headers_mut());
+        let survey = Survey::of(response.headers());
+        framing::frame_response(&mut response, survey, method)?;
+        headers::strip_hop_by_hop(response.headers_mut(), survey);
         *response.version_mut() = Version::HTTP_11;
         Ok(response.map(Body::upstream))
     }
 }
 
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
-fn prepare(request: &mut Request<RequestBody>, host: &Host, conn: &ConnInfo) {
+fn prepare(request: &mut Request<RequestBody>, survey: Survey, host: &Host, conn: &ConnInfo) {
     request.extensions_mut().clear();
-    headers::strip_request(request.headers_mut());
-    forwarded::set(request.headers_mut(), host.value(), conn);
+    headers::strip_request(request.headers_mut(), survey);
+    forwarded::set(request.headers_mut(), survey, host, conn);
 }

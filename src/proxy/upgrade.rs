@@ -10,12 +10,13 @@ use tracing::debug;
 use super::body::Body;
 use super::error::Error;
 use super::headers::{has_token, strip_hop_by_hop};
+use super::survey::{Fields, Survey};
 use crate::tasks::Tasks;
 use crate::upstream::{InFlight, RequestBody, ResponseBody};
 
 /// The client's half of an upgrade to WebSocket, when `request` asks for one (RFC 6455 section 4.1).
-pub(super) fn asked(request: &mut Request<RequestBody>) -> Option<OnUpgrade> {
-    let is_asked = request.headers().contains_key(UPGRADE)
+pub(super) fn asked(request: &mut Request<RequestBody>, survey: Survey) -> Option<OnUpgrade> {
+    let is_asked = survey.has(Fields::UPGRADE)
         && request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_empty()
@@ -40,7 +41,8 @@ pub(super) fn switch(
         return Err(Error::UnaskedUpgrade);
     };
     let backend = hyper::upgrade::on(&mut response);
-    strip_hop_by_hop(response.headers_mut());
+    let survey = Survey::of(response.headers());
+    strip_hop_by_hop(response.headers_mut(), survey);
     ask(response.headers_mut());
     let (parts, body) = response.into_parts();
     tasks.spawn(tunnel(client, backend, body.into_in_flight()));
@@ -77,7 +79,9 @@ mod tests {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        asked(&mut request.body(RequestBody::empty()).unwrap()).is_some()
+        let mut request = request.body(RequestBody::empty()).unwrap();
+        let survey = Survey::of(request.headers());
+        asked(&mut request, survey).is_some()
     }
 
     #[test]

@@ -340,7 +340,7 @@ async fn many_clients_at_once_get_each_their_own_answer() {
         })
         .collect();
     for client in clients {
-        client.await.unwrap().unwrap();
+        client.await.unwrap();
     }
     assert!(origin.connections() <= 60, "{}", origin.connections());
     door.in_flight(0).await;

@@ -176,7 +176,7 @@ async fn a_flood_of_resets_ends_the_connection() {
         resets += 1;
     }
     // The client reads the GOAWAY, or finds the connection closed while it still writes.
-    let ended = soon(connection).await.unwrap().unwrap().unwrap_err();
+    let ended = soon(connection).await.unwrap().unwrap_err();
     assert!(
         ended.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) || ended.is_io(),
         "{ended}"
@@ -208,7 +208,7 @@ async fn the_streams_of_one_client_leave_files_for_others() {
     }
     // Ten of them hold all places; the others are told so.
     let (answer, ..) = soon(futures_util::future::select_all(held)).await;
-    let answer = answer.unwrap().unwrap().unwrap();
+    let answer = answer.unwrap().unwrap();
     assert_eq!(answer.status(), 503);
 
     let other = client.alpn("http/1.1");

@@ -39,7 +39,7 @@ async fn a_running_request_is_answered_before_the_process_ends() {
         proxy.signal(Signal::TERM);
         proxy.logged("draining").await;
         app.open_gate();
-        let answer = soon(request).await.unwrap().unwrap();
+        let answer = soon(request).await.unwrap();
         assert_eq!(answer.body, "through the gate");
         assert!(proxy.ended().await.success());
         assert!(proxy.log().contains("stopped"), "{}", proxy.log());
