@@ -142,6 +142,7 @@ impl CertManager {
     pub async fn standing(&self, name: &HostName) -> Standing {
         let subject = policy::subject(name);
         let attempts = self.inner.obtainer.attempts(&subject).await;
+        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
         if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
             return Standing::Served {
                 not_after: certificate.not_after(),
@@ -159,7 +160,7 @@ impl CertManager {
         }
         attempts.map_or(Standing::Waiting, |attempts| Standing::BackingOff {
             until: attempts.not_before(),
-            failures: attempts.failures,
+            failures: attempts.in_vain(),
             reason: attempts.last_error,
         })
     }
@@ -603,6 +604,27 @@ mod tests {
         let wait = until.duration_since(SystemTime::now()).unwrap().as_secs();
         assert!((40..=75).contains(&wait), "{wait} s");
         assert!(reason.contains("cannot be for `*`"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_killed_in_each_attempt_does_not_order_each_time() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        for _ in 0..2 {
+            let (_manager, tasks) = world.manager(vec![site("www.example.org")]);
+            world.issuer.ordered.notified().await;
+            tasks.drain(Duration::ZERO).await;
+        }
+        world.issuer.gate.add_permits(1);
+
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&wanted).await.unwrap_err();
+
+        assert!(wait(&refusal) > Duration::from_secs(40), "{refusal}");
+        assert_eq!(world.issuer.orders(), 2);
+        let standing = manager.standing(&wanted).await.to_string();
+        assert!(standing.contains("the process ended"), "{standing}");
     }
 
     /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.

@@ -63,7 +63,7 @@ impl Obtainer {
         if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
             return Ok(certificate);
         }
-        self.prove_writable(subject, policy).await?;
+        self.remember_begin(subject, policy).await?;
         match self.issue(issuer.as_ref(), subject).await {
             Ok((certificate, pem)) => {
                 self.keep(issuer.id(), subject, policy, &pem).await;
@@ -132,13 +132,13 @@ impl Obtainer {
         }
     }
 
-    /// What is remembered of failed attempts, in memory or in storage.
+    /// What is remembered of attempts without a certificate, in memory or in storage.
     pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
         if let Some(attempts) = self.failing.get(subject) {
             return Some(attempts.clone());
         }
         match self.records.load_attempts(subject).await {
-            Ok(attempts) => attempts.filter(|attempts| attempts.failures > 0),
+            Ok(attempts) => attempts,
             Err(reason) => {
                 error!(names = %subject, error = %reason, "failed attempts cannot be read");
                 None
@@ -155,12 +155,14 @@ impl Obtainer {
         answer.map_err(|refused| Refusal::NotAllowed(Arc::new(refused)))
     }
 
-    /// Fails before the CA is asked when what it signs could not be kept.
-    async fn prove_writable(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+    /// Counts the attempt before it is made, so that a process that is killed over and over does
+    /// not order each time. Fails when nothing can be written: what the CA signs could not be kept.
+    async fn remember_begin(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
         if !policy.is_kept() {
             return Ok(());
         }
-        let attempts = self.attempts(subject).await.unwrap_or_default();
+        let former = self.attempts(subject).await.unwrap_or_default();
+        let attempts = former.begun(SystemTime::now());
         let written = self.records.store_attempts(subject, &attempts).await;
         written.inspect_err(|reason| {
             error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");

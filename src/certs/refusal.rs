@@ -50,7 +50,7 @@ impl From<Attempts> for Refusal {
     fn from(attempts: Attempts) -> Self {
         Self::BackingOff {
             until: attempts.not_before(),
-            failures: attempts.failures,
+            failures: attempts.in_vain(),
             reason: attempts.last_error,
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::{Certificate, CertificateError};
+use crate::backoff;
 use crate::name::HostPattern;
 use crate::storage::{self, Key, Lock, Storage};
 
@@ -121,7 +122,7 @@ fn attempts_key(subject: &HostPattern) -> Key {
     Key::new(&["attempts", &format!("{subject}.json")])
 }
 
-/// The memory of failed attempts for one name.
+/// The memory of attempts for one name that came to nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempts {
     /// Failures in a row.
@@ -133,9 +134,39 @@ pub struct Attempts {
     pub failed_at: u64,
     /// The last failure in one sentence.
     pub last_error: String,
+    /// Attempts in a row that were begun and had no end: the process was killed meanwhile.
+    #[serde(default)]
+    pub unfinished: u32,
 }
 
 impl Attempts {
+    /// The memory while an attempt that begins at `now` is under way. One that never ends costs
+    /// nothing, as it may have been a restart; more of them in a row wait like failures.
+    #[must_use]
+    pub fn begun(self, now: SystemTime) -> Self {
+        let begun = Self {
+            unfinished: self.unfinished.saturating_add(1),
+            ..self
+        };
+        if begun.unfinished < 2 {
+            return begun;
+        }
+        let delay = backoff::ISSUANCE.delay(begun.unfinished - 1, None);
+        Self {
+            not_before: unix(now + delay),
+            failed_at: unix(now),
+            last_error: "the process ended in the middle of the attempt".to_owned(),
+            ..begun
+        }
+    }
+
+    /// How many attempts in a row came to nothing, without the first that had no end.
+    #[must_use]
+    pub fn in_vain(&self) -> u32 {
+        self.failures
+            .saturating_add(self.unfinished.saturating_sub(1))
+    }
+
     /// The memory after one more failure at `now`.
     #[must_use]
     pub fn failed(self, last_error: String, now: SystemTime, delay: Duration) -> Self {
@@ -144,6 +175,7 @@ impl Attempts {
             not_before: unix(now + delay),
             failed_at: unix(now),
             last_error,
+            unfinished: 0,
         }
     }
 
