@@ -2,11 +2,20 @@
 
 use std::fmt::{self, Write};
 
+use aws_lc_rs::digest::{SHA256, digest};
+
+/// How long an encoded segment may be: file systems end names at 255 bytes.
+const LONGEST: usize = 200;
+
+/// How much of a longer one stays readable.
+const READABLE: usize = 128;
+
 /// A path of encoded segments, such as `certificates/letsencrypt/www.example.org/certificate.pem`.
 ///
 /// Each segment keeps lower-case letters, digits, `-` and inner dots; `*` becomes `_wildcard` so
-/// that people can read it, and every other byte is percent-encoded. Two different sequences of
-/// segments never give one key, and no segment is `.`, `..`, hidden or empty.
+/// that people can read it, and every other byte is percent-encoded. What gets too long for a file
+/// name ends in its hash instead. Two different sequences of segments never give one key, and no
+/// segment is `.`, `..`, hidden or empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
 
@@ -39,6 +48,7 @@ impl Key {
         if !self.0.is_empty() {
             self.0.push('/');
         }
+        let start = self.0.len();
         if segment.is_empty() {
             self.0.push('_');
         }
@@ -51,6 +61,18 @@ impl Key {
                     let _ = write!(self.0, "%{byte:02X}");
                 }
             }
+        }
+        if self.0.len() - start > LONGEST {
+            self.shorten(start, segment);
+        }
+    }
+
+    /// No short segment has an `_` before a hexadecimal digit, so that none equals a shortened one.
+    fn shorten(&mut self, start: usize, segment: &str) {
+        self.0.truncate(start + READABLE);
+        self.0.push('_');
+        for byte in digest(&SHA256, segment.as_bytes()).as_ref() {
+            let _ = write!(self.0, "{byte:02x}");
         }
     }
 }
@@ -88,5 +110,22 @@ mod tests {
         ] {
             assert_eq!(Key::new(segments).as_str(), key);
         }
+    }
+
+    #[test]
+    fn no_segment_is_too_long_for_a_file_name_and_distinct_ones_stay_distinct() {
+        let long = "a_b".repeat(84);
+        let (one, other) = (format!("{long}.json"), format!("{long}.txt"));
+        let keys = [Key::new(&["x", &one]), Key::new(&["x", &other])];
+        assert_ne!(keys[0], keys[1]);
+        for key in &keys {
+            let segment = key.as_str().strip_prefix("x/a%5Fba").unwrap();
+            assert!(segment.len() < 255, "{key}");
+        }
+        // The longest name that stays as it is, and the shortest that does not.
+        assert_eq!(Key::new(&[&"a".repeat(200)]).as_str(), "a".repeat(200));
+        let shortened = Key::new(&[&"a".repeat(201)]);
+        assert_eq!(shortened.as_str().len(), 128 + 1 + 64);
+        assert_eq!(shortened, Key::new(&[&"a".repeat(201)]));
     }
 }
