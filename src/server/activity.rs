@@ -63,6 +63,11 @@ impl Activity {
         }
     }
 
+    /// The time of an idle connection begins anew.
+    pub(super) fn idle_again(&self) {
+        self.idle_since.store(self.now(), Ordering::Relaxed);
+    }
+
     /// Bytes came. Between two HTTP/1 requests they begin a head; HTTP/2 has frames of other kinds.
     pub(super) fn read(&self) {
         let is_between = self.requests.load(Ordering::Relaxed) == 0;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
-use tokio::time::timeout;
 use tracing::debug;
 
 use super::Limits;
@@ -32,6 +31,12 @@ pub(super) async fn drive<C>(
 ) where
     C: Future<Output = Result<(), hyper::Error>>,
 {
+    // A request may still come in the moment in which an idle connection is asked to end.
+    let farewell = Limits {
+        idle_timeout: FAREWELL,
+        ..watch.limits.clone()
+    };
+    let mut is_leaving = false;
     let mut connection = pin!(connection);
     let mut overdue = pin!(watch.activity.overdue(watch.limits));
     let mut is_draining = watch.shutdown.is_requested();
@@ -46,13 +51,15 @@ pub(super) async fn drive<C>(
                 }
                 return;
             }
-            overdue = overdue.as_mut() => {
-                debug!(?overdue, "connection closed for its client's silence");
-                if overdue == Overdue::Idle {
-                    graceful(connection.as_mut());
-                    let _ = timeout(FAREWELL, connection.as_mut()).await;
+            missed = overdue.as_mut() => {
+                debug!(overdue = ?missed, "connection closed for its client's silence");
+                if missed != Overdue::Idle || is_leaving {
+                    return;
                 }
-                return;
+                is_leaving = true;
+                graceful(connection.as_mut());
+                watch.activity.idle_again();
+                overdue.set(watch.activity.overdue(&farewell));
             }
             () = watch.shutdown.requested(), if !is_draining => {
                 is_draining = true;
@@ -83,4 +90,41 @@ pub(super) fn http2(limits: &Limits, tasks: Tasks) -> http2::Builder<TaskExecuto
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(128);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::FutureExt;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// How long a connection is kept that idles and is then `asked` to end.
+    async fn kept(asked: impl Fn(&Activity), end: impl Future<Output = ()>) -> u64 {
+        let activity = Activity::new(false);
+        activity.request_began();
+        activity.request_ended();
+        let watch = Watch {
+            activity: &activity,
+            limits: &Limits::default(),
+            shutdown: &Tasks::new().shutdown(),
+        };
+        let start = Instant::now();
+        drive(end.map(Ok), |_| asked(&activity), watch).await;
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_take_the_end_of_an_idle_connection_is_cut() {
+        assert_eq!(kept(|_| (), pending()).await, 75 + 5);
+        assert_eq!(kept(|_| (), ready(())).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_comes_in_the_moment_of_the_end_is_answered() {
+        let answered = sleep(Duration::from_secs(300));
+        assert_eq!(kept(Activity::request_began, answered).await, 300);
+    }
 }
