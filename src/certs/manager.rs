@@ -627,6 +627,24 @@ mod tests {
         assert!(standing.contains("the process ended"), "{standing}");
     }
 
+    #[tokio::test]
+    async fn a_certificate_that_was_not_stored_is_not_replaced_by_its_predecessor() {
+        let world = World::new(Some(3600));
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        manager.certificate(&wanted).await.unwrap();
+        let subject = policy::subject(&wanted);
+        let pem = TestCa::new().sign(&["www.example.org"], -1..7200);
+        let newer = Arc::new(Certificate::from_pem(pem.as_bytes()).unwrap());
+        let cache = manager.inner.obtainer.cache();
+        cache.insert(&subject, Arc::clone(&newer));
+
+        manager.maintain(subject).await;
+
+        let served = manager.certificate(&wanted).await.unwrap();
+        assert_eq!(served.serial(), newer.serial());
+    }
+
     /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
     async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
         let wanted = name("www.example.org");

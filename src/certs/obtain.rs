@@ -109,6 +109,10 @@ impl Obtainer {
             debug!(names = %subject, error = %reason, "stored certificate is of no use");
             return Ok(None);
         }
+        // What could not be stored is served all the same, and is better than what was before it.
+        let served = self.cache.get(subject);
+        let better = served.filter(|served| served.not_after() > certificate.not_after());
+        let certificate = better.unwrap_or(certificate);
         let is_current = purpose == Purpose::Serve || renew_at(&certificate) > now;
         if self
             .cache
