@@ -20,6 +20,15 @@ pub(super) enum Overdue {
     Stalled,
 }
 
+/// What a look at the deadlines finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// None is missed; the next one may be then.
+    Again(Instant),
+    /// One is missed.
+    Overdue(Overdue),
+}
+
 /// Moments since the connection began, in milliseconds plus one; 0 is never.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -100,25 +109,22 @@ impl Activity {
         self.untaken_since.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Waits until the connection has missed a deadline.
-    pub(super) async fn overdue(&self, limits: &Limits) -> Overdue {
+    /// Whether the connection has missed a deadline, and when to look again if it has not.
+    pub(super) fn look(&self, limits: &Limits, idle_timeout: Duration) -> Look {
+        let now = Instant::now();
         // No deadline that is not set yet can pass before the shortest of the time-outs has.
         let shortest = limits
             .header_timeout
-            .min(limits.idle_timeout)
+            .min(idle_timeout)
             .min(limits.body_timeout);
-        loop {
-            let now = Instant::now();
-            let wake = match self.deadline(limits) {
-                Some((at, overdue)) if at <= now => return overdue,
-                Some((at, _)) => at.min(now + shortest),
-                None => now + shortest,
-            };
-            tokio::time::sleep_until(wake).await;
+        match self.deadline(limits, idle_timeout) {
+            Some((at, overdue)) if at <= now => Look::Overdue(overdue),
+            Some((at, _)) => Look::Again(at.min(now + shortest)),
+            None => Look::Again(now + shortest),
         }
     }
 
-    fn deadline(&self, limits: &Limits) -> Option<(Instant, Overdue)> {
+    fn deadline(&self, limits: &Limits, idle_timeout: Duration) -> Option<(Instant, Overdue)> {
         let at = |since: u64, limit: Duration| {
             (since != 0).then(|| self.began + Duration::from_millis(since - 1) + limit)
         };
@@ -127,7 +133,7 @@ impl Activity {
             self.head_since.load(Ordering::Relaxed),
             limits.header_timeout,
         );
-        let idle = at(self.idle_since.load(Ordering::Relaxed), limits.idle_timeout);
+        let idle = at(self.idle_since.load(Ordering::Relaxed), idle_timeout);
         let write = at(
             self.write_since.load(Ordering::Relaxed),
             limits.body_timeout,
@@ -156,9 +162,19 @@ impl Activity {
 mod tests {
     use super::*;
 
+    async fn overdue(activity: &Activity) -> Overdue {
+        let limits = Limits::default();
+        loop {
+            match activity.look(&limits, limits.idle_timeout) {
+                Look::Again(at) => tokio::time::sleep_until(at).await,
+                Look::Overdue(overdue) => return overdue,
+            }
+        }
+    }
+
     async fn overdue_after(activity: &Activity) -> (Overdue, u64) {
         let start = Instant::now();
-        let overdue = activity.overdue(&Limits::default()).await;
+        let overdue = overdue(activity).await;
         (overdue, start.elapsed().as_secs())
     }
 
@@ -189,29 +205,16 @@ mod tests {
         let activity = Activity::new(true);
         activity.request_began();
         let day = Duration::from_secs(86_400);
-        let limits = Limits::default();
-        assert!(
-            tokio::time::timeout(day, activity.overdue(&limits))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(day, overdue(&activity)).await.is_err());
 
         activity.piece_handed();
         assert_eq!(overdue_after(&activity).await, (Overdue::Stalled, 60));
         activity.piece_taken();
-        assert!(
-            tokio::time::timeout(day, activity.overdue(&limits))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(day, overdue(&activity)).await.is_err());
 
         activity.write_blocked();
         assert_eq!(overdue_after(&activity).await, (Overdue::Stalled, 60));
         activity.written();
-        assert!(
-            tokio::time::timeout(day, activity.overdue(&limits))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(day, overdue(&activity)).await.is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! Drives one HTTP connection until it is over, overdue or the process stops.
 
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -9,7 +10,7 @@ use hyper_util::rt::TokioTimer;
 use tracing::debug;
 
 use super::Limits;
-use super::activity::{Activity, Overdue};
+use super::activity::{Activity, Look, Overdue};
 use super::executor::TaskExecutor;
 use crate::tasks::{Shutdown, Tasks};
 
@@ -24,49 +25,66 @@ pub(super) struct Watch<'a> {
 }
 
 /// Polls `connection` to its end. `graceful` asks it to finish what runs and take nothing new.
-pub(super) async fn drive<C>(
-    connection: C,
-    graceful: impl Fn(std::pin::Pin<&mut C>),
-    watch: Watch<'_>,
-) where
+///
+/// The connection is what most wakes are for: the clock and the stop signal are left to wake the task, and cost two
+/// reads of memory while they have not.
+pub(super) async fn drive<C>(connection: C, graceful: impl Fn(Pin<&mut C>), watch: Watch<'_>)
+where
     C: Future<Output = Result<(), hyper::Error>>,
 {
-    // A request may still come in the moment in which an idle connection is asked to end.
-    let farewell = Limits {
-        idle_timeout: FAREWELL,
-        ..watch.limits.clone()
-    };
-    let mut is_leaving = false;
+    let Watch {
+        activity,
+        limits,
+        shutdown,
+    } = watch;
     let mut connection = pin!(connection);
-    let mut overdue = pin!(watch.activity.overdue(watch.limits));
-    let mut is_draining = watch.shutdown.is_requested();
-    if is_draining {
-        graceful(connection.as_mut());
-    }
-    loop {
-        tokio::select! {
-            result = connection.as_mut() => {
+    let mut stop = pin!(shutdown.notified());
+    let mut bell = pin!(tokio::time::sleep(Duration::ZERO));
+    let mut idle_timeout = limits.idle_timeout;
+    let (mut is_watched, mut is_draining, mut is_leaving) = (false, false, false);
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 if let Err(error) = result {
                     debug!(%error, "connection broken");
                 }
-                return;
+                return Poll::Ready(());
             }
-            missed = overdue.as_mut() => {
-                debug!(overdue = ?missed, "connection closed for its client's silence");
-                if missed != Overdue::Idle || is_leaving {
-                    return;
-                }
-                is_leaving = true;
-                graceful(connection.as_mut());
-                watch.activity.idle_again();
-                overdue.set(watch.activity.overdue(&farewell));
+            if !is_watched {
+                // From here on both of them wake this task.
+                let _ = stop.as_mut().poll(cx);
             }
-            () = watch.shutdown.requested(), if !is_draining => {
+            if !is_draining && shutdown.is_requested() {
                 is_draining = true;
                 graceful(connection.as_mut());
+                continue;
+            }
+            if is_watched && !bell.is_elapsed() {
+                return Poll::Pending;
+            }
+            is_watched = true;
+            match activity.look(limits, idle_timeout) {
+                Look::Again(at) => {
+                    bell.as_mut().reset(at);
+                    if bell.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Look::Overdue(overdue) => {
+                    debug!(?overdue, "connection closed for its client's silence");
+                    if overdue != Overdue::Idle || is_leaving {
+                        return Poll::Ready(());
+                    }
+                    // A request may still come in the moment in which an idle connection is asked to end.
+                    is_leaving = true;
+                    idle_timeout = FAREWELL;
+                    activity.idle_again();
+                    graceful(connection.as_mut());
+                }
             }
         }
-    }
+    })
+    .await;
 }
 
 /// HTTP/1.1 within `limits`. The deadlines are those of the connection's activity.
