@@ -645,6 +645,25 @@ mod tests {
         assert_eq!(served.serial(), newer.serial());
     }
 
+    #[tokio::test]
+    async fn a_stored_certificate_is_served_by_a_machine_whose_clock_is_behind() {
+        let world = World::new(Some(3600));
+        let wanted = name("www.example.org");
+        let pem = TestCa::new().sign(&["www.example.org"], 86_400..2 * 86_400);
+        let stored = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
+        let subject = policy::subject(&wanted);
+        let written = records.store_certificate("test", &subject, &pem);
+        written.await.unwrap();
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let served = manager.certificate(&wanted).await.unwrap();
+        manager.maintain(subject).await;
+
+        assert_eq!(served.serial(), stored.serial());
+        assert_eq!(world.issuer.orders(), 0);
+    }
+
     /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
     async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
         let wanted = name("www.example.org");

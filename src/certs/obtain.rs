@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 use super::issuer::{Error, Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::stored::{Attempts, Records, Stored};
-use super::{CertCache, Certificate, Refusal, renew_at};
+use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
 use crate::backoff;
 use crate::name::HostPattern;
 
@@ -105,10 +105,15 @@ impl Obtainer {
                 return Ok(None);
             }
         };
-        if let Err(reason) = certificate.verify_for(subject, now) {
-            debug!(names = %subject, error = %reason, "stored certificate is of no use");
-            return Ok(None);
-        }
+        let early = match certificate.verify_for(subject, now) {
+            Ok(()) => None,
+            // It was valid when it was stored, so it is this machine's clock that is behind.
+            Err(error @ CertificateError::NotYetValid(_)) => Some(error),
+            Err(reason) => {
+                debug!(names = %subject, error = %reason, "stored certificate is of no use");
+                return Ok(None);
+            }
+        };
         // What could not be stored is served all the same, and is better than what was before it.
         let served = self.cache.get(subject);
         let better = served.filter(|served| served.not_after() > certificate.not_after());
@@ -125,6 +130,9 @@ impl Obtainer {
                 not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
                 "certificate loaded"
             );
+            if let Some(reason) = early {
+                warn!(names = %subject, error = %reason, "certificate is served although it is early");
+            }
         }
         Ok(is_current.then_some(certificate))
     }
