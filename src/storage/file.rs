@@ -201,8 +201,32 @@ fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
     }))
 }
 
+/// Makes a folder and those above it. What lies in a new one outlasts a loss of power only when its
+/// parent was synced too.
 fn create_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let parents = parents_of_missing(path);
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for parent in parents {
+        match File::open(parent) {
+            Ok(folder) => folder.sync_all()?,
+            // A folder that others own may be one to write to and not to read.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The parents of all folders that `path` needs and that are not there, lowest first.
+fn parents_of_missing(path: &Path) -> Vec<&Path> {
+    path.ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .filter_map(Path::parent)
+        .map(|parent| match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        })
+        .collect()
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -230,6 +254,18 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_parents_of_all_new_folders_are_to_be_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let deep = root.join("a/b");
+        assert_eq!(parents_of_missing(&deep), [&root.join("a"), root]);
+        create_dir(&deep).unwrap();
+        assert!(parents_of_missing(&deep).is_empty());
+        let relative = Path::new("folder-that-is-nowhere");
+        assert_eq!(parents_of_missing(relative), [Path::new(".")]);
     }
 
     #[tokio::test]
