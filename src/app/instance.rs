@@ -129,11 +129,13 @@ async fn issuers(
     storage: &Arc<dyn Storage>,
     tokens: &Arc<Http01Tokens>,
 ) -> Result<Issuers, Error> {
-    let internal = InternalCa::open(storage).await?;
+    let internal = InternalCa::new(Arc::clone(storage));
     let is_used = |site: &crate::config::SiteConfig| {
         site.certificate_source() == CertificateSource::InternalCa
     };
+    // A root that cannot be used is told at the start, and stops no proxy that does without.
     if config.sites.iter().any(is_used) {
+        internal.open().await?;
         info!(
             root = internal.root_location(),
             "local names are signed by this machine's own CA"

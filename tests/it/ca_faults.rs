@@ -159,6 +159,20 @@ async fn a_kill_in_the_middle_of_an_order_leaves_nothing_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_root_of_the_internal_ca_stops_only_those_who_need_it() {
+    let setup = Setup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    let folder = setup.data().join("internal-ca");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("root.key"), "garbage").unwrap();
+    std::fs::write(folder.join("root.pem"), "garbage").unwrap();
+
+    let mut proxy = start(setup, &ca).await;
+
+    proxy.logged("certificate obtained").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_key_and_no_token_is_ever_logged() {
     let setup = Setup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
@@ -170,7 +184,7 @@ async fn no_key_and_no_token_is_ever_logged() {
         .start()
         .await;
     proxy.logged("certificate obtained").await;
-    let keys = ["certificates", "accounts", "internal-ca"].map(|folder| proxy.data().join(folder));
+    let keys = ["certificates", "accounts"].map(|folder| proxy.data().join(folder));
     let log = proxy.log();
     for line in keys.iter().flat_map(|folder| key_lines(folder)) {
         assert!(!log.contains(&line), "a line of a key is in the log");

@@ -10,6 +10,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
+use tokio::sync::OnceCell;
 
 use super::{Error, Issuer, Pem};
 use crate::certs::{Certificate, CertificateError};
@@ -21,89 +22,109 @@ const LEAF_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Clocks of this machine's neighbours may be a little behind.
 const BACKDATE: Duration = Duration::from_secs(300);
 
-/// Signs for local names with a root of its own.
+/// Signs for local names with a root of its own, which is opened when it is first needed.
 #[derive(Debug)]
 pub struct InternalCa {
-    root: rcgen::Issuer<'static, KeyPair>,
-    root_location: String,
+    storage: Arc<dyn Storage>,
+    root: OnceCell<rcgen::Issuer<'static, KeyPair>>,
 }
 
 impl InternalCa {
-    /// Reads the root from storage, or makes it. Two processes that start at once get one root.
-    pub async fn open(storage: &Arc<dyn Storage>) -> Result<Self, Error> {
-        let folder = Key::new(&["internal-ca"]);
-        let records = (folder.join("root.key"), folder.join("root.pem"));
-        let (key_record, root_record) = &records;
-        let pems = match (
-            storage.load(key_record).await?,
-            storage.load(root_record).await?,
-        ) {
-            (Some(key), Some(root)) if is_of_key(&root, &key) => (key, root),
-            _ => Self::make(storage, &folder, &records).await?,
-        };
-        let damaged = |record: &Key, source: rcgen::Error| Error::Damaged {
-            location: storage.location(record),
-            source: source.into(),
-        };
-        let key = parse_key(&pems.0).map_err(|source| damaged(key_record, source))?;
-        let root = rcgen::Issuer::from_ca_cert_pem(&String::from_utf8_lossy(&pems.1), key)
-            .map_err(|source| damaged(root_record, source))?;
-        Ok(Self {
-            root,
-            root_location: storage.location(root_record),
-        })
+    /// A CA whose root lies in `storage`. Nothing is read or made yet.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Self {
+            storage,
+            root: OnceCell::new(),
+        }
     }
 
-    /// Makes what is missing: the key first, so that a crash in between leaves nothing unusable.
-    async fn make(
-        storage: &Arc<dyn Storage>,
-        folder: &Key,
-        (key_record, root_record): &(Key, Key),
-    ) -> Result<(Vec<u8>, Vec<u8>), Error> {
-        let _lock = storage.lock(folder).await?;
-        let key_pem = match storage.load(key_record).await? {
-            Some(pem) => pem,
-            None => {
-                let pem = KeyPair::generate()?.serialize_pem().into_bytes();
-                storage.store(key_record, &pem).await?;
-                pem
-            }
-        };
-        let root_pem = match storage.load(root_record).await? {
-            Some(pem) if is_of_key(&pem, &key_pem) => pem,
-            // A root of another key, as of one that was removed, verifies nothing that is signed.
-            _ => {
-                let key = parse_key(&key_pem).map_err(|source| Error::Damaged {
-                    location: storage.location(key_record),
-                    source: source.into(),
-                })?;
-                let pem = root_params().self_signed(&key)?.pem().into_bytes();
-                storage.store(root_record, &pem).await?;
-                pem
-            }
-        };
-        Ok((key_pem, root_pem))
+    /// Reads the root from storage, or makes it. Two processes that start at once get one root.
+    pub async fn open(&self) -> Result<(), Error> {
+        self.root().await.map(|_| ())
     }
 
     /// Where the root's PEM lies, for those who want to trust it.
     #[must_use]
-    pub fn root_location(&self) -> &str {
-        &self.root_location
+    pub fn root_location(&self) -> String {
+        self.storage.location(&records().1)
     }
 
-    fn sign(&self, subject: &HostPattern) -> Result<Pem, Error> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![subject.to_string()])?;
-        let now = SystemTime::now();
-        params.not_before = (now - BACKDATE).into();
-        params.not_after = (now + LEAF_LIFETIME).into();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        let leaf = params.signed_by(&key, &self.root)?;
-        Ok(Pem::new(&leaf.pem(), &key.serialize_pem()))
+    async fn root(&self) -> Result<&rcgen::Issuer<'static, KeyPair>, Error> {
+        self.root.get_or_try_init(|| read(&self.storage)).await
     }
+}
+
+async fn read(storage: &Arc<dyn Storage>) -> Result<rcgen::Issuer<'static, KeyPair>, Error> {
+    let records = records();
+    let (key_record, root_record) = &records;
+    let pems = match (
+        storage.load(key_record).await?,
+        storage.load(root_record).await?,
+    ) {
+        (Some(key), Some(root)) if is_of_key(&root, &key) => (key, root),
+        _ => make(storage, &records).await?,
+    };
+    let damaged = |record: &Key, source: rcgen::Error| Error::Damaged {
+        location: storage.location(record),
+        source: source.into(),
+    };
+    let key = parse_key(&pems.0).map_err(|source| damaged(key_record, source))?;
+    rcgen::Issuer::from_ca_cert_pem(&String::from_utf8_lossy(&pems.1), key)
+        .map_err(|source| damaged(root_record, source))
+}
+
+/// Makes what is missing: the key first, so that a crash in between leaves nothing unusable.
+async fn make(
+    storage: &Arc<dyn Storage>,
+    (key_record, root_record): &(Key, Key),
+) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    let _lock = storage.lock(&folder()).await?;
+    let key_pem = match storage.load(key_record).await? {
+        Some(pem) => pem,
+        None => {
+            let pem = KeyPair::generate()?.serialize_pem().into_bytes();
+            storage.store(key_record, &pem).await?;
+            pem
+        }
+    };
+    let root_pem = match storage.load(root_record).await? {
+        Some(pem) if is_of_key(&pem, &key_pem) => pem,
+        // A root of another key, as of one that was removed, verifies nothing that is signed.
+        _ => {
+            let key = parse_key(&key_pem).map_err(|source| Error::Damaged {
+                location: storage.location(key_record),
+                source: source.into(),
+            })?;
+            let pem = root_params().self_signed(&key)?.pem().into_bytes();
+            storage.store(root_record, &pem).await?;
+            pem
+        }
+    };
+    Ok((key_pem, root_pem))
+}
+
+fn sign(root: &rcgen::Issuer<'static, KeyPair>, subject: &HostPattern) -> Result<Pem, Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(vec![subject.to_string()])?;
+    let now = SystemTime::now();
+    params.not_before = (now - BACKDATE).into();
+    params.not_after = (now + LEAF_LIFETIME).into();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let leaf = params.signed_by(&key, root)?;
+    Ok(Pem::new(&leaf.pem(), &key.serialize_pem()))
+}
+
+fn folder() -> Key {
+    Key::new(&["internal-ca"])
+}
+
+/// Where key and root lie.
+fn records() -> (Key, Key) {
+    (folder().join("root.key"), folder().join("root.pem"))
 }
 
 impl Issuer for InternalCa {
@@ -112,7 +133,7 @@ impl Issuer for InternalCa {
     }
 
     fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>> {
-        async move { self.sign(subject) }.boxed()
+        async move { sign(self.root().await?, subject) }.boxed()
     }
 }
 
@@ -145,13 +166,18 @@ mod tests {
     use super::*;
     use crate::storage::FileStorage;
 
+    async fn open(storage: &Arc<dyn Storage>) -> Result<InternalCa, Error> {
+        let ca = InternalCa::new(Arc::clone(storage));
+        ca.open().await.map(|()| ca)
+    }
+
     #[tokio::test]
     async fn one_root_is_kept_and_signs_short_leaves() {
         let dir = tempfile::tempdir().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-        let first = InternalCa::open(&storage).await.unwrap();
+        let first = open(&storage).await.unwrap();
         let root = std::fs::read(first.root_location()).unwrap();
-        let again = InternalCa::open(&storage).await.unwrap();
+        let again = open(&storage).await.unwrap();
         assert_eq!(std::fs::read(again.root_location()).unwrap(), root);
 
         for name in ["localhost", "*.home.arpa", "10.0.0.1", "::1"] {
@@ -169,9 +195,9 @@ mod tests {
     async fn a_root_whose_key_was_removed_is_made_anew_with_it() {
         let dir = tempfile::tempdir().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-        InternalCa::open(&storage).await.unwrap();
+        open(&storage).await.unwrap();
         std::fs::remove_file(dir.path().join("internal-ca/root.key")).unwrap();
-        let ca = InternalCa::open(&storage).await.unwrap();
+        let ca = open(&storage).await.unwrap();
         let root = std::fs::read_to_string(ca.root_location()).unwrap();
         let subject = HostPattern::parse("localhost").unwrap();
         let leaf = ca.issue(&subject).await.unwrap();
@@ -183,9 +209,9 @@ mod tests {
     async fn a_damaged_root_is_named_with_the_way_out() {
         let dir = tempfile::tempdir().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-        InternalCa::open(&storage).await.unwrap();
+        open(&storage).await.unwrap();
         std::fs::write(dir.path().join("internal-ca/root.pem"), "garbage").unwrap();
-        let error = InternalCa::open(&storage).await.unwrap_err().to_string();
+        let error = open(&storage).await.unwrap_err().to_string();
         assert!(
             error.contains("root.pem is damaged") && error.contains("remove it"),
             "{error}"
