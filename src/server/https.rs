@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -46,6 +47,15 @@ pub struct Https {
     http2: http2::Builder<TaskExecutor>,
 }
 
+/// How long a handshake may go on when the process stops: it is over soon, or its client is silent
+/// or waits for a certificate.
+const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
+
+async fn stopped(shutdown: &Shutdown) {
+    shutdown.requested().await;
+    tokio::time::sleep(LAST_HANDSHAKES).await;
+}
+
 type Stream = TokioIo<Watched<tokio_rustls::server::TlsStream<TcpStream>>>;
 
 impl Https {
@@ -81,7 +91,11 @@ impl Https {
         } = client;
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
         let served = async {
-            match self.acceptor.accept(stream, peer, local).await {
+            let accepted = tokio::select! {
+                accepted = self.acceptor.accept(stream, peer, local) => accepted,
+                () = stopped(&shutdown) => return debug!("handshake ended by the drain"),
+            };
+            match accepted {
                 Ok(accepted) => {
                     self.serve_http(accepted, (peer, local), permit, &shutdown)
                         .await

@@ -2,11 +2,13 @@
 
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use crate::harness::app::App;
 use crate::harness::client::Client;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::soon;
+use crate::harness::scripted_ca::{Fault, Script, ScriptedCa, Step};
 
 async fn start() -> (App, Proxy, Client) {
     let app = App::start().await;
@@ -58,6 +60,51 @@ async fn idle_connections_are_closed_properly() {
     // A TLS close_notify reads as the end; a connection that is merely cut would be an error.
     assert_eq!(soon(idle.read(&mut [0; 16])).await.unwrap(), 0);
     assert!(proxy.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_handshake_holds_no_drain() {
+    let text = "[sites]\n\"localhost\" = \"localhost:1\"\n[limits]\nhandshake-timeout = \"1h\"\n";
+    let mut proxy = Setup::new().proxyfile(text).start().await;
+    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
+    let _silent = TcpStream::connect(proxy.https()).await.unwrap();
+    // Clients are accepted in turn: when this one is served, the silent one is inside.
+    let client = Client::new(&root);
+    client.serial(proxy.https(), "localhost").await.unwrap();
+
+    proxy.signal(Signal::TERM);
+
+    assert!(soon(proxy.ended()).await.success());
+    assert!(!proxy.log().contains("cut"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
+    let setup = Setup::new();
+    let script = Script::new().always(Step::NewOrder, Fault::Never);
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let mut proxy = setup
+        .args(["--upstream", "localhost:1", "--domain", "www.example.org"])
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await;
+    ca.reached(Step::NewOrder).await;
+    let client = Client::new(&ca.issuing_root_pem());
+    let https = proxy.https();
+    let waiting = proxy::tasks::Tasks::new()
+        .spawn(async move { client.serial(https, "www.example.org").await });
+    let other = Client::new(&ca.issuing_root_pem());
+    // An unknown name is refused at once, and shows that the one before it is inside.
+    other
+        .serial(proxy.https(), "unknown.example.org")
+        .await
+        .unwrap_err();
+
+    proxy.signal(Signal::TERM);
+
+    assert!(soon(proxy.ended()).await.success());
+    soon(waiting).await.unwrap().unwrap().unwrap_err();
+    assert!(!proxy.log().contains("cut"), "{}", proxy.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
