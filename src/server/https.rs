@@ -12,11 +12,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
 use super::activity::Activity;
 use super::connection::{self, Watch, drive};
 use super::executor::TaskExecutor;
+use super::stray_http;
 use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
@@ -92,18 +94,39 @@ impl Https {
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
         let served = async {
             let accepted = tokio::select! {
-                accepted = self.acceptor.accept(stream, peer, local) => accepted,
+                accepted = self.accept(stream, (peer, local)) => accepted,
                 () = stopped(&shutdown) => return debug!("handshake ended by the drain"),
             };
-            match accepted {
-                Ok(accepted) => {
-                    self.serve_http(accepted, (peer, local), permit, &shutdown)
-                        .await
-                }
-                Err(error) => debug!(%error, "no TLS connection"),
+            if let Some(accepted) = accepted {
+                self.serve_http(accepted, (peer, local), permit, &shutdown)
+                    .await;
             }
         };
         served.instrument(span).await;
+    }
+
+    async fn accept(
+        &self,
+        stream: TcpStream,
+        (peer, local): (SocketAddr, SocketAddr),
+    ) -> Option<tls::Accepted<TcpStream>> {
+        let patience = self.limits.handshake_timeout;
+        match timeout(patience, stray_http::is_http(&stream)).await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => {
+                let refused = timeout(patience, stray_http::refuse(stream)).await;
+                debug!(?refused, "plain HTTP at the HTTPS door");
+                return None;
+            }
+            silent => {
+                debug!(?silent, "no TLS connection");
+                return None;
+            }
+        }
+        let accepted = self.acceptor.accept(stream, peer, local).await;
+        accepted
+            .inspect_err(|error| debug!(%error, "no TLS connection"))
+            .ok()
     }
 
     async fn serve_http(

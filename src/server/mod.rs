@@ -9,6 +9,7 @@ mod https;
 mod listener;
 mod options;
 mod plain_http;
+mod stray_http;
 mod tracked_body;
 mod watched;
 

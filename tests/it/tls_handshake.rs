@@ -6,6 +6,7 @@ use crate::harness::app::App;
 use crate::harness::client::Client;
 use crate::harness::pki::TestCa;
 use crate::harness::proxy::{Proxy, Setup, command};
+use crate::harness::raw::ask;
 
 /// The root that local names of this proxy chain to.
 fn internal_root(proxy: &Proxy) -> String {
@@ -153,4 +154,21 @@ async fn a_key_of_another_certificate_keeps_the_proxy_from_starting() {
         error.contains("does not belong to its certificate"),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_http_is_told_that_https_is_spoken_here() {
+    let args = ["--upstream", "localhost:1", "--domain", "localhost"];
+    let proxy = Setup::new().args(args).start().await;
+    for request in [
+        "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+        format!("POST / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9000)),
+    ] {
+        let answer = ask(proxy.https(), request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?}");
+        assert!(
+            answer.ends_with("\r\n\r\nThis port speaks HTTPS.\n"),
+            "{answer:?}"
+        );
+    }
 }
