@@ -78,7 +78,9 @@ impl fmt::Debug for Presented {
 pub struct KeyAuthorization(String);
 
 impl KeyAuthorization {
-    pub(super) fn new(token: &str, key: &AccountKey) -> Self {
+    /// What `key` answers to `token`.
+    #[must_use]
+    pub fn new(token: &str, key: &AccountKey) -> Self {
         Self(format!("{token}.{}", key.thumbprint()))
     }
 

@@ -86,3 +86,26 @@ impl Ask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_says_nothing_refuses_after_its_time() {
+        // The system accepts for it; nobody ever reads.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ask = format!("http://{}/", listener.local_addr().unwrap());
+        let ask = OnDemandOptions {
+            ask: ask.parse().unwrap(),
+        };
+        let name = HostName::parse("www.example.org").unwrap();
+        let gate = Ask::new(&ask).unwrap();
+        let start = Instant::now();
+        let answer = timeout(Duration::from_secs(3600), gate.allow(&name)).await;
+        assert!(matches!(answer, Ok(Err(AskError::Unreachable { .. }))));
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+}

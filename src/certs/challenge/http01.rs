@@ -95,3 +95,31 @@ impl Solver for Http01Solver {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acme::AccountKey;
+    use crate::name::HostPattern;
+
+    #[tokio::test]
+    async fn a_token_is_answered_while_its_challenge_is_up_and_tells_that_the_ca_has_looked() {
+        let tokens = Arc::new(Http01Tokens::new());
+        let solver = Http01Solver::new(Arc::clone(&tokens));
+        let name = HostPattern::parse("www.example.org").unwrap();
+        let name = Identifier::of_pattern(&name).unwrap();
+        let proof = KeyAuthorization::new("token", &AccountKey::generate().unwrap());
+        assert_eq!(tokens.answer("token"), None);
+
+        let mut presented = solver.present(&name, "token", &proof).await.unwrap();
+
+        assert_eq!(tokens.answer("other"), None);
+        assert!(presented.seen().now_or_never().is_none());
+        let answer = tokens.answer("token");
+        assert_eq!(answer.as_deref(), Some(proof.http01_body()));
+        assert!(presented.seen().now_or_never().is_some());
+        drop(presented);
+        assert_eq!(tokens.answer("token"), None);
+        assert!(tokens.is_empty());
+    }
+}
