@@ -139,7 +139,11 @@ impl Obtainer {
 
     async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
         match self.attempts(subject).await {
-            Some(attempts) if !attempts.is_due(SystemTime::now()) => Err(attempts.into()),
+            Some(attempts) if !attempts.is_due(SystemTime::now()) => {
+                let reason = Refusal::from(attempts);
+                debug!(names = %subject, %reason, "certificate is not ordered yet");
+                Err(reason)
+            }
             _ => Ok(()),
         }
     }

@@ -42,9 +42,11 @@ async fn keeps_the_old_certificate(wrong: Wrong, reason: &str) {
     let orders = ca.count(Step::NewOrder);
     assert_eq!(orders, 2);
     // A restart neither forgets the failure nor asks again before its time, and serves on.
-    let mut proxy = proxy.kill().await.start().await;
+    let setup = proxy.kill().await.args(["--log-level", "debug"]);
+    let mut proxy = setup.start().await;
     proxy.logged("certificate loaded").await;
     assert_eq!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
+    proxy.logged("certificate is not ordered yet").await;
     assert_eq!(ca.count(Step::NewOrder), orders);
 }
 
@@ -190,6 +192,12 @@ async fn no_key_and_no_token_is_ever_logged() {
         assert!(!log.contains(&line), "a line of a key is in the log");
     }
     assert!(!log.contains("PRIVATE KEY"));
+    let tokens = ca.tokens();
+    assert!(!tokens.is_empty());
+    for token in tokens {
+        let line = log.lines().find(|line| line.contains(&token));
+        assert_eq!(line, None);
+    }
 }
 
 /// The lines of all private keys below `dir`.

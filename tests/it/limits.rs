@@ -135,6 +135,39 @@ async fn connections_are_bounded_by_the_limit_of_open_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
+    let args = ["--upstream", "localhost:1", "--domain", "localhost"];
+    let setup = Setup::new().args(args).raisable_files(100, 200);
+    let proxy = setup.start().await;
+    assert_eq!(proxy.file_limits(), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_list_of_http2_is_bounded_by_bytes() {
+    let (proxy, client, _app) = start("").await;
+    let client = client.alpn("h2");
+    for (size, is_taken) in [(30_000, true), (40_000, false)] {
+        let stream = client.connect(proxy.https(), "localhost").await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        proxy::tasks::Tasks::new().spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let request = Request::get("https://localhost/").header("x", "y".repeat(size));
+        let (response, _) = sender
+            .send_request(request.body(()).unwrap(), true)
+            .unwrap();
+        match soon(response).await {
+            Ok(response) if is_taken => assert_eq!(response.status(), 200),
+            Ok(response) => {
+                assert_eq!(response.status(), 431);
+                // Without a page: it was refused while it was read, and not after.
+                assert!(response.body().is_end_stream());
+            }
+            Err(error) => assert!(!is_taken && error.is_reset(), "{error}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bounds_of_http2_are_told_to_the_client() {
     let (proxy, client, _app) = start("streams = 7").await;
     let stream = client

@@ -54,7 +54,7 @@ pub(crate) struct Setup {
     dir: TempDir,
     ports: Ports,
     args: Vec<String>,
-    open_files: Option<u64>,
+    open_files: Option<String>,
 }
 
 impl Setup {
@@ -81,7 +81,13 @@ impl Setup {
 
     /// The process may have no more than `count` files open.
     pub(crate) fn open_files(mut self, count: u64) -> Self {
-        self.open_files = Some(count);
+        self.open_files = Some(format!("ulimit -n {count}"));
+        self
+    }
+
+    /// The process begins with no more than `soft` open files and may raise that to `hard`.
+    pub(crate) fn raisable_files(mut self, soft: u64, hard: u64) -> Self {
+        self.open_files = Some(format!("ulimit -Sn {soft} && ulimit -Hn {hard}"));
         self
     }
 
@@ -119,8 +125,8 @@ impl Setup {
 
     /// Starts the proxy and waits until both doors are open.
     pub(crate) async fn start(self) -> Proxy {
-        let mut command = match self.open_files {
-            Some(count) => limited(count),
+        let mut command = match &self.open_files {
+            Some(limit) => limited(limit),
             None => command(),
         };
         command
@@ -141,10 +147,10 @@ pub(crate) fn command() -> Command {
     clean(Command::new(BINARY))
 }
 
-/// The same with a limit of open files that it cannot raise.
-fn limited(open_files: u64) -> Command {
+/// The same with a limit of open files.
+fn limited(limit: &str) -> Command {
     let mut command = Command::new("sh");
-    let script = format!("ulimit -n {open_files}; exec \"$0\" \"$@\"");
+    let script = format!("{limit} && exec \"$0\" \"$@\"");
     command.args(["-c", &script, BINARY]);
     clean(command)
 }
@@ -224,6 +230,18 @@ impl Proxy {
             .find_map(|line| line.strip_prefix("VmHWM:"))
             .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The limits of open files, the soft one and the hard one.
+    pub(crate) fn file_limits(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/limits", self.pid().as_raw_nonzero());
+        let limits = std::fs::read_to_string(path).unwrap();
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix("Max open files"))
+            .unwrap();
+        let mut limits = line.split_whitespace().map(|limit| limit.parse().unwrap());
+        (limits.next().unwrap(), limits.next().unwrap())
     }
 
     fn pid(&self) -> Pid {

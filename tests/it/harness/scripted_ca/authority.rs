@@ -172,6 +172,12 @@ impl Books {
         self.authorizations.len() - 1
     }
 
+    /// The tokens of all challenges.
+    pub(super) fn tokens(&self) -> Vec<String> {
+        let tokens = self.authorizations.iter().map(|it| it.token.clone());
+        tokens.collect()
+    }
+
     pub(super) fn order(&self, number: usize, script: &Script) -> Result<Reply, Reply> {
         let order = self.orders.get(number).ok_or_else(nothing)?;
         let status = self.order_status(order);

@@ -89,6 +89,11 @@ impl ScriptedCa {
         self.shared.issuing_root.pem()
     }
 
+    /// The tokens of all challenges that it has set.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.shared.books().tokens()
+    }
+
     /// How many requests of a kind have come, those that went wrong included.
     pub(crate) fn count(&self, step: Step) -> usize {
         count(&self.shared.counts.borrow(), step)
