@@ -191,7 +191,7 @@ mod request {
     async fn serve(service: ProxyService) -> SendRequest<Empty<Bytes>> {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
-        let conn = Arc::new(ConnInfo::new(address, address, None));
+        let conn = Arc::new(ConnInfo::new(address, None));
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| {
                 let (service, conn) = (service.clone(), Arc::clone(&conn));

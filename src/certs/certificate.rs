@@ -152,12 +152,6 @@ impl Certificate {
         self.names.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// Whether the certificate's time is over at `now`.
-    #[must_use]
-    pub fn is_expired(&self, now: SystemTime) -> bool {
-        now >= self.not_after
-    }
-
     /// Chain and key as the TLS server takes them.
     #[must_use]
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {

@@ -11,22 +11,17 @@ use crate::name::HostName;
 pub struct ConnInfo {
     /// The client's address.
     pub client: SocketAddr,
-    /// The address that the client reached.
-    pub local: SocketAddr,
     /// The name that the client asked for in its TLS handshake.
     pub sni: Option<HostName>,
     forwarded_for: HeaderValue,
 }
 
 impl ConnInfo {
-    /// The facts of a TLS connection from `client` to `local`. IPv4 addresses that come through an IPv6 socket are told as
-    /// IPv4.
+    /// The facts of a TLS connection from `client`.
     #[must_use]
-    pub fn new(client: SocketAddr, local: SocketAddr, sni: Option<HostName>) -> Self {
-        let client = canonical(client);
+    pub fn new(client: SocketAddr, sni: Option<HostName>) -> Self {
         Self {
             client,
-            local: canonical(local),
             sni,
             forwarded_for: HeaderValue::try_from(client.ip().to_string())
                 .expect("an IP address is written in visible ASCII"),
@@ -40,23 +35,17 @@ impl ConnInfo {
     }
 }
 
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_client_is_told_as_one_address_in_its_own_family() {
+    fn the_client_is_told_as_one_address_without_its_port() {
         for (client, value) in [
             ("192.0.2.7:40000", "192.0.2.7"),
-            ("[::ffff:192.0.2.7]:40000", "192.0.2.7"),
             ("[2001:db8::7]:40000", "2001:db8::7"),
         ] {
-            let local = "[::1]:443".parse().unwrap();
-            let conn = ConnInfo::new(client.parse().unwrap(), local, None);
+            let conn = ConnInfo::new(client.parse().unwrap(), None);
             assert_eq!(conn.forwarded_for(), value);
         }
     }

@@ -54,11 +54,7 @@ mod tests {
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        let conn = ConnInfo::new(
-            "192.0.2.7:40000".parse().unwrap(),
-            "192.0.2.1:443".parse().unwrap(),
-            None,
-        );
+        let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), None);
         let request =
             http::Request::get("https://www.example.org:8443/").version(http::Version::HTTP_2);
         let host = Host::of(&request.body(()).unwrap()).unwrap();

@@ -173,11 +173,7 @@ mod tests {
     use super::*;
 
     fn answer(error: &Error, version: Version) -> Response<Body> {
-        let conn = ConnInfo::new(
-            "192.0.2.7:40000".parse().unwrap(),
-            "192.0.2.1:443".parse().unwrap(),
-            None,
-        );
+        let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), None);
         refusal(error, version, &conn)
     }
 

@@ -47,11 +47,6 @@ impl Router {
     pub fn site(&self, host: &str) -> Option<&Arc<Site>> {
         self.sites.lookup(host)
     }
-
-    /// All sites, in no order.
-    pub fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
-        self.sites.iter().map(|(_, site)| site)
-    }
 }
 
 #[cfg(test)]

@@ -133,4 +133,15 @@ mod tests {
         assert!(SockRef::from(&client.unwrap().stream).keepalive().unwrap());
         drop(stream);
     }
+
+    #[test]
+    fn a_client_is_told_in_its_own_family() {
+        for (seen, told) in [
+            ("192.0.2.7:1", "192.0.2.7:1"),
+            ("[::ffff:192.0.2.7]:1", "192.0.2.7:1"),
+            ("[2001:db8::7]:1", "[2001:db8::7]:1"),
+        ] {
+            assert_eq!(canonical(seen.parse().unwrap()).to_string(), told);
+        }
+    }
 }

@@ -98,8 +98,7 @@ impl Https {
                 () = stopped(&shutdown) => return debug!("handshake ended by the drain"),
             };
             if let Some(accepted) = accepted {
-                self.serve_http(accepted, (peer, local), permit, &shutdown)
-                    .await;
+                self.serve_http(accepted, peer, permit, &shutdown).await;
             }
         };
         served.instrument(span).await;
@@ -132,7 +131,7 @@ impl Https {
     async fn serve_http(
         &self,
         accepted: tls::Accepted<TcpStream>,
-        (peer, local): (SocketAddr, SocketAddr),
+        peer: SocketAddr,
         permit: OwnedSemaphorePermit,
         shutdown: &Shutdown,
     ) {
@@ -146,7 +145,7 @@ impl Https {
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity), permit));
         let exchanges = Arc::new(Exchanges {
             service: self.service.clone(),
-            info: Arc::new(ConnInfo::new(peer, local, sni)),
+            info: Arc::new(ConnInfo::new(peer, sni)),
             activity: Arc::clone(&activity),
         });
         match is_h2 {

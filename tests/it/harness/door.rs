@@ -101,7 +101,7 @@ async fn listen(
     let (service, group) = (service.clone(), tasks.clone());
     tasks.spawn(async move {
         while let Ok((stream, client)) = listener.accept().await {
-            let conn = Arc::new(ConnInfo::new(client, address, sni.clone()));
+            let conn = Arc::new(ConnInfo::new(client, sni.clone()));
             group.spawn(serve(stream, service.clone(), conn, is_http2));
         }
     });
