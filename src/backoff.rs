@@ -38,6 +38,13 @@ pub const UNUSABLE: Schedule = Schedule {
     jitter: 0.2,
 };
 
+/// How long a name waits at least when only an operator can change the outcome: between an hour
+/// and half as much more.
+pub const PERMANENT: Schedule = Schedule {
+    seconds: &[75 * MINUTE],
+    jitter: 0.2,
+};
+
 impl Schedule {
     /// The delay after the `failures`-th failure in a row (counted from 1). A Retry-After longer than the table's delay
     /// wins over it, and is never shortened by the jitter.

@@ -242,15 +242,16 @@ impl Obtainer {
     /// without further tries.
     fn delay(&self, subject: &HostPattern, failures: u32, failure: &Error) -> Duration {
         let delay = backoff::ISSUANCE.delay(failures, failure.retry_after());
-        if !failure.has_spent_certificate() {
-            return delay;
-        }
-        let unusable = backoff::UNUSABLE.delay(failures, None);
+        let least = match failure.has_spent_certificate() {
+            true => backoff::UNUSABLE.delay(failures, None),
+            false if failure.is_permanent() => backoff::PERMANENT.delay(failures, None),
+            false => return delay,
+        };
         let left = self.cache.get(subject).map(|served| {
             let left = served.not_after().duration_since(SystemTime::now());
             left.unwrap_or_default() / 4
         });
-        delay.max(left.map_or(unusable, |left| unusable.min(left)))
+        delay.max(left.map_or(least, |left| least.min(left)))
     }
 
     /// An attempt that ended in a panic counts as failed, in memory.
@@ -284,7 +285,7 @@ impl Obtainer {
         warn!(
             names = %subject, issuer, attempt = attempts.failures,
             retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
-            served_until, error = %failure,
+            permanent = failure.is_permanent(), served_until, error = %failure,
             "certificate not obtained"
         );
         attempts.into()

@@ -87,6 +87,20 @@ async fn a_rate_limit_is_obeyed_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_an_operator_can_change_is_said_so_and_tried_seldom() {
+    let setup = Setup::new();
+    let refused = Reply::problem(400, "rejectedIdentifier", "this name is not for you");
+    let script = Script::new().always(Step::NewOrder, Fault::Answer(refused));
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let mut proxy = start(setup, &ca).await;
+
+    let line = proxy.logged("certificate not obtained").await;
+
+    assert!(line.contains("permanent=true"), "{line}");
+    assert!(line.contains("retry_in=1h"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_that_is_down_is_named() {
     let setup = Setup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
@@ -98,10 +112,9 @@ async fn a_ca_that_is_down_is_named() {
         .start()
         .await;
     let line = proxy.logged("certificate not obtained").await;
-    assert!(
-        line.contains("attempt=1") && line.contains("retry_in="),
-        "{line}"
-    );
+    for part in ["attempt=1", "retry_in=", "permanent=false"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,6 +51,12 @@ impl Error {
         matches!(self, Self::Certificate(_) | Self::NotText)
     }
 
+    /// Whether the CA will say the same until an operator has acted.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Acme(error) if error.is_permanent())
+    }
+
     /// How long the CA asked to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
