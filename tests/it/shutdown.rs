@@ -103,7 +103,7 @@ async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
     proxy.signal(Signal::TERM);
 
     assert!(soon(proxy.ended()).await.success());
-    soon(waiting).await.unwrap().unwrap().unwrap_err();
+    soon(waiting).await.unwrap().unwrap_err();
     assert!(!proxy.log().contains("cut"), "{}", proxy.log());
 }
 
