@@ -573,6 +573,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_failure_of_one_process_binds_the_other_that_waits_for_it() {
+        let world = World::new(None);
+        world.issuer.gate.forget_permits(1000);
+        let processes = [
+            world.manager(vec![site("www.example.org")]),
+            world.manager(vec![site("www.example.org")]),
+        ];
+        let wanted = name("www.example.org");
+        let handshakes = join_all(
+            processes
+                .iter()
+                .map(|(manager, _)| manager.certificate(&wanted)),
+        );
+        let open_the_gate = async {
+            world.issuer.ordered.notified().await;
+            world.issuer.gate.add_permits(2);
+        };
+
+        let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
+
+        let is_refused = |it: &Outcome| matches!(it, Err(Refusal::BackingOff { failures: 1, .. }));
+        assert!(outcomes.iter().all(is_refused));
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
     async fn a_failure_is_remembered_over_a_restart() {
         let world = World::new(None);
         let wanted = name("www.example.org");

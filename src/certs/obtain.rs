@@ -59,10 +59,11 @@ impl Obtainer {
         self.check_backoff(subject).await?;
         self.ask(subject, policy).await?;
         let _lock = self.records.lock_issuance(subject).await?;
-        // Another process may have obtained it while this one waited for the lock.
+        // Another process may have obtained it while this one waited for the lock, or have failed.
         if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
             return Ok(certificate);
         }
+        self.check_backoff(subject).await?;
         self.remember_begin(subject, policy).await?;
         match self.issue(issuer.as_ref(), subject).await {
             Ok((certificate, pem)) => {
