@@ -1,5 +1,7 @@
 //! From the configured sites to what the two towers know of them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,30 +22,32 @@ pub(super) fn router(
     places: &Arc<Semaphore>,
     tasks: &Tasks,
 ) -> Result<Router, Error> {
-    let sites = sites.iter().map(|site| {
-        let pattern = site.pattern.clone();
-        Ok(Site {
-            action: action(site, places, tasks)?,
-            pattern,
-        })
-    });
-    Ok(Router::new(sites.collect::<Result<Vec<_>, Error>>()?))
-}
-
-fn action(site: &SiteConfig, places: &Arc<Semaphore>, tasks: &Tasks) -> Result<Action, Error> {
-    Ok(match &site.action {
-        SiteAction::Upstream { addresses, options } => {
-            let upstream = Upstream::new(addresses.clone(), options.clone(), tasks.clone());
-            Action::Upstream(Arc::new(upstream.within(Arc::clone(places))))
-        }
-        SiteAction::Redirect { to } => {
-            let redirect = Redirect::parse(to.as_str());
-            Action::Redirect(redirect.map_err(|source| Error::Redirect {
-                site: site.pattern.clone(),
-                source,
-            })?)
-        }
-    })
+    let mut upstreams = HashMap::new();
+    let mut built = Vec::with_capacity(sites.len());
+    for site in sites {
+        let action = match &site.action {
+            // Sites before the same app share its connections and its load.
+            SiteAction::Upstream { addresses, options } => {
+                let upstream = upstreams.entry((addresses, options)).or_insert_with(|| {
+                    let upstream = Upstream::new(addresses.clone(), options.clone(), tasks.clone());
+                    Arc::new(upstream.within(Arc::clone(places)))
+                });
+                Action::Upstream(Arc::clone(upstream))
+            }
+            SiteAction::Redirect { to } => {
+                let redirect = Redirect::parse(to.as_str());
+                Action::Redirect(redirect.map_err(|source| Error::Redirect {
+                    site: site.pattern.clone(),
+                    source,
+                })?)
+            }
+        };
+        built.push(Site {
+            pattern: site.pattern.clone(),
+            action,
+        });
+    }
+    Ok(Router::new(built))
 }
 
 /// Who may have a certificate from an issuer. Sites that bring their own are not among them.
@@ -62,9 +66,15 @@ pub(super) fn policies(sites: &[SiteConfig]) -> Result<NameMap<Arc<Policy>>, Err
 /// Serves the certificates that sites bring. One that has expired is served with a warning: the
 /// operator may have nothing better.
 pub(super) fn pin_files(sites: &[SiteConfig], cache: &CertCache) -> Result<(), Error> {
+    let mut pairs = HashMap::new();
     for site in sites {
         let Some(files) = &site.tls else { continue };
-        let certificate = read_pair(&site.pattern, files)?;
+        let certificate = match pairs.entry(files) {
+            Entry::Occupied(entry) => Arc::clone(entry.get()),
+            Entry::Vacant(entry) => {
+                Arc::clone(entry.insert(Arc::new(read_pair(&site.pattern, files)?)))
+            }
+        };
         match certificate.verify_for(&site.pattern, SystemTime::now()) {
             Ok(()) => {}
             Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_))) => {
@@ -72,7 +82,7 @@ pub(super) fn pin_files(sites: &[SiteConfig], cache: &CertCache) -> Result<(), E
             }
             Err(source) => return Err(unusable(&site.pattern, files, source)),
         }
-        cache.pin(&site.pattern, Arc::new(certificate));
+        cache.pin(&site.pattern, certificate);
     }
     Ok(())
 }

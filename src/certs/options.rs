@@ -24,7 +24,7 @@ pub struct OnDemandOptions {
 }
 
 /// A certificate that the operator brings.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsFiles {
     /// PEM file with the leaf first, then the intermediates.
     pub cert: PathBuf,

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -210,6 +210,7 @@ impl Pulse {
 pub struct ResponseBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    is_begun: bool,
 }
 
 impl ResponseBody {
@@ -217,6 +218,7 @@ impl ResponseBody {
         Self {
             incoming,
             lease: Some(lease),
+            is_begun: false,
         }
     }
 
@@ -224,6 +226,7 @@ impl ResponseBody {
         Self {
             incoming,
             lease: None,
+            is_begun: true,
         }
     }
 
@@ -231,7 +234,24 @@ impl ResponseBody {
     /// body's end.
     #[must_use]
     pub fn into_in_flight(self) -> Option<InFlight> {
-        self.lease.map(Lease::into_in_flight)
+        self.lease.map(Lease::into_tunnel)
+    }
+
+    /// What the connection brings next. Only its driver brings anything, and this body is who drives it.
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let unheard = &mut Context::from_waker(Waker::noop());
+        if let Some(lease) = self.lease.as_mut().filter(|_| !self.is_begun) {
+            // Or else the driver would be woken by being told that the body is wanted.
+            lease.connection().drive_unheard();
+            self.is_begun = true;
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(unheard) {
+            return Poll::Ready(frame);
+        }
+        if let Some(lease) = &mut self.lease {
+            lease.connection().drive(cx);
+        }
+        Pin::new(&mut self.incoming).poll_frame(unheard)
     }
 
     fn release(&mut self) {
@@ -249,7 +269,7 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let frame = ready!(self.next(cx));
         match frame {
             Some(Ok(frame)) => {
                 if self.incoming.is_end_stream() {

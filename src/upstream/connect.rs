@@ -13,12 +13,10 @@ use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Semaphore;
-use tracing::debug;
 
 use super::address::Address;
 use super::connection::{Connection, Wire};
 use super::error::Error;
-use crate::tasks::Tasks;
 
 /// How long a connection may be silent before its other end is probed, and how often then.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
@@ -32,7 +30,6 @@ pub(super) async fn connect(
     address: &Address,
     timeout: Duration,
     places: &Arc<Semaphore>,
-    tasks: &Tasks,
 ) -> Result<Connection, Error> {
     let place = tokio::time::timeout(timeout, Arc::clone(places).acquire_owned());
     let Ok(Ok(place)) = place.await else {
@@ -48,12 +45,8 @@ pub(super) async fn connect(
     let (sender, connection) = http1::handshake(wire)
         .await
         .map_err(|error| Error::exchange(address, error))?;
-    tasks.spawn(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            debug!(%error, "upstream connection ended");
-        }
-    });
-    Ok(Connection { sender, heard })
+    let driver = Box::pin(connection.with_upgrades());
+    Ok(Connection::new(sender, driver, heard))
 }
 
 async fn dial(address: &Address) -> Result<TcpStream, Error> {

@@ -1,13 +1,14 @@
 //! One request and its response's head on one connection.
 
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep};
 
 use super::backend::InFlight;
 use super::body::{Pulse, RequestBody, ResponseBody};
@@ -32,27 +33,45 @@ pub(super) async fn exchange(
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
     let pulse = request.body().pulse();
-    let head = lease.sender().try_send_request(request);
-    match within(head, pulse, limit).await {
+    let mut head = pin!(lease.sender().try_send_request(request));
+    lease.alarm().reset(Instant::now() + limit);
+    let mut is_alarmed = false;
+    let outcome = poll_fn(|cx| {
+        lease.connection().drive(cx);
+        // Only the driver brings the head about, so it need not wake anybody.
+        let unheard = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(outcome) = head.as_mut().poll(unheard) {
+            return Poll::Ready(Some(outcome));
+        }
+        let alarm = lease.alarm();
+        if is_alarmed && !alarm.is_elapsed() {
+            return Poll::Pending;
+        }
+        is_alarmed = true;
+        ready!(poll_overdue(alarm, pulse.as_ref(), limit, cx));
+        Poll::Ready(None)
+    });
+    match outcome.await {
         Some(Ok(response)) => Ok(receive(response, lease)),
         Some(Err(error)) => Err(fail(error, lease)),
         None => Err(late(lease)),
     }
 }
 
-/// Waits for `head` until the backend has been idle for `limit`; an upload that moves, or whose client is the one to move,
-/// holds the clock.
-async fn within<F: Future>(head: F, pulse: Option<Pulse>, limit: Duration) -> Option<F::Output> {
-    let mut head = pin!(head);
-    let mut deadline = Instant::now() + limit;
+/// Is ready when the backend has been idle for `limit`; an upload that moves, or whose client is the one to move, holds
+/// the clock.
+fn poll_overdue(
+    mut alarm: Pin<&mut Sleep>,
+    pulse: Option<&Pulse>,
+    limit: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     loop {
-        if let Ok(output) = timeout_at(deadline, &mut head).await {
-            return Some(output);
-        }
-        let last = pulse.as_ref()?.last();
-        deadline = last + limit;
-        if deadline <= Instant::now() {
-            return None;
+        ready!(alarm.as_mut().poll(cx));
+        let deadline = pulse.map(|pulse| pulse.last() + limit);
+        match deadline.filter(|deadline| *deadline > Instant::now()) {
+            Some(deadline) => alarm.as_mut().reset(deadline),
+            None => return Poll::Ready(()),
         }
     }
 }

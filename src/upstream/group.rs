@@ -28,7 +28,6 @@ pub struct Upstream {
     balancer: Balancer,
     options: Options,
     places: Arc<Semaphore>,
-    tasks: Tasks,
 }
 
 impl Upstream {
@@ -47,7 +46,6 @@ impl Upstream {
             balancer: Balancer::default(),
             options,
             places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-            tasks,
         }
     }
 
@@ -131,13 +129,7 @@ impl Upstream {
 
     async fn connect(&self, in_flight: InFlight) -> Result<Lease, Error> {
         let address = in_flight.backend().address();
-        let connection = connect(
-            address,
-            self.options.connect_timeout,
-            &self.places,
-            &self.tasks,
-        )
-        .await?;
+        let connection = connect(address, self.options.connect_timeout, &self.places).await?;
         Ok(Lease::fresh(connection, in_flight))
     }
 }

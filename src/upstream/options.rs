@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long an upstream may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// For a TCP connection to stand.
     pub connect_timeout: Duration,

@@ -1,7 +1,9 @@
 //! The idle connections of one backend.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -56,19 +58,35 @@ impl Pool {
                 idle.drain(..=index);
                 return None;
             }
-            let sender = &idle[index].connection.sender;
-            if sender.is_closed() {
-                idle.remove(index);
-            } else if sender.is_ready() {
+            let connection = &mut idle[index].connection;
+            // Nobody has looked at it since it was put here.
+            connection.drive_unheard();
+            if connection.is_ready() {
                 return Some(idle.remove(index).connection);
             }
+            idle.remove(index);
         }
         None
     }
 
-    /// Keeps a connection whose exchange has ended. It may still be finishing: it is not handed out before it is ready.
+    /// Drives a connection to its end for a protocol that it has switched to.
+    pub(super) fn see_off(&self, mut connection: Connection) {
+        self.0.tasks.spawn(poll_fn(move |cx| {
+            connection.drive(cx);
+            match connection.is_open() {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        }));
+    }
+
+    /// Keeps a connection whose response has ended. If its request has not, it is kept from its end on.
     pub(super) fn check_in(&self, connection: Connection) {
-        if connection.sender.is_closed() || self.0.shutdown.is_requested() {
+        if !connection.is_open() || self.0.shutdown.is_requested() {
+            return;
+        }
+        if !connection.is_ready() {
+            self.0.tasks.spawn(finish(connection, self.clone()));
             return;
         }
         self.0.idle().push(Idle {
@@ -78,6 +96,23 @@ impl Pool {
         if !self.0.is_swept.swap(true, Ordering::AcqRel) {
             self.0.tasks.spawn(sweep(Arc::downgrade(&self.0)));
         }
+    }
+}
+
+/// Drives a connection to the end of the request that outlasted its response.
+async fn finish(mut connection: Connection, pool: Pool) {
+    let is_done = |connection: &Connection| connection.is_ready() || !connection.is_open();
+    let shutdown = pool.0.shutdown.clone();
+    let finished = poll_fn(|cx| {
+        connection.drive(cx);
+        match is_done(&connection) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    });
+    tokio::select! {
+        () = finished => pool.check_in(connection),
+        () = shutdown.requested() => {}
     }
 }
 
