@@ -133,7 +133,7 @@ mod request {
     use hyper_util::rt::TokioIo;
     use proxy::proxy::{Action, ConnInfo, ProxyService, Redirect, Router, ServiceOptions, Site};
     use proxy::tasks::Tasks;
-    use proxy::upstream::{Address, Options, Upstream};
+    use proxy::upstream::{Address, Means, Options, Upstream};
     use tokio::net::TcpListener;
     use tokio::runtime::Runtime;
     use tokio::task::LocalSet;
@@ -241,7 +241,11 @@ mod request {
     fn forwarded(bencher: Bencher<'_, '_>) {
         let mut exchange = Exchange::new(async |tasks| {
             let address = Address::parse(&app().await.to_string()).expect("it is an address");
-            let upstream = Upstream::new(vec![address], Options::default(), tasks.clone());
+            let upstream = Upstream::new(
+                vec![address],
+                Options::default(),
+                &Means::new(tasks.clone()),
+            );
             Action::Upstream(Arc::new(upstream))
         });
         bencher.bench_local(|| exchange.once());

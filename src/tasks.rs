@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::task::JoinHandle;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 pub struct Tasks {
     tracker: TaskTracker,
     shutdown: Shutdown,
+    home: Option<Handle>,
 }
 
 impl Tasks {
@@ -24,13 +26,25 @@ impl Tasks {
         Self::default()
     }
 
+    /// A group whose tasks run on the runtime that it is made on, wherever they are spawned from.
+    #[must_use]
+    pub fn at_home() -> Self {
+        Self {
+            home: Some(Handle::current()),
+            ..Self::default()
+        }
+    }
+
     /// Runs `future` to its end, or until the runtime goes.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tracker.spawn(future)
+        match &self.home {
+            Some(home) => self.tracker.spawn_on(future, home),
+            None => self.tracker.spawn(future),
+        }
     }
 
     /// The signal that the group's tasks watch.

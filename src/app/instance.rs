@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+use super::workers::Workers;
 use super::{Error, file_limit, sites};
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
@@ -18,6 +19,7 @@ use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
 use crate::tls;
+use crate::upstream::Means;
 
 /// How many parsed certificates are held.
 const CACHED_CERTIFICATES: usize = 10_000;
@@ -31,34 +33,44 @@ pub struct App {
     connections: Tasks,
     backends: Tasks,
     background: Tasks,
+    workers: Workers,
     drain_timeout: Duration,
 }
 
 impl App {
     /// Builds everything from the ground up, opens the doors last, and then sees to the certificates.
     pub async fn start(config: &Config) -> Result<Self, Error> {
-        let fitting = file_limit::raise();
+        let fitting = file_limit::raise(Workers::count());
         let permits = Arc::new(Semaphore::new(fitting));
         // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
         let places = Arc::new(Semaphore::new(fitting));
-        let (connections, backends, background) = (Tasks::new(), Tasks::new(), Tasks::new());
+        let (connections, backends) = (Tasks::new(), Tasks::new());
+        let background = Tasks::at_home();
+        let means = Means {
+            tasks: backends.clone(),
+            places,
+            workers: Workers::count(),
+        };
         let storage = open_storage(config)?;
-        let router = sites::router(&config.sites, &places, &backends)?;
+        let router = sites::router(&config.sites, &means)?;
         let router = Arc::new(ArcSwap::from_pointee(router));
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
         sites::pin_files(&config.sites, &cache)?;
         let tokens = Arc::new(Http01Tokens::new());
         let issuers = issuers(config, &storage, &tokens).await?;
         let policies = sites::policies(&config.sites)?;
-        let http = Listener::bind(config.listen.http)?;
-        let https = Listener::bind(config.listen.https)?;
-        let (http_address, https_address) = (http.address(), https.address());
+        let http = Listener::bind(config.listen.http, 1)?;
+        let https = Listener::bind(config.listen.https, means.workers)?;
+        let (http_address, https_address) = (http[0].address(), https[0].address());
 
         let limits = config.limits.clone();
         let plain = PlainHttp::new(tokens, Arc::clone(&router), https_address.port(), limits);
-        let door = Door::new(http, Arc::clone(&permits), connections.clone());
-        connections
-            .spawn(door.run(move |client, shutdown| Arc::clone(&plain).serve(client, shutdown)));
+        for listener in http {
+            let door = Door::new(listener, Arc::clone(&permits), connections.clone());
+            let plain = Arc::clone(&plain);
+            let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
+            connections.spawn(door.run(serve));
+        }
         let manager = CertManager::start(ManagerParts {
             policies,
             issuers,
@@ -66,11 +78,13 @@ impl App {
             cache: Arc::clone(&cache),
             tasks: background.clone(),
         });
-        let https_server = https_server(config, router, cache, &manager, &connections)?;
-        let door = Door::new(https, permits, connections.clone());
-        connections.spawn(
-            door.run(move |client, shutdown| Arc::clone(&https_server).serve(client, shutdown)),
-        );
+        let servers = https_servers(config, router, cache, (&manager, &connections))?;
+        let doors = https.into_iter().enumerate().map(|(worker, listener)| {
+            let server = servers(worker);
+            let door = Door::new(listener, Arc::clone(&permits), connections.clone());
+            door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
+        });
+        let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
         info!(http = %http_address, https = %https_address, sites = config.sites.len(), "listening");
         Ok(Self {
             http: http_address,
@@ -79,6 +93,7 @@ impl App {
             connections,
             backends,
             background,
+            workers,
             drain_timeout: config.limits.drain_timeout,
         })
     }
@@ -108,6 +123,7 @@ impl App {
         let cut = self.connections.drain(self.drain_timeout).await;
         self.backends.drain(Duration::ZERO).await;
         self.background.drain(Duration::ZERO).await;
+        self.workers.halt();
         cut
     }
 }
@@ -150,30 +166,32 @@ async fn issuers(
     })
 }
 
-fn https_server(
+/// What makes the HTTPS server of each worker, all of them over one acceptor and one router.
+fn https_servers(
     config: &Config,
     router: Arc<ArcSwap<Router>>,
     cache: Arc<CertCache>,
-    manager: &CertManager,
-    connections: &Tasks,
-) -> Result<Arc<Https>, Error> {
-    let acceptor = tls::Acceptor::new(tls::AcceptorParts {
+    (manager, connections): (&CertManager, &Tasks),
+) -> Result<impl Fn(usize) -> Arc<Https> + use<>, Error> {
+    let acceptor = Arc::new(tls::Acceptor::new(tls::AcceptorParts {
         cache,
         manager: manager.clone(),
         default_name: sites::default_name(&config.sites),
         handshake_timeout: config.limits.handshake_timeout,
-    })?;
+    })?);
     let options = ServiceOptions {
         head_fields: config.limits.head_fields,
         head_size: config.limits.head_size,
         body_timeout: config.limits.body_timeout,
     };
     let service = ProxyService::new(router, options, connections.clone());
-    let limits = config.limits.clone();
-    Ok(Https::new(HttpsParts {
-        acceptor,
-        service,
-        limits,
-        tasks: connections.clone(),
-    }))
+    let (limits, tasks) = (config.limits.clone(), connections.clone());
+    Ok(move |worker| {
+        Https::new(HttpsParts {
+            acceptor: Arc::clone(&acceptor),
+            service: service.for_worker(worker),
+            limits: limits.clone(),
+            tasks: tasks.clone(),
+        })
+    })
 }

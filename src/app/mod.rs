@@ -6,6 +6,7 @@ mod instance;
 mod logging;
 mod process;
 mod sites;
+mod workers;
 
 pub use error::Error;
 pub use instance::App;

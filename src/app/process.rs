@@ -11,7 +11,8 @@ use crate::config::Config;
 /// Runs until the process is told to stop and has drained. Blocks.
 pub fn run(config: &Config) -> Result<(), Error> {
     logging::start(&config.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // Requests have runtimes of their own: certificates and port 80 never keep them waiting.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::Semaphore;
 use tracing::warn;
 
 use super::Error;
@@ -14,14 +13,9 @@ use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFil
 use crate::config::{SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{Action, Redirect, Router, Site};
-use crate::tasks::Tasks;
-use crate::upstream::Upstream;
+use crate::upstream::{Means, Upstream};
 
-pub(super) fn router(
-    sites: &[SiteConfig],
-    places: &Arc<Semaphore>,
-    tasks: &Tasks,
-) -> Result<Router, Error> {
+pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Error> {
     let mut upstreams = HashMap::new();
     let mut built = Vec::with_capacity(sites.len());
     for site in sites {
@@ -29,8 +23,7 @@ pub(super) fn router(
             // Sites before the same app share its connections and its load.
             SiteAction::Upstream { addresses, options } => {
                 let upstream = upstreams.entry((addresses, options)).or_insert_with(|| {
-                    let upstream = Upstream::new(addresses.clone(), options.clone(), tasks.clone());
-                    Arc::new(upstream.within(Arc::clone(places)))
+                    Arc::new(Upstream::new(addresses.clone(), options.clone(), means))
                 });
                 Action::Upstream(Arc::clone(upstream))
             }

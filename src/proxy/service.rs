@@ -45,6 +45,7 @@ pub struct ProxyService {
     router: Arc<ArcSwap<Router>>,
     options: Arc<ServiceOptions>,
     tasks: Tasks,
+    worker: usize,
 }
 
 impl ProxyService {
@@ -55,6 +56,16 @@ impl ProxyService {
             router,
             options: Arc::new(options),
             tasks,
+            worker: 0,
+        }
+    }
+
+    /// The same service for the runtime of this number.
+    #[must_use]
+    pub fn for_worker(&self, worker: usize) -> Self {
+        Self {
+            worker,
+            ..self.clone()
         }
     }
 
@@ -89,7 +100,7 @@ impl ProxyService {
             upgrade::ask(request.headers_mut());
         }
         framing::frame_request(&mut request, survey, target);
-        let response = upstream.send(request).await?;
+        let response = upstream.send(request, self.worker).await?;
         self.pass_back(response, &method, client)
     }
 

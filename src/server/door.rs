@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::Listener;
 use crate::tasks::{Shutdown, Tasks};
@@ -53,49 +53,65 @@ impl Door {
         }
     }
 
-    /// Accepts until the process stops; each connection runs in a task of its own.
+    /// Accepts until the process stops; each connection runs in a task of its own, on the runtime that this runs on.
     pub async fn run<F, Served>(self, serve: F)
     where
         F: Fn(Client, Shutdown) -> Served,
         Served: Future<Output = ()> + Send + 'static,
     {
-        let shutdown = self.tasks.shutdown();
+        let Self {
+            listener,
+            permits,
+            tasks,
+        } = self;
+        let address = listener.address();
+        let socket = match listener.open() {
+            Ok(socket) => socket,
+            Err(error) => {
+                error!(server.addr = %address, %error, "nobody can be accepted");
+                return;
+            }
+        };
+        let shutdown = tasks.shutdown();
         loop {
             let client = tokio::select! {
                 () = shutdown.requested() => return,
-                client = self.next() => client,
+                client = next(&socket, address, &permits) => client,
             };
             if let Some(client) = client {
-                self.tasks.spawn(serve(client, shutdown.clone()));
+                tasks.spawn(serve(client, shutdown.clone()));
             }
         }
     }
+}
 
-    async fn next(&self) -> Option<Client> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        match self.listener.accept().await {
-            Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true);
-                let _ = SockRef::from(&stream).set_tcp_keepalive(&probes());
-                let local = stream
-                    .local_addr()
-                    .unwrap_or_else(|_| self.listener.address());
-                Some(Client {
-                    stream,
-                    peer: canonical(peer),
-                    local: canonical(local),
-                    permit,
-                })
-            }
-            Err(error) if is_clients_fault(&error) => {
-                debug!(error = %error, "client left before it was accepted");
-                None
-            }
-            Err(error) => {
-                warn!(server.addr = %self.listener.address(), error = %error, "accept failed");
-                tokio::time::sleep(EXHAUSTED_PAUSE).await;
-                None
-            }
+/// The next client. Its place is waited for when it is there already, so that no door keeps one for itself.
+async fn next(
+    socket: &TcpListener,
+    address: SocketAddr,
+    permits: &Arc<Semaphore>,
+) -> Option<Client> {
+    match socket.accept().await {
+        Ok((stream, peer)) => {
+            let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+            let _ = stream.set_nodelay(true);
+            let _ = SockRef::from(&stream).set_tcp_keepalive(&probes());
+            let local = stream.local_addr().unwrap_or(address);
+            Some(Client {
+                stream,
+                peer: canonical(peer),
+                local: canonical(local),
+                permit,
+            })
+        }
+        Err(error) if is_clients_fault(&error) => {
+            debug!(error = %error, "client left before it was accepted");
+            None
+        }
+        Err(error) => {
+            warn!(server.addr = %address, error = %error, "accept failed");
+            tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            None
         }
     }
 }
@@ -126,10 +142,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_is_probed_when_it_is_silent() {
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let mut listeners = Listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let listener = listeners.remove(0);
         let address = listener.address();
-        let door = Door::new(listener, Arc::new(Semaphore::new(1)), Tasks::new());
-        let (stream, client) = tokio::join!(TcpStream::connect(address), door.next());
+        let socket = listener.open().unwrap();
+        let permits = Arc::new(Semaphore::new(1));
+        let next = next(&socket, address, &permits);
+        let (stream, client) = tokio::join!(TcpStream::connect(address), next);
         assert!(SockRef::from(&client.unwrap().stream).keepalive().unwrap());
         drop(stream);
     }

@@ -30,7 +30,7 @@ use crate::tls;
 #[derive(Debug)]
 pub struct HttpsParts {
     /// Makes TLS connections.
-    pub acceptor: tls::Acceptor,
+    pub acceptor: Arc<tls::Acceptor>,
     /// Answers requests.
     pub service: ProxyService,
     /// What a client may take.
@@ -42,7 +42,7 @@ pub struct HttpsParts {
 /// Serves HTTPS connections.
 #[derive(Debug)]
 pub struct Https {
-    acceptor: tls::Acceptor,
+    acceptor: Arc<tls::Acceptor>,
     service: ProxyService,
     limits: Limits,
     http1: http1::Builder,

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::Error;
 
@@ -14,25 +14,25 @@ const BACKLOG: i32 = 4096;
 /// Accepts connections on one address.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: std::net::TcpListener,
     address: SocketAddr,
 }
 
 impl Listener {
-    /// Binds `address`; `[::]` takes IPv4 too, and falls back to it where there is no IPv6. Must be
-    /// called inside the runtime.
-    pub fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let bound = bind(address).or_else(|error| match address.ip() {
-            IpAddr::V6(ip) if ip.is_unspecified() && lacks_ipv6(&error) => {
-                bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
-            }
-            _ => Err(error),
-        });
-        let socket = bound.map_err(|source| Error::bind(address, source))?;
-        let address = socket
-            .local_addr()
-            .map_err(|source| Error::bind(address, source))?;
-        Ok(Self { socket, address })
+    /// Binds `address` so often that `count` workers accept on it side by side, the kernel spreading
+    /// connections over them; `[::]` takes IPv4 too, and falls back to it where there is no IPv6.
+    pub fn bind(address: SocketAddr, count: usize) -> Result<Vec<Self>, Error> {
+        let fail = |source| Error::bind(address, source);
+        let (first, address) = first(address).map_err(fail)?;
+        let mut listeners = vec![Self {
+            socket: first,
+            address,
+        }];
+        for _ in 1..count {
+            let socket = bind(address, Sharing::Workers).map_err(fail)?;
+            listeners.push(Self { socket, address });
+        }
+        Ok(listeners)
     }
 
     /// The address, with the port that was taken when 0 was asked for.
@@ -41,9 +41,36 @@ impl Listener {
         self.address
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.socket.accept().await
+    /// The socket, for the runtime that this is called in.
+    pub(super) fn open(self) -> io::Result<TcpListener> {
+        TcpListener::from_std(self.socket)
     }
+}
+
+/// Whether a socket lets others of this process have its address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Nobody,
+    Workers,
+}
+
+/// The first socket on an address, and the address with its real port.
+fn first(address: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+    // A second proxy would otherwise share the port of the first one, and take half of its clients.
+    let free = match address.port() {
+        0 => Ok(()),
+        _ => bind(address, Sharing::Nobody).map(drop),
+    };
+    let bound = free.and_then(|()| bind(address, Sharing::Workers));
+    let socket = bound.or_else(|error| match address.ip() {
+        IpAddr::V6(ip) if ip.is_unspecified() && lacks_ipv6(&error) => bind(
+            (Ipv4Addr::UNSPECIFIED, address.port()).into(),
+            Sharing::Workers,
+        ),
+        _ => Err(error),
+    })?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {
@@ -53,39 +80,47 @@ fn lacks_ipv6(error: &io::Error) -> bool {
     ) || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::Workers)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
-    #[tokio::test]
-    async fn a_taken_port_is_refused_with_the_way_out() {
-        let first = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        assert_ne!(first.address().port(), 0);
-        let error = Listener::bind(first.address()).unwrap_err();
-        assert!(matches!(error, Error::InUse { address } if address == first.address()));
-        assert!(error.to_string().contains("in use by another program"));
+    #[test]
+    fn a_taken_port_is_refused_with_the_way_out() {
+        let first = Listener::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = first[1].address();
+        assert_ne!(address.port(), 0);
+        for count in [1, 2] {
+            let error = Listener::bind(address, count).unwrap_err();
+            assert!(matches!(error, Error::InUse { address: taken } if taken == address));
+            assert!(error.to_string().contains("in use by another program"));
+        }
     }
 
     #[tokio::test]
     async fn the_unspecified_ipv6_address_takes_ipv4_clients_too() {
-        let listener = Listener::bind("[::]:0".parse().unwrap()).unwrap();
+        let mut listeners = Listener::bind("[::]:0".parse().unwrap(), 1).unwrap();
+        let listener = listeners.remove(0);
         let port = listener.address().port();
+        let listener = listener.open().unwrap();
         let client = TcpStream::connect(("127.0.0.1", port));
         let (client, accepted) = tokio::join!(client, listener.accept());
         assert!(client.is_ok() && accepted.is_ok());

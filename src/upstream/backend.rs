@@ -11,15 +11,16 @@ use super::pool::Pool;
 pub struct Backend {
     address: Address,
     in_flight: AtomicUsize,
-    pub(super) pool: Pool,
+    /// One for each runtime.
+    pools: Box<[Pool]>,
 }
 
 impl Backend {
-    pub(super) fn new(address: Address, pool: Pool) -> Self {
+    pub(super) fn new(address: Address, pools: Box<[Pool]>) -> Self {
         Self {
             address,
             in_flight: AtomicUsize::new(0),
-            pool,
+            pools,
         }
     }
 
@@ -38,23 +39,33 @@ impl Backend {
 
 /// Counts one request or tunnel of a backend until it is dropped.
 #[derive(Debug)]
-pub struct InFlight(Arc<Backend>);
+pub struct InFlight {
+    backend: Arc<Backend>,
+    worker: usize,
+}
 
 impl InFlight {
-    pub(super) fn enter(backend: &Arc<Backend>) -> Self {
+    pub(super) fn enter(backend: &Arc<Backend>, worker: usize) -> Self {
         backend.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(backend))
+        let backend = Arc::clone(backend);
+        Self { backend, worker }
+    }
+
+    /// The connections of the runtime that the request runs on.
+    pub(super) fn pool(&self) -> &Pool {
+        let pools = &self.backend.pools;
+        &pools[self.worker % pools.len()]
     }
 
     /// The backend that is kept busy.
     #[must_use]
     pub fn backend(&self) -> &Arc<Backend> {
-        &self.0
+        &self.backend
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.backend.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -53,7 +53,7 @@ mod tests {
             .map(|port| {
                 let address = Address::parse(&format!("127.0.0.1:{port}")).unwrap();
                 let pool = Pool::new(Duration::from_secs(4), Tasks::new());
-                Arc::new(Backend::new(address, pool))
+                Arc::new(Backend::new(address, Box::new([pool])))
             })
             .collect()
     }
@@ -67,12 +67,12 @@ mod tests {
     #[test]
     fn of_two_backends_the_one_with_fewer_requests_is_taken() {
         let backends = backends(2);
-        let busy = InFlight::enter(&backends[0]);
+        let busy = InFlight::enter(&backends[0], 0);
         for _ in 0..50 {
             assert_eq!(Balancer::RandomTwo.pick(&backends), Some(1));
         }
         drop(busy);
-        let _busy = InFlight::enter(&backends[1]);
+        let _busy = InFlight::enter(&backends[1], 0);
         for _ in 0..50 {
             assert_eq!(Balancer::RandomTwo.pick(&backends), Some(0));
         }
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_busiest_of_many_is_never_taken() {
         let backends = backends(5);
-        let _busy = InFlight::enter(&backends[3]);
+        let _busy = InFlight::enter(&backends[3], 0);
         for _ in 0..200 {
             assert_ne!(Balancer::RandomTwo.pick(&backends), Some(3));
         }

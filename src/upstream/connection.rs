@@ -150,7 +150,7 @@ impl Lease {
         if !self.connection.is_ready() {
             self.connection.drive_unheard();
         }
-        self.in_flight.backend().pool.check_in(self.connection);
+        self.in_flight.pool().check_in(self.connection);
     }
 
     /// Gives the connection up while the backend still counts as busy: it is cut.
@@ -160,8 +160,7 @@ impl Lease {
 
     /// Leaves the connection to the protocol that it switches to.
     pub(super) fn into_tunnel(self) -> InFlight {
-        let pool = &self.in_flight.backend().pool;
-        pool.see_off(self.connection);
+        self.in_flight.pool().see_off(self.connection);
         self.in_flight
     }
 }

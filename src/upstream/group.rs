@@ -21,6 +21,30 @@ use crate::tasks::Tasks;
 /// How many backends one request may try to connect to.
 const CONNECT_ATTEMPTS: usize = 3;
 
+/// What all upstreams share.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// Runs what goes on when no request waits for it.
+    pub tasks: Tasks,
+    /// Bounds the open connections.
+    pub places: Arc<Semaphore>,
+    /// How many runtimes send requests. A connection stays with the one that it was made on.
+    pub workers: usize,
+}
+
+impl Means {
+    /// Those of a single runtime without a bound.
+    #[must_use]
+    pub fn new(tasks: Tasks) -> Self {
+        let places = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        Self {
+            tasks,
+            places,
+            workers: 1,
+        }
+    }
+}
+
 /// Backends that serve the same requests.
 #[derive(Debug)]
 pub struct Upstream {
@@ -31,28 +55,22 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream of these addresses, whose connections run among `tasks`.
+    /// An upstream of these addresses.
     #[must_use]
-    pub fn new(addresses: Vec<Address>, options: Options, tasks: Tasks) -> Self {
-        let backends = addresses
-            .into_iter()
-            .map(|address| {
-                let pool = Pool::new(options.idle_timeout, tasks.clone());
-                Arc::new(Backend::new(address, pool))
-            })
-            .collect();
+    pub fn new(addresses: Vec<Address>, options: Options, means: &Means) -> Self {
+        let backend = |address| {
+            let pool = |_| Pool::new(options.idle_timeout, means.tasks.clone());
+            Arc::new(Backend::new(
+                address,
+                (0..means.workers.max(1)).map(pool).collect(),
+            ))
+        };
         Self {
-            backends,
+            backends: addresses.into_iter().map(backend).collect(),
             balancer: Balancer::default(),
             options,
-            places: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            places: Arc::clone(&means.places),
         }
-    }
-
-    /// The same upstream with no more open connections than `places` has, over all upstreams that share it.
-    #[must_use]
-    pub fn within(self, places: Arc<Semaphore>) -> Self {
-        Self { places, ..self }
     }
 
     /// The backends in the order of their addresses.
@@ -67,12 +85,14 @@ impl Upstream {
     /// sent once more, on a new one, when that is safe: not a byte of it was sent, or not a byte of an answer has come
     /// and the request has no body and an idempotent method (RFC 9110 section 9.2.2).
     ///
-    /// Dropping the future, or the response's body before its end, cuts the connection.
+    /// Dropping the future, or the response's body before its end, cuts the connection. `worker` is the number of the
+    /// runtime that this runs on.
     pub async fn send(
         &self,
         request: Request<RequestBody>,
+        worker: usize,
     ) -> Result<Response<ResponseBody>, Error> {
-        let lease = self.lease().await?;
+        let lease = self.lease(worker).await?;
         let limit = self.options.response_timeout;
         if !lease.is_reused() {
             return exchange(lease, request, limit)
@@ -85,33 +105,39 @@ impl Upstream {
             Err(failure) => failure,
         };
         let (request, in_flight) = again(failure, spare)?;
-        let lease = self.fresh(in_flight).await?;
+        let lease = self.fresh(in_flight, worker).await?;
         exchange(lease, request, limit)
             .await
             .map_err(|failure| failure.error)
     }
 
     /// A connection to the backend of the balancer's choice, or to the next that takes one.
-    async fn lease(&self) -> Result<Lease, Error> {
+    async fn lease(&self, worker: usize) -> Result<Lease, Error> {
         let first = self.balancer.pick(&self.backends).ok_or(Error::NoBackend)?;
-        self.lease_from(first, true).await
+        self.lease_from(first, worker, true).await
     }
 
     /// A new connection to the backend that `in_flight` keeps busy, or to the next that takes one.
-    async fn fresh(&self, in_flight: InFlight) -> Result<Lease, Error> {
+    async fn fresh(&self, in_flight: InFlight, worker: usize) -> Result<Lease, Error> {
         let mut backends = self.backends.iter();
         let first = backends.position(|backend| Arc::ptr_eq(backend, in_flight.backend()));
         drop(in_flight);
-        self.lease_from(first.unwrap_or_default(), false).await
+        self.lease_from(first.unwrap_or_default(), worker, false)
+            .await
     }
 
-    async fn lease_from(&self, first: usize, may_reuse: bool) -> Result<Lease, Error> {
+    async fn lease_from(
+        &self,
+        first: usize,
+        worker: usize,
+        may_reuse: bool,
+    ) -> Result<Lease, Error> {
         let count = self.backends.len();
         let mut attempt = 0;
         loop {
             let backend = &self.backends[(first + attempt) % count];
-            let in_flight = InFlight::enter(backend);
-            if may_reuse && let Some(connection) = backend.pool.check_out() {
+            let in_flight = InFlight::enter(backend, worker);
+            if may_reuse && let Some(connection) = in_flight.pool().check_out() {
                 return Ok(Lease::reused(connection, in_flight));
             }
             attempt += 1;
@@ -189,12 +215,12 @@ mod tests {
     }
     fn failure(unsent: Option<Request<RequestBody>>, is_silent: bool) -> Failure {
         let address = Address::parse("127.0.0.1:1").unwrap();
-        let upstream = Upstream::new(vec![address], Options::default(), Tasks::new());
+        let upstream = Upstream::new(vec![address], Options::default(), &Means::new(Tasks::new()));
         Failure {
             error: Error::RequestStalled,
             unsent,
             is_silent,
-            in_flight: InFlight::enter(&upstream.backends[0]),
+            in_flight: InFlight::enter(&upstream.backends[0], 0),
         }
     }
 

@@ -18,5 +18,5 @@ pub use backend::{Backend, InFlight};
 pub use balance::Balancer;
 pub use body::{RequestBody, ResponseBody};
 pub use error::{BodyError, Error};
-pub use group::Upstream;
+pub use group::{Means, Upstream};
 pub use options::Options;

@@ -106,6 +106,12 @@ async fn a_head_that_is_too_large_is_refused() {
     assert_eq!(read(answer.unwrap()).await.status, 431);
 }
 
+/// Open files for ten connections: two each, beside the reserve of the process and of its workers.
+fn for_ten_connections() -> u64 {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    64 + 8 * workers as u64 + 2 * 10
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_bounded_by_the_limit_of_open_files() {
     let app = App::start().await;
@@ -116,14 +122,13 @@ async fn connections_are_bounded_by_the_limit_of_open_files() {
             "--domain",
             "localhost",
         ])
-        .open_files(84)
+        .open_files(for_ten_connections())
         .start()
         .await;
     let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
     let client = Client::new(&root).alpn("http/1.1");
-    // 84 descriptors less a reserve of 64, at two a connection; each door holds one place ready.
     let mut open = Vec::new();
-    for _ in 0..9 {
+    for _ in 0..10 {
         open.push(client.connect(proxy.https(), "localhost").await.unwrap());
     }
     let next = client.connect(proxy.https(), "localhost");
@@ -227,7 +232,7 @@ async fn the_streams_of_one_client_leave_files_for_others() {
             "--domain",
             "localhost",
         ])
-        .open_files(84)
+        .open_files(for_ten_connections())
         .start()
         .await;
     let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();

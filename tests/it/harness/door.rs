@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
 use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, ServiceOptions, Site};
 use proxy::tasks::Tasks;
-use proxy::upstream::{Address, Options, Upstream};
+use proxy::upstream::{Address, Means, Options, Upstream};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::raw::soon;
@@ -50,7 +50,11 @@ impl Setup {
             .iter()
             .map(|address| Address::parse(&address.to_string()).unwrap())
             .collect();
-        let upstream = Upstream::new(addresses, self.upstream.clone(), self.tasks.clone());
+        let upstream = Upstream::new(
+            addresses,
+            self.upstream.clone(),
+            &Means::new(self.tasks.clone()),
+        );
         let upstream = Arc::new(upstream);
         self.upstreams.push(Arc::clone(&upstream));
         self.sites.push(Site {
