@@ -22,6 +22,10 @@ use super::error::Error;
 const PROBE_AFTER: Duration = Duration::from_secs(30);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 
+/// The most that is read at once, and the most that a response's head may take. Large enough to make system calls rare,
+/// small enough for what is read to stay in the core's cache until it is encrypted.
+const READ_SIZE: usize = 64 * 1024;
+
 /// How long one address may take before the next one is tried beside it.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
@@ -42,7 +46,9 @@ pub(super) async fn connect(
         })??;
     let heard = Arc::new(AtomicBool::new(false));
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&heard), place));
-    let (sender, connection) = http1::handshake(wire)
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(READ_SIZE)
+        .handshake(wire)
         .await
         .map_err(|error| Error::exchange(address, error))?;
     let driver = Box::pin(connection.with_upgrades());

@@ -89,58 +89,59 @@ impl Upstream {
     /// runtime that this runs on.
     pub async fn send(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         worker: usize,
     ) -> Result<Response<ResponseBody>, Error> {
-        let lease = self.lease(worker).await?;
-        let limit = self.options.response_timeout;
-        if !lease.is_reused() {
-            return exchange(lease, request, limit)
-                .await
-                .map_err(|failure| failure.error);
-        }
-        let spare = replica(&request);
-        let failure = match exchange(lease, request, limit).await {
-            Ok(response) => return Ok(response),
-            Err(failure) => failure,
-        };
-        let (request, in_flight) = again(failure, spare)?;
-        let lease = self.fresh(in_flight, worker).await?;
-        exchange(lease, request, limit)
-            .await
-            .map_err(|failure| failure.error)
-    }
-
-    /// A connection to the backend of the balancer's choice, or to the next that takes one.
-    async fn lease(&self, worker: usize) -> Result<Lease, Error> {
         let first = self.balancer.pick(&self.backends).ok_or(Error::NoBackend)?;
-        self.lease_from(first, worker, true).await
+        let mut lease = match self.reuse(first, worker) {
+            Some(lease) => lease,
+            // Boxed, so that the many requests that need no connection carry no room for making one.
+            None => Box::pin(self.open(first, worker, true)).await?,
+        };
+        loop {
+            let is_reused = lease.is_reused();
+            let spare = is_reused.then(|| replica(&request)).flatten();
+            let failure = match exchange(lease, request, self.options.response_timeout).await {
+                Ok(response) => return Ok(response),
+                Err(failure) if is_reused => failure,
+                Err(failure) => return Err(failure.error),
+            };
+            let again = again(failure, spare)?;
+            request = again.0;
+            let first = self.position(again.1.backend());
+            drop(again.1);
+            // A new one: another that waited might be as dead.
+            lease = Box::pin(self.open(first, worker, false)).await?;
+        }
     }
 
-    /// A new connection to the backend that `in_flight` keeps busy, or to the next that takes one.
-    async fn fresh(&self, in_flight: InFlight, worker: usize) -> Result<Lease, Error> {
+    fn position(&self, backend: &Arc<Backend>) -> usize {
         let mut backends = self.backends.iter();
-        let first = backends.position(|backend| Arc::ptr_eq(backend, in_flight.backend()));
-        drop(in_flight);
-        self.lease_from(first.unwrap_or_default(), worker, false)
-            .await
+        let position = backends.position(|other| Arc::ptr_eq(backend, other));
+        position.unwrap_or_default()
     }
 
-    async fn lease_from(
-        &self,
-        first: usize,
-        worker: usize,
-        may_reuse: bool,
-    ) -> Result<Lease, Error> {
+    /// A connection that waits for a request to this backend.
+    fn reuse(&self, backend: usize, worker: usize) -> Option<Lease> {
+        let in_flight = InFlight::enter(&self.backends[backend], worker);
+        let connection = in_flight.pool().check_out()?;
+        Some(Lease::reused(connection, in_flight))
+    }
+
+    /// A new connection to the backend `first`, or to the next that takes one, or has one waiting where that may do.
+    async fn open(&self, first: usize, worker: usize, may_reuse: bool) -> Result<Lease, Error> {
         let count = self.backends.len();
         let mut attempt = 0;
         loop {
-            let backend = &self.backends[(first + attempt) % count];
-            let in_flight = InFlight::enter(backend, worker);
-            if may_reuse && let Some(connection) = in_flight.pool().check_out() {
-                return Ok(Lease::reused(connection, in_flight));
+            let backend = (first + attempt) % count;
+            if may_reuse
+                && attempt > 0
+                && let Some(lease) = self.reuse(backend, worker)
+            {
+                return Ok(lease);
             }
             attempt += 1;
+            let in_flight = InFlight::enter(&self.backends[backend], worker);
             match self.connect(in_flight).await {
                 Err(error) if error.is_connect() && attempt < count.min(CONNECT_ATTEMPTS) => {
                     warn!(
