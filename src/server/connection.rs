@@ -28,8 +28,13 @@ pub(super) struct Watch<'a> {
 ///
 /// The connection is what most wakes are for: the clock and the stop signal are left to wake the task, and cost two
 /// reads of memory while they have not.
-pub(super) async fn drive<C>(connection: C, graceful: impl Fn(Pin<&mut C>), watch: Watch<'_>)
-where
+///
+/// It lies on the heap, for it would be in the task twice: as what is handed over and as what is pinned.
+pub(super) async fn drive<C>(
+    mut connection: Pin<Box<C>>,
+    graceful: impl Fn(Pin<&mut C>),
+    watch: Watch<'_>,
+) where
     C: Future<Output = Result<(), hyper::Error>>,
 {
     let Watch {
@@ -37,7 +42,6 @@ where
         limits,
         shutdown,
     } = watch;
-    let mut connection = pin!(connection);
     let mut stop = pin!(shutdown.notified());
     let mut bell = pin!(tokio::time::sleep(Duration::ZERO));
     let mut idle_timeout = limits.idle_timeout;
@@ -130,7 +134,7 @@ mod tests {
             shutdown: &Tasks::new().shutdown(),
         };
         let start = Instant::now();
-        drive(end.map(Ok), |_| asked(&activity), watch).await;
+        drive(Box::pin(end.map(Ok)), |_| asked(&activity), watch).await;
         start.elapsed().as_secs()
     }
 

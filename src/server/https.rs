@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -58,8 +59,6 @@ async fn stopped(shutdown: &Shutdown) {
     tokio::time::sleep(LAST_HANDSHAKES).await;
 }
 
-type Stream = TokioIo<Watched<tokio_rustls::server::TlsStream<TcpStream>>>;
-
 impl Https {
     /// A door from its parts.
     #[must_use]
@@ -92,16 +91,30 @@ impl Https {
             permit,
         } = client;
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
-        let served = async {
-            let accepted = tokio::select! {
-                accepted = self.accept(stream, (peer, local)) => accepted,
-                () = stopped(&shutdown) => return debug!("handshake ended by the drain"),
-            };
-            if let Some(accepted) = accepted {
+        let served = async move {
+            // On the heap and dropped at once: what a handshake takes is many times what a connection
+            // holds on to, and a task is as large as the largest of its phases.
+            let handshake = Box::pin(self.handshake(stream, (peer, local), &shutdown));
+            if let Some(accepted) = handshake.await {
                 self.serve_http(accepted, peer, permit, &shutdown).await;
             }
         };
         served.instrument(span).await;
+    }
+
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        addresses: (SocketAddr, SocketAddr),
+        shutdown: &Shutdown,
+    ) -> Option<Box<tls::Accepted<TcpStream>>> {
+        tokio::select! {
+            accepted = self.accept(stream, addresses) => accepted.map(Box::new),
+            () = stopped(shutdown) => {
+                debug!("handshake ended by the drain");
+                None
+            }
+        }
     }
 
     async fn accept(
@@ -130,50 +143,45 @@ impl Https {
 
     async fn serve_http(
         &self,
-        accepted: tls::Accepted<TcpStream>,
+        accepted: Box<tls::Accepted<TcpStream>>,
         peer: SocketAddr,
         permit: OwnedSemaphorePermit,
         shutdown: &Shutdown,
     ) {
-        let tls::Accepted { stream, sni, is_h2 } = accepted;
+        let tls::Accepted { stream, sni, is_h2 } = *accepted;
         let activity = Activity::new(is_h2);
+        let exchanges = Arc::new(Exchanges {
+            service: self.service.clone(),
+            info: Arc::new(ConnInfo::new(peer, sni)),
+            activity: Arc::clone(&activity),
+        });
         let watch = Watch {
             activity: &activity,
             limits: &self.limits,
             shutdown,
         };
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity), permit));
-        let exchanges = Arc::new(Exchanges {
-            service: self.service.clone(),
-            info: Arc::new(ConnInfo::new(peer, sni)),
-            activity: Arc::clone(&activity),
-        });
+        let service = service_fn(|request| Arc::clone(&exchanges).call(request));
         match is_h2 {
-            true => self.serve_http2(stream, exchanges, watch).await,
-            false => self.serve_http1(stream, exchanges, watch).await,
+            true => {
+                let connection = Box::pin(self.http2.serve_connection(stream, service));
+                drive(
+                    connection,
+                    |connection| connection.graceful_shutdown(),
+                    watch,
+                )
+                .await;
+            }
+            false => {
+                let connection = self.http1.serve_connection(stream, service).with_upgrades();
+                drive(
+                    Box::pin(connection),
+                    |connection| connection.graceful_shutdown(),
+                    watch,
+                )
+                .await;
+            }
         }
-    }
-
-    async fn serve_http1(&self, stream: Stream, exchanges: Arc<Exchanges>, watch: Watch<'_>) {
-        let service = service_fn(|request| Arc::clone(&exchanges).call(request));
-        let connection = self.http1.serve_connection(stream, service).with_upgrades();
-        drive(
-            connection,
-            |connection| connection.graceful_shutdown(),
-            watch,
-        )
-        .await;
-    }
-
-    async fn serve_http2(&self, stream: Stream, exchanges: Arc<Exchanges>, watch: Watch<'_>) {
-        let service = service_fn(|request| Arc::clone(&exchanges).call(request));
-        let connection = self.http2.serve_connection(stream, service);
-        drive(
-            connection,
-            |connection| connection.graceful_shutdown(),
-            watch,
-        )
-        .await;
     }
 }
 
@@ -186,12 +194,15 @@ struct Exchanges {
 }
 
 impl Exchanges {
-    async fn call(
+    /// On the heap: hyper keeps room for one request's future for as long as a connection lives.
+    fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response<TrackedBody<Body>>, Infallible> {
+    ) -> BoxFuture<'static, Result<Response<TrackedBody<Body>>, Infallible>> {
         let mark = RequestMark::new(Arc::clone(&self.activity));
-        let response = self.service.call(request, &self.info).await;
-        Ok(response.map(|body| TrackedBody::new(body, mark)))
+        Box::pin(async move {
+            let response = self.service.call(request, &self.info).await;
+            Ok(response.map(|body| TrackedBody::new(body, mark)))
+        })
     }
 }

@@ -70,7 +70,7 @@ impl PlainHttp {
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         drive(
-            connection,
+            Box::pin(connection),
             |connection| connection.graceful_shutdown(),
             watch,
         )
