@@ -2,12 +2,16 @@
 //! without a timer per request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Limits;
+
+/// How long an HTTP/1.1 connection lies unused before it gives its buffers back: longer than a busy one pauses, and
+/// short enough that those of many new connections are never there at once.
+const REST_AFTER: Duration = Duration::from_millis(100);
 
 /// Which deadline a connection missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(super) enum Overdue {
 pub(super) enum Look {
     /// None is missed; the next one may be then.
     Again(Instant),
+    /// None is missed, and nothing has come for a while: the connection may rest.
+    Unused,
     /// One is missed.
     Overdue(Overdue),
 }
@@ -40,6 +46,9 @@ pub(super) struct Activity {
     write_since: AtomicU64,
     untaken: AtomicU32,
     untaken_since: AtomicU64,
+    has_body: AtomicBool,
+    is_resting: AtomicBool,
+    is_kept_open: AtomicBool,
 }
 
 impl Activity {
@@ -54,6 +63,9 @@ impl Activity {
             write_since: AtomicU64::new(0),
             untaken: AtomicU32::new(0),
             untaken_since: AtomicU64::new(0),
+            has_body: AtomicBool::new(false),
+            is_resting: AtomicBool::new(false),
+            is_kept_open: AtomicBool::new(false),
         })
     }
 
@@ -64,6 +76,12 @@ impl Activity {
     pub(super) fn request_began(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the request that began last has a body. What is left of it may be unread when the response is over, so
+    /// that only the protocol's own state knows where the next request begins.
+    pub(super) fn has_body(&self, has_body: bool) {
+        self.has_body.store(has_body, Ordering::Relaxed);
     }
 
     pub(super) fn request_ended(&self) {
@@ -109,6 +127,45 @@ impl Activity {
         self.untaken_since.store(self.now(), Ordering::Relaxed);
     }
 
+    /// The connection rests until bytes come, or is awake again.
+    pub(super) fn set_resting(&self, is_resting: bool) {
+        self.is_resting.store(is_resting, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.is_resting.load(Ordering::Relaxed)
+    }
+
+    /// While it is kept open, the end of the protocol's state is not that of the stream.
+    pub(super) fn keep_open(&self, is_kept_open: bool) {
+        self.is_kept_open.store(is_kept_open, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_kept_open(&self) -> bool {
+        self.is_kept_open.load(Ordering::Relaxed)
+    }
+
+    fn is_unused(&self) -> bool {
+        let is_zero = |moment: &AtomicU64| moment.load(Ordering::Relaxed) == 0;
+        self.requests.load(Ordering::Relaxed) == 0
+            && is_zero(&self.head_since)
+            && is_zero(&self.write_since)
+            && self.untaken.load(Ordering::Relaxed) == 0
+            && !self.has_body.load(Ordering::Relaxed)
+    }
+
+    /// When a connection that could rest does so, or is to be asked again.
+    fn rest_at(&self, now: Instant) -> Option<Instant> {
+        if self.is_h2 || self.is_resting() {
+            return None;
+        }
+        let idle_since = self.idle_since.load(Ordering::Relaxed);
+        Some(match self.is_unused() {
+            true => self.began + Duration::from_millis(idle_since.saturating_sub(1)) + REST_AFTER,
+            false => now + REST_AFTER,
+        })
+    }
+
     /// Whether the connection has missed a deadline, and when to look again if it has not.
     pub(super) fn look(&self, limits: &Limits, idle_timeout: Duration) -> Look {
         let now = Instant::now();
@@ -117,10 +174,15 @@ impl Activity {
             .header_timeout
             .min(idle_timeout)
             .min(limits.body_timeout);
-        match self.deadline(limits, idle_timeout) {
-            Some((at, overdue)) if at <= now => Look::Overdue(overdue),
-            Some((at, _)) => Look::Again(at.min(now + shortest)),
-            None => Look::Again(now + shortest),
+        let next = match self.deadline(limits, idle_timeout) {
+            Some((at, overdue)) if at <= now => return Look::Overdue(overdue),
+            Some((at, _)) => at.min(now + shortest),
+            None => now + shortest,
+        };
+        match self.rest_at(now) {
+            Some(at) if at <= now => Look::Unused,
+            Some(at) => Look::Again(at.min(next)),
+            None => Look::Again(next),
         }
     }
 
@@ -167,6 +229,7 @@ mod tests {
         loop {
             match activity.look(&limits, limits.idle_timeout) {
                 Look::Again(at) => tokio::time::sleep_until(at).await,
+                Look::Unused => activity.set_resting(true),
                 Look::Overdue(overdue) => return overdue,
             }
         }
@@ -216,5 +279,50 @@ mod tests {
         assert_eq!(overdue_after(&activity).await, (Overdue::Stalled, 60));
         activity.written();
         assert!(tokio::time::timeout(day, overdue(&activity)).await.is_err());
+    }
+
+    async fn rests(activity: &Activity) -> bool {
+        let limits = Limits::default();
+        let until = Instant::now() + 3 * REST_AFTER;
+        while Instant::now() < until {
+            match activity.look(&limits, limits.idle_timeout) {
+                Look::Again(at) => tokio::time::sleep_until(at).await,
+                Look::Unused => return true,
+                Look::Overdue(overdue) => panic!("{overdue:?}"),
+            }
+        }
+        false
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_rests_once_its_request_is_over_and_all_was_read_and_sent() {
+        let activity = Activity::new(false);
+        assert!(!rests(&activity).await, "its first request is awaited");
+        activity.request_began();
+        assert!(!rests(&activity).await, "a request runs");
+        activity.request_ended();
+        assert!(rests(&activity).await);
+
+        activity.write_blocked();
+        assert!(!rests(&activity).await, "the response is not out");
+        activity.written();
+        activity.has_body(true);
+        assert!(!rests(&activity).await, "the body may be unread");
+        activity.has_body(false);
+        activity.read();
+        assert!(!rests(&activity).await, "the next request came");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_http_2_nor_who_rests_already_is_asked_to_rest() {
+        for is_h2 in [false, true] {
+            let activity = Activity::new(is_h2);
+            activity.request_began();
+            activity.request_ended();
+            activity.set_resting(true);
+            assert!(!rests(&activity).await);
+            activity.set_resting(false);
+            assert_eq!(rests(&activity).await, !is_h2);
+        }
     }
 }

@@ -5,7 +5,12 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::rt::bounds::Http2ServerConnExec;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
+use hyper::service::HttpService;
 use hyper_util::rt::TokioTimer;
 use tracing::debug;
 
@@ -17,6 +22,8 @@ use crate::tasks::{Shutdown, Tasks};
 /// How long a client has to take the end of a connection that was idle.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// The connection's ends that [`drive`] watches.
 pub(super) struct Watch<'a> {
     pub(super) activity: &'a Activity,
@@ -24,19 +31,22 @@ pub(super) struct Watch<'a> {
     pub(super) shutdown: &'a Shutdown,
 }
 
-/// Polls `connection` to its end. `graceful` asks it to finish what runs and take nothing new.
+/// An HTTP connection that can be told how things stand.
+pub(super) trait Conversation: Future<Output = Result<(), hyper::Error>> {
+    /// Finishes what runs and takes nothing new.
+    fn end(self: Pin<&mut Self>);
+
+    /// Nothing has come for a while: what is not needed to wait for more may go.
+    fn rest(self: Pin<&mut Self>) {}
+}
+
+/// Polls `connection` to its end.
 ///
 /// The connection is what most wakes are for: the clock and the stop signal are left to wake the task, and cost two
 /// reads of memory while they have not.
 ///
 /// It lies on the heap, for it would be in the task twice: as what is handed over and as what is pinned.
-pub(super) async fn drive<C>(
-    mut connection: Pin<Box<C>>,
-    graceful: impl Fn(Pin<&mut C>),
-    watch: Watch<'_>,
-) where
-    C: Future<Output = Result<(), hyper::Error>>,
-{
+pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: Watch<'_>) {
     let Watch {
         activity,
         limits,
@@ -46,12 +56,11 @@ pub(super) async fn drive<C>(
     let mut bell = pin!(tokio::time::sleep(Duration::ZERO));
     let mut idle_timeout = limits.idle_timeout;
     let (mut is_watched, mut is_draining, mut is_leaving) = (false, false, false);
+    let mut is_resting = false;
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                if let Err(error) = result {
-                    debug!(%error, "connection broken");
-                }
+                let _ = result.inspect_err(|error| debug!(%error, "connection broken"));
                 return Poll::Ready(());
             }
             if !is_watched {
@@ -60,18 +69,26 @@ pub(super) async fn drive<C>(
             }
             if !is_draining && shutdown.is_requested() {
                 is_draining = true;
-                graceful(connection.as_mut());
+                connection.as_mut().end();
                 continue;
             }
-            if is_watched && !bell.is_elapsed() {
+            let has_risen = is_resting && !activity.is_resting();
+            if is_watched && !has_risen && !bell.is_elapsed() {
                 return Poll::Pending;
             }
             is_watched = true;
+            is_resting = activity.is_resting();
             match activity.look(limits, idle_timeout) {
                 Look::Again(at) => {
                     bell.as_mut().reset(at);
                     if bell.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
+                    }
+                }
+                Look::Unused => {
+                    activity.set_resting(true);
+                    if !is_draining && !is_leaving {
+                        connection.as_mut().rest();
                     }
                 }
                 Look::Overdue(overdue) => {
@@ -83,12 +100,39 @@ pub(super) async fn drive<C>(
                     is_leaving = true;
                     idle_timeout = FAREWELL;
                     activity.idle_again();
-                    graceful(connection.as_mut());
+                    connection.as_mut().end();
                 }
             }
         }
     })
     .await;
+}
+
+impl<I, B, S> Conversation for http1::Connection<I, S>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    I: Read + Write + Unpin,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, B, S, E> Conversation for http2::Connection<I, S, E>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    I: Read + Write + Unpin,
+    B: Body + 'static,
+    B::Error: Into<BoxError>,
+    E: Http2ServerConnExec<S::Future, B>,
+{
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
 }
 
 /// HTTP/1.1 within `limits`. The deadlines are those of the connection's activity.
@@ -117,11 +161,30 @@ pub(super) fn http2(limits: &Limits, tasks: Tasks) -> http2::Builder<TaskExecuto
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
+    use std::task::Context;
 
-    use futures_util::FutureExt;
     use tokio::time::{Instant, sleep};
 
     use super::*;
+
+    struct Asked<'a, A> {
+        asked: A,
+        end: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    }
+
+    impl<A: Unpin> Future for Asked<'_, A> {
+        type Output = Result<(), hyper::Error>;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            self.end.as_mut().poll(cx).map(Ok)
+        }
+    }
+
+    impl<A: Fn() + Unpin> Conversation for Asked<'_, A> {
+        fn end(self: Pin<&mut Self>) {
+            (self.asked)();
+        }
+    }
 
     /// How long a connection is kept that idles and is then `asked` to end.
     async fn kept(asked: impl Fn(&Activity), end: impl Future<Output = ()>) -> u64 {
@@ -134,7 +197,11 @@ mod tests {
             shutdown: &Tasks::new().shutdown(),
         };
         let start = Instant::now();
-        drive(Box::pin(end.map(Ok)), |_| asked(&activity), watch).await;
+        let connection = Asked {
+            asked: || asked(&activity),
+            end: Box::pin(end),
+        };
+        drive(Box::pin(connection), watch).await;
         start.elapsed().as_secs()
     }
 

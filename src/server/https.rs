@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -19,6 +20,7 @@ use tracing::{Instrument, debug, debug_span};
 use super::activity::Activity;
 use super::connection::{self, Watch, drive};
 use super::executor::TaskExecutor;
+use super::http1::Http1;
 use super::stray_http;
 use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
@@ -160,26 +162,17 @@ impl Https {
             limits: &self.limits,
             shutdown,
         };
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity), permit));
+        let stream = Watched::new(stream, Arc::clone(&activity), permit);
         let service = service_fn(|request| Arc::clone(&exchanges).call(request));
         match is_h2 {
             true => {
+                let stream = TokioIo::new(stream);
                 let connection = Box::pin(self.http2.serve_connection(stream, service));
-                drive(
-                    connection,
-                    |connection| connection.graceful_shutdown(),
-                    watch,
-                )
-                .await;
+                drive(connection, watch).await;
             }
             false => {
-                let connection = self.http1.serve_connection(stream, service).with_upgrades();
-                drive(
-                    Box::pin(connection),
-                    |connection| connection.graceful_shutdown(),
-                    watch,
-                )
-                .await;
+                let connection = Box::pin(Http1::new(&self.http1, stream, service, &activity));
+                drive(connection, watch).await;
             }
         }
     }
@@ -200,6 +193,7 @@ impl Exchanges {
         request: Request<Incoming>,
     ) -> BoxFuture<'static, Result<Response<TrackedBody<Body>>, Infallible>> {
         let mark = RequestMark::new(Arc::clone(&self.activity));
+        self.activity.has_body(!request.body().is_end_stream());
         Box::pin(async move {
             let response = self.service.call(request, &self.info).await;
             Ok(response.map(|body| TrackedBody::new(body, mark)))

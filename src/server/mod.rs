@@ -5,6 +5,7 @@ mod connection;
 mod door;
 mod error;
 mod executor;
+mod http1;
 mod https;
 mod listener;
 mod options;

@@ -69,12 +69,7 @@ impl PlainHttp {
             async move { Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, mark))) }
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-        drive(
-            Box::pin(connection),
-            |connection| connection.graceful_shutdown(),
-            watch,
-        )
-        .await;
+        drive(Box::pin(connection), watch).await;
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -14,6 +15,7 @@ use super::activity::Activity;
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     inner: S,
+    unread: Bytes,
     activity: Arc<Activity>,
     _permit: OwnedSemaphorePermit,
 }
@@ -22,9 +24,15 @@ impl<S> Watched<S> {
     pub(super) fn new(inner: S, activity: Arc<Activity>, permit: OwnedSemaphorePermit) -> Self {
         Self {
             inner,
+            unread: Bytes::new(),
             activity,
             _permit: permit,
         }
+    }
+
+    /// Gives bytes back that were read too early. There are none that were given back before.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
     }
 
     fn note<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -42,6 +50,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let len = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread[..len]);
+            self.unread.advance(len);
+            self.activity.read();
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         if buf.filled().len() > before {
@@ -80,6 +95,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.is_kept_open() {
+            return Poll::Ready(Ok(()));
+        }
         let result = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.note(result)
     }
