@@ -259,3 +259,55 @@ async fn the_streams_of_one_client_leave_files_for_others() {
         proxy.log()
     );
 }
+
+/// Sends a request and reads its answer, which is short and ends with `body`.
+async fn exchange(
+    stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin),
+    request: &str,
+    body: &str,
+) {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with(body) {
+        let mut bytes = [0; 1024];
+        let len = soon(stream.read(&mut bytes)).await.unwrap();
+        assert_ne!(len, 0, "the connection ended after: {answer}");
+        answer.push_str(std::str::from_utf8(&bytes[..len]).unwrap());
+    }
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_lay_unused_serves_on() {
+    let (proxy, client, _app) = start("idle-timeout = \"2s\"").await;
+    let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    let get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let post = "POST /upload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nabcde";
+    for (request, body) in [(get, "hello"), (post, "5"), (get, "hello"), (get, "hello")] {
+        exchange(&mut stream, request, body).await;
+        // Longer than a connection keeps its buffers, shorter than it is kept.
+        let pause = std::time::Duration::from_millis(300);
+        let silence = tokio::time::timeout(pause, stream.read(&mut [0; 16])).await;
+        assert!(silence.is_err(), "{silence:?}");
+    }
+    assert_eq!(closed(&mut stream).await, b"");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_lies_unused_ends_with_the_process() {
+    let (mut proxy, client, _app) = start("").await;
+    let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    exchange(
+        &mut stream,
+        "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "hello",
+    )
+    .await;
+    let pause = std::time::Duration::from_millis(300);
+    let silence = tokio::time::timeout(pause, stream.read(&mut [0; 16])).await;
+    assert!(silence.is_err(), "{silence:?}");
+    proxy.signal(Signal::TERM);
+    // A TLS close_notify reads as the end; a connection that is merely cut would be an error.
+    assert_eq!(soon(stream.read(&mut [0; 16])).await.unwrap(), 0);
+    assert!(proxy.ended().await.success());
+}
