@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use proxy::tasks::Tasks;
 
 use crate::harness::app::App;
-use crate::harness::client::{Client, read};
+use crate::harness::client::read;
 use crate::harness::proxy::Setup;
 
 const GIB: usize = 1 << 30;
@@ -21,17 +21,8 @@ const GROWTH: u64 = 32 * 1024;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gibibyte_passes_both_ways_without_growth() {
     let app = App::start().await;
-    let proxy = Setup::new()
-        .args([
-            "--upstream",
-            &app.address.to_string(),
-            "--domain",
-            "localhost",
-        ])
-        .start()
-        .await;
-    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
-    let client = Client::new(&root);
+    let proxy = Setup::new().local(&app).start().await;
+    let client = proxy.client();
     assert_eq!(
         client.get(proxy.https(), "localhost", "/").await.body,
         "hello"

@@ -136,8 +136,7 @@ async fn a_ca_that_hangs_keeps_no_local_name_waiting() {
     })
     .await;
 
-    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
-    let client = Client::new(&root);
+    let client = proxy.client();
 
     soon(client.serial(proxy.https(), "a.localhost"))
         .await

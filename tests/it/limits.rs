@@ -17,8 +17,8 @@ async fn start(limits: &str) -> (Proxy, Client, App) {
         app.address
     );
     let proxy = Setup::new().proxyfile(&text).start().await;
-    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
-    (proxy, Client::new(&root).alpn("http/1.1"), app)
+    let client = proxy.client().alpn("http/1.1");
+    (proxy, client, app)
 }
 
 /// Reads until the proxy ends the connection.
@@ -116,17 +116,11 @@ fn for_ten_connections() -> u64 {
 async fn connections_are_bounded_by_the_limit_of_open_files() {
     let app = App::start().await;
     let proxy = Setup::new()
-        .args([
-            "--upstream",
-            &app.address.to_string(),
-            "--domain",
-            "localhost",
-        ])
+        .local(&app)
         .open_files(for_ten_connections())
         .start()
         .await;
-    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
-    let client = Client::new(&root).alpn("http/1.1");
+    let client = proxy.client().alpn("http/1.1");
     let mut open = Vec::new();
     for _ in 0..10 {
         open.push(client.connect(proxy.https(), "localhost").await.unwrap());
@@ -226,17 +220,11 @@ async fn a_flood_of_resets_ends_the_connection() {
 async fn the_streams_of_one_client_leave_files_for_others() {
     let app = App::start().await;
     let proxy = Setup::new()
-        .args([
-            "--upstream",
-            &app.address.to_string(),
-            "--domain",
-            "localhost",
-        ])
+        .local(&app)
         .open_files(for_ten_connections())
         .start()
         .await;
-    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
-    let client = Client::new(&root);
+    let client = proxy.client();
     let mut greedy = client.http2(proxy.https(), "localhost").await;
     let tasks = proxy::tasks::Tasks::new();
     let mut held = Vec::new();

@@ -12,17 +12,9 @@ use crate::harness::scripted_ca::{Fault, Script, ScriptedCa, Step};
 
 async fn start() -> (App, Proxy, Client) {
     let app = App::start().await;
-    let proxy = Setup::new()
-        .args([
-            "--upstream",
-            &app.address.to_string(),
-            "--domain",
-            "localhost",
-        ])
-        .start()
-        .await;
-    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
-    (app, proxy, Client::new(&root))
+    let proxy = Setup::new().local(&app).start().await;
+    let client = proxy.client();
+    (app, proxy, client)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

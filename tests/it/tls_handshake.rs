@@ -5,29 +5,16 @@ use rcgen::{CertificateParams, KeyPair};
 use crate::harness::app::App;
 use crate::harness::client::Client;
 use crate::harness::pki::TestCa;
-use crate::harness::proxy::{Proxy, Setup, command};
+use crate::harness::proxy::{Setup, command};
 use crate::harness::raw::ask;
-
-/// The root that local names of this proxy chain to.
-fn internal_root(proxy: &Proxy) -> String {
-    std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_local_name_needs_no_network_and_its_root_is_said() {
     let app = App::start().await;
-    let mut proxy = Setup::new()
-        .args([
-            "--upstream",
-            &app.address.to_string(),
-            "--domain",
-            "localhost",
-        ])
-        .start()
-        .await;
+    let mut proxy = Setup::new().local(&app).start().await;
     let line = proxy.logged("signed by this machine's own CA").await;
     assert!(line.contains("internal-ca/root.pem"), "{line}");
-    let client = Client::new(&internal_root(&proxy));
+    let client = proxy.client();
     let serial = client.serial(proxy.https(), "localhost").await.unwrap();
     assert_eq!(
         client.get(proxy.https(), "localhost", "/").await.body,
@@ -55,7 +42,7 @@ async fn a_client_without_sni_gets_the_default_site() {
     );
     let mut proxy = setup.start().await;
     proxy.logged("certificate obtained").await;
-    let client = Client::new(&internal_root(&proxy));
+    let client = proxy.client();
     let by_name = client.serial(proxy.https(), "b.localhost").await.unwrap();
     let unnamed = client
         .without_sni()
@@ -71,7 +58,7 @@ async fn a_client_without_sni_is_refused_where_no_site_is_the_default() {
         "[sites]\n\"a.localhost\" = \"localhost:1\"\n\"b.localhost\" = \"localhost:1\"\n",
     );
     let proxy = setup.start().await;
-    let client = Client::new(&internal_root(&proxy));
+    let client = proxy.client();
     let error = client
         .without_sni()
         .connect(proxy.https(), "a.localhost")
@@ -86,7 +73,7 @@ async fn a_wildcard_site_covers_one_label() {
     let address = app.address;
     let text = format!("[sites]\n\"*.home.arpa\" = \"{address}\"\n");
     let proxy = Setup::new().proxyfile(&text).start().await;
-    let client = Client::new(&internal_root(&proxy));
+    let client = proxy.client();
     assert_eq!(
         client.get(proxy.https(), "nas.home.arpa", "/").await.body,
         "hello"

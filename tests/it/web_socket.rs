@@ -4,23 +4,13 @@ use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::app::App;
-use crate::harness::client::Client;
 use crate::harness::proxy::Setup;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_socket_echoes_over_tls() {
     let app = App::start().await;
-    let proxy = Setup::new()
-        .args([
-            "--upstream",
-            &app.address.to_string(),
-            "--domain",
-            "localhost",
-        ])
-        .start()
-        .await;
-    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
-    let client = Client::new(&root).alpn("http/1.1");
+    let proxy = Setup::new().local(&app).start().await;
+    let client = proxy.client().alpn("http/1.1");
     let stream = client.connect(proxy.https(), "localhost").await.unwrap();
 
     let opened = tokio_tungstenite::client_async("wss://localhost/echo", stream).await;

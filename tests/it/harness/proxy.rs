@@ -14,6 +14,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::app::App;
+use super::client::Client;
+
 /// How long anything may take that the proxy is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -89,6 +92,16 @@ impl Setup {
     pub(crate) fn raisable_files(mut self, soft: u64, hard: u64) -> Self {
         self.open_files = Some(format!("ulimit -Sn {soft} && ulimit -Hn {hard}"));
         self
+    }
+
+    /// The app is served as `localhost`, with a certificate of this machine's own CA.
+    pub(crate) fn local(self, app: &App) -> Self {
+        self.args([
+            "--upstream",
+            &app.address.to_string(),
+            "--domain",
+            "localhost",
+        ])
     }
 
     /// Orders go to this CA.
@@ -203,6 +216,16 @@ impl Proxy {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.setup.data()
+    }
+
+    /// The root that this proxy's local names chain to.
+    pub(crate) fn internal_root(&self) -> String {
+        std::fs::read_to_string(self.data().join("internal-ca/root.pem")).unwrap()
+    }
+
+    /// A client that trusts that root alone.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.internal_root())
     }
 
     /// Waits until standard output has a line with `part`, and returns it.
