@@ -95,7 +95,8 @@ class Starter:
             case "caddy":
                 return [*command, "run", "--adapter", "caddyfile", "--config", config]
             case "ours":
-                return [*command, "run", "--config", config]
+                # It has a worker for each core that it may use.
+                return ["taskset", "--cpu-list", f"0-{self.threads - 1}", *command, "run", "--config", config]
 
 
 DEFAULTS = {"upstream": "upstream.conf", "relay": "relay.cfg", "nginx": "nginx.conf", "haproxy": "haproxy.cfg",
@@ -113,7 +114,7 @@ def render(template, folder, values):
 
 def environment(folder, threads):
     """So many worker threads, where the config does not tell them, and nothing of this user's home."""
-    return {"TOKIO_WORKER_THREADS": str(threads), "GOMAXPROCS": str(threads), "HOME": str(folder), "XDG_DATA_HOME": str(folder),
+    return {"GOMAXPROCS": str(threads), "HOME": str(folder), "XDG_DATA_HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder)}
 
 
