@@ -16,7 +16,10 @@ pub fn run(config: &Config) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    runtime.block_on(serve(config))
+    let outcome = runtime.block_on(serve(config));
+    // A name that is still being resolved keeps nobody waiting.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(config: &Config) -> Result<(), Error> {

@@ -37,6 +37,8 @@ impl Workers {
                     tasks.spawn(door);
                     halted.requested().await;
                 });
+                // A name that is still being resolved keeps nobody waiting.
+                runtime.shutdown_background();
             };
             let name = format!("worker-{number}");
             threads.push(thread::Builder::new().name(name).spawn(work)?);

@@ -11,7 +11,7 @@ use super::Limits;
 
 /// How long an HTTP/1.1 connection lies unused before it gives its buffers back: longer than a busy one pauses, and
 /// short enough that those of many new connections are never there at once.
-const REST_AFTER: Duration = Duration::from_millis(100);
+pub(super) const REST_AFTER: Duration = Duration::from_millis(100);
 
 /// Which deadline a connection missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,19 +155,20 @@ impl Activity {
     }
 
     /// When a connection that could rest does so, or is to be asked again.
-    fn rest_at(&self, now: Instant) -> Option<Instant> {
+    fn rest_at(&self, now: Instant, patience: Duration) -> Option<Instant> {
         if self.is_h2 || self.is_resting() {
             return None;
         }
         let idle_since = self.idle_since.load(Ordering::Relaxed);
         Some(match self.is_unused() {
             true => self.began + Duration::from_millis(idle_since.saturating_sub(1)) + REST_AFTER,
-            false => now + REST_AFTER,
+            false => now + patience,
         })
     }
 
-    /// Whether the connection has missed a deadline, and when to look again if it has not.
-    pub(super) fn look(&self, limits: &Limits, idle_timeout: Duration) -> Look {
+    /// Whether the connection has missed a deadline, and when to look again if it has not: after `patience` if all that
+    /// stands against its rest is that it is in use.
+    pub(super) fn look(&self, limits: &Limits, idle_timeout: Duration, patience: Duration) -> Look {
         let now = Instant::now();
         // No deadline that is not set yet can pass before the shortest of the time-outs has.
         let shortest = limits
@@ -179,7 +180,7 @@ impl Activity {
             Some((at, _)) => at.min(now + shortest),
             None => now + shortest,
         };
-        match self.rest_at(now) {
+        match self.rest_at(now, patience) {
             Some(at) if at <= now => Look::Unused,
             Some(at) => Look::Again(at.min(next)),
             None => Look::Again(next),
@@ -227,7 +228,7 @@ mod tests {
     async fn overdue(activity: &Activity) -> Overdue {
         let limits = Limits::default();
         loop {
-            match activity.look(&limits, limits.idle_timeout) {
+            match activity.look(&limits, limits.idle_timeout, REST_AFTER) {
                 Look::Again(at) => tokio::time::sleep_until(at).await,
                 Look::Unused => activity.set_resting(true),
                 Look::Overdue(overdue) => return overdue,
@@ -285,7 +286,7 @@ mod tests {
         let limits = Limits::default();
         let until = Instant::now() + 3 * REST_AFTER;
         while Instant::now() < until {
-            match activity.look(&limits, limits.idle_timeout) {
+            match activity.look(&limits, limits.idle_timeout, REST_AFTER) {
                 Look::Again(at) => tokio::time::sleep_until(at).await,
                 Look::Unused => return true,
                 Look::Overdue(overdue) => panic!("{overdue:?}"),

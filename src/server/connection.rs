@@ -15,7 +15,7 @@ use hyper_util::rt::TokioTimer;
 use tracing::debug;
 
 use super::Limits;
-use super::activity::{Activity, Look, Overdue};
+use super::activity::{Activity, Look, Overdue, REST_AFTER};
 use super::executor::TaskExecutor;
 use crate::tasks::{Shutdown, Tasks};
 
@@ -56,7 +56,7 @@ pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: W
     let mut bell = pin!(tokio::time::sleep(Duration::ZERO));
     let mut idle_timeout = limits.idle_timeout;
     let (mut is_watched, mut is_draining, mut is_leaving) = (false, false, false);
-    let mut is_resting = false;
+    let (mut is_resting, mut patience) = (false, Duration::ZERO);
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
@@ -78,7 +78,8 @@ pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: W
             }
             is_watched = true;
             is_resting = activity.is_resting();
-            match activity.look(limits, idle_timeout) {
+            patience = next_patience(patience, has_risen);
+            match activity.look(limits, idle_timeout, patience) {
                 Look::Again(at) => {
                     bell.as_mut().reset(at);
                     if bell.as_mut().poll(cx).is_pending() {
@@ -106,6 +107,14 @@ pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: W
         }
     })
     .await;
+}
+
+/// How long to wait with the next look: a stream may run for hours, and is looked at less and less often.
+fn next_patience(last: Duration, has_risen: bool) -> Duration {
+    match has_risen {
+        true => REST_AFTER,
+        false => (2 * last).clamp(REST_AFTER, Duration::from_secs(60)),
+    }
 }
 
 impl<I, B, S> Conversation for http1::Connection<I, S>
@@ -209,6 +218,29 @@ mod tests {
     async fn a_client_that_does_not_take_the_end_of_an_idle_connection_is_cut() {
         assert_eq!(kept(|_| (), pending()).await, 75 + 5);
         assert_eq!(kept(|_| (), ready(())).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_runs_for_long_is_seldom_looked_at() {
+        let activity = Activity::new(false);
+        activity.request_began();
+        let mut hour = Box::pin(sleep(Duration::from_secs(3600)));
+        let looks = std::cell::Cell::new(0);
+        let running = poll_fn(|cx| {
+            looks.set(looks.get() + 1);
+            hour.as_mut().poll(cx)
+        });
+        let watch = Watch {
+            activity: &activity,
+            limits: &Limits::default(),
+            shutdown: &Tasks::new().shutdown(),
+        };
+        let connection = Asked {
+            asked: || (),
+            end: Box::pin(running),
+        };
+        drive(Box::pin(connection), watch).await;
+        assert!(looks.get() < 150, "{}", looks.get());
     }
 
     #[tokio::test(start_paused = true)]
