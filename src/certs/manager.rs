@@ -314,7 +314,7 @@ mod tests {
 
     use super::*;
     use crate::certs::certificate::tests::TestCa;
-    use crate::certs::issuer::{Error, Issuer, Pem};
+    use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
     use crate::certs::{Ask, OnDemandOptions};
     use crate::storage::{FileStorage, Storage};
 
@@ -354,7 +354,8 @@ mod tests {
             "test"
         }
 
-        fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>> {
+        fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+            let subject = request.subject;
             async move {
                 self.orders.fetch_add(1, Ordering::SeqCst);
                 self.ordered.notify_one();

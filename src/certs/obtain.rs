@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
-use super::issuer::{Error, Issuer, Pem};
+use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::stored::{Attempts, Records, Stored};
 use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
@@ -193,7 +193,7 @@ impl Obtainer {
         subject: &HostPattern,
     ) -> Result<(Arc<Certificate>, Pem), Error> {
         info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-        let pem = issuer.issue(subject).await?;
+        let pem = issuer.issue(IssueRequest { subject }).await?;
         let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
         certificate.verify_for(subject, SystemTime::now())?;
         Ok((Arc::new(certificate), pem))

@@ -12,9 +12,16 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// A short stable name, which is part of the storage keys of what the issuer signed.
     fn id(&self) -> &str;
 
-    /// Gets a new certificate with a fresh key for `subject`. Dropping the future abandons the
-    /// attempt and takes down every challenge that it published.
-    fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>>;
+    /// Gets a new certificate with a fresh key. Dropping the future abandons the attempt and takes
+    /// down every challenge that it published.
+    fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>>;
+}
+
+/// What an issuer is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct IssueRequest<'a> {
+    /// The name that the certificate is for.
+    pub subject: &'a HostPattern,
 }
 
 /// Chain, leaf first, and private key in one PEM text. Its `Debug` shows neither.

@@ -12,7 +12,7 @@ use rcgen::{
 };
 use tokio::sync::OnceCell;
 
-use super::{Error, Issuer, Pem};
+use super::{Error, IssueRequest, Issuer, Pem};
 use crate::certs::{Certificate, CertificateError};
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
@@ -132,7 +132,8 @@ impl Issuer for InternalCa {
         "internal"
     }
 
-    fn issue<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Result<Pem, Error>> {
+    fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+        let subject = request.subject;
         async move { sign(self.root().await?, subject) }.boxed()
     }
 }
@@ -182,7 +183,10 @@ mod tests {
 
         for name in ["localhost", "*.home.arpa", "10.0.0.1", "::1"] {
             let subject = HostPattern::parse(name).unwrap();
-            let pem = again.issue(&subject).await.unwrap();
+            let pem = again
+                .issue(IssueRequest { subject: &subject })
+                .await
+                .unwrap();
             let text = format!("{}{}", pem.as_str(), String::from_utf8_lossy(&root));
             let leaf = Certificate::from_pem(text.as_bytes()).unwrap();
             leaf.verify_for(&subject, SystemTime::now()).unwrap();
@@ -200,7 +204,7 @@ mod tests {
         let ca = open(&storage).await.unwrap();
         let root = std::fs::read_to_string(ca.root_location()).unwrap();
         let subject = HostPattern::parse("localhost").unwrap();
-        let leaf = ca.issue(&subject).await.unwrap();
+        let leaf = ca.issue(IssueRequest { subject: &subject }).await.unwrap();
         // Reading a chain verifies its signatures.
         Certificate::from_pem(format!("{}{root}", leaf.as_str()).as_bytes()).unwrap();
     }

@@ -1,0 +1,6 @@
+//! A CA over ACME: one account, kept, and one order per certificate.
+
+mod account_keeper;
+mod acme_issuer;
+
+pub use acme_issuer::AcmeIssuer;
