@@ -17,6 +17,7 @@ mod limits;
 mod on_demand;
 mod plain_http;
 mod shutdown;
+mod tls_alpn;
 mod tls_handshake;
 mod upgrade;
 mod upstream_faults;
