@@ -16,8 +16,9 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// down every challenge that it published.
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>>;
 
-    /// Is told that what was issued for `subject` is stored, or is of no use. Until then the issuer may
-    /// give the same certificate again, so that one that was lost with the process is not signed twice.
+    /// Is told that a certificate for `subject` is stored, whoever issued it, or that what was issued is of
+    /// no use. Until then the issuer may give the same one again, so that a certificate that was lost with
+    /// the process is not signed twice.
     fn settled<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
