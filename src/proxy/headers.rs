@@ -1,5 +1,6 @@
 //! Header fields that end at the proxy, in both directions.
 
+use bytes::BytesMut;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -52,6 +53,20 @@ pub(super) fn strip_request(headers: &mut HeaderMap, survey: Survey) {
     }
 }
 
+/// Gives the values memory of their own. HTTP/2 remembers fields for the later responses of a connection (RFC 7541 section
+/// 2.3.2), and each of them would keep the whole buffer that its head was read into.
+pub(super) fn detach(headers: &mut HeaderMap) {
+    let mut memory = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values_mut() {
+        memory.extend_from_slice(value.as_bytes());
+        let bytes = memory.split().freeze();
+        let mut detached =
+            HeaderValue::from_maybe_shared(bytes).expect("the copy of a valid value is valid");
+        detached.set_sensitive(value.is_sensitive());
+        *value = detached;
+    }
+}
+
 /// Whether a field that is a list of tokens has this one.
 pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
@@ -98,6 +113,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
@@ -157,6 +174,24 @@ mod tests {
         let survey = Survey::of(&fields);
         strip_request(&mut fields, survey);
         assert_eq!(fields, headers(&[("te", "trailers"), ("connection", "te")]));
+    }
+
+    #[test]
+    fn detached_values_are_the_same_and_hold_no_other_memory() {
+        let head = Bytes::from("text/html, and the rest of a large buffer".to_owned());
+        let mut fields = HeaderMap::new();
+        let value = HeaderValue::from_maybe_shared(head.slice(..9)).unwrap();
+        fields.insert(CONTENT_TYPE, value);
+        let mut secret = HeaderValue::from_maybe_shared(head.slice(11..14)).unwrap();
+        secret.set_sensitive(true);
+        fields.append(SET_COOKIE, secret);
+
+        detach(&mut fields);
+
+        assert!(head.is_unique());
+        assert_eq!(fields[CONTENT_TYPE], "text/html");
+        assert_eq!(fields[SET_COOKIE], "and");
+        assert!(fields[SET_COOKIE].is_sensitive());
     }
 
     #[test]

@@ -74,7 +74,12 @@ impl ProxyService {
         let version = request.version();
         let survey = Survey::of(request.headers());
         match self.forward(self.take(request, survey), survey, conn).await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                if version == Version::HTTP_2 {
+                    headers::detach(response.headers_mut());
+                }
+                response
+            }
             Err(error) => respond::refusal(&error, version, conn),
         }
     }
