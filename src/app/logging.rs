@@ -19,6 +19,8 @@ pub(super) fn start(options: &LogOptions) {
         tracing::Level::TRACE => Targets::new().with_default(level),
         _ => Targets::new()
             .with_default(others)
+            // It warns of what clients send, as often as they like to send it.
+            .with_target("rustls", others.min(LevelFilter::ERROR))
             .with_target(env!("CARGO_CRATE_NAME"), level),
     };
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error, warn};
@@ -16,10 +15,6 @@ use crate::tasks::{Shutdown, Tasks};
 
 /// How long the loop waits when the process is out of file descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-
-/// How long a connection may be silent before its client is probed, and how often then.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
-const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// A client that has just connected.
 #[derive(Debug)]
@@ -94,9 +89,10 @@ async fn next(
     match socket.accept().await {
         Ok((stream, peer)) => {
             let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-            let _ = stream.set_nodelay(true);
-            let _ = SockRef::from(&stream).set_tcp_keepalive(&probes());
-            let local = stream.local_addr().unwrap_or(address);
+            let local = match address.ip().is_unspecified() {
+                true => stream.local_addr().unwrap_or(address),
+                false => address,
+            };
             Some(Client {
                 stream,
                 peer: canonical(peer),
@@ -116,13 +112,6 @@ async fn next(
     }
 }
 
-/// A tunnel or a response that pauses has no deadline: the kernel finds out that its client is gone.
-fn probes() -> TcpKeepalive {
-    TcpKeepalive::new()
-        .with_time(PROBE_AFTER)
-        .with_interval(PROBE_EVERY)
-}
-
 /// IPv4 clients of an IPv6 socket are shown as what they are.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -138,10 +127,13 @@ fn is_clients_fault(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use socket2::SockRef;
+
+    use super::super::listener::{PROBE_AFTER, PROBE_EVERY};
     use super::*;
 
     #[tokio::test]
-    async fn a_client_is_probed_when_it_is_silent() {
+    async fn a_client_is_probed_when_it_is_silent_and_answered_at_once() {
         let mut listeners = Listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let listener = listeners.remove(0);
         let address = listener.address();
@@ -149,7 +141,12 @@ mod tests {
         let permits = Arc::new(Semaphore::new(1));
         let next = next(&socket, address, &permits);
         let (stream, client) = tokio::join!(TcpStream::connect(address), next);
-        assert!(SockRef::from(&client.unwrap().stream).keepalive().unwrap());
+        let accepted = client.unwrap().stream;
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), PROBE_AFTER);
+        assert_eq!(accepted.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
+        assert!(accepted.tcp_nodelay().unwrap());
         drop(stream);
     }
 

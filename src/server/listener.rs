@@ -2,14 +2,19 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
 use super::Error;
 
 /// Connections that the kernel keeps while all of ours are taken.
 const BACKLOG: i32 = 4096;
+
+/// How long a connection may be silent before its client is probed, and how often then.
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(60);
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(15);
 
 /// Accepts connections on one address.
 #[derive(Debug)]
@@ -92,9 +97,19 @@ fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListen
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
+    // What is set here every accepted connection has, without a call of its own.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&probes())?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// A tunnel or a response that pauses has no deadline: the kernel finds out that its client is gone.
+fn probes() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_EVERY)
 }
 
 #[cfg(test)]
