@@ -10,6 +10,7 @@ mod obtain;
 mod on_demand;
 mod options;
 mod policy;
+pub mod preflight;
 mod refusal;
 mod renewal;
 mod resolver;

@@ -17,6 +17,7 @@ mod limits;
 mod on_demand;
 mod order_resume;
 mod plain_http;
+mod preflight;
 mod resolver;
 mod shutdown;
 mod tls_alpn;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::certs::CertificateError;
+use crate::certs::preflight::Reason;
 use crate::name::HostPattern;
 use crate::{acme, storage};
 
@@ -49,6 +50,9 @@ pub enum Error {
     /// No certificate can be for every name.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
+    /// A look at the name showed that the CA would refuse it.
+    #[error("{0}; the CA was not asked")]
+    Preflight(#[from] Reason),
     /// The chain is no text.
     #[error("the certificate that the CA sent cannot be used: it is not text")]
     NotText,

@@ -64,6 +64,21 @@ impl Resolver {
         Ok(records.iter().filter_map(|data| data.ip_addr()).collect())
     }
 
+    /// The IPv4 addresses of a host.
+    pub async fn ipv4(&self, name: &str) -> Result<Vec<IpAddr>, ResolverError> {
+        self.of_kind(name, RecordType::A).await
+    }
+
+    /// The IPv6 addresses of a host.
+    pub async fn ipv6(&self, name: &str) -> Result<Vec<IpAddr>, ResolverError> {
+        self.of_kind(name, RecordType::AAAA).await
+    }
+
+    async fn of_kind(&self, name: &str, kind: RecordType) -> Result<Vec<IpAddr>, ResolverError> {
+        let records = Question::new(name)?.ask(self.client(name)?, kind).await?;
+        Ok(records.iter().filter_map(RData::ip_addr).collect())
+    }
+
     /// The CAA records that govern a name: its own, else those of the closest parent that has any (RFC 8659 section 3).
     pub async fn caa(&self, name: &str) -> Result<Option<CaaSet>, ResolverError> {
         for question in Question::new(name)?.with_parents() {
