@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::certs::CertificateError;
 use crate::certs::preflight::Reason;
 use crate::name::HostPattern;
@@ -62,7 +64,11 @@ impl Error {
     /// Whether the CA has signed a certificate for nothing, which counts against its limits.
     #[must_use]
     pub fn has_spent_certificate(&self) -> bool {
-        matches!(self, Self::Certificate(_) | Self::NotText)
+        match self {
+            Self::Certificate(_) | Self::NotText => true,
+            Self::Acme(error) => has_spent_certificate(error),
+            _ => false,
+        }
     }
 
     /// Whether the CA will say the same until an operator has acted.
@@ -98,4 +104,16 @@ fn each(errors: &[acme::Error]) -> String {
         None => error.sentence(),
     });
     sentences.collect::<Vec<_>>().join("; and then, ")
+}
+
+/// Whether an order was valid and its certificate cannot be had, nor will be at the next attempt.
+fn has_spent_certificate(error: &acme::Error) -> bool {
+    match error {
+        acme::Error::Chain(_) | acme::Error::NoCertificate => true,
+        acme::Error::Refused { step, status, .. } | acme::Error::Status { step, status, .. } => {
+            let is_passing = *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+            *step == acme::Step::Certificate && !is_passing
+        }
+        _ => false,
+    }
 }
