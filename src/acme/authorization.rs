@@ -128,7 +128,9 @@ impl Authorization<'_> {
                     Some(outcome) => return outcome,
                     None => retry_after,
                 },
-                Err(error) if error.is_transient() => error.retry_after(),
+                Err(error) if error.is_transient() && !error.names_its_time() => {
+                    error.retry_after()
+                }
                 Err(error) => return Err(error),
             };
             if !looks.next(retry_after).await {

@@ -1,17 +1,19 @@
 //! What can go wrong between this machine and the CA, whose fault it is, and what the operator can do about it.
 
-use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
-use rustls::CertificateError;
 use url::Url;
 
 use super::challenge::SolverError;
 use super::excerpt::Excerpt;
 use super::problem::{Problem, ProblemKind};
 use super::resource::{AuthorizationStatus, ChallengeType, Identifier, OrderStatus};
+use super::root_cause::{is_unknown_issuer, words_of_root};
 use super::step::Step;
+
+/// The longest Retry-After that is waited for while an order is under way.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Why the CA gave no certificate, or no answer.
 #[derive(Debug, thiserror::Error)]
@@ -249,7 +251,7 @@ impl Error {
     /// One plain sentence with the cause at the bottom of the chain and, where there is one, the fix.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let Some(root) = root_cause(self) else {
+        let Some(root) = words_of_root(self) else {
             return self.to_string();
         };
         if is_unknown_issuer(self) {
@@ -258,6 +260,11 @@ impl Error {
             );
         }
         format!("{self}: {root}")
+    }
+
+    /// Whether the CA asks to be left alone for longer than anybody waits for its answer: that is for the next attempt.
+    pub(super) fn names_its_time(&self) -> bool {
+        self.retry_after().is_some_and(|wait| wait > LONGEST_WAIT)
     }
 
     /// Whether the CA may be well again in a moment: nothing was decided.
@@ -284,31 +291,6 @@ impl Error {
     pub(super) fn is(&self, kind: &ProblemKind) -> bool {
         self.problem().is_some_and(|problem| problem.kind == *kind)
     }
-}
-
-fn root_cause(error: &Error) -> Option<&(dyn std::error::Error + 'static)> {
-    let mut cause = std::error::Error::source(error)?;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    Some(cause)
-}
-
-/// Whether TLS failed because the CA's own certificate is signed by a root that this machine does not have.
-fn is_unknown_issuer(error: &Error) -> bool {
-    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        if cause.downcast_ref() == Some(&unknown) {
-            return true;
-        }
-        // An I/O error gives what it wraps by another door than the usual one.
-        next = match cause.downcast_ref::<io::Error>().map(io::Error::get_ref) {
-            Some(Some(wrapped)) => Some(wrapped),
-            _ => cause.source(),
-        };
-    }
-    false
 }
 
 fn authority(url: &Url) -> &str {

@@ -19,6 +19,7 @@ mod poll;
 mod problem;
 mod resource;
 mod response;
+mod root_cause;
 mod step;
 mod verdict;
 

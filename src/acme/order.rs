@@ -154,7 +154,7 @@ impl Order {
                 self.retry_after = response.retry_after();
                 Ok(None)
             }
-            Err(error) if leaves_doubt(&error) => {
+            Err(error) if leaves_doubt(&error) && !error.names_its_time() => {
                 tracing::debug!(order = %self.url, %error, "the order is read to see where it stands");
                 self.resource.status = OrderStatus::Pending;
                 self.retry_after = error.retry_after();
@@ -185,7 +185,9 @@ impl Order {
             }
             match account.read(Step::Order, &self.url).await {
                 Ok(response) => *self = Self::from_response(self.url.clone(), &response)?,
-                Err(error) if error.is_transient() => self.retry_after = error.retry_after(),
+                Err(error) if error.is_transient() && !error.names_its_time() => {
+                    self.retry_after = error.retry_after();
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -25,6 +25,9 @@ pub enum Error {
     /// The client of the ask endpoint could not be made.
     #[error("{0}")]
     Ask(#[from] AskError),
+    /// The client that looks at names before their orders could not be made.
+    #[error("the client of the preflight cannot be built: {0}")]
+    Preflight(reqwest::Error),
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),

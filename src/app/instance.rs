@@ -14,7 +14,8 @@ use crate::certs::challenge::{
     Http01Solver, Http01Tokens, Solvers, TlsAlpn01Certificates, TlsAlpn01Solver,
 };
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
-use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
+use crate::certs::preflight::Preflight;
+use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Router, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
@@ -62,6 +63,7 @@ impl App {
         let challenges = Arc::new(TlsAlpn01Certificates::new());
         let issuers = issuers(config, &storage, (&tokens, &challenges)).await?;
         let policies = sites::policies(&config.sites)?;
+        let preflight = preflight(config, &tokens)?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
         let (http_address, https_address) = (http[0].address(), https[0].address());
@@ -74,6 +76,7 @@ impl App {
             issuers,
             records: Records::new(storage),
             cache: Arc::clone(&cache),
+            preflight,
             tasks: background.clone(),
         });
         let servers = https_servers(
@@ -185,6 +188,15 @@ async fn issuers(
         public,
         internal: Arc::new(internal),
     })
+}
+
+fn preflight(config: &Config, tokens: &Arc<Http01Tokens>) -> Result<Option<Preflight>, Error> {
+    if !config.preflight.is_on {
+        return Ok(None);
+    }
+    let resolver = Arc::new(Resolver::new(config.resolver.clone()));
+    let preflight = Preflight::new(&config.preflight, resolver, Arc::clone(tokens));
+    preflight.map(Some).map_err(Error::Preflight)
 }
 
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::obtain::{Obtainer, Purpose};
 use super::policy::{self, Issuers, Policy};
+use super::preflight::Preflight;
 use super::schedule::{Due, Scheduler};
 use super::stored::Records;
 use super::{CertCache, Certificate, Refusal, Standing, renew_at};
@@ -73,6 +74,8 @@ pub struct ManagerParts {
     pub records: Records,
     /// What is served.
     pub cache: Arc<CertCache>,
+    /// Looks at each name before its CA is asked.
+    pub preflight: Option<Preflight>,
     /// Runs look-ups, orders and the renewal loop.
     pub tasks: Tasks,
 }
@@ -86,6 +89,7 @@ impl CertManager {
             issuers,
             records,
             cache,
+            preflight,
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
@@ -99,7 +103,7 @@ impl CertManager {
                 });
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache);
+        let obtainer = Obtainer::new(issuers, records, cache).with_preflight(preflight);
         let in_flight = DashMap::new();
         let inner = Inner {
             policies,
@@ -404,6 +408,7 @@ mod tests {
                 },
                 records: Records::new(storage),
                 cache: Arc::new(CertCache::new(100)),
+                preflight: None,
                 tasks: tasks.clone(),
             });
             (manager, tasks)

@@ -8,6 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
+use super::preflight::Preflight;
 use super::stored::{Attempts, Records, Stored};
 use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
 use crate::backoff;
@@ -29,6 +30,7 @@ pub(super) struct Obtainer {
     records: Records,
     cache: Arc<CertCache>,
     failing: DashMap<HostPattern, Attempts>,
+    preflight: Option<Preflight>,
 }
 
 impl Obtainer {
@@ -38,7 +40,13 @@ impl Obtainer {
             records,
             cache,
             failing: DashMap::new(),
+            preflight: None,
         }
+    }
+
+    /// Looks at every name before its CA is asked.
+    pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
+        Self { preflight, ..self }
     }
 
     pub(super) fn cache(&self) -> &CertCache {
@@ -192,6 +200,9 @@ impl Obtainer {
         issuer: &dyn Issuer,
         subject: &HostPattern,
     ) -> Result<(Arc<Certificate>, Pem), Error> {
+        if let Some(preflight) = &self.preflight {
+            preflight.clear(issuer, subject).await?;
+        }
         info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
         let (certificate, pem) = self.sign(issuer, subject).await?;
         let served = self.cache.get(subject);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::config::{CertificateSource, Config, SiteAction, SiteConfig, format_size};
+use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
 
 use super::command_line::Failure;
 use super::source::Source;
@@ -61,9 +61,19 @@ impl Listing<'_> {
         self.section("# Certificates, keys and the memory of failures lie here.")?;
         self.value("storage", &quoted(&self.config.storage))?;
         match &self.config.email {
-            Some(email) => self.value("email", &quoted(email)),
-            None => writeln!(self.out, "# email: none; the CA cannot reach you"),
+            Some(email) => self.value("email", &quoted(email))?,
+            None => writeln!(self.out, "# email: none; the CA cannot reach you")?,
         }
+        self.value("preflight", &self.config.preflight.is_on.to_string())?;
+        let resolvers: Vec<_> = self
+            .config
+            .resolver
+            .servers
+            .iter()
+            .copied()
+            .map(ResolverName)
+            .collect();
+        self.value("resolvers", &list(&resolvers))
     }
 
     fn write_issuers(&mut self) -> io::Result<()> {
@@ -194,6 +204,8 @@ mod tests {
     const FILE: &str = r#"
         email = "ops@example.org"
         storage = "file:/data"
+        preflight = false
+        resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         [[issuers]]
         directory = "https://ca.example.com/dir"
         root = "/etc/ca.pem"
@@ -229,6 +241,8 @@ mod tests {
         assert_eq!(again.storage, config.storage);
         assert_eq!(again.email, config.email);
         assert_eq!(again.issuers, config.issuers);
+        assert_eq!(again.preflight, config.preflight);
+        assert_eq!(again.resolver, config.resolver);
         assert_eq!(again.listen, config.listen);
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);

@@ -76,6 +76,9 @@ struct OverrideFlags {
     /// PEM file with an extra root for the CA's own HTTPS
     #[arg(long, value_name = "FILE", env = "PROXY_ACME_ROOT")]
     acme_root: Option<OsString>,
+    /// Order certificates without a look at DNS and port 80 before
+    #[arg(long, env = "PROXY_NO_PREFLIGHT", value_parser = FalseyValueParser::new())]
+    no_preflight: bool,
     /// Where challenges are answered and plain HTTP is redirected [default: `[::]:80`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
     listen_http: Option<String>,
@@ -131,6 +134,7 @@ impl Source {
             acme_directory: given(overrides.acme_directory),
             staging: overrides.staging,
             acme_root: given_path(overrides.acme_root),
+            no_preflight: overrides.no_preflight,
             listen_http: given(overrides.listen_http),
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),

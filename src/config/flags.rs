@@ -19,6 +19,8 @@ pub struct Flags {
     pub staging: bool,
     /// A PEM file with an extra root for the CA's own HTTPS.
     pub acme_root: Option<PathBuf>,
+    /// Whether names are sent to the CA without a look at them.
+    pub no_preflight: bool,
     /// Where HTTP is answered.
     pub listen_http: Option<String>,
     /// Where HTTPS is served.

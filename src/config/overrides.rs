@@ -23,6 +23,7 @@ pub(super) struct Overrides {
     email: Option<String>,
     directory: Option<Url>,
     root: Option<PathBuf>,
+    no_preflight: bool,
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
     storage: Option<StorageUrl>,
@@ -48,6 +49,7 @@ impl Overrides {
             email: read("--email", &flags.email, issuer::parse_email, report),
             directory: directory.or(staging),
             root: flags.acme_root.clone(),
+            no_preflight: flags.no_preflight,
             http: read("--listen-http", &flags.listen_http, parse_listen, report),
             https: read("--listen-https", &flags.listen_https, parse_listen, report),
             storage: read("--storage", &flags.storage, StorageUrl::parse, report),
@@ -69,6 +71,10 @@ impl Overrides {
         if let (Some(root), Some(issuer)) = (self.root, config.issuers.first_mut()) {
             config.origins.set("issuers.root", Origin::Flag);
             issuer.root = Some(root);
+        }
+        if self.no_preflight {
+            config.preflight.is_on = false;
+            config.origins.set("preflight", Origin::Flag);
         }
         let has_storage = self.storage.is_some();
         let origins = &mut config.origins;

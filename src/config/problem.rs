@@ -70,6 +70,12 @@ pub(super) enum Problem {
     DirectoryNeedsAccount(String),
     #[error("an ACME directory is reached over https only; write `https://` instead of `{0}://`")]
     DirectoryScheme(String),
+    #[error(
+        "`{0}` is no DNS server; write `system` or an IP address, as in `9.9.9.9` or `[2620:fe::9]:53`"
+    )]
+    Resolver(String),
+    #[error("`resolvers` names no DNS server; write at least one, as in `[\"system\"]`")]
+    NoResolver,
     #[error("only one issuer is supported; remove this one")]
     SecondIssuer,
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]

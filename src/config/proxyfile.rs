@@ -15,6 +15,7 @@ use super::log::{parse_format, parse_level};
 use super::origin::{Origin, Origins};
 use super::overrides::Overrides;
 use super::problem::Problem;
+use super::resolvers::parse_resolver;
 use super::settings::{Config, parse_listen};
 use super::sites;
 use super::storage_url::StorageUrl;
@@ -91,6 +92,8 @@ fn read_globals(
         config.origins.set("storage", Origin::File);
     }
     read_issuers(table, folder, config, report);
+    read_preflight(table, config, report);
+    read_resolvers(table, config, report);
     read_listen(table, config, report);
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {
@@ -146,6 +149,32 @@ fn read_issuer(
         root,
         email: None,
     }];
+}
+
+fn read_preflight(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
+    if let Some(is_on) = table.read("preflight", report, Value::boolean) {
+        config.preflight.is_on = is_on;
+        config.origins.set("preflight", Origin::File);
+    }
+}
+
+fn read_resolvers(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
+    let expected = "a list of DNS servers, as in `[\"system\"]`";
+    let Some(list) = table.read("resolvers", report, |value| match value.list(expected)? {
+        list if list.is_empty() => Err(Problem::NoResolver),
+        list => Ok(list),
+    }) else {
+        return;
+    };
+    let mut servers = Vec::with_capacity(list.len());
+    for value in list {
+        match value.string().and_then(parse_resolver) {
+            Ok(server) => servers.push(server),
+            Err(problem) => report.at(value.start(), problem),
+        }
+    }
+    config.resolver.servers = servers;
+    config.origins.set("resolvers", Origin::File);
 }
 
 fn read_listen(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::certs::IssuerOptions;
+use crate::certs::preflight::PreflightOptions;
+use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
 use crate::server::{Limits, ListenOptions};
 use crate::upstream;
@@ -36,6 +37,10 @@ pub struct Config {
     pub upstreams: upstream::Options,
     /// The CAs in the order in which they are tried: exactly one.
     pub issuers: Vec<IssuerOptions>,
+    /// The look at each name before its order.
+    pub preflight: PreflightOptions,
+    /// Who is asked about names.
+    pub resolver: ResolverOptions,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
     /// How much the log says.
@@ -79,6 +84,8 @@ impl Config {
                 root: None,
                 email: None,
             }],
+            preflight: PreflightOptions::default(),
+            resolver: ResolverOptions::default(),
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),

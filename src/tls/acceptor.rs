@@ -311,6 +311,7 @@ mod tests {
                 },
                 records: Records::new(storage),
                 cache: Arc::clone(&cache),
+                preflight: None,
                 tasks: Tasks::new(),
             });
             let acceptor = Acceptor::new(AcceptorParts {

@@ -51,6 +51,7 @@ impl Door {
             },
             records: Records::new(storage),
             cache: Arc::clone(&cache),
+            preflight: None,
             tasks: tasks.clone(),
         });
         let acceptor = Acceptor::new(AcceptorParts {

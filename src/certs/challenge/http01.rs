@@ -36,6 +36,16 @@ impl Http01Tokens {
         Some(entry.body.clone())
     }
 
+    /// Answers `token` with `body` until the publication is dropped.
+    pub fn publish(self: &Arc<Self>, token: String, body: String) -> Http01Publication {
+        let (seen, _) = watch::channel(false);
+        self.tokens.insert(token.clone(), Entry { body, seen });
+        Http01Publication {
+            tokens: Arc::clone(self),
+            token,
+        }
+    }
+
     /// How many challenges are under way.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -54,6 +64,20 @@ impl fmt::Debug for Http01Tokens {
         f.debug_struct("Http01Tokens")
             .field("len", &self.len())
             .finish()
+    }
+}
+
+/// A token that is answered while the value lives.
+#[derive(Debug)]
+#[must_use = "a publication that is dropped is over"]
+pub struct Http01Publication {
+    tokens: Arc<Http01Tokens>,
+    token: String,
+}
+
+impl Drop for Http01Publication {
+    fn drop(&mut self) {
+        self.tokens.tokens.remove(&self.token);
     }
 }
 
@@ -120,6 +144,15 @@ mod tests {
         assert!(presented.seen().now_or_never().is_some());
         drop(presented);
         assert_eq!(tokens.answer("token"), None);
+        assert!(tokens.is_empty());
+    }
+
+    #[test]
+    fn a_publication_is_answered_until_it_is_dropped() {
+        let tokens = Arc::new(Http01Tokens::new());
+        let publication = tokens.publish("token".to_owned(), "answer".to_owned());
+        assert_eq!(tokens.answer("token").as_deref(), Some("answer"));
+        drop(publication);
         assert!(tokens.is_empty());
     }
 }

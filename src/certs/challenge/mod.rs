@@ -4,6 +4,6 @@ mod http01;
 mod solvers;
 mod tls_alpn01;
 
-pub use http01::{Http01Solver, Http01Tokens};
+pub use http01::{Http01Publication, Http01Solver, Http01Tokens};
 pub use solvers::Solvers;
 pub use tls_alpn01::{TlsAlpn01Certificates, TlsAlpn01Solver};

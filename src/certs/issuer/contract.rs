@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use url::Url;
 
 use super::Error;
+use crate::acme::ChallengeType;
 use crate::name::HostPattern;
 
 /// Signs certificates. What it returns is verified by the caller before use.
@@ -22,6 +25,47 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     fn settled<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+
+    /// How its CA will look at `subject`; none where no other machine does.
+    fn inspection(&self, _subject: &HostPattern) -> Option<Inspection> {
+        None
+    }
+
+    /// By which names CAA records can allow its CA and account, as far as they are known.
+    fn caa_names(&self) -> BoxFuture<'_, CaaNames> {
+        ready(CaaNames::default()).boxed()
+    }
+}
+
+/// How a CA will look at a name.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Where the CA is.
+    pub directory: Url,
+    /// Whether the operator had to name the root of the CA's own HTTPS.
+    pub has_root: bool,
+    /// The ways to prove the name that may be used.
+    pub challenges: Vec<ChallengeType>,
+}
+
+impl Inspection {
+    /// Whether every way to prove the name has the CA connect to it.
+    #[must_use]
+    pub fn needs_connection(&self) -> bool {
+        let connects = |challenge: &ChallengeType| {
+            matches!(challenge, ChallengeType::Http01 | ChallengeType::TlsAlpn01)
+        };
+        !self.challenges.is_empty() && self.challenges.iter().all(connects)
+    }
+}
+
+/// What CAA records call a CA and its account (RFC 8659 section 4.2, RFC 8657 section 3).
+#[derive(Clone, Debug, Default)]
+pub struct CaaNames {
+    /// The CA's names, of which any will do; none where it tells none.
+    pub identities: Vec<String>,
+    /// The account's URL, where there is an account already.
+    pub account: Option<String>,
 }
 
 /// What an issuer is asked for.

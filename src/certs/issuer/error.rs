@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::certs::CertificateError;
+use crate::certs::preflight::Reason;
 use crate::name::HostPattern;
 use crate::{acme, storage};
 
@@ -49,6 +52,9 @@ pub enum Error {
     /// No certificate can be for every name.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
+    /// A look at the name showed that the CA would refuse it.
+    #[error("{0}; the CA was not asked")]
+    Preflight(#[from] Reason),
     /// The chain is no text.
     #[error("the certificate that the CA sent cannot be used: it is not text")]
     NotText,
@@ -58,7 +64,11 @@ impl Error {
     /// Whether the CA has signed a certificate for nothing, which counts against its limits.
     #[must_use]
     pub fn has_spent_certificate(&self) -> bool {
-        matches!(self, Self::Certificate(_) | Self::NotText)
+        match self {
+            Self::Certificate(_) | Self::NotText => true,
+            Self::Acme(error) => has_spent_certificate(error),
+            _ => false,
+        }
     }
 
     /// Whether the CA will say the same until an operator has acted.
@@ -94,4 +104,16 @@ fn each(errors: &[acme::Error]) -> String {
         None => error.sentence(),
     });
     sentences.collect::<Vec<_>>().join("; and then, ")
+}
+
+/// Whether an order was valid and its certificate cannot be had, nor will be at the next attempt.
+fn has_spent_certificate(error: &acme::Error) -> bool {
+    match error {
+        acme::Error::Chain(_) | acme::Error::NoCertificate => true,
+        acme::Error::Refused { step, status, .. } | acme::Error::Status { step, status, .. } => {
+            let is_passing = *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+            *step == acme::Step::Certificate && !is_passing
+        }
+        _ => false,
+    }
 }

@@ -1,7 +1,7 @@
 //! Backends that do as the test says, well behaved or not.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,7 +54,15 @@ impl Origin {
         F: Fn(Visit) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), script).await
+    }
+
+    async fn start_on<F, Fut>(address: SocketAddr, script: F) -> Self
+    where
+        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let (sender, events) = unbounded_channel();
@@ -80,8 +88,16 @@ impl Origin {
 
     /// Gives every request the same answer, and keeps its connections open.
     pub(crate) async fn answering(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self::answering_on((Ipv4Addr::LOCALHOST, 0).into(), answer).await
+    }
+
+    /// The same at an address that the test names.
+    pub(crate) async fn answering_on(
+        address: SocketAddr,
+        answer: impl AsRef<[u8]> + Send + Sync + 'static,
+    ) -> Self {
         let answer = Arc::new(answer);
-        Self::start(move |mut visit| {
+        Self::start_on(address, move |mut visit| {
             let answer = Arc::clone(&answer);
             async move {
                 while visit.read_request().await.is_some() {

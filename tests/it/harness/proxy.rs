@@ -58,6 +58,7 @@ pub(crate) struct Setup {
     ports: Ports,
     args: Vec<String>,
     open_files: Option<String>,
+    has_preflight: bool,
 }
 
 impl Setup {
@@ -73,6 +74,15 @@ impl Setup {
             ports,
             args: Vec::new(),
             open_files: None,
+            has_preflight: false,
+        }
+    }
+
+    /// The proxy looks at names before it orders, which other proxies of the tests do not: it asks the system's DNS.
+    pub(crate) fn preflight(self) -> Self {
+        Self {
+            has_preflight: true,
+            ..self
         }
     }
 
@@ -147,6 +157,9 @@ impl Setup {
             .args(["--listen-http", &self.http().to_string()])
             .args(["--listen-https", &self.https().to_string()])
             .args(["--storage", &format!("file:{}", self.data().display())]);
+        if !self.has_preflight {
+            command.arg("--no-preflight");
+        }
         let mut proxy = Proxy::spawn(command, self);
         proxy.output("ready http=").await;
         proxy

@@ -59,6 +59,23 @@ impl AccountKeeper {
         Ok(Arc::clone(self.client.get_or_init(|| client)))
     }
 
+    pub(super) fn directory(&self) -> &Url {
+        &self.options.directory
+    }
+
+    /// Whether the operator had to name the root of the CA's own HTTPS.
+    pub(super) fn has_root(&self) -> bool {
+        self.options.root_pem.is_some()
+    }
+
+    /// The URL of the account that was kept, if one was. The CA is not asked.
+    pub(super) async fn known_url(&self) -> Option<String> {
+        let key = Key::new(&["accounts", &self.id, "account.json"]);
+        let json = self.storage.load(&key).await.ok()??;
+        let record: AccountRecord = serde_json::from_slice(&json).ok()?;
+        Some(record.url)
+    }
+
     /// The account: the one in use, else the one that was kept, else a new one.
     pub(super) async fn account(&self) -> Result<Arc<Account>, Error> {
         let mut slot = self.account.lock().await;

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 use url::Url;
 
-use super::super::{Error, IssueRequest, Issuer, Pem};
+use super::super::{CaaNames, Error, Inspection, IssueRequest, Issuer, Pem};
 use super::account_keeper::AccountKeeper;
 use super::order_path::OrderPath;
 use super::order_record::OrderRecords;
@@ -45,17 +45,24 @@ impl AcmeIssuer {
             })?),
             None => None,
         };
-        let contact = options
-            .email
-            .iter()
-            .map(|email| format!("mailto:{email}"))
-            .collect();
-        let has_root = root_pem.is_some();
-        let id = directory_id(&options.directory);
+        let contact = options.email.iter();
+        let contact = contact.map(|email| format!("mailto:{email}")).collect();
         let protocol = Options {
             root_pem,
             ..Options::new(options.directory.clone())
         };
+        Self::over(protocol, contact, storage, solvers)
+    }
+
+    /// An issuer with a patience of its own: `protocol` says how long it waits for its CA.
+    pub fn over(
+        protocol: Options,
+        contact: Vec<String>,
+        storage: Arc<dyn Storage>,
+        solvers: Solvers,
+    ) -> Result<Self, Error> {
+        let has_root = protocol.root_pem.is_some();
+        let id = directory_id(&protocol.directory);
         let issuer = Self {
             orders: OrderRecords::new(id.clone(), Arc::clone(&storage)),
             accounts: AccountKeeper::new(id.clone(), protocol, contact, storage),
@@ -115,6 +122,34 @@ impl Issuer for AcmeIssuer {
 
     fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         self.orders.forget(subject).boxed()
+    }
+
+    fn inspection(&self, subject: &HostPattern) -> Option<Inspection> {
+        let solvers = self.solvers.for_subject(subject);
+        Some(Inspection {
+            directory: self.accounts.directory().clone(),
+            has_root: self.accounts.has_root(),
+            challenges: solvers
+                .iter()
+                .map(|solver| solver.challenge_type())
+                .collect(),
+        })
+    }
+
+    fn caa_names(&self) -> BoxFuture<'_, CaaNames> {
+        async move {
+            let account = self.accounts.known_url().await;
+            let directory = match self.accounts.client() {
+                Ok(client) => client.directory().await.ok(),
+                Err(_) => None,
+            };
+            let identities = directory.map(|directory| directory.meta.caa_identities.clone());
+            CaaNames {
+                identities: identities.unwrap_or_default(),
+                account,
+            }
+        }
+        .boxed()
     }
 }
 

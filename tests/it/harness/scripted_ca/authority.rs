@@ -58,12 +58,15 @@ impl Books {
         }
     }
 
-    pub(super) fn directory(&self) -> Value {
+    pub(super) fn directory(&self, script: &Script) -> Value {
         json!({
             "newNonce": format!("{}/nonce", self.base),
             "newAccount": format!("{}/account", self.base),
             "newOrder": format!("{}/order", self.base),
-            "meta": { "termsOfService": "https://example.org/terms" },
+            "meta": {
+                "termsOfService": "https://example.org/terms",
+                "caaIdentities": script.caa_identities,
+            },
             "aServiceOfTheFuture": "https://example.org/future",
         })
     }

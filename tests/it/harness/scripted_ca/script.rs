@@ -61,6 +61,8 @@ pub(crate) enum Fault {
     Never,
     /// The request is worked on and the answer never comes.
     NeverAfter,
+    /// The request is worked on, after a while.
+    Late(Duration),
     /// A body without end, of whitespace.
     Endless,
     /// The certificate is not the one that was asked for.
@@ -98,6 +100,7 @@ pub(crate) struct Script {
     pub(super) lifetime: Duration,
     pub(super) is_validating: bool,
     pub(super) reuses_authorizations: bool,
+    pub(super) caa_identities: Vec<String>,
 }
 
 impl Script {
@@ -110,6 +113,7 @@ impl Script {
             lifetime: Duration::from_secs(90 * 24 * 3600),
             is_validating: true,
             reuses_authorizations: false,
+            caa_identities: Vec::new(),
         }
     }
 
@@ -156,6 +160,12 @@ impl Script {
     /// A name that was proved once stays proved, so that its next order starts ready.
     pub(crate) fn reusing_authorizations(mut self) -> Self {
         self.reuses_authorizations = true;
+        self
+    }
+
+    /// What CAA records call the CA.
+    pub(crate) fn caa_identities(mut self, names: &[&str]) -> Self {
+        self.caa_identities = names.iter().map(ToString::to_string).collect();
         self
     }
 

@@ -172,6 +172,7 @@ impl Shared {
         match &fault {
             Some(Fault::CutBefore) => return Err(Cut),
             Some(Fault::Never) => std::future::pending().await,
+            Some(Fault::Late(wait)) => tokio::time::sleep(*wait).await,
             Some(Fault::Endless) => return Ok(endless()),
             Some(Fault::Answer(reply)) => return Ok(self.finish(reply.clone(), route.step)),
             Some(
@@ -213,7 +214,7 @@ impl Shared {
 
     fn get(&self, route: &Route) -> Result<Reply, Reply> {
         match route.step {
-            Step::Directory => Ok(Reply::json(200, &self.books().directory())),
+            Step::Directory => Ok(Reply::json(200, &self.books().directory(&self.script))),
             Step::NewNonce => Ok(Reply::new(200, "")),
             _ => Err(Reply::problem(405, "malformed", "POST only")),
         }

@@ -1,0 +1,109 @@
+//! Fetching a token of our own through the name, as a CA would.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HOST;
+
+use super::verdict::Visit;
+use crate::certs::challenge::{Http01Publication, Http01Tokens};
+use crate::name::HostName;
+
+/// How long a machine may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one fetch may take in all.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Letters and digits of a token and of what it answers.
+const LENGTH: usize = 32;
+
+/// A client that goes to nothing but the address that it is given.
+#[derive(Debug)]
+pub(super) struct Probe {
+    http: reqwest::Client,
+    port: u16,
+}
+
+/// A token that port 80 answers while the value lives.
+#[derive(Debug)]
+pub(super) struct Token {
+    path: String,
+    answer: String,
+    _published: Http01Publication,
+}
+
+impl Token {
+    /// The answer is not in the question, so that an echo does not pass for it.
+    pub(super) fn publish(tokens: &Arc<Http01Tokens>) -> Self {
+        let (token, answer) = (random(), random());
+        Self {
+            path: format!("/.well-known/acme-challenge/{token}"),
+            answer: answer.clone(),
+            _published: tokens.publish(token, answer),
+        }
+    }
+}
+
+fn random() -> String {
+    let letters = std::iter::repeat_with(fastrand::alphanumeric);
+    letters.take(LENGTH).collect()
+}
+
+impl Probe {
+    pub(super) fn new(port: u16) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(FETCH_TIMEOUT)
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .build()?;
+        Ok(Self { http, port })
+    }
+
+    /// What `address` answers when it is asked for the token by `name`.
+    pub(super) async fn visit(&self, name: &HostName, address: IpAddr, token: &Token) -> Visit {
+        let place = SocketAddr::new(address, self.port);
+        let request = self.http.get(format!("http://{place}{}", token.path));
+        match request.header(HOST, host(name)).send().await {
+            Ok(response) => judge(response, &token.answer).await,
+            Err(error) if error.is_connect() => Visit::Unreachable,
+            Err(_) => Visit::Silent,
+        }
+    }
+}
+
+fn host(name: &HostName) -> String {
+    match name.ip() {
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        _ => name.as_str().to_owned(),
+    }
+}
+
+/// No more is read than tells our answer from another one.
+async fn judge(mut response: reqwest::Response, expected: &str) -> Visit {
+    let status = response.status();
+    if status.is_redirection() {
+        return Visit::Redirect {
+            status: status.as_u16(),
+        };
+    }
+    let mut body = Vec::new();
+    while body.len() <= expected.len() {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(_) => return Visit::Silent,
+        }
+    }
+    match body == expected.as_bytes() && status == http::StatusCode::OK {
+        true => Visit::Ours,
+        false => Visit::Other {
+            status: status.as_u16(),
+        },
+    }
+}
