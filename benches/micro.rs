@@ -122,7 +122,6 @@ mod request {
     use std::convert::Infallible;
     use std::net::{Ipv4Addr, SocketAddr};
 
-    use arc_swap::ArcSwap;
     use bytes::Bytes;
     use divan::black_box_drop;
     use http::{Request, Response};
@@ -131,7 +130,9 @@ mod request {
     use hyper::client::conn::http1::SendRequest;
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
-    use proxy::proxy::{Action, ConnInfo, ProxyService, Redirect, Router, ServiceOptions, Site};
+    use proxy::proxy::{
+        Action, ConnInfo, ProxyService, Redirect, Router, Routers, ServiceOptions, Site,
+    };
     use proxy::tasks::Tasks;
     use proxy::upstream::{Address, Means, Options, Upstream};
     use tokio::net::TcpListener;
@@ -160,7 +161,7 @@ mod request {
                     pattern: pattern("www.example.org"),
                     action: action(&tasks).await,
                 };
-                let router = Arc::new(ArcSwap::from_pointee(Router::new([site])));
+                let router = Routers::new(&Router::new([site]), 1);
                 serve(ProxyService::new(router, ServiceOptions::default(), tasks)).await
             });
             Self {

@@ -1,8 +1,8 @@
 //! Tracked tasks: the only place that spawns, the signal to stop, and the drain with a deadline. Knows no room.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -12,18 +12,32 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 /// A group of tasks that are told to stop together and waited for together. Clones are the same group.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tasks {
     tracker: TaskTracker,
+    /// Its own and those of its branches.
+    trackers: Arc<Mutex<Vec<TaskTracker>>>,
     shutdown: Shutdown,
     home: Option<Handle>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Tasks {
     /// A group without tasks.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let tracker = TaskTracker::new();
+        Self {
+            trackers: Arc::new(Mutex::new(vec![tracker.clone()])),
+            tracker,
+            shutdown: Shutdown::default(),
+            home: None,
+        }
     }
 
     /// A group whose tasks run on the runtime that it is made on, wherever they are spawned from.
@@ -31,8 +45,24 @@ impl Tasks {
     pub fn at_home() -> Self {
         Self {
             home: Some(Handle::current()),
-            ..Self::default()
+            ..Self::new()
         }
+    }
+
+    /// A part of this group that counts for itself, so that the cores which spawn for every request write no counter in
+    /// common. It stops and drains with the group.
+    #[must_use]
+    pub fn branch(&self) -> Self {
+        let branch = Self {
+            tracker: TaskTracker::new(),
+            ..self.clone()
+        };
+        self.trackers().push(branch.tracker.clone());
+        branch
+    }
+
+    fn trackers(&self) -> MutexGuard<'_, Vec<TaskTracker>> {
+        self.trackers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `future` to its end, or until the runtime goes.
@@ -58,25 +88,34 @@ impl Tasks {
         self.shutdown.request();
     }
 
-    /// How many tasks run.
+    /// How many tasks run, in the whole group.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tracker.len()
+        self.trackers().iter().map(TaskTracker::len).sum()
     }
 
     /// Whether no task runs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tracker.is_empty()
+        self.len() == 0
     }
 
     /// Stops the group, waits for its tasks up to `grace`, and returns how many still run. Those end with the runtime.
     pub async fn drain(&self, grace: Duration) -> usize {
         self.stop();
-        self.tracker.close();
-        match tokio::time::timeout(grace, self.tracker.wait()).await {
+        let over = async {
+            // Again, as the last task of one may have begun one of another.
+            while !self.is_empty() {
+                let trackers = self.trackers().clone();
+                for tracker in trackers {
+                    tracker.close();
+                    tracker.wait().await;
+                }
+            }
+        };
+        match tokio::time::timeout(grace, over).await {
             Ok(()) => 0,
-            Err(_) => self.tracker.len(),
+            Err(_) => self.len(),
         }
     }
 }
@@ -141,6 +180,21 @@ mod tests {
         notified.await;
         shutdown.requested().await;
         assert!(shutdown.is_requested());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_branch_stops_counts_and_drains_with_its_group() {
+        let tasks = Tasks::new();
+        let branch = tasks.branch();
+        let (shutdown, late) = (branch.shutdown(), tasks.branch());
+        branch.spawn(async move {
+            shutdown.requested().await;
+            late.spawn(tokio::time::sleep(Duration::from_secs(10)));
+        });
+        assert_eq!((tasks.len(), branch.len()), (1, 1));
+        assert_eq!(tasks.drain(Duration::from_secs(30)).await, 0);
+        branch.spawn(std::future::pending::<()>());
+        assert_eq!(tasks.drain(Duration::from_secs(30)).await, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
@@ -17,7 +16,7 @@ use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
 use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
 use crate::config::{CertificateSource, Config};
-use crate::proxy::{ProxyService, Router, ServiceOptions};
+use crate::proxy::{ProxyService, Routers, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
@@ -55,8 +54,7 @@ impl App {
             workers: Workers::count(),
         };
         let storage = open_storage(config)?;
-        let router = sites::router(&config.sites, &means)?;
-        let router = Arc::new(ArcSwap::from_pointee(router));
+        let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
         sites::pin_files(&config.sites, &cache)?;
         let tokens = Arc::new(Http01Tokens::new());
@@ -69,7 +67,7 @@ impl App {
         let (http_address, https_address) = (http[0].address(), https[0].address());
 
         let limits = config.limits.clone();
-        let plain = PlainHttp::new(tokens, Arc::clone(&router), https_address.port(), limits);
+        let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
         open_plain(http, &plain, &permits, &connections);
         let manager = CertManager::start(ManagerParts {
             policies,
@@ -81,13 +79,14 @@ impl App {
         });
         let servers = https_servers(
             config,
-            router,
+            routers,
             (cache, challenges),
             (&manager, &connections),
         )?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
-            let server = servers(worker);
-            let door = Door::new(listener, Arc::clone(&permits), connections.clone());
+            let tasks = connections.branch();
+            let server = servers(worker, tasks.clone());
+            let door = Door::new(listener, Arc::clone(&permits), tasks);
             door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
         });
         let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
@@ -202,10 +201,10 @@ fn preflight(config: &Config, tokens: &Arc<Http01Tokens>) -> Result<Option<Prefl
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.
 fn https_servers(
     config: &Config,
-    router: Arc<ArcSwap<Router>>,
+    routers: Arc<Routers>,
     (cache, challenges): (Arc<CertCache>, Arc<TlsAlpn01Certificates>),
     (manager, connections): (&CertManager, &Tasks),
-) -> Result<impl Fn(usize) -> Arc<Https> + use<>, Error> {
+) -> Result<impl Fn(usize, Tasks) -> Arc<Https> + use<>, Error> {
     let acceptor = Arc::new(tls::Acceptor::new(tls::AcceptorParts {
         cache,
         manager: manager.clone(),
@@ -218,14 +217,14 @@ fn https_servers(
         head_size: config.limits.head_size,
         body_timeout: config.limits.body_timeout,
     };
-    let service = ProxyService::new(router, options, connections.clone());
-    let (limits, tasks) = (config.limits.clone(), connections.clone());
-    Ok(move |worker| {
+    let service = ProxyService::new(routers, options, connections.clone());
+    let limits = config.limits.clone();
+    Ok(move |worker, tasks: Tasks| {
         Https::new(HttpsParts {
             acceptor: Arc::clone(&acceptor),
-            service: service.for_worker(worker),
+            service: service.for_worker(worker, tasks.clone()),
             limits: limits.clone(),
-            tasks: tasks.clone(),
+            tasks,
         })
     })
 }

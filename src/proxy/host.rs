@@ -1,7 +1,7 @@
 //! Which host a request is for.
 
 use std::net::Ipv6Addr;
-use std::sync::Arc;
+use std::ptr;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, Version};
@@ -124,7 +124,7 @@ fn is_name(name: &str) -> bool {
 pub(super) fn is_served_under(
     sni: Option<&HostName>,
     host: &str,
-    site: &Arc<Site>,
+    site: &Site,
     router: &Router,
 ) -> bool {
     match sni {
@@ -133,7 +133,7 @@ pub(super) fn is_served_under(
             sni.as_str() == host
                 || router
                     .site(sni.as_str())
-                    .is_some_and(|other| Arc::ptr_eq(other, site))
+                    .is_some_and(|other| ptr::eq(other, site))
         }
     }
 }

@@ -24,27 +24,26 @@ pub enum Action {
     Redirect(Redirect),
 }
 
-/// All sites: an immutable snapshot that is swapped whole.
+/// All sites: an immutable snapshot that is swapped whole. Clones are cheap and the same snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
-    sites: NameMap<Arc<Site>>,
+    sites: Arc<NameMap<Site>>,
 }
 
 impl Router {
     /// A router of these sites, each under its own pattern. The last of two with one pattern stays.
     #[must_use]
     pub fn new(sites: impl IntoIterator<Item = Site>) -> Self {
+        let sites = sites.into_iter();
+        let sites = sites.map(|site| (site.pattern.clone(), site)).collect();
         Self {
-            sites: sites
-                .into_iter()
-                .map(|site| (site.pattern.clone(), Arc::new(site)))
-                .collect(),
+            sites: Arc::new(sites),
         }
     }
 
     /// The site of a host, which is written without its port.
     #[must_use]
-    pub fn site(&self, host: &str) -> Option<&Arc<Site>> {
+    pub fn site(&self, host: &str) -> Option<&Site> {
         self.sites.lookup(host)
     }
 }

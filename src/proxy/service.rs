@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -13,6 +12,7 @@ use super::conn_info::ConnInfo;
 use super::error::Error;
 use super::host::Host;
 use super::router::{Action, Router, Site};
+use super::routers::Routers;
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
@@ -42,7 +42,7 @@ impl Default for ServiceOptions {
 /// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
 #[derive(Clone, Debug)]
 pub struct ProxyService {
-    router: Arc<ArcSwap<Router>>,
+    routers: Arc<Routers>,
     options: Arc<ServiceOptions>,
     tasks: Tasks,
     worker: usize,
@@ -51,20 +51,21 @@ pub struct ProxyService {
 impl ProxyService {
     /// A service that routes by the router which is current when a request comes, and runs its tunnels among `tasks`.
     #[must_use]
-    pub fn new(router: Arc<ArcSwap<Router>>, options: ServiceOptions, tasks: Tasks) -> Self {
+    pub fn new(routers: Arc<Routers>, options: ServiceOptions, tasks: Tasks) -> Self {
         Self {
-            router,
+            routers,
             options: Arc::new(options),
             tasks,
             worker: 0,
         }
     }
 
-    /// The same service for the runtime of this number.
+    /// The same service for the runtime of this number, which has `tasks` of its own.
     #[must_use]
-    pub fn for_worker(&self, worker: usize) -> Self {
+    pub fn for_worker(&self, worker: usize, tasks: Tasks) -> Self {
         Self {
             worker,
+            tasks,
             ..self.clone()
         }
     }
@@ -93,7 +94,8 @@ impl ProxyService {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
-        let site = self.route(&host, conn)?;
+        let router = self.routers.current(self.worker);
+        let site = route(&router, &host, conn)?;
         let upstream = match &site.action {
             Action::Upstream(upstream) => upstream,
             Action::Redirect(redirect) => return respond::redirection(redirect, &target),
@@ -122,16 +124,6 @@ impl ProxyService {
         })
     }
 
-    /// The site of the host, if this connection may reach it.
-    fn route(&self, host: &Host, conn: &ConnInfo) -> Result<Arc<Site>, Error> {
-        let router = self.router.load();
-        let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
-        match host::is_served_under(conn.sni.as_ref(), host.name(), site, &router) {
-            true => Ok(Arc::clone(site)),
-            false => Err(Error::Misdirected),
-        }
-    }
-
     fn pass_back(
         &self,
         mut response: Response<ResponseBody>,
@@ -146,6 +138,15 @@ impl ProxyService {
         headers::strip_hop_by_hop(response.headers_mut(), survey);
         *response.version_mut() = Version::HTTP_11;
         Ok(response.map(Body::upstream))
+    }
+}
+
+/// The site of the host, if this connection may reach it.
+fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
+    let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
+    match host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
+        true => Ok(site),
+        false => Err(Error::Misdirected),
     }
 }
 

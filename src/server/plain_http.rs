@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -20,7 +19,7 @@ use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
 use crate::certs::challenge::Http01Tokens;
-use crate::proxy::{Router, to_https};
+use crate::proxy::{Routers, to_https};
 use crate::tasks::Shutdown;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -29,25 +28,25 @@ const CHALLENGES: &str = "/.well-known/acme-challenge/";
 #[derive(Debug)]
 pub struct PlainHttp {
     tokens: Arc<Http01Tokens>,
-    router: Arc<ArcSwap<Router>>,
+    routers: Arc<Routers>,
     https_port: u16,
     limits: Limits,
     http1: http1::Builder,
 }
 
 impl PlainHttp {
-    /// A door that answers from `tokens` and redirects the hosts of `router` to `https_port`.
+    /// A door that answers from `tokens` and redirects the hosts of `routers` to `https_port`.
     #[must_use]
     pub fn new(
         tokens: Arc<Http01Tokens>,
-        router: Arc<ArcSwap<Router>>,
+        routers: Arc<Routers>,
         https_port: u16,
         limits: Limits,
     ) -> Arc<Self> {
         let http1 = connection::http1(&limits);
         Arc::new(Self {
             tokens,
-            router,
+            routers,
             https_port,
             limits,
             http1,
@@ -105,7 +104,7 @@ impl PlainHttp {
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let location = host.and_then(|host| {
-            let target = to_https(&self.router.load(), host, path, self.https_port)?;
+            let target = to_https(&self.routers.snapshot(), host, path, self.https_port)?;
             HeaderValue::try_from(target).ok()
         });
         match location {

@@ -1,7 +1,5 @@
 //! Which backend takes a request.
 
-use std::sync::Arc;
-
 use super::backend::Backend;
 
 /// How the backends of one upstream share its requests.
@@ -14,15 +12,17 @@ pub enum Balancer {
 }
 
 impl Balancer {
-    /// The index of the backend to try first. `None` only when there is none.
+    /// The index of the backend to try first. `None` only when there is none. Each runtime weighs the requests of its own:
+    /// to know those of all others costs more than the evener spread gains.
     #[must_use]
-    pub fn pick(self, backends: &[Arc<Backend>]) -> Option<usize> {
+    pub fn pick(self, backends: &[Backend], worker: usize) -> Option<usize> {
         match (self, backends.len()) {
             (_, 0) => None,
             (_, 1) => Some(0),
             (Self::RandomTwo, count) => {
                 let (one, other) = two_of(count);
-                match backends[other].in_flight() < backends[one].in_flight() {
+                let load = |index: usize| backends[index].lane(worker).in_flight();
+                match load(other) < load(one) {
                     true => Some(other),
                     false => Some(one),
                 }
@@ -48,33 +48,33 @@ mod tests {
     use crate::upstream::backend::InFlight;
     use crate::upstream::pool::Pool;
 
-    fn backends(count: u16) -> Vec<Arc<Backend>> {
+    fn backends(count: u16) -> Vec<Backend> {
         (1..=count)
             .map(|port| {
                 let address = Address::parse(&format!("127.0.0.1:{port}")).unwrap();
                 let pool = Pool::new(Duration::from_secs(4), Tasks::new());
-                Arc::new(Backend::new(address, Box::new([pool])))
+                Backend::new(address, [pool])
             })
             .collect()
     }
 
     #[test]
     fn there_is_nothing_to_choose_among_one_or_none() {
-        assert_eq!(Balancer::RandomTwo.pick(&backends(0)), None);
-        assert_eq!(Balancer::RandomTwo.pick(&backends(1)), Some(0));
+        assert_eq!(Balancer::RandomTwo.pick(&backends(0), 0), None);
+        assert_eq!(Balancer::RandomTwo.pick(&backends(1), 0), Some(0));
     }
 
     #[test]
     fn of_two_backends_the_one_with_fewer_requests_is_taken() {
         let backends = backends(2);
-        let busy = InFlight::enter(&backends[0], 0);
+        let busy = InFlight::enter(backends[0].lane(0));
         for _ in 0..50 {
-            assert_eq!(Balancer::RandomTwo.pick(&backends), Some(1));
+            assert_eq!(Balancer::RandomTwo.pick(&backends, 0), Some(1));
         }
         drop(busy);
-        let _busy = InFlight::enter(&backends[1], 0);
+        let _busy = InFlight::enter(backends[1].lane(0));
         for _ in 0..50 {
-            assert_eq!(Balancer::RandomTwo.pick(&backends), Some(0));
+            assert_eq!(Balancer::RandomTwo.pick(&backends, 0), Some(0));
         }
     }
 
@@ -93,9 +93,9 @@ mod tests {
     #[test]
     fn the_busiest_of_many_is_never_taken() {
         let backends = backends(5);
-        let _busy = InFlight::enter(&backends[3], 0);
+        let _busy = InFlight::enter(backends[3].lane(0));
         for _ in 0..200 {
-            assert_ne!(Balancer::RandomTwo.pick(&backends), Some(3));
+            assert_ne!(Balancer::RandomTwo.pick(&backends, 0), Some(3));
         }
     }
 }

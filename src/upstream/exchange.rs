@@ -95,7 +95,7 @@ fn late(lease: Lease) -> Failure {
     let in_flight = lease.into_in_flight();
     Failure {
         error: Error::ResponseTimeout {
-            backend: in_flight.backend().address().clone(),
+            backend: in_flight.address().clone(),
         },
         unsent: None,
         is_silent: false,
@@ -109,7 +109,7 @@ fn fail(mut error: TrySendError<Request<RequestBody>>, lease: Lease) -> Failure 
     Failure {
         unsent: error.take_message(),
         is_silent,
-        error: Error::exchange(in_flight.backend().address(), error.into_error()),
+        error: Error::exchange(in_flight.address(), error.into_error()),
         in_flight,
     }
 }

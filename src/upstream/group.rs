@@ -48,7 +48,7 @@ impl Means {
 /// Backends that serve the same requests.
 #[derive(Debug)]
 pub struct Upstream {
-    backends: Vec<Arc<Backend>>,
+    backends: Vec<Backend>,
     balancer: Balancer,
     options: Options,
     places: Arc<Semaphore>,
@@ -60,10 +60,7 @@ impl Upstream {
     pub fn new(addresses: Vec<Address>, options: Options, means: &Means) -> Self {
         let backend = |address| {
             let pool = |_| Pool::new(options.idle_timeout, means.tasks.clone());
-            Arc::new(Backend::new(
-                address,
-                (0..means.workers.max(1)).map(pool).collect(),
-            ))
+            Backend::new(address, (0..means.workers.max(1)).map(pool))
         };
         Self {
             backends: addresses.into_iter().map(backend).collect(),
@@ -75,7 +72,7 @@ impl Upstream {
 
     /// The backends in the order of their addresses.
     #[must_use]
-    pub fn backends(&self) -> &[Arc<Backend>] {
+    pub fn backends(&self) -> &[Backend] {
         &self.backends
     }
 
@@ -92,7 +89,10 @@ impl Upstream {
         mut request: Request<RequestBody>,
         worker: usize,
     ) -> Result<Response<ResponseBody>, Error> {
-        let first = self.balancer.pick(&self.backends).ok_or(Error::NoBackend)?;
+        let first = self
+            .balancer
+            .pick(&self.backends, worker)
+            .ok_or(Error::NoBackend)?;
         let mut lease = match self.reuse(first, worker) {
             Some(lease) => lease,
             // Boxed, so that the many requests that need no connection carry no room for making one.
@@ -108,22 +108,22 @@ impl Upstream {
             };
             let again = again(failure, spare)?;
             request = again.0;
-            let first = self.position(again.1.backend());
+            let first = self.position(&again.1, worker);
             drop(again.1);
             // A new one: another that waited might be as dead.
             lease = Box::pin(self.open(first, worker, false)).await?;
         }
     }
 
-    fn position(&self, backend: &Arc<Backend>) -> usize {
+    fn position(&self, in_flight: &InFlight, worker: usize) -> usize {
         let mut backends = self.backends.iter();
-        let position = backends.position(|other| Arc::ptr_eq(backend, other));
+        let position = backends.position(|backend| in_flight.is_at(backend.lane(worker)));
         position.unwrap_or_default()
     }
 
     /// A connection that waits for a request to this backend.
     fn reuse(&self, backend: usize, worker: usize) -> Option<Lease> {
-        let in_flight = InFlight::enter(&self.backends[backend], worker);
+        let in_flight = InFlight::enter(self.backends[backend].lane(worker));
         let connection = in_flight.pool().check_out()?;
         Some(Lease::reused(connection, in_flight))
     }
@@ -141,7 +141,7 @@ impl Upstream {
                 return Ok(lease);
             }
             attempt += 1;
-            let in_flight = InFlight::enter(&self.backends[backend], worker);
+            let in_flight = InFlight::enter(self.backends[backend].lane(worker));
             match self.connect(in_flight).await {
                 Err(error) if error.is_connect() && attempt < count.min(CONNECT_ATTEMPTS) => {
                     warn!(
@@ -155,7 +155,7 @@ impl Upstream {
     }
 
     async fn connect(&self, in_flight: InFlight) -> Result<Lease, Error> {
-        let address = in_flight.backend().address();
+        let address = in_flight.address();
         let connection = connect(address, self.options.connect_timeout, &self.places).await?;
         Ok(Lease::fresh(connection, in_flight))
     }
@@ -214,6 +214,7 @@ mod tests {
             assert!(replica(&request(method.clone())).is_none(), "{method}");
         }
     }
+
     fn failure(unsent: Option<Request<RequestBody>>, is_silent: bool) -> Failure {
         let address = Address::parse("127.0.0.1:1").unwrap();
         let upstream = Upstream::new(vec![address], Options::default(), &Means::new(Tasks::new()));
@@ -221,7 +222,7 @@ mod tests {
             error: Error::RequestStalled,
             unsent,
             is_silent,
-            in_flight: InFlight::enter(&upstream.backends[0], 0),
+            in_flight: InFlight::enter(upstream.backends[0].lane(0)),
         }
     }
 
@@ -230,7 +231,7 @@ mod tests {
         let failure = failure(Some(request(Method::POST)), false);
         let (request, in_flight) = again(failure, None).unwrap();
         assert_eq!(request.method(), Method::POST);
-        assert_eq!(in_flight.backend().in_flight(), 1);
+        assert!(in_flight.address().to_string().contains("127.0.0.1:1"));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
@@ -15,7 +14,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
-use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, ServiceOptions, Site};
+use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, Routers, ServiceOptions, Site};
 use proxy::tasks::Tasks;
 use proxy::upstream::{Address, Means, Options, Upstream};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +69,7 @@ impl Setup {
     }
 
     pub(crate) async fn open(self) -> Door {
-        let router = Arc::new(ArcSwap::from_pointee(Router::new(self.sites)));
+        let router = Routers::new(&Router::new(self.sites), 1);
         let service = ProxyService::new(router, self.service, self.tasks.clone());
         Door {
             h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
