@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+use super::file_pairs::FilePairs;
 use super::workers::Workers;
 use super::{Error, file_limit, sites};
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
@@ -55,7 +56,8 @@ impl App {
         let router = sites::router(&config.sites, &means)?;
         let router = Arc::new(ArcSwap::from_pointee(router));
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
-        sites::pin_files(&config.sites, &cache)?;
+        let pairs = FilePairs::load(&config.sites, Arc::clone(&cache))?;
+        background.spawn(pairs.watch(background.shutdown()));
         let tokens = Arc::new(Http01Tokens::new());
         let issuers = issuers(config, &storage, &tokens).await?;
         let policies = sites::policies(config, &issuers)?;

@@ -1,16 +1,11 @@
 //! From the configured sites to what the two towers know of them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
-
-use tracing::warn;
 
 use super::Error;
 use crate::certs::issuer::Issuer;
-use crate::certs::{Ask, CertCache, Certificate, CertificateError, Issuers, Policy, TlsFiles};
+use crate::certs::{Ask, Issuers, Policy};
 use crate::config::{Config, SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{Action, Redirect, Router, Site};
@@ -73,50 +68,6 @@ fn issuer<'a>(
         .iter()
         .position(|issuer| issuer.name == *name);
     Some(index.map_or(&issuers.internal, |index| &issuers.public[index]))
-}
-
-/// Serves the certificates that sites bring. One that has expired is served with a warning: the
-/// operator may have nothing better.
-pub(super) fn pin_files(sites: &[SiteConfig], cache: &CertCache) -> Result<(), Error> {
-    let mut pairs = HashMap::new();
-    for site in sites {
-        let Some(files) = &site.tls else { continue };
-        let certificate = match pairs.entry(files) {
-            Entry::Occupied(entry) => Arc::clone(entry.get()),
-            Entry::Vacant(entry) => {
-                Arc::clone(entry.insert(Arc::new(read_pair(&site.pattern, files)?)))
-            }
-        };
-        match certificate.verify_for(&site.pattern, SystemTime::now()) {
-            Ok(()) => {}
-            Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_))) => {
-                warn!(names = %site.pattern, file = %files.cert.display(), %error, "certificate is served although clients will refuse it")
-            }
-            Err(source) => return Err(unusable(&site.pattern, files, source)),
-        }
-        cache.pin(&site.pattern, certificate);
-    }
-    Ok(())
-}
-
-fn read_pair(site: &HostPattern, files: &TlsFiles) -> Result<Certificate, Error> {
-    let (chain, key) = (read(&files.cert)?, read(&files.key)?);
-    Certificate::from_pem_pair(&chain, &key).map_err(|source| unusable(site, files, source))
-}
-
-fn unusable(site: &HostPattern, files: &TlsFiles, source: CertificateError) -> Error {
-    Error::Certificate {
-        site: site.clone(),
-        path: files.cert.clone(),
-        source,
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|source| Error::ReadFile {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 /// Whose certificate a client gets that names no host: the site marked as default, else the only
