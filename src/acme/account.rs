@@ -128,10 +128,11 @@ impl Account {
         &self.client
     }
 
-    /// Asks the CA whether it knows the account by its key.
-    pub async fn check(&self) -> Result<(), Error> {
+    /// The contact that the CA has, which fails unless it knows the account by its key.
+    pub async fn contact(&self) -> Result<Vec<String>, Error> {
         let url = self.resource()?;
-        self.read(Step::Account, &url).await.map(|_| ())
+        let account: AccountResource = self.read(Step::Account, &url).await?.json()?;
+        Ok(account.contact)
     }
 
     /// Has the CA replace the contact (RFC 8555 section 7.3.2); an empty list clears it.

@@ -1,12 +1,11 @@
 //! What can go wrong between this machine and the CA, whose fault it is, and what the operator can do about it.
 
-use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
-use rustls::CertificateError;
 use url::Url;
 
+use super::cause::{is_unknown_issuer, root_cause};
 use super::challenge::SolverError;
 use super::excerpt::Excerpt;
 use super::problem::{Problem, ProblemKind};
@@ -295,31 +294,6 @@ impl Error {
     pub(super) fn is(&self, kind: &ProblemKind) -> bool {
         self.problem().is_some_and(|problem| problem.kind == *kind)
     }
-}
-
-fn root_cause(error: &Error) -> Option<&(dyn std::error::Error + 'static)> {
-    let mut cause = std::error::Error::source(error)?;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    Some(cause)
-}
-
-/// Whether TLS failed because the CA's own certificate is signed by a root that this machine does not have.
-fn is_unknown_issuer(error: &Error) -> bool {
-    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        if cause.downcast_ref() == Some(&unknown) {
-            return true;
-        }
-        // An I/O error gives what it wraps by another door than the usual one.
-        next = match cause.downcast_ref::<io::Error>().map(io::Error::get_ref) {
-            Some(Some(wrapped)) => Some(wrapped),
-            _ => cause.source(),
-        };
-    }
-    false
 }
 
 fn authority(url: &Url) -> &str {

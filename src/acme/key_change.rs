@@ -46,7 +46,7 @@ impl Account {
             orders,
         );
         // Some CAs answer with a success and change nothing.
-        account.check().await?;
+        account.contact().await?;
         Ok(account)
     }
 }

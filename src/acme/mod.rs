@@ -9,6 +9,7 @@
 mod account;
 mod authorization;
 mod blame;
+mod cause;
 mod certificate_key;
 mod chain;
 mod challenge;
