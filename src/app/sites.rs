@@ -71,12 +71,44 @@ fn issuer<'a>(
 }
 
 /// Whose certificate a client gets that names no host: the site marked as default, else the only
-/// one.
+/// one, else the only address among them, since clients name no host when they want an address.
 pub(super) fn default_name(sites: &[SiteConfig]) -> Option<HostName> {
     let marked = sites.iter().find(|site| site.default);
     let only = sites.first().filter(|_| sites.len() == 1);
-    match &marked.or(only)?.pattern {
+    let is_address = |site: &&SiteConfig| matches!(&site.pattern, HostPattern::Exact(name) if name.ip().is_some());
+    let mut addresses = sites.iter().filter(is_address);
+    let address = addresses.next().filter(|_| addresses.next().is_none());
+    match &marked.or(only).or(address)?.pattern {
         HostPattern::Exact(name) => Some(name.clone()),
         HostPattern::Wildcard(_) | HostPattern::Any => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+
+    #[test]
+    fn a_client_that_names_no_host_gets_the_default_the_only_site_or_the_only_address() {
+        for (sites, expected) in [
+            ("\"a.test\" = \"1\"", Some("a.test")),
+            ("\"a.test\" = \"1\"\n\"b.test\" = \"1\"", None),
+            (
+                "\"a.test\" = \"1\"\n\"203.0.113.7\" = \"1\"",
+                Some("203.0.113.7"),
+            ),
+            ("\"203.0.113.7\" = \"1\"\n\"2001:db8::7\" = \"1\"", None),
+            (
+                "\"203.0.113.7\" = \"1\"\n\"a.test\" = { upstream = \"1\", default = true }",
+                Some("a.test"),
+            ),
+        ] {
+            let text = format!("storage = \"file:/data\"\n[sites]\n{sites}\n");
+            let config =
+                Config::from_proxyfile(std::path::Path::new("Proxyfile"), &text, &Flags::default());
+            let name = default_name(&config.unwrap().sites);
+            assert_eq!(name.as_ref().map(HostName::as_str), expected, "{sites}");
+        }
     }
 }

@@ -48,8 +48,9 @@ impl Issuance {
                     names = %request.subject, issuer = issuer.id(), next = next.id(), %error,
                     "issuer failed, the next one is tried"
                 );
-                self.rest(issuer.id(), request.subject, error.retry_after());
-            } else if issuers.len() > 1 {
+            }
+            // A single issuer is left alone by the name's own back-off, which outlives the process.
+            if is_own && issuers.len() > 1 {
                 self.rest(issuer.id(), request.subject, error.retry_after());
             }
             failures.push((issuer.id().to_owned(), error));
@@ -121,4 +122,173 @@ async fn issue<'a>(issuer: &'a dyn Issuer, request: IssueRequest<'_>) -> Result<
         certificate: Arc::new(certificate),
         pem,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::certs::certificate::tests::TestCa;
+
+    /// Fails with what the test puts there, else signs; counts what it is asked for.
+    #[derive(Debug)]
+    struct TestIssuer {
+        id: &'static str,
+        failure: Mutex<Option<fn() -> Error>>,
+        staging: Option<Arc<Self>>,
+        asked: AtomicUsize,
+    }
+
+    impl TestIssuer {
+        fn new(id: &'static str, failure: Option<fn() -> Error>) -> Arc<Self> {
+            Self::with_staging(id, failure, None)
+        }
+
+        fn with_staging(
+            id: &'static str,
+            failure: Option<fn() -> Error>,
+            staging: Option<Arc<Self>>,
+        ) -> Arc<Self> {
+            Arc::new(Self {
+                id,
+                failure: Mutex::new(failure),
+                staging,
+                asked: AtomicUsize::new(0),
+            })
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Issuer for TestIssuer {
+        fn id(&self) -> &str {
+            self.id
+        }
+
+        fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let outcome = match *self.failure.lock().unwrap() {
+                Some(failure) => Err(failure()),
+                None => {
+                    let name = request.subject.to_string();
+                    Ok(Pem::new(&TestCa::new().sign(&[&name], -60..3600), ""))
+                }
+            };
+            async move { outcome }.boxed()
+        }
+
+        fn staging(&self) -> Option<&dyn Issuer> {
+            self.staging
+                .as_deref()
+                .map(|staging| staging as &dyn Issuer)
+        }
+    }
+
+    fn of_ca() -> Error {
+        Error::NotText
+    }
+
+    fn limited() -> Error {
+        Error::Resting {
+            wait: Duration::from_secs(3600),
+        }
+    }
+
+    fn of_machine() -> Error {
+        Error::NoSubject
+    }
+
+    async fn run(
+        issuance: &Issuance,
+        issuers: &[Arc<TestIssuer>],
+        rehearsal: bool,
+    ) -> Result<&'static str, Error> {
+        let subject = HostPattern::parse("www.example.org").unwrap();
+        let issuers: Vec<Arc<dyn Issuer>> = issuers
+            .iter()
+            .map(|issuer| Arc::clone(issuer) as Arc<dyn Issuer>)
+            .collect();
+        let request = IssueRequest { subject: &subject };
+        let issued = issuance.run(&issuers, request, rehearsal).await?;
+        let found = ["one", "two"]
+            .into_iter()
+            .find(|id| *id == issued.issuer.id());
+        Ok(found.unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_next_issuer_signs_when_one_fails_for_reasons_of_its_own() {
+        let issuance = Issuance::default();
+        let two = TestIssuer::new("two", None);
+        for (failure, outcome) in [(None, "one"), (Some(of_ca as fn() -> Error), "two")] {
+            let one = TestIssuer::new("one", failure);
+            let signed = run(&issuance, &[one, Arc::clone(&two)], false).await;
+            assert_eq!(signed.unwrap(), outcome);
+        }
+        let one = TestIssuer::new("one", Some(of_machine));
+        let error = run(&issuance, &[one, Arc::clone(&two)], false).await;
+        assert!(matches!(error, Err(Error::NoSubject)));
+        assert_eq!(two.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn all_failures_are_told_together() {
+        let one = TestIssuer::new("one", Some(limited));
+        let two = TestIssuer::new("two", Some(of_ca));
+
+        let error = run(&Issuance::default(), &[one, two], false)
+            .await
+            .unwrap_err();
+
+        let sentence = error.to_string();
+        assert!(
+            sentence.starts_with("one: the CA allows the next try in 1h; two: "),
+            "{sentence}"
+        );
+        assert!(error.has_spent_certificate());
+        assert_eq!(error.retry_after(), None, "the second may be asked sooner");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_issuer_that_wants_to_be_left_alone_is_passed_over_until_then() {
+        let issuance = Issuance::default();
+        let one = TestIssuer::new("one", Some(limited));
+        let issuers = [Arc::clone(&one), TestIssuer::new("two", None)];
+        for _ in 0..3 {
+            assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "two");
+        }
+        assert_eq!(one.asked(), 1);
+
+        *one.failure.lock().unwrap() = None;
+        tokio::time::advance(Duration::from_secs(3601)).await;
+        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "one");
+    }
+
+    #[tokio::test]
+    async fn a_rehearsal_spends_no_order_on_a_name_that_fails() {
+        for (failure, orders) in [
+            (None, 1),
+            // The staging CA itself is down, which says nothing about the name.
+            (Some(of_ca as fn() -> Error), 1),
+            (Some(of_machine), 0),
+        ] {
+            let staging = TestIssuer::new("staging", failure);
+            let one = TestIssuer::with_staging("one", None, Some(Arc::clone(&staging)));
+            let issuers = [Arc::clone(&one)];
+
+            let outcome = run(&Issuance::default(), &issuers, true).await;
+
+            assert_eq!(outcome.is_ok(), orders == 1);
+            assert_eq!((staging.asked(), one.asked()), (1, orders));
+            run(&Issuance::default(), &issuers, false).await.unwrap();
+            assert_eq!(staging.asked(), 1, "a first try needs no rehearsal");
+        }
+    }
 }
