@@ -103,7 +103,8 @@ impl IssuerReader<'_, '_, '_> {
         } = directory?;
         let name = name.unwrap_or(known);
         if needs_account && external_account.is_none() && self.section.value("eab").is_none() {
-            let start = self.section.start();
+            let value = self.section.value("directory");
+            let start = value.map_or_else(|| self.section.start(), |value| value.start());
             self.report.at(start, Problem::NeedsExternalAccount(name));
             return None;
         }
