@@ -167,6 +167,9 @@ pub(super) fn identifier_or_none<'de, D: Deserializer<'de>>(
 pub(super) struct AccountResource {
     /// The list of the account's orders; many CAs leave it out.
     pub(super) orders: Option<ResourceUrl>,
+    /// Many CAs keep none.
+    #[serde(default)]
+    pub(super) contact: Vec<String>,
 }
 
 /// Where an order stands (RFC 8555 section 7.1.6).

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+use super::file_pairs::FilePairs;
 use super::workers::Workers;
 use super::{Error, file_limit, sites};
 use crate::certs::challenge::{
@@ -15,7 +16,9 @@ use crate::certs::challenge::{
 };
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
-use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
+use crate::certs::{
+    CertCache, CertManager, IssuerOptions, Issuers, ManagerParts, Records, Resolver,
+};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Router, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
@@ -58,11 +61,12 @@ impl App {
         let router = sites::router(&config.sites, &means)?;
         let router = Arc::new(ArcSwap::from_pointee(router));
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
-        sites::pin_files(&config.sites, &cache)?;
+        let pairs = FilePairs::load(&config.sites, Arc::clone(&cache))?;
+        background.spawn(pairs.watch(background.shutdown()));
         let tokens = Arc::new(Http01Tokens::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
         let issuers = issuers(config, &storage, (&tokens, &challenges)).await?;
-        let policies = sites::policies(&config.sites)?;
+        let policies = sites::policies(config, &issuers)?;
         let preflight = preflight(config, &tokens)?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
@@ -182,8 +186,12 @@ async fn issuers(
         Arc::new(Http01Solver::new(Arc::clone(tokens))),
         Arc::new(TlsAlpn01Solver::new(Arc::clone(challenges))),
     ]);
-    let public = AcmeIssuer::new(&config.issuers[0], Arc::clone(storage), solvers)?;
-    let public: Arc<dyn Issuer> = Arc::new(public);
+    let mut public: Vec<Arc<dyn Issuer>> = Vec::new();
+    for options in &config.issuers {
+        let others = other_contacts(config, options);
+        let issuer = AcmeIssuer::new(options, &others, Arc::clone(storage), solvers.clone())?;
+        public.push(Arc::new(issuer));
+    }
     Ok(Issuers {
         public,
         internal: Arc::new(internal),
@@ -197,6 +205,15 @@ fn preflight(config: &Config, tokens: &Arc<Http01Tokens>) -> Result<Option<Prefl
     let resolver = Arc::new(Resolver::new(config.resolver.clone()));
     let preflight = Preflight::new(&config.preflight, resolver, Arc::clone(tokens));
     preflight.map(Some).map_err(Error::Preflight)
+}
+
+/// The contacts of the other accounts at the CA of an issuer.
+fn other_contacts(config: &Config, issuer: &IssuerOptions) -> Vec<Option<String>> {
+    let others = config
+        .issuers
+        .iter()
+        .filter(|other| other.directory == issuer.directory && other.email != issuer.email);
+    others.map(|other| other.email.clone()).collect()
 }
 
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.

@@ -2,6 +2,7 @@
 
 mod error;
 mod file_limit;
+mod file_pairs;
 mod instance;
 mod logging;
 mod process;

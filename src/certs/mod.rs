@@ -4,6 +4,7 @@
 mod cache;
 mod certificate;
 pub mod challenge;
+mod issuance;
 pub mod issuer;
 mod manager;
 mod obtain;
@@ -22,7 +23,7 @@ pub use cache::CertCache;
 pub use certificate::{Certificate, CertificateError};
 pub use manager::{CertManager, ManagerParts};
 pub use on_demand::{Ask, AskError};
-pub use options::{IssuerOptions, OnDemandOptions, TlsFiles};
+pub use options::{IssuerOptions, KeyType, OnDemandOptions, TlsFiles};
 pub use policy::{Issuers, Policy};
 pub use refusal::Refusal;
 pub use renewal::renew_at;

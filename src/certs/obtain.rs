@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
-use super::issuer::{Error, IssueRequest, Issuer, Pem};
+use super::issuance::{Application, Issuance, Issued};
+use super::issuer::{Error, Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::preflight::Preflight;
 use super::stored::{Attempts, Records, Stored};
@@ -23,14 +24,23 @@ pub(super) enum Purpose {
     Renew,
 }
 
+/// A stored certificate that is of use.
+#[derive(Debug)]
+struct Loaded<'a> {
+    issuer: &'a str,
+    certificate: Arc<Certificate>,
+    /// Why it should not be served yet.
+    early: Option<CertificateError>,
+}
+
 /// Gets certificates, one name per call.
 #[derive(Debug)]
 pub(super) struct Obtainer {
     issuers: Issuers,
     records: Records,
     cache: Arc<CertCache>,
+    issuance: Issuance,
     failing: DashMap<HostPattern, Attempts>,
-    preflight: Option<Preflight>,
 }
 
 impl Obtainer {
@@ -39,14 +49,15 @@ impl Obtainer {
             issuers,
             records,
             cache,
+            issuance: Issuance::default(),
             failing: DashMap::new(),
-            preflight: None,
         }
     }
 
     /// Looks at every name before its CA is asked.
     pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
-        Self { preflight, ..self }
+        let issuance = self.issuance.with_preflight(preflight);
+        Self { issuance, ..self }
     }
 
     pub(super) fn cache(&self) -> &CertCache {
@@ -60,22 +71,33 @@ impl Obtainer {
         policy: &Policy,
         purpose: Purpose,
     ) -> Result<Arc<Certificate>, Refusal> {
-        let issuer = self.issuers.for_subject(subject);
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        let issuers = self.issuers.for_subject(subject, policy);
+        if let Some(certificate) = self.load(issuers, subject, purpose).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
         self.ask(subject, policy).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        if let Some(certificate) = self.load(issuers, subject, purpose).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
         self.remember_begin(subject, policy).await?;
-        match self.issue(issuer.as_ref(), subject).await {
-            Ok((certificate, pem)) => {
-                self.keep(issuer.as_ref(), subject, policy, &pem).await;
+        let served = self.cache.get(subject);
+        let application = Application {
+            subject,
+            served: served.as_deref(),
+            has_failed: self.has_failed(subject).await,
+        };
+        match self.issuance.run(issuers, application).await {
+            Ok(issued) => {
+                let Issued {
+                    issuer,
+                    certificate,
+                    pem,
+                } = issued;
+                self.keep(issuer.id(), subject, policy, &pem).await;
                 self.serve(subject, &certificate);
                 self.hold_if_due(subject, policy, &certificate).await;
                 info!(
@@ -86,25 +108,44 @@ impl Obtainer {
                 );
                 Ok(certificate)
             }
-            Err(error) => Err(self.remember_failure(issuer.id(), subject, &error).await),
+            Err(error) => Err(self.remember_failure(subject, &error).await),
         }
     }
 
     /// The stored certificate, served from now on, when it is still valid.
-    pub(super) async fn stored(&self, subject: &HostPattern) -> Option<Arc<Certificate>> {
-        let issuer = self.issuers.for_subject(subject);
-        let loaded = self.load(issuer.id(), subject, Purpose::Serve).await;
+    pub(super) async fn stored(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+    ) -> Option<Arc<Certificate>> {
+        let issuers = self.issuers.for_subject(subject, policy);
+        let loaded = self.load(issuers, subject, Purpose::Serve).await;
         loaded.ok().flatten()
     }
 
-    /// The stored certificate, served from now on, when it is good enough for `purpose`.
+    /// The best stored certificate of any of the issuers, served from now on, when it is good enough
+    /// for `purpose`.
     async fn load(
         &self,
-        issuer: &str,
+        issuers: &[Arc<dyn Issuer>],
         subject: &HostPattern,
         purpose: Purpose,
     ) -> Result<Option<Arc<Certificate>>, Refusal> {
-        let now = SystemTime::now();
+        let mut best: Option<Loaded<'_>> = None;
+        for issuer in issuers {
+            let loaded = self.read(issuer.id(), subject).await?;
+            let end = |loaded: &Loaded<'_>| loaded.certificate.not_after();
+            best = [best, loaded].into_iter().flatten().max_by_key(end);
+        }
+        Ok(best.and_then(|loaded| self.take(loaded, subject, purpose)))
+    }
+
+    /// The stored certificate of one issuer, when it is of any use.
+    async fn read<'a>(
+        &self,
+        issuer: &'a str,
+        subject: &HostPattern,
+    ) -> Result<Option<Loaded<'a>>, Refusal> {
         let certificate = match self.records.load_certificate(issuer, subject).await? {
             Stored::Missing => return Ok(None),
             Stored::Found(certificate) => certificate,
@@ -114,7 +155,7 @@ impl Obtainer {
                 return Ok(None);
             }
         };
-        let early = match certificate.verify_for(subject, now) {
+        let early = match certificate.verify_for(subject, SystemTime::now()) {
             Ok(()) => None,
             // It was valid when it was stored, so it is this machine's clock that is behind.
             Err(error @ CertificateError::NotYetValid(_)) => Some(error),
@@ -123,11 +164,29 @@ impl Obtainer {
                 return Ok(None);
             }
         };
+        Ok(Some(Loaded {
+            issuer,
+            certificate,
+            early,
+        }))
+    }
+
+    fn take(
+        &self,
+        loaded: Loaded<'_>,
+        subject: &HostPattern,
+        purpose: Purpose,
+    ) -> Option<Arc<Certificate>> {
+        let Loaded {
+            issuer,
+            certificate,
+            early,
+        } = loaded;
         // What could not be stored is served all the same, and is better than what was before it.
         let served = self.cache.get(subject);
         let better = served.filter(|served| served.not_after() > certificate.not_after());
         let certificate = better.unwrap_or(certificate);
-        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > now;
+        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > SystemTime::now();
         if self
             .cache
             .get(subject)
@@ -143,7 +202,13 @@ impl Obtainer {
                 warn!(names = %subject, error = %reason, "certificate is served although it is early");
             }
         }
-        Ok(is_current.then_some(certificate))
+        is_current.then_some(certificate)
+    }
+
+    /// Whether the last try failed, so that the next one had better be rehearsed.
+    async fn has_failed(&self, subject: &HostPattern) -> bool {
+        let attempts = self.attempts(subject).await;
+        attempts.is_some_and(|attempts| attempts.failures > 0)
     }
 
     async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
@@ -195,52 +260,21 @@ impl Obtainer {
         Ok(())
     }
 
-    async fn issue(
-        &self,
-        issuer: &dyn Issuer,
-        subject: &HostPattern,
-    ) -> Result<(Arc<Certificate>, Pem), Error> {
-        if let Some(preflight) = &self.preflight {
-            preflight.clear(issuer, subject).await?;
-        }
-        info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-        let (certificate, pem) = self.sign(issuer, subject).await?;
-        let served = self.cache.get(subject);
-        if served.is_none_or(|served| served.serial() != certificate.serial()) {
-            return Ok((certificate, pem));
-        }
-        // The process that stored it ended before the issuer was told; its successor is wanted.
-        issuer.settled(subject).await;
-        self.sign(issuer, subject).await
-    }
-
-    async fn sign(
-        &self,
-        issuer: &dyn Issuer,
-        subject: &HostPattern,
-    ) -> Result<(Arc<Certificate>, Pem), Error> {
-        let pem = issuer.issue(IssueRequest { subject }).await?;
-        match verified(subject, &pem) {
-            Ok(certificate) => Ok((Arc::new(certificate), pem)),
-            Err(unusable) => {
-                issuer.settled(subject).await;
-                Err(unusable.into())
-            }
-        }
-    }
-
     /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
-    async fn keep(&self, issuer: &dyn Issuer, subject: &HostPattern, policy: &Policy, pem: &Pem) {
+    async fn keep(&self, issuer: &str, subject: &HostPattern, policy: &Policy, pem: &Pem) {
         self.failing.remove(subject);
         if !policy.is_kept() {
             return;
         }
         let stored = self
             .records
-            .store_certificate(issuer.id(), subject, pem.as_str())
+            .store_certificate(issuer, subject, pem.as_str())
             .await;
         if stored.is_ok() {
-            issuer.settled(subject).await;
+            // Whoever has signed, nobody's order is to be gone on with.
+            for issuer in self.issuers.for_subject(subject, policy) {
+                issuer.settled(subject).await;
+            }
         }
         let cleared = self.records.clear_attempts(subject).await;
         if let Err(reason) = stored.and(cleared) {
@@ -299,12 +333,7 @@ impl Obtainer {
         attempts.into()
     }
 
-    async fn remember_failure(
-        &self,
-        issuer: &str,
-        subject: &HostPattern,
-        failure: &Error,
-    ) -> Refusal {
+    async fn remember_failure(&self, subject: &HostPattern, failure: &Error) -> Refusal {
         let former = self.attempts(subject).await.unwrap_or_default();
         let delay = self.delay(subject, former.failures + 1, failure);
         let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
@@ -317,17 +346,11 @@ impl Obtainer {
             .get(subject)
             .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
         warn!(
-            names = %subject, issuer, attempt = attempts.failures,
+            names = %subject, attempt = attempts.failures,
             retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
             permanent = failure.is_permanent(), served_until, error = %failure,
             "certificate not obtained"
         );
         attempts.into()
     }
-}
-
-fn verified(subject: &HostPattern, pem: &Pem) -> Result<Certificate, CertificateError> {
-    let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-    certificate.verify_for(subject, SystemTime::now())?;
-    Ok(certificate)
 }

@@ -306,7 +306,7 @@ mod tests {
             let manager = CertManager::start(ManagerParts {
                 policies: NameMap::new(),
                 issuers: Issuers {
-                    public: Arc::clone(&issuer),
+                    public: vec![Arc::clone(&issuer)],
                     internal: issuer,
                 },
                 records: Records::new(storage),

@@ -181,7 +181,7 @@ fn issuer(ca: &ScriptedCa, storage: &Arc<dyn Storage>, solver: Arc<dyn Solver>) 
     protocol.authorization_timeout = PATIENCE;
     protocol.finalize_timeout = PATIENCE;
     let solvers = Solvers::new(vec![solver]);
-    AcmeIssuer::over(protocol, Vec::new(), Arc::clone(storage), solvers).unwrap()
+    AcmeIssuer::over(protocol, None, Arc::clone(storage), solvers).unwrap()
 }
 
 fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, Tasks) {
@@ -192,7 +192,7 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
     let manager = CertManager::start(ManagerParts {
         policies,
         issuers: Issuers {
-            public,
+            public: vec![public],
             internal: Arc::new(InternalCa::new(Arc::clone(&storage))),
         },
         records: Records::new(storage),

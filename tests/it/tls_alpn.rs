@@ -46,7 +46,7 @@ impl Door {
         let manager = CertManager::start(ManagerParts {
             policies: NameMap::new(),
             issuers: Issuers {
-                public: Arc::clone(&issuer),
+                public: vec![Arc::clone(&issuer)],
                 internal: issuer,
             },
             records: Records::new(storage),

@@ -10,13 +10,25 @@ use crate::name::HostPattern;
 #[derive(Clone, Default)]
 pub struct Solvers {
     solvers: Vec<Arc<dyn Solver>>,
+    /// Which types may be used, in order; all of them where none is named.
+    allowed: Vec<ChallengeType>,
 }
 
 impl Solvers {
     /// Solvers that are tried in this order.
     #[must_use]
     pub fn new(solvers: Vec<Arc<dyn Solver>>) -> Self {
-        Self { solvers }
+        Self {
+            solvers,
+            allowed: Vec::new(),
+        }
+    }
+
+    /// The same with only these types of challenge, in this order; with all of them where none is named.
+    #[must_use]
+    pub fn restricted_to(mut self, allowed: &[ChallengeType]) -> Self {
+        self.allowed = allowed.to_vec();
+        self
     }
 
     /// Those that can prove `subject`, in the order in which they are tried. A wildcard is proved in DNS
@@ -30,7 +42,18 @@ impl Solvers {
         };
         let solvers = self.solvers.iter();
         let fitting = solvers.filter(|solver| fits(solver.challenge_type()));
-        fitting.cloned().collect()
+        if self.allowed.is_empty() {
+            return fitting.cloned().collect();
+        }
+        let rank = |solver: &Arc<dyn Solver>| {
+            let kind = solver.challenge_type();
+            self.allowed.iter().position(|allowed| *allowed == kind)
+        };
+        let mut ranked: Vec<_> = fitting
+            .filter_map(|solver| Some((rank(solver)?, Arc::clone(solver))))
+            .collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().map(|(_, solver)| solver).collect()
     }
 }
 
@@ -81,6 +104,23 @@ mod tests {
             let solvers = all.for_subject(&subject);
             let types: Vec<_> = solvers.iter().map(|it| it.challenge_type()).collect();
             assert_eq!(types, expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_uses_the_challenges_that_it_may_in_the_order_that_it_names() {
+        use ChallengeType::{Dns01, Http01, TlsAlpn01};
+        let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
+        let all = Solvers::new(vec![of(Http01), of(TlsAlpn01), of(Dns01)]);
+        let subject = HostPattern::parse("www.example.org").unwrap();
+        for (allowed, expected) in [
+            (&[][..], &[Http01, TlsAlpn01, Dns01][..]),
+            (&[TlsAlpn01, Http01], &[TlsAlpn01, Http01]),
+            (&[Dns01], &[Dns01]),
+        ] {
+            let solvers = all.clone().restricted_to(allowed).for_subject(&subject);
+            let types: Vec<_> = solvers.iter().map(|it| it.challenge_type()).collect();
+            assert_eq!(types, expected, "{allowed:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::acme::Blame;
 use crate::certs::CertificateError;
 use crate::certs::preflight::Reason;
 use crate::name::HostPattern;
@@ -16,7 +17,7 @@ pub enum Error {
     #[error("{}", .0.sentence())]
     Acme(#[from] acme::Error),
     /// More than one order was placed in the attempt, each for another type of challenge.
-    #[error("{}", each(.0))]
+    #[error("{}", each_order(.0))]
     Unproved(Vec<acme::Error>),
     /// No way to prove such a name is set up.
     #[error(
@@ -46,6 +47,34 @@ pub enum Error {
     /// A key or a request could not be made.
     #[error("the certificate request could not be made: {0}")]
     Request(#[from] rcgen::Error),
+    /// The process ended, or the system failed, while a key was made.
+    #[error("the certificate's key could not be made: the task was interrupted")]
+    Interrupted,
+    /// The CA does not have the profile that the configuration names.
+    #[error("the CA offers no profile `{wanted}`{}", other_profiles(.offered))]
+    Profile {
+        /// What the configuration names.
+        wanted: String,
+        /// What the CA offers.
+        offered: Vec<String>,
+    },
+    /// The CA wants to be left alone about the name.
+    #[error("the CA allows the next try in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
+    Resting {
+        /// For how long.
+        wait: Duration,
+    },
+    /// All issuers of the name have failed.
+    #[error("{}", each_issuer(.0))]
+    All(Vec<(String, Self)>),
+    /// The issuer has no account and takes nothing back.
+    #[error(
+        "`{issuer}` is no CA over ACME: it has no account and its certificates cannot be revoked"
+    )]
+    NoAccount {
+        /// Its name.
+        issuer: String,
+    },
     /// What the CA sent cannot be served.
     #[error("the certificate that the CA sent cannot be used: {0}")]
     Certificate(#[from] CertificateError),
@@ -66,8 +95,10 @@ impl Error {
     pub fn has_spent_certificate(&self) -> bool {
         match self {
             Self::Certificate(_) | Self::NotText => true,
-            Self::Acme(error) => has_spent_certificate(error),
-            _ => false,
+            Self::All(failures) => failures
+                .iter()
+                .any(|(_, error)| error.has_spent_certificate()),
+            _ => self.protocol().is_some_and(has_spent_certificate),
         }
     }
 
@@ -75,7 +106,8 @@ impl Error {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::NoSolver(_) => true,
+            Self::NoSolver(_) | Self::Profile { .. } | Self::NoAccount { .. } => true,
+            Self::All(failures) => failures.iter().all(|(_, error)| error.is_permanent()),
             _ => self.protocol().is_some_and(acme::Error::is_permanent),
         }
     }
@@ -83,7 +115,15 @@ impl Error {
     /// How long the CA asked to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.protocol().and_then(acme::Error::retry_after)
+        match self {
+            Self::Resting { wait } => Some(*wait),
+            // As soon as any of them may be asked again.
+            Self::All(failures) => {
+                let waits = failures.iter().map(|(_, error)| error.retry_after());
+                waits.min().flatten()
+            }
+            _ => self.protocol().and_then(acme::Error::retry_after),
+        }
     }
 
     /// What went wrong last between this machine and the CA.
@@ -92,13 +132,60 @@ impl Error {
         match self {
             Self::Acme(error) => Some(error),
             Self::Unproved(errors) => errors.last(),
+            Self::All(failures) => failures.last().and_then(|(_, error)| error.protocol()),
             _ => None,
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Acme(error) => error.blame(),
+            Self::Unproved(errors) => errors.last().map_or(Blame::Name, acme::Error::blame),
+            // Another issuer may have other ways, and is another one to CAA.
+            Self::NoSolver(_) => Blame::CaForName,
+            Self::Preflight(reason) => match reason.is_about_issuer() {
+                true => Blame::CaForName,
+                false => Blame::Name,
+            },
+            Self::Profile { .. } | Self::NoAccount { .. } | Self::Resting { .. } => Blame::Ca,
+            Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
+            Self::All(failures) => failures
+                .last()
+                .map_or(Blame::Ca, |(_, error)| error.blame()),
+            Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
+            Self::NoSubject | Self::Interrupted => Blame::Machine,
+        }
+    }
+
+    /// The failures of several issuers as one.
+    pub(crate) fn of_all(mut failures: Vec<(String, Self)>) -> Self {
+        match failures.len() {
+            1 => failures.remove(0).1,
+            _ => Self::All(failures),
         }
     }
 }
 
+fn other_profiles(offered: &[String]) -> String {
+    match offered {
+        [] => "; remove `profile` of the issuer, the CA has none at all".to_owned(),
+        offered => format!("; set `profile` of the issuer to {}", offered.join(", ")),
+    }
+}
+
+/// Why each issuer failed.
+fn each_issuer(failures: &[(String, Error)]) -> String {
+    let sentences: Vec<_> = failures
+        .iter()
+        .map(|(issuer, error)| format!("{issuer}: {error}"))
+        .collect();
+    sentences.join("; ")
+}
+
 /// Why each order of an attempt failed.
-fn each(errors: &[acme::Error]) -> String {
+fn each_order(errors: &[acme::Error]) -> String {
     let sentences = errors.iter().map(|error| match error.challenge() {
         Some(challenge) => format!("by {challenge}, {}", error.sentence()),
         None => error.sentence(),

@@ -29,6 +29,14 @@ pub(crate) struct PebbleOptions {
     pub(crate) nonce_reject: u8,
     /// How many of a hundred orders may use a valid authorization again.
     pub(crate) authz_reuse: u8,
+    /// Takes every name for proved without looking.
+    pub(crate) always_valid: bool,
+    /// The only credentials that accounts are made with, as key id and key; anybody may have one where there are none.
+    pub(crate) external_account: Option<(&'static str, &'static str)>,
+    /// The profiles on offer, with the days that their certificates last.
+    pub(crate) profiles: &'static [(&'static str, u64)],
+    /// How many other chains there are.
+    pub(crate) alternate_roots: usize,
 }
 
 impl PebbleOptions {
@@ -39,6 +47,18 @@ impl PebbleOptions {
             tls_port: 1,
             nonce_reject: 0,
             authz_reuse: 0,
+            always_valid: false,
+            external_account: None,
+            profiles: &[("default", 90)],
+            alternate_roots: 0,
+        }
+    }
+
+    /// A Pebble that takes every name for proved.
+    pub(crate) fn trusting() -> Self {
+        Self {
+            always_valid: true,
+            ..Self::new(1)
         }
     }
 }
@@ -47,7 +67,7 @@ impl PebbleOptions {
 pub(crate) struct Pebble {
     listen: SocketAddr,
     management: SocketAddr,
-    root: TestCa,
+    api_root: TestCa,
     http: reqwest::Client,
     directory: Value,
     _dns: Process,
@@ -76,7 +96,7 @@ impl Pebble {
         Self {
             listen: listen_address,
             management: management_address,
-            root,
+            api_root: root,
             http,
             directory,
             _dns: dns,
@@ -92,14 +112,34 @@ impl Pebble {
 
     /// The root of the API's own HTTPS.
     pub(crate) fn root_pem(&self) -> String {
-        self.root.pem()
+        self.api_root.pem()
     }
 
     /// The root that the issued certificates chain to.
     pub(crate) async fn issuance_root(&self) -> String {
-        let url = format!("https://{}/roots/0", self.management);
+        self.root(0).await
+    }
+
+    /// The root of the other chain of this number, from 1 on.
+    pub(crate) async fn root(&self, number: usize) -> String {
+        self.manage(&format!("roots/{number}")).await
+    }
+
+    /// Whether the certificate of this serial number is revoked, and why.
+    pub(crate) async fn revocation(&self, serial: &str) -> Value {
+        let path = format!("cert-status-by-serial/{serial}");
+        serde_json::from_str(&self.manage(&path).await).unwrap()
+    }
+
+    async fn manage(&self, path: &str) -> String {
+        let url = format!("https://{}/{path}", self.management);
         let answer = self.http.get(url).send().await.unwrap();
         answer.text().await.unwrap()
+    }
+
+    /// Whether this Pebble has profiles, which those before 2.7 do not.
+    pub(crate) fn has_profiles(&self) -> bool {
+        self.directory["meta"].get("profiles").is_some()
     }
 
     /// Whether this Pebble says when to renew (RFC 9773), which those before 2.6 do not.
@@ -119,6 +159,12 @@ fn write_config(
     let key_path = dir.path().join("api.key");
     std::fs::write(&certificate_path, certificate.pem()).unwrap();
     std::fs::write(&key_path, key.serialize_pem()).unwrap();
+    let profiles = options.profiles.iter().map(|(name, days)| {
+        let profile = json!({ "description": "a test's", "validityPeriod": days * 24 * 3600 });
+        ((*name).to_owned(), profile)
+    });
+    let profiles: serde_json::Map<_, _> = profiles.collect();
+    let accounts = options.external_account.map(|(id, key)| json!({ id: key }));
     let config = json!({ "pebble": {
         "listenAddress": listen.address(),
         "managementListenAddress": management.address(),
@@ -127,7 +173,9 @@ fn write_config(
         "httpPort": options.http_port,
         "tlsPort": options.tls_port,
         "certificateValidityPeriod": 7_776_000,
-        "profiles": { "default": { "description": "the usual", "validityPeriod": 7_776_000 } },
+        "profiles": profiles,
+        "externalAccountBindingRequired": accounts.is_some(),
+        "externalAccountMACKeys": accounts.unwrap_or_else(|| json!({})),
     }});
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
 }
@@ -167,7 +215,15 @@ fn spawn_pebble(dir: &TempDir, options: &PebbleOptions, dns: SocketAddr) -> Proc
         .args(["-dnsserver", &dns.to_string(), "-strict"])
         .env("PEBBLE_VA_NOSLEEP", "1")
         .env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject.to_string())
-        .env("PEBBLE_AUTHZREUSE", options.authz_reuse.to_string());
+        .env("PEBBLE_AUTHZREUSE", options.authz_reuse.to_string())
+        .env(
+            "PEBBLE_ALTERNATE_ROOTS",
+            options.alternate_roots.to_string(),
+        )
+        .env(
+            "PEBBLE_VA_ALWAYS_VALID",
+            u8::from(options.always_valid).to_string(),
+        );
     Process::spawn(dir, &program, command)
 }
 

@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 
 use super::super::{Error, Pem};
 use super::order_record::{OrderRecord, OrderRecords};
+use super::order_terms::OrderTerms;
 use crate::acme::{self, Account, Identifier, Order, OrderStatus, Solver};
 use crate::certs::Certificate;
 use crate::name::HostPattern;
@@ -19,6 +20,7 @@ const MAX_ORDERS: usize = 3;
 pub(super) struct OrderPath<'a> {
     pub(super) account: &'a Account,
     pub(super) records: &'a OrderRecords,
+    pub(super) terms: &'a OrderTerms,
     pub(super) subject: &'a HostPattern,
 }
 
@@ -68,8 +70,8 @@ impl OrderPath<'_> {
     /// Places an order and writes down where it is before anything else is done.
     async fn place(&self) -> Result<Placed, Error> {
         let identifier = Identifier::of_pattern(self.subject).ok_or(Error::NoSubject)?;
-        let key = KeyPair::generate()?;
-        let order = Order::create(self.account, &[identifier]).await?;
+        let key = self.terms.generate_key().await?;
+        let order = self.terms.place(self.account, &identifier).await?;
         let pair = (&order, &key);
         match self.records.store(self.subject, self.account, pair).await {
             Ok(record) => {
@@ -106,7 +108,7 @@ impl OrderPath<'_> {
     async fn collect(&self, order: &mut Order, key: &KeyPair) -> Result<Pem, Error> {
         let csr = signing_request(self.subject, key)?;
         order.finalize(self.account, &csr).await?;
-        let chain = order.certificate(self.account).await?;
+        let chain = self.terms.download(order, self.account).await?;
         let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
         Ok(Pem::new(&chain, &key.serialize_pem()))
     }
