@@ -13,7 +13,6 @@ use super::policy::{self, Issuers, Policy};
 use super::schedule::{Due, Scheduler};
 use super::stored::Records;
 use super::{CertCache, Certificate, Refusal, Standing, renew_at};
-use crate::backoff;
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
 
@@ -23,9 +22,6 @@ const MAX_WAITING: usize = 1024;
 /// How many names may be looked up or ordered at once for handshakes that nobody configured, so
 /// that a flood of made-up names is refused instead of remembered.
 const MAX_NAMES: usize = 1024;
-
-/// When the gate is asked again about a name that is served and due, and was not allowed.
-const ASK_AGAIN: Duration = Duration::from_secs(3600);
 
 type Outcome = Result<Arc<Certificate>, Refusal>;
 
@@ -215,10 +211,10 @@ impl CertManager {
             // Never at once again: what was due and could not be replaced is not asked for in a
             // loop.
             Ok(certificate) => renew_at(certificate).max(now + Duration::from_secs(1)),
-            Err(Refusal::BackingOff { until, .. }) => *until,
-            Err(Refusal::Stopping) => return,
-            Err(Refusal::NotAllowed(_)) => now + ASK_AGAIN,
-            Err(_) => now + backoff::ISSUANCE.delay(1, None),
+            Err(refusal) => match refusal.retry_in(now) {
+                Some(wait) => now + wait,
+                None => return,
+            },
         };
         let is_served = self.inner.obtainer.cache().get(subject).is_some();
         if policy.managed().is_some() || is_served {
@@ -315,7 +311,7 @@ mod tests {
     use super::*;
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
-    use crate::certs::{Ask, OnDemandOptions};
+    use crate::certs::{Ask, Limits, OnDemandOptions};
     use crate::storage::{FileStorage, Storage};
 
     /// Signs, or fails, as the test says; counts what it is asked for.
@@ -329,6 +325,8 @@ mod tests {
         orders: AtomicUsize,
         ordered: Notify,
         gate: tokio::sync::Semaphore,
+        /// It is one of those that sign for everybody.
+        is_public: AtomicBool,
     }
 
     impl TestIssuer {
@@ -341,6 +339,7 @@ mod tests {
                 orders: AtomicUsize::new(0),
                 ordered: Notify::new(),
                 gate: tokio::sync::Semaphore::new(1000),
+                is_public: AtomicBool::new(false),
             })
         }
 
@@ -352,6 +351,17 @@ mod tests {
     impl Issuer for TestIssuer {
         fn id(&self) -> &'static str {
             "test"
+        }
+
+        fn is_public(&self) -> bool {
+            self.is_public.load(Ordering::SeqCst)
+        }
+
+        fn limits(&self) -> Limits {
+            match self.is_public() {
+                true => Limits::PUBLIC,
+                false => Limits::NONE,
+            }
         }
 
         fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
@@ -540,6 +550,40 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(refusal, Refusal::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_public_ca_is_not_asked_for_what_none_can_sign() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for text in ["nas.lan", "intranet", "co.uk"] {
+            let refusal = manager.certificate(&name(text)).await.unwrap_err();
+            assert!(matches!(refusal, Refusal::NoPublicCa(_)), "{refusal}");
+        }
+        assert_eq!(world.issuer.orders(), 0);
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_over_budget_waits_and_does_not_count_as_failed() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let budget = world.dir.path().join("budgets/test/domains");
+        std::fs::create_dir_all(&budget).unwrap();
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let spent = format!("{{\"spent\":{:?}}}", vec![now; 40]);
+        std::fs::write(budget.join("example.org.json"), spent).unwrap();
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+
+        let wanted = name("www.example.org");
+        let refusal = manager.certificate(&wanted).await.unwrap_err();
+
+        assert!(matches!(refusal, Refusal::Held(_)), "{refusal}");
+        assert_eq!(world.issuer.orders(), 0);
+        let subject = policy::subject(&wanted);
+        assert_eq!(manager.inner.obtainer.attempts(&subject).await, None);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The life of a certificate: wanted, issued, stored, served, renewed. Knows no TLS server and no
 //! request.
 
+mod budget;
 mod cache;
 mod certificate;
 pub mod challenge;
@@ -10,18 +11,21 @@ mod obtain;
 mod on_demand;
 mod options;
 mod policy;
+mod public_name;
 mod refusal;
 mod renewal;
 mod schedule;
 mod standing;
 mod stored;
 
+pub use budget::{Budgets, Held, Limit, Limits, Purchase, Spending};
 pub use cache::CertCache;
 pub use certificate::{Certificate, CertificateError};
 pub use manager::{CertManager, ManagerParts};
 pub use on_demand::{Ask, AskError};
 pub use options::{IssuerOptions, OnDemandOptions, TlsFiles};
 pub use policy::{Issuers, Policy};
+pub use public_name::Unsignable;
 pub use refusal::Refusal;
 pub use renewal::renew_at;
 pub use standing::Standing;

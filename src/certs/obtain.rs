@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
+use super::budget::{Budgets, Purchase, Spending};
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
+use super::public_name::Unsignable;
 use super::stored::{Attempts, Records, Stored};
 use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
 use crate::backoff;
@@ -27,15 +29,18 @@ pub(super) enum Purpose {
 pub(super) struct Obtainer {
     issuers: Issuers,
     records: Records,
+    budgets: Budgets,
     cache: Arc<CertCache>,
     failing: DashMap<HostPattern, Attempts>,
 }
 
 impl Obtainer {
     pub(super) fn new(issuers: Issuers, records: Records, cache: Arc<CertCache>) -> Self {
+        let budgets = Budgets::new(Arc::clone(records.storage()));
         Self {
             issuers,
             records,
+            budgets,
             cache,
             failing: DashMap::new(),
         }
@@ -56,6 +61,7 @@ impl Obtainer {
         if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
             return Ok(certificate);
         }
+        check_signable(issuer.as_ref(), subject)?;
         self.check_backoff(subject).await?;
         self.ask(subject, policy).await?;
         let _lock = self.records.lock_issuance(subject).await?;
@@ -64,8 +70,14 @@ impl Obtainer {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
+        self.check_storage(subject, policy).await?;
+        let spending = self.pay(issuer.as_ref(), subject).await?;
         self.remember_begin(subject, policy).await?;
-        match self.issue(issuer.as_ref(), subject).await {
+        let issued = self.issue(issuer.as_ref(), subject, &spending).await;
+        spending
+            .settle(issued.as_ref().err(), SystemTime::now())
+            .await;
+        match issued {
             Ok((certificate, pem)) => {
                 self.keep(issuer.id(), subject, policy, &pem).await;
                 self.serve(subject, &certificate);
@@ -172,6 +184,32 @@ impl Obtainer {
         answer.map_err(|refused| Refusal::NotAllowed(Arc::new(refused)))
     }
 
+    /// What cannot be stored is not asked for: the next start would ask for it again.
+    async fn check_storage(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+        if !policy.is_kept() {
+            return Ok(());
+        }
+        let proved = self.records.prove_writable().await;
+        proved.inspect_err(|reason| {
+            error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
+        })?;
+        Ok(())
+    }
+
+    /// Pays for the first order before it is placed.
+    async fn pay(&self, issuer: &dyn Issuer, subject: &HostPattern) -> Result<Spending, Refusal> {
+        let purchase = Purchase {
+            issuer: issuer.id(),
+            limits: issuer.limits(),
+            subject,
+            is_replacement: false,
+        };
+        let paid = self.budgets.pay(purchase, SystemTime::now()).await?;
+        Ok(paid.inspect_err(|held| {
+            debug!(names = %subject, reason = %held, "certificate is not ordered yet");
+        })?)
+    }
+
     /// Counts the attempt before it is made, so that a process that is killed over and over does
     /// not order each time. Fails when nothing can be written: what the CA signs could not be kept.
     async fn remember_begin(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
@@ -191,9 +229,10 @@ impl Obtainer {
         &self,
         issuer: &dyn Issuer,
         subject: &HostPattern,
+        spending: &Spending,
     ) -> Result<(Arc<Certificate>, Pem), Error> {
         info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-        let pem = issuer.issue(IssueRequest { subject }).await?;
+        let pem = issuer.issue(IssueRequest { subject, spending }).await?;
         let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
         certificate.verify_for(subject, SystemTime::now())?;
         Ok((Arc::new(certificate), pem))
@@ -291,4 +330,10 @@ impl Obtainer {
         );
         attempts.into()
     }
+}
+
+/// A public CA is not asked for what none of them can sign.
+fn check_signable(issuer: &dyn Issuer, subject: &HostPattern) -> Result<(), Refusal> {
+    let obstacle = Unsignable::find(subject).filter(|_| issuer.is_public());
+    obstacle.map_or(Ok(()), |reason| Err(Refusal::NoPublicCa(reason)))
 }

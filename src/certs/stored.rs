@@ -101,6 +101,21 @@ impl Records {
         self.storage.delete(&attempts_key(subject)).await
     }
 
+    /// Proves that what is written can be read again: writes, reads and deletes a record.
+    pub async fn prove_writable(&self) -> Result<(), storage::Error> {
+        let key = Key::new(&["probe", &format!("{:016x}", fastrand::u64(..))]);
+        let mark = key.as_str().as_bytes();
+        self.storage.store(&key, mark).await?;
+        let read = self.storage.load(&key).await?;
+        self.storage.delete(&key).await?;
+        match read.as_deref() == Some(mark) {
+            true => Ok(()),
+            false => Err(storage::Error::Lossy {
+                location: self.storage.location(&key),
+            }),
+        }
+    }
+
     /// Waits until no other process issues for `subject`.
     pub async fn lock_issuance(&self, subject: &HostPattern) -> Result<Lock, storage::Error> {
         self.storage

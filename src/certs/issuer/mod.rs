@@ -7,5 +7,5 @@ mod internal;
 
 pub use acme::AcmeIssuer;
 pub use contract::{IssueRequest, Issuer, Pem};
-pub use error::Error;
+pub use error::{Error, Reach};
 pub use internal::InternalCa;

@@ -11,9 +11,10 @@ use url::Url;
 
 use super::super::{Error, IssueRequest, Issuer, Pem};
 use super::account_keeper::AccountKeeper;
+use super::public_directory::is_public;
 use crate::acme::{Identifier, Options, Order, ProblemKind};
-use crate::certs::IssuerOptions;
 use crate::certs::challenge::Http01Solver;
+use crate::certs::{IssuerOptions, Limits};
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
@@ -27,6 +28,7 @@ pub struct AcmeIssuer {
     accounts: AccountKeeper,
     solver: Http01Solver,
     turns: Semaphore,
+    is_public: bool,
 }
 
 impl AcmeIssuer {
@@ -59,6 +61,8 @@ impl AcmeIssuer {
             id,
             solver,
             turns: Semaphore::new(PARALLEL_ORDERS),
+            // A root of its own is given for a stand-in or a private CA.
+            is_public: options.root.is_none() && is_public(&options.directory),
         };
         if has_root {
             // A root that cannot be used is told at the start, not at the first order.
@@ -68,11 +72,13 @@ impl AcmeIssuer {
     }
 
     /// The order path of RFC 8555 section 7.1: account, order, authorizations, CSR, certificate.
-    async fn order(&self, subject: &HostPattern) -> Result<Pem, Error> {
+    async fn order(&self, request: IssueRequest<'_>) -> Result<Pem, Error> {
+        let subject = request.subject;
         let account = self.accounts.account().await?;
         let identifier = Identifier::of_pattern(subject).ok_or(Error::NoSubject)?;
         let key = KeyPair::generate()?;
         let csr = signing_request(subject, &key)?;
+        request.spending.order().await?;
         let mut order = Order::create(&account, &[identifier]).await?;
         order.prove(&account, &self.solver).await?;
         order.finalize(&account, &csr).await?;
@@ -87,15 +93,25 @@ impl Issuer for AcmeIssuer {
         &self.id
     }
 
+    fn is_public(&self) -> bool {
+        self.is_public
+    }
+
+    fn limits(&self) -> Limits {
+        match self.is_public {
+            true => Limits::PUBLIC,
+            false => Limits::PRIVATE,
+        }
+    }
+
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
         async move {
-            let subject = request.subject;
             let _turn = self.turns.acquire().await;
-            match self.order(subject).await {
+            match self.order(request).await {
                 Err(error) if has_forgotten_account(&error) => {
                     warn!(issuer = %self.id, "the CA has forgotten the account, it is made anew");
                     self.accounts.forget().await?;
-                    self.order(subject).await
+                    self.order(request).await
                 }
                 outcome => outcome,
             }
