@@ -1,5 +1,6 @@
 //! Certificates on request: one look-up or order at a time per name, however many wait for it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -112,8 +113,9 @@ impl CertManager {
     }
 
     /// The certificate for a name: from memory, else from storage, else issued now if the name may
-    /// have one. Dropping the future abandons the wait and not the order.
-    pub async fn certificate(&self, name: &HostName) -> Outcome {
+    /// have one. Of names that nobody configured, each network of clients may bring only so many
+    /// new ones. Dropping the future abandons the wait and not the order.
+    pub async fn certificate(&self, name: &HostName, client: IpAddr) -> Outcome {
         if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
             return Ok(certificate);
         }
@@ -129,7 +131,7 @@ impl CertManager {
         {
             return Err(Refusal::TooManyNames);
         }
-        self.join(subject, policy, Purpose::Serve)
+        self.join(subject, policy, Purpose::ServeTo(client))
             .certificate()
             .await
     }
@@ -314,6 +316,8 @@ mod tests {
     use crate::certs::{Ask, Limits, OnDemandOptions};
     use crate::storage::{FileStorage, Storage};
 
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     /// Signs, or fails, as the test says; counts what it is asked for.
     #[derive(Debug)]
     struct TestIssuer {
@@ -453,9 +457,7 @@ mod tests {
                 Tasks::new().spawn(http.serve_connection(stream, service));
             }
         });
-        let options = OnDemandOptions {
-            ask: ask.parse().unwrap(),
-        };
+        let options = OnDemandOptions::new(ask.parse().unwrap());
         (
             Policy::on_demand(HostPattern::Any, Arc::new(Ask::new(&options).unwrap())),
             asked,
@@ -469,7 +471,7 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![policy]);
         let new = name("new.example.org");
 
-        let served = join_all((0..200).map(|_| manager.certificate(&new))).await;
+        let served = join_all((0..200).map(|_| manager.certificate(&new, CLIENT))).await;
 
         assert!(served.iter().all(Result::is_ok));
         assert_eq!(world.issuer.orders(), 1);
@@ -491,7 +493,8 @@ mod tests {
             world.issuer.ordered.notified().await;
             world.issuer.gate.add_permits(1);
         };
-        let handshakes = join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new)));
+        let handshakes =
+            join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new, CLIENT)));
 
         let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
 
@@ -512,7 +515,7 @@ mod tests {
             let (policy, _) = on_demand(status).await;
             let (manager, _tasks) = world.manager(vec![policy]);
             let refusal = manager
-                .certificate(&name("new.example.org"))
+                .certificate(&name("new.example.org"), CLIENT)
                 .await
                 .unwrap_err();
             assert!(
@@ -531,10 +534,10 @@ mod tests {
             .parse()
             .unwrap();
         drop(listener);
-        let ask = Arc::new(Ask::new(&OnDemandOptions { ask }).unwrap());
+        let ask = Arc::new(Ask::new(&OnDemandOptions::new(ask)).unwrap());
         let (manager, _tasks) = world.manager(vec![Policy::on_demand(HostPattern::Any, ask)]);
         let refusal = manager
-            .certificate(&name("new.example.org"))
+            .certificate(&name("new.example.org"), CLIENT)
             .await
             .unwrap_err();
         assert!(refusal.to_string().contains("gave no answer"), "{refusal}");
@@ -546,7 +549,7 @@ mod tests {
         let world = World::new(Some(3600));
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager
-            .certificate(&name("other.example.org"))
+            .certificate(&name("other.example.org"), CLIENT)
             .await
             .unwrap_err();
         assert!(matches!(refusal, Refusal::Unknown));
@@ -559,7 +562,7 @@ mod tests {
         let (policy, asked) = on_demand(200).await;
         let (manager, _tasks) = world.manager(vec![policy]);
         for text in ["nas.lan", "intranet", "co.uk"] {
-            let refusal = manager.certificate(&name(text)).await.unwrap_err();
+            let refusal = manager.certificate(&name(text), CLIENT).await.unwrap_err();
             assert!(matches!(refusal, Refusal::NoPublicCa(_)), "{refusal}");
         }
         assert_eq!(world.issuer.orders(), 0);
@@ -578,7 +581,7 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
 
         let wanted = name("www.example.org");
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
         assert!(matches!(refusal, Refusal::Held(_)), "{refusal}");
         assert_eq!(world.issuer.orders(), 0);
@@ -590,11 +593,17 @@ mod tests {
     async fn a_restart_serves_what_is_stored_and_orders_nothing() {
         let world = World::new(Some(3600));
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&name("www.example.org")).await.unwrap();
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         tasks.drain(Duration::ZERO).await;
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let second = manager.certificate(&name("www.example.org")).await.unwrap();
+        let second = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
 
         assert_eq!(first.serial(), second.serial());
         assert_eq!(world.issuer.orders(), 1);
@@ -611,7 +620,7 @@ mod tests {
         let served = join_all(
             processes
                 .iter()
-                .map(|(manager, _)| manager.certificate(&wanted)),
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
         );
         assert!(served.await.iter().all(Result::is_ok));
         assert_eq!(world.issuer.orders(), 1);
@@ -629,7 +638,7 @@ mod tests {
         let handshakes = join_all(
             processes
                 .iter()
-                .map(|(manager, _)| manager.certificate(&wanted)),
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
         );
         let open_the_gate = async {
             world.issuer.ordered.notified().await;
@@ -648,7 +657,7 @@ mod tests {
         let world = World::new(None);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(
             matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
             "{refusal}"
@@ -656,7 +665,7 @@ mod tests {
         tasks.drain(Duration::ZERO).await;
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
         assert!(
             matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
@@ -697,7 +706,7 @@ mod tests {
         process().block_on(async {
             let wanted = name("www.example.org");
             let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-            let refusal = manager.certificate(&wanted).await.unwrap_err();
+            let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
             assert!(wait(&refusal) > Duration::from_secs(40), "{refusal}");
             assert_eq!(world.issuer.orders(), 2);
@@ -711,7 +720,7 @@ mod tests {
         let world = World::new(Some(3600));
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&wanted).await.unwrap();
+        manager.certificate(&wanted, CLIENT).await.unwrap();
         let subject = policy::subject(&wanted);
         let pem = TestCa::new().sign(&["www.example.org"], -1..7200);
         let newer = Arc::new(Certificate::from_pem(pem.as_bytes()).unwrap());
@@ -720,7 +729,7 @@ mod tests {
 
         manager.maintain(subject).await;
 
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), newer.serial());
     }
 
@@ -736,7 +745,7 @@ mod tests {
         written.await.unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         manager.maintain(subject).await;
 
         assert_eq!(served.serial(), stored.serial());
@@ -746,10 +755,10 @@ mod tests {
     /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
     async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
         let wanted = name("www.example.org");
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         world.issuer.ordered.notified().await;
         world.issuer.ordered.notified().await;
-        let meanwhile = manager.certificate(&wanted).await.unwrap();
+        let meanwhile = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(
             meanwhile.serial(),
             first.serial(),
@@ -779,7 +788,10 @@ mod tests {
 
         release(&world, &manager).await;
 
-        let renewed = manager.certificate(&name("www.example.org")).await.unwrap();
+        let renewed = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         assert_ne!(renewed.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 2);
     }
@@ -795,7 +807,7 @@ mod tests {
         release(&world, &manager).await;
 
         let wanted = name("www.example.org");
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         let standing = manager.standing(&wanted).await.to_string();
         assert!(
@@ -818,7 +830,7 @@ mod tests {
         *world.issuer.age.lock().unwrap() = 24 * 3600;
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
 
         manager.maintain(policy::subject(&wanted)).await;
         manager.maintain(policy::subject(&wanted)).await;
@@ -827,7 +839,7 @@ mod tests {
         tasks.drain(Duration::ZERO).await;
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         manager.maintain(policy::subject(&wanted)).await;
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 1);
         let standing = manager.standing(&wanted).await.to_string();
@@ -839,7 +851,7 @@ mod tests {
         let world = World::new(Some(3600));
         world.issuer.lies.store(true, Ordering::SeqCst);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&name("www.example.org")).await;
+        let refusal = manager.certificate(&name("www.example.org"), CLIENT).await;
         assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));
     }
 
@@ -850,14 +862,14 @@ mod tests {
         world.issuer.gate.forget_permits(999);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         tasks.drain(Duration::ZERO).await;
         std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let policy = Arc::new(site("www.example.org"));
         let renewal = manager.join(policy::subject(&wanted), &policy, Purpose::Renew);
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
 
         assert_eq!(served.serial(), first.serial());
         drop(renewal);
@@ -870,13 +882,13 @@ mod tests {
         let (policy, _) = on_demand(200).await;
         let (manager, tasks) = world.manager(vec![policy]);
         *world.issuer.age.lock().unwrap() = 24 * 3600;
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         tasks.drain(Duration::ZERO).await;
         std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
 
         let (policy, asked) = on_demand(503).await;
         let (manager, _tasks) = world.manager(vec![policy]);
-        manager.certificate(&wanted).await.unwrap();
+        manager.certificate(&wanted, CLIENT).await.unwrap();
         manager.maintain(policy::subject(&wanted)).await;
 
         assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -892,7 +904,7 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![policy]);
         let ask = |n: usize| {
             manager
-                .certificate(&name(&format!("n{n}.example.org")))
+                .certificate(&name(&format!("n{n}.example.org")), CLIENT)
                 .now_or_never()
         };
         assert!((0..MAX_NAMES).all(|n| ask(n).is_none()));
@@ -906,9 +918,9 @@ mod tests {
         world.issuer.gate.close();
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Stopping), "{refusal}");
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(wait(&refusal) > Duration::from_secs(40));
         assert_eq!(world.issuer.orders(), 1);
     }
@@ -917,7 +929,10 @@ mod tests {
     async fn a_damaged_record_is_replaced() {
         let world = World::new(Some(3600));
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&name("www.example.org")).await.unwrap();
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         tasks.drain(Duration::ZERO).await;
         let file = world
             .dir
@@ -926,7 +941,10 @@ mod tests {
         std::fs::write(&file, "half a fi").unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&name("www.example.org")).await.unwrap();
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
 
         assert_eq!(world.issuer.orders(), 2);
         assert!(

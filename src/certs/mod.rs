@@ -1,12 +1,14 @@
 //! The life of a certificate: wanted, issued, stored, served, renewed. Knows no TLS server and no
 //! request.
 
+mod ask_answers;
 mod budget;
 mod cache;
 mod certificate;
 pub mod challenge;
 pub mod issuer;
 mod manager;
+mod newcomers;
 mod obtain;
 mod on_demand;
 mod options;
@@ -22,6 +24,7 @@ pub use budget::{Budgets, Held, Limit, Limits, Purchase, Spending};
 pub use cache::CertCache;
 pub use certificate::{Certificate, CertificateError};
 pub use manager::{CertManager, ManagerParts};
+pub use newcomers::Network;
 pub use on_demand::{Ask, AskError};
 pub use options::{IssuerOptions, OnDemandOptions, TlsFiles};
 pub use policy::{Issuers, Policy};

@@ -1,5 +1,6 @@
 //! How one name comes to its certificate: storage, permission, order, storage, cache.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,8 @@ use crate::name::HostPattern;
 pub(super) enum Purpose {
     /// A handshake waits: whatever is still valid will do.
     Serve,
+    /// The same, for a client whose address is known.
+    ServeTo(IpAddr),
     /// Its time for renewal may have come: what is due is replaced.
     Renew,
 }
@@ -63,7 +66,7 @@ impl Obtainer {
         }
         check_signable(issuer.as_ref(), subject)?;
         self.check_backoff(subject).await?;
-        self.ask(subject, policy).await?;
+        self.ask(subject, policy, purpose).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
         if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
@@ -131,7 +134,7 @@ impl Obtainer {
         let served = self.cache.get(subject);
         let better = served.filter(|served| served.not_after() > certificate.not_after());
         let certificate = better.unwrap_or(certificate);
-        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > now;
+        let is_current = purpose != Purpose::Renew || renew_at(&certificate) > now;
         if self
             .cache
             .get(subject)
@@ -175,13 +178,21 @@ impl Obtainer {
         }
     }
 
-    async fn ask(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+    async fn ask(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        purpose: Purpose,
+    ) -> Result<(), Refusal> {
         let (Some(ask), HostPattern::Exact(name)) = (policy.ask(), subject) else {
             return Ok(());
         };
         // What is served stays: a gate that is down answers like one that took the name back.
-        let answer = ask.allow(name).await;
-        answer.map_err(|refused| Refusal::NotAllowed(Arc::new(refused)))
+        let client = match purpose {
+            Purpose::ServeTo(client) => Some(client),
+            Purpose::Serve | Purpose::Renew => None,
+        };
+        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
 
     /// What cannot be stored is not asked for: the next start would ask for it again.

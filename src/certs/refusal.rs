@@ -66,7 +66,8 @@ impl Refusal {
             Self::BackingOff { until, .. } => left(until),
             Self::Held(held) => left(&held.until()) + budget::spread(held),
             Self::Stopping => return None,
-            Self::NotAllowed(_) | Self::NoPublicCa(_) => LATER,
+            Self::NotAllowed(error) if !error.is_down() => LATER,
+            Self::NoPublicCa(_) => LATER,
             _ => backoff::ISSUANCE.delay(1, None),
         })
     }
