@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::obtain::{Obtainer, Purpose};
 use super::policy::{self, Issuers, Policy};
 use super::schedule::{Due, Scheduler};
+use super::standing_sources::{StandingSources, backing_off, served};
 use super::stored::Records;
 use super::{CertCache, Certificate, Refusal, Standing, renew_at};
 use crate::name::{HostName, HostPattern, NameMap};
@@ -141,26 +142,32 @@ impl CertManager {
         let subject = policy::subject(name);
         let attempts = self.inner.obtainer.attempts(&subject).await;
         let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
-        if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
-            return Standing::Served {
-                not_after: certificate.not_after(),
-                renew_at: renew_at(&certificate),
-                last_error: attempts.map(|attempts| attempts.last_error),
-            };
-        }
-        if self.inner.policies.lookup(name.as_str()).is_none() {
-            return Standing::Refused {
-                reason: Refusal::Unknown.to_string(),
-            };
+        let cache = self.inner.obtainer.cache();
+        if let Some(certificate) = cache.lookup(name.as_str()) {
+            if cache.is_pinned(name.as_str()) {
+                return Standing::FromFiles {
+                    cert: None,
+                    not_after: Some(certificate.not_after()),
+                };
+            }
+            let issuer = self.inner.obtainer.issuers().for_subject(&subject);
+            return served(issuer.id(), &certificate, attempts);
         }
         if self.inner.in_flight.contains_key(&subject) {
             return Standing::Ordering;
         }
-        attempts.map_or(Standing::Waiting, |attempts| Standing::BackingOff {
-            until: attempts.not_before(),
-            failures: attempts.in_vain(),
-            reason: attempts.last_error,
-        })
+        // What could not be written is known here alone.
+        let not_due = attempts.filter(|attempts| !attempts.is_due(SystemTime::now()));
+        if let Some(attempts) = not_due {
+            return backing_off(attempts);
+        }
+        let sources = StandingSources {
+            policies: &self.inner.policies,
+            issuers: self.inner.obtainer.issuers(),
+            records: self.inner.obtainer.records(),
+            files: None,
+        };
+        sources.standing(name, SystemTime::now()).await
     }
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
@@ -677,6 +684,7 @@ mod tests {
             until,
             failures: 1,
             reason,
+            ..
         } = standing
         else {
             panic!("{standing}");

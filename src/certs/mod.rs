@@ -18,6 +18,7 @@ mod refusal;
 mod renewal;
 mod schedule;
 mod standing;
+mod standing_sources;
 mod stored;
 
 pub use budget::{Budgets, Held, Limit, Limits, Purchase, Spending};
@@ -31,5 +32,6 @@ pub use policy::{Issuers, Policy};
 pub use public_name::Unsignable;
 pub use refusal::Refusal;
 pub use renewal::renew_at;
-pub use standing::Standing;
-pub use stored::{Attempts, Records, Stored};
+pub use standing::{Because, Occasion, Standing};
+pub use standing_sources::StandingSources;
+pub use stored::{Attempts, Records, Stored, Trial};

@@ -53,6 +53,14 @@ impl Obtainer {
         &self.cache
     }
 
+    pub(super) fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The order path. The caller sees to it that it runs once at a time per subject.
     pub(super) async fn obtain(
         &self,
@@ -324,7 +332,9 @@ impl Obtainer {
     ) -> Refusal {
         let former = self.attempts(subject).await.unwrap_or_default();
         let delay = self.delay(subject, former.failures + 1, failure);
-        let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
+        let attempts = former
+            .failed(failure.to_string(), SystemTime::now(), delay)
+            .tried_at(issuer, failure.challenges());
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
             error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");

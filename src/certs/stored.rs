@@ -1,5 +1,6 @@
 //! What the certificates' life leaves in storage, and under which keys.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -152,6 +153,29 @@ pub struct Attempts {
     /// Attempts in a row that were begun and had no end: the process was killed meanwhile.
     #[serde(default)]
     pub unfinished: u32,
+    /// At which CAs and how the last attempt was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Trial>,
+}
+
+/// One CA at which an attempt was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The CA's id.
+    pub issuer: String,
+    /// The types of the challenges that failed, where it came to that.
+    #[serde(default)]
+    pub challenges: Vec<String>,
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.issuer)?;
+        match self.challenges.is_empty() {
+            true => Ok(()),
+            false => write!(f, " by {}", self.challenges.join(" and ")),
+        }
+    }
 }
 
 impl Attempts {
@@ -191,7 +215,18 @@ impl Attempts {
             failed_at: unix(now),
             last_error,
             unfinished: 0,
+            tried: Vec::new(),
         }
+    }
+
+    /// The memory with one more CA at which the attempt was made.
+    #[must_use]
+    pub fn tried_at(mut self, issuer: &str, challenges: Vec<String>) -> Self {
+        self.tried.push(Trial {
+            issuer: issuer.to_owned(),
+            challenges,
+        });
+        self
     }
 
     /// Whether the next attempt may be made at `now`. A failure in the future was dated by a wrong

@@ -96,6 +96,15 @@ impl Error {
         u32::from(failed)
     }
 
+    /// The types of the challenges that failed.
+    #[must_use]
+    pub fn challenges(&self) -> Vec<String> {
+        match self {
+            Self::Acme(acme::Error::Authorization { challenge, .. }) => vec![challenge.to_string()],
+            _ => Vec::new(),
+        }
+    }
+
     /// How long the CA asked to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
