@@ -563,6 +563,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_no_is_asked_for_once_and_told() {
+        let world = World::new(Some(3600));
+        let (policy, asked) = on_demand(403).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+        for _ in 0..3 {
+            manager.certificate(&new, CLIENT).await.unwrap_err();
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let standing = manager.standing(&new).await.to_string();
+        assert!(
+            standing.contains("status 403; it gets one when"),
+            "{standing}"
+        );
+    }
+
+    #[tokio::test]
+    async fn names_with_a_stored_certificate_are_never_too_many() {
+        let world = World::new(Some(3600));
+        let names = (0..20).map(|n| name(&format!("n{n}.example.org")));
+        let names = names.collect::<Vec<_>>();
+        let (policy, _) = on_demand(200).await;
+        let (manager, tasks) = world.manager(vec![policy]);
+        for name in &names {
+            manager.certificate(name, CLIENT).await.unwrap();
+        }
+        let one_more = name("one-more.example.org");
+        let refusal = manager.certificate(&one_more, CLIENT).await;
+        let refusal = refusal.unwrap_err().to_string();
+        assert!(refusal.contains("127.0.0.0/24"), "{refusal}");
+        tasks.drain(Duration::ZERO).await;
+
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for _ in 0..2 {
+            for name in &names {
+                manager.certificate(name, CLIENT).await.unwrap();
+            }
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        manager.certificate(&one_more, CLIENT).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_public_ca_is_not_asked_for_what_none_can_sign() {
         let world = World::new(Some(3600));
         world.issuer.is_public.store(true, Ordering::SeqCst);
