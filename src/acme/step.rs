@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Error;
+
 /// What was being done when a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -50,5 +52,34 @@ impl fmt::Display for Step {
             Self::Certificate => "download the certificate",
             Self::Revoke => "revoke the certificate",
         })
+    }
+}
+
+impl Error {
+    /// What was being done, where a request failed.
+    #[must_use]
+    pub fn step(&self) -> Option<Step> {
+        match self {
+            Self::NotHttps { step, .. }
+            | Self::Connect { step, .. }
+            | Self::Lost { step, .. }
+            | Self::Timeout { step, .. }
+            | Self::TooLong { step, .. }
+            | Self::Refused { step, .. }
+            | Self::Status { step, .. }
+            | Self::Nonces { step, .. }
+            | Self::Json { step, .. }
+            | Self::Header { step, .. } => Some(*step),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing was sent, as a key, a root or the system's cryptography cannot be used.
+    #[must_use]
+    pub fn is_about_this_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::Crypto | Self::KeyPem(_) | Self::Key(_) | Self::Root(_) | Self::Setup(_)
+        )
     }
 }

@@ -7,8 +7,11 @@ use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::budget::{Budgets, Held, Purchase, Spending};
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::preflight::{Clearance, Preflight};
+use super::standing_sources::unsignable;
+use super::stored::Trial;
 use super::{Certificate, CertificateError};
 use crate::acme::Blame;
 use crate::name::HostPattern;
@@ -31,15 +34,65 @@ pub(super) struct Application<'a> {
     pub(super) has_failed: bool,
 }
 
+/// Why nobody has signed.
+#[derive(Debug)]
+pub(super) struct Unsigned {
+    pub(super) error: Error,
+    /// Who was asked.
+    pub(super) tried: Vec<Trial>,
+}
+
+impl Unsigned {
+    fn of(failures: Vec<(String, Error)>) -> Self {
+        let tried = failures
+            .iter()
+            .filter(|(_, error)| !error.was_passed_over());
+        let tried = tried.map(|(issuer, error)| Trial {
+            issuer: issuer.clone(),
+            challenges: error.challenges(),
+        });
+        Self {
+            tried: tried.collect(),
+            error: Error::of_all(failures),
+        }
+    }
+
+    /// What holds the name back where nobody was asked, and until when: as soon as one of the issuers
+    /// takes orders again.
+    pub(super) fn held(&self) -> Option<Held> {
+        let held = |error: &Error| match error {
+            Error::Held(held) => Some(held.clone()),
+            _ => None,
+        };
+        match &self.error {
+            Error::All(failures) if self.tried.is_empty() => {
+                let held = failures.iter().filter_map(|(_, error)| held(error));
+                held.min_by_key(Held::until)
+            }
+            error => held(error),
+        }
+    }
+}
+
 /// Asks issuers, and remembers which of them want to be left alone about a name while others are
 /// asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Issuance {
+    budgets: Budgets,
     resting: DashMap<(String, HostPattern), Instant>,
     preflight: Option<Preflight>,
 }
 
 impl Issuance {
+    /// Pays for every order from `budgets`.
+    pub(super) fn new(budgets: Budgets) -> Self {
+        Self {
+            budgets,
+            resting: DashMap::new(),
+            preflight: None,
+        }
+    }
+
     /// Looks at every name before a CA is asked.
     pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
         Self { preflight, ..self }
@@ -51,7 +104,7 @@ impl Issuance {
         &self,
         issuers: &'a [Arc<dyn Issuer>],
         application: Application<'_>,
-    ) -> Result<Issued<'a>, Error> {
+    ) -> Result<Issued<'a>, Unsigned> {
         let subject = application.subject;
         let mut failures = Vec::new();
         for (index, issuer) in issuers.iter().enumerate() {
@@ -75,7 +128,7 @@ impl Issuance {
                 break;
             }
         }
-        Err(Error::of_all(failures))
+        Err(Unsigned::of(failures))
     }
 
     async fn ask<'a>(
@@ -87,15 +140,18 @@ impl Issuance {
         if let Some(wait) = self.wait(issuer.id(), subject) {
             return Err(Error::Resting { wait });
         }
+        if let Some(obstacle) = unsignable(issuer, subject) {
+            return Err(Error::NoPublicCa(obstacle));
+        }
         let clearance = match &self.preflight {
             Some(preflight) => preflight.clear(issuer, subject).await?,
             None => Clearance::Sure,
         };
         let is_doubtful = application.has_failed || clearance == Clearance::Doubtful;
         if is_doubtful && let Some(staging) = issuer.staging() {
-            rehearse(staging, application).await?;
+            self.rehearse(staging, application).await?;
         }
-        issue(issuer, application).await
+        self.issue(issuer, application).await
     }
 
     /// How long an issuer still wants to be left alone about a name.
@@ -115,35 +171,62 @@ impl Issuance {
         let key = (issuer.to_owned(), subject.clone());
         self.resting.insert(key, Instant::now() + wait);
     }
-}
 
-/// An order at a staging CA. That this CA itself fails says nothing about the real one.
-async fn rehearse(staging: &dyn Issuer, application: Application<'_>) -> Result<(), Error> {
-    let subject = application.subject;
-    match issue(staging, application).await {
-        Ok(_) => {
-            staging.settled(subject).await;
-            info!(
-                names = %subject, issuer = staging.id(),
-                "the order would succeed, it is placed for real"
-            );
+    /// An order at a staging CA. That this CA itself fails says nothing about the real one.
+    async fn rehearse(
+        &self,
+        staging: &dyn Issuer,
+        application: Application<'_>,
+    ) -> Result<(), Error> {
+        let subject = application.subject;
+        match self.issue(staging, application).await {
+            Ok(_) => {
+                staging.settled(subject).await;
+                info!(
+                    names = %subject, issuer = staging.id(),
+                    "the order would succeed, it is placed for real"
+                );
+            }
+            Err(error) if error.blame() == Blame::Ca => warn!(
+                names = %subject, issuer = staging.id(), %error,
+                "the order cannot be rehearsed, it is placed for real"
+            ),
+            Err(error) => return Err(error),
         }
-        Err(error) if error.blame() == Blame::Ca => warn!(
-            names = %subject, issuer = staging.id(), %error,
-            "the order cannot be rehearsed, it is placed for real"
-        ),
-        Err(error) => return Err(error),
+        Ok(())
     }
-    Ok(())
+
+    /// Pays for an order, has it done, and counts what was used.
+    async fn issue<'a>(
+        &self,
+        issuer: &'a dyn Issuer,
+        application: Application<'_>,
+    ) -> Result<Issued<'a>, Error> {
+        let purchase = Purchase {
+            issuer: issuer.id(),
+            limits: issuer.limits(),
+            subject: application.subject,
+            is_replacement: false,
+        };
+        let paid = self.budgets.pay(purchase, SystemTime::now()).await?;
+        let spending = paid.map_err(Error::Held)?;
+        let issued = sign_another(issuer, application, &spending).await;
+        let failure = issued.as_ref().err();
+        spending.settle(failure, SystemTime::now()).await;
+        issued
+    }
 }
 
-async fn issue<'a>(
+/// A certificate that is not the one that is served.
+async fn sign_another<'a>(
     issuer: &'a dyn Issuer,
     application: Application<'_>,
+    spending: &Spending,
 ) -> Result<Issued<'a>, Error> {
     let subject = application.subject;
     info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-    let issued = sign(issuer, subject).await?;
+    let request = IssueRequest { subject, spending };
+    let issued = sign(issuer, request).await?;
     let serial = issued.certificate.serial();
     if application
         .served
@@ -153,11 +236,12 @@ async fn issue<'a>(
     }
     // The process that stored it ended before the issuer was told; its successor is wanted.
     issuer.settled(subject).await;
-    sign(issuer, subject).await
+    sign(issuer, request).await
 }
 
-async fn sign<'a>(issuer: &'a dyn Issuer, subject: &HostPattern) -> Result<Issued<'a>, Error> {
-    let pem = issuer.issue(IssueRequest { subject }).await?;
+async fn sign<'a>(issuer: &'a dyn Issuer, request: IssueRequest<'_>) -> Result<Issued<'a>, Error> {
+    let subject = request.subject;
+    let pem = issuer.issue(request).await?;
     match verified(subject, &pem) {
         Ok(certificate) => Ok(Issued {
             issuer,
@@ -187,6 +271,8 @@ mod tests {
 
     use super::*;
     use crate::certs::certificate::tests::TestCa;
+    use crate::certs::{Limit, Limits};
+    use crate::storage::FileStorage;
 
     /// Fails with what the test puts there, else signs; counts what it is asked for.
     #[derive(Debug)]
@@ -194,6 +280,7 @@ mod tests {
         id: &'static str,
         failure: Mutex<Option<fn() -> Error>>,
         staging: Option<Arc<Self>>,
+        limits: Mutex<Limits>,
         asked: AtomicUsize,
         settled: AtomicUsize,
     }
@@ -212,6 +299,7 @@ mod tests {
                 id,
                 failure: Mutex::new(failure),
                 staging,
+                limits: Mutex::new(Limits::NONE),
                 asked: AtomicUsize::new(0),
                 settled: AtomicUsize::new(0),
             })
@@ -232,11 +320,16 @@ mod tests {
             let outcome = match *self.failure.lock().unwrap() {
                 Some(failure) => Err(failure()),
                 None => {
+                    request.spending.order().now_or_never().unwrap().unwrap();
                     let name = request.subject.to_string();
                     Ok(Pem::new(&TestCa::new().sign(&[&name], -60..3600), ""))
                 }
             };
             async move { outcome }.boxed()
+        }
+
+        fn limits(&self) -> Limits {
+            *self.limits.lock().unwrap()
         }
 
         fn settled<'a>(&'a self, _: &'a HostPattern) -> BoxFuture<'a, ()> {
@@ -249,6 +342,12 @@ mod tests {
                 .as_deref()
                 .map(|staging| staging as &dyn Issuer)
         }
+    }
+
+    fn issuance() -> Issuance {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::open(dir.path()).unwrap();
+        Issuance::new(Budgets::new(Arc::new(storage)))
     }
 
     fn of_ca() -> Error {
@@ -280,7 +379,8 @@ mod tests {
             served: None,
             has_failed: rehearsal,
         };
-        let issued = issuance.run(&issuers, application).await?;
+        let issued = issuance.run(&issuers, application).await;
+        let issued = issued.map_err(|unsigned| unsigned.error)?;
         let found = ["one", "two"]
             .into_iter()
             .find(|id| *id == issued.issuer.id());
@@ -289,7 +389,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_issuer_signs_when_one_fails_for_reasons_of_its_own() {
-        let issuance = Issuance::default();
+        let issuance = issuance();
         let two = TestIssuer::new("two", None);
         for (failure, outcome) in [(None, "one"), (Some(of_ca as fn() -> Error), "two")] {
             let one = TestIssuer::new("one", failure);
@@ -307,9 +407,7 @@ mod tests {
         let one = TestIssuer::new("one", Some(limited));
         let two = TestIssuer::new("two", Some(of_ca));
 
-        let error = run(&Issuance::default(), &[one, two], false)
-            .await
-            .unwrap_err();
+        let error = run(&issuance(), &[one, two], false).await.unwrap_err();
 
         let sentence = error.to_string();
         assert!(
@@ -322,7 +420,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_issuer_that_wants_to_be_left_alone_is_passed_over_until_then() {
-        let issuance = Issuance::default();
+        let issuance = issuance();
         let one = TestIssuer::new("one", Some(limited));
         let issuers = [Arc::clone(&one), TestIssuer::new("two", None)];
         for _ in 0..3 {
@@ -347,14 +445,42 @@ mod tests {
             let one = TestIssuer::with_staging("one", None, Some(Arc::clone(&staging)));
             let issuers = [Arc::clone(&one)];
 
-            let outcome = run(&Issuance::default(), &issuers, true).await;
+            let outcome = run(&issuance(), &issuers, true).await;
 
             assert_eq!(outcome.is_ok(), orders == 1);
             assert_eq!((staging.asked(), one.asked()), (1, orders));
             let thrown_away = staging.settled.load(Ordering::SeqCst);
             assert_eq!(thrown_away, usize::from(failure.is_none()));
-            run(&Issuance::default(), &issuers, false).await.unwrap();
+            run(&issuance(), &issuers, false).await.unwrap();
             assert_eq!(staging.asked(), 1, "a first try needs no rehearsal");
         }
+    }
+
+    #[tokio::test]
+    async fn a_spent_budget_at_one_issuer_lets_the_next_one_sign() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::open(dir.path()).unwrap();
+        let issuance = Issuance::new(Budgets::new(Arc::new(storage)));
+        let issuers = [TestIssuer::new("one", None), TestIssuer::new("two", None)];
+        let limit = Limit {
+            count: 1,
+            window: Duration::from_secs(3600),
+        };
+        for issuer in &issuers {
+            *issuer.limits.lock().unwrap() = Limits {
+                certificates: Some(limit),
+                ..Limits::NONE
+            };
+        }
+
+        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "one");
+        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "two");
+        let error = run(&issuance, &issuers, false).await.unwrap_err();
+
+        let Error::All(failures) = error else {
+            panic!("{error}");
+        };
+        assert!(failures.iter().all(|(_, error)| error.was_passed_over()));
+        assert_eq!((issuers[0].asked(), issuers[1].asked()), (1, 1));
     }
 }

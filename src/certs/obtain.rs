@@ -1,18 +1,20 @@
 //! How one name comes to its certificate: storage, permission, order, storage, cache.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
+use super::budget::Budgets;
+use super::failures::Failures;
 use super::issuance::{Application, Issuance, Issued};
-use super::issuer::{Error, Issuer, Pem};
+use super::issuer::{Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::preflight::Preflight;
-use super::stored::{Attempts, Records, Stored};
+use super::standing_sources::unsignable_by_all;
+use super::stored::{Records, Stored};
 use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
-use crate::backoff;
 use crate::name::HostPattern;
 
 /// Why a certificate is looked for.
@@ -20,6 +22,8 @@ use crate::name::HostPattern;
 pub(super) enum Purpose {
     /// A handshake waits: whatever is still valid will do.
     Serve,
+    /// The same, for a client whose address is known.
+    ServeTo(IpAddr),
     /// Its time for renewal may have come: what is due is replaced.
     Renew,
 }
@@ -40,17 +44,18 @@ pub(super) struct Obtainer {
     records: Records,
     cache: Arc<CertCache>,
     issuance: Issuance,
-    failing: DashMap<HostPattern, Attempts>,
+    failures: Failures,
 }
 
 impl Obtainer {
     pub(super) fn new(issuers: Issuers, records: Records, cache: Arc<CertCache>) -> Self {
+        let budgets = Budgets::new(Arc::clone(records.storage()));
         Self {
             issuers,
+            issuance: Issuance::new(budgets),
+            failures: Failures::new(records.clone(), Arc::clone(&cache)),
             records,
             cache,
-            issuance: Issuance::default(),
-            failing: DashMap::new(),
         }
     }
 
@@ -64,6 +69,18 @@ impl Obtainer {
         &self.cache
     }
 
+    pub(super) fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    pub(super) fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The order path. The caller sees to it that it runs once at a time per subject.
     pub(super) async fn obtain(
         &self,
@@ -75,20 +92,27 @@ impl Obtainer {
         if let Some(certificate) = self.load(issuers, subject, purpose).await? {
             return Ok(certificate);
         }
-        self.check_backoff(subject).await?;
-        self.ask(subject, policy).await?;
+        if let Some(obstacle) = unsignable_by_all(issuers, subject) {
+            return Err(Refusal::NoPublicCa(obstacle));
+        }
+        self.failures.check(subject).await?;
+        self.ask(subject, policy, purpose).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
         if let Some(certificate) = self.load(issuers, subject, purpose).await? {
             return Ok(certificate);
         }
-        self.check_backoff(subject).await?;
-        self.remember_begin(subject, policy).await?;
+        self.failures.check(subject).await?;
+        self.check_storage(subject, policy).await?;
+        let former = self.failures.attempts(subject).await;
+        self.failures
+            .begin(subject, policy, former.as_ref())
+            .await?;
         let served = self.cache.get(subject);
         let application = Application {
             subject,
             served: served.as_deref(),
-            has_failed: self.has_failed(subject).await,
+            has_failed: former.as_ref().is_some_and(|former| former.failures > 0),
         };
         match self.issuance.run(issuers, application).await {
             Ok(issued) => {
@@ -99,7 +123,9 @@ impl Obtainer {
                 } = issued;
                 self.keep(issuer.id(), subject, policy, &pem).await;
                 self.serve(subject, &certificate);
-                self.hold_if_due(subject, policy, &certificate).await;
+                self.failures
+                    .hold_if_due(subject, policy, &certificate)
+                    .await;
                 info!(
                     names = %subject, issuer = issuer.id(), serial = certificate.serial(),
                     not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
@@ -108,7 +134,16 @@ impl Obtainer {
                 );
                 Ok(certificate)
             }
-            Err(error) => Err(self.remember_failure(subject, &error).await),
+            Err(unsigned) => Err(match unsigned.held() {
+                Some(held) => {
+                    debug!(names = %subject, reason = %held, "certificate is not ordered yet");
+                    self.failures
+                        .take_back(subject, policy, former.as_ref())
+                        .await;
+                    held.into()
+                }
+                None => self.failures.remember(subject, unsigned).await,
+            }),
         }
     }
 
@@ -186,7 +221,7 @@ impl Obtainer {
         let served = self.cache.get(subject);
         let better = served.filter(|served| served.not_after() > certificate.not_after());
         let certificate = better.unwrap_or(certificate);
-        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > SystemTime::now();
+        let is_current = purpose != Purpose::Renew || renew_at(&certificate) > SystemTime::now();
         if self
             .cache
             .get(subject)
@@ -205,56 +240,30 @@ impl Obtainer {
         is_current.then_some(certificate)
     }
 
-    /// Whether the last try failed, so that the next one had better be rehearsed.
-    async fn has_failed(&self, subject: &HostPattern) -> bool {
-        let attempts = self.attempts(subject).await;
-        attempts.is_some_and(|attempts| attempts.failures > 0)
-    }
-
-    async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
-        match self.attempts(subject).await {
-            Some(attempts) if !attempts.is_due(SystemTime::now()) => {
-                let reason = Refusal::from(attempts);
-                debug!(names = %subject, %reason, "certificate is not ordered yet");
-                Err(reason)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What is remembered of attempts without a certificate, in memory or in storage.
-    pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
-        if let Some(attempts) = self.failing.get(subject) {
-            return Some(attempts.clone());
-        }
-        match self.records.load_attempts(subject).await {
-            Ok(attempts) => attempts,
-            Err(reason) => {
-                error!(names = %subject, error = %reason, "failed attempts cannot be read");
-                None
-            }
-        }
-    }
-
-    async fn ask(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+    async fn ask(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        purpose: Purpose,
+    ) -> Result<(), Refusal> {
         let (Some(ask), HostPattern::Exact(name)) = (policy.ask(), subject) else {
             return Ok(());
         };
         // What is served stays: a gate that is down answers like one that took the name back.
-        let answer = ask.allow(name).await;
-        answer.map_err(|refused| Refusal::NotAllowed(Arc::new(refused)))
+        let client = match purpose {
+            Purpose::ServeTo(client) => Some(client),
+            Purpose::Serve | Purpose::Renew => None,
+        };
+        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
 
-    /// Counts the attempt before it is made, so that a process that is killed over and over does
-    /// not order each time. Fails when nothing can be written: what the CA signs could not be kept.
-    async fn remember_begin(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+    /// What cannot be stored is not asked for: the next start would ask for it again.
+    async fn check_storage(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
         if !policy.is_kept() {
             return Ok(());
         }
-        let former = self.attempts(subject).await.unwrap_or_default();
-        let attempts = former.begun(SystemTime::now());
-        let written = self.records.store_attempts(subject, &attempts).await;
-        written.inspect_err(|reason| {
+        let proved = self.records.prove_writable().await;
+        proved.inspect_err(|reason| {
             error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
         })?;
         Ok(())
@@ -262,7 +271,7 @@ impl Obtainer {
 
     /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
     async fn keep(&self, issuer: &str, subject: &HostPattern, policy: &Policy, pem: &Pem) {
-        self.failing.remove(subject);
+        self.failures.forget(subject);
         if !policy.is_kept() {
             return;
         }
@@ -282,75 +291,7 @@ impl Obtainer {
         }
     }
 
-    /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
-    /// is not replaced before half of what is left of it: its successor would be due as well.
-    async fn hold_if_due(&self, subject: &HostPattern, policy: &Policy, certificate: &Certificate) {
-        let now = SystemTime::now();
-        if renew_at(certificate) > now {
-            return;
-        }
-        let left = certificate.not_after().duration_since(now);
-        let delay = backoff::ISSUANCE.delay(1, left.ok().map(|left| left / 2));
-        let reason = "it was due for renewal when it came; check this machine's clock".to_owned();
-        warn!(names = %subject, error = %reason, "certificate is short of time");
-        let attempts = Attempts::default().failed(reason, now, delay);
-        self.failing.insert(subject.clone(), attempts.clone());
-        if policy.is_kept()
-            && let Err(reason) = self.records.store_attempts(subject, &attempts).await
-        {
-            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
-        }
-    }
-
     fn serve(&self, subject: &HostPattern, certificate: &Arc<Certificate>) {
         self.cache.insert(subject, Arc::clone(certificate));
-    }
-
-    /// How long a name waits after a failure. Never so long that what is served would run out
-    /// without further tries.
-    fn delay(&self, subject: &HostPattern, failures: u32, failure: &Error) -> Duration {
-        let delay = backoff::ISSUANCE.delay(failures, failure.retry_after());
-        let least = match failure.has_spent_certificate() {
-            true => backoff::UNUSABLE.delay(failures, None),
-            false if failure.is_permanent() => backoff::PERMANENT.delay(failures, None),
-            false => return delay,
-        };
-        let left = self.cache.get(subject).map(|served| {
-            let left = served.not_after().duration_since(SystemTime::now());
-            left.unwrap_or_default() / 4
-        });
-        delay.max(left.map_or(least, |left| least.min(left)))
-    }
-
-    /// An attempt that ended in a panic counts as failed, in memory.
-    pub(super) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
-        let former = self.failing.get(subject).map(|attempts| attempts.clone());
-        let former = former.unwrap_or_default();
-        let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
-        let reason = "the attempt ended in a panic, which the log shows".to_owned();
-        let attempts = former.failed(reason, SystemTime::now(), delay);
-        self.failing.insert(subject.clone(), attempts.clone());
-        attempts.into()
-    }
-
-    async fn remember_failure(&self, subject: &HostPattern, failure: &Error) -> Refusal {
-        let former = self.attempts(subject).await.unwrap_or_default();
-        let delay = self.delay(subject, former.failures + 1, failure);
-        let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
-        self.failing.insert(subject.clone(), attempts.clone());
-        if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
-            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
-        }
-        let served_until = self
-            .cache
-            .get(subject)
-            .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
-        warn!(
-            names = %subject, attempt = attempts.failures,
-            retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
-            permanent = failure.is_permanent(), served_until, error = %failure,
-            "certificate not obtained"
-        );
-        attempts.into()
     }
 }

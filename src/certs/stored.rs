@@ -1,5 +1,6 @@
 //! What the certificates' life leaves in storage, and under which keys.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -101,6 +102,21 @@ impl Records {
         self.storage.delete(&attempts_key(subject)).await
     }
 
+    /// Proves that what is written can be read again: writes, reads and deletes a record.
+    pub async fn prove_writable(&self) -> Result<(), storage::Error> {
+        let key = Key::new(&["probe", &format!("{:016x}", fastrand::u64(..))]);
+        let mark = key.as_str().as_bytes();
+        self.storage.store(&key, mark).await?;
+        let read = self.storage.load(&key).await?;
+        self.storage.delete(&key).await?;
+        match read.as_deref() == Some(mark) {
+            true => Ok(()),
+            false => Err(storage::Error::Lossy {
+                location: self.storage.location(&key),
+            }),
+        }
+    }
+
     /// Waits until no other process issues for `subject`.
     pub async fn lock_issuance(&self, subject: &HostPattern) -> Result<Lock, storage::Error> {
         self.storage
@@ -137,6 +153,29 @@ pub struct Attempts {
     /// Attempts in a row that were begun and had no end: the process was killed meanwhile.
     #[serde(default)]
     pub unfinished: u32,
+    /// At which CAs and how the last attempt was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Trial>,
+}
+
+/// One CA at which an attempt was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The CA's id.
+    pub issuer: String,
+    /// The types of the challenges that failed, where it came to that.
+    #[serde(default)]
+    pub challenges: Vec<String>,
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.issuer)?;
+        match self.challenges.is_empty() {
+            true => Ok(()),
+            false => write!(f, " by {}", self.challenges.join(" and ")),
+        }
+    }
 }
 
 impl Attempts {
@@ -176,7 +215,14 @@ impl Attempts {
             failed_at: unix(now),
             last_error,
             unfinished: 0,
+            tried: Vec::new(),
         }
+    }
+
+    /// The memory with the CAs at which the attempt was made.
+    #[must_use]
+    pub fn tried_at(self, tried: Vec<Trial>) -> Self {
+        Self { tried, ..self }
     }
 
     /// Whether the next attempt may be made at `now`. A failure in the future was dated by a wrong

@@ -184,7 +184,12 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,
     }
     if let Some(on_demand) = &site.on_demand {
-        writeln!(out, "on-demand = {{ ask = {} }}", quoted(&on_demand.ask))?;
+        let ask = quoted(&on_demand.ask);
+        let (network, hour) = (on_demand.names_per_network, on_demand.names_per_hour);
+        writeln!(
+            out,
+            "on-demand = {{ ask = {ask}, names-per-network = {network}, names-per-hour = {hour} }}"
+        )?;
     }
     if let Some(issuer) = &site.issuer {
         writeln!(out, "issuer = {}", quoted(issuer))?;

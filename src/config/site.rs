@@ -93,5 +93,5 @@ pub(super) fn parse_redirect(text: &str) -> Result<Url, Problem> {
 
 pub(super) fn parse_ask(text: &str) -> Result<OnDemandOptions, Problem> {
     let ask = parse_web_url(text).ok_or_else(|| Problem::Ask(text.to_owned()))?;
-    Ok(OnDemandOptions { ask })
+    Ok(OnDemandOptions::new(ask))
 }

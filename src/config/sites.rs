@@ -16,6 +16,7 @@ use super::proxyfile::read_upstreams;
 use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
+use super::units::parse_count;
 
 const KEYS: [&str; 7] = [
     "upstream",
@@ -235,8 +236,19 @@ impl SiteReader<'_, '_> {
             "on-demand = { ask = \"http://localhost:4000/allowed\" }",
         );
         let options = table.require(key, self.report, |value| parse_ask(value.string()?));
+        let mut count = |key, default: fn(&OnDemandOptions) -> u16| {
+            let read = |value: &Value<'_>| parse_count(&value.text("a number")?);
+            let count = table.read(key, self.report, read);
+            count.or_else(|| options.as_ref().map(default))
+        };
+        let names_per_network = count("names-per-network", |options| options.names_per_network);
+        let names_per_hour = count("names-per-hour", |options| options.names_per_hour);
         table.finish(self.report);
-        options
+        Some(OnDemandOptions {
+            ask: options?.ask,
+            names_per_network: names_per_network?,
+            names_per_hour: names_per_hour?,
+        })
     }
 
     fn read_tls(&mut self, mut table: Table<'_>) -> Option<TlsFiles> {

@@ -1,6 +1,6 @@
 //! The handshake: read the ClientHello, see to a certificate for its name, then go on.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ impl Acceptor {
         let Some(name) = sni.clone().or_else(|| self.unnamed(local)) else {
             return self.refuse(start, Error::NoName).await;
         };
-        let certificate = match self.certificate(&name).await {
+        let certificate = match self.certificate(&name, client.ip()).await {
             Ok(certificate) => certificate,
             Err(refusal) => {
                 self.refusals.say(client, &name, &refusal);
@@ -165,11 +165,15 @@ impl Acceptor {
         }
     }
 
-    async fn certificate(&self, name: &HostName) -> Result<Arc<Certificate>, Refusal> {
+    async fn certificate(
+        &self,
+        name: &HostName,
+        client: IpAddr,
+    ) -> Result<Arc<Certificate>, Refusal> {
         if let Some(certificate) = self.cache.lookup(name.as_str()) {
             return Ok(certificate);
         }
-        match timeout(ISSUANCE_TIMEOUT, self.manager.certificate(name)).await {
+        match timeout(ISSUANCE_TIMEOUT, self.manager.certificate(name, client)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Refusal::StillOrdering),
         }

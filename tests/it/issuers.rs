@@ -8,7 +8,7 @@ use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
 use proxy::certs::issuer::{
     AcmeIssuer, Error, IssueRequest, Issuer, Pem, Revocation, RevocationReason, RevocationSigner,
 };
-use proxy::certs::{Certificate, IssuerOptions, KeyType};
+use proxy::certs::{Certificate, IssuerOptions, KeyType, Spending};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;
@@ -86,7 +86,12 @@ impl Scene {
 
 async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
     let subject = HostPattern::parse(NAME).unwrap();
-    let issued = issuer.issue(IssueRequest { subject: &subject }).await;
+    let issued = issuer
+        .issue(IssueRequest {
+            subject: &subject,
+            spending: &Spending::free(),
+        })
+        .await;
     issuer.settled(&subject).await;
     issued
 }
@@ -166,7 +171,10 @@ async fn an_address_gets_the_profile_for_addresses() {
     let subject = HostPattern::parse("203.0.113.7").unwrap();
 
     let pem = issuer
-        .issue(IssueRequest { subject: &subject })
+        .issue(IssueRequest {
+            subject: &subject,
+            spending: &Spending::free(),
+        })
         .await
         .unwrap();
 

@@ -7,6 +7,7 @@ mod harness;
 mod acme;
 mod acme_faults;
 mod bodies;
+mod budgets;
 mod ca_faults;
 mod cli;
 mod config;

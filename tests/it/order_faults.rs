@@ -20,6 +20,8 @@ use proxy::tasks::Tasks;
 use crate::harness::http01::Http01;
 use crate::harness::scripted_ca::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
 
+const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 const NAME: &str = "www.example.org";
 
 /// How many cases run at once.
@@ -143,7 +145,7 @@ async fn attempt(step: Step, fault: Fault) -> Outcome {
     let (manager, tasks) = manager(storage, recorder.clone());
     let name = HostName::parse(NAME).unwrap();
 
-    let _ = manager.certificate(&name).await;
+    let _ = manager.certificate(&name, CLIENT).await;
 
     let (sentence, wait) = match manager.standing(&name).await {
         Standing::BackingOff { until, reason, .. } => (

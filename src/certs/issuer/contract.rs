@@ -8,13 +8,24 @@ use url::Url;
 
 use super::Error;
 use crate::acme::{ChallengeType, RevocationReason};
-use crate::certs::Certificate;
+use crate::certs::{Certificate, Limits, Spending};
 use crate::name::HostPattern;
 
 /// Signs certificates. What it returns is verified by the caller before use.
 pub trait Issuer: fmt::Debug + Send + Sync {
     /// A short stable name, which is part of the storage keys of what the issuer signed.
     fn id(&self) -> &str;
+
+    /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
+    /// everybody can look up.
+    fn is_public(&self) -> bool {
+        false
+    }
+
+    /// How much may be asked of it.
+    fn limits(&self) -> Limits {
+        Limits::NONE
+    }
 
     /// Gets a new certificate with a fresh key. Dropping the future abandons the attempt and takes
     /// down every challenge that it published.
@@ -126,6 +137,8 @@ impl fmt::Debug for RevocationSigner<'_> {
 pub struct IssueRequest<'a> {
     /// The name that the certificate is for.
     pub subject: &'a HostPattern,
+    /// What pays for the orders: asked before each, and told of each authorization that fails.
+    pub spending: &'a Spending,
 }
 
 /// Chain, leaf first, and private key in one PEM text. Its `Debug` shows neither.

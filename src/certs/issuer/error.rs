@@ -1,14 +1,25 @@
 //! Why an issuer gave no certificate.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-use crate::acme::Blame;
-use crate::certs::CertificateError;
+use crate::acme::{Blame, Step};
 use crate::certs::preflight::Reason;
+use crate::certs::{CertificateError, Held, Unsignable};
 use crate::name::HostPattern;
 use crate::{acme, storage};
+
+/// How far an attempt came at the CA, as far as its limits go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// No order was placed.
+    Nothing,
+    /// An order was placed, and no certificate was signed.
+    Order,
+    /// A certificate was signed, or may have been.
+    Certificate,
+}
 
 /// A failed attempt to get a certificate signed.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +89,12 @@ pub enum Error {
     /// What the CA sent cannot be served.
     #[error("the certificate that the CA sent cannot be used: {0}")]
     Certificate(#[from] CertificateError),
+    /// A budget is spent, or the CA wants to be left alone by all names.
+    #[error("{0}")]
+    Held(Held),
+    /// The CA is a public one, and none of them can sign the name.
+    #[error("{0}")]
+    NoPublicCa(Unsignable),
     /// No certificate can be for every name.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
@@ -106,10 +123,55 @@ impl Error {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::NoSolver(_) | Self::Profile { .. } | Self::NoAccount { .. } => true,
+            Self::NoSolver(_) | Self::NoPublicCa(_) => true,
+            Self::Profile { .. } | Self::NoAccount { .. } => true,
             Self::All(failures) => failures.iter().all(|(_, error)| error.is_permanent()),
             _ => self.protocol().is_some_and(acme::Error::is_permanent),
         }
+    }
+
+    /// How far the attempt came; where that cannot be told, as far as it may have come.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match self {
+            Self::Certificate(_) | Self::NotText => Reach::Certificate,
+            Self::Acme(error) => reach(error),
+            Self::Unproved(errors) => errors.iter().map(reach).max().unwrap_or(Reach::Order),
+            Self::All(failures) => {
+                let reached = failures.iter().map(|(_, error)| error.reach());
+                reached.max().unwrap_or(Reach::Nothing)
+            }
+            Self::Storage(_) => Reach::Order,
+            _ => Reach::Nothing,
+        }
+    }
+
+    /// How many authorizations the CA has found wanting, as far as this error tells.
+    #[must_use]
+    pub fn failed_authorizations(&self) -> u32 {
+        match self {
+            Self::Acme(error) => failed_authorizations(error),
+            Self::Unproved(errors) => errors.iter().map(failed_authorizations).sum(),
+            Self::All(failures) => {
+                let failed = failures
+                    .iter()
+                    .map(|(_, error)| error.failed_authorizations());
+                failed.sum()
+            }
+            _ => 0,
+        }
+    }
+
+    /// The types of the challenges that failed.
+    #[must_use]
+    pub fn challenges(&self) -> Vec<String> {
+        let failures = match self {
+            Self::Acme(error) => std::slice::from_ref(error),
+            Self::Unproved(errors) => errors,
+            _ => &[],
+        };
+        let challenges = failures.iter().filter_map(acme::Error::challenge);
+        challenges.map(ToString::to_string).collect()
     }
 
     /// How long the CA asked to be left alone.
@@ -117,6 +179,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Resting { wait } => Some(*wait),
+            Self::Held(held) => held.until().duration_since(SystemTime::now()).ok(),
             // As soon as any of them may be asked again.
             Self::All(failures) => {
                 let waits = failures.iter().map(|(_, error)| error.retry_after());
@@ -144,12 +207,13 @@ impl Error {
             Self::Acme(error) => error.blame(),
             Self::Unproved(errors) => errors.last().map_or(Blame::Name, acme::Error::blame),
             // Another issuer may have other ways, and is another one to CAA.
-            Self::NoSolver(_) => Blame::CaForName,
+            Self::NoSolver(_) | Self::NoPublicCa(_) => Blame::CaForName,
             Self::Preflight(reason) => match reason.is_about_issuer() {
                 true => Blame::CaForName,
                 false => Blame::Name,
             },
-            Self::Profile { .. } | Self::NoAccount { .. } | Self::Resting { .. } => Blame::Ca,
+            Self::Profile { .. } | Self::NoAccount { .. } => Blame::Ca,
+            Self::Resting { .. } | Self::Held(_) => Blame::Ca,
             Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
             Self::All(failures) => failures
                 .last()
@@ -157,6 +221,14 @@ impl Error {
             Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
             Self::NoSubject | Self::Interrupted => Blame::Machine,
         }
+    }
+
+    /// Whether the issuer was not asked, and nothing said against the name that another would say as well.
+    pub(crate) fn was_passed_over(&self) -> bool {
+        matches!(
+            self,
+            Self::Held(_) | Self::NoPublicCa(_) | Self::Resting { .. }
+        )
     }
 
     /// The failures of several issuers as one.
@@ -199,8 +271,76 @@ fn has_spent_certificate(error: &acme::Error) -> bool {
         acme::Error::Chain(_) | acme::Error::NoCertificate => true,
         acme::Error::Refused { step, status, .. } | acme::Error::Status { step, status, .. } => {
             let is_passing = *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-            *step == acme::Step::Certificate && !is_passing
+            *step == Step::Certificate && !is_passing
         }
         _ => false,
+    }
+}
+
+/// How many authorizations the CA has found wanting. What it was still looking at may fail after all.
+pub(super) fn failed_authorizations(error: &acme::Error) -> u32 {
+    use acme::Error::{Authorization, AuthorizationTimeout};
+    let has_failed = matches!(error, Authorization { .. } | AuthorizationTimeout { .. });
+    u32::from(has_failed)
+}
+
+fn reach(error: &acme::Error) -> Reach {
+    use acme::Error;
+    let is_refused = error
+        .status()
+        .is_some_and(|status| status.is_client_error());
+    match error {
+        Error::OrderTimeout { .. } | Error::NoCertificate | Error::Chain(_) => Reach::Certificate,
+        Error::Connect {
+            step: Step::NewOrder,
+            ..
+        } => Reach::Nothing,
+        error => match error.step() {
+            Some(Step::Directory | Step::NewNonce | Step::NewAccount) => Reach::Nothing,
+            Some(Step::NewOrder) if is_refused => Reach::Nothing,
+            Some(Step::Finalize) if is_refused => Reach::Order,
+            Some(Step::Finalize | Step::Order | Step::Certificate) => Reach::Certificate,
+            Some(_) => Reach::Order,
+            None if error.is_about_this_machine() => Reach::Nothing,
+            None => Reach::Order,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeout(step: Step) -> Error {
+        Error::Acme(acme::Error::Timeout {
+            step,
+            url: "https://ca.example/".parse().unwrap(),
+            limit: Duration::from_secs(1),
+        })
+    }
+
+    #[test]
+    fn what_may_have_been_signed_counts_as_signed() {
+        for (step, reached) in [
+            (Step::Directory, Reach::Nothing),
+            (Step::NewAccount, Reach::Nothing),
+            (Step::NewOrder, Reach::Order),
+            (Step::Challenge, Reach::Order),
+            (Step::Finalize, Reach::Certificate),
+            (Step::Certificate, Reach::Certificate),
+        ] {
+            assert_eq!(timeout(step).reach(), reached, "{step}");
+        }
+        assert_eq!(Error::NoSubject.reach(), Reach::Nothing);
+        assert_eq!(Error::NotText.reach(), Reach::Certificate);
+    }
+
+    #[test]
+    fn an_authorization_that_may_fail_counts_as_failed() {
+        let identifier = acme::Identifier::Dns("www.example.org".to_owned());
+        let limit = Duration::from_secs(1);
+        let error = acme::Error::AuthorizationTimeout { identifier, limit };
+        assert_eq!(Error::Acme(error).failed_authorizations(), 1);
+        assert_eq!(timeout(Step::Challenge).failed_authorizations(), 0);
     }
 }

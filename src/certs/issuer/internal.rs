@@ -165,6 +165,7 @@ fn root_params() -> CertificateParams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certs::Spending;
     use crate::storage::FileStorage;
 
     async fn open(storage: &Arc<dyn Storage>) -> Result<InternalCa, Error> {
@@ -184,7 +185,10 @@ mod tests {
         for name in ["localhost", "*.home.arpa", "10.0.0.1", "::1"] {
             let subject = HostPattern::parse(name).unwrap();
             let pem = again
-                .issue(IssueRequest { subject: &subject })
+                .issue(IssueRequest {
+                    subject: &subject,
+                    spending: &Spending::free(),
+                })
                 .await
                 .unwrap();
             let text = format!("{}{}", pem.as_str(), String::from_utf8_lossy(&root));
@@ -204,7 +208,11 @@ mod tests {
         let ca = open(&storage).await.unwrap();
         let root = std::fs::read_to_string(ca.root_location()).unwrap();
         let subject = HostPattern::parse("localhost").unwrap();
-        let leaf = ca.issue(IssueRequest { subject: &subject }).await.unwrap();
+        let request = IssueRequest {
+            subject: &subject,
+            spending: &Spending::free(),
+        };
+        let leaf = ca.issue(request).await.unwrap();
         // Reading a chain verifies its signatures.
         Certificate::from_pem(format!("{}{root}", leaf.as_str()).as_bytes()).unwrap();
     }

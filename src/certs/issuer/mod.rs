@@ -7,7 +7,7 @@ mod internal;
 
 pub use acme::AcmeIssuer;
 pub use contract::{CaaNames, Inspection, IssueRequest, Issuer, Pem, Revocation, RevocationSigner};
-pub use error::Error;
+pub use error::{Error, Reach};
 pub use internal::InternalCa;
 
 pub use crate::acme::RevocationReason;

@@ -15,9 +15,10 @@ use super::account_keeper::{AccountKeeper, AccountParts};
 use super::order_path::OrderPath;
 use super::order_record::OrderRecords;
 use super::order_terms::OrderTerms;
+use super::public_directory::is_public;
 use crate::acme::{CertificateKey, Options, ProblemKind, Solver};
-use crate::certs::IssuerOptions;
 use crate::certs::challenge::Solvers;
+use crate::certs::{IssuerOptions, Limits};
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
@@ -33,6 +34,7 @@ pub struct AcmeIssuer {
     solvers: Solvers,
     terms: OrderTerms,
     turns: Semaphore,
+    is_public: bool,
     staging: Option<Box<Self>>,
 }
 
@@ -90,6 +92,7 @@ impl AcmeIssuer {
         solvers: Solvers,
     ) -> Result<Self, Error> {
         let has_root = protocol.root_pem.is_some();
+        let is_a_public_one = is_public(&protocol.directory);
         let id = directory_id(&protocol.directory);
         let parts = AccountParts {
             id: id.clone(),
@@ -103,6 +106,8 @@ impl AcmeIssuer {
             solvers,
             terms: OrderTerms::default(),
             turns: Semaphore::new(PARALLEL_ORDERS as usize),
+            // A root of its own is given for a stand-in or a private CA.
+            is_public: !has_root && is_a_public_one,
             staging: None,
         };
         if has_root {
@@ -112,14 +117,15 @@ impl AcmeIssuer {
         Ok(issuer)
     }
 
-    async fn order(&self, subject: &HostPattern) -> Result<Pem, Error> {
+    async fn order(&self, request: IssueRequest<'_>) -> Result<Pem, Error> {
+        let subject = request.subject;
         let solvers = self.solvers_for(subject)?;
         let account = self.accounts.account().await?;
         let path = OrderPath {
             account: &account,
             records: &self.orders,
             terms: &self.terms,
-            subject,
+            request,
         };
         path.run(solvers).await
     }
@@ -140,15 +146,25 @@ impl Issuer for AcmeIssuer {
         &self.id
     }
 
+    fn is_public(&self) -> bool {
+        self.is_public
+    }
+
+    fn limits(&self) -> Limits {
+        match self.is_public {
+            true => Limits::PUBLIC,
+            false => Limits::PRIVATE,
+        }
+    }
+
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
         async move {
-            let subject = request.subject;
             let _turn = self.turns.acquire().await;
-            match self.order(subject).await {
+            match self.order(request).await {
                 Err(error) if has_forgotten_account(&error) => {
                     warn!(issuer = %self.id, "the CA has forgotten the account, it is made anew");
                     self.accounts.forget().await?;
-                    self.order(subject).await
+                    self.order(request).await
                 }
                 outcome => outcome,
             }
@@ -252,6 +268,7 @@ fn directory_id(directory: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certs::Spending;
     use crate::certs::challenge::{Http01Solver, Http01Tokens};
     use crate::storage::FileStorage;
 
@@ -266,7 +283,12 @@ mod tests {
         let issuer = AcmeIssuer::new(&options, &[], storage, solvers).unwrap();
         let subject = HostPattern::parse("*.example.org").unwrap();
 
-        let error = issuer.issue(IssueRequest { subject: &subject }).await;
+        let error = issuer
+            .issue(IssueRequest {
+                subject: &subject,
+                spending: &Spending::free(),
+            })
+            .await;
 
         let error = error.unwrap_err();
         assert!(error.is_permanent());

@@ -6,5 +6,6 @@ mod acme_issuer;
 mod order_path;
 mod order_record;
 mod order_terms;
+mod public_directory;
 
 pub use acme_issuer::AcmeIssuer;
