@@ -27,7 +27,7 @@ const MAX_NAMES: usize = 1024;
 /// When the gate is asked again about a name that is served and due, and was not allowed.
 const ASK_AGAIN: Duration = Duration::from_secs(3600);
 
-type Outcome = Result<Arc<Certificate>, Refusal>;
+pub(super) type Outcome = Result<Arc<Certificate>, Refusal>;
 
 /// How far a flight has come.
 #[derive(Clone, Debug)]
@@ -178,8 +178,31 @@ impl CertManager {
         if !is_served && policy.managed().is_none() {
             return false;
         }
-        self.join(subject, policy, Purpose::Renew).landed().await;
+        let _ = self.land(subject, policy, Purpose::Renew).await;
         true
+    }
+
+    pub(super) fn obtainer(&self) -> &Obtainer {
+        &self.inner.obtainer
+    }
+
+    pub(super) fn policies(&self) -> &NameMap<Arc<Policy>> {
+        &self.inner.policies
+    }
+
+    /// Whether a look-up or an order for the name is under way.
+    pub(super) fn is_in_flight(&self, subject: &HostPattern) -> bool {
+        self.inner.in_flight.contains_key(subject)
+    }
+
+    /// Looks for a certificate, or joins who does, and waits for how it ends.
+    pub(super) async fn land(
+        &self,
+        subject: HostPattern,
+        policy: &Arc<Policy>,
+        purpose: Purpose,
+    ) -> Outcome {
+        self.join(subject, policy, purpose).landed().await
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -249,9 +272,12 @@ impl Flight {
     }
 
     /// Waits until the flight is over, however it ends.
-    async fn landed(mut self) {
+    async fn landed(mut self) -> Outcome {
         let is_over = |progress: &Progress| matches!(progress, Progress::Landed(_));
-        let _ = self.progress.wait_for(is_over).await;
+        match self.progress.wait_for(is_over).await.as_deref() {
+            Ok(Progress::Landed(outcome)) => outcome.clone(),
+            _ => Err(Refusal::Stopping),
+        }
     }
 }
 
@@ -274,7 +300,7 @@ struct Landing {
 impl Landing {
     async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
         let obtainer = &self.manager.inner.obtainer;
-        if purpose == Purpose::Renew
+        if purpose != Purpose::Serve
             && let Some(stored) = obtainer.stored(&self.subject).await
         {
             sender.send_replace(Progress::Stored(stored));
@@ -315,7 +341,7 @@ mod tests {
     use super::*;
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
-    use crate::certs::{Ask, OnDemandOptions};
+    use crate::certs::{Ask, Attempts, OnDemandOptions};
     use crate::storage::{FileStorage, Storage};
 
     /// Signs, or fails, as the test says; counts what it is asked for.
@@ -722,7 +748,55 @@ mod tests {
             .get(&policy::subject(&name("www.example.org")));
         let flight = flight.map(|flight| flight.clone()).unwrap();
         world.issuer.gate.add_permits(1);
-        flight.landed().await;
+        let _ = flight.landed().await;
+    }
+
+    #[tokio::test]
+    async fn an_operator_gets_a_new_certificate_before_the_old_one_is_due() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager.certificate(&name("www.example.org")).await.unwrap();
+        let subject = policy::subject(&name("www.example.org"));
+
+        let second = manager.renew_now(&subject).await.unwrap();
+
+        assert_ne!(second.serial(), first.serial());
+        let served = manager.certificate(&name("www.example.org")).await.unwrap();
+        assert_eq!(served.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 2);
+        let unknown = manager
+            .renew_now(&policy::subject(&name("a.example")))
+            .await;
+        assert!(matches!(unknown, Err(Refusal::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
+        let world = World::new(None);
+        let subject = policy::subject(&name("www.example.org"));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refused = manager.certificate(&name("www.example.org")).await;
+        assert!(matches!(
+            refused,
+            Err(Refusal::BackingOff { failures: 1, .. })
+        ));
+
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
+        assert_eq!(world.issuer.orders(), 2);
+
+        let other = World::new(None);
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let failed = Attempts::default().failed("x".to_owned(), now, hour);
+        let storage = FileStorage::open(other.dir.path()).unwrap();
+        let records = Records::new(Arc::new(storage));
+        let held_off = failed.held_off(now, Some(hour));
+        let stored = records.store_attempts(&subject, &held_off).await;
+        stored.unwrap();
+        let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
+        assert_eq!(other.issuer.orders(), 0);
     }
 
     #[tokio::test]

@@ -4,10 +4,13 @@
 mod cache;
 mod certificate;
 pub mod challenge;
+mod description;
+mod inventory;
 pub mod issuer;
 mod manager;
 mod obtain;
 mod on_demand;
+mod operator;
 mod options;
 mod policy;
 mod refusal;
@@ -18,6 +21,8 @@ mod stored;
 
 pub use cache::CertCache;
 pub use certificate::{Certificate, CertificateError};
+pub use description::Description;
+pub use inventory::{Inventory, Kept, NamePage};
 pub use manager::{CertManager, ManagerParts};
 pub use on_demand::{Ask, AskError};
 pub use options::{IssuerOptions, OnDemandOptions, TlsFiles};

@@ -20,6 +20,9 @@ pub(super) enum Purpose {
     Serve,
     /// Its time for renewal may have come: what is due is replaced.
     Renew,
+    /// An operator wants a new one now: what is there is replaced though it is not due, and our
+    /// own back-off does not count. The wait that the CA asked for does.
+    Wish,
 }
 
 /// Gets certificates, one name per call.
@@ -41,6 +44,10 @@ impl Obtainer {
         }
     }
 
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
     pub(super) fn cache(&self) -> &CertCache {
         &self.cache
     }
@@ -56,14 +63,14 @@ impl Obtainer {
         if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
             return Ok(certificate);
         }
-        self.check_backoff(subject).await?;
+        self.check_backoff(subject, purpose).await?;
         self.ask(subject, policy).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
         if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
             return Ok(certificate);
         }
-        self.check_backoff(subject).await?;
+        self.check_backoff(subject, purpose).await?;
         self.remember_begin(subject, policy).await?;
         match self.issue(issuer.as_ref(), subject).await {
             Ok((certificate, pem)) => {
@@ -119,7 +126,11 @@ impl Obtainer {
         let served = self.cache.get(subject);
         let better = served.filter(|served| served.not_after() > certificate.not_after());
         let certificate = better.unwrap_or(certificate);
-        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > now;
+        let is_current = match purpose {
+            Purpose::Serve => true,
+            Purpose::Renew => renew_at(&certificate) > now,
+            Purpose::Wish => false,
+        };
         if self
             .cache
             .get(subject)
@@ -138,9 +149,14 @@ impl Obtainer {
         Ok(is_current.then_some(certificate))
     }
 
-    async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
+    async fn check_backoff(&self, subject: &HostPattern, purpose: Purpose) -> Result<(), Refusal> {
+        let now = SystemTime::now();
+        let may_try = |attempts: &Attempts| match purpose {
+            Purpose::Wish => attempts.is_welcome(now),
+            Purpose::Serve | Purpose::Renew => attempts.is_due(now),
+        };
         match self.attempts(subject).await {
-            Some(attempts) if !attempts.is_due(SystemTime::now()) => {
+            Some(attempts) if !may_try(&attempts) => {
                 let reason = Refusal::from(attempts);
                 debug!(names = %subject, %reason, "certificate is not ordered yet");
                 Err(reason)
@@ -274,7 +290,10 @@ impl Obtainer {
     ) -> Refusal {
         let former = self.attempts(subject).await.unwrap_or_default();
         let delay = self.delay(subject, former.failures + 1, failure);
-        let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
+        let now = SystemTime::now();
+        let attempts = former
+            .failed(failure.to_string(), now, delay)
+            .held_off(now, failure.retry_after());
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
             error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");

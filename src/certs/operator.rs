@@ -1,0 +1,81 @@
+//! What an operator may ask of the certificates beside what happens by itself.
+
+use super::manager::Outcome;
+use super::obtain::Purpose;
+use super::stored::Records;
+use super::{CertManager, Refusal, Standing, renew_at};
+use crate::name::HostPattern;
+
+/// How often a wish waits for a look-up that began before it.
+const PATIENCE: usize = 3;
+
+impl CertManager {
+    /// Replaces the certificate of a name now, whether or not it is due, and waits for how that
+    /// ends. It overrides our own back-off once; it does not override the CA's Retry-After, the
+    /// budgets or the gate of names on demand. What is served stays until its successor is there.
+    pub async fn renew_now(&self, subject: &HostPattern) -> Outcome {
+        let policy = match subject {
+            HostPattern::Exact(name) => self.policies().lookup(name.as_str()),
+            pattern => self.policies().get(pattern),
+        };
+        let policy = policy.ok_or(Refusal::Unknown)?;
+        let serial = |outcome: &Outcome| {
+            let certificate = outcome.as_ref().ok();
+            certificate.map(|certificate| certificate.serial().to_owned())
+        };
+        let former = self.obtainer().cache().get(subject);
+        let former = former.map(|certificate| certificate.serial().to_owned());
+        for _ in 0..PATIENCE {
+            // A look-up that began before gives back what was there.
+            let is_joined = self.is_in_flight(subject);
+            let outcome = self.land(subject.clone(), policy, Purpose::Wish).await;
+            let is_new = serial(&outcome).is_some_and(|serial| Some(serial) != former);
+            if is_new || !is_joined {
+                return outcome;
+            }
+        }
+        self.land(subject.clone(), policy, Purpose::Wish).await
+    }
+
+    /// The names that the configuration spells out.
+    #[must_use]
+    pub fn configured(&self) -> Vec<HostPattern> {
+        let policies = self.policies().iter();
+        let names = policies.filter_map(|(_, policy)| policy.managed().cloned());
+        names.collect()
+    }
+
+    /// What stands between a subject and its certificate: a name as [`standing`](Self::standing)
+    /// tells it, a wildcard by what is served for the pattern as a whole.
+    pub async fn standing_of(&self, subject: &HostPattern) -> Standing {
+        if let HostPattern::Exact(name) = subject {
+            return self.standing(name).await;
+        }
+        let served = self.obtainer().cache().get(subject);
+        let attempts = self.obtainer().attempts(subject).await;
+        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
+        match (served, attempts) {
+            (Some(certificate), attempts) => Standing::Served {
+                not_after: certificate.not_after(),
+                renew_at: renew_at(&certificate),
+                last_error: attempts.map(|attempts| attempts.last_error),
+            },
+            (None, _) if self.is_in_flight(subject) => Standing::Ordering,
+            (None, Some(attempts)) => Standing::BackingOff {
+                until: attempts.not_before(),
+                failures: attempts.in_vain(),
+                reason: attempts.last_error,
+            },
+            (None, None) if self.policies().get(subject).is_some() => Standing::Waiting,
+            (None, None) => Standing::Refused {
+                reason: Refusal::Unknown.to_string(),
+            },
+        }
+    }
+
+    /// The records that the manager keeps.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        self.obtainer().records()
+    }
+}
