@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::certs::{AskError, CertificateError, issuer};
 use crate::name::HostPattern;
 use crate::proxy::RedirectError;
-use crate::{server, storage};
+use crate::{admin, server, storage};
 
 /// A failed start, in one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error("{0}")]
     Storage(#[from] storage::Error),
+    /// The admin socket could not be opened.
+    #[error("{0}")]
+    Admin(#[from] admin::Error),
     /// A listener could not be opened.
     #[error("{0}")]
     Listen(#[from] server::Error),

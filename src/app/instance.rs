@@ -10,6 +10,7 @@ use tracing::{error, info};
 
 use super::workers::Workers;
 use super::{Error, file_limit, sites};
+use crate::admin;
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
@@ -52,6 +53,7 @@ impl App {
             workers: Workers::count(),
         };
         let storage = open_storage(config)?;
+        let admin = open_admin(config)?;
         let router = sites::router(&config.sites, &means)?;
         let router = Arc::new(ArcSwap::from_pointee(router));
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
@@ -78,6 +80,7 @@ impl App {
             cache: Arc::clone(&cache),
             tasks: background.clone(),
         });
+        serve_admin(admin, &manager, &background);
         let servers = https_servers(config, router, cache, (&manager, &connections))?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let server = servers(worker);
@@ -138,6 +141,24 @@ fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
         probed => probed?,
     }
     Ok(Arc::new(storage))
+}
+
+/// A full disk does not keep the sites down, though they cannot be asked about.
+fn open_admin(config: &Config) -> Result<Option<admin::Socket>, Error> {
+    match admin::Socket::open(&config.admin_path()) {
+        Err(error) if error.is_passing() => {
+            error!(%error, "there is no admin socket");
+            Ok(None)
+        }
+        opened => Ok(Some(opened?)),
+    }
+}
+
+fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tasks) {
+    if let Some(socket) = socket {
+        let desk = admin::Desk::live(manager.clone());
+        tasks.spawn(admin::Server::new(desk, tasks.clone()).run(socket));
+    }
 }
 
 async fn issuers(

@@ -1,5 +1,6 @@
 //! The composition root: builds the two towers from a configuration, runs them, drains them.
 
+mod desk;
 mod error;
 mod file_limit;
 mod instance;
@@ -8,6 +9,7 @@ mod process;
 mod sites;
 mod workers;
 
+pub use desk::open_desk;
 pub use error::Error;
 pub use instance::App;
 pub use process::run;

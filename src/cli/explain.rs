@@ -60,6 +60,7 @@ impl Listing<'_> {
     fn write_top(&mut self) -> io::Result<()> {
         self.section("# Certificates, keys and the memory of failures lie here.")?;
         self.value("storage", &quoted(&self.config.storage))?;
+        self.value("admin", &quoted(self.config.admin_path().display()))?;
         match &self.config.email {
             Some(email) => self.value("email", &quoted(email)),
             None => writeln!(self.out, "# email: none; the CA cannot reach you"),

@@ -90,6 +90,10 @@ fn read_globals(
         config.storage = storage.within(folder);
         config.origins.set("storage", Origin::File);
     }
+    if let Some(admin) = table.read("admin", report, |value| Ok(folder.join(value.string()?))) {
+        config.admin = Some(admin);
+        config.origins.set("admin", Origin::File);
+    }
     read_issuers(table, folder, config, report);
     read_listen(table, config, report);
     read_limits(table, config, report);

@@ -1,7 +1,7 @@
 //! The whole effective configuration.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::certs::IssuerOptions;
 use crate::name::HostName;
@@ -26,6 +26,8 @@ use super::{proxyfile, quick};
 pub struct Config {
     /// Where durable data lies.
     pub storage: StorageUrl,
+    /// The admin socket, when one is named; else it lies in the data directory.
+    pub admin: Option<PathBuf>,
     /// The contact for the CA; each issuer carries it too.
     pub email: Option<String>,
     /// Where clients connect.
@@ -66,10 +68,28 @@ impl Config {
         finish(config, report)
     }
 
+    /// The settings without any site, for commands on what lies in storage.
+    pub fn without_sites(flags: &Flags) -> Result<Self, Error> {
+        let mut report = Report::new(Path::new(""), "");
+        let mut config = Self::with_defaults();
+        if !Overrides::read(flags, &mut report).apply(&mut config) {
+            config.use_default_storage(&mut report);
+        }
+        finish(config, report)
+    }
+
+    /// Where the admin socket lies.
+    #[must_use]
+    pub fn admin_path(&self) -> PathBuf {
+        let default = || self.storage.directory().join("admin.sock");
+        self.admin.clone().unwrap_or_else(default)
+    }
+
     /// All defaults, without a site and with storage still to be named.
     pub(super) fn with_defaults() -> Self {
         Self {
-            storage: StorageUrl::File(std::path::PathBuf::new()),
+            storage: StorageUrl::File(PathBuf::new()),
+            admin: None,
             email: None,
             listen: ListenOptions::default(),
             limits: Limits::default(),
