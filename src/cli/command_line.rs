@@ -9,6 +9,7 @@ use clap::Parser;
 
 use crate::config::Config;
 
+use super::certs::{self, Certs};
 use super::demo::{self, Demo};
 use super::source::{self, Source};
 use super::{check, explain, run};
@@ -47,6 +48,8 @@ enum Command {
     Check(Box<Source>),
     /// Show the whole effective configuration, defaults included
     Explain(Box<Source>),
+    /// Look at certificates and act on them
+    Certs(Certs),
     /// Try it here: a small built-in app behind HTTPS, without network, root or a file
     Demo(Demo),
 }
@@ -56,6 +59,8 @@ enum Command {
 pub(super) enum Failure {
     #[error(transparent)]
     Source(#[from] source::Error),
+    #[error(transparent)]
+    Certs(#[from] certs::Error),
     #[error(transparent)]
     Demo(#[from] demo::Error),
     #[error("{}", lines(.0))]
@@ -70,8 +75,9 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Source(_) | Self::Files(_) => 2,
+            Self::Certs(error) if error.is_usage() => 2,
             Self::Demo(error) if error.is_usage() => 2,
-            Self::Demo(_) | Self::Write(_) | Self::Run(_) => 1,
+            Self::Certs(_) | Self::Demo(_) | Self::Write(_) | Self::Run(_) => 1,
         }
     }
 }
@@ -115,6 +121,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Run(source)) => run::execute(*source, start),
         Some(Command::Check(source)) => check::execute(*source, out),
         Some(Command::Explain(source)) => explain::execute(*source, out),
+        Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
     }
 }

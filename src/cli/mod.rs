@@ -1,5 +1,6 @@
 //! The command line: its flags and one file per subcommand. Knows the configuration and how to hand it over.
 
+mod certs;
 mod check;
 mod command_line;
 mod demo;

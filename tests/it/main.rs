@@ -6,8 +6,10 @@ mod harness;
 
 mod acme;
 mod acme_faults;
+mod admin;
 mod bodies;
 mod ca_faults;
+mod certs_cli;
 mod cli;
 mod config;
 mod forwarding;

@@ -1,0 +1,12 @@
+//! `proxy certs`: one small file per subcommand.
+
+mod command;
+mod error;
+mod list;
+mod office;
+mod renew;
+mod show;
+mod table;
+
+pub(super) use command::Certs;
+pub(super) use error::Error;
