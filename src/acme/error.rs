@@ -25,6 +25,18 @@ pub enum Error {
     /// The PEM holds no P-256 key.
     #[error("the account key is not an ECDSA P-256 key")]
     Key(#[source] aws_lc_rs::error::KeyRejected),
+    /// The text holds no PKCS#8 key.
+    #[error("the certificate's key is not in PKCS#8 PEM")]
+    CertificateKeyPem(#[source] rustls::pki_types::pem::Error),
+    /// The key is of a kind that signs no revocation.
+    #[error("the certificate's key is none of P-256, P-384 and RSA")]
+    CertificateKey(#[source] aws_lc_rs::error::KeyRejected),
+    /// The CA's directory lacks an optional service.
+    #[error("the CA does not offer this (its directory has no {service})")]
+    NoService {
+        /// Its name in the directory.
+        service: &'static str,
+    },
     /// The extra root is not PEM.
     #[error("the root for the CA's own HTTPS is not a PEM certificate")]
     Root(#[source] reqwest::Error),
@@ -208,6 +220,7 @@ impl Error {
         match self {
             Self::KeyPem(_) | Self::Key(_) | Self::Root(_) => true,
             Self::Setup(_) | Self::NotHttps { .. } | Self::NoChallenge { .. } => true,
+            Self::NoService { .. } | Self::CertificateKey(_) | Self::CertificateKeyPem(_) => true,
             _ => self
                 .problem()
                 .is_some_and(|problem| problem.kind.is_permanent()),

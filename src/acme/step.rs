@@ -11,6 +11,10 @@ pub enum Step {
     NewNonce,
     /// RFC 8555 section 7.3.
     NewAccount,
+    /// RFC 8555 section 7.3, reading and changing an account.
+    Account,
+    /// RFC 8555 section 7.3.5.
+    KeyChange,
     /// RFC 8555 section 7.4.
     NewOrder,
     /// RFC 8555 section 7.5.
@@ -25,6 +29,8 @@ pub enum Step {
     Finalize,
     /// RFC 8555 section 7.4.2.
     Certificate,
+    /// RFC 8555 section 7.6.
+    Revoke,
 }
 
 impl fmt::Display for Step {
@@ -33,6 +39,8 @@ impl fmt::Display for Step {
             Self::Directory => "read the CA's directory",
             Self::NewNonce => "get a nonce from the CA",
             Self::NewAccount => "register the account",
+            Self::Account => "read or change the account",
+            Self::KeyChange => "change the account's key",
             Self::NewOrder => "place the order",
             Self::Authorization => "read the authorization",
             Self::Challenge => "answer the challenge",
@@ -40,6 +48,7 @@ impl fmt::Display for Step {
             Self::Order => "read the order",
             Self::Finalize => "finalize the order",
             Self::Certificate => "download the certificate",
+            Self::Revoke => "revoke the certificate",
         })
     }
 }
