@@ -8,6 +8,7 @@
 
 mod account;
 mod authorization;
+mod blame;
 mod certificate_key;
 mod chain;
 mod challenge;
@@ -29,6 +30,7 @@ mod revocation;
 mod step;
 
 pub use account::Account;
+pub use blame::Blame;
 pub use certificate_key::CertificateKey;
 pub use challenge::{KeyAuthorization, Presented, Solver, SolverError};
 pub use client::Client;

@@ -13,7 +13,7 @@ use super::{Error, file_limit, sites};
 use crate::admin;
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
-use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
+use crate::certs::{CertCache, CertManager, IssuerOptions, Issuers, ManagerParts, Records};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Router, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
@@ -60,7 +60,7 @@ impl App {
         sites::pin_files(&config.sites, &cache)?;
         let tokens = Arc::new(Http01Tokens::new());
         let issuers = issuers(config, &storage, &tokens).await?;
-        let policies = sites::policies(&config.sites)?;
+        let policies = sites::policies(config, &issuers)?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
         let (http_address, https_address) = (http[0].address(), https[0].address());
@@ -179,12 +179,25 @@ async fn issuers(
         );
     }
     let solver = Http01Solver::new(Arc::clone(tokens));
-    let public = AcmeIssuer::new(&config.issuers[0], Arc::clone(storage), solver)?;
-    let public: Arc<dyn Issuer> = Arc::new(public);
+    let mut public: Vec<Arc<dyn Issuer>> = Vec::new();
+    for options in &config.issuers {
+        let others = other_contacts(config, options);
+        let issuer = AcmeIssuer::new(options, &others, Arc::clone(storage), solver.clone())?;
+        public.push(Arc::new(issuer));
+    }
     Ok(Issuers {
         public,
         internal: Arc::new(internal),
     })
+}
+
+/// The contacts of the other accounts at the CA of an issuer.
+fn other_contacts(config: &Config, issuer: &IssuerOptions) -> Vec<Option<String>> {
+    let others = config
+        .issuers
+        .iter()
+        .filter(|other| other.directory == issuer.directory && other.email != issuer.email);
+    others.map(|other| other.email.clone()).collect()
 }
 
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.

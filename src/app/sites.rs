@@ -9,8 +9,9 @@ use std::time::SystemTime;
 use tracing::warn;
 
 use super::Error;
-use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFiles};
-use crate::config::{SiteAction, SiteConfig};
+use crate::certs::issuer::Issuer;
+use crate::certs::{Ask, CertCache, Certificate, CertificateError, Issuers, Policy, TlsFiles};
+use crate::config::{Config, SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{Action, Redirect, Router, Site};
 use crate::upstream::{Means, Upstream};
@@ -44,16 +45,34 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
 }
 
 /// Who may have a certificate from an issuer. Sites that bring their own are not among them.
-pub(super) fn policies(sites: &[SiteConfig]) -> Result<NameMap<Arc<Policy>>, Error> {
+pub(super) fn policies(config: &Config, issuers: &Issuers) -> Result<NameMap<Arc<Policy>>, Error> {
     let mut policies = NameMap::new();
-    for site in sites.iter().filter(|site| site.tls.is_none()) {
+    for site in config.sites.iter().filter(|site| site.tls.is_none()) {
         let policy = match &site.on_demand {
             Some(options) => Policy::on_demand(site.pattern.clone(), Arc::new(Ask::new(options)?)),
             None => Policy::configured(site.pattern.clone()),
         };
+        let policy = match issuer(site, config, issuers) {
+            Some(issuer) => policy.issued_by(Arc::clone(issuer)),
+            None => policy,
+        };
         policies.insert(site.pattern.clone(), Arc::new(policy));
     }
     Ok(policies)
+}
+
+/// The issuer that the site names.
+fn issuer<'a>(
+    site: &SiteConfig,
+    config: &Config,
+    issuers: &'a Issuers,
+) -> Option<&'a Arc<dyn Issuer>> {
+    let name = site.issuer.as_ref()?;
+    let index = config
+        .issuers
+        .iter()
+        .position(|issuer| issuer.name == *name);
+    Some(index.map_or(&issuers.internal, |index| &issuers.public[index]))
 }
 
 /// Serves the certificates that sites bring. One that has expired is served with a warning: the

@@ -301,7 +301,7 @@ impl Landing {
     async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
         let obtainer = &self.manager.inner.obtainer;
         if purpose != Purpose::Serve
-            && let Some(stored) = obtainer.stored(&self.subject).await
+            && let Some(stored) = obtainer.stored(&self.subject, &self.policy).await
         {
             sender.send_replace(Progress::Stored(stored));
         }
@@ -425,7 +425,7 @@ mod tests {
             let manager = CertManager::start(ManagerParts {
                 policies: policies.collect(),
                 issuers: Issuers {
-                    public: issuer.clone(),
+                    public: vec![issuer.clone()],
                     internal: issuer,
                 },
                 records: Records::new(storage),

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
+use super::issuance::{Issuance, Issued};
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::stored::{Attempts, Records, Stored};
@@ -25,12 +26,22 @@ pub(super) enum Purpose {
     Wish,
 }
 
+/// A stored certificate that is of use.
+#[derive(Debug)]
+struct Loaded<'a> {
+    issuer: &'a str,
+    certificate: Arc<Certificate>,
+    /// Why it should not be served yet.
+    early: Option<CertificateError>,
+}
+
 /// Gets certificates, one name per call.
 #[derive(Debug)]
 pub(super) struct Obtainer {
     issuers: Issuers,
     records: Records,
     cache: Arc<CertCache>,
+    issuance: Issuance,
     failing: DashMap<HostPattern, Attempts>,
 }
 
@@ -40,6 +51,7 @@ impl Obtainer {
             issuers,
             records,
             cache,
+            issuance: Issuance::default(),
             failing: DashMap::new(),
         }
     }
@@ -59,21 +71,28 @@ impl Obtainer {
         policy: &Policy,
         purpose: Purpose,
     ) -> Result<Arc<Certificate>, Refusal> {
-        let issuer = self.issuers.for_subject(subject);
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        let issuers = self.issuers.for_subject(subject, policy);
+        if let Some(certificate) = self.load(issuers, subject, purpose).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject, purpose).await?;
         self.ask(subject, policy).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        if let Some(certificate) = self.load(issuers, subject, purpose).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject, purpose).await?;
         self.remember_begin(subject, policy).await?;
-        match self.issue(issuer.as_ref(), subject).await {
-            Ok((certificate, pem)) => {
+        let rehearsal = self.has_failed(subject).await;
+        let request = IssueRequest { subject };
+        match self.issuance.run(issuers, request, rehearsal).await {
+            Ok(issued) => {
+                let Issued {
+                    issuer,
+                    certificate,
+                    pem,
+                } = issued;
                 self.keep(issuer.id(), subject, policy, &pem).await;
                 self.serve(subject, &certificate);
                 self.hold_if_due(subject, policy, &certificate).await;
@@ -85,25 +104,44 @@ impl Obtainer {
                 );
                 Ok(certificate)
             }
-            Err(error) => Err(self.remember_failure(issuer.id(), subject, &error).await),
+            Err(error) => Err(self.remember_failure(subject, &error).await),
         }
     }
 
     /// The stored certificate, served from now on, when it is still valid.
-    pub(super) async fn stored(&self, subject: &HostPattern) -> Option<Arc<Certificate>> {
-        let issuer = self.issuers.for_subject(subject);
-        let loaded = self.load(issuer.id(), subject, Purpose::Serve).await;
+    pub(super) async fn stored(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+    ) -> Option<Arc<Certificate>> {
+        let issuers = self.issuers.for_subject(subject, policy);
+        let loaded = self.load(issuers, subject, Purpose::Serve).await;
         loaded.ok().flatten()
     }
 
-    /// The stored certificate, served from now on, when it is good enough for `purpose`.
+    /// The best stored certificate of any of the issuers, served from now on, when it is good enough
+    /// for `purpose`.
     async fn load(
         &self,
-        issuer: &str,
+        issuers: &[Arc<dyn Issuer>],
         subject: &HostPattern,
         purpose: Purpose,
     ) -> Result<Option<Arc<Certificate>>, Refusal> {
-        let now = SystemTime::now();
+        let mut best: Option<Loaded<'_>> = None;
+        for issuer in issuers {
+            let loaded = self.read(issuer.id(), subject).await?;
+            let end = |loaded: &Loaded<'_>| loaded.certificate.not_after();
+            best = [best, loaded].into_iter().flatten().max_by_key(end);
+        }
+        Ok(best.and_then(|loaded| self.take(loaded, subject, purpose)))
+    }
+
+    /// The stored certificate of one issuer, when it is of any use.
+    async fn read<'a>(
+        &self,
+        issuer: &'a str,
+        subject: &HostPattern,
+    ) -> Result<Option<Loaded<'a>>, Refusal> {
         let certificate = match self.records.load_certificate(issuer, subject).await? {
             Stored::Missing => return Ok(None),
             Stored::Found(certificate) => certificate,
@@ -113,7 +151,7 @@ impl Obtainer {
                 return Ok(None);
             }
         };
-        let early = match certificate.verify_for(subject, now) {
+        let early = match certificate.verify_for(subject, SystemTime::now()) {
             Ok(()) => None,
             // It was valid when it was stored, so it is this machine's clock that is behind.
             Err(error @ CertificateError::NotYetValid(_)) => Some(error),
@@ -122,13 +160,31 @@ impl Obtainer {
                 return Ok(None);
             }
         };
+        Ok(Some(Loaded {
+            issuer,
+            certificate,
+            early,
+        }))
+    }
+
+    fn take(
+        &self,
+        loaded: Loaded<'_>,
+        subject: &HostPattern,
+        purpose: Purpose,
+    ) -> Option<Arc<Certificate>> {
+        let Loaded {
+            issuer,
+            certificate,
+            early,
+        } = loaded;
         // What could not be stored is served all the same, and is better than what was before it.
         let served = self.cache.get(subject);
         let better = served.filter(|served| served.not_after() > certificate.not_after());
         let certificate = better.unwrap_or(certificate);
         let is_current = match purpose {
             Purpose::Serve => true,
-            Purpose::Renew => renew_at(&certificate) > now,
+            Purpose::Renew => renew_at(&certificate) > SystemTime::now(),
             Purpose::Wish => false,
         };
         if self
@@ -146,7 +202,13 @@ impl Obtainer {
                 warn!(names = %subject, error = %reason, "certificate is served although it is early");
             }
         }
-        Ok(is_current.then_some(certificate))
+        is_current.then_some(certificate)
+    }
+
+    /// Whether the last try failed, so that the next one had better be rehearsed.
+    async fn has_failed(&self, subject: &HostPattern) -> bool {
+        let attempts = self.attempts(subject).await;
+        attempts.is_some_and(|attempts| attempts.failures > 0)
     }
 
     async fn check_backoff(&self, subject: &HostPattern, purpose: Purpose) -> Result<(), Refusal> {
@@ -201,18 +263,6 @@ impl Obtainer {
             error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
         })?;
         Ok(())
-    }
-
-    async fn issue(
-        &self,
-        issuer: &dyn Issuer,
-        subject: &HostPattern,
-    ) -> Result<(Arc<Certificate>, Pem), Error> {
-        info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-        let pem = issuer.issue(IssueRequest { subject }).await?;
-        let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-        certificate.verify_for(subject, SystemTime::now())?;
-        Ok((Arc::new(certificate), pem))
     }
 
     /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
@@ -282,12 +332,7 @@ impl Obtainer {
         attempts.into()
     }
 
-    async fn remember_failure(
-        &self,
-        issuer: &str,
-        subject: &HostPattern,
-        failure: &Error,
-    ) -> Refusal {
+    async fn remember_failure(&self, subject: &HostPattern, failure: &Error) -> Refusal {
         let former = self.attempts(subject).await.unwrap_or_default();
         let delay = self.delay(subject, former.failures + 1, failure);
         let now = SystemTime::now();
@@ -303,7 +348,7 @@ impl Obtainer {
             .get(subject)
             .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
         warn!(
-            names = %subject, issuer, attempt = attempts.failures,
+            names = %subject, attempt = attempts.failures,
             retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
             permanent = failure.is_permanent(), served_until, error = %failure,
             "certificate not obtained"

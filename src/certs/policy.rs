@@ -11,13 +11,18 @@ use crate::name::{HostName, HostPattern};
 pub struct Policy {
     site: HostPattern,
     ask: Option<Arc<Ask>>,
+    issuer: Option<Arc<dyn Issuer>>,
 }
 
 impl Policy {
     /// A site whose name is spelled out, or a local wildcard that the internal CA serves.
     #[must_use]
     pub fn configured(site: HostPattern) -> Self {
-        Self { site, ask: None }
+        Self {
+            site,
+            ask: None,
+            issuer: None,
+        }
     }
 
     /// A site whose names are allowed one by one.
@@ -26,6 +31,16 @@ impl Policy {
         Self {
             site,
             ask: Some(ask),
+            issuer: None,
+        }
+    }
+
+    /// The same with an issuer of its own, which signs whatever the others would.
+    #[must_use]
+    pub fn issued_by(self, issuer: Arc<dyn Issuer>) -> Self {
+        Self {
+            issuer: Some(issuer),
+            ..self
         }
     }
 
@@ -52,22 +67,27 @@ impl Policy {
     }
 }
 
-/// The two CAs that a name can go to.
+/// The CAs that a name can go to.
 #[derive(Clone, Debug)]
 pub struct Issuers {
-    /// Signs names that everybody can reach.
-    pub public: Arc<dyn Issuer>,
+    /// Sign names that everybody can reach; tried in this order.
+    pub public: Vec<Arc<dyn Issuer>>,
     /// Signs local names.
     pub internal: Arc<dyn Issuer>,
 }
 
 impl Issuers {
-    /// Who signs for `subject`.
+    /// Who may sign for `subject`, in the order in which they are tried.
     #[must_use]
-    pub fn for_subject(&self, subject: &HostPattern) -> &Arc<dyn Issuer> {
-        match subject.is_local() {
-            true => &self.internal,
-            false => &self.public,
+    pub fn for_subject<'a>(
+        &'a self,
+        subject: &HostPattern,
+        policy: &'a Policy,
+    ) -> &'a [Arc<dyn Issuer>] {
+        match &policy.issuer {
+            Some(issuer) => std::slice::from_ref(issuer),
+            None if subject.is_local() => std::slice::from_ref(&self.internal),
+            None => &self.public,
         }
     }
 }

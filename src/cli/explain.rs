@@ -68,14 +68,45 @@ impl Listing<'_> {
     }
 
     fn write_issuers(&mut self) -> io::Result<()> {
-        for issuer in &self.config.issuers {
+        for (index, issuer) in self.config.issuers.iter().enumerate() {
             self.section("[[issuers]]")?;
             self.value("issuers.directory", &quoted(&issuer.directory))?;
             if let Some(root) = &issuer.root {
                 self.value("issuers.root", &quoted(root.display()))?;
             }
+            self.write_issuer(index)?;
         }
         Ok(())
+    }
+
+    /// What is special about an issuer. Its secret is not shown.
+    fn write_issuer(&mut self, index: usize) -> io::Result<()> {
+        let (issuer, out) = (&self.config.issuers[index], &mut *self.out);
+        writeln!(out, "name = {}", quoted(&issuer.name))?;
+        if let Some(email) = &issuer.email {
+            writeln!(out, "email = {}", quoted(email))?;
+        }
+        if let Some(account) = &issuer.external_account {
+            let key_id = quoted(account.key_id());
+            writeln!(
+                out,
+                "# eab = {{ key-id = {key_id}, hmac-key = … }}; the key is not shown"
+            )?;
+        }
+        if let Some(profile) = &issuer.profile {
+            writeln!(out, "profile = {}", quoted(profile))?;
+        }
+        if let Some(name) = &issuer.preferred_chain {
+            writeln!(out, "preferred-chain = {}", quoted(name))?;
+        }
+        writeln!(out, "key-type = {}", quoted(issuer.key_type))?;
+        if !issuer.challenges.is_empty() {
+            writeln!(out, "challenges = {}", list(&issuer.challenges))?;
+        }
+        match &issuer.staging {
+            Some(staging) => writeln!(out, "staging = {}", quoted(staging)),
+            None => Ok(()),
+        }
     }
 
     fn write_listen(&mut self) -> io::Result<()> {
@@ -146,6 +177,9 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     if let Some(on_demand) = &site.on_demand {
         writeln!(out, "on-demand = {{ ask = {} }}", quoted(&on_demand.ask))?;
     }
+    if let Some(issuer) = &site.issuer {
+        writeln!(out, "issuer = {}", quoted(issuer))?;
+    }
     if let Some(tls) = &site.tls {
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
@@ -167,10 +201,12 @@ fn describe_action(action: &SiteAction) -> String {
 }
 
 fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
-    let directory = config
-        .issuers
-        .first()
-        .map_or("", |issuer| issuer.directory.as_str());
+    let issuers = config.issuers.iter();
+    let issuers: Vec<_> = issuers
+        .filter(|issuer| site.issuer.as_ref().is_none_or(|name| *name == issuer.name))
+        .map(|issuer| issuer.directory.as_str())
+        .collect();
+    let directory = issuers.join(", else from ");
     match site.certificate_source() {
         CertificateSource::Files => {
             "the files below, as they are; renewing them is up to you".to_owned()
@@ -198,12 +234,22 @@ mod tests {
         [[issuers]]
         directory = "https://ca.example.com/dir"
         root = "/etc/ca.pem"
+        [[issuers]]
+        directory = "https://pki.example.com/dir"
+        name = "corp"
+        email = "pki@example.com"
+        profile = "tls"
+        preferred-chain = "Root \"X\""
+        key-type = "rsa4096"
+        challenges = ["dns-01", "http-01"]
+        staging = "https://pki.example.com/staging"
         [limits]
         idle-timeout = "90s"
         head-size = "16k"
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true }
+        "corp.test" = { upstream = "3000", issuer = "corp" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
@@ -245,7 +291,8 @@ mod tests {
             "body-timeout = \"1m\" # default",
             "# Requests are balanced over 2 addresses.",
             "# Requests are redirected to https://www.example.org/.",
-            "# Certificate: from https://ca.example.com/dir, renewed by itself.",
+            "# Certificate: from https://ca.example.com/dir, else from https://pki.example.com/dir, renewed by itself.",
+            "# Certificate: from https://pki.example.com/dir, renewed by itself.",
         ] {
             assert!(
                 listing.lines().any(|found| squeezed(found) == line),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::FalseyValueParser;
 
-use crate::config::{self, Config, Flags};
+use crate::config::{self, Config, Flags, SecretText};
 
 const PLACES: [&str; 2] = ["Proxyfile", "/etc/proxy/Proxyfile"];
 
@@ -67,7 +67,7 @@ struct OverrideFlags {
     /// Contact for the CA
     #[arg(long, value_name = "ADDR", env = "PROXY_EMAIL")]
     email: Option<String>,
-    /// The CA: `letsencrypt`, `letsencrypt-staging` or the https URL of an ACME directory [default: letsencrypt]
+    /// The CA: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or the https URL of an ACME directory [default: letsencrypt]
     #[arg(long, value_name = "URL", env = "PROXY_ACME_DIRECTORY")]
     acme_directory: Option<String>,
     /// Use Let's Encrypt's staging CA, whose certificates browsers do not trust
@@ -76,6 +76,17 @@ struct OverrideFlags {
     /// PEM file with an extra root for the CA's own HTTPS
     #[arg(long, value_name = "FILE", env = "PROXY_ACME_ROOT")]
     acme_root: Option<OsString>,
+    /// The CA's name for the credentials that bind the account (EAB)
+    #[arg(long, value_name = "ID", env = "PROXY_EAB_KEY_ID")]
+    eab_key_id: Option<String>,
+    /// Their key in base64url, better as `env:NAME` or `file:PATH`
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "PROXY_EAB_HMAC_KEY",
+        hide_env_values = true
+    )]
+    eab_hmac_key: Option<SecretText>,
     /// Where challenges are answered and plain HTTP is redirected [default: `[::]:80`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
     listen_http: Option<String>,
@@ -134,6 +145,10 @@ impl Source {
             acme_directory: given(overrides.acme_directory),
             staging: overrides.staging,
             acme_root: given_path(overrides.acme_root),
+            eab_key_id: given(overrides.eab_key_id),
+            eab_hmac_key: overrides
+                .eab_hmac_key
+                .filter(|text| !text.as_str().is_empty()),
             listen_http: given(overrides.listen_http),
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::secret::SecretText;
+
 /// What the command line says, before it is read; each field is named after its flag.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -19,6 +21,10 @@ pub struct Flags {
     pub staging: bool,
     /// A PEM file with an extra root for the CA's own HTTPS.
     pub acme_root: Option<PathBuf>,
+    /// The CA's name for the credentials that bind the account.
+    pub eab_key_id: Option<String>,
+    /// Their key: the text, or where it is.
+    pub eab_hmac_key: Option<SecretText>,
     /// Where HTTP is answered.
     pub listen_http: Option<String>,
     /// Where HTTPS is served.

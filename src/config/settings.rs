@@ -19,7 +19,7 @@ use super::overrides::Overrides;
 use super::problem::Problem;
 use super::site::SiteConfig;
 use super::storage_url::StorageUrl;
-use super::{proxyfile, quick};
+use super::{issuers, proxyfile, quick};
 
 /// The whole effective configuration, checked, with all defaults filled in.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct Config {
     pub limits: Limits,
     /// The upstream defaults; each site carries its own.
     pub upstreams: upstream::Options,
-    /// The CAs in the order in which they are tried: exactly one.
+    /// The CAs in the order in which they are tried; at least one.
     pub issuers: Vec<IssuerOptions>,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
@@ -94,11 +94,7 @@ impl Config {
             listen: ListenOptions::default(),
             limits: Limits::default(),
             upstreams: upstream::Options::default(),
-            issuers: vec![IssuerOptions {
-                directory: issuer::known(issuer::LETSENCRYPT),
-                root: None,
-                email: None,
-            }],
+            issuers: vec![issuer::default().into_issuer()],
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),
@@ -146,7 +142,15 @@ fn finish(mut config: Config, report: Report<'_>) -> Result<Config, Error> {
         return Err(Error::Invalid(report.into_diagnostics()));
     }
     for issuer in &mut config.issuers {
-        issuer.email.clone_from(&config.email);
+        issuer.email = issuer.email.take().or_else(|| config.email.clone());
+    }
+    // A directory that a flag names is the only one, and every site's.
+    let issuers = &config.issuers;
+    for site in &mut config.sites {
+        let is_there = |name: &String| {
+            name == issuers::INTERNAL || issuers.iter().any(|issuer| issuer.name == *name)
+        };
+        site.issuer = site.issuer.take().filter(is_there);
     }
     Ok(config)
 }

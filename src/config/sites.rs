@@ -9,6 +9,7 @@ use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
 use super::diagnostic::Report;
+use super::issuers::INTERNAL;
 use super::origin::Origins;
 use super::problem::Problem;
 use super::proxyfile::read_upstreams;
@@ -16,10 +17,11 @@ use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "upstream",
     "redirect",
     "on-demand",
+    "issuer",
     "tls",
     "default",
     "upstream-options",
@@ -28,7 +30,7 @@ const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or
 
 pub(super) fn read(
     value: Option<Value<'_>>,
-    folder: &Path,
+    (folder, issuers): (&Path, &[String]),
     config: &Config,
     report: &mut Report<'_>,
 ) -> Vec<SiteConfig> {
@@ -48,6 +50,7 @@ pub(super) fn read(
     }
     let mut reader = SiteReader {
         folder,
+        issuers,
         config,
         report,
     };
@@ -62,8 +65,17 @@ pub(super) fn read(
 
 struct SiteReader<'a, 'r> {
     folder: &'a Path,
+    issuers: &'a [String],
     config: &'a Config,
     report: &'a mut Report<'r>,
+}
+
+/// Where the certificate of a site is said to come from.
+#[derive(Clone, Copy, Default)]
+struct Sources<'a> {
+    on_demand: bool,
+    tls: bool,
+    issuer: Option<&'a str>,
 }
 
 impl SiteReader<'_, '_> {
@@ -99,7 +111,7 @@ impl SiteReader<'_, '_> {
         value: Value<'_>,
     ) -> Option<SiteConfig> {
         let addresses = self.read_addresses(value);
-        self.check_certificate(start, pattern.as_ref(), [false, false]);
+        self.check_certificate(start, pattern.as_ref(), Sources::default());
         Some(SiteConfig {
             pattern: pattern?,
             action: SiteAction::Upstream {
@@ -107,6 +119,7 @@ impl SiteReader<'_, '_> {
                 options: self.config.upstreams.clone(),
             },
             on_demand: None,
+            issuer: None,
             tls: None,
             default: false,
         })
@@ -119,7 +132,15 @@ impl SiteReader<'_, '_> {
         mut table: Table<'_>,
     ) -> Option<SiteConfig> {
         let action = self.read_action(start, &mut table);
-        let sources = ["on-demand", "tls"].map(|key| table.value(key).is_some());
+        let issuers = self.issuers;
+        let issuer = table.read("issuer", self.report, |value| {
+            parse_issuer(value.string()?, issuers)
+        });
+        let sources = Sources {
+            on_demand: table.value("on-demand").is_some(),
+            tls: table.value("tls").is_some(),
+            issuer: issuer.as_deref(),
+        };
         if table.has_only(&KEYS) {
             self.check_certificate(start, pattern.as_ref(), sources);
         }
@@ -135,6 +156,7 @@ impl SiteReader<'_, '_> {
             pattern: pattern?,
             action: action?,
             on_demand,
+            issuer,
             tls,
             default: default.unwrap_or_default(),
         })
@@ -234,19 +256,36 @@ impl SiteReader<'_, '_> {
         &mut self,
         start: usize,
         pattern: Option<&HostPattern>,
-        [on_demand, tls]: [bool; 2],
+        sources: Sources<'_>,
     ) {
         let Some(pattern) = pattern else { return };
+        let Sources {
+            on_demand,
+            tls,
+            issuer,
+        } = sources;
+        let is_internal = issuer.map_or_else(|| pattern.is_local(), |name| name == INTERNAL);
         let problem = match pattern {
             _ if on_demand && tls => Problem::OnDemandAndTls,
+            _ if issuer.is_some() && tls => Problem::IssuerAndTls,
             HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
             HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
-            HostPattern::Wildcard(_) if !on_demand && !tls && !pattern.is_local() => {
+            HostPattern::Wildcard(_) if !on_demand && !tls && !is_internal => {
                 Problem::WildcardCertificate(pattern.clone())
             }
             _ => return,
         };
         self.report.at(start, problem);
+    }
+}
+
+fn parse_issuer(text: &str, known: &[String]) -> Result<String, Problem> {
+    match text == INTERNAL || known.iter().any(|name| name == text) {
+        true => Ok(text.to_owned()),
+        false => Err(Problem::UnknownIssuer {
+            text: text.to_owned(),
+            known: known.to_vec(),
+        }),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Error;
+use crate::acme::RevocationReason;
+use crate::certs::Certificate;
 use crate::name::HostPattern;
 
 /// Signs certificates. What it returns is verified by the caller before use.
@@ -15,6 +18,58 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// Gets a new certificate with a fresh key. Dropping the future abandons the attempt and takes
     /// down every challenge that it published.
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>>;
+
+    /// Whose certificates nobody trusts and whose limits are wide: it shows whether an order would
+    /// succeed without spending one of this issuer's.
+    fn staging(&self) -> Option<&dyn Issuer> {
+        None
+    }
+
+    /// Takes back a certificate that it signed.
+    fn revoke<'a>(&'a self, _: Revocation<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        async { Err(self.no_account()) }.boxed()
+    }
+
+    /// Puts a new key in the place of the one of its account at the CA.
+    fn roll_account_key(&self) -> BoxFuture<'_, Result<(), Error>> {
+        async { Err(self.no_account()) }.boxed()
+    }
+
+    /// That the issuer has no account.
+    fn no_account(&self) -> Error {
+        Error::NoAccount {
+            issuer: self.id().to_owned(),
+        }
+    }
+}
+
+/// A certificate to take back.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation<'a> {
+    /// The certificate.
+    pub certificate: &'a Certificate,
+    /// Why.
+    pub reason: RevocationReason,
+    /// Who asks.
+    pub signer: RevocationSigner<'a>,
+}
+
+/// Who asks to take a certificate back (RFC 8555 section 7.6).
+#[derive(Clone, Copy)]
+pub enum RevocationSigner<'a> {
+    /// The account that ordered it.
+    Account,
+    /// Whoever has its key, here as PEM; a chain before it does no harm.
+    CertificateKey(&'a [u8]),
+}
+
+impl fmt::Debug for RevocationSigner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "Account",
+            Self::CertificateKey(_) => "CertificateKey(..)",
+        })
+    }
 }
 
 /// What an issuer is asked for.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::acme::Blame;
 use crate::certs::CertificateError;
 use crate::{acme, storage};
 
@@ -33,6 +34,34 @@ pub enum Error {
     /// A key or a request could not be made.
     #[error("the certificate request could not be made: {0}")]
     Request(#[from] rcgen::Error),
+    /// The process ended, or the system failed, while a key was made.
+    #[error("the certificate's key could not be made: the task was interrupted")]
+    Interrupted,
+    /// The CA does not have the profile that the configuration names.
+    #[error("the CA offers no profile `{wanted}`{}", other_profiles(.offered))]
+    Profile {
+        /// What the configuration names.
+        wanted: String,
+        /// What the CA offers.
+        offered: Vec<String>,
+    },
+    /// The CA wants to be left alone about the name.
+    #[error("the CA allows the next try in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
+    Resting {
+        /// For how long.
+        wait: Duration,
+    },
+    /// All issuers of the name have failed.
+    #[error("{}", each(.0))]
+    All(Vec<(String, Self)>),
+    /// The issuer has no account and takes nothing back.
+    #[error(
+        "`{issuer}` is no CA over ACME: it has no account and its certificates cannot be revoked"
+    )]
+    NoAccount {
+        /// Its name.
+        issuer: String,
+    },
     /// What the CA sent cannot be served.
     #[error("the certificate that the CA sent cannot be used: {0}")]
     Certificate(#[from] CertificateError),
@@ -48,13 +77,24 @@ impl Error {
     /// Whether the CA has signed a certificate for nothing, which counts against its limits.
     #[must_use]
     pub fn has_spent_certificate(&self) -> bool {
-        matches!(self, Self::Certificate(_) | Self::NotText)
+        match self {
+            Self::Certificate(_) | Self::NotText => true,
+            Self::All(failures) => failures
+                .iter()
+                .any(|(_, error)| error.has_spent_certificate()),
+            _ => false,
+        }
     }
 
     /// Whether the CA will say the same until an operator has acted.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Acme(error) if error.is_permanent())
+        match self {
+            Self::Acme(error) => error.is_permanent(),
+            Self::Profile { .. } | Self::NoAccount { .. } => true,
+            Self::All(failures) => failures.iter().all(|(_, error)| error.is_permanent()),
+            _ => false,
+        }
     }
 
     /// How long the CA asked to be left alone.
@@ -62,7 +102,51 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Acme(error) => error.retry_after(),
+            Self::Resting { wait } => Some(*wait),
+            // As soon as any of them may be asked again.
+            Self::All(failures) => {
+                let waits = failures.iter().map(|(_, error)| error.retry_after());
+                waits.min().flatten()
+            }
             _ => None,
         }
     }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Acme(error) => error.blame(),
+            Self::Profile { .. } | Self::NoAccount { .. } | Self::Resting { .. } => Blame::Ca,
+            Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
+            Self::All(failures) => failures
+                .last()
+                .map_or(Blame::Ca, |(_, error)| error.blame()),
+            Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
+            Self::NoSubject | Self::Interrupted => Blame::Machine,
+        }
+    }
+
+    /// The failures of several issuers as one.
+    pub(crate) fn of_all(mut failures: Vec<(String, Self)>) -> Self {
+        match failures.len() {
+            1 => failures.remove(0).1,
+            _ => Self::All(failures),
+        }
+    }
+}
+
+fn other_profiles(offered: &[String]) -> String {
+    match offered {
+        [] => "; remove `profile` of the issuer, the CA has none at all".to_owned(),
+        offered => format!("; set `profile` of the issuer to {}", offered.join(", ")),
+    }
+}
+
+fn each(failures: &[(String, Error)]) -> String {
+    let sentences: Vec<_> = failures
+        .iter()
+        .map(|(issuer, error)| format!("{issuer}: {error}"))
+        .collect();
+    sentences.join("; ")
 }

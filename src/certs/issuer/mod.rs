@@ -6,6 +6,8 @@ mod error;
 mod internal;
 
 pub use acme::AcmeIssuer;
-pub use contract::{IssueRequest, Issuer, Pem};
+pub use contract::{IssueRequest, Issuer, Pem, Revocation, RevocationSigner};
 pub use error::Error;
 pub use internal::InternalCa;
+
+pub use crate::acme::RevocationReason;

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
-use tracing::warn;
+use tracing::{info, warn};
 use url::Url;
 
-use super::super::{Error, IssueRequest, Issuer, Pem};
-use super::account_keeper::AccountKeeper;
+use super::super::{Error, IssueRequest, Issuer, Pem, Revocation, RevocationSigner};
+use super::account_keeper::{AccountKeeper, AccountParts};
 use super::order_path::OrderPath;
-use crate::acme::{Options, ProblemKind};
+use super::order_terms::OrderTerms;
+use crate::acme::{CertificateKey, Options, ProblemKind};
 use crate::certs::IssuerOptions;
 use crate::certs::challenge::Http01Solver;
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
 /// How many orders are under way at one CA at once. Names of other issuers do not wait for them.
-const PARALLEL_ORDERS: usize = 4;
+const PARALLEL_ORDERS: u32 = 4;
 
 /// Orders certificates from one directory.
 #[derive(Debug)]
@@ -26,13 +27,17 @@ pub struct AcmeIssuer {
     id: String,
     accounts: AccountKeeper,
     solver: Http01Solver,
+    terms: OrderTerms,
     turns: Semaphore,
+    staging: Option<Box<Self>>,
 }
 
 impl AcmeIssuer {
-    /// An issuer that proves names with `solver`. Nothing is sent before the first order.
+    /// An issuer that proves names with `solver`. Nothing is sent before the first order. `others` are the contacts of the
+    /// other issuers with the same directory.
     pub fn new(
         options: &IssuerOptions,
+        others: &[Option<String>],
         storage: Arc<dyn Storage>,
         solver: Http01Solver,
     ) -> Result<Self, Error> {
@@ -43,22 +48,40 @@ impl AcmeIssuer {
             })?),
             None => None,
         };
-        let contact = options
-            .email
-            .iter()
-            .map(|email| format!("mailto:{email}"))
-            .collect();
+        let staging = options.staging.as_ref().map(|directory| IssuerOptions {
+            directory: directory.clone(),
+            staging: None,
+            // A twin has accounts, chains and profiles of its own.
+            external_account: None,
+            preferred_chain: None,
+            ..options.clone()
+        });
+        let staging = staging.map(|twin| {
+            Self::new(&twin, others, Arc::clone(&storage), solver.clone()).map(Box::new)
+        });
         let has_root = root_pem.is_some();
         let id = directory_id(&options.directory);
-        let protocol = Options {
-            root_pem,
-            ..Options::new(options.directory.clone())
+        let parts = AccountParts {
+            id: id.clone(),
+            options: Options {
+                root_pem,
+                external_account: options.external_account.clone(),
+                ..Options::new(options.directory.clone())
+            },
+            email: options.email.clone(),
+            others: others.to_vec(),
         };
         let issuer = Self {
-            accounts: AccountKeeper::new(id.clone(), protocol, contact, storage),
+            accounts: AccountKeeper::new(parts, storage),
             id,
             solver,
-            turns: Semaphore::new(PARALLEL_ORDERS),
+            terms: OrderTerms {
+                key_type: options.key_type,
+                profile: options.profile.clone(),
+                preferred_chain: options.preferred_chain.clone(),
+            },
+            turns: Semaphore::new(PARALLEL_ORDERS as usize),
+            staging: staging.transpose()?,
         };
         if has_root {
             // A root that cannot be used is told at the start, not at the first order.
@@ -72,6 +95,7 @@ impl AcmeIssuer {
         let path = OrderPath {
             account: &account,
             subject,
+            terms: &self.terms,
         };
         path.run(&self.solver).await
     }
@@ -94,6 +118,44 @@ impl Issuer for AcmeIssuer {
                 }
                 outcome => outcome,
             }
+        }
+        .boxed()
+    }
+
+    fn staging(&self) -> Option<&dyn Issuer> {
+        self.staging
+            .as_deref()
+            .map(|staging| staging as &dyn Issuer)
+    }
+
+    fn revoke<'a>(&'a self, revocation: Revocation<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let reason = revocation.reason;
+            let leaf = revocation.certificate.leaf();
+            match revocation.signer {
+                RevocationSigner::Account => {
+                    let account = self.accounts.account().await?;
+                    account.revoke(leaf, reason).await?;
+                }
+                RevocationSigner::CertificateKey(pem) => {
+                    let key = CertificateKey::from_pkcs8_pem(pem)?;
+                    key.revoke(&*self.accounts.client()?, leaf, reason).await?;
+                }
+            }
+            info!(
+                issuer = %self.id, serial = revocation.certificate.serial(), %reason,
+                "certificate revoked"
+            );
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn roll_account_key(&self) -> BoxFuture<'_, Result<(), Error>> {
+        async move {
+            // All turns: an order that is under way would go on under the old key.
+            let _turns = self.turns.acquire_many(PARALLEL_ORDERS).await;
+            self.accounts.roll_key().await
         }
         .boxed()
     }

@@ -1,7 +1,9 @@
 //! A CA over ACME: one account, kept, and one order per certificate.
 
 mod account_keeper;
+mod account_records;
 mod acme_issuer;
 mod order_path;
+mod order_terms;
 
 pub use acme_issuer::AcmeIssuer;

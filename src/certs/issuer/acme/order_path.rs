@@ -3,6 +3,7 @@
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::super::{Error, Pem};
+use super::order_terms::OrderTerms;
 use crate::acme::{Account, Identifier, Order, Solver};
 use crate::name::HostPattern;
 
@@ -10,6 +11,7 @@ use crate::name::HostPattern;
 pub(super) struct OrderPath<'a> {
     pub(super) account: &'a Account,
     pub(super) subject: &'a HostPattern,
+    pub(super) terms: &'a OrderTerms,
 }
 
 impl OrderPath<'_> {
@@ -22,8 +24,8 @@ impl OrderPath<'_> {
 
     async fn place(&self) -> Result<(Order, KeyPair), Error> {
         let identifier = Identifier::of_pattern(self.subject).ok_or(Error::NoSubject)?;
-        let key = KeyPair::generate()?;
-        let order = Order::create(self.account, &[identifier]).await?;
+        let key = self.terms.generate_key().await?;
+        let order = self.terms.place(self.account, &identifier).await?;
         Ok((order, key))
     }
 
@@ -31,7 +33,7 @@ impl OrderPath<'_> {
     async fn finish(&self, order: &mut Order, key: &KeyPair) -> Result<Pem, Error> {
         let csr = signing_request(self.subject, key)?;
         order.finalize(self.account, &csr).await?;
-        let chain = order.certificate(self.account).await?;
+        let chain = self.terms.download(order, self.account).await?;
         let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
         Ok(Pem::new(&chain, &key.serialize_pem()))
     }
