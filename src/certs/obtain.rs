@@ -60,6 +60,10 @@ impl Obtainer {
         &self.records
     }
 
+    pub(super) fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
     pub(super) fn cache(&self) -> &CertCache {
         &self.cache
     }

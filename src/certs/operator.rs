@@ -1,9 +1,12 @@
 //! What an operator may ask of the certificates beside what happens by itself.
 
+use std::sync::Arc;
+
 use super::manager::Outcome;
 use super::obtain::Purpose;
 use super::stored::Records;
-use super::{CertManager, Refusal, Standing, renew_at};
+use super::{CertManager, Refusal, RevocationError, Revoker, Standing, renew_at};
+use crate::acme::RevocationReason;
 use crate::name::HostPattern;
 
 /// How often a wish waits for a look-up that began before it.
@@ -35,6 +38,41 @@ impl CertManager {
             }
         }
         self.land(subject.clone(), policy, Purpose::Wish).await
+    }
+
+    /// Has the certificate of a name taken back, no longer serves it, and obtains another with a new
+    /// key unless the names are not used any more. Returns that other one, or why there is none.
+    pub async fn revoke(
+        &self,
+        subject: &HostPattern,
+        reason: RevocationReason,
+    ) -> Result<Option<Outcome>, RevocationError> {
+        let revoked = self.revoker().revoke(subject, reason).await?;
+        let cache = self.obtainer().cache();
+        let served = cache.get(subject);
+        if served.is_some_and(|served| served.serial() == revoked.serial()) {
+            cache.remove(subject);
+        }
+        Ok(match reason {
+            RevocationReason::CessationOfOperation => None,
+            _ => Some(self.renew_now(subject).await),
+        })
+    }
+
+    /// Asks the issuers of all sites.
+    #[must_use]
+    pub fn revoker(&self) -> Revoker {
+        let issuers = self.obtainer().issuers();
+        let mut known = issuers.public.clone();
+        known.push(Arc::clone(&issuers.internal));
+        for (_, policy) in self.policies().iter() {
+            let own = policy.own_issuer();
+            known.extend(
+                own.filter(|own| known.iter().all(|other| other.id() != own.id()))
+                    .cloned(),
+            );
+        }
+        Revoker::new(self.records().clone(), known)
     }
 
     /// The names that the configuration spells out.

@@ -71,6 +71,25 @@ impl Records {
             .await
     }
 
+    /// Chain and key of what is stored, as they lie there.
+    pub(super) async fn load_pem(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Vec<u8>, storage::Error> {
+        let pem = self.storage.load(&certificate_key(issuer, subject)).await?;
+        Ok(pem.unwrap_or_default())
+    }
+
+    /// Removes the certificate that `issuer` signed for `subject`.
+    pub(super) async fn delete_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<(), storage::Error> {
+        self.storage.delete(&certificate_key(issuer, subject)).await
+    }
+
     /// Where the certificate's record lies, for people.
     #[must_use]
     pub fn certificate_location(&self, issuer: &str, subject: &HostPattern) -> String {
