@@ -94,6 +94,13 @@ pub struct Done {
     pub done: String,
 }
 
+/// Why a certificate is to be revoked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevokeRequest {
+    pub(super) reason: String,
+}
+
 /// Why something was not done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Refused {

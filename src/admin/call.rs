@@ -17,6 +17,10 @@ pub(super) enum Call {
     Show(String),
     /// `POST /certificates/NAME/renew`
     Renew(String),
+    /// `POST /certificates/NAME/revoke` with a reason in its body
+    Revoke(String),
+    /// `POST /account/rollover`
+    Rollover,
 }
 
 impl Call {
@@ -27,6 +31,8 @@ impl Call {
             ["certificates"] => (Method::GET, Self::list(head.uri.query().unwrap_or(""))?),
             ["certificates", name] => (Method::GET, Self::Show(decoded(name))),
             ["certificates", name, "renew"] => (Method::POST, Self::Renew(decoded(name))),
+            ["certificates", name, "revoke"] => (Method::POST, Self::Revoke(decoded(name))),
+            ["account", "rollover"] => (Method::POST, Self::Rollover),
             _ => return Err(Error::NoResource(path.to_owned())),
         };
         match (head.method == method, method == Method::GET) {

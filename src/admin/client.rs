@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use url::form_urlencoded::byte_serialize;
 
-use super::answer::{Done, Page, Refused, Report};
+use super::answer::{Done, Page, Refused, Report, RevokeRequest};
 use super::error::Error;
 
 /// A running proxy.
@@ -62,7 +62,29 @@ impl Client {
         self.ask(Method::POST, &path).await
     }
 
+    /// Has the certificate of a name taken back.
+    pub async fn revoke(&self, name: &str, reason: &str) -> Result<Done, Error> {
+        let path = format!("/certificates/{}/revoke", encoded(name));
+        let reason = reason.to_owned();
+        let body = serde_json::to_vec(&RevokeRequest { reason }).unwrap_or_default();
+        self.send(Method::POST, &path, body.into()).await
+    }
+
+    /// Gives the accounts at the CAs new keys.
+    pub async fn roll_account_keys(&self) -> Result<Done, Error> {
+        self.ask(Method::POST, "/account/rollover").await
+    }
+
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
+        self.send(method, path, Bytes::new()).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Error> {
         let failed = |source| Error::Conversation {
             path: self.path.clone(),
             source,
@@ -71,7 +93,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header(HOST, "admin")
-            .body(Full::<Bytes>::default());
+            .body(Full::new(body));
         let request = request.map_err(|_| Error::NoResource(path.to_owned()))?;
         let stream = UnixStream::connect(&self.path).await;
         let stream = stream.map_err(|source| unreachable(&self.path, source))?;

@@ -4,7 +4,8 @@ use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report, t
 use super::error::Error;
 use super::state::State;
 use crate::certs::{
-    Attempts, CertManager, Certificate, Inventory, Kept, Records, Refusal, Stored, renew_at,
+    Attempts, CertManager, Certificate, Inventory, Kept, Records, Refusal, RevocationReason,
+    Revoker, Stored, renew_at,
 };
 use crate::name::HostPattern;
 
@@ -16,6 +17,7 @@ const LONGEST_PAGE: usize = 10_000;
 pub struct Desk {
     records: Records,
     manager: Option<CertManager>,
+    revoker: Option<Revoker>,
 }
 
 /// What storage holds of one name.
@@ -30,6 +32,7 @@ impl Desk {
     pub fn live(manager: CertManager) -> Self {
         Self {
             records: manager.records().clone(),
+            revoker: Some(manager.revoker()),
             manager: Some(manager),
         }
     }
@@ -40,6 +43,16 @@ impl Desk {
         Self {
             records,
             manager: None,
+            revoker: None,
+        }
+    }
+
+    /// The same with the means to reach the issuers.
+    #[must_use]
+    pub fn with_revoker(self, revoker: Revoker) -> Self {
+        Self {
+            revoker: Some(revoker),
+            ..self
         }
     }
 
@@ -99,6 +112,48 @@ impl Desk {
         }
     }
 
+    /// Has the certificate of a name taken back; a running proxy puts another into its place.
+    pub async fn revoke(&self, name: &str, reason: &str) -> Result<Done, Error> {
+        let name = parse(name)?;
+        let reason = parse_reason(reason)?;
+        let failed = |source| Error::NotRevoked {
+            name: name.clone(),
+            source,
+        };
+        let done = match (&self.manager, &self.revoker) {
+            (Some(manager), _) => match manager.revoke(&name, reason).await.map_err(failed)? {
+                Some(Ok(successor)) => format!(
+                    "the certificate of {name} is revoked, and another is served until {}",
+                    time(successor.not_after())
+                ),
+                Some(Err(refusal)) => format!(
+                    "the certificate of {name} is revoked, and there is no other yet: {refusal}"
+                ),
+                None => format!(
+                    "the certificate of {name} is revoked and removed; remove its site as well, or its next visitor has another ordered"
+                ),
+            },
+            (None, Some(revoker)) => {
+                revoker.revoke(&name, reason).await.map_err(failed)?;
+                format!(
+                    "the certificate of {name} is revoked and removed; no proxy runs that would order another"
+                )
+            }
+            (None, None) => return Err(Error::NeedsProxy),
+        };
+        Ok(Done { done })
+    }
+
+    /// Gives the accounts at the CAs new keys.
+    pub async fn roll_account_keys(&self) -> Result<Done, Error> {
+        let revoker = self.revoker.as_ref().ok_or(Error::NeedsProxy)?;
+        let issuers = revoker.roll_account_keys().await;
+        let issuers = issuers.map_err(Error::NotRolled)?.join(", ");
+        Ok(Done {
+            done: format!("a new account key is in use at {issuers}"),
+        })
+    }
+
     async fn line(&self, inventory: &Inventory, name: &HostPattern) -> Result<Line, Error> {
         let found = self.find(inventory, name).await?;
         let state = self.state(name, &found).await;
@@ -132,6 +187,21 @@ impl Desk {
     }
 }
 
+/// The words of RFC 5280, as they stand there or with hyphens.
+fn parse_reason(text: &str) -> Result<RevocationReason, Error> {
+    let mut word = String::with_capacity(text.len() + 2);
+    for c in text.chars() {
+        if c.is_ascii_uppercase() {
+            word.push('-');
+        }
+        word.push(c.to_ascii_lowercase());
+    }
+    word.parse().map_err(|source| Error::Reason {
+        text: text.to_owned(),
+        source,
+    })
+}
+
 fn certificate(kept: &Kept) -> Option<&Certificate> {
     match &kept.stored {
         Stored::Found(certificate) => Some(certificate),
@@ -144,4 +214,27 @@ fn parse(text: &str) -> Result<HostPattern, Error> {
         text: text.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_read_in_both_spellings() {
+        for (text, reason) in [
+            ("unspecified", RevocationReason::Unspecified),
+            ("keyCompromise", RevocationReason::KeyCompromise),
+            ("key-compromise", RevocationReason::KeyCompromise),
+            ("affiliationChanged", RevocationReason::AffiliationChanged),
+            (
+                "cessationOfOperation",
+                RevocationReason::CessationOfOperation,
+            ),
+        ] {
+            assert_eq!(parse_reason(text).unwrap(), reason);
+        }
+        let error = parse_reason("boredom").unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("`key-compromise`"));
+    }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use http::StatusCode;
 
 use super::socket::LONGEST;
-use crate::certs::Refusal;
+use crate::certs::{Refusal, RevocationError, UnknownReason};
 use crate::name::{HostPattern, NameError};
 
 /// A failure of status or control, in one sentence.
@@ -94,6 +94,30 @@ pub enum Error {
     /// Records could not be read.
     #[error("{0}")]
     Records(#[from] Refusal),
+    /// What is given is no reason.
+    #[error("`{text}` cannot be used: {source}")]
+    Reason {
+        /// What was given.
+        text: String,
+        /// What can be.
+        source: UnknownReason,
+    },
+    /// The certificate was not taken back.
+    #[error("the certificate of {name} is not revoked: {source}")]
+    NotRevoked {
+        /// The name.
+        name: HostPattern,
+        /// Why.
+        source: RevocationError,
+    },
+    /// An account has kept its key.
+    #[error("the account key is not changed: {0}")]
+    NotRolled(RevocationError),
+    /// The body is no request.
+    #[error(
+        "the body of the request is not understood; send JSON, as in {{\"reason\": \"superseded\"}}"
+    )]
+    Body,
     /// The wish for a new certificate came to nothing.
     #[error("{name} has no new certificate: {reason}")]
     NotRenewed {
@@ -128,10 +152,14 @@ impl Error {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Told { status, .. } => *status,
-            Self::Name { .. } | Self::Limit(_) => StatusCode::BAD_REQUEST,
+            Self::Name { .. } | Self::Limit(_) | Self::Reason { .. } | Self::Body => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NoResource(_) | Self::Unknown(_) | Self::NotStored(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotRenewed { .. } => StatusCode::CONFLICT,
+            Self::NotRenewed { .. } | Self::NotRevoked { .. } | Self::NotRolled(_) => {
+                StatusCode::CONFLICT
+            }
             Self::TooLong(_)
             | Self::InUse(_)
             | Self::NotASocket(_)

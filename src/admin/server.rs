@@ -8,18 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::answer::Refused;
+use super::answer::{Refused, RevokeRequest};
 use super::call::Call;
 use super::desk::Desk;
 use super::error::Error;
@@ -30,6 +31,10 @@ use crate::tasks::Tasks;
 const CONNECTIONS: usize = 16;
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long its body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long its body may be.
+const BODY_SIZE: usize = 4096;
 /// How long a conversation may take, the wait for an order included.
 const LONGEST: Duration = Duration::from_secs(900);
 /// How much of a request is held.
@@ -122,12 +127,24 @@ async fn respond(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes
 }
 
 async fn answer(desk: &Desk, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
-    let (head, _body) = request.into_parts();
+    let (head, body) = request.into_parts();
     Ok(match Call::parse(&head)? {
         Call::List { after, limit } => json(&desk.page(after.as_deref(), limit).await?),
         Call::Show(name) => json(&desk.report(&name).await?),
         Call::Renew(name) => json(&desk.renew(&name).await?),
+        Call::Revoke(name) => {
+            let request: RevokeRequest = read(body).await?;
+            json(&desk.revoke(&name, &request.reason).await?)
+        }
+        Call::Rollover => json(&desk.roll_account_keys().await?),
     })
+}
+
+async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Error> {
+    let body = Limited::new(body, BODY_SIZE).collect();
+    let body = timeout(BODY_TIMEOUT, body).await;
+    let body = body.map_err(|_| Error::Body)?.map_err(|_| Error::Body)?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|_| Error::Body)
 }
 
 fn json<T: Serialize>(value: &T) -> Response<Full<Bytes>> {

@@ -178,6 +178,18 @@ async fn issuers(
             "local names are signed by this machine's own CA"
         );
     }
+    Ok(Issuers {
+        public: public_issuers(config, storage, tokens)?,
+        internal: Arc::new(internal),
+    })
+}
+
+/// The CAs that the configuration names, in its order.
+pub(super) fn public_issuers(
+    config: &Config,
+    storage: &Arc<dyn Storage>,
+    tokens: &Arc<Http01Tokens>,
+) -> Result<Vec<Arc<dyn Issuer>>, Error> {
     let solver = Http01Solver::new(Arc::clone(tokens));
     let mut public: Vec<Arc<dyn Issuer>> = Vec::new();
     for options in &config.issuers {
@@ -185,10 +197,7 @@ async fn issuers(
         let issuer = AcmeIssuer::new(options, &others, Arc::clone(storage), solver.clone())?;
         public.push(Arc::new(issuer));
     }
-    Ok(Issuers {
-        public,
-        internal: Arc::new(internal),
-    })
+    Ok(public)
 }
 
 /// The contacts of the other accounts at the CA of an issuer.

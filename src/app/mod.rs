@@ -9,7 +9,7 @@ mod process;
 mod sites;
 mod workers;
 
-pub use desk::open_desk;
+pub use desk::{open_desk, open_revoking_desk};
 pub use error::Error;
 pub use instance::App;
 pub use process::run;

@@ -141,6 +141,20 @@ async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
         let answer = ask(&socket, request).await;
         assert!(answer.starts_with(start), "{request:.60}: {answer:?}");
     }
+    for (body, part) in [
+        ("nonsense", "send JSON"),
+        (r#"{"reason": "superseded", "x": 1}"#, "send JSON"),
+        (r#"{"reason": "boredom"}"#, "`boredom` cannot be used"),
+        (&"x".repeat(5000), "send JSON"),
+    ] {
+        let length = body.len();
+        let request = format!(
+            "POST /certificates/localhost/revoke HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let answer = ask(&socket, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains(part), "{answer}");
+    }
     let (_, unknown) = get(&proxy, "/certificates/a.example").await;
     let expected =
         "nothing is known of a.example: no site is configured for it and nothing is stored";

@@ -77,6 +77,74 @@ async fn a_certificate_is_listed_shown_and_renewed_while_the_proxy_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_certificate_gives_way_to_another_while_the_proxy_runs() {
+    let (proxy, pebble) = with_pebble().await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let data = proxy.data();
+    for reason in ["keyCompromise", "superseded"] {
+        let serial = client.serial(proxy.https(), NAME).await.unwrap();
+        let said = succeed(&data, &["revoke", NAME, "--reason", reason]).await;
+        let start = "the certificate of www.example.org is revoked, and another is served until 2";
+        assert!(said.starts_with(start), "{said}");
+        assert_ne!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
+        assert_eq!(pebble.certificate_status(&serial).await, "Revoked");
+    }
+    let rolled = succeed(&data, &["account", "rollover"]).await;
+    assert!(
+        rolled.starts_with("a new account key is in use at "),
+        "{rolled}"
+    );
+    let renewed = succeed(&data, &["renew", NAME]).await;
+    assert!(renewed.contains("has a new certificate"), "{renewed}");
+
+    let wrong = certs(&data, &["revoke", NAME, "--reason", "boredom"]).await;
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong
+            .err
+            .starts_with("`boredom` cannot be used: it is no reason"),
+        "{}",
+        wrong.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
+    let (proxy, pebble) = with_pebble().await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let serial = client.serial(proxy.https(), NAME).await.unwrap();
+    let setup = proxy.stop().await;
+    let (data, root) = (setup.data(), setup.file("ca.pem", &pebble.root_pem()));
+    let root = root.display().to_string();
+    let directory = pebble.directory_url();
+    let ca = ["--acme-directory", directory.as_str(), "--acme-root", &root];
+
+    let rolled = succeed(&data, &[&["account", "rollover"], ca.as_slice()].concat()).await;
+    assert!(
+        rolled.starts_with("a new account key is in use at "),
+        "{rolled}"
+    );
+    let revoke = [&["revoke", NAME, "--reason", "superseded"], ca.as_slice()].concat();
+    let said = succeed(&data, &revoke).await;
+    let sentence = "the certificate of www.example.org is revoked and removed; no proxy runs that would order another\n";
+    assert_eq!(said, sentence);
+    assert_eq!(pebble.certificate_status(&serial).await, "Revoked");
+    let again = certs(&data, &revoke).await;
+    let sentence = "the certificate of www.example.org is not revoked: no certificate is stored for www.example.org\n";
+    assert_eq!((again.code, again.err.as_str()), (1, sentence));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_internal_ca_signed_is_not_revoked() {
+    let mut proxy = Setup::new().args(LOCAL).start().await;
+    proxy.logged("certificate obtained").await;
+    let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
+    assert_eq!(refused.code, 1);
+    let start = "the certificate of localhost is not revoked: `internal` is no CA over ACME";
+    assert!(refused.err.starts_with(start), "{}", refused.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn storage_alone_tells_what_lies_there_and_says_so() {
     let mut proxy = Setup::new().args(LOCAL).start().await;
     proxy.logged("certificate obtained").await;

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::account::Account;
 use super::error::Error;
 use super::list::List;
 use super::renew::Renew;
+use super::revoke::Revoke;
 use super::show::Show;
 
 /// Look at certificates and act on them.
@@ -22,6 +24,10 @@ enum Command {
     Show(Show),
     /// Have the running proxy replace a certificate now, and wait for how that ends
     Renew(Renew),
+    /// Take a certificate back; a running proxy puts another into its place
+    Revoke(Revoke),
+    /// Act on the accounts at the CAs
+    Account(Account),
 }
 
 impl Certs {
@@ -36,6 +42,8 @@ impl Certs {
                 Command::List(list) => list.execute(out).await,
                 Command::Show(show) => show.execute(out).await,
                 Command::Renew(renew) => renew.execute(out).await,
+                Command::Revoke(revoke) => revoke.execute(out).await,
+                Command::Account(account) => account.execute(out).await,
             }
         });
         match outcome {

@@ -1,10 +1,12 @@
 //! `proxy certs`: one small file per subcommand.
 
+mod account;
 mod command;
 mod error;
 mod list;
 mod office;
 mod renew;
+mod revoke;
 mod show;
 mod table;
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::Error;
-use crate::admin::{Client, Desk, Page, Report};
+use crate::admin::{Client, Desk, Done, Page, Report};
 use crate::app;
 use crate::cli::source::{find_file, given_path, read};
 use crate::config::{Config, Flags};
@@ -23,10 +23,28 @@ pub(super) struct Places {
     config: Option<OsString>,
 }
 
+/// Which CA to reach when no proxy runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct Ca {
+    /// Without a running proxy and a Proxyfile: the CA, as `proxy run` takes it [default: letsencrypt]
+    #[arg(long, value_name = "URL", env = "PROXY_ACME_DIRECTORY")]
+    acme_directory: Option<String>,
+    /// PEM file with an extra root for the CA's own HTTPS
+    #[arg(long, value_name = "FILE", env = "PROXY_ACME_ROOT")]
+    acme_root: Option<OsString>,
+    /// Contact that the account was made with
+    #[arg(long, value_name = "ADDR", env = "PROXY_EMAIL")]
+    email: Option<String>,
+}
+
 impl Places {
     /// Reads the configuration as far as it says where things lie. With `--storage` no Proxyfile is
     /// looked for.
     fn resolve(self) -> Result<Config, Error> {
+        self.resolve_with(Flags::default())
+    }
+
+    fn resolve_with(self, flags: Flags) -> Result<Config, Error> {
         let storage = self.storage.filter(|text| !text.is_empty());
         let named = given_path(self.config);
         let file = match (named, &storage) {
@@ -37,7 +55,7 @@ impl Places {
         let flags = Flags {
             storage,
             admin: given_path(self.admin),
-            ..Flags::default()
+            ..flags
         };
         Ok(match file {
             Some(path) => Config::from_proxyfile(&path, &read(&path)?, &flags)?,
@@ -57,6 +75,27 @@ impl Places {
         Ok(Office {
             counter,
             directory,
+            socket,
+        })
+    }
+
+    /// The office that acts at the CAs.
+    pub(super) async fn revoking_office(self, ca: Ca) -> Result<Office, Error> {
+        let given = |value: Option<String>| value.filter(|text| !text.is_empty());
+        let config = self.resolve_with(Flags {
+            acme_directory: given(ca.acme_directory),
+            acme_root: given_path(ca.acme_root),
+            email: given(ca.email),
+            ..Flags::default()
+        })?;
+        let socket = config.admin_path();
+        let counter = match Client::find(&socket).await? {
+            Some(client) => Counter::Running(client),
+            None => Counter::Stored(app::open_revoking_desk(&config)?),
+        };
+        Ok(Office {
+            counter,
+            directory: config.storage.directory().to_owned(),
             socket,
         })
     }
@@ -101,6 +140,20 @@ impl Office {
         Ok(match &self.counter {
             Counter::Running(client) => client.report(name).await?,
             Counter::Stored(desk) => desk.report(name).await?,
+        })
+    }
+
+    pub(super) async fn revoke(&self, name: &str, reason: &str) -> Result<Done, Error> {
+        Ok(match &self.counter {
+            Counter::Running(client) => client.revoke(name, reason).await?,
+            Counter::Stored(desk) => desk.revoke(name, reason).await?,
+        })
+    }
+
+    pub(super) async fn roll_account_keys(&self) -> Result<Done, Error> {
+        Ok(match &self.counter {
+            Counter::Running(client) => client.roll_account_keys().await?,
+            Counter::Stored(desk) => desk.roll_account_keys().await?,
         })
     }
 

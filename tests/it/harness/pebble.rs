@@ -102,6 +102,16 @@ impl Pebble {
         answer.text().await.unwrap()
     }
 
+    /// What the CA says of a certificate that it signed, as in `Valid` or `Revoked`.
+    pub(crate) async fn certificate_status(&self, serial: &str) -> String {
+        let serial = serial.trim_start_matches('0');
+        let url = format!("https://{}/cert-status-by-serial/{serial}", self.management);
+        let answer = self.http.get(url).send().await.unwrap();
+        let answer = answer.bytes().await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        answer["Status"].as_str().unwrap().to_owned()
+    }
+
     /// Whether this Pebble says when to renew (RFC 9773), which those before 2.6 do not.
     pub(crate) fn has_renewal_info(&self) -> bool {
         self.directory.get("renewalInfo").is_some()
