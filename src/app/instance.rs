@@ -166,7 +166,7 @@ async fn issuers(
     storage: &Arc<dyn Storage>,
     tokens: &Arc<Http01Tokens>,
 ) -> Result<Issuers, Error> {
-    let internal = InternalCa::new(Arc::clone(storage));
+    let internal = InternalCa::new(Arc::clone(storage), config.internal_ca.clone());
     let is_used = |site: &crate::config::SiteConfig| {
         site.certificate_source() == CertificateSource::InternalCa
     };

@@ -102,6 +102,12 @@ pub(super) enum Problem {
     IssuerAndTls,
     #[error("an ACME directory is reached over https only; write `https://` instead of `{0}://`")]
     DirectoryScheme(String),
+    #[error(
+        "`{0}` is no name constraint; write a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
+    )]
+    NameConstraint(String),
+    #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
+    NoHook,
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
 

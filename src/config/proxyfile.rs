@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use crate::upstream;
 
+use super::certificates;
 use super::diagnostic::Report;
 use super::issuer::parse_email;
 use super::issuers;
@@ -99,6 +100,7 @@ fn read_globals(
         config.origins.set("admin", Origin::File);
     }
     issuers::read(table, folder, config, report);
+    certificates::read(table, folder, config, report);
     read_listen(table, config, report);
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::certs::IssuerOptions;
+use crate::certs::issuer::InternalCaOptions;
 use crate::name::HostName;
 use crate::server::{Limits, ListenOptions};
 use crate::upstream;
@@ -38,6 +39,10 @@ pub struct Config {
     pub upstreams: upstream::Options,
     /// The CAs in the order in which they are tried; at least one.
     pub issuers: Vec<IssuerOptions>,
+    /// How the CA of this machine is made.
+    pub internal_ca: InternalCaOptions,
+    /// Run after each new certificate as `HOOK NAME FILE`.
+    pub on_cert: Option<PathBuf>,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
     /// How much the log says.
@@ -95,6 +100,13 @@ impl Config {
             limits: Limits::default(),
             upstreams: upstream::Options::default(),
             issuers: vec![issuer::default().into_issuer()],
+            issuers: vec![IssuerOptions {
+                directory: issuer::known(issuer::LETSENCRYPT),
+                root: None,
+                email: None,
+            }],
+            internal_ca: InternalCaOptions::default(),
+            on_cert: None,
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),

@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod forwarding;
 mod framing;
+mod internal_ca;
 mod issuance;
 mod limits;
 mod on_demand;

@@ -1,9 +1,12 @@
 //! Why an issuer gave no certificate.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::acme::Blame;
+use super::NameConstraint;
+use super::internal::list;
 use crate::certs::CertificateError;
+use crate::name::HostPattern;
 use crate::{acme, storage};
 
 /// A failed attempt to get a certificate signed.
@@ -30,6 +33,34 @@ pub enum Error {
         location: String,
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The internal CA's root is over.
+    #[error(
+        "the internal CA's root expired at {}; remove {folder} and {leaves}, start again, and run `proxy trust`",
+        humantime::format_rfc3339_seconds(*at)
+    )]
+    RootExpired {
+        /// When it ended.
+        at: SystemTime,
+        /// Where the CA lies.
+        folder: String,
+        /// Where what it signed lies.
+        leaves: String,
+    },
+    /// The internal CA's root was made for other names.
+    #[error(
+        "the internal CA's root may not sign for {subject}, only for {}; add it to `name-constraints`, remove {folder} and {leaves}, start again, and run `proxy trust`",
+        list(permitted)
+    )]
+    NotPermitted {
+        /// What was asked for.
+        subject: HostPattern,
+        /// What the root is for.
+        permitted: Vec<NameConstraint>,
+        /// Where the CA lies.
+        folder: String,
+        /// Where what it signed lies.
+        leaves: String,
     },
     /// A key or a request could not be made.
     #[error("the certificate request could not be made: {0}")]

@@ -8,6 +8,6 @@ mod internal;
 pub use acme::AcmeIssuer;
 pub use contract::{IssueRequest, Issuer, Pem, Revocation, RevocationSigner};
 pub use error::Error;
-pub use internal::InternalCa;
 
 pub use crate::acme::RevocationReason;
+pub use internal::{InternalCa, InternalCaOptions, NameConstraint};
