@@ -13,7 +13,9 @@ use super::{Error, file_limit, sites};
 use crate::admin;
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
-use crate::certs::{CertCache, CertManager, IssuerOptions, Issuers, ManagerParts, Records};
+use crate::certs::{
+    CertCache, CertManager, IssuerOptions, Issuers, ManagerParts, OnCert, Records,
+};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Router, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
@@ -78,6 +80,10 @@ impl App {
             issuers,
             records: Records::new(storage),
             cache: Arc::clone(&cache),
+            on_cert: config
+                .on_cert
+                .clone()
+                .map(|hook| OnCert::new(hook, background.clone())),
             tasks: background.clone(),
         });
         serve_admin(admin, &manager, &background);

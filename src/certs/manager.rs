@@ -12,7 +12,7 @@ use super::obtain::{Obtainer, Purpose};
 use super::policy::{self, Issuers, Policy};
 use super::schedule::{Due, Scheduler};
 use super::stored::Records;
-use super::{CertCache, Certificate, Refusal, Standing, renew_at};
+use super::{CertCache, Certificate, OnCert, Refusal, Standing, renew_at};
 use crate::backoff;
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
@@ -73,6 +73,8 @@ pub struct ManagerParts {
     pub records: Records,
     /// What is served.
     pub cache: Arc<CertCache>,
+    /// What is run after each new certificate.
+    pub on_cert: Option<OnCert>,
     /// Runs look-ups, orders and the renewal loop.
     pub tasks: Tasks,
 }
@@ -86,6 +88,7 @@ impl CertManager {
             issuers,
             records,
             cache,
+            on_cert,
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
@@ -99,7 +102,7 @@ impl CertManager {
                 });
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache);
+        let obtainer = Obtainer::new(issuers, records, cache).with_hook(on_cert);
         let in_flight = DashMap::new();
         let inner = Inner {
             policies,
@@ -430,6 +433,7 @@ mod tests {
                 },
                 records: Records::new(storage),
                 cache: Arc::new(CertCache::new(100)),
+                on_cert: None,
                 tasks: tasks.clone(),
             });
             (manager, tasks)

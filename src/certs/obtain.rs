@@ -10,7 +10,7 @@ use super::issuance::{Issuance, Issued};
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::stored::{Attempts, Records, Stored};
-use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
+use super::{CertCache, Certificate, CertificateError, OnCert, Refusal, renew_at};
 use crate::backoff;
 use crate::name::HostPattern;
 
@@ -43,6 +43,7 @@ pub(super) struct Obtainer {
     cache: Arc<CertCache>,
     issuance: Issuance,
     failing: DashMap<HostPattern, Attempts>,
+    on_cert: Option<OnCert>,
 }
 
 impl Obtainer {
@@ -53,6 +54,7 @@ impl Obtainer {
             cache,
             issuance: Issuance::default(),
             failing: DashMap::new(),
+            on_cert: None,
         }
     }
 
@@ -62,6 +64,11 @@ impl Obtainer {
 
     pub(super) fn issuers(&self) -> &Issuers {
         &self.issuers
+    }
+
+    /// The same with a command that is run after each new certificate.
+    pub(super) fn with_hook(self, on_cert: Option<OnCert>) -> Self {
+        Self { on_cert, ..self }
     }
 
     pub(super) fn cache(&self) -> &CertCache {
@@ -279,6 +286,9 @@ impl Obtainer {
             .records
             .store_certificate(issuer, subject, pem.as_str())
             .await;
+        if let (Ok(()), Some(hook)) = (&stored, &self.on_cert) {
+            hook.run(subject, self.records.certificate_location(issuer, subject));
+        }
         let cleared = self.records.clear_attempts(subject).await;
         if let Err(reason) = stored.and(cleared) {
             error!(names = %subject, error = %reason, "certificate is served but not stored");

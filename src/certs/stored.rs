@@ -59,7 +59,9 @@ impl Records {
         })
     }
 
-    /// Writes chain and key as one record, so that no reader ever sees halves of two pairs.
+    /// Writes chain and key as one record, so that no reader ever sees halves of two pairs. The
+    /// record is ordinary PEM, leaf first and key last: HAProxy takes it as `crt`, nginx as both
+    /// `ssl_certificate` and `ssl_certificate_key`.
     pub async fn store_certificate(
         &self,
         issuer: &str,

@@ -17,6 +17,7 @@ mod framing;
 mod internal_ca;
 mod issuance;
 mod limits;
+mod on_cert;
 mod on_demand;
 mod plain_http;
 mod shutdown;
