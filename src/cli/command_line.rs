@@ -12,6 +12,7 @@ use crate::config::Config;
 use super::certs::{self, Certs};
 use super::demo::{self, Demo};
 use super::source::{self, Source};
+use super::trust::{self, Trust};
 use super::{check, explain, run};
 
 /// Runs the proxy with a configuration until it has drained.
@@ -52,6 +53,8 @@ enum Command {
     Certs(Certs),
     /// Try it here: a small built-in app behind HTTPS, without network, root or a file
     Demo(Demo),
+    /// Put the internal CA's root into this machine's stores of trust, or take it out again
+    Trust(Trust),
 }
 
 /// Why a command did not succeed.
@@ -63,6 +66,8 @@ pub(super) enum Failure {
     Certs(#[from] certs::Error),
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
     #[error("{}", lines(.0))]
     Files(Vec<crate::config::FileError>),
     #[error("cannot write the answer")]
@@ -77,7 +82,8 @@ impl Failure {
             Self::Source(_) | Self::Files(_) => 2,
             Self::Certs(error) if error.is_usage() => 2,
             Self::Demo(error) if error.is_usage() => 2,
-            Self::Certs(_) | Self::Demo(_) | Self::Write(_) | Self::Run(_) => 1,
+            Self::Trust(error) if error.is_usage() => 2,
+            Self::Certs(_) | Self::Demo(_) | Self::Trust(_) | Self::Write(_) | Self::Run(_) => 1,
         }
     }
 }
@@ -123,6 +129,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Explain(source)) => explain::execute(*source, out),
         Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
+        Some(Command::Trust(trust)) => trust::execute(trust, out),
     }
 }
 

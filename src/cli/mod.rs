@@ -9,6 +9,7 @@ mod explain;
 
 mod run;
 mod source;
+mod trust;
 mod values;
 
 pub use command_line::{Start, Streams, main, run_with};

@@ -22,6 +22,7 @@ mod on_demand;
 mod plain_http;
 mod shutdown;
 mod tls_handshake;
+mod trust;
 mod upgrade;
 mod upstream_faults;
 mod web_socket;
