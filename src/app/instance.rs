@@ -13,9 +13,7 @@ use super::{Error, file_limit, sites};
 use crate::admin;
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
-use crate::certs::{
-    CertCache, CertManager, IssuerOptions, Issuers, ManagerParts, OnCert, Records,
-};
+use crate::certs::{CertCache, CertManager, IssuerOptions, Issuers, ManagerParts, OnCert, Records};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Router, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
@@ -80,10 +78,7 @@ impl App {
             issuers,
             records: Records::new(storage),
             cache: Arc::clone(&cache),
-            on_cert: config
-                .on_cert
-                .clone()
-                .map(|hook| OnCert::new(hook, background.clone())),
+            on_cert: on_cert(config, &background),
             tasks: background.clone(),
         });
         serve_admin(admin, &manager, &background);
@@ -137,8 +132,13 @@ impl App {
     }
 }
 
+fn on_cert(config: &Config, tasks: &Tasks) -> Option<OnCert> {
+    let command = config.on_cert.clone()?;
+    Some(OnCert::new(command, tasks.clone()))
+}
+
 /// A full disk does not keep the sites down whose certificates can be read.
-fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
+pub(super) fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
     let storage = FileStorage::open(config.storage.directory())?;
     match storage.probe() {
         Err(error) if error.is_passing() => {
@@ -167,7 +167,7 @@ fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tas
     }
 }
 
-async fn issuers(
+pub(super) async fn issuers(
     config: &Config,
     storage: &Arc<dyn Storage>,
     tokens: &Arc<Http01Tokens>,

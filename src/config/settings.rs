@@ -100,11 +100,6 @@ impl Config {
             limits: Limits::default(),
             upstreams: upstream::Options::default(),
             issuers: vec![issuer::default().into_issuer()],
-            issuers: vec![IssuerOptions {
-                directory: issuer::known(issuer::LETSENCRYPT),
-                root: None,
-                email: None,
-            }],
             internal_ca: InternalCaOptions::default(),
             on_cert: None,
             sites: Vec::new(),

@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod forwarding;
 mod framing;
+mod import;
 mod internal_ca;
 mod issuance;
 mod limits;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::acme::Blame;
 use super::NameConstraint;
 use super::internal::list;
+use crate::acme::Blame;
 use crate::certs::CertificateError;
 use crate::name::HostPattern;
 use crate::{acme, storage};
@@ -155,6 +155,7 @@ impl Error {
                 .map_or(Blame::Ca, |(_, error)| error.blame()),
             Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
             Self::NoSubject | Self::Interrupted => Blame::Machine,
+            Self::RootExpired { .. } | Self::NotPermitted { .. } => Blame::Machine,
         }
     }
 
