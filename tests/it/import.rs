@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::harness::client::Client;
 use crate::harness::pki::TestCa;
-use crate::harness::proxy::Setup;
+use crate::harness::proxy::{Setup, command};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -403,4 +403,38 @@ async fn nothing_is_overwritten_by_an_older_one() {
     let client = Client::new(&ca.root.pem());
     let served = client.serial(proxy.https(), "www.example.org").await;
     assert_eq!(served.unwrap(), serial(&long));
+}
+
+#[tokio::test]
+async fn the_command_tells_what_it_took_and_what_not() {
+    let ca = Ca::new();
+    let (good, past) = (
+        ca.sign(&["www.example.org"], 60 * DAY),
+        ca.sign_until(&["old.example.org"], SystemTime::now() - DAY),
+    );
+    let left = Left::new(&[
+        ("www.crt", &good.chain()),
+        ("www.key", &good.key),
+        ("old/old.crt", &past.chain()),
+        ("old/old.key", &past.key),
+    ]);
+    let storage = format!("file:{}", left.path("data").display());
+    for (place, is_done, sentence) in [
+        ("", true, "www.crt: www.example.org imported, valid until"),
+        ("", true, "www.example.org kept as it is"),
+        ("old", false, "old.crt: it expired at"),
+        ("data", false, "data holds no certificate in a known form"),
+    ] {
+        let mut command = command();
+        command.args(["certs", "import"]).arg(left.path(place));
+        let output = command
+            .args(["--storage", &storage])
+            .output()
+            .await
+            .unwrap();
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(sentence), "{place}: {said}");
+        assert_eq!(output.status.success(), is_done, "{place}: {said}");
+    }
 }

@@ -63,6 +63,17 @@ impl Places {
         })
     }
 
+    /// The configuration with these flags for its CA.
+    pub(super) fn resolve_with_ca(self, ca: Ca) -> Result<Config, Error> {
+        let given = |value: Option<String>| value.filter(|text| !text.is_empty());
+        self.resolve_with(Flags {
+            acme_directory: given(ca.acme_directory),
+            acme_root: given_path(ca.acme_root),
+            email: given(ca.email),
+            ..Flags::default()
+        })
+    }
+
     /// The office to go to.
     pub(super) async fn office(self) -> Result<Office, Error> {
         let config = self.resolve()?;
@@ -81,13 +92,7 @@ impl Places {
 
     /// The office that acts at the CAs.
     pub(super) async fn revoking_office(self, ca: Ca) -> Result<Office, Error> {
-        let given = |value: Option<String>| value.filter(|text| !text.is_empty());
-        let config = self.resolve_with(Flags {
-            acme_directory: given(ca.acme_directory),
-            acme_root: given_path(ca.acme_root),
-            email: given(ca.email),
-            ..Flags::default()
-        })?;
+        let config = self.resolve_with_ca(ca)?;
         let socket = config.admin_path();
         let counter = match Client::find(&socket).await? {
             Some(client) => Counter::Running(client),
