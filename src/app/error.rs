@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::certs::{AskError, CertificateError, issuer};
+use crate::certs::{AskError, CertificateError, import, issuer};
 use crate::name::HostPattern;
 use crate::proxy::RedirectError;
 use crate::{admin, server, storage};
@@ -25,6 +25,9 @@ pub enum Error {
     /// The issuer's client or the internal CA could not be made.
     #[error("{0}")]
     Issuer(#[from] issuer::Error),
+    /// What another program left behind cannot be taken over.
+    #[error("{0}")]
+    Import(#[from] import::Error),
     /// The client of the ask endpoint could not be made.
     #[error("{0}")]
     Ask(#[from] AskError),

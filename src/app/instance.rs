@@ -132,7 +132,7 @@ impl App {
 }
 
 /// A full disk does not keep the sites down whose certificates can be read.
-fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
+pub(super) fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
     let storage = FileStorage::open(config.storage.directory())?;
     match storage.probe() {
         Err(error) if error.is_passing() => {
@@ -161,7 +161,7 @@ fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tas
     }
 }
 
-async fn issuers(
+pub(super) async fn issuers(
     config: &Config,
     storage: &Arc<dyn Storage>,
     tokens: &Arc<Http01Tokens>,

@@ -3,6 +3,7 @@
 mod desk;
 mod error;
 mod file_limit;
+mod import;
 mod instance;
 mod logging;
 mod process;
@@ -11,5 +12,6 @@ mod workers;
 
 pub use desk::{open_desk, open_revoking_desk};
 pub use error::Error;
+pub use import::{Imported, import};
 pub use instance::App;
 pub use process::run;

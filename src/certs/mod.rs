@@ -5,6 +5,7 @@ mod cache;
 mod certificate;
 pub mod challenge;
 mod description;
+pub mod import;
 mod inventory;
 mod issuance;
 pub mod issuer;
