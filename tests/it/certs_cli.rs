@@ -173,6 +173,29 @@ async fn storage_alone_tells_what_lies_there_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_is_imported_is_listed_and_what_is_not_fails_with_its_reason() {
+    let ca = TestCa::root("a CA of old");
+    let (leaf, key) = ca.loopback();
+    let setup = Setup::new();
+    let pem = setup.file("old.pem", &format!("{}{}", leaf.pem(), key.serialize_pem()));
+    let broken = setup.file("broken.pem", "nothing");
+    let data = setup.data();
+
+    let said = succeed(&data, &["import", &pem.display().to_string()]).await;
+    assert!(said.contains("localhost"), "{said}");
+    assert!(said.contains(" imported, valid until "), "{said}");
+    let shown = succeed(&data, &["show", "localhost"]).await;
+    assert!(
+        shown.starts_with("localhost: stored and valid until"),
+        "{shown}"
+    );
+
+    let outcome = certs(&data, &["import", &broken.display().to_string()]).await;
+    assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
+    assert!(outcome.err.contains("broken.pem"), "{}", outcome.err);
+}
+
+#[tokio::test]
 async fn what_needs_a_running_proxy_says_how_to_reach_one() {
     let setup = Setup::new();
     let data = setup.data();

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::account::Account;
 use super::error::Error;
+use super::import::Import;
 use super::list::List;
 use super::renew::Renew;
 use super::revoke::Revoke;
@@ -26,6 +27,8 @@ enum Command {
     Renew(Renew),
     /// Take a certificate back; a running proxy puts another into its place
     Revoke(Revoke),
+    /// Take over what certbot, Caddy, Traefik or lego left behind; nothing is asked of a CA
+    Import(Import),
     /// Act on the accounts at the CAs
     Account(Account),
 }
@@ -43,6 +46,7 @@ impl Certs {
                 Command::Show(show) => show.execute(out).await,
                 Command::Renew(renew) => renew.execute(out).await,
                 Command::Revoke(revoke) => revoke.execute(out).await,
+                Command::Import(import) => import.execute(out).await,
                 Command::Account(account) => account.execute(out).await,
             }
         });

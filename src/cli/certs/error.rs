@@ -20,6 +20,8 @@ pub(in crate::cli) enum Error {
     NotRunning(PathBuf),
     #[error("no proxy answers on the admin socket {}; start it or pass the path of its socket with --admin PATH", .0.display())]
     NoAnswer(PathBuf),
+    #[error("{}", .0.join("\n"))]
+    NotImported(Vec<String>),
     #[error("the answer could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("cannot write the answer")]

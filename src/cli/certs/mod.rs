@@ -3,6 +3,7 @@
 mod account;
 mod command;
 mod error;
+mod import;
 mod list;
 mod office;
 mod renew;

@@ -24,7 +24,7 @@ pub(super) struct Places {
 }
 
 /// Which CA to reach when no proxy runs.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Ca {
     /// Without a running proxy and a Proxyfile: the CA, as `proxy run` takes it [default: letsencrypt]
     #[arg(long, value_name = "URL", env = "PROXY_ACME_DIRECTORY")]
@@ -40,12 +40,9 @@ pub(super) struct Ca {
 impl Places {
     /// Reads the configuration as far as it says where things lie. With `--storage` no Proxyfile is
     /// looked for.
-    fn resolve(self) -> Result<Config, Error> {
-        self.resolve_with(Flags::default())
-    }
-
-    fn resolve_with(self, flags: Flags) -> Result<Config, Error> {
-        let storage = self.storage.filter(|text| !text.is_empty());
+    pub(super) fn resolve(self, ca: Ca) -> Result<Config, Error> {
+        let given = |value: Option<String>| value.filter(|text| !text.is_empty());
+        let storage = given(self.storage);
         let named = given_path(self.config);
         let file = match (named, &storage) {
             (Some(path), _) => Some(path),
@@ -55,7 +52,10 @@ impl Places {
         let flags = Flags {
             storage,
             admin: given_path(self.admin),
-            ..flags
+            acme_directory: given(ca.acme_directory),
+            acme_root: given_path(ca.acme_root),
+            email: given(ca.email),
+            ..Flags::default()
         };
         Ok(match file {
             Some(path) => Config::from_proxyfile(&path, &read(&path)?, &flags)?,
@@ -65,7 +65,7 @@ impl Places {
 
     /// The office to go to.
     pub(super) async fn office(self) -> Result<Office, Error> {
-        let config = self.resolve()?;
+        let config = self.resolve(Ca::default())?;
         let socket = config.admin_path();
         let directory = config.storage.directory().to_owned();
         let counter = match Client::find(&socket).await? {
@@ -81,13 +81,7 @@ impl Places {
 
     /// The office that acts at the CAs.
     pub(super) async fn revoking_office(self, ca: Ca) -> Result<Office, Error> {
-        let given = |value: Option<String>| value.filter(|text| !text.is_empty());
-        let config = self.resolve_with(Flags {
-            acme_directory: given(ca.acme_directory),
-            acme_root: given_path(ca.acme_root),
-            email: given(ca.email),
-            ..Flags::default()
-        })?;
+        let config = self.resolve(ca)?;
         let socket = config.admin_path();
         let counter = match Client::find(&socket).await? {
             Some(client) => Counter::Running(client),
@@ -103,7 +97,7 @@ impl Places {
     /// The running proxy; an error that says which one when there is none.
     pub(super) async fn running(self) -> Result<Client, Error> {
         let has_socket = self.admin.as_ref().is_some_and(|path| !path.is_empty());
-        let config = self.resolve()?;
+        let config = self.resolve(Ca::default())?;
         let socket = config.admin_path();
         let client = Client::find(&socket).await?;
         client.ok_or_else(|| match has_socket {
