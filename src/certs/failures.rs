@@ -8,6 +8,7 @@ use tracing::{debug, error, warn};
 
 use super::issuance::Unsigned;
 use super::issuer::Error;
+use super::obtain::Purpose;
 use super::policy::Policy;
 use super::stored::{Attempts, Records};
 use super::{CertCache, Certificate, Refusal, renew_at};
@@ -31,9 +32,18 @@ impl Failures {
         }
     }
 
-    pub(super) async fn check(&self, subject: &HostPattern) -> Result<(), Refusal> {
+    pub(super) async fn check(
+        &self,
+        subject: &HostPattern,
+        purpose: Purpose,
+    ) -> Result<(), Refusal> {
+        let now = SystemTime::now();
+        let may_try = |attempts: &Attempts| match purpose {
+            Purpose::Wish => attempts.is_welcome(now),
+            _ => attempts.is_due(now),
+        };
         match self.attempts(subject).await {
-            Some(attempts) if !attempts.is_due(SystemTime::now()) => {
+            Some(attempts) if !may_try(&attempts) => {
                 let reason = Refusal::from(attempts);
                 debug!(names = %subject, %reason, "certificate is not ordered yet");
                 Err(reason)
@@ -156,8 +166,10 @@ impl Failures {
         let failure = &unsigned.error;
         let former = self.attempts(subject).await.unwrap_or_default();
         let delay = self.delay(subject, former.failures + 1, failure);
+        let now = SystemTime::now();
         let attempts = former
-            .failed(failure.to_string(), SystemTime::now(), delay)
+            .failed(failure.to_string(), now, delay)
+            .held_off(now, failure.retry_after())
             .tried_at(unsigned.tried);
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {

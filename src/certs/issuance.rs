@@ -61,7 +61,7 @@ impl Unsigned {
     /// takes orders again.
     pub(super) fn held(&self) -> Option<Held> {
         let held = |error: &Error| match error {
-            Error::Held(held) => Some(held.clone()),
+            Error::Held(held) => Some(Held::clone(held)),
             _ => None,
         };
         match &self.error {
@@ -209,7 +209,7 @@ impl Issuance {
             is_replacement: false,
         };
         let paid = self.budgets.pay(purchase, SystemTime::now()).await?;
-        let spending = paid.map_err(Error::Held)?;
+        let spending = paid.map_err(|held| Error::Held(Box::new(held)))?;
         let issued = sign_another(issuer, application, &spending).await;
         let failure = issued.as_ref().err();
         spending.settle(failure, SystemTime::now()).await;

@@ -15,7 +15,7 @@ use super::preflight::Preflight;
 use super::schedule::{Due, Scheduler};
 use super::standing_sources::{StandingSources, backing_off, served};
 use super::stored::Records;
-use super::{CertCache, Certificate, Refusal, Standing, renew_at};
+use super::{Because, CertCache, Certificate, OnCert, Refusal, Standing, renew_at};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
 
@@ -26,7 +26,7 @@ const MAX_WAITING: usize = 1024;
 /// that a flood of made-up names is refused instead of remembered.
 const MAX_NAMES: usize = 1024;
 
-type Outcome = Result<Arc<Certificate>, Refusal>;
+pub(super) type Outcome = Result<Arc<Certificate>, Refusal>;
 
 /// How far a flight has come.
 #[derive(Clone, Debug)]
@@ -74,6 +74,8 @@ pub struct ManagerParts {
     pub cache: Arc<CertCache>,
     /// Looks at each name before its CA is asked.
     pub preflight: Option<Preflight>,
+    /// What is run after each new certificate.
+    pub on_cert: Option<OnCert>,
     /// Runs look-ups, orders and the renewal loop.
     pub tasks: Tasks,
 }
@@ -88,6 +90,7 @@ impl CertManager {
             records,
             cache,
             preflight,
+            on_cert,
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
@@ -101,7 +104,9 @@ impl CertManager {
                 });
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache).with_preflight(preflight);
+        let obtainer = Obtainer::new(issuers, records, cache)
+            .with_preflight(preflight)
+            .with_hook(on_cert);
         let in_flight = DashMap::new();
         let inner = Inner {
             policies,
@@ -143,21 +148,46 @@ impl CertManager {
 
     /// What stands between a name and its certificate.
     pub async fn standing(&self, name: &HostName) -> Standing {
-        let subject = policy::subject(name);
-        let attempts = self.inner.obtainer.failures().attempts(&subject).await;
-        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
         let cache = self.inner.obtainer.cache();
-        if let Some(certificate) = cache.lookup(name.as_str()) {
-            if cache.is_pinned(name.as_str()) {
-                return Standing::FromFiles {
-                    cert: None,
-                    not_after: Some(certificate.not_after()),
-                };
-            }
-            let issuer = self.signer(name, &subject, &certificate).await;
+        if let Some(certificate) = cache.lookup(name.as_str())
+            && cache.is_pinned(name.as_str())
+        {
+            return Standing::FromFiles {
+                cert: None,
+                not_after: Some(certificate.not_after()),
+            };
+        }
+        let policy = self.inner.policies.lookup(name.as_str());
+        let subject = policy::subject(name);
+        let served = cache.lookup(name.as_str());
+        self.standing_for(&subject, policy, served).await
+    }
+
+    /// The same for a pattern as a whole.
+    pub(super) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
+        let policy = self.inner.policies.get(pattern);
+        let served = self.inner.obtainer.cache().get(pattern);
+        self.standing_for(pattern, policy, served).await
+    }
+
+    async fn standing_for(
+        &self,
+        subject: &HostPattern,
+        policy: Option<&Arc<Policy>>,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Standing {
+        let Some(policy) = policy else {
+            return Standing::refused(Because::UnknownName, Refusal::Unknown);
+        };
+        let attempts = self.inner.obtainer.failures().attempts(subject).await;
+        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
+        if let Some(certificate) = certificate {
+            let issuers = self.inner.obtainer.issuers();
+            let issuers = issuers.for_subject(subject, policy);
+            let issuer = self.sources().signer(issuers, subject, &certificate).await;
             return served(issuer, &certificate, attempts);
         }
-        if self.inner.in_flight.contains_key(&subject) {
+        if self.inner.in_flight.contains_key(subject) {
             return Standing::Ordering;
         }
         // What could not be written is known here alone.
@@ -165,7 +195,8 @@ impl CertManager {
         if let Some(attempts) = not_due {
             return backing_off(attempts);
         }
-        self.sources().standing(name, SystemTime::now()).await
+        let now = SystemTime::now();
+        self.sources().standing_of(subject, policy, now).await
     }
 
     fn sources(&self) -> StandingSources<'_> {
@@ -175,21 +206,6 @@ impl CertManager {
             records: self.inner.obtainer.records(),
             files: None,
         }
-    }
-
-    /// Who has signed the certificate that is served for a name.
-    async fn signer(
-        &self,
-        name: &HostName,
-        subject: &HostPattern,
-        certificate: &Certificate,
-    ) -> &str {
-        let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
-            return "";
-        };
-        let issuers = self.inner.obtainer.issuers();
-        let issuers = issuers.for_subject(subject, policy);
-        self.sources().signer(issuers, subject, certificate).await
     }
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
@@ -205,8 +221,31 @@ impl CertManager {
         if !is_served && policy.managed().is_none() {
             return false;
         }
-        self.join(subject, policy, Purpose::Renew).landed().await;
+        let _ = self.land(subject, policy, Purpose::Renew).await;
         true
+    }
+
+    pub(super) fn obtainer(&self) -> &Obtainer {
+        &self.inner.obtainer
+    }
+
+    pub(super) fn policies(&self) -> &NameMap<Arc<Policy>> {
+        &self.inner.policies
+    }
+
+    /// Whether a look-up or an order for the name is under way.
+    pub(super) fn is_in_flight(&self, subject: &HostPattern) -> bool {
+        self.inner.in_flight.contains_key(subject)
+    }
+
+    /// Looks for a certificate, or joins who does, and waits for how it ends.
+    pub(super) async fn land(
+        &self,
+        subject: HostPattern,
+        policy: &Arc<Policy>,
+        purpose: Purpose,
+    ) -> Outcome {
+        self.join(subject, policy, purpose).landed().await
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -276,9 +315,12 @@ impl Flight {
     }
 
     /// Waits until the flight is over, however it ends.
-    async fn landed(mut self) {
+    async fn landed(mut self) -> Outcome {
         let is_over = |progress: &Progress| matches!(progress, Progress::Landed(_));
-        let _ = self.progress.wait_for(is_over).await;
+        match self.progress.wait_for(is_over).await.as_deref() {
+            Ok(Progress::Landed(outcome)) => outcome.clone(),
+            _ => Err(Refusal::Stopping),
+        }
     }
 }
 
@@ -301,7 +343,7 @@ struct Landing {
 impl Landing {
     async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
         let obtainer = &self.manager.inner.obtainer;
-        if purpose == Purpose::Renew
+        if matches!(purpose, Purpose::Renew | Purpose::Wish)
             && let Some(stored) = obtainer.stored(&self.subject, &self.policy).await
         {
             sender.send_replace(Progress::Stored(stored));
@@ -342,7 +384,7 @@ mod tests {
     use super::*;
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
-    use crate::certs::{Ask, Limits, OnDemandOptions};
+    use crate::certs::{Ask, Attempts, Limits, OnDemandOptions};
     use crate::storage::{FileStorage, Storage};
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -448,6 +490,7 @@ mod tests {
                 records: Records::new(storage),
                 cache: Arc::new(CertCache::new(100)),
                 preflight: None,
+                on_cert: None,
                 tasks: tasks.clone(),
             });
             (manager, tasks)
@@ -853,7 +896,61 @@ mod tests {
             .get(&policy::subject(&name("www.example.org")));
         let flight = flight.map(|flight| flight.clone()).unwrap();
         world.issuer.gate.add_permits(1);
-        flight.landed().await;
+        let _ = flight.landed().await;
+    }
+
+    #[tokio::test]
+    async fn an_operator_gets_a_new_certificate_before_the_old_one_is_due() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        let subject = policy::subject(&name("www.example.org"));
+
+        let second = manager.renew_now(&subject).await.unwrap();
+
+        assert_ne!(second.serial(), first.serial());
+        let served = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        assert_eq!(served.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 2);
+        let unknown = manager
+            .renew_now(&policy::subject(&name("a.example")))
+            .await;
+        assert!(matches!(unknown, Err(Refusal::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
+        let world = World::new(None);
+        let subject = policy::subject(&name("www.example.org"));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refused = manager.certificate(&name("www.example.org"), CLIENT).await;
+        assert!(matches!(
+            refused,
+            Err(Refusal::BackingOff { failures: 1, .. })
+        ));
+
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
+        assert_eq!(world.issuer.orders(), 2);
+
+        let other = World::new(None);
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let failed = Attempts::default().failed("x".to_owned(), now, hour);
+        let storage = FileStorage::open(other.dir.path()).unwrap();
+        let records = Records::new(Arc::new(storage));
+        let held_off = failed.held_off(now, Some(hour));
+        let stored = records.store_attempts(&subject, &held_off).await;
+        stored.unwrap();
+        let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
+        assert_eq!(other.issuer.orders(), 0);
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use super::policy::{Issuers, Policy};
 use super::preflight::Preflight;
 use super::standing_sources::unsignable_by_all;
 use super::stored::{Records, Stored};
-use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
+use super::{CertCache, Certificate, CertificateError, OnCert, Refusal, renew_at};
 use crate::name::HostPattern;
 
 /// Why a certificate is looked for.
@@ -26,6 +26,9 @@ pub(super) enum Purpose {
     ServeTo(IpAddr),
     /// Its time for renewal may have come: what is due is replaced.
     Renew,
+    /// An operator wants a new one now: what is there is replaced though it is not due, and our
+    /// own back-off does not count. The wait that the CA asked for does.
+    Wish,
 }
 
 /// A stored certificate that is of use.
@@ -45,6 +48,7 @@ pub(super) struct Obtainer {
     cache: Arc<CertCache>,
     issuance: Issuance,
     failures: Failures,
+    on_cert: Option<OnCert>,
 }
 
 impl Obtainer {
@@ -56,6 +60,7 @@ impl Obtainer {
             failures: Failures::new(records.clone(), Arc::clone(&cache)),
             records,
             cache,
+            on_cert: None,
         }
     }
 
@@ -63,6 +68,11 @@ impl Obtainer {
     pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
         let issuance = self.issuance.with_preflight(preflight);
         Self { issuance, ..self }
+    }
+
+    /// The same with a command that is run after each new certificate.
+    pub(super) fn with_hook(self, on_cert: Option<OnCert>) -> Self {
+        Self { on_cert, ..self }
     }
 
     pub(super) fn cache(&self) -> &CertCache {
@@ -95,14 +105,14 @@ impl Obtainer {
         if let Some(obstacle) = unsignable_by_all(issuers, subject) {
             return Err(Refusal::NoPublicCa(obstacle));
         }
-        self.failures.check(subject).await?;
+        self.failures.check(subject, purpose).await?;
         self.ask(subject, policy, purpose).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
         if let Some(certificate) = self.load(issuers, subject, purpose).await? {
             return Ok(certificate);
         }
-        self.failures.check(subject).await?;
+        self.failures.check(subject, purpose).await?;
         self.check_storage(subject, policy).await?;
         let former = self.failures.attempts(subject).await;
         self.failures
@@ -221,7 +231,11 @@ impl Obtainer {
         let served = self.cache.get(subject);
         let better = served.filter(|served| served.not_after() > certificate.not_after());
         let certificate = better.unwrap_or(certificate);
-        let is_current = purpose != Purpose::Renew || renew_at(&certificate) > SystemTime::now();
+        let is_current = match purpose {
+            Purpose::Serve | Purpose::ServeTo(_) => true,
+            Purpose::Renew => renew_at(&certificate) > SystemTime::now(),
+            Purpose::Wish => false,
+        };
         if self
             .cache
             .get(subject)
@@ -252,7 +266,7 @@ impl Obtainer {
         // What is served stays: a gate that is down answers like one that took the name back.
         let client = match purpose {
             Purpose::ServeTo(client) => Some(client),
-            Purpose::Serve | Purpose::Renew => None,
+            Purpose::Serve | Purpose::Renew | Purpose::Wish => None,
         };
         ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
@@ -283,6 +297,9 @@ impl Obtainer {
             // Whoever has signed, nobody's order is to be gone on with.
             for issuer in self.issuers.for_subject(subject, policy) {
                 issuer.settled(subject).await;
+            }
+            if let Some(hook) = &self.on_cert {
+                hook.run(subject, self.records.certificate_location(issuer, subject));
             }
         }
         let cleared = self.records.clear_attempts(subject).await;

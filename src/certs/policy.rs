@@ -44,6 +44,12 @@ impl Policy {
         }
     }
 
+    /// The issuer that the site has for itself.
+    #[must_use]
+    pub fn own_issuer(&self) -> Option<&Arc<dyn Issuer>> {
+        self.issuer.as_ref()
+    }
+
     /// The gate before issuance, when there is one.
     #[must_use]
     pub fn ask(&self) -> Option<&Ask> {

@@ -26,7 +26,7 @@ pub enum Refusal {
     NoPublicCa(Unsignable),
     /// A budget is spent, or the CA wants to be left alone.
     #[error("{0}")]
-    Held(Held),
+    Held(Box<Held>),
     /// The last try failed and the next one is not due.
     #[error(
         "the last of {failures} failed tries said: {reason}; the next try is at {}",
@@ -75,7 +75,7 @@ impl Refusal {
 
 impl From<Held> for Refusal {
     fn from(held: Held) -> Self {
-        Self::Held(held)
+        Self::Held(Box::new(held))
     }
 }
 

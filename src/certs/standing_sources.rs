@@ -39,8 +39,17 @@ impl StandingSources<'_> {
         let Some(policy) = self.policies.lookup(name.as_str()) else {
             return Standing::refused(Because::UnknownName, Refusal::Unknown);
         };
-        let subject = policy::subject(name);
-        let found = self.of_records(&subject, policy, now).await;
+        self.standing_of(&policy::subject(name), policy, now).await
+    }
+
+    /// The same for what the certificates of a site are for.
+    pub(super) async fn standing_of(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        now: SystemTime,
+    ) -> Standing {
+        let found = self.of_records(subject, policy, now).await;
         found.unwrap_or_else(|error| Standing::refused(Because::Storage, error))
     }
 

@@ -30,6 +30,7 @@ fn write_config(config: &Config, origin: &str, out: &mut dyn Write) -> io::Resul
     let mut listing = Listing { config, out };
     listing.write_top()?;
     listing.write_issuers()?;
+    listing.write_internal_ca()?;
     listing.write_listen()?;
     listing.write_limits()?;
     listing.write_upstreams()?;
@@ -60,6 +61,7 @@ impl Listing<'_> {
     fn write_top(&mut self) -> io::Result<()> {
         self.section("# Certificates, keys and the memory of failures lie here.")?;
         self.value("storage", &quoted(&self.config.storage))?;
+        self.value("admin", &quoted(self.config.admin_path().display()))?;
         match &self.config.email {
             Some(email) => self.value("email", &quoted(email))?,
             None => writeln!(self.out, "# email: none; the CA cannot reach you")?,
@@ -73,7 +75,20 @@ impl Listing<'_> {
             .copied()
             .map(ResolverName)
             .collect();
-        self.value("resolvers", &list(&resolvers))
+        self.value("resolvers", &list(&resolvers))?;
+        match &self.config.on_cert {
+            Some(hook) => self.value("on-cert", &quoted(hook.display())),
+            None => Ok(()),
+        }
+    }
+
+    fn write_internal_ca(&mut self) -> io::Result<()> {
+        let constraints = &self.config.internal_ca.name_constraints;
+        if constraints.is_empty() {
+            return Ok(());
+        }
+        self.section("[internal-ca]")?;
+        self.value("internal-ca.name-constraints", &list(constraints))
     }
 
     fn write_issuers(&mut self) -> io::Result<()> {
@@ -247,6 +262,9 @@ mod tests {
         storage = "file:/data"
         preflight = false
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
+        on-cert = "/etc/proxy/on-cert"
+        [internal-ca]
+        name-constraints = ["localhost", "10.0.0.0/8"]
         [[issuers]]
         directory = "https://ca.example.com/dir"
         root = "/etc/ca.pem"
@@ -294,6 +312,8 @@ mod tests {
         assert_eq!(again.issuers, config.issuers);
         assert_eq!(again.preflight, config.preflight);
         assert_eq!(again.resolver, config.resolver);
+        assert_eq!(again.internal_ca, config.internal_ca);
+        assert_eq!(again.on_cert, config.on_cert);
         assert_eq!(again.listen, config.listen);
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);

@@ -99,6 +99,9 @@ struct OverrideFlags {
     /// Where certificates are kept, as in `file:/var/lib/proxy`
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
+    /// Unix socket for status and control [default: `admin.sock` in the data directory]
+    #[arg(long, value_name = "PATH", env = "PROXY_ADMIN")]
+    admin: Option<OsString>,
     /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
     #[arg(long, value_name = "LEVEL", env = "PROXY_LOG_LEVEL")]
     log_level: Option<String>,
@@ -153,21 +156,22 @@ impl Source {
             listen_http: given(overrides.listen_http),
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),
+            admin: given_path(overrides.admin),
             log_level: given(overrides.log_level),
             log_format: given(overrides.log_format),
         }
     }
 }
 
-fn given_path(value: Option<OsString>) -> Option<PathBuf> {
+pub(super) fn given_path(value: Option<OsString>) -> Option<PathBuf> {
     value.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-fn find_file() -> Option<PathBuf> {
+pub(super) fn find_file() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-fn read(path: &Path) -> Result<String, config::Error> {
+pub(super) fn read(path: &Path) -> Result<String, config::Error> {
     std::fs::read_to_string(path).map_err(|source: io::Error| config::Error::Read {
         path: path.to_owned(),
         source,

@@ -33,6 +33,8 @@ pub struct Flags {
     pub listen_https: Option<String>,
     /// Where data is kept.
     pub storage: Option<String>,
+    /// The admin socket.
+    pub admin: Option<PathBuf>,
     /// How much the log says.
     pub log_level: Option<String>,
     /// The form of a log line.

@@ -1,6 +1,7 @@
 //! What the user asked for: the Proxyfile and the flags, read, checked and brought to one typed `Config`. Fills the
 //! option types of the rooms; no room sees it.
 
+mod certificates;
 mod data_directory;
 mod diagnostic;
 mod error;

@@ -29,6 +29,7 @@ pub(super) struct Overrides {
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
     storage: Option<StorageUrl>,
+    admin: Option<PathBuf>,
     level: Option<Level>,
     format: Option<LogFormat>,
 }
@@ -62,6 +63,7 @@ impl Overrides {
             http: read("--listen-http", &flags.listen_http, parse_listen, report),
             https: read("--listen-https", &flags.listen_https, parse_listen, report),
             storage: read("--storage", &flags.storage, StorageUrl::parse, report),
+            admin: flags.admin.clone(),
             level: read("--log-level", &flags.log_level, parse_level, report),
             format: read("--log-format", &flags.log_format, parse_format, report),
         }
@@ -91,6 +93,7 @@ impl Overrides {
         replace(&mut config.listen.http, self.http, || set("listen.http"));
         replace(&mut config.listen.https, self.https, || set("listen.https"));
         replace(&mut config.storage, self.storage, || set("storage"));
+        replace(&mut config.admin, self.admin.map(Some), || set("admin"));
         replace(&mut config.log.level, self.level, || set("log.level"));
         replace(&mut config.log.format, self.format, || set("log.format"));
         has_storage

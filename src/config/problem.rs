@@ -108,6 +108,12 @@ pub(super) enum Problem {
     Resolver(String),
     #[error("`resolvers` names no DNS server; write at least one, as in `[\"system\"]`")]
     NoResolver,
+    #[error(
+        "`{0}` is no name constraint; write a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
+    )]
+    NameConstraint(String),
+    #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
+    NoHook,
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
 

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use crate::upstream;
 
+use super::certificates;
 use super::diagnostic::Report;
 use super::issuer::parse_email;
 use super::issuers;
@@ -95,9 +96,14 @@ fn read_globals(
         config.storage = storage.within(folder);
         config.origins.set("storage", Origin::File);
     }
+    if let Some(admin) = table.read("admin", report, |value| Ok(folder.join(value.string()?))) {
+        config.admin = Some(admin);
+        config.origins.set("admin", Origin::File);
+    }
     issuers::read(table, folder, config, report);
     read_preflight(table, config, report);
     read_resolvers(table, config, report);
+    certificates::read(table, folder, config, report);
     read_listen(table, config, report);
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {

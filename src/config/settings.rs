@@ -1,8 +1,9 @@
 //! The whole effective configuration.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
@@ -27,6 +28,8 @@ use super::{issuers, proxyfile, quick};
 pub struct Config {
     /// Where durable data lies.
     pub storage: StorageUrl,
+    /// The admin socket, when one is named; else it lies in the data directory.
+    pub admin: Option<PathBuf>,
     /// The contact for the CA; each issuer carries it too.
     pub email: Option<String>,
     /// Where clients connect.
@@ -41,6 +44,10 @@ pub struct Config {
     pub preflight: PreflightOptions,
     /// Who is asked about names.
     pub resolver: ResolverOptions,
+    /// How the CA of this machine is made.
+    pub internal_ca: InternalCaOptions,
+    /// Run after each new certificate as `HOOK NAME FILE`.
+    pub on_cert: Option<PathBuf>,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
     /// How much the log says.
@@ -71,10 +78,28 @@ impl Config {
         finish(config, report)
     }
 
+    /// The settings without any site, for commands on what lies in storage.
+    pub fn without_sites(flags: &Flags) -> Result<Self, Error> {
+        let mut report = Report::new(Path::new(""), "");
+        let mut config = Self::with_defaults();
+        if !Overrides::read(flags, &mut report).apply(&mut config) {
+            config.use_default_storage(&mut report);
+        }
+        finish(config, report)
+    }
+
+    /// Where the admin socket lies.
+    #[must_use]
+    pub fn admin_path(&self) -> PathBuf {
+        let default = || self.storage.directory().join("admin.sock");
+        self.admin.clone().unwrap_or_else(default)
+    }
+
     /// All defaults, without a site and with storage still to be named.
     pub(super) fn with_defaults() -> Self {
         Self {
-            storage: StorageUrl::File(std::path::PathBuf::new()),
+            storage: StorageUrl::File(PathBuf::new()),
+            admin: None,
             email: None,
             listen: ListenOptions::default(),
             limits: Limits::default(),
@@ -82,6 +107,8 @@ impl Config {
             issuers: vec![issuer::default().into_issuer()],
             preflight: PreflightOptions::default(),
             resolver: ResolverOptions::default(),
+            internal_ca: InternalCaOptions::default(),
+            on_cert: None,
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),

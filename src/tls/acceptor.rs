@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver};
     use crate::certs::challenge::TlsAlpn01Solver;
-    use crate::certs::issuer::{InternalCa, Issuer};
+    use crate::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
     use crate::certs::{Issuers, ManagerParts, Records};
     use crate::name::{HostPattern, NameMap};
     use crate::storage::{FileStorage, Storage};
@@ -298,7 +298,10 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-            let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(Arc::clone(&storage)));
+            let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(
+                Arc::clone(&storage),
+                InternalCaOptions::default(),
+            ));
             let cache = Arc::new(CertCache::new(10));
             let pair = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
             let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
@@ -316,6 +319,7 @@ mod tests {
                 records: Records::new(storage),
                 cache: Arc::clone(&cache),
                 preflight: None,
+                on_cert: None,
                 tasks: Tasks::new(),
             });
             let acceptor = Acceptor::new(AcceptorParts {

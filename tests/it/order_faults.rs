@@ -11,7 +11,9 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use proxy::acme::{Options, Solver};
 use proxy::certs::challenge::Solvers;
-use proxy::certs::issuer::{AcmeIssuer, Error, InternalCa, IssueRequest, Issuer, Pem};
+use proxy::certs::issuer::{
+    AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
+};
 use proxy::certs::{CertCache, CertManager, Issuers, ManagerParts, Policy, Records, Standing};
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{FileStorage, Storage};
@@ -195,11 +197,15 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
         policies,
         issuers: Issuers {
             public: vec![public],
-            internal: Arc::new(InternalCa::new(Arc::clone(&storage))),
+            internal: Arc::new(InternalCa::new(
+                Arc::clone(&storage),
+                InternalCaOptions::default(),
+            )),
         },
         records: Records::new(storage),
         cache: Arc::new(CertCache::new(10)),
         preflight: None,
+        on_cert: None,
         tasks: tasks.clone(),
     });
     (manager, tasks)

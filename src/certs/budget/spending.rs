@@ -69,7 +69,7 @@ impl Spending {
         let now = SystemTime::now();
         let purchase = account.purchase();
         let paid = account.budgets.pay_once(&purchase, false, now).await?;
-        paid.map_err(Error::Held)?;
+        paid.map_err(|held| Error::Held(Box::new(held)))?;
         account.with(|used| used.paid.push(now));
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
+use super::NameConstraint;
+use super::internal::list;
 use crate::acme::{Blame, Step};
 use crate::certs::preflight::Reason;
 use crate::certs::{CertificateError, Held, Unsignable};
@@ -55,6 +57,34 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The internal CA's root is over.
+    #[error(
+        "the internal CA's root expired at {}; remove {folder} and {leaves}, start again, and run `proxy trust`",
+        humantime::format_rfc3339_seconds(*at)
+    )]
+    RootExpired {
+        /// When it ended.
+        at: SystemTime,
+        /// Where the CA lies.
+        folder: String,
+        /// Where what it signed lies.
+        leaves: String,
+    },
+    /// The internal CA's root was made for other names.
+    #[error(
+        "the internal CA's root may not sign for {subject}, only for {}; add it to `name-constraints`, remove {folder} and {leaves}, start again, and run `proxy trust`",
+        list(permitted)
+    )]
+    NotPermitted {
+        /// What was asked for.
+        subject: HostPattern,
+        /// What the root is for.
+        permitted: Vec<NameConstraint>,
+        /// Where the CA lies.
+        folder: String,
+        /// Where what it signed lies.
+        leaves: String,
+    },
     /// A key or a request could not be made.
     #[error("the certificate request could not be made: {0}")]
     Request(#[from] rcgen::Error),
@@ -91,7 +121,7 @@ pub enum Error {
     Certificate(#[from] CertificateError),
     /// A budget is spent, or the CA wants to be left alone by all names.
     #[error("{0}")]
-    Held(Held),
+    Held(Box<Held>),
     /// The CA is a public one, and none of them can sign the name.
     #[error("{0}")]
     NoPublicCa(Unsignable),
@@ -220,6 +250,7 @@ impl Error {
                 .map_or(Blame::Ca, |(_, error)| error.blame()),
             Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
             Self::NoSubject | Self::Interrupted => Blame::Machine,
+            Self::RootExpired { .. } | Self::NotPermitted { .. } => Blame::Machine,
         }
     }
 

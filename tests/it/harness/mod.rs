@@ -1,5 +1,6 @@
 //! Real peers for the tests, and what makes them.
 
+pub(crate) mod admin;
 pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod dns;
