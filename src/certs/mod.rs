@@ -12,6 +12,7 @@ mod options;
 mod policy;
 mod refusal;
 mod renewal;
+mod resolver;
 mod schedule;
 mod standing;
 mod stored;
@@ -24,5 +25,8 @@ pub use options::{IssuerOptions, OnDemandOptions, TlsFiles};
 pub use policy::{Issuers, Policy};
 pub use refusal::Refusal;
 pub use renewal::renew_at;
+pub use resolver::{
+    Caa, CaaSet, NameServer, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer,
+};
 pub use standing::Standing;
 pub use stored::{Attempts, Records, Stored};

@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod client;
+pub(crate) mod dns;
 pub(crate) mod door;
 pub(crate) mod http01;
 pub(crate) mod origin;
