@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use tokio::sync::Semaphore;
 use tracing::warn;
 use url::Url;
 
 use super::super::{Error, IssueRequest, Issuer, Pem};
 use super::account_keeper::AccountKeeper;
-use crate::acme::{Identifier, Options, Order, ProblemKind};
+use super::order_path::OrderPath;
+use crate::acme::{Options, ProblemKind};
 use crate::certs::IssuerOptions;
 use crate::certs::challenge::Http01Solver;
 use crate::name::HostPattern;
@@ -67,18 +67,13 @@ impl AcmeIssuer {
         Ok(issuer)
     }
 
-    /// The order path of RFC 8555 section 7.1: account, order, authorizations, CSR, certificate.
     async fn order(&self, subject: &HostPattern) -> Result<Pem, Error> {
         let account = self.accounts.account().await?;
-        let identifier = Identifier::of_pattern(subject).ok_or(Error::NoSubject)?;
-        let key = KeyPair::generate()?;
-        let csr = signing_request(subject, &key)?;
-        let mut order = Order::create(&account, &[identifier]).await?;
-        order.prove(&account, &self.solver).await?;
-        order.finalize(&account, &csr).await?;
-        let chain = order.certificate(&account).await?;
-        let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
-        Ok(Pem::new(&chain, &key.serialize_pem()))
+        let path = OrderPath {
+            account: &account,
+            subject,
+        };
+        path.run(&self.solver).await
     }
 }
 
@@ -111,13 +106,6 @@ fn has_forgotten_account(error: &Error) -> bool {
     error
         .problem()
         .is_some_and(|problem| problem.kind == ProblemKind::AccountDoesNotExist)
-}
-
-/// A CSR for exactly `subject`, without a subject name (RFC 8555 section 7.4).
-fn signing_request(subject: &HostPattern, key: &KeyPair) -> Result<Vec<u8>, Error> {
-    let mut params = CertificateParams::new(vec![subject.to_string()])?;
-    params.distinguished_name = DistinguishedName::new();
-    Ok(params.serialize_request(key)?.der().to_vec())
 }
 
 /// Host, port and path of a directory, so that staging and production never share a record.

@@ -2,5 +2,6 @@
 
 mod account_keeper;
 mod acme_issuer;
+mod order_path;
 
 pub use acme_issuer::AcmeIssuer;
