@@ -84,6 +84,12 @@ impl KeyAuthorization {
         Self(format!("{token}.{}", key.thumbprint()))
     }
 
+    /// The text itself, of which tls-alpn-01 and dns-01 publish the digest.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// What is served at `/.well-known/acme-challenge/TOKEN` (RFC 8555 section 8.3).
     #[must_use]
     pub fn http01_body(&self) -> &str {

@@ -10,7 +10,7 @@ use tracing::{error, info};
 
 use super::workers::Workers;
 use super::{Error, file_limit, sites};
-use crate::certs::challenge::{Http01Solver, Http01Tokens};
+use crate::certs::challenge::{Http01Solver, Http01Tokens, TlsAlpn01Certificates};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
 use crate::config::{CertificateSource, Config};
@@ -57,6 +57,7 @@ impl App {
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
         sites::pin_files(&config.sites, &cache)?;
         let tokens = Arc::new(Http01Tokens::new());
+        let challenges = Arc::new(TlsAlpn01Certificates::new());
         let issuers = issuers(config, &storage, &tokens).await?;
         let policies = sites::policies(&config.sites)?;
         let http = Listener::bind(config.listen.http, 1)?;
@@ -65,12 +66,7 @@ impl App {
 
         let limits = config.limits.clone();
         let plain = PlainHttp::new(tokens, Arc::clone(&router), https_address.port(), limits);
-        for listener in http {
-            let door = Door::new(listener, Arc::clone(&permits), connections.clone());
-            let plain = Arc::clone(&plain);
-            let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
-            connections.spawn(door.run(serve));
-        }
+        open_plain(http, &plain, &permits, &connections);
         let manager = CertManager::start(ManagerParts {
             policies,
             issuers,
@@ -78,7 +74,12 @@ impl App {
             cache: Arc::clone(&cache),
             tasks: background.clone(),
         });
-        let servers = https_servers(config, router, cache, (&manager, &connections))?;
+        let servers = https_servers(
+            config,
+            router,
+            (cache, challenges),
+            (&manager, &connections),
+        )?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let server = servers(worker);
             let door = Door::new(listener, Arc::clone(&permits), connections.clone());
@@ -128,6 +129,21 @@ impl App {
     }
 }
 
+/// Serves plain HTTP from now on.
+fn open_plain(
+    listeners: Vec<Listener>,
+    plain: &Arc<PlainHttp>,
+    permits: &Arc<Semaphore>,
+    connections: &Tasks,
+) {
+    for listener in listeners {
+        let door = Door::new(listener, Arc::clone(permits), connections.clone());
+        let plain = Arc::clone(plain);
+        let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
+        connections.spawn(door.run(serve));
+    }
+}
+
 /// A full disk does not keep the sites down whose certificates can be read.
 fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
     let storage = FileStorage::open(config.storage.directory())?;
@@ -170,12 +186,13 @@ async fn issuers(
 fn https_servers(
     config: &Config,
     router: Arc<ArcSwap<Router>>,
-    cache: Arc<CertCache>,
+    (cache, challenges): (Arc<CertCache>, Arc<TlsAlpn01Certificates>),
     (manager, connections): (&CertManager, &Tasks),
 ) -> Result<impl Fn(usize) -> Arc<Https> + use<>, Error> {
     let acceptor = Arc::new(tls::Acceptor::new(tls::AcceptorParts {
         cache,
         manager: manager.clone(),
+        challenges,
         default_name: sites::default_name(&config.sites),
         handshake_timeout: config.limits.handshake_timeout,
     })?);

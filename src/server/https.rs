@@ -141,6 +141,7 @@ impl Https {
         accepted
             .inspect_err(|error| debug!(%error, "no TLS connection"))
             .ok()
+            .flatten()
     }
 
     async fn serve_http(

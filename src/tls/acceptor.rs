@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::server::ClientHello;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
@@ -13,7 +14,8 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use super::Error;
 use super::refusal_log::RefusalLog;
 use super::resolver::{BySni, Fixed};
-use super::server_config::server_config;
+use super::server_config::{ACME_TLS, challenge_config, server_config};
+use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager, Certificate, Refusal};
 use crate::name::HostName;
 
@@ -31,6 +33,8 @@ pub struct AcceptorParts {
     pub cache: Arc<CertCache>,
     /// Gets those that are not in the cache.
     pub manager: CertManager,
+    /// What is shown to a CA that looks for a challenge.
+    pub challenges: Arc<TlsAlpn01Certificates>,
     /// Whose certificate a client gets that names no host.
     pub default_name: Option<HostName>,
     /// How long a client may take, without the wait for a certificate.
@@ -43,6 +47,7 @@ pub struct Acceptor {
     config: Arc<ServerConfig>,
     cache: Arc<CertCache>,
     manager: CertManager,
+    challenges: Arc<TlsAlpn01Certificates>,
     default_name: Option<HostName>,
     handshake_timeout: Duration,
     refusals: RefusalLog,
@@ -65,6 +70,7 @@ impl Acceptor {
         let AcceptorParts {
             cache,
             manager,
+            challenges,
             default_name,
             handshake_timeout,
         } = parts;
@@ -76,23 +82,28 @@ impl Acceptor {
             config,
             cache,
             manager,
+            challenges,
             default_name,
             handshake_timeout,
             refusals,
         })
     }
 
-    /// Makes a TLS connection of `io`, or tells the client why not and closes it.
+    /// Makes a TLS connection of `io`, or tells the client why not and closes it. There is none when
+    /// the client was a CA that looked for a challenge and was shown it: that ends with the handshake.
     pub async fn accept<S>(
         &self,
         io: S,
         client: SocketAddr,
         local: SocketAddr,
-    ) -> Result<Accepted<S>, Error>
+    ) -> Result<Option<Accepted<S>>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let start = self.read_client_hello(io).await?;
+        if looks_for_challenge(&start.client_hello()) {
+            return self.show_challenge(start).await.map(|()| None);
+        }
         let sni = match start.client_hello().server_name().map(HostName::parse) {
             Some(Ok(name)) => Some(name),
             Some(Err(_)) => return self.refuse(start, Error::BadName).await,
@@ -114,7 +125,23 @@ impl Acceptor {
         };
         let stream = self.finish(start, config).await?;
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Accepted { stream, sni, is_h2 })
+        Ok(Some(Accepted { stream, sni, is_h2 }))
+    }
+
+    /// Proves the name to a CA (RFC 8737 section 3). Of what else is served here it sees nothing.
+    async fn show_challenge<S>(&self, start: StartHandshake<S>) -> Result<(), Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let sni = start.client_hello().server_name().map(str::to_owned);
+        let Some(certified) = sni.and_then(|sni| self.challenges.answer(&sni)) else {
+            return self.refuse(start, Error::NoChallenge).await;
+        };
+        let config = challenge_config(certified).map_err(Error::Challenge)?;
+        let mut stream = self.finish(start, Arc::new(config)).await?;
+        // The CA has what it wanted; whether it waits for the goodbye is its own affair.
+        let _ = timeout(self.handshake_timeout, stream.shutdown()).await;
+        Ok(())
     }
 
     async fn read_client_hello<S>(&self, io: S) -> Result<StartHandshake<S>, Error>
@@ -179,5 +206,226 @@ impl Acceptor {
         })
         .await;
         Err(error)
+    }
+}
+
+/// Whether a client offers the challenges' protocol alone. One that offers others beside it is no CA
+/// (RFC 8737 section 4) and is served like everybody.
+fn looks_for_challenge(hello: &ClientHello<'_>) -> bool {
+    let Some(mut offered) = hello.alpn() else {
+        return false;
+    };
+    offered.next() == Some(ACME_TLS) && offered.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::aws_lc_rs::default_provider;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver};
+    use crate::certs::challenge::TlsAlpn01Solver;
+    use crate::certs::issuer::{InternalCa, Issuer};
+    use crate::certs::{Issuers, ManagerParts, Records};
+    use crate::name::{HostPattern, NameMap};
+    use crate::storage::{FileStorage, Storage};
+    use crate::tasks::Tasks;
+
+    const NAME: &str = "www.example.org";
+
+    /// Believes every certificate, as a scanner does.
+    #[derive(Debug)]
+    struct Credulous;
+
+    impl ServerCertVerifier for Credulous {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            let provider = default_provider();
+            provider
+                .signature_verification_algorithms
+                .supported_schemes()
+        }
+    }
+
+    /// A server that serves `NAME` and may have a challenge for it.
+    struct Server {
+        acceptor: Acceptor,
+        challenges: Arc<TlsAlpn01Certificates>,
+        served: CertificateDer<'static>,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Server {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+            let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(Arc::clone(&storage)));
+            let cache = Arc::new(CertCache::new(10));
+            let pair = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+            let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+            let certificate = Certificate::from_pem_pair(chain.as_bytes(), key.as_bytes());
+            let certificate = Arc::new(certificate.unwrap());
+            let served = certificate.certified_key().cert[0].clone();
+            cache.pin(&HostPattern::parse(NAME).unwrap(), certificate);
+            let challenges = Arc::new(TlsAlpn01Certificates::new());
+            let manager = CertManager::start(ManagerParts {
+                policies: NameMap::new(),
+                issuers: Issuers {
+                    public: Arc::clone(&issuer),
+                    internal: issuer,
+                },
+                records: Records::new(storage),
+                cache: Arc::clone(&cache),
+                tasks: Tasks::new(),
+            });
+            let acceptor = Acceptor::new(AcceptorParts {
+                cache,
+                manager,
+                challenges: Arc::clone(&challenges),
+                default_name: Some(HostName::parse(NAME).unwrap()),
+                handshake_timeout: Duration::from_secs(10),
+            });
+            Self {
+                acceptor: acceptor.unwrap(),
+                challenges,
+                served,
+                _dir: dir,
+            }
+        }
+
+        async fn challenge(&self, name: &str) -> Presented {
+            let solver = TlsAlpn01Solver::new(Arc::clone(&self.challenges));
+            let identifier = Identifier::Dns(name.to_owned());
+            let proof = KeyAuthorization::new("token", &AccountKey::generate().unwrap());
+            let presented = solver.present(&identifier, "token", &proof).await;
+            presented.unwrap()
+        }
+
+        /// What a client sees, and what became of it here.
+        async fn look(
+            &self,
+            name: &'static str,
+            offered: &[&str],
+        ) -> (Result<Seen, String>, Result<bool, Error>) {
+            let (client, server) = duplex(64 * 1024);
+            let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
+            let serve = async {
+                let accepted = self.acceptor.accept(server, local, local).await?;
+                Ok(accepted.is_some())
+            };
+            tokio::join!(see(client, name, offered), serve)
+        }
+    }
+
+    struct Seen {
+        certificate: CertificateDer<'static>,
+        protocol: Option<Vec<u8>>,
+    }
+
+    /// Connects and waits for the other end to close.
+    async fn see(io: DuplexStream, name: &'static str, offered: &[&str]) -> Result<Seen, String> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Credulous))
+            .with_no_client_auth();
+        config.alpn_protocols = offered.iter().map(|it| it.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from(name).unwrap();
+        let connected = TlsConnector::from(Arc::new(config)).connect(name, io).await;
+        let mut stream = connected.map_err(|error| error.to_string())?;
+        let connection = stream.get_ref().1;
+        let seen = Seen {
+            certificate: connection.peer_certificates().unwrap()[0].clone(),
+            protocol: connection.alpn_protocol().map(<[u8]>::to_vec),
+        };
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        Ok(seen)
+    }
+
+    #[tokio::test]
+    async fn a_ca_sees_the_challenge_and_the_connection_ends() {
+        let server = Server::new();
+        for name in [NAME, "new.example.org"] {
+            let mut presented = server.challenge(name).await;
+            let expected = server.challenges.answer(name).unwrap().cert[0].clone();
+
+            let (seen, accepted) = server.look(name, &["acme-tls/1"]).await;
+
+            let seen = seen.unwrap();
+            assert_eq!(seen.certificate, expected);
+            assert_eq!(seen.protocol.as_deref(), Some(ACME_TLS));
+            assert!(!accepted.unwrap(), "no request may come in on it");
+            presented.seen().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_look_for_a_challenge_that_is_not_under_way_gets_an_alert_and_no_certificate() {
+        let server = Server::new();
+        let _other = server.challenge("other.example.org").await;
+        for name in [NAME, "unknown.example.org", "192.0.2.1"] {
+            let (seen, accepted) = server.look(name, &["acme-tls/1"]).await;
+            let alert = seen.err().unwrap();
+            assert!(alert.contains("UnrecognisedName"), "{alert}");
+            assert!(matches!(accepted, Err(Error::NoChallenge)));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_offers_other_protocols_as_well_never_sees_a_challenge() {
+        let server = Server::new();
+        let _under_way = (
+            server.challenge(NAME).await,
+            server.challenge("new.example.org").await,
+        );
+        for offered in [["acme-tls/1", "h2"], ["h2", "acme-tls/1"]] {
+            let (seen, accepted) = server.look(NAME, &offered).await;
+            let seen = seen.unwrap();
+            assert_eq!(seen.certificate, server.served);
+            assert_eq!(seen.protocol.as_deref(), Some(&b"h2"[..]));
+            assert!(accepted.unwrap());
+            let (seen, _) = server.look("new.example.org", &offered).await;
+            let alert = seen.err().unwrap();
+            assert!(alert.contains("UnrecognisedName"), "{alert}");
+        }
+        let (seen, _) = server.look(NAME, &["acme-tls/1", "acme-tls/1"]).await;
+        let alert = seen.err().unwrap();
+        assert!(alert.contains("NoApplicationProtocol"), "{alert}");
     }
 }

@@ -25,6 +25,12 @@ pub enum Error {
         /// Why.
         refusal: Refusal,
     },
+    /// The client looked for a challenge that is not under way.
+    #[error("the client looked for a tls-alpn-01 challenge, and none is under way for that name")]
+    NoChallenge,
+    /// The configuration for a CA's look could not be made.
+    #[error("the tls-alpn-01 challenge could not be shown: {0}")]
+    Challenge(rustls::Error),
     /// The text that the client sent as a name is none.
     #[error("the client asked for a name that is no host name")]
     BadName,

@@ -1,10 +1,17 @@
-//! The one rustls configuration that all connections share, and with it their session tickets.
+//! The one rustls configuration that all connections share, and with it their session tickets; and the
+//! one for a CA that looks for a challenge.
 
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::ResolvesServerCert;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::resolver::Fixed;
+
+/// What a CA offers, and nothing else, when it looks for a challenge (RFC 8737 section 4).
+pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
 /// TLS 1.2 and 1.3 with rustls' own choice of suites, HTTP/2 before HTTP/1.1, and stateless tickets
 /// whose keys rotate. One ticket a handshake: a client that resumes gets the next one then.
@@ -19,5 +26,20 @@ pub(super) fn server_config(
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+/// Shows `certified` to a CA. No session is kept: each look has to see the certificate.
+pub(super) fn challenge_config(
+    certified: Arc<CertifiedKey>,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Fixed(certified)));
+    config.alpn_protocols = vec![ACME_TLS.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(config)
 }

@@ -1,0 +1,245 @@
+//! tls-alpn-01 (RFC 8737, for addresses RFC 8738): the table of certificates that the HTTPS listener
+//! shows to a CA that looks for one.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use dashmap::DashMap;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
+
+use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
+
+/// The certificates of challenges that are under way, by the name that the CA asks for. Its `Debug`
+/// shows none of them.
+#[derive(Default)]
+pub struct TlsAlpn01Certificates {
+    names: DashMap<String, Entry>,
+}
+
+struct Entry {
+    certified: Arc<CertifiedKey>,
+    seen: watch::Sender<bool>,
+}
+
+impl TlsAlpn01Certificates {
+    /// A table without certificates.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What proves the name, in whatever case it is written, while its challenge is under way. Tells
+    /// the order path that the CA has looked.
+    #[must_use]
+    pub fn answer(&self, sni: &str) -> Option<Arc<CertifiedKey>> {
+        let entry = self.names.get(&sni.to_ascii_lowercase())?;
+        entry.seen.send_replace(true);
+        Some(Arc::clone(&entry.certified))
+    }
+
+    /// How many challenges are under way.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether no challenge is under way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+impl fmt::Debug for TlsAlpn01Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsAlpn01Certificates")
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// Why a challenge's certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+enum MakeError {
+    #[error("the challenge's certificate could not be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("the key of the challenge's certificate cannot be used: {0}")]
+    Key(#[from] rustls::Error),
+}
+
+/// Makes the certificates and puts them into a table.
+#[derive(Clone, Debug)]
+pub struct TlsAlpn01Solver {
+    certificates: Arc<TlsAlpn01Certificates>,
+}
+
+impl TlsAlpn01Solver {
+    /// A solver that publishes in `certificates`.
+    #[must_use]
+    pub fn new(certificates: Arc<TlsAlpn01Certificates>) -> Self {
+        Self { certificates }
+    }
+
+    fn publish(
+        &self,
+        identifier: &Identifier,
+        key_authorization: &KeyAuthorization,
+    ) -> Result<Presented, MakeError> {
+        let certified = Arc::new(certify(identifier, key_authorization)?);
+        let (seen, is_seen) = watch::channel(false);
+        let name = server_name(identifier);
+        let entry = Entry {
+            certified: Arc::clone(&certified),
+            seen,
+        };
+        self.certificates.names.insert(name.clone(), entry);
+        let certificates = Arc::clone(&self.certificates);
+        Ok(Presented::new(is_seen, move || {
+            // A later challenge for the same name stays up.
+            let is_own = |_: &_, entry: &Entry| Arc::ptr_eq(&entry.certified, &certified);
+            certificates.names.remove_if(&name, is_own);
+        }))
+    }
+}
+
+impl Solver for TlsAlpn01Solver {
+    fn challenge_type(&self) -> ChallengeType {
+        ChallengeType::TlsAlpn01
+    }
+
+    fn present<'a>(
+        &'a self,
+        identifier: &'a Identifier,
+        _: &'a str,
+        key_authorization: &'a KeyAuthorization,
+    ) -> BoxFuture<'a, Result<Presented, SolverError>> {
+        let presented = self.publish(identifier, key_authorization);
+        async move { presented.map_err(SolverError::new) }.boxed()
+    }
+}
+
+/// A self-signed certificate for exactly the identifier, with the digest of the key authorization in
+/// a critical extension (RFC 8737 section 3).
+fn certify(
+    identifier: &Identifier,
+    key_authorization: &KeyAuthorization,
+) -> Result<CertifiedKey, MakeError> {
+    let proof = digest(&SHA256, key_authorization.as_str().as_bytes());
+    let mut params = CertificateParams::new(vec![identifier.to_string()])?;
+    params.distinguished_name = DistinguishedName::new();
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(proof.as_ref())];
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    let key = any_supported_type(&PrivateKeyDer::Pkcs8(key.serialize_der().into()))?;
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
+}
+
+/// What the CA names in its ClientHello: the name, or the address in its reverse DNS form (RFC 8738
+/// section 6).
+fn server_name(identifier: &Identifier) -> String {
+    match identifier {
+        Identifier::Dns(name) => name.clone(),
+        Identifier::Ip(IpAddr::V4(ip)) => {
+            let [a, b, c, d] = ip.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        Identifier::Ip(IpAddr::V6(ip)) => {
+            let nibbles = ip.octets().into_iter().rev();
+            let nibbles = nibbles.flat_map(|octet| [octet & 0xf, octet >> 4]);
+            let labels: String = nibbles.map(|nibble| format!("{nibble:x}.")).collect();
+            format!("{labels}ip6.arpa")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+    use super::*;
+    use crate::acme::AccountKey;
+
+    fn dns(name: &str) -> Identifier {
+        Identifier::Dns(name.to_owned())
+    }
+
+    fn ip(text: &str) -> Identifier {
+        Identifier::Ip(text.parse().unwrap())
+    }
+
+    fn proof(token: &str) -> KeyAuthorization {
+        KeyAuthorization::new(token, &AccountKey::generate().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_shown_while_its_challenge_is_up_and_tells_that_the_ca_has_looked() {
+        let table = Arc::new(TlsAlpn01Certificates::new());
+        let solver = TlsAlpn01Solver::new(Arc::clone(&table));
+        let name = dns("www.example.org");
+        assert!(table.answer("www.example.org").is_none());
+
+        let mut presented = solver.present(&name, "t", &proof("t")).await.unwrap();
+
+        assert!(table.answer("example.org").is_none());
+        assert!(presented.seen().now_or_never().is_none());
+        assert!(table.answer("WWW.example.org").is_some());
+        assert!(presented.seen().now_or_never().is_some());
+        let later = solver.present(&name, "t", &proof("t")).await.unwrap();
+        drop(presented);
+        assert!(table.answer("www.example.org").is_some(), "the later one");
+        drop(later);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn the_certificate_is_what_rfc_8737_asks_for() {
+        for name in [dns("www.example.org"), ip("192.0.2.1"), ip("2001:db8::1")] {
+            let proof = proof("token");
+            let certified = certify(&name, &proof).unwrap();
+            let (_, certificate) = X509Certificate::from_der(&certified.cert[0]).unwrap();
+
+            let names = certificate.subject_alternative_name().unwrap().unwrap();
+            let [named] = &names.value.general_names[..] else {
+                panic!("{names:?}");
+            };
+            match (&name, named) {
+                (Identifier::Dns(name), GeneralName::DNSName(named)) => assert_eq!(name, named),
+                (Identifier::Ip(IpAddr::V4(ip)), GeneralName::IPAddress(named)) => {
+                    assert_eq!(ip.octets(), *named)
+                }
+                (Identifier::Ip(IpAddr::V6(ip)), GeneralName::IPAddress(named)) => {
+                    assert_eq!(ip.octets(), *named)
+                }
+                _ => panic!("{name} is named {named}"),
+            }
+            let extensions = certificate.extensions().iter();
+            let identifier = extensions
+                .filter(|it| it.oid.to_id_string() == "1.3.6.1.5.5.7.1.31")
+                .collect::<Vec<_>>();
+            let [identifier] = identifier[..] else {
+                panic!("{identifier:?}");
+            };
+            let digest = digest(&SHA256, proof.as_str().as_bytes());
+            let octet_string = [&[4, 32], digest.as_ref()].concat();
+            assert!(identifier.critical);
+            assert_eq!(identifier.value, octet_string);
+        }
+    }
+
+    #[test]
+    fn an_address_is_asked_for_by_its_reverse_name() {
+        assert_eq!(server_name(&ip("192.0.2.1")), "1.2.0.192.in-addr.arpa");
+        assert_eq!(
+            server_name(&ip("2001:db8::567:89ab")),
+            "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"
+        );
+    }
+}
