@@ -30,8 +30,8 @@ pub(super) struct Authorization<'a> {
 }
 
 impl Authorization<'_> {
-    /// Proves the name with the solver, unless it is proved already.
-    pub(super) async fn prove(&self, solver: &dyn Solver) -> Result<(), Error> {
+    /// Proves the name with the first solver whose type the CA offers, unless it is proved already.
+    pub(super) async fn prove(&self, solvers: &[&dyn Solver]) -> Result<(), Error> {
         let (authorization, _) = self.read().await?;
         match authorization.status {
             AuthorizationStatus::Valid => return Ok(()),
@@ -41,12 +41,13 @@ impl Authorization<'_> {
                 return Err(Error::AuthorizationStatus { identifier, status });
             }
         }
-        let challenge = choose(&authorization, &solver.challenge_type())?;
+        let (challenge, solver) = choose(&authorization, solvers)?;
         let mut presented = self.present(&authorization, challenge, solver).await?;
         if challenge.status == ChallengeStatus::Pending {
             self.respond(challenge).await?;
         }
-        self.watch(&challenge.r#type, &mut presented).await
+        let outcome = self.watch(&challenge.r#type, &mut presented).await;
+        outcome.map_err(|error| error.beside(authorization.types_beside(&challenge.r#type)))
     }
 
     /// Reads the authorization, and how long the CA wants to be left alone (RFC 8555 section 7.5).
@@ -168,15 +169,19 @@ impl Authorization<'_> {
     }
 }
 
-fn choose<'a>(
+fn choose<'a, 's>(
     authorization: &'a AuthorizationResource,
-    wanted: &ChallengeType,
-) -> Result<&'a ChallengeResource, Error> {
-    authorization.challenge(wanted).ok_or_else(|| {
+    solvers: &[&'s dyn Solver],
+) -> Result<(&'a ChallengeResource, &'s dyn Solver), Error> {
+    let mut choices = solvers.iter().filter_map(|solver| {
+        let challenge = authorization.challenge(&solver.challenge_type())?;
+        Some((challenge, *solver))
+    });
+    choices.next().ok_or_else(|| {
         let offered = authorization.challenges.iter();
         Error::NoChallenge {
             identifier: authorization.identifier.clone(),
-            wanted: wanted.clone(),
+            wanted: solvers.iter().map(|it| it.challenge_type()).collect(),
             offered: offered.map(|challenge| challenge.r#type.clone()).collect(),
         }
     })
@@ -198,6 +203,7 @@ fn decided(
                 problem: authorization.problem(),
                 identifier: authorization.identifier,
                 challenge: kind.clone(),
+                alternatives: Vec::new(),
             }))
         }
         status => Some(Err(Error::AuthorizationStatus {

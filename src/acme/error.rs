@@ -127,13 +127,13 @@ pub enum Error {
         /// Its name.
         header: &'static str,
     },
-    /// The CA does not offer the kind of challenge that the solver can meet.
-    #[error("the CA does not offer {wanted} for {identifier} (only {})", listed(.offered))]
+    /// The CA does not offer a kind of challenge that the solvers can meet.
+    #[error("the CA does not offer {} for {identifier} (only {})", listed(.wanted, " or "), listed(.offered, ", "))]
     NoChallenge {
         /// Whose challenge.
         identifier: Identifier,
-        /// What the solver can meet.
-        wanted: ChallengeType,
+        /// What the solvers can meet.
+        wanted: Vec<ChallengeType>,
         /// What the CA offers.
         offered: Vec<ChallengeType>,
     },
@@ -162,6 +162,8 @@ pub enum Error {
         challenge: ChallengeType,
         /// What the CA found.
         problem: Option<Box<Problem>>,
+        /// The other types that the CA offered for it.
+        alternatives: Vec<ChallengeType>,
     },
     /// The authorization cannot be used, and nothing was tried.
     #[error("the CA's authorization for {identifier} is {status}")]
@@ -241,6 +243,47 @@ impl Error {
         match self {
             Self::Refused { status, .. } | Self::Status { status, .. } => Some(*status),
             _ => None,
+        }
+    }
+
+    /// The types of challenge that may prove the name where one has failed, in a new order: the CA offered them, and what it
+    /// found is the fault of the one that was tried.
+    #[must_use]
+    pub fn alternatives(&self) -> &[ChallengeType] {
+        match self {
+            Self::Authorization {
+                problem: Some(problem),
+                alternatives,
+                ..
+            } if problem.kind.is_of_challenge() => alternatives,
+            _ => &[],
+        }
+    }
+
+    /// The type of the challenge that the CA found wanting.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&ChallengeType> {
+        match self {
+            Self::Authorization { challenge, .. } => Some(challenge),
+            _ => None,
+        }
+    }
+
+    /// The same with what the CA offered beside the challenge that failed.
+    pub(super) fn beside(self, alternatives: Vec<ChallengeType>) -> Self {
+        match self {
+            Self::Authorization {
+                identifier,
+                challenge,
+                problem,
+                ..
+            } => Self::Authorization {
+                identifier,
+                challenge,
+                problem,
+                alternatives,
+            },
+            other => other,
         }
     }
 
@@ -331,14 +374,14 @@ fn because(problem: Option<&Problem>) -> String {
     problem.map_or_else(String::new, |problem| format!(": {problem}"))
 }
 
-fn listed(types: &[ChallengeType]) -> String {
+fn listed(types: &[ChallengeType], separator: &str) -> String {
     match types {
         [] => "nothing".to_owned(),
         types => types
             .iter()
             .map(|kind| super::problem::printable(&kind.to_string(), 40))
             .collect::<Vec<_>>()
-            .join(", "),
+            .join(separator),
     }
 }
 
@@ -355,7 +398,7 @@ fn failed_authorization(
     let said = details.trim_end_matches('.');
     let place = match challenge {
         ChallengeType::Http01 => format!("http://{}/.well-known/acme-challenge/", host(name)),
-        ChallengeType::TlsAlpn01 => format!("{}:443", host(name)),
+        ChallengeType::TlsAlpn01 => host(name),
         ChallengeType::Dns01 => format!("the TXT record of _acme-challenge.{name}"),
         ChallengeType::Unknown(_) => name.to_string(),
     };
@@ -377,7 +420,7 @@ fn failed_authorization(
              point {name}'s DNS at this machine and nowhere else"
         ),
         ProblemKind::Tls => format!(
-            "the CA could not make a TLS connection to {name}: {said}; \
+            "the CA could not make a TLS connection to {name} on port 443: {said}; \
              point {name}'s DNS at this machine, with nothing before it that ends TLS"
         ),
         ProblemKind::Caa => format!(
@@ -410,6 +453,7 @@ mod tests {
             identifier: Identifier::Dns("www.example.org".to_owned()),
             challenge: ChallengeType::Http01,
             problem: Some(problem(kind, "timed out.")),
+            alternatives: vec![ChallengeType::TlsAlpn01],
         }
     }
 
@@ -429,6 +473,24 @@ mod tests {
         ] {
             let sentence = authorization(kind).sentence();
             assert!(sentence.contains(words), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn another_type_may_help_where_the_fault_lies_with_the_one_that_was_tried() {
+        for (kind, helps) in [
+            ("connection", true),
+            ("dns", true),
+            ("tls", true),
+            ("unauthorized", true),
+            ("incorrectResponse", true),
+            ("caa", false),
+            ("rejectedIdentifier", false),
+            ("rateLimited", false),
+            ("serverInternal", false),
+        ] {
+            let error = authorization(kind);
+            assert_eq!(!error.alternatives().is_empty(), helps, "{kind}");
         }
     }
 

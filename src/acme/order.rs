@@ -76,9 +76,19 @@ impl Order {
         &self.resource.identifiers
     }
 
-    /// Proves every name that is not proved yet, one after the other. When one fails the rest is given up. Dropping the future
-    /// takes down what the solver has put up.
+    /// Proves every name that is not proved yet with one solver; see [`prove_by_first`](Self::prove_by_first).
     pub async fn prove(&self, account: &Account, solver: &dyn Solver) -> Result<(), Error> {
+        self.prove_by_first(account, &[solver]).await
+    }
+
+    /// Proves every name that is not proved yet, one after the other, each with the first solver whose type the CA offers.
+    /// When one fails the rest is given up: a challenge cannot be met twice (RFC 8555 section 7.5.1), another type takes
+    /// another order. Dropping the future takes down what the solver has put up.
+    pub async fn prove_by_first(
+        &self,
+        account: &Account,
+        solvers: &[&dyn Solver],
+    ) -> Result<(), Error> {
         match self.resource.status {
             OrderStatus::Pending => (),
             OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => return Ok(()),
@@ -87,7 +97,7 @@ impl Order {
         let mut authorizations = self.resource.authorizations.iter();
         while let Some(url) = authorizations.next() {
             let authorization = Authorization { account, url };
-            let Err(error) = Box::pin(authorization.prove(solver)).await else {
+            let Err(error) = Box::pin(authorization.prove(solvers)).await else {
                 continue;
             };
             if !error.is_transient() {

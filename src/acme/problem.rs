@@ -167,6 +167,15 @@ impl ProblemKind {
         }
     }
 
+    /// Whether the fault may lie with the type of challenge that was tried, so that another type may succeed.
+    #[must_use]
+    pub fn is_of_challenge(&self) -> bool {
+        matches!(
+            self,
+            Self::Connection | Self::Dns | Self::IncorrectResponse | Self::Tls | Self::Unauthorized
+        )
+    }
+
     /// The cause in plain words, without the CA's detail.
     fn cause(&self) -> &str {
         match self {

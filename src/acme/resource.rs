@@ -264,6 +264,12 @@ impl AuthorizationResource {
             .find(|challenge| challenge.r#type == *kind)
     }
 
+    /// The types of the challenges but one.
+    pub(super) fn types_beside(&self, kind: &ChallengeType) -> Vec<ChallengeType> {
+        let types = self.challenges.iter().map(|challenge| &challenge.r#type);
+        types.filter(|other| *other != kind).cloned().collect()
+    }
+
     /// Why a challenge failed; the order need not say so (RFC 8555 section 7.5.1).
     pub(super) fn problem(&self) -> Option<Box<Problem>> {
         self.challenges

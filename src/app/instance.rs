@@ -10,7 +10,9 @@ use tracing::{error, info};
 
 use super::workers::Workers;
 use super::{Error, file_limit, sites};
-use crate::certs::challenge::{Http01Solver, Http01Tokens, TlsAlpn01Certificates};
+use crate::certs::challenge::{
+    Http01Solver, Http01Tokens, Solvers, TlsAlpn01Certificates, TlsAlpn01Solver,
+};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
 use crate::config::{CertificateSource, Config};
@@ -58,7 +60,7 @@ impl App {
         sites::pin_files(&config.sites, &cache)?;
         let tokens = Arc::new(Http01Tokens::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
-        let issuers = issuers(config, &storage, &tokens).await?;
+        let issuers = issuers(config, &storage, (&tokens, &challenges)).await?;
         let policies = sites::policies(&config.sites)?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
@@ -159,7 +161,7 @@ fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
 async fn issuers(
     config: &Config,
     storage: &Arc<dyn Storage>,
-    tokens: &Arc<Http01Tokens>,
+    (tokens, challenges): (&Arc<Http01Tokens>, &Arc<TlsAlpn01Certificates>),
 ) -> Result<Issuers, Error> {
     let internal = InternalCa::new(Arc::clone(storage));
     let is_used = |site: &crate::config::SiteConfig| {
@@ -173,8 +175,11 @@ async fn issuers(
             "local names are signed by this machine's own CA"
         );
     }
-    let solver = Http01Solver::new(Arc::clone(tokens));
-    let public = AcmeIssuer::new(&config.issuers[0], Arc::clone(storage), solver)?;
+    let solvers = Solvers::new(vec![
+        Arc::new(Http01Solver::new(Arc::clone(tokens))),
+        Arc::new(TlsAlpn01Solver::new(Arc::clone(challenges))),
+    ]);
+    let public = AcmeIssuer::new(&config.issuers[0], Arc::clone(storage), solvers)?;
     let public: Arc<dyn Issuer> = Arc::new(public);
     Ok(Issuers {
         public,

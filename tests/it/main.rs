@@ -18,6 +18,7 @@ mod on_demand;
 mod plain_http;
 mod resolver;
 mod shutdown;
+mod tls_alpn;
 mod tls_handshake;
 mod upgrade;
 mod upstream_faults;

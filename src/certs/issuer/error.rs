@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::certs::CertificateError;
+use crate::name::HostPattern;
 use crate::{acme, storage};
 
 /// A failed attempt to get a certificate signed.
@@ -11,6 +12,15 @@ pub enum Error {
     /// The CA refused, failed or could not be reached.
     #[error("{}", .0.sentence())]
     Acme(#[from] acme::Error),
+    /// More than one order was placed in the attempt, each for another type of challenge.
+    #[error("{}", each(.0))]
+    Unproved(Vec<acme::Error>),
+    /// No way to prove such a name is set up.
+    #[error(
+        "nothing that is set up can prove {0} to a CA: a wildcard needs dns-01, so give its site a `dns` setting; \
+         an address needs http-01 or tls-alpn-01"
+    )]
+    NoSolver(HostPattern),
     /// The account or the CA's own records could not be read or written.
     #[error("{0}")]
     Storage(#[from] storage::Error),
@@ -54,15 +64,34 @@ impl Error {
     /// Whether the CA will say the same until an operator has acted.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Acme(error) if error.is_permanent())
+        match self {
+            Self::NoSolver(_) => true,
+            _ => self.protocol().is_some_and(acme::Error::is_permanent),
+        }
     }
 
     /// How long the CA asked to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
+        self.protocol().and_then(acme::Error::retry_after)
+    }
+
+    /// What went wrong last between this machine and the CA.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&acme::Error> {
         match self {
-            Self::Acme(error) => error.retry_after(),
+            Self::Acme(error) => Some(error),
+            Self::Unproved(errors) => errors.last(),
             _ => None,
         }
     }
+}
+
+/// Why each order of an attempt failed.
+fn each(errors: &[acme::Error]) -> String {
+    let sentences = errors.iter().map(|error| match error.challenge() {
+        Some(challenge) => format!("by {challenge}, {}", error.sentence()),
+        None => error.sentence(),
+    });
+    sentences.collect::<Vec<_>>().join("; and then, ")
 }

@@ -11,9 +11,9 @@ use url::Url;
 use super::super::{Error, IssueRequest, Issuer, Pem};
 use super::account_keeper::AccountKeeper;
 use super::order_path::OrderPath;
-use crate::acme::{Options, ProblemKind};
+use crate::acme::{Options, ProblemKind, Solver};
 use crate::certs::IssuerOptions;
-use crate::certs::challenge::Http01Solver;
+use crate::certs::challenge::Solvers;
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
@@ -25,16 +25,16 @@ const PARALLEL_ORDERS: usize = 4;
 pub struct AcmeIssuer {
     id: String,
     accounts: AccountKeeper,
-    solver: Http01Solver,
+    solvers: Solvers,
     turns: Semaphore,
 }
 
 impl AcmeIssuer {
-    /// An issuer that proves names with `solver`. Nothing is sent before the first order.
+    /// An issuer that proves names with `solvers`. Nothing is sent before the first order.
     pub fn new(
         options: &IssuerOptions,
         storage: Arc<dyn Storage>,
-        solver: Http01Solver,
+        solvers: Solvers,
     ) -> Result<Self, Error> {
         let root_pem = match &options.root {
             Some(path) => Some(std::fs::read(path).map_err(|source| Error::Root {
@@ -57,7 +57,7 @@ impl AcmeIssuer {
         let issuer = Self {
             accounts: AccountKeeper::new(id.clone(), protocol, contact, storage),
             id,
-            solver,
+            solvers,
             turns: Semaphore::new(PARALLEL_ORDERS),
         };
         if has_root {
@@ -68,12 +68,23 @@ impl AcmeIssuer {
     }
 
     async fn order(&self, subject: &HostPattern) -> Result<Pem, Error> {
+        let solvers = self.solvers_for(subject)?;
         let account = self.accounts.account().await?;
         let path = OrderPath {
             account: &account,
             subject,
         };
-        path.run(&self.solver).await
+        path.run(solvers).await
+    }
+
+    /// The ways to prove `subject`, in the order in which they are tried.
+    fn solvers_for(&self, subject: &HostPattern) -> Result<Vec<Arc<dyn Solver>>, Error> {
+        let solvers = self.solvers.for_subject(subject);
+        match (solvers.is_empty(), subject) {
+            (false, _) => Ok(solvers),
+            (true, HostPattern::Any) => Err(Error::NoSubject),
+            (true, _) => Err(Error::NoSolver(subject.clone())),
+        }
     }
 }
 
@@ -100,12 +111,8 @@ impl Issuer for AcmeIssuer {
 }
 
 fn has_forgotten_account(error: &Error) -> bool {
-    let Error::Acme(error) = error else {
-        return false;
-    };
-    error
-        .problem()
-        .is_some_and(|problem| problem.kind == ProblemKind::AccountDoesNotExist)
+    let problem = error.protocol().and_then(crate::acme::Error::problem);
+    problem.is_some_and(|problem| problem.kind == ProblemKind::AccountDoesNotExist)
 }
 
 /// Host, port and path of a directory, so that staging and production never share a record.
@@ -122,6 +129,33 @@ fn directory_id(directory: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certs::challenge::{Http01Solver, Http01Tokens};
+    use crate::storage::FileStorage;
+
+    #[tokio::test]
+    async fn a_wildcard_without_dns_is_refused_before_the_ca_is_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = IssuerOptions {
+            directory: "https://127.0.0.1:1/".parse().unwrap(),
+            root: None,
+            email: None,
+        };
+        let storage = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let http01 = Http01Solver::new(Arc::new(Http01Tokens::new()));
+        let solvers = Solvers::new(vec![Arc::new(http01)]);
+        let issuer = AcmeIssuer::new(&options, storage, solvers).unwrap();
+        let subject = HostPattern::parse("*.example.org").unwrap();
+
+        let error = issuer.issue(IssueRequest { subject: &subject }).await;
+
+        let error = error.unwrap_err();
+        assert!(error.is_permanent());
+        assert!(
+            error.to_string().contains("a wildcard needs dns-01"),
+            "{error}"
+        );
+        assert!(!dir.path().join("accounts").exists());
+    }
 
     #[test]
     fn each_directory_has_records_of_its_own() {

@@ -1,0 +1,86 @@
+//! Which ways to prove a name there are, and which of them fit it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::acme::{ChallengeType, Solver};
+use crate::name::HostPattern;
+
+/// The solvers of one CA, the most trusted first.
+#[derive(Clone, Default)]
+pub struct Solvers {
+    solvers: Vec<Arc<dyn Solver>>,
+}
+
+impl Solvers {
+    /// Solvers that are tried in this order.
+    #[must_use]
+    pub fn new(solvers: Vec<Arc<dyn Solver>>) -> Self {
+        Self { solvers }
+    }
+
+    /// Those that can prove `subject`, in the order in which they are tried. A wildcard is proved in DNS
+    /// alone (RFC 8555 section 8.4), an address never is (RFC 8738 section 7).
+    #[must_use]
+    pub fn for_subject(&self, subject: &HostPattern) -> Vec<Arc<dyn Solver>> {
+        let fits = |kind: ChallengeType| match subject {
+            HostPattern::Exact(name) => name.ip().is_none() || kind != ChallengeType::Dns01,
+            HostPattern::Wildcard(_) => kind == ChallengeType::Dns01,
+            HostPattern::Any => false,
+        };
+        let solvers = self.solvers.iter();
+        let fitting = solvers.filter(|solver| fits(solver.challenge_type()));
+        fitting.cloned().collect()
+    }
+}
+
+impl fmt::Debug for Solvers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let types = self.solvers.iter().map(|solver| solver.challenge_type());
+        f.debug_list().entries(types).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::acme::{Identifier, KeyAuthorization, Presented, SolverError};
+
+    struct Of(ChallengeType);
+
+    impl Solver for Of {
+        fn challenge_type(&self) -> ChallengeType {
+            self.0.clone()
+        }
+
+        fn present<'a>(
+            &'a self,
+            _: &'a Identifier,
+            _: &'a str,
+            _: &'a KeyAuthorization,
+        ) -> BoxFuture<'a, Result<Presented, SolverError>> {
+            async { Err(SolverError::new("not in this test")) }.boxed()
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_proved_in_dns_alone_and_an_address_never_there() {
+        use ChallengeType::{Dns01, Http01, TlsAlpn01};
+        let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
+        let all = Solvers::new(vec![of(Http01), of(TlsAlpn01), of(Dns01)]);
+        for (subject, expected) in [
+            ("www.example.org", &[Http01, TlsAlpn01, Dns01][..]),
+            ("192.0.2.1", &[Http01, TlsAlpn01]),
+            ("*.example.org", &[Dns01]),
+            ("*", &[]),
+        ] {
+            let subject = HostPattern::parse(subject).unwrap();
+            let solvers = all.for_subject(&subject);
+            let types: Vec<_> = solvers.iter().map(|it| it.challenge_type()).collect();
+            assert_eq!(types, expected, "{subject}");
+        }
+    }
+}
