@@ -246,47 +246,6 @@ impl Error {
         }
     }
 
-    /// The types of challenge that may prove the name where one has failed, in a new order: the CA offered them, and what it
-    /// found is the fault of the one that was tried.
-    #[must_use]
-    pub fn alternatives(&self) -> &[ChallengeType] {
-        match self {
-            Self::Authorization {
-                problem: Some(problem),
-                alternatives,
-                ..
-            } if problem.kind.is_of_challenge() => alternatives,
-            _ => &[],
-        }
-    }
-
-    /// The type of the challenge that the CA found wanting.
-    #[must_use]
-    pub fn challenge(&self) -> Option<&ChallengeType> {
-        match self {
-            Self::Authorization { challenge, .. } => Some(challenge),
-            _ => None,
-        }
-    }
-
-    /// The same with what the CA offered beside the challenge that failed.
-    pub(super) fn beside(self, alternatives: Vec<ChallengeType>) -> Self {
-        match self {
-            Self::Authorization {
-                identifier,
-                challenge,
-                problem,
-                ..
-            } => Self::Authorization {
-                identifier,
-                challenge,
-                problem,
-                alternatives,
-            },
-            other => other,
-        }
-    }
-
     /// One plain sentence with the cause at the bottom of the chain and, where there is one, the fix.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -473,24 +432,6 @@ mod tests {
         ] {
             let sentence = authorization(kind).sentence();
             assert!(sentence.contains(words), "{sentence}");
-        }
-    }
-
-    #[test]
-    fn another_type_may_help_where_the_fault_lies_with_the_one_that_was_tried() {
-        for (kind, helps) in [
-            ("connection", true),
-            ("dns", true),
-            ("tls", true),
-            ("unauthorized", true),
-            ("incorrectResponse", true),
-            ("caa", false),
-            ("rejectedIdentifier", false),
-            ("rateLimited", false),
-            ("serverInternal", false),
-        ] {
-            let error = authorization(kind);
-            assert_eq!(!error.alternatives().is_empty(), helps, "{kind}");
         }
     }
 

@@ -20,6 +20,7 @@ mod problem;
 mod resource;
 mod response;
 mod step;
+mod verdict;
 
 pub use account::Account;
 pub use challenge::{KeyAuthorization, Presented, Solver, SolverError};

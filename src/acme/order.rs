@@ -112,6 +112,17 @@ impl Order {
         Ok(())
     }
 
+    /// Gives up what is not proved yet of an order that nobody goes on with, so that it does not count as pending (RFC 8555
+    /// section 7.5.2). Whether it works does not matter.
+    pub async fn give_up(&self, account: &Account) {
+        if self.resource.status != OrderStatus::Pending {
+            return;
+        }
+        for url in &self.resource.authorizations {
+            Authorization { account, url }.give_up().await;
+        }
+    }
+
     /// Hands in the CSR (DER) and waits until the certificate is made (RFC 8555 section 7.4). An order that is processing or
     /// valid is only waited for; its certificate is for the CSR that it has.
     pub async fn finalize(&mut self, account: &Account, csr: &[u8]) -> Result<(), Error> {

@@ -176,6 +176,19 @@ impl ProblemKind {
         )
     }
 
+    /// Whether the request was refused for the account's or the nonce's sake, whatever it asked for.
+    #[must_use]
+    pub fn is_of_account(&self) -> bool {
+        matches!(
+            self,
+            Self::AccountDoesNotExist
+                | Self::BadNonce
+                | Self::ExternalAccountRequired
+                | Self::RateLimited
+                | Self::UserActionRequired
+        )
+    }
+
     /// The cause in plain words, without the CA's detail.
     fn cause(&self) -> &str {
         match self {

@@ -67,7 +67,7 @@ impl Obtainer {
         self.remember_begin(subject, policy).await?;
         match self.issue(issuer.as_ref(), subject).await {
             Ok((certificate, pem)) => {
-                self.keep(issuer.id(), subject, policy, &pem).await;
+                self.keep(issuer.as_ref(), subject, policy, &pem).await;
                 self.serve(subject, &certificate);
                 self.hold_if_due(subject, policy, &certificate).await;
                 info!(
@@ -193,22 +193,44 @@ impl Obtainer {
         subject: &HostPattern,
     ) -> Result<(Arc<Certificate>, Pem), Error> {
         info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
+        let (certificate, pem) = self.sign(issuer, subject).await?;
+        let served = self.cache.get(subject);
+        if served.is_none_or(|served| served.serial() != certificate.serial()) {
+            return Ok((certificate, pem));
+        }
+        // The process that stored it ended before the issuer was told; its successor is wanted.
+        issuer.settled(subject).await;
+        self.sign(issuer, subject).await
+    }
+
+    async fn sign(
+        &self,
+        issuer: &dyn Issuer,
+        subject: &HostPattern,
+    ) -> Result<(Arc<Certificate>, Pem), Error> {
         let pem = issuer.issue(IssueRequest { subject }).await?;
-        let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-        certificate.verify_for(subject, SystemTime::now())?;
-        Ok((Arc::new(certificate), pem))
+        match verified(subject, &pem) {
+            Ok(certificate) => Ok((Arc::new(certificate), pem)),
+            Err(unusable) => {
+                issuer.settled(subject).await;
+                Err(unusable.into())
+            }
+        }
     }
 
     /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
-    async fn keep(&self, issuer: &str, subject: &HostPattern, policy: &Policy, pem: &Pem) {
+    async fn keep(&self, issuer: &dyn Issuer, subject: &HostPattern, policy: &Policy, pem: &Pem) {
         self.failing.remove(subject);
         if !policy.is_kept() {
             return;
         }
         let stored = self
             .records
-            .store_certificate(issuer, subject, pem.as_str())
+            .store_certificate(issuer.id(), subject, pem.as_str())
             .await;
+        if stored.is_ok() {
+            issuer.settled(subject).await;
+        }
         let cleared = self.records.clear_attempts(subject).await;
         if let Err(reason) = stored.and(cleared) {
             error!(names = %subject, error = %reason, "certificate is served but not stored");
@@ -291,4 +313,10 @@ impl Obtainer {
         );
         attempts.into()
     }
+}
+
+fn verified(subject: &HostPattern, pem: &Pem) -> Result<Certificate, CertificateError> {
+    let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
+    certificate.verify_for(subject, SystemTime::now())?;
+    Ok(certificate)
 }

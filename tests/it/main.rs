@@ -15,6 +15,7 @@ mod framing;
 mod issuance;
 mod limits;
 mod on_demand;
+mod order_resume;
 mod plain_http;
 mod resolver;
 mod shutdown;

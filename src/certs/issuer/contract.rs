@@ -15,6 +15,12 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// Gets a new certificate with a fresh key. Dropping the future abandons the attempt and takes
     /// down every challenge that it published.
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>>;
+
+    /// Is told that what was issued for `subject` is stored, or is of no use. Until then the issuer may
+    /// give the same certificate again, so that one that was lost with the process is not signed twice.
+    fn settled<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// What an issuer is asked for.

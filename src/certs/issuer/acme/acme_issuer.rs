@@ -11,6 +11,7 @@ use url::Url;
 use super::super::{Error, IssueRequest, Issuer, Pem};
 use super::account_keeper::AccountKeeper;
 use super::order_path::OrderPath;
+use super::order_record::OrderRecords;
 use crate::acme::{Options, ProblemKind, Solver};
 use crate::certs::IssuerOptions;
 use crate::certs::challenge::Solvers;
@@ -25,6 +26,7 @@ const PARALLEL_ORDERS: usize = 4;
 pub struct AcmeIssuer {
     id: String,
     accounts: AccountKeeper,
+    orders: OrderRecords,
     solvers: Solvers,
     turns: Semaphore,
 }
@@ -55,6 +57,7 @@ impl AcmeIssuer {
             ..Options::new(options.directory.clone())
         };
         let issuer = Self {
+            orders: OrderRecords::new(id.clone(), Arc::clone(&storage)),
             accounts: AccountKeeper::new(id.clone(), protocol, contact, storage),
             id,
             solvers,
@@ -72,6 +75,7 @@ impl AcmeIssuer {
         let account = self.accounts.account().await?;
         let path = OrderPath {
             account: &account,
+            records: &self.orders,
             subject,
         };
         path.run(solvers).await
@@ -107,6 +111,10 @@ impl Issuer for AcmeIssuer {
             }
         }
         .boxed()
+    }
+
+    fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        self.orders.forget(subject).boxed()
     }
 }
 

@@ -3,5 +3,6 @@
 mod account_keeper;
 mod acme_issuer;
 mod order_path;
+mod order_record;
 
 pub use acme_issuer::AcmeIssuer;

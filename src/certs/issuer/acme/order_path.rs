@@ -1,12 +1,15 @@
 //! The way from a wanted name to its certificate at one CA (RFC 8555 section 7.1).
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
 use super::super::{Error, Pem};
-use crate::acme::{self, Account, Identifier, Order, Solver};
+use super::order_record::{OrderRecord, OrderRecords};
+use crate::acme::{self, Account, Identifier, Order, OrderStatus, Solver};
+use crate::certs::Certificate;
 use crate::name::HostPattern;
 
 /// How many orders one attempt may place.
@@ -15,12 +18,25 @@ const MAX_ORDERS: usize = 3;
 /// The orders of one attempt to get a certificate for `subject`.
 pub(super) struct OrderPath<'a> {
     pub(super) account: &'a Account,
+    pub(super) records: &'a OrderRecords,
     pub(super) subject: &'a HostPattern,
 }
 
+/// An order that is under way, and what is kept of it.
+struct Placed {
+    order: Order,
+    key: KeyPair,
+    record: OrderRecord,
+}
+
 impl OrderPath<'_> {
-    /// Places an order, and where the CA finds fault with a challenge another one for the next type.
+    /// Takes up the order that an earlier process has left, else places one, and where the CA finds
+    /// fault with a challenge another one for the next type. The order that gave the certificate stays
+    /// on record: it is to be forgotten once the certificate is stored.
     pub(super) async fn run(&self, mut solvers: Vec<Arc<dyn Solver>>) -> Result<Pem, Error> {
+        if let Some(pem) = self.take_up().await? {
+            return Ok(pem);
+        }
         let mut failures = Vec::new();
         loop {
             let failure = match self.order(&solvers).await {
@@ -39,29 +55,120 @@ impl OrderPath<'_> {
         }
     }
 
-    /// One order: authorizations, CSR, certificate.
+    /// One order from its placing to the certificate.
     async fn order(&self, solvers: &[Arc<dyn Solver>]) -> Result<Pem, Error> {
-        let (mut order, key) = self.place().await?;
-        let solvers: Vec<_> = solvers.iter().map(|solver| &**solver).collect();
-        order.prove_by_first(self.account, &solvers).await?;
-        self.finish(&mut order, &key).await
+        let placed = self.place().await?;
+        let outcome = self.prove(&placed.order, solvers).await;
+        if let Err(failure) = outcome {
+            return Err(self.failed(&placed.record, failure).await);
+        }
+        self.finish(placed).await
     }
 
-    async fn place(&self) -> Result<(Order, KeyPair), Error> {
+    /// Places an order and writes down where it is before anything else is done.
+    async fn place(&self) -> Result<Placed, Error> {
         let identifier = Identifier::of_pattern(self.subject).ok_or(Error::NoSubject)?;
         let key = KeyPair::generate()?;
         let order = Order::create(self.account, &[identifier]).await?;
-        Ok((order, key))
+        let pair = (&order, &key);
+        match self.records.store(self.subject, self.account, pair).await {
+            Ok(record) => {
+                debug!(names = %self.subject, order_url = %order.url(), "order placed");
+                Ok(Placed { order, key, record })
+            }
+            Err(error) => {
+                order.give_up(self.account).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn prove(&self, order: &Order, solvers: &[Arc<dyn Solver>]) -> Result<(), Error> {
+        let solvers: Vec<_> = solvers.iter().map(|solver| &**solver).collect();
+        order.prove_by_first(self.account, &solvers).await?;
+        debug!(names = %self.subject, order_url = %order.url(), "order is ready");
+        Ok(())
     }
 
     /// From an order whose names are proved to chain and key.
-    async fn finish(&self, order: &mut Order, key: &KeyPair) -> Result<Pem, Error> {
+    async fn finish(&self, placed: Placed) -> Result<Pem, Error> {
+        let Placed {
+            mut order,
+            key,
+            record,
+        } = placed;
+        match self.collect(&mut order, &key).await {
+            Err(failure) => Err(self.failed(&record, failure).await),
+            pem => pem,
+        }
+    }
+
+    async fn collect(&self, order: &mut Order, key: &KeyPair) -> Result<Pem, Error> {
         let csr = signing_request(self.subject, key)?;
         order.finalize(self.account, &csr).await?;
         let chain = order.certificate(self.account).await?;
         let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
         Ok(Pem::new(&chain, &key.serialize_pem()))
     }
+
+    /// The certificate of an order that was left under way; none where a new one is needed.
+    async fn take_up(&self) -> Result<Option<Pem>, Error> {
+        let Some(record) = self.records.load(self.subject).await? else {
+            return Ok(None);
+        };
+        if let Some(placed) = self.find(record).await? {
+            let pem = self.finish(placed).await?;
+            if !has_expired(&pem) {
+                return Ok(Some(pem));
+            }
+        }
+        self.records.forget(self.subject).await;
+        Ok(None)
+    }
+
+    /// The order of a record as it stands at the CA, if it is worth going on with.
+    async fn find(&self, record: OrderRecord) -> Result<Option<Placed>, Error> {
+        let Some(key) = record.key().filter(|_| record.is_of(self.account)) else {
+            return Ok(None);
+        };
+        let order = match Order::resume(self.account, record.url().clone()).await {
+            Ok(order) => order,
+            Err(failure) => {
+                let failure = Error::Acme(failure);
+                return match record.is_over(&failure) {
+                    true => Ok(None),
+                    false => Err(failure),
+                };
+            }
+        };
+        let status = order.status();
+        info!(names = %self.subject, order_url = %order.url(), %status, "an order that was left under way is found");
+        match status {
+            OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
+                Ok(Some(Placed { order, key, record }))
+            }
+            OrderStatus::Pending => {
+                order.give_up(self.account).await;
+                Ok(None)
+            }
+            OrderStatus::Invalid | OrderStatus::Unknown(_) => Ok(None),
+        }
+    }
+
+    /// Forgets an order that is over. One whose end nobody knows is taken up by the next attempt.
+    async fn failed(&self, record: &OrderRecord, failure: Error) -> Error {
+        if record.is_over(&failure) {
+            self.records.forget(self.subject).await;
+        }
+        failure
+    }
+}
+
+/// Whether an order was left so long ago that its certificate is of no use. Whatever else is wrong with
+/// it is for the caller to find.
+fn has_expired(pem: &Pem) -> bool {
+    Certificate::from_pem(pem.as_str().as_bytes())
+        .is_ok_and(|certificate| certificate.not_after() <= SystemTime::now())
 }
 
 fn joined(mut failures: Vec<acme::Error>) -> Error {

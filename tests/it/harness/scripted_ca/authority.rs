@@ -178,6 +178,16 @@ impl Books {
         tokens.collect()
     }
 
+    /// How many orders have their certificate.
+    pub(super) fn certificates(&self) -> usize {
+        self.orders.iter().filter(|it| it.chain.is_some()).count()
+    }
+
+    pub(super) fn pending_authorizations(&self) -> usize {
+        let authorizations = self.authorizations.iter();
+        authorizations.filter(|it| it.status == "pending").count()
+    }
+
     pub(super) fn order(&self, number: usize, script: &Script) -> Result<Reply, Reply> {
         let order = self.orders.get(number).ok_or_else(nothing)?;
         let status = self.order_status(order);

@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     CutAfter,
     /// The request is not looked at and the answer never comes.
     Never,
+    /// The request is worked on and the answer never comes.
+    NeverAfter,
     /// A body without end, of whitespace.
     Endless,
     /// The certificate is not the one that was asked for.

@@ -94,6 +94,16 @@ impl ScriptedCa {
         self.shared.books().tokens()
     }
 
+    /// How many certificates it has signed.
+    pub(crate) fn certificates(&self) -> usize {
+        self.shared.books().certificates()
+    }
+
+    /// How many authorizations wait for a challenge to be met.
+    pub(crate) fn pending_authorizations(&self) -> usize {
+        self.shared.books().pending_authorizations()
+    }
+
     /// How many requests of a kind have come, those that went wrong included.
     pub(crate) fn count(&self, step: Step) -> usize {
         count(&self.shared.counts.borrow(), step)
@@ -164,7 +174,10 @@ impl Shared {
             Some(Fault::Never) => std::future::pending().await,
             Some(Fault::Endless) => return Ok(endless()),
             Some(Fault::Answer(reply)) => return Ok(self.finish(reply.clone(), route.step)),
-            Some(Fault::CutAfter | Fault::AnswerAfter(_) | Fault::Certificate(_)) | None => (),
+            Some(
+                Fault::CutAfter | Fault::NeverAfter | Fault::AnswerAfter(_) | Fault::Certificate(_),
+            )
+            | None => (),
         }
         let reply = match head.method {
             Method::POST => self.post(&route, &head.headers, &body, fault.as_ref()),
@@ -173,6 +186,7 @@ impl Shared {
         let reply = reply.unwrap_or_else(|refusal| refusal);
         match fault {
             Some(Fault::CutAfter) => Err(Cut),
+            Some(Fault::NeverAfter) => std::future::pending().await,
             Some(Fault::AnswerAfter(instead)) => Ok(self.finish(instead, route.step)),
             _ => Ok(self.finish(reply, route.step)),
         }

@@ -1,0 +1,202 @@
+//! A process that is killed in the middle of an order: the next one ends with one valid certificate, and
+//! with no second one where one sufficed.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::harness::client::Client;
+use crate::harness::pebble::{Pebble, PebbleOptions};
+use crate::harness::proxy::{Ports, Proxy, Setup, holds};
+use crate::harness::scripted_ca::{Fault, Reply, Script, ScriptedCa, Step};
+
+const NAME: &str = "www.example.org";
+
+/// A scripted CA and what a proxy for it is started with.
+async fn scene(script: Script) -> (ScriptedCa, Setup) {
+    let setup = Setup::new();
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let setup = setup
+        .args(["--upstream", "localhost:1", "--domain", NAME])
+        .args(["--log-level", "debug"])
+        .ca(&ca.directory_url(), &ca.root_pem());
+    (ca, setup)
+}
+
+/// Kills the proxy once this step is reached.
+async fn killed_at(step: Step, ca: &ScriptedCa, setup: Setup) -> Setup {
+    let proxy = setup.start().await;
+    ca.reached(step).await;
+    proxy.kill().await
+}
+
+/// Waits until the proxy serves a certificate of the CA, and sees that nothing is left behind.
+async fn ends_well(proxy: &mut Proxy, ca: &ScriptedCa, case: &str) {
+    proxy.logged("certificate obtained").await;
+    let client = Client::new(&ca.issuing_root_pem());
+    client.serial(proxy.https(), NAME).await.unwrap();
+    let orders = proxy.data().join("orders");
+    assert!(!holds(&orders, ""), "{case}: a record is left");
+}
+
+/// The only file below a folder.
+fn only_file(folder: &Path) -> PathBuf {
+    let mut entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let path = entries.next().unwrap().path();
+    assert!(entries.next().is_none());
+    match path.is_dir() {
+        true => only_file(&path),
+        false => path,
+    }
+}
+
+/// Kills the proxy before, or after, the CA has worked on a request; returns the CA.
+async fn survive(step: Step, fault: Fault) -> ScriptedCa {
+    let case = format!("{step:?} {fault:?}");
+    let (ca, setup) = scene(Script::new().fault(step, 1, fault)).await;
+    let mut proxy = killed_at(step, &ca, setup).await.start().await;
+    ends_well(&mut proxy, &ca, &case).await;
+    assert_eq!(ca.certificates(), 1, "{case}");
+    ca
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_was_finalized_is_waited_for_and_not_placed_again() {
+    for (step, fault, finalized) in [
+        (Step::Finalize, Fault::Never, 2),
+        (Step::Finalize, Fault::NeverAfter, 1),
+        (Step::Order, Fault::Never, 1),
+        (Step::Order, Fault::NeverAfter, 1),
+        (Step::Certificate, Fault::Never, 1),
+        (Step::Certificate, Fault::NeverAfter, 1),
+    ] {
+        let ca = survive(step, fault.clone()).await;
+        assert_eq!(ca.count(Step::NewOrder), 1, "{step:?} {fault:?}");
+        assert_eq!(ca.count(Step::Finalize), finalized, "{step:?} {fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_was_not_ready_is_given_up_for_a_new_one() {
+    for (step, fault) in [
+        (Step::NewAccount, Fault::NeverAfter),
+        (Step::NewOrder, Fault::Never),
+        (Step::NewOrder, Fault::NeverAfter),
+        (Step::Authorization, Fault::Never),
+        (Step::Challenge, Fault::Never),
+        (Step::Challenge, Fault::NeverAfter),
+    ] {
+        let ca = survive(step, fault.clone()).await;
+        // Of an order whose URL never came nobody knows.
+        let unknown = matches!((step, &fault), (Step::NewOrder, Fault::NeverAfter));
+        let pending = ca.pending_authorizations();
+        assert_eq!(pending, usize::from(unknown), "{step:?} {fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_that_was_met_before_the_end_is_used() {
+    // The CA believes, so the order is ready although the process that asked for it is gone.
+    let script = Script::new().without_validation();
+    let (ca, setup) = scene(script.fault(Step::Challenge, 1, Fault::NeverAfter)).await;
+    let mut proxy = killed_at(Step::Challenge, &ca, setup).await.start().await;
+    ends_well(&mut proxy, &ca, "a met challenge").await;
+    assert_eq!(ca.count(Step::NewOrder), 1);
+    assert_eq!(ca.count(Step::Challenge), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_an_order_under_way_is_nobody_elses_to_read() {
+    let (ca, setup) = scene(Script::new().fault(Step::Finalize, 1, Fault::Never)).await;
+    let setup = killed_at(Step::Finalize, &ca, setup).await;
+    let record = only_file(&setup.data().join("orders"));
+    let mode = record.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(record).unwrap();
+    for part in [NAME, "/order/0", "BEGIN PRIVATE KEY"] {
+        assert!(text.contains(part), "{part}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_the_ca_no_longer_has_is_placed_anew() {
+    let gone = Reply::new(404, "");
+    let script = Script::new().fault(Step::Finalize, 1, Fault::Never).fault(
+        Step::Order,
+        1,
+        Fault::Answer(gone),
+    );
+    let (ca, setup) = scene(script).await;
+    let mut proxy = killed_at(Step::Finalize, &ca, setup).await.start().await;
+    ends_well(&mut proxy, &ca, "an order that is gone").await;
+    assert_eq!(ca.count(Step::NewOrder), 2);
+    assert_eq!(ca.certificates(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_outlives_a_ca_that_is_unwell() {
+    let unwell = Reply::problem(503, "serverInternal", "back soon").header("retry-after", "3600");
+    let script = (1..50).fold(
+        Script::new().fault(Step::Finalize, 1, Fault::NeverAfter),
+        |script, n| script.fault(Step::Order, n, Fault::Answer(unwell.clone())),
+    );
+    let (ca, setup) = scene(script).await;
+    let mut proxy = killed_at(Step::Finalize, &ca, setup).await.start().await;
+    let line = proxy.logged("certificate not obtained").await;
+    assert!(line.contains("back soon"), "{line}");
+    assert!(holds(&proxy.data().join("orders"), "/order/0"));
+    assert_eq!(ca.count(Step::NewOrder), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_outlived_its_certificates_storing_gives_no_second_look_at_it() {
+    let lifetime = Duration::from_secs(12);
+    let script = Script::new().lifetime(lifetime);
+    let (ca, setup) = scene(script.fault(Step::Certificate, 1, Fault::Never)).await;
+    let setup = killed_at(Step::Certificate, &ca, setup).await;
+    let record = only_file(&setup.data().join("orders"));
+    let text = std::fs::read(&record).unwrap();
+    let mut proxy = setup.start().await;
+    ends_well(&mut proxy, &ca, "the first").await;
+    let client = Client::new(&ca.issuing_root_pem());
+    let first = client.serial(proxy.https(), NAME).await.unwrap();
+    let setup = proxy.kill().await;
+    std::fs::write(record, text).unwrap();
+
+    let mut proxy = setup.start().await;
+
+    ends_well(&mut proxy, &ca, "its successor").await;
+    let second = client.serial(proxy.https(), NAME).await.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(ca.certificates(), 2);
+    assert!(!proxy.log().contains("short of time"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_at_a_real_ca_is_taken_up_where_it_stands() {
+    for moment in ["order placed", "order is ready"] {
+        let ports = Ports::reserve();
+        let options = PebbleOptions {
+            tls_port: ports.https().port(),
+            ..PebbleOptions::new(ports.http().port())
+        };
+        let pebble = Pebble::start(options).await;
+        let mut proxy = Setup::on(ports)
+            .args(["--upstream", "localhost:1", "--domain", NAME])
+            .args(["--log-level", "debug"])
+            .ca(&pebble.directory_url(), &pebble.root_pem())
+            .start()
+            .await;
+        proxy.logged(moment).await;
+
+        let mut proxy = proxy.kill().await.start().await;
+
+        // The first one may have come as far as storing its certificate.
+        proxy.logged("serial=").await;
+        let client = Client::new(&pebble.issuance_root().await);
+        client.serial(proxy.https(), NAME).await.unwrap();
+        let orders = proxy.log().matches("order placed").count();
+        let expected = usize::from(moment == "order placed");
+        assert!(orders <= expected, "{moment}: {}", proxy.log());
+    }
+}
