@@ -9,6 +9,7 @@ use url::Url;
 
 use super::challenge::SolverError;
 use super::excerpt::Excerpt;
+use super::missing_record;
 use super::problem::{Problem, ProblemKind};
 use super::resource::{AuthorizationStatus, ChallengeType, Identifier, OrderStatus};
 use super::step::Step;
@@ -355,11 +356,12 @@ fn failed_authorization(
     };
     let details = problem.details();
     let said = details.trim_end_matches('.');
+    if let Some(sentence) = missing_record::sentence(name, challenge, (problem, said)) {
+        return sentence;
+    }
     let place = match challenge {
         ChallengeType::Http01 => format!("http://{}/.well-known/acme-challenge/", host(name)),
-        ChallengeType::TlsAlpn01 => host(name),
-        ChallengeType::Dns01 => format!("the TXT record of _acme-challenge.{name}"),
-        ChallengeType::Unknown(_) => name.to_string(),
+        _ => host(name),
     };
     let port = match challenge {
         ChallengeType::TlsAlpn01 => 443,

@@ -12,9 +12,11 @@ mod client;
 mod error;
 mod excerpt;
 mod jws;
+mod missing_record;
 mod nonce;
 mod options;
 mod order;
+mod persistent_record;
 mod poll;
 mod problem;
 mod resource;
@@ -30,6 +32,7 @@ pub use excerpt::Excerpt;
 pub use jws::AccountKey;
 pub use options::Options;
 pub use order::Order;
+pub use persistent_record::PersistentRecord;
 pub use problem::{Problem, ProblemKind, Subproblem};
 pub use resource::{
     AuthorizationStatus, ChallengeType, Directory, Identifier, Meta, OrderStatus, ResourceUrl,
