@@ -14,6 +14,7 @@ mod refusal;
 mod renewal;
 mod resolver;
 mod schedule;
+mod secret;
 mod standing;
 mod stored;
 
@@ -28,5 +29,6 @@ pub use renewal::renew_at;
 pub use resolver::{
     Caa, CaaSet, NameServer, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer,
 };
+pub use secret::Secret;
 pub use standing::Standing;
 pub use stored::{Attempts, Records, Stored};
