@@ -126,7 +126,7 @@ impl CertManager {
             .policies
             .lookup(name.as_str())
             .ok_or(Refusal::Unknown)?;
-        let subject = policy::subject(name);
+        let subject = policy.subject(name);
         if policy.ask().is_some()
             && self.inner.in_flight.len() >= MAX_NAMES
             && !self.inner.in_flight.contains_key(&subject)
@@ -140,7 +140,8 @@ impl CertManager {
 
     /// What stands between a name and its certificate.
     pub async fn standing(&self, name: &HostName) -> Standing {
-        let subject = policy::subject(name);
+        let policy = self.inner.policies.lookup(name.as_str());
+        let subject = policy.map_or_else(|| policy::subject(name), |policy| policy.subject(name));
         let attempts = self.inner.obtainer.attempts(&subject).await;
         let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
         if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
@@ -150,7 +151,7 @@ impl CertManager {
                 last_error: attempts.map(|attempts| attempts.last_error),
             };
         }
-        if self.inner.policies.lookup(name.as_str()).is_none() {
+        if policy.is_none() {
             return Standing::Refused {
                 reason: Refusal::Unknown.to_string(),
             };
@@ -168,10 +169,11 @@ impl CertManager {
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
     pub(super) async fn maintain(&self, subject: HostPattern) -> bool {
-        let HostPattern::Exact(name) = &subject else {
-            return false;
+        let policy = match &subject {
+            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
+            pattern => self.inner.policies.get(pattern),
         };
-        let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
+        let Some(policy) = policy else {
             return false;
         };
         let is_served = self.inner.obtainer.cache().get(&subject).is_some();
