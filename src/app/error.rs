@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, issuer};
 use crate::name::HostPattern;
 use crate::proxy::RedirectError;
@@ -25,6 +26,9 @@ pub enum Error {
     /// The client of the ask endpoint could not be made.
     #[error("{0}")]
     Ask(#[from] AskError),
+    /// A site's way to set DNS records could not be made.
+    #[error("{0}")]
+    Dns(#[from] Dns01Error),
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),

@@ -9,12 +9,12 @@ use tokio::sync::Semaphore;
 use tracing::{error, info};
 
 use super::workers::Workers;
-use super::{Error, file_limit, sites};
+use super::{Error, dns, file_limit, sites};
 use crate::certs::challenge::{
     Http01Solver, Http01Tokens, Solvers, TlsAlpn01Certificates, TlsAlpn01Solver,
 };
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
-use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
+use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Router, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
@@ -26,6 +26,9 @@ use crate::upstream::Means;
 /// How many parsed certificates are held.
 const CACHED_CERTIFICATES: usize = 10_000;
 
+/// How long the end of the process waits for DNS records to be removed.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A running proxy: both doors are open when it exists.
 #[derive(Debug)]
 pub struct App {
@@ -35,6 +38,7 @@ pub struct App {
     connections: Tasks,
     backends: Tasks,
     background: Tasks,
+    records: Tasks,
     workers: Workers,
     drain_timeout: Duration,
 }
@@ -60,7 +64,9 @@ impl App {
         sites::pin_files(&config.sites, &cache)?;
         let tokens = Arc::new(Http01Tokens::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
-        let issuers = issuers(config, &storage, (&tokens, &challenges)).await?;
+        let records = Tasks::at_home();
+        let solvers = solvers(config, (&tokens, &challenges), &records)?;
+        let issuers = issuers(config, &storage, solvers).await?;
         let policies = sites::policies(&config.sites)?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
@@ -96,6 +102,7 @@ impl App {
             connections,
             backends,
             background,
+            records,
             workers,
             drain_timeout: config.limits.drain_timeout,
         })
@@ -123,9 +130,11 @@ impl App {
     /// connections were cut. Orders are abandoned: they are taken up at the next start.
     pub async fn stop(self) -> usize {
         self.background.stop();
+        self.records.stop();
         let cut = self.connections.drain(self.drain_timeout).await;
         self.backends.drain(Duration::ZERO).await;
         self.background.drain(Duration::ZERO).await;
+        self.records.drain(RECORDS_TIMEOUT).await;
         self.workers.halt();
         cut
     }
@@ -158,10 +167,24 @@ fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
     Ok(Arc::new(storage))
 }
 
+/// The ways to prove names: two for all sites, and in DNS for those that are set up for it.
+fn solvers(
+    config: &Config,
+    (tokens, challenges): (&Arc<Http01Tokens>, &Arc<TlsAlpn01Certificates>),
+    records: &Tasks,
+) -> Result<Solvers, Error> {
+    let resolver = Arc::new(Resolver::new(config.resolver.clone()));
+    let solvers = Solvers::new(vec![
+        Arc::new(Http01Solver::new(Arc::clone(tokens))),
+        Arc::new(TlsAlpn01Solver::new(Arc::clone(challenges))),
+    ]);
+    Ok(solvers.with_dns(dns::solvers(&config.sites, &resolver, records)?))
+}
+
 async fn issuers(
     config: &Config,
     storage: &Arc<dyn Storage>,
-    (tokens, challenges): (&Arc<Http01Tokens>, &Arc<TlsAlpn01Certificates>),
+    solvers: Solvers,
 ) -> Result<Issuers, Error> {
     let internal = InternalCa::new(Arc::clone(storage));
     let is_used = |site: &crate::config::SiteConfig| {
@@ -175,10 +198,6 @@ async fn issuers(
             "local names are signed by this machine's own CA"
         );
     }
-    let solvers = Solvers::new(vec![
-        Arc::new(Http01Solver::new(Arc::clone(tokens))),
-        Arc::new(TlsAlpn01Solver::new(Arc::clone(challenges))),
-    ]);
     let public = AcmeIssuer::new(&config.issuers[0], Arc::clone(storage), solvers)?;
     let public: Arc<dyn Issuer> = Arc::new(public);
     Ok(Issuers {

@@ -1,5 +1,6 @@
 //! The composition root: builds the two towers from a configuration, runs them, drains them.
 
+mod dns;
 mod error;
 mod file_limit;
 mod instance;

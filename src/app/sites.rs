@@ -49,6 +49,9 @@ pub(super) fn policies(sites: &[SiteConfig]) -> Result<NameMap<Arc<Policy>>, Err
     for site in sites.iter().filter(|site| site.tls.is_none()) {
         let policy = match &site.on_demand {
             Some(options) => Policy::on_demand(site.pattern.clone(), Arc::new(Ask::new(options)?)),
+            None if site.dns.is_some() && matches!(site.pattern, HostPattern::Wildcard(_)) => {
+                Policy::wildcard(site.pattern.clone())
+            }
             None => Policy::configured(site.pattern.clone()),
         };
         policies.insert(site.pattern.clone(), Arc::new(policy));

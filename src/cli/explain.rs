@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use crate::config::{CertificateSource, Config, SiteAction, SiteConfig, format_size};
 
 use super::command_line::Failure;
+use super::explain_dns::{dns, resolvers};
 use super::source::Source;
 use super::values::{duration, list, quoted};
 
@@ -61,9 +62,10 @@ impl Listing<'_> {
         self.section("# Certificates, keys and the memory of failures lie here.")?;
         self.value("storage", &quoted(&self.config.storage))?;
         match &self.config.email {
-            Some(email) => self.value("email", &quoted(email)),
-            None => writeln!(self.out, "# email: none; the CA cannot reach you"),
+            Some(email) => self.value("email", &quoted(email))?,
+            None => writeln!(self.out, "# email: none; the CA cannot reach you")?,
         }
+        self.value("resolvers", &resolvers(&self.config.resolver))
     }
 
     fn write_issuers(&mut self) -> io::Result<()> {
@@ -145,6 +147,9 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     if let Some(on_demand) = &site.on_demand {
         writeln!(out, "on-demand = {{ ask = {} }}", quoted(&on_demand.ask))?;
     }
+    if let Some(options) = &site.dns {
+        writeln!(out, "dns = {}", dns(options))?;
+    }
     if let Some(tls) = &site.tls {
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
@@ -194,6 +199,7 @@ mod tests {
     const FILE: &str = r#"
         email = "ops@example.org"
         storage = "file:/data"
+        resolvers = ["system", "192.0.2.53", "[2001:db8::1]:54"]
         [[issuers]]
         directory = "https://ca.example.com/dir"
         root = "/etc/ca.pem"
@@ -205,6 +211,10 @@ mod tests {
         "example.org" = { redirect = "https://www.example.org", default = true }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
+        "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
+        "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
+        "*.flare.example.org" = { upstream = "4000", dns = { cloudflare = { token = "env:PATH" } } }
+        "*.once.example.org" = { upstream = "4000", dns = "persist" }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
 
@@ -228,6 +238,7 @@ mod tests {
         let again = load(&explain(&config));
         assert_eq!(again.storage, config.storage);
         assert_eq!(again.email, config.email);
+        assert_eq!(again.resolver, config.resolver);
         assert_eq!(again.issuers, config.issuers);
         assert_eq!(again.listen, config.listen);
         assert_eq!(again.limits, config.limits);

@@ -3,6 +3,7 @@
 
 mod data_directory;
 mod diagnostic;
+mod dns;
 mod error;
 mod file_check;
 mod flags;
@@ -13,6 +14,7 @@ mod overrides;
 mod problem;
 mod proxyfile;
 mod quick;
+mod secret;
 mod settings;
 mod site;
 mod sites;

@@ -75,6 +75,11 @@ pub(super) enum Problem {
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
 
+    #[error(transparent)]
+    Dns(#[from] super::dns::DnsProblem),
+    #[error(transparent)]
+    Secret(#[from] super::secret::SecretProblem),
+
     #[error(
         "there is no site; add one, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"
     )]
@@ -120,7 +125,7 @@ pub(super) enum Problem {
     )]
     Ask(String),
     #[error(
-        "no certificate can be had for the wildcard `{0}` as a whole; add `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
+        "no certificate can be had for the wildcard `{0}` as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
     )]
     WildcardCertificate(HostPattern),
     #[error(

@@ -10,6 +10,7 @@ use crate::certs::IssuerOptions;
 use crate::upstream;
 
 use super::diagnostic::Report;
+use super::dns::read_resolvers;
 use super::issuer::{parse_directory, parse_email};
 use super::log::{parse_format, parse_level};
 use super::origin::{Origin, Origins};
@@ -89,6 +90,10 @@ fn read_globals(
     if let Some(storage) = storage {
         config.storage = storage.within(folder);
         config.origins.set("storage", Origin::File);
+    }
+    if let Some(value) = table.value("resolvers") {
+        config.resolver.servers = read_resolvers(value, report);
+        config.origins.set("resolvers", Origin::File);
     }
     read_issuers(table, folder, config, report);
     read_listen(table, config, report);

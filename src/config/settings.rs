@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::certs::IssuerOptions;
+use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
 use crate::server::{Limits, ListenOptions};
 use crate::upstream;
@@ -28,6 +28,8 @@ pub struct Config {
     pub storage: StorageUrl,
     /// The contact for the CA; each issuer carries it too.
     pub email: Option<String>,
+    /// Whom DNS is asked.
+    pub resolver: ResolverOptions,
     /// Where clients connect.
     pub listen: ListenOptions,
     /// What one client may take.
@@ -71,6 +73,7 @@ impl Config {
         Self {
             storage: StorageUrl::File(std::path::PathBuf::new()),
             email: None,
+            resolver: ResolverOptions::default(),
             listen: ListenOptions::default(),
             limits: Limits::default(),
             upstreams: upstream::Options::default(),

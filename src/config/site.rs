@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::upstream;
@@ -17,6 +18,8 @@ pub struct SiteConfig {
     pub action: SiteAction,
     /// The gate before issuance for each name of a wildcard.
     pub on_demand: Option<OnDemandOptions>,
+    /// How its names are proved in DNS.
+    pub dns: Option<DnsOptions>,
     /// The certificate that the operator brings.
     pub tls: Option<TlsFiles>,
     /// Whether clients that name no host get this site's certificate.

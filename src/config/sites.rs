@@ -4,11 +4,13 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
+use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
 use super::diagnostic::Report;
+use super::dns::{self, DnsReader};
 use super::origin::Origins;
 use super::problem::Problem;
 use super::proxyfile::read_upstreams;
@@ -16,10 +18,11 @@ use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "upstream",
     "redirect",
     "on-demand",
+    "dns",
     "tls",
     "default",
     "upstream-options",
@@ -99,7 +102,7 @@ impl SiteReader<'_, '_> {
         value: Value<'_>,
     ) -> Option<SiteConfig> {
         let addresses = self.read_addresses(value);
-        self.check_certificate(start, pattern.as_ref(), [false, false]);
+        self.check_certificate(start, pattern.as_ref(), [false; 3]);
         Some(SiteConfig {
             pattern: pattern?,
             action: SiteAction::Upstream {
@@ -107,6 +110,7 @@ impl SiteReader<'_, '_> {
                 options: self.config.upstreams.clone(),
             },
             on_demand: None,
+            dns: None,
             tls: None,
             default: false,
         })
@@ -119,13 +123,15 @@ impl SiteReader<'_, '_> {
         mut table: Table<'_>,
     ) -> Option<SiteConfig> {
         let action = self.read_action(start, &mut table);
-        let sources = ["on-demand", "tls"].map(|key| table.value(key).is_some());
+        let sources = ["on-demand", "tls", "dns"].map(|key| table.value(key).is_some());
         if table.has_only(&KEYS) {
             self.check_certificate(start, pattern.as_ref(), sources);
         }
         let on_demand = table
             .read("on-demand", self.report, Value::table)
             .and_then(|table| self.read_on_demand(table));
+        let dns = table.value("dns");
+        let dns = dns.and_then(|value| self.read_dns(pattern.as_ref(), sources[1], value));
         let tls = table
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
@@ -135,6 +141,7 @@ impl SiteReader<'_, '_> {
             pattern: pattern?,
             action: action?,
             on_demand,
+            dns,
             tls,
             default: default.unwrap_or_default(),
         })
@@ -217,6 +224,22 @@ impl SiteReader<'_, '_> {
         options
     }
 
+    fn read_dns(
+        &mut self,
+        pattern: Option<&HostPattern>,
+        has_files: bool,
+        value: Value<'_>,
+    ) -> Option<DnsOptions> {
+        if let Some(problem) = pattern.and_then(|it| dns::check(it, has_files).err()) {
+            self.report.at(value.start(), problem.into());
+        }
+        let mut reader = DnsReader {
+            folder: self.folder,
+            report: self.report,
+        };
+        reader.read(value)
+    }
+
     fn read_tls(&mut self, mut table: Table<'_>) -> Option<TlsFiles> {
         let example = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
         let folder = self.folder;
@@ -234,14 +257,14 @@ impl SiteReader<'_, '_> {
         &mut self,
         start: usize,
         pattern: Option<&HostPattern>,
-        [on_demand, tls]: [bool; 2],
+        [on_demand, tls, dns]: [bool; 3],
     ) {
         let Some(pattern) = pattern else { return };
         let problem = match pattern {
             _ if on_demand && tls => Problem::OnDemandAndTls,
             HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
             HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
-            HostPattern::Wildcard(_) if !on_demand && !tls && !pattern.is_local() => {
+            HostPattern::Wildcard(_) if !on_demand && !tls && !dns && !pattern.is_local() => {
                 Problem::WildcardCertificate(pattern.clone())
             }
             _ => return,

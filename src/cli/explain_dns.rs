@@ -1,0 +1,51 @@
+//! Settings about DNS as a Proxyfile writes them. A secret that the file spells out is not repeated.
+
+use crate::certs::challenge::{DnsMeans, DnsOptions, TsigAlgorithm};
+use crate::certs::{NameServer, ResolverOptions, Secret};
+
+use super::values::{duration, list, quoted};
+
+pub(super) fn resolvers(options: &ResolverOptions) -> String {
+    let servers = options.servers.iter().map(|server| match server {
+        NameServer::System => "system".to_owned(),
+        NameServer::At(address) => address.to_string(),
+    });
+    list(&servers.collect::<Vec<_>>())
+}
+
+pub(super) fn dns(options: &DnsOptions) -> String {
+    let means = match &options.means {
+        DnsMeans::Exec(program) => format!("exec = {}", quoted(program.display())),
+        DnsMeans::Rfc2136(update) => format!(
+            "rfc2136 = {{ server = {}, key-name = {}, key = {}, algorithm = {} }}",
+            quoted(&update.server),
+            quoted(&update.key_name),
+            secret(&update.key),
+            quoted(algorithm(update.algorithm)),
+        ),
+        DnsMeans::Cloudflare(api) => format!(
+            "cloudflare = {{ token = {}, url = {} }}",
+            secret(&api.token),
+            quoted(&api.url),
+        ),
+        DnsMeans::Persist => return quoted("persist"),
+    };
+    let servers = match options.name_servers.as_slice() {
+        [] => String::new(),
+        servers => format!(", name-servers = {}", list(servers)),
+    };
+    let timeout = duration(options.propagation_timeout);
+    format!("{{ {means}{servers}, propagation-timeout = {timeout} }}")
+}
+
+fn secret(secret: &Secret) -> String {
+    quoted(secret.reference().unwrap_or("(not shown)"))
+}
+
+fn algorithm(algorithm: TsigAlgorithm) -> &'static str {
+    match algorithm {
+        TsigAlgorithm::HmacSha256 => "hmac-sha256",
+        TsigAlgorithm::HmacSha384 => "hmac-sha384",
+        TsigAlgorithm::HmacSha512 => "hmac-sha512",
+    }
+}
