@@ -359,13 +359,13 @@ fn failed_authorization(
     if let Some(sentence) = missing_record::sentence(name, challenge, (problem, said)) {
         return sentence;
     }
-    let place = match challenge {
-        ChallengeType::Http01 => format!("http://{}/.well-known/acme-challenge/", host(name)),
-        _ => host(name),
-    };
-    let port = match challenge {
-        ChallengeType::TlsAlpn01 => 443,
-        _ => 80,
+    let (place, port) = match challenge {
+        ChallengeType::Http01 => (
+            format!("http://{}/.well-known/acme-challenge/", name.host()),
+            80,
+        ),
+        ChallengeType::TlsAlpn01 => (name.host(), 443),
+        _ => (name.host(), 80),
     };
     match problem.kind {
         ProblemKind::Connection => format!(
@@ -389,14 +389,6 @@ fn failed_authorization(
              add the CA to the record, or remove the record"
         ),
         _ => format!("the CA could not validate {name} by {challenge}: {problem}"),
-    }
-}
-
-/// The identifier as a URL's host.
-fn host(name: &Identifier) -> String {
-    match name {
-        Identifier::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
-        name => name.to_string(),
     }
 }
 

@@ -97,6 +97,14 @@ impl Identifier {
             HostPattern::Any => None,
         }
     }
+
+    /// The identifier as a URL's host.
+    pub(super) fn host(&self) -> String {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+            name => name.to_string(),
+        }
+    }
 }
 
 impl From<&HostName> for Identifier {

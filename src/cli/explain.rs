@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use crate::config::{CertificateSource, Config, SiteAction, SiteConfig, format_size};
+use crate::config::{
+    CertificateSource, Config, SiteAction, SiteConfig, format_dns, format_resolvers, format_size,
+};
 
 use super::command_line::Failure;
-use super::explain_dns::{dns, resolvers};
 use super::source::Source;
 use super::values::{duration, list, quoted};
 
@@ -65,7 +66,7 @@ impl Listing<'_> {
             Some(email) => self.value("email", &quoted(email))?,
             None => writeln!(self.out, "# email: none; the CA cannot reach you")?,
         }
-        self.value("resolvers", &resolvers(&self.config.resolver))
+        self.value("resolvers", &format_resolvers(&self.config.resolver))
     }
 
     fn write_issuers(&mut self) -> io::Result<()> {
@@ -148,7 +149,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         writeln!(out, "on-demand = {{ ask = {} }}", quoted(&on_demand.ask))?;
     }
     if let Some(options) = &site.dns {
-        writeln!(out, "dns = {}", dns(options))?;
+        writeln!(out, "dns = {}", format_dns(options))?;
     }
     if let Some(tls) = &site.tls {
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));

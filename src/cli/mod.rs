@@ -5,7 +5,6 @@ mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
-mod explain_dns;
 
 mod run;
 mod source;

@@ -4,6 +4,7 @@
 mod data_directory;
 mod diagnostic;
 mod dns;
+mod dns_format;
 mod error;
 mod file_check;
 mod flags;
@@ -24,6 +25,7 @@ mod table;
 mod units;
 
 pub use diagnostic::Diagnostic;
+pub use dns_format::{format_dns, format_resolvers};
 pub use error::Error;
 pub use file_check::FileError;
 pub use flags::Flags;

@@ -3,9 +3,9 @@
 use crate::certs::challenge::{DnsMeans, DnsOptions, TsigAlgorithm};
 use crate::certs::{NameServer, ResolverOptions, Secret};
 
-use super::values::{duration, list, quoted};
-
-pub(super) fn resolvers(options: &ResolverOptions) -> String {
+/// The list of `resolvers`.
+#[must_use]
+pub fn format_resolvers(options: &ResolverOptions) -> String {
     let servers = options.servers.iter().map(|server| match server {
         NameServer::System => "system".to_owned(),
         NameServer::At(address) => address.to_string(),
@@ -13,7 +13,9 @@ pub(super) fn resolvers(options: &ResolverOptions) -> String {
     list(&servers.collect::<Vec<_>>())
 }
 
-pub(super) fn dns(options: &DnsOptions) -> String {
+/// The `dns` of a site.
+#[must_use]
+pub fn format_dns(options: &DnsOptions) -> String {
     let means = match &options.means {
         DnsMeans::Exec(program) => format!("exec = {}", quoted(program.display())),
         DnsMeans::Rfc2136(update) => format!(
@@ -34,7 +36,7 @@ pub(super) fn dns(options: &DnsOptions) -> String {
         [] => String::new(),
         servers => format!(", name-servers = {}", list(servers)),
     };
-    let timeout = duration(options.propagation_timeout);
+    let timeout = quoted(humantime::format_duration(options.propagation_timeout));
     format!("{{ {means}{servers}, propagation-timeout = {timeout} }}")
 }
 
@@ -48,4 +50,16 @@ fn algorithm(algorithm: TsigAlgorithm) -> &'static str {
         TsigAlgorithm::HmacSha384 => "hmac-sha384",
         TsigAlgorithm::HmacSha512 => "hmac-sha512",
     }
+}
+
+fn list<T: ToString>(values: &[T]) -> String {
+    let values: Vec<_> = values
+        .iter()
+        .map(|value| quoted(value.to_string()))
+        .collect();
+    format!("[{}]", values.join(", "))
+}
+
+fn quoted(value: impl ToString) -> String {
+    toml::Value::String(value.to_string()).to_string()
 }
