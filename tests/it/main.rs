@@ -10,6 +10,8 @@ mod bodies;
 mod ca_faults;
 mod cli;
 mod config;
+mod dns01;
+mod dns01_issuance;
 mod forwarding;
 mod framing;
 mod issuance;
