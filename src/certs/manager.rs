@@ -893,4 +893,22 @@ mod tests {
                 .contains("BEGIN CERTIFICATE")
         );
     }
+
+    #[tokio::test]
+    async fn all_names_of_a_whole_wildcard_share_one_order() {
+        let world = World::new(Some(3600));
+        let wildcard = HostPattern::parse("*.home.example.org").unwrap();
+        let (manager, _tasks) = world.manager(vec![Policy::wildcard(wildcard.clone())]);
+        let names = ["a.home.example.org", "b.home.example.org"].map(name);
+        let outcomes = join_all(names.iter().map(|name| manager.certificate(name))).await;
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap().names(), std::slice::from_ref(&wildcard));
+        }
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&names[0]).await;
+        assert!(matches!(standing, Standing::Served { .. }), "{standing:?}");
+        let base = name("home.example.org");
+        assert!(manager.certificate(&base).await.is_err());
+        assert!(manager.maintain(wildcard).await);
+    }
 }
