@@ -7,6 +7,7 @@ use url::Url;
 
 use super::challenge::SolverError;
 use super::excerpt::Excerpt;
+use super::missing_record;
 use super::problem::{Problem, ProblemKind};
 use super::resource::{AuthorizationStatus, ChallengeType, Identifier, OrderStatus};
 use super::root_cause::{is_unknown_issuer, words_of_root};
@@ -350,15 +351,16 @@ fn failed_authorization(
     };
     let details = problem.details();
     let said = details.trim_end_matches('.');
-    let place = match challenge {
-        ChallengeType::Http01 => format!("http://{}/.well-known/acme-challenge/", host(name)),
-        ChallengeType::TlsAlpn01 => host(name),
-        ChallengeType::Dns01 => format!("the TXT record of _acme-challenge.{name}"),
-        ChallengeType::Unknown(_) => name.to_string(),
-    };
-    let port = match challenge {
-        ChallengeType::TlsAlpn01 => 443,
-        _ => 80,
+    if let Some(sentence) = missing_record::sentence(name, challenge, (problem, said)) {
+        return sentence;
+    }
+    let (place, port) = match challenge {
+        ChallengeType::Http01 => (
+            format!("http://{}/.well-known/acme-challenge/", name.host()),
+            80,
+        ),
+        ChallengeType::TlsAlpn01 => (name.host(), 443),
+        _ => (name.host(), 80),
     };
     match problem.kind {
         ProblemKind::Connection => format!(
@@ -382,14 +384,6 @@ fn failed_authorization(
              add the CA to the record, or remove the record"
         ),
         _ => format!("the CA could not validate {name} by {challenge}: {problem}"),
-    }
-}
-
-/// The identifier as a URL's host.
-fn host(name: &Identifier) -> String {
-    match name {
-        Identifier::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
-        name => name.to_string(),
     }
 }
 

@@ -19,9 +19,11 @@ mod external_account;
 mod jws;
 mod key_change;
 mod link;
+mod missing_record;
 mod nonce;
 mod options;
 mod order;
+mod persistent_record;
 mod poll;
 mod problem;
 mod resource;
@@ -42,6 +44,7 @@ pub use external_account::ExternalAccount;
 pub use jws::AccountKey;
 pub use options::Options;
 pub use order::{NewOrder, Order};
+pub use persistent_record::PersistentRecord;
 pub use problem::{Problem, ProblemKind, Subproblem};
 pub use resource::{
     AuthorizationStatus, ChallengeType, Directory, Identifier, Meta, OrderStatus, ResourceUrl,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{error, info};
 
 use super::file_pairs::FilePairs;
-use super::{Error, sites};
+use super::{Error, dns, sites};
 use crate::certs::challenge::{
     Http01Solver, Http01Tokens, Solvers, TlsAlpn01Certificates, TlsAlpn01Solver,
 };
@@ -35,21 +35,28 @@ pub(super) struct Certificates {
 }
 
 impl Certificates {
-    /// Reads the operator's own pairs and makes the issuers. `tasks` watches the pairs.
+    /// Reads the operator's own pairs and makes the issuers. `tasks` watches the pairs, `records` removes
+    /// DNS records when they are no longer needed.
     pub(super) async fn prepare(
         config: &Config,
         storage: Arc<dyn Storage>,
-        tasks: &Tasks,
+        (tasks, records): (&Tasks, &Tasks),
     ) -> Result<Self, Error> {
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
         let pairs = FilePairs::load(&config.sites, Arc::clone(&cache))?;
         tasks.spawn(pairs.watch(tasks.shutdown()));
         let tokens = Arc::new(Http01Tokens::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
-        let issuers = issuers(config, &storage, (&tokens, &challenges)).await?;
+        let resolver = Arc::new(Resolver::new(config.resolver.clone()));
+        let solvers = Solvers::new(vec![
+            Arc::new(Http01Solver::new(Arc::clone(&tokens))),
+            Arc::new(TlsAlpn01Solver::new(Arc::clone(&challenges))),
+        ]);
+        let solvers = solvers.with_dns(dns::solvers(&config.sites, &resolver, records)?);
+        let issuers = issuers(config, &storage, &solvers).await?;
         Ok(Self {
             policies: sites::policies(config, &issuers)?,
-            preflight: preflight(config, &tokens)?,
+            preflight: preflight(config, resolver, &tokens)?,
             storage,
             cache,
             tokens,
@@ -102,7 +109,7 @@ pub(super) fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
 pub(super) async fn issuers(
     config: &Config,
     storage: &Arc<dyn Storage>,
-    (tokens, challenges): (&Arc<Http01Tokens>, &Arc<TlsAlpn01Certificates>),
+    solvers: &Solvers,
 ) -> Result<Issuers, Error> {
     let internal = InternalCa::new(Arc::clone(storage), config.internal_ca.clone());
     let is_used = |site: &crate::config::SiteConfig| {
@@ -116,12 +123,8 @@ pub(super) async fn issuers(
             "local names are signed by this machine's own CA"
         );
     }
-    let solvers = Solvers::new(vec![
-        Arc::new(Http01Solver::new(Arc::clone(tokens))),
-        Arc::new(TlsAlpn01Solver::new(Arc::clone(challenges))),
-    ]);
     Ok(Issuers {
-        public: public_issuers(config, storage, &solvers)?,
+        public: public_issuers(config, storage, solvers)?,
         internal: Arc::new(internal),
     })
 }
@@ -141,11 +144,14 @@ pub(super) fn public_issuers(
     Ok(public)
 }
 
-fn preflight(config: &Config, tokens: &Arc<Http01Tokens>) -> Result<Option<Preflight>, Error> {
+fn preflight(
+    config: &Config,
+    resolver: Arc<Resolver>,
+    tokens: &Arc<Http01Tokens>,
+) -> Result<Option<Preflight>, Error> {
     if !config.preflight.is_on {
         return Ok(None);
     }
-    let resolver = Arc::new(Resolver::new(config.resolver.clone()));
     let preflight = Preflight::new(&config.preflight, resolver, Arc::clone(tokens));
     preflight.map(Some).map_err(Error::Preflight)
 }

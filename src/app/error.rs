@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, import, issuer};
 use crate::name::HostPattern;
 use crate::proxy::RedirectError;
@@ -34,6 +35,9 @@ pub enum Error {
     /// The client that looks at names before their orders could not be made.
     #[error("the client of the preflight cannot be built: {0}")]
     Preflight(reqwest::Error),
+    /// A site's way to set DNS records could not be made.
+    #[error("{0}")]
+    Dns(#[from] Dns01Error),
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),

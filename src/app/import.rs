@@ -1,9 +1,9 @@
 //! Takes over what another program left behind, into the storage of a configuration.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use super::{Error, certificates, sites};
+use crate::certs::challenge::Solvers;
 use crate::certs::import::{self, Found, Kept};
 use crate::certs::{Policy, Records};
 use crate::config::Config;
@@ -23,8 +23,7 @@ pub struct Imported {
 pub async fn import(config: &Config, path: &Path) -> Result<Imported, Error> {
     let harvest = import::read(path)?;
     let storage = certificates::open_storage(config)?;
-    let issuers =
-        certificates::issuers(config, &storage, (&Arc::default(), &Arc::default())).await?;
+    let issuers = certificates::issuers(config, &storage, &Solvers::default()).await?;
     let policies = sites::policies(config, &issuers)?;
     // What is for no site goes to whoever would sign for it if it were.
     let other = Policy::configured(HostPattern::Any);

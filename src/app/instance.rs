@@ -21,6 +21,9 @@ use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::Means;
 
+/// How long the end of the process waits for DNS records to be removed.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A running proxy: both doors are open when it exists.
 #[derive(Debug)]
 pub struct App {
@@ -30,6 +33,7 @@ pub struct App {
     connections: Tasks,
     backends: Tasks,
     background: Tasks,
+    records: Tasks,
     workers: Workers,
     drain_timeout: Duration,
 }
@@ -52,7 +56,8 @@ impl App {
         let admin = open_admin(config)?;
         let router = sites::router(&config.sites, &means)?;
         let router = Arc::new(ArcSwap::from_pointee(router));
-        let certificates = Certificates::prepare(config, storage, &background).await?;
+        let records = Tasks::at_home();
+        let certificates = Certificates::prepare(config, storage, (&background, &records)).await?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
         let (http_address, https_address) = (http[0].address(), https[0].address());
@@ -79,6 +84,7 @@ impl App {
             connections,
             backends,
             background,
+            records,
             workers,
             drain_timeout: config.limits.drain_timeout,
         })
@@ -106,9 +112,11 @@ impl App {
     /// connections were cut. Orders are abandoned: they are taken up at the next start.
     pub async fn stop(self) -> usize {
         self.background.stop();
+        self.records.stop();
         let cut = self.connections.drain(self.drain_timeout).await;
         self.backends.drain(Duration::ZERO).await;
         self.background.drain(Duration::ZERO).await;
+        self.records.drain(RECORDS_TIMEOUT).await;
         self.workers.halt();
         cut
     }

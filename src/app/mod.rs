@@ -2,6 +2,7 @@
 
 mod certificates;
 mod desk;
+mod dns;
 mod error;
 mod file_limit;
 mod file_pairs;

@@ -45,6 +45,9 @@ pub(super) fn policies(config: &Config, issuers: &Issuers) -> Result<NameMap<Arc
     for site in config.sites.iter().filter(|site| site.tls.is_none()) {
         let policy = match &site.on_demand {
             Some(options) => Policy::on_demand(site.pattern.clone(), Arc::new(Ask::new(options)?)),
+            None if site.dns.is_some() && matches!(site.pattern, HostPattern::Wildcard(_)) => {
+                Policy::wildcard(site.pattern.clone())
+            }
             None => Policy::configured(site.pattern.clone()),
         };
         let policy = match issuer(site, config, issuers) {

@@ -134,7 +134,7 @@ impl CertManager {
             .policies
             .lookup(name.as_str())
             .ok_or(Refusal::Unknown)?;
-        let subject = policy::subject(name);
+        let subject = policy.subject(name);
         if policy.ask().is_some()
             && self.inner.in_flight.len() >= MAX_NAMES
             && !self.inner.in_flight.contains_key(&subject)
@@ -158,7 +158,7 @@ impl CertManager {
             };
         }
         let policy = self.inner.policies.lookup(name.as_str());
-        let subject = policy::subject(name);
+        let subject = policy.map_or_else(|| policy::subject(name), |policy| policy.subject(name));
         let served = cache.lookup(name.as_str());
         self.standing_for(&subject, policy, served).await
     }
@@ -211,10 +211,11 @@ impl CertManager {
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
     pub(super) async fn maintain(&self, subject: HostPattern) -> bool {
-        let HostPattern::Exact(name) = &subject else {
-            return false;
+        let policy = match &subject {
+            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
+            pattern => self.inner.policies.get(pattern),
         };
-        let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
+        let Some(policy) = policy else {
             return false;
         };
         let is_served = self.inner.obtainer.cache().get(&subject).is_some();
@@ -1127,5 +1128,23 @@ mod tests {
                 .unwrap()
                 .contains("BEGIN CERTIFICATE")
         );
+    }
+
+    #[tokio::test]
+    async fn all_names_of_a_whole_wildcard_share_one_order() {
+        let world = World::new(Some(3600));
+        let wildcard = HostPattern::parse("*.home.example.org").unwrap();
+        let (manager, _tasks) = world.manager(vec![Policy::wildcard(wildcard.clone())]);
+        let names = ["a.home.example.org", "b.home.example.org"].map(name);
+        let outcomes = join_all(names.iter().map(|name| manager.certificate(name, CLIENT))).await;
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap().names(), std::slice::from_ref(&wildcard));
+        }
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&names[0]).await;
+        assert!(matches!(standing, Standing::Served { .. }), "{standing:?}");
+        let base = name("home.example.org");
+        assert!(manager.certificate(&base, CLIENT).await.is_err());
+        assert!(manager.maintain(wildcard).await);
     }
 }

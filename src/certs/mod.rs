@@ -27,6 +27,7 @@ mod renewal;
 mod resolver;
 mod revocation;
 mod schedule;
+mod secret;
 mod standing;
 mod standing_sources;
 mod stored;
@@ -50,6 +51,7 @@ pub use resolver::{
     Caa, CaaSet, NameServer, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer,
 };
 pub use revocation::{RevocationError, Revoker};
+pub use secret::Secret;
 pub use standing::{Because, Occasion, Standing};
 pub use standing_sources::StandingSources;
 pub use stored::{Attempts, Records, Stored, Trial};

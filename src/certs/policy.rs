@@ -12,6 +12,8 @@ pub struct Policy {
     site: HostPattern,
     ask: Option<Arc<Ask>>,
     issuer: Option<Arc<dyn Issuer>>,
+    /// One certificate serves all names of the site.
+    is_whole: bool,
 }
 
 impl Policy {
@@ -22,6 +24,18 @@ impl Policy {
             site,
             ask: None,
             issuer: None,
+            is_whole: false,
+        }
+    }
+
+    /// A wildcard site that is proved in DNS, with one certificate for all its names.
+    #[must_use]
+    pub fn wildcard(site: HostPattern) -> Self {
+        Self {
+            site,
+            ask: None,
+            issuer: None,
+            is_whole: true,
         }
     }
 
@@ -32,6 +46,7 @@ impl Policy {
             site,
             ask: Some(ask),
             issuer: None,
+            is_whole: false,
         }
     }
 
@@ -56,20 +71,27 @@ impl Policy {
         self.ask.as_deref()
     }
 
-    /// The name whose certificate is kept up from the start, when the site spells one out.
+    /// What a certificate is kept up for from the start, when the site says it.
     #[must_use]
     pub fn managed(&self) -> Option<&HostPattern> {
-        match (&self.site, &self.ask) {
-            (HostPattern::Exact(_), None) => Some(&self.site),
-            _ => None,
-        }
+        let is_spelled = matches!(self.site, HostPattern::Exact(_)) && self.ask.is_none();
+        (is_spelled || self.is_whole).then_some(&self.site)
     }
 
     /// Whether certificates are kept over restarts. Those that the internal CA makes for any label
     /// of a local wildcard are not: a scanner could fill the disk with them.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.ask.is_some() || matches!(self.site, HostPattern::Exact(_))
+        self.ask.is_some() || self.managed().is_some()
+    }
+
+    /// What a certificate is asked for when `name` is: the name itself, but for a site that has one certificate for all.
+    #[must_use]
+    pub(super) fn subject(&self, name: &HostName) -> HostPattern {
+        match self.is_whole {
+            true => self.site.clone(),
+            false => subject(name),
+        }
     }
 }
 
@@ -98,7 +120,7 @@ impl Issuers {
     }
 }
 
-/// What a certificate is asked for: the name itself, whichever pattern its site has.
+/// What a certificate is asked for where no site says otherwise: the name itself.
 #[must_use]
 pub(super) fn subject(name: &HostName) -> HostPattern {
     HostPattern::Exact(name.clone())

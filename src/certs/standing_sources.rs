@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::budget::{Budgets, Held, Purchase};
 use super::issuer::Issuer;
-use super::policy::{self, Issuers, Policy};
+use super::policy::{Issuers, Policy};
 use super::public_name::Unsignable;
 use super::standing::{Because, Occasion, Standing};
 use super::stored::{Attempts, Records, Stored};
@@ -39,7 +39,7 @@ impl StandingSources<'_> {
         let Some(policy) = self.policies.lookup(name.as_str()) else {
             return Standing::refused(Because::UnknownName, Refusal::Unknown);
         };
-        self.standing_of(&policy::subject(name), policy, now).await
+        self.standing_of(&policy.subject(name), policy, now).await
     }
 
     /// The same for what the certificates of a site are for.

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
+use crate::config::{
+    CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_dns, format_size,
+};
 
 use super::command_line::Failure;
 use super::source::Source;
@@ -209,6 +211,9 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     if let Some(issuer) = &site.issuer {
         writeln!(out, "issuer = {}", quoted(issuer))?;
     }
+    if let Some(options) = &site.dns {
+        writeln!(out, "dns = {}", format_dns(options))?;
+    }
     if let Some(tls) = &site.tls {
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
@@ -286,6 +291,10 @@ mod tests {
         "corp.test" = { upstream = "3000", issuer = "corp" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
+        "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
+        "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
+        "*.flare.example.org" = { upstream = "4000", dns = { cloudflare = { token = "env:PATH" } } }
+        "*.once.example.org" = { upstream = "4000", dns = "persist" }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
 
@@ -309,6 +318,7 @@ mod tests {
         let again = load(&explain(&config));
         assert_eq!(again.storage, config.storage);
         assert_eq!(again.email, config.email);
+        assert_eq!(again.resolver, config.resolver);
         assert_eq!(again.issuers, config.issuers);
         assert_eq!(again.preflight, config.preflight);
         assert_eq!(again.resolver, config.resolver);

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use crate::acme::{ChallengeType, ExternalAccount};
-use crate::certs::{IssuerOptions, KeyType};
+use crate::certs::{IssuerOptions, KeyType, Secret};
 
 use super::diagnostic::Report;
 use super::issuer::{self, Directory, parse_email};
 use super::origin::Origin;
 use super::problem::Problem;
-use super::secret::Secret;
+use super::secret::read_secret;
 use super::settings::Config;
 use super::table::{Table, Value};
 
@@ -129,7 +129,7 @@ impl IssuerReader<'_, '_, '_> {
             value.string().map(str::to_owned)
         });
         let secret = table.require(("hmac-key", example), self.report, |value| {
-            let secret = Secret::resolve(value.string()?, folder)?;
+            let secret = read_secret(value.string()?, folder)?;
             external_account(String::from("any"), &secret).map(|_| secret)
         });
         table.finish(self.report);
@@ -186,6 +186,7 @@ fn parse_challenge(text: &str) -> Result<ChallengeType, Problem> {
         "http-01" => Ok(ChallengeType::Http01),
         "tls-alpn-01" => Ok(ChallengeType::TlsAlpn01),
         "dns-01" => Ok(ChallengeType::Dns01),
+        "dns-persist-01" => Ok(ChallengeType::DnsPersist01),
         _ => Err(Problem::Challenge(text.to_owned())),
     }
 }

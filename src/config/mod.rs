@@ -4,6 +4,8 @@
 mod certificates;
 mod data_directory;
 mod diagnostic;
+mod dns;
+mod dns_format;
 mod error;
 mod file_check;
 mod flags;
@@ -26,13 +28,14 @@ mod table;
 mod units;
 
 pub use diagnostic::Diagnostic;
+pub use dns_format::format_dns;
 pub use error::Error;
 pub use file_check::FileError;
 pub use flags::Flags;
 pub use log::{LogFormat, LogOptions};
 pub use origin::{Origin, Origins};
 pub use resolvers::ResolverName;
-pub use secret::{Secret, SecretText};
+pub use secret::SecretText;
 pub use settings::Config;
 pub use site::{CertificateSource, SiteAction, SiteConfig};
 pub use storage_url::StorageUrl;

@@ -14,7 +14,7 @@ use super::issuers::external_account;
 use super::log::{LogFormat, parse_format, parse_level};
 use super::origin::Origin;
 use super::problem::Problem;
-use super::secret::Secret;
+use super::secret::read_secret;
 use super::settings::{Config, parse_listen};
 use super::storage_url::StorageUrl;
 
@@ -109,7 +109,7 @@ fn read_external_account(flags: &Flags, report: &mut Report<'_>) -> Option<Exter
             return None;
         }
     };
-    let secret = Secret::resolve(text.as_str(), Path::new(""));
+    let secret = read_secret(text.as_str(), Path::new(""));
     match secret.and_then(|secret| external_account(key_id.clone(), &secret)) {
         Ok(account) => Some(account),
         Err(problem) => {

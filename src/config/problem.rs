@@ -77,7 +77,7 @@ pub(super) enum Problem {
     HalfExternalAccount,
     #[error("the `hmac-key` of `eab` is not base64url; copy it from the CA as it stands there")]
     HmacKey,
-    #[error("the environment variable `{0}` is not set; set it to the secret")]
+    #[error("the environment variable `{0}` is not set; set it, or name a file with `file:PATH`")]
     SecretVariable(String),
     #[error("the secret in {} cannot be read: {source}", path.display())]
     SecretFile {
@@ -88,7 +88,7 @@ pub(super) enum Problem {
     SecretEmpty,
     #[error("`{0}` is no key type; write `p256`, `p384`, `rsa2048` or `rsa4096`")]
     KeyType(String),
-    #[error("`{0}` is no challenge; write `http-01`, `tls-alpn-01` or `dns-01`")]
+    #[error("`{0}` is no challenge; write `http-01`, `tls-alpn-01`, `dns-01` or `dns-persist-01`")]
     Challenge(String),
     #[error(
         "an issuer cannot be named `{0}`; `internal` is this machine's own CA, choose another name"
@@ -116,6 +116,9 @@ pub(super) enum Problem {
     NoHook,
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
+
+    #[error(transparent)]
+    Dns(#[from] super::dns::DnsProblem),
 
     #[error(
         "there is no site; add one, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"
@@ -162,7 +165,7 @@ pub(super) enum Problem {
     )]
     Ask(String),
     #[error(
-        "no certificate can be had for the wildcard `{0}` as a whole; add `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
+        "no certificate can be had for the wildcard `{0}` as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
     )]
     WildcardCertificate(HostPattern),
     #[error(

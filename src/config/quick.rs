@@ -39,6 +39,7 @@ pub(super) fn read_sites(
                 options: config.upstreams.clone(),
             },
             issuer: None,
+            dns: None,
             tls: None,
             default: false,
         })

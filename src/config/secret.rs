@@ -3,43 +3,28 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::certs::Secret;
+
 use super::problem::Problem;
 
-/// A secret. Its `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Reads `env:NAME` from the environment, `file:PATH` from a file whose relative path starts at `folder`, and takes all
-    /// else for the secret itself. White space around it is none of its.
-    pub(super) fn resolve(text: &str, folder: &Path) -> Result<Self, Problem> {
-        let secret = if let Some(name) = text.strip_prefix("env:") {
-            std::env::var(name).map_err(|_| Problem::SecretVariable(name.to_owned()))?
-        } else if let Some(path) = text.strip_prefix("file:") {
-            let path = folder.join(path);
-            match std::fs::read_to_string(&path) {
-                Ok(secret) => secret,
-                Err(source) => return Err(Problem::SecretFile { path, source }),
-            }
-        } else {
-            text.to_owned()
-        };
-        match secret.trim() {
-            "" => Err(Problem::SecretEmpty),
-            secret => Ok(Self(secret.to_owned())),
+/// Reads `env:NAME` from the environment, `file:PATH` from a file whose relative path starts at `folder`, and takes all
+/// else for the secret itself. White space around it is none of its.
+pub(super) fn read_secret(text: &str, folder: &Path) -> Result<Secret, Problem> {
+    let secret = if let Some(name) = text.strip_prefix("env:") {
+        let value = std::env::var(name).map_err(|_| Problem::SecretVariable(name.to_owned()))?;
+        Secret::referred(text, value.trim())
+    } else if let Some(path) = text.strip_prefix("file:") {
+        let path = folder.join(path);
+        match std::fs::read_to_string(&path) {
+            Ok(secret) => Secret::referred(format!("file:{}", path.display()), secret.trim()),
+            Err(source) => return Err(Problem::SecretFile { path, source }),
         }
-    }
-
-    /// The secret itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
+    } else {
+        Secret::new(text.trim())
+    };
+    match secret.expose().is_empty() {
+        true => Err(Problem::SecretEmpty),
+        false => Ok(secret),
     }
 }
 
@@ -76,7 +61,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
         std::fs::write(dir.path().join("empty"), "\n").unwrap();
-        let resolve = |text| Secret::resolve(text, dir.path());
+        let resolve = |text| read_secret(text, dir.path());
         assert_eq!(resolve("plain").unwrap().expose(), "plain");
         assert_eq!(resolve("file:key").unwrap().expose(), "of the file");
         let path = std::env::var("PATH").unwrap();
@@ -93,8 +78,15 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_shown() {
-        let secret = Secret::resolve("hush", Path::new("")).unwrap();
-        assert_eq!(format!("{secret:?}"), "Secret(..)");
+    fn a_secret_knows_where_it_is_from() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
+        let file = read_secret("file:key", dir.path()).unwrap();
+        let reference = format!("file:{}", dir.path().join("key").display());
+        assert_eq!(file.reference(), Some(reference.as_str()));
+        let variable = read_secret("env:PATH", dir.path()).unwrap();
+        assert_eq!(variable.variable(), Some("PATH"));
+        let shown = SecretText::from("hush".to_owned());
+        assert_eq!(format!("{shown:?}"), "SecretText(..)");
     }
 }

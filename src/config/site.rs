@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::upstream;
@@ -20,6 +21,8 @@ pub struct SiteConfig {
     pub on_demand: Option<OnDemandOptions>,
     /// The name of the only issuer that signs for the site; `internal` is this machine's own CA.
     pub issuer: Option<String>,
+    /// How its names are proved in DNS.
+    pub dns: Option<DnsOptions>,
     /// The certificate that the operator brings.
     pub tls: Option<TlsFiles>,
     /// Whether clients that name no host get this site's certificate.

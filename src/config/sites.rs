@@ -4,11 +4,13 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
+use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
 use super::diagnostic::Report;
+use super::dns::{self, DnsReader};
 use super::issuers::INTERNAL;
 use super::origin::Origins;
 use super::problem::Problem;
@@ -18,11 +20,12 @@ use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 use super::units::parse_count;
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "upstream",
     "redirect",
     "on-demand",
     "issuer",
+    "dns",
     "tls",
     "default",
     "upstream-options",
@@ -76,6 +79,7 @@ struct SiteReader<'a, 'r> {
 struct Sources<'a> {
     on_demand: bool,
     tls: bool,
+    dns: bool,
     issuer: Option<&'a str>,
 }
 
@@ -121,6 +125,7 @@ impl SiteReader<'_, '_> {
             },
             on_demand: None,
             issuer: None,
+            dns: None,
             tls: None,
             default: false,
         })
@@ -140,6 +145,7 @@ impl SiteReader<'_, '_> {
         let sources = Sources {
             on_demand: table.value("on-demand").is_some(),
             tls: table.value("tls").is_some(),
+            dns: table.value("dns").is_some(),
             issuer: issuer.as_deref(),
         };
         if table.has_only(&KEYS) {
@@ -148,6 +154,9 @@ impl SiteReader<'_, '_> {
         let on_demand = table
             .read("on-demand", self.report, Value::table)
             .and_then(|table| self.read_on_demand(table));
+        let dns = table.value("dns");
+        let has_files = sources.tls;
+        let dns = dns.and_then(|value| self.read_dns(pattern.as_ref(), has_files, value));
         let tls = table
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
@@ -158,6 +167,7 @@ impl SiteReader<'_, '_> {
             action: action?,
             on_demand,
             issuer,
+            dns,
             tls,
             default: default.unwrap_or_default(),
         })
@@ -251,6 +261,22 @@ impl SiteReader<'_, '_> {
         })
     }
 
+    fn read_dns(
+        &mut self,
+        pattern: Option<&HostPattern>,
+        has_files: bool,
+        value: Value<'_>,
+    ) -> Option<DnsOptions> {
+        if let Some(problem) = pattern.and_then(|it| dns::check(it, has_files).err()) {
+            self.report.at(value.start(), problem.into());
+        }
+        let mut reader = DnsReader {
+            folder: self.folder,
+            report: self.report,
+        };
+        reader.read(value)
+    }
+
     fn read_tls(&mut self, mut table: Table<'_>) -> Option<TlsFiles> {
         let example = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
         let folder = self.folder;
@@ -274,6 +300,7 @@ impl SiteReader<'_, '_> {
         let Sources {
             on_demand,
             tls,
+            dns,
             issuer,
         } = sources;
         let is_internal = issuer.map_or_else(|| pattern.is_local(), |name| name == INTERNAL);
@@ -282,7 +309,7 @@ impl SiteReader<'_, '_> {
             _ if issuer.is_some() && tls => Problem::IssuerAndTls,
             HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
             HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
-            HostPattern::Wildcard(_) if !on_demand && !tls && !is_internal => {
+            HostPattern::Wildcard(_) if !on_demand && !tls && !dns && !is_internal => {
                 Problem::WildcardCertificate(pattern.clone())
             }
             _ => return,

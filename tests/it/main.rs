@@ -13,6 +13,8 @@ mod ca_faults;
 mod certs_cli;
 mod cli;
 mod config;
+mod dns01;
+mod dns01_issuance;
 mod file_pairs;
 mod forwarding;
 mod framing;

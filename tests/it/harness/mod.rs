@@ -2,7 +2,9 @@
 
 pub(crate) mod admin;
 pub(crate) mod app;
+pub(crate) mod bind;
 pub(crate) mod client;
+pub(crate) mod cloudflare;
 pub(crate) mod dns;
 pub(crate) mod door;
 pub(crate) mod http01;

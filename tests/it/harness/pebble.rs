@@ -25,6 +25,8 @@ pub(crate) struct PebbleOptions {
     pub(crate) http_port: u16,
     /// Where it connects for tls-alpn-01 challenges.
     pub(crate) tls_port: u16,
+    /// Whom it asks for DNS records instead of its own DNS server.
+    pub(crate) dns: Option<SocketAddr>,
     /// How many of a hundred good nonces it refuses.
     pub(crate) nonce_reject: u8,
     /// How many of a hundred orders may use a valid authorization again.
@@ -45,6 +47,7 @@ impl PebbleOptions {
         Self {
             http_port,
             tls_port: 1,
+            dns: None,
             nonce_reject: 0,
             authz_reuse: 0,
             always_valid: false,
@@ -67,6 +70,7 @@ impl PebbleOptions {
 pub(crate) struct Pebble {
     listen: SocketAddr,
     management: SocketAddr,
+    dns: [SocketAddr; 2],
     api_root: TestCa,
     http: reqwest::Client,
     directory: Value,
@@ -87,15 +91,17 @@ impl Pebble {
         let addresses = (dns_at.address(), listen.address(), management.address());
         let (dns_address, listen_address, management_address) = addresses;
         drop(dns_at);
-        let dns = spawn_dns(&dir, dns_address);
+        let dns_management = Reservation::new().address();
+        let dns = spawn_dns(&dir, [dns_address, dns_management]);
         drop((listen, management));
-        let mut pebble = spawn_pebble(&dir, &options, dns_address);
+        let mut pebble = spawn_pebble(&dir, &options, options.dns.unwrap_or(dns_address));
         let http = http_client(&root);
         let url = format!("https://{listen_address}/dir");
         let directory = wait_until_ready(&http, &url, &mut pebble).await;
         Self {
             listen: listen_address,
             management: management_address,
+            dns: [dns_address, dns_management],
             api_root: root,
             http,
             directory,
@@ -142,6 +148,16 @@ impl Pebble {
         self.directory["meta"].get("profiles").is_some()
     }
 
+    /// The DNS server that Pebble asks, unless it was told of another one.
+    pub(crate) fn dns(&self) -> SocketAddr {
+        self.dns[0]
+    }
+
+    /// Where that server takes records, as in `POST /set-txt`.
+    pub(crate) fn dns_management(&self) -> SocketAddr {
+        self.dns[1]
+    }
+
     /// Whether this Pebble says when to renew (RFC 9773), which those before 2.6 do not.
     pub(crate) fn has_renewal_info(&self) -> bool {
         self.directory.get("renewalInfo").is_some()
@@ -180,7 +196,7 @@ fn write_config(
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
 }
 
-fn spawn_dns(dir: &TempDir, address: SocketAddr) -> Process {
+fn spawn_dns(dir: &TempDir, [address, management]: [SocketAddr; 2]) -> Process {
     let program = program("CHALLTESTSRV", "pebble-challtestsrv");
     let help = Command::new(&program).arg("-help").output();
     let help = help
@@ -197,7 +213,7 @@ fn spawn_dns(dir: &TempDir, address: SocketAddr) -> Process {
     };
     command.args([
         "-management",
-        "",
+        &management.to_string(),
         "-defaultIPv4",
         "127.0.0.1",
         "-defaultIPv6",
