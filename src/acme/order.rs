@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serde::Serialize;
 use serde_json::json;
 use url::Url;
 
@@ -23,6 +24,19 @@ use super::step::Step;
 /// How often the CSR is handed in, where the order says each time that it is still wanted.
 const FINALIZE_TRIES: usize = 3;
 
+/// What an order asks for (RFC 8555 section 7.4).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NewOrder<'a> {
+    /// What the certificate is for.
+    pub identifiers: &'a [Identifier],
+    /// One of the profiles of the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<&'a str>,
+    /// The certificate whose successor is wanted (RFC 9773 section 5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<&'a str>,
+}
+
 /// An order as the CA last described it.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -35,8 +49,17 @@ impl Order {
     /// Places an order (RFC 8555 section 7.4). Keep its URL before going on: nothing else gives it back. The CA may answer
     /// with an order that is ready, or even done.
     pub async fn create(account: &Account, identifiers: &[Identifier]) -> Result<Self, Error> {
-        let request = json!({ "identifiers": identifiers });
-        let response = account.new_order(&request).await?;
+        let request = NewOrder {
+            identifiers,
+            profile: None,
+            replaces: None,
+        };
+        Self::place(account, &request).await
+    }
+
+    /// Places an order with all that it may ask for, as [`create`](Self::create) does.
+    pub async fn place(account: &Account, request: &NewOrder<'_>) -> Result<Self, Error> {
+        let response = account.new_order(request).await?;
         let url = Url::parse(&response.location()?).map_err(|_| Error::Header {
             step: Step::NewOrder,
             header: "Location",
@@ -196,6 +219,11 @@ impl Order {
     /// Downloads the chain of a valid order (RFC 8555 section 7.4.2): PEM, the leaf first. Whether it is the right one is for
     /// the caller to verify.
     pub async fn certificate(&self, account: &Account) -> Result<Vec<u8>, Error> {
+        self.download(account).await.map(|response| response.body)
+    }
+
+    /// The answer that holds the chain.
+    pub(super) async fn download(&self, account: &Account) -> Result<Response, Error> {
         let url = self
             .resource
             .certificate
@@ -209,7 +237,7 @@ impl Order {
         }
         match count {
             0 => Err(Error::Chain(None)),
-            _ => Ok(response.body),
+            _ => Ok(response),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::certs::{AskError, CertificateError, issuer};
+use crate::certs::challenge::Dns01Error;
+use crate::certs::{AskError, CertificateError, import, issuer};
 use crate::name::HostPattern;
 use crate::proxy::RedirectError;
-use crate::{server, storage};
+use crate::{admin, server, storage};
 
 /// A failed start, in one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -16,18 +17,27 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error("{0}")]
     Storage(#[from] storage::Error),
+    /// The admin socket could not be opened.
+    #[error("{0}")]
+    Admin(#[from] admin::Error),
     /// A listener could not be opened.
     #[error("{0}")]
     Listen(#[from] server::Error),
     /// The issuer's client or the internal CA could not be made.
     #[error("{0}")]
     Issuer(#[from] issuer::Error),
+    /// What another program left behind cannot be taken over.
+    #[error("{0}")]
+    Import(#[from] import::Error),
     /// The client of the ask endpoint could not be made.
     #[error("{0}")]
     Ask(#[from] AskError),
     /// The client that looks at names before their orders could not be made.
     #[error("the client of the preflight cannot be built: {0}")]
     Preflight(reqwest::Error),
+    /// A site's way to set DNS records could not be made.
+    #[error("{0}")]
+    Dns(#[from] Dns01Error),
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),

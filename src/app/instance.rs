@@ -7,24 +7,21 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+use super::certificates::{Certificates, open_storage};
 use super::workers::Workers;
 use super::{Error, file_limit, sites};
-use crate::certs::challenge::{
-    Http01Solver, Http01Tokens, Solvers, TlsAlpn01Certificates, TlsAlpn01Solver,
-};
-use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
-use crate::certs::preflight::Preflight;
-use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
-use crate::config::{CertificateSource, Config};
+use crate::admin;
+use crate::certs::challenge::TlsAlpn01Certificates;
+use crate::certs::{CertCache, CertManager};
+use crate::config::Config;
 use crate::proxy::{ProxyService, Routers, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
-use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::Means;
 
-/// How many parsed certificates are held.
-const CACHED_CERTIFICATES: usize = 10_000;
+/// How long the end of the process waits for DNS records to be removed.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running proxy: both doors are open when it exists.
 #[derive(Debug)]
@@ -35,6 +32,7 @@ pub struct App {
     connections: Tasks,
     backends: Tasks,
     background: Tasks,
+    records: Tasks,
     workers: Workers,
     drain_timeout: Duration,
 }
@@ -54,35 +52,22 @@ impl App {
             workers: Workers::count(),
         };
         let storage = open_storage(config)?;
+        let admin = open_admin(config)?;
         let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);
-        let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
-        sites::pin_files(&config.sites, &cache)?;
-        let tokens = Arc::new(Http01Tokens::new());
-        let challenges = Arc::new(TlsAlpn01Certificates::new());
-        let issuers = issuers(config, &storage, (&tokens, &challenges)).await?;
-        let policies = sites::policies(&config.sites)?;
-        let preflight = preflight(config, &tokens)?;
+        let records = Tasks::at_home();
+        let certificates = Certificates::prepare(config, storage, (&background, &records)).await?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
         let (http_address, https_address) = (http[0].address(), https[0].address());
 
         let limits = config.limits.clone();
+        let tokens = Arc::clone(certificates.tokens());
         let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
         open_plain(http, &plain, &permits, &connections);
-        let manager = CertManager::start(ManagerParts {
-            policies,
-            issuers,
-            records: Records::new(storage),
-            cache: Arc::clone(&cache),
-            preflight,
-            tasks: background.clone(),
-        });
-        let servers = https_servers(
-            config,
-            routers,
-            (cache, challenges),
-            (&manager, &connections),
-        )?;
+        let shown = certificates.shown();
+        let manager = certificates.start(config, &background);
+        serve_admin(admin, &manager, &background);
+        let servers = https_servers(config, routers, shown, (&manager, &connections))?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let tasks = connections.branch();
             let server = servers(worker, tasks.clone());
@@ -98,6 +83,7 @@ impl App {
             connections,
             backends,
             background,
+            records,
             workers,
             drain_timeout: config.limits.drain_timeout,
         })
@@ -125,9 +111,11 @@ impl App {
     /// connections were cut. Orders are abandoned: they are taken up at the next start.
     pub async fn stop(self) -> usize {
         self.background.stop();
+        self.records.stop();
         let cut = self.connections.drain(self.drain_timeout).await;
         self.backends.drain(Duration::ZERO).await;
         self.background.drain(Duration::ZERO).await;
+        self.records.drain(RECORDS_TIMEOUT).await;
         self.workers.halt();
         cut
     }
@@ -148,54 +136,22 @@ fn open_plain(
     }
 }
 
-/// A full disk does not keep the sites down whose certificates can be read.
-fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
-    let storage = FileStorage::open(config.storage.directory())?;
-    match storage.probe() {
+/// A full disk does not keep the sites down, though they cannot be asked about.
+fn open_admin(config: &Config) -> Result<Option<admin::Socket>, Error> {
+    match admin::Socket::open(&config.admin_path()) {
         Err(error) if error.is_passing() => {
-            error!(%error, "nothing can be stored, and no certificate ordered")
+            error!(%error, "there is no admin socket");
+            Ok(None)
         }
-        probed => probed?,
+        opened => Ok(Some(opened?)),
     }
-    Ok(Arc::new(storage))
 }
 
-async fn issuers(
-    config: &Config,
-    storage: &Arc<dyn Storage>,
-    (tokens, challenges): (&Arc<Http01Tokens>, &Arc<TlsAlpn01Certificates>),
-) -> Result<Issuers, Error> {
-    let internal = InternalCa::new(Arc::clone(storage));
-    let is_used = |site: &crate::config::SiteConfig| {
-        site.certificate_source() == CertificateSource::InternalCa
-    };
-    // A root that cannot be used is told at the start, and stops no proxy that does without.
-    if config.sites.iter().any(is_used) {
-        internal.open().await?;
-        info!(
-            root = internal.root_location(),
-            "local names are signed by this machine's own CA"
-        );
+fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tasks) {
+    if let Some(socket) = socket {
+        let desk = admin::Desk::live(manager.clone());
+        tasks.spawn(admin::Server::new(desk, tasks.clone()).run(socket));
     }
-    let solvers = Solvers::new(vec![
-        Arc::new(Http01Solver::new(Arc::clone(tokens))),
-        Arc::new(TlsAlpn01Solver::new(Arc::clone(challenges))),
-    ]);
-    let public = AcmeIssuer::new(&config.issuers[0], Arc::clone(storage), solvers)?;
-    let public: Arc<dyn Issuer> = Arc::new(public);
-    Ok(Issuers {
-        public,
-        internal: Arc::new(internal),
-    })
-}
-
-fn preflight(config: &Config, tokens: &Arc<Http01Tokens>) -> Result<Option<Preflight>, Error> {
-    if !config.preflight.is_on {
-        return Ok(None);
-    }
-    let resolver = Arc::new(Resolver::new(config.resolver.clone()));
-    let preflight = Preflight::new(&config.preflight, resolver, Arc::clone(tokens));
-    preflight.map(Some).map_err(Error::Preflight)
 }
 
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.

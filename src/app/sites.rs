@@ -1,16 +1,12 @@
 //! From the configured sites to what the two towers know of them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
-
-use tracing::warn;
 
 use super::Error;
-use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFiles};
-use crate::config::{SiteAction, SiteConfig};
+use crate::certs::issuer::Issuer;
+use crate::certs::{Ask, Issuers, Policy};
+use crate::config::{Config, SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{Action, Redirect, Router, Site};
 use crate::upstream::{Means, Upstream};
@@ -44,69 +40,78 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
 }
 
 /// Who may have a certificate from an issuer. Sites that bring their own are not among them.
-pub(super) fn policies(sites: &[SiteConfig]) -> Result<NameMap<Arc<Policy>>, Error> {
+pub(super) fn policies(config: &Config, issuers: &Issuers) -> Result<NameMap<Arc<Policy>>, Error> {
     let mut policies = NameMap::new();
-    for site in sites.iter().filter(|site| site.tls.is_none()) {
+    for site in config.sites.iter().filter(|site| site.tls.is_none()) {
         let policy = match &site.on_demand {
             Some(options) => Policy::on_demand(site.pattern.clone(), Arc::new(Ask::new(options)?)),
+            None if site.dns.is_some() && matches!(site.pattern, HostPattern::Wildcard(_)) => {
+                Policy::wildcard(site.pattern.clone())
+            }
             None => Policy::configured(site.pattern.clone()),
+        };
+        let policy = match issuer(site, config, issuers) {
+            Some(issuer) => policy.issued_by(Arc::clone(issuer)),
+            None => policy,
         };
         policies.insert(site.pattern.clone(), Arc::new(policy));
     }
     Ok(policies)
 }
 
-/// Serves the certificates that sites bring. One that has expired is served with a warning: the
-/// operator may have nothing better.
-pub(super) fn pin_files(sites: &[SiteConfig], cache: &CertCache) -> Result<(), Error> {
-    let mut pairs = HashMap::new();
-    for site in sites {
-        let Some(files) = &site.tls else { continue };
-        let certificate = match pairs.entry(files) {
-            Entry::Occupied(entry) => Arc::clone(entry.get()),
-            Entry::Vacant(entry) => {
-                Arc::clone(entry.insert(Arc::new(read_pair(&site.pattern, files)?)))
-            }
-        };
-        match certificate.verify_for(&site.pattern, SystemTime::now()) {
-            Ok(()) => {}
-            Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_))) => {
-                warn!(names = %site.pattern, file = %files.cert.display(), %error, "certificate is served although clients will refuse it")
-            }
-            Err(source) => return Err(unusable(&site.pattern, files, source)),
-        }
-        cache.pin(&site.pattern, certificate);
-    }
-    Ok(())
-}
-
-fn read_pair(site: &HostPattern, files: &TlsFiles) -> Result<Certificate, Error> {
-    let (chain, key) = (read(&files.cert)?, read(&files.key)?);
-    Certificate::from_pem_pair(&chain, &key).map_err(|source| unusable(site, files, source))
-}
-
-fn unusable(site: &HostPattern, files: &TlsFiles, source: CertificateError) -> Error {
-    Error::Certificate {
-        site: site.clone(),
-        path: files.cert.clone(),
-        source,
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|source| Error::ReadFile {
-        path: path.to_owned(),
-        source,
-    })
+/// The issuer that the site names.
+fn issuer<'a>(
+    site: &SiteConfig,
+    config: &Config,
+    issuers: &'a Issuers,
+) -> Option<&'a Arc<dyn Issuer>> {
+    let name = site.issuer.as_ref()?;
+    let index = config
+        .issuers
+        .iter()
+        .position(|issuer| issuer.name == *name);
+    Some(index.map_or(&issuers.internal, |index| &issuers.public[index]))
 }
 
 /// Whose certificate a client gets that names no host: the site marked as default, else the only
-/// one.
+/// one, else the only address among them, since clients name no host when they want an address.
 pub(super) fn default_name(sites: &[SiteConfig]) -> Option<HostName> {
     let marked = sites.iter().find(|site| site.default);
     let only = sites.first().filter(|_| sites.len() == 1);
-    match &marked.or(only)?.pattern {
+    let is_address = |site: &&SiteConfig| matches!(&site.pattern, HostPattern::Exact(name) if name.ip().is_some());
+    let mut addresses = sites.iter().filter(is_address);
+    let address = addresses.next().filter(|_| addresses.next().is_none());
+    match &marked.or(only).or(address)?.pattern {
         HostPattern::Exact(name) => Some(name.clone()),
         HostPattern::Wildcard(_) | HostPattern::Any => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flags;
+
+    #[test]
+    fn a_client_that_names_no_host_gets_the_default_the_only_site_or_the_only_address() {
+        for (sites, expected) in [
+            ("\"a.test\" = \"1\"", Some("a.test")),
+            ("\"a.test\" = \"1\"\n\"b.test\" = \"1\"", None),
+            (
+                "\"a.test\" = \"1\"\n\"203.0.113.7\" = \"1\"",
+                Some("203.0.113.7"),
+            ),
+            ("\"203.0.113.7\" = \"1\"\n\"2001:db8::7\" = \"1\"", None),
+            (
+                "\"203.0.113.7\" = \"1\"\n\"a.test\" = { upstream = \"1\", default = true }",
+                Some("a.test"),
+            ),
+        ] {
+            let text = format!("storage = \"file:/data\"\n[sites]\n{sites}\n");
+            let config =
+                Config::from_proxyfile(std::path::Path::new("Proxyfile"), &text, &Flags::default());
+            let name = default_name(&config.unwrap().sites);
+            assert_eq!(name.as_ref().map(HostName::as_str), expected, "{sites}");
+        }
     }
 }

@@ -158,6 +158,13 @@ impl Certificate {
         &self.certified
     }
 
+    /// The certificate itself, without the chain above it.
+    #[must_use]
+    pub fn leaf(&self) -> &CertificateDer<'static> {
+        let leaf = self.certified.cert.first();
+        leaf.expect("a certificate is only made of a chain with a leaf")
+    }
+
     /// The names in the leaf.
     #[must_use]
     pub fn names(&self) -> &[HostPattern] {

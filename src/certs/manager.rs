@@ -1,5 +1,6 @@
 //! Certificates on request: one look-up or order at a time per name, however many wait for it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -12,9 +13,9 @@ use super::obtain::{Obtainer, Purpose};
 use super::policy::{self, Issuers, Policy};
 use super::preflight::Preflight;
 use super::schedule::{Due, Scheduler};
+use super::standing_sources::{StandingSources, backing_off, served};
 use super::stored::Records;
-use super::{CertCache, Certificate, Refusal, Standing, renew_at};
-use crate::backoff;
+use super::{Because, CertCache, Certificate, OnCert, Refusal, Standing, renew_at};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
 
@@ -25,10 +26,7 @@ const MAX_WAITING: usize = 1024;
 /// that a flood of made-up names is refused instead of remembered.
 const MAX_NAMES: usize = 1024;
 
-/// When the gate is asked again about a name that is served and due, and was not allowed.
-const ASK_AGAIN: Duration = Duration::from_secs(3600);
-
-type Outcome = Result<Arc<Certificate>, Refusal>;
+pub(super) type Outcome = Result<Arc<Certificate>, Refusal>;
 
 /// How far a flight has come.
 #[derive(Clone, Debug)]
@@ -76,6 +74,8 @@ pub struct ManagerParts {
     pub cache: Arc<CertCache>,
     /// Looks at each name before its CA is asked.
     pub preflight: Option<Preflight>,
+    /// What is run after each new certificate.
+    pub on_cert: Option<OnCert>,
     /// Runs look-ups, orders and the renewal loop.
     pub tasks: Tasks,
 }
@@ -90,6 +90,7 @@ impl CertManager {
             records,
             cache,
             preflight,
+            on_cert,
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
@@ -103,7 +104,9 @@ impl CertManager {
                 });
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache).with_preflight(preflight);
+        let obtainer = Obtainer::new(issuers, records, cache)
+            .with_preflight(preflight)
+            .with_hook(on_cert);
         let in_flight = DashMap::new();
         let inner = Inner {
             policies,
@@ -120,8 +123,9 @@ impl CertManager {
     }
 
     /// The certificate for a name: from memory, else from storage, else issued now if the name may
-    /// have one. Dropping the future abandons the wait and not the order.
-    pub async fn certificate(&self, name: &HostName) -> Outcome {
+    /// have one. Of names that nobody configured, each network of clients may bring only so many
+    /// new ones. Dropping the future abandons the wait and not the order.
+    pub async fn certificate(&self, name: &HostName, client: IpAddr) -> Outcome {
         if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
             return Ok(certificate);
         }
@@ -130,60 +134,119 @@ impl CertManager {
             .policies
             .lookup(name.as_str())
             .ok_or(Refusal::Unknown)?;
-        let subject = policy::subject(name);
+        let subject = policy.subject(name);
         if policy.ask().is_some()
             && self.inner.in_flight.len() >= MAX_NAMES
             && !self.inner.in_flight.contains_key(&subject)
         {
             return Err(Refusal::TooManyNames);
         }
-        self.join(subject, policy, Purpose::Serve)
+        self.join(subject, policy, Purpose::ServeTo(client))
             .certificate()
             .await
     }
 
     /// What stands between a name and its certificate.
     pub async fn standing(&self, name: &HostName) -> Standing {
-        let subject = policy::subject(name);
-        let attempts = self.inner.obtainer.attempts(&subject).await;
+        let cache = self.inner.obtainer.cache();
+        if let Some(certificate) = cache.lookup(name.as_str())
+            && cache.is_pinned(name.as_str())
+        {
+            return Standing::FromFiles {
+                cert: None,
+                not_after: Some(certificate.not_after()),
+            };
+        }
+        let policy = self.inner.policies.lookup(name.as_str());
+        let subject = policy.map_or_else(|| policy::subject(name), |policy| policy.subject(name));
+        let served = cache.lookup(name.as_str());
+        self.standing_for(&subject, policy, served).await
+    }
+
+    /// The same for a pattern as a whole.
+    pub(super) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
+        let policy = self.inner.policies.get(pattern);
+        let served = self.inner.obtainer.cache().get(pattern);
+        self.standing_for(pattern, policy, served).await
+    }
+
+    async fn standing_for(
+        &self,
+        subject: &HostPattern,
+        policy: Option<&Arc<Policy>>,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Standing {
+        let Some(policy) = policy else {
+            return Standing::refused(Because::UnknownName, Refusal::Unknown);
+        };
+        let attempts = self.inner.obtainer.failures().attempts(subject).await;
         let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
-        if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
-            return Standing::Served {
-                not_after: certificate.not_after(),
-                renew_at: renew_at(&certificate),
-                last_error: attempts.map(|attempts| attempts.last_error),
-            };
+        if let Some(certificate) = certificate {
+            let issuers = self.inner.obtainer.issuers();
+            let issuers = issuers.for_subject(subject, policy);
+            let issuer = self.sources().signer(issuers, subject, &certificate).await;
+            return served(issuer, &certificate, attempts);
         }
-        if self.inner.policies.lookup(name.as_str()).is_none() {
-            return Standing::Refused {
-                reason: Refusal::Unknown.to_string(),
-            };
-        }
-        if self.inner.in_flight.contains_key(&subject) {
+        if self.inner.in_flight.contains_key(subject) {
             return Standing::Ordering;
         }
-        attempts.map_or(Standing::Waiting, |attempts| Standing::BackingOff {
-            until: attempts.not_before(),
-            failures: attempts.in_vain(),
-            reason: attempts.last_error,
-        })
+        // What could not be written is known here alone.
+        let not_due = attempts.filter(|attempts| !attempts.is_due(SystemTime::now()));
+        if let Some(attempts) = not_due {
+            return backing_off(attempts);
+        }
+        let now = SystemTime::now();
+        self.sources().standing_of(subject, policy, now).await
+    }
+
+    fn sources(&self) -> StandingSources<'_> {
+        StandingSources {
+            policies: &self.inner.policies,
+            issuers: self.inner.obtainer.issuers(),
+            records: self.inner.obtainer.records(),
+            files: None,
+        }
     }
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
     pub(super) async fn maintain(&self, subject: HostPattern) -> bool {
-        let HostPattern::Exact(name) = &subject else {
-            return false;
+        let policy = match &subject {
+            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
+            pattern => self.inner.policies.get(pattern),
         };
-        let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
+        let Some(policy) = policy else {
             return false;
         };
         let is_served = self.inner.obtainer.cache().get(&subject).is_some();
         if !is_served && policy.managed().is_none() {
             return false;
         }
-        self.join(subject, policy, Purpose::Renew).landed().await;
+        let _ = self.land(subject, policy, Purpose::Renew).await;
         true
+    }
+
+    pub(super) fn obtainer(&self) -> &Obtainer {
+        &self.inner.obtainer
+    }
+
+    pub(super) fn policies(&self) -> &NameMap<Arc<Policy>> {
+        &self.inner.policies
+    }
+
+    /// Whether a look-up or an order for the name is under way.
+    pub(super) fn is_in_flight(&self, subject: &HostPattern) -> bool {
+        self.inner.in_flight.contains_key(subject)
+    }
+
+    /// Looks for a certificate, or joins who does, and waits for how it ends.
+    pub(super) async fn land(
+        &self,
+        subject: HostPattern,
+        policy: &Arc<Policy>,
+        purpose: Purpose,
+    ) -> Outcome {
+        self.join(subject, policy, purpose).landed().await
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -219,10 +282,10 @@ impl CertManager {
             // Never at once again: what was due and could not be replaced is not asked for in a
             // loop.
             Ok(certificate) => renew_at(certificate).max(now + Duration::from_secs(1)),
-            Err(Refusal::BackingOff { until, .. }) => *until,
-            Err(Refusal::Stopping) => return,
-            Err(Refusal::NotAllowed(_)) => now + ASK_AGAIN,
-            Err(_) => now + backoff::ISSUANCE.delay(1, None),
+            Err(refusal) => match refusal.retry_in(now) {
+                Some(wait) => now + wait,
+                None => return,
+            },
         };
         let is_served = self.inner.obtainer.cache().get(subject).is_some();
         if policy.managed().is_some() || is_served {
@@ -253,9 +316,12 @@ impl Flight {
     }
 
     /// Waits until the flight is over, however it ends.
-    async fn landed(mut self) {
+    async fn landed(mut self) -> Outcome {
         let is_over = |progress: &Progress| matches!(progress, Progress::Landed(_));
-        let _ = self.progress.wait_for(is_over).await;
+        match self.progress.wait_for(is_over).await.as_deref() {
+            Ok(Progress::Landed(outcome)) => outcome.clone(),
+            _ => Err(Refusal::Stopping),
+        }
     }
 }
 
@@ -278,8 +344,8 @@ struct Landing {
 impl Landing {
     async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
         let obtainer = &self.manager.inner.obtainer;
-        if purpose == Purpose::Renew
-            && let Some(stored) = obtainer.stored(&self.subject).await
+        if matches!(purpose, Purpose::Renew | Purpose::Wish)
+            && let Some(stored) = obtainer.stored(&self.subject, &self.policy).await
         {
             sender.send_replace(Progress::Stored(stored));
         }
@@ -300,7 +366,7 @@ impl Drop for Landing {
         } = self;
         if !self.is_over {
             // A panic: it counts as a failed attempt, and the name is seen to again.
-            let outcome = Err(manager.inner.obtainer.remember_panic(subject));
+            let outcome = Err(manager.inner.obtainer.failures().remember_panic(subject));
             manager.reschedule(subject, &self.policy, &outcome);
         }
         manager.inner.in_flight.remove(subject);
@@ -319,8 +385,10 @@ mod tests {
     use super::*;
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
-    use crate::certs::{Ask, OnDemandOptions};
+    use crate::certs::{Ask, Attempts, Limits, OnDemandOptions};
     use crate::storage::{FileStorage, Storage};
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     /// Signs, or fails, as the test says; counts what it is asked for.
     #[derive(Debug)]
@@ -333,6 +401,8 @@ mod tests {
         orders: AtomicUsize,
         ordered: Notify,
         gate: tokio::sync::Semaphore,
+        /// It is one of those that sign for everybody.
+        is_public: AtomicBool,
     }
 
     impl TestIssuer {
@@ -345,6 +415,7 @@ mod tests {
                 orders: AtomicUsize::new(0),
                 ordered: Notify::new(),
                 gate: tokio::sync::Semaphore::new(1000),
+                is_public: AtomicBool::new(false),
             })
         }
 
@@ -356,6 +427,17 @@ mod tests {
     impl Issuer for TestIssuer {
         fn id(&self) -> &'static str {
             "test"
+        }
+
+        fn is_public(&self) -> bool {
+            self.is_public.load(Ordering::SeqCst)
+        }
+
+        fn limits(&self) -> Limits {
+            match self.is_public() {
+                true => Limits::PUBLIC,
+                false => Limits::NONE,
+            }
         }
 
         fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
@@ -403,12 +485,13 @@ mod tests {
             let manager = CertManager::start(ManagerParts {
                 policies: policies.collect(),
                 issuers: Issuers {
-                    public: issuer.clone(),
+                    public: vec![issuer.clone()],
                     internal: issuer,
                 },
                 records: Records::new(storage),
                 cache: Arc::new(CertCache::new(100)),
                 preflight: None,
+                on_cert: None,
                 tasks: tasks.clone(),
             });
             (manager, tasks)
@@ -448,9 +531,7 @@ mod tests {
                 Tasks::new().spawn(http.serve_connection(stream, service));
             }
         });
-        let options = OnDemandOptions {
-            ask: ask.parse().unwrap(),
-        };
+        let options = OnDemandOptions::new(ask.parse().unwrap());
         (
             Policy::on_demand(HostPattern::Any, Arc::new(Ask::new(&options).unwrap())),
             asked,
@@ -464,7 +545,7 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![policy]);
         let new = name("new.example.org");
 
-        let served = join_all((0..200).map(|_| manager.certificate(&new))).await;
+        let served = join_all((0..200).map(|_| manager.certificate(&new, CLIENT))).await;
 
         assert!(served.iter().all(Result::is_ok));
         assert_eq!(world.issuer.orders(), 1);
@@ -486,7 +567,8 @@ mod tests {
             world.issuer.ordered.notified().await;
             world.issuer.gate.add_permits(1);
         };
-        let handshakes = join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new)));
+        let handshakes =
+            join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new, CLIENT)));
 
         let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
 
@@ -507,7 +589,7 @@ mod tests {
             let (policy, _) = on_demand(status).await;
             let (manager, _tasks) = world.manager(vec![policy]);
             let refusal = manager
-                .certificate(&name("new.example.org"))
+                .certificate(&name("new.example.org"), CLIENT)
                 .await
                 .unwrap_err();
             assert!(
@@ -526,10 +608,10 @@ mod tests {
             .parse()
             .unwrap();
         drop(listener);
-        let ask = Arc::new(Ask::new(&OnDemandOptions { ask }).unwrap());
+        let ask = Arc::new(Ask::new(&OnDemandOptions::new(ask)).unwrap());
         let (manager, _tasks) = world.manager(vec![Policy::on_demand(HostPattern::Any, ask)]);
         let refusal = manager
-            .certificate(&name("new.example.org"))
+            .certificate(&name("new.example.org"), CLIENT)
             .await
             .unwrap_err();
         assert!(refusal.to_string().contains("gave no answer"), "{refusal}");
@@ -541,21 +623,108 @@ mod tests {
         let world = World::new(Some(3600));
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager
-            .certificate(&name("other.example.org"))
+            .certificate(&name("other.example.org"), CLIENT)
             .await
             .unwrap_err();
         assert!(matches!(refusal, Refusal::Unknown));
     }
 
     #[tokio::test]
+    async fn a_no_is_asked_for_once_and_told() {
+        let world = World::new(Some(3600));
+        let (policy, asked) = on_demand(403).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+        for _ in 0..3 {
+            manager.certificate(&new, CLIENT).await.unwrap_err();
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let standing = manager.standing(&new).await.to_string();
+        assert!(
+            standing.contains("status 403; it gets one when"),
+            "{standing}"
+        );
+    }
+
+    #[tokio::test]
+    async fn names_with_a_stored_certificate_are_never_too_many() {
+        let world = World::new(Some(3600));
+        let names = (0..20).map(|n| name(&format!("n{n}.example.org")));
+        let names = names.collect::<Vec<_>>();
+        let (policy, _) = on_demand(200).await;
+        let (manager, tasks) = world.manager(vec![policy]);
+        for name in &names {
+            manager.certificate(name, CLIENT).await.unwrap();
+        }
+        let one_more = name("one-more.example.org");
+        let refusal = manager.certificate(&one_more, CLIENT).await;
+        let refusal = refusal.unwrap_err().to_string();
+        assert!(refusal.contains("127.0.0.0/24"), "{refusal}");
+        tasks.drain(Duration::ZERO).await;
+
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for _ in 0..2 {
+            for name in &names {
+                manager.certificate(name, CLIENT).await.unwrap();
+            }
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        manager.certificate(&one_more, CLIENT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_public_ca_is_not_asked_for_what_none_can_sign() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for text in ["nas.lan", "intranet", "co.uk"] {
+            let refusal = manager.certificate(&name(text), CLIENT).await.unwrap_err();
+            assert!(matches!(refusal, Refusal::NoPublicCa(_)), "{refusal}");
+        }
+        assert_eq!(world.issuer.orders(), 0);
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_over_budget_waits_and_does_not_count_as_failed() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let budget = world.dir.path().join("budgets/test/domains");
+        std::fs::create_dir_all(&budget).unwrap();
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let spent = format!("{{\"spent\":{:?}}}", vec![now; 40]);
+        std::fs::write(budget.join("example.org.json"), spent).unwrap();
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+
+        let wanted = name("www.example.org");
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+
+        assert!(matches!(refusal, Refusal::Held(_)), "{refusal}");
+        assert_eq!(world.issuer.orders(), 0);
+        let subject = policy::subject(&wanted);
+        assert_eq!(
+            manager.inner.obtainer.failures().attempts(&subject).await,
+            None
+        );
+    }
+
+    #[tokio::test]
     async fn a_restart_serves_what_is_stored_and_orders_nothing() {
         let world = World::new(Some(3600));
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&name("www.example.org")).await.unwrap();
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         tasks.drain(Duration::ZERO).await;
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let second = manager.certificate(&name("www.example.org")).await.unwrap();
+        let second = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
 
         assert_eq!(first.serial(), second.serial());
         assert_eq!(world.issuer.orders(), 1);
@@ -572,7 +741,7 @@ mod tests {
         let served = join_all(
             processes
                 .iter()
-                .map(|(manager, _)| manager.certificate(&wanted)),
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
         );
         assert!(served.await.iter().all(Result::is_ok));
         assert_eq!(world.issuer.orders(), 1);
@@ -590,7 +759,7 @@ mod tests {
         let handshakes = join_all(
             processes
                 .iter()
-                .map(|(manager, _)| manager.certificate(&wanted)),
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
         );
         let open_the_gate = async {
             world.issuer.ordered.notified().await;
@@ -609,7 +778,7 @@ mod tests {
         let world = World::new(None);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(
             matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
             "{refusal}"
@@ -617,7 +786,7 @@ mod tests {
         tasks.drain(Duration::ZERO).await;
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
         assert!(
             matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
@@ -629,6 +798,7 @@ mod tests {
             until,
             failures: 1,
             reason,
+            ..
         } = standing
         else {
             panic!("{standing}");
@@ -658,7 +828,7 @@ mod tests {
         process().block_on(async {
             let wanted = name("www.example.org");
             let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-            let refusal = manager.certificate(&wanted).await.unwrap_err();
+            let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
             assert!(wait(&refusal) > Duration::from_secs(40), "{refusal}");
             assert_eq!(world.issuer.orders(), 2);
@@ -672,7 +842,7 @@ mod tests {
         let world = World::new(Some(3600));
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&wanted).await.unwrap();
+        manager.certificate(&wanted, CLIENT).await.unwrap();
         let subject = policy::subject(&wanted);
         let pem = TestCa::new().sign(&["www.example.org"], -1..7200);
         let newer = Arc::new(Certificate::from_pem(pem.as_bytes()).unwrap());
@@ -681,7 +851,7 @@ mod tests {
 
         manager.maintain(subject).await;
 
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), newer.serial());
     }
 
@@ -697,7 +867,7 @@ mod tests {
         written.await.unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         manager.maintain(subject).await;
 
         assert_eq!(served.serial(), stored.serial());
@@ -707,10 +877,10 @@ mod tests {
     /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
     async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
         let wanted = name("www.example.org");
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         world.issuer.ordered.notified().await;
         world.issuer.ordered.notified().await;
-        let meanwhile = manager.certificate(&wanted).await.unwrap();
+        let meanwhile = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(
             meanwhile.serial(),
             first.serial(),
@@ -727,7 +897,61 @@ mod tests {
             .get(&policy::subject(&name("www.example.org")));
         let flight = flight.map(|flight| flight.clone()).unwrap();
         world.issuer.gate.add_permits(1);
-        flight.landed().await;
+        let _ = flight.landed().await;
+    }
+
+    #[tokio::test]
+    async fn an_operator_gets_a_new_certificate_before_the_old_one_is_due() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        let subject = policy::subject(&name("www.example.org"));
+
+        let second = manager.renew_now(&subject).await.unwrap();
+
+        assert_ne!(second.serial(), first.serial());
+        let served = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        assert_eq!(served.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 2);
+        let unknown = manager
+            .renew_now(&policy::subject(&name("a.example")))
+            .await;
+        assert!(matches!(unknown, Err(Refusal::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
+        let world = World::new(None);
+        let subject = policy::subject(&name("www.example.org"));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refused = manager.certificate(&name("www.example.org"), CLIENT).await;
+        assert!(matches!(
+            refused,
+            Err(Refusal::BackingOff { failures: 1, .. })
+        ));
+
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
+        assert_eq!(world.issuer.orders(), 2);
+
+        let other = World::new(None);
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let failed = Attempts::default().failed("x".to_owned(), now, hour);
+        let storage = FileStorage::open(other.dir.path()).unwrap();
+        let records = Records::new(Arc::new(storage));
+        let held_off = failed.held_off(now, Some(hour));
+        let stored = records.store_attempts(&subject, &held_off).await;
+        stored.unwrap();
+        let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
+        assert_eq!(other.issuer.orders(), 0);
     }
 
     #[tokio::test]
@@ -740,7 +964,10 @@ mod tests {
 
         release(&world, &manager).await;
 
-        let renewed = manager.certificate(&name("www.example.org")).await.unwrap();
+        let renewed = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         assert_ne!(renewed.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 2);
     }
@@ -756,7 +983,7 @@ mod tests {
         release(&world, &manager).await;
 
         let wanted = name("www.example.org");
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         let standing = manager.standing(&wanted).await.to_string();
         assert!(
@@ -779,7 +1006,7 @@ mod tests {
         *world.issuer.age.lock().unwrap() = 24 * 3600;
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
 
         manager.maintain(policy::subject(&wanted)).await;
         manager.maintain(policy::subject(&wanted)).await;
@@ -788,7 +1015,7 @@ mod tests {
         tasks.drain(Duration::ZERO).await;
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         manager.maintain(policy::subject(&wanted)).await;
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 1);
         let standing = manager.standing(&wanted).await.to_string();
@@ -800,7 +1027,7 @@ mod tests {
         let world = World::new(Some(3600));
         world.issuer.lies.store(true, Ordering::SeqCst);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&name("www.example.org")).await;
+        let refusal = manager.certificate(&name("www.example.org"), CLIENT).await;
         assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));
     }
 
@@ -811,14 +1038,14 @@ mod tests {
         world.issuer.gate.forget_permits(999);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         tasks.drain(Duration::ZERO).await;
         std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let policy = Arc::new(site("www.example.org"));
         let renewal = manager.join(policy::subject(&wanted), &policy, Purpose::Renew);
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
 
         assert_eq!(served.serial(), first.serial());
         drop(renewal);
@@ -831,13 +1058,13 @@ mod tests {
         let (policy, _) = on_demand(200).await;
         let (manager, tasks) = world.manager(vec![policy]);
         *world.issuer.age.lock().unwrap() = 24 * 3600;
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         tasks.drain(Duration::ZERO).await;
         std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
 
         let (policy, asked) = on_demand(503).await;
         let (manager, _tasks) = world.manager(vec![policy]);
-        manager.certificate(&wanted).await.unwrap();
+        manager.certificate(&wanted, CLIENT).await.unwrap();
         manager.maintain(policy::subject(&wanted)).await;
 
         assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -853,7 +1080,7 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![policy]);
         let ask = |n: usize| {
             manager
-                .certificate(&name(&format!("n{n}.example.org")))
+                .certificate(&name(&format!("n{n}.example.org")), CLIENT)
                 .now_or_never()
         };
         assert!((0..MAX_NAMES).all(|n| ask(n).is_none()));
@@ -867,9 +1094,9 @@ mod tests {
         world.issuer.gate.close();
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Stopping), "{refusal}");
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(wait(&refusal) > Duration::from_secs(40));
         assert_eq!(world.issuer.orders(), 1);
     }
@@ -878,7 +1105,10 @@ mod tests {
     async fn a_damaged_record_is_replaced() {
         let world = World::new(Some(3600));
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&name("www.example.org")).await.unwrap();
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         tasks.drain(Duration::ZERO).await;
         let file = world
             .dir
@@ -887,7 +1117,10 @@ mod tests {
         std::fs::write(&file, "half a fi").unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&name("www.example.org")).await.unwrap();
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
 
         assert_eq!(world.issuer.orders(), 2);
         assert!(
@@ -895,5 +1128,23 @@ mod tests {
                 .unwrap()
                 .contains("BEGIN CERTIFICATE")
         );
+    }
+
+    #[tokio::test]
+    async fn all_names_of_a_whole_wildcard_share_one_order() {
+        let world = World::new(Some(3600));
+        let wildcard = HostPattern::parse("*.home.example.org").unwrap();
+        let (manager, _tasks) = world.manager(vec![Policy::wildcard(wildcard.clone())]);
+        let names = ["a.home.example.org", "b.home.example.org"].map(name);
+        let outcomes = join_all(names.iter().map(|name| manager.certificate(name, CLIENT))).await;
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap().names(), std::slice::from_ref(&wildcard));
+        }
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&names[0]).await;
+        assert!(matches!(standing, Standing::Served { .. }), "{standing:?}");
+        let base = name("home.example.org");
+        assert!(manager.certificate(&base, CLIENT).await.is_err());
+        assert!(manager.maintain(wildcard).await);
     }
 }

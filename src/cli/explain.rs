@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
+use crate::config::{
+    CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_dns, format_size,
+};
 
 use super::command_line::Failure;
 use super::source::Source;
@@ -30,6 +32,7 @@ fn write_config(config: &Config, origin: &str, out: &mut dyn Write) -> io::Resul
     let mut listing = Listing { config, out };
     listing.write_top()?;
     listing.write_issuers()?;
+    listing.write_internal_ca()?;
     listing.write_listen()?;
     listing.write_limits()?;
     listing.write_upstreams()?;
@@ -60,6 +63,7 @@ impl Listing<'_> {
     fn write_top(&mut self) -> io::Result<()> {
         self.section("# Certificates, keys and the memory of failures lie here.")?;
         self.value("storage", &quoted(&self.config.storage))?;
+        self.value("admin", &quoted(self.config.admin_path().display()))?;
         match &self.config.email {
             Some(email) => self.value("email", &quoted(email))?,
             None => writeln!(self.out, "# email: none; the CA cannot reach you")?,
@@ -73,18 +77,62 @@ impl Listing<'_> {
             .copied()
             .map(ResolverName)
             .collect();
-        self.value("resolvers", &list(&resolvers))
+        self.value("resolvers", &list(&resolvers))?;
+        match &self.config.on_cert {
+            Some(hook) => self.value("on-cert", &quoted(hook.display())),
+            None => Ok(()),
+        }
+    }
+
+    fn write_internal_ca(&mut self) -> io::Result<()> {
+        let constraints = &self.config.internal_ca.name_constraints;
+        if constraints.is_empty() {
+            return Ok(());
+        }
+        self.section("[internal-ca]")?;
+        self.value("internal-ca.name-constraints", &list(constraints))
     }
 
     fn write_issuers(&mut self) -> io::Result<()> {
-        for issuer in &self.config.issuers {
+        for (index, issuer) in self.config.issuers.iter().enumerate() {
             self.section("[[issuers]]")?;
             self.value("issuers.directory", &quoted(&issuer.directory))?;
             if let Some(root) = &issuer.root {
                 self.value("issuers.root", &quoted(root.display()))?;
             }
+            self.write_issuer(index)?;
         }
         Ok(())
+    }
+
+    /// What is special about an issuer. Its secret is not shown.
+    fn write_issuer(&mut self, index: usize) -> io::Result<()> {
+        let (issuer, out) = (&self.config.issuers[index], &mut *self.out);
+        writeln!(out, "name = {}", quoted(&issuer.name))?;
+        if let Some(email) = &issuer.email {
+            writeln!(out, "email = {}", quoted(email))?;
+        }
+        if let Some(account) = &issuer.external_account {
+            let key_id = quoted(account.key_id());
+            writeln!(
+                out,
+                "# eab = {{ key-id = {key_id}, hmac-key = … }}; the key is not shown"
+            )?;
+        }
+        if let Some(profile) = &issuer.profile {
+            writeln!(out, "profile = {}", quoted(profile))?;
+        }
+        if let Some(name) = &issuer.preferred_chain {
+            writeln!(out, "preferred-chain = {}", quoted(name))?;
+        }
+        writeln!(out, "key-type = {}", quoted(issuer.key_type))?;
+        if !issuer.challenges.is_empty() {
+            writeln!(out, "challenges = {}", list(&issuer.challenges))?;
+        }
+        match &issuer.staging {
+            Some(staging) => writeln!(out, "staging = {}", quoted(staging)),
+            None => Ok(()),
+        }
     }
 
     fn write_listen(&mut self) -> io::Result<()> {
@@ -153,7 +201,18 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,
     }
     if let Some(on_demand) = &site.on_demand {
-        writeln!(out, "on-demand = {{ ask = {} }}", quoted(&on_demand.ask))?;
+        let ask = quoted(&on_demand.ask);
+        let (network, hour) = (on_demand.names_per_network, on_demand.names_per_hour);
+        writeln!(
+            out,
+            "on-demand = {{ ask = {ask}, names-per-network = {network}, names-per-hour = {hour} }}"
+        )?;
+    }
+    if let Some(issuer) = &site.issuer {
+        writeln!(out, "issuer = {}", quoted(issuer))?;
+    }
+    if let Some(options) = &site.dns {
+        writeln!(out, "dns = {}", format_dns(options))?;
     }
     if let Some(tls) = &site.tls {
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
@@ -176,10 +235,12 @@ fn describe_action(action: &SiteAction) -> String {
 }
 
 fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
-    let directory = config
-        .issuers
-        .first()
-        .map_or("", |issuer| issuer.directory.as_str());
+    let issuers = config.issuers.iter();
+    let issuers: Vec<_> = issuers
+        .filter(|issuer| site.issuer.as_ref().is_none_or(|name| *name == issuer.name))
+        .map(|issuer| issuer.directory.as_str())
+        .collect();
+    let directory = issuers.join(", else from ");
     match site.certificate_source() {
         CertificateSource::Files => {
             "the files below, as they are; renewing them is up to you".to_owned()
@@ -206,17 +267,34 @@ mod tests {
         storage = "file:/data"
         preflight = false
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
+        on-cert = "/etc/proxy/on-cert"
+        [internal-ca]
+        name-constraints = ["localhost", "10.0.0.0/8"]
         [[issuers]]
         directory = "https://ca.example.com/dir"
         root = "/etc/ca.pem"
+        [[issuers]]
+        directory = "https://pki.example.com/dir"
+        name = "corp"
+        email = "pki@example.com"
+        profile = "tls"
+        preferred-chain = "Root \"X\""
+        key-type = "rsa4096"
+        challenges = ["dns-01", "http-01"]
+        staging = "https://pki.example.com/staging"
         [limits]
         idle-timeout = "90s"
         head-size = "16k"
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true }
+        "corp.test" = { upstream = "3000", issuer = "corp" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
+        "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
+        "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
+        "*.flare.example.org" = { upstream = "4000", dns = { cloudflare = { token = "env:PATH" } } }
+        "*.once.example.org" = { upstream = "4000", dns = "persist" }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
 
@@ -240,9 +318,12 @@ mod tests {
         let again = load(&explain(&config));
         assert_eq!(again.storage, config.storage);
         assert_eq!(again.email, config.email);
+        assert_eq!(again.resolver, config.resolver);
         assert_eq!(again.issuers, config.issuers);
         assert_eq!(again.preflight, config.preflight);
         assert_eq!(again.resolver, config.resolver);
+        assert_eq!(again.internal_ca, config.internal_ca);
+        assert_eq!(again.on_cert, config.on_cert);
         assert_eq!(again.listen, config.listen);
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);
@@ -258,7 +339,8 @@ mod tests {
             "body-timeout = \"1m\" # default",
             "# Requests are balanced over 2 addresses.",
             "# Requests are redirected to https://www.example.org/.",
-            "# Certificate: from https://ca.example.com/dir, renewed by itself.",
+            "# Certificate: from https://ca.example.com/dir, else from https://pki.example.com/dir, renewed by itself.",
+            "# Certificate: from https://pki.example.com/dir, renewed by itself.",
         ] {
             assert!(
                 listing.lines().any(|found| squeezed(found) == line),

@@ -1,5 +1,6 @@
 //! The command line: its flags and one file per subcommand. Knows the configuration and how to hand it over.
 
+mod certs;
 mod check;
 mod command_line;
 mod demo;
@@ -8,6 +9,7 @@ mod explain;
 
 mod run;
 mod source;
+mod trust;
 mod values;
 
 pub use command_line::{Start, Streams, main, run_with};

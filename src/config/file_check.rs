@@ -1,6 +1,7 @@
 //! Whether the files that a configuration names can be used.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -22,6 +23,12 @@ pub enum FileError {
         #[source]
         source: pem::Error,
     },
+    /// The command of `on-cert` cannot be run.
+    #[error("{} is no command that can be run; make it an executable file", path.display())]
+    Hook {
+        /// The file.
+        path: PathBuf,
+    },
     /// Certificate and key are readable but do not belong together.
     #[error("{} and {} do not fit together: {source}", files.cert.display(), files.key.display())]
     Pair {
@@ -41,6 +48,7 @@ impl Config {
         let mut errors: Vec<_> = roots
             .filter_map(|root| read_certificates(root).err())
             .collect();
+        errors.extend(self.on_cert.as_deref().and_then(check_hook));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());
@@ -51,6 +59,14 @@ impl Config {
         }
         errors
     }
+}
+
+fn check_hook(path: &Path) -> Option<FileError> {
+    let is_executable = std::fs::metadata(path)
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    (!is_executable).then(|| FileError::Hook {
+        path: path.to_owned(),
+    })
 }
 
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {

@@ -60,14 +60,46 @@ pub(super) enum Problem {
     #[error("`{0}` is no log format; write `text` or `json`")]
     LogFormat(String),
 
+    #[error("`{text}` is no ACME directory; {}", known_directories(*nearest))]
+    Directory {
+        text: String,
+        nearest: Option<&'static str>,
+    },
     #[error(
-        "`{0}` is no ACME directory; write `letsencrypt`, `letsencrypt-staging` or an https URL"
+        "`{0}` makes accounts with credentials only; add `eab = {{ key-id = \"…\", hmac-key = \"env:EAB_HMAC_KEY\" }}` as the CA shows them"
     )]
-    Directory(String),
+    NeedsExternalAccount(String),
     #[error(
-        "`{0}` needs external account binding, which is not supported; use `letsencrypt` or another CA's https URL"
+        "`{0}` makes accounts with credentials only; add `--eab-key-id` and `--eab-hmac-key` as the CA shows them"
     )]
-    DirectoryNeedsAccount(String),
+    NeedsExternalAccountFlags(String),
+    #[error("`--eab-key-id` and `--eab-hmac-key` belong together; add the other one")]
+    HalfExternalAccount,
+    #[error("the `hmac-key` of `eab` is not base64url; copy it from the CA as it stands there")]
+    HmacKey,
+    #[error("the environment variable `{0}` is not set; set it, or name a file with `file:PATH`")]
+    SecretVariable(String),
+    #[error("the secret in {} cannot be read: {source}", path.display())]
+    SecretFile {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the secret is empty; write it, or `env:NAME` or `file:PATH` for where it is")]
+    SecretEmpty,
+    #[error("`{0}` is no key type; write `p256`, `p384`, `rsa2048` or `rsa4096`")]
+    KeyType(String),
+    #[error("`{0}` is no challenge; write `http-01`, `tls-alpn-01`, `dns-01` or `dns-persist-01`")]
+    Challenge(String),
+    #[error(
+        "an issuer cannot be named `{0}`; `internal` is this machine's own CA, choose another name"
+    )]
+    IssuerName(String),
+    #[error("there are two issuers `{0}`; give one of them another `name`")]
+    SameIssuer(String),
+    #[error("`{text}` is no issuer; write {}", issuer_names(known))]
+    UnknownIssuer { text: String, known: Vec<String> },
+    #[error("a site with `tls` files needs no issuer; remove `issuer` or `tls`")]
+    IssuerAndTls,
     #[error("an ACME directory is reached over https only; write `https://` instead of `{0}://`")]
     DirectoryScheme(String),
     #[error(
@@ -76,10 +108,17 @@ pub(super) enum Problem {
     Resolver(String),
     #[error("`resolvers` names no DNS server; write at least one, as in `[\"system\"]`")]
     NoResolver,
-    #[error("only one issuer is supported; remove this one")]
-    SecondIssuer,
+    #[error(
+        "`{0}` is no name constraint; write a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
+    )]
+    NameConstraint(String),
+    #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
+    NoHook,
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
+
+    #[error(transparent)]
+    Dns(#[from] super::dns::DnsProblem),
 
     #[error(
         "there is no site; add one, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"
@@ -126,7 +165,7 @@ pub(super) enum Problem {
     )]
     Ask(String),
     #[error(
-        "no certificate can be had for the wildcard `{0}` as a whole; add `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
+        "no certificate can be had for the wildcard `{0}` as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
     )]
     WildcardCertificate(HostPattern),
     #[error(
@@ -157,4 +196,17 @@ fn known_keys(nearest: Option<&str>, known: &[&str]) -> String {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("known here: `{}`", known.join("`, `")),
     }
+}
+
+fn known_directories(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "write `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or an https URL"
+            .to_owned(),
+    }
+}
+
+fn issuer_names(known: &[String]) -> String {
+    let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("`internal` or {}", known.join(" or "))
 }

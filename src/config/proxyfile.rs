@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use url::Url;
 
-use crate::certs::IssuerOptions;
 use crate::upstream;
 
+use super::certificates;
 use super::diagnostic::Report;
-use super::issuer::{parse_directory, parse_email};
+use super::issuer::parse_email;
+use super::issuers;
 use super::log::{parse_format, parse_level};
 use super::origin::{Origin, Origins};
 use super::overrides::Overrides;
@@ -38,6 +38,11 @@ pub(super) fn read(
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let mut table = Table::new(document.get_ref(), document.span());
     let has_storage = read_globals(&mut table, folder, &mut config, report);
+    let names: Vec<_> = config
+        .issuers
+        .iter()
+        .map(|issuer| issuer.name.clone())
+        .collect();
     if !overrides.apply(&mut config) && !has_storage {
         config.use_default_storage(report);
     }
@@ -45,7 +50,7 @@ pub(super) fn read(
         let offset = table.value("listen").map_or(0, |listen| listen.start());
         report.at(offset, Problem::SharedPort(shared));
     }
-    config.sites = sites::read(table.value("sites"), folder, &config, report);
+    config.sites = sites::read(table.value("sites"), (folder, &names), &config, report);
     table.finish(report);
     config
 }
@@ -91,9 +96,14 @@ fn read_globals(
         config.storage = storage.within(folder);
         config.origins.set("storage", Origin::File);
     }
-    read_issuers(table, folder, config, report);
+    if let Some(admin) = table.read("admin", report, |value| Ok(folder.join(value.string()?))) {
+        config.admin = Some(admin);
+        config.origins.set("admin", Origin::File);
+    }
+    issuers::read(table, folder, config, report);
     read_preflight(table, config, report);
     read_resolvers(table, config, report);
+    certificates::read(table, folder, config, report);
     read_listen(table, config, report);
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {
@@ -105,50 +115,6 @@ fn read_globals(
     }
     read_log(table, config, report);
     has_storage
-}
-
-fn read_issuers(
-    table: &mut Table<'_>,
-    folder: &Path,
-    config: &mut Config,
-    report: &mut Report<'_>,
-) {
-    let expected = "a list of tables; write `[[issuers]]`";
-    let Some(list) = table.read("issuers", report, |value| value.list(expected)) else {
-        return;
-    };
-    for (index, value) in list.into_iter().enumerate() {
-        if index > 0 {
-            report.at(value.start(), Problem::SecondIssuer);
-        }
-        match value.table() {
-            Ok(section) => read_issuer(section, folder, config, report),
-            Err(problem) => report.at(value.start(), problem),
-        }
-    }
-}
-
-fn read_issuer(
-    mut section: Table<'_>,
-    folder: &Path,
-    config: &mut Config,
-    report: &mut Report<'_>,
-) {
-    let key = ("directory", "directory = \"letsencrypt\"");
-    let directory: Option<Url> =
-        section.require(key, report, |value| parse_directory(value.string()?));
-    let root = section.read("root", report, |value| Ok(folder.join(value.string()?)));
-    section.finish(report);
-    let Some(directory) = directory else { return };
-    config.origins.set("issuers.directory", Origin::File);
-    if root.is_some() {
-        config.origins.set("issuers.root", Origin::File);
-    }
-    config.issuers = vec![IssuerOptions {
-        directory,
-        root,
-        email: None,
-    }];
 }
 
 fn read_preflight(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {

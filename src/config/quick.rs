@@ -38,6 +38,8 @@ pub(super) fn read_sites(
                 addresses: addresses.clone(),
                 options: config.upstreams.clone(),
             },
+            issuer: None,
+            dns: None,
             tls: None,
             default: false,
         })

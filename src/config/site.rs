@@ -2,10 +2,12 @@
 
 use url::Url;
 
+use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::upstream;
 
+use super::issuers::INTERNAL;
 use super::problem::Problem;
 
 /// A host pattern with all that was said about it.
@@ -17,6 +19,10 @@ pub struct SiteConfig {
     pub action: SiteAction,
     /// The gate before issuance for each name of a wildcard.
     pub on_demand: Option<OnDemandOptions>,
+    /// The name of the only issuer that signs for the site; `internal` is this machine's own CA.
+    pub issuer: Option<String>,
+    /// How its names are proved in DNS.
+    pub dns: Option<DnsOptions>,
     /// The certificate that the operator brings.
     pub tls: Option<TlsFiles>,
     /// Whether clients that name no host get this site's certificate.
@@ -54,6 +60,15 @@ pub enum CertificateSource {
 }
 
 impl SiteConfig {
+    /// Whether this machine's own CA signs for the site, since nobody else can or is wanted to.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        match &self.issuer {
+            Some(name) => name == INTERNAL,
+            None => self.pattern.is_local(),
+        }
+    }
+
     /// Where the site's certificate comes from. Local names among those of an on-demand site still get the internal CA.
     #[must_use]
     pub fn certificate_source(&self) -> CertificateSource {
@@ -61,7 +76,7 @@ impl SiteConfig {
             CertificateSource::Files
         } else if self.on_demand.is_some() {
             CertificateSource::OnDemand
-        } else if self.pattern.is_local() {
+        } else if self.is_internal() {
             CertificateSource::InternalCa
         } else {
             CertificateSource::Issuer
@@ -81,5 +96,5 @@ pub(super) fn parse_redirect(text: &str) -> Result<Url, Problem> {
 
 pub(super) fn parse_ask(text: &str) -> Result<OnDemandOptions, Problem> {
     let ask = parse_web_url(text).ok_or_else(|| Problem::Ask(text.to_owned()))?;
-    Ok(OnDemandOptions { ask })
+    Ok(OnDemandOptions::new(ask))
 }

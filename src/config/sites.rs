@@ -4,22 +4,28 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
+use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
 use super::diagnostic::Report;
+use super::dns::{self, DnsReader};
+use super::issuers::INTERNAL;
 use super::origin::Origins;
 use super::problem::Problem;
 use super::proxyfile::read_upstreams;
 use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
+use super::units::parse_count;
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
     "upstream",
     "redirect",
     "on-demand",
+    "issuer",
+    "dns",
     "tls",
     "default",
     "upstream-options",
@@ -28,7 +34,7 @@ const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or
 
 pub(super) fn read(
     value: Option<Value<'_>>,
-    folder: &Path,
+    (folder, issuers): (&Path, &[String]),
     config: &Config,
     report: &mut Report<'_>,
 ) -> Vec<SiteConfig> {
@@ -48,6 +54,7 @@ pub(super) fn read(
     }
     let mut reader = SiteReader {
         folder,
+        issuers,
         config,
         report,
     };
@@ -62,8 +69,18 @@ pub(super) fn read(
 
 struct SiteReader<'a, 'r> {
     folder: &'a Path,
+    issuers: &'a [String],
     config: &'a Config,
     report: &'a mut Report<'r>,
+}
+
+/// Where the certificate of a site is said to come from.
+#[derive(Clone, Copy, Default)]
+struct Sources<'a> {
+    on_demand: bool,
+    tls: bool,
+    dns: bool,
+    issuer: Option<&'a str>,
 }
 
 impl SiteReader<'_, '_> {
@@ -99,7 +116,7 @@ impl SiteReader<'_, '_> {
         value: Value<'_>,
     ) -> Option<SiteConfig> {
         let addresses = self.read_addresses(value);
-        self.check_certificate(start, pattern.as_ref(), [false, false]);
+        self.check_certificate(start, pattern.as_ref(), Sources::default());
         Some(SiteConfig {
             pattern: pattern?,
             action: SiteAction::Upstream {
@@ -107,6 +124,8 @@ impl SiteReader<'_, '_> {
                 options: self.config.upstreams.clone(),
             },
             on_demand: None,
+            issuer: None,
+            dns: None,
             tls: None,
             default: false,
         })
@@ -119,13 +138,25 @@ impl SiteReader<'_, '_> {
         mut table: Table<'_>,
     ) -> Option<SiteConfig> {
         let action = self.read_action(start, &mut table);
-        let sources = ["on-demand", "tls"].map(|key| table.value(key).is_some());
+        let issuers = self.issuers;
+        let issuer = table.read("issuer", self.report, |value| {
+            parse_issuer(value.string()?, issuers)
+        });
+        let sources = Sources {
+            on_demand: table.value("on-demand").is_some(),
+            tls: table.value("tls").is_some(),
+            dns: table.value("dns").is_some(),
+            issuer: issuer.as_deref(),
+        };
         if table.has_only(&KEYS) {
             self.check_certificate(start, pattern.as_ref(), sources);
         }
         let on_demand = table
             .read("on-demand", self.report, Value::table)
             .and_then(|table| self.read_on_demand(table));
+        let dns = table.value("dns");
+        let has_files = sources.tls;
+        let dns = dns.and_then(|value| self.read_dns(pattern.as_ref(), has_files, value));
         let tls = table
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
@@ -135,6 +166,8 @@ impl SiteReader<'_, '_> {
             pattern: pattern?,
             action: action?,
             on_demand,
+            issuer,
+            dns,
             tls,
             default: default.unwrap_or_default(),
         })
@@ -213,8 +246,35 @@ impl SiteReader<'_, '_> {
             "on-demand = { ask = \"http://localhost:4000/allowed\" }",
         );
         let options = table.require(key, self.report, |value| parse_ask(value.string()?));
+        let mut count = |key, default: fn(&OnDemandOptions) -> u16| {
+            let read = |value: &Value<'_>| parse_count(&value.text("a number")?);
+            let count = table.read(key, self.report, read);
+            count.or_else(|| options.as_ref().map(default))
+        };
+        let names_per_network = count("names-per-network", |options| options.names_per_network);
+        let names_per_hour = count("names-per-hour", |options| options.names_per_hour);
         table.finish(self.report);
-        options
+        Some(OnDemandOptions {
+            ask: options?.ask,
+            names_per_network: names_per_network?,
+            names_per_hour: names_per_hour?,
+        })
+    }
+
+    fn read_dns(
+        &mut self,
+        pattern: Option<&HostPattern>,
+        has_files: bool,
+        value: Value<'_>,
+    ) -> Option<DnsOptions> {
+        if let Some(problem) = pattern.and_then(|it| dns::check(it, has_files).err()) {
+            self.report.at(value.start(), problem.into());
+        }
+        let mut reader = DnsReader {
+            folder: self.folder,
+            report: self.report,
+        };
+        reader.read(value)
     }
 
     fn read_tls(&mut self, mut table: Table<'_>) -> Option<TlsFiles> {
@@ -234,19 +294,37 @@ impl SiteReader<'_, '_> {
         &mut self,
         start: usize,
         pattern: Option<&HostPattern>,
-        [on_demand, tls]: [bool; 2],
+        sources: Sources<'_>,
     ) {
         let Some(pattern) = pattern else { return };
+        let Sources {
+            on_demand,
+            tls,
+            dns,
+            issuer,
+        } = sources;
+        let is_internal = issuer.map_or_else(|| pattern.is_local(), |name| name == INTERNAL);
         let problem = match pattern {
             _ if on_demand && tls => Problem::OnDemandAndTls,
+            _ if issuer.is_some() && tls => Problem::IssuerAndTls,
             HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
             HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
-            HostPattern::Wildcard(_) if !on_demand && !tls && !pattern.is_local() => {
+            HostPattern::Wildcard(_) if !on_demand && !tls && !dns && !is_internal => {
                 Problem::WildcardCertificate(pattern.clone())
             }
             _ => return,
         };
         self.report.at(start, problem);
+    }
+}
+
+fn parse_issuer(text: &str, known: &[String]) -> Result<String, Problem> {
+    match text == INTERNAL || known.iter().any(|name| name == text) {
+        true => Ok(text.to_owned()),
+        false => Err(Problem::UnknownIssuer {
+            text: text.to_owned(),
+            known: known.to_vec(),
+        }),
     }
 }
 

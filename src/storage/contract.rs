@@ -5,7 +5,7 @@ use std::fmt;
 
 use futures_util::future::BoxFuture;
 
-use super::{Error, Key};
+use super::{Error, Key, Listing};
 
 /// Durable records by key, shared by all who open the same storage.
 ///
@@ -25,6 +25,10 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Waits until nobody else, in this process or another one, holds the lock of this name. Read
     /// again what the lock protects once it is held: the last holder may have changed it.
     fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>>;
+
+    /// The segments right below a folder, in the order of their bytes, as many as the listing wants.
+    /// A folder that is not there is empty. It takes memory for what it returns only.
+    fn list<'a>(&'a self, listing: Listing<'a>) -> BoxFuture<'a, Result<Vec<String>, Error>>;
 
     /// Where a record lies, for people.
     fn location(&self, key: &Key) -> String;

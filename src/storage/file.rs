@@ -10,7 +10,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Error, Key, Lock, Storage};
+use super::listing::Picker;
+use super::{Error, Key, Listing, Lock, Storage};
 
 /// How often a lock that another process holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
@@ -156,9 +157,29 @@ impl Storage for FileStorage {
         .boxed()
     }
 
+    fn list<'a>(&'a self, listing: Listing<'a>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        let path = self.path(listing.folder);
+        let picker = Picker::new(listing);
+        blocking(move || pick(&path, picker).map_err(|source| Error::Read { path, source })).boxed()
+    }
+
     fn location(&self, key: &Key) -> String {
         self.path(key).display().to_string()
     }
+}
+
+fn pick(folder: &Path, mut picker: Picker) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    for entry in entries {
+        // What is no text is none of our segments.
+        if let Some(segment) = entry?.file_name().to_str() {
+            picker.offer(segment);
+        }
+    }
+    Ok(picker.finish())
 }
 
 /// A locked file, removed before it is released so that locks do not pile up.
@@ -290,6 +311,28 @@ mod tests {
         storage.delete(&key).await.unwrap();
         storage.delete(&key).await.unwrap();
         assert_eq!(storage.load(&key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_listed_and_one_that_is_missing_is_empty() {
+        let (_dir, storage) = storage();
+        for name in ["b.example", "*.example", "a.example"] {
+            let key = Key::new(&["certificates", "ca", name]);
+            storage.store(&key, b"x").await.unwrap();
+        }
+        let list = async |folder: &Key| {
+            let listing = Listing {
+                folder,
+                ending: "",
+                after: None,
+                limit: 10,
+            };
+            storage.list(listing).await.unwrap()
+        };
+        let segments = list(&Key::new(&["certificates", "ca"])).await;
+        assert_eq!(segments, ["_wildcard.example", "a.example", "b.example"]);
+        assert_eq!(Key::decode(&segments[0]).unwrap(), "*.example");
+        assert!(list(&Key::new(&["nothing"])).await.is_empty());
     }
 
     #[tokio::test]

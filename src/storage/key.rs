@@ -38,10 +38,41 @@ impl Key {
         key
     }
 
+    /// The key one level below this one whose segment is encoded already, as a listing gives it.
+    #[must_use]
+    pub fn below(&self, encoded: &str) -> Self {
+        Self(format!("{}/{encoded}", self.0))
+    }
+
     /// The encoded segments, joined by `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What an encoded segment was made from; `None` when it was too long and ends in a hash.
+    #[must_use]
+    pub fn decode(segment: &str) -> Option<String> {
+        if segment == "_" {
+            return Some(String::new());
+        }
+        let mut bytes = Vec::with_capacity(segment.len());
+        let mut rest = segment;
+        while let Some(first) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix("_wildcard") {
+                bytes.push(b'*');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('%') {
+                bytes.push(u8::from_str_radix(after.get(..2)?, 16).ok()?);
+                rest = after.get(2..)?;
+            } else if first == '_' || !first.is_ascii() {
+                return None;
+            } else {
+                bytes.push(u8::try_from(first).ok()?);
+                rest = rest.get(1..)?;
+            }
+        }
+        String::from_utf8(bytes).ok()
     }
 
     fn push(&mut self, segment: &str) {
@@ -109,6 +140,26 @@ mod tests {
             (&["", "x"], "_/x"),
         ] {
             assert_eq!(Key::new(segments).as_str(), key);
+        }
+    }
+
+    #[test]
+    fn a_segment_tells_what_it_was_made_from() {
+        for segment in [
+            "www.example.org",
+            "*.example.org",
+            "::1",
+            "_wildcard",
+            ".",
+            "",
+            "A\0é",
+        ] {
+            let key = Key::new(&[segment]);
+            assert_eq!(Key::decode(key.as_str()).as_deref(), Some(segment));
+        }
+        let shortened = Key::new(&[&"a".repeat(201)]);
+        for segment in [shortened.as_str(), "%", "%4", "%é1", "_x", "é", "%FF"] {
+            assert_eq!(Key::decode(segment), None, "{segment}");
         }
     }
 

@@ -4,8 +4,10 @@ mod contract;
 mod error;
 mod file;
 mod key;
+mod listing;
 
 pub use contract::{Lock, Storage};
 pub use error::Error;
 pub use file::FileStorage;
 pub use key::Key;
+pub use listing::Listing;

@@ -1,6 +1,6 @@
 //! The handshake: read the ClientHello, see to a certificate for its name, then go on.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ impl Acceptor {
         let Some(name) = sni.clone().or_else(|| self.unnamed(local)) else {
             return self.refuse(start, Error::NoName).await;
         };
-        let certificate = match self.certificate(&name).await {
+        let certificate = match self.certificate(&name, client.ip()).await {
             Ok(certificate) => certificate,
             Err(refusal) => {
                 self.refusals.say(client, &name, &refusal);
@@ -165,11 +165,15 @@ impl Acceptor {
         }
     }
 
-    async fn certificate(&self, name: &HostName) -> Result<Arc<Certificate>, Refusal> {
+    async fn certificate(
+        &self,
+        name: &HostName,
+        client: IpAddr,
+    ) -> Result<Arc<Certificate>, Refusal> {
         if let Some(certificate) = self.cache.lookup(name.as_str()) {
             return Ok(certificate);
         }
-        match timeout(ISSUANCE_TIMEOUT, self.manager.certificate(name)).await {
+        match timeout(ISSUANCE_TIMEOUT, self.manager.certificate(name, client)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Refusal::StillOrdering),
         }
@@ -232,7 +236,7 @@ mod tests {
     use super::*;
     use crate::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver};
     use crate::certs::challenge::TlsAlpn01Solver;
-    use crate::certs::issuer::{InternalCa, Issuer};
+    use crate::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
     use crate::certs::{Issuers, ManagerParts, Records};
     use crate::name::{HostPattern, NameMap};
     use crate::storage::{FileStorage, Storage};
@@ -294,7 +298,10 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-            let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(Arc::clone(&storage)));
+            let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(
+                Arc::clone(&storage),
+                InternalCaOptions::default(),
+            ));
             let cache = Arc::new(CertCache::new(10));
             let pair = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
             let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
@@ -306,12 +313,13 @@ mod tests {
             let manager = CertManager::start(ManagerParts {
                 policies: NameMap::new(),
                 issuers: Issuers {
-                    public: Arc::clone(&issuer),
+                    public: vec![Arc::clone(&issuer)],
                     internal: issuer,
                 },
                 records: Records::new(storage),
                 cache: Arc::clone(&cache),
                 preflight: None,
+                on_cert: None,
                 tasks: Tasks::new(),
             });
             let acceptor = Acceptor::new(AcceptorParts {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, Identifier, Options, Order};
 use proxy::certs::challenge::{TlsAlpn01Certificates, TlsAlpn01Solver};
-use proxy::certs::issuer::{InternalCa, Issuer};
+use proxy::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
 use proxy::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
@@ -40,18 +40,22 @@ impl Door {
     async fn open() -> Self {
         let dir = TempDir::new().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-        let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(Arc::clone(&storage)));
+        let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(
+            Arc::clone(&storage),
+            InternalCaOptions::default(),
+        ));
         let (cache, tasks) = (Arc::new(CertCache::new(1)), Tasks::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
         let manager = CertManager::start(ManagerParts {
             policies: NameMap::new(),
             issuers: Issuers {
-                public: Arc::clone(&issuer),
+                public: vec![Arc::clone(&issuer)],
                 internal: issuer,
             },
             records: Records::new(storage),
             cache: Arc::clone(&cache),
             preflight: None,
+            on_cert: None,
             tasks: tasks.clone(),
         });
         let acceptor = Acceptor::new(AcceptorParts {

@@ -175,6 +175,18 @@ pub enum CaaReason {
     },
 }
 
+impl Reason {
+    /// Whether it stands against this issuer alone, so that another one could sign.
+    #[must_use]
+    pub fn is_about_issuer(&self) -> bool {
+        match self {
+            Self::Caa(CaaReason::Critical { .. }) => false,
+            Self::Caa(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Record {
     fn is(self, address: IpAddr) -> String {
         match self {

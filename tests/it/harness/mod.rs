@@ -1,7 +1,10 @@
 //! Real peers for the tests, and what makes them.
 
+pub(crate) mod admin;
 pub(crate) mod app;
+pub(crate) mod bind;
 pub(crate) mod client;
+pub(crate) mod cloudflare;
 pub(crate) mod dns;
 pub(crate) mod door;
 pub(crate) mod http01;

@@ -1,0 +1,190 @@
+//! What is remembered of attempts that gave no certificate, and how long a name waits after them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dashmap::DashMap;
+use tracing::{debug, error, warn};
+
+use super::issuance::Unsigned;
+use super::issuer::Error;
+use super::obtain::Purpose;
+use super::policy::Policy;
+use super::stored::{Attempts, Records};
+use super::{CertCache, Certificate, Refusal, renew_at};
+use crate::backoff;
+use crate::name::HostPattern;
+
+/// The failures of all names: in storage, and those that could not be written in memory.
+#[derive(Debug)]
+pub(super) struct Failures {
+    records: Records,
+    cache: Arc<CertCache>,
+    failing: DashMap<HostPattern, Attempts>,
+}
+
+impl Failures {
+    pub(super) fn new(records: Records, cache: Arc<CertCache>) -> Self {
+        Self {
+            records,
+            cache,
+            failing: DashMap::new(),
+        }
+    }
+
+    pub(super) async fn check(
+        &self,
+        subject: &HostPattern,
+        purpose: Purpose,
+    ) -> Result<(), Refusal> {
+        let now = SystemTime::now();
+        let may_try = |attempts: &Attempts| match purpose {
+            Purpose::Wish => attempts.is_welcome(now),
+            _ => attempts.is_due(now),
+        };
+        match self.attempts(subject).await {
+            Some(attempts) if !may_try(&attempts) => {
+                let reason = Refusal::from(attempts);
+                debug!(names = %subject, %reason, "certificate is not ordered yet");
+                Err(reason)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is remembered of attempts without a certificate, in memory or in storage.
+    pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
+        if let Some(attempts) = self.failing.get(subject) {
+            return Some(attempts.clone());
+        }
+        match self.records.load_attempts(subject).await {
+            Ok(attempts) => attempts,
+            Err(reason) => {
+                error!(names = %subject, error = %reason, "failed attempts cannot be read");
+                None
+            }
+        }
+    }
+
+    /// Counts the attempt before it is made, so that a process that is killed over and over does
+    /// not order each time. Fails when nothing can be written: what the CA signs could not be kept.
+    pub(super) async fn begin(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        former: Option<&Attempts>,
+    ) -> Result<(), Refusal> {
+        if !policy.is_kept() {
+            return Ok(());
+        }
+        let attempts = former.cloned().unwrap_or_default();
+        let attempts = attempts.begun(SystemTime::now());
+        let written = self.records.store_attempts(subject, &attempts).await;
+        written.inspect_err(|reason| {
+            error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
+        })?;
+        Ok(())
+    }
+
+    /// An attempt in which no CA was asked was none.
+    pub(super) async fn take_back(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        former: Option<&Attempts>,
+    ) {
+        if !policy.is_kept() {
+            return;
+        }
+        let written = match former {
+            Some(former) => self.records.store_attempts(subject, former).await,
+            None => self.records.clear_attempts(subject).await,
+        };
+        if let Err(reason) = written {
+            error!(names = %subject, error = %reason, "an attempt that was not made counts as failed");
+        }
+    }
+
+    /// The name has its certificate.
+    pub(super) fn forget(&self, subject: &HostPattern) {
+        self.failing.remove(subject);
+    }
+
+    /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
+    /// is not replaced before half of what is left of it: its successor would be due as well.
+    pub(super) async fn hold_if_due(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        certificate: &Certificate,
+    ) {
+        let now = SystemTime::now();
+        if renew_at(certificate) > now {
+            return;
+        }
+        let left = certificate.not_after().duration_since(now);
+        let delay = backoff::ISSUANCE.delay(1, left.ok().map(|left| left / 2));
+        let reason = "it was due for renewal when it came; check this machine's clock".to_owned();
+        warn!(names = %subject, error = %reason, "certificate is short of time");
+        let attempts = Attempts::default().failed(reason, now, delay);
+        self.failing.insert(subject.clone(), attempts.clone());
+        if policy.is_kept()
+            && let Err(reason) = self.records.store_attempts(subject, &attempts).await
+        {
+            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
+        }
+    }
+
+    /// How long a name waits after a failure. Never so long that what is served would run out
+    /// without further tries.
+    fn delay(&self, subject: &HostPattern, failures: u32, failure: &Error) -> Duration {
+        let delay = backoff::ISSUANCE.delay(failures, failure.retry_after());
+        let least = match failure.has_spent_certificate() {
+            true => backoff::UNUSABLE.delay(failures, None),
+            false if failure.is_permanent() => backoff::PERMANENT.delay(failures, None),
+            false => return delay,
+        };
+        let left = self.cache.get(subject).map(|served| {
+            let left = served.not_after().duration_since(SystemTime::now());
+            left.unwrap_or_default() / 4
+        });
+        delay.max(left.map_or(least, |left| least.min(left)))
+    }
+
+    /// An attempt that ended in a panic counts as failed, in memory.
+    pub(super) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
+        let former = self.failing.get(subject).map(|attempts| attempts.clone());
+        let former = former.unwrap_or_default();
+        let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
+        let reason = "the attempt ended in a panic, which the log shows".to_owned();
+        let attempts = former.failed(reason, SystemTime::now(), delay);
+        self.failing.insert(subject.clone(), attempts.clone());
+        attempts.into()
+    }
+
+    pub(super) async fn remember(&self, subject: &HostPattern, unsigned: Unsigned) -> Refusal {
+        let failure = &unsigned.error;
+        let former = self.attempts(subject).await.unwrap_or_default();
+        let delay = self.delay(subject, former.failures + 1, failure);
+        let now = SystemTime::now();
+        let attempts = former
+            .failed(failure.to_string(), now, delay)
+            .held_off(now, failure.retry_after())
+            .tried_at(unsigned.tried);
+        self.failing.insert(subject.clone(), attempts.clone());
+        if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
+            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
+        }
+        let served_until = self
+            .cache
+            .get(subject)
+            .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
+        warn!(
+            names = %subject, attempt = attempts.failures,
+            retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
+            permanent = failure.is_permanent(), served_until, error = %failure,
+            "certificate not obtained"
+        );
+        attempts.into()
+    }
+}
