@@ -2,6 +2,7 @@
 //! configuration, and spawns nothing: the caller owns every wait.
 //!
 //! ```text
+//! renewal_info -> client
 //! order -> authorization -> challenge -> account -> client -> { response, nonce, jws } -> { resource, error }
 //! ```
 
@@ -17,6 +18,7 @@ mod options;
 mod order;
 mod poll;
 mod problem;
+mod renewal_info;
 mod resource;
 mod response;
 mod step;
@@ -30,6 +32,7 @@ pub use jws::AccountKey;
 pub use options::Options;
 pub use order::Order;
 pub use problem::{Problem, ProblemKind, Subproblem};
+pub use renewal_info::{CertId, RenewalInfo};
 pub use resource::{
     AuthorizationStatus, ChallengeType, Directory, Identifier, Meta, OrderStatus, ResourceUrl,
 };

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::account::Account;
@@ -16,6 +17,7 @@ use super::challenge::Solver;
 use super::error::Error;
 use super::poll::Looks;
 use super::problem::ProblemKind;
+use super::renewal_info::CertId;
 use super::resource::{Identifier, OrderResource, OrderStatus};
 use super::response::Response;
 use super::step::Step;
@@ -35,8 +37,32 @@ impl Order {
     /// Places an order (RFC 8555 section 7.4). Keep its URL before going on: nothing else gives it back. The CA may answer
     /// with an order that is ready, or even done.
     pub async fn create(account: &Account, identifiers: &[Identifier]) -> Result<Self, Error> {
-        let request = json!({ "identifiers": identifiers });
-        let response = account.new_order(&request).await?;
+        Self::place(account, &json!({ "identifiers": identifiers })).await
+    }
+
+    /// Places an order for the successor of a certificate of the same account and CA (RFC 9773 section 5). Where the CA does
+    /// not take it for one the order is placed again as any other: a predecessor never stands in the way of a certificate.
+    pub async fn replace(
+        account: &Account,
+        identifiers: &[Identifier],
+        predecessor: &CertId,
+    ) -> Result<Self, Error> {
+        let directory = account.client().directory().await?;
+        if directory.renewal_info.is_none() {
+            return Self::create(account, identifiers).await;
+        }
+        let request = json!({ "identifiers": identifiers, "replaces": predecessor.as_str() });
+        match Self::place(account, &request).await {
+            Err(error) if may_lie_in_replaces(&error) => {
+                tracing::info!(%predecessor, %error, "the order is placed without its predecessor");
+                Self::create(account, identifiers).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn place(account: &Account, request: &Value) -> Result<Self, Error> {
+        let response = account.new_order(request).await?;
         let url = Url::parse(&response.location()?).map_err(|_| Error::Header {
             step: Step::NewOrder,
             header: "Location",
@@ -196,6 +222,17 @@ impl Order {
             problem: self.resource.error.clone(),
         }
     }
+}
+
+/// Whether the refusal of an order may come from what it replaces: CAs say so in many ways. A limit that is reached would be
+/// reached without it too.
+fn may_lie_in_replaces(error: &Error) -> bool {
+    let is_limit = error.is(&ProblemKind::RateLimited);
+    let is_account = error.is(&ProblemKind::AccountDoesNotExist);
+    error.status().is_some_and(|status| {
+        let is_refusal = status.is_client_error() || error.is(&ProblemKind::ServerInternal);
+        is_refusal && status != StatusCode::TOO_MANY_REQUESTS && !is_limit && !is_account
+    })
 }
 
 /// Whether the order must be read to know where it stands. A CA that was not reached may be back in time.

@@ -25,6 +25,8 @@ pub enum Step {
     Finalize,
     /// RFC 8555 section 7.4.2.
     Certificate,
+    /// RFC 9773 section 4.1.
+    RenewalInfo,
 }
 
 impl fmt::Display for Step {
@@ -40,6 +42,7 @@ impl fmt::Display for Step {
             Self::Order => "read the order",
             Self::Finalize => "finalize the order",
             Self::Certificate => "download the certificate",
+            Self::RenewalInfo => "ask when to renew",
         })
     }
 }

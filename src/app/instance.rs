@@ -12,7 +12,7 @@ use super::workers::Workers;
 use super::{Error, file_limit, sites};
 use crate::certs::challenge::{Http01Solver, Http01Tokens};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
-use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
+use crate::certs::{CertCache, CertManager, Clock, Issuers, ManagerParts, Records};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Router, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
@@ -76,6 +76,7 @@ impl App {
             issuers,
             records: Records::new(storage),
             cache: Arc::clone(&cache),
+            clock: Clock::system(),
             tasks: background.clone(),
         });
         let servers = https_servers(config, router, cache, (&manager, &connections))?;

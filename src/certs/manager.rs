@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::obtain::{Obtainer, Purpose};
 use super::policy::{self, Issuers, Policy};
-use super::schedule::{Due, Scheduler};
+use super::schedule::{Due, Note, Scheduler};
 use super::stored::Records;
-use super::{CertCache, Certificate, Refusal, Standing, renew_at};
+use super::{CertCache, Certificate, Clock, Refusal, Standing, renew_at};
 use crate::backoff;
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
@@ -51,7 +51,8 @@ struct Inner {
     policies: NameMap<Arc<Policy>>,
     obtainer: Obtainer,
     in_flight: DashMap<HostPattern, Flight>,
-    schedule: mpsc::UnboundedSender<Due>,
+    schedule: mpsc::UnboundedSender<Note>,
+    clock: Clock,
     tasks: Tasks,
 }
 
@@ -73,6 +74,8 @@ pub struct ManagerParts {
     pub records: Records,
     /// What is served.
     pub cache: Arc<CertCache>,
+    /// The time of day.
+    pub clock: Clock,
     /// Runs look-ups, orders and the renewal loop.
     pub tasks: Tasks,
 }
@@ -86,32 +89,35 @@ impl CertManager {
             issuers,
             records,
             cache,
+            clock,
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
-        let now = SystemTime::now();
+        let now = clock.now();
         for (_, policy) in policies.iter() {
             if let Some(subject) = policy.managed() {
                 // The receiver lives until the scheduler below takes it.
-                let _ = schedule.send(Due {
+                let _ = schedule.send(Note::Set(Due {
                     subject: subject.clone(),
                     at: now,
-                });
+                    purpose: Purpose::Renew,
+                }));
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache);
+        let obtainer = Obtainer::new(issuers, records, cache, clock);
         let in_flight = DashMap::new();
         let inner = Inner {
             policies,
             obtainer,
             in_flight,
             schedule,
+            clock,
             tasks: tasks.clone(),
         };
         let manager = Self {
             inner: Arc::new(inner),
         };
-        tasks.spawn(Scheduler::new(manager.clone(), inbox).run(tasks.shutdown()));
+        tasks.spawn(Scheduler::new(manager.clone(), inbox, clock).run(tasks.shutdown()));
         manager
     }
 
@@ -167,18 +173,14 @@ impl CertManager {
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
-    pub(super) async fn maintain(&self, subject: HostPattern) -> bool {
+    pub(super) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
         let HostPattern::Exact(name) = &subject else {
             return false;
         };
         let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
             return false;
         };
-        let is_served = self.inner.obtainer.cache().get(&subject).is_some();
-        if !is_served && policy.managed().is_none() {
-            return false;
-        }
-        self.join(subject, policy, Purpose::Renew).landed().await;
+        self.join(subject, policy, purpose).landed().await;
         true
     }
 
@@ -200,34 +202,44 @@ impl CertManager {
                     manager: self.clone(),
                     subject,
                     policy: Arc::clone(policy),
+                    purpose,
+                    stored: None,
                     is_over: false,
                 };
-                self.inner.tasks.spawn(landing.fly(purpose, sender));
+                self.inner.tasks.spawn(landing.fly(sender));
                 flight
             }
         }
     }
 
-    /// Sets the next time that a name needs attention.
-    fn reschedule(&self, subject: &HostPattern, policy: &Policy, outcome: &Outcome) {
-        let now = SystemTime::now();
+    /// The next time that a name needs attention.
+    fn next_look(&self, subject: &HostPattern, outcome: &Outcome) -> Option<Due> {
+        let now = self.inner.clock.now();
+        let mut purpose = Purpose::Renew;
         let at = match outcome {
-            // Never at once again: what was due and could not be replaced is not asked for in a
-            // loop.
-            Ok(certificate) => renew_at(certificate).max(now + Duration::from_secs(1)),
+            Ok(certificate) => {
+                let renewal = renew_at(certificate);
+                let question = certificate.next_question().filter(|at| *at < renewal);
+                if question.is_some() {
+                    purpose = Purpose::Ask;
+                }
+                // Never at once again: what was due and could not be replaced is not asked for in
+                // a loop.
+                question
+                    .unwrap_or(renewal)
+                    .max(now + Duration::from_secs(1))
+            }
             Err(Refusal::BackingOff { until, .. }) => *until,
-            Err(Refusal::Stopping) => return,
+            Err(Refusal::Stopping) => return None,
             Err(Refusal::NotAllowed(_)) => now + ASK_AGAIN,
             Err(_) => now + backoff::ISSUANCE.delay(1, None),
         };
-        let is_served = self.inner.obtainer.cache().get(subject).is_some();
-        if policy.managed().is_some() || is_served {
-            // The scheduler is gone only when the process stops.
-            let _ = self.inner.schedule.send(Due {
-                subject: subject.clone(),
-                at,
-            });
-        }
+        let subject = subject.clone();
+        Some(Due {
+            subject,
+            at,
+            purpose,
+        })
     }
 }
 
@@ -268,38 +280,61 @@ struct Landing {
     manager: CertManager,
     subject: HostPattern,
     policy: Arc<Policy>,
+    purpose: Purpose,
+    stored: Option<Arc<Certificate>>,
     is_over: bool,
 }
 
 impl Landing {
-    async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
+    async fn fly(mut self, sender: watch::Sender<Progress>) {
+        let (subject, policy, purpose) = (&self.subject, &self.policy, self.purpose);
         let obtainer = &self.manager.inner.obtainer;
-        if purpose == Purpose::Renew
-            && let Some(stored) = obtainer.stored(&self.subject).await
+        if purpose != Purpose::Serve
+            && let Some(stored) = obtainer.stored(subject, policy, purpose).await
         {
+            self.stored = Some(Arc::clone(&stored));
             sender.send_replace(Progress::Stored(stored));
         }
-        let outcome = obtainer.obtain(&self.subject, &self.policy, purpose).await;
-        self.manager
-            .reschedule(&self.subject, &self.policy, &outcome);
+        let outcome = obtainer.obtain(subject, policy, purpose).await;
+        self.reschedule(&outcome);
         self.is_over = true;
+        // A renewal that failed takes nothing away from those who wait for what is stored.
+        let stored = self.stored.take();
+        let outcome = outcome.or_else(|refusal| stored.ok_or(refusal));
         // Those who come after the flight has left the table find the certificate in the cache.
         drop(self);
         sender.send_replace(Progress::Landed(outcome));
+    }
+
+    /// Sets the next time that the name needs attention, if it has a certificate or should have one.
+    fn reschedule(&self, outcome: &Outcome) {
+        let inner = &self.manager.inner;
+        let is_served = || inner.obtainer.cache().get(&self.subject).is_some();
+        let has_certificate = outcome.is_ok() || self.stored.is_some() || is_served();
+        if self.policy.managed().is_none() && !has_certificate {
+            return;
+        }
+        let Some(due) = self.manager.next_look(&self.subject, outcome) else {
+            return;
+        };
+        // What a handshake finds in storage has its time already, which need not be sooner.
+        let note = match (self.purpose, outcome) {
+            (Purpose::Serve, Ok(_)) => Note::Known(due),
+            _ => Note::Set(due),
+        };
+        // The scheduler is gone only when the process stops.
+        let _ = inner.schedule.send(note);
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let Self {
-            manager, subject, ..
-        } = self;
+        let inner = &self.manager.inner;
         if !self.is_over {
             // A panic: it counts as a failed attempt, and the name is seen to again.
-            let outcome = Err(manager.inner.obtainer.remember_panic(subject));
-            manager.reschedule(subject, &self.policy, &outcome);
+            self.reschedule(&Err(inner.obtainer.remember_panic(&self.subject)));
         }
-        manager.inner.in_flight.remove(subject);
+        inner.in_flight.remove(&self.subject);
     }
 }
 
@@ -307,6 +342,7 @@ impl Drop for Landing {
 mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::AtomicBool;
+    use std::time::SystemTime;
 
     use futures_util::FutureExt;
     use futures_util::future::{BoxFuture, join_all};
@@ -404,6 +440,7 @@ mod tests {
                 },
                 records: Records::new(storage),
                 cache: Arc::new(CertCache::new(100)),
+                clock: Clock::system(),
                 tasks: tasks.clone(),
             });
             (manager, tasks)
@@ -674,7 +711,7 @@ mod tests {
         let cache = manager.inner.obtainer.cache();
         cache.insert(&subject, Arc::clone(&newer));
 
-        manager.maintain(subject).await;
+        manager.maintain(subject, Purpose::Renew).await;
 
         let served = manager.certificate(&wanted).await.unwrap();
         assert_eq!(served.serial(), newer.serial());
@@ -693,7 +730,7 @@ mod tests {
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let served = manager.certificate(&wanted).await.unwrap();
-        manager.maintain(subject).await;
+        manager.maintain(subject, Purpose::Renew).await;
 
         assert_eq!(served.serial(), stored.serial());
         assert_eq!(world.issuer.orders(), 0);
@@ -776,13 +813,19 @@ mod tests {
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
         let first = manager.certificate(&wanted).await.unwrap();
 
-        manager.maintain(policy::subject(&wanted)).await;
-        manager.maintain(policy::subject(&wanted)).await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
 
         assert_eq!(world.issuer.orders(), 1);
         tasks.drain(Duration::ZERO).await;
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.maintain(policy::subject(&wanted)).await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
         let served = manager.certificate(&wanted).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 1);
@@ -833,7 +876,9 @@ mod tests {
         let (policy, asked) = on_demand(503).await;
         let (manager, _tasks) = world.manager(vec![policy]);
         manager.certificate(&wanted).await.unwrap();
-        manager.maintain(policy::subject(&wanted)).await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
 
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         let served = manager.inner.obtainer.cache().lookup(wanted.as_str());

@@ -1,13 +1,15 @@
 //! How one name comes to its certificate: storage, permission, order, storage, cache.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
+use super::clock::Clock;
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
+use super::renewals::{Renewals, Subject};
 use super::stored::{Attempts, Records, Stored};
 use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
 use crate::backoff;
@@ -20,6 +22,26 @@ pub(super) enum Purpose {
     Serve,
     /// Its time for renewal may have come: what is due is replaced.
     Renew,
+    /// Like [`Renew`](Self::Renew), after the CA was asked whether that time has come.
+    Ask,
+}
+
+/// A name whose certificate is looked for.
+#[derive(Clone, Copy, Debug)]
+struct Wanted<'a> {
+    subject: &'a HostPattern,
+    policy: &'a Policy,
+    purpose: Purpose,
+}
+
+impl<'a> Wanted<'a> {
+    fn signed_by(self, issuer: &'a str) -> Subject<'a> {
+        Subject {
+            issuer,
+            pattern: self.subject,
+            is_kept: self.policy.is_kept(),
+        }
+    }
 }
 
 /// Gets certificates, one name per call.
@@ -29,15 +51,24 @@ pub(super) struct Obtainer {
     records: Records,
     cache: Arc<CertCache>,
     failing: DashMap<HostPattern, Attempts>,
+    renewals: Renewals,
+    clock: Clock,
 }
 
 impl Obtainer {
-    pub(super) fn new(issuers: Issuers, records: Records, cache: Arc<CertCache>) -> Self {
+    pub(super) fn new(
+        issuers: Issuers,
+        records: Records,
+        cache: Arc<CertCache>,
+        clock: Clock,
+    ) -> Self {
         Self {
             issuers,
+            renewals: Renewals::new(records.clone(), clock),
             records,
             cache,
             failing: DashMap::new(),
+            clock,
         }
     }
 
@@ -53,21 +84,33 @@ impl Obtainer {
         purpose: Purpose,
     ) -> Result<Arc<Certificate>, Refusal> {
         let issuer = self.issuers.for_subject(subject);
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        let mut wanted = Wanted {
+            subject,
+            policy,
+            purpose,
+        };
+        if let Some(certificate) = self.current(issuer, wanted).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
         self.ask(subject, policy).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        if purpose == Purpose::Ask {
+            wanted.purpose = Purpose::Renew;
+        }
+        if let Some(certificate) = self.current(issuer, wanted).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
         self.remember_begin(subject, policy).await?;
-        match self.issue(issuer.as_ref(), subject).await {
+        match self.issue(issuer.as_ref(), wanted).await {
             Ok((certificate, pem)) => {
                 self.keep(issuer.id(), subject, policy, &pem).await;
+                let signed = wanted.signed_by(issuer.id());
+                self.renewals
+                    .begin(signed, &certificate, pem.account())
+                    .await;
                 self.serve(subject, &certificate);
                 self.hold_if_due(subject, policy, &certificate).await;
                 info!(
@@ -82,21 +125,49 @@ impl Obtainer {
         }
     }
 
-    /// The stored certificate, served from now on, when it is still valid.
-    pub(super) async fn stored(&self, subject: &HostPattern) -> Option<Arc<Certificate>> {
+    /// The stored certificate when it is still valid.
+    pub(super) async fn stored(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        purpose: Purpose,
+    ) -> Option<Arc<Certificate>> {
         let issuer = self.issuers.for_subject(subject);
-        let loaded = self.load(issuer.id(), subject, Purpose::Serve).await;
-        loaded.ok().flatten()
+        let wanted = Wanted {
+            subject,
+            policy,
+            purpose,
+        };
+        self.load(issuer.id(), wanted).await.ok().flatten()
     }
 
-    /// The stored certificate, served from now on, when it is good enough for `purpose`.
+    /// The stored certificate when it is good enough for the purpose.
+    async fn current(
+        &self,
+        issuer: &Arc<dyn Issuer>,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+        let Some(certificate) = self.load(issuer.id(), wanted).await? else {
+            return Ok(None);
+        };
+        if wanted.purpose == Purpose::Ask {
+            let signed = wanted.signed_by(issuer.id());
+            self.renewals.ask(issuer, signed, &certificate).await;
+        }
+        let is_current =
+            wanted.purpose == Purpose::Serve || renew_at(&certificate) > self.clock.now();
+        Ok(is_current.then_some(certificate))
+    }
+
+    /// The stored certificate when it is valid. It is served from now on, unless nobody has asked
+    /// for it: the many names whose time is only watched would drive those in use out of memory.
     async fn load(
         &self,
         issuer: &str,
-        subject: &HostPattern,
-        purpose: Purpose,
+        wanted: Wanted<'_>,
     ) -> Result<Option<Arc<Certificate>>, Refusal> {
-        let now = SystemTime::now();
+        let subject = wanted.subject;
+        let now = self.clock.now();
         let certificate = match self.records.load_certificate(issuer, subject).await? {
             Stored::Missing => return Ok(None),
             Stored::Found(certificate) => certificate,
@@ -115,16 +186,19 @@ impl Obtainer {
                 return Ok(None);
             }
         };
-        // What could not be stored is served all the same, and is better than what was before it.
         let served = self.cache.get(subject);
-        let better = served.filter(|served| served.not_after() > certificate.not_after());
-        let certificate = better.unwrap_or(certificate);
-        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > now;
-        if self
-            .cache
-            .get(subject)
-            .is_none_or(|served| served.serial() != certificate.serial())
-        {
+        let is_served = served.is_some();
+        // What could not be stored is served all the same, and is better than what was before it.
+        let better = served.filter(|served| {
+            served.serial() == certificate.serial() || served.not_after() > certificate.not_after()
+        });
+        if let Some(better) = better {
+            return Ok(Some(better));
+        }
+        self.renewals
+            .recall(wanted.signed_by(issuer), &certificate)
+            .await;
+        if is_served || wanted.purpose == Purpose::Serve || wanted.policy.managed().is_some() {
             self.serve(subject, &certificate);
             info!(
                 names = %subject, issuer, serial = certificate.serial(),
@@ -135,12 +209,12 @@ impl Obtainer {
                 warn!(names = %subject, error = %reason, "certificate is served although it is early");
             }
         }
-        Ok(is_current.then_some(certificate))
+        Ok(Some(certificate))
     }
 
     async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
         match self.attempts(subject).await {
-            Some(attempts) if !attempts.is_due(SystemTime::now()) => {
+            Some(attempts) if !attempts.is_due(self.clock.now()) => {
                 let reason = Refusal::from(attempts);
                 debug!(names = %subject, %reason, "certificate is not ordered yet");
                 Err(reason)
@@ -179,7 +253,7 @@ impl Obtainer {
             return Ok(());
         }
         let former = self.attempts(subject).await.unwrap_or_default();
-        let attempts = former.begun(SystemTime::now());
+        let attempts = former.begun(self.clock.now());
         let written = self.records.store_attempts(subject, &attempts).await;
         written.inspect_err(|reason| {
             error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
@@ -190,12 +264,21 @@ impl Obtainer {
     async fn issue(
         &self,
         issuer: &dyn Issuer,
-        subject: &HostPattern,
+        wanted: Wanted<'_>,
     ) -> Result<(Arc<Certificate>, Pem), Error> {
+        let subject = wanted.subject;
+        let replaces = self
+            .renewals
+            .predecessor(wanted.signed_by(issuer.id()))
+            .await;
         info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-        let pem = issuer.issue(IssueRequest { subject }).await?;
+        let pem = issuer.issue(IssueRequest {
+            subject,
+            replaces: replaces.as_ref(),
+        });
+        let pem = pem.await?;
         let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-        certificate.verify_for(subject, SystemTime::now())?;
+        certificate.verify_for(subject, self.clock.now())?;
         Ok((Arc::new(certificate), pem))
     }
 
@@ -218,7 +301,7 @@ impl Obtainer {
     /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
     /// is not replaced before half of what is left of it: its successor would be due as well.
     async fn hold_if_due(&self, subject: &HostPattern, policy: &Policy, certificate: &Certificate) {
-        let now = SystemTime::now();
+        let now = self.clock.now();
         if renew_at(certificate) > now {
             return;
         }
@@ -249,7 +332,7 @@ impl Obtainer {
             false => return delay,
         };
         let left = self.cache.get(subject).map(|served| {
-            let left = served.not_after().duration_since(SystemTime::now());
+            let left = served.not_after().duration_since(self.clock.now());
             left.unwrap_or_default() / 4
         });
         delay.max(left.map_or(least, |left| least.min(left)))
@@ -261,7 +344,7 @@ impl Obtainer {
         let former = former.unwrap_or_default();
         let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
         let reason = "the attempt ended in a panic, which the log shows".to_owned();
-        let attempts = former.failed(reason, SystemTime::now(), delay);
+        let attempts = former.failed(reason, self.clock.now(), delay);
         self.failing.insert(subject.clone(), attempts.clone());
         attempts.into()
     }
@@ -274,7 +357,7 @@ impl Obtainer {
     ) -> Refusal {
         let former = self.attempts(subject).await.unwrap_or_default();
         let delay = self.delay(subject, former.failures + 1, failure);
-        let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
+        let attempts = former.failed(failure.to_string(), self.clock.now(), delay);
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
             error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");

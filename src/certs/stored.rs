@@ -1,11 +1,12 @@
 //! What the certificates' life leaves in storage, and under which keys.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, CertificateError};
+use super::clock::{from_unix, unix};
+use super::{Certificate, CertificateError, RenewalPlan};
 use crate::backoff;
 use crate::name::HostPattern;
 use crate::storage::{self, Key, Lock, Storage};
@@ -77,6 +78,27 @@ impl Records {
         self.storage.location(&certificate_key(issuer, subject))
     }
 
+    /// When the certificate that `issuer` signed for `subject` is to be renewed.
+    pub async fn load_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Option<RenewalPlan>, storage::Error> {
+        let record = self.storage.load(&plan_key(issuer, subject)).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Remembers over restarts when a certificate is to be renewed.
+    pub async fn store_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        plan: &RenewalPlan,
+    ) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(plan).unwrap_or_default();
+        self.storage.store(&plan_key(issuer, subject), &json).await
+    }
+
     /// What is remembered of failed attempts for `subject`; nothing after a success.
     pub async fn load_attempts(
         &self,
@@ -110,12 +132,15 @@ impl Records {
 }
 
 fn certificate_key(issuer: &str, subject: &HostPattern) -> Key {
-    Key::new(&[
-        "certificates",
-        issuer,
-        &subject.to_string(),
-        "certificate.pem",
-    ])
+    folder(issuer, subject).join("certificate.pem")
+}
+
+fn plan_key(issuer: &str, subject: &HostPattern) -> Key {
+    folder(issuer, subject).join("renewal.json")
+}
+
+fn folder(issuer: &str, subject: &HostPattern) -> Key {
+    Key::new(&["certificates", issuer, &subject.to_string()])
 }
 
 fn attempts_key(subject: &HostPattern) -> Key {
@@ -189,16 +214,8 @@ impl Attempts {
     /// When the next attempt may be made.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
-        UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.not_before))
-            .unwrap_or(UNIX_EPOCH)
+        from_unix(self.not_before)
     }
-}
-
-fn unix(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 #[cfg(test)]

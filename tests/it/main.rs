@@ -16,6 +16,7 @@ mod issuance;
 mod limits;
 mod on_demand;
 mod plain_http;
+mod renewal;
 mod shutdown;
 mod tls_handshake;
 mod upgrade;

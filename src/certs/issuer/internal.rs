@@ -184,7 +184,10 @@ mod tests {
         for name in ["localhost", "*.home.arpa", "10.0.0.1", "::1"] {
             let subject = HostPattern::parse(name).unwrap();
             let pem = again
-                .issue(IssueRequest { subject: &subject })
+                .issue(IssueRequest {
+                    subject: &subject,
+                    replaces: None,
+                })
                 .await
                 .unwrap();
             let text = format!("{}{}", pem.as_str(), String::from_utf8_lossy(&root));
@@ -204,7 +207,13 @@ mod tests {
         let ca = open(&storage).await.unwrap();
         let root = std::fs::read_to_string(ca.root_location()).unwrap();
         let subject = HostPattern::parse("localhost").unwrap();
-        let leaf = ca.issue(IssueRequest { subject: &subject }).await.unwrap();
+        let leaf = ca
+            .issue(IssueRequest {
+                subject: &subject,
+                replaces: None,
+            })
+            .await
+            .unwrap();
         // Reading a chain verifies its signatures.
         Certificate::from_pem(format!("{}{root}", leaf.as_str()).as_bytes()).unwrap();
     }

@@ -6,6 +6,6 @@ mod error;
 mod internal;
 
 pub use acme::AcmeIssuer;
-pub use contract::{IssueRequest, Issuer, Pem};
+pub use contract::{IssueRequest, Issuer, Pem, Predecessor};
 pub use error::Error;
 pub use internal::InternalCa;

@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 use url::Url;
 
-use super::super::{Error, IssueRequest, Issuer, Pem};
+use super::super::{Error, IssueRequest, Issuer, Pem, Predecessor};
 use super::account_keeper::AccountKeeper;
-use crate::acme::{Identifier, Options, Order, ProblemKind};
+use crate::acme::{CertId, Identifier, Options, Order, ProblemKind, RenewalInfo};
 use crate::certs::IssuerOptions;
 use crate::certs::challenge::Http01Solver;
 use crate::name::HostPattern;
@@ -68,17 +68,22 @@ impl AcmeIssuer {
     }
 
     /// The order path of RFC 8555 section 7.1: account, order, authorizations, CSR, certificate.
-    async fn order(&self, subject: &HostPattern) -> Result<Pem, Error> {
+    async fn order(&self, request: IssueRequest<'_>) -> Result<Pem, Error> {
+        let subject = request.subject;
         let account = self.accounts.account().await?;
         let identifier = Identifier::of_pattern(subject).ok_or(Error::NoSubject)?;
         let key = KeyPair::generate()?;
         let csr = signing_request(subject, &key)?;
-        let mut order = Order::create(&account, &[identifier]).await?;
+        let own = |predecessor: &&Predecessor| predecessor.account == account.url();
+        let mut order = match request.replaces.filter(own) {
+            Some(former) => Order::replace(&account, &[identifier], &former.id).await?,
+            None => Order::create(&account, &[identifier]).await?,
+        };
         order.prove(&account, &self.solver).await?;
         order.finalize(&account, &csr).await?;
         let chain = order.certificate(&account).await?;
         let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
-        Ok(Pem::new(&chain, &key.serialize_pem()))
+        Ok(Pem::new(&chain, &key.serialize_pem()).ordered_by(account.url()))
     }
 }
 
@@ -89,18 +94,24 @@ impl Issuer for AcmeIssuer {
 
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
         async move {
-            let subject = request.subject;
             let _turn = self.turns.acquire().await;
-            match self.order(subject).await {
+            match self.order(request).await {
                 Err(error) if has_forgotten_account(&error) => {
                     warn!(issuer = %self.id, "the CA has forgotten the account, it is made anew");
                     self.accounts.forget().await?;
-                    self.order(subject).await
+                    self.order(request).await
                 }
                 outcome => outcome,
             }
         }
         .boxed()
+    }
+
+    fn renewal_info<'a>(
+        &'a self,
+        id: &'a CertId,
+    ) -> BoxFuture<'a, Result<Option<RenewalInfo>, Error>> {
+        async move { Ok(RenewalInfo::of(&*self.accounts.client()?, id).await?) }.boxed()
     }
 }
 

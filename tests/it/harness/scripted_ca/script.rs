@@ -28,6 +28,8 @@ pub(crate) enum Step {
     Finalize,
     /// POST-as-GET of a certificate.
     Certificate,
+    /// GET of what the CA says about a renewal.
+    RenewalInfo,
 }
 
 impl Step {
@@ -96,6 +98,7 @@ pub(crate) struct Script {
     pub(super) lifetime: Duration,
     pub(super) is_validating: bool,
     pub(super) reuses_authorizations: bool,
+    pub(super) has_renewal_info: bool,
 }
 
 impl Script {
@@ -108,6 +111,7 @@ impl Script {
             lifetime: Duration::from_secs(90 * 24 * 3600),
             is_validating: true,
             reuses_authorizations: false,
+            has_renewal_info: false,
         }
     }
 
@@ -154,6 +158,12 @@ impl Script {
     /// A name that was proved once stays proved, so that its next order starts ready.
     pub(crate) fn reusing_authorizations(mut self) -> Self {
         self.reuses_authorizations = true;
+        self
+    }
+
+    /// The CA says when to renew; answers that no fault replaces are 404.
+    pub(crate) fn with_renewal_info(mut self) -> Self {
+        self.has_renewal_info = true;
         self
     }
 
