@@ -180,7 +180,18 @@ impl CertManager {
         let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
             return false;
         };
-        self.join(subject, policy, purpose).landed().await;
+        let is_under_way = self.inner.in_flight.contains_key(&subject);
+        self.join(subject.clone(), policy, purpose).landed().await;
+        if is_under_way {
+            // That flight may have had another purpose, and its note may have come before the name
+            // left the queue: the name must not be lost.
+            let at = self.inner.clock.now() + Duration::from_secs(1);
+            let _ = self.inner.schedule.send(Note::Known(Due {
+                subject,
+                at,
+                purpose,
+            }));
+        }
         true
     }
 
