@@ -12,6 +12,7 @@ use super::obtain::{Obtainer, Purpose};
 use super::policy::{self, Issuers, Policy};
 use super::schedule::{Due, Note, Scheduler};
 use super::stored::Records;
+use super::survey::Survey;
 use super::{CertCache, Certificate, Clock, Refusal, Standing, renew_at};
 use crate::backoff;
 use crate::name::{HostName, HostPattern, NameMap};
@@ -104,7 +105,7 @@ impl CertManager {
                 }));
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache, clock);
+        let obtainer = Obtainer::new(issuers, records.clone(), cache, clock);
         let in_flight = DashMap::new();
         let inner = Inner {
             policies,
@@ -118,6 +119,7 @@ impl CertManager {
             inner: Arc::new(inner),
         };
         tasks.spawn(Scheduler::new(manager.clone(), inbox, clock).run(tasks.shutdown()));
+        tasks.spawn(Survey::new(manager.clone(), records, clock).run(tasks.shutdown()));
         manager
     }
 
@@ -174,10 +176,7 @@ impl CertManager {
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
     pub(super) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
-        let HostPattern::Exact(name) = &subject else {
-            return false;
-        };
-        let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
+        let Some(policy) = self.policy(&subject) else {
             return false;
         };
         let is_under_way = self.inner.in_flight.contains_key(&subject);
@@ -186,13 +185,36 @@ impl CertManager {
             // That flight may have had another purpose, and its note may have come before the name
             // left the queue: the name must not be lost.
             let at = self.inner.clock.now() + Duration::from_secs(1);
-            let _ = self.inner.schedule.send(Note::Known(Due {
+            self.note(Note::Known(Due {
                 subject,
                 at,
                 purpose,
             }));
         }
         true
+    }
+
+    /// Whether the configuration spells the name out, so that it is seen to from the start.
+    pub(super) fn is_configured(&self, subject: &HostPattern) -> bool {
+        let policy = self.policy(subject);
+        policy.is_some_and(|policy| policy.managed().is_some())
+    }
+
+    /// Whether the name may still have a certificate of this issuer.
+    pub(super) fn is_wanted(&self, issuer: &str, subject: &HostPattern) -> bool {
+        self.policy(subject).is_some() && self.inner.obtainer.is_issued_by(issuer, subject)
+    }
+
+    fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
+        match subject {
+            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
+            HostPattern::Wildcard(_) | HostPattern::Any => None,
+        }
+    }
+
+    /// Tells the renewal loop about a name. It is gone only when the process stops.
+    pub(super) fn note(&self, note: Note) {
+        let _ = self.inner.schedule.send(note);
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -306,7 +328,8 @@ impl Landing {
             self.stored = Some(Arc::clone(&stored));
             sender.send_replace(Progress::Stored(stored));
         }
-        let outcome = obtainer.obtain(subject, policy, purpose).await;
+        let known = self.stored.clone();
+        let outcome = obtainer.obtain(subject, policy, purpose, known).await;
         self.reschedule(&outcome);
         self.is_over = true;
         // A renewal that failed takes nothing away from those who wait for what is stored.
@@ -333,8 +356,7 @@ impl Landing {
             (Purpose::Serve, Ok(_)) => Note::Known(due),
             _ => Note::Set(due),
         };
-        // The scheduler is gone only when the process stops.
-        let _ = inner.schedule.send(note);
+        self.manager.note(note);
     }
 }
 
@@ -350,7 +372,7 @@ impl Drop for Landing {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::AtomicBool;
     use std::time::SystemTime;
@@ -367,20 +389,20 @@ mod tests {
 
     /// Signs, or fails, as the test says; counts what it is asked for.
     #[derive(Debug)]
-    struct TestIssuer {
+    pub(crate) struct TestIssuer {
         validity: Mutex<Option<i64>>,
         /// How long ago the validity began.
         age: Mutex<i64>,
         /// Signs for another name than it is asked for.
         lies: AtomicBool,
         orders: AtomicUsize,
-        ordered: Notify,
+        pub(crate) ordered: Notify,
         gate: tokio::sync::Semaphore,
     }
 
     impl TestIssuer {
         /// An issuer whose certificates live `validity` seconds; without one it always fails.
-        fn new(validity: Option<i64>) -> Arc<Self> {
+        pub(crate) fn new(validity: Option<i64>) -> Arc<Self> {
             Arc::new(Self {
                 validity: Mutex::new(validity),
                 age: Mutex::new(1),
@@ -391,7 +413,7 @@ mod tests {
             })
         }
 
-        fn orders(&self) -> usize {
+        pub(crate) fn orders(&self) -> usize {
             self.orders.load(Ordering::SeqCst)
         }
     }
@@ -421,13 +443,13 @@ mod tests {
         }
     }
 
-    struct World {
-        dir: tempfile::TempDir,
-        issuer: Arc<TestIssuer>,
+    pub(crate) struct World {
+        pub(crate) dir: tempfile::TempDir,
+        pub(crate) issuer: Arc<TestIssuer>,
     }
 
     impl World {
-        fn new(validity: Option<i64>) -> Self {
+        pub(crate) fn new(validity: Option<i64>) -> Self {
             Self {
                 dir: tempfile::tempdir().unwrap(),
                 issuer: TestIssuer::new(validity),
@@ -435,7 +457,7 @@ mod tests {
         }
 
         /// A process on this world's data directory.
-        fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
+        pub(crate) fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
             let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(self.dir.path()).unwrap());
             let tasks = Tasks::new();
             let issuer: Arc<dyn Issuer> = self.issuer.clone();
@@ -462,12 +484,12 @@ mod tests {
         HostName::parse(text).unwrap()
     }
 
-    fn site(text: &str) -> Policy {
+    pub(crate) fn site(text: &str) -> Policy {
         Policy::configured(HostPattern::parse(text).unwrap())
     }
 
     /// A site for all names whose gate answers every question with `status`.
-    async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
+    pub(crate) async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ask = format!("http://{}/ask?key=1", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));

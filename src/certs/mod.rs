@@ -18,6 +18,7 @@ mod renewals;
 mod schedule;
 mod standing;
 mod stored;
+mod survey;
 
 pub use cache::CertCache;
 pub use certificate::{Certificate, CertificateError};

@@ -72,16 +72,23 @@ impl Obtainer {
         }
     }
 
+    /// Whether certificates for `subject` come from this issuer.
+    pub(super) fn is_issued_by(&self, issuer: &str, subject: &HostPattern) -> bool {
+        self.issuers.for_subject(subject).id() == issuer
+    }
+
     pub(super) fn cache(&self) -> &CertCache {
         &self.cache
     }
 
-    /// The order path. The caller sees to it that it runs once at a time per subject.
+    /// The order path. The caller sees to it that it runs once at a time per subject. `known` is the
+    /// stored certificate where the caller has just read it.
     pub(super) async fn obtain(
         &self,
         subject: &HostPattern,
         policy: &Policy,
         purpose: Purpose,
+        known: Option<Arc<Certificate>>,
     ) -> Result<Arc<Certificate>, Refusal> {
         let issuer = self.issuers.for_subject(subject);
         let mut wanted = Wanted {
@@ -89,7 +96,7 @@ impl Obtainer {
             policy,
             purpose,
         };
-        if let Some(certificate) = self.current(issuer, wanted).await? {
+        if let Some(certificate) = self.current(issuer, wanted, known).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
@@ -99,7 +106,7 @@ impl Obtainer {
         if purpose == Purpose::Ask {
             wanted.purpose = Purpose::Renew;
         }
-        if let Some(certificate) = self.current(issuer, wanted).await? {
+        if let Some(certificate) = self.current(issuer, wanted, None).await? {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
@@ -146,8 +153,13 @@ impl Obtainer {
         &self,
         issuer: &Arc<dyn Issuer>,
         wanted: Wanted<'_>,
+        known: Option<Arc<Certificate>>,
     ) -> Result<Option<Arc<Certificate>>, Refusal> {
-        let Some(certificate) = self.load(issuer.id(), wanted).await? else {
+        let stored = match known {
+            Some(certificate) => Some(certificate),
+            None => self.load(issuer.id(), wanted).await?,
+        };
+        let Some(certificate) = stored else {
             return Ok(None);
         };
         if wanted.purpose == Purpose::Ask {

@@ -9,7 +9,7 @@ use super::clock::{from_unix, unix};
 use super::{Certificate, CertificateError, RenewalPlan};
 use crate::backoff;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Lock, Storage};
+use crate::storage::{self, Key, Listing, Lock, Storage};
 
 /// How far a clock may be set back without the memory of failures being lost.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -70,6 +70,29 @@ impl Records {
         self.storage
             .store(&certificate_key(issuer, subject), pem.as_bytes())
             .await
+    }
+
+    /// Removes the certificate that `issuer` signed for `subject`, and what was planned for it.
+    pub async fn remove_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<(), storage::Error> {
+        self.storage.delete(&plan_key(issuer, subject)).await?;
+        self.storage.delete(&certificate_key(issuer, subject)).await
+    }
+
+    /// All issuers of stored certificates, in batches: the last segment of each key.
+    #[must_use]
+    pub fn issuers(&self) -> Listing {
+        self.storage.list(&Key::new(&["certificates"]))
+    }
+
+    /// All names that `issuer` has signed a stored certificate for, in batches: the last segment of
+    /// each key.
+    #[must_use]
+    pub fn names(&self, issuer: &str) -> Listing {
+        self.storage.list(&Key::new(&["certificates", issuer]))
     }
 
     /// Where the certificate's record lies, for people.

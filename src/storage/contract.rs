@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 
 use super::{Error, Key};
 
@@ -26,9 +27,16 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// again what the lock protects once it is held: the last holder may have changed it.
     fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>>;
 
+    /// The keys one level below a folder, records and folders alike, in batches and in no order, read
+    /// as they are asked for. What is stored or removed meanwhile may be among them or not.
+    fn list(&self, folder: &Key) -> Listing;
+
     /// Where a record lies, for people.
     fn location(&self, key: &Key) -> String;
 }
+
+/// Batches of keys.
+pub type Listing = BoxStream<'static, Result<Vec<Key>, Error>>;
 
 /// An exclusive lock, released when dropped or when the process ends.
 pub struct Lock {

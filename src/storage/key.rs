@@ -44,6 +44,37 @@ impl Key {
         &self.0
     }
 
+    /// The key one level below this one whose last segment is encoded already.
+    pub(super) fn child(&self, encoded: &str) -> Self {
+        Self(format!("{}/{encoded}", self.0))
+    }
+
+    /// The last segment as it was before it was encoded; none for one that was too long to be kept
+    /// whole, or that is no segment of a key.
+    #[must_use]
+    pub fn last_segment(&self) -> Option<String> {
+        let encoded = self.0.rsplit('/').next()?;
+        if encoded == "_" {
+            return Some(String::new());
+        }
+        let plain = encoded.replace("_wildcard", "*");
+        let mut bytes = Vec::with_capacity(plain.len());
+        let mut rest = plain.bytes();
+        while let Some(byte) = rest.next() {
+            match byte {
+                b'%' => {
+                    let digits = [rest.next()?, rest.next()?];
+                    let digits = std::str::from_utf8(&digits).ok()?;
+                    bytes.push(u8::from_str_radix(digits, 16).ok()?);
+                }
+                b'_' => return None,
+                byte => bytes.push(byte),
+            }
+        }
+        let segment = String::from_utf8(bytes).ok()?;
+        (Self::new(&[&segment]).0 == encoded).then_some(segment)
+    }
+
     fn push(&mut self, segment: &str) {
         if !self.0.is_empty() {
             self.0.push('/');
@@ -108,7 +139,22 @@ mod tests {
             (&["A\0"], "%41%00"),
             (&["", "x"], "_/x"),
         ] {
-            assert_eq!(Key::new(segments).as_str(), key);
+            let built = Key::new(segments);
+            assert_eq!(built.as_str(), key);
+            assert_eq!(built.last_segment().as_deref(), segments.last().copied());
+        }
+    }
+
+    #[test]
+    fn what_is_no_segment_of_a_key_is_read_as_none() {
+        let long = Key::new(&[&"a".repeat(201)]);
+        assert_eq!(long.last_segment(), None);
+        for encoded in ["A", "%", "%4", "%61", "%+1", ".a", "a_b", "%FF"] {
+            assert_eq!(
+                Key::new(&["x"]).child(encoded).last_segment(),
+                None,
+                "{encoded}"
+            );
         }
     }
 

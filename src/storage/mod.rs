@@ -5,7 +5,7 @@ mod error;
 mod file;
 mod key;
 
-pub use contract::{Lock, Storage};
+pub use contract::{Listing, Lock, Storage};
 pub use error::Error;
 pub use file::FileStorage;
 pub use key::Key;
