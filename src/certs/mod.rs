@@ -19,6 +19,7 @@ mod schedule;
 mod standing;
 mod stored;
 mod survey;
+mod wanted;
 
 pub use cache::CertCache;
 pub use certificate::{Certificate, CertificateError};

@@ -9,8 +9,9 @@ use tracing::{debug, error, info, warn};
 use super::clock::Clock;
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
-use super::renewals::{Renewals, Subject};
+use super::renewals::Renewals;
 use super::stored::{Attempts, Records, Stored};
+use super::wanted::Wanted;
 use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
 use crate::backoff;
 use crate::name::HostPattern;
@@ -24,24 +25,6 @@ pub(super) enum Purpose {
     Renew,
     /// Like [`Renew`](Self::Renew), after the CA was asked whether that time has come.
     Ask,
-}
-
-/// A name whose certificate is looked for.
-#[derive(Clone, Copy, Debug)]
-struct Wanted<'a> {
-    subject: &'a HostPattern,
-    policy: &'a Policy,
-    purpose: Purpose,
-}
-
-impl<'a> Wanted<'a> {
-    fn signed_by(self, issuer: &'a str) -> Subject<'a> {
-        Subject {
-            issuer,
-            pattern: self.subject,
-            is_kept: self.policy.is_kept(),
-        }
-    }
 }
 
 /// Gets certificates, one name per call.
@@ -91,7 +74,7 @@ impl Obtainer {
         known: Option<Arc<Certificate>>,
     ) -> Result<Arc<Certificate>, Refusal> {
         let issuer = self.issuers.for_subject(subject);
-        let mut wanted = Wanted {
+        let wanted = Wanted {
             subject,
             policy,
             purpose,
@@ -103,10 +86,9 @@ impl Obtainer {
         self.ask(subject, policy).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
-        if purpose == Purpose::Ask {
-            wanted.purpose = Purpose::Renew;
-        }
-        if let Some(certificate) = self.current(issuer, wanted, None).await? {
+        if let Some(certificate) = self.load(issuer.id(), wanted).await?
+            && self.is_current(&certificate, purpose)
+        {
             return Ok(certificate);
         }
         self.check_backoff(subject).await?;
@@ -132,7 +114,8 @@ impl Obtainer {
         }
     }
 
-    /// The stored certificate when it is still valid.
+    /// The stored certificate when it is still valid. For a question to the CA what is served will
+    /// do: storage is read again before anything is replaced.
     pub(super) async fn stored(
         &self,
         subject: &HostPattern,
@@ -145,6 +128,12 @@ impl Obtainer {
             policy,
             purpose,
         };
+        if let Some(served) = self.cache.get(subject)
+            && purpose == Purpose::Ask
+            && served.not_after() > self.clock.now()
+        {
+            return Some(served);
+        }
         self.load(issuer.id(), wanted).await.ok().flatten()
     }
 
@@ -162,13 +151,20 @@ impl Obtainer {
         let Some(certificate) = stored else {
             return Ok(None);
         };
-        if wanted.purpose == Purpose::Ask {
+        // Nothing is replaced before its CA was asked, where it has a say.
+        let is_asked = wanted.purpose == Purpose::Ask
+            || (!self.is_current(&certificate, wanted.purpose)
+                && certificate.next_question().is_some());
+        if is_asked {
             let signed = wanted.signed_by(issuer.id());
             self.renewals.ask(issuer, signed, &certificate).await;
         }
-        let is_current =
-            wanted.purpose == Purpose::Serve || renew_at(&certificate) > self.clock.now();
+        let is_current = self.is_current(&certificate, wanted.purpose);
         Ok(is_current.then_some(certificate))
+    }
+
+    fn is_current(&self, certificate: &Certificate, purpose: Purpose) -> bool {
+        purpose == Purpose::Serve || renew_at(certificate) > self.clock.now()
     }
 
     /// The stored certificate when it is valid. It is served from now on, unless nobody has asked

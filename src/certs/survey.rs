@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::clock::from_unix;
 use super::obtain::Purpose;
+use super::renewals::FIRST_QUESTIONS;
 use super::schedule::{Due, Note};
 use super::stored::{Records, Stored};
 use super::{CertManager, Clock, RenewalPlan};
@@ -25,9 +26,6 @@ const PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause after each batch of names, so that the disk stays free for those who wait.
 const BREATH: Duration = Duration::from_millis(100);
-
-/// The first questions about the renewal of the names that are found are spread over this time.
-const QUESTIONS: Duration = Duration::from_secs(6 * 3600);
 
 /// How long an expired certificate is kept that nobody wants.
 const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -160,7 +158,7 @@ impl Survey {
     }
 
     fn watch(&self, subject: HostPattern, plan: &RenewalPlan, now: SystemTime) {
-        let question = now + QUESTIONS.mul_f64(fastrand::f64());
+        let question = now + FIRST_QUESTIONS.mul_f64(fastrand::f64());
         let due = match plan.renew_at() {
             renewal if renewal <= question => Due {
                 subject,
