@@ -15,6 +15,7 @@ mod refusal;
 mod renewal;
 mod renewal_plan;
 mod renewals;
+mod retry;
 mod schedule;
 mod standing;
 mod stored;

@@ -6,13 +6,13 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
-use super::clock::Clock;
+use super::clock::{Clock, from_unix};
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::renewals::Renewals;
 use super::stored::{Attempts, Records, Stored};
 use super::wanted::Wanted;
-use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
+use super::{CertCache, Certificate, CertificateError, Refusal, renew_at, retry};
 use crate::backoff;
 use crate::name::HostPattern;
 
@@ -330,20 +330,16 @@ impl Obtainer {
         self.cache.insert(subject, Arc::clone(certificate));
     }
 
-    /// How long a name waits after a failure. Never so long that what is served would run out
-    /// without further tries.
-    fn delay(&self, subject: &HostPattern, failures: u32, failure: &Error) -> Duration {
-        let delay = backoff::ISSUANCE.delay(failures, failure.retry_after());
-        let least = match failure.has_spent_certificate() {
-            true => backoff::UNUSABLE.delay(failures, None),
-            false if failure.is_permanent() => backoff::PERMANENT.delay(failures, None),
-            false => return delay,
+    /// How long the certificate of a name is still valid, whether it is in memory or not.
+    async fn left(&self, issuer: &str, subject: &HostPattern) -> Option<Duration> {
+        let end = match self.cache.get(subject) {
+            Some(served) => served.not_after(),
+            None => {
+                let plan = self.records.load_plan(issuer, subject).await;
+                from_unix(plan.ok().flatten()?.not_after)
+            }
         };
-        let left = self.cache.get(subject).map(|served| {
-            let left = served.not_after().duration_since(self.clock.now());
-            left.unwrap_or_default() / 4
-        });
-        delay.max(left.map_or(least, |left| least.min(left)))
+        end.duration_since(self.clock.now()).ok()
     }
 
     /// An attempt that ended in a panic counts as failed, in memory.
@@ -364,7 +360,8 @@ impl Obtainer {
         failure: &Error,
     ) -> Refusal {
         let former = self.attempts(subject).await.unwrap_or_default();
-        let delay = self.delay(subject, former.failures + 1, failure);
+        let left = self.left(issuer, subject).await;
+        let delay = retry::delay(former.failures + 1, failure, left);
         let attempts = former.failed(failure.to_string(), self.clock.now(), delay);
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
