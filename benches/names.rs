@@ -83,6 +83,7 @@ fn store(dir: &Path, index: usize, key: &KeyPair, ca: &rcgen::CertifiedIssuer<'s
     // Of all ages at which nothing is due.
     let age = Duration::from_secs(DAY + index as u64 * 7919 % (40 * DAY));
     let start = SystemTime::now() - age;
+    params.serial_number = Some((index as u64 + 1).into());
     params.not_before = start.into();
     params.not_after = (start + Duration::from_secs(90 * DAY)).into();
     params.use_authority_key_identifier_extension = true;

@@ -1,10 +1,12 @@
 //! The renewal loop: which name needs attention when.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::clock::{from_unix, unix};
 use super::obtain::Purpose;
@@ -16,6 +18,10 @@ use crate::tasks::{Shutdown, Tasks};
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How many names are seen to at once.
 const PARALLEL: usize = 16;
+/// What takes longer than this waits for its CA, and lets others pass.
+const LONG: Duration = Duration::from_secs(1);
+/// How many names may wait for their CA while others pass.
+const PASSED: usize = 256;
 
 /// A name and when it needs attention next.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ pub(super) struct Scheduler {
     inbox: mpsc::UnboundedReceiver<Note>,
     queue: Queue,
     turns: Arc<Semaphore>,
+    passed: Arc<Semaphore>,
     clock: Clock,
     tasks: Tasks,
 }
@@ -58,6 +65,7 @@ impl Scheduler {
             inbox,
             queue: Queue::default(),
             turns,
+            passed: Arc::new(Semaphore::new(PASSED)),
             clock,
             tasks,
         }
@@ -87,9 +95,16 @@ impl Scheduler {
                 turn = Arc::clone(&self.turns).acquire_owned() => turn,
             };
             let manager = self.manager.clone();
+            let passed = Arc::clone(&self.passed);
             self.tasks.spawn(async move {
-                manager.maintain(subject, purpose).await;
-                drop(turn);
+                let mut work = pin!(manager.maintain(subject, purpose));
+                if timeout(LONG, &mut work).await.is_ok() {
+                    return;
+                }
+                let place = passed.try_acquire();
+                let turn = Some(turn).filter(|_| place.is_err());
+                work.await;
+                drop((turn, place));
             });
         }
     }

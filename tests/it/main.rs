@@ -18,6 +18,7 @@ mod on_demand;
 mod plain_http;
 mod renewal;
 mod shutdown;
+mod simulated_month;
 mod tls_handshake;
 mod upgrade;
 mod upstream_faults;

@@ -39,9 +39,10 @@ fn window(days: i64) -> Reply {
     )
 }
 
-/// A CA that wants the first certificate replaced at once and later ones in a month.
+/// A CA that wants the first certificate replaced at once and later ones later.
 fn hasty() -> Script {
     Script::new()
+        .lifetime(Duration::from_secs(3600))
         .with_renewal_info()
         .fault(Step::RenewalInfo, 1, Fault::Answer(window(-2)))
         .fault(Step::RenewalInfo, 2, Fault::Answer(window(30)))
@@ -104,6 +105,7 @@ async fn an_order_that_is_refused_for_its_predecessor_is_placed_without_it_at_on
 async fn a_ca_that_talks_nonsense_about_renewals_disturbs_nobody() {
     let nonsense = Reply::new(200, "soon");
     let script = Script::new()
+        .lifetime(Duration::from_secs(3600))
         .with_renewal_info()
         .always(Step::RenewalInfo, Fault::Answer(nonsense));
     let setup = Setup::new();

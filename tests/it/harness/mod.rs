@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod door;
 pub(crate) mod http01;
+pub(crate) mod memory_storage;
 pub(crate) mod origin;
 pub(crate) mod pebble;
 pub(crate) mod pki;
