@@ -282,7 +282,8 @@ impl Error {
     }
 
     /// Whether the CA may be well again in a moment: nothing was decided.
-    pub(super) fn is_transient(&self) -> bool {
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Lost { .. } | Self::Timeout { .. } => true,
             _ => self.status().is_some_and(|status| {

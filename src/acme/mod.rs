@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! key_change, revocation, chain -> { account, order }
+//! renewal_info -> client
 //! order -> authorization -> challenge -> account -> client -> { response, nonce, jws } -> { resource, error }
 //! ```
 
@@ -26,6 +27,7 @@ mod order;
 mod persistent_record;
 mod poll;
 mod problem;
+mod renewal_info;
 mod resource;
 mod response;
 mod revocation;
@@ -46,6 +48,7 @@ pub use options::Options;
 pub use order::{NewOrder, Order};
 pub use persistent_record::PersistentRecord;
 pub use problem::{Problem, ProblemKind, Subproblem};
+pub use renewal_info::{CertId, RenewalInfo};
 pub use resource::{
     AuthorizationStatus, ChallengeType, Directory, Identifier, Meta, OrderStatus, ResourceUrl,
 };

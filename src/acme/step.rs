@@ -33,6 +33,8 @@ pub enum Step {
     Certificate,
     /// RFC 8555 section 7.6.
     Revoke,
+    /// RFC 9773 section 4.1.
+    RenewalInfo,
 }
 
 impl fmt::Display for Step {
@@ -51,6 +53,7 @@ impl fmt::Display for Step {
             Self::Finalize => "finalize the order",
             Self::Certificate => "download the certificate",
             Self::Revoke => "revoke the certificate",
+            Self::RenewalInfo => "ask when to renew",
         })
     }
 }

@@ -12,7 +12,8 @@ use crate::certs::challenge::{
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
 use crate::certs::{
-    CertCache, CertManager, IssuerOptions, Issuers, ManagerParts, OnCert, Policy, Records, Resolver,
+    CertCache, CertManager, Clock, IssuerOptions, Issuers, ManagerParts, OnCert, Policy, Records,
+    Resolver,
 };
 use crate::config::{CertificateSource, Config};
 use crate::name::NameMap;
@@ -84,6 +85,7 @@ impl Certificates {
             cache: self.cache,
             preflight: self.preflight,
             on_cert: on_cert(config, tasks),
+            clock: Clock::system(),
             tasks: tasks.clone(),
         })
     }

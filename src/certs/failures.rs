@@ -1,17 +1,18 @@
 //! What is remembered of attempts that gave no certificate, and how long a name waits after them.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use tracing::{debug, error, warn};
 
+use super::clock::from_unix;
 use super::issuance::Unsigned;
-use super::issuer::Error;
+use super::issuer::Issuer;
 use super::obtain::Purpose;
 use super::policy::Policy;
 use super::stored::{Attempts, Records};
-use super::{CertCache, Certificate, Refusal, renew_at};
+use super::{CertCache, Certificate, Clock, Refusal, renew_at, retry};
 use crate::backoff;
 use crate::name::HostPattern;
 
@@ -21,14 +22,16 @@ pub(super) struct Failures {
     records: Records,
     cache: Arc<CertCache>,
     failing: DashMap<HostPattern, Attempts>,
+    clock: Clock,
 }
 
 impl Failures {
-    pub(super) fn new(records: Records, cache: Arc<CertCache>) -> Self {
+    pub(super) fn new(records: Records, cache: Arc<CertCache>, clock: Clock) -> Self {
         Self {
             records,
             cache,
             failing: DashMap::new(),
+            clock,
         }
     }
 
@@ -37,7 +40,7 @@ impl Failures {
         subject: &HostPattern,
         purpose: Purpose,
     ) -> Result<(), Refusal> {
-        let now = SystemTime::now();
+        let now = self.clock.now();
         let may_try = |attempts: &Attempts| match purpose {
             Purpose::Wish => attempts.is_welcome(now),
             _ => attempts.is_due(now),
@@ -78,7 +81,7 @@ impl Failures {
             return Ok(());
         }
         let attempts = former.cloned().unwrap_or_default();
-        let attempts = attempts.begun(SystemTime::now());
+        let attempts = attempts.begun(self.clock.now());
         let written = self.records.store_attempts(subject, &attempts).await;
         written.inspect_err(|reason| {
             error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
@@ -118,7 +121,7 @@ impl Failures {
         policy: &Policy,
         certificate: &Certificate,
     ) {
-        let now = SystemTime::now();
+        let now = self.clock.now();
         if renew_at(certificate) > now {
             return;
         }
@@ -135,20 +138,17 @@ impl Failures {
         }
     }
 
-    /// How long a name waits after a failure. Never so long that what is served would run out
-    /// without further tries.
-    fn delay(&self, subject: &HostPattern, failures: u32, failure: &Error) -> Duration {
-        let delay = backoff::ISSUANCE.delay(failures, failure.retry_after());
-        let least = match failure.has_spent_certificate() {
-            true => backoff::UNUSABLE.delay(failures, None),
-            false if failure.is_permanent() => backoff::PERMANENT.delay(failures, None),
-            false => return delay,
-        };
-        let left = self.cache.get(subject).map(|served| {
-            let left = served.not_after().duration_since(SystemTime::now());
-            left.unwrap_or_default() / 4
-        });
-        delay.max(left.map_or(least, |left| least.min(left)))
+    /// How long the certificate of a name is still valid, whether it is in memory or not.
+    async fn left(&self, issuers: &[Arc<dyn Issuer>], subject: &HostPattern) -> Option<Duration> {
+        let mut end = self.cache.get(subject).map(|served| served.not_after());
+        if end.is_none() {
+            for issuer in issuers {
+                let plan = self.records.load_plan(issuer.id(), subject).await;
+                let plan = plan.ok().flatten();
+                end = end.max(plan.map(|plan| from_unix(plan.not_after)));
+            }
+        }
+        end?.duration_since(self.clock.now()).ok()
     }
 
     /// An attempt that ended in a panic counts as failed, in memory.
@@ -157,16 +157,22 @@ impl Failures {
         let former = former.unwrap_or_default();
         let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
         let reason = "the attempt ended in a panic, which the log shows".to_owned();
-        let attempts = former.failed(reason, SystemTime::now(), delay);
+        let attempts = former.failed(reason, self.clock.now(), delay);
         self.failing.insert(subject.clone(), attempts.clone());
         attempts.into()
     }
 
-    pub(super) async fn remember(&self, subject: &HostPattern, unsigned: Unsigned) -> Refusal {
+    pub(super) async fn remember(
+        &self,
+        subject: &HostPattern,
+        issuers: &[Arc<dyn Issuer>],
+        unsigned: Unsigned,
+    ) -> Refusal {
         let failure = &unsigned.error;
         let former = self.attempts(subject).await.unwrap_or_default();
-        let delay = self.delay(subject, former.failures + 1, failure);
-        let now = SystemTime::now();
+        let left = self.left(issuers, subject).await;
+        let delay = retry::delay(former.failures + 1, failure, left);
+        let now = self.clock.now();
         let attempts = former
             .failed(failure.to_string(), now, delay)
             .held_off(now, failure.retry_after())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::stored::{ATTEMPTS, ATTEMPTS_ENDING, CERTIFICATES, Records, Stored};
 use super::{Certificate, Refusal};
 use crate::name::HostPattern;
-use crate::storage::{Key, Listing};
+use crate::storage::{Key, PageRequest};
 
 /// Reads what storage holds, whether or not a proxy runs on it.
 #[derive(Clone, Debug)]
@@ -101,6 +101,9 @@ impl Inventory {
             if matches!(stored, Stored::Missing) {
                 continue;
             }
+            if let Stored::Found(found) = &stored {
+                self.records.recall_plan(issuer, subject, found).await;
+            }
             let kept = Kept {
                 issuer: issuer.clone(),
                 location: self.records.certificate_location(issuer, subject),
@@ -120,13 +123,13 @@ impl Inventory {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, Refusal> {
-        let listing = Listing {
+        let request = PageRequest {
             folder,
             ending: ATTEMPTS_ENDING,
             after,
             limit,
         };
-        Ok(self.records.storage().list(listing).await?)
+        Ok(self.records.storage().page(request).await?)
     }
 
     /// The name of a record. One too long for a file name is read from its certificate.
@@ -169,13 +172,13 @@ async fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<String>, Refusal> {
-    let listing = Listing {
+    let request = PageRequest {
         folder,
         ending: "",
         after,
         limit,
     };
-    Ok(records.storage().list(listing).await?)
+    Ok(records.storage().page(request).await?)
 }
 
 #[cfg(test)]

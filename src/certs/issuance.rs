@@ -7,12 +7,13 @@ use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::budget::{Budgets, Held, Purchase, Spending};
+use super::budget::{Budgets, Held, Purchase};
 use super::issuer::{Error, IssueRequest, Issuer, Pem};
 use super::preflight::{Clearance, Preflight};
+use super::renewals::{Renewals, Subject};
 use super::standing_sources::unsignable;
 use super::stored::Trial;
-use super::{Certificate, CertificateError};
+use super::{Certificate, CertificateError, Clock};
 use crate::acme::Blame;
 use crate::name::HostPattern;
 
@@ -32,6 +33,8 @@ pub(super) struct Application<'a> {
     pub(super) served: Option<&'a Certificate>,
     /// Whether the last try failed, so that a rehearsal goes before the order.
     pub(super) has_failed: bool,
+    /// Whether certificates for it are kept in storage.
+    pub(super) is_kept: bool,
 }
 
 /// Why nobody has signed.
@@ -79,15 +82,19 @@ impl Unsigned {
 #[derive(Debug)]
 pub(super) struct Issuance {
     budgets: Budgets,
+    renewals: Arc<Renewals>,
+    clock: Clock,
     resting: DashMap<(String, HostPattern), Instant>,
     preflight: Option<Preflight>,
 }
 
 impl Issuance {
-    /// Pays for every order from `budgets`.
-    pub(super) fn new(budgets: Budgets) -> Self {
+    /// Pays for every order from `budgets`, and learns from `renewals` what it replaces.
+    pub(super) fn new(budgets: Budgets, renewals: Arc<Renewals>, clock: Clock) -> Self {
         Self {
             budgets,
+            renewals,
+            clock,
             resting: DashMap::new(),
             preflight: None,
         }
@@ -202,62 +209,81 @@ impl Issuance {
         issuer: &'a dyn Issuer,
         application: Application<'_>,
     ) -> Result<Issued<'a>, Error> {
+        let replaces = self.renewals.predecessor(Subject {
+            issuer: issuer.id(),
+            pattern: application.subject,
+            is_kept: application.is_kept,
+        });
+        let replaces = replaces.await;
         let purchase = Purchase {
             issuer: issuer.id(),
             limits: issuer.limits(),
             subject: application.subject,
-            is_replacement: false,
+            is_replacement: replaces.as_ref().is_some_and(|former| former.has_window),
         };
-        let paid = self.budgets.pay(purchase, SystemTime::now()).await?;
+        let paid = self.budgets.pay(purchase, self.clock.now()).await?;
         let spending = paid.map_err(|held| Error::Held(Box::new(held)))?;
-        let issued = sign_another(issuer, application, &spending).await;
+        let request = IssueRequest {
+            subject: application.subject,
+            spending: &spending,
+            replaces: replaces.as_ref(),
+        };
+        let issued = self.sign_another(issuer, application, request).await;
         let failure = issued.as_ref().err();
-        spending.settle(failure, SystemTime::now()).await;
+        spending.settle(failure, self.clock.now()).await;
         issued
     }
-}
 
-/// A certificate that is not the one that is served.
-async fn sign_another<'a>(
-    issuer: &'a dyn Issuer,
-    application: Application<'_>,
-    spending: &Spending,
-) -> Result<Issued<'a>, Error> {
-    let subject = application.subject;
-    info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-    let request = IssueRequest { subject, spending };
-    let issued = sign(issuer, request).await?;
-    let serial = issued.certificate.serial();
-    if application
-        .served
-        .is_none_or(|served| served.serial() != serial)
-    {
-        return Ok(issued);
+    /// A certificate that is not the one that is served.
+    async fn sign_another<'a>(
+        &self,
+        issuer: &'a dyn Issuer,
+        application: Application<'_>,
+        request: IssueRequest<'_>,
+    ) -> Result<Issued<'a>, Error> {
+        let subject = application.subject;
+        info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
+        let issued = self.sign(issuer, request).await?;
+        let serial = issued.certificate.serial();
+        if application
+            .served
+            .is_none_or(|served| served.serial() != serial)
+        {
+            return Ok(issued);
+        }
+        // The process that stored it ended before the issuer was told; its successor is wanted.
+        issuer.settled(subject).await;
+        self.sign(issuer, request).await
     }
-    // The process that stored it ended before the issuer was told; its successor is wanted.
-    issuer.settled(subject).await;
-    sign(issuer, request).await
-}
 
-async fn sign<'a>(issuer: &'a dyn Issuer, request: IssueRequest<'_>) -> Result<Issued<'a>, Error> {
-    let subject = request.subject;
-    let pem = issuer.issue(request).await?;
-    match verified(subject, &pem) {
-        Ok(certificate) => Ok(Issued {
-            issuer,
-            certificate: Arc::new(certificate),
-            pem,
-        }),
-        Err(unusable) => {
-            issuer.settled(subject).await;
-            Err(unusable.into())
+    async fn sign<'a>(
+        &self,
+        issuer: &'a dyn Issuer,
+        request: IssueRequest<'_>,
+    ) -> Result<Issued<'a>, Error> {
+        let subject = request.subject;
+        let pem = issuer.issue(request).await?;
+        match verified(subject, &pem, self.clock.now()) {
+            Ok(certificate) => Ok(Issued {
+                issuer,
+                certificate: Arc::new(certificate),
+                pem,
+            }),
+            Err(unusable) => {
+                issuer.settled(subject).await;
+                Err(unusable.into())
+            }
         }
     }
 }
 
-fn verified(subject: &HostPattern, pem: &Pem) -> Result<Certificate, CertificateError> {
+fn verified(
+    subject: &HostPattern,
+    pem: &Pem,
+    now: SystemTime,
+) -> Result<Certificate, CertificateError> {
     let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-    certificate.verify_for(subject, SystemTime::now())?;
+    certificate.verify_for(subject, now)?;
     Ok(certificate)
 }
 
@@ -271,8 +297,8 @@ mod tests {
 
     use super::*;
     use crate::certs::certificate::tests::TestCa;
-    use crate::certs::{Limit, Limits};
-    use crate::storage::FileStorage;
+    use crate::certs::{Limit, Limits, Records};
+    use crate::storage::{FileStorage, Storage};
 
     /// Fails with what the test puts there, else signs; counts what it is asked for.
     #[derive(Debug)]
@@ -347,7 +373,13 @@ mod tests {
     fn issuance() -> Issuance {
         let dir = tempfile::tempdir().unwrap();
         let storage = FileStorage::open(dir.path()).unwrap();
-        Issuance::new(Budgets::new(Arc::new(storage)))
+        over(storage)
+    }
+
+    fn over(storage: FileStorage) -> Issuance {
+        let storage: Arc<dyn Storage> = Arc::new(storage);
+        let renewals = Renewals::new(Records::new(Arc::clone(&storage)), Clock::system());
+        Issuance::new(Budgets::new(storage), Arc::new(renewals), Clock::system())
     }
 
     fn of_ca() -> Error {
@@ -378,6 +410,7 @@ mod tests {
             subject: &subject,
             served: None,
             has_failed: rehearsal,
+            is_kept: true,
         };
         let issued = issuance.run(&issuers, application).await;
         let issued = issued.map_err(|unsigned| unsigned.error)?;
@@ -460,7 +493,7 @@ mod tests {
     async fn a_spent_budget_at_one_issuer_lets_the_next_one_sign() {
         let dir = tempfile::tempdir().unwrap();
         let storage = FileStorage::open(dir.path()).unwrap();
-        let issuance = Issuance::new(Budgets::new(Arc::new(storage)));
+        let issuance = over(storage);
         let issuers = [TestIssuer::new("one", None), TestIssuer::new("two", None)];
         let limit = Limit {
             count: 1,

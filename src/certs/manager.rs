@@ -2,42 +2,28 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, watch};
 
+use super::flight::{Flight, Outcome, Progress};
 use super::obtain::{Obtainer, Purpose};
 use super::policy::{self, Issuers, Policy};
 use super::preflight::Preflight;
-use super::schedule::{Due, Scheduler};
+use super::schedule::{Due, Note, Scheduler};
 use super::standing_sources::{StandingSources, backing_off, served};
 use super::stored::Records;
-use super::{Because, CertCache, Certificate, OnCert, Refusal, Standing, renew_at};
+use super::survey::Survey;
+use super::wanted::Wanted;
+use super::{Because, CertCache, Certificate, Clock, OnCert, Refusal, Standing, renew_at};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
-
-/// How many handshakes may wait for one name.
-const MAX_WAITING: usize = 1024;
 
 /// How many names may be looked up or ordered at once for handshakes that nobody configured, so
 /// that a flood of made-up names is refused instead of remembered.
 const MAX_NAMES: usize = 1024;
-
-pub(super) type Outcome = Result<Arc<Certificate>, Refusal>;
-
-/// How far a flight has come.
-#[derive(Clone, Debug)]
-enum Progress {
-    /// Nothing is known yet.
-    Looking,
-    /// What is stored can be served while its successor is ordered.
-    Stored(Arc<Certificate>),
-    /// It is over.
-    Landed(Outcome),
-}
 
 /// Keeps the certificates of all names that may have one.
 #[derive(Clone, Debug)]
@@ -50,15 +36,9 @@ struct Inner {
     policies: NameMap<Arc<Policy>>,
     obtainer: Obtainer,
     in_flight: DashMap<HostPattern, Flight>,
-    schedule: mpsc::UnboundedSender<Due>,
+    schedule: mpsc::UnboundedSender<Note>,
+    clock: Clock,
     tasks: Tasks,
-}
-
-/// One look-up or order that is under way.
-#[derive(Clone, Debug)]
-struct Flight {
-    progress: watch::Receiver<Progress>,
-    waiting: Arc<AtomicUsize>,
 }
 
 /// What the manager is built from.
@@ -76,6 +56,8 @@ pub struct ManagerParts {
     pub preflight: Option<Preflight>,
     /// What is run after each new certificate.
     pub on_cert: Option<OnCert>,
+    /// The time of day.
+    pub clock: Clock,
     /// Runs look-ups, orders and the renewal loop.
     pub tasks: Tasks,
 }
@@ -91,20 +73,22 @@ impl CertManager {
             cache,
             preflight,
             on_cert,
+            clock,
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
-        let now = SystemTime::now();
+        let now = clock.now();
         for (_, policy) in policies.iter() {
             if let Some(subject) = policy.managed() {
                 // The receiver lives until the scheduler below takes it.
-                let _ = schedule.send(Due {
+                let _ = schedule.send(Note::Set(Due {
                     subject: subject.clone(),
                     at: now,
-                });
+                    purpose: Purpose::Renew,
+                }));
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache)
+        let obtainer = Obtainer::new(issuers, records.clone(), cache, clock)
             .with_preflight(preflight)
             .with_hook(on_cert);
         let in_flight = DashMap::new();
@@ -113,12 +97,14 @@ impl CertManager {
             obtainer,
             in_flight,
             schedule,
+            clock,
             tasks: tasks.clone(),
         };
         let manager = Self {
             inner: Arc::new(inner),
         };
-        tasks.spawn(Scheduler::new(manager.clone(), inbox).run(tasks.shutdown()));
+        tasks.spawn(Scheduler::new(manager.clone(), inbox, clock).run(tasks.shutdown()));
+        tasks.spawn(Survey::new(manager.clone(), records, clock).run(tasks.shutdown()));
         manager
     }
 
@@ -141,7 +127,7 @@ impl CertManager {
         {
             return Err(Refusal::TooManyNames);
         }
-        self.join(subject, policy, Purpose::ServeTo(client))
+        self.join(subject, policy, Purpose::Serve(client))
             .certificate()
             .await
     }
@@ -184,18 +170,20 @@ impl CertManager {
         if let Some(certificate) = certificate {
             let issuers = self.inner.obtainer.issuers();
             let issuers = issuers.for_subject(subject, policy);
-            let issuer = self.sources().signer(issuers, subject, &certificate).await;
+            let records = self.inner.obtainer.records();
+            let signer = records.signer(issuers, subject, &certificate).await;
+            let issuer = signer.map_or("", |issuer| issuer.id());
             return served(issuer, &certificate, attempts);
         }
         if self.inner.in_flight.contains_key(subject) {
             return Standing::Ordering;
         }
         // What could not be written is known here alone.
-        let not_due = attempts.filter(|attempts| !attempts.is_due(SystemTime::now()));
+        let not_due = attempts.filter(|attempts| !attempts.is_due(self.inner.clock.now()));
         if let Some(attempts) = not_due {
             return backing_off(attempts);
         }
-        let now = SystemTime::now();
+        let now = self.inner.clock.now();
         self.sources().standing_of(subject, policy, now).await
     }
 
@@ -210,19 +198,22 @@ impl CertManager {
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
-    pub(super) async fn maintain(&self, subject: HostPattern) -> bool {
-        let policy = match &subject {
-            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
-            pattern => self.inner.policies.get(pattern),
-        };
-        let Some(policy) = policy else {
+    pub(super) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
+        let Some(policy) = self.policy(&subject) else {
             return false;
         };
-        let is_served = self.inner.obtainer.cache().get(&subject).is_some();
-        if !is_served && policy.managed().is_none() {
-            return false;
+        let is_under_way = self.inner.in_flight.contains_key(&subject);
+        let _ = self.land(subject.clone(), policy, purpose).await;
+        if is_under_way {
+            // That flight may have had another purpose, and its note may have come before the name
+            // left the queue: the name must not be lost.
+            let at = self.inner.clock.now() + Duration::from_secs(1);
+            self.note(Note::Known(Due {
+                subject,
+                at,
+                purpose,
+            }));
         }
-        let _ = self.land(subject, policy, Purpose::Renew).await;
         true
     }
 
@@ -249,6 +240,34 @@ impl CertManager {
         self.join(subject, policy, purpose).landed().await
     }
 
+    /// Whether the configuration spells the name out, so that it is seen to from the start.
+    pub(super) fn is_configured(&self, subject: &HostPattern) -> bool {
+        let policy = self.policy(subject);
+        policy.is_some_and(|policy| policy.managed().is_some())
+    }
+
+    /// Whether the name may still have a certificate of this issuer.
+    pub(super) fn is_wanted(&self, issuer: &str, subject: &HostPattern) -> bool {
+        self.policy(subject)
+            .is_some_and(|policy| self.inner.obtainer.is_issued_by(issuer, subject, policy))
+    }
+
+    fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
+        match subject {
+            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
+            // What a site has for all its names, and no certificate that only lies there.
+            pattern => {
+                let policy = self.inner.policies.get(pattern);
+                policy.filter(|policy| policy.managed() == Some(pattern))
+            }
+        }
+    }
+
+    /// Tells the renewal loop about a name. It is gone only when the process stops.
+    pub(super) fn note(&self, note: Note) {
+        let _ = self.inner.schedule.send(note);
+    }
+
     pub(super) fn tasks(&self) -> &Tasks {
         &self.inner.tasks
     }
@@ -257,79 +276,47 @@ impl CertManager {
         match self.inner.in_flight.entry(subject.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
-                let (sender, progress) = watch::channel(Progress::Looking);
-                let flight = Flight {
-                    progress,
-                    waiting: Arc::default(),
-                };
+                let (flight, sender) = Flight::begin();
                 entry.insert(flight.clone());
                 let landing = Landing {
                     manager: self.clone(),
                     subject,
                     policy: Arc::clone(policy),
+                    purpose,
+                    stored: None,
                     is_over: false,
                 };
-                self.inner.tasks.spawn(landing.fly(purpose, sender));
+                self.inner.tasks.spawn(landing.fly(sender));
                 flight
             }
         }
     }
 
-    /// Sets the next time that a name needs attention.
-    fn reschedule(&self, subject: &HostPattern, policy: &Policy, outcome: &Outcome) {
-        let now = SystemTime::now();
+    /// The next time that a name needs attention.
+    fn next_look(&self, subject: &HostPattern, outcome: &Outcome) -> Option<Due> {
+        let now = self.inner.clock.now();
+        let mut purpose = Purpose::Renew;
         let at = match outcome {
-            // Never at once again: what was due and could not be replaced is not asked for in a
-            // loop.
-            Ok(certificate) => renew_at(certificate).max(now + Duration::from_secs(1)),
-            Err(refusal) => match refusal.retry_in(now) {
-                Some(wait) => now + wait,
-                None => return,
-            },
+            Ok(certificate) => {
+                let renewal = renew_at(certificate);
+                let question = certificate.next_question().filter(|at| *at < renewal);
+                if question.is_some() {
+                    purpose = Purpose::Ask;
+                }
+                // Never at once again: what was due and could not be replaced is not asked for in
+                // a loop.
+                question
+                    .unwrap_or(renewal)
+                    .max(now + Duration::from_secs(1))
+            }
+            Err(refusal) => now + refusal.retry_in(now)?,
         };
-        let is_served = self.inner.obtainer.cache().get(subject).is_some();
-        if policy.managed().is_some() || is_served {
-            // The scheduler is gone only when the process stops.
-            let _ = self.inner.schedule.send(Due {
-                subject: subject.clone(),
-                at,
-            });
-        }
-    }
-}
-
-impl Flight {
-    /// Waits for a certificate that can be served, or for the reason why there is none.
-    async fn certificate(mut self) -> Outcome {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refusal::TooManyWaiting);
-        }
-        let waiting = Arc::clone(&self.waiting);
-        let _seat = Seat(&waiting);
-        let is_known = |progress: &Progress| !matches!(progress, Progress::Looking);
-        match self.progress.wait_for(is_known).await.as_deref() {
-            Ok(Progress::Stored(certificate)) => Ok(Arc::clone(certificate)),
-            Ok(Progress::Landed(outcome)) => outcome.clone(),
-            Ok(Progress::Looking) | Err(_) => Err(Refusal::Stopping),
-        }
-    }
-
-    /// Waits until the flight is over, however it ends.
-    async fn landed(mut self) -> Outcome {
-        let is_over = |progress: &Progress| matches!(progress, Progress::Landed(_));
-        match self.progress.wait_for(is_over).await.as_deref() {
-            Ok(Progress::Landed(outcome)) => outcome.clone(),
-            _ => Err(Refusal::Stopping),
-        }
-    }
-}
-
-struct Seat<'a>(&'a AtomicUsize);
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let subject = subject.clone();
+        Some(Due {
+            subject,
+            at,
+            purpose,
+        })
     }
 }
 
@@ -338,50 +325,85 @@ struct Landing {
     manager: CertManager,
     subject: HostPattern,
     policy: Arc<Policy>,
+    purpose: Purpose,
+    stored: Option<Arc<Certificate>>,
     is_over: bool,
 }
 
 impl Landing {
-    async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
+    async fn fly(mut self, sender: watch::Sender<Progress>) {
+        let purpose = self.purpose;
+        let wanted = Wanted {
+            subject: &self.subject,
+            policy: &self.policy,
+            purpose,
+        };
         let obtainer = &self.manager.inner.obtainer;
-        if matches!(purpose, Purpose::Renew | Purpose::Wish)
-            && let Some(stored) = obtainer.stored(&self.subject, &self.policy).await
+        if !matches!(purpose, Purpose::Serve(_))
+            && let Some(stored) = obtainer.stored(wanted).await
         {
+            self.stored = Some(Arc::clone(&stored));
             sender.send_replace(Progress::Stored(stored));
         }
-        let outcome = obtainer.obtain(&self.subject, &self.policy, purpose).await;
-        self.manager
-            .reschedule(&self.subject, &self.policy, &outcome);
+        let known = self.stored.clone();
+        let outcome = obtainer.obtain(wanted, known).await;
+        self.reschedule(&outcome);
         self.is_over = true;
+        // A renewal that failed takes nothing away from those who wait for what is stored.
+        let stored = self.stored.take();
+        let outcome = match purpose {
+            // The operator hears of it.
+            Purpose::Wish => outcome,
+            _ => outcome.or_else(|refusal| stored.ok_or(refusal)),
+        };
         // Those who come after the flight has left the table find the certificate in the cache.
         drop(self);
         sender.send_replace(Progress::Landed(outcome));
+    }
+
+    /// Sets the next time that the name needs attention, if it has a certificate or should have one.
+    fn reschedule(&self, outcome: &Outcome) {
+        let inner = &self.manager.inner;
+        let is_served = || inner.obtainer.cache().get(&self.subject).is_some();
+        let has_certificate = outcome.is_ok() || self.stored.is_some() || is_served();
+        if self.policy.managed().is_none() && !has_certificate {
+            return;
+        }
+        let Some(due) = self.manager.next_look(&self.subject, outcome) else {
+            return;
+        };
+        // What a handshake finds in storage has its time already, which need not be sooner.
+        let note = match (self.purpose, outcome) {
+            (Purpose::Serve(_), Ok(_)) => Note::Known(due),
+            _ => Note::Set(due),
+        };
+        self.manager.note(note);
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let Self {
-            manager, subject, ..
-        } = self;
+        let inner = &self.manager.inner;
         if !self.is_over {
             // A panic: it counts as a failed attempt, and the name is seen to again.
-            let outcome = Err(manager.inner.obtainer.failures().remember_panic(subject));
-            manager.reschedule(subject, &self.policy, &outcome);
+            let refusal = inner.obtainer.failures().remember_panic(&self.subject);
+            self.reschedule(&Err(refusal));
         }
-        manager.inner.in_flight.remove(subject);
+        inner.in_flight.remove(&self.subject);
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::SystemTime;
 
     use futures_util::FutureExt;
     use futures_util::future::{BoxFuture, join_all};
     use tokio::sync::Notify;
 
+    use super::super::flight::MAX_WAITING;
     use super::*;
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
@@ -392,14 +414,14 @@ mod tests {
 
     /// Signs, or fails, as the test says; counts what it is asked for.
     #[derive(Debug)]
-    struct TestIssuer {
+    pub(crate) struct TestIssuer {
         validity: Mutex<Option<i64>>,
         /// How long ago the validity began.
         age: Mutex<i64>,
         /// Signs for another name than it is asked for.
         lies: AtomicBool,
         orders: AtomicUsize,
-        ordered: Notify,
+        pub(crate) ordered: Notify,
         gate: tokio::sync::Semaphore,
         /// It is one of those that sign for everybody.
         is_public: AtomicBool,
@@ -407,7 +429,7 @@ mod tests {
 
     impl TestIssuer {
         /// An issuer whose certificates live `validity` seconds; without one it always fails.
-        fn new(validity: Option<i64>) -> Arc<Self> {
+        pub(crate) fn new(validity: Option<i64>) -> Arc<Self> {
             Arc::new(Self {
                 validity: Mutex::new(validity),
                 age: Mutex::new(1),
@@ -419,7 +441,7 @@ mod tests {
             })
         }
 
-        fn orders(&self) -> usize {
+        pub(crate) fn orders(&self) -> usize {
             self.orders.load(Ordering::SeqCst)
         }
     }
@@ -460,13 +482,13 @@ mod tests {
         }
     }
 
-    struct World {
-        dir: tempfile::TempDir,
-        issuer: Arc<TestIssuer>,
+    pub(crate) struct World {
+        pub(crate) dir: tempfile::TempDir,
+        pub(crate) issuer: Arc<TestIssuer>,
     }
 
     impl World {
-        fn new(validity: Option<i64>) -> Self {
+        pub(crate) fn new(validity: Option<i64>) -> Self {
             Self {
                 dir: tempfile::tempdir().unwrap(),
                 issuer: TestIssuer::new(validity),
@@ -474,7 +496,7 @@ mod tests {
         }
 
         /// A process on this world's data directory.
-        fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
+        pub(crate) fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
             let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(self.dir.path()).unwrap());
             let tasks = Tasks::new();
             let issuer: Arc<dyn Issuer> = self.issuer.clone();
@@ -492,6 +514,7 @@ mod tests {
                 cache: Arc::new(CertCache::new(100)),
                 preflight: None,
                 on_cert: None,
+                clock: Clock::system(),
                 tasks: tasks.clone(),
             });
             (manager, tasks)
@@ -502,12 +525,12 @@ mod tests {
         HostName::parse(text).unwrap()
     }
 
-    fn site(text: &str) -> Policy {
+    pub(crate) fn site(text: &str) -> Policy {
         Policy::configured(HostPattern::parse(text).unwrap())
     }
 
     /// A site for all names whose gate answers every question with `status`.
-    async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
+    pub(crate) async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ask = format!("http://{}/ask?key=1", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
@@ -849,7 +872,7 @@ mod tests {
         let cache = manager.inner.obtainer.cache();
         cache.insert(&subject, Arc::clone(&newer));
 
-        manager.maintain(subject).await;
+        manager.maintain(subject, Purpose::Renew).await;
 
         let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), newer.serial());
@@ -868,7 +891,7 @@ mod tests {
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let served = manager.certificate(&wanted, CLIENT).await.unwrap();
-        manager.maintain(subject).await;
+        manager.maintain(subject, Purpose::Renew).await;
 
         assert_eq!(served.serial(), stored.serial());
         assert_eq!(world.issuer.orders(), 0);
@@ -1008,13 +1031,19 @@ mod tests {
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
         let first = manager.certificate(&wanted, CLIENT).await.unwrap();
 
-        manager.maintain(policy::subject(&wanted)).await;
-        manager.maintain(policy::subject(&wanted)).await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
 
         assert_eq!(world.issuer.orders(), 1);
         tasks.drain(Duration::ZERO).await;
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.maintain(policy::subject(&wanted)).await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
         let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 1);
@@ -1065,7 +1094,9 @@ mod tests {
         let (policy, asked) = on_demand(503).await;
         let (manager, _tasks) = world.manager(vec![policy]);
         manager.certificate(&wanted, CLIENT).await.unwrap();
-        manager.maintain(policy::subject(&wanted)).await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
 
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         let served = manager.inner.obtainer.cache().lookup(wanted.as_str());
@@ -1145,6 +1176,6 @@ mod tests {
         assert!(matches!(standing, Standing::Served { .. }), "{standing:?}");
         let base = name("home.example.org");
         assert!(manager.certificate(&base, CLIENT).await.is_err());
-        assert!(manager.maintain(wildcard).await);
+        assert!(manager.maintain(wildcard, Purpose::Renew).await);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tracing::{debug, error, info, warn};
 
@@ -12,29 +11,31 @@ use super::issuance::{Application, Issuance, Issued};
 use super::issuer::{Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::preflight::Preflight;
+use super::renewals::Renewals;
 use super::standing_sources::unsignable_by_all;
 use super::stored::{Records, Stored};
-use super::{CertCache, Certificate, CertificateError, OnCert, Refusal, renew_at};
+use super::wanted::Wanted;
+use super::{CertCache, Certificate, CertificateError, Clock, OnCert, Refusal, renew_at};
 use crate::name::HostPattern;
 
 /// Why a certificate is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// A handshake waits: whatever is still valid will do.
-    Serve,
-    /// The same, for a client whose address is known.
-    ServeTo(IpAddr),
+    /// A handshake of this client waits: whatever is still valid will do.
+    Serve(IpAddr),
     /// Its time for renewal may have come: what is due is replaced.
     Renew,
     /// An operator wants a new one now: what is there is replaced though it is not due, and our
     /// own back-off does not count. The wait that the CA asked for does.
     Wish,
+    /// Like [`Renew`](Self::Renew), after the CA was asked whether that time has come.
+    Ask,
 }
 
 /// A stored certificate that is of use.
 #[derive(Debug)]
 struct Loaded<'a> {
-    issuer: &'a str,
+    issuer: &'a Arc<dyn Issuer>,
     certificate: Arc<Certificate>,
     /// Why it should not be served yet.
     early: Option<CertificateError>,
@@ -48,19 +49,29 @@ pub(super) struct Obtainer {
     cache: Arc<CertCache>,
     issuance: Issuance,
     failures: Failures,
+    renewals: Arc<Renewals>,
     on_cert: Option<OnCert>,
+    clock: Clock,
 }
 
 impl Obtainer {
-    pub(super) fn new(issuers: Issuers, records: Records, cache: Arc<CertCache>) -> Self {
+    pub(super) fn new(
+        issuers: Issuers,
+        records: Records,
+        cache: Arc<CertCache>,
+        clock: Clock,
+    ) -> Self {
         let budgets = Budgets::new(Arc::clone(records.storage()));
+        let renewals = Arc::new(Renewals::new(records.clone(), clock));
         Self {
             issuers,
-            issuance: Issuance::new(budgets),
-            failures: Failures::new(records.clone(), Arc::clone(&cache)),
+            issuance: Issuance::new(budgets, Arc::clone(&renewals), clock),
+            failures: Failures::new(records.clone(), Arc::clone(&cache), clock),
+            renewals,
             records,
             cache,
             on_cert: None,
+            clock,
         }
     }
 
@@ -73,6 +84,17 @@ impl Obtainer {
     /// The same with a command that is run after each new certificate.
     pub(super) fn with_hook(self, on_cert: Option<OnCert>) -> Self {
         Self { on_cert, ..self }
+    }
+
+    /// Whether certificates for `subject` may come from this issuer.
+    pub(super) fn is_issued_by(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        policy: &Policy,
+    ) -> bool {
+        let issuers = self.issuers.for_subject(subject, policy);
+        issuers.iter().any(|known| known.id() == issuer)
     }
 
     pub(super) fn cache(&self) -> &CertCache {
@@ -91,116 +113,188 @@ impl Obtainer {
         &self.records
     }
 
-    /// The order path. The caller sees to it that it runs once at a time per subject.
+    /// The order path. The caller sees to it that it runs once at a time per subject. `known` is the
+    /// stored certificate where the caller has just read it.
     pub(super) async fn obtain(
         &self,
-        subject: &HostPattern,
-        policy: &Policy,
-        purpose: Purpose,
+        wanted: Wanted<'_>,
+        known: Option<Arc<Certificate>>,
     ) -> Result<Arc<Certificate>, Refusal> {
+        let Wanted {
+            subject,
+            policy,
+            purpose,
+        } = wanted;
         let issuers = self.issuers.for_subject(subject, policy);
-        if let Some(certificate) = self.load(issuers, subject, purpose).await? {
+        if let Some(certificate) = self.current(issuers, wanted, known).await? {
             return Ok(certificate);
         }
         if let Some(obstacle) = unsignable_by_all(issuers, subject) {
             return Err(Refusal::NoPublicCa(obstacle));
         }
         self.failures.check(subject, purpose).await?;
-        self.ask(subject, policy, purpose).await?;
+        self.ask(wanted).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
-        if let Some(certificate) = self.load(issuers, subject, purpose).await? {
+        if let Some(certificate) = self.load(issuers, wanted).await?
+            && self.is_current(&certificate, purpose)
+        {
             return Ok(certificate);
         }
         self.failures.check(subject, purpose).await?;
+        self.order(issuers, wanted).await
+    }
+
+    /// Has it signed, whatever is there.
+    async fn order(
+        &self,
+        issuers: &[Arc<dyn Issuer>],
+        wanted: Wanted<'_>,
+    ) -> Result<Arc<Certificate>, Refusal> {
+        let Wanted {
+            subject, policy, ..
+        } = wanted;
         self.check_storage(subject, policy).await?;
         let former = self.failures.attempts(subject).await;
-        self.failures
-            .begin(subject, policy, former.as_ref())
-            .await?;
+        let begun = self.failures.begin(subject, policy, former.as_ref());
+        begun.await?;
         let served = self.cache.get(subject);
         let application = Application {
             subject,
             served: served.as_deref(),
             has_failed: former.as_ref().is_some_and(|former| former.failures > 0),
+            is_kept: policy.is_kept(),
         };
         match self.issuance.run(issuers, application).await {
-            Ok(issued) => {
-                let Issued {
-                    issuer,
-                    certificate,
-                    pem,
-                } = issued;
-                self.keep(issuer.id(), subject, policy, &pem).await;
-                self.serve(subject, &certificate);
-                self.failures
-                    .hold_if_due(subject, policy, &certificate)
-                    .await;
-                info!(
-                    names = %subject, issuer = issuer.id(), serial = certificate.serial(),
-                    not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
-                    renew_at = %humantime::format_rfc3339_seconds(renew_at(&certificate)),
-                    "certificate obtained"
-                );
-                Ok(certificate)
-            }
+            Ok(issued) => Ok(self.take_over(issued, wanted).await),
             Err(unsigned) => Err(match unsigned.held() {
                 Some(held) => {
                     debug!(names = %subject, reason = %held, "certificate is not ordered yet");
-                    self.failures
-                        .take_back(subject, policy, former.as_ref())
-                        .await;
+                    let taken_back = self.failures.take_back(subject, policy, former.as_ref());
+                    taken_back.await;
                     held.into()
                 }
-                None => self.failures.remember(subject, unsigned).await,
+                None => self.failures.remember(subject, issuers, unsigned).await,
             }),
         }
     }
 
-    /// The stored certificate, served from now on, when it is still valid.
-    pub(super) async fn stored(
-        &self,
-        subject: &HostPattern,
-        policy: &Policy,
-    ) -> Option<Arc<Certificate>> {
-        let issuers = self.issuers.for_subject(subject, policy);
-        let loaded = self.load(issuers, subject, Purpose::Serve).await;
-        loaded.ok().flatten()
+    /// Keeps and serves what was issued.
+    async fn take_over(&self, issued: Issued<'_>, wanted: Wanted<'_>) -> Arc<Certificate> {
+        let Wanted {
+            subject, policy, ..
+        } = wanted;
+        let Issued {
+            issuer,
+            certificate,
+            pem,
+        } = issued;
+        self.keep(issuer.id(), subject, policy, &pem).await;
+        let signed = wanted.signed_by(issuer.id());
+        self.renewals
+            .begin(signed, &certificate, pem.account())
+            .await;
+        self.serve(subject, &certificate);
+        let held = self.failures.hold_if_due(subject, policy, &certificate);
+        held.await;
+        info!(
+            names = %subject, issuer = issuer.id(), serial = certificate.serial(),
+            not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
+            renew_at = %humantime::format_rfc3339_seconds(renew_at(&certificate)),
+            "certificate obtained"
+        );
+        certificate
     }
 
-    /// The best stored certificate of any of the issuers, served from now on, when it is good enough
-    /// for `purpose`.
+    /// The stored certificate when it is still valid. For a question to the CA what is served will
+    /// do: storage is read again before anything is replaced.
+    pub(super) async fn stored(&self, wanted: Wanted<'_>) -> Option<Arc<Certificate>> {
+        let issuers = self.issuers.for_subject(wanted.subject, wanted.policy);
+        if let Some(served) = self.cache.get(wanted.subject)
+            && wanted.purpose == Purpose::Ask
+            && served.not_after() > self.clock.now()
+        {
+            return Some(served);
+        }
+        self.load(issuers, wanted).await.ok().flatten()
+    }
+
+    /// The stored certificate when it is good enough for the purpose.
+    async fn current(
+        &self,
+        issuers: &[Arc<dyn Issuer>],
+        wanted: Wanted<'_>,
+        known: Option<Arc<Certificate>>,
+    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+        let stored = match known {
+            Some(certificate) => Some(certificate),
+            None => self.load(issuers, wanted).await?,
+        };
+        let Some(certificate) = stored else {
+            return Ok(None);
+        };
+        // Nothing is replaced before its CA was asked, where it has a say.
+        let is_asked = match wanted.purpose {
+            Purpose::Ask => true,
+            Purpose::Wish => false,
+            purpose => {
+                !self.is_current(&certificate, purpose) && certificate.next_question().is_some()
+            }
+        };
+        if is_asked {
+            let signer = self.records.signer(issuers, wanted.subject, &certificate);
+            if let Some(issuer) = signer.await {
+                let signed = wanted.signed_by(issuer.id());
+                self.renewals.ask(issuer, signed, &certificate).await;
+            }
+        }
+        let is_current = self.is_current(&certificate, wanted.purpose);
+        Ok(is_current.then_some(certificate))
+    }
+
+    fn is_current(&self, certificate: &Certificate, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Serve(_) => true,
+            Purpose::Renew | Purpose::Ask => renew_at(certificate) > self.clock.now(),
+            Purpose::Wish => false,
+        }
+    }
+
+    /// The best stored certificate of any of the issuers, when it is valid.
     async fn load(
         &self,
         issuers: &[Arc<dyn Issuer>],
-        subject: &HostPattern,
-        purpose: Purpose,
+        wanted: Wanted<'_>,
     ) -> Result<Option<Arc<Certificate>>, Refusal> {
         let mut best: Option<Loaded<'_>> = None;
         for issuer in issuers {
-            let loaded = self.read(issuer.id(), subject).await?;
+            let loaded = self.read(issuer, wanted.subject).await?;
             let end = |loaded: &Loaded<'_>| loaded.certificate.not_after();
             best = [best, loaded].into_iter().flatten().max_by_key(end);
         }
-        Ok(best.and_then(|loaded| self.take(loaded, subject, purpose)))
+        Ok(match best {
+            Some(loaded) => Some(self.take(loaded, wanted).await),
+            None => None,
+        })
     }
 
     /// The stored certificate of one issuer, when it is of any use.
     async fn read<'a>(
         &self,
-        issuer: &'a str,
+        issuer: &'a Arc<dyn Issuer>,
         subject: &HostPattern,
     ) -> Result<Option<Loaded<'a>>, Refusal> {
-        let certificate = match self.records.load_certificate(issuer, subject).await? {
+        let id = issuer.id();
+        let certificate = match self.records.load_certificate(id, subject).await? {
             Stored::Missing => return Ok(None),
             Stored::Found(certificate) => certificate,
             Stored::Damaged(reason) => {
-                let file = self.records.certificate_location(issuer, subject);
+                let file = self.records.certificate_location(id, subject);
                 warn!(names = %subject, %file, error = %reason, "stored certificate is damaged");
                 return Ok(None);
             }
         };
-        let early = match certificate.verify_for(subject, SystemTime::now()) {
+        let early = match certificate.verify_for(subject, self.clock.now()) {
             Ok(()) => None,
             // It was valid when it was stored, so it is this machine's clock that is behind.
             Err(error @ CertificateError::NotYetValid(_)) => Some(error),
@@ -216,31 +310,28 @@ impl Obtainer {
         }))
     }
 
-    fn take(
-        &self,
-        loaded: Loaded<'_>,
-        subject: &HostPattern,
-        purpose: Purpose,
-    ) -> Option<Arc<Certificate>> {
+    /// It is served from now on, unless nobody has asked for it: the many names whose time is only
+    /// watched would drive those in use out of memory.
+    async fn take(&self, loaded: Loaded<'_>, wanted: Wanted<'_>) -> Arc<Certificate> {
         let Loaded {
             issuer,
             certificate,
             early,
         } = loaded;
-        // What could not be stored is served all the same, and is better than what was before it.
+        let (subject, issuer) = (wanted.subject, issuer.id());
         let served = self.cache.get(subject);
-        let better = served.filter(|served| served.not_after() > certificate.not_after());
-        let certificate = better.unwrap_or(certificate);
-        let is_current = match purpose {
-            Purpose::Serve | Purpose::ServeTo(_) => true,
-            Purpose::Renew => renew_at(&certificate) > SystemTime::now(),
-            Purpose::Wish => false,
-        };
-        if self
-            .cache
-            .get(subject)
-            .is_none_or(|served| served.serial() != certificate.serial())
-        {
+        let is_served = served.is_some();
+        // What could not be stored is served all the same, and is better than what was before it.
+        let better = served.filter(|served| {
+            served.serial() == certificate.serial() || served.not_after() > certificate.not_after()
+        });
+        if let Some(better) = better {
+            return better;
+        }
+        let signed = wanted.signed_by(issuer);
+        self.renewals.recall(signed, &certificate).await;
+        let is_visited = matches!(wanted.purpose, Purpose::Serve(_));
+        if is_served || is_visited || wanted.policy.managed().is_some() {
             self.serve(subject, &certificate);
             info!(
                 names = %subject, issuer, serial = certificate.serial(),
@@ -251,22 +342,17 @@ impl Obtainer {
                 warn!(names = %subject, error = %reason, "certificate is served although it is early");
             }
         }
-        is_current.then_some(certificate)
+        certificate
     }
 
-    async fn ask(
-        &self,
-        subject: &HostPattern,
-        policy: &Policy,
-        purpose: Purpose,
-    ) -> Result<(), Refusal> {
-        let (Some(ask), HostPattern::Exact(name)) = (policy.ask(), subject) else {
+    async fn ask(&self, wanted: Wanted<'_>) -> Result<(), Refusal> {
+        let (Some(ask), HostPattern::Exact(name)) = (wanted.policy.ask(), wanted.subject) else {
             return Ok(());
         };
         // What is served stays: a gate that is down answers like one that took the name back.
-        let client = match purpose {
-            Purpose::ServeTo(client) => Some(client),
-            Purpose::Serve | Purpose::Renew | Purpose::Wish => None,
+        let client = match wanted.purpose {
+            Purpose::Serve(client) => Some(client),
+            Purpose::Renew | Purpose::Wish | Purpose::Ask => None,
         };
         ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }

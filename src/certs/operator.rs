@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::manager::Outcome;
+use super::flight::Outcome;
 use super::obtain::Purpose;
 use super::stored::Records;
 use super::{CertManager, Refusal, RevocationError, Revoker, Standing};

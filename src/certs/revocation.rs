@@ -89,7 +89,7 @@ impl Revoker {
         let pem = self.records.load_pem(&kept.issuer, subject).await?;
         take_back(issuer.as_ref(), (&certificate, &pem), reason).await?;
         self.records
-            .delete_certificate(&kept.issuer, subject)
+            .remove_certificate(&kept.issuer, subject)
             .await?;
         Ok(certificate)
     }

@@ -101,6 +101,9 @@ impl StandingSources<'_> {
                 certificate.verify_for(subject, now),
                 Ok(()) | Err(CertificateError::NotYetValid(_))
             );
+            self.records
+                .recall_plan(issuer.id(), subject, &certificate)
+                .await;
             let found = usable.then_some((issuer.id(), certificate));
             let end = |(_, certificate): &(&str, Arc<Certificate>)| certificate.not_after();
             best = [best, found].into_iter().flatten().max_by_key(end);
@@ -136,24 +139,6 @@ impl StandingSources<'_> {
                 .min_by_key(Held::until);
         }
         Ok(soonest)
-    }
-
-    /// Who has signed a certificate that is served: the first of the issuers where no record tells.
-    pub(super) async fn signer<'a>(
-        &self,
-        issuers: &'a [Arc<dyn Issuer>],
-        subject: &HostPattern,
-        certificate: &Certificate,
-    ) -> &'a str {
-        for issuer in issuers {
-            let stored = self.records.load_certificate(issuer.id(), subject).await;
-            if let Ok(Stored::Found(stored)) = stored
-                && stored.serial() == certificate.serial()
-            {
-                return issuer.id();
-            }
-        }
-        issuers.first().map_or("", |issuer| issuer.id())
     }
 }
 

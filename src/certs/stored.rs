@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, CertificateError};
+use super::clock::{from_unix, unix};
+use super::issuer::Issuer;
+use super::{Certificate, CertificateError, RenewalPlan};
 use crate::backoff;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Lock, Storage};
+use crate::storage::{self, Key, Listing, Lock, Storage};
 
 /// How far a clock may be set back without the memory of failures being lost.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -84,13 +86,27 @@ impl Records {
         Ok(pem.unwrap_or_default())
     }
 
-    /// Removes the certificate that `issuer` signed for `subject`.
-    pub(super) async fn delete_certificate(
+    /// Removes the certificate that `issuer` signed for `subject`, and what was planned for it.
+    pub async fn remove_certificate(
         &self,
         issuer: &str,
         subject: &HostPattern,
     ) -> Result<(), storage::Error> {
+        self.storage.delete(&plan_key(issuer, subject)).await?;
         self.storage.delete(&certificate_key(issuer, subject)).await
+    }
+
+    /// All issuers of stored certificates, in batches: the last segment of each key.
+    #[must_use]
+    pub fn issuers(&self) -> Listing {
+        self.storage.list(&Key::new(&[CERTIFICATES]))
+    }
+
+    /// All names that `issuer` has signed a stored certificate for, in batches: the last segment of
+    /// each key.
+    #[must_use]
+    pub fn names(&self, issuer: &str) -> Listing {
+        self.storage.list(&Key::new(&[CERTIFICATES, issuer]))
     }
 
     /// Where the certificate's record lies, for people.
@@ -105,6 +121,61 @@ impl Records {
         Key::new(&[CERTIFICATES, issuer])
             .below(segment)
             .join(CERTIFICATE)
+    }
+
+    /// When the certificate that `issuer` signed for `subject` is to be renewed.
+    pub async fn load_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Option<RenewalPlan>, storage::Error> {
+        let record = self.storage.load(&plan_key(issuer, subject)).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Remembers over restarts when a certificate is to be renewed.
+    pub async fn store_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        plan: &RenewalPlan,
+    ) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(plan).unwrap_or_default();
+        self.storage.store(&plan_key(issuer, subject), &json).await
+    }
+
+    /// Puts the plan that is kept for a certificate into effect, so that it tells when it is renewed.
+    pub(super) async fn recall_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        certificate: &Certificate,
+    ) {
+        let plan = self.load_plan(issuer, subject).await.ok().flatten();
+        if let Some(plan) = plan.filter(|plan| plan.is_for(certificate)) {
+            certificate.renew_at(plan.renew_at());
+        }
+    }
+
+    /// Which of the issuers has signed the certificate, as far as their records tell.
+    pub(super) async fn signer<'a>(
+        &self,
+        issuers: &'a [Arc<dyn Issuer>],
+        subject: &HostPattern,
+        certificate: &Certificate,
+    ) -> Option<&'a Arc<dyn Issuer>> {
+        if let [only] = issuers {
+            return Some(only);
+        }
+        for issuer in issuers {
+            let stored = self.load_certificate(issuer.id(), subject).await;
+            if let Ok(Stored::Found(stored)) = stored
+                && stored.serial() == certificate.serial()
+            {
+                return Some(issuer);
+            }
+        }
+        issuers.first()
     }
 
     /// What is remembered of failed attempts for `subject`; nothing after a success.
@@ -162,7 +233,15 @@ pub(super) const ATTEMPTS: &str = "attempts";
 pub(super) const ATTEMPTS_ENDING: &str = ".json";
 
 fn certificate_key(issuer: &str, subject: &HostPattern) -> Key {
-    Key::new(&[CERTIFICATES, issuer, &subject.to_string(), CERTIFICATE])
+    folder(issuer, subject).join(CERTIFICATE)
+}
+
+fn plan_key(issuer: &str, subject: &HostPattern) -> Key {
+    folder(issuer, subject).join("renewal.json")
+}
+
+fn folder(issuer: &str, subject: &HostPattern) -> Key {
+    Key::new(&[CERTIFICATES, issuer, &subject.to_string()])
 }
 
 fn attempts_key(subject: &HostPattern) -> Key {
@@ -286,16 +365,8 @@ impl Attempts {
     /// When the next attempt may be made.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
-        UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.not_before))
-            .unwrap_or(UNIX_EPOCH)
+        from_unix(self.not_before)
     }
-}
-
-fn unix(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 #[cfg(test)]

@@ -50,29 +50,35 @@ impl Key {
         &self.0
     }
 
-    /// What an encoded segment was made from; `None` when it was too long and ends in a hash.
+    /// What an encoded segment was made from; none for one that was too long to be kept whole, or that
+    /// is no segment of a key.
     #[must_use]
-    pub fn decode(segment: &str) -> Option<String> {
-        if segment == "_" {
+    pub fn decode(encoded: &str) -> Option<String> {
+        if encoded == "_" {
             return Some(String::new());
         }
-        let mut bytes = Vec::with_capacity(segment.len());
-        let mut rest = segment;
-        while let Some(first) = rest.chars().next() {
-            if let Some(after) = rest.strip_prefix("_wildcard") {
-                bytes.push(b'*');
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix('%') {
-                bytes.push(u8::from_str_radix(after.get(..2)?, 16).ok()?);
-                rest = after.get(2..)?;
-            } else if first == '_' || !first.is_ascii() {
-                return None;
-            } else {
-                bytes.push(u8::try_from(first).ok()?);
-                rest = rest.get(1..)?;
+        let plain = encoded.replace("_wildcard", "*");
+        let mut bytes = Vec::with_capacity(plain.len());
+        let mut rest = plain.bytes();
+        while let Some(byte) = rest.next() {
+            match byte {
+                b'%' => {
+                    let digits = [rest.next()?, rest.next()?];
+                    let digits = std::str::from_utf8(&digits).ok()?;
+                    bytes.push(u8::from_str_radix(digits, 16).ok()?);
+                }
+                b'_' => return None,
+                byte => bytes.push(byte),
             }
         }
-        String::from_utf8(bytes).ok()
+        let segment = String::from_utf8(bytes).ok()?;
+        (Self::new(&[&segment]).0 == encoded).then_some(segment)
+    }
+
+    /// The last segment as it was before it was encoded, as [`decode`](Self::decode) tells it.
+    #[must_use]
+    pub fn last_segment(&self) -> Option<String> {
+        Self::decode(self.0.rsplit('/').next()?)
     }
 
     fn push(&mut self, segment: &str) {
@@ -139,7 +145,22 @@ mod tests {
             (&["A\0"], "%41%00"),
             (&["", "x"], "_/x"),
         ] {
-            assert_eq!(Key::new(segments).as_str(), key);
+            let built = Key::new(segments);
+            assert_eq!(built.as_str(), key);
+            assert_eq!(built.last_segment().as_deref(), segments.last().copied());
+        }
+    }
+
+    #[test]
+    fn what_is_no_segment_of_a_key_is_read_as_none() {
+        let long = Key::new(&[&"a".repeat(201)]);
+        assert_eq!(long.last_segment(), None);
+        for encoded in ["A", "%", "%4", "%61", "%+1", ".a", "a_b", "%FF"] {
+            assert_eq!(
+                Key::new(&["x"]).below(encoded).last_segment(),
+                None,
+                "{encoded}"
+            );
         }
     }
 

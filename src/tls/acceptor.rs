@@ -320,6 +320,7 @@ mod tests {
                 cache: Arc::clone(&cache),
                 preflight: None,
                 on_cert: None,
+                clock: crate::certs::Clock::system(),
                 tasks: Tasks::new(),
             });
             let acceptor = Acceptor::new(AcceptorParts {

@@ -90,6 +90,7 @@ async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            replaces: None,
         })
         .await;
     issuer.settled(&subject).await;
@@ -174,6 +175,7 @@ async fn an_address_gets_the_profile_for_addresses() {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            replaces: None,
         })
         .await
         .unwrap();

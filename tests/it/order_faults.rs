@@ -14,7 +14,9 @@ use proxy::certs::challenge::Solvers;
 use proxy::certs::issuer::{
     AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
 };
-use proxy::certs::{CertCache, CertManager, Issuers, ManagerParts, Policy, Records, Standing};
+use proxy::certs::{
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Standing,
+};
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -206,6 +208,7 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
         cache: Arc::new(CertCache::new(10)),
         preflight: None,
         on_cert: None,
+        clock: Clock::system(),
         tasks: tasks.clone(),
     });
     (manager, tasks)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, Identifier, Options, Order};
 use proxy::certs::challenge::{TlsAlpn01Certificates, TlsAlpn01Solver};
 use proxy::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
-use proxy::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
+use proxy::certs::{CertCache, CertManager, Clock, Issuers, ManagerParts, Records};
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -56,6 +56,7 @@ impl Door {
             cache: Arc::clone(&cache),
             preflight: None,
             on_cert: None,
+            clock: Clock::system(),
             tasks: tasks.clone(),
         });
         let acceptor = Acceptor::new(AcceptorParts {

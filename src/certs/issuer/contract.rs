@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, ready};
 use url::Url;
 
 use super::Error;
-use crate::acme::{ChallengeType, RevocationReason};
+use crate::acme::{CertId, ChallengeType, RenewalInfo, RevocationReason};
 use crate::certs::{Certificate, Limits, Spending};
 use crate::name::HostPattern;
 
@@ -52,6 +52,14 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// succeed without spending one of this issuer's.
     fn staging(&self) -> Option<&dyn Issuer> {
         None
+    }
+
+    /// When a certificate that it signed is to be renewed; none where the issuer does not say.
+    fn renewal_info<'a>(
+        &'a self,
+        _id: &'a CertId,
+    ) -> BoxFuture<'a, Result<Option<RenewalInfo>, Error>> {
+        ready(Ok(None)).boxed()
     }
 
     /// Takes back a certificate that it signed.
@@ -139,23 +147,56 @@ pub struct IssueRequest<'a> {
     pub subject: &'a HostPattern,
     /// What pays for the orders: asked before each, and told of each authorization that fails.
     pub spending: &'a Spending,
+    /// The issuer's own certificate that the new one takes the place of. Only the account that
+    /// ordered that one may tell the CA so.
+    pub replaces: Option<&'a Predecessor>,
+}
+
+/// A certificate that is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// The certificate.
+    pub id: CertId,
+    /// The URL of the account that ordered it.
+    pub account: String,
+    /// Whether its CA has named the time of its renewal, and so knows of replacements.
+    pub has_window: bool,
 }
 
 /// Chain, leaf first, and private key in one PEM text. Its `Debug` shows neither.
-pub struct Pem(String);
+pub struct Pem {
+    text: String,
+    account: Option<String>,
+}
 
 impl Pem {
     /// Joins a chain and its key.
     #[must_use]
     pub fn new(chain: &str, key: &str) -> Self {
         let newline = if chain.ends_with('\n') { "" } else { "\n" };
-        Self(format!("{chain}{newline}{key}"))
+        Self {
+            text: format!("{chain}{newline}{key}"),
+            account: None,
+        }
+    }
+
+    /// The same, ordered by the account with this URL.
+    #[must_use]
+    pub fn ordered_by(self, account: &str) -> Self {
+        let account = Some(account.to_owned());
+        Self { account, ..self }
+    }
+
+    /// The URL of the account that ordered it, where there is one.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 

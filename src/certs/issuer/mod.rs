@@ -6,7 +6,9 @@ mod error;
 mod internal;
 
 pub use acme::AcmeIssuer;
-pub use contract::{CaaNames, Inspection, IssueRequest, Issuer, Pem, Revocation, RevocationSigner};
+pub use contract::{
+    CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, Revocation, RevocationSigner,
+};
 pub use error::{Error, Reach};
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};
 

@@ -8,6 +8,7 @@ pub(crate) mod cloudflare;
 pub(crate) mod dns;
 pub(crate) mod door;
 pub(crate) mod http01;
+pub(crate) mod memory_storage;
 pub(crate) mod origin;
 pub(crate) mod pebble;
 pub(crate) mod pki;

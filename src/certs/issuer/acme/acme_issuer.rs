@@ -16,7 +16,7 @@ use super::order_path::OrderPath;
 use super::order_record::OrderRecords;
 use super::order_terms::OrderTerms;
 use super::public_directory::is_public;
-use crate::acme::{CertificateKey, Options, ProblemKind, Solver};
+use crate::acme::{CertId, CertificateKey, Options, ProblemKind, RenewalInfo, Solver};
 use crate::certs::challenge::Solvers;
 use crate::certs::{IssuerOptions, Limits};
 use crate::name::HostPattern;
@@ -239,6 +239,13 @@ impl Issuer for AcmeIssuer {
         .boxed()
     }
 
+    fn renewal_info<'a>(
+        &'a self,
+        id: &'a CertId,
+    ) -> BoxFuture<'a, Result<Option<RenewalInfo>, Error>> {
+        async move { Ok(RenewalInfo::of(&*self.accounts.client()?, id).await?) }.boxed()
+    }
+
     fn roll_account_key(&self) -> BoxFuture<'_, Result<(), Error>> {
         async move {
             // All turns: an order that is under way would go on under the old key.
@@ -287,6 +294,7 @@ mod tests {
             .issue(IssueRequest {
                 subject: &subject,
                 spending: &Spending::free(),
+                replaces: None,
             })
             .await;
 

@@ -7,10 +7,10 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use tracing::{debug, info, warn};
 
 use super::super::error::failed_authorizations;
-use super::super::{Error, IssueRequest, Pem};
+use super::super::{Error, IssueRequest, Pem, Predecessor};
 use super::order_record::{OrderRecord, OrderRecords};
 use super::order_terms::OrderTerms;
-use crate::acme::{self, Account, Identifier, Order, OrderStatus, Solver};
+use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver};
 use crate::certs::Certificate;
 use crate::name::HostPattern;
 
@@ -76,7 +76,10 @@ impl OrderPath<'_> {
         let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
         let key = self.terms.generate_key().await?;
         self.request.spending.order().await?;
-        let order = self.terms.place(self.account, &identifier).await?;
+        let order = self
+            .terms
+            .place(self.account, &identifier, self.replaces())
+            .await?;
         let pair = (&order, &key);
         match self
             .records
@@ -92,6 +95,12 @@ impl OrderPath<'_> {
                 Err(error.into())
             }
         }
+    }
+
+    /// The certificate that the new one replaces, where this account has ordered it.
+    fn replaces(&self) -> Option<&CertId> {
+        let own = |former: &&Predecessor| former.account == self.account.url();
+        self.request.replaces.filter(own).map(|former| &former.id)
     }
 
     async fn prove(&self, order: &Order, solvers: &[Arc<dyn Solver>]) -> Result<(), Error> {
@@ -119,7 +128,7 @@ impl OrderPath<'_> {
         order.finalize(self.account, &csr).await?;
         let chain = self.terms.download(order, self.account).await?;
         let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
-        Ok(Pem::new(&chain, &key.serialize_pem()))
+        Ok(Pem::new(&chain, &key.serialize_pem()).ordered_by(self.account.url()))
     }
 
     /// The certificate of an order that was left under way; none where a new one is needed.

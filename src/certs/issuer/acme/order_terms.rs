@@ -3,7 +3,7 @@
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize};
 
 use super::super::Error;
-use crate::acme::{Account, Identifier, NewOrder, Order};
+use crate::acme::{Account, CertId, Identifier, NewOrder, Order};
 use crate::certs::KeyType;
 
 /// The profile that public CAs sign addresses under.
@@ -31,17 +31,18 @@ impl OrderTerms {
         Ok(generated.map_err(|_| Error::Interrupted)??)
     }
 
-    /// Places an order under the profile that fits.
+    /// Places an order under the profile that fits, for the successor of a certificate where there is one.
     pub(super) async fn place(
         &self,
         account: &Account,
         identifier: &Identifier,
+        replaces: Option<&CertId>,
     ) -> Result<Order, Error> {
         let profile = self.profile(account, identifier).await?;
         let request = NewOrder {
             identifiers: std::slice::from_ref(identifier),
             profile: profile.as_deref(),
-            replaces: None,
+            replaces,
         };
         Ok(Order::place(account, &request).await?)
     }

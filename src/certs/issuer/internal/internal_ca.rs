@@ -140,6 +140,7 @@ mod tests {
             .issue(IssueRequest {
                 subject: &subject,
                 spending: &Spending::free(),
+                replaces: None,
             })
             .await?;
         let root = std::fs::read_to_string(ca.root_location()).unwrap();

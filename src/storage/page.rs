@@ -4,9 +4,9 @@ use std::collections::BinaryHeap;
 
 use super::Key;
 
-/// Which part of a folder is listed.
+/// Which part of a folder is wanted.
 #[derive(Clone, Copy, Debug)]
-pub struct Listing<'a> {
+pub struct PageRequest<'a> {
     /// The folder.
     pub folder: &'a Key,
     /// Only segments with this ending are listed, and without it.
@@ -17,7 +17,7 @@ pub struct Listing<'a> {
     pub limit: usize,
 }
 
-/// The first segments of a listing among those that are offered.
+/// The first segments of a page among those that are offered.
 #[derive(Debug)]
 pub(super) struct Picker {
     ending: String,
@@ -27,11 +27,11 @@ pub(super) struct Picker {
 }
 
 impl Picker {
-    pub(super) fn new(listing: Listing<'_>) -> Self {
+    pub(super) fn new(request: PageRequest<'_>) -> Self {
         Self {
-            ending: listing.ending.to_owned(),
-            after: listing.after.map(str::to_owned),
-            limit: listing.limit,
+            ending: request.ending.to_owned(),
+            after: request.after.map(str::to_owned),
+            limit: request.limit,
             first: BinaryHeap::new(),
         }
     }
@@ -69,7 +69,7 @@ mod tests {
 
     fn pick(after: Option<&str>, limit: usize) -> Vec<String> {
         let folder = Key::new(&["attempts"]);
-        let mut picker = Picker::new(Listing {
+        let mut picker = Picker::new(PageRequest {
             folder: &folder,
             ending: ".json",
             after,
