@@ -49,7 +49,7 @@ impl Unsigned {
     fn of(failures: Vec<(String, Error)>) -> Self {
         let tried = failures
             .iter()
-            .filter(|(_, error)| !error.was_passed_over());
+            .filter(|(_, error)| !error.was_passed_over() && !matches!(error, Error::Preflight(_)));
         let tried = tried.map(|(issuer, error)| Trial {
             issuer: issuer.clone(),
             challenges: error.challenges(),
@@ -68,7 +68,7 @@ impl Unsigned {
             _ => None,
         };
         match &self.error {
-            Error::All(failures) if self.tried.is_empty() => {
+            Error::All(failures) if failures.iter().all(|(_, error)| error.was_passed_over()) => {
                 let held = failures.iter().filter_map(|(_, error)| held(error));
                 held.min_by_key(Held::until)
             }

@@ -28,11 +28,9 @@ async fn the_command_is_run_with_a_file_that_others_can_read() {
     let data = proxy.data();
     let said = std::fs::read_to_string(data.parent().unwrap().join("said")).unwrap();
     assert_eq!(said, format!("nas.home.arpa {}\n", record(&data).display()));
-    assert!(
-        proxy
-            .log()
-            .contains("certificate obtained names=nas.home.arpa")
-    );
+    proxy
+        .logged("certificate obtained names=nas.home.arpa")
+        .await;
 }
 
 #[tokio::test]
