@@ -270,7 +270,7 @@ impl Error {
         };
         if is_unknown_issuer(self) {
             return format!(
-                "{self}: its certificate is signed by no known root; if the CA is private, give its root certificate"
+                "{self}: its certificate is signed by no known root; if the CA is private, give its root certificate with `root` of the issuer or --acme-root"
             );
         }
         format!("{self}: {root}")

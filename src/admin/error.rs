@@ -83,7 +83,9 @@ pub enum Error {
     #[error("this resource is for {0}")]
     Method(&'static str),
     /// Nobody configured the name and nothing is stored for it.
-    #[error("nothing is known of {0}: no site is configured for it and nothing is stored")]
+    #[error(
+        "nothing is known of {0}: no site is configured for it and nothing is stored; add it to [sites], or start with --domain"
+    )]
     Unknown(HostPattern),
     /// Storage holds nothing of a name, and no proxy runs to be asked.
     #[error("nothing is stored for {0}")]

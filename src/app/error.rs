@@ -68,3 +68,37 @@ pub enum Error {
         source: CertificateError,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::documented::quotations;
+
+    #[test]
+    fn what_is_wrong_with_a_pair_of_files_is_in_the_readme() {
+        let path = || PathBuf::from("/etc/proxy/files.pem");
+        let names = ["files.example.org", "www.example.org"];
+        let [site, other] = names.map(|name| HostPattern::parse(name).unwrap());
+        let unusable = |source| Error::Certificate {
+            site: site.clone(),
+            path: path(),
+            source,
+        };
+        let quotations = quotations();
+        for error in [
+            Error::ReadFile {
+                path: path(),
+                source: std::io::Error::from_raw_os_error(2),
+            },
+            unusable(CertificateError::KeyMismatch),
+            unusable(CertificateError::Chain(1)),
+            unusable(CertificateError::Names {
+                wanted: site.clone(),
+                names: vec![other],
+            }),
+            Error::Admin(admin::Error::Unknown(site.clone())),
+        ] {
+            assert!(quotations.contains(&error.to_string()), "{error}");
+        }
+    }
+}

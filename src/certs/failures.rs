@@ -16,6 +16,12 @@ use super::{CertCache, Certificate, Clock, Refusal, renew_at, retry};
 use crate::backoff;
 use crate::name::HostPattern;
 
+/// What is said of a certificate that is to be replaced as soon as it is there.
+pub(super) const DUE_ON_ARRIVAL: &str =
+    "it was due for renewal when it came; check this machine's clock";
+/// What is said of an attempt that a mistake in the program ended.
+pub(super) const PANIC: &str = "the attempt ended in a panic, which the log shows";
+
 /// The failures of all names: in storage, and those that could not be written in memory.
 #[derive(Debug)]
 pub(super) struct Failures {
@@ -127,7 +133,7 @@ impl Failures {
         }
         let left = certificate.not_after().duration_since(now);
         let delay = backoff::ISSUANCE.delay(1, left.ok().map(|left| left / 2));
-        let reason = "it was due for renewal when it came; check this machine's clock".to_owned();
+        let reason = DUE_ON_ARRIVAL.to_owned();
         warn!(names = %subject, error = %reason, "certificate is short of time");
         let attempts = Attempts::default().failed(reason, now, delay);
         self.failing.insert(subject.clone(), attempts.clone());
@@ -156,7 +162,7 @@ impl Failures {
         let former = self.failing.get(subject).map(|attempts| attempts.clone());
         let former = former.unwrap_or_default();
         let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
-        let reason = "the attempt ended in a panic, which the log shows".to_owned();
+        let reason = PANIC.to_owned();
         let attempts = former.failed(reason, self.clock.now(), delay);
         self.failing.insert(subject.clone(), attempts.clone());
         attempts.into()

@@ -8,6 +8,8 @@ mod certificate;
 pub mod challenge;
 mod clock;
 mod description;
+#[cfg(test)]
+pub(crate) mod documented;
 mod failures;
 mod flight;
 pub mod import;

@@ -28,7 +28,8 @@ pub enum AskError {
     Client(reqwest::Error),
     /// The endpoint gave no answer.
     #[error(
-        "the ask endpoint {url} gave no answer: {source}; no new name is allowed before it does"
+        "the ask endpoint {url} gave no answer: {}; no new name is allowed before it does",
+        root_of(source)
     )]
     Unreachable {
         /// The endpoint.
@@ -80,6 +81,15 @@ pub enum AskError {
         /// How long until the next one.
         wait: Duration,
     },
+}
+
+/// The cause at the bottom, which says more than the words around it.
+fn root_of(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }
 
 impl AskError {

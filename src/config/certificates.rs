@@ -1,6 +1,6 @@
 //! What a Proxyfile says of certificates beside their issuers: the internal CA and the hook.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::certs::issuer::NameConstraint;
 
@@ -19,7 +19,7 @@ pub(super) fn read(
 ) {
     let hook = table.read("on-cert", report, |value| match value.string()? {
         "" => Err(Problem::NoHook),
-        path => Ok(folder.join(path)),
+        path => Ok(command(folder, path)),
     });
     if hook.is_some() {
         config.on_cert = hook;
@@ -29,6 +29,15 @@ pub(super) fn read(
         read_constraints(&mut section, config, report);
         section.finish(report);
     }
+}
+
+/// A command whose relative path starts at `folder`. A bare name would be looked for in `PATH`.
+pub(super) fn command(folder: &Path, path: &str) -> PathBuf {
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    folder.join(path)
 }
 
 fn read_constraints(section: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
@@ -73,6 +82,13 @@ mod tests {
         let constraints = config.internal_ca.name_constraints;
         let printed: Vec<_> = constraints.iter().map(ToString::to_string).collect();
         assert_eq!(printed, ["test", "10.0.0.0/8"]);
+    }
+
+    #[test]
+    fn a_command_beside_the_file_is_not_looked_for_in_the_path() {
+        let text = "storage = \"file:/data\"\non-cert = \"hook\"\n[sites]\n\"a.test\" = \"3000\"\n";
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
+        assert_eq!(config.unwrap().on_cert.unwrap(), Path::new("./hook"));
     }
 
     #[test]

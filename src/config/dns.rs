@@ -13,6 +13,7 @@ use crate::certs::challenge::{
 };
 use crate::name::HostPattern;
 
+use super::certificates::command;
 use super::diagnostic::Report;
 use super::problem::Problem;
 use super::secret::read_secret;
@@ -114,7 +115,7 @@ impl DnsReader<'_, '_> {
         let count = keys.map(|key| table.value(key)).iter().flatten().count();
         let folder = self.folder;
         let exec = table.read("exec", self.report, |value| {
-            Ok(DnsMeans::Exec(folder.join(value.string()?)))
+            Ok(DnsMeans::Exec(command(folder, value.string()?)))
         });
         let update = table.read("rfc2136", self.report, Value::table);
         let update = update.and_then(|table| self.read_update(table));

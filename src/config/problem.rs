@@ -210,3 +210,21 @@ fn issuer_names(known: &[String]) -> String {
     let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
     format!("`internal` or {}", known.join(" or "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::documented::quotations;
+
+    #[test]
+    fn what_keeps_a_site_from_its_certificate_is_in_the_readme() {
+        let wildcard = HostPattern::parse("*.example.org").unwrap();
+        let quotations = quotations();
+        for problem in [
+            Problem::WildcardCertificate(wildcard),
+            Problem::NeedsExternalAccount("zerossl".to_owned()),
+        ] {
+            assert!(quotations.contains(&problem.to_string()), "{problem}");
+        }
+    }
+}

@@ -156,8 +156,7 @@ async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
         assert!(answer.contains(part), "{answer}");
     }
     let (_, unknown) = get(&proxy, "/certificates/a.example").await;
-    let expected =
-        "nothing is known of a.example: no site is configured for it and nothing is stored";
+    let expected = "nothing is known of a.example: no site is configured for it and nothing is stored; add it to [sites], or start with --domain";
     assert_eq!(unknown["error"], expected);
 }
 

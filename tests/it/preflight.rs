@@ -153,7 +153,7 @@ async fn a_name_with_a_private_address_is_not_ordered() {
     world.dns.a(NAME, Ipv4Addr::new(192, 168, 1, 5));
     world
         .assert_hopeless(
-            "A points to 192.168.1.5, which is a private address, which no public CA can reach; \
+            "A points to 192.168.1.5, which is a private address that no public CA can reach; \
              point it to this machine's public address",
         )
         .await;
