@@ -32,7 +32,7 @@ const NAME: &str = "www.example.org";
 const PARALLEL: usize = 8;
 
 /// How long the proxy waits for one answer, for a validation and for a certificate.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of one attempt.
 struct Outcome {
