@@ -168,6 +168,17 @@ impl Failures {
         attempts.into()
     }
 
+    /// A failure for a name that nobody configured one by one is told and not remembered: a scanner
+    /// could fill memory and disk with them.
+    pub(super) fn pass_over(&self, subject: &HostPattern, unsigned: &Unsigned) -> Refusal {
+        let failure = &unsigned.error;
+        debug!(names = %subject, error = %failure, "certificate not obtained");
+        let delay = backoff::ISSUANCE.delay(1, failure.retry_after());
+        let attempts = Attempts::default();
+        let attempts = attempts.failed(failure.to_string(), self.clock.now(), delay);
+        attempts.into()
+    }
+
     pub(super) async fn remember(
         &self,
         subject: &HostPattern,

@@ -132,25 +132,19 @@ impl Inventory {
         Ok(self.records.storage().page(request).await?)
     }
 
-    /// The name of a record. One too long for a file name is read from its certificate.
+    /// The name of a record.
     async fn name(
         &self,
         segment: &str,
         origin: Origin<'_>,
     ) -> Result<Option<HostPattern>, Refusal> {
-        if let Origin::Known(name) = origin {
-            return Ok(Some(name.clone()));
-        }
-        if let Some(text) = Key::decode(segment) {
-            return Ok(HostPattern::parse(&text).ok());
-        }
-        let Origin::Issuer(issuer) = origin else {
-            return Ok(None);
-        };
-        let key = self.records.certificate_in(issuer, segment);
-        let pem = self.records.storage().load(&key).await?.unwrap_or_default();
-        let certificate = Certificate::from_pem(&pem).ok();
-        Ok(certificate.and_then(|certificate| certificate.names().first().cloned()))
+        Ok(match origin {
+            Origin::Known(name) => Some(name.clone()),
+            Origin::Attempts => {
+                Key::decode(segment).and_then(|text| HostPattern::parse(&text).ok())
+            }
+            Origin::Issuer(issuer) => self.records.subject_in(issuer, segment).await?,
+        })
     }
 }
 

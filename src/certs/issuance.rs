@@ -7,8 +7,8 @@ use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::budget::{Budgets, Held, Purchase};
-use super::issuer::{Error, IssueRequest, Issuer, Pem};
+use super::budget::{Budgets, Held, OrderKind, Purchase};
+use super::issuer::{Error, IssueRequest, Issuer, Pem, Predecessor};
 use super::preflight::{Clearance, Preflight};
 use super::renewals::{Renewals, Subject};
 use super::standing_sources::unsignable;
@@ -219,7 +219,7 @@ impl Issuance {
             issuer: issuer.id(),
             limits: issuer.limits(),
             subject: application.subject,
-            is_replacement: replaces.as_ref().is_some_and(|former| former.has_window),
+            kind: kind(replaces.as_ref()),
         };
         let paid = self.budgets.pay(purchase, self.clock.now()).await?;
         let spending = paid.map_err(|held| Error::Held(Box::new(held)))?;
@@ -274,6 +274,15 @@ impl Issuance {
                 Err(unusable.into())
             }
         }
+    }
+}
+
+/// How the successor of a certificate counts at the CA that signed it.
+fn kind(former: Option<&Predecessor>) -> OrderKind {
+    match former {
+        Some(former) if former.has_window && former.account.is_some() => OrderKind::Replacement,
+        Some(_) => OrderKind::Renewal,
+        None => OrderKind::First,
     }
 }
 

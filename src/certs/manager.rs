@@ -202,6 +202,12 @@ impl CertManager {
         let Some(policy) = self.policy(&subject) else {
             return false;
         };
+        if !policy.is_kept() {
+            // Its next visitor has another one made. To renew what anybody has ever asked for would be
+            // work without end.
+            self.inner.obtainer.cache().remove(&subject);
+            return true;
+        }
         let is_under_way = self.inner.in_flight.contains_key(&subject);
         let _ = self.land(subject.clone(), policy, purpose).await;
         if is_under_way {
@@ -694,6 +700,30 @@ pub(crate) mod tests {
         }
         assert_eq!(asked.load(Ordering::SeqCst), 0);
         manager.certificate(&one_more, CLIENT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_scanner_asks_of_a_local_wildcard_is_neither_renewed_nor_remembered() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("*.internal")]);
+        let subject = HostPattern::parse("a.internal").unwrap();
+        manager
+            .certificate(&name("a.internal"), CLIENT)
+            .await
+            .unwrap();
+
+        manager.maintain(subject.clone(), Purpose::Renew).await;
+
+        assert_eq!(world.issuer.orders(), 1);
+        assert!(manager.obtainer().cache().get(&subject).is_none());
+        *world.issuer.validity.lock().unwrap() = None;
+        for n in 0..3 {
+            let name = name(&format!("n{n}.internal"));
+            let refusal = manager.certificate(&name, CLIENT).await.unwrap_err();
+            assert!(matches!(refusal, Refusal::BackingOff { .. }), "{refusal}");
+            let failures = manager.obtainer().failures();
+            assert_eq!(failures.attempts(&name.into()).await, None);
+        }
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ mod survey;
 mod wanted;
 
 pub use crate::acme::{RevocationReason, UnknownReason};
-pub use budget::{Budgets, Held, Limit, Limits, Purchase, Spending};
+pub use budget::{Budgets, Held, Limit, Limits, OrderKind, Purchase, Spending};
 pub use cache::CertCache;
 pub use certificate::{Certificate, CertificateError};
 pub use clock::Clock;

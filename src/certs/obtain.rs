@@ -174,7 +174,10 @@ impl Obtainer {
                     taken_back.await;
                     held.into()
                 }
-                None => self.failures.remember(subject, issuers, unsigned).await,
+                None if policy.is_kept() => {
+                    self.failures.remember(subject, issuers, unsigned).await
+                }
+                None => self.failures.pass_over(subject, &unsigned),
             }),
         }
     }

@@ -103,14 +103,15 @@ impl Renewals {
         subject: Subject<'_>,
         certificate: &Certificate,
     ) {
-        let now = self.clock.now();
-        let Some(id) = certificate.id().filter(|_| certificate.not_after() > now) else {
+        let is_valid = certificate.not_after() > self.clock.now();
+        let Some(id) = certificate.id().filter(|_| is_valid) else {
             return certificate.ask_at(None);
         };
-        if let Some(until) = self.rest_of(subject.issuer, now) {
+        let _turn = self.turns.acquire().await;
+        // After the wait for a turn: what the questions before this one have found out spares it.
+        if let Some(until) = self.rest_of(subject.issuer, self.clock.now()) {
             return certificate.ask_at(Some(until + after_rest()));
         }
-        let _turn = self.turns.acquire().await;
         let next = match issuer.renewal_info(&id).await {
             Ok(Some(info)) => {
                 self.follow(subject, certificate, &info).await;
@@ -124,7 +125,7 @@ impl Renewals {
         certificate.ask_at(next.map(|wait| self.clock.now() + wait));
     }
 
-    /// What a new certificate would replace at the CA. None when it was ordered by nobody known.
+    /// What a new certificate would replace at the CA. None when it is not known that this CA has signed it.
     pub(super) async fn predecessor(&self, subject: Subject<'_>) -> Option<Predecessor> {
         let plan = self.kept(subject).await?;
         let stored = self
@@ -133,12 +134,11 @@ impl Renewals {
         let Ok(Stored::Found(certificate)) = stored.await else {
             return None;
         };
-        let account = plan.account.clone().filter(|_| plan.is_for(&certificate))?;
-        let id = certificate.id()?;
         let has_window = plan.window.is_some();
+        let is_known = plan.is_for(&certificate) && (has_window || plan.account.is_some());
         Some(Predecessor {
-            id,
-            account,
+            id: certificate.id().filter(|_| is_known)?,
+            account: plan.account,
             has_window,
         })
     }
@@ -251,6 +251,7 @@ mod tests {
     use crate::acme::{self, CertId};
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::issuer::{IssueRequest, Pem};
+    use crate::certs::renewal_plan::Window;
     use crate::storage::FileStorage;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -439,6 +440,13 @@ mod tests {
             assert_eq!(found.is_some(), expected);
             assert!(found.is_none_or(|found| Some(found.id) == stored.id()));
         }
+        // What another program has ordered is known by the time that the CA has named for it.
+        renewals.begin(world.subject(), &stored, None).await;
+        let mut plan = renewals.plan(world.subject(), &stored).await.unwrap();
+        plan.window = Some(Window { start: 1, end: 2 });
+        renewals.keep(world.subject(), &plan).await;
+        let found = renewals.predecessor(world.subject()).await.unwrap();
+        assert_eq!((found.account, found.has_window), (None, true));
         // The plan of another certificate says nothing about this one's account.
         renewals
             .begin(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::budget::{Budgets, Held, Purchase};
+use super::budget::{Budgets, Held, OrderKind, Purchase};
 use super::issuer::Issuer;
 use super::policy::{Issuers, Policy};
 use super::public_name::Unsignable;
@@ -128,7 +128,7 @@ impl StandingSources<'_> {
                 issuer: issuer.id(),
                 limits: issuer.limits(),
                 subject,
-                is_replacement: false,
+                kind: OrderKind::First,
             };
             let Some(held) = budgets.find_held(purchase, now).await? else {
                 return Ok(None);
@@ -352,7 +352,7 @@ mod tests {
                 issuer: "ca",
                 limits: Limits::PUBLIC,
                 subject: &name,
-                is_replacement: false,
+                kind: OrderKind::First,
             };
             let paid = budgets.pay(purchase, SystemTime::now()).await.unwrap();
             let spending = paid.unwrap();

@@ -115,12 +115,21 @@ impl Records {
         self.storage.location(&certificate_key(issuer, subject))
     }
 
-    /// The record of a certificate by its encoded name, as a listing gives it.
-    #[must_use]
-    pub(super) fn certificate_in(&self, issuer: &str, segment: &str) -> Key {
-        Key::new(&[CERTIFICATES, issuer])
-            .below(segment)
-            .join(CERTIFICATE)
+    /// What a certificate is for by the last segment of its key, as a listing gives it. A name that is
+    /// too long for a file name is read from the certificate.
+    pub(super) async fn subject_in(
+        &self,
+        issuer: &str,
+        segment: &str,
+    ) -> Result<Option<HostPattern>, storage::Error> {
+        if let Some(text) = Key::decode(segment) {
+            return Ok(HostPattern::parse(&text).ok());
+        }
+        let folder = Key::new(&[CERTIFICATES, issuer]).below(segment);
+        let pem = self.storage.load(&folder.join(CERTIFICATE)).await?;
+        let certificate = pem.and_then(|pem| Certificate::from_pem(&pem).ok());
+        let is_it = |name: &&HostPattern| Key::new(&[&name.to_string()]).as_str() == segment;
+        Ok(certificate.and_then(|it| it.names().iter().find(is_it).cloned()))
     }
 
     /// When the certificate that `issuer` signed for `subject` is to be renewed.

@@ -92,8 +92,12 @@ impl Survey {
         let mut issuers = self.records.issuers();
         while let Some(batch) = issuers.next().await {
             for issuer in batch? {
-                if let Some(issuer) = issuer.last_segment() {
-                    self.walk_issuer(&issuer, count).await?;
+                let Some(issuer) = issuer.last_segment() else {
+                    continue;
+                };
+                // What cannot be read of one issuer keeps nobody from the certificates of the others.
+                if let Err(error) = self.walk_issuer(&issuer, count).await {
+                    warn!(issuer, %error, "stored certificates cannot be listed");
                 }
             }
         }
@@ -120,8 +124,8 @@ impl Survey {
         name: &Key,
         count: &mut Count,
     ) -> Result<(), storage::Error> {
-        let text = name.last_segment().unwrap_or_default();
-        let Ok(subject) = HostPattern::parse(&text) else {
+        let segment = name.as_str().rsplit('/').next().unwrap_or_default();
+        let Some(subject) = self.records.subject_in(issuer, segment).await? else {
             return Ok(());
         };
         if self.manager.is_configured(&subject) {
@@ -278,6 +282,23 @@ mod tests {
         survey.walk().await;
 
         is_ordered(&world).await;
+    }
+
+    #[tokio::test]
+    async fn a_name_too_long_for_a_file_is_renewed_beside_a_folder_that_cannot_be_read() {
+        let world = World::new(Some(3600));
+        let long = format!("{0}.{0}.{0}.example.org", "x".repeat(63));
+        store(&world, &long, -80..10).await;
+        std::fs::write(world.dir.path().join("certificates/broken"), "").unwrap();
+        std::fs::write(world.dir.path().join("certificates/zroken"), "").unwrap();
+        let (policy, _) = on_demand(200).await;
+        let (survey, _tasks) = survey(&world, vec![policy]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+        is_ordered(&world).await;
+
+        assert_eq!((count.certificates, count.watched), (1, 1));
     }
 
     #[tokio::test]

@@ -168,6 +168,10 @@ impl StrictCa {
             return;
         }
         books.count(|it| &mut it.orders, (now, 3 * HOUR), (300, "orders"));
+        // Who has had a certificate for the same names gets no new one.
+        if books.valid_until.contains_key(name) {
+            return;
+        }
         let domain = domain(name);
         books.count(
             |it| it.of_domain.entry(domain.to_owned()).or_default(),

@@ -25,9 +25,19 @@ pub struct Purchase<'a> {
     pub limits: Limits,
     /// The name.
     pub subject: &'a HostPattern,
-    /// Whether the order tells the CA which certificate it replaces (RFC 9773 section 5): CAs do
-    /// not count those among new certificates and orders.
-    pub is_replacement: bool,
+    /// How the CA counts it.
+    pub kind: OrderKind,
+}
+
+/// How a CA counts an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderKind {
+    /// As an order and as a new certificate of its domain.
+    First,
+    /// As an order: the CA has signed for the same names before.
+    Renewal,
+    /// As neither: it tells the CA which certificate it replaces (RFC 9773 section 5).
+    Replacement,
 }
 
 /// Keeps the account books. Clones share them.
@@ -132,10 +142,11 @@ impl Budgets {
         let Purchase {
             limits, subject, ..
         } = purchase;
-        let counted = |limit: Option<Limit>| limit.filter(|_| !purchase.is_replacement);
-        let certificates = counted(limits.certificates).filter(|_| is_first);
+        let is_new = is_first && purchase.kind == OrderKind::First;
+        let certificates = limits.certificates.filter(|_| is_new);
+        let is_order = purchase.kind != OrderKind::Replacement;
         let wanted = [
-            (Scope::Account, "orders", counted(limits.orders)),
+            (Scope::Account, "orders", limits.orders.filter(|_| is_order)),
             (Scope::domain_of(subject), "new certificates", certificates),
             (
                 Scope::name_of(subject),
@@ -296,7 +307,7 @@ mod tests {
             issuer: "ca",
             limits,
             subject,
-            is_replacement: false,
+            kind: OrderKind::First,
         }
     }
 
@@ -364,13 +375,35 @@ mod tests {
         for n in 0..300 {
             let subject = HostPattern::parse(&format!("n{}.example.org", n % 50)).unwrap();
             let purchase = Purchase {
-                is_replacement: true,
+                kind: OrderKind::Replacement,
                 ..purchase(&subject, Limits::PUBLIC)
             };
             let paid = world.budgets().pay(purchase, world.now).await.unwrap();
             paid.unwrap().settle(None, world.now).await;
         }
         world.succeeds("www.example.org").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_renewal_spends_an_order_and_no_certificate() {
+        let world = World::new();
+        let pay = async |n: usize| {
+            let subject = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+            let purchase = Purchase {
+                kind: OrderKind::Renewal,
+                ..purchase(&subject, Limits::PUBLIC)
+            };
+            let spending = world.budgets().pay(purchase, world.now).await.unwrap()?;
+            spending.order().await.unwrap();
+            spending.settle(None, world.now).await;
+            Ok::<_, Held>(())
+        };
+        for n in 0..249 {
+            pay(n).await.unwrap();
+        }
+        world.succeeds("www.example.org").await.unwrap();
+        let held = pay(249).await.unwrap_err().to_string();
+        assert!(held.contains("250 orders"), "{held}");
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ mod limits;
 mod scope;
 mod spending;
 
-pub use budgets::{Budgets, Purchase};
+pub use budgets::{Budgets, OrderKind, Purchase};
 pub use held::Held;
 pub use limits::{Limit, Limits};
 pub use spending::Spending;

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::budgets::{Book, Budgets, Purchase};
+use super::budgets::{Book, Budgets, OrderKind, Purchase};
 use super::limits::Limits;
 use super::scope::Scope;
 use crate::certs::issuer::{Error, Reach};
@@ -20,7 +20,7 @@ struct Account {
     issuer: String,
     limits: Limits,
     subject: HostPattern,
-    is_replacement: bool,
+    kind: OrderKind,
     used: Mutex<Used>,
 }
 
@@ -45,7 +45,7 @@ impl Spending {
             issuer: purchase.issuer.to_owned(),
             limits: purchase.limits,
             subject: purchase.subject.clone(),
-            is_replacement: purchase.is_replacement,
+            kind: purchase.kind,
             used: Mutex::new(Used {
                 paid: vec![paid],
                 orders: 0,
@@ -128,7 +128,7 @@ impl Account {
             issuer: &self.issuer,
             limits: self.limits,
             subject: &self.subject,
-            is_replacement: self.is_replacement,
+            kind: self.kind,
         }
     }
 

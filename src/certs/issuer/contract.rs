@@ -157,8 +157,8 @@ pub struct IssueRequest<'a> {
 pub struct Predecessor {
     /// The certificate.
     pub id: CertId,
-    /// The URL of the account that ordered it.
-    pub account: String,
+    /// The URL of the account that ordered it; none when another program did.
+    pub account: Option<String>,
     /// Whether its CA has named the time of its renewal, and so knows of replacements.
     pub has_window: bool,
 }

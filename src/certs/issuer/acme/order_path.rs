@@ -99,7 +99,7 @@ impl OrderPath<'_> {
 
     /// The certificate that the new one replaces, where this account has ordered it.
     fn replaces(&self) -> Option<&CertId> {
-        let own = |former: &&Predecessor| former.account == self.account.url();
+        let own = |former: &&Predecessor| former.account.as_deref() == Some(self.account.url());
         self.request.replaces.filter(own).map(|former| &former.id)
     }
 
