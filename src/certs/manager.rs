@@ -9,20 +9,19 @@ use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, watch};
 
 use super::flight::{Flight, Outcome, Progress};
-use super::obtain::{Obtainer, Purpose};
+use super::obtain::Obtainer;
 use super::policy::{self, Issuers, Policy};
 use super::preflight::Preflight;
 use super::schedule::{Due, Note, Scheduler};
 use super::standing_sources::{StandingSources, backing_off, served};
 use super::stored::Records;
 use super::survey::Survey;
-use super::wanted::Wanted;
+use super::wanted::{Purpose, Wanted};
 use super::{Because, CertCache, Certificate, Clock, OnCert, Refusal, Standing, renew_at};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
 
-/// How many names may be looked up or ordered at once for handshakes that nobody configured, so
-/// that a flood of made-up names is refused instead of remembered.
+/// How many names that nobody configured may be looked up at once: a flood of them is refused.
 const MAX_NAMES: usize = 1024;
 
 /// Keeps the certificates of all names that may have one.
@@ -91,11 +90,10 @@ impl CertManager {
         let obtainer = Obtainer::new(issuers, records.clone(), cache, clock)
             .with_preflight(preflight)
             .with_hook(on_cert);
-        let in_flight = DashMap::new();
         let inner = Inner {
             policies,
             obtainer,
-            in_flight,
+            in_flight: DashMap::new(),
             schedule,
             clock,
             tasks: tasks.clone(),
@@ -1160,6 +1158,32 @@ pub(crate) mod tests {
         let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(wait(&refusal) > Duration::from_secs(40));
         assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_former_issuers_certificate_is_served_until_one_of_todays_has_signed() {
+        let world = World::new(None);
+        let wanted = name("www.example.org");
+        let subject = policy::subject(&wanted);
+        let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
+        let pem = |end| TestCa::new().sign(&["www.example.org"], -60..end);
+        let former = pem(7200);
+        for (issuer, pem) in [
+            ("former", &former),
+            ("internal", &pem(9000)),
+            ("a-staging", &pem(9000)),
+        ] {
+            let stored = records.store_certificate(issuer, &subject, pem);
+            stored.await.unwrap();
+        }
+        let former = Certificate::from_pem(former.as_bytes()).unwrap();
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        // The order that the start brings fails.
+        let _ = manager.certificate(&wanted, CLIENT).await;
+
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+
+        assert_eq!(served.serial(), former.serial());
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ mod description;
 pub(crate) mod documented;
 mod failures;
 mod flight;
+mod former;
 pub mod import;
 mod inventory;
 mod issuance;

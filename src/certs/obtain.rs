@@ -1,12 +1,12 @@
 //! How one name comes to its certificate: storage, permission, order, storage, cache.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tracing::{debug, error, info, warn};
 
 use super::budget::Budgets;
 use super::failures::Failures;
+use super::former;
 use super::issuance::{Application, Issuance, Issued};
 use super::issuer::{Issuer, Pem};
 use super::policy::{Issuers, Policy};
@@ -14,23 +14,9 @@ use super::preflight::Preflight;
 use super::renewals::Renewals;
 use super::standing_sources::unsignable_by_all;
 use super::stored::{Records, Stored};
-use super::wanted::Wanted;
+use super::wanted::{Purpose, Wanted};
 use super::{CertCache, Certificate, CertificateError, Clock, OnCert, Refusal, renew_at};
 use crate::name::HostPattern;
-
-/// Why a certificate is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// A handshake of this client waits: whatever is still valid will do.
-    Serve(IpAddr),
-    /// Its time for renewal may have come: what is due is replaced.
-    Renew,
-    /// An operator wants a new one now: what is there is replaced though it is not due, and our
-    /// own back-off does not count. The wait that the CA asked for does.
-    Wish,
-    /// Like [`Renew`](Self::Renew), after the CA was asked whether that time has come.
-    Ask,
-}
 
 /// A stored certificate that is of use.
 #[derive(Debug)]
@@ -275,10 +261,19 @@ impl Obtainer {
             let end = |loaded: &Loaded<'_>| loaded.certificate.not_after();
             best = [best, loaded].into_iter().flatten().max_by_key(end);
         }
-        Ok(match best {
-            Some(loaded) => Some(self.take(loaded, wanted).await),
-            None => None,
-        })
+        match (best, wanted.purpose) {
+            (Some(loaded), _) => Ok(Some(self.take(loaded, wanted).await)),
+            // Better than none, until one of today's issuers has signed.
+            (None, Purpose::Serve(_)) => {
+                let now = self.clock.now();
+                let former = former::find(&self.records, issuers, wanted.subject, now);
+                Ok(former.await?.inspect(|found| {
+                    warn!(names = %wanted.subject, serial = found.serial(), "certificate of a former issuer is served");
+                    self.cache.insert(wanted.subject, Arc::clone(found));
+                }))
+            }
+            (None, _) => Ok(None),
+        }
     }
 
     /// The stored certificate of one issuer, when it is of any use.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::flight::Outcome;
-use super::obtain::Purpose;
 use super::stored::Records;
+use super::wanted::Purpose;
 use super::{CertManager, Refusal, RevocationError, Revoker, Standing};
 use crate::acme::RevocationReason;
 use crate::name::HostPattern;

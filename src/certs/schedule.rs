@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::clock::{from_unix, unix};
-use super::obtain::Purpose;
+use super::wanted::Purpose;
 use super::{CertManager, Clock};
 use crate::name::HostPattern;
 use crate::tasks::{Shutdown, Tasks};

@@ -8,10 +8,10 @@ use futures_util::StreamExt;
 use tracing::{debug, info, warn};
 
 use super::clock::from_unix;
-use super::obtain::Purpose;
 use super::renewals::FIRST_QUESTIONS;
 use super::schedule::{Due, Note};
 use super::stored::{Records, Stored};
+use super::wanted::Purpose;
 use super::{CertManager, Clock, RenewalPlan};
 use crate::backoff::spread;
 use crate::name::HostPattern;

@@ -9,6 +9,10 @@ use super::scope::Scope;
 use crate::certs::issuer::{Error, Reach};
 use crate::name::HostPattern;
 
+/// How long one answer of a CA can keep all names of an account or a domain waiting: a slip of its
+/// clock must not let certificates lapse.
+const LONGEST_CLOSURE: Duration = Duration::from_secs(24 * 3600);
+
 /// The purse of one attempt: its first order is paid for. Dropped without
 /// [`settle`](Self::settle), as by a kill, all that was paid stays spent.
 #[derive(Debug)]
@@ -149,5 +153,5 @@ fn closing(failure: &Error, subject: &HostPattern) -> Option<(Scope, Duration, S
         _ => return None,
     };
     let is_shared = !matches!(scope, Scope::Name(_));
-    is_shared.then(|| (scope, wait, failure.to_string()))
+    is_shared.then(|| (scope, wait.min(LONGEST_CLOSURE), failure.to_string()))
 }

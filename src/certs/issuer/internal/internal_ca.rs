@@ -25,7 +25,7 @@ pub struct InternalCa {
 
 impl InternalCa {
     /// The issuer's name.
-    pub(super) const ID: &'static str = "internal";
+    pub(in crate::certs) const ID: &'static str = "internal";
 
     /// Clocks of this machine's neighbours may be a little behind.
     pub(super) const BACKDATE: Duration = Duration::from_secs(300);
