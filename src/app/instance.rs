@@ -167,7 +167,8 @@ async fn issuers(
 ) -> Result<Issuers, Error> {
     let internal = InternalCa::new(Arc::clone(storage));
     let is_used = |site: &crate::config::SiteConfig| {
-        site.certificate_source() == CertificateSource::InternalCa
+        site.patterns()
+            .any(|pattern| site.certificate_source_of(pattern) == CertificateSource::InternalCa)
     };
     // A root that cannot be used is told at the start, and stops no proxy that does without.
     if config.sites.iter().any(is_used) {

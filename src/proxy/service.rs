@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -10,13 +11,15 @@ use hyper::upgrade::OnUpgrade;
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::header_changes::Facts;
 use super::host::Host;
-use super::router::{Action, Router, Site};
+use super::router::{Router, Site};
 use super::routers::Routers;
+use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{RequestBody, ResponseBody, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +90,7 @@ impl ProxyService {
 
     async fn forward(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         survey: Survey,
         conn: &ConnInfo,
     ) -> Result<Response<Body>, Error> {
@@ -95,18 +98,53 @@ impl ProxyService {
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let router = self.routers.current(self.worker);
-        let site = route(&router, &host, conn)?;
-        let upstream = match &site.action {
-            Action::Upstream(upstream) => upstream,
-            Action::Redirect(redirect) => return respond::redirection(redirect, &target),
+        let site = site(&router, &host, conn)?;
+        let route = site.routes.route(target.path())?;
+        let head = Head {
+            target,
+            survey,
+            host,
+            conn,
         };
+        let mut response = match &route.handler {
+            Handler::Upstream(upstream) => self.exchange(upstream, request, route, &head).await?,
+            Handler::Redirect(redirect) => {
+                respond::redirection(redirect, &head.host, &head.target)?
+            }
+            Handler::Respond(fixed) => fixed.answer(request.method()),
+            Handler::Files(files) => {
+                let path = head.target_of(route)?;
+                files.answer(&request, &path, &head.target).await?
+            }
+        };
+        if let Some(changes) = &route.response_headers {
+            changes.apply(response.headers_mut(), head.facts());
+        }
+        Ok(response)
+    }
+
+    /// Lets a backend answer.
+    async fn exchange(
+        &self,
+        upstream: &Upstream,
+        mut request: Request<RequestBody>,
+        route: &Route,
+        head: &Head<'_>,
+    ) -> Result<Response<Body>, Error> {
+        let target = head.target_of(route)?;
         let method = request.method().clone();
-        let client = upgrade::asked(&mut request, survey);
-        prepare(&mut request, survey, &host, conn);
+        let client = upgrade::asked(&mut request, head.survey);
+        prepare(&mut request, head);
         if client.is_some() {
             upgrade::ask(request.headers_mut());
         }
-        framing::frame_request(&mut request, survey, target);
+        if let Some(rewrite) = &route.rewrite {
+            rewrite.tell(request.headers_mut());
+        }
+        if let Some(changes) = &route.request_headers {
+            changes.apply(request.headers_mut(), head.facts());
+        }
+        framing::frame_request(&mut request, head.survey, target);
         let response = upstream.send(request, self.worker).await?;
         self.pass_back(response, &method, client)
     }
@@ -141,8 +179,33 @@ impl ProxyService {
     }
 }
 
+/// What is known of a request once its head is read.
+struct Head<'r> {
+    target: PathAndQuery,
+    survey: Survey,
+    host: Host,
+    conn: &'r ConnInfo,
+}
+
+impl Head<'_> {
+    /// The target that whoever answers gets.
+    fn target_of(&self, route: &Route) -> Result<PathAndQuery, Error> {
+        match &route.rewrite {
+            None => Ok(self.target.clone()),
+            Some(rewrite) => rewrite.apply(&self.target),
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            conn: self.conn,
+            host: &self.host,
+        }
+    }
+}
+
 /// The site of the host, if this connection may reach it.
-fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
+fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
     let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
     match host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),
@@ -151,8 +214,8 @@ fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Sit
 }
 
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
-fn prepare(request: &mut Request<RequestBody>, survey: Survey, host: &Host, conn: &ConnInfo) {
+fn prepare(request: &mut Request<RequestBody>, head: &Head<'_>) {
     request.extensions_mut().clear();
-    headers::strip_request(request.headers_mut(), survey);
-    forwarded::set(request.headers_mut(), survey, host, conn);
+    headers::strip_request(request.headers_mut(), head.survey);
+    forwarded::set(request.headers_mut(), head.survey, &head.host, head.conn);
 }
