@@ -2,8 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
-use crate::proxy::{ChangeKind, HeaderChange, Redirect};
+use crate::config::{ChangeKind, HeaderChange, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 
 use super::values::{duration, list, quoted};
 
@@ -69,7 +68,14 @@ fn write_route(route: &RouteConfig, out: &mut dyn Write) -> io::Result<()> {
                 duration(options.idle_timeout),
             )?;
         }
-        SiteAction::Redirect(redirect) => write_redirect(redirect, out)?,
+        SiteAction::Redirect(redirect) => {
+            let options = redirect.options();
+            let (to, status, append) = (quoted(&options.to), options.status, options.append);
+            writeln!(
+                out,
+                "redirect = {{ to = {to}, status = {status}, append = {append} }}"
+            )?;
+        }
         SiteAction::Respond(fixed) => writeln!(
             out,
             "respond = {{ status = {}, body = {}, content-type = {} }}",
@@ -95,17 +101,6 @@ fn write_route(route: &RouteConfig, out: &mut dyn Write) -> io::Result<()> {
         Some(None) => writeln!(out, "strip-prefix = true"),
         None => Ok(()),
     }
-}
-
-fn write_redirect(redirect: &Redirect, out: &mut dyn Write) -> io::Result<()> {
-    let options = redirect.options();
-    writeln!(
-        out,
-        "redirect = {{ to = {}, status = {}, append = {} }}",
-        quoted(&options.to),
-        options.status,
-        options.append
-    )
 }
 
 fn write_headers(headers: &HeaderConfig, out: &mut dyn Write) -> io::Result<()> {

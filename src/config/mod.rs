@@ -27,6 +27,7 @@ mod syntax;
 mod table;
 mod units;
 
+pub use crate::proxy::{ChangeKind, HeaderChange};
 pub use diagnostic::Diagnostic;
 pub use error::Error;
 pub use file_check::FileError;

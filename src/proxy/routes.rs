@@ -4,10 +4,13 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderMap;
+use http::uri::PathAndQuery;
+
 use super::error::Error;
 use super::files::Files;
 use super::fixed_response::FixedResponse;
-use super::header_changes::HeaderChanges;
+use super::header_changes::{Facts, HeaderChanges};
 use super::readings;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
@@ -143,6 +146,24 @@ impl Route {
             rewrite: None,
             request_headers: None,
             response_headers: None,
+        }
+    }
+
+    /// The target that the backend or the folder gets.
+    pub(super) fn target(&self, target: PathAndQuery) -> Result<PathAndQuery, Error> {
+        match &self.rewrite {
+            None => Ok(target),
+            Some(rewrite) => rewrite.apply(&target),
+        }
+    }
+
+    /// Makes the fields those that the backend is to get.
+    pub(super) fn change_request(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
+        if let Some(rewrite) = &self.rewrite {
+            rewrite.tell(headers);
+        }
+        if let Some(changes) = &self.request_headers {
+            changes.apply(headers, facts);
         }
     }
 }

@@ -100,25 +100,26 @@ impl ProxyService {
         let router = self.routers.current(self.worker);
         let site = site(&router, &host, conn)?;
         let route = site.routes.route(target.path())?;
-        let head = Head {
-            target,
-            survey,
-            host,
-            conn,
-        };
+        let facts = Facts { conn, host: &host };
         let mut response = match &route.handler {
-            Handler::Upstream(upstream) => self.exchange(upstream, request, route, &head).await?,
-            Handler::Redirect(redirect) => {
-                respond::redirection(redirect, &head.host, &head.target)?
+            Handler::Upstream(upstream) => {
+                let way = Way {
+                    upstream,
+                    route,
+                    survey,
+                    facts,
+                };
+                self.exchange(request, target, way).await?
             }
+            Handler::Redirect(redirect) => respond::redirection(redirect, &host, &target)?,
             Handler::Respond(fixed) => fixed.answer(request.method()),
             Handler::Files(files) => {
-                let path = head.target_of(route)?;
-                files.answer(&request, &path, &head.target).await?
+                let path = route.target(target.clone())?;
+                files.answer(&request, &path, &target).await?
             }
         };
         if let Some(changes) = &route.response_headers {
-            changes.apply(response.headers_mut(), head.facts());
+            changes.apply(response.headers_mut(), facts);
         }
         Ok(response)
     }
@@ -126,26 +127,20 @@ impl ProxyService {
     /// Lets a backend answer.
     async fn exchange(
         &self,
-        upstream: &Upstream,
         mut request: Request<RequestBody>,
-        route: &Route,
-        head: &Head<'_>,
+        target: PathAndQuery,
+        way: Way<'_>,
     ) -> Result<Response<Body>, Error> {
-        let target = head.target_of(route)?;
+        let target = way.route.target(target)?;
         let method = request.method().clone();
-        let client = upgrade::asked(&mut request, head.survey);
-        prepare(&mut request, head);
+        let client = upgrade::asked(&mut request, way.survey);
+        prepare(&mut request, way.survey, way.facts.host, way.facts.conn);
         if client.is_some() {
             upgrade::ask(request.headers_mut());
         }
-        if let Some(rewrite) = &route.rewrite {
-            rewrite.tell(request.headers_mut());
-        }
-        if let Some(changes) = &route.request_headers {
-            changes.apply(request.headers_mut(), head.facts());
-        }
-        framing::frame_request(&mut request, head.survey, target);
-        let response = upstream.send(request, self.worker).await?;
+        way.route.change_request(request.headers_mut(), way.facts);
+        framing::frame_request(&mut request, way.survey, target);
+        let response = way.upstream.send(request, self.worker).await?;
         self.pass_back(response, &method, client)
     }
 
@@ -179,29 +174,12 @@ impl ProxyService {
     }
 }
 
-/// What is known of a request once its head is read.
-struct Head<'r> {
-    target: PathAndQuery,
+/// The way of a request to a backend.
+struct Way<'r> {
+    upstream: &'r Upstream,
+    route: &'r Route,
     survey: Survey,
-    host: Host,
-    conn: &'r ConnInfo,
-}
-
-impl Head<'_> {
-    /// The target that whoever answers gets.
-    fn target_of(&self, route: &Route) -> Result<PathAndQuery, Error> {
-        match &route.rewrite {
-            None => Ok(self.target.clone()),
-            Some(rewrite) => rewrite.apply(&self.target),
-        }
-    }
-
-    fn facts(&self) -> Facts<'_> {
-        Facts {
-            conn: self.conn,
-            host: &self.host,
-        }
-    }
+    facts: Facts<'r>,
 }
 
 /// The site of the host, if this connection may reach it.
@@ -214,8 +192,8 @@ fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site
 }
 
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
-fn prepare(request: &mut Request<RequestBody>, head: &Head<'_>) {
+fn prepare(request: &mut Request<RequestBody>, survey: Survey, host: &Host, conn: &ConnInfo) {
     request.extensions_mut().clear();
-    headers::strip_request(request.headers_mut(), head.survey);
-    forwarded::set(request.headers_mut(), head.survey, &head.host, head.conn);
+    headers::strip_request(request.headers_mut(), survey);
+    forwarded::set(request.headers_mut(), survey, host, conn);
 }

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use proxy::config::{Config, Flags};
 use proxy::name::HostPattern;
 use proxy::proxy::{Files, Handler, PathPrefix, Rewrite, Route, Routes, Site};
 use tempfile::TempDir;
@@ -266,6 +268,27 @@ async fn a_large_file_arrives_whole_over_both_protocols() {
     let answer = ask(door.h1, request).await;
     assert_eq!(header(&answer, "content-length"), Some("3000000"));
     assert!(answer.as_bytes().ends_with(&bytes));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told_by_check() {
+    let text = r#"
+        storage = "file:/data"
+        [sites]
+        "www.example.org" = { files = "missing" }
+    "#;
+    let flags = Flags::default();
+    let config = Config::from_proxyfile(Path::new("/nowhere/Proxyfile"), text, &flags).unwrap();
+    let told: Vec<_> = config
+        .check_files()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("/nowhere/missing is no readable folder: "),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
