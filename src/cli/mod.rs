@@ -6,6 +6,7 @@ mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
+mod explain_routes;
 
 mod run;
 mod source;

@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::files::FileBody;
 use crate::upstream::{BodyError, ResponseBody};
 
-/// Nothing, a page of our own, or what a backend sends.
+/// Nothing, a page of our own, a file, or what a backend sends.
 #[derive(Debug, Default)]
 pub struct Body(Kind);
 
@@ -17,6 +18,7 @@ enum Kind {
     #[default]
     Empty,
     Full(Bytes),
+    File(FileBody),
     Upstream(ResponseBody),
 }
 
@@ -31,6 +33,11 @@ impl Body {
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self(Kind::Full(bytes.into()))
+    }
+
+    /// A file, or a part of one.
+    pub(super) fn file(body: FileBody) -> Self {
+        Self(Kind::File(body))
     }
 
     /// What a backend sends. It may pause for as long as it likes: events and long polls do.
@@ -57,6 +64,7 @@ impl http_body::Body for Body {
                 self.0 = Kind::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            Kind::File(body) => Pin::new(body).poll_frame(cx),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -65,6 +73,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
+            Kind::File(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
         }
     }
@@ -73,6 +82,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::File(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
         }
     }

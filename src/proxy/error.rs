@@ -1,5 +1,7 @@
 //! Why a request is answered by the proxy itself.
 
+use std::io;
+
 use crate::upstream;
 
 /// What kept a request from getting its backend's response.
@@ -29,6 +31,21 @@ pub enum Error {
     /// No site has the host.
     #[error("the request is for an unknown host")]
     UnknownHost,
+    /// The site has no route for the path.
+    #[error("the request's path has no route")]
+    NoRoute,
+    /// The path can be read as one of another route.
+    #[error("the request's path can be read in two ways, which belong to two routes")]
+    AmbiguousPath,
+    /// A folder's files are only there to be got.
+    #[error("the request's method is none for files")]
+    FileMethod,
+    /// The folder has no such file, or none that may be seen.
+    #[error("the request's path has no file")]
+    NoFile,
+    /// The file is there and cannot be read.
+    #[error("a file could not be read")]
+    File(#[source] io::Error),
     /// The host belongs to another site than the name of the TLS handshake.
     #[error("the request's host is not served on this connection")]
     Misdirected,

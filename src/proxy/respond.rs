@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::host::Host;
 use super::redirect::Redirect;
 use crate::upstream;
 
@@ -32,7 +33,10 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
     );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if page.status == StatusCode::METHOD_NOT_ALLOWED {
-        let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        let allowed = match error {
+            Error::FileMethod => "GET, HEAD",
+            _ => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        };
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
     if page.is_last && version < Version::HTTP_2 {
@@ -45,7 +49,7 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
 fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
     let is_backend = match error {
         Error::Upstream(error) => !error.is_client(),
-        Error::ResponseFraming | Error::UnaskedUpgrade => true,
+        Error::ResponseFraming | Error::UnaskedUpgrade | Error::File(_) => true,
         Error::TransferEncoding
         | Error::ContentLength
         | Error::Target
@@ -54,6 +58,10 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
         | Error::HeadTooLarge
         | Error::Host
         | Error::UnknownHost
+        | Error::NoRoute
+        | Error::AmbiguousPath
+        | Error::FileMethod
+        | Error::NoFile
         | Error::Misdirected => false,
     };
     let (client, status) = (conn.client, status.as_u16());
@@ -67,9 +75,11 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
 /// The answer of a site that has moved.
 pub(super) fn redirection(
     redirect: &Redirect,
+    host: &Host,
     target: &PathAndQuery,
 ) -> Result<Response<Body>, Error> {
-    let location = redirect.location(target).ok_or(Error::Target)?;
+    let location = redirect.location(host.name(), target);
+    let location = location.ok_or(Error::Target)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = redirect.status();
     response.headers_mut().insert(LOCATION, location);
@@ -113,6 +123,21 @@ fn page(error: &Error) -> Page {
         Error::Misdirected => Page::new(
             StatusCode::MISDIRECTED_REQUEST,
             "This host is not served on this connection.\n",
+        ),
+        Error::AmbiguousPath => Page::new(
+            StatusCode::BAD_REQUEST,
+            "The request's path can be read in more than one way.\n",
+        ),
+        Error::NoRoute | Error::NoFile => {
+            Page::new(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
+        }
+        Error::FileMethod => Page::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This method is not allowed here.\n",
+        ),
+        Error::File(_) => Page::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "This page cannot be read just now.\n",
         ),
         Error::Upstream(error) => upstream_page(error),
         Error::ResponseFraming | Error::UnaskedUpgrade => {
@@ -191,6 +216,11 @@ mod tests {
             (Error::HeadTooLarge, 431),
             (Error::UnknownHost, 421),
             (Error::Misdirected, 421),
+            (Error::NoRoute, 404),
+            (Error::AmbiguousPath, 400),
+            (Error::FileMethod, 405),
+            (Error::NoFile, 404),
+            (Error::File(source()), 500),
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
             (upstream::Error::NoBackend.into(), 503),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -10,13 +11,15 @@ use hyper::upgrade::OnUpgrade;
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::header_changes::Facts;
 use super::host::Host;
-use super::router::{Action, Router, Site};
+use super::router::{Router, Site};
 use super::routers::Routers;
+use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{RequestBody, ResponseBody, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +90,7 @@ impl ProxyService {
 
     async fn forward(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         survey: Survey,
         conn: &ConnInfo,
     ) -> Result<Response<Body>, Error> {
@@ -95,19 +98,49 @@ impl ProxyService {
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let router = self.routers.current(self.worker);
-        let site = route(&router, &host, conn)?;
-        let upstream = match &site.action {
-            Action::Upstream(upstream) => upstream,
-            Action::Redirect(redirect) => return respond::redirection(redirect, &target),
+        let site = site(&router, &host, conn)?;
+        let route = site.routes.route(target.path())?;
+        let facts = Facts { conn, host: &host };
+        let mut response = match &route.handler {
+            Handler::Upstream(upstream) => {
+                let way = Way {
+                    upstream,
+                    route,
+                    survey,
+                    facts,
+                };
+                self.exchange(request, target, way).await?
+            }
+            Handler::Redirect(redirect) => respond::redirection(redirect, &host, &target)?,
+            Handler::Respond(fixed) => fixed.answer(request.method()),
+            Handler::Files(files) => {
+                let path = route.target(target.clone())?;
+                files.answer(&request, &path, &target).await?
+            }
         };
+        if let Some(changes) = &route.response_headers {
+            changes.apply(response.headers_mut(), facts);
+        }
+        Ok(response)
+    }
+
+    /// Lets a backend answer.
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+        target: PathAndQuery,
+        way: Way<'_>,
+    ) -> Result<Response<Body>, Error> {
+        let target = way.route.target(target)?;
         let method = request.method().clone();
-        let client = upgrade::asked(&mut request, survey);
-        prepare(&mut request, survey, &host, conn);
+        let client = upgrade::asked(&mut request, way.survey);
+        prepare(&mut request, way.survey, way.facts.host, way.facts.conn);
         if client.is_some() {
             upgrade::ask(request.headers_mut());
         }
-        framing::frame_request(&mut request, survey, target);
-        let response = upstream.send(request, self.worker).await?;
+        way.route.change_request(request.headers_mut(), way.facts);
+        framing::frame_request(&mut request, way.survey, target);
+        let response = way.upstream.send(request, self.worker).await?;
         self.pass_back(response, &method, client)
     }
 
@@ -141,8 +174,16 @@ impl ProxyService {
     }
 }
 
+/// The way of a request to a backend.
+struct Way<'r> {
+    upstream: &'r Upstream,
+    route: &'r Route,
+    survey: Survey,
+    facts: Facts<'r>,
+}
+
 /// The site of the host, if this connection may reach it.
-fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
+fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
     let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
     match host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),

@@ -74,7 +74,7 @@ impl Error {
             .source()
             .and_then(|source| source.downcast_ref::<BodyError>());
         match body {
-            None => Self::Exchange {
+            None | Some(BodyError::File(_)) => Self::Exchange {
                 backend: backend.clone(),
                 source: error,
             },
@@ -110,4 +110,7 @@ pub enum BodyError {
     /// The sender gave its HTTP/2 stream up without an error code (RFC 9113 section 8.1).
     #[error("the body's sender stopped before the end")]
     Stopped,
+    /// The file that the body is cannot be read, or has become shorter.
+    #[error("the body's file could not be read to its end")]
+    File(#[source] io::Error),
 }

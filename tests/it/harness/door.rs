@@ -14,7 +14,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
-use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, Routers, ServiceOptions, Site};
+use proxy::proxy::{Body, ConnInfo, Handler, ProxyService, Router, Routers, ServiceOptions, Site};
 use proxy::tasks::Tasks;
 use proxy::upstream::{Address, Means, Options, Upstream};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,10 +56,9 @@ impl Setup {
         );
         let upstream = Arc::new(upstream);
         self.upstreams.push(Arc::clone(&upstream));
-        self.sites.push(Site {
-            pattern: HostPattern::parse(pattern).unwrap(),
-            action: Action::Upstream(upstream),
-        });
+        let pattern = HostPattern::parse(pattern).unwrap();
+        self.sites
+            .push(Site::new(pattern, Handler::Upstream(upstream)));
         self
     }
 
