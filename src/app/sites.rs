@@ -12,11 +12,12 @@ use super::Error;
 use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFiles};
 use crate::config::{SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
-use crate::proxy::{Action, Redirect, Router, Site};
+use crate::proxy::{Action, Guards, Redirect, Router, Site, Verifier};
 use crate::upstream::{Means, Upstream};
 
 pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Error> {
     let mut upstreams = HashMap::new();
+    let verifier = Arc::new(Verifier::default());
     let mut built = Vec::with_capacity(sites.len());
     for site in sites {
         let action = match &site.action {
@@ -35,9 +36,12 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
                 })?)
             }
         };
+        let guards = site.guards.as_deref();
+        let guards = guards.map(|options| Box::new(Guards::new(options, &verifier, means)));
         built.push(Site {
             pattern: site.pattern.clone(),
             action,
+            guards,
         });
     }
     Ok(Router::new(built))

@@ -11,7 +11,7 @@ use crate::config::Config;
 
 use super::demo::{self, Demo};
 use super::source::{self, Source};
-use super::{check, explain, run};
+use super::{check, explain, hash_password, run};
 
 /// Runs the proxy with a configuration until it has drained.
 pub type Start = fn(Config) -> Result<(), Box<dyn Error>>;
@@ -49,6 +49,8 @@ enum Command {
     Explain(Box<Source>),
     /// Try it here: a small built-in app behind HTTPS, without network, root or a file
     Demo(Demo),
+    /// Read a password and print its hash for `basic-auth`
+    HashPassword,
 }
 
 /// Why a command did not succeed.
@@ -58,6 +60,8 @@ pub(super) enum Failure {
     Source(#[from] source::Error),
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    #[error(transparent)]
+    HashPassword(#[from] hash_password::Error),
     #[error("{}", lines(.0))]
     Files(Vec<crate::config::FileError>),
     #[error("cannot write the answer")]
@@ -71,7 +75,8 @@ impl Failure {
         match self {
             Self::Source(_) | Self::Files(_) => 2,
             Self::Demo(error) if error.is_usage() => 2,
-            Self::Demo(_) | Self::Write(_) | Self::Run(_) => 1,
+            Self::HashPassword(error) if error.is_usage() => 2,
+            Self::HashPassword(_) | Self::Demo(_) | Self::Write(_) | Self::Run(_) => 1,
         }
     }
 }
@@ -116,6 +121,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Check(source)) => check::execute(*source, out),
         Some(Command::Explain(source)) => explain::execute(*source, out),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
+        Some(Command::HashPassword) => Ok(hash_password::execute(out)?),
     }
 }
 

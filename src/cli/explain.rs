@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
 
 use super::command_line::Failure;
+use super::explain_guards;
 use super::source::Source;
 use super::values::{duration, list, quoted};
 
@@ -152,6 +153,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         }
         SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,
     }
+    explain_guards::write(site, out)?;
     if let Some(on_demand) = &site.on_demand {
         writeln!(out, "on-demand = {{ ask = {} }}", quoted(&on_demand.ask))?;
     }

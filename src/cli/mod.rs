@@ -5,6 +5,8 @@ mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
+mod explain_guards;
+mod hash_password;
 
 mod run;
 mod source;

@@ -3,6 +3,8 @@
 use crate::name::{HostPattern, NameError};
 use crate::upstream::AddressError;
 
+use super::guards::GuardProblem;
+use super::secret::SecretError;
 use super::syntax;
 
 /// One thing that is wrong, as one sentence with the fix.
@@ -139,6 +141,11 @@ pub(super) enum Problem {
     OnDemandExact(HostPattern),
     #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
     OnDemandAndTls,
+
+    #[error(transparent)]
+    Guard(#[from] GuardProblem),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 
     #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,

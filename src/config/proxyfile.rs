@@ -190,7 +190,7 @@ fn read_listen(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.table.finish(report);
 }
 
-fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
+pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
     match value.node().as_str() {
         Some(text) => parse_duration(text),
         None => Err(value.mismatch("a duration, as in `\"30s\"`")),

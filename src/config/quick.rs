@@ -38,6 +38,7 @@ pub(super) fn read_sites(
                 addresses: addresses.clone(),
                 options: config.upstreams.clone(),
             },
+            guards: None,
             tls: None,
             default: false,
         })

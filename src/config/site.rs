@@ -4,6 +4,7 @@ use url::Url;
 
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
+use crate::proxy::GuardOptions;
 use crate::upstream;
 
 use super::problem::Problem;
@@ -15,6 +16,8 @@ pub struct SiteConfig {
     pub pattern: HostPattern,
     /// What happens to a request.
     pub action: SiteAction,
+    /// What stands before that.
+    pub guards: Option<Box<GuardOptions>>,
     /// The gate before issuance for each name of a wildcard.
     pub on_demand: Option<OnDemandOptions>,
     /// The certificate that the operator brings.

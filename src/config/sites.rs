@@ -9,6 +9,7 @@ use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
 use super::diagnostic::Report;
+use super::guards;
 use super::origin::Origins;
 use super::problem::Problem;
 use super::proxyfile::read_upstreams;
@@ -16,13 +17,22 @@ use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 15] = [
     "upstream",
     "redirect",
     "on-demand",
     "tls",
     "default",
     "upstream-options",
+    "allow",
+    "deny",
+    "basic-auth",
+    "forward-auth",
+    "rate-limit",
+    "max-body",
+    "limits",
+    "request-timeout",
+    "hsts",
 ];
 const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
@@ -106,6 +116,7 @@ impl SiteReader<'_, '_> {
                 addresses,
                 options: self.config.upstreams.clone(),
             },
+            guards: None,
             on_demand: None,
             tls: None,
             default: false,
@@ -130,10 +141,12 @@ impl SiteReader<'_, '_> {
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
         let default = table.read("default", self.report, Value::boolean);
+        let guards = guards::read(&mut table, self.folder, &self.config.limits, self.report);
         table.finish(self.report);
         Some(SiteConfig {
             pattern: pattern?,
             action: action?,
+            guards,
             on_demand,
             tls,
             default: default.unwrap_or_default(),

@@ -5,6 +5,7 @@ mod conn_info;
 mod error;
 mod forwarded;
 mod framing;
+mod guards;
 mod headers;
 mod host;
 mod redirect;
@@ -18,6 +19,11 @@ mod upgrade;
 pub use body::Body;
 pub use conn_info::ConnInfo;
 pub use error::Error;
+pub use guards::{
+    BasicAuthOptions, ClientKey, ForwardAuthOptions, GuardOptions, Guards, HstsOptions,
+    NetworkOptions, PasswordHash, PasswordHashError, RateLimitOptions, RateScope, Realm, Refusal,
+    Verifier,
+};
 pub use redirect::{Redirect, RedirectError, to_https};
 pub use router::{Action, Router, Site};
 pub use routers::Routers;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::guards::Guards;
 use super::redirect::Redirect;
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::Upstream;
@@ -13,6 +14,8 @@ pub struct Site {
     pub pattern: HostPattern,
     /// What becomes of their requests.
     pub action: Action,
+    /// What stands before that.
+    pub guards: Option<Box<Guards>>,
 }
 
 /// What becomes of a request.
@@ -56,6 +59,7 @@ mod tests {
         Router::new(patterns.iter().map(|pattern| Site {
             pattern: HostPattern::parse(pattern).unwrap(),
             action: Action::Redirect(Redirect::parse("https://elsewhere.example.org").unwrap()),
+            guards: None,
         }))
     }
 

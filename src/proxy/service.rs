@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::guards::{Entry, Guards, Visit, enter};
 use super::host::Host;
 use super::router::{Action, Router, Site};
 use super::routers::Routers;
@@ -74,7 +76,9 @@ impl ProxyService {
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
         let survey = Survey::of(request.headers());
-        match self.forward(self.take(request, survey), survey, conn).await {
+        let mut hsts = None;
+        let request = self.take(request, survey);
+        let mut response = match self.forward(request, survey, conn, &mut hsts).await {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
@@ -82,7 +86,12 @@ impl ProxyService {
                 response
             }
             Err(error) => respond::refusal(&error, version, conn),
+        };
+        if let Some(hsts) = hsts {
+            let fields = response.headers_mut();
+            fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
         }
+        response
     }
 
     async fn forward(
@@ -90,12 +99,29 @@ impl ProxyService {
         mut request: Request<RequestBody>,
         survey: Survey,
         conn: &ConnInfo,
+        hsts: &mut Option<HeaderValue>,
     ) -> Result<Response<Body>, Error> {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let router = self.routers.current(self.worker);
         let site = route(&router, &host, conn)?;
+        let guards = site.guards.as_deref();
+        *hsts = guards.and_then(Guards::hsts);
+        let visit = Visit {
+            conn,
+            host: &host,
+            target: &target,
+            survey,
+            worker: self.worker,
+        };
+        let passage = match enter(guards, &mut request, visit).await? {
+            Entry::Pass(passage) => passage,
+            Entry::Answered(response) => {
+                let answer = self.pass_back(*response, request.method(), None);
+                return answer.map(|answer| respond::as_answer_to(answer, request.method()));
+            }
+        };
         let upstream = match &site.action {
             Action::Upstream(upstream) => upstream,
             Action::Redirect(redirect) => return respond::redirection(redirect, &target),
@@ -107,8 +133,14 @@ impl ProxyService {
             upgrade::ask(request.headers_mut());
         }
         framing::frame_request(&mut request, survey, target);
-        let response = upstream.send(request, self.worker).await?;
-        self.pass_back(response, &method, client)
+        let Some(passage) = passage else {
+            let response = upstream.send(request, self.worker).await?;
+            return self.pass_back(response, &method, client);
+        };
+        passage.grant(request.headers_mut());
+        let sent = Box::pin(passage.within(upstream.send(request, self.worker)));
+        let response = self.pass_back(sent.await?, &method, client)?;
+        Ok(passage.bound(response))
     }
 
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
