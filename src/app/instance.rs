@@ -17,7 +17,7 @@ use crate::certs::preflight::Preflight;
 use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
 use crate::config::{CertificateSource, Config};
 use crate::proxy::{ProxyService, Routers, ServiceOptions};
-use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
+use crate::server::{Crowd, Door, Https, HttpsParts, Listener, PlainHttp};
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
 use crate::tls;
@@ -68,7 +68,8 @@ impl App {
 
         let limits = config.limits.clone();
         let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
-        open_plain(http, &plain, &permits, &connections);
+        let crowd = Crowd::new(config.limits.connections_per_client);
+        open_plain(http, &plain, (&permits, &crowd), &connections);
         let manager = CertManager::start(ManagerParts {
             policies,
             issuers,
@@ -86,7 +87,7 @@ impl App {
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let tasks = connections.branch();
             let server = servers(worker, tasks.clone());
-            let door = Door::new(listener, Arc::clone(&permits), tasks);
+            let door = Door::new(listener, Arc::clone(&permits), tasks).limiting(crowd.clone());
             door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
         });
         let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
@@ -137,11 +138,12 @@ impl App {
 fn open_plain(
     listeners: Vec<Listener>,
     plain: &Arc<PlainHttp>,
-    permits: &Arc<Semaphore>,
+    (permits, crowd): (&Arc<Semaphore>, &Crowd),
     connections: &Tasks,
 ) {
     for listener in listeners {
         let door = Door::new(listener, Arc::clone(permits), connections.clone());
+        let door = door.limiting(crowd.clone());
         let plain = Arc::clone(plain);
         let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
         connections.spawn(door.run(serve));

@@ -107,7 +107,11 @@ impl Listing<'_> {
         self.value("limits.drain-timeout", &duration(limits.drain_timeout))?;
         self.value("limits.head-size", &quoted(format_size(limits.head_size)))?;
         self.value("limits.head-fields", &limits.head_fields.to_string())?;
-        self.value("limits.streams", &limits.streams.to_string())
+        self.value("limits.streams", &limits.streams.to_string())?;
+        match limits.connections_per_client {
+            Some(count) => self.value("limits.connections-per-client", &count.to_string()),
+            None => writeln!(self.out, "# connections-per-client: not limited"),
+        }
     }
 
     fn write_upstreams(&mut self) -> io::Result<()> {

@@ -243,6 +243,14 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.set(("limits.streams", &mut limits.streams), report, |value| {
         count(value).map(u32::from)
     });
+    section.set(
+        (
+            "limits.connections-per-client",
+            &mut limits.connections_per_client,
+        ),
+        report,
+        |value| count(value).map(Some),
+    );
     section.table.finish(report);
 }
 
