@@ -21,6 +21,7 @@ use super::diagnostic::Report;
 use super::problem::Problem;
 use super::proxyfile::duration;
 use super::secret;
+use super::settings::Config;
 use super::site::parse_web_url;
 use super::table::{Table, Value};
 use super::units::{format_size, parse_count, parse_head_size, parse_size};
@@ -74,10 +75,10 @@ pub(super) enum GuardProblem {
 pub(super) fn read(
     table: &mut Table<'_>,
     folder: &Path,
-    limits: &Limits,
+    config: &Config,
     report: &mut Report<'_>,
 ) -> Option<Box<GuardOptions>> {
-    let (head_size, head_fields) = read_limits(table, limits, report);
+    let (head_size, head_fields) = read_limits(table, &config.limits, report);
     let size = |value: &Value<'_>| parse_size(&value.text("a size, as in `\"10m\"`")?);
     let options = GuardOptions {
         networks: NetworkOptions {
@@ -89,7 +90,7 @@ pub(super) fn read(
             .and_then(|table| read_basic_auth(table, folder, report)),
         forward_auth: table
             .read("forward-auth", report, Value::table)
-            .and_then(|table| read_forward_auth(table, report)),
+            .and_then(|table| read_forward_auth(table, config, report)),
         rate_limits: read_rate_limits(table, report),
         max_body: table.read("max-body", report, size).map(|size| size as u64),
         head_size,
@@ -189,18 +190,26 @@ fn read_hash(user: &str, value: Value<'_>, folder: &Path) -> Result<PasswordHash
     Ok(hash?)
 }
 
-fn read_forward_auth(mut table: Table<'_>, report: &mut Report<'_>) -> Option<ForwardAuthOptions> {
+fn read_forward_auth(
+    mut table: Table<'_>,
+    config: &Config,
+    report: &mut Report<'_>,
+) -> Option<ForwardAuthOptions> {
     let example = "url = \"http://localhost:9091/api/verify\"";
     let url = table.require(("url", example), report, |value| {
         let text = value.string()?;
-        Ok((text.to_owned(), parse_ask(text)?))
+        let (address, target) = parse_ask(text)?;
+        match config.listens_on(&address) {
+            true => Err(Problem::OwnAddress(address)),
+            false => Ok((text.to_owned(), address, target)),
+        }
     });
     let expected = "a list of headers, as in `[\"Remote-User\"]`";
     let list = table.read("copy-headers", report, |value| value.list(expected));
     let copy_headers = read_each(list.unwrap_or_default(), report, parse_header);
     let timeout = table.read("timeout", report, duration);
     table.finish(report);
-    let (url, (address, target)) = url?;
+    let (url, address, target) = url?;
     Some(ForwardAuthOptions {
         url,
         address,

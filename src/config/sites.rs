@@ -141,7 +141,7 @@ impl SiteReader<'_, '_> {
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
         let default = table.read("default", self.report, Value::boolean);
-        let guards = guards::read(&mut table, self.folder, &self.config.limits, self.report);
+        let guards = guards::read(&mut table, self.folder, self.config, self.report);
         table.finish(self.report);
         Some(SiteConfig {
             pattern: pattern?,

@@ -79,10 +79,10 @@ impl RequestBody {
         }
     }
 
-    /// Breaks the body when more than `limit` bytes come.
+    /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
     pub fn limit(&mut self, limit: u64) {
         if let Some(upload) = &mut self.0 {
-            upload.room = Some(limit);
+            upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
         }
     }
 

@@ -79,7 +79,9 @@ impl Guards {
 
     /// The value of Strict-Transport-Security for the site's responses.
     pub(in super::super) fn hsts(&self) -> Option<HeaderValue> {
-        self.hsts.clone()
+        // A copy: the count of a shared value would be written by all cores.
+        let hsts = self.hsts.as_ref()?;
+        HeaderValue::from_bytes(hsts.as_bytes()).ok()
     }
 
     /// Asks what is cheap first, and who the client is only when it does not come too often.
