@@ -326,6 +326,7 @@ async fn a_hash_of_the_command_line_opens_a_site_of_the_proxyfile() {
             .header("host", "localhost")
             .header("authorization", format!("Basic {token}"));
         let request = request.body(Default::default()).unwrap();
+        soon(sender.ready()).await.unwrap();
         let answer = soon(sender.send_request(request)).await.unwrap();
         assert_eq!(answer.status(), status);
         answer.into_body().collect().await.unwrap();
