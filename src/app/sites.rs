@@ -8,11 +8,14 @@ use crate::certs::issuer::Issuer;
 use crate::certs::{Ask, Issuers, Policy};
 use crate::config::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
-use crate::proxy::{Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site};
+use crate::proxy::{
+    Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
+};
 use crate::upstream::{Means, Upstream};
 
 pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Error> {
     let mut upstreams = HashMap::new();
+    let verifier = Arc::new(Verifier::default());
     let mut built = Vec::with_capacity(sites.len());
     for site in sites {
         let mut routes = Vec::with_capacity(site.routes.len());
@@ -37,10 +40,12 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
             };
             routes.push(build_route(site, route, handler));
         }
+        let guards = site.guards.as_deref();
         built.push(Site {
             pattern: site.pattern.clone(),
             aliases: site.aliases.clone(),
             routes: Routes::new(routes),
+            guards: guards.map(|options| Box::new(Guards::new(options, &verifier, means))),
         });
     }
     Ok(Router::new(built))

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use crate::config::{CertificateSource, Config, ResolverName, SiteConfig, format_dns, format_size};
 
 use super::command_line::Failure;
-use super::explain_routes;
 use super::source::Source;
 use super::values::{duration, list, quoted};
+use super::{explain_guards, explain_routes};
 
 pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = source.load()?;
@@ -153,7 +153,11 @@ impl Listing<'_> {
         self.value("limits.drain-timeout", &duration(limits.drain_timeout))?;
         self.value("limits.head-size", &quoted(format_size(limits.head_size)))?;
         self.value("limits.head-fields", &limits.head_fields.to_string())?;
-        self.value("limits.streams", &limits.streams.to_string())
+        self.value("limits.streams", &limits.streams.to_string())?;
+        match limits.connections_per_client {
+            Some(count) => self.value("limits.connections-per-client", &count.to_string()),
+            None => writeln!(self.out, "# connections-per-client: not limited"),
+        }
     }
 
     fn write_upstreams(&mut self) -> io::Result<()> {
@@ -187,6 +191,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     )?;
     writeln!(out, "[sites.{}]", quoted(&site.pattern))?;
     explain_routes::write_own(site, out)?;
+    explain_guards::write(site, out)?;
     if let Some(on_demand) = &site.on_demand {
         let ask = quoted(&on_demand.ask);
         let (network, hour) = (on_demand.names_per_network, on_demand.names_per_hour);

@@ -6,6 +6,7 @@ use crate::name::{HostPattern, NameError};
 use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixError, RedirectError};
 use crate::upstream::AddressError;
 
+use super::guards::GuardProblem;
 use super::syntax;
 
 /// One thing that is wrong, as one sentence with the fix.
@@ -213,6 +214,9 @@ pub(super) enum Problem {
     OnDemandExact(HostPattern),
     #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
     OnDemandAndTls,
+
+    #[error(transparent)]
+    Guard(#[from] GuardProblem),
 
     #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,

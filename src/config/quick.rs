@@ -40,6 +40,7 @@ pub(super) fn read_sites(
                 options: config.upstreams.clone(),
             })],
             headers: HeaderConfig::default(),
+            guards: None,
             issuer: None,
             dns: None,
             tls: None,

@@ -5,7 +5,9 @@ use url::Url;
 use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
-use crate::proxy::{Files, FixedResponse, HeaderChange, PathPrefix, Redirect, Rewrite};
+use crate::proxy::{
+    Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
+};
 use crate::upstream;
 
 use super::issuers::INTERNAL;
@@ -22,6 +24,8 @@ pub struct SiteConfig {
     pub routes: Vec<RouteConfig>,
     /// What happens to header fields, whichever the route.
     pub headers: HeaderConfig,
+    /// What stands before all of that.
+    pub guards: Option<Box<GuardOptions>>,
     /// The gate before issuance for each name of a wildcard.
     pub on_demand: Option<OnDemandOptions>,
     /// The name of the only issuer that signs for the site; `internal` is this machine's own CA.

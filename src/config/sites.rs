@@ -4,25 +4,21 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use crate::certs::challenge::DnsOptions;
-use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::proxy::PathPrefix;
 use crate::upstream::{self, Address};
 
 use super::diagnostic::Report;
-use super::dns::{self, DnsReader};
-use super::issuers::INTERNAL;
 use super::origin::Origins;
 use super::problem::Problem;
 use super::proxyfile::read_upstreams;
 use super::settings::Config;
-use super::site::{HeaderConfig, RouteConfig, SiteAction, SiteConfig, parse_ask};
+use super::site::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use super::site_certificate::{Names, Sources};
 use super::table::{Table, Value};
-use super::units::parse_count;
-use super::{header_changes, site_checks};
+use super::{guards, header_changes, site_checks};
 
-const KEYS: [&str; 15] = [
+pub(super) const KEYS: &[&str] = &[
     "upstream",
     "redirect",
     "respond",
@@ -38,6 +34,15 @@ const KEYS: [&str; 15] = [
     "tls",
     "default",
     "upstream-options",
+    "allow",
+    "deny",
+    "basic-auth",
+    "forward-auth",
+    "rate-limit",
+    "max-body",
+    "limits",
+    "request-timeout",
+    "hsts",
 ];
 pub(super) const FORMS: &str =
     "an upstream such as `\"localhost:3000\"`, a list of them or a table";
@@ -92,15 +97,6 @@ pub(super) struct SiteReader<'a, 'r> {
     pub(super) report: &'a mut Report<'r>,
 }
 
-/// Where the certificate of a site is said to come from.
-#[derive(Clone, Copy, Default)]
-struct Sources<'a> {
-    on_demand: bool,
-    tls: bool,
-    dns: bool,
-    issuer: Option<&'a str>,
-}
-
 impl SiteReader<'_, '_> {
     fn read(&mut self, name: &str, start: usize, value: Value<'_>) -> Option<Placed> {
         if !self.report.is_quoted(start)
@@ -142,6 +138,7 @@ impl SiteReader<'_, '_> {
                 options: self.config.upstreams.clone(),
             })],
             headers: HeaderConfig::default(),
+            guards: None,
             on_demand: None,
             issuer: None,
             dns: None,
@@ -165,42 +162,25 @@ impl SiteReader<'_, '_> {
         let (alias_starts, aliases) = self.read_aliases(&mut table);
         let (route_starts, routes) = self.read_all_routes(start, &mut table);
         let headers = header_changes::read(&mut table, self.report);
-        let issuers = self.issuers;
-        let issuer = table.read("issuer", self.report, |value| {
-            parse_issuer(value.string()?, issuers)
-        });
-        let sources = Sources {
-            on_demand: table.value("on-demand").is_some(),
-            tls: table.value("tls").is_some(),
-            dns: table.value("dns").is_some(),
-            issuer: issuer.as_deref(),
+        let names = Names {
+            start,
+            pattern: pattern.as_ref(),
+            aliases: alias_starts.iter().copied().zip(&aliases).collect(),
         };
-        if table.has_only(&KEYS) {
-            self.check_certificate(start, pattern.as_ref(), sources);
-            for (start, alias) in alias_starts.iter().zip(&aliases) {
-                self.check_alias(*start, alias, sources);
-            }
-        }
-        let on_demand = table
-            .read("on-demand", self.report, Value::table)
-            .and_then(|table| self.read_on_demand(table));
-        let dns = table.value("dns");
-        let has_files = sources.tls;
-        let dns = dns.and_then(|value| self.read_dns(pattern.as_ref(), has_files, value));
-        let tls = table
-            .read("tls", self.report, Value::table)
-            .and_then(|table| self.read_tls(table));
+        let certificate = self.read_certificate(&names, &mut table);
         let default = table.read("default", self.report, Value::boolean);
+        let guards = guards::read(&mut table, self.folder, self.config, self.report);
         table.finish(self.report);
         let site = SiteConfig {
             pattern: pattern?,
             aliases,
             routes,
             headers,
-            on_demand,
-            issuer,
-            dns,
-            tls,
+            guards,
+            on_demand: certificate.on_demand,
+            issuer: certificate.issuer,
+            dns: certificate.dns,
+            tls: certificate.tls,
             default: default.unwrap_or_default(),
         };
         Some(Placed {
@@ -234,7 +214,7 @@ impl SiteReader<'_, '_> {
         let action = self.read_action(table, &root, None);
         let rewrite = self.read_rewrite(table, &root);
         let has_routes = table.value("routes").is_some();
-        if matches!(action, Ok(None)) && !has_routes && table.has_only(&KEYS) {
+        if matches!(action, Ok(None)) && !has_routes && table.has_only(KEYS) {
             self.report.at(start, Problem::NoAction);
         }
         let own = action.ok().flatten().map(|action| RouteConfig {
@@ -293,103 +273,6 @@ impl SiteReader<'_, '_> {
             true => Err(Problem::OwnAddress(address)),
             false => Ok(address),
         }
-    }
-
-    fn read_on_demand(&mut self, mut table: Table<'_>) -> Option<OnDemandOptions> {
-        let key = (
-            "ask",
-            "on-demand = { ask = \"http://localhost:4000/allowed\" }",
-        );
-        let options = table.require(key, self.report, |value| parse_ask(value.string()?));
-        let mut count = |key, default: fn(&OnDemandOptions) -> u16| {
-            let read = |value: &Value<'_>| parse_count(&value.text("a number")?);
-            let count = table.read(key, self.report, read);
-            count.or_else(|| options.as_ref().map(default))
-        };
-        let names_per_network = count("names-per-network", |options| options.names_per_network);
-        let names_per_hour = count("names-per-hour", |options| options.names_per_hour);
-        table.finish(self.report);
-        Some(OnDemandOptions {
-            ask: options?.ask,
-            names_per_network: names_per_network?,
-            names_per_hour: names_per_hour?,
-        })
-    }
-
-    fn read_dns(
-        &mut self,
-        pattern: Option<&HostPattern>,
-        has_files: bool,
-        value: Value<'_>,
-    ) -> Option<DnsOptions> {
-        if let Some(problem) = pattern.and_then(|it| dns::check(it, has_files).err()) {
-            self.report.at(value.start(), problem.into());
-        }
-        let mut reader = DnsReader {
-            folder: self.folder,
-            report: self.report,
-        };
-        reader.read(value)
-    }
-
-    fn read_tls(&mut self, mut table: Table<'_>) -> Option<TlsFiles> {
-        let example = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
-        let folder = self.folder;
-        let file = |value: &Value<'_>| Ok(folder.join(value.string()?));
-        let cert = table.require(("cert", example), self.report, file);
-        let key = table.require(("key", example), self.report, file);
-        table.finish(self.report);
-        Some(TlsFiles {
-            cert: cert?,
-            key: key?,
-        })
-    }
-
-    fn check_certificate(
-        &mut self,
-        start: usize,
-        pattern: Option<&HostPattern>,
-        sources: Sources<'_>,
-    ) {
-        let Some(pattern) = pattern else { return };
-        let Sources {
-            on_demand,
-            tls,
-            dns,
-            issuer,
-        } = sources;
-        let is_internal = issuer.map_or_else(|| pattern.is_local(), |name| name == INTERNAL);
-        let problem = match pattern {
-            _ if on_demand && tls => Problem::OnDemandAndTls,
-            _ if issuer.is_some() && tls => Problem::IssuerAndTls,
-            HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
-            HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
-            HostPattern::Wildcard(_) if !on_demand && !tls && !dns && !is_internal => {
-                Problem::WildcardCertificate(pattern.clone())
-            }
-            _ => return,
-        };
-        self.report.at(start, problem);
-    }
-
-    /// A single name beside a wildcard gets its certificate without being asked about.
-    fn check_alias(&mut self, start: usize, alias: &HostPattern, sources: Sources<'_>) {
-        match alias {
-            HostPattern::Exact(_) => {}
-            // Told once, of the site itself.
-            _ if sources.tls && (sources.on_demand || sources.issuer.is_some()) => {}
-            _ => self.check_certificate(start, Some(alias), sources),
-        }
-    }
-}
-
-fn parse_issuer(text: &str, known: &[String]) -> Result<String, Problem> {
-    match text == INTERNAL || known.iter().any(|name| name == text) {
-        true => Ok(text.to_owned()),
-        false => Err(Problem::UnknownIssuer {
-            text: text.to_owned(),
-            known: known.to_vec(),
-        }),
     }
 }
 

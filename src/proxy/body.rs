@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::files::FileBody;
 use crate::upstream::{BodyError, ResponseBody};
@@ -20,6 +21,14 @@ enum Kind {
     Full(Bytes),
     File(FileBody),
     Upstream(ResponseBody),
+    Bounded(Box<Bounded>),
+}
+
+/// What a backend sends, for as long as it may take.
+#[derive(Debug)]
+struct Bounded {
+    body: ResponseBody,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl Body {
@@ -47,6 +56,17 @@ impl Body {
             false => Self(Kind::Upstream(body)),
         }
     }
+
+    /// The same body, broken off at `deadline` where a backend still sends then.
+    pub(super) fn until(self, deadline: Instant) -> Self {
+        match self.0 {
+            Kind::Upstream(body) => Self(Kind::Bounded(Box::new(Bounded {
+                body,
+                deadline: Box::pin(sleep_until(deadline)),
+            }))),
+            kind => Self(kind),
+        }
+    }
 }
 
 impl http_body::Body for Body {
@@ -66,6 +86,10 @@ impl http_body::Body for Body {
             }
             Kind::File(body) => Pin::new(body).poll_frame(cx),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Kind::Bounded(bounded) => match bounded.deadline.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Overdue))),
+                Poll::Pending => Pin::new(&mut bounded.body).poll_frame(cx),
+            },
         }
     }
 
@@ -75,6 +99,7 @@ impl http_body::Body for Body {
             Kind::Full(bytes) => bytes.is_empty(),
             Kind::File(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Bounded(bounded) => bounded.body.is_end_stream(),
         }
     }
 
@@ -84,6 +109,7 @@ impl http_body::Body for Body {
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::File(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
+            Kind::Bounded(bounded) => bounded.body.size_hint(),
         }
     }
 }

@@ -7,6 +7,7 @@ mod files;
 mod fixed_response;
 mod forwarded;
 mod framing;
+mod guards;
 mod header_changes;
 mod headers;
 mod host;
@@ -27,6 +28,11 @@ pub use conn_info::ConnInfo;
 pub use error::Error;
 pub use files::Files;
 pub use fixed_response::{FixedResponse, FixedResponseError};
+pub use guards::{
+    BasicAuthOptions, ClientKey, ForwardAuthOptions, GuardOptions, Guards, HstsOptions,
+    NetworkOptions, PasswordHash, PasswordHashError, RateLimitOptions, RateScope, Realm, Refusal,
+    Verifier,
+};
 pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges};
 pub use redirect::{Redirect, RedirectError, RedirectOptions, to_https};
 pub use rewrite::Rewrite;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::routes::{Handler, Routes};
+use super::guards::Guards;
+use super::routes::Routes;
 use crate::name::{HostPattern, NameMap};
 
 /// What is served under one host pattern and its aliases.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Site {
     /// The hosts.
     pub pattern: HostPattern,
@@ -14,16 +15,19 @@ pub struct Site {
     pub aliases: Vec<HostPattern>,
     /// What becomes of their requests.
     pub routes: Routes,
+    /// What stands before that.
+    pub guards: Option<Box<Guards>>,
 }
 
 impl Site {
-    /// A site of one route.
+    /// A site with nothing but routes, or with one handler for all paths.
     #[must_use]
-    pub fn new(pattern: HostPattern, handler: Handler) -> Self {
+    pub fn new(pattern: HostPattern, routes: impl Into<Routes>) -> Self {
         Self {
             pattern,
             aliases: Vec::new(),
-            routes: Routes::whole(handler),
+            routes: routes.into(),
+            guards: None,
         }
     }
 }
@@ -67,7 +71,7 @@ impl Router {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::Redirect;
+    use crate::proxy::{Handler, Redirect};
 
     fn router(patterns: &[&str]) -> Router {
         Router::new(patterns.iter().map(|pattern| site(pattern)))

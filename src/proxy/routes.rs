@@ -198,12 +198,6 @@ impl Routes {
         Self(entries.into())
     }
 
-    /// One route for all paths.
-    #[must_use]
-    pub fn whole(handler: Handler) -> Self {
-        Self::new([Route::new(PathPrefix::root(), handler)])
-    }
-
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter().map(|entry| &entry.route)
@@ -243,6 +237,13 @@ impl Routes {
             candidate = self.0[index].parent;
         }
         None
+    }
+}
+
+impl From<Handler> for Routes {
+    /// One route for all paths.
+    fn from(handler: Handler) -> Self {
+        Self::new([Route::new(PathPrefix::root(), handler)])
     }
 }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::STRICT_TRANSPORT_SECURITY;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::guards::{Entry, Guards, Passage, Visit, enter};
 use super::header_changes::Facts;
 use super::host::Host;
 use super::router::{Router, Site};
@@ -77,7 +79,9 @@ impl ProxyService {
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
         let survey = Survey::of(request.headers());
-        match self.forward(self.take(request, survey), survey, conn).await {
+        let mut hsts = None;
+        let request = self.take(request, survey);
+        let mut response = match self.forward(request, survey, conn, &mut hsts).await {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
@@ -85,20 +89,43 @@ impl ProxyService {
                 response
             }
             Err(error) => respond::refusal(&error, version, conn),
+        };
+        if let Some(hsts) = hsts {
+            let fields = response.headers_mut();
+            fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
         }
+        response
     }
 
     async fn forward(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         survey: Survey,
         conn: &ConnInfo,
+        hsts: &mut Option<HeaderValue>,
     ) -> Result<Response<Body>, Error> {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let router = self.routers.current(self.worker);
         let site = site(&router, &host, conn)?;
+        let guards = site.guards.as_deref();
+        *hsts = guards.and_then(Guards::hsts);
+        let visit = Visit {
+            conn,
+            host: &host,
+            target: &target,
+            survey,
+            worker: self.worker,
+        };
+        let passage = match enter(guards, &mut request, visit).await? {
+            Entry::Pass(passage) => passage,
+            Entry::Answered(response) => {
+                let answer = self.pass_back(*response, request.method(), None);
+                return answer.map(|answer| respond::as_answer_to(answer, request.method()));
+            }
+        };
+        let passage = passage.as_deref();
         let route = site.routes.route(target.path())?;
         let facts = Facts { conn, host: &host };
         let mut response = match &route.handler {
@@ -108,6 +135,7 @@ impl ProxyService {
                     route,
                     survey,
                     facts,
+                    passage,
                 };
                 self.exchange(request, target, way).await?
             }
@@ -121,7 +149,10 @@ impl ProxyService {
         if let Some(changes) = &route.response_headers {
             changes.apply(response.headers_mut(), facts);
         }
-        Ok(response)
+        Ok(match passage {
+            Some(passage) => passage.bound(response),
+            None => response,
+        })
     }
 
     /// Lets a backend answer.
@@ -138,9 +169,16 @@ impl ProxyService {
         if client.is_some() {
             upgrade::ask(request.headers_mut());
         }
+        if let Some(passage) = way.passage {
+            passage.grant(request.headers_mut());
+        }
         way.route.change_request(request.headers_mut(), way.facts);
         framing::frame_request(&mut request, way.survey, target);
-        let response = way.upstream.send(request, self.worker).await?;
+        let sending = way.upstream.send(request, self.worker);
+        let response = match way.passage {
+            None => sending.await?,
+            Some(passage) => Box::pin(passage.within(sending)).await?,
+        };
         self.pass_back(response, &method, client)
     }
 
@@ -180,6 +218,7 @@ struct Way<'r> {
     route: &'r Route,
     survey: Survey,
     facts: Facts<'r>,
+    passage: Option<&'r Passage>,
 }
 
 /// The site of the host, if this connection may reach it.

@@ -55,11 +55,10 @@ impl Tree {
 
 async fn open(route: Route) -> Door {
     let mut setup = Setup::new();
-    setup.sites.push(Site {
-        pattern: HostPattern::parse("www.example.org").unwrap(),
-        aliases: Vec::new(),
-        routes: Routes::new([route]),
-    });
+    setup.sites.push(Site::new(
+        HostPattern::parse("www.example.org").unwrap(),
+        Routes::new([route]),
+    ));
     setup.open().await
 }
 

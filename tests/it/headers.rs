@@ -20,11 +20,10 @@ fn changes(changes: &[(ChangeKind, &str, &str)]) -> Option<Box<HeaderChanges>> {
 }
 
 async fn open(mut setup: Setup, route: Route) -> Door {
-    setup.sites = vec![Site {
-        pattern: HostPattern::parse("www.example.org").unwrap(),
-        aliases: Vec::new(),
-        routes: Routes::new([route]),
-    }];
+    setup.sites = vec![Site::new(
+        HostPattern::parse("www.example.org").unwrap(),
+        Routes::new([route]),
+    )];
     setup.open().await
 }
 

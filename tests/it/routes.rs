@@ -21,9 +21,11 @@ fn prefix(text: &str) -> PathPrefix {
 async fn open(setup: Setup, routes: Vec<Route>) -> Door {
     let mut setup = setup;
     setup.sites = vec![Site {
-        pattern: HostPattern::parse("www.example.org").unwrap(),
         aliases: vec![HostPattern::parse("example.org").unwrap()],
-        routes: Routes::new(routes),
+        ..Site::new(
+            HostPattern::parse("www.example.org").unwrap(),
+            Routes::new(routes),
+        )
     }];
     setup.open().await
 }
