@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, import, issuer};
 use crate::name::HostPattern;
-use crate::proxy::RedirectError;
 use crate::{admin, server, storage};
 
 /// A failed start, in one sentence.
@@ -41,15 +40,7 @@ pub enum Error {
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),
-    /// A site's redirect has a target that cannot be used.
-    #[error("the redirect of {site} cannot be used: {source}")]
-    Redirect {
-        /// The site.
-        site: HostPattern,
-        /// What is wrong with it.
-        source: RedirectError,
-    },
-    /// A site's certificate file cannot be read.
+    /// A site's file or folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     ReadFile {
         /// The file.

@@ -15,7 +15,7 @@ use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager};
 use crate::config::Config;
 use crate::proxy::{ProxyService, Routers, ServiceOptions};
-use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
+use crate::server::{Crowd, Door, Https, HttpsParts, Listener, PlainHttp};
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::Means;
@@ -63,7 +63,8 @@ impl App {
         let limits = config.limits.clone();
         let tokens = Arc::clone(certificates.tokens());
         let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
-        open_plain(http, &plain, &permits, &connections);
+        let crowd = Crowd::new(config.limits.connections_per_client);
+        open_plain(http, &plain, (&permits, &crowd), &connections);
         let shown = certificates.shown();
         let manager = certificates.start(config, &background);
         serve_admin(admin, &manager, &background);
@@ -71,7 +72,7 @@ impl App {
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let tasks = connections.branch();
             let server = servers(worker, tasks.clone());
-            let door = Door::new(listener, Arc::clone(&permits), tasks);
+            let door = Door::new(listener, Arc::clone(&permits), tasks).limiting(crowd.clone());
             door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
         });
         let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
@@ -125,11 +126,12 @@ impl App {
 fn open_plain(
     listeners: Vec<Listener>,
     plain: &Arc<PlainHttp>,
-    permits: &Arc<Semaphore>,
+    (permits, crowd): (&Arc<Semaphore>, &Crowd),
     connections: &Tasks,
 ) {
     for listener in listeners {
         let door = Door::new(listener, Arc::clone(permits), connections.clone());
+        let door = door.limiting(crowd.clone());
         let plain = Arc::clone(plain);
         let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
         connections.spawn(door.run(serve));

@@ -2,13 +2,12 @@
 
 use std::io::{self, Write};
 
-use crate::config::{
-    CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_dns, format_size,
-};
+use crate::config::{CertificateSource, Config, ResolverName, SiteConfig, format_dns, format_size};
 
 use super::command_line::Failure;
 use super::source::Source;
 use super::values::{duration, list, quoted};
+use super::{explain_guards, explain_routes};
 
 pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = source.load()?;
@@ -154,7 +153,11 @@ impl Listing<'_> {
         self.value("limits.drain-timeout", &duration(limits.drain_timeout))?;
         self.value("limits.head-size", &quoted(format_size(limits.head_size)))?;
         self.value("limits.head-fields", &limits.head_fields.to_string())?;
-        self.value("limits.streams", &limits.streams.to_string())
+        self.value("limits.streams", &limits.streams.to_string())?;
+        match limits.connections_per_client {
+            Some(count) => self.value("limits.connections-per-client", &count.to_string()),
+            None => writeln!(self.out, "# connections-per-client: not limited"),
+        }
     }
 
     fn write_upstreams(&mut self) -> io::Result<()> {
@@ -180,26 +183,15 @@ impl Listing<'_> {
 }
 
 fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n# Requests {}.", describe_action(&site.action))?;
+    writeln!(out, "\n# Requests {}.", explain_routes::describe_site(site))?;
     writeln!(
         out,
         "# Certificate: {}.",
         describe_certificate(site, config)
     )?;
     writeln!(out, "[sites.{}]", quoted(&site.pattern))?;
-    match &site.action {
-        SiteAction::Upstream { addresses, options } => {
-            writeln!(out, "upstream = {}", list(addresses))?;
-            writeln!(
-                out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {} }}",
-                duration(options.connect_timeout),
-                duration(options.response_timeout),
-                duration(options.idle_timeout),
-            )?;
-        }
-        SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,
-    }
+    explain_routes::write_own(site, out)?;
+    explain_guards::write(site, out)?;
     if let Some(on_demand) = &site.on_demand {
         let ask = quoted(&on_demand.ask);
         let (network, hour) = (on_demand.names_per_network, on_demand.names_per_hour);
@@ -218,20 +210,10 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
     }
-    match site.default {
-        true => writeln!(out, "default = true"),
-        false => Ok(()),
+    if site.default {
+        writeln!(out, "default = true")?;
     }
-}
-
-fn describe_action(action: &SiteAction) -> String {
-    match action {
-        SiteAction::Upstream { addresses, .. } => match addresses.as_slice() {
-            [address] => format!("go to {address}"),
-            _ => format!("are balanced over {} addresses", addresses.len()),
-        },
-        SiteAction::Redirect { to } => format!("are redirected to {to}"),
-    }
+    explain_routes::write_routes(site, out)
 }
 
 fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
@@ -295,6 +277,8 @@ mod tests {
         "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
         "*.flare.example.org" = { upstream = "4000", dns = { cloudflare = { token = "env:PATH" } } }
         "*.once.example.org" = { upstream = "4000", dns = "persist" }
+        "routes.example.org" = { upstream = "3000", aliases = ["r.example.org"], rewrite = "/app", response-headers = { remove = ["Server"], set = { X-A = "{host}" }, add = { Set-Cookie = ["a=1", "b=2"] } }, routes = { "/api/" = { upstream = "4000", strip-prefix = true, request-headers = { set = { X-Real-IP = "{client}" } } }, "/old" = { redirect = { to = "/new", status = 301 } }, "/gone" = { respond = { status = 410, body = "gone\n" } }, "/static" = { files = "/srv/www", strip-prefix = true }, "/app" = { files = { root = "/srv/app", fallback = "index.html" } }, "/admin" = {} } }
+        "only.example.org" = { routes = { "/" = { redirect = "https://www.example.org", response-headers = { set = { X-B = "1" } } }, "/x" = "3000" } }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
 
@@ -338,7 +322,7 @@ mod tests {
             "idle-timeout = \"1m 30s\" # file",
             "body-timeout = \"1m\" # default",
             "# Requests are balanced over 2 addresses.",
-            "# Requests are redirected to https://www.example.org/.",
+            "# Requests are redirected to https://www.example.org.",
             "# Certificate: from https://ca.example.com/dir, else from https://pki.example.com/dir, renewed by itself.",
             "# Certificate: from https://pki.example.com/dir, renewed by itself.",
         ] {

@@ -6,6 +6,9 @@ mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
+mod explain_guards;
+mod explain_routes;
+mod hash_password;
 
 mod run;
 mod source;

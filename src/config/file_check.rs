@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 use crate::certs::TlsFiles;
 
 use super::settings::Config;
+use super::site::SiteAction;
 
 /// Why a file that the configuration names cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,15 @@ pub enum FileError {
     Hook {
         /// The file.
         path: PathBuf,
+    },
+    /// The folder that a site serves is not there, or not readable.
+    #[error("{} is no readable folder: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
     },
     /// Certificate and key are readable but do not belong together.
     #[error("{} and {} do not fit together: {source}", files.cert.display(), files.key.display())]
@@ -55,6 +65,15 @@ impl Config {
             match (cert, key) {
                 (Ok(chain), Ok(key)) => errors.extend(check_pair(files, chain, key).err()),
                 (cert, key) => errors.extend(cert.err().into_iter().chain(key.err())),
+            }
+        }
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        for route in routes {
+            if let SiteAction::Files(files) = &route.action
+                && let Err(source) = std::fs::read_dir(files.root())
+            {
+                let path = files.root().to_owned();
+                errors.push(FileError::Folder { path, source });
             }
         }
         errors

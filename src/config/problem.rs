@@ -1,8 +1,12 @@
 //! Everything that can be wrong with a configuration, each with its fix.
 
+use http::HeaderName;
+
 use crate::name::{HostPattern, NameError};
+use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixError, RedirectError};
 use crate::upstream::AddressError;
 
+use super::guards::GuardProblem;
 use super::syntax;
 
 /// One thing that is wrong, as one sentence with the fix.
@@ -140,12 +144,44 @@ pub(super) enum Problem {
     SameSite { pattern: HostPattern, line: usize },
     #[error("a site on line {0} is the default already; keep one `default = true`")]
     SecondDefault(usize),
-    #[error("a site has either `upstream` or `redirect`; remove one of them")]
-    UpstreamAndRedirect,
+    #[error("`{}` and `{}` both say what happens to the requests; remove one of them", .0[0], .0[1])]
+    TwoActions([&'static str; 2]),
     #[error(
         "the site says nothing about its requests; add `upstream = \"localhost:3000\"` or `redirect = \"https://www.example.org\"`"
     )]
     NoAction,
+    #[error(
+        "neither the route nor its site says what happens to the requests; add `upstream = \"localhost:3000\"`"
+    )]
+    NoRouteAction,
+    #[error("{0}")]
+    Prefix(#[from] PrefixError),
+    #[error(
+        "`{prefix}` is already a route on line {line}, so this one can never match; keep one of the two"
+    )]
+    SameRoute { prefix: PathPrefix, line: usize },
+    #[error(
+        "the site itself says what happens to `/`, so this route can never match; keep one of the two"
+    )]
+    SiteRoute,
+    #[error(
+        "`routes` is empty; add one, as in `routes = {{ \"/api/\" = \"localhost:4000\" }}`, or remove it"
+    )]
+    NoRoutes,
+    #[error("`strip-prefix` and `rewrite` both say what the path becomes; remove one of them")]
+    StripAndRewrite,
+    #[error("`{0}` has no effect, since the proxy answers these requests itself; remove it")]
+    WithoutUpstream(&'static str),
+    #[error("{0}")]
+    HeaderChange(#[from] HeaderChangeError),
+    #[error("`{0}` is changed twice here; name it once")]
+    SameHeader(HeaderName),
+    #[error("{0}")]
+    Respond(#[from] FixedResponseError),
+    #[error("`{0}` is no status; write a number, as in `404`")]
+    Status(String),
+    #[error("`{0}` leads out of the folder; write a file's path below it, as in `index.html`")]
+    Fallback(String),
     #[error("{0}")]
     Address(#[from] AddressError),
     #[error("the list of upstreams is empty; name one, as in `[\"localhost:3000\"]`")]
@@ -154,12 +190,12 @@ pub(super) enum Problem {
         "`{0}` is where the proxy itself listens, so requests would go in circles; name the app's own port"
     )]
     OwnAddress(crate::upstream::Address),
-    #[error("`{0}` is no whole URL; write one, as in `https://www.example.org`")]
-    Redirect(String),
+    #[error("{0}")]
+    Redirect(#[from] RedirectError),
     #[error(
-        "`{0}` leads back to this same site, so clients would go in circles; name another host"
+        "`{0}` leads back to this same place, so clients would go in circles; name another host or path"
     )]
-    RedirectLoop(url::Url),
+    RedirectLoop(String),
     #[error(
         "`{0}` is no URL to ask; write an http or https URL, as in `http://localhost:4000/allowed`"
     )]
@@ -178,6 +214,9 @@ pub(super) enum Problem {
     OnDemandExact(HostPattern),
     #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
     OnDemandAndTls,
+
+    #[error(transparent)]
+    Guard(#[from] GuardProblem),
 
     #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,

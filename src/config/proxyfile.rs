@@ -156,7 +156,7 @@ fn read_listen(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.table.finish(report);
 }
 
-fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
+pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
     match value.node().as_str() {
         Some(text) => parse_duration(text),
         None => Err(value.mismatch("a duration, as in `\"30s\"`")),
@@ -209,6 +209,14 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.set(("limits.streams", &mut limits.streams), report, |value| {
         count(value).map(u32::from)
     });
+    section.set(
+        (
+            "limits.connections-per-client",
+            &mut limits.connections_per_client,
+        ),
+        report,
+        |value| count(value).map(Some),
+    );
     section.table.finish(report);
 }
 

@@ -5,10 +5,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::files::FileBody;
 use crate::upstream::{BodyError, ResponseBody};
 
-/// Nothing, a page of our own, or what a backend sends.
+/// Nothing, a page of our own, a file, or what a backend sends.
 #[derive(Debug, Default)]
 pub struct Body(Kind);
 
@@ -17,7 +19,16 @@ enum Kind {
     #[default]
     Empty,
     Full(Bytes),
+    File(FileBody),
     Upstream(ResponseBody),
+    Bounded(Box<Bounded>),
+}
+
+/// What a backend sends, for as long as it may take.
+#[derive(Debug)]
+struct Bounded {
+    body: ResponseBody,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl Body {
@@ -33,11 +44,27 @@ impl Body {
         Self(Kind::Full(bytes.into()))
     }
 
+    /// A file, or a part of one.
+    pub(super) fn file(body: FileBody) -> Self {
+        Self(Kind::File(body))
+    }
+
     /// What a backend sends. It may pause for as long as it likes: events and long polls do.
     pub(super) fn upstream(body: ResponseBody) -> Self {
         match http_body::Body::is_end_stream(&body) {
             true => Self(Kind::Empty),
             false => Self(Kind::Upstream(body)),
+        }
+    }
+
+    /// The same body, broken off at `deadline` where a backend still sends then.
+    pub(super) fn until(self, deadline: Instant) -> Self {
+        match self.0 {
+            Kind::Upstream(body) => Self(Kind::Bounded(Box::new(Bounded {
+                body,
+                deadline: Box::pin(sleep_until(deadline)),
+            }))),
+            kind => Self(kind),
         }
     }
 }
@@ -57,7 +84,12 @@ impl http_body::Body for Body {
                 self.0 = Kind::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            Kind::File(body) => Pin::new(body).poll_frame(cx),
             Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Kind::Bounded(bounded) => match bounded.deadline.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Overdue))),
+                Poll::Pending => Pin::new(&mut bounded.body).poll_frame(cx),
+            },
         }
     }
 
@@ -65,7 +97,9 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(bytes) => bytes.is_empty(),
+            Kind::File(body) => body.is_end_stream(),
             Kind::Upstream(body) => body.is_end_stream(),
+            Kind::Bounded(bounded) => bounded.body.is_end_stream(),
         }
     }
 
@@ -73,7 +107,9 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::File(body) => body.size_hint(),
             Kind::Upstream(body) => body.size_hint(),
+            Kind::Bounded(bounded) => bounded.body.size_hint(),
         }
     }
 }

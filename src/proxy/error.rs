@@ -1,5 +1,8 @@
 //! Why a request is answered by the proxy itself.
 
+use std::io;
+
+use super::guards::Refusal;
 use crate::upstream;
 
 /// What kept a request from getting its backend's response.
@@ -29,9 +32,27 @@ pub enum Error {
     /// No site has the host.
     #[error("the request is for an unknown host")]
     UnknownHost,
+    /// The site has no route for the path.
+    #[error("the request's path has no route")]
+    NoRoute,
+    /// The path can be read as one of another route.
+    #[error("the request's path can be read in two ways, which belong to two routes")]
+    AmbiguousPath,
+    /// A folder's files are only there to be got.
+    #[error("the request's method is none for files")]
+    FileMethod,
+    /// The folder has no such file, or none that may be seen.
+    #[error("the request's path has no file")]
+    NoFile,
+    /// The file is there and cannot be read.
+    #[error("a file could not be read")]
+    File(#[source] io::Error),
     /// The host belongs to another site than the name of the TLS handshake.
     #[error("the request's host is not served on this connection")]
     Misdirected,
+    /// A guard of the site does not let the request through.
+    #[error(transparent)]
+    Guard(#[from] Refusal),
     /// The upstream brought no response.
     #[error("the upstream gave no response")]
     Upstream(#[from] upstream::Error),
@@ -41,4 +62,46 @@ pub enum Error {
     /// The backend switched protocols though nobody had asked for that one.
     #[error("the backend switched to a protocol that was not asked for")]
     UnaskedUpgrade,
+}
+
+impl Error {
+    /// The reason in a word, for the access log and for counters.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TransferEncoding => "transfer-encoding",
+            Self::ContentLength => "content-length",
+            Self::Target => "target",
+            Self::Connect => "connect",
+            Self::TooManyFields => "head-fields",
+            Self::HeadTooLarge => "head-size",
+            Self::Host => "host",
+            Self::UnknownHost => "unknown-host",
+            Self::Misdirected => "misdirected",
+            Self::NoRoute => "no-route",
+            Self::AmbiguousPath => "ambiguous-path",
+            Self::FileMethod => "file-method",
+            Self::NoFile => "no-file",
+            Self::File(_) => "file",
+            Self::Guard(refusal) => refusal.reason(),
+            Self::Upstream(error) => upstream_reason(error),
+            Self::ResponseFraming => "response-framing",
+            Self::UnaskedUpgrade => "unasked-upgrade",
+        }
+    }
+}
+
+fn upstream_reason(error: &upstream::Error) -> &'static str {
+    match error {
+        upstream::Error::NoBackend => "no-backend",
+        upstream::Error::NoPlace => "no-place",
+        upstream::Error::Resolve { .. } => "resolve",
+        upstream::Error::Connect { .. } => "connect-failed",
+        upstream::Error::ConnectTimeout { .. } => "connect-timeout",
+        upstream::Error::ResponseTimeout { .. } => "response-timeout",
+        upstream::Error::Exchange { .. } => "exchange",
+        upstream::Error::RequestStalled => "body-timeout",
+        upstream::Error::RequestTooLarge => "body-size",
+        upstream::Error::RequestBroken(_) => "body-broken",
+    }
 }

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::guards::{Entry, Guards, Passage, Visit, enter};
+use super::header_changes::Facts;
 use super::host::Host;
-use super::router::{Action, Router, Site};
+use super::router::{Router, Site};
 use super::routers::Routers;
+use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{RequestBody, ResponseBody, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +79,9 @@ impl ProxyService {
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
         let survey = Survey::of(request.headers());
-        match self.forward(self.take(request, survey), survey, conn).await {
+        let mut hsts = None;
+        let request = self.take(request, survey);
+        let mut response = match self.forward(request, survey, conn, &mut hsts).await {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
@@ -82,7 +89,12 @@ impl ProxyService {
                 response
             }
             Err(error) => respond::refusal(&error, version, conn),
+        };
+        if let Some(hsts) = hsts {
+            let fields = response.headers_mut();
+            fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
         }
+        response
     }
 
     async fn forward(
@@ -90,24 +102,83 @@ impl ProxyService {
         mut request: Request<RequestBody>,
         survey: Survey,
         conn: &ConnInfo,
+        hsts: &mut Option<HeaderValue>,
     ) -> Result<Response<Body>, Error> {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let router = self.routers.current(self.worker);
-        let site = route(&router, &host, conn)?;
-        let upstream = match &site.action {
-            Action::Upstream(upstream) => upstream,
-            Action::Redirect(redirect) => return respond::redirection(redirect, &target),
+        let site = site(&router, &host, conn)?;
+        let guards = site.guards.as_deref();
+        *hsts = guards.and_then(Guards::hsts);
+        let visit = Visit {
+            conn,
+            host: &host,
+            target: &target,
+            survey,
+            worker: self.worker,
         };
+        let passage = match enter(guards, &mut request, visit).await? {
+            Entry::Pass(passage) => passage,
+            Entry::Answered(response) => {
+                let answer = self.pass_back(*response, request.method(), None);
+                return answer.map(|answer| respond::as_answer_to(answer, request.method()));
+            }
+        };
+        let passage = passage.as_deref();
+        let route = site.routes.route(target.path())?;
+        let facts = Facts { conn, host: &host };
+        let mut response = match &route.handler {
+            Handler::Upstream(upstream) => {
+                let way = Way {
+                    upstream,
+                    route,
+                    survey,
+                    facts,
+                    passage,
+                };
+                self.exchange(request, target, way).await?
+            }
+            Handler::Redirect(redirect) => respond::redirection(redirect, &host, &target)?,
+            Handler::Respond(fixed) => fixed.answer(request.method()),
+            Handler::Files(files) => {
+                let path = route.target(target.clone())?;
+                files.answer(&request, &path, &target).await?
+            }
+        };
+        if let Some(changes) = &route.response_headers {
+            changes.apply(response.headers_mut(), facts);
+        }
+        Ok(match passage {
+            Some(passage) => passage.bound(response),
+            None => response,
+        })
+    }
+
+    /// Lets a backend answer.
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+        target: PathAndQuery,
+        way: Way<'_>,
+    ) -> Result<Response<Body>, Error> {
+        let target = way.route.target(target)?;
         let method = request.method().clone();
-        let client = upgrade::asked(&mut request, survey);
-        prepare(&mut request, survey, &host, conn);
+        let client = upgrade::asked(&mut request, way.survey);
+        prepare(&mut request, way.survey, way.facts.host, way.facts.conn);
         if client.is_some() {
             upgrade::ask(request.headers_mut());
         }
-        framing::frame_request(&mut request, survey, target);
-        let response = upstream.send(request, self.worker).await?;
+        if let Some(passage) = way.passage {
+            passage.grant(request.headers_mut());
+        }
+        way.route.change_request(request.headers_mut(), way.facts);
+        framing::frame_request(&mut request, way.survey, target);
+        let sending = way.upstream.send(request, self.worker);
+        let response = match way.passage {
+            None => sending.await?,
+            Some(passage) => Box::pin(passage.within(sending)).await?,
+        };
         self.pass_back(response, &method, client)
     }
 
@@ -141,8 +212,17 @@ impl ProxyService {
     }
 }
 
+/// The way of a request to a backend.
+struct Way<'r> {
+    upstream: &'r Upstream,
+    route: &'r Route,
+    survey: Survey,
+    facts: Facts<'r>,
+    passage: Option<&'r Passage>,
+}
+
 /// The site of the host, if this connection may reach it.
-fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
+fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
     let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
     match host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),

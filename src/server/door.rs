@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tracing::{debug, error, warn};
 
 use super::Listener;
+use super::crowd::{Crowd, Place};
 use crate::tasks::{Shutdown, Tasks};
 
 /// How long the loop waits when the process is out of file descriptors or memory.
@@ -26,7 +27,7 @@ pub struct Client {
     /// What it reached.
     pub local: SocketAddr,
     /// Its place among the open connections, given back when dropped.
-    pub permit: OwnedSemaphorePermit,
+    pub place: Place,
 }
 
 /// One listener with its share of the connections.
@@ -34,6 +35,7 @@ pub struct Client {
 pub struct Door {
     listener: Listener,
     permits: Arc<Semaphore>,
+    crowd: Crowd,
     tasks: Tasks,
 }
 
@@ -44,8 +46,15 @@ impl Door {
         Self {
             listener,
             permits,
+            crowd: Crowd::new(None),
             tasks,
         }
+    }
+
+    /// The same door, closed to clients that have as many connections as `crowd` lets them have.
+    #[must_use]
+    pub fn limiting(self, crowd: Crowd) -> Self {
+        Self { crowd, ..self }
     }
 
     /// Accepts until the process stops; each connection runs in a task of its own, on the runtime that this runs on.
@@ -57,6 +66,7 @@ impl Door {
         let Self {
             listener,
             permits,
+            crowd,
             tasks,
         } = self;
         let address = listener.address();
@@ -71,7 +81,7 @@ impl Door {
         loop {
             let client = tokio::select! {
                 () = shutdown.requested() => return,
-                client = next(&socket, address, &permits) => client,
+                client = next(&socket, address, (&permits, &crowd)) => client,
             };
             if let Some(client) = client {
                 tasks.spawn(serve(client, shutdown.clone()));
@@ -84,10 +94,15 @@ impl Door {
 async fn next(
     socket: &TcpListener,
     address: SocketAddr,
-    permits: &Arc<Semaphore>,
+    (permits, crowd): (&Arc<Semaphore>, &Crowd),
 ) -> Option<Client> {
     match socket.accept().await {
         Ok((stream, peer)) => {
+            let peer = canonical(peer);
+            let Some(member) = crowd.admit(peer.ip()) else {
+                debug!(client.addr = %peer, "client has too many connections");
+                return None;
+            };
             let permit = Arc::clone(permits).acquire_owned().await.ok()?;
             let local = match address.ip().is_unspecified() {
                 true => stream.local_addr().unwrap_or(address),
@@ -95,9 +110,9 @@ async fn next(
             };
             Some(Client {
                 stream,
-                peer: canonical(peer),
+                peer,
                 local: canonical(local),
-                permit,
+                place: Place::new(permit, member),
             })
         }
         Err(error) if is_clients_fault(&error) => {
@@ -139,7 +154,8 @@ mod tests {
         let address = listener.address();
         let socket = listener.open().unwrap();
         let permits = Arc::new(Semaphore::new(1));
-        let next = next(&socket, address, &permits);
+        let crowd = Crowd::new(None);
+        let next = next(&socket, address, (&permits, &crowd));
         let (stream, client) = tokio::join!(TcpStream::connect(address), next);
         let accepted = client.unwrap().stream;
         let accepted = SockRef::from(&accepted);

@@ -13,12 +13,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
 use super::activity::Activity;
 use super::connection::{self, Watch, drive};
+use super::crowd::Place;
 use super::executor::TaskExecutor;
 use super::http1::Http1;
 use super::stray_http;
@@ -90,7 +90,7 @@ impl Https {
             stream,
             peer,
             local,
-            permit,
+            place,
         } = client;
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
         let served = async move {
@@ -98,7 +98,7 @@ impl Https {
             // holds on to, and a task is as large as the largest of its phases.
             let handshake = Box::pin(self.handshake(stream, (peer, local), &shutdown));
             if let Some(accepted) = handshake.await {
-                self.serve_http(accepted, peer, permit, &shutdown).await;
+                self.serve_http(accepted, peer, place, &shutdown).await;
             }
         };
         served.instrument(span).await;
@@ -148,7 +148,7 @@ impl Https {
         &self,
         accepted: Box<tls::Accepted<TcpStream>>,
         peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
+        place: Place,
         shutdown: &Shutdown,
     ) {
         let tls::Accepted { stream, sni, is_h2 } = *accepted;
@@ -163,7 +163,7 @@ impl Https {
             limits: &self.limits,
             shutdown,
         };
-        let stream = Watched::new(stream, Arc::clone(&activity), permit);
+        let stream = Watched::new(stream, Arc::clone(&activity), place);
         let service = service_fn(|request| Arc::clone(&exchanges).call(request));
         match is_h2 {
             true => {

@@ -2,6 +2,7 @@
 
 mod activity;
 mod connection;
+mod crowd;
 mod door;
 mod error;
 mod executor;
@@ -14,6 +15,7 @@ mod stray_http;
 mod tracked_body;
 mod watched;
 
+pub use crowd::{Crowd, Place};
 pub use door::{Client, Door};
 pub use error::Error;
 pub use https::{Https, HttpsParts};

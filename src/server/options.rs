@@ -38,6 +38,8 @@ pub struct Limits {
     pub head_fields: usize,
     /// Concurrent streams of one HTTP/2 connection.
     pub streams: u32,
+    /// Open connections of one client, where they are bounded.
+    pub connections_per_client: Option<u16>,
     /// How long open connections get to finish when the process stops.
     pub drain_timeout: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for Limits {
             head_size: 32 * 1024,
             head_fields: 100,
             streams: 250,
+            connections_per_client: None,
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -33,6 +33,8 @@ struct Upload {
     incoming: Option<Incoming>,
     is_http2: bool,
     lingers: bool,
+    /// How many bytes may still come, where they are bounded.
+    room: Option<u64>,
     stall: Stall,
     pulse: Pulse,
     tasks: Tasks,
@@ -57,6 +59,7 @@ impl RequestBody {
             incoming: Some(incoming),
             is_http2,
             lingers: !is_http2,
+            room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
             tasks: tasks.clone(),
@@ -73,6 +76,13 @@ impl RequestBody {
     pub fn let_go_early(&mut self) {
         if let Some(upload) = &mut self.0 {
             upload.lingers = false;
+        }
+    }
+
+    /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
+    pub fn limit(&mut self, limit: u64) {
+        if let Some(upload) = &mut self.0 {
+            upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
         }
     }
 
@@ -121,6 +131,14 @@ impl Upload {
             Poll::Ready(Some(Ok(frame))) => {
                 self.stall.moved();
                 self.pulse.beat();
+                if let Some(room) = &mut self.room {
+                    let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    // What is too much is read on by whoever drops this, so that the client sees its answer.
+                    *room = match room.checked_sub(len) {
+                        Some(room) => room,
+                        None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
+                    };
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {

@@ -14,7 +14,10 @@ use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
-use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, Routers, ServiceOptions, Site};
+use proxy::proxy::{
+    Body, ConnInfo, GuardOptions, Guards, Handler, ProxyService, Router, Routers, ServiceOptions,
+    Site,
+};
 use proxy::tasks::Tasks;
 use proxy::upstream::{Address, Means, Options, Upstream};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,10 +59,17 @@ impl Setup {
         );
         let upstream = Arc::new(upstream);
         self.upstreams.push(Arc::clone(&upstream));
-        self.sites.push(Site {
-            pattern: HostPattern::parse(pattern).unwrap(),
-            action: Action::Upstream(upstream),
-        });
+        let pattern = HostPattern::parse(pattern).unwrap();
+        self.sites
+            .push(Site::new(pattern, Handler::Upstream(upstream)));
+        self
+    }
+
+    /// Puts these guards before the site that was added last.
+    pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
+        let means = Means::new(self.tasks.clone());
+        let guards = Guards::new(options, &Arc::default(), &means);
+        self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
         self
     }
 
