@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::certs::{AskError, CertificateError, issuer};
 use crate::name::HostPattern;
-use crate::proxy::RedirectError;
+use crate::proxy::{AccessLogTarget, RedirectError};
 use crate::{server, storage};
 
 /// A failed start, in one sentence.
@@ -16,6 +16,14 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error("{0}")]
     Storage(#[from] storage::Error),
+    /// The access log's file cannot be written.
+    #[error("the access log {target} cannot be opened: {source}; name a file that can be written")]
+    AccessLog {
+        /// Where the lines were to go.
+        target: AccessLogTarget,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A listener could not be opened.
     #[error("{0}")]
     Listen(#[from] server::Error),

@@ -16,13 +16,15 @@ use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
 use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
 use crate::config::{CertificateSource, Config};
-use crate::proxy::{ProxyService, Routers, ServiceOptions};
+use crate::proxy::{AccessLog, ProxyService, Routers, ServiceOptions};
 use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::Means;
 
+/// How long the last lines of the access log may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(5);
 /// How many parsed certificates are held.
 const CACHED_CERTIFICATES: usize = 10_000;
 
@@ -35,6 +37,8 @@ pub struct App {
     connections: Tasks,
     backends: Tasks,
     background: Tasks,
+    logs: Tasks,
+    access_log: Option<AccessLog>,
     workers: Workers,
     drain_timeout: Duration,
 }
@@ -44,15 +48,9 @@ impl App {
     pub async fn start(config: &Config) -> Result<Self, Error> {
         let fitting = file_limit::raise(Workers::count());
         let permits = Arc::new(Semaphore::new(fitting));
-        // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
-        let places = Arc::new(Semaphore::new(fitting));
         let (connections, backends) = (Tasks::new(), Tasks::new());
-        let background = Tasks::at_home();
-        let means = Means {
-            tasks: backends.clone(),
-            places,
-            workers: Workers::count(),
-        };
+        let (background, logs) = (Tasks::at_home(), Tasks::at_home());
+        let means = means(fitting, &backends);
         let storage = open_storage(config)?;
         let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
@@ -66,6 +64,7 @@ impl App {
         let https = Listener::bind(config.listen.https, means.workers)?;
         let (http_address, https_address) = (http[0].address(), https[0].address());
 
+        let access_log = open_access_log(config, &means, &logs)?;
         let limits = config.limits.clone();
         let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
         open_plain(http, &plain, &permits, &connections);
@@ -81,7 +80,7 @@ impl App {
             config,
             routers,
             (cache, challenges),
-            (&manager, &connections),
+            (&manager, &connections, &access_log),
         )?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let tasks = connections.branch();
@@ -98,6 +97,8 @@ impl App {
             connections,
             backends,
             background,
+            logs,
+            access_log,
             workers,
             drain_timeout: config.limits.drain_timeout,
         })
@@ -121,6 +122,13 @@ impl App {
         &self.manager
     }
 
+    /// Opens the access log's file anew, after it was moved.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+    }
+
     /// Takes nothing new, lets what runs finish within the drain's time, and returns how many
     /// connections were cut. Orders are abandoned: they are taken up at the next start.
     pub async fn stop(self) -> usize {
@@ -129,8 +137,34 @@ impl App {
         self.backends.drain(Duration::ZERO).await;
         self.background.drain(Duration::ZERO).await;
         self.workers.halt();
+        // Last, so that no request ends after its log.
+        self.logs.drain(LAST_LINES).await;
         cut
     }
+}
+
+fn means(fitting: usize, backends: &Tasks) -> Means {
+    Means {
+        tasks: backends.clone(),
+        // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
+        places: Arc::new(Semaphore::new(fitting)),
+        workers: Workers::count(),
+    }
+}
+
+fn open_access_log(
+    config: &Config,
+    means: &Means,
+    logs: &Tasks,
+) -> Result<Option<AccessLog>, Error> {
+    let Some(options) = &config.access_log else {
+        return Ok(None);
+    };
+    let log = AccessLog::start(options, means.workers, logs);
+    log.map(Some).map_err(|source| Error::AccessLog {
+        target: options.target.clone(),
+        source,
+    })
 }
 
 /// Serves plain HTTP from now on.
@@ -203,7 +237,7 @@ fn https_servers(
     config: &Config,
     routers: Arc<Routers>,
     (cache, challenges): (Arc<CertCache>, Arc<TlsAlpn01Certificates>),
-    (manager, connections): (&CertManager, &Tasks),
+    (manager, connections, access_log): (&CertManager, &Tasks, &Option<AccessLog>),
 ) -> Result<impl Fn(usize, Tasks) -> Arc<Https> + use<>, Error> {
     let acceptor = Arc::new(tls::Acceptor::new(tls::AcceptorParts {
         cache,
@@ -217,7 +251,8 @@ fn https_servers(
         head_size: config.limits.head_size,
         body_timeout: config.limits.body_timeout,
     };
-    let service = ProxyService::new(routers, options, connections.clone());
+    let service = ProxyService::new(routers, options, connections.clone())
+        .with_access_log(access_log.clone());
     let limits = config.limits.clone();
     Ok(move |worker, tasks: Tasks| {
         Https::new(HttpsParts {

@@ -12,7 +12,7 @@ use super::Error;
 use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFiles};
 use crate::config::{SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
-use crate::proxy::{Action, Redirect, Router, Site};
+use crate::proxy::{Action, Comforts, Redirect, Router, Site};
 use crate::upstream::{Means, Upstream};
 
 pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Error> {
@@ -38,6 +38,7 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
         built.push(Site {
             pattern: site.pattern.clone(),
             action,
+            comforts: Comforts::new(&site.comforts),
         });
     }
     Ok(Router::new(built))

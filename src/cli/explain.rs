@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
 
+use super::comforts;
 use super::command_line::Failure;
 use super::source::Source;
 use super::values::{duration, list, quoted};
@@ -34,6 +35,7 @@ fn write_config(config: &Config, origin: &str, out: &mut dyn Write) -> io::Resul
     listing.write_limits()?;
     listing.write_upstreams()?;
     listing.write_log()?;
+    comforts::write_access_log(config, listing.out)?;
     for site in &config.sites {
         write_site(site, config, listing.out)?;
     }
@@ -159,10 +161,10 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
     }
-    match site.default {
-        true => writeln!(out, "default = true"),
-        false => Ok(()),
+    if site.default {
+        writeln!(out, "default = true")?;
     }
+    comforts::write_site(&site.comforts, out)
 }
 
 fn describe_action(action: &SiteAction) -> String {
@@ -205,6 +207,8 @@ mod tests {
         email = "ops@example.org"
         storage = "file:/data"
         preflight = false
+        access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
+        request-id = true
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         [[issuers]]
         directory = "https://ca.example.com/dir"
@@ -215,7 +219,7 @@ mod tests {
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true }
-        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
+        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" }, access-log = false, request-id = false }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
@@ -247,6 +251,7 @@ mod tests {
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);
         assert_eq!(again.log, config.log);
+        assert_eq!(again.access_log, config.access_log);
         assert_eq!(again.sites, config.sites);
     }
 

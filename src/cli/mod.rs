@@ -1,6 +1,7 @@
 //! The command line: its flags and one file per subcommand. Knows the configuration and how to hand it over.
 
 mod check;
+mod comforts;
 mod command_line;
 mod demo;
 mod demo_app;

@@ -88,6 +88,9 @@ struct OverrideFlags {
     /// Where certificates are kept, as in `file:/var/lib/proxy`
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
+    /// File with a line for each request, or `-` for standard output [default: none]
+    #[arg(long, value_name = "FILE", env = "PROXY_ACCESS_LOG")]
+    access_log: Option<String>,
     /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
     #[arg(long, value_name = "LEVEL", env = "PROXY_LOG_LEVEL")]
     log_level: Option<String>,
@@ -138,6 +141,7 @@ impl Source {
             listen_http: given(overrides.listen_http),
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),
+            access_log: given(overrides.access_log),
             log_level: given(overrides.log_level),
             log_format: given(overrides.log_format),
         }

@@ -27,6 +27,8 @@ pub struct Flags {
     pub listen_https: Option<String>,
     /// Where data is kept.
     pub storage: Option<String>,
+    /// Where requests are logged.
+    pub access_log: Option<String>,
     /// How much the log says.
     pub log_level: Option<String>,
     /// The form of a log line.

@@ -1,6 +1,8 @@
 //! What the user asked for: the Proxyfile and the flags, read, checked and brought to one typed `Config`. Fills the
 //! option types of the rooms; no room sees it.
 
+mod access_log;
+mod comforts;
 mod data_directory;
 mod diagnostic;
 mod error;
@@ -22,6 +24,7 @@ mod syntax;
 mod table;
 mod units;
 
+pub use crate::proxy::ComfortOptions;
 pub use diagnostic::Diagnostic;
 pub use error::Error;
 pub use file_check::FileError;

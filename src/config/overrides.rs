@@ -7,7 +7,9 @@ use tracing::Level;
 use url::Url;
 
 use crate::certs::IssuerOptions;
+use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
+use super::access_log;
 use super::diagnostic::{Place, Report};
 use super::flags::Flags;
 use super::issuer;
@@ -27,6 +29,7 @@ pub(super) struct Overrides {
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
     storage: Option<StorageUrl>,
+    access_log: Option<AccessLogTarget>,
     level: Option<Level>,
     format: Option<LogFormat>,
 }
@@ -53,6 +56,12 @@ impl Overrides {
             http: read("--listen-http", &flags.listen_http, parse_listen, report),
             https: read("--listen-https", &flags.listen_https, parse_listen, report),
             storage: read("--storage", &flags.storage, StorageUrl::parse, report),
+            access_log: read(
+                "--access-log",
+                &flags.access_log,
+                access_log::parse_target,
+                report,
+            ),
             level: read("--log-level", &flags.log_level, parse_level, report),
             format: read("--log-format", &flags.log_format, parse_format, report),
         }
@@ -75,6 +84,13 @@ impl Overrides {
         if self.no_preflight {
             config.preflight.is_on = false;
             config.origins.set("preflight", Origin::Flag);
+        }
+        if let Some(target) = self.access_log {
+            config.origins.set("access-log", Origin::Flag);
+            match &mut config.access_log {
+                Some(options) => options.target = target,
+                none => *none = Some(AccessLogOptions::new(target)),
+            }
         }
         let has_storage = self.storage.is_some();
         let origins = &mut config.origins;

@@ -59,6 +59,14 @@ pub(super) enum Problem {
     LogLevel(String),
     #[error("`{0}` is no log format; write `text` or `json`")]
     LogFormat(String),
+    #[error("an access log needs a file; write its path, or `-` for standard output")]
+    AccessLogFile,
+    #[error("`{0}` is no access log format; write `json`, `common` or `combined`")]
+    AccessLogFormat(String),
+    #[error(
+        "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"
+    )]
+    NoAccessLog,
 
     #[error(
         "`{0}` is no ACME directory; write `letsencrypt`, `letsencrypt-staging` or an https URL"

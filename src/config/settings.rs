@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
+use crate::proxy::{AccessLogOptions, ComfortOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::upstream;
 
@@ -43,6 +44,10 @@ pub struct Config {
     pub resolver: ResolverOptions,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
+    /// Where requests are logged, if anywhere.
+    pub access_log: Option<AccessLogOptions>,
+    /// What sites add to their requests; each carries its own.
+    pub comforts: ComfortOptions,
     /// How much the log says.
     pub log: LogOptions,
     /// Who set what.
@@ -86,6 +91,8 @@ impl Config {
             }],
             preflight: PreflightOptions::default(),
             resolver: ResolverOptions::default(),
+            access_log: None,
+            comforts: ComfortOptions::default(),
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),

@@ -8,6 +8,7 @@ use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
+use super::comforts;
 use super::diagnostic::Report;
 use super::origin::Origins;
 use super::problem::Problem;
@@ -16,13 +17,15 @@ use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
     "upstream",
     "redirect",
     "on-demand",
     "tls",
     "default",
     "upstream-options",
+    "access-log",
+    "request-id",
 ];
 const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
@@ -109,6 +112,7 @@ impl SiteReader<'_, '_> {
             on_demand: None,
             tls: None,
             default: false,
+            comforts: self.config.comforts.clone(),
         })
     }
 
@@ -130,6 +134,8 @@ impl SiteReader<'_, '_> {
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
         let default = table.read("default", self.report, Value::boolean);
+        let shared = (&self.config.comforts, self.config.access_log.is_some());
+        let comforts = comforts::read_site(&mut table, shared, self.report);
         table.finish(self.report);
         Some(SiteConfig {
             pattern: pattern?,
@@ -137,6 +143,7 @@ impl SiteReader<'_, '_> {
             on_demand,
             tls,
             default: default.unwrap_or_default(),
+            comforts,
         })
     }
 

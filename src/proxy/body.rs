@@ -1,16 +1,20 @@
 //! The body of what the client gets.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::access_log::Entry;
 use crate::upstream::{BodyError, ResponseBody};
 
 /// Nothing, a page of our own, or what a backend sends.
 #[derive(Debug, Default)]
-pub struct Body(Kind);
+pub struct Body {
+    kind: Kind,
+    entry: Option<Box<Entry>>,
+}
 
 #[derive(Debug, Default)]
 enum Kind {
@@ -24,20 +28,64 @@ impl Body {
     /// A body without a byte.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Kind::Empty)
+        Self::default()
     }
 
     /// A body of these bytes.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self(Kind::Full(bytes.into()))
+        Kind::Full(bytes.into()).into()
     }
 
     /// What a backend sends. It may pause for as long as it likes: events and long polls do.
     pub(super) fn upstream(body: ResponseBody) -> Self {
         match http_body::Body::is_end_stream(&body) {
-            true => Self(Kind::Empty),
-            false => Self(Kind::Upstream(body)),
+            true => Self::empty(),
+            false => Kind::Upstream(body).into(),
+        }
+    }
+
+    /// Has the record of the request end with the body.
+    pub(super) fn log(&mut self, entry: Option<Box<Entry>>) {
+        self.entry = entry;
+    }
+}
+
+impl From<Kind> for Body {
+    fn from(kind: Kind) -> Self {
+        Self { kind, entry: None }
+    }
+}
+
+impl Kind {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Upstream(body) => http_body::Body::poll_frame(Pin::new(body), cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Upstream(body) => http_body::Body::is_end_stream(body),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Upstream(body) => http_body::Body::size_hint(body),
         }
     }
 }
@@ -50,30 +98,19 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.0 = Kind::Empty;
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
-            }
-            Kind::Upstream(body) => Pin::new(body).poll_frame(cx),
+        let frame = ready!(self.kind.poll_frame(cx));
+        let this = &mut *self;
+        if let Some(entry) = &mut this.entry {
+            entry.passed(frame.as_ref(), this.kind.is_end_stream());
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Empty => true,
-            Kind::Full(bytes) => bytes.is_empty(),
-            Kind::Upstream(body) => body.is_end_stream(),
-        }
+        self.kind.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Upstream(body) => body.size_hint(),
-        }
+        self.kind.size_hint()
     }
 }

@@ -1,13 +1,17 @@
 //! What happens to a request between client and backend. Knows no certificates and no sockets.
 
+mod access_log;
 mod body;
+mod comforts;
 mod conn_info;
 mod error;
 mod forwarded;
 mod framing;
 mod headers;
 mod host;
+mod reason;
 mod redirect;
+mod request_id;
 mod respond;
 mod router;
 mod routers;
@@ -15,7 +19,9 @@ mod service;
 mod survey;
 mod upgrade;
 
+pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
 pub use body::Body;
+pub use comforts::{ComfortOptions, Comforts};
 pub use conn_info::ConnInfo;
 pub use error::Error;
 pub use redirect::{Redirect, RedirectError, to_https};

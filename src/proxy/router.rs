@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::comforts::Comforts;
 use super::redirect::Redirect;
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::Upstream;
@@ -13,6 +14,8 @@ pub struct Site {
     pub pattern: HostPattern,
     /// What becomes of their requests.
     pub action: Action,
+    /// What is added to them.
+    pub comforts: Option<Box<Comforts>>,
 }
 
 /// What becomes of a request.
@@ -56,6 +59,7 @@ mod tests {
         Router::new(patterns.iter().map(|pattern| Site {
             pattern: HostPattern::parse(pattern).unwrap(),
             action: Action::Redirect(Redirect::parse("https://elsewhere.example.org").unwrap()),
+            comforts: None,
         }))
     }
 

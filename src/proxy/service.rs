@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
+use super::access_log::{AccessLog, Entry};
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
 use super::host::Host;
+use super::request_id::{REQUEST_ID, RequestIds};
 use super::router::{Action, Router, Site};
 use super::routers::Routers;
 use super::survey::{Fields, Survey};
@@ -46,6 +49,8 @@ pub struct ProxyService {
     options: Arc<ServiceOptions>,
     tasks: Tasks,
     worker: usize,
+    access_log: Option<AccessLog>,
+    request_ids: Arc<RequestIds>,
 }
 
 impl ProxyService {
@@ -57,7 +62,15 @@ impl ProxyService {
             options: Arc::new(options),
             tasks,
             worker: 0,
+            access_log: None,
+            request_ids: Arc::new(RequestIds::new()),
         }
+    }
+
+    /// The same service, which writes a line for each request.
+    #[must_use]
+    pub fn with_access_log(self, access_log: Option<AccessLog>) -> Self {
+        Self { access_log, ..self }
     }
 
     /// The same service for the runtime of this number, which has `tasks` of its own.
@@ -66,6 +79,8 @@ impl ProxyService {
         Self {
             worker,
             tasks,
+            access_log: self.access_log.as_ref().map(|log| log.for_worker(worker)),
+            request_ids: Arc::new(RequestIds::new()),
             ..self.clone()
         }
     }
@@ -74,41 +89,99 @@ impl ProxyService {
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
         let survey = Survey::of(request.headers());
-        match self.forward(self.take(request, survey), survey, conn).await {
+        let log = self.access_log.as_ref();
+        let mut entry = log.map(|log| log.begin(&request, conn));
+        let request = self.take(request, survey);
+        let mut response = match self.forward(request, survey, (conn, &mut entry)).await {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
                 }
                 response
             }
-            Err(error) => respond::refusal(&error, version, conn),
+            Err(error) => self.refuse(&error, (version, conn), &mut entry),
+        };
+        if let Some(mut entry) = entry {
+            entry.answered(response.status(), !response.body().is_end_stream());
+            response.body_mut().log(Some(entry));
         }
+        response
+    }
+
+    fn refuse(
+        &self,
+        error: &Error,
+        (version, conn): (Version, &ConnInfo),
+        entry: &mut Option<Box<Entry>>,
+    ) -> Response<Body> {
+        if let Some(entry) = entry {
+            entry.refused(error.reason());
+            if let Some(backend) = error.backend() {
+                entry.sent_to(backend);
+            }
+        }
+        respond::refusal(error, version, conn)
     }
 
     async fn forward(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         survey: Survey,
-        conn: &ConnInfo,
+        (conn, entry): (&ConnInfo, &mut Option<Box<Entry>>),
     ) -> Result<Response<Body>, Error> {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let router = self.routers.current(self.worker);
         let site = route(&router, &host, conn)?;
-        let upstream = match &site.action {
+        let mut passage = Passage {
+            site,
+            survey,
+            host,
+            target,
+            conn,
+            request_id: None,
+        };
+        let Some(comforts) = site.comforts.as_deref() else {
+            return self.act(request, passage, entry).await;
+        };
+        let version = request.version();
+        let wish = comforts.wish(&self.request_ids, entry);
+        passage.request_id.clone_from(&wish.request_id);
+        let response = match self.act(request, passage, entry).await {
+            Ok(response) => response,
+            Err(error) => self.refuse(&error, (version, conn), entry),
+        };
+        Ok(comforts.dress(response, wish))
+    }
+
+    async fn act(
+        &self,
+        mut request: Request<RequestBody>,
+        passage: Passage<'_>,
+        entry: &mut Option<Box<Entry>>,
+    ) -> Result<Response<Body>, Error> {
+        let upstream = match &passage.site.action {
             Action::Upstream(upstream) => upstream,
-            Action::Redirect(redirect) => return respond::redirection(redirect, &target),
+            Action::Redirect(redirect) => return respond::redirection(redirect, &passage.target),
         };
         let method = request.method().clone();
-        let client = upgrade::asked(&mut request, survey);
-        prepare(&mut request, survey, &host, conn);
+        let client = upgrade::asked(&mut request, passage.survey);
+        prepare(&mut request, &passage);
         if client.is_some() {
             upgrade::ask(request.headers_mut());
         }
-        framing::frame_request(&mut request, survey, target);
+        framing::frame_request(&mut request, passage.survey, passage.target);
         let response = upstream.send(request, self.worker).await?;
-        self.pass_back(response, &method, client)
+        if let (Some(entry), Some(backend)) = (entry.as_mut(), response.body().backend()) {
+            entry.sent_to(backend);
+        }
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => {
+                upgrade::switch(response, client, entry, &self.tasks)
+            }
+            _ => pass_back(response, &method),
+        }
     }
 
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
@@ -123,22 +196,27 @@ impl ProxyService {
             body
         })
     }
+}
 
-    fn pass_back(
-        &self,
-        mut response: Response<ResponseBody>,
-        method: &Method,
-        client: Option<OnUpgrade>,
-    ) -> Result<Response<Body>, Error> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return upgrade::switch(response, client, &self.tasks);
-        }
-        let survey = Survey::of(response.headers());
-        framing::frame_response(&mut response, survey, method)?;
-        headers::strip_hop_by_hop(response.headers_mut(), survey);
-        *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(Body::upstream))
-    }
+/// A request on its way through a site.
+struct Passage<'a> {
+    site: &'a Site,
+    survey: Survey,
+    host: Host,
+    target: PathAndQuery,
+    conn: &'a ConnInfo,
+    request_id: Option<HeaderValue>,
+}
+
+fn pass_back(
+    mut response: Response<ResponseBody>,
+    method: &Method,
+) -> Result<Response<Body>, Error> {
+    let survey = Survey::of(response.headers());
+    framing::frame_response(&mut response, survey, method)?;
+    headers::strip_hop_by_hop(response.headers_mut(), survey);
+    *response.version_mut() = Version::HTTP_11;
+    Ok(response.map(Body::upstream))
 }
 
 /// The site of the host, if this connection may reach it.
@@ -151,8 +229,12 @@ fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Sit
 }
 
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
-fn prepare(request: &mut Request<RequestBody>, survey: Survey, host: &Host, conn: &ConnInfo) {
+fn prepare(request: &mut Request<RequestBody>, passage: &Passage<'_>) {
+    let (survey, host) = (passage.survey, &passage.host);
     request.extensions_mut().clear();
     headers::strip_request(request.headers_mut(), survey);
-    forwarded::set(request.headers_mut(), survey, host, conn);
+    forwarded::set(request.headers_mut(), survey, host, passage.conn);
+    if let Some(id) = &passage.request_id {
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+    }
 }

@@ -7,6 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
+use super::access_log::{Counted, Entry};
 use super::body::Body;
 use super::error::Error;
 use super::headers::{has_token, strip_hop_by_hop};
@@ -35,6 +36,7 @@ pub(super) fn ask(headers: &mut HeaderMap) {
 pub(super) fn switch(
     mut response: Response<ResponseBody>,
     client: Option<OnUpgrade>,
+    entry: &mut Option<Box<Entry>>,
     tasks: &Tasks,
 ) -> Result<Response<Body>, Error> {
     let Some(client) = client.filter(|_| is_websocket(response.headers())) else {
@@ -45,7 +47,11 @@ pub(super) fn switch(
     strip_hop_by_hop(response.headers_mut(), survey);
     ask(response.headers_mut());
     let (parts, body) = response.into_parts();
-    tasks.spawn(tunnel(client, backend, body.into_in_flight()));
+    let mut entry = entry.take();
+    if let Some(entry) = &mut entry {
+        entry.answered(parts.status, false);
+    }
+    tasks.spawn(tunnel(client, backend, body.into_in_flight(), entry));
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
@@ -57,13 +63,18 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     )
 }
 
-async fn tunnel(client: OnUpgrade, backend: OnUpgrade, in_flight: Option<InFlight>) {
+async fn tunnel(
+    client: OnUpgrade,
+    backend: OnUpgrade,
+    in_flight: Option<InFlight>,
+    entry: Option<Box<Entry>>,
+) {
     let (client, backend) = match tokio::try_join!(client, backend) {
         Ok(halves) => halves,
         Err(error) => return debug!(%error, "upgrade failed"),
     };
     let mut client = TokioIo::new(client);
-    let mut backend = TokioIo::new(backend);
+    let mut backend = Counted::new(TokioIo::new(backend), entry);
     if let Err(error) = copy_bidirectional(&mut client, &mut backend).await {
         debug!(%error, "tunnel broke");
     }
