@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::certs::{AskError, CertificateError, issuer};
 use crate::name::HostPattern;
-use crate::proxy::{AccessLogTarget, RedirectError};
+use crate::proxy::{AccessLogTarget, PageError, RedirectError};
 use crate::{server, storage};
 
 /// A failed start, in one sentence.
@@ -24,6 +24,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A page of a site cannot be read.
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// A listener could not be opened.
     #[error("{0}")]
     Listen(#[from] server::Error),

@@ -38,7 +38,7 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
         built.push(Site {
             pattern: site.pattern.clone(),
             action,
-            comforts: Comforts::new(&site.comforts),
+            comforts: Comforts::load(&site.comforts)?,
         });
     }
     Ok(Router::new(built))

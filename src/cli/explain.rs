@@ -209,6 +209,8 @@ mod tests {
         preflight = false
         access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
         request-id = true
+        compress = true
+        error-pages = { 5xx = "/5.html", 502 = "/\"502.html" }
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         [[issuers]]
         directory = "https://ca.example.com/dir"
@@ -218,8 +220,8 @@ mod tests {
         head-size = "16k"
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
-        "example.org" = { redirect = "https://www.example.org", default = true }
-        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" }, access-log = false, request-id = false }
+        "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
+        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;

@@ -1,6 +1,6 @@
 //! Whether the files that a configuration names can be used.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -22,6 +22,15 @@ pub enum FileError {
         #[source]
         source: pem::Error,
     },
+    /// A site's page cannot be read.
+    #[error("the page {} cannot be read: {source}", path.display())]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// Certificate and key are readable but do not belong together.
     #[error("{} and {} do not fit together: {source}", files.cert.display(), files.key.display())]
     Pair {
@@ -41,6 +50,8 @@ impl Config {
         let mut errors: Vec<_> = roots
             .filter_map(|root| read_certificates(root).err())
             .collect();
+        let pages = self.sites.iter().flat_map(|site| site.comforts.files());
+        errors.extend(pages.filter_map(|page| read_page(page).err()));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());
@@ -51,6 +62,13 @@ impl Config {
         }
         errors
     }
+}
+
+fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| FileError::Page {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {

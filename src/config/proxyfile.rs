@@ -108,7 +108,7 @@ fn read_globals(
         config.access_log = Some(access_log);
         config.origins.set("access-log", Origin::File);
     }
-    config.comforts = comforts::read_shared(table, report);
+    config.comforts = comforts::read_shared(table, folder, report);
     has_storage
 }
 

@@ -17,7 +17,7 @@ use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 11] = [
     "upstream",
     "redirect",
     "on-demand",
@@ -26,6 +26,9 @@ const KEYS: [&str; 8] = [
     "upstream-options",
     "access-log",
     "request-id",
+    "compress",
+    "error-pages",
+    "maintenance",
 ];
 const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
@@ -134,8 +137,12 @@ impl SiteReader<'_, '_> {
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
         let default = table.read("default", self.report, Value::boolean);
-        let shared = (&self.config.comforts, self.config.access_log.is_some());
-        let comforts = comforts::read_site(&mut table, shared, self.report);
+        let context = comforts::Context {
+            shared: &self.config.comforts,
+            has_access_log: self.config.access_log.is_some(),
+            folder: self.folder,
+        };
+        let comforts = context.read_site(&mut table, self.report);
         table.finish(self.report);
         Some(SiteConfig {
             pattern: pattern?,

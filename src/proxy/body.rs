@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::access_log::Entry;
+use super::compression::{Compressed, Encoder};
 use crate::upstream::{BodyError, ResponseBody};
 
 /// Nothing, a page of our own, or what a backend sends.
@@ -22,6 +23,7 @@ enum Kind {
     Empty,
     Full(Bytes),
     Upstream(ResponseBody),
+    Compressed(Box<Compressed<Self>>),
 }
 
 impl Body {
@@ -45,6 +47,12 @@ impl Body {
         }
     }
 
+    /// The same as it comes out of `encoder`.
+    pub(super) fn encoded(self, encoder: Encoder) -> Self {
+        let body = Compressed::new(self.kind, encoder);
+        Kind::Compressed(Box::new(body)).into()
+    }
+
     /// Has the record of the request end with the body.
     pub(super) fn log(&mut self, entry: Option<Box<Entry>>) {
         self.entry = entry;
@@ -57,19 +65,23 @@ impl From<Kind> for Body {
     }
 }
 
-impl Kind {
+impl http_body::Body for Kind {
+    type Data = Bytes;
+    type Error = BodyError;
+
     fn poll_frame(
-        &mut self,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self {
+        match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
-                *self = Self::Empty;
+                self.set(Self::Empty);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Self::Upstream(body) => http_body::Body::poll_frame(Pin::new(body), cx),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Compressed(body) => body.poll_frame(cx),
         }
     }
 
@@ -77,7 +89,8 @@ impl Kind {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Upstream(body) => http_body::Body::is_end_stream(body),
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Compressed(body) => body.is_over(),
         }
     }
 
@@ -85,7 +98,8 @@ impl Kind {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Upstream(body) => http_body::Body::size_hint(body),
+            Self::Upstream(body) => body.size_hint(),
+            Self::Compressed(_) => SizeHint::default(),
         }
     }
 }
@@ -98,7 +112,7 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.kind.poll_frame(cx));
+        let frame = ready!(Pin::new(&mut self.kind).poll_frame(cx));
         let this = &mut *self;
         if let Some(entry) = &mut this.entry {
             entry.passed(frame.as_ref(), this.kind.is_end_stream());

@@ -1,9 +1,14 @@
 //! What a site adds to its requests beyond forwarding them.
 
-use http::{HeaderValue, Response};
+use std::path::{Path, PathBuf};
+
+use http::{HeaderMap, HeaderValue, Response, Version};
+use http_body::Body as _;
 
 use super::access_log::Entry;
 use super::body::Body;
+use super::compression::{self, Coding, CompressionOptions, Encoder};
+use super::pages::{ErrorPages, Maintenance, MaintenanceOptions, PageError, Statuses};
 use super::request_id::{REQUEST_ID, RequestIds};
 
 /// What a site adds to its requests beyond forwarding them, as the configuration says it.
@@ -13,6 +18,12 @@ pub struct ComfortOptions {
     pub access_log: bool,
     /// Whether backend and client are told an id of the request.
     pub request_id: bool,
+    /// Which responses are compressed, if any.
+    pub compression: Option<CompressionOptions>,
+    /// The pages of the proxy's own errors.
+    pub error_pages: Vec<(Statuses, PathBuf)>,
+    /// That the site is closed for a while.
+    pub maintenance: Option<MaintenanceOptions>,
 }
 
 impl Default for ComfortOptions {
@@ -20,32 +31,62 @@ impl Default for ComfortOptions {
         Self {
             access_log: true,
             request_id: false,
+            compression: None,
+            error_pages: Vec::new(),
+            maintenance: None,
         }
+    }
+}
+
+impl ComfortOptions {
+    /// The files that are read when a site begins.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let maintenance = self.maintenance.as_ref();
+        let pages = self.error_pages.iter().map(|(_, path)| path);
+        pages
+            .chain(maintenance.and_then(|maintenance| maintenance.page.as_ref()))
+            .map(PathBuf::as_path)
     }
 }
 
 /// The same, ready for requests.
 #[derive(Debug)]
 pub struct Comforts {
-    pub(super) is_logged: bool,
-    pub(super) has_request_id: bool,
+    is_logged: bool,
+    has_request_id: bool,
+    compression: Option<CompressionOptions>,
+    error_pages: ErrorPages,
+    maintenance: Option<Maintenance>,
 }
 
 impl Comforts {
-    /// Those of `options`. `None` where a request needs nothing of them.
-    #[must_use]
-    pub fn new(options: &ComfortOptions) -> Option<Box<Self>> {
+    /// Those of `options`, with their files read, which blocks. `None` where a request needs nothing of them.
+    pub fn load(options: &ComfortOptions) -> Result<Option<Box<Self>>, PageError> {
         if *options == ComfortOptions::default() {
-            return None;
+            return Ok(None);
         }
-        Some(Box::new(Self {
+        let maintenance = options.maintenance.as_ref().map(Maintenance::read);
+        Ok(Some(Box::new(Self {
             is_logged: options.access_log,
             has_request_id: options.request_id,
-        }))
+            compression: options.compression.clone(),
+            error_pages: ErrorPages::read(&options.error_pages)?,
+            maintenance: maintenance.transpose()?,
+        })))
     }
 
-    /// What is to be done with the response of a request that begins.
-    pub(super) fn wish(&self, ids: &RequestIds, entry: &mut Option<Box<Entry>>) -> Wish {
+    /// Whether no request is to go through.
+    pub(super) fn is_closed(&self) -> bool {
+        self.maintenance.is_some()
+    }
+
+    /// What is to be done for a request that begins.
+    pub(super) fn wish(
+        &self,
+        (headers, version): (&HeaderMap, Version),
+        ids: &RequestIds,
+        entry: &mut Option<Box<Entry>>,
+    ) -> Wish {
         if !self.is_logged
             && let Some(mut entry) = entry.take()
         {
@@ -55,15 +96,48 @@ impl Comforts {
         if let (Some(id), Some(entry)) = (&request_id, entry) {
             entry.identified(id.clone());
         }
-        Wish { request_id }
+        let offered = self.compression.as_ref();
+        Wish {
+            request_id,
+            // The end of an HTTP/1.0 body cannot be told from its break.
+            coding: offered
+                .filter(|_| version > Version::HTTP_10)
+                .and_then(|offered| compression::choose(headers, &offered.codings)),
+        }
     }
 
-    /// Does it.
+    /// Makes one of the proxy's own answers the site's.
+    pub(super) fn put_page(&self, response: &mut Response<Body>) {
+        self.error_pages.put(response);
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.put(response);
+        }
+    }
+
+    /// Does what was wished.
     pub(super) fn dress(&self, mut response: Response<Body>, wish: Wish) -> Response<Body> {
         if let Some(id) = wish.request_id {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        response
+        match &self.compression {
+            Some(options) if compression::is_worth_it(options, &response) => {
+                compress(response, wish.coding)
+            }
+            _ => response,
+        }
+    }
+}
+
+fn compress(mut response: Response<Body>, coding: Option<Coding>) -> Response<Body> {
+    // The answer to a HEAD has the head of what would be encoded, and nothing to encode.
+    let encoder = coding
+        .filter(|_| !response.body().is_end_stream())
+        .map(Encoder::open);
+    let coding = coding.filter(|_| !matches!(encoder, Some(None)));
+    compression::dress(response.headers_mut(), coding);
+    match encoder.flatten() {
+        Some(encoder) => response.map(|body| body.encoded(encoder)),
+        None => response,
     }
 }
 
@@ -71,4 +145,5 @@ impl Comforts {
 #[derive(Debug)]
 pub(super) struct Wish {
     pub(super) request_id: Option<HeaderValue>,
+    coding: Option<Coding>,
 }

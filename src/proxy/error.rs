@@ -32,6 +32,9 @@ pub enum Error {
     /// The host belongs to another site than the name of the TLS handshake.
     #[error("the request's host is not served on this connection")]
     Misdirected,
+    /// The site is closed for a while.
+    #[error("the site is under maintenance")]
+    Maintenance,
     /// The upstream brought no response.
     #[error("the upstream gave no response")]
     Upstream(#[from] upstream::Error),

@@ -17,6 +17,7 @@ impl Error {
             Self::Host => "host",
             Self::UnknownHost => "unknown-host",
             Self::Misdirected => "misdirected",
+            Self::Maintenance => "maintenance",
             Self::Upstream(error) => upstream_reason(error),
             Self::ResponseFraming => "response-framing",
             Self::UnaskedUpgrade => "unasked-upgrade",

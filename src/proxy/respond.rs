@@ -54,7 +54,8 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
         | Error::HeadTooLarge
         | Error::Host
         | Error::UnknownHost
-        | Error::Misdirected => false,
+        | Error::Misdirected
+        | Error::Maintenance => false,
     };
     let (client, status) = (conn.client, status.as_u16());
     let error = error as &dyn std::error::Error;
@@ -113,6 +114,10 @@ fn page(error: &Error) -> Page {
         Error::Misdirected => Page::new(
             StatusCode::MISDIRECTED_REQUEST,
             "This host is not served on this connection.\n",
+        ),
+        Error::Maintenance => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "This site is under maintenance. Please come again later.\n",
         ),
         Error::Upstream(error) => upstream_page(error),
         Error::ResponseFraming | Error::UnaskedUpgrade => {
@@ -191,6 +196,7 @@ mod tests {
             (Error::HeadTooLarge, 431),
             (Error::UnknownHost, 421),
             (Error::Misdirected, 421),
+            (Error::Maintenance, 503),
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
             (upstream::Error::NoBackend.into(), 503),

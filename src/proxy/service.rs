@@ -146,12 +146,17 @@ impl ProxyService {
             return self.act(request, passage, entry).await;
         };
         let version = request.version();
-        let wish = comforts.wish(&self.request_ids, entry);
+        let wish = comforts.wish((request.headers(), version), &self.request_ids, entry);
         passage.request_id.clone_from(&wish.request_id);
-        let response = match self.act(request, passage, entry).await {
-            Ok(response) => response,
-            Err(error) => self.refuse(&error, (version, conn), entry),
+        let outcome = match comforts.is_closed() {
+            true => Err(Error::Maintenance),
+            false => self.act(request, passage, entry).await,
         };
+        let response = outcome.unwrap_or_else(|error| {
+            let mut response = self.refuse(&error, (version, conn), entry);
+            comforts.put_page(&mut response);
+            response
+        });
         Ok(comforts.dress(response, wish))
     }
 

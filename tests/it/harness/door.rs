@@ -66,7 +66,7 @@ impl Setup {
         self.sites.push(Site {
             pattern: HostPattern::parse(pattern).unwrap(),
             action: Action::Upstream(upstream),
-            comforts: Comforts::new(&self.comforts),
+            comforts: Comforts::load(&self.comforts).unwrap(),
         });
         self
     }
