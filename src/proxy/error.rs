@@ -41,6 +41,9 @@ pub enum Error {
     /// A response whose body has no certain end or coding.
     #[error("the backend's response has a transfer coding other than chunked")]
     ResponseFraming,
+    /// The backend has not taken the handshake that an HTTP/2 client's wish for a WebSocket was made.
+    #[error("the backend did not switch to WebSocket")]
+    NoWebSocket,
     /// The backend switched protocols though nobody had asked for that one.
     #[error("the backend switched to a protocol that was not asked for")]
     UnaskedUpgrade,

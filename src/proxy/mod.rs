@@ -20,6 +20,7 @@ mod routers;
 mod service;
 mod survey;
 mod upgrade;
+mod web_socket_key;
 
 pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
 pub use body::Body;
@@ -32,3 +33,4 @@ pub use redirect::{Redirect, RedirectError, to_https};
 pub use router::{Action, Router, Site};
 pub use routers::Routers;
 pub use service::{ProxyService, ServiceOptions};
+pub use upgrade::Hold;

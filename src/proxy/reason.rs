@@ -20,6 +20,7 @@ impl Error {
             Self::Maintenance => "maintenance",
             Self::Upstream(error) => upstream_reason(error),
             Self::ResponseFraming => "response-framing",
+            Self::NoWebSocket => "no-web-socket",
             Self::UnaskedUpgrade => "unasked-upgrade",
         }
     }

@@ -45,7 +45,7 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
 fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
     let is_backend = match error {
         Error::Upstream(error) => !error.is_client(),
-        Error::ResponseFraming | Error::UnaskedUpgrade => true,
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade => true,
         Error::TransferEncoding
         | Error::ContentLength
         | Error::Target
@@ -120,7 +120,7 @@ fn page(error: &Error) -> Page {
             "This site is under maintenance. Please come again later.\n",
         ),
         Error::Upstream(error) => upstream_page(error),
-        Error::ResponseFraming | Error::UnaskedUpgrade => {
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade => {
             Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
         }
     }
@@ -199,6 +199,7 @@ mod tests {
             (Error::Maintenance, 503),
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
+            (Error::NoWebSocket, 502),
             (upstream::Error::NoBackend.into(), 503),
             (
                 upstream::Error::Resolve {

@@ -171,22 +171,23 @@ impl ProxyService {
             Action::Redirect(redirect) => return respond::redirection(redirect, &passage.target),
         };
         let method = request.method().clone();
-        let client = upgrade::asked(&mut request, passage.survey);
+        let switch = upgrade::asked(&mut request, passage.survey);
         prepare(&mut request, &passage);
-        if client.is_some() {
-            upgrade::ask(request.headers_mut());
+        if let Some(wish) = &switch {
+            wish.ask(&mut request);
         }
         framing::frame_request(&mut request, passage.survey, passage.target);
         let response = upstream.send(request, self.worker).await?;
         if let (Some(entry), Some(backend)) = (entry.as_mut(), response.body().backend()) {
             entry.sent_to(backend);
         }
-        match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS => {
-                upgrade::switch(response, client, entry, &self.tasks)
-            }
-            _ => pass_back(response, &method),
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return upgrade::switch(response, switch, entry, &self.tasks);
         }
+        if let Some(wish) = switch {
+            wish.check(response.status())?;
+        }
+        pass_back(response, &method)
     }
 
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.

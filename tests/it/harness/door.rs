@@ -129,6 +129,7 @@ async fn serve(stream: TcpStream, service: ProxyService, conn: Arc<ConnInfo>, is
     let _ = match is_http2 {
         true => {
             hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .enable_connect_protocol()
                 .serve_connection(io, answer)
                 .await
         }
