@@ -209,7 +209,7 @@ async fn a_body_that_breaks_off_does_not_end_as_if_whole() {
     let door = compressing(&origin).await;
     let request = Request::get("https://www.example.org/").header("accept-encoding", "gzip");
     let request = request.body(empty()).unwrap();
-    // The reset may overtake the head.
+    // The break may overtake the head, over both protocols.
     if let Ok(response) = soon(door.client2().await.send_request(request)).await {
         response.into_body().collect().await.unwrap_err();
     }
@@ -218,6 +218,5 @@ async fn a_body_that_breaks_off_does_not_end_as_if_whole() {
         .send("GET / HTTP/1.1\r\nHost: www.example.org\r\nAccept-Encoding: gzip\r\n\r\n")
         .await;
     let answer = client.read_to_end().await;
-    assert!(answer.contains("content-encoding: gzip"), "{answer}");
     assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
 }
