@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, import, issuer};
 use crate::name::HostPattern;
+use crate::proxy::{AccessLogTarget, PageError};
 use crate::{admin, server, storage};
 
 /// A failed start, in one sentence.
@@ -19,6 +20,17 @@ pub enum Error {
     /// The admin socket could not be opened.
     #[error("{0}")]
     Admin(#[from] admin::Error),
+    /// The access log's file cannot be written.
+    #[error("the access log {target} cannot be opened: {source}; name a file that can be written")]
+    AccessLog {
+        /// Where the lines were to go.
+        target: AccessLogTarget,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A page of a site cannot be read.
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// A listener could not be opened.
     #[error("{0}")]
     Listen(#[from] server::Error),

@@ -9,7 +9,7 @@ use crate::certs::{Ask, Issuers, Policy};
 use crate::config::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{
-    Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
+    Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
 };
 use crate::upstream::{Means, Upstream};
 
@@ -46,6 +46,7 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
             aliases: site.aliases.clone(),
             routes: Routes::new(routes),
             guards: guards.map(|options| Box::new(Guards::new(options, &verifier, means))),
+            comforts: Comforts::load(&site.comforts)?,
         });
     }
     Ok(Router::new(built))

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::config::{CertificateSource, Config, ResolverName, SiteConfig, format_dns, format_size};
 
+use super::comforts;
 use super::command_line::Failure;
 use super::source::Source;
 use super::values::{duration, list, quoted};
@@ -36,6 +37,7 @@ fn write_config(config: &Config, origin: &str, out: &mut dyn Write) -> io::Resul
     listing.write_limits()?;
     listing.write_upstreams()?;
     listing.write_log()?;
+    comforts::write_access_log(config, listing.out)?;
     for site in &config.sites {
         write_site(site, config, listing.out)?;
     }
@@ -213,6 +215,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     if site.default {
         writeln!(out, "default = true")?;
     }
+    comforts::write_site(&site.comforts, out)?;
     explain_routes::write_routes(site, out)
 }
 
@@ -248,6 +251,10 @@ mod tests {
         email = "ops@example.org"
         storage = "file:/data"
         preflight = false
+        access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
+        request-id = true
+        compress = true
+        error-pages = { 5xx = "/5.html", 502 = "/\"502.html" }
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         on-cert = "/etc/proxy/on-cert"
         [internal-ca]
@@ -269,9 +276,9 @@ mod tests {
         head-size = "16k"
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
-        "example.org" = { redirect = "https://www.example.org", default = true }
+        "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
         "corp.test" = { upstream = "3000", issuer = "corp" }
-        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
+        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
         "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
@@ -312,6 +319,7 @@ mod tests {
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);
         assert_eq!(again.log, config.log);
+        assert_eq!(again.access_log, config.access_log);
         assert_eq!(again.sites, config.sites);
     }
 

@@ -2,6 +2,7 @@
 
 mod certs;
 mod check;
+mod comforts;
 mod command_line;
 mod demo;
 mod demo_app;

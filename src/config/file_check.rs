@@ -30,6 +30,15 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// A site's page cannot be read.
+    #[error("the page {} cannot be read: {source}", path.display())]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The folder that a site serves is not there, or not readable.
     #[error("{} is no readable folder: {source}", path.display())]
     Folder {
@@ -59,6 +68,8 @@ impl Config {
             .filter_map(|root| read_certificates(root).err())
             .collect();
         errors.extend(self.on_cert.as_deref().and_then(check_hook));
+        let pages = self.sites.iter().flat_map(|site| site.comforts.files());
+        errors.extend(pages.filter_map(|page| read_page(page).err()));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());
@@ -85,6 +96,13 @@ fn check_hook(path: &Path) -> Option<FileError> {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
     (!is_executable).then(|| FileError::Hook {
         path: path.to_owned(),
+    })
+}
+
+fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| FileError::Page {
+        path: path.to_owned(),
+        source,
     })
 }
 

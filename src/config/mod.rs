@@ -1,7 +1,9 @@
 //! What the user asked for: the Proxyfile and the flags, read, checked and brought to one typed `Config`. Fills the
 //! option types of the rooms; no room sees it.
 
+mod access_log;
 mod certificates;
+mod comforts;
 mod data_directory;
 mod diagnostic;
 mod dns;
@@ -35,7 +37,7 @@ mod syntax;
 mod table;
 mod units;
 
-pub use crate::proxy::{ChangeKind, HeaderChange};
+pub use crate::proxy::{ChangeKind, ComfortOptions, HeaderChange};
 pub use diagnostic::Diagnostic;
 pub use dns_format::format_dns;
 pub use error::Error;

@@ -63,6 +63,28 @@ pub(super) enum Problem {
     LogLevel(String),
     #[error("`{0}` is no log format; write `text` or `json`")]
     LogFormat(String),
+    #[error("`{0}` is no coding; write `zstd`, `br` or `gzip`")]
+    Coding(String),
+    #[error(
+        "`compress` has nothing to choose from; name at least one, or write `compress = false`"
+    )]
+    NoCoding,
+    #[error("`{text}` is no content type: {error}")]
+    ContentType {
+        text: String,
+        #[source]
+        error: crate::proxy::MediaRangeError,
+    },
+    #[error("`{0}` has no error page; write an error status as in `502`, `4xx` or `5xx`")]
+    ErrorStatus(String),
+    #[error("an access log needs a file; write its path, or `-` for standard output")]
+    AccessLogFile,
+    #[error("`{0}` is no access log format; write `json`, `common` or `combined`")]
+    AccessLogFormat(String),
+    #[error(
+        "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"
+    )]
+    NoAccessLog,
 
     #[error("`{text}` is no ACME directory; {}", known_directories(*nearest))]
     Directory {

@@ -17,11 +17,11 @@ use super::overrides::Overrides;
 use super::problem::Problem;
 use super::resolvers::parse_resolver;
 use super::settings::{Config, parse_listen};
-use super::sites;
 use super::storage_url::StorageUrl;
 use super::syntax;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
+use super::{access_log, comforts, sites};
 
 /// Reads a whole file; the result stands only if nothing was noted.
 pub(super) fn read(
@@ -114,6 +114,11 @@ fn read_globals(
         );
     }
     read_log(table, config, report);
+    if let Some(access_log) = access_log::read(table, folder, report) {
+        config.access_log = Some(access_log);
+        config.origins.set("access-log", Origin::File);
+    }
+    config.comforts = comforts::read_shared(table, folder, report);
     has_storage
 }
 

@@ -45,6 +45,7 @@ pub(super) fn read_sites(
             dns: None,
             tls: None,
             default: false,
+            comforts: config.comforts.clone(),
         })
         .collect()
 }

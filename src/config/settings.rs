@@ -7,6 +7,7 @@ use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
+use crate::proxy::{AccessLogOptions, ComfortOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::upstream;
 
@@ -50,6 +51,10 @@ pub struct Config {
     pub on_cert: Option<PathBuf>,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
+    /// Where requests are logged, if anywhere.
+    pub access_log: Option<AccessLogOptions>,
+    /// What sites add to their requests; each carries its own.
+    pub comforts: ComfortOptions,
     /// How much the log says.
     pub log: LogOptions,
     /// Who set what.
@@ -109,6 +114,8 @@ impl Config {
             resolver: ResolverOptions::default(),
             internal_ca: InternalCaOptions::default(),
             on_cert: None,
+            access_log: None,
+            comforts: ComfortOptions::default(),
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),

@@ -6,7 +6,7 @@ use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::proxy::{
-    Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
+    ComfortOptions, Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
 };
 use crate::upstream;
 
@@ -36,6 +36,8 @@ pub struct SiteConfig {
     pub tls: Option<TlsFiles>,
     /// Whether clients that name no host get this site's certificate.
     pub default: bool,
+    /// What is added to its requests.
+    pub comforts: ComfortOptions,
 }
 
 /// What happens to the requests below a prefix.

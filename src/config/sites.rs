@@ -5,9 +5,10 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use crate::name::HostPattern;
-use crate::proxy::PathPrefix;
+use crate::proxy::{ComfortOptions, PathPrefix};
 use crate::upstream::{self, Address};
 
+use super::comforts;
 use super::diagnostic::Report;
 use super::origin::Origins;
 use super::problem::Problem;
@@ -43,6 +44,11 @@ pub(super) const KEYS: &[&str] = &[
     "limits",
     "request-timeout",
     "hsts",
+    "access-log",
+    "request-id",
+    "compress",
+    "error-pages",
+    "maintenance",
 ];
 pub(super) const FORMS: &str =
     "an upstream such as `\"localhost:3000\"`, a list of them or a table";
@@ -144,6 +150,7 @@ impl SiteReader<'_, '_> {
             dns: None,
             tls: None,
             default: false,
+            comforts: self.config.comforts.clone(),
         };
         Some(Placed {
             site,
@@ -170,6 +177,7 @@ impl SiteReader<'_, '_> {
         let certificate = self.read_certificate(&names, &mut table);
         let default = table.read("default", self.report, Value::boolean);
         let guards = guards::read(&mut table, self.folder, self.config, self.report);
+        let comforts = self.read_comforts(&mut table);
         table.finish(self.report);
         let site = SiteConfig {
             pattern: pattern?,
@@ -182,6 +190,7 @@ impl SiteReader<'_, '_> {
             dns: certificate.dns,
             tls: certificate.tls,
             default: default.unwrap_or_default(),
+            comforts,
         };
         Some(Placed {
             site,
@@ -189,6 +198,15 @@ impl SiteReader<'_, '_> {
             aliases: alias_starts,
             routes: route_starts,
         })
+    }
+
+    fn read_comforts(&mut self, table: &mut Table<'_>) -> ComfortOptions {
+        let context = comforts::Context {
+            shared: &self.config.comforts,
+            has_access_log: self.config.access_log.is_some(),
+            folder: self.folder,
+        };
+        context.read_site(table, self.report)
     }
 
     fn read_aliases(&mut self, table: &mut Table<'_>) -> (Vec<usize>, Vec<HostPattern>) {

@@ -53,55 +53,19 @@ pub enum Error {
     /// A guard of the site does not let the request through.
     #[error(transparent)]
     Guard(#[from] Refusal),
+    /// The site is closed for a while.
+    #[error("the site is under maintenance")]
+    Maintenance,
     /// The upstream brought no response.
     #[error("the upstream gave no response")]
     Upstream(#[from] upstream::Error),
     /// A response whose body has no certain end or coding.
     #[error("the backend's response has a transfer coding other than chunked")]
     ResponseFraming,
+    /// The backend has not taken the handshake that an HTTP/2 client's wish for a WebSocket was made.
+    #[error("the backend did not switch to WebSocket")]
+    NoWebSocket,
     /// The backend switched protocols though nobody had asked for that one.
     #[error("the backend switched to a protocol that was not asked for")]
     UnaskedUpgrade,
-}
-
-impl Error {
-    /// The reason in a word, for the access log and for counters.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::TransferEncoding => "transfer-encoding",
-            Self::ContentLength => "content-length",
-            Self::Target => "target",
-            Self::Connect => "connect",
-            Self::TooManyFields => "head-fields",
-            Self::HeadTooLarge => "head-size",
-            Self::Host => "host",
-            Self::UnknownHost => "unknown-host",
-            Self::Misdirected => "misdirected",
-            Self::NoRoute => "no-route",
-            Self::AmbiguousPath => "ambiguous-path",
-            Self::FileMethod => "file-method",
-            Self::NoFile => "no-file",
-            Self::File(_) => "file",
-            Self::Guard(refusal) => refusal.reason(),
-            Self::Upstream(error) => upstream_reason(error),
-            Self::ResponseFraming => "response-framing",
-            Self::UnaskedUpgrade => "unasked-upgrade",
-        }
-    }
-}
-
-fn upstream_reason(error: &upstream::Error) -> &'static str {
-    match error {
-        upstream::Error::NoBackend => "no-backend",
-        upstream::Error::NoPlace => "no-place",
-        upstream::Error::Resolve { .. } => "resolve",
-        upstream::Error::Connect { .. } => "connect-failed",
-        upstream::Error::ConnectTimeout { .. } => "connect-timeout",
-        upstream::Error::ResponseTimeout { .. } => "response-timeout",
-        upstream::Error::Exchange { .. } => "exchange",
-        upstream::Error::RequestStalled => "body-timeout",
-        upstream::Error::RequestTooLarge => "body-size",
-        upstream::Error::RequestBroken(_) => "body-broken",
-    }
 }

@@ -1,6 +1,9 @@
 //! What happens to a request between client and backend. Knows no certificates and no sockets.
 
+mod access_log;
 mod body;
+mod comforts;
+mod compression;
 mod conn_info;
 mod error;
 mod files;
@@ -11,8 +14,11 @@ mod guards;
 mod header_changes;
 mod headers;
 mod host;
+mod pages;
 mod readings;
+mod reason;
 mod redirect;
+mod request_id;
 mod respond;
 mod rewrite;
 mod router;
@@ -22,8 +28,12 @@ mod service;
 mod survey;
 mod template;
 mod upgrade;
+mod web_socket_key;
 
+pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
 pub use body::Body;
+pub use comforts::{ComfortOptions, Comforts};
+pub use compression::{Coding, CompressionOptions, MediaRange, MediaRangeError};
 pub use conn_info::ConnInfo;
 pub use error::Error;
 pub use files::Files;
@@ -34,6 +44,7 @@ pub use guards::{
     Verifier,
 };
 pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges};
+pub use pages::{MaintenanceOptions, PageError, Statuses};
 pub use redirect::{Redirect, RedirectError, RedirectOptions, to_https};
 pub use rewrite::Rewrite;
 pub use router::{Router, Site};
@@ -41,3 +52,4 @@ pub use routers::Routers;
 pub use routes::{Handler, PathPrefix, PrefixError, Route, Routes};
 pub use service::{ProxyService, ServiceOptions};
 pub use template::PlaceholderError;
+pub use upgrade::Hold;

@@ -79,7 +79,9 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
     let is_backend = match error {
         Error::Upstream(error) => !error.is_client(),
         Error::Guard(refusal) => refusal.is_backend(),
-        Error::ResponseFraming | Error::UnaskedUpgrade | Error::File(_) => true,
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade | Error::File(_) => {
+            true
+        }
         Error::TransferEncoding
         | Error::ContentLength
         | Error::Target
@@ -92,7 +94,8 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
         | Error::AmbiguousPath
         | Error::FileMethod
         | Error::NoFile
-        | Error::Misdirected => false,
+        | Error::Misdirected
+        | Error::Maintenance => false,
     };
     let (client, status) = (conn.client, status.as_u16());
     let error = error as &dyn std::error::Error;
@@ -130,18 +133,9 @@ fn page(error: &Error) -> Page {
             StatusCode::NOT_IMPLEMENTED,
             "The request's transfer coding is not supported.\n",
         ),
-        Error::ContentLength => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request's length is malformed.\n",
-        ),
-        Error::Target => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request's target is malformed.\n",
-        ),
-        Error::Host => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request does not name one valid host.\n",
-        ),
+        Error::ContentLength => Page::malformed("The request's length is malformed.\n"),
+        Error::Target => Page::malformed("The request's target is malformed.\n"),
+        Error::Host => Page::malformed("The request does not name one valid host.\n"),
         Error::Connect => Page::last(
             StatusCode::METHOD_NOT_ALLOWED,
             "This method is not allowed here.\n",
@@ -178,8 +172,12 @@ fn page(error: &Error) -> Page {
             "This page cannot be read just now.\n",
         ),
         Error::Guard(refusal) => guard_page(refusal),
+        Error::Maintenance => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "This site is under maintenance. Please come again later.\n",
+        ),
         Error::Upstream(error) => upstream_page(error),
-        Error::ResponseFraming | Error::UnaskedUpgrade => {
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade => {
             Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
         }
     }
@@ -238,10 +236,7 @@ fn upstream_page(error: &upstream::Error) -> Page {
             "The request's body did not arrive in time.\n",
         ),
         upstream::Error::RequestTooLarge => Page::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
-        upstream::Error::RequestBroken(_) => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request's body is malformed.\n",
-        ),
+        upstream::Error::RequestBroken(_) => Page::malformed("The request's body is malformed.\n"),
     }
 }
 
@@ -252,6 +247,10 @@ impl Page {
             text,
             is_last: false,
         }
+    }
+
+    fn malformed(text: &'static str) -> Self {
+        Self::last(StatusCode::BAD_REQUEST, text)
     }
 
     fn last(status: StatusCode, text: &'static str) -> Self {
@@ -292,8 +291,10 @@ mod tests {
             (Error::FileMethod, 405),
             (Error::NoFile, 404),
             (Error::File(source()), 500),
+            (Error::Maintenance, 503),
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
+            (Error::NoWebSocket, 502),
             (upstream::Error::NoBackend.into(), 503),
             (
                 upstream::Error::Resolve {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::comforts::Comforts;
 use super::guards::Guards;
 use super::routes::Routes;
 use crate::name::{HostPattern, NameMap};
@@ -17,6 +18,8 @@ pub struct Site {
     pub routes: Routes,
     /// What stands before that.
     pub guards: Option<Box<Guards>>,
+    /// What is added to them.
+    pub comforts: Option<Box<Comforts>>,
 }
 
 impl Site {
@@ -28,6 +31,7 @@ impl Site {
             aliases: Vec::new(),
             routes: routes.into(),
             guards: None,
+            comforts: None,
         }
     }
 }

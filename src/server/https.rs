@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -25,7 +25,7 @@ use super::stray_http;
 use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
-use crate::proxy::{Body, ConnInfo, ProxyService};
+use crate::proxy::{Body, ConnInfo, Hold, ProxyService};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 
@@ -191,9 +191,14 @@ impl Exchanges {
     /// On the heap: hyper keeps room for one request's future for as long as a connection lives.
     fn call(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> BoxFuture<'static, Result<Response<TrackedBody<Body>>, Infallible>> {
         let mark = RequestMark::new(Arc::clone(&self.activity));
+        if request.method() == Method::CONNECT {
+            // A tunnel outlives its response, and the connection is in use for as long.
+            let mark = RequestMark::new(Arc::clone(&self.activity));
+            request.extensions_mut().insert(Hold::new(mark));
+        }
         self.activity.has_body(!request.body().is_end_stream());
         Box::pin(async move {
             let response = self.service.call(request, &self.info).await;

@@ -13,7 +13,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
-use super::backend::InFlight;
+use super::address::Address;
+use super::backend::{InFlight, Lane};
 use super::connection::Lease;
 use super::error::BodyError;
 use super::stall::Stall;
@@ -228,6 +229,8 @@ impl Pulse {
 pub struct ResponseBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    /// The backend of a body that was over at once.
+    lane: Option<Arc<Lane>>,
     is_begun: bool,
 }
 
@@ -236,16 +239,25 @@ impl ResponseBody {
         Self {
             incoming,
             lease: Some(lease),
+            lane: None,
             is_begun: false,
         }
     }
 
-    pub(super) fn ended(incoming: Incoming) -> Self {
+    pub(super) fn ended(incoming: Incoming, lane: Arc<Lane>) -> Self {
         Self {
             incoming,
             lease: None,
+            lane: Some(lane),
             is_begun: true,
         }
+    }
+
+    /// Who sends it. `None` once the body has come to its end.
+    #[must_use]
+    pub fn backend(&self) -> Option<&Address> {
+        let lease = self.lease.as_ref().map(Lease::address);
+        lease.or_else(|| self.lane.as_ref().map(|lane| lane.address()))
     }
 
     /// What keeps the backend counted as busy, for a tunnel that outlives the response which opened it. `None` after the

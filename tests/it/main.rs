@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod access_log;
 mod acme;
 mod acme_faults;
 mod admin;
@@ -12,9 +13,11 @@ mod budgets;
 mod ca_faults;
 mod certs_cli;
 mod cli;
+mod compression;
 mod config;
 mod dns01;
 mod dns01_issuance;
+mod error_pages;
 mod file_pairs;
 mod files;
 mod forward_auth;
@@ -39,9 +42,11 @@ mod resolver;
 mod routes;
 mod shutdown;
 mod simulated_month;
+mod streams;
 mod tls_alpn;
 mod tls_handshake;
 mod trust;
 mod upgrade;
 mod upstream_faults;
 mod web_socket;
+mod web_socket_h2;

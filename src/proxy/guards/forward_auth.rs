@@ -9,7 +9,7 @@ use http::header::{
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, TE,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
@@ -124,7 +124,12 @@ impl ForwardAuth {
             fields.remove(name);
         }
         strip(&mut fields, &self.copied);
-        let method = HeaderValue::from_str(request.method().as_str());
+        let method = match *request.method() {
+            // A WebSocket is opened by a GET, whatever HTTP/2 calls it.
+            Method::CONNECT => "GET",
+            ref method => method.as_str(),
+        };
+        let method = HeaderValue::from_str(method);
         let uri = HeaderValue::from_bytes(visit.target.as_str().as_bytes());
         fields.insert(METHOD, method.map_err(|_| Error::Target)?);
         fields.insert(URI, uri.map_err(|_| Error::Target)?);

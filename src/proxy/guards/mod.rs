@@ -25,5 +25,5 @@ pub use password::{PasswordHash, PasswordHashError};
 pub use rate_limit::{RateLimitOptions, RateScope};
 pub use refusal::Refusal;
 pub use set::Guards;
-pub(super) use set::{Entry, Visit, enter};
+pub(super) use set::{Verdict, Visit, enter};
 pub use verifier::Verifier;

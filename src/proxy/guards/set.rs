@@ -46,7 +46,7 @@ pub(in super::super) struct Visit<'a> {
 }
 
 /// What the guards say.
-pub(in super::super) enum Entry {
+pub(in super::super) enum Verdict {
     /// The request may go on.
     Pass(Option<Box<Passage>>),
     /// Whoever was asked has answered in the app's place.
@@ -89,7 +89,7 @@ impl Guards {
         &self,
         request: &mut Request<RequestBody>,
         visit: Visit<'_>,
-    ) -> Result<Entry, Error> {
+    ) -> Result<Verdict, Error> {
         let deadline = self.request_timeout.map(|limit| Instant::now() + limit);
         self.check_sizes(request, &visit)?;
         self.check_client(&visit)?;
@@ -101,10 +101,10 @@ impl Guards {
         let grant = match asked {
             None => None,
             Some(Decision::Pass(grant)) => Some(grant),
-            Some(Decision::Refuse(answer)) => return Ok(Entry::Answered(Box::new(answer))),
+            Some(Decision::Refuse(answer)) => return Ok(Verdict::Answered(Box::new(answer))),
         };
         let is_needed = grant.is_some() || deadline.is_some();
-        Ok(Entry::Pass(
+        Ok(Verdict::Pass(
             is_needed.then(|| Box::new(Passage { grant, deadline })),
         ))
     }
@@ -169,9 +169,9 @@ pub(in super::super) async fn enter(
     guards: Option<&Guards>,
     request: &mut Request<RequestBody>,
     visit: Visit<'_>,
-) -> Result<Entry, Error> {
+) -> Result<Verdict, Error> {
     match guards {
-        None => Ok(Entry::Pass(None)),
+        None => Ok(Verdict::Pass(None)),
         // On the heap, so that requests without guards carry no room for them.
         Some(guards) => Box::pin(guards.check(request, visit)).await,
     }
