@@ -160,6 +160,7 @@ mod request {
                 let site = Site {
                     pattern: pattern("www.example.org"),
                     action: action(&tasks).await,
+                    client_policy: None,
                 };
                 let router = Routers::new(&Router::new([site]), 1);
                 serve(ProxyService::new(router, ServiceOptions::default(), tasks)).await

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::certs::{AskError, CertificateError, issuer};
 use crate::name::HostPattern;
 use crate::proxy::RedirectError;
+use crate::tls::ClientAuthError;
 use crate::{server, storage};
 
 /// A failed start, in one sentence.
@@ -38,6 +39,14 @@ pub enum Error {
         site: HostPattern,
         /// What is wrong with it.
         source: RedirectError,
+    },
+    /// The clients of a site cannot be asked for certificates.
+    #[error("clients of {site} cannot be verified: {source}")]
+    ClientAuth {
+        /// The site.
+        site: HostPattern,
+        /// What is wrong.
+        source: ClientAuthError,
     },
     /// A site's certificate file cannot be read.
     #[error("{} cannot be read: {source}", path.display())]

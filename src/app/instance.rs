@@ -16,8 +16,8 @@ use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
 use crate::certs::{CertCache, CertManager, Issuers, ManagerParts, Records, Resolver};
 use crate::config::{CertificateSource, Config};
-use crate::proxy::{ProxyService, Routers, ServiceOptions};
-use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
+use crate::proxy::{ProxyService, Routers, ServiceOptions, Trust};
+use crate::server::{Door, Entry, Https, HttpsParts, Listener, PlainHttp};
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
 use crate::tls;
@@ -54,7 +54,7 @@ impl App {
             workers: Workers::count(),
         };
         let storage = open_storage(config)?;
-        let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);
+        let (routers, auths) = routing(config, &means)?;
         let cache = Arc::new(CertCache::new(CACHED_CERTIFICATES));
         sites::pin_files(&config.sites, &cache)?;
         let tokens = Arc::new(Http01Tokens::new());
@@ -68,7 +68,8 @@ impl App {
 
         let limits = config.limits.clone();
         let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
-        open_plain(http, &plain, &permits, &connections);
+        let [plain_entry, entry] = entries(config);
+        open_plain(http, &plain, (&permits, plain_entry), &connections);
         let manager = CertManager::start(ManagerParts {
             policies,
             issuers,
@@ -79,14 +80,14 @@ impl App {
         });
         let servers = https_servers(
             config,
-            routers,
+            (routers, auths),
             (cache, challenges),
             (&manager, &connections),
         )?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let tasks = connections.branch();
             let server = servers(worker, tasks.clone());
-            let door = Door::new(listener, Arc::clone(&permits), tasks);
+            let door = Door::new(listener, Arc::clone(&permits), tasks, Arc::clone(&entry));
             door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
         });
         let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
@@ -133,15 +134,40 @@ impl App {
     }
 }
 
+fn routing(config: &Config, means: &Means) -> Result<(Arc<Routers>, sites::ClientAuths), Error> {
+    let auths = sites::client_auths(&config.sites)?;
+    let router = sites::router(&config.sites, &auths, means)?;
+    Ok((Routers::new(&router, means.workers), auths))
+}
+
+fn trust(config: &Config) -> Arc<Trust> {
+    let networks = config.trust.iter().flat_map(|peer| peer.networks());
+    Arc::new(Trust::new(networks))
+}
+
+/// Whom the doors of plain HTTP and of HTTPS believe.
+fn entries(config: &Config) -> [Arc<Entry>; 2] {
+    let trust = trust(config);
+    let listen = &config.listen;
+    [listen.http_proxy_protocol, listen.https_proxy_protocol].map(|proxy_protocol| {
+        Arc::new(Entry {
+            trust: Arc::clone(&trust),
+            proxy_protocol,
+            timeout: config.limits.handshake_timeout,
+        })
+    })
+}
+
 /// Serves plain HTTP from now on.
 fn open_plain(
     listeners: Vec<Listener>,
     plain: &Arc<PlainHttp>,
-    permits: &Arc<Semaphore>,
+    (permits, entry): (&Arc<Semaphore>, Arc<Entry>),
     connections: &Tasks,
 ) {
     for listener in listeners {
-        let door = Door::new(listener, Arc::clone(permits), connections.clone());
+        let tasks = connections.clone();
+        let door = Door::new(listener, Arc::clone(permits), tasks, Arc::clone(&entry));
         let plain = Arc::clone(plain);
         let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
         connections.spawn(door.run(serve));
@@ -201,7 +227,7 @@ fn preflight(config: &Config, tokens: &Arc<Http01Tokens>) -> Result<Option<Prefl
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.
 fn https_servers(
     config: &Config,
-    routers: Arc<Routers>,
+    (routers, client_auth): (Arc<Routers>, sites::ClientAuths),
     (cache, challenges): (Arc<CertCache>, Arc<TlsAlpn01Certificates>),
     (manager, connections): (&CertManager, &Tasks),
 ) -> Result<impl Fn(usize, Tasks) -> Arc<Https> + use<>, Error> {
@@ -211,7 +237,9 @@ fn https_servers(
         challenges,
         default_name: sites::default_name(&config.sites),
         handshake_timeout: config.limits.handshake_timeout,
+        client_auth,
     })?);
+    let (trust, has_forwarded) = (trust(config), config.forwarded);
     let options = ServiceOptions {
         head_fields: config.limits.head_fields,
         head_size: config.limits.head_size,
@@ -225,6 +253,8 @@ fn https_servers(
             service: service.for_worker(worker, tasks.clone()),
             limits: limits.clone(),
             tasks,
+            trust: Arc::clone(&trust),
+            has_forwarded,
         })
     })
 }

@@ -13,9 +13,34 @@ use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFil
 use crate::config::{SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{Action, Redirect, Router, Site};
+use crate::tls::ClientAuth;
 use crate::upstream::{Means, Upstream};
 
-pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Error> {
+/// How each site asks its clients for certificates: nothing where no site does.
+pub(super) type ClientAuths = NameMap<Option<Arc<ClientAuth>>>;
+
+/// Reads the CAs of clients. What cannot be read ends the start: a site that asks for certificates is never open to all.
+pub(super) fn client_auths(sites: &[SiteConfig]) -> Result<ClientAuths, Error> {
+    let mut auths = NameMap::new();
+    if sites.iter().all(|site| site.client_auth.is_none()) {
+        return Ok(auths);
+    }
+    for site in sites {
+        let auth = site.client_auth.as_ref().map(ClientAuth::load);
+        let auth = auth.transpose().map_err(|source| Error::ClientAuth {
+            site: site.pattern.clone(),
+            source,
+        })?;
+        auths.insert(site.pattern.clone(), auth.map(Arc::new));
+    }
+    Ok(auths)
+}
+
+pub(super) fn router(
+    sites: &[SiteConfig],
+    auths: &ClientAuths,
+    means: &Means,
+) -> Result<Router, Error> {
     let mut upstreams = HashMap::new();
     let mut built = Vec::with_capacity(sites.len());
     for site in sites {
@@ -38,6 +63,10 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
         built.push(Site {
             pattern: site.pattern.clone(),
             action,
+            client_policy: auths
+                .get(&site.pattern)
+                .and_then(Option::as_ref)
+                .map(|auth| Box::new(auth.policy())),
         });
     }
     Ok(Router::new(built))

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
 
 use super::command_line::Failure;
+use super::explain_client as client;
 use super::source::Source;
 use super::values::{duration, list, quoted};
 
@@ -73,7 +74,8 @@ impl Listing<'_> {
             .copied()
             .map(ResolverName)
             .collect();
-        self.value("resolvers", &list(&resolvers))
+        self.value("resolvers", &list(&resolvers))?;
+        client::write_trust(self.config, self.out)
     }
 
     fn write_issuers(&mut self) -> io::Result<()> {
@@ -89,8 +91,11 @@ impl Listing<'_> {
 
     fn write_listen(&mut self) -> io::Result<()> {
         self.section("[listen]")?;
-        self.value("listen.http", &quoted(self.config.listen.http))?;
-        self.value("listen.https", &quoted(self.config.listen.https))
+        let listen = &self.config.listen;
+        let http = client::listener(listen.http, listen.http_proxy_protocol);
+        let https = client::listener(listen.https, listen.https_proxy_protocol);
+        self.value("listen.http", &http)?;
+        self.value("listen.https", &https)
     }
 
     fn write_limits(&mut self) -> io::Result<()> {
@@ -120,7 +125,11 @@ impl Listing<'_> {
             "upstreams.response-timeout",
             &duration(options.response_timeout),
         )?;
-        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))
+        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))?;
+        self.value(
+            "upstreams.send-proxy",
+            &client::send_proxy(options.send_proxy),
+        )
     }
 
     fn write_log(&mut self) -> io::Result<()> {
@@ -144,10 +153,11 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
             writeln!(out, "upstream = {}", list(addresses))?;
             writeln!(
                 out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {} }}",
+                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}, send-proxy = {} }}",
                 duration(options.connect_timeout),
                 duration(options.response_timeout),
                 duration(options.idle_timeout),
+                client::send_proxy(options.send_proxy),
             )?;
         }
         SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,
@@ -159,6 +169,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
     }
+    client::write_client_auth(site, out)?;
     match site.default {
         true => writeln!(out, "default = true"),
         false => Ok(()),
@@ -205,19 +216,24 @@ mod tests {
         email = "ops@example.org"
         storage = "file:/data"
         preflight = false
+        trust = ["10.0.0.0/8", "192.0.2.7", "private", "cloudflare"]
+        forwarded = true
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         [[issuers]]
         directory = "https://ca.example.com/dir"
         root = "/etc/ca.pem"
+        [listen]
+        http = { address = "[::]:80", proxy-protocol = "optional" }
+        https = { address = "[::]:443", proxy-protocol = "required" }
         [limits]
         idle-timeout = "90s"
         head-size = "16k"
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true }
-        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
+        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
-        "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
+        "files.example.org" = { upstream = "5000", client-auth = { ca = "/clients.pem", mode = "optional" }, tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
 
     fn load(text: &str) -> Config {
@@ -244,6 +260,8 @@ mod tests {
         assert_eq!(again.preflight, config.preflight);
         assert_eq!(again.resolver, config.resolver);
         assert_eq!(again.listen, config.listen);
+        assert_eq!(again.trust, config.trust);
+        assert_eq!(again.forwarded, config.forwarded);
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);
         assert_eq!(again.log, config.log);

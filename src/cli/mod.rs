@@ -5,6 +5,7 @@ mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
+mod explain_client;
 
 mod run;
 mod source;

@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::certs::TlsFiles;
+use crate::tls::{ClientAuth, ClientAuthError};
 
 use super::settings::Config;
 
@@ -31,6 +32,9 @@ pub enum FileError {
         #[source]
         source: rustls::Error,
     },
+    /// It holds no CAs that could verify clients.
+    #[error("{0}")]
+    ClientAuth(#[from] ClientAuthError),
 }
 
 impl Config {
@@ -41,6 +45,11 @@ impl Config {
         let mut errors: Vec<_> = roots
             .filter_map(|root| read_certificates(root).err())
             .collect();
+        let client_roots = self
+            .sites
+            .iter()
+            .filter_map(|site| site.client_auth.as_ref());
+        errors.extend(client_roots.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());

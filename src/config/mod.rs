@@ -1,12 +1,14 @@
 //! What the user asked for: the Proxyfile and the flags, read, checked and brought to one typed `Config`. Fills the
 //! option types of the rooms; no room sees it.
 
+mod client_auth;
 mod data_directory;
 mod diagnostic;
 mod error;
 mod file_check;
 mod flags;
 mod issuer;
+mod listen;
 mod log;
 mod origin;
 mod overrides;
@@ -20,6 +22,7 @@ mod sites;
 mod storage_url;
 mod syntax;
 mod table;
+mod trust;
 mod units;
 
 pub use diagnostic::Diagnostic;
@@ -32,4 +35,5 @@ pub use resolvers::ResolverName;
 pub use settings::Config;
 pub use site::{CertificateSource, SiteAction, SiteConfig};
 pub use storage_url::StorageUrl;
+pub use trust::{Cdn, TrustedPeer};
 pub use units::format_size;

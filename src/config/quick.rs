@@ -40,6 +40,7 @@ pub(super) fn read_sites(
             },
             tls: None,
             default: false,
+            client_auth: None,
         })
         .collect()
 }

@@ -20,6 +20,7 @@ use super::overrides::Overrides;
 use super::problem::Problem;
 use super::site::SiteConfig;
 use super::storage_url::StorageUrl;
+use super::trust::TrustedPeer;
 use super::{proxyfile, quick};
 
 /// The whole effective configuration, checked, with all defaults filled in.
@@ -41,6 +42,10 @@ pub struct Config {
     pub preflight: PreflightOptions,
     /// Who is asked about names.
     pub resolver: ResolverOptions,
+    /// The peers that may say for whom they speak.
+    pub trust: Vec<TrustedPeer>,
+    /// Whether backends are told of their clients in the field Forwarded too.
+    pub forwarded: bool,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
     /// How much the log says.
@@ -86,6 +91,8 @@ impl Config {
             }],
             preflight: PreflightOptions::default(),
             resolver: ResolverOptions::default(),
+            trust: Vec::new(),
+            forwarded: false,
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),
@@ -108,7 +115,7 @@ impl Config {
 
     /// The address that http and https would fight for.
     pub(super) fn shared_port(&self) -> Option<SocketAddr> {
-        let ListenOptions { http, https } = self.listen;
+        let ListenOptions { http, https, .. } = self.listen;
         let same_ip =
             http.ip() == https.ip() || http.ip().is_unspecified() || https.ip().is_unspecified();
         (http.port() != 0 && http.port() == https.port() && same_ip).then_some(https)

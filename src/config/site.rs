@@ -4,6 +4,7 @@ use url::Url;
 
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
+use crate::tls::ClientAuthOptions;
 use crate::upstream;
 
 use super::problem::Problem;
@@ -21,6 +22,8 @@ pub struct SiteConfig {
     pub tls: Option<TlsFiles>,
     /// Whether clients that name no host get this site's certificate.
     pub default: bool,
+    /// Whose certificates its clients need.
+    pub client_auth: Option<ClientAuthOptions>,
 }
 
 /// What happens to a request.

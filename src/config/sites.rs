@@ -8,6 +8,7 @@ use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
+use super::client_auth;
 use super::diagnostic::Report;
 use super::origin::Origins;
 use super::problem::Problem;
@@ -16,13 +17,14 @@ use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "upstream",
     "redirect",
     "on-demand",
     "tls",
     "default",
     "upstream-options",
+    "client-auth",
 ];
 const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
@@ -109,6 +111,7 @@ impl SiteReader<'_, '_> {
             on_demand: None,
             tls: None,
             default: false,
+            client_auth: None,
         })
     }
 
@@ -130,6 +133,7 @@ impl SiteReader<'_, '_> {
             .read("tls", self.report, Value::table)
             .and_then(|table| self.read_tls(table));
         let default = table.read("default", self.report, Value::boolean);
+        let client_auth = client_auth::read(&mut table, self.folder, self.report);
         table.finish(self.report);
         Some(SiteConfig {
             pattern: pattern?,
@@ -137,6 +141,7 @@ impl SiteReader<'_, '_> {
             on_demand,
             tls,
             default: default.unwrap_or_default(),
+            client_auth,
         })
     }
 

@@ -145,6 +145,7 @@ mod tests {
             ["www.example.org", "*.example.net", "::1"].map(|pattern| Site {
                 pattern: HostPattern::parse(pattern).unwrap(),
                 action: Action::Redirect(Redirect::parse("https://a.example").unwrap()),
+                client_policy: None,
             }),
         )
     }

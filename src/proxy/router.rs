@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::client_identity::ClientPolicy;
 use super::redirect::Redirect;
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::Upstream;
@@ -13,6 +14,8 @@ pub struct Site {
     pub pattern: HostPattern,
     /// What becomes of their requests.
     pub action: Action,
+    /// How clients are asked for certificates. Connections that were asked otherwise do not reach it.
+    pub client_policy: Option<Box<ClientPolicy>>,
 }
 
 /// What becomes of a request.
@@ -56,6 +59,7 @@ mod tests {
         Router::new(patterns.iter().map(|pattern| Site {
             pattern: HostPattern::parse(pattern).unwrap(),
             action: Action::Redirect(Redirect::parse("https://elsewhere.example.org").unwrap()),
+            client_policy: None,
         }))
     }
 

@@ -16,7 +16,7 @@ use super::routers::Routers;
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{ClientAddresses, RequestBody, ResponseBody};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,9 @@ impl ProxyService {
             upgrade::ask(request.headers_mut());
         }
         framing::frame_request(&mut request, survey, target);
+        if upstream.announces_clients() {
+            announce(&mut request, conn);
+        }
         let response = upstream.send(request, self.worker).await?;
         self.pass_back(response, &method, client)
     }
@@ -144,10 +147,25 @@ impl ProxyService {
 /// The site of the host, if this connection may reach it.
 fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
     let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
-    match host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
+    let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
+    match is_asked_alike && host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),
         false => Err(Error::Misdirected),
     }
+}
+
+/// Leaves word for a backend that wants to know its client before the first request.
+fn announce(request: &mut Request<RequestBody>, conn: &ConnInfo) {
+    let source = conn.address(request.headers());
+    let port = match source == conn.client.ip() {
+        true => conn.client.port(),
+        // Who spoke for the client has not told its port.
+        false => 0,
+    };
+    request.extensions_mut().insert(ClientAddresses {
+        source: (source, port).into(),
+        destination: conn.local,
+    });
 }
 
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
@@ -155,4 +173,7 @@ fn prepare(request: &mut Request<RequestBody>, survey: Survey, host: &Host, conn
     request.extensions_mut().clear();
     headers::strip_request(request.headers_mut(), survey);
     forwarded::set(request.headers_mut(), survey, host, conn);
+    if let Some(identity) = conn.identity() {
+        identity.tell(request.headers_mut());
+    }
 }

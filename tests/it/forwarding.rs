@@ -454,6 +454,7 @@ async fn a_moved_site_redirects_with_path_and_query() {
     setup.sites.push(Site {
         pattern: HostPattern::parse("example.org").unwrap(),
         action: Action::Redirect(Redirect::parse("https://www.example.org").unwrap()),
+        client_policy: None,
     });
     let door = setup.open().await;
     let request = "POST /a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n";

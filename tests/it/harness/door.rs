@@ -59,6 +59,7 @@ impl Setup {
         self.sites.push(Site {
             pattern: HostPattern::parse(pattern).unwrap(),
             action: Action::Upstream(upstream),
+            client_policy: None,
         });
         self
     }
