@@ -6,6 +6,7 @@ use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, import, issuer};
 use crate::name::HostPattern;
 use crate::proxy::{AccessLogTarget, PageError};
+use crate::tls::ClientAuthError;
 use crate::{admin, server, storage};
 
 /// A failed start, in one sentence.
@@ -52,6 +53,14 @@ pub enum Error {
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),
+    /// The clients of a site cannot be asked for certificates.
+    #[error("clients of {site} cannot be verified: {source}")]
+    ClientAuth {
+        /// The site.
+        site: HostPattern,
+        /// What is wrong.
+        source: ClientAuthError,
+    },
     /// A site's file or folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     ReadFile {

@@ -9,13 +9,13 @@ use tracing::{error, info};
 
 use super::certificates::{Certificates, open_storage};
 use super::workers::Workers;
-use super::{Error, file_limit, sites};
+use super::{Error, entries, file_limit, sites};
 use crate::admin;
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager};
 use crate::config::Config;
 use crate::proxy::{AccessLog, ProxyService, Routers, ServiceOptions};
-use crate::server::{Crowd, Door, Https, HttpsParts, Listener, PlainHttp};
+use crate::server::{Door, Entry, Https, HttpsParts, Listener, PlainHttp};
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::Means;
@@ -51,7 +51,7 @@ impl App {
         let means = means(fitting, &backends);
         let storage = open_storage(config)?;
         let admin = open_admin(config)?;
-        let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);
+        let (routers, auths) = sites::routing(config, &means)?;
         let records = Tasks::at_home();
         let certificates = Certificates::prepare(config, storage, (&background, &records)).await?;
         let http = Listener::bind(config.listen.http, 1)?;
@@ -62,18 +62,18 @@ impl App {
         let limits = config.limits.clone();
         let tokens = Arc::clone(certificates.tokens());
         let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
-        let crowd = Crowd::new(config.limits.connections_per_client);
-        open_plain(http, &plain, (&permits, &crowd), &connections);
+        let [plain_entry, entry] = entries::entries(config);
+        open_plain(http, &plain, (&permits, plain_entry), &connections);
         let shown = certificates.shown();
         let manager = certificates.start(config, &background);
         serve_admin(admin, &manager, &background);
         let service = service(config, routers, &connections);
         let service = service.with_access_log(access_log.clone());
-        let servers = https_servers(config, service, shown, &manager)?;
+        let servers = https_servers(config, (service, &entry, auths), shown, &manager)?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let tasks = connections.branch();
             let server = servers(worker, tasks.clone());
-            let door = Door::new(listener, Arc::clone(&permits), tasks).limiting(crowd.clone());
+            let door = Door::new(listener, Arc::clone(&permits), tasks, Arc::clone(&entry));
             door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
         });
         let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
@@ -162,12 +162,12 @@ fn open_access_log(
 fn open_plain(
     listeners: Vec<Listener>,
     plain: &Arc<PlainHttp>,
-    (permits, crowd): (&Arc<Semaphore>, &Crowd),
+    (permits, entry): (&Arc<Semaphore>, Arc<Entry>),
     connections: &Tasks,
 ) {
     for listener in listeners {
-        let door = Door::new(listener, Arc::clone(permits), connections.clone());
-        let door = door.limiting(crowd.clone());
+        let tasks = connections.clone();
+        let door = Door::new(listener, Arc::clone(permits), tasks, Arc::clone(&entry));
         let plain = Arc::clone(plain);
         let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
         connections.spawn(door.run(serve));
@@ -205,7 +205,7 @@ fn service(config: &Config, routers: Arc<Routers>, connections: &Tasks) -> Proxy
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.
 fn https_servers(
     config: &Config,
-    service: ProxyService,
+    (service, entry, client_auth): (ProxyService, &Entry, sites::ClientAuths),
     (cache, challenges): (Arc<CertCache>, Arc<TlsAlpn01Certificates>),
     manager: &CertManager,
 ) -> Result<impl Fn(usize, Tasks) -> Arc<Https> + use<>, Error> {
@@ -215,7 +215,9 @@ fn https_servers(
         challenges,
         default_name: sites::default_name(&config.sites),
         handshake_timeout: config.limits.handshake_timeout,
+        client_auth,
     })?);
+    let (trust, has_forwarded) = (Arc::clone(&entry.trust), config.forwarded);
     let limits = config.limits.clone();
     Ok(move |worker, tasks: Tasks| {
         Https::new(HttpsParts {
@@ -223,6 +225,8 @@ fn https_servers(
             service: service.for_worker(worker, tasks.clone()),
             limits: limits.clone(),
             tasks,
+            trust: Arc::clone(&trust),
+            has_forwarded,
         })
     })
 }

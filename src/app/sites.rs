@@ -9,11 +9,46 @@ use crate::certs::{Ask, Issuers, Policy};
 use crate::config::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{
-    Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
+    Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routers, Routes, Site,
+    Verifier,
 };
+use crate::tls::ClientAuth;
 use crate::upstream::{Means, Upstream};
 
-pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Error> {
+/// How each site asks its clients for certificates: nothing where no site does.
+pub(super) type ClientAuths = NameMap<Option<Arc<ClientAuth>>>;
+
+/// Reads the CAs of clients. What cannot be read ends the start: a site that asks for certificates is never open to all.
+fn client_auths(sites: &[SiteConfig]) -> Result<ClientAuths, Error> {
+    let mut auths = NameMap::new();
+    if sites.iter().all(|site| site.client_auth.is_none()) {
+        return Ok(auths);
+    }
+    for site in sites {
+        let auth = site.client_auth.as_ref().map(ClientAuth::load);
+        let auth = auth.transpose().map_err(|source| Error::ClientAuth {
+            site: site.pattern.clone(),
+            source,
+        })?;
+        let auth = auth.map(Arc::new);
+        for pattern in site.patterns() {
+            auths.insert(pattern.clone(), auth.clone());
+        }
+    }
+    Ok(auths)
+}
+
+/// Where requests go, for each runtime, and how sites ask for the certificates of clients.
+pub(super) fn routing(
+    config: &Config,
+    means: &Means,
+) -> Result<(Arc<Routers>, ClientAuths), Error> {
+    let auths = client_auths(&config.sites)?;
+    let router = router(&config.sites, &auths, means)?;
+    Ok((Routers::new(&router, means.workers), auths))
+}
+
+fn router(sites: &[SiteConfig], auths: &ClientAuths, means: &Means) -> Result<Router, Error> {
     let mut upstreams = HashMap::new();
     let verifier = Arc::new(Verifier::default());
     let mut built = Vec::with_capacity(sites.len());
@@ -47,6 +82,10 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
             routes: Routes::new(routes),
             guards: guards.map(|options| Box::new(Guards::new(options, &verifier, means))),
             comforts: Comforts::load(&site.comforts)?,
+            client_policy: auths
+                .get(&site.pattern)
+                .and_then(Option::as_ref)
+                .map(|auth| Box::new(auth.policy())),
         });
     }
     Ok(Router::new(built))

@@ -6,6 +6,7 @@ use crate::config::{CertificateSource, Config, ResolverName, SiteConfig, format_
 
 use super::comforts;
 use super::command_line::Failure;
+use super::explain_client as client;
 use super::source::Source;
 use super::values::{duration, list, quoted};
 use super::{explain_guards, explain_routes};
@@ -79,6 +80,7 @@ impl Listing<'_> {
             .map(ResolverName)
             .collect();
         self.value("resolvers", &list(&resolvers))?;
+        client::write_trust(self.config, self.out)?;
         match &self.config.on_cert {
             Some(hook) => self.value("on-cert", &quoted(hook.display())),
             None => Ok(()),
@@ -138,8 +140,11 @@ impl Listing<'_> {
 
     fn write_listen(&mut self) -> io::Result<()> {
         self.section("[listen]")?;
-        self.value("listen.http", &quoted(self.config.listen.http))?;
-        self.value("listen.https", &quoted(self.config.listen.https))
+        let listen = &self.config.listen;
+        let http = client::listener(listen.http, listen.http_proxy_protocol);
+        let https = client::listener(listen.https, listen.https_proxy_protocol);
+        self.value("listen.http", &http)?;
+        self.value("listen.https", &https)
     }
 
     fn write_limits(&mut self) -> io::Result<()> {
@@ -173,7 +178,11 @@ impl Listing<'_> {
             "upstreams.response-timeout",
             &duration(options.response_timeout),
         )?;
-        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))
+        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))?;
+        self.value(
+            "upstreams.send-proxy",
+            &client::send_proxy(options.send_proxy),
+        )
     }
 
     fn write_log(&mut self) -> io::Result<()> {
@@ -212,6 +221,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         let (cert, key) = (quoted(tls.cert.display()), quoted(tls.key.display()));
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
     }
+    client::write_client_auth(site, out)?;
     if site.default {
         writeln!(out, "default = true")?;
     }
@@ -255,6 +265,8 @@ mod tests {
         request-id = true
         compress = true
         error-pages = { 5xx = "/5.html", 502 = "/\"502.html" }
+        trust = ["10.0.0.0/8", "192.0.2.7", "private", "cloudflare"]
+        forwarded = true
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         on-cert = "/etc/proxy/on-cert"
         [internal-ca]
@@ -271,6 +283,9 @@ mod tests {
         key-type = "rsa4096"
         challenges = ["dns-01", "http-01"]
         staging = "https://pki.example.com/staging"
+        [listen]
+        http = { address = "[::]:80", proxy-protocol = "optional" }
+        https = { address = "[::]:443", proxy-protocol = "required" }
         [limits]
         idle-timeout = "90s"
         head-size = "16k"
@@ -278,7 +293,7 @@ mod tests {
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
         "corp.test" = { upstream = "3000", issuer = "corp" }
-        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
+        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
         "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
@@ -286,7 +301,7 @@ mod tests {
         "*.once.example.org" = { upstream = "4000", dns = "persist" }
         "routes.example.org" = { upstream = "3000", aliases = ["r.example.org"], rewrite = "/app", response-headers = { remove = ["Server"], set = { X-A = "{host}" }, add = { Set-Cookie = ["a=1", "b=2"] } }, routes = { "/api/" = { upstream = "4000", strip-prefix = true, request-headers = { set = { X-Real-IP = "{client}" } } }, "/old" = { redirect = { to = "/new", status = 301 } }, "/gone" = { respond = { status = 410, body = "gone\n" } }, "/static" = { files = "/srv/www", strip-prefix = true }, "/app" = { files = { root = "/srv/app", fallback = "index.html" } }, "/admin" = {} } }
         "only.example.org" = { routes = { "/" = { redirect = "https://www.example.org", response-headers = { set = { X-B = "1" } } }, "/x" = "3000" } }
-        "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
+        "files.example.org" = { upstream = "5000", client-auth = { ca = "/clients.pem", mode = "optional" }, tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
 
     fn load(text: &str) -> Config {
@@ -316,6 +331,8 @@ mod tests {
         assert_eq!(again.internal_ca, config.internal_ca);
         assert_eq!(again.on_cert, config.on_cert);
         assert_eq!(again.listen, config.listen);
+        assert_eq!(again.trust, config.trust);
+        assert_eq!(again.forwarded, config.forwarded);
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);
         assert_eq!(again.log, config.log);

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::config::{ChangeKind, HeaderChange, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 
+use super::explain_client;
 use super::values::{duration, list, quoted};
 
 /// Writes what a site says of all its requests.
@@ -62,10 +63,11 @@ fn write_route(route: &RouteConfig, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "upstream = {}", list(addresses))?;
             writeln!(
                 out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {} }}",
+                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}, send-proxy = {} }}",
                 duration(options.connect_timeout),
                 duration(options.response_timeout),
                 duration(options.idle_timeout),
+                explain_client::send_proxy(options.send_proxy),
             )?;
         }
         SiteAction::Redirect(redirect) => {

@@ -7,6 +7,7 @@ mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
+mod explain_client;
 mod explain_guards;
 mod explain_routes;
 mod hash_password;

@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::certs::TlsFiles;
+use crate::tls::{ClientAuth, ClientAuthError};
 
 use super::settings::Config;
 use super::site::SiteAction;
@@ -57,6 +58,9 @@ pub enum FileError {
         #[source]
         source: rustls::Error,
     },
+    /// It holds no CAs that could verify clients.
+    #[error("{0}")]
+    ClientAuth(#[from] ClientAuthError),
 }
 
 impl Config {
@@ -70,6 +74,11 @@ impl Config {
         errors.extend(self.on_cert.as_deref().and_then(check_hook));
         let pages = self.sites.iter().flat_map(|site| site.comforts.files());
         errors.extend(pages.filter_map(|page| read_page(page).err()));
+        let client_roots = self
+            .sites
+            .iter()
+            .filter_map(|site| site.client_auth.as_ref());
+        errors.extend(client_roots.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());

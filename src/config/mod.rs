@@ -3,6 +3,7 @@
 
 mod access_log;
 mod certificates;
+mod client_auth;
 mod comforts;
 mod data_directory;
 mod diagnostic;
@@ -15,6 +16,7 @@ mod guards;
 mod header_changes;
 mod issuer;
 mod issuers;
+mod listen;
 mod log;
 mod origin;
 mod overrides;
@@ -35,6 +37,7 @@ mod sites;
 mod storage_url;
 mod syntax;
 mod table;
+mod trust;
 mod units;
 
 pub use crate::proxy::{ChangeKind, ComfortOptions, HeaderChange};
@@ -51,4 +54,5 @@ pub use secret::SecretText;
 pub use settings::Config;
 pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 pub use storage_url::StorageUrl;
+pub use trust::{Cdn, TrustedPeer};
 pub use units::format_size;

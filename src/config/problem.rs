@@ -140,6 +140,28 @@ pub(super) enum Problem {
     NameConstraint(String),
     #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
     NoHook,
+    #[error(
+        "`{0}` is nobody to trust; write a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
+    )]
+    TrustedPeer(String),
+    #[error(
+        "`{0}` is everybody, so each client could choose its own address; name the networks of your own proxies"
+    )]
+    TrustsAll(ipnet::IpNet),
+    #[error(
+        "`{text}` has bits beyond its network; write `{network}`, or a single address without `/`"
+    )]
+    NetworkBits { text: String, network: ipnet::IpNet },
+    #[error("`{0}` is no way to take the PROXY protocol; write `required` or `optional`")]
+    ProxyProtocol(String),
+    #[error(
+        "PROXY headers are taken from trusted peers only, and there are none; name your load balancer, as in `trust = [\"10.0.0.0/8\"]`"
+    )]
+    ProxyProtocolWithoutTrust,
+    #[error("`{0}` is no version of the PROXY protocol; write `v1`, `v2` or `off`")]
+    SendProxy(String),
+    #[error("`{0}` is no way to ask for client certificates; write `required` or `optional`")]
+    ClientAuthMode(String),
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
 

@@ -46,6 +46,7 @@ pub(super) fn read_sites(
             tls: None,
             default: false,
             comforts: config.comforts.clone(),
+            client_auth: None,
         })
         .collect()
 }

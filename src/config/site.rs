@@ -8,6 +8,7 @@ use crate::name::HostPattern;
 use crate::proxy::{
     ComfortOptions, Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
 };
+use crate::tls::ClientAuthOptions;
 use crate::upstream;
 
 use super::issuers::INTERNAL;
@@ -38,6 +39,8 @@ pub struct SiteConfig {
     pub default: bool,
     /// What is added to its requests.
     pub comforts: ComfortOptions,
+    /// Whose certificates its clients need.
+    pub client_auth: Option<ClientAuthOptions>,
 }
 
 /// What happens to the requests below a prefix.

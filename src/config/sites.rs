@@ -8,6 +8,7 @@ use crate::name::HostPattern;
 use crate::proxy::{ComfortOptions, PathPrefix};
 use crate::upstream::{self, Address};
 
+use super::client_auth;
 use super::comforts;
 use super::diagnostic::Report;
 use super::origin::Origins;
@@ -49,6 +50,7 @@ pub(super) const KEYS: &[&str] = &[
     "compress",
     "error-pages",
     "maintenance",
+    "client-auth",
 ];
 pub(super) const FORMS: &str =
     "an upstream such as `\"localhost:3000\"`, a list of them or a table";
@@ -151,6 +153,7 @@ impl SiteReader<'_, '_> {
             tls: None,
             default: false,
             comforts: self.config.comforts.clone(),
+            client_auth: None,
         };
         Some(Placed {
             site,
@@ -178,6 +181,7 @@ impl SiteReader<'_, '_> {
         let default = table.read("default", self.report, Value::boolean);
         let guards = guards::read(&mut table, self.folder, self.config, self.report);
         let comforts = self.read_comforts(&mut table);
+        let client_auth = client_auth::read(&mut table, self.folder, self.report);
         table.finish(self.report);
         let site = SiteConfig {
             pattern: pattern?,
@@ -191,6 +195,7 @@ impl SiteReader<'_, '_> {
             tls: certificate.tls,
             default: default.unwrap_or_default(),
             comforts,
+            client_auth,
         };
         Some(Placed {
             site,

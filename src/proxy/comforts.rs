@@ -8,8 +8,9 @@ use http_body::Body as _;
 use super::access_log::Entry;
 use super::body::Body;
 use super::compression::{self, Coding, CompressionOptions, Encoder};
+use super::conn_info::ConnInfo;
 use super::pages::{ErrorPages, Maintenance, MaintenanceOptions, PageError, Statuses};
-use super::request_id::{REQUEST_ID, RequestIds};
+use super::request_id::{self, REQUEST_ID, RequestIds};
 
 /// What a site adds to its requests beyond forwarding them, as the configuration says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl Comforts {
     /// What is to be done for a request that begins.
     pub(super) fn wish(
         &self,
-        (headers, version): (&HeaderMap, Version),
+        (headers, version, conn): (&HeaderMap, Version, &ConnInfo),
         ids: &RequestIds,
         entry: &mut Option<Box<Entry>>,
     ) -> Wish {
@@ -92,7 +93,9 @@ impl Comforts {
         {
             entry.silence();
         }
-        let request_id = self.has_request_id.then(|| ids.next());
+        let request_id = self
+            .has_request_id
+            .then(|| request_id::told(headers, conn).unwrap_or_else(|| ids.next()));
         if let (Some(id), Some(entry)) = (&request_id, entry) {
             entry.identified(id.clone());
         }

@@ -47,6 +47,8 @@ const FACTS: [(&str, Fact); 3] = [
 pub(super) struct Facts<'r> {
     pub(super) conn: &'r ConnInfo,
     pub(super) host: &'r Host,
+    /// The client's address, which a trusted peer may have told.
+    pub(super) client: &'r HeaderValue,
 }
 
 /// One change to one field.
@@ -173,7 +175,7 @@ fn parse_value(name: &HeaderName, text: &str) -> Result<Template<Fact>, HeaderCh
 fn fill(template: &Template<Fact>, facts: Facts<'_>) -> HeaderValue {
     let value = template.filled(|fact, value| {
         value.extend_from_slice(match fact {
-            Fact::Client => facts.conn.forwarded_for().as_bytes(),
+            Fact::Client => facts.client.as_bytes(),
             Fact::Host => facts.host.name().as_bytes(),
             Fact::Sni => facts
                 .conn
@@ -200,7 +202,13 @@ mod tests {
         let request = Request::get("https://shop.example.org:8443/").version(Version::HTTP_2);
         let host = &Host::of(&request.body(()).unwrap()).unwrap();
         if let Some(changes) = HeaderChanges::new(changes.to_vec()) {
-            changes.apply(headers, Facts { conn: &conn, host });
+            let client = conn.forwarded_for();
+            let facts = Facts {
+                conn: &conn,
+                host,
+                client,
+            };
+            changes.apply(headers, facts);
         }
     }
 

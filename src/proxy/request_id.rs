@@ -2,9 +2,26 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::conn_info::ConnInfo;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long a name may be that a trusted peer has given.
+const LONGEST: usize = 128;
+
+/// The name that a trusted peer has given a request, if it is one of letters, digits and `-._`.
+pub(super) fn told(headers: &HeaderMap, conn: &ConnInfo) -> Option<HeaderValue> {
+    conn.trust()?;
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let (Some(id), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let is_name = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
+    is_name.then(|| id.clone())
+}
 
 /// The names of one runtime's requests: a random start and a count, which no other runtime writes to.
 #[derive(Debug)]
@@ -38,7 +55,30 @@ impl RequestIds {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::proxy::Trust;
+
+    #[test]
+    fn only_a_trusted_peer_names_a_request() {
+        let peer = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
+        let trust = Trust::new(["10.0.0.0/8".parse().unwrap()]);
+        let trusted = peer.clone().trusting(Arc::new(trust));
+        for (value, is_kept) in [
+            ("a-1.B_2", true),
+            ("a b", false),
+            ("\"", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_static(value));
+            assert_eq!(told(&headers, &trusted).is_some(), is_kept, "{value}");
+            assert_eq!(told(&headers, &peer), None);
+            headers.append(REQUEST_ID, HeaderValue::from_static("b"));
+            assert_eq!(told(&headers, &trusted), None);
+        }
+    }
 
     #[test]
     fn no_two_requests_share_an_id() {

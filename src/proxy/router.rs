@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::client_identity::ClientPolicy;
 use super::comforts::Comforts;
 use super::guards::Guards;
 use super::routes::Routes;
@@ -20,6 +21,8 @@ pub struct Site {
     pub guards: Option<Box<Guards>>,
     /// What is added to them.
     pub comforts: Option<Box<Comforts>>,
+    /// How clients are asked for certificates. Connections that were asked otherwise do not reach it.
+    pub client_policy: Option<Box<ClientPolicy>>,
 }
 
 impl Site {
@@ -32,6 +35,7 @@ impl Site {
             routes: routes.into(),
             guards: None,
             comforts: None,
+            client_policy: None,
         }
     }
 }

@@ -23,7 +23,7 @@ use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody, Upstream};
+use crate::upstream::{ClientAddresses, RequestBody, ResponseBody, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,11 +131,17 @@ impl ProxyService {
         let router = self.routers.current(self.worker);
         let site = site(&router, &host, conn)?;
         notes.hsts = site.guards.as_deref().and_then(Guards::hsts);
+        let told = conn.told_client(request.headers());
+        let facts = Facts {
+            conn,
+            host: &host,
+            client: told.as_ref().unwrap_or_else(|| conn.forwarded_for()),
+        };
         let mut way = Way {
             site,
             survey,
             target,
-            facts: Facts { conn, host: &host },
+            facts,
             request_id: None,
         };
         let entry = &mut notes.entry;
@@ -143,7 +149,8 @@ impl ProxyService {
             return self.admit(request, way, entry).await;
         };
         let version = request.version();
-        let wish = comforts.wish((request.headers(), version), &self.request_ids, entry);
+        let asked = (request.headers(), version, conn);
+        let wish = comforts.wish(asked, &self.request_ids, entry);
         way.request_id.clone_from(&wish.request_id);
         let outcome = match comforts.is_closed() {
             true => Err(Error::Maintenance),
@@ -238,6 +245,9 @@ impl ProxyService {
         }
         route.change_request(request.headers_mut(), way.facts);
         framing::frame_request(&mut request, way.survey, route.target(way.target)?);
+        if trip.upstream.announces_clients() {
+            announce(&mut request, way.facts.conn);
+        }
         let sending = trip.upstream.send(request, self.worker);
         let response = match trip.passage {
             None => sending.await?,
@@ -321,18 +331,31 @@ fn pass_back(
 /// The site of the host, if this connection may reach it.
 fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
     let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
-    match host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
+    let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
+    match is_asked_alike && host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),
         false => Err(Error::Misdirected),
     }
+}
+
+/// Leaves word for a backend that wants to know its client before the first request.
+fn announce(request: &mut Request<RequestBody>, conn: &ConnInfo) {
+    let addresses = ClientAddresses {
+        source: conn.speaker(request.headers()),
+        destination: conn.local,
+    };
+    request.extensions_mut().insert(addresses);
 }
 
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
 fn prepare(request: &mut Request<RequestBody>, way: &Way<'_>) {
     request.extensions_mut().clear();
     headers::strip_request(request.headers_mut(), way.survey);
-    let Facts { conn, host } = way.facts;
+    let Facts { conn, host, .. } = way.facts;
     forwarded::set(request.headers_mut(), way.survey, host, conn);
+    if let Some(identity) = conn.identity() {
+        identity.tell(request.headers_mut());
+    }
     if let Some(id) = &way.request_id {
         request.headers_mut().insert(REQUEST_ID, id.clone());
     }

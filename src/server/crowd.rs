@@ -78,15 +78,20 @@ impl Drop for Member {
 #[derive(Debug)]
 pub struct Place {
     _permit: OwnedSemaphorePermit,
-    _member: Member,
+    member: Member,
 }
 
 impl Place {
     pub(super) fn new(permit: OwnedSemaphorePermit, member: Member) -> Self {
         Self {
             _permit: permit,
-            _member: member,
+            member,
         }
+    }
+
+    /// The place among those of its client, where that was not known at once.
+    pub(super) fn join(&mut self, member: Member) {
+        self.member = member;
     }
 }
 

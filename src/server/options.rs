@@ -3,6 +3,8 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::proxy_protocol::ProxyProtocol;
+
 /// The two addresses that clients reach. Port 0 takes a free one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
@@ -10,6 +12,10 @@ pub struct ListenOptions {
     pub http: SocketAddr,
     /// Serves HTTPS.
     pub https: SocketAddr,
+    /// How clients of `http` begin, where they come by way of another proxy.
+    pub http_proxy_protocol: Option<ProxyProtocol>,
+    /// The same for `https`.
+    pub https_proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Default for ListenOptions {
@@ -17,6 +23,8 @@ impl Default for ListenOptions {
         Self {
             http: (Ipv6Addr::UNSPECIFIED, 80).into(),
             https: (Ipv6Addr::UNSPECIFIED, 443).into(),
+            http_proxy_protocol: None,
+            https_proxy_protocol: None,
         }
     }
 }

@@ -90,7 +90,7 @@ impl Asked {
         });
         Self {
             time: SystemTime::now(),
-            client: conn.client,
+            client: conn.speaker(request.headers()),
             version: request.version(),
             texts,
             ends,

@@ -120,6 +120,9 @@ impl ForwardAuth {
         let mut fields = request.headers().clone();
         headers::strip_request(&mut fields, visit.survey);
         forwarded::set(&mut fields, visit.survey, visit.host, visit.conn);
+        if let Some(identity) = visit.conn.identity() {
+            identity.tell(&mut fields);
+        }
         for name in NOT_ASKED {
             fields.remove(name);
         }

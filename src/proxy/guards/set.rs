@@ -92,7 +92,7 @@ impl Guards {
     ) -> Result<Verdict, Error> {
         let deadline = self.request_timeout.map(|limit| Instant::now() + limit);
         self.check_sizes(request, &visit)?;
-        self.check_client(&visit)?;
+        self.check_client(request, &visit)?;
         let passage = Passage {
             grant: None,
             deadline,
@@ -133,8 +133,8 @@ impl Guards {
         Ok(())
     }
 
-    fn check_client(&self, visit: &Visit<'_>) -> Result<(), Error> {
-        let client = visit.conn.client.ip();
+    fn check_client<B>(&self, request: &Request<B>, visit: &Visit<'_>) -> Result<(), Error> {
+        let client = visit.conn.address(request.headers());
         let networks = self.networks.as_ref();
         if !networks.is_none_or(|networks| networks.admit(client)) {
             return Err(Refusal::Network.into());
