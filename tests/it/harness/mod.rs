@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod dns;
 pub(crate) mod door;
+pub(crate) mod front;
 pub(crate) mod http01;
 pub(crate) mod origin;
 pub(crate) mod pebble;
