@@ -47,11 +47,12 @@ pub struct ClientAuthOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientAuthError {
     /// The file is not there, not readable, or has no certificate.
-    #[error("{} is no readable PEM file of CA certificates: {source}", path.display())]
+    #[error("{} is no readable PEM file of CA certificates: {}", path.display(), reason(source))]
     Pem {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        #[source]
         source: pem::Error,
     },
     /// One of its certificates cannot be a CA's.
@@ -70,6 +71,15 @@ pub enum ClientAuthError {
         /// What is wrong.
         source: VerifierBuilderError,
     },
+}
+
+/// The library's own words quote the file, which may be a key by mistake; these do not.
+fn reason(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "it holds no certificate".to_owned(),
+        _ => "its PEM sections are damaged".to_owned(),
+    }
 }
 
 /// One way to ask clients for certificates.
