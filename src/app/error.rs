@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, import, issuer};
 use crate::name::HostPattern;
-use crate::proxy::RedirectError;
+use crate::proxy::{AccessLogTarget, PageError};
+use crate::tls::ClientAuthError;
 use crate::{admin, server, storage};
 
 /// A failed start, in one sentence.
@@ -20,6 +21,17 @@ pub enum Error {
     /// The admin socket could not be opened.
     #[error("{0}")]
     Admin(#[from] admin::Error),
+    /// The access log's file cannot be written.
+    #[error("the access log {target} cannot be opened: {source}; name a file that can be written")]
+    AccessLog {
+        /// Where the lines were to go.
+        target: AccessLogTarget,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A page of a site cannot be read.
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// A listener could not be opened.
     #[error("{0}")]
     Listen(#[from] server::Error),
@@ -41,15 +53,15 @@ pub enum Error {
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),
-    /// A site's redirect has a target that cannot be used.
-    #[error("the redirect of {site} cannot be used: {source}")]
-    Redirect {
+    /// The clients of a site cannot be asked for certificates.
+    #[error("clients of {site} cannot be verified: {source}")]
+    ClientAuth {
         /// The site.
         site: HostPattern,
-        /// What is wrong with it.
-        source: RedirectError,
+        /// What is wrong.
+        source: ClientAuthError,
     },
-    /// A site's certificate file cannot be read.
+    /// A site's file or folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     ReadFile {
         /// The file.

@@ -9,19 +9,21 @@ use tracing::{error, info};
 
 use super::certificates::{Certificates, open_storage};
 use super::workers::Workers;
-use super::{Error, file_limit, sites};
+use super::{Error, entries, file_limit, sites};
 use crate::admin;
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager};
 use crate::config::Config;
-use crate::proxy::{ProxyService, Routers, ServiceOptions};
-use crate::server::{Door, Https, HttpsParts, Listener, PlainHttp};
+use crate::proxy::{AccessLog, ProxyService, Routers, ServiceOptions};
+use crate::server::{Door, Entry, Https, HttpsParts, Listener, PlainHttp};
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::Means;
 
 /// How long the end of the process waits for DNS records to be removed.
 const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last lines of the access log may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// A running proxy: both doors are open when it exists.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct App {
     backends: Tasks,
     background: Tasks,
     records: Tasks,
+    logs: Tasks,
+    access_log: Option<AccessLog>,
     workers: Workers,
     drain_timeout: Duration,
 }
@@ -42,36 +46,34 @@ impl App {
     pub async fn start(config: &Config) -> Result<Self, Error> {
         let fitting = file_limit::raise(Workers::count());
         let permits = Arc::new(Semaphore::new(fitting));
-        // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
-        let places = Arc::new(Semaphore::new(fitting));
         let (connections, backends) = (Tasks::new(), Tasks::new());
-        let background = Tasks::at_home();
-        let means = Means {
-            tasks: backends.clone(),
-            places,
-            workers: Workers::count(),
-        };
+        let (background, logs) = (Tasks::at_home(), Tasks::at_home());
+        let means = means(fitting, &backends);
         let storage = open_storage(config)?;
         let admin = open_admin(config)?;
-        let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);
+        let (routers, auths) = sites::routing(config, &means)?;
         let records = Tasks::at_home();
         let certificates = Certificates::prepare(config, storage, (&background, &records)).await?;
         let http = Listener::bind(config.listen.http, 1)?;
         let https = Listener::bind(config.listen.https, means.workers)?;
         let (http_address, https_address) = (http[0].address(), https[0].address());
 
+        let access_log = open_access_log(config, &means, &logs)?;
         let limits = config.limits.clone();
         let tokens = Arc::clone(certificates.tokens());
         let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
-        open_plain(http, &plain, &permits, &connections);
+        let [plain_entry, entry] = entries::entries(config);
+        open_plain(http, &plain, (&permits, plain_entry), &connections);
         let shown = certificates.shown();
         let manager = certificates.start(config, &background);
         serve_admin(admin, &manager, &background);
-        let servers = https_servers(config, routers, shown, (&manager, &connections))?;
+        let service = service(config, routers, &connections);
+        let service = service.with_access_log(access_log.clone());
+        let servers = https_servers(config, (service, &entry, auths), shown, &manager)?;
         let doors = https.into_iter().enumerate().map(|(worker, listener)| {
             let tasks = connections.branch();
             let server = servers(worker, tasks.clone());
-            let door = Door::new(listener, Arc::clone(&permits), tasks);
+            let door = Door::new(listener, Arc::clone(&permits), tasks, Arc::clone(&entry));
             door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
         });
         let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
@@ -84,6 +86,8 @@ impl App {
             backends,
             background,
             records,
+            logs,
+            access_log,
             workers,
             drain_timeout: config.limits.drain_timeout,
         })
@@ -107,6 +111,13 @@ impl App {
         &self.manager
     }
 
+    /// Opens the access log's file anew, after it was moved.
+    pub fn reopen_access_log(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+    }
+
     /// Takes nothing new, lets what runs finish within the drain's time, and returns how many
     /// connections were cut. Orders are abandoned: they are taken up at the next start.
     pub async fn stop(self) -> usize {
@@ -117,19 +128,46 @@ impl App {
         self.background.drain(Duration::ZERO).await;
         self.records.drain(RECORDS_TIMEOUT).await;
         self.workers.halt();
+        // Last, so that no request ends after its log.
+        self.logs.drain(LAST_LINES).await;
         cut
     }
+}
+
+fn means(fitting: usize, backends: &Tasks) -> Means {
+    Means {
+        tasks: backends.clone(),
+        // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
+        places: Arc::new(Semaphore::new(fitting)),
+        workers: Workers::count(),
+    }
+}
+
+fn open_access_log(
+    config: &Config,
+    means: &Means,
+    logs: &Tasks,
+) -> Result<Option<AccessLog>, Error> {
+    let Some(options) = &config.access_log else {
+        return Ok(None);
+    };
+    let log = AccessLog::start(options, means.workers, logs);
+    log.map(Some).map_err(|source| Error::AccessLog {
+        target: options.target.clone(),
+        source,
+    })
 }
 
 /// Serves plain HTTP from now on.
 fn open_plain(
     listeners: Vec<Listener>,
     plain: &Arc<PlainHttp>,
-    permits: &Arc<Semaphore>,
+    (permits, entry): (&Arc<Semaphore>, Arc<Entry>),
     connections: &Tasks,
 ) {
     for listener in listeners {
-        let door = Door::new(listener, Arc::clone(permits), connections.clone());
+        let tasks = connections.clone();
+        let door = Door::new(listener, Arc::clone(permits), tasks, Arc::clone(&entry));
         let plain = Arc::clone(plain);
         let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
         connections.spawn(door.run(serve));
@@ -154,12 +192,22 @@ fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tas
     }
 }
 
+/// What answers the requests of all workers.
+fn service(config: &Config, routers: Arc<Routers>, connections: &Tasks) -> ProxyService {
+    let options = ServiceOptions {
+        head_fields: config.limits.head_fields,
+        head_size: config.limits.head_size,
+        body_timeout: config.limits.body_timeout,
+    };
+    ProxyService::new(routers, options, connections.clone())
+}
+
 /// What makes the HTTPS server of each worker, all of them over one acceptor and one router.
 fn https_servers(
     config: &Config,
-    routers: Arc<Routers>,
+    (service, entry, client_auth): (ProxyService, &Entry, sites::ClientAuths),
     (cache, challenges): (Arc<CertCache>, Arc<TlsAlpn01Certificates>),
-    (manager, connections): (&CertManager, &Tasks),
+    manager: &CertManager,
 ) -> Result<impl Fn(usize, Tasks) -> Arc<Https> + use<>, Error> {
     let acceptor = Arc::new(tls::Acceptor::new(tls::AcceptorParts {
         cache,
@@ -167,13 +215,9 @@ fn https_servers(
         challenges,
         default_name: sites::default_name(&config.sites),
         handshake_timeout: config.limits.handshake_timeout,
+        client_auth,
     })?);
-    let options = ServiceOptions {
-        head_fields: config.limits.head_fields,
-        head_size: config.limits.head_size,
-        body_timeout: config.limits.body_timeout,
-    };
-    let service = ProxyService::new(routers, options, connections.clone());
+    let (trust, has_forwarded) = (Arc::clone(&entry.trust), config.forwarded);
     let limits = config.limits.clone();
     Ok(move |worker, tasks: Tasks| {
         Https::new(HttpsParts {
@@ -181,6 +225,8 @@ fn https_servers(
             service: service.for_worker(worker, tasks.clone()),
             limits: limits.clone(),
             tasks,
+            trust: Arc::clone(&trust),
+            has_forwarded,
         })
     })
 }

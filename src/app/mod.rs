@@ -3,6 +3,7 @@
 mod certificates;
 mod desk;
 mod dns;
+mod entries;
 mod error;
 mod file_limit;
 mod file_pairs;

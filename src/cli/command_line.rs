@@ -13,7 +13,7 @@ use super::certs::{self, Certs};
 use super::demo::{self, Demo};
 use super::source::{self, Source};
 use super::trust::{self, Trust};
-use super::{check, explain, run};
+use super::{check, explain, hash_password, run};
 
 /// Runs the proxy with a configuration until it has drained.
 pub type Start = fn(Config) -> Result<(), Box<dyn Error>>;
@@ -55,6 +55,8 @@ enum Command {
     Demo(Demo),
     /// Put the internal CA's root into this machine's stores of trust, or take it out again
     Trust(Trust),
+    /// Read a password and print its hash for `basic-auth`
+    HashPassword,
 }
 
 /// Why a command did not succeed.
@@ -68,6 +70,8 @@ pub(super) enum Failure {
     Demo(#[from] demo::Error),
     #[error(transparent)]
     Trust(#[from] trust::Error),
+    #[error(transparent)]
+    HashPassword(#[from] hash_password::Error),
     #[error("{}", lines(.0))]
     Files(Vec<crate::config::FileError>),
     #[error("cannot write the answer")]
@@ -83,7 +87,13 @@ impl Failure {
             Self::Certs(error) if error.is_usage() => 2,
             Self::Demo(error) if error.is_usage() => 2,
             Self::Trust(error) if error.is_usage() => 2,
-            Self::Certs(_) | Self::Demo(_) | Self::Trust(_) | Self::Write(_) | Self::Run(_) => 1,
+            Self::HashPassword(error) if error.is_usage() => 2,
+            Self::Certs(_)
+            | Self::Demo(_)
+            | Self::HashPassword(_)
+            | Self::Trust(_)
+            | Self::Write(_)
+            | Self::Run(_) => 1,
         }
     }
 }
@@ -130,6 +140,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
         Some(Command::Trust(trust)) => trust::execute(trust, out),
+        Some(Command::HashPassword) => Ok(hash_password::execute(out)?),
     }
 }
 

@@ -2,10 +2,15 @@
 
 mod certs;
 mod check;
+mod comforts;
 mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
+mod explain_client;
+mod explain_guards;
+mod explain_routes;
+mod hash_password;
 
 mod run;
 mod source;

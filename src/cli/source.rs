@@ -102,6 +102,9 @@ struct OverrideFlags {
     /// Unix socket for status and control [default: `admin.sock` in the data directory]
     #[arg(long, value_name = "PATH", env = "PROXY_ADMIN")]
     admin: Option<OsString>,
+    /// File with a line for each request, or `-` for standard output [default: none]
+    #[arg(long, value_name = "FILE", env = "PROXY_ACCESS_LOG")]
+    access_log: Option<String>,
     /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
     #[arg(long, value_name = "LEVEL", env = "PROXY_LOG_LEVEL")]
     log_level: Option<String>,
@@ -157,6 +160,7 @@ impl Source {
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),
             admin: given_path(overrides.admin),
+            access_log: given(overrides.access_log),
             log_level: given(overrides.log_level),
             log_format: given(overrides.log_format),
         }

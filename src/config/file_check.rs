@@ -8,8 +8,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::certs::TlsFiles;
+use crate::tls::{ClientAuth, ClientAuthError};
 
 use super::settings::Config;
+use super::site::SiteAction;
 
 /// Why a file that the configuration names cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,24 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
+    /// A site's page cannot be read.
+    #[error("the page {} cannot be read: {source}", path.display())]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder that a site serves is not there, or not readable.
+    #[error("{} is no readable folder: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// Certificate and key are readable but do not belong together.
     #[error("{} and {} do not fit together: {source}", files.cert.display(), files.key.display())]
     Pair {
@@ -38,6 +58,9 @@ pub enum FileError {
         #[source]
         source: rustls::Error,
     },
+    /// It holds no CAs that could verify clients.
+    #[error("{0}")]
+    ClientAuth(#[from] ClientAuthError),
 }
 
 impl Config {
@@ -49,12 +72,28 @@ impl Config {
             .filter_map(|root| read_certificates(root).err())
             .collect();
         errors.extend(self.on_cert.as_deref().and_then(check_hook));
+        let pages = self.sites.iter().flat_map(|site| site.comforts.files());
+        errors.extend(pages.filter_map(|page| read_page(page).err()));
+        let client_roots = self
+            .sites
+            .iter()
+            .filter_map(|site| site.client_auth.as_ref());
+        errors.extend(client_roots.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());
             match (cert, key) {
                 (Ok(chain), Ok(key)) => errors.extend(check_pair(files, chain, key).err()),
                 (cert, key) => errors.extend(cert.err().into_iter().chain(key.err())),
+            }
+        }
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        for route in routes {
+            if let SiteAction::Files(files) = &route.action
+                && let Err(source) = std::fs::read_dir(files.root())
+            {
+                let path = files.root().to_owned();
+                errors.push(FileError::Folder { path, source });
             }
         }
         errors
@@ -66,6 +105,13 @@ fn check_hook(path: &Path) -> Option<FileError> {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
     (!is_executable).then(|| FileError::Hook {
         path: path.to_owned(),
+    })
+}
+
+fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| FileError::Page {
+        path: path.to_owned(),
+        source,
     })
 }
 

@@ -35,6 +35,8 @@ pub struct Flags {
     pub storage: Option<String>,
     /// The admin socket.
     pub admin: Option<PathBuf>,
+    /// Where requests are logged.
+    pub access_log: Option<String>,
     /// How much the log says.
     pub log_level: Option<String>,
     /// The form of a log line.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use tracing::Level;
 
 use crate::acme::ExternalAccount;
+use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
+use super::access_log;
 use super::diagnostic::{Place, Report};
 use super::flags::Flags;
 use super::issuer::{self, Directory};
@@ -30,6 +32,7 @@ pub(super) struct Overrides {
     https: Option<SocketAddr>,
     storage: Option<StorageUrl>,
     admin: Option<PathBuf>,
+    access_log: Option<AccessLogTarget>,
     level: Option<Level>,
     format: Option<LogFormat>,
 }
@@ -64,6 +67,12 @@ impl Overrides {
             https: read("--listen-https", &flags.listen_https, parse_listen, report),
             storage: read("--storage", &flags.storage, StorageUrl::parse, report),
             admin: flags.admin.clone(),
+            access_log: read(
+                "--access-log",
+                &flags.access_log,
+                access_log::parse_target,
+                report,
+            ),
             level: read("--log-level", &flags.log_level, parse_level, report),
             format: read("--log-format", &flags.log_format, parse_format, report),
         }
@@ -85,6 +94,13 @@ impl Overrides {
         if self.no_preflight {
             config.preflight.is_on = false;
             config.origins.set("preflight", Origin::Flag);
+        }
+        if let Some(target) = self.access_log {
+            config.origins.set("access-log", Origin::Flag);
+            match &mut config.access_log {
+                Some(options) => options.target = target,
+                none => *none = Some(AccessLogOptions::new(target)),
+            }
         }
         let has_storage = self.storage.is_some();
         let origins = &mut config.origins;

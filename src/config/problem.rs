@@ -1,8 +1,12 @@
 //! Everything that can be wrong with a configuration, each with its fix.
 
+use http::HeaderName;
+
 use crate::name::{HostPattern, NameError};
+use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixError, RedirectError};
 use crate::upstream::AddressError;
 
+use super::guards::GuardProblem;
 use super::syntax;
 
 /// One thing that is wrong, as one sentence with the fix.
@@ -59,6 +63,28 @@ pub(super) enum Problem {
     LogLevel(String),
     #[error("`{0}` is no log format; write `text` or `json`")]
     LogFormat(String),
+    #[error("`{0}` is no coding; write `zstd`, `br` or `gzip`")]
+    Coding(String),
+    #[error(
+        "`compress` has nothing to choose from; name at least one, or write `compress = false`"
+    )]
+    NoCoding,
+    #[error("`{text}` is no content type: {error}")]
+    ContentType {
+        text: String,
+        #[source]
+        error: crate::proxy::MediaRangeError,
+    },
+    #[error("`{0}` has no error page; write an error status as in `502`, `4xx` or `5xx`")]
+    ErrorStatus(String),
+    #[error("an access log needs a file; write its path, or `-` for standard output")]
+    AccessLogFile,
+    #[error("`{0}` is no access log format; write `json`, `common` or `combined`")]
+    AccessLogFormat(String),
+    #[error(
+        "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"
+    )]
+    NoAccessLog,
 
     #[error("`{text}` is no ACME directory; {}", known_directories(*nearest))]
     Directory {
@@ -114,6 +140,28 @@ pub(super) enum Problem {
     NameConstraint(String),
     #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
     NoHook,
+    #[error(
+        "`{0}` is nobody to trust; write a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
+    )]
+    TrustedPeer(String),
+    #[error(
+        "`{0}` is everybody, so each client could choose its own address; name the networks of your own proxies"
+    )]
+    TrustsAll(ipnet::IpNet),
+    #[error(
+        "`{text}` has bits beyond its network; write `{network}`, or a single address without `/`"
+    )]
+    NetworkBits { text: String, network: ipnet::IpNet },
+    #[error("`{0}` is no way to take the PROXY protocol; write `required` or `optional`")]
+    ProxyProtocol(String),
+    #[error(
+        "PROXY headers are taken from trusted peers only, and there are none; name your load balancer, as in `trust = [\"10.0.0.0/8\"]`"
+    )]
+    ProxyProtocolWithoutTrust,
+    #[error("`{0}` is no version of the PROXY protocol; write `v1`, `v2` or `off`")]
+    SendProxy(String),
+    #[error("`{0}` is no way to ask for client certificates; write `required` or `optional`")]
+    ClientAuthMode(String),
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
 
@@ -140,12 +188,44 @@ pub(super) enum Problem {
     SameSite { pattern: HostPattern, line: usize },
     #[error("a site on line {0} is the default already; keep one `default = true`")]
     SecondDefault(usize),
-    #[error("a site has either `upstream` or `redirect`; remove one of them")]
-    UpstreamAndRedirect,
+    #[error("`{}` and `{}` both say what happens to the requests; remove one of them", .0[0], .0[1])]
+    TwoActions([&'static str; 2]),
     #[error(
         "the site says nothing about its requests; add `upstream = \"localhost:3000\"` or `redirect = \"https://www.example.org\"`"
     )]
     NoAction,
+    #[error(
+        "neither the route nor its site says what happens to the requests; add `upstream = \"localhost:3000\"`"
+    )]
+    NoRouteAction,
+    #[error("{0}")]
+    Prefix(#[from] PrefixError),
+    #[error(
+        "`{prefix}` is already a route on line {line}, so this one can never match; keep one of the two"
+    )]
+    SameRoute { prefix: PathPrefix, line: usize },
+    #[error(
+        "the site itself says what happens to `/`, so this route can never match; keep one of the two"
+    )]
+    SiteRoute,
+    #[error(
+        "`routes` is empty; add one, as in `routes = {{ \"/api/\" = \"localhost:4000\" }}`, or remove it"
+    )]
+    NoRoutes,
+    #[error("`strip-prefix` and `rewrite` both say what the path becomes; remove one of them")]
+    StripAndRewrite,
+    #[error("`{0}` has no effect, since the proxy answers these requests itself; remove it")]
+    WithoutUpstream(&'static str),
+    #[error("{0}")]
+    HeaderChange(#[from] HeaderChangeError),
+    #[error("`{0}` is changed twice here; name it once")]
+    SameHeader(HeaderName),
+    #[error("{0}")]
+    Respond(#[from] FixedResponseError),
+    #[error("`{0}` is no status; write a number, as in `404`")]
+    Status(String),
+    #[error("`{0}` leads out of the folder; write a file's path below it, as in `index.html`")]
+    Fallback(String),
     #[error("{0}")]
     Address(#[from] AddressError),
     #[error("the list of upstreams is empty; name one, as in `[\"localhost:3000\"]`")]
@@ -154,12 +234,12 @@ pub(super) enum Problem {
         "`{0}` is where the proxy itself listens, so requests would go in circles; name the app's own port"
     )]
     OwnAddress(crate::upstream::Address),
-    #[error("`{0}` is no whole URL; write one, as in `https://www.example.org`")]
-    Redirect(String),
+    #[error("{0}")]
+    Redirect(#[from] RedirectError),
     #[error(
-        "`{0}` leads back to this same site, so clients would go in circles; name another host"
+        "`{0}` leads back to this same place, so clients would go in circles; name another host or path"
     )]
-    RedirectLoop(url::Url),
+    RedirectLoop(String),
     #[error(
         "`{0}` is no URL to ask; write an http or https URL, as in `http://localhost:4000/allowed`"
     )]
@@ -178,6 +258,9 @@ pub(super) enum Problem {
     OnDemandExact(HostPattern),
     #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
     OnDemandAndTls,
+
+    #[error(transparent)]
+    Guard(#[from] GuardProblem),
 
     #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use crate::upstream;
+use crate::upstream::{self, SendProxy};
 
 use super::certificates;
 use super::diagnostic::Report;
@@ -16,12 +16,11 @@ use super::origin::{Origin, Origins};
 use super::overrides::Overrides;
 use super::problem::Problem;
 use super::resolvers::parse_resolver;
-use super::settings::{Config, parse_listen};
-use super::sites;
+use super::settings::Config;
 use super::storage_url::StorageUrl;
-use super::syntax;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
+use super::{access_log, comforts, listen, sites, syntax, trust};
 
 /// Reads a whole file; the result stands only if nothing was noted.
 pub(super) fn read(
@@ -104,7 +103,8 @@ fn read_globals(
     read_preflight(table, config, report);
     read_resolvers(table, config, report);
     certificates::read(table, folder, config, report);
-    read_listen(table, config, report);
+    trust::read(table, config, report);
+    listen::read(table, config, report);
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {
         read_upstreams(
@@ -114,6 +114,11 @@ fn read_globals(
         );
     }
     read_log(table, config, report);
+    if let Some(access_log) = access_log::read(table, folder, report) {
+        config.access_log = Some(access_log);
+        config.origins.set("access-log", Origin::File);
+    }
+    config.comforts = comforts::read_shared(table, folder, report);
     has_storage
 }
 
@@ -143,20 +148,7 @@ fn read_resolvers(table: &mut Table<'_>, config: &mut Config, report: &mut Repor
     config.origins.set("resolvers", Origin::File);
 }
 
-fn read_listen(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
-    let Some(table) = table.read("listen", report, Value::table) else {
-        return;
-    };
-    let origins = &mut config.origins;
-    let mut section = Section { table, origins };
-    let address =
-        |value: &Value<'_>| parse_listen(&value.text("an address, as in `\"[::]:443\"`")?);
-    section.set(("listen.http", &mut config.listen.http), report, address);
-    section.set(("listen.https", &mut config.listen.https), report, address);
-    section.table.finish(report);
-}
-
-fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
+pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
     match value.node().as_str() {
         Some(text) => parse_duration(text),
         None => Err(value.mismatch("a duration, as in `\"30s\"`")),
@@ -209,6 +201,14 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.set(("limits.streams", &mut limits.streams), report, |value| {
         count(value).map(u32::from)
     });
+    section.set(
+        (
+            "limits.connections-per-client",
+            &mut limits.connections_per_client,
+        ),
+        report,
+        |value| count(value).map(Some),
+    );
     section.table.finish(report);
 }
 
@@ -234,7 +234,21 @@ pub(super) fn read_upstreams(
         report,
         duration,
     );
+    section.set(
+        ("upstreams.send-proxy", &mut options.send_proxy),
+        report,
+        |value| parse_send_proxy(value.string()?),
+    );
     section.table.finish(report);
+}
+
+fn parse_send_proxy(text: &str) -> Result<Option<SendProxy>, Problem> {
+    match text {
+        "off" => Ok(None),
+        "v1" => Ok(Some(SendProxy::V1)),
+        "v2" => Ok(Some(SendProxy::V2)),
+        _ => Err(Problem::SendProxy(text.to_owned())),
+    }
 }
 
 fn read_log(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {

@@ -7,6 +7,7 @@ use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
+use crate::proxy::{AccessLogOptions, ComfortOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::upstream;
 
@@ -21,6 +22,7 @@ use super::overrides::Overrides;
 use super::problem::Problem;
 use super::site::SiteConfig;
 use super::storage_url::StorageUrl;
+use super::trust::TrustedPeer;
 use super::{issuers, proxyfile, quick};
 
 /// The whole effective configuration, checked, with all defaults filled in.
@@ -48,8 +50,16 @@ pub struct Config {
     pub internal_ca: InternalCaOptions,
     /// Run after each new certificate as `HOOK NAME FILE`.
     pub on_cert: Option<PathBuf>,
+    /// The peers that may say for whom they speak.
+    pub trust: Vec<TrustedPeer>,
+    /// Whether backends are told of their clients in the field Forwarded too.
+    pub forwarded: bool,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
+    /// Where requests are logged, if anywhere.
+    pub access_log: Option<AccessLogOptions>,
+    /// What sites add to their requests; each carries its own.
+    pub comforts: ComfortOptions,
     /// How much the log says.
     pub log: LogOptions,
     /// Who set what.
@@ -109,6 +119,10 @@ impl Config {
             resolver: ResolverOptions::default(),
             internal_ca: InternalCaOptions::default(),
             on_cert: None,
+            access_log: None,
+            comforts: ComfortOptions::default(),
+            trust: Vec::new(),
+            forwarded: false,
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),
@@ -131,7 +145,7 @@ impl Config {
 
     /// The address that http and https would fight for.
     pub(super) fn shared_port(&self) -> Option<SocketAddr> {
-        let ListenOptions { http, https } = self.listen;
+        let ListenOptions { http, https, .. } = self.listen;
         let same_ip =
             http.ip() == https.ip() || http.ip().is_unspecified() || https.ip().is_unspecified();
         (http.port() != 0 && http.port() == https.port() && same_ip).then_some(https)

@@ -4,33 +4,56 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use crate::certs::challenge::DnsOptions;
-use crate::certs::{OnDemandOptions, TlsFiles};
-use crate::name::{HostPattern, NameMap};
+use crate::name::HostPattern;
+use crate::proxy::{ComfortOptions, PathPrefix};
 use crate::upstream::{self, Address};
 
+use super::client_auth;
+use super::comforts;
 use super::diagnostic::Report;
-use super::dns::{self, DnsReader};
-use super::issuers::INTERNAL;
 use super::origin::Origins;
 use super::problem::Problem;
 use super::proxyfile::read_upstreams;
 use super::settings::Config;
-use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
+use super::site::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use super::site_certificate::{Names, Sources};
 use super::table::{Table, Value};
-use super::units::parse_count;
+use super::{guards, header_changes, site_checks};
 
-const KEYS: [&str; 8] = [
+pub(super) const KEYS: &[&str] = &[
     "upstream",
     "redirect",
+    "respond",
+    "files",
+    "aliases",
+    "routes",
+    "rewrite",
+    "request-headers",
+    "response-headers",
     "on-demand",
     "issuer",
     "dns",
     "tls",
     "default",
     "upstream-options",
+    "allow",
+    "deny",
+    "basic-auth",
+    "forward-auth",
+    "rate-limit",
+    "max-body",
+    "limits",
+    "request-timeout",
+    "hsts",
+    "access-log",
+    "request-id",
+    "compress",
+    "error-pages",
+    "maintenance",
+    "client-auth",
 ];
-const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or a table";
+pub(super) const FORMS: &str =
+    "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
 pub(super) fn read(
     value: Option<Value<'_>>,
@@ -61,41 +84,39 @@ pub(super) fn read(
     let sites: Vec<_> = table
         .entries()
         .into_iter()
-        .filter_map(|(name, start, value)| Some((start, reader.read(name, start, value)?)))
+        .filter_map(|(name, start, value)| reader.read(name, start, value))
         .collect();
-    check_together(&sites, config, report);
-    sites.into_iter().map(|(_, site)| site).collect()
+    site_checks::check_together(&sites, config, report);
+    sites.into_iter().map(|placed| placed.site).collect()
 }
 
-struct SiteReader<'a, 'r> {
-    folder: &'a Path,
-    issuers: &'a [String],
-    config: &'a Config,
-    report: &'a mut Report<'r>,
+/// A site with where it stands in the file.
+pub(super) struct Placed {
+    pub(super) site: SiteConfig,
+    pub(super) start: usize,
+    pub(super) aliases: Vec<usize>,
+    pub(super) routes: Vec<usize>,
 }
 
-/// Where the certificate of a site is said to come from.
-#[derive(Clone, Copy, Default)]
-struct Sources<'a> {
-    on_demand: bool,
-    tls: bool,
-    dns: bool,
-    issuer: Option<&'a str>,
+pub(super) struct SiteReader<'a, 'r> {
+    pub(super) folder: &'a Path,
+    pub(super) issuers: &'a [String],
+    pub(super) config: &'a Config,
+    pub(super) report: &'a mut Report<'r>,
 }
 
 impl SiteReader<'_, '_> {
-    fn read(&mut self, name: &str, start: usize, value: Value<'_>) -> Option<SiteConfig> {
+    fn read(&mut self, name: &str, start: usize, value: Value<'_>) -> Option<Placed> {
         if !self.report.is_quoted(start)
             && let Some(whole) = unquoted_name(name, value)
         {
             self.report.at(start, Problem::UnquotedName(whole));
             return None;
         }
-        let pattern = match HostPattern::parse(name) {
+        let pattern = match parse_pattern(name) {
             Ok(pattern) => Some(pattern),
-            Err(error) => {
-                let name = name.to_owned();
-                self.report.at(start, Problem::SiteName { name, error });
+            Err(problem) => {
+                self.report.at(start, problem);
                 None
             }
         };
@@ -114,20 +135,31 @@ impl SiteReader<'_, '_> {
         start: usize,
         pattern: Option<HostPattern>,
         value: Value<'_>,
-    ) -> Option<SiteConfig> {
+    ) -> Option<Placed> {
         let addresses = self.read_addresses(value);
         self.check_certificate(start, pattern.as_ref(), Sources::default());
-        Some(SiteConfig {
+        let site = SiteConfig {
             pattern: pattern?,
-            action: SiteAction::Upstream {
+            aliases: Vec::new(),
+            routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses,
                 options: self.config.upstreams.clone(),
-            },
+            })],
+            headers: HeaderConfig::default(),
+            guards: None,
             on_demand: None,
             issuer: None,
             dns: None,
             tls: None,
             default: false,
+            comforts: self.config.comforts.clone(),
+            client_auth: None,
+        };
+        Some(Placed {
+            site,
+            start,
+            aliases: Vec::new(),
+            routes: vec![start],
         })
     }
 
@@ -136,70 +168,96 @@ impl SiteReader<'_, '_> {
         start: usize,
         pattern: Option<HostPattern>,
         mut table: Table<'_>,
-    ) -> Option<SiteConfig> {
-        let action = self.read_action(start, &mut table);
-        let issuers = self.issuers;
-        let issuer = table.read("issuer", self.report, |value| {
-            parse_issuer(value.string()?, issuers)
-        });
-        let sources = Sources {
-            on_demand: table.value("on-demand").is_some(),
-            tls: table.value("tls").is_some(),
-            dns: table.value("dns").is_some(),
-            issuer: issuer.as_deref(),
+    ) -> Option<Placed> {
+        let (alias_starts, aliases) = self.read_aliases(&mut table);
+        let (route_starts, routes) = self.read_all_routes(start, &mut table);
+        let headers = header_changes::read(&mut table, self.report);
+        let names = Names {
+            start,
+            pattern: pattern.as_ref(),
+            aliases: alias_starts.iter().copied().zip(&aliases).collect(),
         };
-        if table.has_only(&KEYS) {
-            self.check_certificate(start, pattern.as_ref(), sources);
-        }
-        let on_demand = table
-            .read("on-demand", self.report, Value::table)
-            .and_then(|table| self.read_on_demand(table));
-        let dns = table.value("dns");
-        let has_files = sources.tls;
-        let dns = dns.and_then(|value| self.read_dns(pattern.as_ref(), has_files, value));
-        let tls = table
-            .read("tls", self.report, Value::table)
-            .and_then(|table| self.read_tls(table));
+        let certificate = self.read_certificate(&names, &mut table);
         let default = table.read("default", self.report, Value::boolean);
+        let guards = guards::read(&mut table, self.folder, self.config, self.report);
+        let comforts = self.read_comforts(&mut table);
+        let client_auth = client_auth::read(&mut table, self.folder, self.report);
         table.finish(self.report);
-        Some(SiteConfig {
+        let site = SiteConfig {
             pattern: pattern?,
-            action: action?,
-            on_demand,
-            issuer,
-            dns,
-            tls,
+            aliases,
+            routes,
+            headers,
+            guards,
+            on_demand: certificate.on_demand,
+            issuer: certificate.issuer,
+            dns: certificate.dns,
+            tls: certificate.tls,
             default: default.unwrap_or_default(),
+            comforts,
+            client_auth,
+        };
+        Some(Placed {
+            site,
+            start,
+            aliases: alias_starts,
+            routes: route_starts,
         })
     }
 
-    fn read_action(&mut self, start: usize, table: &mut Table<'_>) -> Option<SiteAction> {
-        let options = self.read_options(table);
-        let redirect = table.read("redirect", self.report, |value| {
-            parse_redirect(value.string()?)
-        });
-        match (table.value("upstream"), table.value("redirect")) {
-            (Some(_), Some(redirect)) => {
-                self.report
-                    .at(redirect.start(), Problem::UpstreamAndRedirect);
-                None
-            }
-            (None, None) => {
-                if table.has_only(&KEYS) {
-                    self.report.at(start, Problem::NoAction);
-                }
-                None
-            }
-            (Some(upstream), None) => Some(SiteAction::Upstream {
-                addresses: self.read_addresses(upstream),
-                options,
-            }),
-            (None, Some(_)) => Some(SiteAction::Redirect { to: redirect? }),
-        }
+    fn read_comforts(&mut self, table: &mut Table<'_>) -> ComfortOptions {
+        let context = comforts::Context {
+            shared: &self.config.comforts,
+            has_access_log: self.config.access_log.is_some(),
+            folder: self.folder,
+        };
+        context.read_site(table, self.report)
     }
 
-    fn read_options(&mut self, table: &mut Table<'_>) -> upstream::Options {
-        let mut options = self.config.upstreams.clone();
+    fn read_aliases(&mut self, table: &mut Table<'_>) -> (Vec<usize>, Vec<HostPattern>) {
+        let expected = "a list of names, as in `[\"example.org\"]`";
+        let names = table.read("aliases", self.report, |value| value.list(expected));
+        let mut aliases = Vec::new();
+        for value in names.unwrap_or_default() {
+            match value.string().and_then(parse_pattern) {
+                Ok(pattern) => aliases.push((value.start(), pattern)),
+                Err(problem) => self.report.at(value.start(), problem),
+            }
+        }
+        aliases.into_iter().unzip()
+    }
+
+    /// What the site itself says, and its routes.
+    fn read_all_routes(
+        &mut self,
+        start: usize,
+        table: &mut Table<'_>,
+    ) -> (Vec<usize>, Vec<RouteConfig>) {
+        let root = PathPrefix::root();
+        let action = self.read_action(table, &root, None);
+        let rewrite = self.read_rewrite(table, &root);
+        let has_routes = table.value("routes").is_some();
+        if matches!(action, Ok(None)) && !has_routes && table.has_only(KEYS) {
+            self.report.at(start, Problem::NoAction);
+        }
+        let own = action.ok().flatten().map(|action| RouteConfig {
+            rewrite,
+            ..RouteConfig::whole(action)
+        });
+        let mut routes = self.read_routes(table, own.as_ref());
+        if let Some(own) = own {
+            self.check_use(table, &own.action);
+            routes.insert(0, (start, own));
+        }
+        routes.into_iter().unzip()
+    }
+
+    pub(super) fn read_options(
+        &mut self,
+        table: &mut Table<'_>,
+        inherited: &upstream::Options,
+    ) -> upstream::Options {
+        let mut options = inherited.clone();
         if let Some(section) = table.read("upstream-options", self.report, Value::table) {
             read_upstreams(
                 section,
@@ -210,7 +268,7 @@ impl SiteReader<'_, '_> {
         options
     }
 
-    fn read_addresses(&mut self, value: Value<'_>) -> Vec<Address> {
+    pub(super) fn read_addresses(&mut self, value: Value<'_>) -> Vec<Address> {
         let texts = match value.node() {
             DeValue::Array(_) => value.list(FORMS),
             _ => Ok(vec![value]),
@@ -239,93 +297,6 @@ impl SiteReader<'_, '_> {
             false => Ok(address),
         }
     }
-
-    fn read_on_demand(&mut self, mut table: Table<'_>) -> Option<OnDemandOptions> {
-        let key = (
-            "ask",
-            "on-demand = { ask = \"http://localhost:4000/allowed\" }",
-        );
-        let options = table.require(key, self.report, |value| parse_ask(value.string()?));
-        let mut count = |key, default: fn(&OnDemandOptions) -> u16| {
-            let read = |value: &Value<'_>| parse_count(&value.text("a number")?);
-            let count = table.read(key, self.report, read);
-            count.or_else(|| options.as_ref().map(default))
-        };
-        let names_per_network = count("names-per-network", |options| options.names_per_network);
-        let names_per_hour = count("names-per-hour", |options| options.names_per_hour);
-        table.finish(self.report);
-        Some(OnDemandOptions {
-            ask: options?.ask,
-            names_per_network: names_per_network?,
-            names_per_hour: names_per_hour?,
-        })
-    }
-
-    fn read_dns(
-        &mut self,
-        pattern: Option<&HostPattern>,
-        has_files: bool,
-        value: Value<'_>,
-    ) -> Option<DnsOptions> {
-        if let Some(problem) = pattern.and_then(|it| dns::check(it, has_files).err()) {
-            self.report.at(value.start(), problem.into());
-        }
-        let mut reader = DnsReader {
-            folder: self.folder,
-            report: self.report,
-        };
-        reader.read(value)
-    }
-
-    fn read_tls(&mut self, mut table: Table<'_>) -> Option<TlsFiles> {
-        let example = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
-        let folder = self.folder;
-        let file = |value: &Value<'_>| Ok(folder.join(value.string()?));
-        let cert = table.require(("cert", example), self.report, file);
-        let key = table.require(("key", example), self.report, file);
-        table.finish(self.report);
-        Some(TlsFiles {
-            cert: cert?,
-            key: key?,
-        })
-    }
-
-    fn check_certificate(
-        &mut self,
-        start: usize,
-        pattern: Option<&HostPattern>,
-        sources: Sources<'_>,
-    ) {
-        let Some(pattern) = pattern else { return };
-        let Sources {
-            on_demand,
-            tls,
-            dns,
-            issuer,
-        } = sources;
-        let is_internal = issuer.map_or_else(|| pattern.is_local(), |name| name == INTERNAL);
-        let problem = match pattern {
-            _ if on_demand && tls => Problem::OnDemandAndTls,
-            _ if issuer.is_some() && tls => Problem::IssuerAndTls,
-            HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
-            HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
-            HostPattern::Wildcard(_) if !on_demand && !tls && !dns && !is_internal => {
-                Problem::WildcardCertificate(pattern.clone())
-            }
-            _ => return,
-        };
-        self.report.at(start, problem);
-    }
-}
-
-fn parse_issuer(text: &str, known: &[String]) -> Result<String, Problem> {
-    match text == INTERNAL || known.iter().any(|name| name == text) {
-        true => Ok(text.to_owned()),
-        false => Err(Problem::UnknownIssuer {
-            text: text.to_owned(),
-            known: known.to_vec(),
-        }),
-    }
 }
 
 /// The name that was meant by `www.example.org = "…"`, which TOML reads as tables within tables.
@@ -343,36 +314,9 @@ fn unquoted_name(name: &str, value: Value<'_>) -> Option<String> {
     }
 }
 
-fn check_together(sites: &[(usize, SiteConfig)], config: &Config, report: &mut Report<'_>) {
-    let mut starts: NameMap<usize> = NameMap::new();
-    for (start, site) in sites {
-        match starts.get(&site.pattern) {
-            Some(first) => {
-                let line = report.line(*first);
-                let pattern = site.pattern.clone();
-                report.at(*start, Problem::SameSite { pattern, line });
-            }
-            None => {
-                starts.insert(site.pattern.clone(), *start);
-            }
-        }
-    }
-    let mut defaults = sites.iter().filter(|(_, site)| site.default);
-    if let Some((first, _)) = defaults.next() {
-        for (start, _) in defaults {
-            let line = report.line(*first);
-            report.at(*start, Problem::SecondDefault(line));
-        }
-    }
-    for (start, site) in sites {
-        if let SiteAction::Redirect { to } = &site.action
-            && to.scheme() == "https"
-            && to
-                .port_or_known_default()
-                .is_some_and(|port| port == 443 || port == config.listen.https.port())
-            && to.host_str().and_then(|host| starts.lookup(host)) == Some(start)
-        {
-            report.at(*start, Problem::RedirectLoop(to.clone()));
-        }
-    }
+fn parse_pattern(text: &str) -> Result<HostPattern, Problem> {
+    HostPattern::parse(text).map_err(|error| Problem::SiteName {
+        name: text.to_owned(),
+        error,
+    })
 }

@@ -12,6 +12,7 @@ use http_body::Body;
 use super::error::Error;
 use super::service::ServiceOptions;
 use super::survey::{Fields, Survey};
+use super::upgrade;
 use crate::upstream::{RequestBody, ResponseBody};
 
 /// Refuses a request whose framing, target or size is not certain.
@@ -37,7 +38,7 @@ pub(super) fn check<B>(
     if survey.size + target.map_or(0, |target| target.as_str().len()) > options.head_size {
         return Err(Error::HeadTooLarge);
     }
-    if request.method() == Method::CONNECT {
+    if request.method() == Method::CONNECT && !upgrade::is_extended_connect(request) {
         return Err(Error::Connect);
     }
     Ok(())

@@ -58,6 +58,11 @@ impl Backend {
 }
 
 impl Lane {
+    /// Where the backend listens.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// How many requests and tunnels of this runtime the backend is serving.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
@@ -82,6 +87,11 @@ impl InFlight {
     /// Where the backend listens.
     pub(super) fn address(&self) -> &Address {
         &self.0.address
+    }
+
+    /// Where it counts.
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.0
     }
 
     /// Whether it counts at this lane.

@@ -13,7 +13,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
-use super::backend::InFlight;
+use super::address::Address;
+use super::backend::{InFlight, Lane};
 use super::connection::Lease;
 use super::error::BodyError;
 use super::stall::Stall;
@@ -33,6 +34,8 @@ struct Upload {
     incoming: Option<Incoming>,
     is_http2: bool,
     lingers: bool,
+    /// How many bytes may still come, where they are bounded.
+    room: Option<u64>,
     stall: Stall,
     pulse: Pulse,
     tasks: Tasks,
@@ -57,6 +60,7 @@ impl RequestBody {
             incoming: Some(incoming),
             is_http2,
             lingers: !is_http2,
+            room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
             tasks: tasks.clone(),
@@ -73,6 +77,13 @@ impl RequestBody {
     pub fn let_go_early(&mut self) {
         if let Some(upload) = &mut self.0 {
             upload.lingers = false;
+        }
+    }
+
+    /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
+    pub fn limit(&mut self, limit: u64) {
+        if let Some(upload) = &mut self.0 {
+            upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
         }
     }
 
@@ -121,6 +132,14 @@ impl Upload {
             Poll::Ready(Some(Ok(frame))) => {
                 self.stall.moved();
                 self.pulse.beat();
+                if let Some(room) = &mut self.room {
+                    let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    // What is too much is read on by whoever drops this, so that the client sees its answer.
+                    *room = match room.checked_sub(len) {
+                        Some(room) => room,
+                        None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
+                    };
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -210,6 +229,8 @@ impl Pulse {
 pub struct ResponseBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    /// The backend of a body that was over at once.
+    lane: Option<Arc<Lane>>,
     is_begun: bool,
 }
 
@@ -218,16 +239,25 @@ impl ResponseBody {
         Self {
             incoming,
             lease: Some(lease),
+            lane: None,
             is_begun: false,
         }
     }
 
-    pub(super) fn ended(incoming: Incoming) -> Self {
+    pub(super) fn ended(incoming: Incoming, lane: Arc<Lane>) -> Self {
         Self {
             incoming,
             lease: None,
+            lane: Some(lane),
             is_begun: true,
         }
+    }
+
+    /// Who sends it. `None` once the body has come to its end.
+    #[must_use]
+    pub fn backend(&self) -> Option<&Address> {
+        let lease = self.lease.as_ref().map(Lease::address);
+        lease.or_else(|| self.lane.as_ref().map(|lane| lane.address()))
     }
 
     /// What keeps the backend counted as busy, for a tunnel that outlives the response which opened it. `None` after the

@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 
@@ -30,16 +31,18 @@ const READ_SIZE: usize = 24 * 1024;
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// Connects to the first address of the backend's host that accepts, all within `timeout`, once one of `places` is free.
+/// What is to go before all else is `greeting`.
 pub(super) async fn connect(
     address: &Address,
     timeout: Duration,
     places: &Arc<Semaphore>,
+    greeting: Option<&[u8]>,
 ) -> Result<Connection, Error> {
     let place = tokio::time::timeout(timeout, Arc::clone(places).acquire_owned());
     let Ok(Ok(place)) = place.await else {
         return Err(Error::NoPlace);
     };
-    let stream = tokio::time::timeout(timeout, dial(address))
+    let stream = tokio::time::timeout(timeout, dial(address, greeting))
         .await
         .map_err(|_| Error::ConnectTimeout {
             backend: address.clone(),
@@ -55,7 +58,7 @@ pub(super) async fn connect(
     Ok(Connection::new(sender, driver, heard))
 }
 
-async fn dial(address: &Address) -> Result<TcpStream, Error> {
+async fn dial(address: &Address, greeting: Option<&[u8]>) -> Result<TcpStream, Error> {
     let unresolved = |source| Error::Resolve {
         backend: address.clone(),
         source,
@@ -63,13 +66,22 @@ async fn dial(address: &Address) -> Result<TcpStream, Error> {
     let found = lookup_host((address.host().as_str(), address.port()))
         .await
         .map_err(unresolved)?;
-    first_to_accept(found).await.map_err(|error| match error {
+    let mut stream = first_to_accept(found).await.map_err(|error| match error {
         None => unresolved(io::ErrorKind::NotFound.into()),
-        Some(source) => Error::Connect {
-            backend: address.clone(),
-            source,
-        },
-    })
+        Some(source) => refused(address, source),
+    })?;
+    if let Some(greeting) = greeting {
+        let greeted = stream.write_all(greeting).await;
+        greeted.map_err(|source| refused(address, source))?;
+    }
+    Ok(stream)
+}
+
+fn refused(address: &Address, source: io::Error) -> Error {
+    Error::Connect {
+        backend: address.clone(),
+        source,
+    }
 }
 
 /// Tries the addresses in their order, the next one when the last has failed or is slow to accept

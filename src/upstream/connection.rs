@@ -16,7 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tracing::debug;
 
-use super::backend::InFlight;
+use super::address::Address;
+use super::backend::{InFlight, Lane};
 use super::body::RequestBody;
 
 /// Reads and writes a connection for as long as it is polled.
@@ -135,6 +136,16 @@ impl Lease {
 
     pub(super) fn alarm(&mut self) -> Pin<&mut Sleep> {
         self.connection.alarm.as_mut()
+    }
+
+    /// The backend.
+    pub(super) fn address(&self) -> &Address {
+        self.in_flight.address()
+    }
+
+    /// Where the backend is counted as busy.
+    pub(super) fn lane(&self) -> Arc<Lane> {
+        Arc::clone(self.in_flight.lane())
     }
 
     /// Lets no other request have the connection.

@@ -84,8 +84,9 @@ fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseB
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     response.map(|incoming| match incoming.is_end_stream() && !is_switch {
         true => {
+            let lane = lease.lane();
             lease.release();
-            ResponseBody::ended(incoming)
+            ResponseBody::ended(incoming, lane)
         }
         false => ResponseBody::new(incoming, lease),
     })

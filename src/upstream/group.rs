@@ -76,6 +76,14 @@ impl Upstream {
         &self.backends
     }
 
+    /// Whether its backends want to know their clients: each request then carries [`ClientAddresses`].
+    ///
+    /// [`ClientAddresses`]: super::ClientAddresses
+    #[must_use]
+    pub fn announces_clients(&self) -> bool {
+        self.options.send_proxy.is_some()
+    }
+
     /// Sends `request`, whose head goes out as it is, and returns the response when its head has arrived.
     ///
     /// A backend that takes no connection is passed over for the next one. A request on a reused connection that dies is
@@ -93,10 +101,15 @@ impl Upstream {
             .balancer
             .pick(&self.backends, worker)
             .ok_or(Error::NoBackend)?;
+        let greeting = self
+            .options
+            .send_proxy
+            .map(|version| version.header(request.extensions()));
+        let greeting = greeting.as_deref();
         let mut lease = match self.reuse(first, worker) {
             Some(lease) => lease,
             // Boxed, so that the many requests that need no connection carry no room for making one.
-            None => Box::pin(self.open(first, worker, true)).await?,
+            None => Box::pin(self.open(first, worker, true, greeting)).await?,
         };
         loop {
             let is_reused = lease.is_reused();
@@ -111,7 +124,7 @@ impl Upstream {
             let first = self.position(&again.1, worker);
             drop(again.1);
             // A new one: another that waited might be as dead.
-            lease = Box::pin(self.open(first, worker, false)).await?;
+            lease = Box::pin(self.open(first, worker, false, greeting)).await?;
         }
     }
 
@@ -123,13 +136,22 @@ impl Upstream {
 
     /// A connection that waits for a request to this backend.
     fn reuse(&self, backend: usize, worker: usize) -> Option<Lease> {
+        if self.announces_clients() {
+            return None;
+        }
         let in_flight = InFlight::enter(self.backends[backend].lane(worker));
         let connection = in_flight.pool().check_out()?;
         Some(Lease::reused(connection, in_flight))
     }
 
     /// A new connection to the backend `first`, or to the next that takes one, or has one waiting where that may do.
-    async fn open(&self, first: usize, worker: usize, may_reuse: bool) -> Result<Lease, Error> {
+    async fn open(
+        &self,
+        first: usize,
+        worker: usize,
+        may_reuse: bool,
+        greeting: Option<&[u8]>,
+    ) -> Result<Lease, Error> {
         let count = self.backends.len();
         let mut attempt = 0;
         loop {
@@ -142,7 +164,7 @@ impl Upstream {
             }
             attempt += 1;
             let in_flight = InFlight::enter(self.backends[backend].lane(worker));
-            match self.connect(in_flight).await {
+            match self.connect(in_flight, greeting).await {
                 Err(error) if error.is_connect() && attempt < count.min(CONNECT_ATTEMPTS) => {
                     warn!(
                         error = &error as &dyn std::error::Error,
@@ -154,10 +176,15 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self, in_flight: InFlight) -> Result<Lease, Error> {
-        let address = in_flight.address();
-        let connection = connect(address, self.options.connect_timeout, &self.places).await?;
-        Ok(Lease::fresh(connection, in_flight))
+    async fn connect(&self, in_flight: InFlight, greeting: Option<&[u8]>) -> Result<Lease, Error> {
+        let (address, timeout) = (in_flight.address(), self.options.connect_timeout);
+        let connection = connect(address, timeout, &self.places, greeting).await?;
+        let mut lease = Lease::fresh(connection, in_flight);
+        if greeting.is_some() {
+            // It belongs to the client that it was opened for.
+            lease.make_last();
+        }
+        Ok(lease)
     }
 }
 

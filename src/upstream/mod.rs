@@ -11,6 +11,7 @@ mod exchange;
 mod group;
 mod options;
 mod pool;
+mod send_proxy;
 mod stall;
 
 pub use address::{Address, AddressError};
@@ -20,3 +21,4 @@ pub use body::{RequestBody, ResponseBody};
 pub use error::{BodyError, Error};
 pub use group::{Means, Upstream};
 pub use options::Options;
+pub use send_proxy::{ClientAddresses, SendProxy};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::send_proxy::SendProxy;
+
 /// How long an upstream may take.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
@@ -13,6 +15,8 @@ pub struct Options {
     /// How long a pooled connection may lie unused. Below the keep-alive time of common app
     /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
     pub idle_timeout: Duration,
+    /// Whether a connection begins with a PROXY header that says for whom it is opened. It then carries one request only.
+    pub send_proxy: Option<SendProxy>,
 }
 
 impl Default for Options {
@@ -21,6 +25,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
+            send_proxy: None,
         }
     }
 }

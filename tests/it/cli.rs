@@ -230,7 +230,7 @@ fn every_setting_has_an_environment_variable() {
 
 /// Stands in for the proxy: asks the demo's app itself.
 fn visit_app(config: Config) -> Result<(), Box<dyn Error>> {
-    let SiteAction::Upstream { addresses, .. } = &config.sites[0].action else {
+    let SiteAction::Upstream { addresses, .. } = &config.sites[0].routes[0].action else {
         return Err("no upstream".into());
     };
     let mut app = TcpStream::connect(addresses[0].to_string())?;

@@ -150,7 +150,7 @@ fn a_site_narrows_the_deadlines_of_all_upstreams() {
         "a.example.org" = { upstream = "localhost:3000", upstream-options = { response-timeout = "5m" } }
     "#;
     let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default()).unwrap();
-    let SiteAction::Upstream { options, .. } = &config.sites[0].action else {
+    let SiteAction::Upstream { options, .. } = &config.sites[0].routes[0].action else {
         panic!("{:?}", config.sites[0]);
     };
     let seconds = [

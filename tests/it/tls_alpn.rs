@@ -65,6 +65,7 @@ impl Door {
             challenges: Arc::clone(&challenges),
             default_name: None,
             handshake_timeout: Duration::from_secs(10),
+            client_auth: NameMap::new(),
         });
         let acceptor = acceptor.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

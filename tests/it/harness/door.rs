@@ -14,7 +14,10 @@ use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
-use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, Routers, ServiceOptions, Site};
+use proxy::proxy::{
+    AccessLog, Body, ComfortOptions, Comforts, ConnInfo, GuardOptions, Guards, Handler,
+    ProxyService, Router, Routers, ServiceOptions, Site,
+};
 use proxy::tasks::Tasks;
 use proxy::upstream::{Address, Means, Options, Upstream};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) sni: Option<HostName>,
     pub(crate) service: ServiceOptions,
     pub(crate) upstream: Options,
+    pub(crate) comforts: ComfortOptions,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) tasks: Tasks,
 }
 
@@ -39,6 +44,8 @@ impl Setup {
             sni: None,
             service: ServiceOptions::default(),
             upstream: Options::default(),
+            comforts: ComfortOptions::default(),
+            access_log: None,
             tasks: Tasks::new(),
         }
     }
@@ -56,10 +63,19 @@ impl Setup {
         );
         let upstream = Arc::new(upstream);
         self.upstreams.push(Arc::clone(&upstream));
+        let pattern = HostPattern::parse(pattern).unwrap();
         self.sites.push(Site {
-            pattern: HostPattern::parse(pattern).unwrap(),
-            action: Action::Upstream(upstream),
+            comforts: Comforts::load(&self.comforts).unwrap(),
+            ..Site::new(pattern, Handler::Upstream(upstream))
         });
+        self
+    }
+
+    /// Puts these guards before the site that was added last.
+    pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
+        let means = Means::new(self.tasks.clone());
+        let guards = Guards::new(options, &Arc::default(), &means);
+        self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
         self
     }
 
@@ -70,7 +86,8 @@ impl Setup {
 
     pub(crate) async fn open(self) -> Door {
         let router = Routers::new(&Router::new(self.sites), 1);
-        let service = ProxyService::new(router, self.service, self.tasks.clone());
+        let service = ProxyService::new(router, self.service, self.tasks.clone())
+            .with_access_log(self.access_log);
         Door {
             h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
             h2: listen(&service, self.sni, &self.tasks, true).await,
@@ -120,6 +137,7 @@ async fn serve(stream: TcpStream, service: ProxyService, conn: Arc<ConnInfo>, is
     let _ = match is_http2 {
         true => {
             hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .enable_connect_protocol()
                 .serve_connection(io, answer)
                 .await
         }

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod cloudflare;
 pub(crate) mod dns;
 pub(crate) mod door;
+pub(crate) mod front;
 pub(crate) mod http01;
 pub(crate) mod memory_storage;
 pub(crate) mod origin;
