@@ -1,6 +1,9 @@
 //! Answers about certificates and wishes for them: with a running proxy, or from storage alone.
 
+use std::sync::Arc;
+
 use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report, time};
+use super::blueprint::Blueprint;
 use super::error::Error;
 use super::state::State;
 use crate::certs::{
@@ -18,6 +21,7 @@ pub struct Desk {
     records: Records,
     manager: Option<CertManager>,
     revoker: Option<Revoker>,
+    blueprint: Option<Arc<Blueprint>>,
 }
 
 /// What storage holds of one name.
@@ -34,6 +38,7 @@ impl Desk {
             records: manager.records().clone(),
             revoker: Some(manager.revoker()),
             manager: Some(manager),
+            blueprint: None,
         }
     }
 
@@ -44,6 +49,16 @@ impl Desk {
             records,
             manager: None,
             revoker: None,
+            blueprint: None,
+        }
+    }
+
+    /// The same with what the configuration says of names.
+    #[must_use]
+    pub fn with_blueprint(self, blueprint: Blueprint) -> Self {
+        Self {
+            blueprint: Some(Arc::new(blueprint)),
+            ..self
         }
     }
 
@@ -180,9 +195,15 @@ impl Desk {
 
     async fn state(&self, name: &HostPattern, found: &Found) -> State {
         let stored = State::stored(name, found.kept.as_ref(), found.attempts.as_ref());
-        match &self.manager {
-            Some(manager) => State::live(&manager.standing_of(name).await, stored),
-            None => stored.unwrap_or_else(State::unknown),
+        if let Some(manager) = &self.manager {
+            return State::live(&manager.standing_of(name).await, stored);
+        }
+        match (&self.blueprint, name) {
+            (Some(blueprint), HostPattern::Exact(host)) => {
+                let standing = blueprint.standing(&self.records, host).await;
+                State::at_rest(&standing, stored)
+            }
+            _ => stored.unwrap_or_else(State::unknown),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the same answers from storage when none runs. Knows no configuration; opens no TCP port.
 
 mod answer;
+mod blueprint;
 mod call;
 mod client;
 mod desk;
@@ -11,6 +12,7 @@ mod socket;
 mod state;
 
 pub use answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report};
+pub use blueprint::Blueprint;
 pub use client::Client;
 pub use desk::Desk;
 pub use error::Error;

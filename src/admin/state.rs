@@ -39,6 +39,14 @@ impl State {
         Self { word, sentence }
     }
 
+    /// What records and configuration say while no proxy runs: nothing is served then.
+    pub(super) fn at_rest(standing: &Standing, stored: Option<Self>) -> Self {
+        match (standing, stored) {
+            (Standing::Served { .. }, Some(stored)) => stored,
+            (standing, stored) => Self::live(standing, stored),
+        }
+    }
+
     fn unconfigured(reason: &str, stored: Option<Self>) -> Self {
         let Some(stored) = stored else {
             return Self {

@@ -108,7 +108,7 @@ impl Renewals {
             return certificate.ask_at(None);
         };
         if let Some(until) = self.rest_of(subject.issuer, now) {
-            return certificate.ask_at(Some(until + FIRST_QUESTIONS.mul_f64(fastrand::f64())));
+            return certificate.ask_at(Some(until + after_rest()));
         }
         let _turn = self.turns.acquire().await;
         let next = match issuer.renewal_info(&id).await {
@@ -193,7 +193,7 @@ impl Renewals {
         let wait = asked.unwrap_or_else(|| spread(REST, 0.2));
         let until = self.clock.now() + wait;
         self.resting.insert(subject.issuer.to_owned(), until);
-        wait + FIRST_QUESTIONS.mul_f64(fastrand::f64())
+        wait + after_rest()
     }
 
     fn rest_of(&self, issuer: &str, now: SystemTime) -> Option<SystemTime> {
@@ -231,6 +231,12 @@ impl Renewals {
             warn!(names = %subject.pattern, %error, "the time of renewal is remembered in memory only");
         }
     }
+}
+
+/// How long after a CA's rest a name asks it. As long on average as names wait for their next question
+/// anyway, so that those whose questions were put off do not come faster than ever when it answers again.
+fn after_rest() -> Duration {
+    FIRST_QUESTIONS.mul_f64(0.5 + fastrand::f64())
 }
 
 #[cfg(test)]
@@ -369,7 +375,7 @@ mod tests {
             }))
         };
         world.ask(&renewals, down()).await;
-        assert!((20 * 60..7 * 3600).contains(&world.wait().unwrap()));
+        assert!((3 * 3600..10 * 3600).contains(&world.wait().unwrap()));
 
         // While it rests it is not asked: this answer is never heard.
         world

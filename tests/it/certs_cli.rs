@@ -261,6 +261,27 @@ async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
     assert_eq!(sentence(certs(&data, &["show", "no name"]).await), live);
 }
 
+#[tokio::test]
+async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
+    let setup = Setup::new();
+    let text = "storage = \"file:data\"\n[sites]\n\"www.example.org\" = \"localhost:1\"\n\"intranet.corp\" = \"localhost:1\"\n";
+    let file = setup.file("Proxyfile", text);
+    std::fs::create_dir_all(setup.data()).unwrap();
+    for (name, part) in [
+        ("www.example.org", "a running proxy does so by itself"),
+        ("intranet.corp", ".corp is reserved"),
+    ] {
+        let output = command()
+            .args(["certs", "show", name, "--config"])
+            .arg(&file)
+            .output()
+            .await
+            .unwrap();
+        let shown = Outcome::from(output).out;
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_proxyfile_says_where_the_data_and_the_socket_lie() {
     let setup = Setup::new();

@@ -81,7 +81,7 @@ impl Places {
         let directory = config.storage.directory().to_owned();
         let counter = match Client::find(&socket).await? {
             Some(client) => Counter::Running(client),
-            None => Counter::Stored(app::open_desk(&directory)?),
+            None => Counter::Stored(app::open_desk(&config)?),
         };
         Ok(Office {
             counter,
