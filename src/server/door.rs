@@ -242,28 +242,65 @@ mod tests {
     use super::super::listener::{PROBE_AFTER, PROBE_EVERY};
     use super::*;
 
-    #[tokio::test]
-    async fn a_client_is_probed_when_it_is_silent_and_answered_at_once() {
+    fn entry(trusted: &[&str], limit: Option<u16>) -> Entry {
+        let networks = trusted.iter().map(|network| network.parse().unwrap());
+        Entry {
+            trust: Arc::new(Trust::new(networks)),
+            crowd: Crowd::new(limit),
+            proxy_protocol: None,
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    /// One more client of this machine, and its own end.
+    async fn arrival(entry: &Entry) -> (Option<Client>, TcpStream) {
         let mut listeners = Listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let listener = listeners.remove(0);
         let address = listener.address();
         let socket = listener.open().unwrap();
         let permits = Arc::new(Semaphore::new(1));
-        let entry = Entry {
-            trust: Arc::default(),
-            crowd: Crowd::new(None),
-            proxy_protocol: None,
-            timeout: Duration::from_secs(1),
-        };
-        let next = next(&socket, address, (&permits, &entry));
+        let next = next(&socket, address, (&permits, entry));
         let (stream, client) = tokio::join!(TcpStream::connect(address), next);
+        (client, stream.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_client_is_probed_when_it_is_silent_and_answered_at_once() {
+        let (client, _stream) = arrival(&entry(&[], None)).await;
         let accepted = client.unwrap().stream;
         let accepted = SockRef::from(&accepted);
         assert!(accepted.keepalive().unwrap());
         assert_eq!(accepted.tcp_keepalive_time().unwrap(), PROBE_AFTER);
         assert_eq!(accepted.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
         assert!(accepted.tcp_nodelay().unwrap());
-        drop(stream);
+    }
+
+    #[tokio::test]
+    async fn a_trusted_peer_has_as_many_connections_as_its_clients_may() {
+        let entry = entry(&["127.0.0.0/8"], Some(1));
+        let mut open = Vec::new();
+        for (source, is_let_in) in [
+            ("192.0.2.7:1", true),
+            ("192.0.2.7:2", false),
+            ("192.0.2.8:1", true),
+        ] {
+            let (client, stream) = arrival(&entry).await;
+            let announced = Announcement::Client {
+                source: source.parse().unwrap(),
+                destination: "192.0.2.1:443".parse().unwrap(),
+            };
+            let client = entry.announce(client.unwrap(), Some(announced));
+            assert_eq!(client.is_some(), is_let_in, "{source}");
+            open.push((client, stream));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_not_trusted_is_counted_at_once() {
+        let entry = entry(&[], Some(1));
+        let (first, _stream) = arrival(&entry).await;
+        assert!(first.is_some());
+        assert!(arrival(&entry).await.0.is_none());
     }
 
     #[test]

@@ -176,3 +176,44 @@ pub(in super::super) async fn enter(
         Some(guards) => Box::pin(guards.check(request, visit)).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::trust::Trust;
+    use super::*;
+    use crate::tasks::Tasks;
+
+    /// Whether a client that a proxy at 10.0.0.1 speaks for comes from a network that is kept out.
+    fn is_kept_out(client: &'static str, is_trusted: bool) -> bool {
+        let options = GuardOptions {
+            networks: NetworkOptions {
+                deny: vec!["192.0.2.0/24".parse().unwrap()],
+                ..NetworkOptions::default()
+            },
+            ..GuardOptions::default()
+        };
+        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new()));
+        let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
+        let conn = match is_trusted {
+            true => conn.trusting(Arc::new(Trust::new(["10.0.0.0/8".parse().unwrap()]))),
+            false => conn,
+        };
+        let request = Request::get("/").header("host", "www.example.org");
+        let request = request.header("x-forwarded-for", client).body(()).unwrap();
+        let visit = Visit {
+            conn: &conn,
+            host: &Host::of(&request).unwrap(),
+            target: &PathAndQuery::from_static("/"),
+            survey: Survey::of(request.headers()),
+            worker: 0,
+        };
+        guards.check_client(&request, &visit).is_err()
+    }
+
+    #[test]
+    fn a_client_behind_a_trusted_proxy_is_judged_by_its_own_address() {
+        assert!(is_kept_out("192.0.2.7", true));
+        assert!(!is_kept_out("198.51.100.7", true));
+        assert!(!is_kept_out("192.0.2.7", false));
+    }
+}
