@@ -15,6 +15,7 @@ use crate::harness::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::DnsServer;
 use crate::harness::pebble::{Pebble, PebbleOptions};
 use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::skip::skip;
 
 const WILDCARD: &str = "*.home.example.org";
 
@@ -209,7 +210,7 @@ async fn a_record_that_stands_for_good_proves_a_wildcard() {
     };
     let error = order().await.unwrap_err();
     if matches!(error, Error::NoChallenge { .. }) {
-        eprintln!("skipped: this Pebble does not offer dns-persist-01");
+        skip("this Pebble does not offer dns-persist-01");
         return;
     }
     let sentence = error.to_string();

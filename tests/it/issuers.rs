@@ -23,6 +23,7 @@ use crate::harness::pebble::{Pebble, PebbleOptions};
 use crate::harness::pki::verify_chain;
 use crate::harness::ports::Reservation;
 use crate::harness::proxy::Setup;
+use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
 
@@ -147,7 +148,7 @@ async fn a_profile_is_asked_for_where_the_ca_has_it() {
 
     assert!(missing.contains("offers no profile `none`"), "{missing}");
     if !scene.pebble.has_profiles() {
-        eprintln!("skipped: this Pebble has no profiles");
+        skip("this Pebble has no profiles");
         return;
     }
     assert!(missing.ends_with("to long, short"), "{missing}");
@@ -183,7 +184,7 @@ async fn an_address_gets_the_profile_for_addresses() {
     let certificate = certificate(&pem);
     assert_eq!(certificate.names(), [subject]);
     if !scene.pebble.has_profiles() {
-        eprintln!("skipped: this Pebble has no profiles");
+        skip("this Pebble has no profiles");
         return;
     }
     let lifetime = certificate

@@ -19,6 +19,7 @@ use crate::harness::http01::Http01;
 use crate::harness::pebble::{Pebble, PebbleOptions};
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::scripted_ca::{Fault, Reply, Script, ScriptedCa, Step};
+use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -150,7 +151,7 @@ async fn pebble_says_when_to_renew_and_takes_one_successor() {
     let info = RenewalInfo::of(&client, &id).await.unwrap();
     if !pebble.has_renewal_info() {
         assert_eq!(info, None);
-        println!("skipped: this Pebble does not say when to renew");
+        skip("this Pebble does not say when to renew");
         return;
     }
     let info = info.unwrap();

@@ -17,3 +17,4 @@ pub(crate) mod ports;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod scripted_ca;
+pub(crate) mod skip;
