@@ -154,7 +154,7 @@ impl ProxyService {
         way.request_id.clone_from(&wish.request_id);
         let outcome = match comforts.is_closed() {
             true => Err(Error::Maintenance),
-            false => self.admit(request, way, entry).await,
+            false => Box::pin(self.admit(request, way, entry)).await,
         };
         let response = outcome.unwrap_or_else(|error| {
             let mut response = refuse(&error, (version, conn), entry);
@@ -171,6 +171,10 @@ impl ProxyService {
         way: Way<'_>,
         entry: &mut Option<Box<Entry>>,
     ) -> Result<Response<Body>, Error> {
+        let guards = way.site.guards.as_deref();
+        if guards.is_none() {
+            return self.act(request, way, (None, entry)).await;
+        }
         let visit = Visit {
             conn: way.facts.conn,
             host: way.facts.host,
@@ -178,15 +182,16 @@ impl ProxyService {
             survey: way.survey,
             worker: self.worker,
         };
-        let passage = match enter(way.site.guards.as_deref(), &mut request, visit).await? {
-            Verdict::Pass(None) => return self.act(request, way, (None, entry)).await,
+        // Boxed, like all that most requests do without: each of them would carry room for it.
+        let passage = match Box::pin(enter(guards, &mut request, visit)).await? {
+            Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
             Verdict::Pass(Some(passage)) => passage,
             Verdict::Answered(response) => {
                 let answer = pass_back(*response, request.method());
                 return answer.map(|answer| respond::as_answer_to(answer, request.method()));
             }
         };
-        let response = self.act(request, way, (Some(&passage), entry)).await?;
+        let response = Box::pin(self.act(request, way, (Some(&passage), entry))).await?;
         Ok(passage.bound(response))
     }
 
@@ -217,7 +222,7 @@ impl ProxyService {
             Handler::Respond(fixed) => fixed.answer(request.method()),
             Handler::Files(files) => {
                 let path = route.target(way.target.clone())?;
-                files.answer(&request, &path, &way.target).await?
+                Box::pin(files.answer(&request, &path, &way.target)).await?
             }
         };
         if let Some(changes) = &route.response_headers {
