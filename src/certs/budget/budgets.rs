@@ -466,6 +466,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_single_answer_of_a_ca_keeps_all_names_waiting_for_more_than_a_day() {
+        let world = World::new();
+        world
+            .fails("www.example.org", &answer(503, 24 * 30 * HOUR))
+            .await;
+        let held = world.succeeds("www.example.net").await.unwrap_err();
+        assert_eq!(held.until(), world.now + 24 * HOUR);
+    }
+
+    #[tokio::test]
     async fn a_ca_that_asks_to_be_left_alone_gets_no_order_of_any_name() {
         for status in [429, 503] {
             let mut world = World::new();
