@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    proxy::cli::main(|config| Ok(proxy::app::run(&config)?))
+    proxy::cli::main(|config, file| Ok(proxy::app::run(&config, file.as_ref())?))
 }

@@ -77,6 +77,15 @@ impl Tasks {
         }
     }
 
+    /// Runs `future` on that runtime, whichever this is called on.
+    pub fn spawn_on<F>(&self, future: F, runtime: &Handle) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tracker.spawn_on(future, runtime)
+    }
+
     /// The signal that the group's tasks watch.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {

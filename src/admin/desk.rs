@@ -36,7 +36,7 @@ impl Desk {
     pub fn live(manager: CertManager) -> Self {
         Self {
             records: manager.records().clone(),
-            revoker: Some(manager.revoker()),
+            revoker: None,
             manager: Some(manager),
             blueprint: None,
         }
@@ -161,7 +161,10 @@ impl Desk {
 
     /// Gives the accounts at the CAs new keys.
     pub async fn roll_account_keys(&self) -> Result<Done, Error> {
-        let revoker = self.revoker.as_ref().ok_or(Error::NeedsProxy)?;
+        // The issuers of a running proxy may be others by now.
+        let live = self.manager.as_ref().map(CertManager::revoker);
+        let revoker = live.as_ref().or(self.revoker.as_ref());
+        let revoker = revoker.ok_or(Error::NeedsProxy)?;
         let issuers = revoker.roll_account_keys().await;
         let issuers = issuers.map_err(Error::NotRolled)?.join(", ");
         Ok(Done {

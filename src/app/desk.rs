@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::certificates::public_issuers;
+use super::signing::stored_issuers;
 use super::{Error, sites};
 use crate::admin::{Blueprint, Desk};
-use crate::certs::challenge::Solvers;
-use crate::certs::issuer::InternalCa;
-use crate::certs::{Issuers, Records, Revoker};
+use crate::certs::{Records, Revoker};
 use crate::config::Config;
 use crate::storage::{self, FileStorage, Storage};
 
@@ -16,7 +14,7 @@ use crate::storage::{self, FileStorage, Storage};
 pub fn open_revoking_desk(config: &Config) -> Result<Desk, Error> {
     let storage = open(config.storage.directory())?;
     // Nothing is proved to a CA here.
-    let issuers = public_issuers(config, &storage, &Solvers::default())?;
+    let issuers = stored_issuers(config, &storage)?.public;
     let records = Records::new(storage);
     Ok(Desk::stored(records.clone()).with_revoker(Revoker::new(records, issuers)))
 }
@@ -32,17 +30,13 @@ pub fn open_desk(config: &Config) -> Result<Desk, Error> {
 }
 
 fn blueprint(config: &Config, storage: &Arc<dyn Storage>) -> Result<Blueprint, Error> {
-    let internal = InternalCa::new(Arc::clone(storage), config.internal_ca.clone());
-    let issuers = Issuers {
-        public: public_issuers(config, storage, &Solvers::default())?,
-        internal: Arc::new(internal),
-    };
+    let issuers = stored_issuers(config, storage)?;
     let files = config.sites.iter().filter_map(|site| {
         let files = site.tls.as_ref()?;
         Some((site.pattern.clone(), files.cert.clone()))
     });
     Ok(Blueprint {
-        policies: sites::policies(config, &issuers)?,
+        policies: sites::policies(config, &issuers, None)?,
         issuers,
         files: files.collect(),
     })

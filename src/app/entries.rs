@@ -6,11 +6,11 @@ use crate::config::Config;
 use crate::proxy::Trust;
 use crate::server::{Crowd, Entry};
 
-/// The entry of plain HTTP and that of HTTPS, which count clients together.
-pub(super) fn entries(config: &Config) -> [Arc<Entry>; 2] {
+/// The entry of plain HTTP and that of HTTPS, which count clients together in `crowd`.
+pub(super) fn entries(config: &Config, crowd: &Crowd) -> [Arc<Entry>; 2] {
     let networks = config.trust.iter().flat_map(|peer| peer.networks());
     let trust = Arc::new(Trust::new(networks));
-    let crowd = Crowd::new(config.limits.connections_per_client);
+    let crowd = crowd.with_limit(config.limits.connections_per_client);
     let listen = &config.listen;
     [listen.http_proxy_protocol, listen.https_proxy_protocol].map(|proxy_protocol| {
         Arc::new(Entry {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::certs::challenge::Dns01Error;
 use crate::certs::{AskError, CertificateError, import, issuer};
+use crate::config::{self, FileError};
 use crate::name::HostPattern;
 use crate::proxy::{AccessLogTarget, PageError};
 use crate::tls::ClientAuthError;
@@ -15,6 +16,15 @@ pub enum Error {
     /// The runtime or its signal handlers could not be made.
     #[error("the runtime could not be started: {0}")]
     Runtime(std::io::Error),
+    /// There is no configuration.
+    #[error("{0}")]
+    Config(#[from] config::Error),
+    /// Files that the configuration names cannot be used: one line each.
+    #[error("{}", lines(.0))]
+    Files(Vec<FileError>),
+    /// A mistake in the program ended the building of what the configuration asks for.
+    #[error("it could not be built: {0}")]
+    Abandoned(tokio::task::JoinError),
     /// The data directory cannot be used.
     #[error("{0}")]
     Storage(#[from] storage::Error),
@@ -79,6 +89,11 @@ pub enum Error {
         /// What is wrong with it.
         source: CertificateError,
     },
+}
+
+fn lines(errors: &[FileError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

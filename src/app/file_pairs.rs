@@ -1,4 +1,4 @@
-//! The certificates that the operator brings as files: read at the start, and again when the files change.
+//! The certificates that the operator brings as files: read at the start, and again when the files or the sites change.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::Error;
 use crate::certs::{CertCache, Certificate, CertificateError, TlsFiles};
 use crate::config::SiteConfig;
 use crate::name::HostPattern;
-use crate::tasks::Shutdown;
+use crate::tasks::{Shutdown, Tasks};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -22,13 +23,13 @@ const INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct FilePairs {
     pairs: Vec<Pair>,
-    cache: Arc<CertCache>,
 }
 
 #[derive(Debug)]
 struct Pair {
     files: TlsFiles,
     sites: Vec<HostPattern>,
+    certificate: Arc<Certificate>,
     /// How the files were when they were last read, whatever came of it.
     seen: [Option<Stamp>; 2],
 }
@@ -42,8 +43,8 @@ struct Stamp {
 }
 
 impl FilePairs {
-    /// Reads all pairs and serves them. One that has expired is served with a warning: the operator may have nothing better.
-    pub(super) fn load(sites: &[SiteConfig], cache: Arc<CertCache>) -> Result<Self, Error> {
+    /// Reads all pairs. One that has expired is served with a warning: the operator may have nothing better. Blocks.
+    pub(super) fn read(sites: &[SiteConfig]) -> Result<Self, Error> {
         let mut by_files: HashMap<&TlsFiles, Vec<HostPattern>> = HashMap::new();
         for site in sites {
             if let Some(files) = &site.tls {
@@ -53,37 +54,106 @@ impl FilePairs {
         }
         let mut pairs = Vec::with_capacity(by_files.len());
         for (files, sites) in by_files {
-            let mut pair = Pair {
+            // How the files are is noted before they are read, so that what is written meanwhile is read the next time.
+            let seen = stamps(files);
+            pairs.push(Pair {
+                certificate: Arc::new(read_pair(files, &sites)?),
                 files: files.clone(),
                 sites,
-                seen: [None; 2],
-            };
-            pair.serve(&cache)?;
-            pairs.push(pair);
+                seen,
+            });
         }
-        Ok(Self { pairs, cache })
+        Ok(Self { pairs })
     }
 
-    /// Serves what the files become, until the process stops. What cannot be served leaves in place what was there.
-    pub(super) async fn watch(mut self, shutdown: Shutdown) {
-        while !self.pairs.is_empty() {
-            tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => (),
+    /// Serves the pairs, and what their files become, until `tasks` stop.
+    pub(super) fn serve(self, cache: Arc<CertCache>, tasks: &Tasks) -> ServedPairs {
+        for pair in &self.pairs {
+            pair.pin(&cache);
+        }
+        let (successors, inbox) = mpsc::unbounded_channel();
+        let watch = Watch {
+            served: self,
+            cache,
+            inbox,
+        };
+        tasks.spawn(watch.run(tasks.shutdown()));
+        ServedPairs { successors }
+    }
+
+    fn sites(&self) -> impl Iterator<Item = &HostPattern> {
+        self.pairs.iter().flat_map(|pair| &pair.sites)
+    }
+}
+
+/// Pairs that are served.
+#[derive(Debug)]
+pub(super) struct ServedPairs {
+    successors: mpsc::UnboundedSender<(FilePairs, oneshot::Sender<()>)>,
+}
+
+impl ServedPairs {
+    /// Serves `pairs` instead, and returns when it does. What was served for other sites is left to whoever else has a
+    /// certificate for them.
+    pub(super) async fn replace(&self, pairs: FilePairs) {
+        let (done, is_done) = oneshot::channel();
+        // The watch is gone only when the process stops.
+        if self.successors.send((pairs, done)).is_ok() {
+            let _ = is_done.await;
+        }
+    }
+}
+
+/// The one task that looks at the files.
+struct Watch {
+    served: FilePairs,
+    cache: Arc<CertCache>,
+    inbox: mpsc::UnboundedReceiver<(FilePairs, oneshot::Sender<()>)>,
+}
+
+impl Watch {
+    /// What cannot be served leaves in place what was there.
+    async fn run(mut self, shutdown: Shutdown) {
+        loop {
+            let is_idle = self.served.pairs.is_empty();
+            let look = tokio::select! {
                 () = shutdown.requested() => return,
-            }
-            let look = tokio::task::spawn_blocking(move || {
-                self.look();
-                self
-            });
+                successor = self.inbox.recv() => match successor {
+                    Some((pairs, done)) => {
+                        self.succeed(pairs);
+                        let _ = done.send(());
+                        continue;
+                    }
+                    None => return,
+                },
+                () = tokio::time::sleep(INTERVAL), if !is_idle => {
+                    tokio::task::spawn_blocking(move || {
+                        self.look();
+                        self
+                    })
+                }
+            };
             match look.await {
-                Ok(pairs) => self = pairs,
+                Ok(watch) => self = watch,
                 Err(_) => return,
             }
         }
     }
 
+    fn succeed(&mut self, pairs: FilePairs) {
+        for pair in &pairs.pairs {
+            pair.pin(&self.cache);
+        }
+        let former = std::mem::replace(&mut self.served, pairs);
+        for site in former.sites() {
+            if self.served.sites().all(|kept| kept != site) {
+                self.cache.unpin(site);
+            }
+        }
+    }
+
     fn look(&mut self) {
-        for pair in &mut self.pairs {
+        for pair in &mut self.served.pairs {
             if !pair.has_changed() {
                 continue;
             }
@@ -91,7 +161,7 @@ impl FilePairs {
                 pair.files.cert.display().to_string(),
                 pair.files.key.display().to_string(),
             );
-            match pair.serve(&self.cache) {
+            match pair.reload(&self.cache) {
                 Ok(certificate) => info!(
                     file = %cert, serial = certificate.serial(),
                     not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
@@ -108,47 +178,52 @@ impl FilePairs {
 
 impl Pair {
     fn has_changed(&self) -> bool {
-        self.stamps() != self.seen
+        stamps(&self.files) != self.seen
     }
 
-    fn stamps(&self) -> [Option<Stamp>; 2] {
-        [&self.files.cert, &self.files.key].map(|path| Stamp::of(path))
+    /// Reads the pair again and serves it for its sites, or for none of them.
+    fn reload(&mut self, cache: &CertCache) -> Result<&Certificate, Error> {
+        self.seen = stamps(&self.files);
+        self.certificate = Arc::new(read_pair(&self.files, &self.sites)?);
+        self.pin(cache);
+        Ok(&self.certificate)
     }
 
-    /// Reads the pair and serves it for its sites, or for none of them. How the files are is noted before they are read, so
-    /// that what is written meanwhile is read the next time.
-    fn serve(&mut self, cache: &CertCache) -> Result<Arc<Certificate>, Error> {
-        self.seen = self.stamps();
-        let (chain, key) = (read(&self.files.cert)?, read(&self.files.key)?);
-        let certificate = Certificate::from_pem_pair(&chain, &key);
-        let certificate = certificate.map_err(|source| self.unusable(&self.sites[0], source))?;
-        let mut late = None;
+    fn pin(&self, cache: &CertCache) {
         for site in &self.sites {
-            match certificate.verify_for(site, SystemTime::now()) {
-                Ok(()) => (),
-                Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_))) => {
-                    late = Some(error);
-                }
-                Err(source) => return Err(self.unusable(site, source)),
+            cache.pin(site, Arc::clone(&self.certificate));
+        }
+    }
+}
+
+fn stamps(files: &TlsFiles) -> [Option<Stamp>; 2] {
+    [&files.cert, &files.key].map(|path| Stamp::of(path))
+}
+
+/// The pair, if it can be served for all of the sites.
+fn read_pair(files: &TlsFiles, sites: &[HostPattern]) -> Result<Certificate, Error> {
+    let unusable = |site: &HostPattern, source| Error::Certificate {
+        site: site.clone(),
+        path: files.cert.clone(),
+        source,
+    };
+    let (chain, key) = (read(&files.cert)?, read(&files.key)?);
+    let certificate = Certificate::from_pem_pair(&chain, &key);
+    let certificate = certificate.map_err(|source| unusable(&sites[0], source))?;
+    let mut late = None;
+    for site in sites {
+        match certificate.verify_for(site, SystemTime::now()) {
+            Ok(()) => (),
+            Err(error @ (CertificateError::Expired(_) | CertificateError::NotYetValid(_))) => {
+                late = Some(error);
             }
-        }
-        if let Some(error) = late {
-            warn!(file = %self.files.cert.display(), %error, "certificate is served although clients will refuse it");
-        }
-        let certificate = Arc::new(certificate);
-        for site in &self.sites {
-            cache.pin(site, Arc::clone(&certificate));
-        }
-        Ok(certificate)
-    }
-
-    fn unusable(&self, site: &HostPattern, source: CertificateError) -> Error {
-        Error::Certificate {
-            site: site.clone(),
-            path: self.files.cert.clone(),
-            source,
+            Err(source) => return Err(unusable(site, source)),
         }
     }
+    if let Some(error) = late {
+        warn!(file = %files.cert.display(), %error, "certificate is served although clients will refuse it");
+    }
+    Ok(certificate)
 }
 
 impl Stamp {

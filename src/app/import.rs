@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Error, certificates, sites};
-use crate::certs::challenge::Solvers;
+use super::grounds::open_storage;
+use super::{Error, signing, sites};
 use crate::certs::import::{self, Found, Kept};
 use crate::certs::{Policy, Records};
 use crate::config::Config;
@@ -22,9 +22,9 @@ pub struct Imported {
 /// renews them. Nothing is asked of a CA, and nothing newer is overwritten.
 pub async fn import(config: &Config, path: &Path) -> Result<Imported, Error> {
     let harvest = import::read(path)?;
-    let storage = certificates::open_storage(config)?;
-    let issuers = certificates::issuers(config, &storage, &Solvers::default()).await?;
-    let policies = sites::policies(config, &issuers)?;
+    let storage = open_storage(config)?;
+    let issuers = signing::stored_issuers(config, &storage)?;
+    let policies = sites::policies(config, &issuers, None)?;
     // What is for no site goes to whoever would sign for it if it were.
     let other = Policy::configured(HostPattern::Any);
     let issuer_of = |subject: &HostPattern| {

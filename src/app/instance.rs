@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
-use super::certificates::{Certificates, open_storage};
+use super::changes::Changes;
+use super::file_pairs::ServedPairs;
+use super::front::{Front, Listeners, Premises, acceptor_rules};
+use super::grounds::Grounds;
+use super::plan::{Draft, Plan};
 use super::workers::Workers;
-use super::{Error, entries, file_limit, sites};
+use super::{Error, check, file_limit};
 use crate::admin;
-use crate::certs::challenge::TlsAlpn01Certificates;
-use crate::certs::{CertCache, CertManager};
-use crate::config::Config;
-use crate::proxy::{AccessLog, ProxyService, Routers, ServiceOptions};
-use crate::server::{Door, Entry, Https, HttpsParts, Listener, PlainHttp};
+use crate::certs::{CertManager, Clock, ManagerParts, Rules};
+use crate::config::{Config, ConfigFile};
+use crate::proxy::Routers;
 use crate::tasks::Tasks;
 use crate::tls;
-use crate::upstream::Means;
 
 /// How long the end of the process waits for DNS records to be removed.
 const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,81 +30,79 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 /// A running proxy: both doors are open when it exists.
 #[derive(Debug)]
 pub struct App {
-    http: SocketAddr,
-    https: SocketAddr,
+    grounds: Grounds,
+    plan: Arc<Plan>,
     manager: CertManager,
+    pairs: ServedPairs,
+    routers: Arc<Routers>,
+    front: Front,
     connections: Tasks,
-    backends: Tasks,
-    background: Tasks,
-    records: Tasks,
-    logs: Tasks,
-    access_log: Option<AccessLog>,
     workers: Workers,
-    drain_timeout: Duration,
 }
 
 impl App {
     /// Builds everything from the ground up, opens the doors last, and then sees to the certificates.
     pub async fn start(config: &Config) -> Result<Self, Error> {
         let fitting = file_limit::raise(Workers::count());
-        let permits = Arc::new(Semaphore::new(fitting));
-        let (connections, backends) = (Tasks::new(), Tasks::new());
-        let (background, logs) = (Tasks::at_home(), Tasks::at_home());
-        let means = means(fitting, &backends);
-        let storage = open_storage(config)?;
+        let grounds = Grounds::open(config, fitting)?;
         let admin = open_admin(config)?;
-        let (routers, auths) = sites::routing(config, &means)?;
-        let records = Tasks::at_home();
-        let certificates = Certificates::prepare(config, storage, (&background, &records)).await?;
-        let http = Listener::bind(config.listen.http, 1)?;
-        let https = Listener::bind(config.listen.https, means.workers)?;
-        let (http_address, https_address) = (http[0].address(), https[0].address());
-
-        let access_log = open_access_log(config, &means, &logs)?;
-        let limits = config.limits.clone();
-        let tokens = Arc::clone(certificates.tokens());
-        let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
-        let [plain_entry, entry] = entries::entries(config);
-        open_plain(http, &plain, (&permits, plain_entry), &connections);
-        let shown = certificates.shown();
-        let manager = certificates.start(config, &background);
-        serve_admin(admin, &manager, &background);
-        let service = service(config, routers, &connections);
-        let service = service.with_access_log(access_log.clone());
-        let servers = https_servers(config, (service, &entry, auths), shown, &manager)?;
-        let doors = https.into_iter().enumerate().map(|(worker, listener)| {
-            let tasks = connections.branch();
-            let server = servers(worker, tasks.clone());
-            let door = Door::new(listener, Arc::clone(&permits), tasks, Arc::clone(&entry));
-            door.run(move |client, shutdown| Arc::clone(&server).serve(client, shutdown))
-        });
-        let workers = Workers::start(doors.collect(), &connections).map_err(Error::Runtime)?;
-        info!(http = %http_address, https = %https_address, sites = config.sites.len(), "listening");
-        Ok(Self {
-            http: http_address,
-            https: https_address,
+        let draft = Draft::make(config.clone(), &grounds, None)?;
+        let Draft {
+            plan,
+            pairs,
+            listeners,
+        } = draft;
+        plan.signing.open(config, None).await?;
+        let pairs = pairs.serve(Arc::clone(&grounds.cache), &grounds.background);
+        let manager = start_manager(&grounds, plan.signing.rules());
+        serve_admin(admin, &manager, &grounds.background);
+        let acceptor = tls::Acceptor::new(tls::AcceptorParts {
+            cache: Arc::clone(&grounds.cache),
+            manager: manager.clone(),
+            challenges: Arc::clone(&grounds.challenges),
+            rules: acceptor_rules(config, &plan.routing),
+        })?;
+        let routers = Routers::new(&plan.routing.router, grounds.means.workers);
+        routers.replace(&plan.routing.router, plan.access_log.as_ref());
+        let connections = Tasks::new();
+        let premises = Premises {
+            permits: Arc::new(Semaphore::new(fitting)),
+            connections: connections.clone(),
+            tokens: Arc::clone(&grounds.tokens),
+            routers: Arc::clone(&routers),
+        };
+        let workers = Workers::start().map_err(Error::Runtime)?;
+        let Listeners { http, https } = listeners;
+        let doors = (
+            http.unwrap_or_default(),
+            https.unwrap_or_default(),
+            workers.runtimes(),
+        );
+        let front = Front::open(config, premises, acceptor, doors);
+        let app = Self {
+            grounds,
+            plan: Arc::new(plan),
             manager,
+            pairs,
+            routers,
+            front,
             connections,
-            backends,
-            background,
-            records,
-            logs,
-            access_log,
             workers,
-            drain_timeout: config.limits.drain_timeout,
-        })
+        };
+        info!(http = %app.http(), https = %app.https(), sites = config.sites.len(), "listening");
+        Ok(app)
     }
 
     /// Where plain HTTP is served.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
-        self.http
+        self.front.addresses()[0]
     }
 
     /// Where HTTPS is served.
     #[must_use]
     pub fn https(&self) -> SocketAddr {
-        self.https
+        self.front.addresses()[1]
     }
 
     /// The certificates.
@@ -111,9 +111,51 @@ impl App {
         &self.manager
     }
 
+    /// The configuration that is in effect.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.plan.config
+    }
+
+    /// Reads the configuration again and brings it into effect: all of it, or nothing if anything is wrong with it.
+    /// What is the same as before goes on as it is, requests under way end as they began, and no connection is closed.
+    ///
+    /// Dropping the future leaves the proxy fit to be stopped and no more.
+    pub async fn reload(&mut self, file: &ConfigFile) -> Result<Changes, Error> {
+        let (grounds, running, file) = (self.grounds.clone(), Arc::clone(&self.plan), file.clone());
+        let own = self.front.addresses();
+        let drafting = spawn_blocking(move || {
+            let config = file.read_again(&running.config)?;
+            check(&config)?;
+            Draft::make(config, &grounds, Some((&running, own)))
+        });
+        let draft = drafting.await.map_err(Error::Abandoned)??;
+        let (signing, config) = (&draft.plan.signing, &draft.plan.config);
+        signing.open(config, Some(&self.plan.config)).await?;
+        let acceptor = self.front.next_acceptor(config, &draft.plan.routing)?;
+        Ok(self.change(draft, acceptor).await)
+    }
+
+    /// Nothing can fail any more. Certificates come first, then the requests for them.
+    async fn change(&mut self, draft: Draft, acceptor: tls::Acceptor) -> Changes {
+        let Draft {
+            plan,
+            pairs,
+            listeners,
+        } = draft;
+        self.pairs.replace(pairs).await;
+        self.manager.reload(plan.signing.rules());
+        self.front.change(&plan.config, acceptor, listeners);
+        self.routers
+            .replace(&plan.routing.router, plan.access_log.as_ref());
+        let changes = Changes::between(&self.plan.config.sites, &plan.config.sites);
+        self.plan = Arc::new(plan);
+        changes
+    }
+
     /// Opens the access log's file anew, after it was moved.
     pub fn reopen_access_log(&self) {
-        if let Some(log) = &self.access_log {
+        if let Some(log) = &self.plan.access_log {
             log.reopen();
         }
     }
@@ -121,57 +163,44 @@ impl App {
     /// Takes nothing new, lets what runs finish within the drain's time, and returns how many
     /// connections were cut. Orders are abandoned: they are taken up at the next start.
     pub async fn stop(self) -> usize {
-        self.background.stop();
-        self.records.stop();
-        let cut = self.connections.drain(self.drain_timeout).await;
-        self.backends.drain(Duration::ZERO).await;
-        self.background.drain(Duration::ZERO).await;
-        self.records.drain(RECORDS_TIMEOUT).await;
+        let Grounds {
+            means,
+            background,
+            records,
+            logs,
+            ..
+        } = self.grounds;
+        background.stop();
+        records.stop();
+        let drain_timeout = self.plan.config.limits.drain_timeout;
+        let cut = self.connections.drain(drain_timeout).await;
+        means.tasks.drain(Duration::ZERO).await;
+        background.drain(Duration::ZERO).await;
+        records.drain(RECORDS_TIMEOUT).await;
         self.workers.halt();
         // Last, so that no request ends after its log.
-        self.logs.drain(LAST_LINES).await;
+        logs.drain(LAST_LINES).await;
         cut
     }
 }
 
-fn means(fitting: usize, backends: &Tasks) -> Means {
-    Means {
-        tasks: backends.clone(),
-        // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
-        places: Arc::new(Semaphore::new(fitting)),
-        workers: Workers::count(),
-    }
-}
-
-fn open_access_log(
-    config: &Config,
-    means: &Means,
-    logs: &Tasks,
-) -> Result<Option<AccessLog>, Error> {
-    let Some(options) = &config.access_log else {
-        return Ok(None);
-    };
-    let log = AccessLog::start(options, means.workers, logs);
-    log.map(Some).map_err(|source| Error::AccessLog {
-        target: options.target.clone(),
-        source,
+fn start_manager(grounds: &Grounds, rules: Rules) -> CertManager {
+    let Rules {
+        policies,
+        issuers,
+        preflight,
+        on_cert,
+    } = rules;
+    CertManager::start(ManagerParts {
+        policies,
+        issuers,
+        preflight,
+        on_cert,
+        records: grounds.certificate_records(),
+        cache: Arc::clone(&grounds.cache),
+        clock: Clock::system(),
+        tasks: grounds.background.clone(),
     })
-}
-
-/// Serves plain HTTP from now on.
-fn open_plain(
-    listeners: Vec<Listener>,
-    plain: &Arc<PlainHttp>,
-    (permits, entry): (&Arc<Semaphore>, Arc<Entry>),
-    connections: &Tasks,
-) {
-    for listener in listeners {
-        let tasks = connections.clone();
-        let door = Door::new(listener, Arc::clone(permits), tasks, Arc::clone(&entry));
-        let plain = Arc::clone(plain);
-        let serve = move |client, shutdown| Arc::clone(&plain).serve(client, shutdown);
-        connections.spawn(door.run(serve));
-    }
 }
 
 /// A full disk does not keep the sites down, though they cannot be asked about.
@@ -190,43 +219,4 @@ fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tas
         let desk = admin::Desk::live(manager.clone());
         tasks.spawn(admin::Server::new(desk, tasks.clone()).run(socket));
     }
-}
-
-/// What answers the requests of all workers.
-fn service(config: &Config, routers: Arc<Routers>, connections: &Tasks) -> ProxyService {
-    let options = ServiceOptions {
-        head_fields: config.limits.head_fields,
-        head_size: config.limits.head_size,
-        body_timeout: config.limits.body_timeout,
-    };
-    ProxyService::new(routers, options, connections.clone())
-}
-
-/// What makes the HTTPS server of each worker, all of them over one acceptor and one router.
-fn https_servers(
-    config: &Config,
-    (service, entry, client_auth): (ProxyService, &Entry, sites::ClientAuths),
-    (cache, challenges): (Arc<CertCache>, Arc<TlsAlpn01Certificates>),
-    manager: &CertManager,
-) -> Result<impl Fn(usize, Tasks) -> Arc<Https> + use<>, Error> {
-    let acceptor = Arc::new(tls::Acceptor::new(tls::AcceptorParts {
-        cache,
-        manager: manager.clone(),
-        challenges,
-        default_name: sites::default_name(&config.sites),
-        handshake_timeout: config.limits.handshake_timeout,
-        client_auth,
-    })?);
-    let (trust, has_forwarded) = (Arc::clone(&entry.trust), config.forwarded);
-    let limits = config.limits.clone();
-    Ok(move |worker, tasks: Tasks| {
-        Https::new(HttpsParts {
-            acceptor: Arc::clone(&acceptor),
-            service: service.for_worker(worker, tasks.clone()),
-            limits: limits.clone(),
-            tasks,
-            trust: Arc::clone(&trust),
-            has_forwarded,
-        })
-    })
 }

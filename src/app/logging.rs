@@ -2,27 +2,42 @@
 
 use std::io;
 
-use tracing::error;
+use tracing::{Level, error};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogOptions};
 
-/// Starts the log of the process. A second start, as in tests, changes nothing.
-pub(super) fn start(options: &LogOptions) {
-    let level = LevelFilter::from_level(options.level);
+/// How much the log says, which can be changed while it is written.
+#[derive(Debug)]
+pub(super) struct LogLevel(reload::Handle<Targets, Registry>);
+
+impl LogLevel {
+    pub(super) fn set(&self, level: Level) {
+        // It fails only where the log has not become the process's own.
+        let _ = self.0.reload(filter(level));
+    }
+}
+
+fn filter(level: Level) -> Targets {
+    let is_all = level == Level::TRACE;
+    let level = LevelFilter::from_level(level);
     // Crates below only speak up when something is wrong, unless everything is asked for.
     let others = level.min(LevelFilter::WARN);
-    let filter = match options.level {
-        tracing::Level::TRACE => Targets::new().with_default(level),
-        _ => Targets::new()
+    match is_all {
+        true => Targets::new().with_default(level),
+        false => Targets::new()
             .with_default(others)
             // It warns of what clients send, as often as they like to send it.
             .with_target("rustls", others.min(LevelFilter::ERROR))
             .with_target(env!("CARGO_CRATE_NAME"), level),
-    };
+    }
+}
+
+/// Starts the log of the process. A second start, as in tests, changes nothing.
+pub(super) fn start(options: &LogOptions) -> LogLevel {
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);
     let layer = match options.format {
         LogFormat::Text => lines
@@ -30,6 +45,7 @@ pub(super) fn start(options: &LogOptions) {
             .boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let (filter, handle) = reload::Layer::new(filter(options.level));
     let _ = tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .try_init();
@@ -44,4 +60,5 @@ pub(super) fn start(options: &LogOptions) {
             message, "a task panicked; its connection or order is lost, the rest goes on"
         );
     }));
+    LogLevel(handle)
 }

@@ -1,32 +1,36 @@
 //! The process around one running proxy: runtime, ready line, signals.
 
+use std::error::Error as _;
 use std::io::Write;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{App, Error, logging};
-use crate::config::Config;
+use super::logging::{self, LogLevel};
+use super::{App, Error};
+use crate::config::{Config, ConfigFile};
 
-/// Runs until the process is told to stop and has drained. Blocks.
-pub fn run(config: &Config) -> Result<(), Error> {
-    logging::start(&config.log);
+/// Runs until the process is told to stop and has drained. Where there is a file, it is read again when the process is
+/// told to. Blocks.
+pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
+    let level = logging::start(&config.log);
     // Requests have runtimes of their own: certificates and port 80 never keep them waiting.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let outcome = runtime.block_on(serve(config));
+    let outcome = runtime.block_on(serve(config, file, &level));
     // A name that is still being resolved keeps nobody waiting.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: &Config) -> Result<(), Error> {
+async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> Result<(), Error> {
     let mut stop = StopSignals::new().map_err(Error::Runtime)?;
     // Before anything is open, for without a handler the signal ends the process.
     let mut reopen = signal(SignalKind::user_defined1()).map_err(Error::Runtime)?;
-    let app = App::start(config).await?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(Error::Runtime)?;
+    let mut app = App::start(config).await?;
     if let Err(error) = announce(&app) {
         warn!(%error, "the ready line could not be written to standard output");
     }
@@ -34,6 +38,11 @@ async fn serve(config: &Config) -> Result<(), Error> {
         tokio::select! {
             name = stop.next() => break name,
             _ = reopen.recv() => app.reopen_access_log(),
+            // One that comes meanwhile is served next.
+            _ = hang_up.recv() => tokio::select! {
+                name = stop.next() => break name,
+                () = reload(&mut app, file, level) => {}
+            },
         }
     };
     info!(signal = name, "draining");
@@ -45,6 +54,43 @@ async fn serve(config: &Config) -> Result<(), Error> {
         name = stop.next() => warn!(signal = name, "stopped at once"),
     }
     Ok(())
+}
+
+/// Brings what the file says by now into effect, or says why not.
+async fn reload(app: &mut App, file: Option<&ConfigFile>, level: &LogLevel) {
+    let Some(file) = file else {
+        warn!("nothing is read again: the configuration came with the command line");
+        return;
+    };
+    let path = file.path().display();
+    match app.reload(file).await {
+        Ok(changes) => {
+            level.set(app.config().log.level);
+            info!(
+                file = %path, sites = app.config().sites.len(),
+                added = changes.added, removed = changes.removed, changed = changes.changed,
+                "configuration reloaded"
+            );
+        }
+        Err(reason) => error!(
+            file = %path, error = %one_line(&reason),
+            "configuration not reloaded, the former one stays in effect"
+        ),
+    }
+}
+
+/// All that is wrong with a configuration, and why.
+fn one_line(error: &Error) -> String {
+    let mut line = error.to_string().replace('\n', "; ");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !line.contains(&words) {
+            line = format!("{line}: {words}");
+        }
+        cause = error.source();
+    }
+    line
 }
 
 /// The line that tells a supervisor, or a test, that both doors are open.

@@ -1,117 +1,26 @@
 //! From the configured sites to what the two towers know of them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Error;
 use crate::certs::issuer::Issuer;
 use crate::certs::{Ask, Issuers, Policy};
-use crate::config::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::config::{Config, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
-use crate::proxy::{
-    Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routers, Routes, Site,
-    Verifier,
-};
-use crate::tls::ClientAuth;
-use crate::upstream::{Means, Upstream};
-
-/// How each site asks its clients for certificates: nothing where no site does.
-pub(super) type ClientAuths = NameMap<Option<Arc<ClientAuth>>>;
-
-/// Reads the CAs of clients. What cannot be read ends the start: a site that asks for certificates is never open to all.
-fn client_auths(sites: &[SiteConfig]) -> Result<ClientAuths, Error> {
-    let mut auths = NameMap::new();
-    if sites.iter().all(|site| site.client_auth.is_none()) {
-        return Ok(auths);
-    }
-    for site in sites {
-        let auth = site.client_auth.as_ref().map(ClientAuth::load);
-        let auth = auth.transpose().map_err(|source| Error::ClientAuth {
-            site: site.pattern.clone(),
-            source,
-        })?;
-        let auth = auth.map(Arc::new);
-        for pattern in site.patterns() {
-            auths.insert(pattern.clone(), auth.clone());
-        }
-    }
-    Ok(auths)
-}
-
-/// Where requests go, for each runtime, and how sites ask for the certificates of clients.
-pub(super) fn routing(
+/// Who may have a certificate from an issuer. Sites that bring their own are not among them. Gates that are asked as
+/// before go on with what they know.
+pub(super) fn policies(
     config: &Config,
-    means: &Means,
-) -> Result<(Arc<Routers>, ClientAuths), Error> {
-    let auths = client_auths(&config.sites)?;
-    let router = router(&config.sites, &auths, means)?;
-    Ok((Routers::new(&router, means.workers), auths))
-}
-
-fn router(sites: &[SiteConfig], auths: &ClientAuths, means: &Means) -> Result<Router, Error> {
-    let mut upstreams = HashMap::new();
-    let verifier = Arc::new(Verifier::default());
-    let mut built = Vec::with_capacity(sites.len());
-    for site in sites {
-        let mut routes = Vec::with_capacity(site.routes.len());
-        for route in &site.routes {
-            let handler = match &route.action {
-                // Routes before the same app share its connections and its load.
-                SiteAction::Upstream { addresses, options } => {
-                    let upstream = upstreams.entry((addresses, options)).or_insert_with(|| {
-                        Arc::new(Upstream::new(addresses.clone(), options.clone(), means))
-                    });
-                    Handler::Upstream(Arc::clone(upstream))
-                }
-                SiteAction::Redirect(redirect) => Handler::Redirect(redirect.clone()),
-                SiteAction::Respond(fixed) => Handler::Respond(fixed.clone()),
-                SiteAction::Files(files) => {
-                    std::fs::read_dir(files.root()).map_err(|source| Error::ReadFile {
-                        path: files.root().to_owned(),
-                        source,
-                    })?;
-                    Handler::Files(files.clone())
-                }
-            };
-            routes.push(build_route(site, route, handler));
-        }
-        let guards = site.guards.as_deref();
-        built.push(Site {
-            pattern: site.pattern.clone(),
-            aliases: site.aliases.clone(),
-            routes: Routes::new(routes),
-            guards: guards.map(|options| Box::new(Guards::new(options, &verifier, means))),
-            comforts: Comforts::load(&site.comforts)?,
-            client_policy: auths
-                .get(&site.pattern)
-                .and_then(Option::as_ref)
-                .map(|auth| Box::new(auth.policy())),
-        });
-    }
-    Ok(Router::new(built))
-}
-
-/// What the site says of header fields holds for each of its routes, before what the route says.
-fn build_route(site: &SiteConfig, route: &RouteConfig, handler: Handler) -> Route {
-    let changes = |of: fn(&HeaderConfig) -> &Vec<HeaderChange>| {
-        let changes = [&site.headers, &route.headers].into_iter().flat_map(of);
-        HeaderChanges::new(changes.cloned())
-    };
-    Route {
-        rewrite: route.rewrite.clone(),
-        request_headers: changes(|headers| &headers.request),
-        response_headers: changes(|headers| &headers.response),
-        ..Route::new(route.prefix.clone(), handler)
-    }
-}
-
-/// Who may have a certificate from an issuer. Sites that bring their own are not among them.
-pub(super) fn policies(config: &Config, issuers: &Issuers) -> Result<NameMap<Arc<Policy>>, Error> {
+    issuers: &Issuers,
+    former: Option<&NameMap<Arc<Policy>>>,
+) -> Result<NameMap<Arc<Policy>>, Error> {
     let mut policies = NameMap::new();
     for site in config.sites.iter().filter(|site| site.tls.is_none()) {
-        let ask = match &site.on_demand {
-            Some(options) => Some(Arc::new(Ask::new(options)?)),
-            None => None,
+        let known = former.and_then(|former| former.get(&site.pattern)?.shared_ask());
+        let ask = match (&site.on_demand, known) {
+            (Some(options), Some(known)) if known.options() == options => Some(Arc::clone(known)),
+            (Some(options), _) => Some(Arc::new(Ask::new(options)?)),
+            (None, _) => None,
         };
         for pattern in site.patterns() {
             let policy = match (&ask, pattern) {

@@ -1,9 +1,10 @@
 //! The threads that serve requests: a single-threaded runtime on each core. A connection, its requests and the
 //! connections to its backends stay on one of them, so that no request crosses from core to core.
 
-use std::future::Future;
 use std::io;
 use std::thread::{self, JoinHandle};
+
+use tokio::runtime::Handle;
 
 use crate::tasks::Tasks;
 
@@ -11,6 +12,7 @@ use crate::tasks::Tasks;
 #[derive(Debug)]
 pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
+    runtimes: Vec<Handle>,
     halt: Tasks,
 }
 
@@ -20,30 +22,34 @@ impl Workers {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Starts a worker for each of `doors`, which it runs among `tasks`.
-    pub(super) fn start<D>(doors: Vec<D>, tasks: &Tasks) -> io::Result<Self>
-    where
-        D: Future<Output = ()> + Send + 'static,
-    {
+    /// Starts a worker for each core, which runs what is spawned on its runtime.
+    pub(super) fn start() -> io::Result<Self> {
         let halt = Tasks::new();
-        let mut threads = Vec::with_capacity(doors.len());
-        for (number, door) in doors.into_iter().enumerate() {
+        let (mut threads, mut runtimes) = (Vec::new(), Vec::new());
+        for number in 0..Self::count() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let (tasks, halted) = (tasks.clone(), halt.shutdown());
+            runtimes.push(runtime.handle().clone());
+            let halted = halt.shutdown();
             let work = move || {
-                runtime.block_on(async move {
-                    tasks.spawn(door);
-                    halted.requested().await;
-                });
+                runtime.block_on(halted.requested());
                 // A name that is still being resolved keeps nobody waiting.
                 runtime.shutdown_background();
             };
             let name = format!("worker-{number}");
             threads.push(thread::Builder::new().name(name).spawn(work)?);
         }
-        Ok(Self { threads, halt })
+        Ok(Self {
+            threads,
+            runtimes,
+            halt,
+        })
+    }
+
+    /// The runtimes, one a worker.
+    pub(super) fn runtimes(&self) -> &[Handle] {
+        &self.runtimes
     }
 
     /// Ends the workers and cuts what still runs on them.

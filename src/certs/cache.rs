@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
+use dashmap::mapref::entry;
 
 use super::Certificate;
 use crate::name::{HostName, HostPattern};
@@ -69,14 +70,11 @@ impl CertCache {
     /// The certificate of exactly this pattern.
     #[must_use]
     pub fn get(&self, pattern: &HostPattern) -> Option<Arc<Certificate>> {
-        match pattern {
-            HostPattern::Exact(name) => self.find(&self.exact, name.as_str()),
-            HostPattern::Wildcard(base) => self.find(&self.wildcard, base.as_str()),
-            HostPattern::Any => None,
-        }
+        let (map, name) = self.place(pattern)?;
+        self.find(map, name.as_str())
     }
 
-    /// Serves `certificate` for `pattern` from the next handshake on.
+    /// Serves `certificate` for `pattern` from the next handshake on, unless a pinned one is served for it.
     pub fn insert(&self, pattern: &HostPattern, certificate: Arc<Certificate>) {
         self.put(pattern, certificate, false);
     }
@@ -93,23 +91,57 @@ impl CertCache {
             is_pinned,
             used,
         };
-        match pattern {
-            HostPattern::Exact(name) => self.exact.insert(name.clone(), entry),
-            HostPattern::Wildcard(base) => self.wildcard.insert(base.clone(), entry),
-            HostPattern::Any => None,
-        };
+        if let Some((map, name)) = self.place(pattern) {
+            match map.entry(name.clone()) {
+                entry::Entry::Occupied(there) if there.get().is_pinned && !is_pinned => {}
+                entry::Entry::Occupied(mut there) => {
+                    there.insert(entry);
+                }
+                entry::Entry::Vacant(free) => {
+                    free.insert(entry);
+                }
+            }
+        }
         if self.exact.len() > self.capacity {
             self.evict();
         }
     }
 
+    /// Goes on serving the pinned certificate of a pattern only until another comes.
+    pub fn unpin(&self, pattern: &HostPattern) {
+        if let Some((map, name)) = self.place(pattern)
+            && let Some(mut entry) = map.get_mut(name)
+        {
+            entry.is_pinned = false;
+        }
+    }
+
     /// Stops serving the certificate of a pattern.
     pub fn remove(&self, pattern: &HostPattern) {
+        if let Some((map, name)) = self.place(pattern) {
+            map.remove(name);
+        }
+    }
+
+    /// Stops serving those certificates whose pattern is not to be kept. Pinned ones stay.
+    pub fn retain(&self, is_kept: impl Fn(&HostPattern) -> bool) {
+        let exact = |name: &HostName| is_kept(&HostPattern::Exact(name.clone()));
+        let wildcard = |base: &HostName| is_kept(&HostPattern::Wildcard(base.clone()));
+        self.exact
+            .retain(|name, entry| entry.is_pinned || exact(name));
+        self.wildcard
+            .retain(|base, entry| entry.is_pinned || wildcard(base));
+    }
+
+    fn place<'a>(
+        &'a self,
+        pattern: &'a HostPattern,
+    ) -> Option<(&'a DashMap<HostName, Entry>, &'a HostName)> {
         match pattern {
-            HostPattern::Exact(name) => self.exact.remove(name),
-            HostPattern::Wildcard(base) => self.wildcard.remove(base),
+            HostPattern::Exact(name) => Some((&self.exact, name)),
+            HostPattern::Wildcard(base) => Some((&self.wildcard, base)),
             HostPattern::Any => None,
-        };
+        }
     }
 
     /// How many certificates are held.
@@ -191,5 +223,25 @@ mod tests {
         assert!(cache.lookup("pinned.example").is_some());
         assert!(cache.lookup("n499.example").is_some());
         assert!(cache.lookup("n1.example").is_none());
+    }
+
+    #[test]
+    fn a_pinned_certificate_gives_way_only_to_another_pinned_one_or_when_it_is_unpinned() {
+        let ca = TestCa::new();
+        let [files, ordered] = ["a.example", "a.example"].map(|name| certificate(&ca, name));
+        let (cache, name) = (CertCache::new(10), pattern("a.example"));
+        let is_served = |expected| Arc::ptr_eq(&cache.get(&name).unwrap(), expected);
+        cache.pin(&name, Arc::clone(&files));
+        cache.insert(&name, Arc::clone(&ordered));
+        cache.retain(|_| false);
+        assert!(is_served(&files));
+        cache.unpin(&name);
+        assert!(is_served(&files) && !cache.is_pinned("a.example"));
+        cache.insert(&name, Arc::clone(&ordered));
+        assert!(is_served(&ordered));
+        cache.retain(|pattern| *pattern == name);
+        assert!(is_served(&ordered));
+        cache.retain(|_| false);
+        assert!(cache.is_empty());
     }
 }

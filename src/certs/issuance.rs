@@ -35,6 +35,8 @@ pub(super) struct Application<'a> {
     pub(super) has_failed: bool,
     /// Whether certificates for it are kept in storage.
     pub(super) is_kept: bool,
+    /// Looks at it before a CA is asked.
+    pub(super) preflight: Option<&'a Preflight>,
 }
 
 /// Why nobody has signed.
@@ -85,7 +87,6 @@ pub(super) struct Issuance {
     renewals: Arc<Renewals>,
     clock: Clock,
     resting: DashMap<(String, HostPattern), Instant>,
-    preflight: Option<Preflight>,
 }
 
 impl Issuance {
@@ -96,13 +97,7 @@ impl Issuance {
             renewals,
             clock,
             resting: DashMap::new(),
-            preflight: None,
         }
-    }
-
-    /// Looks at every name before a CA is asked.
-    pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
-        Self { preflight, ..self }
     }
 
     /// Asks one issuer after the other, as long as they fail for reasons of their own. Where an order
@@ -150,7 +145,7 @@ impl Issuance {
         if let Some(obstacle) = unsignable(issuer, subject) {
             return Err(Error::NoPublicCa(obstacle));
         }
-        let clearance = match &self.preflight {
+        let clearance = match application.preflight {
             Some(preflight) => match preflight.clear(issuer, subject).await {
                 // This machine may see another network than the CA does: no look of its own takes a
                 // renewal away.
@@ -428,6 +423,7 @@ mod tests {
             served: None,
             has_failed: rehearsal,
             is_kept: true,
+            preflight: None,
         };
         let issued = issuance.run(&issuers, application).await;
         let issued = issued.map_err(|unsigned| unsigned.error)?;

@@ -4,20 +4,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use super::flight::{Flight, Outcome, Progress};
+use super::flight::{Flight, Outcome};
+use super::landing::Landing;
 use super::obtain::Obtainer;
 use super::policy::{self, Issuers, Policy};
 use super::preflight::Preflight;
+use super::rules::{Rules, Ruling};
 use super::schedule::{Due, Note, Scheduler};
 use super::standing_sources::{StandingSources, backing_off, served};
 use super::stored::Records;
 use super::survey::Survey;
-use super::wanted::{Purpose, Wanted};
-use super::{Because, CertCache, Certificate, Clock, OnCert, Refusal, Standing, renew_at};
+use super::wanted::Purpose;
+use super::{Because, CertCache, Certificate, Clock, OnCert, Refusal, Standing};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
 
@@ -32,7 +35,7 @@ pub struct CertManager {
 
 #[derive(Debug)]
 struct Inner {
-    policies: NameMap<Arc<Policy>>,
+    rules: ArcSwap<Rules>,
     obtainer: Obtainer,
     in_flight: DashMap<HostPattern, Flight>,
     schedule: mpsc::UnboundedSender<Note>,
@@ -52,7 +55,7 @@ pub struct ManagerParts {
     /// What is served.
     pub cache: Arc<CertCache>,
     /// Looks at each name before its CA is asked.
-    pub preflight: Option<Preflight>,
+    pub preflight: Option<Arc<Preflight>>,
     /// What is run after each new certificate.
     pub on_cert: Option<OnCert>,
     /// The time of day.
@@ -76,23 +79,15 @@ impl CertManager {
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
-        let now = clock.now();
-        for (_, policy) in policies.iter() {
-            if let Some(subject) = policy.managed() {
-                // The receiver lives until the scheduler below takes it.
-                let _ = schedule.send(Note::Set(Due {
-                    subject: subject.clone(),
-                    at: now,
-                    purpose: Purpose::Renew,
-                }));
-            }
-        }
-        let obtainer = Obtainer::new(issuers, records.clone(), cache, clock)
-            .with_preflight(preflight)
-            .with_hook(on_cert);
-        let inner = Inner {
+        let rules = Rules {
             policies,
-            obtainer,
+            issuers,
+            preflight,
+            on_cert,
+        };
+        let inner = Inner {
+            rules: ArcSwap::from_pointee(rules),
+            obtainer: Obtainer::new(records.clone(), cache, clock),
             in_flight: DashMap::new(),
             schedule,
             clock,
@@ -101,9 +96,39 @@ impl CertManager {
         let manager = Self {
             inner: Arc::new(inner),
         };
+        // The receiver lives until the scheduler below takes it.
+        manager.see_to(&manager.rules(), None);
         tasks.spawn(Scheduler::new(manager.clone(), inbox, clock).run(tasks.shutdown()));
         tasks.spawn(Survey::new(manager.clone(), records, clock).run(tasks.shutdown()));
         manager
+    }
+
+    /// Puts others in the place of the rules. What is served stays where its name may still have a certificate, what is
+    /// being ordered is ordered by the rules that it began with, and nothing is ordered again.
+    pub fn reload(&self, rules: Rules) {
+        let rules = Arc::new(rules);
+        let former = self.inner.rules.swap(Arc::clone(&rules));
+        let cache = self.inner.obtainer.cache();
+        cache.retain(|pattern| rules.policy(pattern).is_some());
+        self.see_to(&rules, Some(&former));
+    }
+
+    /// Has every name seen to now that is spelled out, and was not before.
+    fn see_to(&self, rules: &Rules, former: Option<&Rules>) {
+        let at = self.inner.clock.now();
+        for (_, policy) in rules.policies.iter() {
+            let Some(subject) = policy.managed() else {
+                continue;
+            };
+            if former.is_some_and(|former| former.manages(subject)) {
+                continue;
+            }
+            self.note(Note::Set(Due {
+                subject: subject.clone(),
+                at,
+                purpose: Purpose::Renew,
+            }));
+        }
     }
 
     /// The certificate for a name: from memory, else from storage, else issued now if the name may
@@ -113,19 +138,16 @@ impl CertManager {
         if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
             return Ok(certificate);
         }
-        let policy = self
-            .inner
-            .policies
-            .lookup(name.as_str())
-            .ok_or(Refusal::Unknown)?;
-        let subject = policy.subject(name);
-        if policy.ask().is_some()
+        let ruling = self.ruling(&policy::subject(name));
+        let ruling = ruling.ok_or(Refusal::Unknown)?;
+        let subject = ruling.policy.subject(name);
+        if ruling.policy.ask().is_some()
             && self.inner.in_flight.len() >= MAX_NAMES
             && !self.inner.in_flight.contains_key(&subject)
         {
             return Err(Refusal::TooManyNames);
         }
-        self.join(subject, policy, Purpose::Serve(client))
+        self.join(subject, &ruling, Purpose::Serve(client))
             .certificate()
             .await
     }
@@ -141,33 +163,36 @@ impl CertManager {
                 not_after: Some(certificate.not_after()),
             };
         }
-        let policy = self.inner.policies.lookup(name.as_str());
-        let subject = policy.map_or_else(|| policy::subject(name), |policy| policy.subject(name));
+        let subject = policy::subject(name);
+        let ruling = self.ruling(&subject);
+        let subject = ruling.as_ref().map(|ruling| ruling.policy.subject(name));
+        let subject = subject.unwrap_or_else(|| policy::subject(name));
         let served = cache.lookup(name.as_str());
-        self.standing_for(&subject, policy, served).await
+        self.standing_for(&subject, ruling, served).await
     }
 
     /// The same for a pattern as a whole.
     pub(super) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
-        let policy = self.inner.policies.get(pattern);
+        let rules = self.rules();
+        let policy = rules.policies.get(pattern).map(Arc::clone);
+        let ruling = policy.map(|policy| Ruling { rules, policy });
         let served = self.inner.obtainer.cache().get(pattern);
-        self.standing_for(pattern, policy, served).await
+        self.standing_for(pattern, ruling, served).await
     }
 
     async fn standing_for(
         &self,
         subject: &HostPattern,
-        policy: Option<&Arc<Policy>>,
+        ruling: Option<Ruling>,
         certificate: Option<Arc<Certificate>>,
     ) -> Standing {
-        let Some(policy) = policy else {
+        let Some(Ruling { rules, policy }) = ruling else {
             return Standing::refused(Because::UnknownName, Refusal::Unknown);
         };
         let attempts = self.inner.obtainer.failures().attempts(subject).await;
         let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
         if let Some(certificate) = certificate {
-            let issuers = self.inner.obtainer.issuers();
-            let issuers = issuers.for_subject(subject, policy);
+            let issuers = rules.issuers.for_subject(subject, &policy);
             let records = self.inner.obtainer.records();
             let signer = records.signer(issuers, subject, &certificate).await;
             let issuer = signer.map_or("", |issuer| issuer.id());
@@ -182,32 +207,34 @@ impl CertManager {
             return backing_off(attempts);
         }
         let now = self.inner.clock.now();
-        self.sources().standing_of(subject, policy, now).await
-    }
-
-    fn sources(&self) -> StandingSources<'_> {
-        StandingSources {
-            policies: &self.inner.policies,
-            issuers: self.inner.obtainer.issuers(),
+        let sources = StandingSources {
+            policies: &rules.policies,
+            issuers: &rules.issuers,
             records: self.inner.obtainer.records(),
             files: None,
-        }
+        };
+        sources.standing_of(subject, &policy, now).await
     }
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
     pub(super) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
-        let Some(policy) = self.policy(&subject) else {
+        let Some(ruling) = self.ruling(&subject) else {
             return false;
         };
-        if !policy.is_kept() {
+        if !ruling.policy.is_kept() {
             // Its next visitor has another one made. To renew what anybody has ever asked for would be
             // work without end.
             self.inner.obtainer.cache().remove(&subject);
             return true;
         }
+        if matches!(&subject, HostPattern::Exact(name) if ruling.policy.subject(name) != subject) {
+            // By now its site has one certificate for all its names.
+            self.inner.obtainer.cache().remove(&subject);
+            return false;
+        }
         let is_under_way = self.inner.in_flight.contains_key(&subject);
-        let _ = self.land(subject.clone(), policy, purpose).await;
+        let _ = self.land(subject.clone(), &ruling, purpose).await;
         if is_under_way {
             // That flight may have had another purpose, and its note may have come before the name
             // left the queue: the name must not be lost.
@@ -225,8 +252,15 @@ impl CertManager {
         &self.inner.obtainer
     }
 
-    pub(super) fn policies(&self) -> &NameMap<Arc<Policy>> {
-        &self.inner.policies
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.inner.rules.load_full()
+    }
+
+    /// How a subject gets its certificate now; none where nobody wants one.
+    pub(super) fn ruling(&self, subject: &HostPattern) -> Option<Ruling> {
+        let rules = self.rules();
+        let policy = Arc::clone(rules.policy(subject)?);
+        Some(Ruling { rules, policy })
     }
 
     /// Whether a look-up or an order for the name is under way.
@@ -238,33 +272,29 @@ impl CertManager {
     pub(super) async fn land(
         &self,
         subject: HostPattern,
-        policy: &Arc<Policy>,
+        ruling: &Ruling,
         purpose: Purpose,
     ) -> Outcome {
-        self.join(subject, policy, purpose).landed().await
+        self.join(subject, ruling, purpose).landed().await
     }
 
     /// Whether the configuration spells the name out, so that it is seen to from the start.
     pub(super) fn is_configured(&self, subject: &HostPattern) -> bool {
-        let policy = self.policy(subject);
-        policy.is_some_and(|policy| policy.managed().is_some())
+        let ruling = self.ruling(subject);
+        ruling.is_some_and(|ruling| ruling.policy.managed().is_some())
     }
 
     /// Whether the name may still have a certificate of this issuer.
     pub(super) fn is_wanted(&self, issuer: &str, subject: &HostPattern) -> bool {
-        self.policy(subject)
-            .is_some_and(|policy| self.inner.obtainer.is_issued_by(issuer, subject, policy))
+        self.ruling(subject)
+            .is_some_and(|Ruling { rules, policy }| {
+                let issuers = rules.issuers.for_subject(subject, &policy);
+                issuers.iter().any(|known| known.id() == issuer)
+            })
     }
 
-    fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
-        match subject {
-            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
-            // What a site has for all its names, and no certificate that only lies there.
-            pattern => {
-                let policy = self.inner.policies.get(pattern);
-                policy.filter(|policy| policy.managed() == Some(pattern))
-            }
-        }
+    pub(super) fn clock(&self) -> Clock {
+        self.inner.clock
     }
 
     /// Tells the renewal loop about a name. It is gone only when the process stops.
@@ -276,124 +306,22 @@ impl CertManager {
         &self.inner.tasks
     }
 
-    fn join(&self, subject: HostPattern, policy: &Arc<Policy>, purpose: Purpose) -> Flight {
+    fn join(&self, subject: HostPattern, ruling: &Ruling, purpose: Purpose) -> Flight {
         match self.inner.in_flight.entry(subject.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
                 let (flight, sender) = Flight::begin();
                 entry.insert(flight.clone());
-                let landing = Landing {
-                    manager: self.clone(),
-                    subject,
-                    policy: Arc::clone(policy),
-                    purpose,
-                    stored: None,
-                    is_over: false,
-                };
+                let landing = Landing::new(self.clone(), subject, ruling.clone(), purpose);
                 self.inner.tasks.spawn(landing.fly(sender));
                 flight
             }
         }
     }
 
-    /// The next time that a name needs attention.
-    fn next_look(&self, subject: &HostPattern, outcome: &Outcome) -> Option<Due> {
-        let now = self.inner.clock.now();
-        let mut purpose = Purpose::Renew;
-        let at = match outcome {
-            Ok(certificate) => {
-                let renewal = renew_at(certificate);
-                let question = certificate.next_question().filter(|at| *at < renewal);
-                if question.is_some() {
-                    purpose = Purpose::Ask;
-                }
-                // Never at once again: what was due and could not be replaced is not asked for in
-                // a loop.
-                question
-                    .unwrap_or(renewal)
-                    .max(now + Duration::from_secs(1))
-            }
-            Err(refusal) => now + refusal.retry_in(now)?,
-        };
-        let subject = subject.clone();
-        Some(Due {
-            subject,
-            at,
-            purpose,
-        })
-    }
-}
-
-/// Takes the name out of the table of flights however its task ends.
-struct Landing {
-    manager: CertManager,
-    subject: HostPattern,
-    policy: Arc<Policy>,
-    purpose: Purpose,
-    stored: Option<Arc<Certificate>>,
-    is_over: bool,
-}
-
-impl Landing {
-    async fn fly(mut self, sender: watch::Sender<Progress>) {
-        let purpose = self.purpose;
-        let wanted = Wanted {
-            subject: &self.subject,
-            policy: &self.policy,
-            purpose,
-        };
-        let obtainer = &self.manager.inner.obtainer;
-        if !matches!(purpose, Purpose::Serve(_))
-            && let Some(stored) = obtainer.stored(wanted).await
-        {
-            self.stored = Some(Arc::clone(&stored));
-            sender.send_replace(Progress::Stored(stored));
-        }
-        let known = self.stored.clone();
-        let outcome = obtainer.obtain(wanted, known).await;
-        self.reschedule(&outcome);
-        self.is_over = true;
-        // A renewal that failed takes nothing away from those who wait for what is stored.
-        let stored = self.stored.take();
-        let outcome = match purpose {
-            // The operator hears of it.
-            Purpose::Wish => outcome,
-            _ => outcome.or_else(|refusal| stored.ok_or(refusal)),
-        };
-        // Those who come after the flight has left the table find the certificate in the cache.
-        drop(self);
-        sender.send_replace(Progress::Landed(outcome));
-    }
-
-    /// Sets the next time that the name needs attention, if it has a certificate or should have one.
-    fn reschedule(&self, outcome: &Outcome) {
-        let inner = &self.manager.inner;
-        let is_served = || inner.obtainer.cache().get(&self.subject).is_some();
-        let has_certificate = outcome.is_ok() || self.stored.is_some() || is_served();
-        if self.policy.managed().is_none() && !has_certificate {
-            return;
-        }
-        let Some(due) = self.manager.next_look(&self.subject, outcome) else {
-            return;
-        };
-        // What a handshake finds in storage has its time already, which need not be sooner.
-        let note = match (self.purpose, outcome) {
-            (Purpose::Serve(_), Ok(_)) => Note::Known(due),
-            _ => Note::Set(due),
-        };
-        self.manager.note(note);
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        let inner = &self.manager.inner;
-        if !self.is_over {
-            // A panic: it counts as a failed attempt, and the name is seen to again.
-            let refusal = inner.obtainer.failures().remember_panic(&self.subject);
-            self.reschedule(&Err(refusal));
-        }
-        inner.in_flight.remove(&self.subject);
+    /// A look-up or an order is over.
+    pub(super) fn has_landed(&self, subject: &HostPattern) {
+        self.inner.in_flight.remove(subject);
     }
 }
 
@@ -563,6 +491,63 @@ pub(crate) mod tests {
             Policy::on_demand(HostPattern::Any, Arc::new(Ask::new(&options).unwrap())),
             asked,
         )
+    }
+
+    /// The rules of a configuration with these sites.
+    fn rules(world: &World, policies: Vec<Policy>) -> Rules {
+        let issuer: Arc<dyn Issuer> = world.issuer.clone();
+        let policies = policies.into_iter();
+        let policies = policies.map(|policy| (policy.managed().cloned().unwrap(), policy.into()));
+        Rules {
+            policies: policies.collect(),
+            issuers: Issuers {
+                public: vec![issuer.clone()],
+                internal: issuer,
+            },
+            preflight: None,
+            on_cert: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn other_rules_order_what_is_new_keep_what_stays_and_let_go_of_the_rest() {
+        let world = World::new(Some(3600));
+        let names = ["old", "kept", "new"].map(|label| format!("{label}.example.org"));
+        let [old, kept, new] = names.each_ref().map(|text| name(text));
+        let (manager, _tasks) = world.manager(vec![site(&names[0]), site(&names[1])]);
+        for name in [&old, &kept] {
+            manager.certificate(name, CLIENT).await.unwrap();
+        }
+
+        manager.reload(rules(&world, vec![site(&names[1]), site(&names[2])]));
+
+        let cache = manager.obtainer().cache();
+        assert!(cache.lookup(kept.as_str()).is_some());
+        assert!(cache.lookup(old.as_str()).is_none());
+        let refusal = manager.certificate(&old, CLIENT).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Unknown));
+        assert!(!manager.maintain(old.into(), Purpose::Renew).await);
+        // Nobody asks for the new one.
+        while cache.lookup(new.as_str()).is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.issuer.orders(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_order_that_ends_after_its_name_is_gone_serves_nothing() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let gone = async {
+            world.issuer.ordered.notified().await;
+            manager.reload(rules(&world, vec![site("other.example.org")]));
+            world.issuer.gate.add_permits(1);
+        };
+        let (obtained, ()) = tokio::join!(manager.certificate(&wanted, CLIENT), gone);
+        obtained.unwrap();
+        assert!(manager.obtainer().cache().lookup(wanted.as_str()).is_none());
     }
 
     #[tokio::test]
@@ -1100,8 +1085,9 @@ pub(crate) mod tests {
         std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let policy = Arc::new(site("www.example.org"));
-        let renewal = manager.join(policy::subject(&wanted), &policy, Purpose::Renew);
+        let subject = policy::subject(&wanted);
+        let ruling = manager.ruling(&subject).unwrap();
+        let renewal = manager.join(subject, &ruling, Purpose::Renew);
         let served = manager.certificate(&wanted, CLIENT).await.unwrap();
 
         assert_eq!(served.serial(), first.serial());

@@ -17,6 +17,7 @@ pub mod import;
 mod inventory;
 mod issuance;
 pub mod issuer;
+mod landing;
 mod manager;
 mod newcomers;
 mod obtain;
@@ -34,6 +35,7 @@ mod renewals;
 mod resolver;
 mod retry;
 mod revocation;
+mod rules;
 mod schedule;
 mod secret;
 mod standing;
@@ -63,6 +65,7 @@ pub use resolver::{
     Caa, CaaSet, NameServer, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer,
 };
 pub use revocation::{RevocationError, Revoker};
+pub use rules::Rules;
 pub use secret::Secret;
 pub use standing::{Because, Occasion, Standing};
 pub use standing_sources::StandingSources;

@@ -9,13 +9,12 @@ use super::failures::Failures;
 use super::former;
 use super::issuance::{Application, Issuance, Issued};
 use super::issuer::{Issuer, Pem};
-use super::policy::{Issuers, Policy};
-use super::preflight::Preflight;
+use super::policy::Policy;
 use super::renewals::Renewals;
 use super::standing_sources::unsignable_by_all;
 use super::stored::{Records, Stored};
 use super::wanted::{Purpose, Wanted};
-use super::{CertCache, Certificate, CertificateError, Clock, OnCert, Refusal, renew_at};
+use super::{CertCache, Certificate, CertificateError, Clock, Refusal, renew_at};
 use crate::name::HostPattern;
 
 /// A stored certificate that is of use.
@@ -30,57 +29,26 @@ struct Loaded<'a> {
 /// Gets certificates, one name per call.
 #[derive(Debug)]
 pub(super) struct Obtainer {
-    issuers: Issuers,
     records: Records,
     cache: Arc<CertCache>,
     issuance: Issuance,
     failures: Failures,
     renewals: Arc<Renewals>,
-    on_cert: Option<OnCert>,
     clock: Clock,
 }
 
 impl Obtainer {
-    pub(super) fn new(
-        issuers: Issuers,
-        records: Records,
-        cache: Arc<CertCache>,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(records: Records, cache: Arc<CertCache>, clock: Clock) -> Self {
         let budgets = Budgets::new(Arc::clone(records.storage()));
         let renewals = Arc::new(Renewals::new(records.clone(), clock));
         Self {
-            issuers,
             issuance: Issuance::new(budgets, Arc::clone(&renewals), clock),
             failures: Failures::new(records.clone(), Arc::clone(&cache), clock),
             renewals,
             records,
             cache,
-            on_cert: None,
             clock,
         }
-    }
-
-    /// Looks at every name before its CA is asked.
-    pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
-        let issuance = self.issuance.with_preflight(preflight);
-        Self { issuance, ..self }
-    }
-
-    /// The same with a command that is run after each new certificate.
-    pub(super) fn with_hook(self, on_cert: Option<OnCert>) -> Self {
-        Self { on_cert, ..self }
-    }
-
-    /// Whether certificates for `subject` may come from this issuer.
-    pub(super) fn is_issued_by(
-        &self,
-        issuer: &str,
-        subject: &HostPattern,
-        policy: &Policy,
-    ) -> bool {
-        let issuers = self.issuers.for_subject(subject, policy);
-        issuers.iter().any(|known| known.id() == issuer)
     }
 
     pub(super) fn cache(&self) -> &CertCache {
@@ -89,10 +57,6 @@ impl Obtainer {
 
     pub(super) fn failures(&self) -> &Failures {
         &self.failures
-    }
-
-    pub(super) fn issuers(&self) -> &Issuers {
-        &self.issuers
     }
 
     pub(super) fn records(&self) -> &Records {
@@ -107,11 +71,9 @@ impl Obtainer {
         known: Option<Arc<Certificate>>,
     ) -> Result<Arc<Certificate>, Refusal> {
         let Wanted {
-            subject,
-            policy,
-            purpose,
+            subject, purpose, ..
         } = wanted;
-        let issuers = self.issuers.for_subject(subject, policy);
+        let issuers = wanted.issuers();
         if let Some(certificate) = self.current(issuers, wanted, known).await? {
             return Ok(certificate);
         }
@@ -137,9 +99,7 @@ impl Obtainer {
         issuers: &[Arc<dyn Issuer>],
         wanted: Wanted<'_>,
     ) -> Result<Arc<Certificate>, Refusal> {
-        let Wanted {
-            subject, policy, ..
-        } = wanted;
+        let (subject, policy) = (wanted.subject, wanted.policy());
         self.check_storage(subject, policy).await?;
         let former = self.failures.attempts(subject).await;
         let begun = self.failures.begin(subject, policy, former.as_ref());
@@ -150,6 +110,7 @@ impl Obtainer {
             served: served.as_deref(),
             has_failed: former.as_ref().is_some_and(|former| former.failures > 0),
             is_kept: policy.is_kept(),
+            preflight: wanted.ruling.rules.preflight.as_deref(),
         };
         match self.issuance.run(issuers, application).await {
             Ok(issued) => Ok(self.take_over(issued, wanted).await),
@@ -170,15 +131,13 @@ impl Obtainer {
 
     /// Keeps and serves what was issued.
     async fn take_over(&self, issued: Issued<'_>, wanted: Wanted<'_>) -> Arc<Certificate> {
-        let Wanted {
-            subject, policy, ..
-        } = wanted;
+        let (subject, policy) = (wanted.subject, wanted.policy());
         let Issued {
             issuer,
             certificate,
             pem,
         } = issued;
-        self.keep(issuer.id(), subject, policy, &pem).await;
+        self.keep(wanted, issuer.id(), &pem).await;
         let signed = wanted.signed_by(issuer.id());
         self.renewals
             .begin(signed, &certificate, pem.account())
@@ -198,7 +157,7 @@ impl Obtainer {
     /// The stored certificate when it is still valid. For a question to the CA what is served will
     /// do: storage is read again before anything is replaced.
     pub(super) async fn stored(&self, wanted: Wanted<'_>) -> Option<Arc<Certificate>> {
-        let issuers = self.issuers.for_subject(wanted.subject, wanted.policy);
+        let issuers = wanted.issuers();
         if let Some(served) = self.cache.get(wanted.subject)
             && wanted.purpose == Purpose::Ask
             && served.not_after() > self.clock.now()
@@ -329,7 +288,7 @@ impl Obtainer {
         let signed = wanted.signed_by(issuer);
         self.renewals.recall(signed, &certificate).await;
         let is_visited = matches!(wanted.purpose, Purpose::Serve(_));
-        if is_served || is_visited || wanted.policy.managed().is_some() {
+        if is_served || is_visited || wanted.policy().managed().is_some() {
             self.serve(subject, &certificate);
             info!(
                 names = %subject, issuer, serial = certificate.serial(),
@@ -344,7 +303,7 @@ impl Obtainer {
     }
 
     async fn ask(&self, wanted: Wanted<'_>) -> Result<(), Refusal> {
-        let (Some(ask), HostPattern::Exact(name)) = (wanted.policy.ask(), wanted.subject) else {
+        let (Some(ask), HostPattern::Exact(name)) = (wanted.policy().ask(), wanted.subject) else {
             return Ok(());
         };
         // What is served stays: a gate that is down answers like one that took the name back.
@@ -368,9 +327,10 @@ impl Obtainer {
     }
 
     /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
-    async fn keep(&self, issuer: &str, subject: &HostPattern, policy: &Policy, pem: &Pem) {
+    async fn keep(&self, wanted: Wanted<'_>, issuer: &str, pem: &Pem) {
+        let subject = wanted.subject;
         self.failures.forget(subject);
-        if !policy.is_kept() {
+        if !wanted.policy().is_kept() {
             return;
         }
         let stored = self
@@ -379,10 +339,10 @@ impl Obtainer {
             .await;
         if stored.is_ok() {
             // Whoever has signed, nobody's order is to be gone on with.
-            for issuer in self.issuers.for_subject(subject, policy) {
+            for issuer in wanted.issuers() {
                 issuer.settled(subject).await;
             }
-            if let Some(hook) = &self.on_cert {
+            if let Some(hook) = &wanted.ruling.rules.on_cert {
                 hook.run(subject, self.records.certificate_location(issuer, subject));
             }
         }

@@ -132,6 +132,12 @@ impl Ask {
         })
     }
 
+    /// What the gate was made of.
+    #[must_use]
+    pub fn options(&self) -> &OnDemandOptions {
+        &self.options
+    }
+
     /// Whether `name` may have a certificate, as the endpoint has said lately or says now. A name
     /// that is new comes with the client that wants it, and may be one too many; one whose
     /// certificate is renewed comes without.

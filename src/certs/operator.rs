@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::flight::Outcome;
+use super::rules::Ruling;
 use super::stored::Records;
 use super::wanted::Purpose;
 use super::{CertManager, Refusal, RevocationError, Revoker, Standing};
@@ -17,11 +18,13 @@ impl CertManager {
     /// ends. It overrides our own back-off once; it does not override the CA's Retry-After, the
     /// budgets or the gate of names on demand. What is served stays until its successor is there.
     pub async fn renew_now(&self, subject: &HostPattern) -> Outcome {
+        let rules = self.rules();
         let policy = match subject {
-            HostPattern::Exact(name) => self.policies().lookup(name.as_str()),
-            pattern => self.policies().get(pattern),
+            HostPattern::Exact(name) => rules.policies.lookup(name.as_str()),
+            pattern => rules.policies.get(pattern),
         };
-        let policy = policy.ok_or(Refusal::Unknown)?;
+        let policy = Arc::clone(policy.ok_or(Refusal::Unknown)?);
+        let ruling = Ruling { rules, policy };
         let serial = |outcome: &Outcome| {
             let certificate = outcome.as_ref().ok();
             certificate.map(|certificate| certificate.serial().to_owned())
@@ -31,13 +34,13 @@ impl CertManager {
         for _ in 0..PATIENCE {
             // A look-up that began before gives back what was there.
             let is_joined = self.is_in_flight(subject);
-            let outcome = self.land(subject.clone(), policy, Purpose::Wish).await;
+            let outcome = self.land(subject.clone(), &ruling, Purpose::Wish).await;
             let is_new = serial(&outcome).is_some_and(|serial| Some(serial) != former);
             if is_new || !is_joined {
                 return outcome;
             }
         }
-        self.land(subject.clone(), policy, Purpose::Wish).await
+        self.land(subject.clone(), &ruling, Purpose::Wish).await
     }
 
     /// Has the certificate of a name taken back, no longer serves it, and obtains another with a new
@@ -62,10 +65,10 @@ impl CertManager {
     /// Asks the issuers of all sites.
     #[must_use]
     pub fn revoker(&self) -> Revoker {
-        let issuers = self.obtainer().issuers();
-        let mut known = issuers.public.clone();
-        known.push(Arc::clone(&issuers.internal));
-        for (_, policy) in self.policies().iter() {
+        let rules = self.rules();
+        let mut known = rules.issuers.public.clone();
+        known.push(Arc::clone(&rules.issuers.internal));
+        for (_, policy) in rules.policies.iter() {
             let own = policy.own_issuer();
             known.extend(
                 own.filter(|own| known.iter().all(|other| other.id() != own.id()))
@@ -78,7 +81,8 @@ impl CertManager {
     /// The names that the configuration spells out.
     #[must_use]
     pub fn configured(&self) -> Vec<HostPattern> {
-        let policies = self.policies().iter();
+        let rules = self.rules();
+        let policies = rules.policies.iter();
         let names = policies.filter_map(|(_, policy)| policy.managed().cloned());
         names.collect()
     }

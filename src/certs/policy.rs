@@ -71,6 +71,12 @@ impl Policy {
         self.ask.as_deref()
     }
 
+    /// The same, to go on with under another policy.
+    #[must_use]
+    pub fn shared_ask(&self) -> Option<&Arc<Ask>> {
+        self.ask.as_ref()
+    }
+
     /// What a certificate is kept up for from the start, when the site says it.
     #[must_use]
     pub fn managed(&self) -> Option<&HostPattern> {

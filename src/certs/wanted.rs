@@ -1,9 +1,12 @@
 //! What the obtainer is at work on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::issuer::Issuer;
 use super::policy::Policy;
 use super::renewals::Subject;
+use super::rules::Ruling;
 use crate::name::HostPattern;
 
 /// Why a certificate is looked for.
@@ -24,17 +27,27 @@ pub(super) enum Purpose {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) subject: &'a HostPattern,
-    pub(super) policy: &'a Policy,
+    pub(super) ruling: &'a Ruling,
     pub(super) purpose: Purpose,
 }
 
 impl<'a> Wanted<'a> {
+    pub(super) fn policy(self) -> &'a Policy {
+        &self.ruling.policy
+    }
+
+    /// Who may sign for it.
+    pub(super) fn issuers(self) -> &'a [Arc<dyn Issuer>] {
+        let issuers = &self.ruling.rules.issuers;
+        issuers.for_subject(self.subject, self.policy())
+    }
+
     /// The certificate of this issuer.
     pub(super) fn signed_by(self, issuer: &'a str) -> Subject<'a> {
         Subject {
             issuer,
             pattern: self.subject,
-            is_kept: self.policy.is_kept(),
+            is_kept: self.policy().is_kept(),
         }
     }
 }

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::Config;
+use crate::app;
+use crate::config::{Config, ConfigFile};
 
 use super::certs::{self, Certs};
 use super::demo::{self, Demo};
@@ -15,8 +16,8 @@ use super::source::{self, Source};
 use super::trust::{self, Trust};
 use super::{check, explain, hash_password, run};
 
-/// Runs the proxy with a configuration until it has drained.
-pub type Start = fn(Config) -> Result<(), Box<dyn Error>>;
+/// Runs the proxy with a configuration, and the file that it came from if it did, until it has drained.
+pub type Start = fn(Config, Option<ConfigFile>) -> Result<(), Box<dyn Error>>;
 
 /// Where a command writes what it has to say.
 pub struct Streams<'a> {
@@ -72,8 +73,8 @@ pub(super) enum Failure {
     Trust(#[from] trust::Error),
     #[error(transparent)]
     HashPassword(#[from] hash_password::Error),
-    #[error("{}", lines(.0))]
-    Files(Vec<crate::config::FileError>),
+    #[error(transparent)]
+    Unusable(app::Error),
     #[error("cannot write the answer")]
     Write(#[from] io::Error),
     #[error(transparent)]
@@ -83,7 +84,7 @@ pub(super) enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Source(_) | Self::Files(_) => 2,
+            Self::Source(_) | Self::Unusable(_) => 2,
             Self::Certs(error) if error.is_usage() => 2,
             Self::Demo(error) if error.is_usage() => 2,
             Self::Trust(error) if error.is_usage() => 2,
@@ -96,11 +97,6 @@ impl Failure {
             | Self::Run(_) => 1,
         }
     }
-}
-
-fn lines(errors: &[crate::config::FileError]) -> String {
-    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-    lines.join("\n")
 }
 
 /// Does what the process's arguments say.

@@ -67,7 +67,7 @@ pub(super) fn execute(demo: Demo, out: &mut dyn Write, start: Start) -> Result<(
         config.storage = config.storage.join("demo");
     }
     invite(&config, out)?;
-    start(config).map_err(Failure::Run)
+    start(config, None).map_err(Failure::Run)
 }
 
 /// Makes sure that the address can be had; port 0 becomes a free port, so that it can be printed.

@@ -13,9 +13,9 @@ use super::{explain_guards, explain_routes};
 
 pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure> {
     let loaded = source.load()?;
-    let origin = loaded.path.map_or_else(
+    let origin = loaded.file.map_or_else(
         || "the command line".to_owned(),
-        |path| path.display().to_string(),
+        |file| file.path().display().to_string(),
     );
     write_config(&loaded.config, &origin, out)?;
     Ok(())

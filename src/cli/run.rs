@@ -5,5 +5,5 @@ use super::source::Source;
 
 pub(super) fn execute(source: Source, start: Start) -> Result<(), Failure> {
     let loaded = source.load()?;
-    start(loaded.config).map_err(Failure::Run)
+    start(loaded.config, loaded.file).map_err(Failure::Run)
 }

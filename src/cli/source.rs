@@ -1,12 +1,11 @@
 //! The flags that say what to run, and the way from them to a configuration.
 
 use std::ffi::OsString;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 
-use crate::config::{self, Config, Flags, SecretText};
+use crate::config::{self, Config, ConfigFile, Flags, SecretText};
 
 const PLACES: [&str; 2] = ["Proxyfile", "/etc/proxy/Proxyfile"];
 
@@ -119,7 +118,7 @@ pub(super) struct Loaded {
     /// The configuration.
     pub(super) config: Config,
     /// The file it came from, if any.
-    pub(super) path: Option<PathBuf>,
+    pub(super) file: Option<ConfigFile>,
 }
 
 impl Source {
@@ -129,13 +128,14 @@ impl Source {
         let flags = self.into_flags();
         if flags.name_sites() {
             let config = Config::from_quick(&flags)?;
-            return Ok(Loaded { config, path: None });
+            return Ok(Loaded { config, file: None });
         }
         let path = path.or_else(find_file).ok_or(Error::Nothing)?;
-        let text = read(&path)?;
-        let config = Config::from_proxyfile(&path, &text, &flags)?;
-        let path = Some(path);
-        Ok(Loaded { config, path })
+        let file = ConfigFile::new(path, flags);
+        Ok(Loaded {
+            config: file.read()?,
+            file: Some(file),
+        })
     }
 
     /// An empty value counts as none: that is how compose files and unit files leave a variable out.
@@ -173,11 +173,4 @@ pub(super) fn given_path(value: Option<OsString>) -> Option<PathBuf> {
 
 pub(super) fn find_file() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| path.exists())
-}
-
-pub(super) fn read(path: &Path) -> Result<String, config::Error> {
-    std::fs::read_to_string(path).map_err(|source: io::Error| config::Error::Read {
-        path: path.to_owned(),
-        source,
-    })
 }

@@ -17,6 +17,8 @@ pub(super) enum Place {
         /// The column.
         column: usize,
     },
+    /// In what a file does not say.
+    WholeFile(PathBuf),
     /// In the value of a flag, or of its environment variable.
     Flag(&'static str),
     /// In the command line as a whole.
@@ -29,6 +31,7 @@ impl fmt::Display for Place {
             Self::File { path, line, column } => {
                 write!(f, "{}:{line}:{column}: ", path.display())
             }
+            Self::WholeFile(path) => write!(f, "{}: ", path.display()),
             Self::Flag(flag) => write!(f, "{flag}: "),
             Self::CommandLine => Ok(()),
         }
@@ -63,6 +66,11 @@ impl<'t> Report<'t> {
             text,
             found: Vec::new(),
         }
+    }
+
+    /// The file as the user named it.
+    pub(super) fn path(&self) -> &Path {
+        self.path
     }
 
     /// Notes a problem at a byte offset of the file.
@@ -110,7 +118,7 @@ impl<'t> Report<'t> {
     pub(super) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
         self.found.sort_by_key(|found| match found.place {
             Place::File { line, column, .. } => (line, column),
-            Place::Flag(_) | Place::CommandLine => (usize::MAX, 0),
+            Place::WholeFile(_) | Place::Flag(_) | Place::CommandLine => (usize::MAX, 0),
         });
         self.found
     }

@@ -262,6 +262,13 @@ pub(super) enum Problem {
     #[error(transparent)]
     Guard(#[from] GuardProblem),
 
+    #[error("`{0}` cannot change while the proxy runs; restart the proxy, or write what it was")]
+    Lasting(&'static str),
+    #[error(
+        "`{0}` is not set any more, and cannot change while the proxy runs; restart the proxy, or write what it was"
+    )]
+    LastingGone(&'static str),
+
     #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,
     #[error(

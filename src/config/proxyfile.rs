@@ -20,13 +20,13 @@ use super::settings::Config;
 use super::storage_url::StorageUrl;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
-use super::{access_log, comforts, listen, sites, syntax, trust};
+use super::{access_log, comforts, lasting, listen, sites, syntax, trust};
 
-/// Reads a whole file; the result stands only if nothing was noted.
+/// Reads a whole file, in the place of what a proxy runs with if one does; the result stands only if nothing was noted.
 pub(super) fn read(
-    path: &Path,
-    text: &str,
+    (path, text): (&Path, &str),
     overrides: Overrides,
+    running: Option<&Config>,
     report: &mut Report<'_>,
 ) -> Config {
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -50,6 +50,9 @@ pub(super) fn read(
         report.at(offset, Problem::SharedPort(shared));
     }
     config.sites = sites::read(table.value("sites"), (folder, &names), &config, report);
+    if let Some(running) = running {
+        lasting::check(&table, (&config, running), report);
+    }
     table.finish(report);
     config
 }

@@ -72,7 +72,19 @@ impl Config {
     pub fn from_proxyfile(path: &Path, text: &str, flags: &Flags) -> Result<Self, Error> {
         let mut report = Report::new(path, text);
         let overrides = Overrides::read(flags, &mut report);
-        let config = proxyfile::read(path, text, overrides, &mut report);
+        let config = proxyfile::read((path, text), overrides, None, &mut report);
+        finish(config, report)
+    }
+
+    /// The same for a proxy that runs with `running` already.
+    pub(super) fn succeeding(
+        running: &Self,
+        (path, text): (&Path, &str),
+        flags: &Flags,
+    ) -> Result<Self, Error> {
+        let mut report = Report::new(path, text);
+        let overrides = Overrides::read(flags, &mut report);
+        let config = proxyfile::read((path, text), overrides, Some(running), &mut report);
         finish(config, report)
     }
 

@@ -74,6 +74,13 @@ impl Router {
         let index = self.sites.names.lookup(host)?;
         self.sites.sites.get(*index)
     }
+
+    /// The site of exactly this pattern.
+    #[must_use]
+    pub fn get(&self, pattern: &HostPattern) -> Option<&Site> {
+        let index = self.sites.names.get(pattern)?;
+        self.sites.sites.get(*index)
+    }
 }
 
 #[cfg(test)]

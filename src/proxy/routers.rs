@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::access_log::AccessLog;
 use super::router::Router;
 
 /// Holds the current router once for each runtime. A request keeps its runtime's copy for as long as it lasts, so that the
@@ -12,25 +13,50 @@ use super::router::Router;
 #[derive(Debug)]
 pub struct Routers(Box<[ArcSwap<Copy>]>);
 
-/// One runtime's hold on a router, on cache lines of its own.
+/// One runtime's hold on a router, on cache lines of its own, and where the requests that it routes are logged.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(super) struct Copy(Router);
+pub(super) struct Copy {
+    router: Router,
+    access_log: Option<AccessLog>,
+}
+
+impl Copy {
+    pub(super) fn access_log(&self) -> Option<&AccessLog> {
+        self.access_log.as_ref()
+    }
+}
 
 impl Deref for Copy {
     type Target = Router;
 
     fn deref(&self) -> &Router {
-        &self.0
+        &self.router
     }
 }
 
 impl Routers {
-    /// `router` for so many runtimes, at least one.
+    /// `router` for so many runtimes, at least one, without an access log.
     #[must_use]
     pub fn new(router: &Router, workers: usize) -> Arc<Self> {
-        let copy = |_| ArcSwap::from_pointee(Copy(router.clone()));
+        let copy = |_| {
+            ArcSwap::from_pointee(Copy {
+                router: router.clone(),
+                access_log: None,
+            })
+        };
         Arc::new(Self((0..workers.max(1)).map(copy).collect()))
+    }
+
+    /// Has the requests that come from now on routed by `router` and logged in `access_log`. Those that are under way end
+    /// as they began, and the last of them frees what was there before.
+    pub fn replace(&self, router: &Router, access_log: Option<&AccessLog>) {
+        for (worker, current) in self.0.iter().enumerate() {
+            current.store(Arc::new(Copy {
+                router: router.clone(),
+                access_log: access_log.map(|log| log.for_worker(worker)),
+            }));
+        }
     }
 
     /// The router of the runtime of this number, for the length of a request.
@@ -41,13 +67,15 @@ impl Routers {
     /// The router, for those who look at it now and then.
     #[must_use]
     pub fn snapshot(&self) -> Router {
-        self.0[0].load().0.clone()
+        self.0[0].load().router.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::HostPattern;
+    use crate::proxy::{Handler, Redirect, Site};
 
     #[test]
     fn each_runtime_has_a_hold_of_its_own_on_one_router() {
@@ -56,5 +84,23 @@ mod tests {
         assert!(!Arc::ptr_eq(&one, &other));
         assert!(Arc::ptr_eq(&one, &routers.current(2)));
         assert_eq!(align_of_val(&*one), 128);
+    }
+
+    #[test]
+    fn a_request_keeps_its_router_and_the_last_one_frees_it() {
+        let routers = Routers::new(&Router::default(), 2);
+        let moved = Redirect::parse("https://elsewhere.example.org").unwrap();
+        let site = Site::new(HostPattern::Any, Handler::Redirect(moved));
+        routers.replace(&Router::new([site]), None);
+        let under_way = routers.current(1);
+        let former = [routers.current(0), routers.current(1)].map(|copy| Arc::downgrade(&copy));
+
+        routers.replace(&Router::default(), None);
+
+        assert!(under_way.site("www.example.org").is_some());
+        assert!(routers.current(1).site("www.example.org").is_none());
+        assert!(former[0].upgrade().is_none() && former[1].upgrade().is_some());
+        drop(under_way);
+        assert!(former[1].upgrade().is_none());
     }
 }

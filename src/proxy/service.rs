@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::access_log::{AccessLog, Entry};
+use super::access_log::Entry;
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
@@ -53,7 +53,6 @@ pub struct ProxyService {
     options: Arc<ServiceOptions>,
     tasks: Tasks,
     worker: usize,
-    access_log: Option<AccessLog>,
     request_ids: Arc<RequestIds>,
 }
 
@@ -66,15 +65,8 @@ impl ProxyService {
             options: Arc::new(options),
             tasks,
             worker: 0,
-            access_log: None,
             request_ids: Arc::new(RequestIds::new()),
         }
-    }
-
-    /// The same service, which writes a line for each request.
-    #[must_use]
-    pub fn with_access_log(self, access_log: Option<AccessLog>) -> Self {
-        Self { access_log, ..self }
     }
 
     /// The same service for the runtime of this number, which has `tasks` of its own.
@@ -83,7 +75,6 @@ impl ProxyService {
         Self {
             worker,
             tasks,
-            access_log: self.access_log.as_ref().map(|log| log.for_worker(worker)),
             request_ids: Arc::new(RequestIds::new()),
             ..self.clone()
         }
@@ -93,13 +84,16 @@ impl ProxyService {
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
         let survey = Survey::of(request.headers());
-        let log = self.access_log.as_ref();
+        let router = self.routers.current(self.worker);
         let mut notes = Notes {
-            entry: log.map(|log| log.begin(&request, conn)),
+            entry: router.access_log().map(|log| log.begin(&request, conn)),
             hsts: None,
         };
         let request = self.take(request, survey);
-        let mut response = match self.forward(request, survey, (conn, &mut notes)).await {
+        let mut response = match self
+            .forward(request, survey, (&router, conn, &mut notes))
+            .await
+        {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
@@ -123,13 +117,12 @@ impl ProxyService {
         &self,
         request: Request<RequestBody>,
         survey: Survey,
-        (conn, notes): (&ConnInfo, &mut Notes),
+        (router, conn, notes): (&Router, &ConnInfo, &mut Notes),
     ) -> Result<Response<Body>, Error> {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
-        let router = self.routers.current(self.worker);
-        let site = site(&router, &host, conn)?;
+        let site = site(router, &host, conn)?;
         notes.hsts = site.guards.as_deref().and_then(Guards::hsts);
         let told = conn.told_client(request.headers());
         let facts = Facts {

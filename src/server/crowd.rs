@@ -26,6 +26,15 @@ impl Crowd {
         }
     }
 
+    /// The same count, with another limit for those who come.
+    #[must_use]
+    pub fn with_limit(&self, limit: Option<u16>) -> Self {
+        Self {
+            limit,
+            counts: Arc::clone(&self.counts),
+        }
+    }
+
     /// Counts a connection from `address` until what is returned is dropped. `None` when the client has as many as it may.
     pub(super) fn admit(&self, address: IpAddr) -> Option<Member> {
         let Some(limit) = self.limit else {

@@ -3,9 +3,12 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -105,6 +108,15 @@ impl Entry {
         Some(client)
     }
 
+    /// Whether a peer is believed, and its place among its connections, if it may have one more.
+    fn receive(&self, peer: SocketAddr) -> Option<(bool, Member)> {
+        Some(match self.trust.contains(peer.ip()) {
+            // It stands for many, of whom each is counted if it tells them.
+            true => (true, Member::default()),
+            false => (false, self.count(peer)?),
+        })
+    }
+
     /// Counts a connection of this client, if it may have one more.
     fn count(&self, client: SocketAddr) -> Option<Member> {
         let member = self.crowd.admit(client.ip());
@@ -121,17 +133,18 @@ pub struct Door {
     listener: Listener,
     permits: Arc<Semaphore>,
     tasks: Tasks,
-    entry: Arc<Entry>,
+    entry: Arc<ArcSwap<Entry>>,
 }
 
 impl Door {
-    /// A door that lets in as many connections as `permits` has, over all doors that share it.
+    /// A door that lets in as many connections as `permits` has, over all doors that share it, each by the `entry` that is
+    /// current when it comes.
     #[must_use]
     pub fn new(
         listener: Listener,
         permits: Arc<Semaphore>,
         tasks: Tasks,
-        entry: Arc<Entry>,
+        entry: Arc<ArcSwap<Entry>>,
     ) -> Self {
         Self {
             listener,
@@ -141,8 +154,9 @@ impl Door {
         }
     }
 
-    /// Accepts until the process stops; each connection runs in a task of its own, on the runtime that this runs on.
-    pub async fn run<F, Served>(self, serve: F)
+    /// Accepts until the process stops or the door is `closed`; each connection runs in a task of its own, on the runtime
+    /// that this runs on, and outlives the door.
+    pub async fn run<F, Served>(self, closed: Shutdown, serve: F)
     where
         F: Fn(Client, Shutdown) -> Served + Clone + Send + 'static,
         Served: Future<Output = ()> + Send + 'static,
@@ -162,46 +176,60 @@ impl Door {
             }
         };
         let shutdown = tasks.shutdown();
+        let mut stopped = pin!(shutdown.requested());
+        let mut closed = pin!(closed.requested());
         loop {
             let client = tokio::select! {
-                () = shutdown.requested() => return,
+                () = &mut stopped => return,
+                () = &mut closed => break,
                 client = next(&socket, address, (&permits, &entry)) => client,
             };
-            match client {
-                Some(client) if entry.is_plain() => {
-                    tasks.spawn(serve(client, shutdown.clone()));
-                }
-                Some(client) => {
-                    let (entry, serve) = (Arc::clone(&entry), serve.clone());
-                    let shutdown = shutdown.clone();
-                    tasks.spawn(async move {
-                        let admitted = Box::pin(entry.admit(client, &shutdown)).await;
-                        if let Some(client) = admitted {
-                            serve(client, shutdown).await;
-                        }
-                    });
-                }
-                None => {}
+            if let Some(client) = client {
+                let_in(client, (&tasks, &shutdown, &entry), &serve);
+            }
+        }
+        // Who was connected before the door closed has not come in vain.
+        while let Some(client) = next(&socket, address, (&permits, &entry)).now_or_never() {
+            if let Some(client) = client {
+                let_in(client, (&tasks, &shutdown, &entry), &serve);
             }
         }
     }
+}
+
+/// Serves a client in a task of its own.
+fn let_in<F, Served>(
+    client: Client,
+    (tasks, shutdown, entry): (&Tasks, &Shutdown, &ArcSwap<Entry>),
+    serve: &F,
+) where
+    F: Fn(Client, Shutdown) -> Served + Clone + Send + 'static,
+    Served: Future<Output = ()> + Send + 'static,
+{
+    let current = entry.load();
+    if current.is_plain() {
+        tasks.spawn(serve(client, shutdown.clone()));
+        return;
+    }
+    let (entry, serve, shutdown) = (Arc::clone(&current), serve.clone(), shutdown.clone());
+    tasks.spawn(async move {
+        let admitted = Box::pin(entry.admit(client, &shutdown)).await;
+        if let Some(client) = admitted {
+            serve(client, shutdown).await;
+        }
+    });
 }
 
 /// The next client. Its place is waited for when it is there already, so that no door keeps one for itself.
 async fn next(
     socket: &TcpListener,
     address: SocketAddr,
-    (permits, entry): (&Arc<Semaphore>, &Entry),
+    (permits, entry): (&Arc<Semaphore>, &ArcSwap<Entry>),
 ) -> Option<Client> {
     match socket.accept().await {
         Ok((stream, peer)) => {
             let peer = canonical(peer);
-            let is_trusted = entry.trust.contains(peer.ip());
-            let member = match is_trusted {
-                // It stands for many, of whom each is counted if it tells them.
-                true => Member::default(),
-                false => entry.count(peer)?,
-            };
+            let (is_trusted, member) = entry.load().receive(peer)?;
             let permit = Arc::clone(permits).acquire_owned().await.ok()?;
             let local = match address.ip().is_unspecified() {
                 true => stream.local_addr().unwrap_or(address),
@@ -259,7 +287,8 @@ mod tests {
         let address = listener.address();
         let socket = listener.open().unwrap();
         let permits = Arc::new(Semaphore::new(1));
-        let next = next(&socket, address, (&permits, entry));
+        let entry = ArcSwap::from_pointee(entry.clone());
+        let next = next(&socket, address, (&permits, &entry));
         let (stream, client) = tokio::join!(TcpStream::connect(address), next);
         (client, stream.unwrap())
     }

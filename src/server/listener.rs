@@ -27,8 +27,18 @@ impl Listener {
     /// Binds `address` so often that `count` workers accept on it side by side, the kernel spreading
     /// connections over them; `[::]` takes IPv4 too, and falls back to it where there is no IPv6.
     pub fn bind(address: SocketAddr, count: usize) -> Result<Vec<Self>, Error> {
+        Self::bind_beside(&[], address, count)
+    }
+
+    /// The same while this process still listens on `own`, which may be on the same port.
+    pub fn bind_beside(
+        own: &[SocketAddr],
+        address: SocketAddr,
+        count: usize,
+    ) -> Result<Vec<Self>, Error> {
         let fail = |source| Error::bind(address, source);
-        let (first, address) = first(address).map_err(fail)?;
+        let is_own = own.iter().any(|own| own.port() == address.port());
+        let (first, address) = first(address, is_own).map_err(fail)?;
         let mut listeners = vec![Self {
             socket: first,
             address,
@@ -60,10 +70,11 @@ enum Sharing {
 }
 
 /// The first socket on an address, and the address with its real port.
-fn first(address: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+fn first(address: SocketAddr, is_own: bool) -> io::Result<(std::net::TcpListener, SocketAddr)> {
     // A second proxy would otherwise share the port of the first one, and take half of its clients.
     let free = match address.port() {
         0 => Ok(()),
+        _ if is_own => Ok(()),
         _ => bind(address, Sharing::Nobody).map(drop),
     };
     let bound = free.and_then(|()| bind(address, Sharing::Workers));

@@ -36,6 +36,13 @@ pub struct AcceptorParts {
     pub manager: CertManager,
     /// What is shown to a CA that looks for a challenge.
     pub challenges: Arc<TlsAlpn01Certificates>,
+    /// What the configuration says.
+    pub rules: AcceptorRules,
+}
+
+/// What the configuration says of handshakes.
+#[derive(Debug)]
+pub struct AcceptorRules {
     /// Whose certificate a client gets that names no host.
     pub default_name: Option<HostName>,
     /// How long a client may take, without the wait for a certificate.
@@ -54,15 +61,22 @@ struct Asking {
 /// Accepts TLS connections.
 #[derive(Debug)]
 pub struct Acceptor {
+    shared: Arc<Shared>,
+    default_name: Option<HostName>,
+    handshake_timeout: Duration,
+    /// Empty where no site asks.
+    asking: NameMap<Option<Asking>>,
+}
+
+/// What is the same whatever the configuration says, the keys of session tickets among it.
+#[derive(Debug)]
+struct Shared {
     config: Arc<ServerConfig>,
+    resolver: Arc<BySni>,
     cache: Arc<CertCache>,
     manager: CertManager,
     challenges: Arc<TlsAlpn01Certificates>,
-    default_name: Option<HostName>,
-    handshake_timeout: Duration,
     refusals: RefusalLog,
-    /// Empty where no site asks.
-    asking: NameMap<Option<Asking>>,
 }
 
 /// A finished handshake.
@@ -85,17 +99,38 @@ impl Acceptor {
             cache,
             manager,
             challenges,
-            default_name,
-            handshake_timeout,
-            client_auth,
+            rules,
         } = parts;
         let resolver = Arc::new(BySni {
             cache: Arc::clone(&cache),
         });
+        let config = server_config(Arc::<BySni>::clone(&resolver))?;
+        let shared = Shared {
+            config: Arc::new(config),
+            resolver,
+            cache,
+            manager,
+            challenges,
+            refusals: RefusalLog::default(),
+        };
+        Self::over(Arc::new(shared), rules)
+    }
+
+    /// The acceptor that takes this one's place when the configuration changes. Sessions can be taken up at either.
+    pub fn changed(&self, rules: AcceptorRules) -> Result<Self, rustls::Error> {
+        Self::over(Arc::clone(&self.shared), rules)
+    }
+
+    fn over(shared: Arc<Shared>, rules: AcceptorRules) -> Result<Self, rustls::Error> {
+        let AcceptorRules {
+            default_name,
+            handshake_timeout,
+            client_auth,
+        } = rules;
         let mut asking = NameMap::new();
         for (pattern, auth) in client_auth.iter() {
             let auth = auth.as_ref().map(|auth| {
-                let config = asking_config(Arc::<BySni>::clone(&resolver), auth)?;
+                let config = asking_config(Arc::<BySni>::clone(&shared.resolver), auth)?;
                 Ok::<_, rustls::Error>(Asking {
                     config: Arc::new(config),
                     auth: Arc::clone(auth),
@@ -103,16 +138,10 @@ impl Acceptor {
             });
             asking.insert(pattern, auth.transpose()?);
         }
-        let config = Arc::new(server_config(resolver)?);
-        let refusals = RefusalLog::default();
         Ok(Self {
-            config,
-            cache,
-            manager,
-            challenges,
+            shared,
             default_name,
             handshake_timeout,
-            refusals,
             asking,
         })
     }
@@ -143,12 +172,12 @@ impl Acceptor {
         let certificate = match self.certificate(&name, client.ip()).await {
             Ok(certificate) => certificate,
             Err(refusal) => {
-                self.refusals.say(client, &name, &refusal);
+                self.shared.refusals.say(client, &name, &refusal);
                 return self.refuse(start, Error::Refused { name, refusal }).await;
             }
         };
         let asking = self.asking(&name);
-        let config = asking.map_or(&self.config, |asking| &asking.config);
+        let config = asking.map_or(&self.shared.config, |asking| &asking.config);
         let config = match sni {
             Some(_) => Arc::clone(config),
             None => fixed(config, &certificate),
@@ -172,7 +201,7 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let sni = start.client_hello().server_name().map(str::to_owned);
-        let Some(certified) = sni.and_then(|sni| self.challenges.answer(&sni)) else {
+        let Some(certified) = sni.and_then(|sni| self.shared.challenges.answer(&sni)) else {
             return self.refuse(start, Error::NoChallenge).await;
         };
         let config = challenge_config(certified).map_err(Error::Challenge)?;
@@ -197,7 +226,7 @@ impl Acceptor {
     /// default.
     fn unnamed(&self, local: SocketAddr) -> Option<HostName> {
         let address = HostName::from(local.ip().to_canonical());
-        match self.cache.lookup(address.as_str()) {
+        match self.shared.cache.lookup(address.as_str()) {
             Some(_) => Some(address),
             None => self.default_name.clone(),
         }
@@ -208,10 +237,11 @@ impl Acceptor {
         name: &HostName,
         client: IpAddr,
     ) -> Result<Arc<Certificate>, Refusal> {
-        if let Some(certificate) = self.cache.lookup(name.as_str()) {
+        if let Some(certificate) = self.shared.cache.lookup(name.as_str()) {
             return Ok(certificate);
         }
-        match timeout(ISSUANCE_TIMEOUT, self.manager.certificate(name, client)).await {
+        let obtained = self.shared.manager.certificate(name, client);
+        match timeout(ISSUANCE_TIMEOUT, obtained).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Refusal::StillOrdering),
         }
@@ -374,9 +404,11 @@ mod tests {
                 cache,
                 manager,
                 challenges: Arc::clone(&challenges),
-                default_name: Some(HostName::parse(NAME).unwrap()),
-                handshake_timeout: Duration::from_secs(10),
-                client_auth: NameMap::new(),
+                rules: AcceptorRules {
+                    default_name: Some(HostName::parse(NAME).unwrap()),
+                    handshake_timeout: Duration::from_secs(10),
+                    client_auth: NameMap::new(),
+                },
             });
             Self {
                 acceptor: acceptor.unwrap(),

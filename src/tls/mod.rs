@@ -9,7 +9,7 @@ mod refusal_log;
 mod resolver;
 mod server_config;
 
-pub use acceptor::{Accepted, Acceptor, AcceptorParts};
+pub use acceptor::{Accepted, Acceptor, AcceptorParts, AcceptorRules};
 pub use client_auth::{
     AskedClient, ClientAuth, ClientAuthError, ClientAuthMode, ClientAuthOptions,
     VerifiedCertificate,

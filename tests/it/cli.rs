@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use proxy::cli::{Start, Streams, run_with};
-use proxy::config::{Config, SiteAction};
+use proxy::config::{Config, ConfigFile, SiteAction};
 
 /// What a command left behind.
 struct Outcome {
@@ -35,7 +35,7 @@ fn proxy_with(start: Start, args: &[&str]) -> Outcome {
 
 fn proxy(args: &[&str]) -> Outcome {
     proxy_with(
-        |config| Err(format!("started {:?}", config.sites).into()),
+        |config, _| Err(format!("started {:?}", config.sites).into()),
         args,
     )
 }
@@ -229,7 +229,7 @@ fn every_setting_has_an_environment_variable() {
 }
 
 /// Stands in for the proxy: asks the demo's app itself.
-fn visit_app(config: Config) -> Result<(), Box<dyn Error>> {
+fn visit_app(config: Config, _: Option<ConfigFile>) -> Result<(), Box<dyn Error>> {
     let SiteAction::Upstream { addresses, .. } = &config.sites[0].routes[0].action else {
         return Err("no upstream".into());
     };

@@ -40,6 +40,7 @@ mod plain_http;
 mod preflight;
 mod proxy_protocol;
 mod rate_limit;
+mod reload;
 mod renewal;
 mod resolver;
 mod routes;

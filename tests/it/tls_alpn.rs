@@ -11,7 +11,7 @@ use proxy::certs::{CertCache, CertManager, Clock, Issuers, ManagerParts, Records
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
-use proxy::tls::{Acceptor, AcceptorParts};
+use proxy::tls::{Acceptor, AcceptorParts, AcceptorRules};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -63,9 +63,11 @@ impl Door {
             cache,
             manager,
             challenges: Arc::clone(&challenges),
-            default_name: None,
-            handshake_timeout: Duration::from_secs(10),
-            client_auth: NameMap::new(),
+            rules: AcceptorRules {
+                default_name: None,
+                handshake_timeout: Duration::from_secs(10),
+                client_auth: NameMap::new(),
+            },
         });
         let acceptor = acceptor.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

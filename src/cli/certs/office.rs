@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::error::Error;
 use crate::admin::{Client, Desk, Done, Page, Report};
 use crate::app;
-use crate::cli::source::{find_file, given_path, read};
-use crate::config::{Config, Flags};
+use crate::cli::source::{find_file, given_path};
+use crate::config::{Config, ConfigFile, Flags};
 
 /// Where the proxy's data and its admin socket lie.
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ impl Places {
             ..flags
         };
         Ok(match file {
-            Some(path) => Config::from_proxyfile(&path, &read(&path)?, &flags)?,
+            Some(path) => ConfigFile::new(path, flags).read()?,
             None => Config::without_sites(&flags)?,
         })
     }

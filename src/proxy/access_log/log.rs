@@ -29,23 +29,40 @@ pub struct AccessLog {
 #[repr(align(128))]
 pub(super) struct Lane {
     lines: mpsc::Sender<String>,
-    dropped: AtomicU64,
+    dropped: Arc<Dropped>,
     format: AccessLogFormat,
     has_query: bool,
 }
 
+/// How many lines of one runtime found no room, since this was asked last.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Dropped(AtomicU64);
+
+impl Dropped {
+    pub(super) fn take(&self) -> u64 {
+        match self.0.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.0.swap(0, Ordering::Relaxed),
+        }
+    }
+}
+
 impl AccessLog {
-    /// Opens the log for so many runtimes. One of `tasks` writes it, to the last line that was there when they stop.
+    /// Opens the log for so many runtimes. One of `tasks` writes it, to the last line that was there when they
+    /// stop, or to the end of the last request that knows the log.
     ///
     /// Blocks while the file is opened.
     pub fn start(options: &AccessLogOptions, workers: usize, tasks: &Tasks) -> io::Result<Self> {
         let (mut lanes, mut lines) = (Vec::new(), Vec::new());
+        let mut dropped = Vec::new();
         for _ in 0..workers.max(1) {
             let (sender, receiver) = mpsc::channel(WAITING);
             lines.push(receiver);
+            dropped.push(Arc::<Dropped>::default());
             lanes.push(Arc::new(Lane {
                 lines: sender,
-                dropped: AtomicU64::new(0),
+                dropped: dropped.last().map(Arc::clone).unwrap_or_default(),
                 format: options.format,
                 has_query: options.query,
             }));
@@ -56,7 +73,7 @@ impl AccessLog {
             lanes,
             reopen: Arc::new(Notify::new()),
         };
-        let writer = Writer::open(&options.target, (lines, Arc::clone(&log.lanes)))?;
+        let writer = Writer::open(&options.target, (lines, dropped))?;
         tasks.spawn(writer.run(Arc::clone(&log.reopen), tasks.shutdown()));
         Ok(log)
     }
@@ -92,15 +109,7 @@ impl Lane {
 
     pub(super) fn send(&self, line: String) {
         if self.lines.try_send(line).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// How many lines were dropped since this was asked last.
-    pub(super) fn take_dropped(&self) -> u64 {
-        match self.dropped.load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.dropped.swap(0, Ordering::Relaxed),
+            self.dropped.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

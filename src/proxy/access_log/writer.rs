@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::log::Lane;
+use super::log::Dropped;
 use super::options::AccessLogTarget;
 use crate::tasks::Shutdown;
 
@@ -29,7 +29,7 @@ const BATCH: usize = 4096;
 pub(super) struct Writer {
     sink: Sink,
     lines: Vec<mpsc::Receiver<String>>,
-    lanes: Arc<[Arc<Lane>]>,
+    dropped: Vec<Arc<Dropped>>,
     looked: Instant,
     lost: u64,
     is_failing: bool,
@@ -44,7 +44,7 @@ struct Sink {
 impl Writer {
     pub(super) fn open(
         target: &AccessLogTarget,
-        (lines, lanes): (Vec<mpsc::Receiver<String>>, Arc<[Arc<Lane>]>),
+        (lines, dropped): (Vec<mpsc::Receiver<String>>, Vec<Arc<Dropped>>),
     ) -> io::Result<Self> {
         let sink = match target {
             AccessLogTarget::Stdout => Sink {
@@ -59,20 +59,20 @@ impl Writer {
         Ok(Self {
             sink,
             lines,
-            lanes,
+            dropped,
             looked: Instant::now(),
             lost: 0,
             is_failing: false,
         })
     }
 
-    /// Writes until the process stops, and then all that waits.
+    /// Writes until the process stops, and then all that waits; or until nobody can send a line any more.
     pub(super) async fn run(mut self, reopen: Arc<Notify>, shutdown: Shutdown) {
         let mut batch = Vec::new();
         loop {
             let is_last = tokio::select! {
                 biased;
-                () = poll_fn(|cx| self.poll_lines(cx, &mut batch)) => false,
+                is_over = poll_fn(|cx| self.poll_lines(cx, &mut batch)) => is_over,
                 () = reopen.notified() => {
                     self.reopen().await;
                     continue;
@@ -89,21 +89,23 @@ impl Writer {
                 () = shutdown.requested() => {}
             }
         }
-        while poll_fn(|cx| Poll::Ready(self.poll_lines(cx, &mut batch).is_ready())).await {
+        while poll_fn(|cx| Poll::Ready(self.poll_lines(cx, &mut batch) == Poll::Ready(false))).await
+        {
             self.write(&mut batch).await;
         }
         self.tell_lost();
     }
 
-    /// Takes what waits, of all runtimes.
-    fn poll_lines(&mut self, cx: &mut Context<'_>, batch: &mut Vec<String>) -> Poll<()> {
+    /// Takes what waits, of all runtimes. Is true when nothing ever comes any more.
+    fn poll_lines(&mut self, cx: &mut Context<'_>, batch: &mut Vec<String>) -> Poll<bool> {
+        let mut is_over = true;
         for lines in &mut self.lines {
-            // Pending registers the waker; the end of a channel is that of the process.
-            let _ = lines.poll_recv_many(cx, batch, BATCH);
+            // Pending registers the waker; none from a channel is its end.
+            is_over &= lines.poll_recv_many(cx, batch, BATCH) == Poll::Ready(0);
         }
-        match batch.is_empty() {
+        match batch.is_empty() && !is_over {
             true => Poll::Pending,
-            false => Poll::Ready(()),
+            false => Poll::Ready(is_over),
         }
     }
 
@@ -144,7 +146,7 @@ impl Writer {
     }
 
     fn tell_lost(&mut self) {
-        let dropped: u64 = self.lanes.iter().map(|lane| lane.take_dropped()).sum();
+        let dropped: u64 = self.dropped.iter().map(|dropped| dropped.take()).sum();
         let lost = std::mem::take(&mut self.lost) + dropped;
         if lost > 0 {
             warn!(lost, "lines of the access log were lost");

@@ -58,11 +58,10 @@ impl fmt::Display for Realm {
 /// Lets those in who know a password.
 #[derive(Debug)]
 pub(super) struct BasicAuth {
-    users: BTreeMap<String, PasswordHash>,
+    options: BasicAuthOptions,
     /// Verified against for names that nobody has, so that they are not told apart by time.
     stand_in: PasswordHash,
     challenge: HeaderValue,
-    is_forwarded: bool,
     verified: Verified,
     verifier: Arc<Verifier>,
 }
@@ -75,13 +74,17 @@ impl BasicAuth {
         workers: usize,
     ) -> Option<Self> {
         Some(Self {
-            users: options.users.clone(),
+            options: options.clone(),
             stand_in: options.users.values().next()?.clone(),
             challenge: options.realm.challenge(),
-            is_forwarded: options.forward,
             verified: Verified::new(workers),
             verifier: Arc::clone(verifier),
         })
+    }
+
+    /// What it was made of.
+    pub(super) fn options(&self) -> &BasicAuthOptions {
+        &self.options
     }
 
     /// Refuses a request whose credentials are not those of a user. Those that are right go no further than here, unless
@@ -95,7 +98,7 @@ impl BasicAuth {
         if !self.verified.contains(&credentials, worker) {
             self.verify(&credentials, worker).await?;
         }
-        if !self.is_forwarded {
+        if !self.options.forward {
             headers.remove(AUTHORIZATION);
         }
         Ok(())
@@ -108,7 +111,7 @@ impl BasicAuth {
             return Ok(());
         }
         let user = std::str::from_utf8(credentials.user()).ok();
-        let known = user.and_then(|user| self.users.get(user));
+        let known = user.and_then(|user| self.options.users.get(user));
         let hash = known.unwrap_or(&self.stand_in).clone();
         let is_right = turn.verify(hash, credentials.password().to_vec()).await;
         match is_right.ok_or(Refusal::PasswordsBusy)? {

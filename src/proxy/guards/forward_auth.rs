@@ -59,9 +59,9 @@ pub struct ForwardAuthOptions {
 
 /// Asks another server about each request.
 pub(super) struct ForwardAuth {
+    options: ForwardAuthOptions,
     server: Upstream,
     host: HeaderValue,
-    target: PathAndQuery,
     copied: Arc<[HeaderName]>,
 }
 
@@ -83,11 +83,16 @@ impl ForwardAuth {
         };
         let host = options.address.to_string();
         Self {
+            options: options.clone(),
             server: Upstream::new(vec![options.address.clone()], deadlines, means),
             host: HeaderValue::try_from(host).expect("an address is written in visible ASCII"),
-            target: options.target.clone(),
             copied: options.copy_headers.as_slice().into(),
         }
+    }
+
+    /// What it was made of.
+    pub(super) fn options(&self) -> &ForwardAuthOptions {
+        &self.options
     }
 
     /// Asks about `request`. Any answer but a 2xx is the client's.
@@ -138,7 +143,7 @@ impl ForwardAuth {
         fields.insert(URI, uri.map_err(|_| Error::Target)?);
         fields.insert(HOST, self.host.clone());
         let mut question = Request::new(RequestBody::empty());
-        *question.uri_mut() = Uri::from(self.target.clone());
+        *question.uri_mut() = Uri::from(self.options.target.clone());
         *question.headers_mut() = fields;
         Ok(question)
     }
@@ -148,7 +153,7 @@ impl fmt::Debug for ForwardAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ForwardAuth")
             .field("host", &self.host)
-            .field("target", &self.target)
+            .field("target", &self.options.target)
             .finish_non_exhaustive()
     }
 }

@@ -49,6 +49,7 @@ const SET_SIZE: usize = 16;
 /// Counts requests against one rate.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
+    options: RateLimitOptions,
     rate: Rate,
     start: Instant,
     meters: Meters,
@@ -63,6 +64,7 @@ enum Meters {
 impl RateLimiter {
     pub(super) fn new(options: &RateLimitOptions) -> Self {
         Self {
+            options: options.clone(),
             rate: Rate::new(options),
             start: Instant::now(),
             meters: match options.by {
@@ -70,6 +72,11 @@ impl RateLimiter {
                 RateScope::Site => Meters::Site(Mutex::default()),
             },
         }
+    }
+
+    /// What it was made of.
+    pub(super) fn options(&self) -> &RateLimitOptions {
+        &self.options
     }
 
     /// Counts a request of `client`, or tells how long to wait with the next one.

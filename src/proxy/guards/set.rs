@@ -16,7 +16,7 @@ use super::basic_auth::BasicAuth;
 use super::forward_auth::{Decision, ForwardAuth};
 use super::options::{GuardOptions, NetworkOptions};
 use super::passage::Passage;
-use super::rate_limit::RateLimiter;
+use super::rate_limit::{RateLimitOptions, RateLimiter};
 use super::refusal::Refusal;
 use super::verifier::Verifier;
 use crate::upstream::{Means, RequestBody, ResponseBody};
@@ -28,9 +28,9 @@ pub struct Guards {
     head_fields: Option<usize>,
     max_body: Option<u64>,
     networks: Option<NetworkOptions>,
-    rate_limits: Vec<RateLimiter>,
-    basic_auth: Option<BasicAuth>,
-    forward_auth: Option<ForwardAuth>,
+    rate_limits: Vec<Arc<RateLimiter>>,
+    basic_auth: Option<Arc<BasicAuth>>,
+    forward_auth: Option<Arc<ForwardAuth>>,
     request_timeout: Option<Duration>,
     hsts: Option<HeaderValue>,
 }
@@ -57,21 +57,38 @@ impl Guards {
     /// The guards that `options` ask for; passwords are verified by `verifier`, and other servers asked by `means`.
     #[must_use]
     pub fn new(options: &GuardOptions, verifier: &Arc<Verifier>, means: &Means) -> Self {
+        Self::succeeding(None, options, (verifier, means))
+    }
+
+    /// The same in the place of `former`, of which each guard that is asked for in the same way goes on with what it knows.
+    #[must_use]
+    pub fn succeeding(
+        former: Option<&Self>,
+        options: &GuardOptions,
+        (verifier, means): (&Arc<Verifier>, &Means),
+    ) -> Self {
         let networks = &options.networks;
+        let former_limits = former.map_or(&[][..], |former| &former.rate_limits);
+        let basic_auth = options.basic_auth.as_ref().and_then(|options| {
+            let known = former.and_then(|former| former.basic_auth.as_ref());
+            match known.filter(|known| known.options() == options) {
+                Some(known) => Some(Arc::clone(known)),
+                None => BasicAuth::new(options, verifier, means.workers).map(Arc::new),
+            }
+        });
+        let forward_auth = options.forward_auth.as_ref().map(|options| {
+            let known = former.and_then(|former| former.forward_auth.as_ref());
+            let known = known.filter(|known| known.options() == options);
+            known.map_or_else(|| Arc::new(ForwardAuth::new(options, means)), Arc::clone)
+        });
         Self {
             head_size: options.head_size,
             head_fields: options.head_fields,
             max_body: options.max_body,
             networks: (!networks.is_empty()).then(|| networks.clone()),
-            rate_limits: options.rate_limits.iter().map(RateLimiter::new).collect(),
-            basic_auth: options
-                .basic_auth
-                .as_ref()
-                .and_then(|options| BasicAuth::new(options, verifier, means.workers)),
-            forward_auth: options
-                .forward_auth
-                .as_ref()
-                .map(|options| ForwardAuth::new(options, means)),
+            rate_limits: rate_limits(&options.rate_limits, former_limits.to_vec()),
+            basic_auth,
+            forward_auth,
             request_timeout: options.request_timeout,
             hsts: options.hsts.as_ref().map(|hsts| hsts.value()),
         }
@@ -162,6 +179,21 @@ impl Guards {
             Some(forward_auth) => forward_auth.ask(request, visit).await.map(Some),
         }
     }
+}
+
+/// A limiter for each of `limits`: one of the `former` that has counted by the same rate, else a new one.
+fn rate_limits(
+    limits: &[RateLimitOptions],
+    mut former: Vec<Arc<RateLimiter>>,
+) -> Vec<Arc<RateLimiter>> {
+    let limiter = |options: &RateLimitOptions| {
+        let known = former.iter().position(|known| known.options() == options);
+        known.map_or_else(
+            || Arc::new(RateLimiter::new(options)),
+            |index| former.remove(index),
+        )
+    };
+    limits.iter().map(limiter).collect()
 }
 
 /// Has a site's guards look at a request, where it has any.

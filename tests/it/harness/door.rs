@@ -85,9 +85,10 @@ impl Setup {
     }
 
     pub(crate) async fn open(self) -> Door {
-        let router = Routers::new(&Router::new(self.sites), 1);
-        let service = ProxyService::new(router, self.service, self.tasks.clone())
-            .with_access_log(self.access_log);
+        let router = Router::new(self.sites);
+        let routers = Routers::new(&router, 1);
+        routers.replace(&router, self.access_log.as_ref());
+        let service = ProxyService::new(routers, self.service, self.tasks.clone());
         Door {
             h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
             h2: listen(&service, self.sni, &self.tasks, true).await,

@@ -59,6 +59,7 @@ pub(crate) struct Setup {
     args: Vec<String>,
     open_files: Option<String>,
     has_preflight: bool,
+    says_addresses: bool,
 }
 
 impl Setup {
@@ -75,6 +76,7 @@ impl Setup {
             args: Vec::new(),
             open_files: None,
             has_preflight: false,
+            says_addresses: true,
         }
     }
 
@@ -82,6 +84,14 @@ impl Setup {
     pub(crate) fn preflight(self) -> Self {
         Self {
             has_preflight: true,
+            ..self
+        }
+    }
+
+    /// The Proxyfile alone says where the proxy listens.
+    pub(crate) fn addresses_by_file(self) -> Self {
+        Self {
+            says_addresses: false,
             ..self
         }
     }
@@ -154,9 +164,12 @@ impl Setup {
         };
         command
             .args(&self.args)
-            .args(["--listen-http", &self.http().to_string()])
-            .args(["--listen-https", &self.https().to_string()])
             .args(["--storage", &format!("file:{}", self.data().display())]);
+        if self.says_addresses {
+            command
+                .args(["--listen-http", &self.http().to_string()])
+                .args(["--listen-https", &self.https().to_string()]);
+        }
         if !self.has_preflight {
             command.arg("--no-preflight");
         }
@@ -252,6 +265,36 @@ impl Proxy {
         wait_for(&mut self.log, part, &log).await
     }
 
+    /// Writes the Proxyfile anew, has it read again, and returns what the log says of that.
+    pub(crate) async fn reload(&mut self, text: &str) -> String {
+        self.setup.file("Proxyfile", text);
+        let outcomes = |log: &str| {
+            let is_outcome = |line: &&str| {
+                ["configuration reloaded", "configuration not reloaded"]
+                    .iter()
+                    .any(|part| line.contains(part))
+            };
+            let outcomes = log.lines().filter(is_outcome).map(str::to_owned);
+            outcomes.collect::<Vec<_>>()
+        };
+        let before = outcomes(&self.log()).len();
+        self.signal(Signal::HUP);
+        let is_there = |log: &String| outcomes(log).len() > before;
+        let waited = timeout(PATIENCE, self.log.wait_for(is_there)).await;
+        let log = waited.expect("nothing is said of the reload").unwrap();
+        outcomes(&log).remove(before)
+    }
+
+    /// Writes a file next to the data directory.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        self.setup.file(name, text)
+    }
+
+    /// The resident memory of the process, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.log.borrow().clone()
@@ -259,11 +302,15 @@ impl Proxy {
 
     /// The largest resident memory the process has had, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, key: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(path).unwrap();
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .find_map(|line| line.strip_prefix(key))
             .unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }

@@ -1,0 +1,74 @@
+//! What lasts for as long as the process, whatever the configuration says.
+
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::Error;
+use super::workers::Workers;
+use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
+use crate::certs::{CertCache, Records};
+use crate::config::Config;
+use crate::storage::{FileStorage, Storage};
+use crate::tasks::Tasks;
+use crate::upstream::Means;
+
+/// How many parsed certificates are held.
+const CACHED_CERTIFICATES: usize = 10_000;
+
+/// What both towers stand on. Clones are the same grounds.
+#[derive(Clone, Debug)]
+pub(super) struct Grounds {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) cache: Arc<CertCache>,
+    pub(super) tokens: Arc<Http01Tokens>,
+    pub(super) challenges: Arc<TlsAlpn01Certificates>,
+    pub(super) means: Means,
+    /// Sees to certificates.
+    pub(super) background: Tasks,
+    /// Removes DNS records when they are no longer needed.
+    pub(super) records: Tasks,
+    /// Writes access logs.
+    pub(super) logs: Tasks,
+}
+
+impl Grounds {
+    /// Opens storage. As many connections may be open as `fitting` says.
+    pub(super) fn open(config: &Config, fitting: usize) -> Result<Self, Error> {
+        Ok(Self {
+            storage: open_storage(config)?,
+            cache: Arc::new(CertCache::new(CACHED_CERTIFICATES)),
+            tokens: Arc::new(Http01Tokens::new()),
+            challenges: Arc::new(TlsAlpn01Certificates::new()),
+            means: means(fitting),
+            background: Tasks::at_home(),
+            records: Tasks::at_home(),
+            logs: Tasks::at_home(),
+        })
+    }
+
+    pub(super) fn certificate_records(&self) -> Records {
+        Records::new(Arc::clone(&self.storage))
+    }
+}
+
+fn means(fitting: usize) -> Means {
+    Means {
+        tasks: Tasks::new(),
+        // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
+        places: Arc::new(tokio::sync::Semaphore::new(fitting)),
+        workers: Workers::count(),
+    }
+}
+
+/// A full disk does not keep the sites down whose certificates can be read.
+pub(super) fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
+    let storage = FileStorage::open(config.storage.directory())?;
+    match storage.probe() {
+        Err(error) if error.is_passing() => {
+            error!(%error, "nothing can be stored, and no certificate ordered")
+        }
+        probed => probed?,
+    }
+    Ok(Arc::new(storage))
+}

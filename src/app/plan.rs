@@ -1,0 +1,78 @@
+//! What one configuration makes of the proxy, built whole before any of it comes into effect.
+
+use std::net::SocketAddr;
+
+use super::Error;
+use super::file_pairs::FilePairs;
+use super::front::Listeners;
+use super::grounds::Grounds;
+use super::routing::Routing;
+use super::signing::Signing;
+use crate::config::Config;
+use crate::proxy::AccessLog;
+
+/// What a configuration says, and what was made of it.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) config: Config,
+    pub(super) routing: Routing,
+    pub(super) signing: Signing,
+    pub(super) access_log: Option<AccessLog>,
+}
+
+/// A plan with what is handed over when it comes into effect. Dropped before that, it leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) plan: Plan,
+    pub(super) pairs: FilePairs,
+    pub(super) listeners: Listeners,
+}
+
+/// What runs now, and where it listens.
+pub(super) type Running<'a> = (&'a Plan, [SocketAddr; 2]);
+
+impl Draft {
+    /// Builds everything that `config` asks for. What it has in common with what runs is carried over. Blocks.
+    pub(super) fn make(
+        config: Config,
+        grounds: &Grounds,
+        running: Option<Running<'_>>,
+    ) -> Result<Self, Error> {
+        let former = running.map(|(plan, _)| plan);
+        let before = running.map(|(plan, own)| (&plan.config, own));
+        let nothing = Routing::default();
+        let routing = former.map_or(&nothing, |former| &former.routing);
+        let routing = Routing::build(&config.sites, &grounds.means, routing)?;
+        let pairs = FilePairs::read(&config.sites)?;
+        let signing = former.map(|former| (&former.config, &former.signing));
+        let signing = Signing::build(&config, grounds, signing)?;
+        let listeners = Listeners::open(&config, grounds.means.workers, before)?;
+        let access_log = match former {
+            Some(former) if former.config.access_log == config.access_log => {
+                former.access_log.clone()
+            }
+            _ => open_access_log(&config, grounds)?,
+        };
+        Ok(Self {
+            plan: Plan {
+                config,
+                routing,
+                signing,
+                access_log,
+            },
+            pairs,
+            listeners,
+        })
+    }
+}
+
+fn open_access_log(config: &Config, grounds: &Grounds) -> Result<Option<AccessLog>, Error> {
+    let Some(options) = &config.access_log else {
+        return Ok(None);
+    };
+    let log = AccessLog::start(options, grounds.means.workers, &grounds.logs);
+    log.map(Some).map_err(|source| Error::AccessLog {
+        target: options.target.clone(),
+        source,
+    })
+}

@@ -1,0 +1,143 @@
+//! From the configured sites to where requests go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Error;
+use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::name::NameMap;
+use crate::proxy::{
+    Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
+};
+use crate::tls::ClientAuth;
+use crate::upstream::{self, Address, Means, Upstream};
+
+/// How each site asks its clients for certificates: nothing where no site does.
+pub(super) type ClientAuths = NameMap<Option<Arc<ClientAuth>>>;
+
+/// What one configuration makes of the right tower.
+#[derive(Debug, Default)]
+pub(super) struct Routing {
+    pub(super) router: Router,
+    pub(super) auths: ClientAuths,
+    upstreams: HashMap<(Vec<Address>, upstream::Options), Arc<Upstream>>,
+    verifier: Arc<Verifier>,
+}
+
+impl Routing {
+    /// Builds the router of `sites`. Upstreams and guards that are as they were in the `former` one go on with their
+    /// connections and counts. What cannot be read ends it: a site that asks for certificates is never open to all. Blocks.
+    pub(super) fn build(sites: &[SiteConfig], means: &Means, former: &Self) -> Result<Self, Error> {
+        let mut builder = Builder {
+            auths: client_auths(sites)?,
+            upstreams: HashMap::new(),
+            means,
+            former,
+        };
+        let sites = sites.iter().map(|site| builder.site(site));
+        let sites = sites.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            router: Router::new(sites),
+            auths: builder.auths,
+            upstreams: builder.upstreams,
+            verifier: Arc::clone(&former.verifier),
+        })
+    }
+}
+
+fn client_auths(sites: &[SiteConfig]) -> Result<ClientAuths, Error> {
+    let mut auths = NameMap::new();
+    if sites.iter().all(|site| site.client_auth.is_none()) {
+        return Ok(auths);
+    }
+    for site in sites {
+        let auth = site.client_auth.as_ref().map(ClientAuth::load);
+        let auth = auth.transpose().map_err(|source| Error::ClientAuth {
+            site: site.pattern.clone(),
+            source,
+        })?;
+        let auth = auth.map(Arc::new);
+        for pattern in site.patterns() {
+            auths.insert(pattern.clone(), auth.clone());
+        }
+    }
+    Ok(auths)
+}
+
+struct Builder<'a> {
+    auths: ClientAuths,
+    upstreams: HashMap<(Vec<Address>, upstream::Options), Arc<Upstream>>,
+    means: &'a Means,
+    former: &'a Routing,
+}
+
+impl Builder<'_> {
+    fn site(&mut self, site: &SiteConfig) -> Result<Site, Error> {
+        let mut routes = Vec::with_capacity(site.routes.len());
+        for route in &site.routes {
+            routes.push(build_route(site, route, self.handler(&route.action)?));
+        }
+        let auth = self.auths.get(&site.pattern).and_then(Option::as_ref);
+        Ok(Site {
+            pattern: site.pattern.clone(),
+            aliases: site.aliases.clone(),
+            routes: Routes::new(routes),
+            guards: self.guards(site),
+            comforts: Comforts::load(&site.comforts)?,
+            client_policy: auth.map(|auth| Box::new(auth.policy())),
+        })
+    }
+
+    fn handler(&mut self, action: &SiteAction) -> Result<Handler, Error> {
+        Ok(match action {
+            SiteAction::Upstream { addresses, options } => {
+                let key = (addresses.clone(), options.clone());
+                Handler::Upstream(self.upstream(key))
+            }
+            SiteAction::Redirect(redirect) => Handler::Redirect(redirect.clone()),
+            SiteAction::Respond(fixed) => Handler::Respond(fixed.clone()),
+            SiteAction::Files(files) => {
+                std::fs::read_dir(files.root()).map_err(|source| Error::ReadFile {
+                    path: files.root().to_owned(),
+                    source,
+                })?;
+                Handler::Files(files.clone())
+            }
+        })
+    }
+
+    /// Routes before the same app share its connections and its load.
+    fn upstream(&mut self, key: (Vec<Address>, upstream::Options)) -> Arc<Upstream> {
+        if let Some(known) = self.upstreams.get(&key) {
+            return Arc::clone(known);
+        }
+        let upstream = match self.former.upstreams.get(&key) {
+            Some(former) => Arc::clone(former),
+            None => Arc::new(Upstream::new(key.0.clone(), key.1.clone(), self.means)),
+        };
+        self.upstreams.insert(key, Arc::clone(&upstream));
+        upstream
+    }
+
+    fn guards(&self, site: &SiteConfig) -> Option<Box<Guards>> {
+        let options = site.guards.as_deref()?;
+        let former = self.former.router.get(&site.pattern);
+        let former = former.and_then(|former| former.guards.as_deref());
+        let shared = (&self.former.verifier, self.means);
+        Some(Box::new(Guards::succeeding(former, options, shared)))
+    }
+}
+
+/// What the site says of header fields holds for each of its routes, before what the route says.
+fn build_route(site: &SiteConfig, route: &RouteConfig, handler: Handler) -> Route {
+    let changes = |of: fn(&HeaderConfig) -> &Vec<HeaderChange>| {
+        let changes = [&site.headers, &route.headers].into_iter().flat_map(of);
+        HeaderChanges::new(changes.cloned())
+    };
+    Route {
+        rewrite: route.rewrite.clone(),
+        request_headers: changes(|headers| &headers.request),
+        response_headers: changes(|headers| &headers.response),
+        ..Route::new(route.prefix.clone(), handler)
+    }
+}

@@ -1,0 +1,48 @@
+//! What the configuration says of certificates, as one value that is swapped whole when it is read again.
+
+use std::sync::Arc;
+
+use super::OnCert;
+use super::policy::{Issuers, Policy};
+use super::preflight::Preflight;
+use crate::name::{HostPattern, NameMap};
+
+/// Who may have certificates, and how they get them.
+#[derive(Debug)]
+pub struct Rules {
+    /// Who may have a certificate.
+    pub policies: NameMap<Arc<Policy>>,
+    /// Who signs.
+    pub issuers: Issuers,
+    /// Looks at each name before its CA is asked.
+    pub preflight: Option<Arc<Preflight>>,
+    /// What is run after each new certificate.
+    pub on_cert: Option<OnCert>,
+}
+
+impl Rules {
+    /// The policy of a subject: for a pattern what a site has for all its names, and none where a certificate only lies
+    /// there.
+    pub(super) fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
+        match subject {
+            HostPattern::Exact(name) => self.policies.lookup(name.as_str()),
+            pattern => {
+                let policy = self.policies.get(pattern);
+                policy.filter(|policy| policy.managed() == Some(pattern))
+            }
+        }
+    }
+
+    /// Whether the subject is spelled out, so that it is seen to from the start.
+    pub(super) fn manages(&self, subject: &HostPattern) -> bool {
+        let policy = self.policies.get(subject);
+        policy.is_some_and(|policy| policy.managed() == Some(subject))
+    }
+}
+
+/// A policy with the rules that it is one of: what has begun by them ends by them.
+#[derive(Clone, Debug)]
+pub(super) struct Ruling {
+    pub(super) rules: Arc<Rules>,
+    pub(super) policy: Arc<Policy>,
+}
