@@ -49,9 +49,9 @@ impl App {
         let (connections, backends) = (Tasks::new(), Tasks::new());
         let background = Tasks::at_home();
         let means = Means {
-            tasks: backends.clone(),
             places,
             workers: Workers::count(),
+            ..Means::new(backends.clone())
         };
         let storage = open_storage(config)?;
         let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);

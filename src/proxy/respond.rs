@@ -1,6 +1,6 @@
 //! The proxy's own answers: short pages that name nothing internal.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Response, StatusCode, Version};
 use tracing::{debug, warn};
@@ -34,6 +34,9 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
     if page.status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if matches!(error, Error::Upstream(error) if error.is_overload()) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if page.is_last && version < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -125,9 +128,15 @@ const BAD_GATEWAY: &str = "The application behind this site gave no valid respon
 
 fn upstream_page(error: &upstream::Error) -> Page {
     match error {
-        upstream::Error::NoBackend | upstream::Error::NoPlace => Page::new(
+        upstream::Error::NoBackend
+        | upstream::Error::NoHealthyBackend
+        | upstream::Error::NoPlace => Page::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "No application is ready to serve this site.\n",
+        ),
+        upstream::Error::QueueFull | upstream::Error::QueueTimeout => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The application behind this site is busy. Please try again.\n",
         ),
         upstream::Error::Resolve { .. }
         | upstream::Error::Connect { .. }
@@ -194,6 +203,9 @@ mod tests {
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
             (upstream::Error::NoBackend.into(), 503),
+            (upstream::Error::NoHealthyBackend.into(), 503),
+            (upstream::Error::QueueFull.into(), 503),
+            (upstream::Error::QueueTimeout.into(), 503),
             (
                 upstream::Error::Resolve {
                     backend: backend(),

@@ -16,7 +16,7 @@ use super::routers::Routers;
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{Caller, RequestBody, ResponseBody};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,11 @@ impl ProxyService {
             upgrade::ask(request.headers_mut());
         }
         framing::frame_request(&mut request, survey, target);
-        let response = upstream.send(request, self.worker).await?;
+        let caller = Caller {
+            worker: self.worker,
+            client: conn.client.ip(),
+        };
+        let response = upstream.send(request, caller).await?;
         self.pass_back(response, &method, client)
     }
 

@@ -1,8 +1,10 @@
-//! The deadlines of upstream traffic, with their defaults.
+//! What may be set for an upstream, with the defaults.
 
 use std::time::Duration;
 
-/// How long an upstream may take.
+use super::balance::Balancing;
+
+/// How long an upstream may take, and how it uses its backends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// For a TCP connection to stand.
@@ -13,6 +15,8 @@ pub struct Options {
     /// How long a pooled connection may lie unused. Below the keep-alive time of common app
     /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
     pub idle_timeout: Duration,
+    /// How its backends share the requests.
+    pub balancing: Box<Balancing>,
 }
 
 impl Default for Options {
@@ -21,6 +25,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
+            balancing: Box::default(),
         }
     }
 }

@@ -6,12 +6,14 @@ mod harness;
 
 mod acme;
 mod acme_faults;
+mod balancing;
 mod bodies;
 mod ca_faults;
 mod cli;
 mod config;
 mod forwarding;
 mod framing;
+mod health;
 mod issuance;
 mod limits;
 mod on_demand;
