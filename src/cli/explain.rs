@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
+use crate::config::{
+    BalanceText, CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size,
+};
 
 use super::command_line::Failure;
 use super::source::Source;
@@ -120,7 +122,11 @@ impl Listing<'_> {
             "upstreams.response-timeout",
             &duration(options.response_timeout),
         )?;
-        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))
+        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))?;
+        for (name, value) in BalanceText::new(options).options() {
+            self.value(name, &value)?;
+        }
+        Ok(())
     }
 
     fn write_log(&mut self) -> io::Result<()> {
@@ -141,13 +147,18 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     writeln!(out, "[sites.{}]", quoted(&site.pattern))?;
     match &site.action {
         SiteAction::Upstream { addresses, options } => {
-            writeln!(out, "upstream = {}", list(addresses))?;
+            let balance = BalanceText::new(options);
+            writeln!(out, "upstream = {}", balance.upstream(addresses))?;
+            for line in balance.lines(addresses) {
+                writeln!(out, "{line}")?;
+            }
             writeln!(
                 out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {} }}",
+                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}{} }}",
                 duration(options.connect_timeout),
                 duration(options.response_timeout),
                 duration(options.idle_timeout),
+                balance.inline(),
             )?;
         }
         SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,
@@ -216,6 +227,7 @@ mod tests {
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms" } }
+        "many.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 9 }], balance = "cookie", health = { path = "/up", expect = "2xx", host = "app:1", fall = 7 }, upstream-options = { max-connections = 50, queue = 0, max-fails = 0, eject-status = 503, slow-start = "0s", retries = 0, retry-budget = "5%", cookie-name = "id", cookie-key = "env:CARGO_PKG_DESCRIPTION" } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "files.example.org" = { upstream = "5000", tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;

@@ -1,6 +1,8 @@
 //! What the user asked for: the Proxyfile and the flags, read, checked and brought to one typed `Config`. Fills the
 //! option types of the rooms; no room sees it.
 
+mod balance;
+mod balance_text;
 mod data_directory;
 mod diagnostic;
 mod error;
@@ -14,6 +16,7 @@ mod problem;
 mod proxyfile;
 mod quick;
 mod resolvers;
+mod secret;
 mod settings;
 mod site;
 mod sites;
@@ -22,6 +25,7 @@ mod syntax;
 mod table;
 mod units;
 
+pub use balance_text::BalanceText;
 pub use diagnostic::Diagnostic;
 pub use error::Error;
 pub use file_check::FileError;

@@ -3,6 +3,7 @@
 use crate::name::{HostPattern, NameError};
 use crate::upstream::AddressError;
 
+use super::balance::BalancingProblem;
 use super::syntax;
 
 /// One thing that is wrong, as one sentence with the fix.
@@ -109,6 +110,8 @@ pub(super) enum Problem {
     NoAction,
     #[error("{0}")]
     Address(#[from] AddressError),
+    #[error(transparent)]
+    Balancing(#[from] BalancingProblem),
     #[error("the list of upstreams is empty; name one, as in `[\"localhost:3000\"]`")]
     NoAddress,
     #[error(

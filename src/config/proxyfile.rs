@@ -9,6 +9,7 @@ use url::Url;
 use crate::certs::IssuerOptions;
 use crate::upstream;
 
+use super::balance;
 use super::diagnostic::Report;
 use super::issuer::{parse_directory, parse_email};
 use super::log::{parse_format, parse_level};
@@ -98,7 +99,7 @@ fn read_globals(
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {
         read_upstreams(
-            section,
+            (section, folder),
             (&mut config.upstreams, &mut config.origins),
             report,
         );
@@ -248,7 +249,7 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
 
 /// Reads upstream deadlines over those that are there.
 pub(super) fn read_upstreams(
-    table: Table<'_>,
+    (table, folder): (Table<'_>, &Path),
     (options, origins): (&mut upstream::Options, &mut Origins),
     report: &mut Report<'_>,
 ) {
@@ -267,6 +268,11 @@ pub(super) fn read_upstreams(
         ("upstreams.idle-timeout", &mut options.idle_timeout),
         report,
         duration,
+    );
+    balance::read_options(
+        (&mut section.table, folder),
+        (&mut options.balancing, section.origins),
+        report,
     );
     section.table.finish(report);
 }

@@ -8,6 +8,7 @@ use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::{HostPattern, NameMap};
 use crate::upstream::{self, Address};
 
+use super::balance;
 use super::diagnostic::Report;
 use super::origin::Origins;
 use super::problem::Problem;
@@ -16,13 +17,15 @@ use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
     "upstream",
     "redirect",
     "on-demand",
     "tls",
     "default",
     "upstream-options",
+    "balance",
+    "health",
 ];
 const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
@@ -99,13 +102,12 @@ impl SiteReader<'_, '_> {
         value: Value<'_>,
     ) -> Option<SiteConfig> {
         let addresses = self.read_addresses(value);
+        let mut options = self.config.upstreams.clone();
+        balance::read_line(value, &mut options.balancing, self.report);
         self.check_certificate(start, pattern.as_ref(), [false, false]);
         Some(SiteConfig {
             pattern: pattern?,
-            action: SiteAction::Upstream {
-                addresses,
-                options: self.config.upstreams.clone(),
-            },
+            action: SiteAction::Upstream { addresses, options },
             on_demand: None,
             tls: None,
             default: false,
@@ -169,11 +171,12 @@ impl SiteReader<'_, '_> {
         let mut options = self.config.upstreams.clone();
         if let Some(section) = table.read("upstream-options", self.report, Value::table) {
             read_upstreams(
-                section,
+                (section, self.folder),
                 (&mut options, &mut Origins::default()),
                 self.report,
             );
         }
+        balance::read(table, &mut options.balancing, self.report);
         options
     }
 
@@ -199,7 +202,7 @@ impl SiteReader<'_, '_> {
     }
 
     fn read_address(&self, value: Value<'_>) -> Result<Address, Problem> {
-        let text = value.text("an upstream, as in `\"localhost:3000\"`")?;
+        let text = balance::address(value)?.text("an upstream, as in `\"localhost:3000\"`")?;
         let address = Address::parse(&text)?;
         match self.config.listens_on(&address) {
             true => Err(Problem::OwnAddress(address)),

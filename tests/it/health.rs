@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ::proxy::upstream::{Backend, Balancer, Balancing, HealthOptions, Options};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use proxy::upstream::{Backend, Balancer, Balancing, HealthOptions, Options};
 
 use super::harness::door::{Door, Setup, empty};
 use super::harness::origin::{Origin, nobody};
+use super::harness::proxy;
 use super::harness::raw::soon;
 
 /// A backend that says `ok`, and of its health what the flag says.
@@ -200,5 +201,23 @@ async fn an_app_that_answers_with_errors_is_left_alone_only_where_that_is_wished
             get(&door).await;
         }
         assert_eq!(backend(&door, 0).is_ejected(), is_wished);
+    }
+}
+
+#[tokio::test]
+async fn a_proxyfile_has_its_backends_checked_and_balanced() {
+    let (gone, good) = (nobody().await, Origin::ok().await.address);
+    let text = format!(
+        "[sites.\"localhost\"]\n\
+         upstream = [{{ address = \"{gone}\", weight = 5 }}, \"{good}\"]\n\
+         balance = \"cookie\"\n\
+         health = {{ path = \"/healthz\", interval = \"50ms\" }}\n"
+    );
+    let mut proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    let line = proxy.logged("backend is down").await;
+    assert!(line.contains(&gone.to_string()), "{line}");
+    for _ in 0..5 {
+        let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+        assert_eq!(answer.status, StatusCode::OK);
     }
 }
