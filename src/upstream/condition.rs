@@ -32,6 +32,8 @@ const EJECTED: u32 = 1 << 2;
 const ON_TRIAL: u32 = 1 << 3;
 /// It has come back and gets less than its part.
 const RISING: u32 = 1 << 4;
+/// It is out, and is asked all the same because all others are out too.
+const DESPERATE: u32 = 1 << 5;
 
 /// The health of one backend, on cache lines of its own.
 #[derive(Debug)]
@@ -133,26 +135,29 @@ impl Condition {
     }
 
     /// Takes note that a request goes here. `false` if another one is finding out already whether the backend works again.
+    ///
+    /// A desperate request may bring the backend back. If it fails, that makes the ejection no longer: else an outage of all
+    /// would keep most of them out long after it is over.
     pub(super) fn enter(&self, now: Instant, is_desperate: bool) -> bool {
         if self.marks() & EJECTED == 0 {
             return true;
         }
         let until = self.ejected_until.load(Ordering::Acquire);
         let now = self.millis(now);
-        if !is_desperate {
-            let next = now + millis(TRIAL);
-            let order = (Ordering::AcqRel, Ordering::Relaxed);
-            if now < until
-                || self
-                    .ejected_until
-                    .compare_exchange(until, next, order.0, order.1)
-                    .is_err()
-            {
-                return false;
+        if now < until {
+            if is_desperate {
+                self.set(DESPERATE);
             }
+            return is_desperate;
         }
-        self.set(ON_TRIAL);
-        true
+        let next = now + millis(TRIAL);
+        let claimed =
+            self.ejected_until
+                .compare_exchange(until, next, Ordering::AcqRel, Ordering::Relaxed);
+        if claimed.is_ok() {
+            self.set(ON_TRIAL);
+        }
+        claimed.is_ok() || is_desperate
     }
 
     /// Takes note of a failure. Returns for how long the backend is out, if this put it out.
@@ -193,11 +198,12 @@ impl Condition {
     /// connections to the end.
     pub(super) fn succeed(&self, now: Instant) -> bool {
         let marks = self.marks();
-        if marks & (FAILED | ON_TRIAL) == 0 || marks & (EJECTED | ON_TRIAL) == EJECTED {
+        let is_asked = marks & (ON_TRIAL | DESPERATE) != 0;
+        if marks & (FAILED | EJECTED) == 0 || (marks & EJECTED != 0 && !is_asked) {
             return false;
         }
         self.failures.store(0, Ordering::Release);
-        if self.clear(FAILED | EJECTED | ON_TRIAL) & EJECTED == 0 {
+        if self.clear(FAILED | EJECTED | ON_TRIAL | DESPERATE) & EJECTED == 0 {
             return false;
         }
         self.ejected_until.store(0, Ordering::Release);
@@ -213,7 +219,7 @@ impl Condition {
     /// The active check is well again.
     pub(super) fn come_up(&self, now: Instant) {
         self.failures.store(0, Ordering::Release);
-        if self.clear(DOWN | FAILED | EJECTED | ON_TRIAL) & DOWN != 0 {
+        if self.clear(DOWN | FAILED | EJECTED | ON_TRIAL | DESPERATE) & DOWN != 0 {
             self.ejected_until.store(0, Ordering::Release);
             self.rise(now);
         }
@@ -332,6 +338,17 @@ mod tests {
         assert!(condition.enter(now, true), "where there is none better");
         assert!(condition.succeed(now));
         assert!(condition.share(now) > 0);
+    }
+
+    #[test]
+    fn an_outage_of_all_makes_no_ejection_longer() {
+        let (condition, now) = (condition(), Instant::now());
+        ejected(&condition, now);
+        for _ in 0..100 {
+            assert!(condition.enter(now, true));
+            assert_eq!(condition.fail(now), None);
+        }
+        assert!(!condition.is_ejected(after(now, 7)));
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::proxy::upstream::{Backend, Balancer, Balancing, HealthOptions, Options};
+use ::proxy::tasks::Tasks;
+use ::proxy::upstream::{
+    Address, Backend, Balancer, Balancing, HealthOptions, Means, Options, Upstream,
+};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 
@@ -202,6 +205,40 @@ async fn an_app_that_answers_with_errors_is_left_alone_only_where_that_is_wished
         }
         assert_eq!(backend(&door, 0).is_ejected(), is_wished);
     }
+}
+
+#[tokio::test]
+async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is_left_alone() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let (mut sick, gone) = (checked(&is_well).await, Origin::ok().await);
+    let tasks = Tasks::new();
+    let upstream = |old: &[Arc<Upstream>], backends: &[&Origin]| {
+        let addresses = backends.iter().map(|origin| origin.address.to_string());
+        let addresses = addresses.map(|address| Address::parse(&address).unwrap());
+        let options = Options {
+            balancing: Box::new(watched(often())),
+            ..Options::default()
+        };
+        let means = Means::new(tasks.clone());
+        Arc::new(Upstream::succeeding(
+            old,
+            addresses.collect(),
+            options,
+            &means,
+        ))
+    };
+    let old = upstream(&[], &[&sick, &gone]);
+    until(|| old.backends()[0].is_down()).await;
+    assert_eq!(tasks.len(), 2);
+    let new = upstream(&[Arc::clone(&old)], &[&sick]);
+    assert!(new.backends()[0].is_down());
+    drop(old);
+    until(|| tasks.len() == 1).await;
+    is_well.store(true, Ordering::SeqCst);
+    until(|| !new.backends()[0].is_down()).await;
+    drop(new);
+    until(|| tasks.is_empty()).await;
+    while !sick.is_quiet() {}
 }
 
 #[tokio::test]
