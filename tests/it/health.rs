@@ -232,6 +232,11 @@ async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is
     assert_eq!(tasks.len(), 2);
     let new = upstream(&[Arc::clone(&old)], &[&sick]);
     assert!(new.backends()[0].is_down());
+    assert_eq!(
+        tasks.len(),
+        2,
+        "the check that runs goes on, no other begins"
+    );
     drop(old);
     until(|| tasks.len() == 1).await;
     is_well.store(true, Ordering::SeqCst);
