@@ -136,10 +136,10 @@ impl App {
 
 fn means(fitting: usize, backends: &Tasks) -> Means {
     Means {
-        tasks: backends.clone(),
         // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
         places: Arc::new(Semaphore::new(fitting)),
         workers: Workers::count(),
+        ..Means::new(backends.clone())
     }
 }
 
