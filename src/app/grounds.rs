@@ -54,10 +54,10 @@ impl Grounds {
 
 fn means(fitting: usize) -> Means {
     Means {
-        tasks: Tasks::new(),
         // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
         places: Arc::new(tokio::sync::Semaphore::new(fitting)),
         workers: Workers::count(),
+        ..Means::new(Tasks::new())
     }
 }
 

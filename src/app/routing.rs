@@ -20,19 +20,24 @@ pub(super) type ClientAuths = NameMap<Option<Arc<ClientAuth>>>;
 pub(super) struct Routing {
     pub(super) router: Router,
     pub(super) auths: ClientAuths,
-    upstreams: HashMap<(Vec<Address>, upstream::Options), Arc<Upstream>>,
+    upstreams: Upstreams,
     verifier: Arc<Verifier>,
 }
 
+/// Upstreams by what they were made of.
+type Upstreams = HashMap<(Vec<Address>, upstream::Options), Arc<Upstream>>;
+
 impl Routing {
     /// Builds the router of `sites`. Upstreams and guards that are as they were in the `former` one go on with their
-    /// connections and counts. What cannot be read ends it: a site that asks for certificates is never open to all. Blocks.
+    /// connections and counts, and so do the backends of changed ones. What cannot be read ends it: a site that asks for certificates is never open to all. Blocks, on
+    /// a runtime that backends can be checked on.
     pub(super) fn build(sites: &[SiteConfig], means: &Means, former: &Self) -> Result<Self, Error> {
         let mut builder = Builder {
             auths: client_auths(sites)?,
             upstreams: HashMap::new(),
             means,
             former,
+            by_address: by_address(&former.upstreams),
         };
         let sites = sites.iter().map(|site| builder.site(site));
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
@@ -66,9 +71,11 @@ fn client_auths(sites: &[SiteConfig]) -> Result<ClientAuths, Error> {
 
 struct Builder<'a> {
     auths: ClientAuths,
-    upstreams: HashMap<(Vec<Address>, upstream::Options), Arc<Upstream>>,
+    upstreams: Upstreams,
     means: &'a Means,
     former: &'a Routing,
+    /// The former upstreams that have a backend at an address.
+    by_address: HashMap<&'a Address, Vec<&'a Arc<Upstream>>>,
 }
 
 impl Builder<'_> {
@@ -113,10 +120,30 @@ impl Builder<'_> {
         }
         let upstream = match self.former.upstreams.get(&key) {
             Some(former) => Arc::clone(former),
-            None => Arc::new(Upstream::new(key.0.clone(), key.1.clone(), self.means)),
+            None => {
+                let old = self.former_of(&key.0);
+                let (addresses, options) = key.clone();
+                let upstream = Upstream::succeeding(&old, addresses, options, self.means);
+                Arc::new(upstream)
+            }
         };
         self.upstreams.insert(key, Arc::clone(&upstream));
         upstream
+    }
+
+    /// The former upstreams that have a backend at one of these addresses.
+    fn former_of(&self, addresses: &[Address]) -> Vec<Arc<Upstream>> {
+        let mut old: Vec<Arc<Upstream>> = Vec::new();
+        for upstream in addresses
+            .iter()
+            .filter_map(|it| self.by_address.get(it))
+            .flatten()
+        {
+            if !old.iter().any(|known| Arc::ptr_eq(known, upstream)) {
+                old.push(Arc::clone(upstream));
+            }
+        }
+        old
     }
 
     fn guards(&self, site: &SiteConfig) -> Option<Box<Guards>> {
@@ -126,6 +153,19 @@ impl Builder<'_> {
         let shared = (&self.former.verifier, self.means);
         Some(Box::new(Guards::succeeding(former, options, shared)))
     }
+}
+
+fn by_address(upstreams: &Upstreams) -> HashMap<&Address, Vec<&Arc<Upstream>>> {
+    let mut by_address: HashMap<_, Vec<_>> = HashMap::new();
+    for upstream in upstreams.values() {
+        for backend in upstream.backends() {
+            by_address
+                .entry(backend.address())
+                .or_default()
+                .push(upstream);
+        }
+    }
+    by_address
 }
 
 /// What the site says of header fields holds for each of its routes, before what the route says.

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::config::{CertificateSource, Config, ResolverName, SiteConfig, format_dns, format_size};
+use crate::config::{
+    BalanceText, CertificateSource, Config, ResolverName, SiteConfig, format_dns, format_size,
+};
 
 use super::comforts;
 use super::command_line::Failure;
@@ -182,7 +184,11 @@ impl Listing<'_> {
         self.value(
             "upstreams.send-proxy",
             &client::send_proxy(options.send_proxy),
-        )
+        )?;
+        for (name, value) in BalanceText::new(options).options() {
+            self.value(name, &value)?;
+        }
+        Ok(())
     }
 
     fn write_log(&mut self) -> io::Result<()> {
@@ -294,6 +300,7 @@ mod tests {
         "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
         "corp.test" = { upstream = "3000", issuer = "corp" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
+        "many.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 9 }], balance = "cookie", health = { path = "/up", expect = "2xx", host = "app:1", fall = 7 }, upstream-options = { max-connections = 50, queue = 0, max-fails = 0, eject-status = 503, slow-start = "0s", retries = 0, retry-budget = "5%", cookie-name = "id", cookie-key = "env:CARGO_PKG_DESCRIPTION" } }
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
         "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::config::{ChangeKind, HeaderChange, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::config::{
+    BalanceText, ChangeKind, HeaderChange, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+};
 
 use super::explain_client;
 use super::values::{duration, list, quoted};
@@ -60,14 +62,19 @@ fn describe(action: &SiteAction) -> String {
 fn write_route(route: &RouteConfig, out: &mut dyn Write) -> io::Result<()> {
     match &route.action {
         SiteAction::Upstream { addresses, options } => {
-            writeln!(out, "upstream = {}", list(addresses))?;
+            let balance = BalanceText::new(options);
+            writeln!(out, "upstream = {}", balance.upstream(addresses))?;
+            for line in balance.lines(addresses) {
+                writeln!(out, "{line}")?;
+            }
             writeln!(
                 out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}, send-proxy = {} }}",
+                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}, send-proxy = {}{} }}",
                 duration(options.connect_timeout),
                 duration(options.response_timeout),
                 duration(options.idle_timeout),
                 explain_client::send_proxy(options.send_proxy),
+                balance.inline(),
             )?;
         }
         SiteAction::Redirect(redirect) => {

@@ -2,6 +2,8 @@
 //! option types of the rooms; no room sees it.
 
 mod access_log;
+mod balance;
+mod balance_text;
 mod certificates;
 mod client_auth;
 mod comforts;
@@ -43,6 +45,7 @@ mod trust;
 mod units;
 
 pub use crate::proxy::{ChangeKind, ComfortOptions, HeaderChange};
+pub use balance_text::BalanceText;
 pub use diagnostic::Diagnostic;
 pub use dns_format::format_dns;
 pub use error::Error;

@@ -6,6 +6,7 @@ use crate::name::{HostPattern, NameError};
 use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixError, RedirectError};
 use crate::upstream::AddressError;
 
+use super::balance::BalancingProblem;
 use super::guards::GuardProblem;
 use super::syntax;
 
@@ -228,6 +229,8 @@ pub(super) enum Problem {
     Fallback(String),
     #[error("{0}")]
     Address(#[from] AddressError),
+    #[error(transparent)]
+    Balancing(#[from] BalancingProblem),
     #[error("the list of upstreams is empty; name one, as in `[\"localhost:3000\"]`")]
     NoAddress,
     #[error(

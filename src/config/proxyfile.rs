@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use crate::upstream::{self, SendProxy};
 
+use super::balance;
 use super::certificates;
 use super::diagnostic::Report;
 use super::issuer::parse_email;
@@ -111,7 +112,7 @@ fn read_globals(
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {
         read_upstreams(
-            section,
+            (section, folder),
             (&mut config.upstreams, &mut config.origins),
             report,
         );
@@ -217,7 +218,7 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
 
 /// Reads upstream deadlines over those that are there.
 pub(super) fn read_upstreams(
-    table: Table<'_>,
+    (table, folder): (Table<'_>, &Path),
     (options, origins): (&mut upstream::Options, &mut Origins),
     report: &mut Report<'_>,
 ) {
@@ -241,6 +242,11 @@ pub(super) fn read_upstreams(
         ("upstreams.send-proxy", &mut options.send_proxy),
         report,
         |value| parse_send_proxy(value.string()?),
+    );
+    balance::read_options(
+        (&mut section.table, folder),
+        (&mut options.balancing, section.origins),
+        report,
     );
     section.table.finish(report);
 }

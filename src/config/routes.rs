@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::site::{HeaderConfig, RouteConfig, SiteAction};
 use super::sites::{FORMS, SiteReader};
 use super::table::{Table, Value};
-use super::{header_changes, redirect, responses};
+use super::{balance, header_changes, redirect, responses};
 
 const ACTIONS: [&str; 4] = ["upstream", "redirect", "respond", "files"];
 
@@ -63,10 +63,10 @@ impl SiteReader<'_, '_> {
     ) -> Option<RouteConfig> {
         match value.node() {
             DeValue::String(_) | DeValue::Array(_) => {
-                let action = SiteAction::Upstream {
-                    addresses: self.read_addresses(value),
-                    options: self.inherited_options(inherited).clone(),
-                };
+                let mut options = self.inherited_options(inherited).clone();
+                balance::read_line(value, &mut options.balancing, self.report);
+                let addresses = self.read_addresses(value);
+                let action = SiteAction::Upstream { addresses, options };
                 Some(RouteConfig {
                     prefix,
                     ..RouteConfig::whole(action)
@@ -130,6 +130,9 @@ impl SiteReader<'_, '_> {
             .collect::<Vec<_>>()
             .into_iter();
         let Some((key, value)) = given.next() else {
+            if matches!(inherited, Some(SiteAction::Upstream { .. }) | None) {
+                balance::refuse_alone(table, self.report);
+            }
             return Ok(match inherited.cloned() {
                 Some(SiteAction::Upstream { addresses, .. }) => {
                     Some(SiteAction::Upstream { addresses, options })
@@ -182,10 +185,14 @@ impl SiteReader<'_, '_> {
     pub(super) fn check_use(&mut self, table: &mut Table<'_>, action: &SiteAction) {
         let without_effect: &[&'static str] = match action {
             SiteAction::Upstream { .. } => &[],
-            SiteAction::Files(_) => &["upstream-options"],
-            SiteAction::Redirect(_) | SiteAction::Respond(_) => {
-                &["upstream-options", "strip-prefix", "rewrite"]
-            }
+            SiteAction::Files(_) => &["upstream-options", "balance", "health"],
+            SiteAction::Redirect(_) | SiteAction::Respond(_) => &[
+                "upstream-options",
+                "balance",
+                "health",
+                "strip-prefix",
+                "rewrite",
+            ],
         };
         for key in without_effect {
             if let Some(value) = table.peek(key) {

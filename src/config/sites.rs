@@ -8,6 +8,7 @@ use crate::name::HostPattern;
 use crate::proxy::{ComfortOptions, PathPrefix};
 use crate::upstream::{self, Address};
 
+use super::balance;
 use super::client_auth;
 use super::comforts;
 use super::diagnostic::Report;
@@ -36,6 +37,8 @@ pub(super) const KEYS: &[&str] = &[
     "tls",
     "default",
     "upstream-options",
+    "balance",
+    "health",
     "allow",
     "deny",
     "basic-auth",
@@ -137,13 +140,15 @@ impl SiteReader<'_, '_> {
         value: Value<'_>,
     ) -> Option<Placed> {
         let addresses = self.read_addresses(value);
+        let mut options = self.config.upstreams.clone();
+        balance::read_line(value, &mut options.balancing, self.report);
         self.check_certificate(start, pattern.as_ref(), Sources::default());
         let site = SiteConfig {
             pattern: pattern?,
             aliases: Vec::new(),
             routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses,
-                options: self.config.upstreams.clone(),
+                options,
             })],
             headers: HeaderConfig::default(),
             guards: None,
@@ -260,11 +265,12 @@ impl SiteReader<'_, '_> {
         let mut options = inherited.clone();
         if let Some(section) = table.read("upstream-options", self.report, Value::table) {
             read_upstreams(
-                section,
+                (section, self.folder),
                 (&mut options, &mut Origins::default()),
                 self.report,
             );
         }
+        balance::read(table, &mut options.balancing, self.report);
         options
     }
 
@@ -290,7 +296,7 @@ impl SiteReader<'_, '_> {
     }
 
     fn read_address(&self, value: Value<'_>) -> Result<Address, Problem> {
-        let text = value.text("an upstream, as in `\"localhost:3000\"`")?;
+        let text = balance::address(value)?.text("an upstream, as in `\"localhost:3000\"`")?;
         let address = Address::parse(&text)?;
         match self.config.listens_on(&address) {
             true => Err(Problem::OwnAddress(address)),

@@ -50,6 +50,9 @@ impl Error {
 fn upstream_reason(error: &upstream::Error) -> &'static str {
     match error {
         upstream::Error::NoBackend => "no-backend",
+        upstream::Error::NoHealthyBackend => "no-healthy-backend",
+        upstream::Error::QueueFull => "queue-full",
+        upstream::Error::QueueTimeout => "queue-timeout",
         upstream::Error::NoPlace => "no-place",
         upstream::Error::Resolve { .. } => "backend-unresolved",
         upstream::Error::Connect { .. } => "backend-unreachable",

@@ -45,6 +45,9 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
     if let Error::Guard(refusal) = error {
         add_cure(refusal, headers);
     }
+    if matches!(error, Error::Upstream(error) if error.is_overload()) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if page.is_last && version < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -218,9 +221,15 @@ const BAD_GATEWAY: &str = "The application behind this site gave no valid respon
 
 fn upstream_page(error: &upstream::Error) -> Page {
     match error {
-        upstream::Error::NoBackend | upstream::Error::NoPlace => Page::new(
+        upstream::Error::NoBackend
+        | upstream::Error::NoHealthyBackend
+        | upstream::Error::NoPlace => Page::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "No application is ready to serve this site.\n",
+        ),
+        upstream::Error::QueueFull | upstream::Error::QueueTimeout => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The application behind this site is busy. Please try again.\n",
         ),
         upstream::Error::Resolve { .. }
         | upstream::Error::Connect { .. }
@@ -296,6 +305,9 @@ mod tests {
             (Error::UnaskedUpgrade, 502),
             (Error::NoWebSocket, 502),
             (upstream::Error::NoBackend.into(), 503),
+            (upstream::Error::NoHealthyBackend.into(), 503),
+            (upstream::Error::QueueFull.into(), 503),
+            (upstream::Error::QueueTimeout.into(), 503),
             (
                 upstream::Error::Resolve {
                     backend: backend(),

@@ -23,7 +23,7 @@ use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{ClientAddresses, RequestBody, ResponseBody, Upstream};
+use crate::upstream::{Caller, ClientAddresses, RequestBody, ResponseBody, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,7 +246,11 @@ impl ProxyService {
         if trip.upstream.announces_clients() {
             announce(&mut request, way.facts.conn);
         }
-        let sending = trip.upstream.send(request, self.worker);
+        let caller = Caller {
+            worker: self.worker,
+            client: way.facts.conn.address(request.headers()),
+        };
+        let sending = trip.upstream.send(request, caller);
         let response = match trip.passage {
             None => sending.await?,
             Some(passage) => Box::pin(passage.within(sending)).await?,

@@ -11,6 +11,15 @@ pub enum Error {
     /// The upstream has no backend at all.
     #[error("the upstream has no backend")]
     NoBackend,
+    /// The active checks say that no backend works.
+    #[error("no backend of the upstream is up")]
+    NoHealthyBackend,
+    /// All backends serve as much as they may, and as many requests wait as may.
+    #[error("all backends are full, and so is the queue for them")]
+    QueueFull,
+    /// All backends have served as much as they may for as long as a request may wait.
+    #[error("all backends are full, and none was free in time")]
+    QueueTimeout,
     /// As many connections to backends are open as may be.
     #[error("as many connections to backends are open as the limit of open files allows")]
     NoPlace,
@@ -74,6 +83,12 @@ impl Error {
         )
     }
 
+    /// Whether it is a matter of load, so that trying again soon may help.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        matches!(self, Self::QueueFull | Self::QueueTimeout)
+    }
+
     /// What a failed exchange says: the client's half and the backend's half end it alike.
     pub(super) fn exchange(backend: &Address, error: hyper::Error) -> Self {
         let body = error
@@ -98,6 +113,9 @@ impl Error {
         match self {
             Self::Resolve { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. } => true,
             Self::NoBackend
+            | Self::NoHealthyBackend
+            | Self::QueueFull
+            | Self::QueueTimeout
             | Self::NoPlace
             | Self::ResponseTimeout { .. }
             | Self::RequestStalled

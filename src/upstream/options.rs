@@ -1,10 +1,11 @@
-//! The deadlines of upstream traffic, with their defaults.
+//! What may be set for an upstream, with the defaults.
 
 use std::time::Duration;
 
+use super::balance::Balancing;
 use super::send_proxy::SendProxy;
 
-/// How long an upstream may take.
+/// How long an upstream may take, and how it uses its backends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// For a TCP connection to stand.
@@ -17,6 +18,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Whether a connection begins with a PROXY header that says for whom it is opened. It then carries one request only.
     pub send_proxy: Option<SendProxy>,
+    /// How its backends share the requests.
+    pub balancing: Box<Balancing>,
 }
 
 impl Default for Options {
@@ -26,6 +29,7 @@ impl Default for Options {
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
             send_proxy: None,
+            balancing: Box::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::super::{forwarded, headers};
 use super::passage::Grant;
 use super::refusal::Refusal;
 use super::set::Visit;
-use crate::upstream::{self, Address, Means, RequestBody, ResponseBody, Upstream};
+use crate::upstream::{self, Address, Caller, Means, RequestBody, ResponseBody, Upstream};
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -70,7 +70,7 @@ pub(super) enum Decision {
     /// The request may pass, and the app gets these fields.
     Pass(Grant),
     /// This is the answer to it.
-    Refuse(Response<ResponseBody>),
+    Refuse(Box<Response<ResponseBody>>),
 }
 
 impl ForwardAuth {
@@ -102,13 +102,17 @@ impl ForwardAuth {
         visit: &Visit<'_>,
     ) -> Result<Decision, Error> {
         let question = self.question(request, visit)?;
-        let answer = self.server.send(question, visit.worker).await;
+        let caller = Caller {
+            worker: visit.worker,
+            client: visit.conn.address(request.headers()),
+        };
+        let answer = self.server.send(question, caller).await;
         let answer = answer.map_err(Refusal::ForwardAuth)?;
         if answer.status().is_informational() {
             return Err(Refusal::ForwardAuthSwitched.into());
         }
         if !answer.status().is_success() {
-            return Ok(Decision::Refuse(answer));
+            return Ok(Decision::Refuse(Box::new(answer)));
         }
         let (head, body) = answer.into_parts();
         let grant = Grant::new(Arc::clone(&self.copied), &head.headers);

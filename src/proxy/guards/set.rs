@@ -118,7 +118,7 @@ impl Guards {
         let grant = match asked {
             None => None,
             Some(Decision::Pass(grant)) => Some(grant),
-            Some(Decision::Refuse(answer)) => return Ok(Verdict::Answered(Box::new(answer))),
+            Some(Decision::Refuse(answer)) => return Ok(Verdict::Answered(answer)),
         };
         let is_needed = grant.is_some() || deadline.is_some();
         Ok(Verdict::Pass(

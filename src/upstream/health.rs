@@ -1,0 +1,228 @@
+//! The active check: a request that is sent now and then to learn whether a backend works.
+
+use std::sync::{Arc, Weak};
+
+use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::{Extensions, HeaderValue, Request, StatusCode};
+use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::address::Address;
+use super::backend::{InFlight, Lane};
+use super::balance::HealthOptions;
+use super::body::{RequestBody, ResponseBody};
+use super::condition::Condition;
+use super::error::{BodyError, Error};
+use super::exchange::exchange;
+use super::means::Means;
+use super::options::Options;
+use super::pool::Pool;
+use super::trip::open_connection;
+use crate::backoff::spread;
+
+/// How much of an answer is read before it is good enough.
+const ENOUGH: usize = 64 * 1024;
+const JITTER: f64 = 0.1;
+
+/// Why a check is a bad sign.
+#[derive(Debug, thiserror::Error)]
+enum CheckError {
+    #[error("the health check got no response")]
+    Exchange(#[from] Error),
+    #[error("the health check was answered with status {0}")]
+    Status(StatusCode),
+    #[error("the answer to the health check broke off")]
+    Body(#[from] BodyError),
+    #[error("the health check took too long")]
+    Late,
+}
+
+/// Checks one backend for as long as its condition matters to anyone.
+pub(super) struct HealthCheck {
+    address: Address,
+    lane: Arc<Lane>,
+    health: HealthOptions,
+    options: Options,
+    places: Arc<Semaphore>,
+}
+
+/// The last checks in a row that were alike.
+#[derive(Debug)]
+struct Streak {
+    is_up: bool,
+    /// Nothing has been heard yet: the first word counts at once.
+    is_new: bool,
+    against: u16,
+}
+
+impl Streak {
+    /// Takes note of a check. Returns the new state, if this changes it.
+    fn note(&mut self, is_good: bool, health: &HealthOptions) -> Option<bool> {
+        let is_new = std::mem::take(&mut self.is_new);
+        if is_good == self.is_up {
+            self.against = 0;
+            return None;
+        }
+        self.against += 1;
+        let needed = match self.is_up {
+            true => health.fall,
+            false => health.rise,
+        };
+        if self.against < needed && !is_new {
+            return None;
+        }
+        self.against = 0;
+        self.is_up = is_good;
+        Some(is_good)
+    }
+}
+
+impl HealthCheck {
+    /// Starts to check the backend at `address`, once for all runtimes, until `condition` is dropped or the group of tasks
+    /// stops. Must be called on the runtime that is to run the checks.
+    pub(super) fn start(
+        address: &Address,
+        condition: &Arc<Condition>,
+        options: &Options,
+        means: &Means,
+    ) {
+        let Some(health) = options.balancing.health.clone() else {
+            return;
+        };
+        let check = Self {
+            // A lane of its own: a check is no load, and its connection is for nobody else.
+            lane: Lane::new(
+                address,
+                Pool::new(options.idle_timeout, means.tasks.clone()),
+            ),
+            address: address.clone(),
+            health,
+            options: options.clone(),
+            places: Arc::clone(&means.places),
+        };
+        let (condition, shutdown) = (Arc::downgrade(condition), means.tasks.shutdown());
+        means.tasks.spawn(async move {
+            tokio::select! {
+                () = check.run(condition) => {}
+                () = shutdown.requested() => {}
+            }
+        });
+    }
+
+    async fn run(self, condition: Weak<Condition>) {
+        let mut streak = Streak {
+            is_up: condition.upgrade().is_none_or(|found| !found.is_down()),
+            is_new: true,
+            against: 0,
+        };
+        // Not all backends at once.
+        let mut pause = self.health.interval.mul_f64(fastrand::f64() * JITTER);
+        loop {
+            tokio::time::sleep(pause).await;
+            if condition.strong_count() == 0 {
+                return;
+            }
+            let outcome = self.check().await;
+            let Some(condition) = condition.upgrade() else {
+                return;
+            };
+            if let Some(is_up) = streak.note(outcome.is_ok(), &self.health) {
+                self.tell(is_up, outcome, &condition);
+            }
+            pause = spread(self.health.interval, JITTER);
+        }
+    }
+
+    fn tell(&self, is_up: bool, outcome: Result<(), CheckError>, condition: &Condition) {
+        match is_up {
+            true => {
+                condition.come_up(Instant::now());
+                info!(backend = %self.address, "backend is up");
+            }
+            false => {
+                condition.go_down();
+                let error = outcome.err();
+                let error = error.as_ref().map(|error| error as &dyn std::error::Error);
+                warn!(backend = %self.address, error, "backend is down");
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<(), CheckError> {
+        let checking = timeout(self.health.timeout, self.ask());
+        checking.await.unwrap_or(Err(CheckError::Late))
+    }
+
+    async fn ask(&self) -> Result<(), CheckError> {
+        let in_flight = InFlight::enter(&self.lane, None);
+        // It is for no client but the proxy.
+        let greeting = self.options.send_proxy;
+        let greeting = greeting.map(|version| version.header(&Extensions::new()));
+        let opening = open_connection(in_flight, &self.options, &self.places, greeting.as_deref());
+        let lease = opening.await?;
+        let exchanged = exchange(lease, self.request(), self.health.timeout);
+        let response = exchanged.await.map_err(|failure| failure.error)?;
+        let (head, body) = response.into_parts();
+        match self.health.expect.has(head.status) {
+            true => Ok(read(body).await?),
+            false => Err(CheckError::Status(head.status)),
+        }
+    }
+
+    fn request(&self) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::empty());
+        *request.uri_mut() = self.health.path.parse().unwrap_or_default();
+        let host = self.health.host.clone();
+        let host = host.unwrap_or_else(|| self.address.to_string());
+        let headers = request.headers_mut();
+        if let Ok(host) = HeaderValue::try_from(host) {
+            headers.insert(HOST, host);
+        }
+        headers.insert(USER_AGENT, HeaderValue::from_static("proxy-health-check"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        request
+    }
+}
+
+/// Reads an answer to its end, or far enough.
+async fn read(mut body: ResponseBody) -> Result<(), BodyError> {
+    let mut read = 0;
+    while read < ENOUGH
+        && let Some(frame) = body.frame().await
+    {
+        read += frame?.data_ref().map_or(0, |data| data.len());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(checks: &str) -> Vec<(usize, bool)> {
+        let health = HealthOptions::new("/".to_owned());
+        let mut streak = Streak {
+            is_up: true,
+            is_new: true,
+            against: 0,
+        };
+        let checks = checks.chars().enumerate();
+        checks
+            .filter_map(|(number, sign)| Some((number, streak.note(sign == '+', &health)?)))
+            .collect()
+    }
+
+    #[test]
+    fn it_takes_checks_in_a_row_to_fall_and_to_rise() {
+        assert_eq!(states("+--+--+---"), [(9, false)]);
+        assert_eq!(states("+----+-++-"), [(3, false), (8, true)]);
+    }
+
+    #[test]
+    fn the_first_check_counts_at_once() {
+        assert_eq!(states("-+-++"), [(0, false), (4, true)]);
+        assert_eq!(states("+-+-+-"), []);
+    }
+}

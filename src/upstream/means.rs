@@ -1,0 +1,45 @@
+//! What all upstreams share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::tasks::Tasks;
+
+/// What all upstreams share.
+#[derive(Clone)]
+pub struct Means {
+    /// Runs what goes on when no request waits for it.
+    pub tasks: Tasks,
+    /// Bounds the open connections.
+    pub places: Arc<Semaphore>,
+    /// How many runtimes send requests. A connection stays with the one that it was made on.
+    pub workers: usize,
+    /// Signs the cookies of upstreams without a key of their own.
+    pub cookie_key: [u8; 32],
+}
+
+impl Means {
+    /// Those of a single runtime without a bound, with a key that is drawn now.
+    #[must_use]
+    pub fn new(tasks: Tasks) -> Self {
+        let places = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let mut cookie_key = [0; 32];
+        aws_lc_rs::rand::fill(&mut cookie_key).expect("the system has random bytes");
+        Self {
+            tasks,
+            places,
+            workers: 1,
+            cookie_key,
+        }
+    }
+}
+
+impl fmt::Debug for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Means")
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
