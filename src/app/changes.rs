@@ -33,3 +33,34 @@ impl Changes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, Flags};
+
+    fn sites(sites: &str) -> Vec<SiteConfig> {
+        let text = format!("storage = \"file:/data\"\n[sites]\n{sites}");
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default());
+        config.unwrap().sites
+    }
+
+    #[test]
+    fn sites_are_told_apart_by_their_names_wherever_they_stand() {
+        let before = sites("\"a.test\" = \"1\"\n\"b.test\" = \"1\"\n\"c.test\" = \"1\"\n");
+        let after = sites("\"d.test\" = \"1\"\n\"c.test\" = \"2\"\n\"a.test\" = \"1\"\n");
+        let changes = Changes::between(&before, &after);
+        let (added, removed, changed) = (1, 1, 1);
+        assert_eq!(
+            changes,
+            Changes {
+                added,
+                removed,
+                changed
+            }
+        );
+        assert_eq!(Changes::between(&after, &after), Changes::default());
+    }
+}

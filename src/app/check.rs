@@ -6,9 +6,15 @@ use crate::config::Config;
 
 /// Reads all files that the configuration names. Blocks.
 pub fn check(config: &Config) -> Result<(), Error> {
-    let errors = config.check_files();
-    if !errors.is_empty() {
-        return Err(Error::Files(errors));
-    }
+    check_files(config)?;
     FilePairs::read(&config.sites).map(drop)
+}
+
+/// The same without what is found out where the pairs of certificate and key are read to be served.
+pub(super) fn check_files(config: &Config) -> Result<(), Error> {
+    let errors = config.check_files();
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Files(errors)),
+    }
 }

@@ -9,12 +9,13 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 use super::changes::Changes;
+use super::check::check_files;
 use super::file_pairs::ServedPairs;
 use super::front::{Front, Listeners, Premises, acceptor_rules};
 use super::grounds::Grounds;
 use super::plan::{Draft, Plan};
 use super::workers::Workers;
-use super::{Error, check, file_limit};
+use super::{Error, file_limit};
 use crate::admin;
 use crate::certs::{CertManager, Clock, ManagerParts, Rules};
 use crate::config::{Config, ConfigFile};
@@ -126,7 +127,7 @@ impl App {
         let own = self.front.addresses();
         let drafting = spawn_blocking(move || {
             let config = file.read_again(&running.config)?;
-            check(&config)?;
+            check_files(&config)?;
             Draft::make(config, &grounds, Some((&running, own)))
         });
         let draft = drafting.await.map_err(Error::Abandoned)??;

@@ -16,7 +16,9 @@ pub(super) fn policies(
 ) -> Result<NameMap<Arc<Policy>>, Error> {
     let mut policies = NameMap::new();
     for site in config.sites.iter().filter(|site| site.tls.is_none()) {
-        let known = former.and_then(|former| former.get(&site.pattern)?.shared_ask());
+        let known = site
+            .patterns()
+            .find_map(|pattern| former?.get(pattern)?.shared_ask());
         let ask = match (&site.on_demand, known) {
             (Some(options), Some(known)) if known.options() == options => Some(Arc::clone(known)),
             (Some(options), _) => Some(Arc::new(Ask::new(options)?)),

@@ -141,6 +141,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_address_may_overlap_one_of_this_process() {
+        let first = Listener::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let own = first[0].address();
+        let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, own.port()));
+        assert!(Listener::bind(all, 2).is_err());
+        let beside = Listener::bind_beside(&[own], all, 2).unwrap();
+        assert_eq!(beside[1].address(), all);
+    }
+
     #[tokio::test]
     async fn the_unspecified_ipv6_address_takes_ipv4_clients_too() {
         let mut listeners = Listener::bind("[::]:0".parse().unwrap(), 1).unwrap();
