@@ -236,7 +236,8 @@ async fn the_last_of_two_files_wins_however_fast_they_come() {
             proxy.signal(Signal::HUP);
         }
         proxy.reload(&versioned(app.address, round + 9)).await;
-        while version(&send(&mut sender, "localhost").await) != (round + 9).to_string() {}
+        let last = (round + 9).to_string();
+        soon(async { while version(&send(&mut sender, "localhost").await) != last {} }).await;
     }
 }
 
@@ -292,7 +293,7 @@ async fn the_connections_to_a_backend_are_used_on() {
         assert_eq!(response.body(), "ok");
         origin.event().await;
         // What is said of the group changes now and then, and not what connections are like.
-        let queue = format!("queue = {}\n", 10 + version / 2);
+        let queue = format!("upstream-options = {{ queue = {} }}\n", 10 + version / 2);
         let line = proxy
             .reload(&(versioned(origin.address, version) + &queue))
             .await;
@@ -334,7 +335,7 @@ async fn an_address_comes_and_goes_and_open_connections_stay() {
     assert!(location.starts_with(&format!("https://localhost:{}", new_https.port())));
     for gone in [http, https] {
         // The doors of all workers are told at once, and close when their worker comes to it.
-        while TcpStream::connect(gone).await.is_ok() {}
+        soon(async { while TcpStream::connect(gone).await.is_ok() {} }).await;
     }
     let line = proxy.reload(&text(http, https)).await;
     assert!(line.contains("configuration reloaded"), "{line}");
