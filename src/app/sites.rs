@@ -75,7 +75,33 @@ pub(super) fn default_name(sites: &[SiteConfig]) -> Option<HostName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::signing::stored_issuers;
     use crate::config::Flags;
+    use crate::storage::{FileStorage, Storage};
+
+    #[test]
+    fn a_gate_that_is_asked_as_before_goes_on_with_what_it_knows() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let under = |ask: &str, former: Option<&NameMap<Arc<Policy>>>| {
+            let text = format!(
+                "storage = \"file:/data\"\n[sites.\"*.example.net\"]\nupstream = \"1\"\non-demand = {{ ask = \"{ask}\" }}\n"
+            );
+            let path = std::path::Path::new("Proxyfile");
+            let config = Config::from_proxyfile(path, &text, &Flags::default()).unwrap();
+            let issuers = stored_issuers(&config, &storage).unwrap();
+            policies(&config, &issuers, former).unwrap()
+        };
+        let gate = |policies: &NameMap<Arc<Policy>>| {
+            let policy = policies.lookup("a.example.net").unwrap();
+            Arc::clone(policy.shared_ask().unwrap())
+        };
+        let first = under("http://localhost:2/", None);
+        let same = under("http://localhost:2/", Some(&first));
+        let other = under("http://localhost:3/", Some(&first));
+        assert!(Arc::ptr_eq(&gate(&first), &gate(&same)));
+        assert!(!Arc::ptr_eq(&gate(&first), &gate(&other)));
+    }
 
     #[test]
     fn a_client_that_names_no_host_gets_the_default_the_only_site_or_the_only_address() {

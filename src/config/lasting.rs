@@ -11,11 +11,12 @@ pub(super) fn check(
     (config, running): (&Config, &Config),
     report: &mut Report<'_>,
 ) {
-    let format = (config.log.format, running.log.format);
+    let has_other_socket =
+        config.admin != running.admin && config.admin_path() != running.admin_path();
     for (key, has_changed) in [
         ("storage", config.storage != running.storage),
-        ("admin", config.admin_path() != running.admin_path()),
-        ("log.format", format.0 != format.1),
+        ("admin", has_other_socket),
+        ("log.format", config.log.format != running.log.format),
     ] {
         if has_changed {
             note(key, table, report);
@@ -37,5 +38,42 @@ fn note(key: &'static str, table: &Table<'_>, report: &mut Report<'_>) {
             let path = report.path().to_owned();
             report.add(Place::WholeFile(path), Problem::LastingGone(key));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Flags;
+
+    const SITE: &str = "[sites]\n\"a.test\" = \"1\"\n";
+
+    fn after(before: &str, text: &str) -> String {
+        let path = Path::new("Proxyfile");
+        let [before, text] = [before, text].map(|text| format!("{text}{SITE}"));
+        let running = Config::from_proxyfile(path, &before, &Flags::default()).unwrap();
+        let outcome = Config::succeeding(&running, (path, &text), &Flags::default());
+        outcome
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_refused_where_it_stands_or_has_stood() {
+        let stood = "storage = \"file:/data\"\nlog.format = \"json\"\n";
+        assert_eq!(after(stood, stood), "");
+        let problems = after(stood, "storage = \"file:/other\"\nlog.level = \"debug\"\n");
+        let lines: Vec<_> = problems.lines().collect();
+        assert!(
+            lines[0].starts_with("Proxyfile:1:11: `storage` cannot change"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("Proxyfile: `log.format` is not set any more"),
+            "{lines:?}"
+        );
     }
 }
