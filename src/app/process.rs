@@ -81,10 +81,11 @@ async fn reload(app: &mut App, file: Option<&ConfigFile>, level: &LogLevel) {
 
 /// All that is wrong with a configuration, and why.
 fn one_line(error: &Error) -> String {
-    let mut line = error.to_string().replace('\n', "; ");
+    let words = |error: &dyn std::error::Error| error.to_string().replace('\n', "; ");
+    let mut line = words(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let words = error.to_string();
+        let words = words(error);
         if !line.contains(&words) {
             line = format!("{line}: {words}");
         }

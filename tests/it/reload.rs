@@ -187,6 +187,7 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_said() {
             line.contains("ERROR") && line.contains("stays in effect"),
             "{line}"
         );
+        assert_eq!(line.matches(said[0]).count(), 1, "{line}");
         for part in said {
             assert!(line.contains(part), "`{part}` is not in: {line}");
         }
