@@ -228,18 +228,26 @@ impl Pulse {
 #[derive(Debug)]
 pub struct ResponseBody {
     incoming: Incoming,
-    lease: Option<Lease>,
-    /// The backend of a body that was over at once.
-    lane: Option<Arc<Lane>>,
+    origin: Origin,
     is_begun: bool,
+}
+
+/// Where a response is from.
+#[derive(Debug)]
+enum Origin {
+    /// A connection that brings the rest of it.
+    Open(Lease),
+    /// The backend of a body that was over at once.
+    Ended(Arc<Lane>),
+    /// A connection that is gone, like the body.
+    Gone,
 }
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
         Self {
             incoming,
-            lease: Some(lease),
-            lane: None,
+            origin: Origin::Open(lease),
             is_begun: false,
         }
     }
@@ -247,8 +255,7 @@ impl ResponseBody {
     pub(super) fn ended(incoming: Incoming, lane: Arc<Lane>) -> Self {
         Self {
             incoming,
-            lease: None,
-            lane: Some(lane),
+            origin: Origin::Ended(lane),
             is_begun: true,
         }
     }
@@ -256,21 +263,29 @@ impl ResponseBody {
     /// Who sends it. `None` once the body has come to its end.
     #[must_use]
     pub fn backend(&self) -> Option<&Address> {
-        let lease = self.lease.as_ref().map(Lease::address);
-        lease.or_else(|| self.lane.as_ref().map(|lane| lane.address()))
+        match &self.origin {
+            Origin::Open(lease) => Some(lease.address()),
+            Origin::Ended(lane) => Some(lane.address()),
+            Origin::Gone => None,
+        }
     }
 
     /// What keeps the backend counted as busy, for a tunnel that outlives the response which opened it. `None` after the
     /// body's end.
     #[must_use]
     pub fn into_in_flight(self) -> Option<InFlight> {
-        self.lease.map(Lease::into_tunnel)
+        match self.origin {
+            Origin::Open(lease) => Some(lease.into_tunnel()),
+            Origin::Ended(_) | Origin::Gone => None,
+        }
     }
 
     /// What the connection brings next. Only its driver brings anything, and this body is who drives it.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let unheard = &mut Context::from_waker(Waker::noop());
-        if let Some(lease) = self.lease.as_mut().filter(|_| !self.is_begun) {
+        if let Origin::Open(lease) = &mut self.origin
+            && !self.is_begun
+        {
             // Or else the driver would be woken by being told that the body is wanted.
             lease.connection().drive_unheard();
             self.is_begun = true;
@@ -278,14 +293,14 @@ impl ResponseBody {
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(unheard) {
             return Poll::Ready(frame);
         }
-        if let Some(lease) = &mut self.lease {
+        if let Origin::Open(lease) = &mut self.origin {
             lease.connection().drive(cx);
         }
         Pin::new(&mut self.incoming).poll_frame(unheard)
     }
 
     fn release(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Origin::Open(lease) = std::mem::replace(&mut self.origin, Origin::Gone) {
             lease.release();
         }
     }
@@ -308,7 +323,7 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.lease = None;
+                self.origin = Origin::Gone;
                 Poll::Ready(Some(Err(BodyError::Broken(error))))
             }
             None => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::address::Address;
 use super::backend::{Backend, InFlight};
@@ -96,6 +96,12 @@ impl Upstream {
         self.options.send_proxy.is_some()
     }
 
+    /// Whether it matters to the choice of a backend which address a client has.
+    #[must_use]
+    pub fn tells_clients_apart(&self) -> bool {
+        self.options.balancing.balancer == Balancer::IpHash
+    }
+
     pub(super) fn options(&self) -> &Options {
         &self.options
     }
@@ -129,7 +135,7 @@ impl Upstream {
                 .send_proxy
                 .map(|version| version.header(request.extensions())),
         };
-        let has_others = self.backends.len() > 1;
+        let has_others = self.has_others();
         if has_others {
             self.ledger(caller).budget.count();
         }
@@ -155,6 +161,11 @@ impl Upstream {
         }
     }
 
+    /// A backend without others is used whatever it does, unless its check fails.
+    fn has_others(&self) -> bool {
+        self.backends.len() > 1
+    }
+
     fn ledger(&self, caller: Caller) -> &Ledger {
         &self.ledgers[caller.worker % self.ledgers.len()]
     }
@@ -171,11 +182,13 @@ impl Upstream {
         backend: usize,
         trip: &Trip,
     ) -> Response<ResponseBody> {
-        let eject_status = self.options.balancing.eject_status;
-        if eject_status.is_some_and(|range| range.has(response.status())) {
-            self.fail(backend);
-        } else if !self.backends[backend].condition().is_plain() {
-            self.succeed(backend);
+        if self.has_others() {
+            let eject_status = self.options.balancing.eject_status;
+            if eject_status.is_some_and(|range| range.has(response.status())) {
+                self.fail(backend);
+            } else {
+                self.backends[backend].succeed();
+            }
         }
         if let Some(sticky) = &self.sticky
             && trip.wanted != Some(backend)
@@ -213,8 +226,7 @@ impl Upstream {
             while let Some(backend) = self.choose(&choice, trip.wanted) {
                 let condition = self.backends[backend].condition();
                 if condition.is_plain() || condition.enter(Instant::now(), is_desperate) {
-                    let in_flight = self.backends[backend].enter(trip.caller.worker);
-                    return Ok(in_flight.map(|in_flight| Stop { backend, in_flight }));
+                    return Ok(self.enter(backend, trip.caller.worker));
                 }
             }
             choice.needs_room = false;
@@ -226,15 +238,15 @@ impl Upstream {
     }
 
     fn pick_only(&self, worker: usize) -> Result<Option<Stop>, Error> {
-        let backend = &self.backends[0];
-        if backend.is_down() {
-            return Err(Error::NoHealthyBackend);
+        match self.backends[0].is_down() {
+            true => Err(Error::NoHealthyBackend),
+            false => Ok(self.enter(0, worker)),
         }
-        let in_flight = backend.enter(worker);
-        Ok(in_flight.map(|in_flight| Stop {
-            backend: 0,
-            in_flight,
-        }))
+    }
+
+    fn enter(&self, backend: usize, worker: usize) -> Option<Stop> {
+        let in_flight = self.backends[backend].enter(worker)?;
+        Some(Stop { backend, in_flight })
     }
 
     fn choose(&self, choice: &Choice<'_>, wanted: Option<usize>) -> Option<usize> {
@@ -256,12 +268,11 @@ impl Upstream {
         let worker = trip.caller.worker;
         let mut full = Vec::new();
         for backend in self.candidates(trip) {
-            let entered = self.backends[backend].enter(worker);
-            match (self.backends[backend].places(), entered) {
-                (_, Some(in_flight)) => return Ok(Stop { backend, in_flight }),
-                (Some(places), None) => full.push((backend, Arc::clone(places))),
-                (None, None) => {}
+            if let Some(stop) = self.enter(backend, worker) {
+                return Ok(stop);
             }
+            let places = self.backends[backend].places();
+            full.extend(places.map(|places| (backend, Arc::clone(places))));
         }
         if full.is_empty() {
             return Err(Error::NoHealthyBackend);
@@ -346,9 +357,10 @@ impl Upstream {
         };
         if is_stale {
             // On a new one: another that waited might be as dead.
-            let stop = Stop { backend, in_flight };
-            let (backend, lease) = self.open(stop, trip).await?;
-            return Ok((request, backend, lease));
+            let opening = self.open(Stop { backend, in_flight }, trip);
+            return opening
+                .await
+                .map(|(backend, lease)| (request, backend, lease));
         }
         drop(in_flight);
         trip.tried.push(backend);
@@ -378,20 +390,8 @@ impl Upstream {
     }
 
     fn fail(&self, backend: usize) {
-        // One that has no other is used whatever it does.
-        if self.backends.len() < 2 {
-            return;
-        }
-        let backend = &self.backends[backend];
-        if let Some(length) = backend.condition().fail(Instant::now()) {
-            warn!(backend = %backend.address(), retry_in = ?length, "backend gets no requests for a while");
-        }
-    }
-
-    fn succeed(&self, backend: usize) {
-        let backend = &self.backends[backend];
-        if backend.condition().succeed(Instant::now()) {
-            info!(backend = %backend.address(), "backend gets requests again");
+        if self.has_others() {
+            self.backends[backend].fail();
         }
     }
 }

@@ -16,7 +16,7 @@ use super::options::Options;
 pub struct Caller {
     /// The number of the runtime that it runs on.
     pub worker: usize,
-    /// The address of the client that it is for.
+    /// The address of the client that it is for. That of any other does where the upstream does not tell clients apart.
     pub client: IpAddr,
 }
 
