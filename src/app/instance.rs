@@ -52,6 +52,7 @@ impl App {
             tasks: backends.clone(),
             places,
             workers: Workers::count(),
+            resolver: sites::resolver(&config.resolver, &backends),
         };
         let storage = open_storage(config)?;
         let routers = Routers::new(&sites::router(&config.sites, &means)?, means.workers);

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::config::{CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size};
+use crate::config::{
+    CertificateSource, Config, ResolverName, SiteAction, SiteConfig, UpstreamTls, format_size,
+};
 
 use super::command_line::Failure;
 use super::source::Source;
@@ -120,7 +122,14 @@ impl Listing<'_> {
             "upstreams.response-timeout",
             &duration(options.response_timeout),
         )?;
-        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))
+        self.value("upstreams.idle-timeout", &duration(options.idle_timeout))?;
+        match UpstreamTls::of(options) {
+            Some(tls) => self.value("upstreams.tls", &tls.to_string()),
+            None => writeln!(
+                self.out,
+                "# tls: certificates of https:// upstreams are verified by the system's roots"
+            ),
+        }
     }
 
     fn write_log(&mut self) -> io::Result<()> {
@@ -144,10 +153,12 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
             writeln!(out, "upstream = {}", list(addresses))?;
             writeln!(
                 out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {} }}",
+                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}{} }}",
                 duration(options.connect_timeout),
                 duration(options.response_timeout),
                 duration(options.idle_timeout),
+                UpstreamTls::used(addresses, options)
+                    .map_or_else(String::new, |tls| format!(", tls = {tls}")),
             )?;
         }
         SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,

@@ -21,6 +21,7 @@ mod storage_url;
 mod syntax;
 mod table;
 mod units;
+mod upstream_tls;
 
 pub use diagnostic::Diagnostic;
 pub use error::Error;
@@ -33,3 +34,4 @@ pub use settings::Config;
 pub use site::{CertificateSource, SiteAction, SiteConfig};
 pub use storage_url::StorageUrl;
 pub use units::format_size;
+pub use upstream_tls::UpstreamTls;

@@ -22,6 +22,7 @@ use super::storage_url::StorageUrl;
 use super::syntax;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
+use super::upstream_tls;
 
 /// Reads a whole file; the result stands only if nothing was noted.
 pub(super) fn read(
@@ -98,7 +99,7 @@ fn read_globals(
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {
         read_upstreams(
-            section,
+            (section, folder),
             (&mut config.upstreams, &mut config.origins),
             report,
         );
@@ -246,9 +247,9 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.table.finish(report);
 }
 
-/// Reads upstream deadlines over those that are there.
+/// Reads upstream options over those that are there.
 pub(super) fn read_upstreams(
-    table: Table<'_>,
+    (table, folder): (Table<'_>, &Path),
     (options, origins): (&mut upstream::Options, &mut Origins),
     report: &mut Report<'_>,
 ) {
@@ -268,6 +269,10 @@ pub(super) fn read_upstreams(
         report,
         duration,
     );
+    if let Some(table) = section.table.read("tls", report, Value::table) {
+        options.tls = upstream_tls::read(table, folder, report);
+        section.origins.set("upstreams.tls", Origin::File);
+    }
     section.table.finish(report);
 }
 

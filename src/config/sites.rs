@@ -15,6 +15,7 @@ use super::proxyfile::read_upstreams;
 use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
+use super::upstream_tls;
 
 const KEYS: [&str; 6] = [
     "upstream",
@@ -157,10 +158,13 @@ impl SiteReader<'_, '_> {
                 }
                 None
             }
-            (Some(upstream), None) => Some(SiteAction::Upstream {
-                addresses: self.read_addresses(upstream),
-                options,
-            }),
+            (Some(upstream), None) => {
+                let addresses = self.read_addresses(upstream);
+                if options.tls != self.config.upstreams.tls {
+                    upstream_tls::check_used(upstream.start(), &addresses, self.report);
+                }
+                Some(SiteAction::Upstream { addresses, options })
+            }
             (None, Some(_)) => Some(SiteAction::Redirect { to: redirect? }),
         }
     }
@@ -169,7 +173,7 @@ impl SiteReader<'_, '_> {
         let mut options = self.config.upstreams.clone();
         if let Some(section) = table.read("upstream-options", self.report, Value::table) {
             read_upstreams(
-                section,
+                (section, self.folder),
                 (&mut options, &mut Origins::default()),
                 self.report,
             );

@@ -84,6 +84,11 @@ impl InFlight {
         &self.0.address
     }
 
+    /// Counts once more at the same lane.
+    pub(super) fn again(&self) -> Self {
+        Self::enter(&self.0)
+    }
+
     /// Whether it counts at this lane.
     pub(super) fn is_at(&self, lane: &Arc<Lane>) -> bool {
         Arc::ptr_eq(&self.0, lane)

@@ -1,7 +1,7 @@
 //! Making a connection to a backend.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -11,12 +11,24 @@ use futures_util::stream::FuturesUnordered;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::address::Address;
-use super::connection::{Connection, Wire};
+use super::address::{Address, Place, Protocol};
+use super::backend::InFlight;
+use super::connection::{Connection, ConnectionLease};
 use super::error::Error;
+use super::group::Means;
+use super::http2::{Http2, StreamLease};
+use super::lease::Lease;
+use super::options::Options;
+use super::pool::Pool;
+use super::resolve::{Host, order};
+use super::tls::{TlsClient, TlsError};
+use super::wire::{Stream, Wire};
+use crate::name::HostName;
+use crate::tasks::Tasks;
 
 /// How long a connection may be silent before its other end is probed, and how often then.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
@@ -29,54 +41,195 @@ const READ_SIZE: usize = 24 * 1024;
 /// How long one address may take before the next one is tried beside it.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// Connects to the first address of the backend's host that accepts, all within `timeout`, once one of `places` is free.
-pub(super) async fn connect(
-    address: &Address,
-    timeout: Duration,
-    places: &Arc<Semaphore>,
-) -> Result<Connection, Error> {
-    let place = tokio::time::timeout(timeout, Arc::clone(places).acquire_owned());
-    let Ok(Ok(place)) = place.await else {
-        return Err(Error::NoPlace);
-    };
-    let stream = tokio::time::timeout(timeout, dial(address))
-        .await
-        .map_err(|_| Error::ConnectTimeout {
-            backend: address.clone(),
-        })??;
-    let heard = Arc::new(AtomicBool::new(false));
-    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&heard), place));
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(READ_SIZE)
-        .handshake(wire)
-        .await
-        .map_err(|error| Error::exchange(address, error))?;
-    let driver = Box::pin(connection.with_upgrades());
-    Ok(Connection::new(sender, driver, heard))
+/// What a request asks of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs {
+    /// It may switch protocols, which only HTTP/1.1 does here.
+    pub(super) is_upgrade: bool,
+    /// It must be a new one.
+    pub(super) is_fresh: bool,
 }
 
-async fn dial(address: &Address) -> Result<TcpStream, Error> {
-    let unresolved = |source| Error::Resolve {
+/// Makes the connections of one upstream.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    timeout: Duration,
+    places: Arc<Semaphore>,
+    tasks: Tasks,
+    /// There whenever an address needs it.
+    tls: Option<TlsClient>,
+    has_http2: bool,
+}
+
+impl Dialer {
+    /// A dialer for these addresses.
+    pub(super) fn new(
+        addresses: &[Address],
+        options: &Options,
+        means: &Means,
+    ) -> Result<Self, TlsError> {
+        let has = |protocol| {
+            addresses
+                .iter()
+                .any(|address| address.protocol() == protocol)
+        };
+        let has_tls = has(Protocol::Https);
+        let tls = has_tls.then(|| TlsClient::load(&options.tls));
+        Ok(Self {
+            timeout: options.connect_timeout,
+            places: Arc::clone(&means.places),
+            tasks: means.tasks.clone(),
+            tls: tls.transpose()?,
+            has_http2: has_tls || has(Protocol::H2c),
+        })
+    }
+
+    /// Whether any backend may speak HTTP/2.
+    pub(super) fn has_http2(&self) -> bool {
+        self.has_http2
+    }
+
+    /// A new connection to the backend, or room on one that another request has opened meanwhile.
+    pub(super) async fn connect(&self, in_flight: InFlight, needs: Needs) -> Result<Lease, Error> {
+        let address = in_flight.address().clone();
+        if needs.is_upgrade && address.protocol() == Protocol::H2c {
+            return Err(Error::NoUpgrade { backend: address });
+        }
+        let pool = in_flight.pool().clone();
+        let opening = pool.open_shared(&address).await;
+        if opening.is_some()
+            && !needs.is_fresh
+            && let Some(waiting) = pool.check_out(&address, needs.is_upgrade)
+        {
+            return Ok(Lease::reused(waiting, in_flight));
+        }
+        let place = tokio::time::timeout(self.timeout, Arc::clone(&self.places).acquire_owned());
+        let Ok(Ok(place)) = place.await else {
+            return Err(Error::NoPlace);
+        };
+        let dialed = tokio::time::timeout(self.timeout, self.dial(&address, &pool, needs)).await;
+        let dialed = dialed.map_err(|_| Error::ConnectTimeout {
+            backend: address.clone(),
+        })??;
+        let heard = Arc::new(AtomicBool::new(false));
+        let wire = Wire::new(dialed.stream, Arc::clone(&heard), place);
+        if dialed.is_http2 {
+            let http2 = Http2::handshake(wire, dialed.peer, &self.tasks).await;
+            let http2 = http2.map_err(|error| Error::exchange(&address, error))?;
+            pool.share(&http2);
+            return Ok(Lease::Stream(StreamLease::new(http2, in_flight, false)));
+        }
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_SIZE)
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(|error| Error::exchange(&address, error))?;
+        let driver = Box::pin(connection.with_upgrades());
+        let connection = Connection::new(sender, driver, heard, dialed.peer);
+        Ok(Lease::Connection(ConnectionLease::fresh(
+            connection, in_flight,
+        )))
+    }
+
+    async fn dial(&self, address: &Address, pool: &Pool, needs: Needs) -> Result<Dialed, Error> {
+        let (host, port) = match address.place() {
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path).await;
+                let stream = stream.map_err(|source| refused(address, source))?;
+                return Ok(Dialed {
+                    stream: Stream::Unix(stream),
+                    peer: None,
+                    is_http2: false,
+                });
+            }
+            Place::Tcp(host, port) => (host, *port),
+        };
+        let (stream, peer) = match pool.host() {
+            Some(named) => dial_named(address, named, port, pool).await?,
+            None => (dial_one(address, host, port).await?, None),
+        };
+        let Some(tls) = self
+            .tls
+            .as_ref()
+            .filter(|_| address.protocol() == Protocol::Https)
+        else {
+            return Ok(Dialed {
+                stream: Stream::Tcp(stream),
+                peer,
+                is_http2: address.protocol() == Protocol::H2c,
+            });
+        };
+        let stream = tls.connect(stream, host, needs.is_upgrade).await;
+        let stream = stream.map_err(|error| Error::handshake(address, error))?;
+        Ok(Dialed {
+            is_http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            stream: Stream::Tls(Box::new(stream)),
+            peer,
+        })
+    }
+}
+
+struct Dialed {
+    stream: Stream,
+    peer: Option<IpAddr>,
+    is_http2: bool,
+}
+
+fn refused(address: &Address, source: io::Error) -> Error {
+    Error::Connect {
         backend: address.clone(),
         source,
+    }
+}
+
+fn unresolved(address: &Address, source: io::Error) -> Error {
+    Error::Resolve {
+        backend: address.clone(),
+        source,
+    }
+}
+
+/// Connects to a host that is an address.
+async fn dial_one(address: &Address, host: &HostName, port: u16) -> Result<TcpStream, Error> {
+    let Some(ip) = host.ip() else {
+        return Err(unresolved(address, io::ErrorKind::NotFound.into()));
     };
-    let found = lookup_host((address.host().as_str(), address.port()))
-        .await
-        .map_err(unresolved)?;
-    first_to_accept(found).await.map_err(|error| match error {
-        None => unresolved(io::ErrorKind::NotFound.into()),
-        Some(source) => Error::Connect {
-            backend: address.clone(),
-            source,
-        },
-    })
+    let opened = open((ip, port).into()).await;
+    let (stream, _) = opened.map_err(|source| refused(address, source))?;
+    Ok(stream)
+}
+
+/// Connects to one of the addresses of a host: first those that the fewest connections lead to, last those that took none
+/// lately.
+async fn dial_named(
+    address: &Address,
+    host: &Arc<Host>,
+    port: u16,
+    pool: &Pool,
+) -> Result<(TcpStream, Option<IpAddr>), Error> {
+    let known = host.addresses().await;
+    let known = known.map_err(|source| unresolved(address, source))?;
+    let now = Instant::now();
+    let rank = |ip| (host.is_avoided(ip, now), pool.count(ip));
+    let ordered = order(&known.addresses, rank);
+    let sockets: Vec<SocketAddr> = ordered.iter().map(|ip| (*ip, port).into()).collect();
+    match first_to_accept(sockets.into_iter()).await {
+        Ok((stream, socket)) => {
+            // What was tried before it was slow or refused.
+            let before = ordered.iter().take_while(|ip| **ip != socket.ip());
+            before.for_each(|ip| host.avoid(*ip));
+            Ok((stream, Some(socket.ip())))
+        }
+        Err(None) => Err(unresolved(address, io::ErrorKind::NotFound.into())),
+        Err(Some(source)) => Err(refused(address, source)),
+    }
 }
 
 /// Tries the addresses in their order, the next one when the last has failed or is slow to accept
 /// (RFC 8305 section 5). Returns what the last failure said, if there was any address.
 async fn first_to_accept(
     addresses: impl Iterator<Item = SocketAddr>,
-) -> Result<TcpStream, Option<io::Error>> {
+) -> Result<(TcpStream, SocketAddr), Option<io::Error>> {
     let mut addresses = addresses.peekable();
     let mut attempts = FuturesUnordered::new();
     let mut last = None;
@@ -99,7 +252,7 @@ async fn first_to_accept(
     }
 }
 
-async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
+async fn open(socket: SocketAddr) -> io::Result<(TcpStream, SocketAddr)> {
     let stream = TcpStream::connect(socket).await?;
     stream.set_nodelay(true)?;
     // A response may pause for hours: what tells a pause from a dead machine is the kernel's probes.
@@ -107,7 +260,7 @@ async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
         .with_time(PROBE_AFTER)
         .with_interval(PROBE_EVERY);
     SockRef::from(&stream).set_tcp_keepalive(&probes)?;
-    Ok(stream)
+    Ok((stream, socket))
 }
 
 #[cfg(test)]
@@ -139,7 +292,7 @@ mod tests {
         let good = listener.local_addr().unwrap();
         let connecting = first_to_accept([silent, silent, good].into_iter());
         let stream = tokio::time::timeout(Duration::from_secs(3), connecting).await;
-        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
+        assert_eq!(stream.unwrap().unwrap().1, good);
     }
 
     #[tokio::test]
@@ -151,7 +304,7 @@ mod tests {
         drop(closed);
         let many = std::iter::repeat_n(refusing, 20).chain([good]);
         let stream = tokio::time::timeout(10 * NEXT_ADDRESS, first_to_accept(many)).await;
-        assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
+        assert_eq!(stream.unwrap().unwrap().1, good);
         let error = first_to_accept([refusing].into_iter()).await.unwrap_err();
         assert_eq!(error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
         let nothing = first_to_accept(std::iter::empty()).await;

@@ -12,8 +12,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::backend::InFlight;
 use super::body::{Pulse, RequestBody, ResponseBody};
-use super::connection::Lease;
+use super::connection::ConnectionLease;
 use super::error::Error;
+use super::http2;
+use super::lease::Lease;
 
 /// An exchange that brought no response, and what may follow.
 #[derive(Debug)]
@@ -26,9 +28,22 @@ pub(super) struct Failure {
     pub(super) in_flight: InFlight,
 }
 
-/// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection.
+/// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection, or resets
+/// the stream where others share the connection.
 pub(super) async fn exchange(
-    mut lease: Lease,
+    lease: Lease,
+    request: Request<RequestBody>,
+    limit: Duration,
+) -> Result<Response<ResponseBody>, Failure> {
+    match lease {
+        Lease::Connection(lease) => exchange_alone(lease, request, limit).await,
+        // Boxed, so that requests on a connection of their own carry no room for it.
+        Lease::Stream(lease) => Box::pin(http2::exchange(lease, request, limit)).await,
+    }
+}
+
+async fn exchange_alone(
+    mut lease: ConnectionLease,
     request: Request<RequestBody>,
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
@@ -60,7 +75,7 @@ pub(super) async fn exchange(
 
 /// Is ready when the backend has been idle for `limit`; an upload that moves, or whose client is the one to move, holds
 /// the clock.
-fn poll_overdue(
+pub(super) fn poll_overdue(
     mut alarm: Pin<&mut Sleep>,
     pulse: Option<&Pulse>,
     limit: Duration,
@@ -76,7 +91,7 @@ fn poll_overdue(
     }
 }
 
-fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseBody> {
+fn receive(response: Response<Incoming>, mut lease: ConnectionLease) -> Response<ResponseBody> {
     if response.version() == Version::HTTP_10 {
         // A connection that has spoken HTTP/1.0 would send later uploads without their chunked framing.
         lease.make_last();
@@ -91,7 +106,7 @@ fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseB
     })
 }
 
-fn late(lease: Lease) -> Failure {
+fn late(lease: ConnectionLease) -> Failure {
     let in_flight = lease.into_in_flight();
     Failure {
         error: Error::ResponseTimeout {
@@ -103,7 +118,7 @@ fn late(lease: Lease) -> Failure {
     }
 }
 
-fn fail(mut error: TrySendError<Request<RequestBody>>, lease: Lease) -> Failure {
+fn fail(mut error: TrySendError<Request<RequestBody>>, lease: ConnectionLease) -> Failure {
     let is_silent = !lease.has_heard();
     let in_flight = lease.into_in_flight();
     Failure {

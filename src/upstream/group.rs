@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::UPGRADE;
 use http::{Method, Request, Response};
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -10,12 +11,14 @@ use super::address::Address;
 use super::backend::{Backend, InFlight};
 use super::balance::Balancer;
 use super::body::{RequestBody, ResponseBody};
-use super::connect::connect;
-use super::connection::Lease;
+use super::connect::{Dialer, Needs};
 use super::error::Error;
 use super::exchange::{Failure, exchange};
+use super::lease::Lease;
 use super::options::Options;
 use super::pool::Pool;
+use super::resolve::{DnsServer, Resolver};
+use super::tls::TlsError;
 use crate::tasks::Tasks;
 
 /// How many backends one request may try to connect to.
@@ -30,14 +33,17 @@ pub struct Means {
     pub places: Arc<Semaphore>,
     /// How many runtimes send requests. A connection stays with the one that it was made on.
     pub workers: usize,
+    /// Knows where the hosts of backends are.
+    pub resolver: Resolver,
 }
 
 impl Means {
-    /// Those of a single runtime without a bound.
+    /// Those of a single runtime without a bound, with the system's resolver.
     #[must_use]
     pub fn new(tasks: Tasks) -> Self {
         let places = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         Self {
+            resolver: Resolver::new(vec![DnsServer::System], tasks.clone()),
             tasks,
             places,
             workers: 1,
@@ -51,23 +57,25 @@ pub struct Upstream {
     backends: Vec<Backend>,
     balancer: Balancer,
     options: Options,
-    places: Arc<Semaphore>,
+    dialer: Dialer,
 }
 
 impl Upstream {
-    /// An upstream of these addresses.
-    #[must_use]
-    pub fn new(addresses: Vec<Address>, options: Options, means: &Means) -> Self {
-        let backend = |address| {
-            let pool = |_| Pool::new(options.idle_timeout, means.tasks.clone());
+    /// An upstream of these addresses. Reads what TLS needs if one of them is behind it.
+    pub fn new(addresses: Vec<Address>, options: Options, means: &Means) -> Result<Self, TlsError> {
+        let dialer = Dialer::new(&addresses, &options, means)?;
+        let backend = |address: Address| {
+            let host = address.host().and_then(|host| means.resolver.host(host));
+            let (timeout, tasks) = (options.idle_timeout, &means.tasks);
+            let pool = |_| Pool::for_host(host.clone(), timeout, tasks.clone());
             Backend::new(address, (0..means.workers.max(1)).map(pool))
         };
-        Self {
+        Ok(Self {
             backends: addresses.into_iter().map(backend).collect(),
             balancer: Balancer::default(),
             options,
-            places: Arc::clone(&means.places),
-        }
+            dialer,
+        })
     }
 
     /// The backends in the order of their addresses.
@@ -93,10 +101,14 @@ impl Upstream {
             .balancer
             .pick(&self.backends, worker)
             .ok_or(Error::NoBackend)?;
-        let mut lease = match self.reuse(first, worker) {
+        let needs = Needs {
+            is_upgrade: self.dialer.has_http2() && request.headers().contains_key(UPGRADE),
+            is_fresh: false,
+        };
+        let mut lease = match self.reuse(first, worker, needs) {
             Some(lease) => lease,
             // Boxed, so that the many requests that need no connection carry no room for making one.
-            None => Box::pin(self.open(first, worker, true)).await?,
+            None => Box::pin(self.open(first, worker, needs)).await?,
         };
         loop {
             let is_reused = lease.is_reused();
@@ -111,7 +123,11 @@ impl Upstream {
             let first = self.position(&again.1, worker);
             drop(again.1);
             // A new one: another that waited might be as dead.
-            lease = Box::pin(self.open(first, worker, false)).await?;
+            let needs = Needs {
+                is_fresh: true,
+                ..needs
+            };
+            lease = Box::pin(self.open(first, worker, needs)).await?;
         }
     }
 
@@ -122,27 +138,29 @@ impl Upstream {
     }
 
     /// A connection that waits for a request to this backend.
-    fn reuse(&self, backend: usize, worker: usize) -> Option<Lease> {
+    fn reuse(&self, backend: usize, worker: usize, needs: Needs) -> Option<Lease> {
         let in_flight = InFlight::enter(self.backends[backend].lane(worker));
-        let connection = in_flight.pool().check_out()?;
-        Some(Lease::reused(connection, in_flight))
+        let waiting = in_flight
+            .pool()
+            .check_out(in_flight.address(), needs.is_upgrade)?;
+        Some(Lease::reused(waiting, in_flight))
     }
 
     /// A new connection to the backend `first`, or to the next that takes one, or has one waiting where that may do.
-    async fn open(&self, first: usize, worker: usize, may_reuse: bool) -> Result<Lease, Error> {
+    async fn open(&self, first: usize, worker: usize, needs: Needs) -> Result<Lease, Error> {
         let count = self.backends.len();
         let mut attempt = 0;
         loop {
             let backend = (first + attempt) % count;
-            if may_reuse
+            if !needs.is_fresh
                 && attempt > 0
-                && let Some(lease) = self.reuse(backend, worker)
+                && let Some(lease) = self.reuse(backend, worker, needs)
             {
                 return Ok(lease);
             }
             attempt += 1;
             let in_flight = InFlight::enter(self.backends[backend].lane(worker));
-            match self.connect(in_flight).await {
+            match self.dialer.connect(in_flight, needs).await {
                 Err(error) if error.is_connect() && attempt < count.min(CONNECT_ATTEMPTS) => {
                     warn!(
                         error = &error as &dyn std::error::Error,
@@ -152,12 +170,6 @@ impl Upstream {
                 outcome => return outcome,
             }
         }
-    }
-
-    async fn connect(&self, in_flight: InFlight) -> Result<Lease, Error> {
-        let address = in_flight.address();
-        let connection = connect(address, self.options.connect_timeout, &self.places).await?;
-        Ok(Lease::fresh(connection, in_flight))
     }
 }
 
@@ -218,6 +230,7 @@ mod tests {
     fn failure(unsent: Option<Request<RequestBody>>, is_silent: bool) -> Failure {
         let address = Address::parse("127.0.0.1:1").unwrap();
         let upstream = Upstream::new(vec![address], Options::default(), &Means::new(Tasks::new()));
+        let upstream = upstream.unwrap();
         Failure {
             error: Error::RequestStalled,
             unsent,

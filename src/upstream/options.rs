@@ -1,8 +1,10 @@
-//! The deadlines of upstream traffic, with their defaults.
+//! The settings of upstream traffic, with their defaults.
 
 use std::time::Duration;
 
-/// How long an upstream may take.
+use super::tls::TlsOptions;
+
+/// How long an upstream may take, and how it is trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// For a TCP connection to stand.
@@ -13,6 +15,8 @@ pub struct Options {
     /// How long a pooled connection may lie unused. Below the keep-alive time of common app
     /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
     pub idle_timeout: Duration,
+    /// How backends behind `https://` are verified.
+    pub tls: TlsOptions,
 }
 
 impl Default for Options {
@@ -21,6 +25,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
+            tls: TlsOptions::default(),
         }
     }
 }

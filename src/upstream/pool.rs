@@ -1,6 +1,7 @@
 //! The idle connections of one backend.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
@@ -8,7 +9,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::address::{Address, Protocol};
 use super::connection::Connection;
+use super::http2::Http2;
+use super::lease::Waiting;
+use super::resolve::Host;
 use crate::tasks::{Shutdown, Tasks};
 
 /// How many times within the idle time-out the pool looks for connections that have outlived it.
@@ -23,6 +28,13 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     /// Oldest first. Locked for a push or a removal, never across an await.
     idle: Mutex<Vec<Idle>>,
+    /// Those that many requests share. Locked as briefly.
+    shared: Mutex<Vec<Http2>>,
+    /// Held by who opens a connection that others may share: they wait for it instead of opening their own.
+    opening: tokio::sync::Mutex<()>,
+    /// Whether the backend chose HTTP/2 when it was last asked.
+    speaks_http2: AtomicBool,
+    host: Option<Arc<Host>>,
     timeout: Duration,
     is_swept: AtomicBool,
     tasks: Tasks,
@@ -36,9 +48,19 @@ struct Idle {
 }
 
 impl Pool {
+    #[cfg(test)]
     pub(super) fn new(timeout: Duration, tasks: Tasks) -> Self {
+        Self::for_host(None, timeout, tasks)
+    }
+
+    /// A pool of connections to all addresses of `host`, which may change.
+    pub(super) fn for_host(host: Option<Arc<Host>>, timeout: Duration, tasks: Tasks) -> Self {
         Self(Arc::new(Shared {
             idle: Mutex::new(Vec::new()),
+            shared: Mutex::new(Vec::new()),
+            opening: tokio::sync::Mutex::new(()),
+            speaks_http2: AtomicBool::new(false),
+            host,
             timeout,
             is_swept: AtomicBool::new(false),
             shutdown: tasks.shutdown(),
@@ -46,8 +68,105 @@ impl Pool {
         }))
     }
 
+    /// What a request to `address` may be sent on now. One that asks for an upgrade needs a connection for itself.
+    pub(super) fn check_out(&self, address: &Address, is_upgrade: bool) -> Option<Waiting> {
+        if self.0.host.is_none() && address.protocol() == Protocol::Http {
+            return self.youngest().map(Waiting::Connection);
+        }
+        let peer = match &self.0.host {
+            Some(host) => Some(self.draw(host)?),
+            None => None,
+        };
+        if !is_upgrade && let Some(http2) = self.roomiest(peer) {
+            return Some(Waiting::Stream(http2));
+        }
+        match peer {
+            Some(peer) => self.youngest_to(peer),
+            None => self.youngest(),
+        }
+        .map(Waiting::Connection)
+    }
+
+    /// Which address of the host the next request goes to. Closes what leads to addresses that the host has no longer.
+    fn draw(&self, host: &Arc<Host>) -> Option<IpAddr> {
+        let now = Instant::now();
+        let known = host.known(now)?;
+        let has = |peer: Option<IpAddr>| peer.is_some_and(|peer| known.addresses.contains(&peer));
+        self.0.idle().retain(|idle| has(idle.connection.peer()));
+        self.0.shared().retain(|http2| has(http2.peer()));
+        host.draw(&known, now)
+    }
+
+    /// The connection with the fewest streams, if another one finds room there.
+    fn roomiest(&self, peer: Option<IpAddr>) -> Option<Http2> {
+        let mut shared = self.0.shared();
+        shared.retain(Http2::is_open);
+        let fit = shared
+            .iter()
+            .filter(|http2| http2.peer() == peer && http2.has_room());
+        fit.min_by_key(|http2| http2.streams()).cloned()
+    }
+
+    /// The youngest one to this address that is open, not too old and done with its last exchange.
+    fn youngest_to(&self, peer: IpAddr) -> Option<Connection> {
+        let mut idle = self.0.idle();
+        let now = Instant::now();
+        idle.retain(|entry| now.duration_since(entry.since) < self.0.timeout);
+        while let Some(index) = idle
+            .iter()
+            .rposition(|entry| entry.connection.peer() == Some(peer))
+        {
+            let mut connection = idle.remove(index).connection;
+            connection.drive_unheard();
+            if connection.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// How many connections lead to an address.
+    pub(super) fn count(&self, peer: IpAddr) -> usize {
+        let idle = self.0.idle();
+        let shared = self.0.shared();
+        let peers = idle.iter().map(|idle| idle.connection.peer());
+        let peers = peers.chain(shared.iter().map(Http2::peer));
+        peers.filter(|found| *found == Some(peer)).count()
+    }
+
+    /// The host whose addresses the connections go to, unless it is an address itself.
+    pub(super) fn host(&self) -> Option<&Arc<Host>> {
+        self.0.host.as_ref()
+    }
+
+    /// Waits until nobody opens a connection to share, where the backend is known to take one.
+    pub(super) async fn open_shared(
+        &self,
+        address: &Address,
+    ) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let is_shared = match address.protocol() {
+            Protocol::Http => false,
+            Protocol::Https => self.0.speaks_http2.load(Ordering::Relaxed),
+            Protocol::H2c => true,
+        };
+        match is_shared {
+            true => Some(self.0.opening.lock().await),
+            false => None,
+        }
+    }
+
+    /// Lets other requests share a connection.
+    pub(super) fn share(&self, http2: &Http2) {
+        self.0.speaks_http2.store(true, Ordering::Relaxed);
+        if self.0.shutdown.is_requested() {
+            return;
+        }
+        self.0.shared().push(http2.clone());
+        self.0.watch();
+    }
+
     /// The youngest connection that is open, not too old and done with its last exchange.
-    pub(super) fn check_out(&self) -> Option<Connection> {
+    fn youngest(&self) -> Option<Connection> {
         let mut idle = self.0.idle();
         if idle.is_empty() {
             return None;
@@ -93,9 +212,7 @@ impl Pool {
             connection,
             since: Instant::now(),
         });
-        if !self.0.is_swept.swap(true, Ordering::AcqRel) {
-            self.0.tasks.spawn(sweep(Arc::downgrade(&self.0)));
-        }
+        self.0.watch();
     }
 }
 
@@ -121,16 +238,31 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn shared(&self) -> MutexGuard<'_, Vec<Http2>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the sweep run from now on, if it does not.
+    fn watch(self: &Arc<Self>) {
+        if !self.is_swept.swap(true, Ordering::AcqRel) {
+            self.tasks.spawn(sweep(Arc::downgrade(self)));
+        }
+    }
+
     /// Closes what has waited too long. Returns whether anything is left to watch.
     fn close_expired(&self) -> bool {
         let now = Instant::now();
         let mut idle = self.idle();
         let expired = idle.partition_point(|entry| now.duration_since(entry.since) >= self.timeout);
         idle.drain(..expired);
-        if idle.is_empty() {
+        let mut shared = self.shared();
+        let is_expired = |since: Instant| now.duration_since(since) >= self.timeout;
+        shared.retain(|http2| http2.is_open() && !http2.idle_since().is_some_and(is_expired));
+        let is_empty = idle.is_empty() && shared.is_empty();
+        if is_empty {
             self.is_swept.store(false, Ordering::Release);
         }
-        !idle.is_empty()
+        !is_empty
     }
 }
 
@@ -151,6 +283,7 @@ async fn sweep(pool: Weak<Shared>) {
         };
         if stopped {
             pool.idle().clear();
+            pool.shared().clear();
             return;
         }
         if !pool.close_expired() {
