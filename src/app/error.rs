@@ -35,7 +35,7 @@ pub enum Error {
         /// The site.
         site: HostPattern,
         /// What is wrong with it.
-        source: TlsError,
+        source: Box<TlsError>,
     },
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]

@@ -31,7 +31,7 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
                         let built = Upstream::new(addresses.clone(), options.clone(), means);
                         let built = built.map_err(|source| Error::Upstream {
                             site: site.pattern.clone(),
-                            source,
+                            source: Box::new(source),
                         });
                         Arc::clone(entry.insert(Arc::new(built?)))
                     }
