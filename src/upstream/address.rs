@@ -105,10 +105,7 @@ impl Address {
 
     fn parse_unix(path: &str) -> Result<Self, AddressError> {
         // `unix:///run/app.sock` is what URLs make of it.
-        let path = match path.strip_prefix("//") {
-            Some(path) if path.starts_with('/') => path,
-            _ => path,
-        };
+        let path = path.strip_prefix("//").unwrap_or(path);
         if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
             return Err(AddressError::Socket(path.to_owned()));
         }
