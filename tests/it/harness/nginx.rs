@@ -49,7 +49,7 @@ impl Nginx {
         let address = port.address();
         let root = dir.path().display();
         let config = format!(
-            "daemon off; pid {root}/pid; error_log {root}/error.log;
+            "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;
             events {{}}
             http {{
                 access_log off;
@@ -73,6 +73,7 @@ impl Nginx {
             .arg("-e")
             .arg(dir.path().join("error.log"))
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
