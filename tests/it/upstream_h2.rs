@@ -1,17 +1,19 @@
 //! Backends that speak HTTP/2: gRPC of every kind, and sessions that end, refuse and lie in the middle.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use h2::Reason;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tonic::Code;
 
 use crate::harness::door::{Door, Setup, empty};
 use crate::harness::grpc::{self, GrpcServer, Raw, path};
 use crate::harness::h2_origin::{H2Origin, Session};
-use crate::harness::raw::{ask, soon};
+use crate::harness::raw::{Raw as Raw1, ask, soon};
 
 const HOST: &str = "www.example.org";
 const LAST: &str = "Host: www.example.org\r\nConnection: close\r\n\r\n";
@@ -221,32 +223,61 @@ async fn a_reset_before_the_response_is_a_502_and_is_not_tried_again() {
     assert_eq!(origin.connections(), 1);
 }
 
+/// A backend that sends half of a response, and resets the stream for `reason` once `is_seen`.
+async fn cutting(reason: Reason, is_seen: &Arc<Notify>) -> H2Origin {
+    let is_seen = Arc::clone(is_seen);
+    H2Origin::start(100, move |mut session: Session, _| {
+        let is_seen = Arc::clone(&is_seen);
+        async move {
+            let (_, mut respond) = session.accept().await.unwrap().unwrap();
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            stream.send_data(bytes("half"), false).unwrap();
+            tokio::select! {
+                _ = session.accept() => {}
+                () = is_seen.notified() => stream.send_reset(reason),
+            }
+            while session.accept().await.is_some() {}
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_response_that_is_cut_never_looks_whole() {
     for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
-        let origin = H2Origin::start(100, move |mut session: Session, _| async move {
-            while let Some(Ok((_, mut respond))) = session.accept().await {
-                let mut stream = respond.send_response(Response::new(()), false).unwrap();
-                stream.send_data(bytes("half"), false).unwrap();
-                stream.send_reset(reason);
-            }
-        })
-        .await;
+        let is_seen = Arc::new(Notify::new());
+        let origin = cutting(reason, &is_seen).await;
         let door = before(&origin.url()).await;
-        let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
-        assert!(!answer.ends_with("0\r\n\r\n"), "{reason:?}: {answer}");
+        let mut client = Raw1::connect(door.h1).await;
+        client.send(format!("GET / HTTP/1.1\r\n{LAST}")).await;
+        client.read_until("half").await.unwrap();
+        is_seen.notify_one();
+        let rest = client.read_to_end().await;
+        assert!(!rest.contains("0\r\n\r\n"), "{reason:?}: {rest}");
+    }
+}
 
+#[tokio::test]
+async fn a_cut_response_resets_the_clients_stream_as_an_error() {
+    for (reason, expected) in [
+        (Reason::NO_ERROR, Reason::INTERNAL_ERROR),
+        (Reason::CANCEL, Reason::CANCEL),
+        (Reason::INTERNAL_ERROR, Reason::INTERNAL_ERROR),
+    ] {
+        let is_seen = Arc::new(Notify::new());
+        let origin = cutting(reason, &is_seen).await;
+        let door = before(&origin.url()).await;
         let mut client = door.client2().await;
-        let uri = format!("https://{HOST}/");
-        let request = Request::get(uri).body(empty()).unwrap();
-        if let Ok(response) = soon(client.send_request(request)).await
-            && response.status() == 200
-        {
-            let error = soon(response.into_body().collect()).await.unwrap_err();
-            let source = std::error::Error::source(&error).unwrap();
-            let seen = source.downcast_ref::<h2::Error>().unwrap().reason();
-            assert_eq!(seen, Some(Reason::INTERNAL_ERROR));
-        }
+        let request = Request::get(format!("https://{HOST}/"));
+        let request = request.body(empty()).unwrap();
+        let response = soon(client.send_request(request)).await.unwrap();
+        let mut body = response.into_body();
+        assert!(soon(body.frame()).await.unwrap().is_ok());
+        is_seen.notify_one();
+        let error = soon(body.frame()).await.unwrap().unwrap_err();
+        let source = std::error::Error::source(&error).unwrap();
+        let seen = source.downcast_ref::<h2::Error>().unwrap().reason();
+        assert_eq!(seen, Some(expected), "{reason:?}");
     }
 }
 
@@ -263,7 +294,7 @@ async fn a_web_socket_for_a_backend_of_http_2_alone_is_a_502() {
     let origin = H2Origin::start(100, async |session, _| answer_all(session).await).await;
     let door = before(&origin.url()).await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let mut client = crate::harness::raw::Raw::connect(door.h1).await;
+    let mut client = Raw1::connect(door.h1).await;
     client.send(request).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
