@@ -247,7 +247,7 @@ mod request {
                 Options::default(),
                 &Means::new(tasks.clone()),
             );
-            Action::Upstream(Arc::new(upstream))
+            Action::Upstream(Arc::new(upstream.expect("plain HTTP needs no files")))
         });
         bencher.bench_local(|| exchange.once());
     }

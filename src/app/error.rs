@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::certs::{AskError, CertificateError, issuer};
 use crate::name::HostPattern;
 use crate::proxy::RedirectError;
+use crate::upstream::TlsError;
 use crate::{server, storage};
 
 /// A failed start, in one sentence.
@@ -28,6 +29,14 @@ pub enum Error {
     /// The client that looks at names before their orders could not be made.
     #[error("the client of the preflight cannot be built: {0}")]
     Preflight(reqwest::Error),
+    /// TLS towards a site's backends could not be set up.
+    #[error("the upstream of {site} cannot be used: {source}{}", .source.reason())]
+    Upstream {
+        /// The site.
+        site: HostPattern,
+        /// What is wrong with it.
+        source: Box<TlsError>,
+    },
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),

@@ -51,6 +51,7 @@ impl App {
         let means = Means {
             places,
             workers: Workers::count(),
+            resolver: sites::resolver(&config.resolver),
             ..Means::new(backends.clone())
         };
         let storage = open_storage(config)?;

@@ -9,11 +9,13 @@ use std::time::SystemTime;
 use tracing::warn;
 
 use super::Error;
-use crate::certs::{Ask, CertCache, Certificate, CertificateError, Policy, TlsFiles};
+use crate::certs::{
+    Ask, CertCache, Certificate, CertificateError, NameServer, Policy, ResolverOptions, TlsFiles,
+};
 use crate::config::{SiteAction, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::proxy::{Action, Redirect, Router, Site};
-use crate::upstream::{Means, Upstream};
+use crate::upstream::{DnsServer, Means, Resolver, Upstream};
 
 pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Error> {
     let mut upstreams = HashMap::new();
@@ -22,10 +24,18 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
         let action = match &site.action {
             // Sites before the same app share its connections and its load.
             SiteAction::Upstream { addresses, options } => {
-                let upstream = upstreams.entry((addresses, options)).or_insert_with(|| {
-                    Arc::new(Upstream::new(addresses.clone(), options.clone(), means))
-                });
-                Action::Upstream(Arc::clone(upstream))
+                let upstream = match upstreams.entry((addresses, options)) {
+                    Entry::Occupied(entry) => Arc::clone(entry.get()),
+                    Entry::Vacant(entry) => {
+                        let built = Upstream::new(addresses.clone(), options.clone(), means);
+                        let built = built.map_err(|source| Error::Upstream {
+                            site: site.pattern.clone(),
+                            source: Box::new(source),
+                        });
+                        Arc::clone(entry.insert(Arc::new(built?)))
+                    }
+                };
+                Action::Upstream(upstream)
             }
             SiteAction::Redirect { to } => {
                 let redirect = Redirect::parse(to.as_str());
@@ -41,6 +51,15 @@ pub(super) fn router(sites: &[SiteConfig], means: &Means) -> Result<Router, Erro
         });
     }
     Ok(Router::new(built))
+}
+
+/// What resolves the hosts of backends: by the servers that certificates are looked after with.
+pub(super) fn resolver(options: &ResolverOptions) -> Resolver {
+    let servers = options.servers.iter().map(|server| match server {
+        NameServer::System => DnsServer::System,
+        NameServer::At(address) => DnsServer::At(*address),
+    });
+    Resolver::new(servers.collect())
 }
 
 /// Who may have a certificate from an issuer. Sites that bring their own are not among them.

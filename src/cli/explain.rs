@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use crate::config::{
-    BalanceText, CertificateSource, Config, ResolverName, SiteAction, SiteConfig, format_size,
+    BalanceText, CertificateSource, Config, ResolverName, SiteAction, SiteConfig, UpstreamTls,
+    format_size,
 };
 
 use super::command_line::Failure;
@@ -126,7 +127,13 @@ impl Listing<'_> {
         for (name, value) in BalanceText::new(options).options() {
             self.value(name, &value)?;
         }
-        Ok(())
+        match UpstreamTls::of(options) {
+            Some(tls) => self.value("upstreams.tls", &tls.to_string()),
+            None => writeln!(
+                self.out,
+                "# tls: certificates of https:// upstreams are verified by the system's roots"
+            ),
+        }
     }
 
     fn write_log(&mut self) -> io::Result<()> {
@@ -154,11 +161,13 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
             }
             writeln!(
                 out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}{} }}",
+                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}{}{} }}",
                 duration(options.connect_timeout),
                 duration(options.response_timeout),
                 duration(options.idle_timeout),
                 balance.inline(),
+                UpstreamTls::used(addresses, options)
+                    .map_or_else(String::new, |tls| format!(", tls = {tls}")),
             )?;
         }
         SiteAction::Redirect { to } => writeln!(out, "redirect = {}", quoted(to))?,

@@ -7,8 +7,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::certs::TlsFiles;
+use crate::upstream::{Protocol, TlsError};
 
 use super::settings::Config;
+use super::site::{SiteAction, SiteConfig};
 
 /// Why a file that the configuration names cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,12 @@ pub enum FileError {
         /// What is wrong with it.
         #[source]
         source: pem::Error,
+    },
+    /// TLS towards a site's backends cannot be set up.
+    #[error("{error}{}", .error.reason())]
+    Upstream {
+        /// What is wrong.
+        error: TlsError,
     },
     /// Certificate and key are readable but do not belong together.
     #[error("{} and {} do not fit together: {source}", files.cert.display(), files.key.display())]
@@ -49,8 +57,20 @@ impl Config {
                 (cert, key) => errors.extend(cert.err().into_iter().chain(key.err())),
             }
         }
+        errors.extend(self.sites.iter().filter_map(check_upstream));
         errors
     }
+}
+
+fn check_upstream(site: &SiteConfig) -> Option<FileError> {
+    let SiteAction::Upstream { addresses, options } = &site.action else {
+        return None;
+    };
+    let has_tls = addresses
+        .iter()
+        .any(|address| address.protocol() == Protocol::Https);
+    let checked = has_tls.then(|| options.tls.check())?;
+    checked.err().map(|error| FileError::Upstream { error })
 }
 
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {

@@ -24,6 +24,7 @@ mod storage_url;
 mod syntax;
 mod table;
 mod units;
+mod upstream_tls;
 
 pub use balance_text::BalanceText;
 pub use diagnostic::Diagnostic;
@@ -37,3 +38,4 @@ pub use settings::Config;
 pub use site::{CertificateSource, SiteAction, SiteConfig};
 pub use storage_url::StorageUrl;
 pub use units::format_size;
+pub use upstream_tls::UpstreamTls;

@@ -23,6 +23,7 @@ use super::storage_url::StorageUrl;
 use super::syntax;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
+use super::upstream_tls;
 
 /// Reads a whole file; the result stands only if nothing was noted.
 pub(super) fn read(
@@ -247,7 +248,7 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.table.finish(report);
 }
 
-/// Reads upstream deadlines over those that are there.
+/// Reads upstream options over those that are there.
 pub(super) fn read_upstreams(
     (table, folder): (Table<'_>, &Path),
     (options, origins): (&mut upstream::Options, &mut Origins),
@@ -269,6 +270,10 @@ pub(super) fn read_upstreams(
         report,
         duration,
     );
+    if let Some(table) = section.table.read("tls", report, Value::table) {
+        options.tls = upstream_tls::read(table, folder, report);
+        section.origins.set("upstreams.tls", Origin::File);
+    }
     balance::read_options(
         (&mut section.table, folder),
         (&mut options.balancing, section.origins),

@@ -16,6 +16,7 @@ use super::proxyfile::read_upstreams;
 use super::settings::Config;
 use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
 use super::table::{Table, Value};
+use super::upstream_tls;
 
 const KEYS: [&str; 8] = [
     "upstream",
@@ -159,10 +160,13 @@ impl SiteReader<'_, '_> {
                 }
                 None
             }
-            (Some(upstream), None) => Some(SiteAction::Upstream {
-                addresses: self.read_addresses(upstream),
-                options,
-            }),
+            (Some(upstream), None) => {
+                let addresses = self.read_addresses(upstream);
+                if options.tls != self.config.upstreams.tls {
+                    upstream_tls::check_used(upstream.start(), &addresses, self.report);
+                }
+                Some(SiteAction::Upstream { addresses, options })
+            }
             (None, Some(_)) => Some(SiteAction::Redirect { to: redirect? }),
         }
     }

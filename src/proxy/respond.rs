@@ -140,6 +140,11 @@ fn upstream_page(error: &upstream::Error) -> Page {
         ),
         upstream::Error::Resolve { .. }
         | upstream::Error::Connect { .. }
+        | upstream::Error::Certificate { .. }
+        | upstream::Error::Handshake { .. }
+        | upstream::Error::NoUpgrade { .. }
+        | upstream::Error::Refused { .. }
+        | upstream::Error::Reset { .. }
         | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
             Page::new(

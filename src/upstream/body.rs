@@ -14,8 +14,10 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
 use super::backend::InFlight;
-use super::connection::Lease;
+use super::connection::ConnectionLease;
 use super::error::BodyError;
+use super::http2::StreamLease;
+use super::lease::Lease;
 use super::stall::Stall;
 use crate::tasks::{Shutdown, Tasks};
 
@@ -125,11 +127,13 @@ impl Upload {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.incoming = None;
+                self.pulse.fail(UploadFailure::Broken);
                 Poll::Ready(Some(Err(BodyError::Broken(error))))
             }
             // A stream reset with NO_ERROR reads like an end, which an upload without a length must not be taken for.
             Poll::Ready(None) if self.is_http2 && !incoming.is_end_stream() => {
                 self.incoming = None;
+                self.pulse.fail(UploadFailure::Broken);
                 Poll::Ready(Some(Err(BodyError::Stopped)))
             }
             Poll::Ready(None) => {
@@ -138,9 +142,13 @@ impl Upload {
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                if self.pulse.is_answered() {
+                    return Poll::Pending;
+                }
                 self.pulse.pause();
                 ready!(self.stall.poll_stalled(cx));
                 self.incoming = None;
+                self.pulse.fail(UploadFailure::Stalled);
                 Poll::Ready(Some(Err(BodyError::Stalled)))
             }
         }
@@ -177,6 +185,19 @@ pub(super) struct Pulse {
 
 /// The upload waits for its client.
 const PAUSED: u64 = u64::MAX;
+/// The response is under way beside the upload, which may then pause for as long as it likes: both ends of such a stream
+/// speak when they have something to say.
+const ANSWERED: u64 = u64::MAX - 1;
+/// The upload's client broke off, or paused for too long.
+const BROKEN: u64 = u64::MAX - 2;
+const STALLED: u64 = u64::MAX - 3;
+
+/// How a client fails its upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UploadFailure {
+    Broken,
+    Stalled,
+}
 
 impl Pulse {
     fn new() -> Self {
@@ -187,6 +208,9 @@ impl Pulse {
     }
 
     fn beat(&self) {
+        if self.is_answered() {
+            return;
+        }
         let millis = self.start.elapsed().as_millis();
         self.beat
             .store(u64::try_from(millis).unwrap_or(0), Ordering::Relaxed);
@@ -196,10 +220,38 @@ impl Pulse {
         self.beat.store(PAUSED, Ordering::Relaxed);
     }
 
+    fn fail(&self, failure: UploadFailure) {
+        let state = match failure {
+            UploadFailure::Broken => BROKEN,
+            UploadFailure::Stalled => STALLED,
+        };
+        self.beat.store(state, Ordering::Relaxed);
+    }
+
+    /// How the client has failed its upload, if it has.
+    pub(super) fn failure(&self) -> Option<UploadFailure> {
+        match self.beat.load(Ordering::Relaxed) {
+            BROKEN => Some(UploadFailure::Broken),
+            STALLED => Some(UploadFailure::Stalled),
+            _ => None,
+        }
+    }
+
+    /// Notes that the response has begun and that both directions are open until they end.
+    pub(super) fn answered(&self) {
+        if self.failure().is_none() {
+            self.beat.store(ANSWERED, Ordering::Relaxed);
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.beat.load(Ordering::Relaxed) == ANSWERED
+    }
+
     /// Since when the backend is the one to move.
     pub(super) fn last(&self) -> Instant {
         match self.beat.load(Ordering::Relaxed) {
-            PAUSED => Instant::now(),
+            PAUSED | ANSWERED | BROKEN | STALLED => Instant::now(),
             millis => self.start + Duration::from_millis(millis),
         }
     }
@@ -214,11 +266,20 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, lease: ConnectionLease) -> Self {
         Self {
             incoming,
-            lease: Some(lease),
+            lease: Some(Lease::Connection(lease)),
             is_begun: false,
+        }
+    }
+
+    /// A body that comes on a stream of a shared connection.
+    pub(super) fn stream(incoming: Incoming, lease: StreamLease) -> Self {
+        Self {
+            incoming,
+            lease: Some(Lease::Stream(lease)),
+            is_begun: true,
         }
     }
 
@@ -234,13 +295,22 @@ impl ResponseBody {
     /// body's end.
     #[must_use]
     pub fn into_in_flight(self) -> Option<InFlight> {
-        self.lease.map(Lease::into_tunnel)
+        match self.lease? {
+            Lease::Connection(lease) => Some(lease.into_tunnel()),
+            Lease::Stream(_) => None,
+        }
     }
 
-    /// What the connection brings next. Only its driver brings anything, and this body is who drives it.
+    /// What the connection brings next. Only its driver brings anything, and this body is who drives it, unless others
+    /// share the connection.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut lease = match &mut self.lease {
+            Some(Lease::Connection(lease)) => Some(lease),
+            Some(Lease::Stream(_)) => return Pin::new(&mut self.incoming).poll_frame(cx),
+            None => None,
+        };
         let unheard = &mut Context::from_waker(Waker::noop());
-        if let Some(lease) = self.lease.as_mut().filter(|_| !self.is_begun) {
+        if let Some(lease) = lease.as_mut().filter(|_| !self.is_begun) {
             // Or else the driver would be woken by being told that the body is wanted.
             lease.connection().drive_unheard();
             self.is_begun = true;
@@ -248,16 +318,21 @@ impl ResponseBody {
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(unheard) {
             return Poll::Ready(frame);
         }
-        if let Some(lease) = &mut self.lease {
+        if let Some(lease) = lease {
             lease.connection().drive(cx);
         }
         Pin::new(&mut self.incoming).poll_frame(unheard)
     }
 
     fn release(&mut self) {
-        if let Some(lease) = self.lease.take() {
+        if let Some(Lease::Connection(lease)) = self.lease.take() {
             lease.release();
         }
+    }
+
+    /// Whether a stream ended without its sender's word for it: a reset may read like an end.
+    fn is_cut(&self) -> bool {
+        matches!(self.lease, Some(Lease::Stream(_))) && !self.incoming.is_end_stream()
     }
 }
 
@@ -280,6 +355,10 @@ impl Body for ResponseBody {
             Some(Err(error)) => {
                 self.lease = None;
                 Poll::Ready(Some(Err(BodyError::Broken(error))))
+            }
+            None if self.is_cut() => {
+                self.lease = None;
+                Poll::Ready(Some(Err(BodyError::Stopped)))
             }
             None => {
                 self.release();

@@ -12,23 +12,40 @@ use tokio::time::{Instant, Sleep};
 
 use super::backend::InFlight;
 use super::body::{Pulse, RequestBody, ResponseBody};
-use super::connection::Lease;
+use super::connection::ConnectionLease;
 use super::error::Error;
+use super::http2;
+use super::lease::Lease;
 
 /// An exchange that brought no response, and what may follow.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) error: Error,
-    /// The request, when not a byte of it was sent.
+    /// The request, when it may be sent again whatever its method.
     pub(super) unsent: Option<Request<RequestBody>>,
+    /// Whether the backend has surely not begun with it: not a byte of it was sent, or the backend says so.
+    pub(super) is_unprocessed: bool,
     /// Whether the connection died before any byte of a response.
     pub(super) is_silent: bool,
     pub(super) in_flight: InFlight,
 }
 
-/// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection.
+/// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection, or resets
+/// the stream where others share the connection.
 pub(super) async fn exchange(
-    mut lease: Lease,
+    lease: Lease,
+    request: Request<RequestBody>,
+    limit: Duration,
+) -> Result<Response<ResponseBody>, Failure> {
+    match lease {
+        Lease::Connection(lease) => exchange_alone(lease, request, limit).await,
+        // Boxed, so that requests on a connection of their own carry no room for it.
+        Lease::Stream(lease) => Box::pin(http2::exchange(lease, request, limit)).await,
+    }
+}
+
+async fn exchange_alone(
+    mut lease: ConnectionLease,
     request: Request<RequestBody>,
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
@@ -60,7 +77,7 @@ pub(super) async fn exchange(
 
 /// Is ready when the backend has been idle for `limit`; an upload that moves, or whose client is the one to move, holds
 /// the clock.
-fn poll_overdue(
+pub(super) fn poll_overdue(
     mut alarm: Pin<&mut Sleep>,
     pulse: Option<&Pulse>,
     limit: Duration,
@@ -76,7 +93,7 @@ fn poll_overdue(
     }
 }
 
-fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseBody> {
+fn receive(response: Response<Incoming>, mut lease: ConnectionLease) -> Response<ResponseBody> {
     if response.version() == Version::HTTP_10 {
         // A connection that has spoken HTTP/1.0 would send later uploads without their chunked framing.
         lease.make_last();
@@ -91,23 +108,26 @@ fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseB
     })
 }
 
-fn late(lease: Lease) -> Failure {
+fn late(lease: ConnectionLease) -> Failure {
     let in_flight = lease.into_in_flight();
     Failure {
         error: Error::ResponseTimeout {
             backend: in_flight.address().clone(),
         },
         unsent: None,
+        is_unprocessed: false,
         is_silent: false,
         in_flight,
     }
 }
 
-fn fail(mut error: TrySendError<Request<RequestBody>>, lease: Lease) -> Failure {
+fn fail(mut error: TrySendError<Request<RequestBody>>, lease: ConnectionLease) -> Failure {
     let is_silent = !lease.has_heard();
     let in_flight = lease.into_in_flight();
+    let unsent = error.take_message();
     Failure {
-        unsent: error.take_message(),
+        is_unprocessed: unsent.is_some(),
+        unsent,
         is_silent,
         error: Error::exchange(in_flight.address(), error.into_error()),
         in_flight,

@@ -11,16 +11,25 @@ mod error;
 mod exchange;
 mod group;
 mod health;
+mod http2;
+mod lease;
 mod means;
+mod members;
 mod options;
 mod pool;
 mod queue;
+mod resolve;
 mod retry;
+mod roster;
 mod stall;
 mod succession;
+mod terms;
+mod tls;
+mod translate;
 mod trip;
+mod wire;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Protocol};
 pub use backend::{Backend, InFlight};
 pub use balance::{
     Balancer, BalancerError, Balancing, CookieKey, HealthOptions, Share, StatusRange,
@@ -31,4 +40,6 @@ pub use error::{BodyError, Error};
 pub use group::Upstream;
 pub use means::Means;
 pub use options::Options;
+pub use resolve::{DnsServer, Resolver};
+pub use tls::{IdentityFiles, TlsError, TlsOptions};
 pub use trip::Caller;

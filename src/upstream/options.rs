@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::balance::Balancing;
+use super::tls::TlsOptions;
 
-/// How long an upstream may take, and how it uses its backends.
+/// How long an upstream may take, how it is trusted, and how it uses its backends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// For a TCP connection to stand.
@@ -15,6 +16,8 @@ pub struct Options {
     /// How long a pooled connection may lie unused. Below the keep-alive time of common app
     /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
     pub idle_timeout: Duration,
+    /// How backends behind `https://` are verified.
+    pub tls: TlsOptions,
     /// How its backends share the requests.
     pub balancing: Box<Balancing>,
 }
@@ -25,6 +28,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
+            tls: TlsOptions::default(),
             balancing: Box::default(),
         }
     }

@@ -1,15 +1,10 @@
 //! A request's way from backend to backend.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
 
 use super::backend::InFlight;
-use super::connect::connect;
-use super::connection::Lease;
-use super::error::Error;
-use super::options::Options;
+use super::lease::Lease;
+use super::roster::Roster;
 
 /// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +17,11 @@ pub struct Caller {
 
 /// What a request has been through.
 #[derive(Debug)]
-pub(super) struct Trip {
+pub(super) struct Trip<'a> {
+    pub(super) roster: &'a Roster,
     pub(super) caller: Caller,
+    /// Whether it may switch protocols.
+    pub(super) is_upgrade: bool,
     /// The backend that the client's cookie names.
     pub(super) wanted: Option<usize>,
     /// Those that have failed it.
@@ -40,21 +38,11 @@ pub(super) struct Stop {
 
 impl Stop {
     /// The backend and a connection to it that waits for a request, if there is one.
-    pub(super) fn reuse(self) -> Result<(usize, Lease), Self> {
-        match self.in_flight.pool().check_out() {
-            Some(connection) => Ok((self.backend, Lease::reused(connection, self.in_flight))),
+    pub(super) fn reuse(self, is_upgrade: bool) -> Result<(usize, Lease), Self> {
+        let (pool, address) = (self.in_flight.pool(), self.in_flight.address());
+        match pool.check_out(address, is_upgrade) {
+            Some(waiting) => Ok((self.backend, Lease::reused(waiting, self.in_flight))),
             None => Err(self),
         }
     }
-}
-
-/// A new connection to the backend that `in_flight` counts at.
-pub(super) async fn open_connection(
-    in_flight: InFlight,
-    options: &Options,
-    places: &Arc<Semaphore>,
-) -> Result<Lease, Error> {
-    let address = in_flight.address();
-    let connection = connect(address, options.connect_timeout, places).await?;
-    Ok(Lease::fresh(connection, in_flight))
 }

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
 use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, Routers, ServiceOptions, Site};
 use proxy::tasks::Tasks;
-use proxy::upstream::{Address, Means, Options, Upstream};
+use proxy::upstream::{Address, Means, Options, Resolver, Upstream};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::raw::soon;
@@ -54,10 +54,28 @@ impl Setup {
             self.upstream.clone(),
             &Means::new(self.tasks.clone()),
         );
-        let upstream = Arc::new(upstream);
+        let upstream = Arc::new(upstream.unwrap());
         self.upstreams.push(Arc::clone(&upstream));
         self.sites.push(Site {
             pattern: HostPattern::parse(pattern).unwrap(),
+            action: Action::Upstream(upstream),
+        });
+        self
+    }
+
+    /// Adds a site for `www.example.org` before backends of any kind, found by `resolver` or by the system.
+    pub(crate) fn upstream(mut self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
+        let addresses = addresses
+            .iter()
+            .map(|address| Address::parse(address).unwrap())
+            .collect();
+        let mut means = Means::new(self.tasks.clone());
+        means.resolver = resolver.unwrap_or(means.resolver);
+        let upstream = Upstream::new(addresses, self.upstream.clone(), &means);
+        let upstream = Arc::new(upstream.unwrap());
+        self.upstreams.push(Arc::clone(&upstream));
+        self.sites.push(Site {
+            pattern: HostPattern::parse("www.example.org").unwrap(),
             action: Action::Upstream(upstream),
         });
         self
