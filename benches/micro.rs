@@ -131,7 +131,7 @@ mod request {
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
     use proxy::proxy::{
-        Action, ConnInfo, ProxyService, Redirect, Router, Routers, ServiceOptions, Site,
+        ConnInfo, Handler, ProxyService, Redirect, Router, Routers, ServiceOptions, Site,
     };
     use proxy::tasks::Tasks;
     use proxy::upstream::{Address, Means, Options, Upstream};
@@ -149,7 +149,7 @@ mod request {
 
     impl Exchange {
         /// A client of the service, over memory.
-        fn new(action: impl AsyncFnOnce(&Tasks) -> Action) -> Self {
+        fn new(handler: impl AsyncFnOnce(&Tasks) -> Handler) -> Self {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -157,10 +157,7 @@ mod request {
             let local = LocalSet::new();
             let client = local.block_on(&runtime, async {
                 let tasks = Tasks::new();
-                let site = Site {
-                    pattern: pattern("www.example.org"),
-                    action: action(&tasks).await,
-                };
+                let site = Site::new(pattern("www.example.org"), handler(&tasks).await);
                 let router = Routers::new(&Router::new([site]), 1);
                 serve(ProxyService::new(router, ServiceOptions::default(), tasks)).await
             });
@@ -233,7 +230,7 @@ mod request {
     fn redirected(bencher: Bencher<'_, '_>) {
         let mut exchange = Exchange::new(async |_| {
             let redirect = Redirect::parse("https://example.org");
-            Action::Redirect(redirect.expect("the target is valid"))
+            Handler::Redirect(redirect.expect("the target is valid"))
         });
         bencher.bench_local(|| exchange.once());
     }
@@ -247,7 +244,7 @@ mod request {
                 Options::default(),
                 &Means::new(tasks.clone()),
             );
-            Action::Upstream(Arc::new(upstream.expect("plain HTTP needs no files")))
+            Handler::Upstream(Arc::new(upstream.expect("plain HTTP needs no files")))
         });
         bencher.bench_local(|| exchange.once());
     }

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! main -> cli -> app -> config
+//!                  |--> admin
 //!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod app;
 pub mod config;
 
+pub mod admin;
 pub mod server;
 
 pub mod acme;

@@ -21,7 +21,10 @@ const EDGES: [(&str, &[&str]); 15] = [
     ("upstream", &["name", "backoff", "tasks", "metrics"]),
     ("proxy", &["upstream", "name", "tasks", "metrics"]),
     ("server", &["tls", "proxy", "certs", "tasks", "metrics"]),
-    ("admin", &["certs", "upstream", "proxy", "metrics", "tasks"]),
+    (
+        "admin",
+        &["certs", "upstream", "proxy", "metrics", "tasks", "name"],
+    ),
     // The option types that rooms define, and what they are made of.
     (
         "config",
@@ -36,8 +39,9 @@ const EDGES: [(&str, &[&str]); 15] = [
             "name", "backoff", "tasks", "metrics",
         ],
     ),
-    // The built-in app of the demo runs on tracked tasks like all else.
-    ("cli", &["app", "config", "tasks"]),
+    // The built-in app of the demo runs on tracked tasks like all else; commands about a running
+    // proxy ask it over the admin socket.
+    ("cli", &["app", "config", "admin", "tasks"]),
 ];
 
 const VAGUE_NAMES: [&str; 5] = ["utils", "helpers", "common", "misc", "types"];

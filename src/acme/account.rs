@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::json;
 use url::Url;
 
 use super::client::{Call, Client, Repeat};
 use super::error::Error;
-use super::jws::{AccountKey, Signer};
+use super::jws::{AccountKey, Jws, Signer};
 use super::problem::ProblemKind;
 use super::resource::AccountResource;
 use super::response::Response;
@@ -31,21 +32,31 @@ struct NewAccount<'a> {
     terms_of_service_agreed: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     only_return_existing: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_account_binding: Option<Jws>,
 }
 
 impl Account {
     /// Registers the key and agrees to the CA's terms (RFC 8555 section 7.3). `contact` holds URLs, as in
-    /// `mailto:ops@example.org`. Where the CA knows the key already it answers with the account that it has, and its contact
+    /// `mailto:ops@example.org`. The client's external account is bound to it. Where the CA knows the key already it answers with the account that it has, and its contact
     /// stays as it was. Store the key before, the URL after.
     pub async fn register(
         client: Arc<Client>,
         key: AccountKey,
         contact: &[String],
     ) -> Result<Self, Error> {
+        let binding = match &client.options().external_account {
+            Some(external) => {
+                let directory = client.directory().await?;
+                Some(external.bind(&key, &directory.new_account)?)
+            }
+            None => None,
+        };
         let request = NewAccount {
             contact,
             terms_of_service_agreed: true,
             only_return_existing: false,
+            external_account_binding: binding,
         };
         let response = new_account(&client, &key, &request).await?;
         Self::from_response(client, key, &response)
@@ -57,6 +68,7 @@ impl Account {
             contact: &[],
             terms_of_service_agreed: false,
             only_return_existing: true,
+            external_account_binding: None,
         };
         match new_account(&client, &key, &request).await {
             Ok(response) => Self::from_response(client, key, &response).map(Some),
@@ -114,6 +126,27 @@ impl Account {
     #[must_use]
     pub fn client(&self) -> &Arc<Client> {
         &self.client
+    }
+
+    /// The contact that the CA has, which fails unless it knows the account by its key.
+    pub async fn contact(&self) -> Result<Vec<String>, Error> {
+        let url = self.resource()?;
+        let account: AccountResource = self.read(Step::Account, &url).await?.json()?;
+        Ok(account.contact)
+    }
+
+    /// Has the CA replace the contact (RFC 8555 section 7.3.2); an empty list clears it.
+    pub async fn update_contact(&self, contact: &[String]) -> Result<(), Error> {
+        let url = self.resource()?;
+        let request = json!({ "contact": contact });
+        self.write(Step::Account, &url, &request).await.map(|_| ())
+    }
+
+    fn resource(&self) -> Result<Url, Error> {
+        Url::parse(&self.url).map_err(|_| Error::Header {
+            step: Step::NewAccount,
+            header: "Location",
+        })
     }
 
     /// Reads a resource of the account (POST-as-GET, RFC 8555 section 6.3).

@@ -11,9 +11,11 @@ use url::Url;
 use super::account::Account;
 use super::challenge::{KeyAuthorization, Presented, Solver, is_token};
 use super::error::Error;
+use super::persistent_record::PersistentRecord;
 use super::poll::Looks;
 use super::resource::{
     AuthorizationResource, AuthorizationStatus, ChallengeResource, ChallengeStatus, ChallengeType,
+    Identifier,
 };
 use super::step::Step;
 
@@ -64,7 +66,15 @@ impl Authorization<'_> {
         solver: &dyn Solver,
     ) -> Result<Presented, Error> {
         let identifier = &authorization.identifier;
-        let Some(token) = challenge.token.as_deref().filter(|token| is_token(token)) else {
+        let token = match challenge.r#type {
+            // A record that stands for good has no token.
+            ChallengeType::DnsPersist01 => {
+                self.name_record(authorization, challenge);
+                Some("")
+            }
+            _ => challenge.token.as_deref().filter(|token| is_token(token)),
+        };
+        let Some(token) = token else {
             return Err(Error::Token {
                 identifier: identifier.clone(),
                 challenge: challenge.r#type.clone(),
@@ -78,6 +88,22 @@ impl Authorization<'_> {
                 identifier: identifier.clone(),
                 source,
             })
+    }
+
+    /// Tells the operator of the record that the CA is about to look for.
+    fn name_record(&self, authorization: &AuthorizationResource, challenge: &ChallengeResource) {
+        let identifier = match (&authorization.identifier, authorization.wildcard) {
+            (Identifier::Dns(name), true) => Identifier::Dns(format!("*.{name}")),
+            (identifier, _) => identifier.clone(),
+        };
+        let Some(issuer) = challenge.issuer_domain_names.first() else {
+            return;
+        };
+        let record = PersistentRecord::new(&identifier, issuer, self.account.url());
+        tracing::info!(
+            names = %identifier, record = record.name, value = record.value,
+            "the CA looks for a TXT record that has to be set once"
+        );
     }
 
     /// Tells the CA to look, exactly once (RFC 8555 section 7.5.1). Where the answer is lost, or says that the CA is at it

@@ -3,6 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -95,6 +98,12 @@ impl KeyAuthorization {
     pub fn http01_body(&self) -> &str {
         &self.0
     }
+
+    /// The value of the TXT record at `_acme-challenge` (RFC 8555 section 8.4).
+    #[must_use]
+    pub fn dns01_value(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, self.0.as_bytes()))
+    }
 }
 
 impl fmt::Debug for KeyAuthorization {
@@ -128,6 +137,13 @@ mod tests {
             format!("token.{}", key.thumbprint())
         );
         assert_eq!(format!("{authorization:?}"), "KeyAuthorization { .. }");
+    }
+
+    #[test]
+    fn a_text_record_holds_the_digest() {
+        let authorization = KeyAuthorization("token.thumbprint".to_owned());
+        let value = authorization.dns01_value();
+        assert_eq!(value, "61rBZ_4knHblO0MNoxFsXZ_eTFUHum0B6IVRbhvUn5I");
     }
 
     #[test]

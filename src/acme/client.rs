@@ -235,6 +235,11 @@ impl Client {
         self.directory().await
     }
 
+    /// GETs what anyone may read.
+    pub(super) async fn get(&self, step: Step, url: &Url) -> Result<Response, Error> {
+        self.read(Method::GET, step, url).await
+    }
+
     /// GETs or HEADs what anyone may read, over a few redirects and lost answers.
     async fn read(&self, method: Method, step: Step, url: &Url) -> Result<Response, Error> {
         let mut lost = Losses::new(Repeat::Safe);

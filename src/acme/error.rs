@@ -7,6 +7,7 @@ use url::Url;
 
 use super::challenge::SolverError;
 use super::excerpt::Excerpt;
+use super::missing_record;
 use super::problem::{Problem, ProblemKind};
 use super::resource::{AuthorizationStatus, ChallengeType, Identifier, OrderStatus};
 use super::root_cause::{is_unknown_issuer, words_of_root};
@@ -27,6 +28,18 @@ pub enum Error {
     /// The PEM holds no P-256 key.
     #[error("the account key is not an ECDSA P-256 key")]
     Key(#[source] aws_lc_rs::error::KeyRejected),
+    /// The text holds no PKCS#8 key.
+    #[error("the certificate's key is not in PKCS#8 PEM")]
+    CertificateKeyPem(#[source] rustls::pki_types::pem::Error),
+    /// The key is of a kind that signs no revocation.
+    #[error("the certificate's key is none of P-256, P-384 and RSA")]
+    CertificateKey(#[source] aws_lc_rs::error::KeyRejected),
+    /// The CA's directory lacks an optional service.
+    #[error("the CA does not offer this (its directory has no {service})")]
+    NoService {
+        /// Its name in the directory.
+        service: &'static str,
+    },
     /// The extra root is not PEM.
     #[error("the root for the CA's own HTTPS is not a PEM certificate")]
     Root(#[source] reqwest::Error),
@@ -212,6 +225,7 @@ impl Error {
         match self {
             Self::KeyPem(_) | Self::Key(_) | Self::Root(_) => true,
             Self::Setup(_) | Self::NotHttps { .. } | Self::NoChallenge { .. } => true,
+            Self::NoService { .. } | Self::CertificateKey(_) | Self::CertificateKeyPem(_) => true,
             _ => self
                 .problem()
                 .is_some_and(|problem| problem.kind.is_permanent()),
@@ -256,7 +270,7 @@ impl Error {
         };
         if is_unknown_issuer(self) {
             return format!(
-                "{self}: its certificate is signed by no known root; if the CA is private, give its root certificate"
+                "{self}: its certificate is signed by no known root; if the CA is private, give its root certificate with `root` of the issuer or --acme-root"
             );
         }
         format!("{self}: {root}")
@@ -268,7 +282,8 @@ impl Error {
     }
 
     /// Whether the CA may be well again in a moment: nothing was decided.
-    pub(super) fn is_transient(&self) -> bool {
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Lost { .. } | Self::Timeout { .. } => true,
             _ => self.status().is_some_and(|status| {
@@ -337,15 +352,16 @@ fn failed_authorization(
     };
     let details = problem.details();
     let said = details.trim_end_matches('.');
-    let place = match challenge {
-        ChallengeType::Http01 => format!("http://{}/.well-known/acme-challenge/", host(name)),
-        ChallengeType::TlsAlpn01 => host(name),
-        ChallengeType::Dns01 => format!("the TXT record of _acme-challenge.{name}"),
-        ChallengeType::Unknown(_) => name.to_string(),
-    };
-    let port = match challenge {
-        ChallengeType::TlsAlpn01 => 443,
-        _ => 80,
+    if let Some(sentence) = missing_record::sentence(name, challenge, (problem, said)) {
+        return sentence;
+    }
+    let (place, port) = match challenge {
+        ChallengeType::Http01 => (
+            format!("http://{}/.well-known/acme-challenge/", name.host()),
+            80,
+        ),
+        ChallengeType::TlsAlpn01 => (name.host(), 443),
+        _ => (name.host(), 80),
     };
     match problem.kind {
         ProblemKind::Connection => format!(
@@ -369,14 +385,6 @@ fn failed_authorization(
              add the CA to the record, or remove the record"
         ),
         _ => format!("the CA could not validate {name} by {challenge}: {problem}"),
-    }
-}
-
-/// The identifier as a URL's host.
-fn host(name: &Identifier) -> String {
-    match name {
-        Identifier::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
-        name => name.to_string(),
     }
 }
 

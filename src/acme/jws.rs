@@ -1,4 +1,4 @@
-//! The account key and the requests that it signs: flattened JWS with ES256 (RFC 8555 section 6.2, RFC 7515, RFC 7518
+//! The account key and the signed requests: flattened JWS, with ES256 by an account (RFC 8555 section 6.2, RFC 7515, RFC 7518
 //! section 3.4), and the key's thumbprint (RFC 7638).
 
 use std::fmt;
@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
 use url::Url;
 
+use super::certificate_key::CertificateKey;
 use super::error::Error;
 use super::nonce::Nonce;
 
@@ -60,16 +61,23 @@ impl AccountKey {
     }
 
     fn new(pair: EcdsaKeyPair) -> Self {
-        let canonical = serde_json::to_vec(&Jwk::of(&pair)).expect("four texts always become JSON");
+        let jwk = Jwk::ec("P-256", pair.public_key().as_ref());
+        let canonical = serde_json::to_vec(&jwk).expect("four texts always become JSON");
         let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, &canonical));
         Self { pair, thumbprint }
     }
 
+    /// The public key as the CA reads it.
+    pub(super) fn jwk(&self) -> Jwk {
+        Jwk::ec("P-256", self.pair.public_key().as_ref())
+    }
+
     /// Signs as r || s, both 32 bytes (RFC 7518 section 3.4).
-    fn sign(&self, message: &[u8]) -> Result<impl AsRef<[u8]> + use<>, Error> {
-        self.pair
-            .sign(&SystemRandom::new(), message)
-            .map_err(|_| Error::Crypto)
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        match self.pair.sign(&SystemRandom::new(), message) {
+            Ok(signature) => Ok(signature.as_ref().to_vec()),
+            Err(_) => Err(Error::Crypto),
+        }
     }
 }
 
@@ -81,22 +89,42 @@ impl fmt::Debug for AccountKey {
 
 /// A public key. The fields stand in the order of RFC 7638 section 3.3, and serde keeps it.
 #[derive(Serialize)]
-struct Jwk {
-    crv: &'static str,
-    kty: &'static str,
-    x: String,
-    y: String,
+#[serde(untagged)]
+pub(super) enum Jwk {
+    /// A point on a curve.
+    Ec {
+        crv: &'static str,
+        kty: &'static str,
+        x: String,
+        y: String,
+    },
+    /// A modulus with its exponent.
+    Rsa {
+        e: String,
+        kty: &'static str,
+        n: String,
+    },
 }
 
 impl Jwk {
-    fn of(pair: &EcdsaKeyPair) -> Self {
-        let point = pair.public_key().as_ref();
-        let (x, y) = point[1..].split_at(32);
-        Self {
-            crv: "P-256",
+    /// The key of an uncompressed point.
+    pub(super) fn ec(crv: &'static str, point: &[u8]) -> Self {
+        let coordinates = point.get(1..).unwrap_or_default();
+        let (x, y) = coordinates.split_at(coordinates.len() / 2);
+        Self::Ec {
+            crv,
             kty: "EC",
             x: URL_SAFE_NO_PAD.encode(x),
             y: URL_SAFE_NO_PAD.encode(y),
+        }
+    }
+
+    /// The key of big-endian numbers without leading zeros.
+    pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Self {
+        Self::Rsa {
+            e: URL_SAFE_NO_PAD.encode(exponent),
+            kty: "RSA",
+            n: URL_SAFE_NO_PAD.encode(modulus),
         }
     }
 }
@@ -104,62 +132,100 @@ impl Jwk {
 /// Who signs a request: a key that introduces itself, or the key of an account that the CA knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Signer<'a> {
-    key: &'a AccountKey,
+    key: SigningKey<'a>,
     account: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum SigningKey<'a> {
+    Account(&'a AccountKey),
+    Certificate(&'a CertificateKey),
 }
 
 impl<'a> Signer<'a> {
     /// Signs with the public key in the header, as only new-account does.
     pub(super) fn by_key(key: &'a AccountKey) -> Self {
-        Self { key, account: None }
+        Self {
+            key: SigningKey::Account(key),
+            account: None,
+        }
+    }
+
+    /// Signs with a certificate's own key, as only a revocation may (RFC 8555 section 7.6).
+    pub(super) fn by_certificate(key: &'a CertificateKey) -> Self {
+        Self {
+            key: SigningKey::Certificate(key),
+            account: None,
+        }
     }
 
     /// Signs with the account's URL in the header, exactly as the CA gave it.
     pub(super) fn by_account(key: &'a AccountKey, account: &'a str) -> Self {
         Self {
-            key,
+            key: SigningKey::Account(key),
             account: Some(account),
         }
     }
 
     /// The body of one request (RFC 8555 section 6.2): bound to its URL and, by the nonce, to one use.
     pub(super) fn sign(&self, url: &Url, nonce: &Nonce, payload: &[u8]) -> Result<Vec<u8>, Error> {
+        let (alg, jwk) = match self.key {
+            SigningKey::Account(key) => ("ES256", key.jwk()),
+            SigningKey::Certificate(key) => (key.algorithm(), key.jwk()),
+        };
         let header = Header {
-            alg: "ES256",
-            jwk: self.account.is_none().then(|| Jwk::of(&self.key.pair)),
+            alg,
+            jwk: self.account.is_none().then_some(jwk),
             kid: self.account,
-            nonce: nonce.as_str(),
+            nonce: Some(nonce.as_str()),
             url: url.as_str(),
         };
-        let header = serde_json::to_vec(&header).expect("texts always become JSON");
-        let protected = URL_SAFE_NO_PAD.encode(header);
-        let payload = URL_SAFE_NO_PAD.encode(payload);
-        let signature = self.key.sign(format!("{protected}.{payload}").as_bytes())?;
-        let jws = Jws {
-            signature: URL_SAFE_NO_PAD.encode(signature),
-            protected,
-            payload,
-        };
+        let jws = Jws::new(&header, payload, |message| match self.key {
+            SigningKey::Account(key) => key.sign(message),
+            SigningKey::Certificate(key) => key.sign(message),
+        })?;
         Ok(serde_json::to_vec(&jws).expect("three texts always become JSON"))
     }
 }
 
+/// The protected header of a request, or of a JWS within one, which has no nonce.
 #[derive(Serialize)]
-struct Header<'a> {
-    alg: &'static str,
+pub(super) struct Header<'a> {
+    pub(super) alg: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    jwk: Option<Jwk>,
+    pub(super) jwk: Option<Jwk>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kid: Option<&'a str>,
-    nonce: &'a str,
-    url: &'a str,
+    pub(super) kid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<&'a str>,
+    pub(super) url: &'a str,
 }
 
+/// A flattened JWS (RFC 7515 section 7.2.2).
 #[derive(Serialize)]
-struct Jws {
+pub(super) struct Jws {
     protected: String,
     payload: String,
     signature: String,
+}
+
+impl Jws {
+    /// Signs `payload` under `header` with whatever `sign` signs with.
+    pub(super) fn new(
+        header: &Header<'_>,
+        payload: &[u8],
+        sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
+    ) -> Result<Self, Error> {
+        let header = serde_json::to_vec(header).expect("texts always become JSON");
+        let protected = URL_SAFE_NO_PAD.encode(header);
+        let payload = URL_SAFE_NO_PAD.encode(payload);
+        let signature = sign(format!("{protected}.{payload}").as_bytes())?;
+        Ok(Self {
+            signature: URL_SAFE_NO_PAD.encode(signature),
+            protected,
+            payload,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -211,8 +277,8 @@ BWK+aKwSB7FxVrgW617axOHRoU5zUawUjm2QvyBx56Pje0d5Op+dTNgA
         let key = rfc_key();
         let ours = key.sign(message.as_bytes()).unwrap();
         assert!(verify(&key, message, &decode(published)));
-        assert_eq!(ours.as_ref().len(), 64);
-        assert!(verify(&key, message, ours.as_ref()));
+        assert_eq!(ours.len(), 64);
+        assert!(verify(&key, message, &ours));
     }
 
     #[test]

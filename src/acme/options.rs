@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::external_account::ExternalAccount;
+
 /// The CA and the client's patience with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -11,6 +13,8 @@ pub struct Options {
     pub directory: Url,
     /// PEM roots that the CA's own HTTPS may be signed by, beside the system's.
     pub root_pem: Option<Vec<u8>>,
+    /// What binds a new account to one that the operator has with the CA already.
+    pub external_account: Option<ExternalAccount>,
     /// The limit of one request, from its start to the last byte of its answer.
     pub request_timeout: Duration,
     /// The limit of connecting to the CA.
@@ -28,6 +32,7 @@ impl Options {
         Self {
             directory,
             root_pem: None,
+            external_account: None,
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             authorization_timeout: Duration::from_secs(120),

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use serde::Serialize;
 use serde_json::json;
 use url::Url;
 
@@ -16,12 +18,26 @@ use super::challenge::Solver;
 use super::error::Error;
 use super::poll::Looks;
 use super::problem::ProblemKind;
+use super::renewal_info::CertId;
 use super::resource::{Identifier, OrderResource, OrderStatus};
 use super::response::Response;
 use super::step::Step;
 
 /// How often the CSR is handed in, where the order says each time that it is still wanted.
 const FINALIZE_TRIES: usize = 3;
+
+/// What an order asks for (RFC 8555 section 7.4).
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NewOrder<'a> {
+    /// What the certificate is for.
+    pub identifiers: &'a [Identifier],
+    /// One of the profiles of the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<&'a str>,
+    /// The certificate whose successor is wanted (RFC 9773 section 5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<&'a CertId>,
+}
 
 /// An order as the CA last described it.
 #[derive(Clone, Debug)]
@@ -35,8 +51,40 @@ impl Order {
     /// Places an order (RFC 8555 section 7.4). Keep its URL before going on: nothing else gives it back. The CA may answer
     /// with an order that is ready, or even done.
     pub async fn create(account: &Account, identifiers: &[Identifier]) -> Result<Self, Error> {
-        let request = json!({ "identifiers": identifiers });
-        let response = account.new_order(&request).await?;
+        let request = NewOrder {
+            identifiers,
+            profile: None,
+            replaces: None,
+        };
+        Self::place(account, &request).await
+    }
+
+    /// Places an order with all that it may ask for, as [`create`](Self::create) does. Where the CA does not take the
+    /// predecessor for one the order is placed again without (RFC 9773 section 5): a predecessor never stands in the way of a
+    /// certificate.
+    pub async fn place(account: &Account, request: &NewOrder<'_>) -> Result<Self, Error> {
+        let plain = NewOrder {
+            replaces: None,
+            ..*request
+        };
+        let Some(predecessor) = request.replaces else {
+            return Self::send(account, &plain).await;
+        };
+        let directory = account.client().directory().await?;
+        if directory.renewal_info.is_none() {
+            return Self::send(account, &plain).await;
+        }
+        match Self::send(account, request).await {
+            Err(error) if may_lie_in_replaces(&error) => {
+                tracing::info!(%predecessor, %error, "the order is placed without its predecessor");
+                Self::send(account, &plain).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send(account: &Account, request: &NewOrder<'_>) -> Result<Self, Error> {
+        let response = account.new_order(request).await?;
         let url = Url::parse(&response.location()?).map_err(|_| Error::Header {
             step: Step::NewOrder,
             header: "Location",
@@ -196,6 +244,11 @@ impl Order {
     /// Downloads the chain of a valid order (RFC 8555 section 7.4.2): PEM, the leaf first. Whether it is the right one is for
     /// the caller to verify.
     pub async fn certificate(&self, account: &Account) -> Result<Vec<u8>, Error> {
+        self.download(account).await.map(|response| response.body)
+    }
+
+    /// The answer that holds the chain.
+    pub(super) async fn download(&self, account: &Account) -> Result<Response, Error> {
         let url = self
             .resource
             .certificate
@@ -209,7 +262,7 @@ impl Order {
         }
         match count {
             0 => Err(Error::Chain(None)),
-            _ => Ok(response.body),
+            _ => Ok(response),
         }
     }
 
@@ -219,6 +272,17 @@ impl Order {
             problem: self.resource.error.clone(),
         }
     }
+}
+
+/// Whether the refusal of an order may come from what it replaces: CAs say so in many ways. A limit that is reached would be
+/// reached without it too.
+fn may_lie_in_replaces(error: &Error) -> bool {
+    let is_limit = error.is(&ProblemKind::RateLimited);
+    let is_account = error.is(&ProblemKind::AccountDoesNotExist);
+    error.status().is_some_and(|status| {
+        let is_refusal = status.is_client_error() || error.is(&ProblemKind::ServerInternal);
+        is_refusal && status != StatusCode::TOO_MANY_REQUESTS && !is_limit && !is_account
+    })
 }
 
 /// Whether the order must be read to know where it stands. A CA that was not reached may be back in time.

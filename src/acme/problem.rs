@@ -269,8 +269,7 @@ impl Problem {
                 Some(format!("see {}", printable(page, SHOWN)))
             }
             (ProblemKind::ExternalAccountRequired, _) => Some(
-                "use a CA without this requirement, or ask this one for binding credentials"
-                    .to_owned(),
+                "ask the CA for binding credentials and set them as `eab` of the issuer".to_owned(),
             ),
             (ProblemKind::InvalidContact | ProblemKind::UnsupportedContact, _) => {
                 Some("set an e-mail address that can receive mail".to_owned())

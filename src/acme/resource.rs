@@ -97,6 +97,14 @@ impl Identifier {
             HostPattern::Any => None,
         }
     }
+
+    /// The identifier as a URL's host.
+    pub(super) fn host(&self) -> String {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
+            name => name.to_string(),
+        }
+    }
 }
 
 impl From<&HostName> for Identifier {
@@ -167,6 +175,9 @@ pub(super) fn identifier_or_none<'de, D: Deserializer<'de>>(
 pub(super) struct AccountResource {
     /// The list of the account's orders; many CAs leave it out.
     pub(super) orders: Option<ResourceUrl>,
+    /// Many CAs keep none.
+    #[serde(default)]
+    pub(super) contact: Vec<String>,
 }
 
 /// Where an order stands (RFC 8555 section 7.1.6).
@@ -252,6 +263,9 @@ impl fmt::Display for AuthorizationStatus {
 pub(super) struct AuthorizationResource {
     pub(super) identifier: Identifier,
     pub(super) status: AuthorizationStatus,
+    /// Whether it is for the names one label below.
+    #[serde(default)]
+    pub(super) wildcard: bool,
     #[serde(default)]
     pub(super) challenges: Vec<ChallengeResource>,
 }
@@ -290,6 +304,9 @@ pub enum ChallengeType {
     /// A TXT record (RFC 8555 section 8.4).
     #[serde(rename = "dns-01")]
     Dns01,
+    /// A TXT record that is set once (draft-ietf-acme-dns-persist).
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist01,
     /// A type that this client does not know.
     #[serde(untagged)]
     Unknown(String),
@@ -301,6 +318,7 @@ impl fmt::Display for ChallengeType {
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
             Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
             Self::Unknown(word) => word,
         })
     }
@@ -325,6 +343,9 @@ pub(super) struct ChallengeResource {
     pub(super) url: ResourceUrl,
     pub(super) status: ChallengeStatus,
     pub(super) token: Option<String>,
+    /// The names that a persistent record may know the CA by.
+    #[serde(default, rename = "issuer-domain-names")]
+    pub(super) issuer_domain_names: Vec<String>,
     pub(super) error: Option<Box<Problem>>,
 }
 

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::error::Error;
 use super::excerpt::Excerpt;
+use super::link::links;
 use super::nonce::Nonce;
 use super::problem::{Problem, ProblemKind};
 use super::step::Step;
@@ -40,12 +41,17 @@ impl Response {
     fn into_error(self) -> Error {
         let retry_after = self.retry_after();
         match Problem::parse(&self.body) {
-            Some(problem) => Error::Refused {
-                step: self.step,
-                status: self.status,
-                problem,
-                retry_after,
-            },
+            Some(mut problem) => {
+                if problem.kind == ProblemKind::UserActionRequired && problem.instance.is_none() {
+                    problem.instance = self.terms_of_service();
+                }
+                Error::Refused {
+                    step: self.step,
+                    status: self.status,
+                    problem,
+                    retry_after,
+                }
+            }
             None => Error::Status {
                 step: self.step,
                 status: self.status,
@@ -53,6 +59,12 @@ impl Response {
                 retry_after,
             },
         }
+    }
+
+    /// Where the CA's current terms are (RFC 8555 section 7.3.3).
+    fn terms_of_service(&self) -> Option<String> {
+        let links = links(&self.headers, &self.url, "terms-of-service");
+        links.first().map(Url::to_string)
     }
 
     /// The body as the resource that it should be.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Error;
+
 /// What was being done when a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -11,6 +13,10 @@ pub enum Step {
     NewNonce,
     /// RFC 8555 section 7.3.
     NewAccount,
+    /// RFC 8555 section 7.3, reading and changing an account.
+    Account,
+    /// RFC 8555 section 7.3.5.
+    KeyChange,
     /// RFC 8555 section 7.4.
     NewOrder,
     /// RFC 8555 section 7.5.
@@ -25,6 +31,10 @@ pub enum Step {
     Finalize,
     /// RFC 8555 section 7.4.2.
     Certificate,
+    /// RFC 8555 section 7.6.
+    Revoke,
+    /// RFC 9773 section 4.1.
+    RenewalInfo,
 }
 
 impl fmt::Display for Step {
@@ -33,6 +43,8 @@ impl fmt::Display for Step {
             Self::Directory => "read the CA's directory",
             Self::NewNonce => "get a nonce from the CA",
             Self::NewAccount => "register the account",
+            Self::Account => "read or change the account",
+            Self::KeyChange => "change the account's key",
             Self::NewOrder => "place the order",
             Self::Authorization => "read the authorization",
             Self::Challenge => "answer the challenge",
@@ -40,6 +52,37 @@ impl fmt::Display for Step {
             Self::Order => "read the order",
             Self::Finalize => "finalize the order",
             Self::Certificate => "download the certificate",
+            Self::Revoke => "revoke the certificate",
+            Self::RenewalInfo => "ask when to renew",
         })
+    }
+}
+
+impl Error {
+    /// What was being done, where a request failed.
+    #[must_use]
+    pub fn step(&self) -> Option<Step> {
+        match self {
+            Self::NotHttps { step, .. }
+            | Self::Connect { step, .. }
+            | Self::Lost { step, .. }
+            | Self::Timeout { step, .. }
+            | Self::TooLong { step, .. }
+            | Self::Refused { step, .. }
+            | Self::Status { step, .. }
+            | Self::Nonces { step, .. }
+            | Self::Json { step, .. }
+            | Self::Header { step, .. } => Some(*step),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing was sent, as a key, a root or the system's cryptography cannot be used.
+    #[must_use]
+    pub fn is_about_this_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::Crypto | Self::KeyPem(_) | Self::Key(_) | Self::Root(_) | Self::Setup(_)
+        )
     }
 }

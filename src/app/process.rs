@@ -24,11 +24,18 @@ pub fn run(config: &Config) -> Result<(), Error> {
 
 async fn serve(config: &Config) -> Result<(), Error> {
     let mut stop = StopSignals::new().map_err(Error::Runtime)?;
+    // Before anything is open, for without a handler the signal ends the process.
+    let mut reopen = signal(SignalKind::user_defined1()).map_err(Error::Runtime)?;
     let app = App::start(config).await?;
     if let Err(error) = announce(&app) {
         warn!(%error, "the ready line could not be written to standard output");
     }
-    let name = stop.next().await;
+    let name = loop {
+        tokio::select! {
+            name = stop.next() => break name,
+            _ = reopen.recv() => app.reopen_access_log(),
+        }
+    };
     info!(signal = name, "draining");
     tokio::select! {
         cut = app.stop() => match cut {

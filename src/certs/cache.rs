@@ -56,6 +56,16 @@ impl CertCache {
         Some(Arc::clone(&entry.certificate))
     }
 
+    /// Whether the certificate that a name is served is one that no storage can bring back.
+    #[must_use]
+    pub fn is_pinned(&self, name: &str) -> bool {
+        let of = |map: &DashMap<HostName, Entry>, name| map.get(name).map(|entry| entry.is_pinned);
+        let base = || name.split_once('.').map(|(_, base)| base);
+        let pinned = of(&self.exact, name);
+        let pinned = pinned.or_else(|| of(&self.wildcard, base()?));
+        pinned.unwrap_or(false)
+    }
+
     /// The certificate of exactly this pattern.
     #[must_use]
     pub fn get(&self, pattern: &HostPattern) -> Option<Arc<Certificate>> {

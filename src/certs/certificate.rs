@@ -3,14 +3,17 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
 
+use super::clock::{from_unix, unix};
+use crate::acme::CertId;
 use crate::name::{HostName, HostPattern};
 
 /// How far a certificate's start may lie in the future: clocks differ a little.
@@ -74,6 +77,8 @@ pub struct Certificate {
     serial: String,
     not_before: SystemTime,
     not_after: SystemTime,
+    /// From when on it is replaced, and when its CA is asked about that: Unix times, 0 for none.
+    renewal: [AtomicU64; 2],
 }
 
 impl Certificate {
@@ -117,7 +122,42 @@ impl Certificate {
             serial,
             not_before,
             not_after,
+            renewal: Default::default(),
         })
+    }
+
+    /// The certificate's identifier at its CA (RFC 9773 section 4.1); none when it does not say
+    /// which key has signed it.
+    #[must_use]
+    pub fn id(&self) -> Option<CertId> {
+        let leaf = parse(self.certified.cert.first()?).ok()?;
+        let authority_key =
+            leaf.iter_extensions()
+                .find_map(|extension| match extension.parsed_extension() {
+                    ParsedExtension::AuthorityKeyIdentifier(key) => key.key_identifier.as_ref(),
+                    _ => None,
+                })?;
+        Some(CertId::new(authority_key.0, leaf.raw_serial()))
+    }
+
+    /// From when on it is replaced, once that is planned.
+    pub(super) fn planned_renewal(&self) -> Option<SystemTime> {
+        read(&self.renewal[0])
+    }
+
+    /// Plans when it is replaced.
+    pub(super) fn renew_at(&self, at: SystemTime) {
+        self.renewal[0].store(unix(at).max(1), Ordering::Relaxed);
+    }
+
+    /// When its CA is asked about the renewal next.
+    pub(super) fn next_question(&self) -> Option<SystemTime> {
+        read(&self.renewal[1])
+    }
+
+    /// Plans when its CA is asked about the renewal.
+    pub(super) fn ask_at(&self, at: Option<SystemTime>) {
+        self.renewal[1].store(at.map_or(0, unix), Ordering::Relaxed);
     }
 
     /// Fails unless the certificate is for `wanted` and valid at `now`.
@@ -156,6 +196,13 @@ impl Certificate {
     #[must_use]
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified
+    }
+
+    /// The certificate itself, without the chain above it.
+    #[must_use]
+    pub fn leaf(&self) -> &CertificateDer<'static> {
+        let leaf = self.certified.cert.first();
+        leaf.expect("a certificate is only made of a chain with a leaf")
     }
 
     /// The names in the leaf.
@@ -225,6 +272,11 @@ impl Facts {
             not_after: time(leaf.validity().not_after.timestamp()),
         })
     }
+}
+
+fn read(time: &AtomicU64) -> Option<SystemTime> {
+    let seconds = time.load(Ordering::Relaxed);
+    (seconds > 0).then(|| from_unix(seconds))
 }
 
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateError> {
@@ -310,6 +362,7 @@ pub(crate) mod tests {
                 true => now + Duration::from_secs(seconds.unsigned_abs()),
                 false => now - Duration::from_secs(seconds.unsigned_abs()),
             };
+            params.use_authority_key_identifier_extension = true;
             params.not_before = at(validity.start).into();
             params.not_after = at(validity.end).into();
             let issuer = Issuer::from_params(&self.params, &self.key);

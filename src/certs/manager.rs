@@ -1,45 +1,28 @@
 //! Certificates on request: one look-up or order at a time per name, however many wait for it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, watch};
 
-use super::obtain::{Obtainer, Purpose};
+use super::flight::{Flight, Outcome, Progress};
+use super::obtain::Obtainer;
 use super::policy::{self, Issuers, Policy};
 use super::preflight::Preflight;
-use super::schedule::{Due, Scheduler};
+use super::schedule::{Due, Note, Scheduler};
+use super::standing_sources::{StandingSources, backing_off, served};
 use super::stored::Records;
-use super::{CertCache, Certificate, Refusal, Standing, renew_at};
-use crate::backoff;
+use super::survey::Survey;
+use super::wanted::{Purpose, Wanted};
+use super::{Because, CertCache, Certificate, Clock, OnCert, Refusal, Standing, renew_at};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::tasks::Tasks;
 
-/// How many handshakes may wait for one name.
-const MAX_WAITING: usize = 1024;
-
-/// How many names may be looked up or ordered at once for handshakes that nobody configured, so
-/// that a flood of made-up names is refused instead of remembered.
+/// How many names that nobody configured may be looked up at once: a flood of them is refused.
 const MAX_NAMES: usize = 1024;
-
-/// When the gate is asked again about a name that is served and due, and was not allowed.
-const ASK_AGAIN: Duration = Duration::from_secs(3600);
-
-type Outcome = Result<Arc<Certificate>, Refusal>;
-
-/// How far a flight has come.
-#[derive(Clone, Debug)]
-enum Progress {
-    /// Nothing is known yet.
-    Looking,
-    /// What is stored can be served while its successor is ordered.
-    Stored(Arc<Certificate>),
-    /// It is over.
-    Landed(Outcome),
-}
 
 /// Keeps the certificates of all names that may have one.
 #[derive(Clone, Debug)]
@@ -52,15 +35,9 @@ struct Inner {
     policies: NameMap<Arc<Policy>>,
     obtainer: Obtainer,
     in_flight: DashMap<HostPattern, Flight>,
-    schedule: mpsc::UnboundedSender<Due>,
+    schedule: mpsc::UnboundedSender<Note>,
+    clock: Clock,
     tasks: Tasks,
-}
-
-/// One look-up or order that is under way.
-#[derive(Clone, Debug)]
-struct Flight {
-    progress: watch::Receiver<Progress>,
-    waiting: Arc<AtomicUsize>,
 }
 
 /// What the manager is built from.
@@ -76,6 +53,10 @@ pub struct ManagerParts {
     pub cache: Arc<CertCache>,
     /// Looks at each name before its CA is asked.
     pub preflight: Option<Preflight>,
+    /// What is run after each new certificate.
+    pub on_cert: Option<OnCert>,
+    /// The time of day.
+    pub clock: Clock,
     /// Runs look-ups, orders and the renewal loop.
     pub tasks: Tasks,
 }
@@ -90,38 +71,45 @@ impl CertManager {
             records,
             cache,
             preflight,
+            on_cert,
+            clock,
             tasks,
         } = parts;
         let (schedule, inbox) = mpsc::unbounded_channel();
-        let now = SystemTime::now();
+        let now = clock.now();
         for (_, policy) in policies.iter() {
             if let Some(subject) = policy.managed() {
                 // The receiver lives until the scheduler below takes it.
-                let _ = schedule.send(Due {
+                let _ = schedule.send(Note::Set(Due {
                     subject: subject.clone(),
                     at: now,
-                });
+                    purpose: Purpose::Renew,
+                }));
             }
         }
-        let obtainer = Obtainer::new(issuers, records, cache).with_preflight(preflight);
-        let in_flight = DashMap::new();
+        let obtainer = Obtainer::new(issuers, records.clone(), cache, clock)
+            .with_preflight(preflight)
+            .with_hook(on_cert);
         let inner = Inner {
             policies,
             obtainer,
-            in_flight,
+            in_flight: DashMap::new(),
             schedule,
+            clock,
             tasks: tasks.clone(),
         };
         let manager = Self {
             inner: Arc::new(inner),
         };
-        tasks.spawn(Scheduler::new(manager.clone(), inbox).run(tasks.shutdown()));
+        tasks.spawn(Scheduler::new(manager.clone(), inbox, clock).run(tasks.shutdown()));
+        tasks.spawn(Survey::new(manager.clone(), records, clock).run(tasks.shutdown()));
         manager
     }
 
     /// The certificate for a name: from memory, else from storage, else issued now if the name may
-    /// have one. Dropping the future abandons the wait and not the order.
-    pub async fn certificate(&self, name: &HostName) -> Outcome {
+    /// have one. Of names that nobody configured, each network of clients may bring only so many
+    /// new ones. Dropping the future abandons the wait and not the order.
+    pub async fn certificate(&self, name: &HostName, client: IpAddr) -> Outcome {
         if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
             return Ok(certificate);
         }
@@ -130,60 +118,158 @@ impl CertManager {
             .policies
             .lookup(name.as_str())
             .ok_or(Refusal::Unknown)?;
-        let subject = policy::subject(name);
+        let subject = policy.subject(name);
         if policy.ask().is_some()
             && self.inner.in_flight.len() >= MAX_NAMES
             && !self.inner.in_flight.contains_key(&subject)
         {
             return Err(Refusal::TooManyNames);
         }
-        self.join(subject, policy, Purpose::Serve)
+        self.join(subject, policy, Purpose::Serve(client))
             .certificate()
             .await
     }
 
     /// What stands between a name and its certificate.
     pub async fn standing(&self, name: &HostName) -> Standing {
-        let subject = policy::subject(name);
-        let attempts = self.inner.obtainer.attempts(&subject).await;
+        let cache = self.inner.obtainer.cache();
+        if let Some(certificate) = cache.lookup(name.as_str())
+            && cache.is_pinned(name.as_str())
+        {
+            return Standing::FromFiles {
+                cert: None,
+                not_after: Some(certificate.not_after()),
+            };
+        }
+        let policy = self.inner.policies.lookup(name.as_str());
+        let subject = policy.map_or_else(|| policy::subject(name), |policy| policy.subject(name));
+        let served = cache.lookup(name.as_str());
+        self.standing_for(&subject, policy, served).await
+    }
+
+    /// The same for a pattern as a whole.
+    pub(super) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
+        let policy = self.inner.policies.get(pattern);
+        let served = self.inner.obtainer.cache().get(pattern);
+        self.standing_for(pattern, policy, served).await
+    }
+
+    async fn standing_for(
+        &self,
+        subject: &HostPattern,
+        policy: Option<&Arc<Policy>>,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Standing {
+        let Some(policy) = policy else {
+            return Standing::refused(Because::UnknownName, Refusal::Unknown);
+        };
+        let attempts = self.inner.obtainer.failures().attempts(subject).await;
         let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
-        if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
-            return Standing::Served {
-                not_after: certificate.not_after(),
-                renew_at: renew_at(&certificate),
-                last_error: attempts.map(|attempts| attempts.last_error),
-            };
+        if let Some(certificate) = certificate {
+            let issuers = self.inner.obtainer.issuers();
+            let issuers = issuers.for_subject(subject, policy);
+            let records = self.inner.obtainer.records();
+            let signer = records.signer(issuers, subject, &certificate).await;
+            let issuer = signer.map_or("", |issuer| issuer.id());
+            return served(issuer, &certificate, attempts);
         }
-        if self.inner.policies.lookup(name.as_str()).is_none() {
-            return Standing::Refused {
-                reason: Refusal::Unknown.to_string(),
-            };
-        }
-        if self.inner.in_flight.contains_key(&subject) {
+        if self.inner.in_flight.contains_key(subject) {
             return Standing::Ordering;
         }
-        attempts.map_or(Standing::Waiting, |attempts| Standing::BackingOff {
-            until: attempts.not_before(),
-            failures: attempts.in_vain(),
-            reason: attempts.last_error,
-        })
+        // What could not be written is known here alone.
+        let not_due = attempts.filter(|attempts| !attempts.is_due(self.inner.clock.now()));
+        if let Some(attempts) = not_due {
+            return backing_off(attempts);
+        }
+        let now = self.inner.clock.now();
+        self.sources().standing_of(subject, policy, now).await
+    }
+
+    fn sources(&self) -> StandingSources<'_> {
+        StandingSources {
+            policies: &self.inner.policies,
+            issuers: self.inner.obtainer.issuers(),
+            records: self.inner.obtainer.records(),
+            files: None,
+        }
     }
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
-    pub(super) async fn maintain(&self, subject: HostPattern) -> bool {
-        let HostPattern::Exact(name) = &subject else {
+    pub(super) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
+        let Some(policy) = self.policy(&subject) else {
             return false;
         };
-        let Some(policy) = self.inner.policies.lookup(name.as_str()) else {
-            return false;
-        };
-        let is_served = self.inner.obtainer.cache().get(&subject).is_some();
-        if !is_served && policy.managed().is_none() {
-            return false;
+        if !policy.is_kept() {
+            // Its next visitor has another one made. To renew what anybody has ever asked for would be
+            // work without end.
+            self.inner.obtainer.cache().remove(&subject);
+            return true;
         }
-        self.join(subject, policy, Purpose::Renew).landed().await;
+        let is_under_way = self.inner.in_flight.contains_key(&subject);
+        let _ = self.land(subject.clone(), policy, purpose).await;
+        if is_under_way {
+            // That flight may have had another purpose, and its note may have come before the name
+            // left the queue: the name must not be lost.
+            let at = self.inner.clock.now() + Duration::from_secs(1);
+            self.note(Note::Known(Due {
+                subject,
+                at,
+                purpose,
+            }));
+        }
         true
+    }
+
+    pub(super) fn obtainer(&self) -> &Obtainer {
+        &self.inner.obtainer
+    }
+
+    pub(super) fn policies(&self) -> &NameMap<Arc<Policy>> {
+        &self.inner.policies
+    }
+
+    /// Whether a look-up or an order for the name is under way.
+    pub(super) fn is_in_flight(&self, subject: &HostPattern) -> bool {
+        self.inner.in_flight.contains_key(subject)
+    }
+
+    /// Looks for a certificate, or joins who does, and waits for how it ends.
+    pub(super) async fn land(
+        &self,
+        subject: HostPattern,
+        policy: &Arc<Policy>,
+        purpose: Purpose,
+    ) -> Outcome {
+        self.join(subject, policy, purpose).landed().await
+    }
+
+    /// Whether the configuration spells the name out, so that it is seen to from the start.
+    pub(super) fn is_configured(&self, subject: &HostPattern) -> bool {
+        let policy = self.policy(subject);
+        policy.is_some_and(|policy| policy.managed().is_some())
+    }
+
+    /// Whether the name may still have a certificate of this issuer.
+    pub(super) fn is_wanted(&self, issuer: &str, subject: &HostPattern) -> bool {
+        self.policy(subject)
+            .is_some_and(|policy| self.inner.obtainer.is_issued_by(issuer, subject, policy))
+    }
+
+    fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
+        match subject {
+            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
+            // What a site has for all its names, and no certificate that only lies there.
+            pattern => {
+                let policy = self.inner.policies.get(pattern);
+                policy.filter(|policy| policy.managed() == Some(pattern))
+            }
+        }
+    }
+
+    /// Tells the renewal loop about a name. It is gone only when the process stops.
+    pub(super) fn note(&self, note: Note) {
+        let _ = self.inner.schedule.send(note);
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -194,76 +280,47 @@ impl CertManager {
         match self.inner.in_flight.entry(subject.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => {
-                let (sender, progress) = watch::channel(Progress::Looking);
-                let flight = Flight {
-                    progress,
-                    waiting: Arc::default(),
-                };
+                let (flight, sender) = Flight::begin();
                 entry.insert(flight.clone());
                 let landing = Landing {
                     manager: self.clone(),
                     subject,
                     policy: Arc::clone(policy),
+                    purpose,
+                    stored: None,
                     is_over: false,
                 };
-                self.inner.tasks.spawn(landing.fly(purpose, sender));
+                self.inner.tasks.spawn(landing.fly(sender));
                 flight
             }
         }
     }
 
-    /// Sets the next time that a name needs attention.
-    fn reschedule(&self, subject: &HostPattern, policy: &Policy, outcome: &Outcome) {
-        let now = SystemTime::now();
+    /// The next time that a name needs attention.
+    fn next_look(&self, subject: &HostPattern, outcome: &Outcome) -> Option<Due> {
+        let now = self.inner.clock.now();
+        let mut purpose = Purpose::Renew;
         let at = match outcome {
-            // Never at once again: what was due and could not be replaced is not asked for in a
-            // loop.
-            Ok(certificate) => renew_at(certificate).max(now + Duration::from_secs(1)),
-            Err(Refusal::BackingOff { until, .. }) => *until,
-            Err(Refusal::Stopping) => return,
-            Err(Refusal::NotAllowed(_)) => now + ASK_AGAIN,
-            Err(_) => now + backoff::ISSUANCE.delay(1, None),
+            Ok(certificate) => {
+                let renewal = renew_at(certificate);
+                let question = certificate.next_question().filter(|at| *at < renewal);
+                if question.is_some() {
+                    purpose = Purpose::Ask;
+                }
+                // Never at once again: what was due and could not be replaced is not asked for in
+                // a loop.
+                question
+                    .unwrap_or(renewal)
+                    .max(now + Duration::from_secs(1))
+            }
+            Err(refusal) => now + refusal.retry_in(now)?,
         };
-        let is_served = self.inner.obtainer.cache().get(subject).is_some();
-        if policy.managed().is_some() || is_served {
-            // The scheduler is gone only when the process stops.
-            let _ = self.inner.schedule.send(Due {
-                subject: subject.clone(),
-                at,
-            });
-        }
-    }
-}
-
-impl Flight {
-    /// Waits for a certificate that can be served, or for the reason why there is none.
-    async fn certificate(mut self) -> Outcome {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refusal::TooManyWaiting);
-        }
-        let waiting = Arc::clone(&self.waiting);
-        let _seat = Seat(&waiting);
-        let is_known = |progress: &Progress| !matches!(progress, Progress::Looking);
-        match self.progress.wait_for(is_known).await.as_deref() {
-            Ok(Progress::Stored(certificate)) => Ok(Arc::clone(certificate)),
-            Ok(Progress::Landed(outcome)) => outcome.clone(),
-            Ok(Progress::Looking) | Err(_) => Err(Refusal::Stopping),
-        }
-    }
-
-    /// Waits until the flight is over, however it ends.
-    async fn landed(mut self) {
-        let is_over = |progress: &Progress| matches!(progress, Progress::Landed(_));
-        let _ = self.progress.wait_for(is_over).await;
-    }
-}
-
-struct Seat<'a>(&'a AtomicUsize);
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let subject = subject.clone();
+        Some(Due {
+            subject,
+            at,
+            purpose,
+        })
     }
 }
 
@@ -272,72 +329,111 @@ struct Landing {
     manager: CertManager,
     subject: HostPattern,
     policy: Arc<Policy>,
+    purpose: Purpose,
+    stored: Option<Arc<Certificate>>,
     is_over: bool,
 }
 
 impl Landing {
-    async fn fly(mut self, purpose: Purpose, sender: watch::Sender<Progress>) {
+    async fn fly(mut self, sender: watch::Sender<Progress>) {
+        let purpose = self.purpose;
+        let wanted = Wanted {
+            subject: &self.subject,
+            policy: &self.policy,
+            purpose,
+        };
         let obtainer = &self.manager.inner.obtainer;
-        if purpose == Purpose::Renew
-            && let Some(stored) = obtainer.stored(&self.subject).await
+        if !matches!(purpose, Purpose::Serve(_))
+            && let Some(stored) = obtainer.stored(wanted).await
         {
+            self.stored = Some(Arc::clone(&stored));
             sender.send_replace(Progress::Stored(stored));
         }
-        let outcome = obtainer.obtain(&self.subject, &self.policy, purpose).await;
-        self.manager
-            .reschedule(&self.subject, &self.policy, &outcome);
+        let known = self.stored.clone();
+        let outcome = obtainer.obtain(wanted, known).await;
+        self.reschedule(&outcome);
         self.is_over = true;
+        // A renewal that failed takes nothing away from those who wait for what is stored.
+        let stored = self.stored.take();
+        let outcome = match purpose {
+            // The operator hears of it.
+            Purpose::Wish => outcome,
+            _ => outcome.or_else(|refusal| stored.ok_or(refusal)),
+        };
         // Those who come after the flight has left the table find the certificate in the cache.
         drop(self);
         sender.send_replace(Progress::Landed(outcome));
+    }
+
+    /// Sets the next time that the name needs attention, if it has a certificate or should have one.
+    fn reschedule(&self, outcome: &Outcome) {
+        let inner = &self.manager.inner;
+        let is_served = || inner.obtainer.cache().get(&self.subject).is_some();
+        let has_certificate = outcome.is_ok() || self.stored.is_some() || is_served();
+        if self.policy.managed().is_none() && !has_certificate {
+            return;
+        }
+        let Some(due) = self.manager.next_look(&self.subject, outcome) else {
+            return;
+        };
+        // What a handshake finds in storage has its time already, which need not be sooner.
+        let note = match (self.purpose, outcome) {
+            (Purpose::Serve(_), Ok(_)) => Note::Known(due),
+            _ => Note::Set(due),
+        };
+        self.manager.note(note);
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let Self {
-            manager, subject, ..
-        } = self;
+        let inner = &self.manager.inner;
         if !self.is_over {
             // A panic: it counts as a failed attempt, and the name is seen to again.
-            let outcome = Err(manager.inner.obtainer.remember_panic(subject));
-            manager.reschedule(subject, &self.policy, &outcome);
+            let refusal = inner.obtainer.failures().remember_panic(&self.subject);
+            self.reschedule(&Err(refusal));
         }
-        manager.inner.in_flight.remove(subject);
+        inner.in_flight.remove(&self.subject);
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::SystemTime;
 
     use futures_util::FutureExt;
     use futures_util::future::{BoxFuture, join_all};
     use tokio::sync::Notify;
 
+    use super::super::flight::MAX_WAITING;
     use super::*;
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
-    use crate::certs::{Ask, OnDemandOptions};
+    use crate::certs::{Ask, Attempts, Limits, OnDemandOptions};
     use crate::storage::{FileStorage, Storage};
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     /// Signs, or fails, as the test says; counts what it is asked for.
     #[derive(Debug)]
-    struct TestIssuer {
+    pub(crate) struct TestIssuer {
         validity: Mutex<Option<i64>>,
         /// How long ago the validity began.
         age: Mutex<i64>,
         /// Signs for another name than it is asked for.
         lies: AtomicBool,
         orders: AtomicUsize,
-        ordered: Notify,
+        pub(crate) ordered: Notify,
         gate: tokio::sync::Semaphore,
+        /// It is one of those that sign for everybody.
+        is_public: AtomicBool,
     }
 
     impl TestIssuer {
         /// An issuer whose certificates live `validity` seconds; without one it always fails.
-        fn new(validity: Option<i64>) -> Arc<Self> {
+        pub(crate) fn new(validity: Option<i64>) -> Arc<Self> {
             Arc::new(Self {
                 validity: Mutex::new(validity),
                 age: Mutex::new(1),
@@ -345,10 +441,11 @@ mod tests {
                 orders: AtomicUsize::new(0),
                 ordered: Notify::new(),
                 gate: tokio::sync::Semaphore::new(1000),
+                is_public: AtomicBool::new(false),
             })
         }
 
-        fn orders(&self) -> usize {
+        pub(crate) fn orders(&self) -> usize {
             self.orders.load(Ordering::SeqCst)
         }
     }
@@ -356,6 +453,17 @@ mod tests {
     impl Issuer for TestIssuer {
         fn id(&self) -> &'static str {
             "test"
+        }
+
+        fn is_public(&self) -> bool {
+            self.is_public.load(Ordering::SeqCst)
+        }
+
+        fn limits(&self) -> Limits {
+            match self.is_public() {
+                true => Limits::PUBLIC,
+                false => Limits::NONE,
+            }
         }
 
         fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
@@ -378,13 +486,13 @@ mod tests {
         }
     }
 
-    struct World {
-        dir: tempfile::TempDir,
-        issuer: Arc<TestIssuer>,
+    pub(crate) struct World {
+        pub(crate) dir: tempfile::TempDir,
+        pub(crate) issuer: Arc<TestIssuer>,
     }
 
     impl World {
-        fn new(validity: Option<i64>) -> Self {
+        pub(crate) fn new(validity: Option<i64>) -> Self {
             Self {
                 dir: tempfile::tempdir().unwrap(),
                 issuer: TestIssuer::new(validity),
@@ -392,7 +500,7 @@ mod tests {
         }
 
         /// A process on this world's data directory.
-        fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
+        pub(crate) fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
             let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(self.dir.path()).unwrap());
             let tasks = Tasks::new();
             let issuer: Arc<dyn Issuer> = self.issuer.clone();
@@ -403,12 +511,14 @@ mod tests {
             let manager = CertManager::start(ManagerParts {
                 policies: policies.collect(),
                 issuers: Issuers {
-                    public: issuer.clone(),
+                    public: vec![issuer.clone()],
                     internal: issuer,
                 },
                 records: Records::new(storage),
                 cache: Arc::new(CertCache::new(100)),
                 preflight: None,
+                on_cert: None,
+                clock: Clock::system(),
                 tasks: tasks.clone(),
             });
             (manager, tasks)
@@ -419,12 +529,12 @@ mod tests {
         HostName::parse(text).unwrap()
     }
 
-    fn site(text: &str) -> Policy {
+    pub(crate) fn site(text: &str) -> Policy {
         Policy::configured(HostPattern::parse(text).unwrap())
     }
 
     /// A site for all names whose gate answers every question with `status`.
-    async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
+    pub(crate) async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ask = format!("http://{}/ask?key=1", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
@@ -448,9 +558,7 @@ mod tests {
                 Tasks::new().spawn(http.serve_connection(stream, service));
             }
         });
-        let options = OnDemandOptions {
-            ask: ask.parse().unwrap(),
-        };
+        let options = OnDemandOptions::new(ask.parse().unwrap());
         (
             Policy::on_demand(HostPattern::Any, Arc::new(Ask::new(&options).unwrap())),
             asked,
@@ -464,7 +572,7 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![policy]);
         let new = name("new.example.org");
 
-        let served = join_all((0..200).map(|_| manager.certificate(&new))).await;
+        let served = join_all((0..200).map(|_| manager.certificate(&new, CLIENT))).await;
 
         assert!(served.iter().all(Result::is_ok));
         assert_eq!(world.issuer.orders(), 1);
@@ -486,7 +594,8 @@ mod tests {
             world.issuer.ordered.notified().await;
             world.issuer.gate.add_permits(1);
         };
-        let handshakes = join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new)));
+        let handshakes =
+            join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new, CLIENT)));
 
         let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
 
@@ -507,7 +616,7 @@ mod tests {
             let (policy, _) = on_demand(status).await;
             let (manager, _tasks) = world.manager(vec![policy]);
             let refusal = manager
-                .certificate(&name("new.example.org"))
+                .certificate(&name("new.example.org"), CLIENT)
                 .await
                 .unwrap_err();
             assert!(
@@ -526,10 +635,10 @@ mod tests {
             .parse()
             .unwrap();
         drop(listener);
-        let ask = Arc::new(Ask::new(&OnDemandOptions { ask }).unwrap());
+        let ask = Arc::new(Ask::new(&OnDemandOptions::new(ask)).unwrap());
         let (manager, _tasks) = world.manager(vec![Policy::on_demand(HostPattern::Any, ask)]);
         let refusal = manager
-            .certificate(&name("new.example.org"))
+            .certificate(&name("new.example.org"), CLIENT)
             .await
             .unwrap_err();
         assert!(refusal.to_string().contains("gave no answer"), "{refusal}");
@@ -541,21 +650,132 @@ mod tests {
         let world = World::new(Some(3600));
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager
-            .certificate(&name("other.example.org"))
+            .certificate(&name("other.example.org"), CLIENT)
             .await
             .unwrap_err();
         assert!(matches!(refusal, Refusal::Unknown));
     }
 
     #[tokio::test]
+    async fn a_no_is_asked_for_once_and_told() {
+        let world = World::new(Some(3600));
+        let (policy, asked) = on_demand(403).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+        for _ in 0..3 {
+            manager.certificate(&new, CLIENT).await.unwrap_err();
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let standing = manager.standing(&new).await.to_string();
+        assert!(
+            standing.contains("status 403; it gets one when"),
+            "{standing}"
+        );
+    }
+
+    #[tokio::test]
+    async fn names_with_a_stored_certificate_are_never_too_many() {
+        let world = World::new(Some(3600));
+        let names = (0..20).map(|n| name(&format!("n{n}.example.org")));
+        let names = names.collect::<Vec<_>>();
+        let (policy, _) = on_demand(200).await;
+        let (manager, tasks) = world.manager(vec![policy]);
+        for name in &names {
+            manager.certificate(name, CLIENT).await.unwrap();
+        }
+        let one_more = name("one-more.example.org");
+        let refusal = manager.certificate(&one_more, CLIENT).await;
+        let refusal = refusal.unwrap_err().to_string();
+        assert!(refusal.contains("127.0.0.0/24"), "{refusal}");
+        tasks.drain(Duration::ZERO).await;
+
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for _ in 0..2 {
+            for name in &names {
+                manager.certificate(name, CLIENT).await.unwrap();
+            }
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        manager.certificate(&one_more, CLIENT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_scanner_asks_of_a_local_wildcard_is_neither_renewed_nor_remembered() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("*.internal")]);
+        let subject = HostPattern::parse("a.internal").unwrap();
+        manager
+            .certificate(&name("a.internal"), CLIENT)
+            .await
+            .unwrap();
+
+        manager.maintain(subject.clone(), Purpose::Renew).await;
+
+        assert_eq!(world.issuer.orders(), 1);
+        assert!(manager.obtainer().cache().get(&subject).is_none());
+        *world.issuer.validity.lock().unwrap() = None;
+        for n in 0..3 {
+            let name = name(&format!("n{n}.internal"));
+            let refusal = manager.certificate(&name, CLIENT).await.unwrap_err();
+            assert!(matches!(refusal, Refusal::BackingOff { .. }), "{refusal}");
+            let failures = manager.obtainer().failures();
+            assert_eq!(failures.attempts(&name.into()).await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_ca_is_not_asked_for_what_none_can_sign() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for text in ["nas.lan", "intranet", "co.uk"] {
+            let refusal = manager.certificate(&name(text), CLIENT).await.unwrap_err();
+            assert!(matches!(refusal, Refusal::NoPublicCa(_)), "{refusal}");
+        }
+        assert_eq!(world.issuer.orders(), 0);
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_over_budget_waits_and_does_not_count_as_failed() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let budget = world.dir.path().join("budgets/test/domains");
+        std::fs::create_dir_all(&budget).unwrap();
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let spent = format!("{{\"spent\":{:?}}}", vec![now; 40]);
+        std::fs::write(budget.join("example.org.json"), spent).unwrap();
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+
+        let wanted = name("www.example.org");
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+
+        assert!(matches!(refusal, Refusal::Held(_)), "{refusal}");
+        assert_eq!(world.issuer.orders(), 0);
+        let subject = policy::subject(&wanted);
+        assert_eq!(
+            manager.inner.obtainer.failures().attempts(&subject).await,
+            None
+        );
+    }
+
+    #[tokio::test]
     async fn a_restart_serves_what_is_stored_and_orders_nothing() {
         let world = World::new(Some(3600));
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&name("www.example.org")).await.unwrap();
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         tasks.drain(Duration::ZERO).await;
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let second = manager.certificate(&name("www.example.org")).await.unwrap();
+        let second = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
 
         assert_eq!(first.serial(), second.serial());
         assert_eq!(world.issuer.orders(), 1);
@@ -572,7 +792,7 @@ mod tests {
         let served = join_all(
             processes
                 .iter()
-                .map(|(manager, _)| manager.certificate(&wanted)),
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
         );
         assert!(served.await.iter().all(Result::is_ok));
         assert_eq!(world.issuer.orders(), 1);
@@ -590,7 +810,7 @@ mod tests {
         let handshakes = join_all(
             processes
                 .iter()
-                .map(|(manager, _)| manager.certificate(&wanted)),
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
         );
         let open_the_gate = async {
             world.issuer.ordered.notified().await;
@@ -609,7 +829,7 @@ mod tests {
         let world = World::new(None);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(
             matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
             "{refusal}"
@@ -617,7 +837,7 @@ mod tests {
         tasks.drain(Duration::ZERO).await;
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
         assert!(
             matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
@@ -629,6 +849,7 @@ mod tests {
             until,
             failures: 1,
             reason,
+            ..
         } = standing
         else {
             panic!("{standing}");
@@ -658,7 +879,7 @@ mod tests {
         process().block_on(async {
             let wanted = name("www.example.org");
             let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-            let refusal = manager.certificate(&wanted).await.unwrap_err();
+            let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
             assert!(wait(&refusal) > Duration::from_secs(40), "{refusal}");
             assert_eq!(world.issuer.orders(), 2);
@@ -672,16 +893,16 @@ mod tests {
         let world = World::new(Some(3600));
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&wanted).await.unwrap();
+        manager.certificate(&wanted, CLIENT).await.unwrap();
         let subject = policy::subject(&wanted);
         let pem = TestCa::new().sign(&["www.example.org"], -1..7200);
         let newer = Arc::new(Certificate::from_pem(pem.as_bytes()).unwrap());
         let cache = manager.inner.obtainer.cache();
         cache.insert(&subject, Arc::clone(&newer));
 
-        manager.maintain(subject).await;
+        manager.maintain(subject, Purpose::Renew).await;
 
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), newer.serial());
     }
 
@@ -697,8 +918,8 @@ mod tests {
         written.await.unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let served = manager.certificate(&wanted).await.unwrap();
-        manager.maintain(subject).await;
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+        manager.maintain(subject, Purpose::Renew).await;
 
         assert_eq!(served.serial(), stored.serial());
         assert_eq!(world.issuer.orders(), 0);
@@ -707,10 +928,10 @@ mod tests {
     /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
     async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
         let wanted = name("www.example.org");
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         world.issuer.ordered.notified().await;
         world.issuer.ordered.notified().await;
-        let meanwhile = manager.certificate(&wanted).await.unwrap();
+        let meanwhile = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(
             meanwhile.serial(),
             first.serial(),
@@ -727,7 +948,61 @@ mod tests {
             .get(&policy::subject(&name("www.example.org")));
         let flight = flight.map(|flight| flight.clone()).unwrap();
         world.issuer.gate.add_permits(1);
-        flight.landed().await;
+        let _ = flight.landed().await;
+    }
+
+    #[tokio::test]
+    async fn an_operator_gets_a_new_certificate_before_the_old_one_is_due() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        let subject = policy::subject(&name("www.example.org"));
+
+        let second = manager.renew_now(&subject).await.unwrap();
+
+        assert_ne!(second.serial(), first.serial());
+        let served = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        assert_eq!(served.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 2);
+        let unknown = manager
+            .renew_now(&policy::subject(&name("a.example")))
+            .await;
+        assert!(matches!(unknown, Err(Refusal::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
+        let world = World::new(None);
+        let subject = policy::subject(&name("www.example.org"));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refused = manager.certificate(&name("www.example.org"), CLIENT).await;
+        assert!(matches!(
+            refused,
+            Err(Refusal::BackingOff { failures: 1, .. })
+        ));
+
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
+        assert_eq!(world.issuer.orders(), 2);
+
+        let other = World::new(None);
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let failed = Attempts::default().failed("x".to_owned(), now, hour);
+        let storage = FileStorage::open(other.dir.path()).unwrap();
+        let records = Records::new(Arc::new(storage));
+        let held_off = failed.held_off(now, Some(hour));
+        let stored = records.store_attempts(&subject, &held_off).await;
+        stored.unwrap();
+        let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
+        assert_eq!(other.issuer.orders(), 0);
     }
 
     #[tokio::test]
@@ -740,7 +1015,10 @@ mod tests {
 
         release(&world, &manager).await;
 
-        let renewed = manager.certificate(&name("www.example.org")).await.unwrap();
+        let renewed = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         assert_ne!(renewed.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 2);
     }
@@ -756,7 +1034,7 @@ mod tests {
         release(&world, &manager).await;
 
         let wanted = name("www.example.org");
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         let standing = manager.standing(&wanted).await.to_string();
         assert!(
@@ -779,16 +1057,22 @@ mod tests {
         *world.issuer.age.lock().unwrap() = 24 * 3600;
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
 
-        manager.maintain(policy::subject(&wanted)).await;
-        manager.maintain(policy::subject(&wanted)).await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
 
         assert_eq!(world.issuer.orders(), 1);
         tasks.drain(Duration::ZERO).await;
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.maintain(policy::subject(&wanted)).await;
-        let served = manager.certificate(&wanted).await.unwrap();
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         assert_eq!(world.issuer.orders(), 1);
         let standing = manager.standing(&wanted).await.to_string();
@@ -800,7 +1084,7 @@ mod tests {
         let world = World::new(Some(3600));
         world.issuer.lies.store(true, Ordering::SeqCst);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&name("www.example.org")).await;
+        let refusal = manager.certificate(&name("www.example.org"), CLIENT).await;
         assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));
     }
 
@@ -811,14 +1095,14 @@ mod tests {
         world.issuer.gate.forget_permits(999);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         tasks.drain(Duration::ZERO).await;
         std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let policy = Arc::new(site("www.example.org"));
         let renewal = manager.join(policy::subject(&wanted), &policy, Purpose::Renew);
-        let served = manager.certificate(&wanted).await.unwrap();
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
 
         assert_eq!(served.serial(), first.serial());
         drop(renewal);
@@ -831,14 +1115,16 @@ mod tests {
         let (policy, _) = on_demand(200).await;
         let (manager, tasks) = world.manager(vec![policy]);
         *world.issuer.age.lock().unwrap() = 24 * 3600;
-        let first = manager.certificate(&wanted).await.unwrap();
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
         tasks.drain(Duration::ZERO).await;
         std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
 
         let (policy, asked) = on_demand(503).await;
         let (manager, _tasks) = world.manager(vec![policy]);
-        manager.certificate(&wanted).await.unwrap();
-        manager.maintain(policy::subject(&wanted)).await;
+        manager.certificate(&wanted, CLIENT).await.unwrap();
+        manager
+            .maintain(policy::subject(&wanted), Purpose::Renew)
+            .await;
 
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         let served = manager.inner.obtainer.cache().lookup(wanted.as_str());
@@ -853,7 +1139,7 @@ mod tests {
         let (manager, _tasks) = world.manager(vec![policy]);
         let ask = |n: usize| {
             manager
-                .certificate(&name(&format!("n{n}.example.org")))
+                .certificate(&name(&format!("n{n}.example.org")), CLIENT)
                 .now_or_never()
         };
         assert!((0..MAX_NAMES).all(|n| ask(n).is_none()));
@@ -867,18 +1153,47 @@ mod tests {
         world.issuer.gate.close();
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Stopping), "{refusal}");
-        let refusal = manager.certificate(&wanted).await.unwrap_err();
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(wait(&refusal) > Duration::from_secs(40));
         assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_former_issuers_certificate_is_served_until_one_of_todays_has_signed() {
+        let world = World::new(None);
+        let wanted = name("www.example.org");
+        let subject = policy::subject(&wanted);
+        let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
+        let pem = |end| TestCa::new().sign(&["www.example.org"], -60..end);
+        let former = pem(7200);
+        for (issuer, pem) in [
+            ("former", &former),
+            ("internal", &pem(9000)),
+            ("a-staging", &pem(9000)),
+        ] {
+            let stored = records.store_certificate(issuer, &subject, pem);
+            stored.await.unwrap();
+        }
+        let former = Certificate::from_pem(former.as_bytes()).unwrap();
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        // The order that the start brings fails.
+        let _ = manager.certificate(&wanted, CLIENT).await;
+
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+
+        assert_eq!(served.serial(), former.serial());
     }
 
     #[tokio::test]
     async fn a_damaged_record_is_replaced() {
         let world = World::new(Some(3600));
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&name("www.example.org")).await.unwrap();
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
         tasks.drain(Duration::ZERO).await;
         let file = world
             .dir
@@ -887,7 +1202,10 @@ mod tests {
         std::fs::write(&file, "half a fi").unwrap();
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager.certificate(&name("www.example.org")).await.unwrap();
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
 
         assert_eq!(world.issuer.orders(), 2);
         assert!(
@@ -895,5 +1213,23 @@ mod tests {
                 .unwrap()
                 .contains("BEGIN CERTIFICATE")
         );
+    }
+
+    #[tokio::test]
+    async fn all_names_of_a_whole_wildcard_share_one_order() {
+        let world = World::new(Some(3600));
+        let wildcard = HostPattern::parse("*.home.example.org").unwrap();
+        let (manager, _tasks) = world.manager(vec![Policy::wildcard(wildcard.clone())]);
+        let names = ["a.home.example.org", "b.home.example.org"].map(name);
+        let outcomes = join_all(names.iter().map(|name| manager.certificate(name, CLIENT))).await;
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap().names(), std::slice::from_ref(&wildcard));
+        }
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&names[0]).await;
+        assert!(matches!(standing, Standing::Served { .. }), "{standing:?}");
+        let base = name("home.example.org");
+        assert!(manager.certificate(&base, CLIENT).await.is_err());
+        assert!(manager.maintain(wildcard, Purpose::Renew).await);
     }
 }

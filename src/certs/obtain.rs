@@ -1,26 +1,30 @@
 //! How one name comes to its certificate: storage, permission, order, storage, cache.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use dashmap::DashMap;
 use tracing::{debug, error, info, warn};
 
-use super::issuer::{Error, IssueRequest, Issuer, Pem};
+use super::budget::Budgets;
+use super::failures::Failures;
+use super::former;
+use super::issuance::{Application, Issuance, Issued};
+use super::issuer::{Issuer, Pem};
 use super::policy::{Issuers, Policy};
 use super::preflight::Preflight;
-use super::stored::{Attempts, Records, Stored};
-use super::{CertCache, Certificate, CertificateError, Refusal, renew_at};
-use crate::backoff;
+use super::renewals::Renewals;
+use super::standing_sources::unsignable_by_all;
+use super::stored::{Records, Stored};
+use super::wanted::{Purpose, Wanted};
+use super::{CertCache, Certificate, CertificateError, Clock, OnCert, Refusal, renew_at};
 use crate::name::HostPattern;
 
-/// Why a certificate is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// A handshake waits: whatever is still valid will do.
-    Serve,
-    /// Its time for renewal may have come: what is due is replaced.
-    Renew,
+/// A stored certificate that is of use.
+#[derive(Debug)]
+struct Loaded<'a> {
+    issuer: &'a Arc<dyn Issuer>,
+    certificate: Arc<Certificate>,
+    /// Why it should not be served yet.
+    early: Option<CertificateError>,
 }
 
 /// Gets certificates, one name per call.
@@ -29,92 +33,266 @@ pub(super) struct Obtainer {
     issuers: Issuers,
     records: Records,
     cache: Arc<CertCache>,
-    failing: DashMap<HostPattern, Attempts>,
-    preflight: Option<Preflight>,
+    issuance: Issuance,
+    failures: Failures,
+    renewals: Arc<Renewals>,
+    on_cert: Option<OnCert>,
+    clock: Clock,
 }
 
 impl Obtainer {
-    pub(super) fn new(issuers: Issuers, records: Records, cache: Arc<CertCache>) -> Self {
+    pub(super) fn new(
+        issuers: Issuers,
+        records: Records,
+        cache: Arc<CertCache>,
+        clock: Clock,
+    ) -> Self {
+        let budgets = Budgets::new(Arc::clone(records.storage()));
+        let renewals = Arc::new(Renewals::new(records.clone(), clock));
         Self {
             issuers,
+            issuance: Issuance::new(budgets, Arc::clone(&renewals), clock),
+            failures: Failures::new(records.clone(), Arc::clone(&cache), clock),
+            renewals,
             records,
             cache,
-            failing: DashMap::new(),
-            preflight: None,
+            on_cert: None,
+            clock,
         }
     }
 
     /// Looks at every name before its CA is asked.
     pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
-        Self { preflight, ..self }
+        let issuance = self.issuance.with_preflight(preflight);
+        Self { issuance, ..self }
+    }
+
+    /// The same with a command that is run after each new certificate.
+    pub(super) fn with_hook(self, on_cert: Option<OnCert>) -> Self {
+        Self { on_cert, ..self }
+    }
+
+    /// Whether certificates for `subject` may come from this issuer.
+    pub(super) fn is_issued_by(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        policy: &Policy,
+    ) -> bool {
+        let issuers = self.issuers.for_subject(subject, policy);
+        issuers.iter().any(|known| known.id() == issuer)
     }
 
     pub(super) fn cache(&self) -> &CertCache {
         &self.cache
     }
 
-    /// The order path. The caller sees to it that it runs once at a time per subject.
+    pub(super) fn failures(&self) -> &Failures {
+        &self.failures
+    }
+
+    pub(super) fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// The order path. The caller sees to it that it runs once at a time per subject. `known` is the
+    /// stored certificate where the caller has just read it.
     pub(super) async fn obtain(
         &self,
-        subject: &HostPattern,
-        policy: &Policy,
-        purpose: Purpose,
+        wanted: Wanted<'_>,
+        known: Option<Arc<Certificate>>,
     ) -> Result<Arc<Certificate>, Refusal> {
-        let issuer = self.issuers.for_subject(subject);
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        let Wanted {
+            subject,
+            policy,
+            purpose,
+        } = wanted;
+        let issuers = self.issuers.for_subject(subject, policy);
+        if let Some(certificate) = self.current(issuers, wanted, known).await? {
             return Ok(certificate);
         }
-        self.check_backoff(subject).await?;
-        self.ask(subject, policy).await?;
+        if let Some(obstacle) = unsignable_by_all(issuers, subject) {
+            return Err(Refusal::NoPublicCa(obstacle));
+        }
+        self.failures.check(subject, purpose).await?;
+        self.ask(wanted).await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
-        if let Some(certificate) = self.load(issuer.id(), subject, purpose).await? {
+        if let Some(certificate) = self.load(issuers, wanted).await?
+            && self.is_current(&certificate, purpose)
+        {
             return Ok(certificate);
         }
-        self.check_backoff(subject).await?;
-        self.remember_begin(subject, policy).await?;
-        match self.issue(issuer.as_ref(), subject).await {
-            Ok((certificate, pem)) => {
-                self.keep(issuer.as_ref(), subject, policy, &pem).await;
-                self.serve(subject, &certificate);
-                self.hold_if_due(subject, policy, &certificate).await;
-                info!(
-                    names = %subject, issuer = issuer.id(), serial = certificate.serial(),
-                    not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
-                    renew_at = %humantime::format_rfc3339_seconds(renew_at(&certificate)),
-                    "certificate obtained"
-                );
-                Ok(certificate)
-            }
-            Err(error) => Err(self.remember_failure(issuer.id(), subject, &error).await),
+        self.failures.check(subject, purpose).await?;
+        self.order(issuers, wanted).await
+    }
+
+    /// Has it signed, whatever is there.
+    async fn order(
+        &self,
+        issuers: &[Arc<dyn Issuer>],
+        wanted: Wanted<'_>,
+    ) -> Result<Arc<Certificate>, Refusal> {
+        let Wanted {
+            subject, policy, ..
+        } = wanted;
+        self.check_storage(subject, policy).await?;
+        let former = self.failures.attempts(subject).await;
+        let begun = self.failures.begin(subject, policy, former.as_ref());
+        begun.await?;
+        let served = self.cache.get(subject);
+        let application = Application {
+            subject,
+            served: served.as_deref(),
+            has_failed: former.as_ref().is_some_and(|former| former.failures > 0),
+            is_kept: policy.is_kept(),
+        };
+        match self.issuance.run(issuers, application).await {
+            Ok(issued) => Ok(self.take_over(issued, wanted).await),
+            Err(unsigned) => Err(match unsigned.held() {
+                Some(held) => {
+                    debug!(names = %subject, reason = %held, "certificate is not ordered yet");
+                    let taken_back = self.failures.take_back(subject, policy, former.as_ref());
+                    taken_back.await;
+                    held.into()
+                }
+                None if policy.is_kept() => {
+                    self.failures.remember(subject, issuers, unsigned).await
+                }
+                None => self.failures.pass_over(subject, &unsigned),
+            }),
         }
     }
 
-    /// The stored certificate, served from now on, when it is still valid.
-    pub(super) async fn stored(&self, subject: &HostPattern) -> Option<Arc<Certificate>> {
-        let issuer = self.issuers.for_subject(subject);
-        let loaded = self.load(issuer.id(), subject, Purpose::Serve).await;
-        loaded.ok().flatten()
+    /// Keeps and serves what was issued.
+    async fn take_over(&self, issued: Issued<'_>, wanted: Wanted<'_>) -> Arc<Certificate> {
+        let Wanted {
+            subject, policy, ..
+        } = wanted;
+        let Issued {
+            issuer,
+            certificate,
+            pem,
+        } = issued;
+        self.keep(issuer.id(), subject, policy, &pem).await;
+        let signed = wanted.signed_by(issuer.id());
+        self.renewals
+            .begin(signed, &certificate, pem.account())
+            .await;
+        self.serve(subject, &certificate);
+        let held = self.failures.hold_if_due(subject, policy, &certificate);
+        held.await;
+        info!(
+            names = %subject, issuer = issuer.id(), serial = certificate.serial(),
+            not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
+            renew_at = %humantime::format_rfc3339_seconds(renew_at(&certificate)),
+            "certificate obtained"
+        );
+        certificate
     }
 
-    /// The stored certificate, served from now on, when it is good enough for `purpose`.
+    /// The stored certificate when it is still valid. For a question to the CA what is served will
+    /// do: storage is read again before anything is replaced.
+    pub(super) async fn stored(&self, wanted: Wanted<'_>) -> Option<Arc<Certificate>> {
+        let issuers = self.issuers.for_subject(wanted.subject, wanted.policy);
+        if let Some(served) = self.cache.get(wanted.subject)
+            && wanted.purpose == Purpose::Ask
+            && served.not_after() > self.clock.now()
+        {
+            return Some(served);
+        }
+        self.load(issuers, wanted).await.ok().flatten()
+    }
+
+    /// The stored certificate when it is good enough for the purpose.
+    async fn current(
+        &self,
+        issuers: &[Arc<dyn Issuer>],
+        wanted: Wanted<'_>,
+        known: Option<Arc<Certificate>>,
+    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+        let stored = match known {
+            Some(certificate) => Some(certificate),
+            None => self.load(issuers, wanted).await?,
+        };
+        let Some(certificate) = stored else {
+            return Ok(None);
+        };
+        // Nothing is replaced before its CA was asked, where it has a say.
+        let is_asked = match wanted.purpose {
+            Purpose::Ask => true,
+            Purpose::Wish => false,
+            purpose => {
+                !self.is_current(&certificate, purpose) && certificate.next_question().is_some()
+            }
+        };
+        if is_asked {
+            let signer = self.records.signer(issuers, wanted.subject, &certificate);
+            if let Some(issuer) = signer.await {
+                let signed = wanted.signed_by(issuer.id());
+                self.renewals.ask(issuer, signed, &certificate).await;
+            }
+        }
+        let is_current = self.is_current(&certificate, wanted.purpose);
+        Ok(is_current.then_some(certificate))
+    }
+
+    fn is_current(&self, certificate: &Certificate, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Serve(_) => true,
+            Purpose::Renew | Purpose::Ask => renew_at(certificate) > self.clock.now(),
+            Purpose::Wish => false,
+        }
+    }
+
+    /// The best stored certificate of any of the issuers, when it is valid.
     async fn load(
         &self,
-        issuer: &str,
-        subject: &HostPattern,
-        purpose: Purpose,
+        issuers: &[Arc<dyn Issuer>],
+        wanted: Wanted<'_>,
     ) -> Result<Option<Arc<Certificate>>, Refusal> {
-        let now = SystemTime::now();
-        let certificate = match self.records.load_certificate(issuer, subject).await? {
+        let mut best: Option<Loaded<'_>> = None;
+        for issuer in issuers {
+            let loaded = self.read(issuer, wanted.subject).await?;
+            let end = |loaded: &Loaded<'_>| loaded.certificate.not_after();
+            best = [best, loaded].into_iter().flatten().max_by_key(end);
+        }
+        match (best, wanted.purpose) {
+            (Some(loaded), _) => Ok(Some(self.take(loaded, wanted).await)),
+            // Better than none, until one of today's issuers has signed.
+            (None, Purpose::Serve(_)) => {
+                let now = self.clock.now();
+                let former = former::find(&self.records, issuers, wanted.subject, now);
+                Ok(former.await?.inspect(|found| {
+                    warn!(names = %wanted.subject, serial = found.serial(), "certificate of a former issuer is served");
+                    self.cache.insert(wanted.subject, Arc::clone(found));
+                }))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// The stored certificate of one issuer, when it is of any use.
+    async fn read<'a>(
+        &self,
+        issuer: &'a Arc<dyn Issuer>,
+        subject: &HostPattern,
+    ) -> Result<Option<Loaded<'a>>, Refusal> {
+        let id = issuer.id();
+        let certificate = match self.records.load_certificate(id, subject).await? {
             Stored::Missing => return Ok(None),
             Stored::Found(certificate) => certificate,
             Stored::Damaged(reason) => {
-                let file = self.records.certificate_location(issuer, subject);
+                let file = self.records.certificate_location(id, subject);
                 warn!(names = %subject, %file, error = %reason, "stored certificate is damaged");
                 return Ok(None);
             }
         };
-        let early = match certificate.verify_for(subject, now) {
+        let early = match certificate.verify_for(subject, self.clock.now()) {
             Ok(()) => None,
             // It was valid when it was stored, so it is this machine's clock that is behind.
             Err(error @ CertificateError::NotYetValid(_)) => Some(error),
@@ -123,16 +301,35 @@ impl Obtainer {
                 return Ok(None);
             }
         };
-        // What could not be stored is served all the same, and is better than what was before it.
+        Ok(Some(Loaded {
+            issuer,
+            certificate,
+            early,
+        }))
+    }
+
+    /// It is served from now on, unless nobody has asked for it: the many names whose time is only
+    /// watched would drive those in use out of memory.
+    async fn take(&self, loaded: Loaded<'_>, wanted: Wanted<'_>) -> Arc<Certificate> {
+        let Loaded {
+            issuer,
+            certificate,
+            early,
+        } = loaded;
+        let (subject, issuer) = (wanted.subject, issuer.id());
         let served = self.cache.get(subject);
-        let better = served.filter(|served| served.not_after() > certificate.not_after());
-        let certificate = better.unwrap_or(certificate);
-        let is_current = purpose == Purpose::Serve || renew_at(&certificate) > now;
-        if self
-            .cache
-            .get(subject)
-            .is_none_or(|served| served.serial() != certificate.serial())
-        {
+        let is_served = served.is_some();
+        // What could not be stored is served all the same, and is better than what was before it.
+        let better = served.filter(|served| {
+            served.serial() == certificate.serial() || served.not_after() > certificate.not_after()
+        });
+        if let Some(better) = better {
+            return better;
+        }
+        let signed = wanted.signed_by(issuer);
+        self.renewals.recall(signed, &certificate).await;
+        let is_visited = matches!(wanted.purpose, Purpose::Serve(_));
+        if is_served || is_visited || wanted.policy.managed().is_some() {
             self.serve(subject, &certificate);
             info!(
                 names = %subject, issuer, serial = certificate.serial(),
@@ -143,104 +340,51 @@ impl Obtainer {
                 warn!(names = %subject, error = %reason, "certificate is served although it is early");
             }
         }
-        Ok(is_current.then_some(certificate))
+        certificate
     }
 
-    async fn check_backoff(&self, subject: &HostPattern) -> Result<(), Refusal> {
-        match self.attempts(subject).await {
-            Some(attempts) if !attempts.is_due(SystemTime::now()) => {
-                let reason = Refusal::from(attempts);
-                debug!(names = %subject, %reason, "certificate is not ordered yet");
-                Err(reason)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What is remembered of attempts without a certificate, in memory or in storage.
-    pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
-        if let Some(attempts) = self.failing.get(subject) {
-            return Some(attempts.clone());
-        }
-        match self.records.load_attempts(subject).await {
-            Ok(attempts) => attempts,
-            Err(reason) => {
-                error!(names = %subject, error = %reason, "failed attempts cannot be read");
-                None
-            }
-        }
-    }
-
-    async fn ask(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
-        let (Some(ask), HostPattern::Exact(name)) = (policy.ask(), subject) else {
+    async fn ask(&self, wanted: Wanted<'_>) -> Result<(), Refusal> {
+        let (Some(ask), HostPattern::Exact(name)) = (wanted.policy.ask(), wanted.subject) else {
             return Ok(());
         };
         // What is served stays: a gate that is down answers like one that took the name back.
-        let answer = ask.allow(name).await;
-        answer.map_err(|refused| Refusal::NotAllowed(Arc::new(refused)))
+        let client = match wanted.purpose {
+            Purpose::Serve(client) => Some(client),
+            Purpose::Renew | Purpose::Wish | Purpose::Ask => None,
+        };
+        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
 
-    /// Counts the attempt before it is made, so that a process that is killed over and over does
-    /// not order each time. Fails when nothing can be written: what the CA signs could not be kept.
-    async fn remember_begin(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
+    /// What cannot be stored is not asked for: the next start would ask for it again.
+    async fn check_storage(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
         if !policy.is_kept() {
             return Ok(());
         }
-        let former = self.attempts(subject).await.unwrap_or_default();
-        let attempts = former.begun(SystemTime::now());
-        let written = self.records.store_attempts(subject, &attempts).await;
-        written.inspect_err(|reason| {
+        let proved = self.records.prove_writable().await;
+        proved.inspect_err(|reason| {
             error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
         })?;
         Ok(())
     }
 
-    async fn issue(
-        &self,
-        issuer: &dyn Issuer,
-        subject: &HostPattern,
-    ) -> Result<(Arc<Certificate>, Pem), Error> {
-        if let Some(preflight) = &self.preflight {
-            preflight.clear(issuer, subject).await?;
-        }
-        info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
-        let (certificate, pem) = self.sign(issuer, subject).await?;
-        let served = self.cache.get(subject);
-        if served.is_none_or(|served| served.serial() != certificate.serial()) {
-            return Ok((certificate, pem));
-        }
-        // The process that stored it ended before the issuer was told; its successor is wanted.
-        issuer.settled(subject).await;
-        self.sign(issuer, subject).await
-    }
-
-    async fn sign(
-        &self,
-        issuer: &dyn Issuer,
-        subject: &HostPattern,
-    ) -> Result<(Arc<Certificate>, Pem), Error> {
-        let pem = issuer.issue(IssueRequest { subject }).await?;
-        match verified(subject, &pem) {
-            Ok(certificate) => Ok((Arc::new(certificate), pem)),
-            Err(unusable) => {
-                issuer.settled(subject).await;
-                Err(unusable.into())
-            }
-        }
-    }
-
     /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
-    async fn keep(&self, issuer: &dyn Issuer, subject: &HostPattern, policy: &Policy, pem: &Pem) {
-        self.failing.remove(subject);
+    async fn keep(&self, issuer: &str, subject: &HostPattern, policy: &Policy, pem: &Pem) {
+        self.failures.forget(subject);
         if !policy.is_kept() {
             return;
         }
         let stored = self
             .records
-            .store_certificate(issuer.id(), subject, pem.as_str())
+            .store_certificate(issuer, subject, pem.as_str())
             .await;
         if stored.is_ok() {
-            issuer.settled(subject).await;
+            // Whoever has signed, nobody's order is to be gone on with.
+            for issuer in self.issuers.for_subject(subject, policy) {
+                issuer.settled(subject).await;
+            }
+            if let Some(hook) = &self.on_cert {
+                hook.run(subject, self.records.certificate_location(issuer, subject));
+            }
         }
         let cleared = self.records.clear_attempts(subject).await;
         if let Err(reason) = stored.and(cleared) {
@@ -248,86 +392,7 @@ impl Obtainer {
         }
     }
 
-    /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
-    /// is not replaced before half of what is left of it: its successor would be due as well.
-    async fn hold_if_due(&self, subject: &HostPattern, policy: &Policy, certificate: &Certificate) {
-        let now = SystemTime::now();
-        if renew_at(certificate) > now {
-            return;
-        }
-        let left = certificate.not_after().duration_since(now);
-        let delay = backoff::ISSUANCE.delay(1, left.ok().map(|left| left / 2));
-        let reason = "it was due for renewal when it came; check this machine's clock".to_owned();
-        warn!(names = %subject, error = %reason, "certificate is short of time");
-        let attempts = Attempts::default().failed(reason, now, delay);
-        self.failing.insert(subject.clone(), attempts.clone());
-        if policy.is_kept()
-            && let Err(reason) = self.records.store_attempts(subject, &attempts).await
-        {
-            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
-        }
-    }
-
     fn serve(&self, subject: &HostPattern, certificate: &Arc<Certificate>) {
         self.cache.insert(subject, Arc::clone(certificate));
     }
-
-    /// How long a name waits after a failure. Never so long that what is served would run out
-    /// without further tries.
-    fn delay(&self, subject: &HostPattern, failures: u32, failure: &Error) -> Duration {
-        let delay = backoff::ISSUANCE.delay(failures, failure.retry_after());
-        let least = match failure.has_spent_certificate() {
-            true => backoff::UNUSABLE.delay(failures, None),
-            false if failure.is_permanent() => backoff::PERMANENT.delay(failures, None),
-            false => return delay,
-        };
-        let left = self.cache.get(subject).map(|served| {
-            let left = served.not_after().duration_since(SystemTime::now());
-            left.unwrap_or_default() / 4
-        });
-        delay.max(left.map_or(least, |left| least.min(left)))
-    }
-
-    /// An attempt that ended in a panic counts as failed, in memory.
-    pub(super) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
-        let former = self.failing.get(subject).map(|attempts| attempts.clone());
-        let former = former.unwrap_or_default();
-        let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
-        let reason = "the attempt ended in a panic, which the log shows".to_owned();
-        let attempts = former.failed(reason, SystemTime::now(), delay);
-        self.failing.insert(subject.clone(), attempts.clone());
-        attempts.into()
-    }
-
-    async fn remember_failure(
-        &self,
-        issuer: &str,
-        subject: &HostPattern,
-        failure: &Error,
-    ) -> Refusal {
-        let former = self.attempts(subject).await.unwrap_or_default();
-        let delay = self.delay(subject, former.failures + 1, failure);
-        let attempts = former.failed(failure.to_string(), SystemTime::now(), delay);
-        self.failing.insert(subject.clone(), attempts.clone());
-        if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
-            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
-        }
-        let served_until = self
-            .cache
-            .get(subject)
-            .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
-        warn!(
-            names = %subject, issuer, attempt = attempts.failures,
-            retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
-            permanent = failure.is_permanent(), served_until, error = %failure,
-            "certificate not obtained"
-        );
-        attempts.into()
-    }
-}
-
-fn verified(subject: &HostPattern, pem: &Pem) -> Result<Certificate, CertificateError> {
-    let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-    certificate.verify_for(subject, SystemTime::now())?;
-    Ok(certificate)
 }

@@ -1,11 +1,16 @@
 //! Why a handshake gets no certificate.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use super::budget::{self, Held};
 use super::on_demand::AskError;
+use super::public_name::Unsignable;
 use super::stored::Attempts;
-use crate::storage;
+use crate::{backoff, storage};
+
+/// When a name is seen to again that the operator has to see to first.
+const LATER: Duration = Duration::from_secs(3600);
 
 /// The reason why there is no certificate for a name, in one sentence.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,6 +21,12 @@ pub enum Refusal {
     /// The operator's endpoint does not allow the name.
     #[error("{0}")]
     NotAllowed(Arc<AskError>),
+    /// The CA is a public one, and none of them can sign the name.
+    #[error("{0}")]
+    NoPublicCa(Unsignable),
+    /// A budget is spent, or the CA wants to be left alone.
+    #[error("{0}")]
+    Held(Box<Held>),
     /// The last try failed and the next one is not due.
     #[error(
         "the last of {failures} failed tries said: {reason}; the next try is at {}",
@@ -44,6 +55,28 @@ pub enum Refusal {
     /// The process stops.
     #[error("the proxy is stopping")]
     Stopping,
+}
+
+impl Refusal {
+    /// How long until the name is seen to again; `None` when the process stops.
+    #[must_use]
+    pub(super) fn retry_in(&self, now: SystemTime) -> Option<Duration> {
+        let left = |until: &SystemTime| until.duration_since(now).unwrap_or_default();
+        Some(match self {
+            Self::BackingOff { until, .. } => left(until),
+            Self::Held(held) => left(&held.until()) + budget::spread(held),
+            Self::Stopping => return None,
+            Self::NotAllowed(error) if !error.is_down() => LATER,
+            Self::NoPublicCa(_) => LATER,
+            _ => backoff::ISSUANCE.delay(1, None),
+        })
+    }
+}
+
+impl From<Held> for Refusal {
+    fn from(held: Held) -> Self {
+        Self::Held(Box::new(held))
+    }
 }
 
 impl From<Attempts> for Refusal {

@@ -7,13 +7,20 @@ use super::Certificate;
 /// Certificates that live no longer than this are renewed at half their life.
 const SHORT_LIFETIME: Duration = Duration::from_secs(10 * 24 * 3600);
 
-/// The moment from which a certificate should be replaced: when a third of its lifetime is left, or
+/// The moment from which a certificate should be replaced: the one that is planned for it, else by
+/// its lifetime.
+#[must_use]
+pub fn renew_at(certificate: &Certificate) -> SystemTime {
+    let planned = certificate.planned_renewal();
+    planned.unwrap_or_else(|| by_lifetime(certificate))
+}
+
+/// The moment from which a certificate should be replaced where its CA does not say: when a third of its lifetime is left, or
 /// half when it lives ten days or less, moved by up to 2 % of the lifetime to either side.
 ///
 /// The move is drawn from the serial number, so that it is spread over certificates and the same
 /// after each start.
-#[must_use]
-pub fn renew_at(certificate: &Certificate) -> SystemTime {
+pub(super) fn by_lifetime(certificate: &Certificate) -> SystemTime {
     let start = certificate.not_before();
     let lifetime = certificate
         .not_after()

@@ -1,14 +1,17 @@
 //! What the certificates' life leaves in storage, and under which keys.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, CertificateError};
+use super::clock::{from_unix, unix};
+use super::issuer::Issuer;
+use super::{Certificate, CertificateError, RenewalPlan};
 use crate::backoff;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Lock, Storage};
+use crate::storage::{self, Key, Listing, Lock, Storage};
 
 /// How far a clock may be set back without the memory of failures being lost.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -59,7 +62,9 @@ impl Records {
         })
     }
 
-    /// Writes chain and key as one record, so that no reader ever sees halves of two pairs.
+    /// Writes chain and key as one record, so that no reader ever sees halves of two pairs. The
+    /// record is ordinary PEM, leaf first and key last: HAProxy takes it as `crt`, nginx as both
+    /// `ssl_certificate` and `ssl_certificate_key`.
     pub async fn store_certificate(
         &self,
         issuer: &str,
@@ -71,10 +76,115 @@ impl Records {
             .await
     }
 
+    /// Chain and key of what is stored, as they lie there.
+    pub(super) async fn load_pem(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Vec<u8>, storage::Error> {
+        let pem = self.storage.load(&certificate_key(issuer, subject)).await?;
+        Ok(pem.unwrap_or_default())
+    }
+
+    /// Removes the certificate that `issuer` signed for `subject`, and what was planned for it.
+    pub async fn remove_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<(), storage::Error> {
+        self.storage.delete(&plan_key(issuer, subject)).await?;
+        self.storage.delete(&certificate_key(issuer, subject)).await
+    }
+
+    /// All issuers of stored certificates, in batches: the last segment of each key.
+    #[must_use]
+    pub fn issuers(&self) -> Listing {
+        self.storage.list(&Key::new(&[CERTIFICATES]))
+    }
+
+    /// All names that `issuer` has signed a stored certificate for, in batches: the last segment of
+    /// each key.
+    #[must_use]
+    pub fn names(&self, issuer: &str) -> Listing {
+        self.storage.list(&Key::new(&[CERTIFICATES, issuer]))
+    }
+
     /// Where the certificate's record lies, for people.
     #[must_use]
     pub fn certificate_location(&self, issuer: &str, subject: &HostPattern) -> String {
         self.storage.location(&certificate_key(issuer, subject))
+    }
+
+    /// What a certificate is for by the last segment of its key, as a listing gives it. A name that is
+    /// too long for a file name is read from the certificate.
+    pub(super) async fn subject_in(
+        &self,
+        issuer: &str,
+        segment: &str,
+    ) -> Result<Option<HostPattern>, storage::Error> {
+        if let Some(text) = Key::decode(segment) {
+            return Ok(HostPattern::parse(&text).ok());
+        }
+        let folder = Key::new(&[CERTIFICATES, issuer]).below(segment);
+        let pem = self.storage.load(&folder.join(CERTIFICATE)).await?;
+        let certificate = pem.and_then(|pem| Certificate::from_pem(&pem).ok());
+        let is_it = |name: &&HostPattern| Key::new(&[&name.to_string()]).as_str() == segment;
+        Ok(certificate.and_then(|it| it.names().iter().find(is_it).cloned()))
+    }
+
+    /// When the certificate that `issuer` signed for `subject` is to be renewed.
+    pub async fn load_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Option<RenewalPlan>, storage::Error> {
+        let record = self.storage.load(&plan_key(issuer, subject)).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Remembers over restarts when a certificate is to be renewed.
+    pub async fn store_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        plan: &RenewalPlan,
+    ) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(plan).unwrap_or_default();
+        self.storage.store(&plan_key(issuer, subject), &json).await
+    }
+
+    /// Puts the plan that is kept for a certificate into effect, so that it tells when it is renewed.
+    pub(super) async fn recall_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        certificate: &Certificate,
+    ) {
+        let plan = self.load_plan(issuer, subject).await.ok().flatten();
+        if let Some(plan) = plan.filter(|plan| plan.is_for(certificate)) {
+            certificate.renew_at(plan.renew_at());
+        }
+    }
+
+    /// Which of the issuers has signed the certificate, as far as their records tell.
+    pub(super) async fn signer<'a>(
+        &self,
+        issuers: &'a [Arc<dyn Issuer>],
+        subject: &HostPattern,
+        certificate: &Certificate,
+    ) -> Option<&'a Arc<dyn Issuer>> {
+        if let [only] = issuers {
+            return Some(only);
+        }
+        for issuer in issuers {
+            let stored = self.load_certificate(issuer.id(), subject).await;
+            if let Ok(Stored::Found(stored)) = stored
+                && stored.serial() == certificate.serial()
+            {
+                return Some(issuer);
+            }
+        }
+        issuers.first()
     }
 
     /// What is remembered of failed attempts for `subject`; nothing after a success.
@@ -101,6 +211,21 @@ impl Records {
         self.storage.delete(&attempts_key(subject)).await
     }
 
+    /// Proves that what is written can be read again: writes, reads and deletes a record.
+    pub async fn prove_writable(&self) -> Result<(), storage::Error> {
+        let key = Key::new(&["probe", &format!("{:016x}", fastrand::u64(..))]);
+        let mark = key.as_str().as_bytes();
+        self.storage.store(&key, mark).await?;
+        let read = self.storage.load(&key).await?;
+        self.storage.delete(&key).await?;
+        match read.as_deref() == Some(mark) {
+            true => Ok(()),
+            false => Err(storage::Error::Lossy {
+                location: self.storage.location(&key),
+            }),
+        }
+    }
+
     /// Waits until no other process issues for `subject`.
     pub async fn lock_issuance(&self, subject: &HostPattern) -> Result<Lock, storage::Error> {
         self.storage
@@ -109,17 +234,27 @@ impl Records {
     }
 }
 
+/// The folder of the certificates, by issuer and name.
+pub(super) const CERTIFICATES: &str = "certificates";
+const CERTIFICATE: &str = "certificate.pem";
+/// The folder of the attempts, by name with [`ATTEMPTS_ENDING`].
+pub(super) const ATTEMPTS: &str = "attempts";
+pub(super) const ATTEMPTS_ENDING: &str = ".json";
+
 fn certificate_key(issuer: &str, subject: &HostPattern) -> Key {
-    Key::new(&[
-        "certificates",
-        issuer,
-        &subject.to_string(),
-        "certificate.pem",
-    ])
+    folder(issuer, subject).join(CERTIFICATE)
+}
+
+fn plan_key(issuer: &str, subject: &HostPattern) -> Key {
+    folder(issuer, subject).join("renewal.json")
+}
+
+fn folder(issuer: &str, subject: &HostPattern) -> Key {
+    Key::new(&[CERTIFICATES, issuer, &subject.to_string()])
 }
 
 fn attempts_key(subject: &HostPattern) -> Key {
-    Key::new(&["attempts", &format!("{subject}.json")])
+    Key::new(&[ATTEMPTS, &format!("{subject}{ATTEMPTS_ENDING}")])
 }
 
 /// The memory of attempts for one name that came to nothing.
@@ -137,6 +272,32 @@ pub struct Attempts {
     /// Attempts in a row that were begun and had no end: the process was killed meanwhile.
     #[serde(default)]
     pub unfinished: u32,
+    /// Unix time before which the CA itself wants no other try, in seconds.
+    #[serde(default)]
+    pub ca_not_before: u64,
+    /// At which CAs and how the last attempt was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Trial>,
+}
+
+/// One CA at which an attempt was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The CA's id.
+    pub issuer: String,
+    /// The types of the challenges that failed, where it came to that.
+    #[serde(default)]
+    pub challenges: Vec<String>,
+}
+
+impl fmt::Display for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.issuer)?;
+        match self.challenges.is_empty() {
+            true => Ok(()),
+            false => write!(f, " by {}", self.challenges.join(" and ")),
+        }
+    }
 }
 
 impl Attempts {
@@ -176,7 +337,31 @@ impl Attempts {
             failed_at: unix(now),
             last_error,
             unfinished: 0,
+            ca_not_before: 0,
+            tried: Vec::new(),
         }
+    }
+
+    /// The same when the CA asked at `now` to be left alone for so long.
+    #[must_use]
+    pub fn held_off(self, now: SystemTime, retry_after: Option<Duration>) -> Self {
+        let ca_not_before = retry_after.map_or(0, |wait| unix(now + wait));
+        Self {
+            ca_not_before,
+            ..self
+        }
+    }
+
+    /// The memory with the CAs at which the attempt was made.
+    #[must_use]
+    pub fn tried_at(self, tried: Vec<Trial>) -> Self {
+        Self { tried, ..self }
+    }
+
+    /// Whether the CA would take another try at `now`, whatever our own back-off says.
+    #[must_use]
+    pub fn is_welcome(&self, now: SystemTime) -> bool {
+        self.ca_not_before <= unix(now) || self.is_due(now)
     }
 
     /// Whether the next attempt may be made at `now`. A failure in the future was dated by a wrong
@@ -189,16 +374,8 @@ impl Attempts {
     /// When the next attempt may be made.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
-        UNIX_EPOCH
-            .checked_add(Duration::from_secs(self.not_before))
-            .unwrap_or(UNIX_EPOCH)
+        from_unix(self.not_before)
     }
-}
-
-fn unix(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 #[cfg(test)]
@@ -216,5 +393,16 @@ mod tests {
         assert!(!failed(now).is_due(now));
         assert!(failed(now).is_due(now + minute));
         assert!(failed(now + year).is_due(now));
+    }
+
+    #[test]
+    fn the_wait_of_the_ca_is_kept_apart_from_our_own() {
+        let now = SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        let failed = Attempts::default().failed("x".to_owned(), now, hour);
+        assert!(failed.clone().held_off(now, None).is_welcome(now));
+        let held_off = failed.held_off(now, Some(hour));
+        assert!(!held_off.is_welcome(now));
+        assert!(held_off.is_welcome(now + hour));
     }
 }

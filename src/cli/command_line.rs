@@ -9,9 +9,11 @@ use clap::Parser;
 
 use crate::config::Config;
 
+use super::certs::{self, Certs};
 use super::demo::{self, Demo};
 use super::source::{self, Source};
-use super::{check, explain, run};
+use super::trust::{self, Trust};
+use super::{check, explain, hash_password, run};
 
 /// Runs the proxy with a configuration until it has drained.
 pub type Start = fn(Config) -> Result<(), Box<dyn Error>>;
@@ -47,8 +49,14 @@ enum Command {
     Check(Box<Source>),
     /// Show the whole effective configuration, defaults included
     Explain(Box<Source>),
+    /// Look at certificates and act on them
+    Certs(Certs),
     /// Try it here: a small built-in app behind HTTPS, without network, root or a file
     Demo(Demo),
+    /// Put the internal CA's root into this machine's stores of trust, or take it out again
+    Trust(Trust),
+    /// Read a password and print its hash for `basic-auth`
+    HashPassword,
 }
 
 /// Why a command did not succeed.
@@ -57,7 +65,13 @@ pub(super) enum Failure {
     #[error(transparent)]
     Source(#[from] source::Error),
     #[error(transparent)]
+    Certs(#[from] certs::Error),
+    #[error(transparent)]
     Demo(#[from] demo::Error),
+    #[error(transparent)]
+    Trust(#[from] trust::Error),
+    #[error(transparent)]
+    HashPassword(#[from] hash_password::Error),
     #[error("{}", lines(.0))]
     Files(Vec<crate::config::FileError>),
     #[error("cannot write the answer")]
@@ -70,8 +84,16 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Source(_) | Self::Files(_) => 2,
+            Self::Certs(error) if error.is_usage() => 2,
             Self::Demo(error) if error.is_usage() => 2,
-            Self::Demo(_) | Self::Write(_) | Self::Run(_) => 1,
+            Self::Trust(error) if error.is_usage() => 2,
+            Self::HashPassword(error) if error.is_usage() => 2,
+            Self::Certs(_)
+            | Self::Demo(_)
+            | Self::HashPassword(_)
+            | Self::Trust(_)
+            | Self::Write(_)
+            | Self::Run(_) => 1,
         }
     }
 }
@@ -115,7 +137,10 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Run(source)) => run::execute(*source, start),
         Some(Command::Check(source)) => check::execute(*source, out),
         Some(Command::Explain(source)) => explain::execute(*source, out),
+        Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
+        Some(Command::Trust(trust)) => trust::execute(trust, out),
+        Some(Command::HashPassword) => Ok(hash_password::execute(out)?),
     }
 }
 

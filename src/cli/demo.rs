@@ -7,6 +7,7 @@ use crate::config::{self, Config, Flags};
 
 use super::command_line::{Failure, Start};
 use super::demo_app;
+use super::values::shell_quoted;
 
 /// Why the demo does not run.
 #[derive(Debug, thiserror::Error)]
@@ -106,14 +107,4 @@ fn invite(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     )?;
     writeln!(out, "Ctrl-C ends it.")?;
     out.flush()
-}
-
-fn shell_quoted(text: &str) -> String {
-    let is_plain = text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
-    match is_plain {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::FalseyValueParser;
 
-use crate::config::{self, Config, Flags};
+use crate::config::{self, Config, Flags, SecretText};
 
 const PLACES: [&str; 2] = ["Proxyfile", "/etc/proxy/Proxyfile"];
 
@@ -67,7 +67,7 @@ struct OverrideFlags {
     /// Contact for the CA
     #[arg(long, value_name = "ADDR", env = "PROXY_EMAIL")]
     email: Option<String>,
-    /// The CA: `letsencrypt`, `letsencrypt-staging` or the https URL of an ACME directory [default: letsencrypt]
+    /// The CA: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or the https URL of an ACME directory [default: letsencrypt]
     #[arg(long, value_name = "URL", env = "PROXY_ACME_DIRECTORY")]
     acme_directory: Option<String>,
     /// Use Let's Encrypt's staging CA, whose certificates browsers do not trust
@@ -79,6 +79,17 @@ struct OverrideFlags {
     /// Order certificates without a look at DNS and port 80 before
     #[arg(long, env = "PROXY_NO_PREFLIGHT", value_parser = FalseyValueParser::new())]
     no_preflight: bool,
+    /// The CA's name for the credentials that bind the account (EAB)
+    #[arg(long, value_name = "ID", env = "PROXY_EAB_KEY_ID")]
+    eab_key_id: Option<String>,
+    /// Their key in base64url, better as `env:NAME` or `file:PATH`
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "PROXY_EAB_HMAC_KEY",
+        hide_env_values = true
+    )]
+    eab_hmac_key: Option<SecretText>,
     /// Where challenges are answered and plain HTTP is redirected [default: `[::]:80`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
     listen_http: Option<String>,
@@ -88,6 +99,12 @@ struct OverrideFlags {
     /// Where certificates are kept, as in `file:/var/lib/proxy`
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
+    /// Unix socket for status and control [default: `admin.sock` in the data directory]
+    #[arg(long, value_name = "PATH", env = "PROXY_ADMIN")]
+    admin: Option<OsString>,
+    /// File with a line for each request, or `-` for standard output [default: none]
+    #[arg(long, value_name = "FILE", env = "PROXY_ACCESS_LOG")]
+    access_log: Option<String>,
     /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
     #[arg(long, value_name = "LEVEL", env = "PROXY_LOG_LEVEL")]
     log_level: Option<String>,
@@ -135,24 +152,30 @@ impl Source {
             staging: overrides.staging,
             acme_root: given_path(overrides.acme_root),
             no_preflight: overrides.no_preflight,
+            eab_key_id: given(overrides.eab_key_id),
+            eab_hmac_key: overrides
+                .eab_hmac_key
+                .filter(|text| !text.as_str().is_empty()),
             listen_http: given(overrides.listen_http),
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),
+            admin: given_path(overrides.admin),
+            access_log: given(overrides.access_log),
             log_level: given(overrides.log_level),
             log_format: given(overrides.log_format),
         }
     }
 }
 
-fn given_path(value: Option<OsString>) -> Option<PathBuf> {
+pub(super) fn given_path(value: Option<OsString>) -> Option<PathBuf> {
     value.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-fn find_file() -> Option<PathBuf> {
+pub(super) fn find_file() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-fn read(path: &Path) -> Result<String, config::Error> {
+pub(super) fn read(path: &Path) -> Result<String, config::Error> {
     std::fs::read_to_string(path).map_err(|source: io::Error| config::Error::Read {
         path: path.to_owned(),
         source,

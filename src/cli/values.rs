@@ -1,4 +1,4 @@
-//! Values as a Proxyfile writes them.
+//! Values as a Proxyfile or a shell writes them.
 
 use std::time::Duration;
 
@@ -19,4 +19,15 @@ pub(super) fn list<V: ToString>(values: &[V]) -> String {
 /// A duration as a TOML string.
 pub(super) fn duration(value: Duration) -> String {
     quoted(humantime::format_duration(value))
+}
+
+/// A word as a shell takes it.
+pub(super) fn shell_quoted(text: &str) -> String {
+    let is_plain = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "/._-+:".contains(c));
+    match is_plain {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }

@@ -14,7 +14,7 @@ use crate::upstream::{
 use super::diagnostic::Report;
 use super::origin::{Origin, Origins};
 use super::problem::Problem;
-use super::secret::{self, SecretError};
+use super::secret::read_secret;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration};
 
@@ -36,12 +36,8 @@ pub(super) enum BalancingProblem {
     Percent(String),
     #[error("`{0}` is no name of a cookie; write letters, digits and dashes, as in `backend`")]
     CookieName(String),
-    #[error("a key is a secret; write `env:NAME` or `file:PATH` instead of the key itself")]
-    CookieKeyInPlace,
     #[error("the key has {0} bytes and could be guessed; use at least {SHORTEST_KEY}")]
     ShortKey(usize),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
     #[error("`{0}` stands next to the `upstream` that it is about; add one or remove `{0}`")]
     NoUpstream(&'static str),
 }
@@ -49,9 +45,8 @@ pub(super) enum BalancingProblem {
 /// Reads `balance` and `health`, and what the addresses of `upstream` say beside where they are. What is inherited from an
 /// upstream elsewhere does not hold for another one.
 pub(super) fn read(table: &mut Table<'_>, balancing: &mut Balancing, report: &mut Report<'_>) {
-    match table.value("upstream") {
-        Some(upstream) => read_line(upstream, balancing, report),
-        None => refuse_alone(table, report),
+    if let Some(upstream) = table.value("upstream") {
+        read_line(upstream, balancing, report);
     }
     if let Some(balancer) = table.read("balance", report, |value| balancer(value.string()?)) {
         balancing.balancer = balancer;
@@ -77,9 +72,10 @@ pub(super) fn read_line(upstream: Value<'_>, balancing: &mut Balancing, report: 
     balancing.shares = if is_plain { Vec::new() } else { shares };
 }
 
-fn refuse_alone(table: &mut Table<'_>, report: &mut Report<'_>) {
+/// Notes `balance` and `health` where no `upstream` stands.
+pub(super) fn refuse_alone(table: &Table<'_>, report: &mut Report<'_>) {
     for key in ["balance", "health"] {
-        if let Some(value) = table.value(key) {
+        if let Some(value) = table.peek(key) {
             report.at(value.start(), BalancingProblem::NoUpstream(key).into());
         }
     }
@@ -179,7 +175,7 @@ pub(super) fn read_options(
     section.set(name, report, |value| cookie_name(value.string()?));
     let key = ("upstreams.cookie-key", &mut balancing.cookie_key);
     section.set(key, report, |value| {
-        Ok(cookie_key(value.string()?, folder).map(Some)?)
+        cookie_key(value.string()?, folder).map(Some)
     });
 }
 
@@ -289,16 +285,12 @@ fn cookie_name(text: &str) -> Result<String, Problem> {
     }
 }
 
-fn cookie_key(text: &str, folder: &Path) -> Result<CookieKey, BalancingProblem> {
-    let source = match text.strip_prefix("file:") {
-        Some(path) => format!("file:{}", folder.join(path).display()),
-        None if text.starts_with("env:") => text.to_owned(),
-        None => return Err(BalancingProblem::CookieKeyInPlace),
-    };
-    let secret = secret::read(text, folder)?;
-    match secret.len() {
-        len if len < SHORTEST_KEY => Err(BalancingProblem::ShortKey(len)),
-        _ => Ok(CookieKey::new(source, secret.into_bytes())),
+fn cookie_key(text: &str, folder: &Path) -> Result<CookieKey, Problem> {
+    let secret = read_secret(text, folder)?;
+    let (source, key) = (secret.reference(), secret.expose());
+    match key.len() {
+        len if len < SHORTEST_KEY => Err(BalancingProblem::ShortKey(len).into()),
+        _ => Ok(CookieKey::new(source.map(str::to_owned), key.into())),
     }
 }
 
@@ -312,9 +304,9 @@ mod tests {
             "storage = \"file:/data\"\n[upstreams]\nqueue = 7\n[sites]\n\"a.example.org\" = {site}"
         );
         let config = Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default());
-        match config.unwrap().sites.remove(0).action {
+        match config.unwrap().sites.remove(0).routes.remove(0).action {
             SiteAction::Upstream { options, .. } => options,
-            SiteAction::Redirect { .. } => panic!("{site}"),
+            _ => panic!("{site}"),
         }
     }
 
@@ -355,8 +347,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "0123456789abcdef\n").unwrap();
         let key = cookie_key("file:key", dir.path()).unwrap();
-        let place = dir.path().join("key");
-        assert_eq!(key.source(), format!("file:{}", place.display()));
-        assert_eq!(cookie_key(key.source(), Path::new("/")).unwrap(), key);
+        let place = format!("file:{}", dir.path().join("key").display());
+        assert_eq!(key.source(), Some(place.as_str()));
+        assert_eq!(cookie_key(&place, Path::new("/")).unwrap(), key);
+        let here = cookie_key("0123456789abcdef", dir.path()).unwrap();
+        assert_eq!(here.source(), None);
     }
 }

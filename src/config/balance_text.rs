@@ -53,7 +53,11 @@ impl<'a> BalanceText<'a> {
             cookie_key,
             ..
         } = self.0;
-        let key = cookie_key.as_ref().map(|key| quoted(key.source()));
+        // As long as a key has to be, so that the listing can be read.
+        let hidden = "(not shown here)";
+        let key = cookie_key
+            .as_ref()
+            .map(|key| quoted(key.source().unwrap_or(hidden)));
         let limit = max_connections.map(|limit| limit.to_string());
         let values = [
             ("upstreams.max-connections", limit),

@@ -1,16 +1,18 @@
 //! Whether the files that a configuration names can be used.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use crate::certs::TlsFiles;
-use crate::upstream::{Protocol, TlsError};
+use crate::tls::{ClientAuth, ClientAuthError};
+use crate::upstream::{Address, Options, Protocol, TlsError};
 
 use super::settings::Config;
-use super::site::{SiteAction, SiteConfig};
+use super::site::SiteAction;
 
 /// Why a file that the configuration names cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,30 @@ pub enum FileError {
         /// What is wrong.
         error: TlsError,
     },
+    /// The command of `on-cert` cannot be run.
+    #[error("{} is no command that can be run; make it an executable file", path.display())]
+    Hook {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A site's page cannot be read.
+    #[error("the page {} cannot be read: {source}", path.display())]
+    Page {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder that a site serves is not there, or not readable.
+    #[error("{} is no readable folder: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// Certificate and key are readable but do not belong together.
     #[error("{} and {} do not fit together: {source}", files.cert.display(), files.key.display())]
     Pair {
@@ -39,6 +65,9 @@ pub enum FileError {
         #[source]
         source: rustls::Error,
     },
+    /// It holds no CAs that could verify clients.
+    #[error("{0}")]
+    ClientAuth(#[from] ClientAuthError),
 }
 
 impl Config {
@@ -49,6 +78,14 @@ impl Config {
         let mut errors: Vec<_> = roots
             .filter_map(|root| read_certificates(root).err())
             .collect();
+        errors.extend(self.on_cert.as_deref().and_then(check_hook));
+        let pages = self.sites.iter().flat_map(|site| site.comforts.files());
+        errors.extend(pages.filter_map(|page| read_page(page).err()));
+        let client_roots = self
+            .sites
+            .iter()
+            .filter_map(|site| site.client_auth.as_ref());
+        errors.extend(client_roots.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());
@@ -57,20 +94,45 @@ impl Config {
                 (cert, key) => errors.extend(cert.err().into_iter().chain(key.err())),
             }
         }
-        errors.extend(self.sites.iter().filter_map(check_upstream));
+        for route in self.sites.iter().flat_map(|site| &site.routes) {
+            match &route.action {
+                SiteAction::Upstream { addresses, options } => {
+                    errors.extend(check_upstream(addresses, options));
+                }
+                SiteAction::Files(files) => {
+                    errors.extend(std::fs::read_dir(files.root()).err().map(|source| {
+                        let path = files.root().to_owned();
+                        FileError::Folder { path, source }
+                    }));
+                }
+                SiteAction::Redirect(_) | SiteAction::Respond(_) => {}
+            }
+        }
         errors
     }
 }
 
-fn check_upstream(site: &SiteConfig) -> Option<FileError> {
-    let SiteAction::Upstream { addresses, options } = &site.action else {
-        return None;
-    };
+fn check_upstream(addresses: &[Address], options: &Options) -> Option<FileError> {
     let has_tls = addresses
         .iter()
         .any(|address| address.protocol() == Protocol::Https);
     let checked = has_tls.then(|| options.tls.check())?;
     checked.err().map(|error| FileError::Upstream { error })
+}
+
+fn check_hook(path: &Path) -> Option<FileError> {
+    let is_executable = std::fs::metadata(path)
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    (!is_executable).then(|| FileError::Hook {
+        path: path.to_owned(),
+    })
+}
+
+fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
+    std::fs::read(path).map_err(|source| FileError::Page {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {

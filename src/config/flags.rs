@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::secret::SecretText;
+
 /// What the command line says, before it is read; each field is named after its flag.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -21,12 +23,20 @@ pub struct Flags {
     pub acme_root: Option<PathBuf>,
     /// Whether names are sent to the CA without a look at them.
     pub no_preflight: bool,
+    /// The CA's name for the credentials that bind the account.
+    pub eab_key_id: Option<String>,
+    /// Their key: the text, or where it is.
+    pub eab_hmac_key: Option<SecretText>,
     /// Where HTTP is answered.
     pub listen_http: Option<String>,
     /// Where HTTPS is served.
     pub listen_https: Option<String>,
     /// Where data is kept.
     pub storage: Option<String>,
+    /// The admin socket.
+    pub admin: Option<PathBuf>,
+    /// Where requests are logged.
+    pub access_log: Option<String>,
     /// How much the log says.
     pub log_level: Option<String>,
     /// The form of a log line.

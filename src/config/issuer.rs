@@ -2,29 +2,133 @@
 
 use url::Url;
 
+use crate::certs::IssuerOptions;
+
 use super::problem::Problem;
 
 pub(super) const LETSENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 pub(super) const LETSENCRYPT_STAGING: &str =
     "https://acme-staging-v02.api.letsencrypt.org/directory";
 
-/// The URL of a directory that is known to be one.
-pub(super) fn known(url: &str) -> Url {
-    Url::parse(url).expect("the built-in directory URLs are valid")
+/// A CA that is known by name.
+struct Known {
+    name: &'static str,
+    url: &'static str,
+    staging: Option<&'static str>,
+    needs_account: bool,
 }
 
-pub(super) fn parse_directory(text: &str) -> Result<Url, Problem> {
-    match text {
-        "letsencrypt" => return Ok(known(LETSENCRYPT)),
-        "letsencrypt-staging" => return Ok(known(LETSENCRYPT_STAGING)),
-        "zerossl" | "google" => return Err(Problem::DirectoryNeedsAccount(text.to_owned())),
-        _ => {}
+/// Google's staging twin wants credentials of its own, so it is none that could be used unasked.
+const KNOWN: [Known; 5] = [
+    Known {
+        name: "letsencrypt",
+        url: LETSENCRYPT,
+        staging: Some(LETSENCRYPT_STAGING),
+        needs_account: false,
+    },
+    Known {
+        name: "letsencrypt-staging",
+        url: LETSENCRYPT_STAGING,
+        staging: None,
+        needs_account: false,
+    },
+    Known {
+        name: "zerossl",
+        url: "https://acme.zerossl.com/v2/DV90",
+        staging: None,
+        needs_account: true,
+    },
+    Known {
+        name: "google",
+        url: "https://dv.acme-v02.api.pki.goog/directory",
+        staging: None,
+        needs_account: true,
+    },
+    Known {
+        name: "buypass",
+        url: "https://api.buypass.com/acme/directory",
+        staging: Some("https://api.test4.buypass.no/acme/directory"),
+        needs_account: false,
+    },
+];
+
+/// Alike enough to be a slip of the fingers.
+const SIMILARITY: f64 = 0.85;
+
+/// A directory with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Directory {
+    pub(super) name: String,
+    pub(super) url: Url,
+    pub(super) staging: Option<Url>,
+    /// Whether accounts there are made with credentials only.
+    pub(super) needs_account: bool,
+}
+
+impl Directory {
+    /// An issuer with nothing special about it.
+    pub(super) fn into_issuer(self) -> IssuerOptions {
+        IssuerOptions {
+            staging: self.staging,
+            ..IssuerOptions::new(self.name, self.url)
+        }
+    }
+}
+
+/// Let's Encrypt, where nothing else is said.
+pub(super) fn default() -> Directory {
+    from_known(&KNOWN[0])
+}
+
+/// Let's Encrypt's staging CA.
+pub(super) fn staging() -> Directory {
+    from_known(&KNOWN[1])
+}
+
+fn from_known(known: &Known) -> Directory {
+    let parse = |url| Url::parse(url).expect("the built-in directory URLs are valid");
+    Directory {
+        name: known.name.to_owned(),
+        url: parse(known.url),
+        staging: known.staging.map(parse),
+        needs_account: known.needs_account,
+    }
+}
+
+/// Reads a known name or an https URL, which is then named after its host.
+pub(super) fn parse(text: &str) -> Result<Directory, Problem> {
+    if let Some(known) = KNOWN.iter().find(|known| known.name == text) {
+        return Ok(from_known(known));
     }
     match Url::parse(text) {
-        Ok(url) if url.scheme() == "https" => Ok(url),
+        Ok(url) if url.scheme() == "https" => {
+            if let Some(known) = KNOWN.iter().find(|known| known.url == url.as_str()) {
+                return Ok(from_known(known));
+            }
+            Ok(Directory {
+                name: url.host_str().unwrap_or_default().to_owned(),
+                url,
+                staging: None,
+                needs_account: false,
+            })
+        }
         Ok(url) if url.scheme() == "http" => Err(Problem::DirectoryScheme(url.scheme().to_owned())),
-        _ => Err(Problem::Directory(text.to_owned())),
+        _ => Err(Problem::Directory {
+            text: text.to_owned(),
+            nearest: nearest(text),
+        }),
     }
+}
+
+fn nearest(text: &str) -> Option<&'static str> {
+    let text = text.to_lowercase().replace(['_', ' '], "-");
+    let similarities = KNOWN
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&text, known.name), known.name));
+    similarities
+        .filter(|(similarity, _)| *similarity >= SIMILARITY)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
 }
 
 pub(super) fn parse_email(text: &str) -> Result<String, Problem> {
@@ -47,28 +151,32 @@ mod tests {
 
     #[test]
     fn directories_have_names_or_https_urls() {
-        assert_eq!(
-            parse_directory("letsencrypt").unwrap().as_str(),
-            LETSENCRYPT
-        );
-        assert_eq!(
-            parse_directory("letsencrypt-staging").unwrap().as_str(),
-            LETSENCRYPT_STAGING
-        );
-        assert_eq!(
-            parse_directory("https://localhost:14000/dir")
-                .unwrap()
-                .as_str(),
-            "https://localhost:14000/dir"
-        );
+        for (text, name, url) in [
+            ("letsencrypt", "letsencrypt", LETSENCRYPT),
+            (LETSENCRYPT, "letsencrypt", LETSENCRYPT),
+            (
+                "letsencrypt-staging",
+                "letsencrypt-staging",
+                LETSENCRYPT_STAGING,
+            ),
+            ("zerossl", "zerossl", "https://acme.zerossl.com/v2/DV90"),
+            (
+                "https://localhost:14000/dir",
+                "localhost",
+                "https://localhost:14000/dir",
+            ),
+        ] {
+            let directory = parse(text).unwrap();
+            assert_eq!(directory.name, name);
+            assert_eq!(directory.url.as_str(), url);
+        }
         for (text, part) in [
-            ("zerossl", "external account binding"),
             ("http://ca.internal/dir", "https only"),
-            ("letsencript", "is no ACME directory"),
+            ("letsencript", "did you mean `letsencrypt`?"),
             ("ftp://ca/dir", "is no ACME directory"),
             ("localhost:14000/dir", "is no ACME directory"),
         ] {
-            let message = parse_directory(text).unwrap_err().to_string();
+            let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(part), "{text}: {message}");
         }
     }

@@ -1,19 +1,22 @@
 //! The flags that win over the file, read into types.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tracing::Level;
-use url::Url;
 
-use crate::certs::IssuerOptions;
+use crate::acme::ExternalAccount;
+use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
+use super::access_log;
 use super::diagnostic::{Place, Report};
 use super::flags::Flags;
-use super::issuer;
+use super::issuer::{self, Directory};
+use super::issuers::external_account;
 use super::log::{LogFormat, parse_format, parse_level};
 use super::origin::Origin;
 use super::problem::Problem;
+use super::secret::read_secret;
 use super::settings::{Config, parse_listen};
 use super::storage_url::StorageUrl;
 
@@ -21,12 +24,15 @@ use super::storage_url::StorageUrl;
 #[derive(Debug)]
 pub(super) struct Overrides {
     email: Option<String>,
-    directory: Option<Url>,
+    directory: Option<Directory>,
+    external_account: Option<ExternalAccount>,
     root: Option<PathBuf>,
     no_preflight: bool,
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
     storage: Option<StorageUrl>,
+    admin: Option<PathBuf>,
+    access_log: Option<AccessLogTarget>,
     level: Option<Level>,
     format: Option<LogFormat>,
 }
@@ -39,20 +45,34 @@ impl Overrides {
         let directory = read(
             "--acme-directory",
             &flags.acme_directory,
-            issuer::parse_directory,
+            issuer::parse,
             report,
         );
-        let staging = flags
-            .staging
-            .then(|| issuer::known(issuer::LETSENCRYPT_STAGING));
+        let external_account = read_external_account(flags, report);
+        if let Some(directory) = &directory
+            && directory.needs_account
+            && flags.eab_key_id.is_none()
+        {
+            let name = directory.name.clone();
+            report.flag("--acme-directory", Problem::NeedsExternalAccountFlags(name));
+        }
+        let staging = flags.staging.then(issuer::staging);
         Self {
             email: read("--email", &flags.email, issuer::parse_email, report),
             directory: directory.or(staging),
+            external_account,
             root: flags.acme_root.clone(),
             no_preflight: flags.no_preflight,
             http: read("--listen-http", &flags.listen_http, parse_listen, report),
             https: read("--listen-https", &flags.listen_https, parse_listen, report),
             storage: read("--storage", &flags.storage, StorageUrl::parse, report),
+            admin: flags.admin.clone(),
+            access_log: read(
+                "--access-log",
+                &flags.access_log,
+                access_log::parse_target,
+                report,
+            ),
             level: read("--log-level", &flags.log_level, parse_level, report),
             format: read("--log-format", &flags.log_format, parse_format, report),
         }
@@ -62,11 +82,10 @@ impl Overrides {
     pub(super) fn apply(self, config: &mut Config) -> bool {
         if let Some(directory) = self.directory {
             config.origins.set("issuers.directory", Origin::Flag);
-            config.issuers = vec![IssuerOptions {
-                directory,
-                root: None,
-                email: None,
-            }];
+            config.issuers = vec![directory.into_issuer()];
+        }
+        if let (Some(account), Some(issuer)) = (self.external_account, config.issuers.first_mut()) {
+            issuer.external_account = Some(account);
         }
         if let (Some(root), Some(issuer)) = (self.root, config.issuers.first_mut()) {
             config.origins.set("issuers.root", Origin::Flag);
@@ -76,6 +95,13 @@ impl Overrides {
             config.preflight.is_on = false;
             config.origins.set("preflight", Origin::Flag);
         }
+        if let Some(target) = self.access_log {
+            config.origins.set("access-log", Origin::Flag);
+            match &mut config.access_log {
+                Some(options) => options.target = target,
+                none => *none = Some(AccessLogOptions::new(target)),
+            }
+        }
         let has_storage = self.storage.is_some();
         let origins = &mut config.origins;
         let mut set = |key| origins.set(key, Origin::Flag);
@@ -83,9 +109,29 @@ impl Overrides {
         replace(&mut config.listen.http, self.http, || set("listen.http"));
         replace(&mut config.listen.https, self.https, || set("listen.https"));
         replace(&mut config.storage, self.storage, || set("storage"));
+        replace(&mut config.admin, self.admin.map(Some), || set("admin"));
         replace(&mut config.log.level, self.level, || set("log.level"));
         replace(&mut config.log.format, self.format, || set("log.format"));
         has_storage
+    }
+}
+
+fn read_external_account(flags: &Flags, report: &mut Report<'_>) -> Option<ExternalAccount> {
+    let (key_id, text) = match (&flags.eab_key_id, &flags.eab_hmac_key) {
+        (Some(key_id), Some(text)) => (key_id, text),
+        (None, None) => return None,
+        _ => {
+            report.add(Place::CommandLine, Problem::HalfExternalAccount);
+            return None;
+        }
+    };
+    let secret = read_secret(text.as_str(), Path::new(""));
+    match secret.and_then(|secret| external_account(key_id.clone(), &secret)) {
+        Ok(account) => Some(account),
+        Err(problem) => {
+            report.flag("--eab-hmac-key", problem);
+            None
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! Everything that can be wrong with a configuration, each with its fix.
 
+use http::HeaderName;
+
 use crate::name::{HostPattern, NameError};
+use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixError, RedirectError};
 use crate::upstream::AddressError;
 
 use super::balance::BalancingProblem;
+use super::guards::GuardProblem;
 use super::syntax;
 
 /// One thing that is wrong, as one sentence with the fix.
@@ -60,15 +64,69 @@ pub(super) enum Problem {
     LogLevel(String),
     #[error("`{0}` is no log format; write `text` or `json`")]
     LogFormat(String),
+    #[error("`{0}` is no coding; write `zstd`, `br` or `gzip`")]
+    Coding(String),
+    #[error(
+        "`compress` has nothing to choose from; name at least one, or write `compress = false`"
+    )]
+    NoCoding,
+    #[error("`{text}` is no content type: {error}")]
+    ContentType {
+        text: String,
+        #[source]
+        error: crate::proxy::MediaRangeError,
+    },
+    #[error("`{0}` has no error page; write an error status as in `502`, `4xx` or `5xx`")]
+    ErrorStatus(String),
+    #[error("an access log needs a file; write its path, or `-` for standard output")]
+    AccessLogFile,
+    #[error("`{0}` is no access log format; write `json`, `common` or `combined`")]
+    AccessLogFormat(String),
+    #[error(
+        "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"
+    )]
+    NoAccessLog,
 
+    #[error("`{text}` is no ACME directory; {}", known_directories(*nearest))]
+    Directory {
+        text: String,
+        nearest: Option<&'static str>,
+    },
     #[error(
-        "`{0}` is no ACME directory; write `letsencrypt`, `letsencrypt-staging` or an https URL"
+        "`{0}` makes accounts with credentials only; add `eab = {{ key-id = \"…\", hmac-key = \"env:EAB_HMAC_KEY\" }}` as the CA shows them"
     )]
-    Directory(String),
+    NeedsExternalAccount(String),
     #[error(
-        "`{0}` needs external account binding, which is not supported; use `letsencrypt` or another CA's https URL"
+        "`{0}` makes accounts with credentials only; add `--eab-key-id` and `--eab-hmac-key` as the CA shows them"
     )]
-    DirectoryNeedsAccount(String),
+    NeedsExternalAccountFlags(String),
+    #[error("`--eab-key-id` and `--eab-hmac-key` belong together; add the other one")]
+    HalfExternalAccount,
+    #[error("the `hmac-key` of `eab` is not base64url; copy it from the CA as it stands there")]
+    HmacKey,
+    #[error("the environment variable `{0}` is not set; set it, or name a file with `file:PATH`")]
+    SecretVariable(String),
+    #[error("the secret in {} cannot be read: {source}", path.display())]
+    SecretFile {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the secret is empty; write it, or `env:NAME` or `file:PATH` for where it is")]
+    SecretEmpty,
+    #[error("`{0}` is no key type; write `p256`, `p384`, `rsa2048` or `rsa4096`")]
+    KeyType(String),
+    #[error("`{0}` is no challenge; write `http-01`, `tls-alpn-01`, `dns-01` or `dns-persist-01`")]
+    Challenge(String),
+    #[error(
+        "an issuer cannot be named `{0}`; `internal` is this machine's own CA, choose another name"
+    )]
+    IssuerName(String),
+    #[error("there are two issuers `{0}`; give one of them another `name`")]
+    SameIssuer(String),
+    #[error("`{text}` is no issuer; write {}", issuer_names(known))]
+    UnknownIssuer { text: String, known: Vec<String> },
+    #[error("a site with `tls` files needs no issuer; remove `issuer` or `tls`")]
+    IssuerAndTls,
     #[error("an ACME directory is reached over https only; write `https://` instead of `{0}://`")]
     DirectoryScheme(String),
     #[error(
@@ -77,10 +135,39 @@ pub(super) enum Problem {
     Resolver(String),
     #[error("`resolvers` names no DNS server; write at least one, as in `[\"system\"]`")]
     NoResolver,
-    #[error("only one issuer is supported; remove this one")]
-    SecondIssuer,
+    #[error(
+        "`{0}` is no name constraint; write a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
+    )]
+    NameConstraint(String),
+    #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
+    NoHook,
+    #[error(
+        "`{0}` is nobody to trust; write a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
+    )]
+    TrustedPeer(String),
+    #[error(
+        "`{0}` is everybody, so each client could choose its own address; name the networks of your own proxies"
+    )]
+    TrustsAll(ipnet::IpNet),
+    #[error(
+        "`{text}` has bits beyond its network; write `{network}`, or a single address without `/`"
+    )]
+    NetworkBits { text: String, network: ipnet::IpNet },
+    #[error("`{0}` is no way to take the PROXY protocol; write `required` or `optional`")]
+    ProxyProtocol(String),
+    #[error(
+        "PROXY headers are taken from trusted peers only, and there are none; name your load balancer, as in `trust = [\"10.0.0.0/8\"]`"
+    )]
+    ProxyProtocolWithoutTrust,
+    #[error("`{0}` is no version of the PROXY protocol; write `v1`, `v2` or `off`")]
+    SendProxy(String),
+    #[error("`{0}` is no way to ask for client certificates; write `required` or `optional`")]
+    ClientAuthMode(String),
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
+
+    #[error(transparent)]
+    Dns(#[from] super::dns::DnsProblem),
 
     #[error(
         "there is no site; add one, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"
@@ -102,12 +189,44 @@ pub(super) enum Problem {
     SameSite { pattern: HostPattern, line: usize },
     #[error("a site on line {0} is the default already; keep one `default = true`")]
     SecondDefault(usize),
-    #[error("a site has either `upstream` or `redirect`; remove one of them")]
-    UpstreamAndRedirect,
+    #[error("`{}` and `{}` both say what happens to the requests; remove one of them", .0[0], .0[1])]
+    TwoActions([&'static str; 2]),
     #[error(
         "the site says nothing about its requests; add `upstream = \"localhost:3000\"` or `redirect = \"https://www.example.org\"`"
     )]
     NoAction,
+    #[error(
+        "neither the route nor its site says what happens to the requests; add `upstream = \"localhost:3000\"`"
+    )]
+    NoRouteAction,
+    #[error("{0}")]
+    Prefix(#[from] PrefixError),
+    #[error(
+        "`{prefix}` is already a route on line {line}, so this one can never match; keep one of the two"
+    )]
+    SameRoute { prefix: PathPrefix, line: usize },
+    #[error(
+        "the site itself says what happens to `/`, so this route can never match; keep one of the two"
+    )]
+    SiteRoute,
+    #[error(
+        "`routes` is empty; add one, as in `routes = {{ \"/api/\" = \"localhost:4000\" }}`, or remove it"
+    )]
+    NoRoutes,
+    #[error("`strip-prefix` and `rewrite` both say what the path becomes; remove one of them")]
+    StripAndRewrite,
+    #[error("`{0}` has no effect, since the proxy answers these requests itself; remove it")]
+    WithoutUpstream(&'static str),
+    #[error("{0}")]
+    HeaderChange(#[from] HeaderChangeError),
+    #[error("`{0}` is changed twice here; name it once")]
+    SameHeader(HeaderName),
+    #[error("{0}")]
+    Respond(#[from] FixedResponseError),
+    #[error("`{0}` is no status; write a number, as in `404`")]
+    Status(String),
+    #[error("`{0}` leads out of the folder; write a file's path below it, as in `index.html`")]
+    Fallback(String),
     #[error("{0}")]
     Address(#[from] AddressError),
     #[error(transparent)]
@@ -129,21 +248,21 @@ pub(super) enum Problem {
         error: NameError,
     },
     #[error(
-        "none of the site's upstreams is behind TLS; write it as in `https://app:8443`, or remove `tls`"
+        "none of the upstreams here is behind TLS; write it as in `https://app:8443`, or remove `tls`"
     )]
     TlsWithoutHttps,
-    #[error("`{0}` is no whole URL; write one, as in `https://www.example.org`")]
-    Redirect(String),
+    #[error("{0}")]
+    Redirect(#[from] RedirectError),
     #[error(
-        "`{0}` leads back to this same site, so clients would go in circles; name another host"
+        "`{0}` leads back to this same place, so clients would go in circles; name another host or path"
     )]
-    RedirectLoop(url::Url),
+    RedirectLoop(String),
     #[error(
         "`{0}` is no URL to ask; write an http or https URL, as in `http://localhost:4000/allowed`"
     )]
     Ask(String),
     #[error(
-        "no certificate can be had for the wildcard `{0}` as a whole; add `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
+        "no certificate can be had for the wildcard `{0}` as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
     )]
     WildcardCertificate(HostPattern),
     #[error(
@@ -156,6 +275,9 @@ pub(super) enum Problem {
     OnDemandExact(HostPattern),
     #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
     OnDemandAndTls,
+
+    #[error(transparent)]
+    Guard(#[from] GuardProblem),
 
     #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,
@@ -173,5 +295,36 @@ fn known_keys(nearest: Option<&str>, known: &[&str]) -> String {
     match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("known here: `{}`", known.join("`, `")),
+    }
+}
+
+fn known_directories(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "write `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or an https URL"
+            .to_owned(),
+    }
+}
+
+fn issuer_names(known: &[String]) -> String {
+    let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("`internal` or {}", known.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::documented::quotations;
+
+    #[test]
+    fn what_keeps_a_site_from_its_certificate_is_in_the_readme() {
+        let wildcard = HostPattern::parse("*.example.org").unwrap();
+        let quotations = quotations();
+        for problem in [
+            Problem::WildcardCertificate(wildcard),
+            Problem::NeedsExternalAccount("zerossl".to_owned()),
+        ] {
+            assert!(quotations.contains(&problem.to_string()), "{problem}");
+        }
     }
 }

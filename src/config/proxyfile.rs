@@ -4,26 +4,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use toml::de::DeTable;
-use url::Url;
 
-use crate::certs::IssuerOptions;
-use crate::upstream;
+use crate::upstream::{self, SendProxy};
 
 use super::balance;
+use super::certificates;
 use super::diagnostic::Report;
-use super::issuer::{parse_directory, parse_email};
+use super::issuer::parse_email;
+use super::issuers;
 use super::log::{parse_format, parse_level};
 use super::origin::{Origin, Origins};
 use super::overrides::Overrides;
 use super::problem::Problem;
 use super::resolvers::parse_resolver;
-use super::settings::{Config, parse_listen};
-use super::sites;
+use super::settings::Config;
 use super::storage_url::StorageUrl;
-use super::syntax;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
-use super::upstream_tls;
+use super::{access_log, comforts, listen, sites, syntax, trust, upstream_tls};
 
 /// Reads a whole file; the result stands only if nothing was noted.
 pub(super) fn read(
@@ -40,6 +38,11 @@ pub(super) fn read(
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let mut table = Table::new(document.get_ref(), document.span());
     let has_storage = read_globals(&mut table, folder, &mut config, report);
+    let names: Vec<_> = config
+        .issuers
+        .iter()
+        .map(|issuer| issuer.name.clone())
+        .collect();
     if !overrides.apply(&mut config) && !has_storage {
         config.use_default_storage(report);
     }
@@ -47,7 +50,7 @@ pub(super) fn read(
         let offset = table.value("listen").map_or(0, |listen| listen.start());
         report.at(offset, Problem::SharedPort(shared));
     }
-    config.sites = sites::read(table.value("sites"), folder, &config, report);
+    config.sites = sites::read(table.value("sites"), (folder, &names), &config, report);
     table.finish(report);
     config
 }
@@ -93,10 +96,16 @@ fn read_globals(
         config.storage = storage.within(folder);
         config.origins.set("storage", Origin::File);
     }
-    read_issuers(table, folder, config, report);
+    if let Some(admin) = table.read("admin", report, |value| Ok(folder.join(value.string()?))) {
+        config.admin = Some(admin);
+        config.origins.set("admin", Origin::File);
+    }
+    issuers::read(table, folder, config, report);
     read_preflight(table, config, report);
     read_resolvers(table, config, report);
-    read_listen(table, config, report);
+    certificates::read(table, folder, config, report);
+    trust::read(table, config, report);
+    listen::read(table, config, report);
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {
         read_upstreams(
@@ -106,51 +115,12 @@ fn read_globals(
         );
     }
     read_log(table, config, report);
+    if let Some(access_log) = access_log::read(table, folder, report) {
+        config.access_log = Some(access_log);
+        config.origins.set("access-log", Origin::File);
+    }
+    config.comforts = comforts::read_shared(table, folder, report);
     has_storage
-}
-
-fn read_issuers(
-    table: &mut Table<'_>,
-    folder: &Path,
-    config: &mut Config,
-    report: &mut Report<'_>,
-) {
-    let expected = "a list of tables; write `[[issuers]]`";
-    let Some(list) = table.read("issuers", report, |value| value.list(expected)) else {
-        return;
-    };
-    for (index, value) in list.into_iter().enumerate() {
-        if index > 0 {
-            report.at(value.start(), Problem::SecondIssuer);
-        }
-        match value.table() {
-            Ok(section) => read_issuer(section, folder, config, report),
-            Err(problem) => report.at(value.start(), problem),
-        }
-    }
-}
-
-fn read_issuer(
-    mut section: Table<'_>,
-    folder: &Path,
-    config: &mut Config,
-    report: &mut Report<'_>,
-) {
-    let key = ("directory", "directory = \"letsencrypt\"");
-    let directory: Option<Url> =
-        section.require(key, report, |value| parse_directory(value.string()?));
-    let root = section.read("root", report, |value| Ok(folder.join(value.string()?)));
-    section.finish(report);
-    let Some(directory) = directory else { return };
-    config.origins.set("issuers.directory", Origin::File);
-    if root.is_some() {
-        config.origins.set("issuers.root", Origin::File);
-    }
-    config.issuers = vec![IssuerOptions {
-        directory,
-        root,
-        email: None,
-    }];
 }
 
 fn read_preflight(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
@@ -179,20 +149,7 @@ fn read_resolvers(table: &mut Table<'_>, config: &mut Config, report: &mut Repor
     config.origins.set("resolvers", Origin::File);
 }
 
-fn read_listen(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
-    let Some(table) = table.read("listen", report, Value::table) else {
-        return;
-    };
-    let origins = &mut config.origins;
-    let mut section = Section { table, origins };
-    let address =
-        |value: &Value<'_>| parse_listen(&value.text("an address, as in `\"[::]:443\"`")?);
-    section.set(("listen.http", &mut config.listen.http), report, address);
-    section.set(("listen.https", &mut config.listen.https), report, address);
-    section.table.finish(report);
-}
-
-fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
+pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
     match value.node().as_str() {
         Some(text) => parse_duration(text),
         None => Err(value.mismatch("a duration, as in `\"30s\"`")),
@@ -245,6 +202,14 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.set(("limits.streams", &mut limits.streams), report, |value| {
         count(value).map(u32::from)
     });
+    section.set(
+        (
+            "limits.connections-per-client",
+            &mut limits.connections_per_client,
+        ),
+        report,
+        |value| count(value).map(Some),
+    );
     section.table.finish(report);
 }
 
@@ -274,12 +239,26 @@ pub(super) fn read_upstreams(
         options.tls = upstream_tls::read(table, folder, report);
         section.origins.set("upstreams.tls", Origin::File);
     }
+    section.set(
+        ("upstreams.send-proxy", &mut options.send_proxy),
+        report,
+        |value| parse_send_proxy(value.string()?),
+    );
     balance::read_options(
         (&mut section.table, folder),
         (&mut options.balancing, section.origins),
         report,
     );
     section.table.finish(report);
+}
+
+fn parse_send_proxy(text: &str) -> Result<Option<SendProxy>, Problem> {
+    match text {
+        "off" => Ok(None),
+        "v1" => Ok(Some(SendProxy::V1)),
+        "v2" => Ok(Some(SendProxy::V2)),
+        _ => Err(Problem::SendProxy(text.to_owned())),
+    }
 }
 
 fn read_log(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {

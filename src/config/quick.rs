@@ -8,7 +8,7 @@ use super::diagnostic::{Place, Report};
 use super::flags::Flags;
 use super::problem::Problem;
 use super::settings::Config;
-use super::site::{SiteAction, SiteConfig, parse_ask};
+use super::site::{HeaderConfig, RouteConfig, SiteAction, SiteConfig, parse_ask};
 
 /// One site per domain, and `*` where an ask URL says which names are allowed.
 pub(super) fn read_sites(
@@ -34,12 +34,19 @@ pub(super) fn read_sites(
                 .clone()
                 .filter(|_| !matches!(pattern, HostPattern::Exact(_))),
             pattern,
-            action: SiteAction::Upstream {
+            aliases: Vec::new(),
+            routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses: addresses.clone(),
                 options: config.upstreams.clone(),
-            },
+            })],
+            headers: HeaderConfig::default(),
+            guards: None,
+            issuer: None,
+            dns: None,
             tls: None,
             default: false,
+            comforts: config.comforts.clone(),
+            client_auth: None,
         })
         .collect()
 }
@@ -135,7 +142,7 @@ mod tests {
             ]
         );
         for site in &config.sites {
-            let SiteAction::Upstream { addresses, .. } = &site.action else {
+            let SiteAction::Upstream { addresses, .. } = &site.routes[0].action else {
                 panic!("{site:?}");
             };
             assert_eq!(

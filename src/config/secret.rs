@@ -1,35 +1,54 @@
-//! Secrets, which may stand elsewhere than in the Proxyfile.
+//! Secrets in the configuration: the text itself, or where it is.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 
-/// Why a secret cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SecretError {
-    #[error(
-        "the environment variable {0} is not set; set it, or name another one, as in `env:NAME`"
-    )]
-    NoVariable(String),
-    #[error("cannot read {}: {source}; name a file that holds the secret, as in `file:PATH`", path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+use crate::certs::Secret;
+
+use super::problem::Problem;
+
+/// Reads `env:NAME` from the environment, `file:PATH` from a file whose relative path starts at `folder`, and takes all
+/// else for the secret itself. White space around it is none of its.
+pub(super) fn read_secret(text: &str, folder: &Path) -> Result<Secret, Problem> {
+    let secret = if let Some(name) = text.strip_prefix("env:") {
+        let value = std::env::var(name).map_err(|_| Problem::SecretVariable(name.to_owned()))?;
+        Secret::referred(text, value.trim())
+    } else if let Some(path) = text.strip_prefix("file:") {
+        let path = folder.join(path);
+        match std::fs::read_to_string(&path) {
+            Ok(secret) => Secret::referred(format!("file:{}", path.display()), secret.trim()),
+            Err(source) => return Err(Problem::SecretFile { path, source }),
+        }
+    } else {
+        Secret::new(text.trim())
+    };
+    match secret.expose().is_empty() {
+        true => Err(Problem::SecretEmpty),
+        false => Ok(secret),
+    }
 }
 
-/// What `text` says, or what it refers to by `env:NAME` or `file:PATH`; relative paths start at `folder`.
-pub(super) fn read(text: &str, folder: &Path) -> Result<String, SecretError> {
-    if let Some(name) = text.strip_prefix("env:") {
-        return std::env::var(name).map_err(|_| SecretError::NoVariable(name.to_owned()));
+/// A secret as the user wrote it: the text itself, or where it is. Its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// What was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
-    let Some(path) = text.strip_prefix("file:") else {
-        return Ok(text.to_owned());
-    };
-    let path = folder.join(path);
-    match std::fs::read_to_string(&path) {
-        Ok(secret) => Ok(secret.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(source) => Err(SecretError::Read { path, source }),
+}
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
     }
 }
 
@@ -38,20 +57,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_stands_in_place_in_a_file_or_in_the_environment() {
+    fn a_secret_is_a_text_a_variable_or_a_file() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("secret"), "s3cret\n").unwrap();
-        assert_eq!(read("s3cret", dir.path()).unwrap(), "s3cret");
-        assert_eq!(read("file:secret", dir.path()).unwrap(), "s3cret");
-        let variable = read("env:CARGO_PKG_NAME", dir.path()).unwrap();
-        assert_eq!(variable, "proxy");
+        std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
+        std::fs::write(dir.path().join("empty"), "\n").unwrap();
+        let resolve = |text| read_secret(text, dir.path());
+        assert_eq!(resolve("plain").unwrap().expose(), "plain");
+        assert_eq!(resolve("file:key").unwrap().expose(), "of the file");
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(resolve("env:PATH").unwrap().expose(), path.trim());
+        for (text, part) in [
+            ("env:NO_SUCH_VARIABLE_HERE", "NO_SUCH_VARIABLE_HERE"),
+            ("file:missing", "missing"),
+            ("file:empty", "empty"),
+            (" ", "empty"),
+        ] {
+            let message = resolve(text).unwrap_err().to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
-        let missing = read("file:none", Path::new("/nowhere")).unwrap_err();
-        assert!(missing.to_string().contains("/nowhere/none"), "{missing}");
-        let unset = read("env:PROXY_TEST_UNSET_SECRET", Path::new("")).unwrap_err();
-        assert!(unset.to_string().contains("PROXY_TEST_UNSET_SECRET"));
+    fn a_secret_knows_where_it_is_from() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
+        let file = read_secret("file:key", dir.path()).unwrap();
+        let reference = format!("file:{}", dir.path().join("key").display());
+        assert_eq!(file.reference(), Some(reference.as_str()));
+        let variable = read_secret("env:PATH", dir.path()).unwrap();
+        assert_eq!(variable.variable(), Some("PATH"));
+        let shown = SecretText::from("hush".to_owned());
+        assert_eq!(format!("{shown:?}"), "SecretText(..)");
     }
 }

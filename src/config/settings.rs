@@ -1,11 +1,13 @@
 //! The whole effective configuration.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
+use crate::proxy::{AccessLogOptions, ComfortOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::upstream;
 
@@ -20,13 +22,16 @@ use super::overrides::Overrides;
 use super::problem::Problem;
 use super::site::SiteConfig;
 use super::storage_url::StorageUrl;
-use super::{proxyfile, quick};
+use super::trust::TrustedPeer;
+use super::{issuers, proxyfile, quick};
 
 /// The whole effective configuration, checked, with all defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where durable data lies.
     pub storage: StorageUrl,
+    /// The admin socket, when one is named; else it lies in the data directory.
+    pub admin: Option<PathBuf>,
     /// The contact for the CA; each issuer carries it too.
     pub email: Option<String>,
     /// Where clients connect.
@@ -35,14 +40,26 @@ pub struct Config {
     pub limits: Limits,
     /// The upstream defaults; each site carries its own.
     pub upstreams: upstream::Options,
-    /// The CAs in the order in which they are tried: exactly one.
+    /// The CAs in the order in which they are tried; at least one.
     pub issuers: Vec<IssuerOptions>,
     /// The look at each name before its order.
     pub preflight: PreflightOptions,
     /// Who is asked about names.
     pub resolver: ResolverOptions,
+    /// How the CA of this machine is made.
+    pub internal_ca: InternalCaOptions,
+    /// Run after each new certificate as `HOOK NAME FILE`.
+    pub on_cert: Option<PathBuf>,
+    /// The peers that may say for whom they speak.
+    pub trust: Vec<TrustedPeer>,
+    /// Whether backends are told of their clients in the field Forwarded too.
+    pub forwarded: bool,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
+    /// Where requests are logged, if anywhere.
+    pub access_log: Option<AccessLogOptions>,
+    /// What sites add to their requests; each carries its own.
+    pub comforts: ComfortOptions,
     /// How much the log says.
     pub log: LogOptions,
     /// Who set what.
@@ -71,21 +88,41 @@ impl Config {
         finish(config, report)
     }
 
+    /// The settings without any site, for commands on what lies in storage.
+    pub fn without_sites(flags: &Flags) -> Result<Self, Error> {
+        let mut report = Report::new(Path::new(""), "");
+        let mut config = Self::with_defaults();
+        if !Overrides::read(flags, &mut report).apply(&mut config) {
+            config.use_default_storage(&mut report);
+        }
+        finish(config, report)
+    }
+
+    /// Where the admin socket lies.
+    #[must_use]
+    pub fn admin_path(&self) -> PathBuf {
+        let default = || self.storage.directory().join("admin.sock");
+        self.admin.clone().unwrap_or_else(default)
+    }
+
     /// All defaults, without a site and with storage still to be named.
     pub(super) fn with_defaults() -> Self {
         Self {
-            storage: StorageUrl::File(std::path::PathBuf::new()),
+            storage: StorageUrl::File(PathBuf::new()),
+            admin: None,
             email: None,
             listen: ListenOptions::default(),
             limits: Limits::default(),
             upstreams: upstream::Options::default(),
-            issuers: vec![IssuerOptions {
-                directory: issuer::known(issuer::LETSENCRYPT),
-                root: None,
-                email: None,
-            }],
+            issuers: vec![issuer::default().into_issuer()],
             preflight: PreflightOptions::default(),
             resolver: ResolverOptions::default(),
+            internal_ca: InternalCaOptions::default(),
+            on_cert: None,
+            access_log: None,
+            comforts: ComfortOptions::default(),
+            trust: Vec::new(),
+            forwarded: false,
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),
@@ -111,7 +148,7 @@ impl Config {
 
     /// The address that http and https would fight for.
     pub(super) fn shared_port(&self) -> Option<SocketAddr> {
-        let ListenOptions { http, https } = self.listen;
+        let ListenOptions { http, https, .. } = self.listen;
         let same_ip =
             http.ip() == https.ip() || http.ip().is_unspecified() || https.ip().is_unspecified();
         (http.port() != 0 && http.port() == https.port() && same_ip).then_some(https)
@@ -136,7 +173,15 @@ fn finish(mut config: Config, report: Report<'_>) -> Result<Config, Error> {
         return Err(Error::Invalid(report.into_diagnostics()));
     }
     for issuer in &mut config.issuers {
-        issuer.email.clone_from(&config.email);
+        issuer.email = issuer.email.take().or_else(|| config.email.clone());
+    }
+    // A directory that a flag names is the only one, and every site's.
+    let issuers = &config.issuers;
+    for site in &mut config.sites {
+        let is_there = |name: &String| {
+            name == issuers::INTERNAL || issuers.iter().any(|issuer| issuer.name == *name)
+        };
+        site.issuer = site.issuer.take().filter(is_there);
     }
     Ok(config)
 }

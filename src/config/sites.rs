@@ -4,35 +4,63 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use crate::certs::{OnDemandOptions, TlsFiles};
-use crate::name::{HostPattern, NameMap};
+use crate::name::HostPattern;
+use crate::proxy::{ComfortOptions, PathPrefix};
 use crate::upstream::{self, Address};
 
 use super::balance;
+use super::client_auth;
+use super::comforts;
 use super::diagnostic::Report;
 use super::origin::Origins;
 use super::problem::Problem;
 use super::proxyfile::read_upstreams;
 use super::settings::Config;
-use super::site::{SiteAction, SiteConfig, parse_ask, parse_redirect};
+use super::site::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use super::site_certificate::{Names, Sources};
 use super::table::{Table, Value};
-use super::upstream_tls;
+use super::{guards, header_changes, site_checks};
 
-const KEYS: [&str; 8] = [
+pub(super) const KEYS: &[&str] = &[
     "upstream",
     "redirect",
+    "respond",
+    "files",
+    "aliases",
+    "routes",
+    "rewrite",
+    "request-headers",
+    "response-headers",
     "on-demand",
+    "issuer",
+    "dns",
     "tls",
     "default",
     "upstream-options",
     "balance",
     "health",
+    "allow",
+    "deny",
+    "basic-auth",
+    "forward-auth",
+    "rate-limit",
+    "max-body",
+    "limits",
+    "request-timeout",
+    "hsts",
+    "access-log",
+    "request-id",
+    "compress",
+    "error-pages",
+    "maintenance",
+    "client-auth",
 ];
-const FORMS: &str = "an upstream such as `\"localhost:3000\"`, a list of them or a table";
+pub(super) const FORMS: &str =
+    "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
 pub(super) fn read(
     value: Option<Value<'_>>,
-    folder: &Path,
+    (folder, issuers): (&Path, &[String]),
     config: &Config,
     report: &mut Report<'_>,
 ) -> Vec<SiteConfig> {
@@ -52,37 +80,46 @@ pub(super) fn read(
     }
     let mut reader = SiteReader {
         folder,
+        issuers,
         config,
         report,
     };
     let sites: Vec<_> = table
         .entries()
         .into_iter()
-        .filter_map(|(name, start, value)| Some((start, reader.read(name, start, value)?)))
+        .filter_map(|(name, start, value)| reader.read(name, start, value))
         .collect();
-    check_together(&sites, config, report);
-    sites.into_iter().map(|(_, site)| site).collect()
+    site_checks::check_together(&sites, config, report);
+    sites.into_iter().map(|placed| placed.site).collect()
 }
 
-struct SiteReader<'a, 'r> {
-    folder: &'a Path,
-    config: &'a Config,
-    report: &'a mut Report<'r>,
+/// A site with where it stands in the file.
+pub(super) struct Placed {
+    pub(super) site: SiteConfig,
+    pub(super) start: usize,
+    pub(super) aliases: Vec<usize>,
+    pub(super) routes: Vec<usize>,
+}
+
+pub(super) struct SiteReader<'a, 'r> {
+    pub(super) folder: &'a Path,
+    pub(super) issuers: &'a [String],
+    pub(super) config: &'a Config,
+    pub(super) report: &'a mut Report<'r>,
 }
 
 impl SiteReader<'_, '_> {
-    fn read(&mut self, name: &str, start: usize, value: Value<'_>) -> Option<SiteConfig> {
+    fn read(&mut self, name: &str, start: usize, value: Value<'_>) -> Option<Placed> {
         if !self.report.is_quoted(start)
             && let Some(whole) = unquoted_name(name, value)
         {
             self.report.at(start, Problem::UnquotedName(whole));
             return None;
         }
-        let pattern = match HostPattern::parse(name) {
+        let pattern = match parse_pattern(name) {
             Ok(pattern) => Some(pattern),
-            Err(error) => {
-                let name = name.to_owned();
-                self.report.at(start, Problem::SiteName { name, error });
+            Err(problem) => {
+                self.report.at(start, problem);
                 None
             }
         };
@@ -101,17 +138,33 @@ impl SiteReader<'_, '_> {
         start: usize,
         pattern: Option<HostPattern>,
         value: Value<'_>,
-    ) -> Option<SiteConfig> {
+    ) -> Option<Placed> {
         let addresses = self.read_addresses(value);
         let mut options = self.config.upstreams.clone();
         balance::read_line(value, &mut options.balancing, self.report);
-        self.check_certificate(start, pattern.as_ref(), [false, false]);
-        Some(SiteConfig {
+        self.check_certificate(start, pattern.as_ref(), Sources::default());
+        let site = SiteConfig {
             pattern: pattern?,
-            action: SiteAction::Upstream { addresses, options },
+            aliases: Vec::new(),
+            routes: vec![RouteConfig::whole(SiteAction::Upstream {
+                addresses,
+                options,
+            })],
+            headers: HeaderConfig::default(),
+            guards: None,
             on_demand: None,
+            issuer: None,
+            dns: None,
             tls: None,
             default: false,
+            comforts: self.config.comforts.clone(),
+            client_auth: None,
+        };
+        Some(Placed {
+            site,
+            start,
+            aliases: Vec::new(),
+            routes: vec![start],
         })
     }
 
@@ -120,59 +173,96 @@ impl SiteReader<'_, '_> {
         start: usize,
         pattern: Option<HostPattern>,
         mut table: Table<'_>,
-    ) -> Option<SiteConfig> {
-        let action = self.read_action(start, &mut table);
-        let sources = ["on-demand", "tls"].map(|key| table.value(key).is_some());
-        if table.has_only(&KEYS) {
-            self.check_certificate(start, pattern.as_ref(), sources);
-        }
-        let on_demand = table
-            .read("on-demand", self.report, Value::table)
-            .and_then(|table| self.read_on_demand(table));
-        let tls = table
-            .read("tls", self.report, Value::table)
-            .and_then(|table| self.read_tls(table));
+    ) -> Option<Placed> {
+        let (alias_starts, aliases) = self.read_aliases(&mut table);
+        let (route_starts, routes) = self.read_all_routes(start, &mut table);
+        let headers = header_changes::read(&mut table, self.report);
+        let names = Names {
+            start,
+            pattern: pattern.as_ref(),
+            aliases: alias_starts.iter().copied().zip(&aliases).collect(),
+        };
+        let certificate = self.read_certificate(&names, &mut table);
         let default = table.read("default", self.report, Value::boolean);
+        let guards = guards::read(&mut table, self.folder, self.config, self.report);
+        let comforts = self.read_comforts(&mut table);
+        let client_auth = client_auth::read(&mut table, self.folder, self.report);
         table.finish(self.report);
-        Some(SiteConfig {
+        let site = SiteConfig {
             pattern: pattern?,
-            action: action?,
-            on_demand,
-            tls,
+            aliases,
+            routes,
+            headers,
+            guards,
+            on_demand: certificate.on_demand,
+            issuer: certificate.issuer,
+            dns: certificate.dns,
+            tls: certificate.tls,
             default: default.unwrap_or_default(),
+            comforts,
+            client_auth,
+        };
+        Some(Placed {
+            site,
+            start,
+            aliases: alias_starts,
+            routes: route_starts,
         })
     }
 
-    fn read_action(&mut self, start: usize, table: &mut Table<'_>) -> Option<SiteAction> {
-        let options = self.read_options(table);
-        let redirect = table.read("redirect", self.report, |value| {
-            parse_redirect(value.string()?)
-        });
-        match (table.value("upstream"), table.value("redirect")) {
-            (Some(_), Some(redirect)) => {
-                self.report
-                    .at(redirect.start(), Problem::UpstreamAndRedirect);
-                None
-            }
-            (None, None) => {
-                if table.has_only(&KEYS) {
-                    self.report.at(start, Problem::NoAction);
-                }
-                None
-            }
-            (Some(upstream), None) => {
-                let addresses = self.read_addresses(upstream);
-                if options.tls != self.config.upstreams.tls {
-                    upstream_tls::check_used(upstream.start(), &addresses, self.report);
-                }
-                Some(SiteAction::Upstream { addresses, options })
-            }
-            (None, Some(_)) => Some(SiteAction::Redirect { to: redirect? }),
-        }
+    fn read_comforts(&mut self, table: &mut Table<'_>) -> ComfortOptions {
+        let context = comforts::Context {
+            shared: &self.config.comforts,
+            has_access_log: self.config.access_log.is_some(),
+            folder: self.folder,
+        };
+        context.read_site(table, self.report)
     }
 
-    fn read_options(&mut self, table: &mut Table<'_>) -> upstream::Options {
-        let mut options = self.config.upstreams.clone();
+    fn read_aliases(&mut self, table: &mut Table<'_>) -> (Vec<usize>, Vec<HostPattern>) {
+        let expected = "a list of names, as in `[\"example.org\"]`";
+        let names = table.read("aliases", self.report, |value| value.list(expected));
+        let mut aliases = Vec::new();
+        for value in names.unwrap_or_default() {
+            match value.string().and_then(parse_pattern) {
+                Ok(pattern) => aliases.push((value.start(), pattern)),
+                Err(problem) => self.report.at(value.start(), problem),
+            }
+        }
+        aliases.into_iter().unzip()
+    }
+
+    /// What the site itself says, and its routes.
+    fn read_all_routes(
+        &mut self,
+        start: usize,
+        table: &mut Table<'_>,
+    ) -> (Vec<usize>, Vec<RouteConfig>) {
+        let root = PathPrefix::root();
+        let action = self.read_action(table, &root, None);
+        let rewrite = self.read_rewrite(table, &root);
+        let has_routes = table.value("routes").is_some();
+        if matches!(action, Ok(None)) && !has_routes && table.has_only(KEYS) {
+            self.report.at(start, Problem::NoAction);
+        }
+        let own = action.ok().flatten().map(|action| RouteConfig {
+            rewrite,
+            ..RouteConfig::whole(action)
+        });
+        let mut routes = self.read_routes(table, own.as_ref());
+        if let Some(own) = own {
+            self.check_use(table, &own.action);
+            routes.insert(0, (start, own));
+        }
+        routes.into_iter().unzip()
+    }
+
+    pub(super) fn read_options(
+        &mut self,
+        table: &mut Table<'_>,
+        inherited: &upstream::Options,
+    ) -> upstream::Options {
+        let mut options = inherited.clone();
         if let Some(section) = table.read("upstream-options", self.report, Value::table) {
             read_upstreams(
                 (section, self.folder),
@@ -184,7 +274,7 @@ impl SiteReader<'_, '_> {
         options
     }
 
-    fn read_addresses(&mut self, value: Value<'_>) -> Vec<Address> {
+    pub(super) fn read_addresses(&mut self, value: Value<'_>) -> Vec<Address> {
         let texts = match value.node() {
             DeValue::Array(_) => value.list(FORMS),
             _ => Ok(vec![value]),
@@ -213,48 +303,6 @@ impl SiteReader<'_, '_> {
             false => Ok(address),
         }
     }
-
-    fn read_on_demand(&mut self, mut table: Table<'_>) -> Option<OnDemandOptions> {
-        let key = (
-            "ask",
-            "on-demand = { ask = \"http://localhost:4000/allowed\" }",
-        );
-        let options = table.require(key, self.report, |value| parse_ask(value.string()?));
-        table.finish(self.report);
-        options
-    }
-
-    fn read_tls(&mut self, mut table: Table<'_>) -> Option<TlsFiles> {
-        let example = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
-        let folder = self.folder;
-        let file = |value: &Value<'_>| Ok(folder.join(value.string()?));
-        let cert = table.require(("cert", example), self.report, file);
-        let key = table.require(("key", example), self.report, file);
-        table.finish(self.report);
-        Some(TlsFiles {
-            cert: cert?,
-            key: key?,
-        })
-    }
-
-    fn check_certificate(
-        &mut self,
-        start: usize,
-        pattern: Option<&HostPattern>,
-        [on_demand, tls]: [bool; 2],
-    ) {
-        let Some(pattern) = pattern else { return };
-        let problem = match pattern {
-            _ if on_demand && tls => Problem::OnDemandAndTls,
-            HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
-            HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
-            HostPattern::Wildcard(_) if !on_demand && !tls && !pattern.is_local() => {
-                Problem::WildcardCertificate(pattern.clone())
-            }
-            _ => return,
-        };
-        self.report.at(start, problem);
-    }
 }
 
 /// The name that was meant by `www.example.org = "…"`, which TOML reads as tables within tables.
@@ -272,36 +320,9 @@ fn unquoted_name(name: &str, value: Value<'_>) -> Option<String> {
     }
 }
 
-fn check_together(sites: &[(usize, SiteConfig)], config: &Config, report: &mut Report<'_>) {
-    let mut starts: NameMap<usize> = NameMap::new();
-    for (start, site) in sites {
-        match starts.get(&site.pattern) {
-            Some(first) => {
-                let line = report.line(*first);
-                let pattern = site.pattern.clone();
-                report.at(*start, Problem::SameSite { pattern, line });
-            }
-            None => {
-                starts.insert(site.pattern.clone(), *start);
-            }
-        }
-    }
-    let mut defaults = sites.iter().filter(|(_, site)| site.default);
-    if let Some((first, _)) = defaults.next() {
-        for (start, _) in defaults {
-            let line = report.line(*first);
-            report.at(*start, Problem::SecondDefault(line));
-        }
-    }
-    for (start, site) in sites {
-        if let SiteAction::Redirect { to } = &site.action
-            && to.scheme() == "https"
-            && to
-                .port_or_known_default()
-                .is_some_and(|port| port == 443 || port == config.listen.https.port())
-            && to.host_str().and_then(|host| starts.lookup(host)) == Some(start)
-        {
-            report.at(*start, Problem::RedirectLoop(to.clone()));
-        }
-    }
+fn parse_pattern(text: &str) -> Result<HostPattern, Problem> {
+    HostPattern::parse(text).map_err(|error| Problem::SiteName {
+        name: text.to_owned(),
+        error,
+    })
 }

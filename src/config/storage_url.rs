@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::data_directory::Surroundings;
+use super::diagnostic::{Place, Report};
+use super::error::Error;
 use super::problem::Problem;
 
 /// Where durable data lies.
@@ -13,6 +16,22 @@ pub enum StorageUrl {
 }
 
 impl StorageUrl {
+    /// What a `--storage` flag names, else the default data directory.
+    pub fn of_flag(flag: Option<&str>) -> Result<Self, Error> {
+        let mut report = Report::new(Path::new(""), "");
+        let storage = match flag {
+            Some(text) => Self::parse(text).map_err(|problem| report.flag("--storage", problem)),
+            None => match Surroundings::of_process().data_directory() {
+                Some(directory) => Ok(Self::File(directory)),
+                None => {
+                    report.add(Place::CommandLine, Problem::NoDataDirectory);
+                    Err(())
+                }
+            },
+        };
+        storage.map_err(|()| Error::Invalid(report.into_diagnostics()))
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         if let Some(path) = text.strip_prefix("file:") {
             let path = path.strip_prefix("//").unwrap_or(path);

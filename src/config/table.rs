@@ -138,6 +138,11 @@ impl<'t> Table<'t> {
         self.entries.get(key).map(|(_, value)| *value)
     }
 
+    /// The value of a key that need not be known.
+    pub(super) fn peek(&self, key: &str) -> Option<Value<'t>> {
+        self.entries.get(key).map(|(_, value)| *value)
+    }
+
     /// The value of `key` as `parse` reads it; a problem is noted at the value.
     pub(super) fn read<T>(
         &mut self,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::problem::Problem;
+use super::table::Value;
 
 const UNITS: [(char, usize); 3] = [('g', 1 << 30), ('m', 1 << 20), ('k', 1 << 10)];
 
@@ -52,6 +53,12 @@ pub(super) fn parse_count(text: &str) -> Result<u16, Problem> {
         .ok()
         .filter(|count| *count != 0)
         .ok_or_else(|| Problem::Count(text.to_owned()))
+}
+
+/// Parses a status, whatever it means.
+pub(super) fn parse_status(value: &Value<'_>) -> Result<u16, Problem> {
+    let text = value.text("a status, as in `404`")?;
+    text.parse().map_err(|_| Problem::Status(text))
 }
 
 /// A size as users write it.

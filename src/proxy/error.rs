@@ -1,5 +1,8 @@
 //! Why a request is answered by the proxy itself.
 
+use std::io;
+
+use super::guards::Refusal;
 use crate::upstream;
 
 /// What kept a request from getting its backend's response.
@@ -29,15 +32,39 @@ pub enum Error {
     /// No site has the host.
     #[error("the request is for an unknown host")]
     UnknownHost,
+    /// The site has no route for the path.
+    #[error("the request's path has no route")]
+    NoRoute,
+    /// The path can be read as one of another route.
+    #[error("the request's path can be read in two ways, which belong to two routes")]
+    AmbiguousPath,
+    /// A folder's files are only there to be got.
+    #[error("the request's method is none for files")]
+    FileMethod,
+    /// The folder has no such file, or none that may be seen.
+    #[error("the request's path has no file")]
+    NoFile,
+    /// The file is there and cannot be read.
+    #[error("a file could not be read")]
+    File(#[source] io::Error),
     /// The host belongs to another site than the name of the TLS handshake.
     #[error("the request's host is not served on this connection")]
     Misdirected,
+    /// A guard of the site does not let the request through.
+    #[error(transparent)]
+    Guard(#[from] Refusal),
+    /// The site is closed for a while.
+    #[error("the site is under maintenance")]
+    Maintenance,
     /// The upstream brought no response.
     #[error("the upstream gave no response")]
     Upstream(#[from] upstream::Error),
     /// A response whose body has no certain end or coding.
     #[error("the backend's response has a transfer coding other than chunked")]
     ResponseFraming,
+    /// The backend has not taken the handshake that an HTTP/2 client's wish for a WebSocket was made.
+    #[error("the backend did not switch to WebSocket")]
+    NoWebSocket,
     /// The backend switched protocols though nobody had asked for that one.
     #[error("the backend switched to a protocol that was not asked for")]
     UnaskedUpgrade,

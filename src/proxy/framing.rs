@@ -12,6 +12,7 @@ use http_body::Body;
 use super::error::Error;
 use super::service::ServiceOptions;
 use super::survey::{Fields, Survey};
+use super::upgrade;
 use crate::upstream::{RequestBody, ResponseBody};
 
 /// Refuses a request whose framing, target or size is not certain.
@@ -23,7 +24,7 @@ pub(super) fn check<B>(
     let headers = request.headers();
     let has_length = survey.has(Fields::CONTENT_LENGTH);
     if survey.has(Fields::TRANSFER_ENCODING)
-        && (has_length || request.version() != Version::HTTP_11 || !is_chunked_or_absent(headers))
+        && (has_length || request.version() != Version::HTTP_11 || !is_chunked(headers))
     {
         return Err(Error::TransferEncoding);
     }
@@ -37,7 +38,7 @@ pub(super) fn check<B>(
     if survey.size + target.map_or(0, |target| target.as_str().len()) > options.head_size {
         return Err(Error::HeadTooLarge);
     }
-    if request.method() == Method::CONNECT {
+    if request.method() == Method::CONNECT && !upgrade::is_extended_connect(request) {
         return Err(Error::Connect);
     }
     Ok(())
@@ -114,15 +115,17 @@ pub(super) fn frame_response(
     let status = response.status();
     let is_bodiless = *method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
     let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
-    if !is_bodiless && !has_none && !is_chunked_or_absent(response.headers()) {
-        return Err(Error::ResponseFraming);
+    if survey.has(Fields::TRANSFER_ENCODING) {
+        if !is_bodiless && !has_none && !is_chunked(response.headers()) {
+            return Err(Error::ResponseFraming);
+        }
+        response.headers_mut().remove(TRANSFER_ENCODING);
+    }
+    if !survey.has(Fields::CONTENT_LENGTH) {
+        return Ok(());
     }
     let length = response.body().size_hint().exact();
     let headers = response.headers_mut();
-    headers.remove(TRANSFER_ENCODING);
-    if !headers.contains_key(CONTENT_LENGTH) {
-        return Ok(());
-    }
     let declared = declared_length(headers);
     let is_right = match (is_bodiless, has_none) {
         (_, true) => false,
@@ -135,16 +138,15 @@ pub(super) fn frame_response(
     Ok(())
 }
 
-/// Whether the body's coding is a single `chunked`, or none.
-fn is_chunked_or_absent(headers: &HeaderMap) -> bool {
+/// Whether the body's coding is a single `chunked`.
+fn is_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
-        (None, _) => true,
         (Some(coding), None) => coding
             .as_bytes()
             .trim_ascii()
             .eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
+        _ => false,
     }
 }
 

@@ -13,8 +13,10 @@ use super::survey::{Fields, Survey};
 /// that are known to be so.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, survey: Survey) {
     if survey.has(Fields::CONNECTION) {
-        for name in named_by_connection(headers) {
-            headers.remove(name);
+        if !names_no_field(headers) {
+            for name in named_by_connection(headers) {
+                headers.remove(name);
+            }
         }
         headers.remove(CONNECTION);
     }
@@ -75,6 +77,17 @@ pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+/// Whether Connection only says how long the connection lives, as it mostly does where it is there.
+fn names_no_field(headers: &HeaderMap) -> bool {
+    let mut options = headers
+        .get_all(CONNECTION)
+        .iter()
+        .map(HeaderValue::as_bytes);
+    options.all(|option| {
+        option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
+    })
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
@@ -146,6 +159,20 @@ mod tests {
         let survey = Survey::of(&fields);
         strip_hop_by_hop(&mut fields, survey);
         assert_eq!(fields, headers(&[("trailer", "x-sum"), ("x-three", "3")]));
+    }
+
+    #[test]
+    fn a_connection_that_says_how_long_it_lives_ends_here_alone() {
+        for option in ["Keep-Alive", "close"] {
+            let mut fields = headers(&[
+                ("connection", option),
+                ("keep-alive", "timeout=5"),
+                ("x", "1"),
+            ]);
+            let survey = Survey::of(&fields);
+            strip_hop_by_hop(&mut fields, survey);
+            assert_eq!(fields, headers(&[("x", "1")]), "{option}");
+        }
     }
 
     #[test]

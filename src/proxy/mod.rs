@@ -1,24 +1,61 @@
 //! What happens to a request between client and backend. Knows no certificates and no sockets.
 
+mod access_log;
 mod body;
+mod client_identity;
+mod comforts;
+mod compression;
 mod conn_info;
 mod error;
+mod files;
+mod fixed_response;
 mod forwarded;
+mod forwarded_field;
 mod framing;
+mod guards;
+mod header_changes;
 mod headers;
+mod hops;
 mod host;
+mod pages;
+mod readings;
+mod reason;
 mod redirect;
+mod request_id;
 mod respond;
+mod rewrite;
 mod router;
 mod routers;
+mod routes;
 mod service;
 mod survey;
+mod template;
+mod trust;
 mod upgrade;
+mod web_socket_key;
 
+pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
 pub use body::Body;
+pub use client_identity::{ClientCertificate, ClientIdentity, ClientPolicy};
+pub use comforts::{ComfortOptions, Comforts};
+pub use compression::{Coding, CompressionOptions, MediaRange, MediaRangeError};
 pub use conn_info::ConnInfo;
 pub use error::Error;
-pub use redirect::{Redirect, RedirectError, to_https};
-pub use router::{Action, Router, Site};
+pub use files::Files;
+pub use fixed_response::{FixedResponse, FixedResponseError};
+pub use guards::{
+    BasicAuthOptions, ClientKey, ForwardAuthOptions, GuardOptions, Guards, HstsOptions,
+    NetworkOptions, PasswordHash, PasswordHashError, RateLimitOptions, RateScope, Realm, Refusal,
+    Verifier,
+};
+pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges};
+pub use pages::{MaintenanceOptions, PageError, Statuses};
+pub use redirect::{Redirect, RedirectError, RedirectOptions, to_https};
+pub use rewrite::Rewrite;
+pub use router::{Router, Site};
 pub use routers::Routers;
+pub use routes::{Handler, PathPrefix, PrefixError, Route, Routes};
 pub use service::{ProxyService, ServiceOptions};
+pub use template::PlaceholderError;
+pub use trust::Trust;
+pub use upgrade::Hold;

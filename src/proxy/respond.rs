@@ -1,13 +1,17 @@
 //! The proxy's own answers: short pages that name nothing internal.
 
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use tracing::{debug, warn};
 
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::guards::Refusal;
+use super::host::Host;
 use super::redirect::Redirect;
 use crate::upstream;
 
@@ -32,8 +36,14 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
     );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if page.status == StatusCode::METHOD_NOT_ALLOWED {
-        let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        let allowed = match error {
+            Error::FileMethod => "GET, HEAD",
+            _ => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        };
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if let Error::Guard(refusal) = error {
+        add_cure(refusal, headers);
     }
     if matches!(error, Error::Upstream(error) if error.is_overload()) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -44,11 +54,37 @@ pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Respo
     response
 }
 
+/// What the client can do about it, where there is anything.
+fn add_cure(refusal: &Refusal, headers: &mut HeaderMap) {
+    match refusal {
+        Refusal::Unauthorized { challenge } => {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
+        Refusal::RateLimited { retry_after } => {
+            // Rounded up, or else the client would come too early again.
+            let seconds = retry_after.as_nanos().div_ceil(1_000_000_000);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        Refusal::PasswordsBusy => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        Refusal::Network
+        | Refusal::ForwardAuth(_)
+        | Refusal::ForwardAuthSwitched
+        | Refusal::BodyTooLarge
+        | Refusal::RequestTimeout => {}
+    }
+}
+
 /// A backend's failure is the operator's to see; what a client does wrong is not.
 fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
     let is_backend = match error {
         Error::Upstream(error) => !error.is_client(),
-        Error::ResponseFraming | Error::UnaskedUpgrade => true,
+        Error::Guard(refusal) => refusal.is_backend(),
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade | Error::File(_) => {
+            true
+        }
         Error::TransferEncoding
         | Error::ContentLength
         | Error::Target
@@ -57,7 +93,12 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
         | Error::HeadTooLarge
         | Error::Host
         | Error::UnknownHost
-        | Error::Misdirected => false,
+        | Error::NoRoute
+        | Error::AmbiguousPath
+        | Error::FileMethod
+        | Error::NoFile
+        | Error::Misdirected
+        | Error::Maintenance => false,
     };
     let (client, status) = (conn.client, status.as_u16());
     let error = error as &dyn std::error::Error;
@@ -70,13 +111,23 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
 /// The answer of a site that has moved.
 pub(super) fn redirection(
     redirect: &Redirect,
+    host: &Host,
     target: &PathAndQuery,
 ) -> Result<Response<Body>, Error> {
-    let location = redirect.location(target).ok_or(Error::Target)?;
+    let location = redirect.location(host.name(), target);
+    let location = location.ok_or(Error::Target)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = redirect.status();
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
+}
+
+/// An answer to another question, as one to this request: to a HEAD it has no body.
+pub(super) fn as_answer_to(answer: Response<Body>, method: &Method) -> Response<Body> {
+    match *method == Method::HEAD {
+        true => answer.map(|_| Body::empty()),
+        false => answer,
+    }
 }
 
 fn page(error: &Error) -> Page {
@@ -85,18 +136,9 @@ fn page(error: &Error) -> Page {
             StatusCode::NOT_IMPLEMENTED,
             "The request's transfer coding is not supported.\n",
         ),
-        Error::ContentLength => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request's length is malformed.\n",
-        ),
-        Error::Target => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request's target is malformed.\n",
-        ),
-        Error::Host => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request does not name one valid host.\n",
-        ),
+        Error::ContentLength => Page::malformed("The request's length is malformed.\n"),
+        Error::Target => Page::malformed("The request's target is malformed.\n"),
+        Error::Host => Page::malformed("The request does not name one valid host.\n"),
         Error::Connect => Page::last(
             StatusCode::METHOD_NOT_ALLOWED,
             "This method is not allowed here.\n",
@@ -117,13 +159,64 @@ fn page(error: &Error) -> Page {
             StatusCode::MISDIRECTED_REQUEST,
             "This host is not served on this connection.\n",
         ),
+        Error::AmbiguousPath => Page::new(
+            StatusCode::BAD_REQUEST,
+            "The request's path can be read in more than one way.\n",
+        ),
+        Error::NoRoute | Error::NoFile => {
+            Page::new(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
+        }
+        Error::FileMethod => Page::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This method is not allowed here.\n",
+        ),
+        Error::File(_) => Page::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "This page cannot be read just now.\n",
+        ),
+        Error::Guard(refusal) => guard_page(refusal),
+        Error::Maintenance => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "This site is under maintenance. Please come again later.\n",
+        ),
         Error::Upstream(error) => upstream_page(error),
-        Error::ResponseFraming | Error::UnaskedUpgrade => {
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade => {
             Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
         }
     }
 }
 
+fn guard_page(refusal: &Refusal) -> Page {
+    match refusal {
+        Refusal::Network => Page::new(
+            StatusCode::FORBIDDEN,
+            "This site does not serve your network.\n",
+        ),
+        Refusal::RateLimited { .. } => Page::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests; wait a moment before the next one.\n",
+        ),
+        Refusal::Unauthorized { .. } => Page::new(
+            StatusCode::UNAUTHORIZED,
+            "This site needs a name and a password.\n",
+        ),
+        Refusal::PasswordsBusy => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many people log in at this moment; try again.\n",
+        ),
+        Refusal::BodyTooLarge => Page::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+        Refusal::RequestTimeout => Page::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "The request took longer than this site allows.\n",
+        ),
+        Refusal::ForwardAuth(_) | Refusal::ForwardAuthSwitched => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "It cannot be decided at this moment whether you may see this site; try again.\n",
+        ),
+    }
+}
+
+const TOO_LARGE: &str = "The request's body is larger than this site allows.\n";
 const BAD_GATEWAY: &str = "The application behind this site gave no valid response.\n";
 
 fn upstream_page(error: &upstream::Error) -> Page {
@@ -156,10 +249,8 @@ fn upstream_page(error: &upstream::Error) -> Page {
             StatusCode::REQUEST_TIMEOUT,
             "The request's body did not arrive in time.\n",
         ),
-        upstream::Error::RequestBroken(_) => Page::last(
-            StatusCode::BAD_REQUEST,
-            "The request's body is malformed.\n",
-        ),
+        upstream::Error::RequestTooLarge => Page::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+        upstream::Error::RequestBroken(_) => Page::malformed("The request's body is malformed.\n"),
     }
 }
 
@@ -170,6 +261,10 @@ impl Page {
             text,
             is_last: false,
         }
+    }
+
+    fn malformed(text: &'static str) -> Self {
+        Self::last(StatusCode::BAD_REQUEST, text)
     }
 
     fn last(status: StatusCode, text: &'static str) -> Self {
@@ -205,8 +300,15 @@ mod tests {
             (Error::HeadTooLarge, 431),
             (Error::UnknownHost, 421),
             (Error::Misdirected, 421),
+            (Error::NoRoute, 404),
+            (Error::AmbiguousPath, 400),
+            (Error::FileMethod, 405),
+            (Error::NoFile, 404),
+            (Error::File(source()), 500),
+            (Error::Maintenance, 503),
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
+            (Error::NoWebSocket, 502),
             (upstream::Error::NoBackend.into(), 503),
             (upstream::Error::NoHealthyBackend.into(), 503),
             (upstream::Error::QueueFull.into(), 503),
@@ -236,8 +338,30 @@ mod tests {
                 504,
             ),
             (upstream::Error::RequestStalled.into(), 408),
+            (upstream::Error::RequestTooLarge.into(), 413),
+            (Refusal::Network.into(), 403),
+            (Refusal::PasswordsBusy.into(), 503),
+            (Refusal::ForwardAuth(upstream::Error::NoBackend).into(), 503),
+            (Refusal::ForwardAuthSwitched.into(), 503),
+            (Refusal::BodyTooLarge.into(), 413),
+            (Refusal::RequestTimeout.into(), 504),
         ] {
             assert_eq!(answer(&error, Version::HTTP_11).status(), status, "{error}");
+        }
+    }
+
+    #[test]
+    fn who_may_come_again_is_told_how_and_when() {
+        let challenge = HeaderValue::from_static("Basic realm=\"a\"");
+        let answer_to = |error: &Error| answer(error, Version::HTTP_11);
+        let asked = answer_to(&Refusal::Unauthorized { challenge }.into());
+        assert_eq!(asked.status(), 401);
+        assert_eq!(asked.headers()[WWW_AUTHENTICATE], "Basic realm=\"a\"");
+        for (millis, seconds) in [(1, "1"), (1000, "1"), (1001, "2")] {
+            let retry_after = std::time::Duration::from_millis(millis);
+            let limited = answer_to(&Refusal::RateLimited { retry_after }.into());
+            assert_eq!(limited.status(), 429);
+            assert_eq!(limited.headers()[RETRY_AFTER], seconds);
         }
     }
 

@@ -2,61 +2,93 @@
 
 use std::sync::Arc;
 
-use super::redirect::Redirect;
+use super::client_identity::ClientPolicy;
+use super::comforts::Comforts;
+use super::guards::Guards;
+use super::routes::Routes;
 use crate::name::{HostPattern, NameMap};
-use crate::upstream::Upstream;
 
-/// What is served under one host pattern.
+/// What is served under one host pattern and its aliases.
 #[derive(Debug)]
 pub struct Site {
     /// The hosts.
     pub pattern: HostPattern,
+    /// More hosts that are served alike.
+    pub aliases: Vec<HostPattern>,
     /// What becomes of their requests.
-    pub action: Action,
+    pub routes: Routes,
+    /// What stands before that.
+    pub guards: Option<Box<Guards>>,
+    /// What is added to them.
+    pub comforts: Option<Box<Comforts>>,
+    /// How clients are asked for certificates. Connections that were asked otherwise do not reach it.
+    pub client_policy: Option<Box<ClientPolicy>>,
 }
 
-/// What becomes of a request.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// It is forwarded.
-    Upstream(Arc<Upstream>),
-    /// It is sent elsewhere.
-    Redirect(Redirect),
+impl Site {
+    /// A site with nothing but routes, or with one handler for all paths.
+    #[must_use]
+    pub fn new(pattern: HostPattern, routes: impl Into<Routes>) -> Self {
+        Self {
+            pattern,
+            aliases: Vec::new(),
+            routes: routes.into(),
+            guards: None,
+            comforts: None,
+            client_policy: None,
+        }
+    }
 }
 
 /// All sites: an immutable snapshot that is swapped whole. Clones are cheap and the same snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
-    sites: Arc<NameMap<Site>>,
+    sites: Arc<Sites>,
+}
+
+#[derive(Debug, Default)]
+struct Sites {
+    sites: Vec<Site>,
+    names: NameMap<usize>,
 }
 
 impl Router {
-    /// A router of these sites, each under its own pattern. The last of two with one pattern stays.
+    /// A router of these sites, each under its own patterns. The last of two with one pattern stays.
     #[must_use]
     pub fn new(sites: impl IntoIterator<Item = Site>) -> Self {
-        let sites = sites.into_iter();
-        let sites = sites.map(|site| (site.pattern.clone(), site)).collect();
+        let sites: Vec<Site> = sites.into_iter().collect();
+        let mut names = NameMap::new();
+        for (index, site) in sites.iter().enumerate() {
+            for pattern in std::iter::once(&site.pattern).chain(&site.aliases) {
+                names.insert(pattern.clone(), index);
+            }
+        }
         Self {
-            sites: Arc::new(sites),
+            sites: Arc::new(Sites { sites, names }),
         }
     }
 
     /// The site of a host, which is written without its port.
     #[must_use]
     pub fn site(&self, host: &str) -> Option<&Site> {
-        self.sites.lookup(host)
+        let index = self.sites.names.lookup(host)?;
+        self.sites.sites.get(*index)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::{Handler, Redirect};
 
     fn router(patterns: &[&str]) -> Router {
-        Router::new(patterns.iter().map(|pattern| Site {
-            pattern: HostPattern::parse(pattern).unwrap(),
-            action: Action::Redirect(Redirect::parse("https://elsewhere.example.org").unwrap()),
-        }))
+        Router::new(patterns.iter().map(|pattern| site(pattern)))
+    }
+
+    fn site(pattern: &str) -> Site {
+        let moved = Redirect::parse("https://elsewhere.example.org").unwrap();
+        let pattern = HostPattern::parse(pattern).unwrap();
+        Site::new(pattern, Handler::Redirect(moved))
     }
 
     #[test]
@@ -79,5 +111,15 @@ mod tests {
         for host in ["example.org", "a.b.example.org", "example.com", "", "::1"] {
             assert!(router.site(host).is_none(), "{host:?}");
         }
+    }
+
+    #[test]
+    fn an_alias_is_the_same_site() {
+        let router = Router::new([Site {
+            aliases: vec![HostPattern::parse("*.example.net").unwrap()],
+            ..site("www.example.org")
+        }]);
+        let (one, other) = (router.site("www.example.org"), router.site("a.example.net"));
+        assert!(std::ptr::eq(one.unwrap(), other.unwrap()));
     }
 }

@@ -3,20 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Version};
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
+use super::access_log::{AccessLog, Entry};
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::guards::{Guards, Passage, Verdict, Visit, enter};
+use super::header_changes::Facts;
 use super::host::Host;
-use super::router::{Action, Router, Site};
+use super::request_id::{REQUEST_ID, RequestIds};
+use super::router::{Router, Site};
 use super::routers::Routers;
+use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{Caller, RequestBody, ResponseBody};
+use crate::upstream::{Caller, ClientAddresses, RequestBody, ResponseBody, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +53,8 @@ pub struct ProxyService {
     options: Arc<ServiceOptions>,
     tasks: Tasks,
     worker: usize,
+    access_log: Option<AccessLog>,
+    request_ids: Arc<RequestIds>,
 }
 
 impl ProxyService {
@@ -57,7 +66,15 @@ impl ProxyService {
             options: Arc::new(options),
             tasks,
             worker: 0,
+            access_log: None,
+            request_ids: Arc::new(RequestIds::new()),
         }
+    }
+
+    /// The same service, which writes a line for each request.
+    #[must_use]
+    pub fn with_access_log(self, access_log: Option<AccessLog>) -> Self {
+        Self { access_log, ..self }
     }
 
     /// The same service for the runtime of this number, which has `tasks` of its own.
@@ -66,6 +83,8 @@ impl ProxyService {
         Self {
             worker,
             tasks,
+            access_log: self.access_log.as_ref().map(|log| log.for_worker(worker)),
+            request_ids: Arc::new(RequestIds::new()),
             ..self.clone()
         }
     }
@@ -74,45 +93,185 @@ impl ProxyService {
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
         let survey = Survey::of(request.headers());
-        match self.forward(self.take(request, survey), survey, conn).await {
+        let log = self.access_log.as_ref();
+        let mut notes = Notes {
+            entry: log.map(|log| log.begin(&request, conn)),
+            hsts: None,
+        };
+        let request = self.take(request, survey);
+        let mut response = match self.forward(request, survey, (conn, &mut notes)).await {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
                 }
                 response
             }
-            Err(error) => respond::refusal(&error, version, conn),
+            Err(error) => refuse(&error, (version, conn), &mut notes.entry),
+        };
+        if let Some(hsts) = notes.hsts {
+            let fields = response.headers_mut();
+            fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
         }
+        if let Some(mut entry) = notes.entry {
+            entry.answered(response.status(), !response.body().is_end_stream());
+            response.body_mut().log(Some(entry));
+        }
+        response
     }
 
     async fn forward(
         &self,
-        mut request: Request<RequestBody>,
+        request: Request<RequestBody>,
         survey: Survey,
-        conn: &ConnInfo,
+        (conn, notes): (&ConnInfo, &mut Notes),
     ) -> Result<Response<Body>, Error> {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let router = self.routers.current(self.worker);
-        let site = route(&router, &host, conn)?;
-        let upstream = match &site.action {
-            Action::Upstream(upstream) => upstream,
-            Action::Redirect(redirect) => return respond::redirection(redirect, &target),
+        let site = site(&router, &host, conn)?;
+        notes.hsts = site.guards.as_deref().and_then(Guards::hsts);
+        let told = conn.told_client(request.headers());
+        let facts = Facts {
+            conn,
+            host: &host,
+            client: told.as_ref().unwrap_or_else(|| conn.forwarded_for()),
         };
-        let method = request.method().clone();
-        let client = upgrade::asked(&mut request, survey);
-        prepare(&mut request, survey, &host, conn);
-        if client.is_some() {
-            upgrade::ask(request.headers_mut());
+        let mut way = Way {
+            site,
+            survey,
+            target,
+            facts,
+            request_id: None,
+        };
+        let entry = &mut notes.entry;
+        let Some(comforts) = site.comforts.as_deref() else {
+            return self.admit(request, way, entry).await;
+        };
+        let version = request.version();
+        let asked = (request.headers(), version, conn);
+        let wish = comforts.wish(asked, &self.request_ids, entry);
+        way.request_id.clone_from(&wish.request_id);
+        let outcome = match comforts.is_closed() {
+            true => Err(Error::Maintenance),
+            false => Box::pin(self.admit(request, way, entry)).await,
+        };
+        let response = outcome.unwrap_or_else(|error| {
+            let mut response = refuse(&error, (version, conn), entry);
+            comforts.put_page(&mut response);
+            response
+        });
+        Ok(comforts.dress(response, wish))
+    }
+
+    /// Lets a request in that the site's guards let pass.
+    async fn admit(
+        &self,
+        mut request: Request<RequestBody>,
+        way: Way<'_>,
+        entry: &mut Option<Box<Entry>>,
+    ) -> Result<Response<Body>, Error> {
+        let guards = way.site.guards.as_deref();
+        if guards.is_none() {
+            return self.act(request, way, (None, entry)).await;
         }
-        framing::frame_request(&mut request, survey, target);
+        let visit = Visit {
+            conn: way.facts.conn,
+            host: way.facts.host,
+            target: &way.target,
+            survey: way.survey,
+            worker: self.worker,
+        };
+        // Boxed, like all that most requests do without: each of them would carry room for it.
+        let passage = match Box::pin(enter(guards, &mut request, visit)).await? {
+            Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
+            Verdict::Pass(Some(passage)) => passage,
+            Verdict::Answered(response) => {
+                let answer = pass_back(*response, request.method());
+                return answer.map(|answer| respond::as_answer_to(answer, request.method()));
+            }
+        };
+        let response = Box::pin(self.act(request, way, (Some(&passage), entry))).await?;
+        Ok(passage.bound(response))
+    }
+
+    /// Lets the route's handler answer.
+    async fn act(
+        &self,
+        request: Request<RequestBody>,
+        way: Way<'_>,
+        (passage, entry): (Option<&Passage>, &mut Option<Box<Entry>>),
+    ) -> Result<Response<Body>, Error> {
+        let route = way.site.routes.route(way.target.path())?;
+        let facts = way.facts;
+        let mut response = match &route.handler {
+            Handler::Upstream(upstream) => {
+                let trip = Trip {
+                    upstream,
+                    route,
+                    passage,
+                    way,
+                };
+                self.exchange(request, trip, entry).await?
+            }
+            Handler::Redirect(redirect) => respond::redirection(redirect, facts.host, &way.target)?,
+            // Over HTTP/2 a client would take success for an open WebSocket.
+            Handler::Respond(_) if request.method() == Method::CONNECT => {
+                return Err(Error::Connect);
+            }
+            Handler::Respond(fixed) => fixed.answer(request.method()),
+            Handler::Files(files) => {
+                let path = route.target(way.target.clone())?;
+                Box::pin(files.answer(&request, &path, &way.target)).await?
+            }
+        };
+        if let Some(changes) = &route.response_headers {
+            changes.apply(response.headers_mut(), facts);
+        }
+        Ok(response)
+    }
+
+    /// Lets a backend answer.
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+        trip: Trip<'_>,
+        entry: &mut Option<Box<Entry>>,
+    ) -> Result<Response<Body>, Error> {
+        let Trip { route, way, .. } = trip;
+        let method = request.method().clone();
+        let switch = upgrade::asked(&mut request, way.survey);
+        prepare(&mut request, &way);
+        if let Some(wish) = &switch {
+            wish.ask(&mut request);
+        }
+        if let Some(passage) = trip.passage {
+            passage.grant(request.headers_mut());
+        }
+        route.change_request(request.headers_mut(), way.facts);
+        framing::frame_request(&mut request, way.survey, route.target(way.target)?);
+        if trip.upstream.announces_clients() {
+            announce(&mut request, way.facts.conn);
+        }
         let caller = Caller {
             worker: self.worker,
-            client: conn.client.ip(),
+            client: way.facts.conn.address(request.headers()),
         };
-        let response = upstream.send(request, caller).await?;
-        self.pass_back(response, &method, client)
+        let sending = trip.upstream.send(request, caller);
+        let response = match trip.passage {
+            None => sending.await?,
+            Some(passage) => Box::pin(passage.within(sending)).await?,
+        };
+        if let (Some(entry), Some(backend)) = (entry.as_mut(), response.body().backend()) {
+            entry.sent_to(backend);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return upgrade::switch(response, switch, entry, &self.tasks);
+        }
+        if let Some(wish) = switch {
+            wish.check(response.status())?;
+        }
+        pass_back(response, &method)
     }
 
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
@@ -127,36 +286,86 @@ impl ProxyService {
             body
         })
     }
+}
 
-    fn pass_back(
-        &self,
-        mut response: Response<ResponseBody>,
-        method: &Method,
-        client: Option<OnUpgrade>,
-    ) -> Result<Response<Body>, Error> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return upgrade::switch(response, client, &self.tasks);
+/// What is kept of a request beside its answer.
+struct Notes {
+    entry: Option<Box<Entry>>,
+    hsts: Option<HeaderValue>,
+}
+
+/// A request on its way through a site.
+struct Way<'r> {
+    site: &'r Site,
+    survey: Survey,
+    target: PathAndQuery,
+    facts: Facts<'r>,
+    request_id: Option<HeaderValue>,
+}
+
+/// The last stretch of the way, to a backend.
+struct Trip<'r> {
+    upstream: &'r Upstream,
+    route: &'r Route,
+    passage: Option<&'r Passage>,
+    way: Way<'r>,
+}
+
+/// The proxy's own answer, with its reason in the access log.
+fn refuse(
+    error: &Error,
+    (version, conn): (Version, &ConnInfo),
+    entry: &mut Option<Box<Entry>>,
+) -> Response<Body> {
+    if let Some(entry) = entry {
+        entry.refused(error.reason());
+        if let Some(backend) = error.backend() {
+            entry.sent_to(backend);
         }
-        let survey = Survey::of(response.headers());
-        framing::frame_response(&mut response, survey, method)?;
-        headers::strip_hop_by_hop(response.headers_mut(), survey);
-        *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(Body::upstream))
     }
+    respond::refusal(error, version, conn)
+}
+
+fn pass_back(
+    mut response: Response<ResponseBody>,
+    method: &Method,
+) -> Result<Response<Body>, Error> {
+    let survey = Survey::of(response.headers());
+    framing::frame_response(&mut response, survey, method)?;
+    headers::strip_hop_by_hop(response.headers_mut(), survey);
+    *response.version_mut() = Version::HTTP_11;
+    Ok(response.map(Body::upstream))
 }
 
 /// The site of the host, if this connection may reach it.
-fn route<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
+fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
     let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
-    match host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
+    let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
+    match is_asked_alike && host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),
         false => Err(Error::Misdirected),
     }
 }
 
+/// Leaves word for a backend that wants to know its client before the first request.
+fn announce(request: &mut Request<RequestBody>, conn: &ConnInfo) {
+    let addresses = ClientAddresses {
+        source: conn.speaker(request.headers()),
+        destination: conn.local,
+    };
+    request.extensions_mut().insert(addresses);
+}
+
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
-fn prepare(request: &mut Request<RequestBody>, survey: Survey, host: &Host, conn: &ConnInfo) {
+fn prepare(request: &mut Request<RequestBody>, way: &Way<'_>) {
     request.extensions_mut().clear();
-    headers::strip_request(request.headers_mut(), survey);
-    forwarded::set(request.headers_mut(), survey, host, conn);
+    headers::strip_request(request.headers_mut(), way.survey);
+    let Facts { conn, host, .. } = way.facts;
+    forwarded::set(request.headers_mut(), way.survey, host, conn);
+    if let Some(identity) = conn.identity() {
+        identity.tell(request.headers_mut());
+    }
+    if let Some(id) = &way.request_id {
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+    }
 }

@@ -91,15 +91,18 @@ impl Survey {
 
 /// Whether a field would be taken for the word of a proxy. Many backends read `_` as `-`.
 pub(super) fn is_claim(name: &str) -> bool {
-    const PREFIX: &str = "x-forwarded-";
-    if !name.starts_with(['x', 'f']) {
-        return false;
+    let begins_as = |prefix: &str| {
+        name.get(..prefix.len())
+            .is_some_and(|start| is_alias(start, prefix))
+    };
+    match name.as_bytes().first() {
+        Some(b'x') => {
+            begins_as("x-forwarded-") || is_alias(name, "x-real-ip") || begins_as("x-client-cert-")
+        }
+        Some(b'f') => is_alias(name, FORWARDED.as_str()),
+        Some(b'c') => is_alias(name, "client-cert") || is_alias(name, "client-cert-chain"),
+        _ => false,
     }
-    is_alias(name, FORWARDED.as_str())
-        || is_alias(name, "x-real-ip")
-        || name
-            .get(..PREFIX.len())
-            .is_some_and(|start| is_alias(start, PREFIX))
 }
 
 fn is_alias(name: &str, canonical: &str) -> bool {
@@ -124,6 +127,11 @@ mod tests {
             "x-forwarded-prefix",
             "x-real-ip",
             "x_real_ip",
+            "x-client-cert-subject",
+            "x_client-cert_verified",
+            "client-cert",
+            "client_cert",
+            "client-cert-chain",
         ] {
             assert!(is_claim(name), "{name}");
         }
@@ -132,6 +140,8 @@ mod tests {
             "x-real-ips",
             "forwarded-by",
             "x-request-id",
+            "x-client-certificate",
+            "client-certificate",
             "a_b",
         ] {
             assert!(!is_claim(name), "{name}");

@@ -1,32 +1,112 @@
-//! WebSocket over HTTP/1.1: the only protocol that a connection may switch to.
+//! WebSocket over HTTP/1.1 and HTTP/2: the only protocol that a connection or stream may switch to. Backends are always
+//! asked over HTTP/1.1.
 
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tracing::debug;
 
+use super::access_log::{Counted, Entry};
 use super::body::Body;
 use super::error::Error;
 use super::headers::{has_token, strip_hop_by_hop};
 use super::survey::{Fields, Survey};
+use super::web_socket_key::WebSocketKey;
 use crate::tasks::Tasks;
 use crate::upstream::{InFlight, RequestBody, ResponseBody};
 
+/// What is dropped when the tunnel ends that a request becomes; put among the extensions of a CONNECT.
+#[derive(Clone)]
+pub struct Hold(
+    #[expect(dead_code, reason = "it is there to be dropped")] Arc<dyn Any + Send + Sync>,
+);
+
+impl Hold {
+    /// Holds on to `what`.
+    #[must_use]
+    pub fn new(what: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(what))
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold")
+    }
+}
+
+/// A client's wish to switch to WebSocket.
+#[derive(Debug)]
+pub(super) struct Wish {
+    client: OnUpgrade,
+    /// For a client of HTTP/2, which has no handshake of its own.
+    key: Option<WebSocketKey>,
+    hold: Option<Hold>,
+}
+
+/// Whether `request` is a CONNECT that asks for WebSocket over HTTP/2 (RFC 8441 section 5).
+pub(super) fn is_extended_connect<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.version() == Version::HTTP_2
+        && request.method() == Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+}
+
 /// The client's half of an upgrade to WebSocket, when `request` asks for one (RFC 6455 section 4.1).
-pub(super) fn asked(request: &mut Request<RequestBody>, survey: Survey) -> Option<OnUpgrade> {
+pub(super) fn asked(request: &mut Request<RequestBody>, survey: Survey) -> Option<Wish> {
+    if *request.method() == Method::CONNECT && is_extended_connect(request) {
+        return Some(Wish {
+            hold: request.extensions_mut().remove(),
+            client: hyper::upgrade::on(request),
+            key: Some(WebSocketKey::random()),
+        });
+    }
     let is_asked = survey.has(Fields::UPGRADE)
         && request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_empty()
         && is_websocket(request.headers())
         && has_token(request.headers(), &CONNECTION, "upgrade");
-    is_asked.then(|| hyper::upgrade::on(request))
+    is_asked.then(|| Wish {
+        client: hyper::upgrade::on(request),
+        key: None,
+        hold: None,
+    })
 }
 
-/// Asks the backend for the same. Runs after the hop-by-hop fields are gone.
-pub(super) fn ask(headers: &mut HeaderMap) {
+impl Wish {
+    /// Asks the backend for the same. Runs after the hop-by-hop fields are gone.
+    pub(super) fn ask(&self, request: &mut Request<RequestBody>) {
+        ask(request.headers_mut());
+        if let Some(key) = &self.key {
+            *request.method_mut() = Method::GET;
+            let headers = request.headers_mut();
+            headers.insert(SEC_WEBSOCKET_KEY, key.value());
+            let version = HeaderValue::from_static("13");
+            headers.entry(SEC_WEBSOCKET_VERSION).or_insert(version);
+        }
+    }
+
+    /// Refuses a backend's success that is no switch: over HTTP/2 the client would take it for one.
+    pub(super) fn check(&self, status: StatusCode) -> Result<(), Error> {
+        match self.key.is_some() && status.is_success() {
+            true => Err(Error::NoWebSocket),
+            false => Ok(()),
+        }
+    }
+}
+
+fn ask(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
@@ -34,19 +114,40 @@ pub(super) fn ask(headers: &mut HeaderMap) {
 /// Switches both sides after the backend's 101, and has one of `tasks` carry the bytes from then on.
 pub(super) fn switch(
     mut response: Response<ResponseBody>,
-    client: Option<OnUpgrade>,
+    wish: Option<Wish>,
+    entry: &mut Option<Box<Entry>>,
     tasks: &Tasks,
 ) -> Result<Response<Body>, Error> {
-    let Some(client) = client.filter(|_| is_websocket(response.headers())) else {
+    let Some(wish) = wish.filter(|_| is_websocket(response.headers())) else {
         return Err(Error::UnaskedUpgrade);
     };
     let backend = hyper::upgrade::on(&mut response);
     let survey = Survey::of(response.headers());
     strip_hop_by_hop(response.headers_mut(), survey);
-    ask(response.headers_mut());
+    match &wish.key {
+        None => ask(response.headers_mut()),
+        Some(key) => answer_connect(&mut response, key)?,
+    }
     let (parts, body) = response.into_parts();
-    tasks.spawn(tunnel(client, backend, body.into_in_flight()));
+    let mut entry = entry.take();
+    if let Some(entry) = &mut entry {
+        entry.answered(parts.status, false);
+    }
+    tasks.spawn(tunnel(wish, backend, body.into_in_flight(), entry));
     Ok(Response::from_parts(parts, Body::empty()))
+}
+
+/// Makes the answer to an extended CONNECT of the answer to the handshake.
+fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> Result<(), Error> {
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    let accept = headers.remove(SEC_WEBSOCKET_ACCEPT);
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(CONTENT_TYPE);
+    match accept.is_some_and(|accept| key.is_accepted_by(&accept)) {
+        true => Ok(()),
+        false => Err(Error::NoWebSocket),
+    }
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
@@ -57,17 +158,22 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     )
 }
 
-async fn tunnel(client: OnUpgrade, backend: OnUpgrade, in_flight: Option<InFlight>) {
-    let (client, backend) = match tokio::try_join!(client, backend) {
+async fn tunnel(
+    wish: Wish,
+    backend: OnUpgrade,
+    in_flight: Option<InFlight>,
+    entry: Option<Box<Entry>>,
+) {
+    let (client, backend) = match tokio::try_join!(wish.client, backend) {
         Ok(halves) => halves,
         Err(error) => return debug!(%error, "upgrade failed"),
     };
     let mut client = TokioIo::new(client);
-    let mut backend = TokioIo::new(backend);
+    let mut backend = Counted::new(TokioIo::new(backend), entry);
     if let Err(error) = copy_bidirectional(&mut client, &mut backend).await {
         debug!(%error, "tunnel broke");
     }
-    drop(in_flight);
+    drop((in_flight, wish.hold));
 }
 
 #[cfg(test)]

@@ -163,7 +163,8 @@ pub(super) fn http2(limits: &Limits, tasks: Tasks) -> http2::Builder<TaskExecuto
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.head_size).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(128);
+        .max_local_error_reset_streams(128)
+        .enable_connect_protocol();
     builder
 }
 

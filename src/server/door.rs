@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use super::Listener;
+use super::crowd::{Crowd, Member, Place};
+use super::proxy_protocol::{self, Announcement, ProxyProtocol, ProxyProtocolError, canonical};
+use crate::proxy::Trust;
 use crate::tasks::{Shutdown, Tasks};
 
 /// How long the loop waits when the process is out of file descriptors or memory.
@@ -26,7 +30,89 @@ pub struct Client {
     /// What it reached.
     pub local: SocketAddr,
     /// Its place among the open connections, given back when dropped.
-    pub permit: OwnedSemaphorePermit,
+    pub place: Place,
+    /// Whether it may say for whom it speaks.
+    pub is_trusted: bool,
+}
+
+/// Whom a door believes, and how it hears for whom they speak.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The peers that are believed.
+    pub trust: Arc<Trust>,
+    /// How many connections each client has.
+    pub crowd: Crowd,
+    /// Whether they begin with a PROXY header.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// How long that may take.
+    pub timeout: Duration,
+}
+
+impl Entry {
+    /// Whether clients are served as they come.
+    fn is_plain(&self) -> bool {
+        self.proxy_protocol.is_none()
+    }
+
+    /// Puts the client in a trusted peer's place, or returns nothing if the connection is to be closed.
+    async fn admit(&self, mut client: Client, shutdown: &Shutdown) -> Option<Client> {
+        let Some(mode) = self.proxy_protocol else {
+            return Some(client);
+        };
+        let peer = client.peer;
+        let announced = async {
+            match (client.is_trusted, mode) {
+                (true, _) => proxy_protocol::read(&mut client.stream, mode).await,
+                (false, ProxyProtocol::Optional) => Ok(None),
+                (false, ProxyProtocol::Required) => Err(ProxyProtocolError::Untrusted),
+            }
+        };
+        let announced = tokio::select! {
+            announced = timeout(self.timeout, announced) => announced,
+            () = shutdown.requested() => return None,
+        };
+        match announced {
+            Ok(Ok(announced)) => self.announce(client, announced),
+            Ok(Err(error)) => {
+                debug!(client.addr = %peer, %error, "client not let in");
+                None
+            }
+            Err(_) => {
+                debug!(client.addr = %peer, "client not let in: its PROXY header did not come in time");
+                None
+            }
+        }
+    }
+
+    fn announce(&self, mut client: Client, announced: Option<Announcement>) -> Option<Client> {
+        match announced {
+            None | Some(Announcement::Itself) => {}
+            // What an unknown client claims of itself must not pass for the peer's word.
+            Some(Announcement::Unknown) => client.is_trusted = false,
+            Some(Announcement::Client {
+                source,
+                destination,
+            }) => {
+                debug!(client.addr = %source, proxy.addr = %client.peer, "client announced");
+                client.peer = source;
+                client.local = destination;
+                client.is_trusted = self.trust.contains(source.ip());
+                if !client.is_trusted {
+                    client.place.join(self.count(source)?);
+                }
+            }
+        }
+        Some(client)
+    }
+
+    /// Counts a connection of this client, if it may have one more.
+    fn count(&self, client: SocketAddr) -> Option<Member> {
+        let member = self.crowd.admit(client.ip());
+        if member.is_none() {
+            debug!(client.addr = %client, "client has too many connections");
+        }
+        member
+    }
 }
 
 /// One listener with its share of the connections.
@@ -35,29 +121,37 @@ pub struct Door {
     listener: Listener,
     permits: Arc<Semaphore>,
     tasks: Tasks,
+    entry: Arc<Entry>,
 }
 
 impl Door {
     /// A door that lets in as many connections as `permits` has, over all doors that share it.
     #[must_use]
-    pub fn new(listener: Listener, permits: Arc<Semaphore>, tasks: Tasks) -> Self {
+    pub fn new(
+        listener: Listener,
+        permits: Arc<Semaphore>,
+        tasks: Tasks,
+        entry: Arc<Entry>,
+    ) -> Self {
         Self {
             listener,
             permits,
             tasks,
+            entry,
         }
     }
 
     /// Accepts until the process stops; each connection runs in a task of its own, on the runtime that this runs on.
     pub async fn run<F, Served>(self, serve: F)
     where
-        F: Fn(Client, Shutdown) -> Served,
+        F: Fn(Client, Shutdown) -> Served + Clone + Send + 'static,
         Served: Future<Output = ()> + Send + 'static,
     {
         let Self {
             listener,
             permits,
             tasks,
+            entry,
         } = self;
         let address = listener.address();
         let socket = match listener.open() {
@@ -71,10 +165,23 @@ impl Door {
         loop {
             let client = tokio::select! {
                 () = shutdown.requested() => return,
-                client = next(&socket, address, &permits) => client,
+                client = next(&socket, address, (&permits, &entry)) => client,
             };
-            if let Some(client) = client {
-                tasks.spawn(serve(client, shutdown.clone()));
+            match client {
+                Some(client) if entry.is_plain() => {
+                    tasks.spawn(serve(client, shutdown.clone()));
+                }
+                Some(client) => {
+                    let (entry, serve) = (Arc::clone(&entry), serve.clone());
+                    let shutdown = shutdown.clone();
+                    tasks.spawn(async move {
+                        let admitted = Box::pin(entry.admit(client, &shutdown)).await;
+                        if let Some(client) = admitted {
+                            serve(client, shutdown).await;
+                        }
+                    });
+                }
+                None => {}
             }
         }
     }
@@ -84,10 +191,17 @@ impl Door {
 async fn next(
     socket: &TcpListener,
     address: SocketAddr,
-    permits: &Arc<Semaphore>,
+    (permits, entry): (&Arc<Semaphore>, &Entry),
 ) -> Option<Client> {
     match socket.accept().await {
         Ok((stream, peer)) => {
+            let peer = canonical(peer);
+            let is_trusted = entry.trust.contains(peer.ip());
+            let member = match is_trusted {
+                // It stands for many, of whom each is counted if it tells them.
+                true => Member::default(),
+                false => entry.count(peer)?,
+            };
             let permit = Arc::clone(permits).acquire_owned().await.ok()?;
             let local = match address.ip().is_unspecified() {
                 true => stream.local_addr().unwrap_or(address),
@@ -95,9 +209,10 @@ async fn next(
             };
             Some(Client {
                 stream,
-                peer: canonical(peer),
+                peer,
                 local: canonical(local),
-                permit,
+                place: Place::new(permit, member),
+                is_trusted,
             })
         }
         Err(error) if is_clients_fault(&error) => {
@@ -110,11 +225,6 @@ async fn next(
             None
         }
     }
-}
-
-/// IPv4 clients of an IPv6 socket are shown as what they are.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn is_clients_fault(error: &io::Error) -> bool {
@@ -132,22 +242,65 @@ mod tests {
     use super::super::listener::{PROBE_AFTER, PROBE_EVERY};
     use super::*;
 
-    #[tokio::test]
-    async fn a_client_is_probed_when_it_is_silent_and_answered_at_once() {
+    fn entry(trusted: &[&str], limit: Option<u16>) -> Entry {
+        let networks = trusted.iter().map(|network| network.parse().unwrap());
+        Entry {
+            trust: Arc::new(Trust::new(networks)),
+            crowd: Crowd::new(limit),
+            proxy_protocol: None,
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    /// One more client of this machine, and its own end.
+    async fn arrival(entry: &Entry) -> (Option<Client>, TcpStream) {
         let mut listeners = Listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let listener = listeners.remove(0);
         let address = listener.address();
         let socket = listener.open().unwrap();
         let permits = Arc::new(Semaphore::new(1));
-        let next = next(&socket, address, &permits);
+        let next = next(&socket, address, (&permits, entry));
         let (stream, client) = tokio::join!(TcpStream::connect(address), next);
+        (client, stream.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_client_is_probed_when_it_is_silent_and_answered_at_once() {
+        let (client, _stream) = arrival(&entry(&[], None)).await;
         let accepted = client.unwrap().stream;
         let accepted = SockRef::from(&accepted);
         assert!(accepted.keepalive().unwrap());
         assert_eq!(accepted.tcp_keepalive_time().unwrap(), PROBE_AFTER);
         assert_eq!(accepted.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
         assert!(accepted.tcp_nodelay().unwrap());
-        drop(stream);
+    }
+
+    #[tokio::test]
+    async fn a_trusted_peer_has_as_many_connections_as_its_clients_may() {
+        let entry = entry(&["127.0.0.0/8"], Some(1));
+        let mut open = Vec::new();
+        for (source, is_let_in) in [
+            ("192.0.2.7:1", true),
+            ("192.0.2.7:2", false),
+            ("192.0.2.8:1", true),
+        ] {
+            let (client, stream) = arrival(&entry).await;
+            let announced = Announcement::Client {
+                source: source.parse().unwrap(),
+                destination: "192.0.2.1:443".parse().unwrap(),
+            };
+            let client = entry.announce(client.unwrap(), Some(announced));
+            assert_eq!(client.is_some(), is_let_in, "{source}");
+            open.push((client, stream));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_not_trusted_is_counted_at_once() {
+        let entry = entry(&[], Some(1));
+        let (first, _stream) = arrival(&entry).await;
+        assert!(first.is_some());
+        assert!(arrival(&entry).await.0.is_none());
     }
 
     #[test]

@@ -6,26 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
 use super::activity::Activity;
 use super::connection::{self, Watch, drive};
+use super::crowd::Place;
 use super::executor::TaskExecutor;
 use super::http1::Http1;
 use super::stray_http;
 use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
-use crate::proxy::{Body, ConnInfo, ProxyService};
+use crate::proxy::{Body, ClientCertificate, ClientIdentity, ConnInfo, Hold, ProxyService, Trust};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 
@@ -40,6 +40,10 @@ pub struct HttpsParts {
     pub limits: Limits,
     /// Runs the streams of HTTP/2 connections.
     pub tasks: Tasks,
+    /// The peers that may say for whom they speak.
+    pub trust: Arc<Trust>,
+    /// Whether backends are told of their clients in the field Forwarded too.
+    pub has_forwarded: bool,
 }
 
 /// Serves HTTPS connections.
@@ -50,6 +54,8 @@ pub struct Https {
     limits: Limits,
     http1: http1::Builder,
     http2: http2::Builder<TaskExecutor>,
+    trust: Arc<Trust>,
+    has_forwarded: bool,
 }
 
 /// How long a handshake may go on when the process stops: it is over soon, or its client is silent
@@ -70,6 +76,8 @@ impl Https {
             service,
             limits,
             tasks,
+            trust,
+            has_forwarded,
         } = parts;
         let (http1, http2) = (
             connection::http1(&limits),
@@ -81,6 +89,8 @@ impl Https {
             limits,
             http1,
             http2,
+            trust,
+            has_forwarded,
         })
     }
 
@@ -90,7 +100,8 @@ impl Https {
             stream,
             peer,
             local,
-            permit,
+            place,
+            is_trusted,
         } = client;
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
         let served = async move {
@@ -98,7 +109,9 @@ impl Https {
             // holds on to, and a task is as large as the largest of its phases.
             let handshake = Box::pin(self.handshake(stream, (peer, local), &shutdown));
             if let Some(accepted) = handshake.await {
-                self.serve_http(accepted, peer, permit, &shutdown).await;
+                let conn = ConnInfo::new(peer, None).reaching(local);
+                let conn = self.facts(conn, is_trusted);
+                self.serve_http(accepted, conn, place, &shutdown).await;
             }
         };
         served.instrument(span).await;
@@ -144,18 +157,39 @@ impl Https {
             .flatten()
     }
 
+    /// What is known of a connection apart from its handshake.
+    fn facts(&self, conn: ConnInfo, is_trusted: bool) -> ConnInfo {
+        let conn = match is_trusted {
+            true => conn.trusting(Arc::clone(&self.trust)),
+            false => conn,
+        };
+        match self.has_forwarded {
+            true => conn.with_forwarded(),
+            false => conn,
+        }
+    }
+
     async fn serve_http(
         &self,
         accepted: Box<tls::Accepted<TcpStream>>,
-        peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
+        mut conn: ConnInfo,
+        place: Place,
         shutdown: &Shutdown,
     ) {
-        let tls::Accepted { stream, sni, is_h2 } = *accepted;
+        let tls::Accepted {
+            stream,
+            sni,
+            is_h2,
+            client,
+        } = *accepted;
+        conn.sni = sni;
+        if let Some(client) = client {
+            conn = conn.identified(identity(*client));
+        }
         let activity = Activity::new(is_h2);
         let exchanges = Arc::new(Exchanges {
             service: self.service.clone(),
-            info: Arc::new(ConnInfo::new(peer, sni)),
+            info: Arc::new(conn),
             activity: Arc::clone(&activity),
         });
         let watch = Watch {
@@ -163,7 +197,7 @@ impl Https {
             limits: &self.limits,
             shutdown,
         };
-        let stream = Watched::new(stream, Arc::clone(&activity), permit);
+        let stream = Watched::new(stream, Arc::clone(&activity), place);
         let service = service_fn(|request| Arc::clone(&exchanges).call(request));
         match is_h2 {
             true => {
@@ -179,6 +213,19 @@ impl Https {
     }
 }
 
+fn identity(client: tls::AskedClient) -> ClientIdentity {
+    let tls::AskedClient {
+        policy,
+        certificate,
+    } = client;
+    let certificate = certificate.map(|certificate| ClientCertificate {
+        subject: certificate.subject,
+        fingerprint: certificate.fingerprint,
+        base64: certificate.base64,
+    });
+    ClientIdentity::new(policy, certificate)
+}
+
 /// The requests of one connection.
 #[derive(Debug)]
 struct Exchanges {
@@ -191,9 +238,14 @@ impl Exchanges {
     /// On the heap: hyper keeps room for one request's future for as long as a connection lives.
     fn call(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> BoxFuture<'static, Result<Response<TrackedBody<Body>>, Infallible>> {
         let mark = RequestMark::new(Arc::clone(&self.activity));
+        if request.method() == Method::CONNECT {
+            // A tunnel outlives its response, and the connection is in use for as long.
+            let mark = RequestMark::new(Arc::clone(&self.activity));
+            request.extensions_mut().insert(Hold::new(mark));
+        }
         self.activity.has_body(!request.body().is_end_stream());
         Box::pin(async move {
             let response = self.service.call(request, &self.info).await;

@@ -2,6 +2,7 @@
 
 mod activity;
 mod connection;
+mod crowd;
 mod door;
 mod error;
 mod executor;
@@ -10,13 +11,16 @@ mod https;
 mod listener;
 mod options;
 mod plain_http;
+mod proxy_protocol;
 mod stray_http;
 mod tracked_body;
 mod watched;
 
-pub use door::{Client, Door};
+pub use crowd::{Crowd, Place};
+pub use door::{Client, Door, Entry};
 pub use error::Error;
 pub use https::{Https, HttpsParts};
 pub use listener::Listener;
 pub use options::{Limits, ListenOptions};
 pub use plain_http::PlainHttp;
+pub use proxy_protocol::ProxyProtocol;

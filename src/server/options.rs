@@ -3,6 +3,8 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::proxy_protocol::ProxyProtocol;
+
 /// The two addresses that clients reach. Port 0 takes a free one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
@@ -10,6 +12,10 @@ pub struct ListenOptions {
     pub http: SocketAddr,
     /// Serves HTTPS.
     pub https: SocketAddr,
+    /// How clients of `http` begin, where they come by way of another proxy.
+    pub http_proxy_protocol: Option<ProxyProtocol>,
+    /// The same for `https`.
+    pub https_proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Default for ListenOptions {
@@ -17,6 +23,8 @@ impl Default for ListenOptions {
         Self {
             http: (Ipv6Addr::UNSPECIFIED, 80).into(),
             https: (Ipv6Addr::UNSPECIFIED, 443).into(),
+            http_proxy_protocol: None,
+            https_proxy_protocol: None,
         }
     }
 }
@@ -38,6 +46,8 @@ pub struct Limits {
     pub head_fields: usize,
     /// Concurrent streams of one HTTP/2 connection.
     pub streams: u32,
+    /// Open connections of one client, where they are bounded.
+    pub connections_per_client: Option<u16>,
     /// How long open connections get to finish when the process stops.
     pub drain_timeout: Duration,
 }
@@ -52,6 +62,7 @@ impl Default for Limits {
             head_size: 32 * 1024,
             head_fields: 100,
             streams: 250,
+            connections_per_client: None,
             drain_timeout: Duration::from_secs(30),
         }
     }

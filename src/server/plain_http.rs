@@ -61,7 +61,7 @@ impl PlainHttp {
             limits: &self.limits,
             shutdown: &shutdown,
         };
-        let stream = Watched::new(client.stream, Arc::clone(&activity), client.permit);
+        let stream = Watched::new(client.stream, Arc::clone(&activity), client.place);
         let service = service_fn(|request| {
             let mark = RequestMark::new(Arc::clone(&activity));
             let response = self.answer(&request);

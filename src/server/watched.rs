@@ -8,25 +8,25 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::Activity;
+use super::crowd::Place;
 
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     inner: S,
     unread: Bytes,
     activity: Arc<Activity>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(inner: S, activity: Arc<Activity>, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(inner: S, activity: Arc<Activity>, place: impl Into<Place>) -> Self {
         Self {
             inner,
             unread: Bytes::new(),
             activity,
-            _permit: permit,
+            _place: place.into(),
         }
     }
 

@@ -4,8 +4,9 @@ use std::any::Any;
 use std::fmt;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 
-use super::{Error, Key};
+use super::{Error, Key, PageRequest};
 
 /// Durable records by key, shared by all who open the same storage.
 ///
@@ -26,9 +27,20 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// again what the lock protects once it is held: the last holder may have changed it.
     fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>>;
 
+    /// The segments right below a folder, in the order of their bytes, as many as the request wants.
+    /// A folder that is not there is empty. It takes memory for what it returns only.
+    fn page<'a>(&'a self, request: PageRequest<'a>) -> BoxFuture<'a, Result<Vec<String>, Error>>;
+
+    /// The keys one level below a folder, records and folders alike, in batches and in no order, read
+    /// as they are asked for. What is stored or removed meanwhile may be among them or not.
+    fn list(&self, folder: &Key) -> Listing;
+
     /// Where a record lies, for people.
     fn location(&self, key: &Key) -> String;
 }
+
+/// Batches of keys.
+pub type Listing = BoxStream<'static, Result<Vec<Key>, Error>>;
 
 /// An exclusive lock, released when dropped or when the process ends.
 pub struct Lock {

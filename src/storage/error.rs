@@ -30,6 +30,12 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A record reads otherwise than it was written.
+    #[error("{location} cannot be read back as it was written; check the disk")]
+    Lossy {
+        /// Where it lies.
+        location: String,
+    },
 }
 
 impl Error {
@@ -38,13 +44,15 @@ impl Error {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        let (Self::Directory { source, .. }
-        | Self::Read { source, .. }
-        | Self::Write { source, .. }) = self;
-        matches!(
-            source.kind(),
-            StorageFull | ReadOnlyFilesystem | QuotaExceeded
-        )
+        match self {
+            Self::Directory { source, .. }
+            | Self::Read { source, .. }
+            | Self::Write { source, .. } => matches!(
+                source.kind(),
+                StorageFull | ReadOnlyFilesystem | QuotaExceeded
+            ),
+            Self::Lossy { .. } => false,
+        }
     }
 }
 

@@ -7,13 +7,17 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 
-use super::{Error, Key, Lock, Storage};
+use super::page::Picker;
+use super::{Error, Key, Listing, Lock, PageRequest, Storage};
 
 /// How often a lock that another process holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// How many keys are listed at once.
+const BATCH: usize = 256;
 
 /// The default storage: a data directory on the local disk.
 #[derive(Clone, Debug)]
@@ -86,15 +90,72 @@ impl FileStorage {
         let folder = path.parent().unwrap_or(&self.root);
         create_dir(folder)?;
         let (scratch, mut file) = self.create_scratch()?;
+        let rename = || match fs::rename(&scratch, path) {
+            // The folder was empty, and was removed, since it was made.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_dir(folder)?;
+                fs::rename(&scratch, path)
+            }
+            renamed => renamed,
+        };
         let done = file
             .write_all(value)
             .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&scratch, path))
+            .and_then(|()| rename())
             .and_then(|()| File::open(folder)?.sync_all());
         if done.is_err() {
             let _ = fs::remove_file(&scratch);
         }
         done
+    }
+
+    /// A folder goes with its last record, so that a million names that come and go leave nothing.
+    fn remove_if_empty(&self, folder: Option<&Path>) {
+        let depth = |folder: &Path| {
+            folder
+                .strip_prefix(&self.root)
+                .ok()?
+                .iter()
+                .nth(1)
+                .map(drop)
+        };
+        if let Some(folder) = folder.filter(|folder| depth(folder).is_some()) {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// A folder that is being listed.
+#[derive(Debug)]
+struct Folder {
+    key: Key,
+    path: PathBuf,
+    entries: Option<fs::ReadDir>,
+}
+
+impl Folder {
+    fn next_batch(mut self) -> Result<Option<(Vec<Key>, Self)>, Error> {
+        match self.read() {
+            Ok(batch) if batch.is_empty() => Ok(None),
+            Ok(batch) => Ok(Some((batch, self))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::Read {
+                path: self.path,
+                source,
+            }),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Vec<Key>> {
+        let entries = match &mut self.entries {
+            Some(entries) => entries,
+            entries => entries.insert(fs::read_dir(&self.path)?),
+        };
+        let mut batch = Vec::new();
+        for entry in entries.take(BATCH) {
+            batch.push(self.key.below(&entry?.file_name().to_string_lossy()));
+        }
+        Ok(batch)
     }
 }
 
@@ -125,15 +186,27 @@ impl Storage for FileStorage {
 
     fn delete<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<(), Error>> {
         let path = self.path(key);
-        async move {
-            match tokio::fs::remove_file(&path).await {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    Err(Error::Write { path, source })
-                }
-                _ => Ok(()),
+        let storage = self.clone();
+        blocking(move || match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Write { path, source })
             }
-        }
+            _ => {
+                storage.remove_if_empty(path.parent());
+                Ok(())
+            }
+        })
         .boxed()
+    }
+
+    fn list(&self, folder: &Key) -> Listing {
+        let folder = Folder {
+            key: folder.clone(),
+            path: self.path(folder),
+            entries: None,
+        };
+        futures_util::stream::try_unfold(folder, |folder| blocking(move || folder.next_batch()))
+            .boxed()
     }
 
     fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>> {
@@ -156,9 +229,29 @@ impl Storage for FileStorage {
         .boxed()
     }
 
+    fn page<'a>(&'a self, request: PageRequest<'a>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        let path = self.path(request.folder);
+        let picker = Picker::new(request);
+        blocking(move || pick(&path, picker).map_err(|source| Error::Read { path, source })).boxed()
+    }
+
     fn location(&self, key: &Key) -> String {
         self.path(key).display().to_string()
     }
+}
+
+fn pick(folder: &Path, mut picker: Picker) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    for entry in entries {
+        // What is no text is none of our segments.
+        if let Some(segment) = entry?.file_name().to_str() {
+            picker.offer(segment);
+        }
+    }
+    Ok(picker.finish())
 }
 
 /// A locked file, removed before it is released so that locks do not pile up.
@@ -290,6 +383,60 @@ mod tests {
         storage.delete(&key).await.unwrap();
         storage.delete(&key).await.unwrap();
         assert_eq!(storage.load(&key).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_paged_and_one_that_is_missing_is_empty() {
+        let (_dir, storage) = storage();
+        for name in ["b.example", "*.example", "a.example"] {
+            let key = Key::new(&["certificates", "ca", name]);
+            storage.store(&key, b"x").await.unwrap();
+        }
+        let page = async |folder: &Key| {
+            let request = PageRequest {
+                folder,
+                ending: "",
+                after: None,
+                limit: 10,
+            };
+            storage.page(request).await.unwrap()
+        };
+        let segments = page(&Key::new(&["certificates", "ca"])).await;
+        assert_eq!(segments, ["_wildcard.example", "a.example", "b.example"]);
+        assert_eq!(Key::decode(&segments[0]).unwrap(), "*.example");
+        assert!(page(&Key::new(&["nothing"])).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_listed_in_batches_and_goes_with_its_last_record() {
+        let (dir, storage) = storage();
+        let key = |n: usize| Key::new(&["certificates", "ca", &format!("n{n}.example"), "x.pem"]);
+        let folder = Key::new(&["certificates", "ca"]);
+        assert!(storage.list(&folder).next().await.is_none());
+        // Not stored one by one, as each would be synced.
+        for n in 0..2 * BATCH + 1 {
+            let path = dir.path().join("data").join(key(n).as_str());
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"x").unwrap();
+        }
+        let batches = storage.list(&folder).map(Result::unwrap);
+        let batches = batches.collect::<Vec<_>>().await;
+        assert_eq!(batches.iter().map(Vec::len).max(), Some(BATCH));
+        let names = batches.concat().into_iter();
+        let names = names.map(|key| key.last_segment().unwrap());
+        let names = names.collect::<std::collections::HashSet<_>>();
+        assert_eq!(names.len(), 2 * BATCH + 1);
+
+        storage
+            .store(&folder.join("n0.example").join("y"), b"y")
+            .await
+            .unwrap();
+        for n in 0..2 * BATCH + 1 {
+            storage.delete(&key(n)).await.unwrap();
+        }
+
+        let left = storage.list(&folder).next().await.unwrap().unwrap();
+        assert_eq!(left, [folder.join("n0.example")]);
     }
 
     #[tokio::test]

@@ -38,10 +38,47 @@ impl Key {
         key
     }
 
+    /// The key one level below this one whose segment is encoded already, as a listing gives it.
+    #[must_use]
+    pub fn below(&self, encoded: &str) -> Self {
+        Self(format!("{}/{encoded}", self.0))
+    }
+
     /// The encoded segments, joined by `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What an encoded segment was made from; none for one that was too long to be kept whole, or that
+    /// is no segment of a key.
+    #[must_use]
+    pub fn decode(encoded: &str) -> Option<String> {
+        if encoded == "_" {
+            return Some(String::new());
+        }
+        let plain = encoded.replace("_wildcard", "*");
+        let mut bytes = Vec::with_capacity(plain.len());
+        let mut rest = plain.bytes();
+        while let Some(byte) = rest.next() {
+            match byte {
+                b'%' => {
+                    let digits = [rest.next()?, rest.next()?];
+                    let digits = std::str::from_utf8(&digits).ok()?;
+                    bytes.push(u8::from_str_radix(digits, 16).ok()?);
+                }
+                b'_' => return None,
+                byte => bytes.push(byte),
+            }
+        }
+        let segment = String::from_utf8(bytes).ok()?;
+        (Self::new(&[&segment]).0 == encoded).then_some(segment)
+    }
+
+    /// The last segment as it was before it was encoded, as [`decode`](Self::decode) tells it.
+    #[must_use]
+    pub fn last_segment(&self) -> Option<String> {
+        Self::decode(self.0.rsplit('/').next()?)
     }
 
     fn push(&mut self, segment: &str) {
@@ -108,7 +145,42 @@ mod tests {
             (&["A\0"], "%41%00"),
             (&["", "x"], "_/x"),
         ] {
-            assert_eq!(Key::new(segments).as_str(), key);
+            let built = Key::new(segments);
+            assert_eq!(built.as_str(), key);
+            assert_eq!(built.last_segment().as_deref(), segments.last().copied());
+        }
+    }
+
+    #[test]
+    fn what_is_no_segment_of_a_key_is_read_as_none() {
+        let long = Key::new(&[&"a".repeat(201)]);
+        assert_eq!(long.last_segment(), None);
+        for encoded in ["A", "%", "%4", "%61", "%+1", ".a", "a_b", "%FF"] {
+            assert_eq!(
+                Key::new(&["x"]).below(encoded).last_segment(),
+                None,
+                "{encoded}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_segment_tells_what_it_was_made_from() {
+        for segment in [
+            "www.example.org",
+            "*.example.org",
+            "::1",
+            "_wildcard",
+            ".",
+            "",
+            "A\0é",
+        ] {
+            let key = Key::new(&[segment]);
+            assert_eq!(Key::decode(key.as_str()).as_deref(), Some(segment));
+        }
+        let shortened = Key::new(&[&"a".repeat(201)]);
+        for segment in [shortened.as_str(), "%", "%4", "%é1", "_x", "é", "%FF"] {
+            assert_eq!(Key::decode(segment), None, "{segment}");
         }
     }
 

@@ -4,8 +4,10 @@ mod contract;
 mod error;
 mod file;
 mod key;
+mod page;
 
-pub use contract::{Lock, Storage};
+pub use contract::{Listing, Lock, Storage};
 pub use error::Error;
 pub use file::FileStorage;
 pub use key::Key;
+pub use page::PageRequest;

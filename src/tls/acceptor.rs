@@ -1,6 +1,6 @@
 //! The handshake: read the ClientHello, see to a certificate for its name, then go on.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::Error;
+use super::client_auth::{AskedClient, ClientAuth};
 use super::refusal_log::RefusalLog;
 use super::resolver::{BySni, Fixed};
-use super::server_config::{ACME_TLS, challenge_config, server_config};
+use super::server_config::{ACME_TLS, asking_config, challenge_config, server_config};
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager, Certificate, Refusal};
-use crate::name::HostName;
+use crate::name::{HostName, NameMap};
 
 /// How long a handshake may wait for a certificate that is being obtained.
 const ISSUANCE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,6 +40,15 @@ pub struct AcceptorParts {
     pub default_name: Option<HostName>,
     /// How long a client may take, without the wait for a certificate.
     pub handshake_timeout: Duration,
+    /// How each site asks clients for certificates: all sites, if any of them does.
+    pub client_auth: NameMap<Option<Arc<ClientAuth>>>,
+}
+
+/// How the connections of a site are made that asks for certificates.
+#[derive(Debug)]
+struct Asking {
+    config: Arc<ServerConfig>,
+    auth: Arc<ClientAuth>,
 }
 
 /// Accepts TLS connections.
@@ -51,6 +61,8 @@ pub struct Acceptor {
     default_name: Option<HostName>,
     handshake_timeout: Duration,
     refusals: RefusalLog,
+    /// Empty where no site asks.
+    asking: NameMap<Option<Asking>>,
 }
 
 /// A finished handshake.
@@ -62,6 +74,8 @@ pub struct Accepted<S> {
     pub sni: Option<HostName>,
     /// Whether the client speaks HTTP/2.
     pub is_h2: bool,
+    /// What it has shown where it was asked for a certificate.
+    pub client: Option<Box<AskedClient>>,
 }
 
 impl Acceptor {
@@ -73,10 +87,23 @@ impl Acceptor {
             challenges,
             default_name,
             handshake_timeout,
+            client_auth,
         } = parts;
-        let config = Arc::new(server_config(Arc::new(BySni {
+        let resolver = Arc::new(BySni {
             cache: Arc::clone(&cache),
-        }))?);
+        });
+        let mut asking = NameMap::new();
+        for (pattern, auth) in client_auth.iter() {
+            let auth = auth.as_ref().map(|auth| {
+                let config = asking_config(Arc::<BySni>::clone(&resolver), auth)?;
+                Ok::<_, rustls::Error>(Asking {
+                    config: Arc::new(config),
+                    auth: Arc::clone(auth),
+                })
+            });
+            asking.insert(pattern, auth.transpose()?);
+        }
+        let config = Arc::new(server_config(resolver)?);
         let refusals = RefusalLog::default();
         Ok(Self {
             config,
@@ -86,6 +113,7 @@ impl Acceptor {
             default_name,
             handshake_timeout,
             refusals,
+            asking,
         })
     }
 
@@ -112,20 +140,30 @@ impl Acceptor {
         let Some(name) = sni.clone().or_else(|| self.unnamed(local)) else {
             return self.refuse(start, Error::NoName).await;
         };
-        let certificate = match self.certificate(&name).await {
+        let certificate = match self.certificate(&name, client.ip()).await {
             Ok(certificate) => certificate,
             Err(refusal) => {
                 self.refusals.say(client, &name, &refusal);
                 return self.refuse(start, Error::Refused { name, refusal }).await;
             }
         };
+        let asking = self.asking(&name);
+        let config = asking.map_or(&self.config, |asking| &asking.config);
         let config = match sni {
-            Some(_) => Arc::clone(&self.config),
-            None => self.fixed(&certificate),
+            Some(_) => Arc::clone(config),
+            None => fixed(config, &certificate),
         };
         let stream = self.finish(start, config).await?;
-        let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Some(Accepted { stream, sni, is_h2 }))
+        let connection = stream.get_ref().1;
+        let is_h2 = connection.alpn_protocol() == Some(b"h2");
+        let chain = connection.peer_certificates();
+        let client = asking.map(|asking| Box::new(asking.auth.asked(chain)));
+        Ok(Some(Accepted {
+            stream,
+            sni,
+            is_h2,
+            client,
+        }))
     }
 
     /// Proves the name to a CA (RFC 8737 section 3). Of what else is served here it sees nothing.
@@ -165,20 +203,26 @@ impl Acceptor {
         }
     }
 
-    async fn certificate(&self, name: &HostName) -> Result<Arc<Certificate>, Refusal> {
+    async fn certificate(
+        &self,
+        name: &HostName,
+        client: IpAddr,
+    ) -> Result<Arc<Certificate>, Refusal> {
         if let Some(certificate) = self.cache.lookup(name.as_str()) {
             return Ok(certificate);
         }
-        match timeout(ISSUANCE_TIMEOUT, self.manager.certificate(name)).await {
+        match timeout(ISSUANCE_TIMEOUT, self.manager.certificate(name, client)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Refusal::StillOrdering),
         }
     }
 
-    fn fixed(&self, certificate: &Certificate) -> Arc<ServerConfig> {
-        let mut config = ServerConfig::clone(&self.config);
-        config.cert_resolver = Arc::new(Fixed(Arc::clone(certificate.certified_key())));
-        Arc::new(config)
+    /// How the site of this name asks for certificates.
+    fn asking(&self, name: &HostName) -> Option<&Asking> {
+        match self.asking.is_empty() {
+            true => None,
+            false => self.asking.lookup(name.as_str())?.as_ref(),
+        }
     }
 
     async fn finish<S>(
@@ -209,6 +253,13 @@ impl Acceptor {
     }
 }
 
+/// The same configuration with one certificate, whatever name a client gives.
+fn fixed(config: &ServerConfig, certificate: &Certificate) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.cert_resolver = Arc::new(Fixed(Arc::clone(certificate.certified_key())));
+    Arc::new(config)
+}
+
 /// Whether a client offers the challenges' protocol alone. One that offers others beside it is no CA
 /// (RFC 8737 section 4) and is served like everybody.
 fn looks_for_challenge(hello: &ClientHello<'_>) -> bool {
@@ -232,9 +283,9 @@ mod tests {
     use super::*;
     use crate::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver};
     use crate::certs::challenge::TlsAlpn01Solver;
-    use crate::certs::issuer::{InternalCa, Issuer};
+    use crate::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
     use crate::certs::{Issuers, ManagerParts, Records};
-    use crate::name::{HostPattern, NameMap};
+    use crate::name::HostPattern;
     use crate::storage::{FileStorage, Storage};
     use crate::tasks::Tasks;
 
@@ -294,7 +345,10 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-            let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(Arc::clone(&storage)));
+            let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(
+                Arc::clone(&storage),
+                InternalCaOptions::default(),
+            ));
             let cache = Arc::new(CertCache::new(10));
             let pair = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
             let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
@@ -306,12 +360,14 @@ mod tests {
             let manager = CertManager::start(ManagerParts {
                 policies: NameMap::new(),
                 issuers: Issuers {
-                    public: Arc::clone(&issuer),
+                    public: vec![Arc::clone(&issuer)],
                     internal: issuer,
                 },
                 records: Records::new(storage),
                 cache: Arc::clone(&cache),
                 preflight: None,
+                on_cert: None,
+                clock: crate::certs::Clock::system(),
                 tasks: Tasks::new(),
             });
             let acceptor = Acceptor::new(AcceptorParts {
@@ -320,6 +376,7 @@ mod tests {
                 challenges: Arc::clone(&challenges),
                 default_name: Some(HostName::parse(NAME).unwrap()),
                 handshake_timeout: Duration::from_secs(10),
+                client_auth: NameMap::new(),
             });
             Self {
                 acceptor: acceptor.unwrap(),

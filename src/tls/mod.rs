@@ -2,10 +2,16 @@
 //! may wait for one. Knows no HTTP.
 
 mod acceptor;
+mod client_auth;
+mod distinguished_name;
 mod error;
 mod refusal_log;
 mod resolver;
 mod server_config;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorParts};
+pub use client_auth::{
+    AskedClient, ClientAuth, ClientAuthError, ClientAuthMode, ClientAuthOptions,
+    VerifiedCertificate,
+};
 pub use error::Error;

@@ -8,6 +8,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::client_auth::ClientAuth;
 use super::resolver::Fixed;
 
 /// What a CA offers, and nothing else, when it looks for a challenge (RFC 8737 section 4).
@@ -26,6 +27,23 @@ pub(super) fn server_config(
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
+/// The same for a site that asks its clients for certificates. No session is kept: each connection shows its certificate
+/// anew, and none that was opened elsewhere can be taken up here without one.
+pub(super) fn asking_config(
+    resolver: Arc<dyn ResolvesServerCert>,
+    auth: &ClientAuth,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(Arc::clone(&auth.verifier))
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(config)
 }
 

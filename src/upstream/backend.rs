@@ -57,6 +57,11 @@ impl Lane {
         })
     }
 
+    /// Where the backend listens.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// How many requests and tunnels of this runtime the backend is serving.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
@@ -165,9 +170,30 @@ impl Backend {
     pub(super) fn enter(&self, worker: usize) -> Option<InFlight> {
         let place = match &self.limit {
             None => None,
-            Some(limit) => Some(Arc::clone(&limit.places).try_acquire_owned().ok()?),
+            Some(limit) => {
+                limit.places.try_acquire().ok()?.forget();
+                Some(Place(Arc::clone(&limit.places)))
+            }
         };
         Some(InFlight::enter(self.lane(worker), place))
+    }
+}
+
+/// One of the requests that a limit allows, until it is dropped. Smaller than a permit, since each request has room for it.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Semaphore>);
+
+impl From<OwnedSemaphorePermit> for Place {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        let places = Arc::clone(permit.semaphore());
+        permit.forget();
+        Self(places)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
     }
 }
 
@@ -175,12 +201,12 @@ impl Backend {
 #[derive(Debug)]
 pub struct InFlight {
     lane: Arc<Lane>,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl InFlight {
     /// With a place among those that the backend's limit allows.
-    pub(super) fn enter(lane: &Arc<Lane>, place: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn enter(lane: &Arc<Lane>, place: Option<Place>) -> Self {
         lane.in_flight.fetch_add(1, Ordering::Relaxed);
         Self {
             lane: Arc::clone(lane),
@@ -196,6 +222,11 @@ impl InFlight {
     /// Where the backend listens.
     pub(super) fn address(&self) -> &Address {
         &self.lane.address
+    }
+
+    /// Where it counts.
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
     }
 }
 

@@ -13,7 +13,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 
-use super::backend::InFlight;
+use super::address::Address;
+use super::backend::{InFlight, Lane};
 use super::connection::ConnectionLease;
 use super::error::BodyError;
 use super::http2::StreamLease;
@@ -35,6 +36,8 @@ struct Upload {
     incoming: Option<Incoming>,
     is_http2: bool,
     lingers: bool,
+    /// How many bytes may still come, where they are bounded.
+    room: Option<u64>,
     stall: Stall,
     pulse: Pulse,
     tasks: Tasks,
@@ -59,6 +62,7 @@ impl RequestBody {
             incoming: Some(incoming),
             is_http2,
             lingers: !is_http2,
+            room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
             tasks: tasks.clone(),
@@ -75,6 +79,13 @@ impl RequestBody {
     pub fn let_go_early(&mut self) {
         if let Some(upload) = &mut self.0 {
             upload.lingers = false;
+        }
+    }
+
+    /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
+    pub fn limit(&mut self, limit: u64) {
+        if let Some(upload) = &mut self.0 {
+            upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
         }
     }
 
@@ -123,6 +134,17 @@ impl Upload {
             Poll::Ready(Some(Ok(frame))) => {
                 self.stall.moved();
                 self.pulse.beat();
+                if let Some(room) = &mut self.room {
+                    let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    // What is too much is read on by whoever drops this, so that the client sees its answer.
+                    *room = match room.checked_sub(len) {
+                        Some(room) => room,
+                        None => {
+                            self.pulse.fail(UploadFailure::TooLarge);
+                            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                        }
+                    };
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -188,15 +210,17 @@ const PAUSED: u64 = u64::MAX;
 /// The response is under way beside the upload, which may then pause for as long as it likes: both ends of such a stream
 /// speak when they have something to say.
 const ANSWERED: u64 = u64::MAX - 1;
-/// The upload's client broke off, or paused for too long.
+/// The upload's client broke off, paused for too long, or sent too much.
 const BROKEN: u64 = u64::MAX - 2;
 const STALLED: u64 = u64::MAX - 3;
+const TOO_LARGE: u64 = u64::MAX - 4;
 
 /// How a client fails its upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UploadFailure {
     Broken,
     Stalled,
+    TooLarge,
 }
 
 impl Pulse {
@@ -224,6 +248,7 @@ impl Pulse {
         let state = match failure {
             UploadFailure::Broken => BROKEN,
             UploadFailure::Stalled => STALLED,
+            UploadFailure::TooLarge => TOO_LARGE,
         };
         self.beat.store(state, Ordering::Relaxed);
     }
@@ -233,6 +258,7 @@ impl Pulse {
         match self.beat.load(Ordering::Relaxed) {
             BROKEN => Some(UploadFailure::Broken),
             STALLED => Some(UploadFailure::Stalled),
+            TOO_LARGE => Some(UploadFailure::TooLarge),
             _ => None,
         }
     }
@@ -251,7 +277,7 @@ impl Pulse {
     /// Since when the backend is the one to move.
     pub(super) fn last(&self) -> Instant {
         match self.beat.load(Ordering::Relaxed) {
-            PAUSED | ANSWERED | BROKEN | STALLED => Instant::now(),
+            PAUSED | ANSWERED | BROKEN | STALLED | TOO_LARGE => Instant::now(),
             millis => self.start + Duration::from_millis(millis),
         }
     }
@@ -262,6 +288,8 @@ impl Pulse {
 pub struct ResponseBody {
     incoming: Incoming,
     lease: Option<Lease>,
+    /// The backend of a body that was over at once.
+    lane: Option<Arc<Lane>>,
     is_begun: bool,
 }
 
@@ -270,6 +298,7 @@ impl ResponseBody {
         Self {
             incoming,
             lease: Some(Lease::Connection(lease)),
+            lane: None,
             is_begun: false,
         }
     }
@@ -279,16 +308,25 @@ impl ResponseBody {
         Self {
             incoming,
             lease: Some(Lease::Stream(lease)),
+            lane: None,
             is_begun: true,
         }
     }
 
-    pub(super) fn ended(incoming: Incoming) -> Self {
+    pub(super) fn ended(incoming: Incoming, lane: Arc<Lane>) -> Self {
         Self {
             incoming,
             lease: None,
+            lane: Some(lane),
             is_begun: true,
         }
+    }
+
+    /// Who sends it. `None` once the body has come to its end.
+    #[must_use]
+    pub fn backend(&self) -> Option<&Address> {
+        let lease = self.lease.as_ref().map(Lease::address);
+        lease.or_else(|| self.lane.as_ref().map(|lane| lane.address()))
     }
 
     /// What keeps the backend counted as busy, for a tunnel that outlives the response which opened it. `None` after the

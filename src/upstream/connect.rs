@@ -12,6 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::AlertDescription;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -42,11 +43,14 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// What a request asks of its connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Needs {
+pub(super) struct Needs<'a> {
     /// It may switch protocols, which only HTTP/1.1 does here.
     pub(super) is_upgrade: bool,
     /// It must be a new one.
     pub(super) is_fresh: bool,
+    /// What it begins with, before TLS and all else. It then belongs to the client that it is made for, and carries this
+    /// request only.
+    pub(super) greeting: Option<&'a [u8]>,
 }
 
 /// Makes the connections of one upstream.
@@ -94,14 +98,19 @@ impl Dialer {
     }
 
     /// A new connection to the backend, or room on one that another request has opened meanwhile.
-    pub(super) async fn connect(&self, in_flight: InFlight, needs: Needs) -> Result<Lease, Error> {
+    pub(super) async fn connect(
+        &self,
+        in_flight: InFlight,
+        needs: Needs<'_>,
+    ) -> Result<Lease, Error> {
         let address = in_flight.address().clone();
         if needs.is_upgrade && address.protocol() == Protocol::H2c {
             return Err(Error::NoUpgrade { backend: address });
         }
         let pool = in_flight.pool().clone();
         let asked = Instant::now();
-        let opening = match needs.is_upgrade {
+        let is_alone = needs.is_upgrade || needs.greeting.is_some();
+        let opening = match is_alone {
             true => None,
             false => pool.open_shared(&address).await,
         };
@@ -124,7 +133,9 @@ impl Dialer {
         if dialed.is_http2 {
             let http2 = Http2::handshake(wire, &self.tasks).await;
             let http2 = http2.map_err(|error| Error::exchange(&address, error))?;
-            pool.share(&http2);
+            if !is_alone {
+                pool.share(&http2);
+            }
             return Ok(Lease::Stream(StreamLease::new(http2, in_flight, false)));
         }
         let (sender, connection) = http1::Builder::new()
@@ -134,16 +145,19 @@ impl Dialer {
             .map_err(|error| Error::exchange(&address, error))?;
         let driver = Box::pin(connection.with_upgrades());
         let connection = Connection::new(sender, driver, heard);
-        Ok(Lease::Connection(ConnectionLease::fresh(
-            connection, in_flight,
-        )))
+        let mut lease = ConnectionLease::fresh(connection, in_flight);
+        if needs.greeting.is_some() {
+            lease.make_last();
+        }
+        Ok(Lease::Connection(lease))
     }
 
-    async fn dial(&self, address: &Address, needs: Needs) -> Result<Dialed, Error> {
+    async fn dial(&self, address: &Address, needs: Needs<'_>) -> Result<Dialed, Error> {
         let (host, port) = match address.place() {
             Place::Unix(path) => {
                 let stream = UnixStream::connect(path).await;
-                let stream = stream.map_err(|source| refused(address, source))?;
+                let mut stream = stream.map_err(|source| refused(address, source))?;
+                greet(address, &mut stream, needs.greeting).await?;
                 return Ok(Dialed {
                     stream: Stream::Unix(stream),
                     is_http2: false,
@@ -151,7 +165,8 @@ impl Dialer {
             }
             Place::Tcp(host, port) => (host, *port),
         };
-        let stream = dial_host(address, host, port).await?;
+        let mut stream = dial_host(address, host, port).await?;
+        greet(address, &mut stream, needs.greeting).await?;
         let Some(tls) = self
             .tls
             .as_ref()
@@ -196,6 +211,20 @@ fn refused(address: &Address, source: io::Error) -> Error {
     Error::Connect {
         backend: address.clone(),
         source,
+    }
+}
+
+async fn greet(
+    address: &Address,
+    stream: &mut (impl AsyncWrite + Unpin),
+    greeting: Option<&[u8]>,
+) -> Result<(), Error> {
+    match greeting {
+        Some(greeting) => stream
+            .write_all(greeting)
+            .await
+            .map_err(|source| refused(address, source)),
+        None => Ok(()),
     }
 }
 

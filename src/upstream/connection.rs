@@ -134,6 +134,10 @@ impl ConnectionLease {
         self.connection.alarm.as_mut()
     }
 
+    pub(super) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
     /// Lets no other request have the connection.
     pub(super) fn make_last(&mut self) {
         self.is_last = true;

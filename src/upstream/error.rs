@@ -113,6 +113,9 @@ pub enum Error {
     /// The client did not go on with its upload.
     #[error("the request's body made no progress")]
     RequestStalled,
+    /// The client sent more than the body may have.
+    #[error("the request's body is too large")]
+    RequestTooLarge,
     /// The client broke its upload off.
     #[error("the request's body broke off")]
     RequestBroken(#[source] hyper::Error),
@@ -122,7 +125,10 @@ impl Error {
     /// Whether the client is to blame and not the upstream.
     #[must_use]
     pub fn is_client(&self) -> bool {
-        matches!(self, Self::RequestStalled | Self::RequestBroken(_))
+        matches!(
+            self,
+            Self::RequestStalled | Self::RequestTooLarge | Self::RequestBroken(_)
+        )
     }
 
     /// Whether it is a matter of load, so that trying again soon may help.
@@ -137,12 +143,15 @@ impl Error {
             .source()
             .and_then(|source| source.downcast_ref::<BodyError>());
         match body {
-            None => Self::Exchange {
+            None | Some(BodyError::File(_)) => Self::Exchange {
                 backend: backend.clone(),
                 source: error,
             },
             Some(BodyError::Stalled) => Self::RequestStalled,
-            Some(BodyError::Broken(_) | BodyError::Stopped) => Self::RequestBroken(error),
+            Some(BodyError::TooLarge) => Self::RequestTooLarge,
+            Some(BodyError::Broken(_) | BodyError::Stopped | BodyError::Overdue) => {
+                Self::RequestBroken(error)
+            }
         }
     }
 
@@ -163,6 +172,7 @@ impl Error {
             | Self::NoPlace
             | Self::ResponseTimeout { .. }
             | Self::RequestStalled
+            | Self::RequestTooLarge
             | Self::RequestBroken(_)
             | Self::Refused { .. }
             | Self::Reset { .. }
@@ -226,4 +236,13 @@ pub enum BodyError {
     /// The sender gave its HTTP/2 stream up without an error code (RFC 9113 section 8.1).
     #[error("the body's sender stopped before the end")]
     Stopped,
+    /// The file that the body is cannot be read, or has become shorter.
+    #[error("the body's file could not be read to its end")]
+    File(#[source] io::Error),
+    /// There is more of it than may be.
+    #[error("the body is larger than the limit")]
+    TooLarge,
+    /// The whole exchange has taken too long.
+    #[error("the body did not end in time")]
+    Overdue,
 }

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -101,8 +102,9 @@ fn receive(response: Response<Incoming>, mut lease: ConnectionLease) -> Response
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     response.map(|incoming| match incoming.is_end_stream() && !is_switch {
         true => {
+            let lane = Arc::clone(lease.in_flight().lane());
             lease.release();
-            ResponseBody::ended(incoming)
+            ResponseBody::ended(incoming, lane)
         }
         false => ResponseBody::new(incoming, lease),
     })

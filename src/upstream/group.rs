@@ -71,6 +71,14 @@ impl Upstream {
         self.members.backends()
     }
 
+    /// Whether its backends want to know their clients: each request then carries [`ClientAddresses`].
+    ///
+    /// [`ClientAddresses`]: super::ClientAddresses
+    #[must_use]
+    pub fn announces_clients(&self) -> bool {
+        self.terms.options.send_proxy.is_some()
+    }
+
     pub(super) fn terms(&self) -> &Arc<Terms> {
         &self.terms
     }
@@ -108,7 +116,7 @@ impl Upstream {
             Some(stop) => stop,
             None => Box::pin(self.wait(&trip)).await?,
         };
-        let (mut backend, mut lease) = match stop.reuse(trip.is_upgrade) {
+        let (mut backend, mut lease) = match stop.reuse(&trip) {
             Ok(found) => found,
             Err(stop) => Box::pin(self.open(stop, &mut trip, false)).await?,
         };
@@ -140,6 +148,11 @@ impl Upstream {
             wanted: roster.wanted(headers),
             tried: Vec::new(),
             retries: 0,
+            greeting: self
+                .terms
+                .options
+                .send_proxy
+                .map(|version| version.header(request.extensions())),
         }
     }
 
@@ -188,7 +201,7 @@ impl Upstream {
             return Err(Error::NoHealthyBackend);
         }
         let (backend, place) = self.queue.wait(full).await?;
-        let in_flight = InFlight::enter(backends[backend].lane(worker), Some(place));
+        let in_flight = InFlight::enter(backends[backend].lane(worker), Some(place.into()));
         Ok(Stop { backend, in_flight })
     }
 
@@ -199,12 +212,14 @@ impl Upstream {
         trip: &mut Trip<'_>,
         is_fresh: bool,
     ) -> Result<(usize, Lease), Error> {
-        let mut needs = Needs {
-            is_upgrade: trip.is_upgrade,
-            is_fresh,
-        };
+        let mut is_fresh = is_fresh;
         loop {
             let backend = stop.backend;
+            let needs = Needs {
+                is_upgrade: trip.is_upgrade,
+                is_fresh,
+                greeting: trip.greeting.as_deref(),
+            };
             let opening = self.terms.dialer.connect(stop.in_flight, needs);
             let error = match opening.await {
                 Ok(lease) => return Ok((backend, lease)),
@@ -225,11 +240,11 @@ impl Upstream {
                 error = &error as &dyn std::error::Error,
                 "backend passed over"
             );
-            match next.reuse(trip.is_upgrade) {
+            match next.reuse(trip) {
                 Ok(found) => return Ok(found),
                 Err(next) => stop = next,
             }
-            needs.is_fresh = false;
+            is_fresh = false;
         }
     }
 
@@ -278,7 +293,7 @@ impl Upstream {
         let Ok(stop) = self.next(trip).await else {
             return Err(error);
         };
-        let (backend, lease) = match stop.reuse(trip.is_upgrade) {
+        let (backend, lease) = match stop.reuse(trip) {
             Ok(found) => found,
             Err(stop) => self.open(stop, trip, false).await?,
         };

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use http::header::{CONNECTION, HOST, USER_AGENT};
-use http::{HeaderValue, Request, StatusCode};
+use http::{Extensions, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
@@ -23,12 +23,6 @@ use crate::backoff::spread;
 /// How much of an answer is read before it is good enough.
 const ENOUGH: usize = 64 * 1024;
 const JITTER: f64 = 0.1;
-
-/// What a check asks of its connection.
-const CHECK: Needs = Needs {
-    is_upgrade: false,
-    is_fresh: true,
-};
 
 /// Why a check is a bad sign.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +149,15 @@ impl HealthCheck {
         );
         let lane = Lane::new(&self.address, pool);
         let in_flight = InFlight::enter(&lane, None);
-        let lease = self.terms.dialer.connect(in_flight, CHECK).await?;
+        // It is for no client but the proxy.
+        let greeting = self.terms.options.send_proxy;
+        let greeting = greeting.map(|version| version.header(&Extensions::new()));
+        let needs = Needs {
+            is_upgrade: false,
+            is_fresh: true,
+            greeting: greeting.as_deref(),
+        };
+        let lease = self.terms.dialer.connect(in_flight, needs).await?;
         let exchanged = exchange(lease, self.request(), self.health.timeout);
         let response = exchanged.await.map_err(|failure| failure.error)?;
         let (head, body) = response.into_parts();

@@ -175,6 +175,10 @@ impl StreamLease {
         }
     }
 
+    pub(super) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
     /// Whether others have used the connection before.
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused
@@ -245,7 +249,7 @@ fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 fn receive(response: Response<Incoming>, lease: StreamLease) -> Response<ResponseBody> {
     response.map(|incoming| match http_body::Body::is_end_stream(&incoming) {
-        true => ResponseBody::ended(incoming),
+        true => ResponseBody::ended(incoming, Arc::clone(lease.in_flight.lane())),
         false => ResponseBody::stream(incoming, lease),
     })
 }
@@ -324,6 +328,7 @@ fn describe(
     let backend = backend.clone();
     match (broken, verdict) {
         (Some(UploadFailure::Stalled), _) => Error::RequestStalled,
+        (Some(UploadFailure::TooLarge), _) => Error::RequestTooLarge,
         (Some(UploadFailure::Broken), _) => Error::RequestBroken(error),
         (None, Verdict::Reset(reason)) => Error::Reset { backend, reason },
         (None, Verdict::Untouched) => Error::Refused {

@@ -1,5 +1,6 @@
 //! What one request has of a backend while it is served.
 
+use super::address::Address;
 use super::backend::InFlight;
 use super::connection::{Connection, ConnectionLease};
 use super::http2::{Http2, StreamLease};
@@ -26,6 +27,18 @@ impl Lease {
             }
             Waiting::Stream(http2) => Self::Stream(StreamLease::new(http2, in_flight, true)),
         }
+    }
+
+    fn in_flight(&self) -> &InFlight {
+        match self {
+            Self::Connection(lease) => lease.in_flight(),
+            Self::Stream(lease) => lease.in_flight(),
+        }
+    }
+
+    /// The backend.
+    pub(super) fn address(&self) -> &Address {
+        self.in_flight().address()
     }
 
     /// Whether others have used the connection before, so that it may be about to close.

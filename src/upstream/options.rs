@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::balance::Balancing;
+use super::send_proxy::SendProxy;
 use super::tls::TlsOptions;
 
 /// How long an upstream may take, how it is trusted, and how it uses its backends.
@@ -16,6 +17,8 @@ pub struct Options {
     /// How long a pooled connection may lie unused. Below the keep-alive time of common app
     /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
     pub idle_timeout: Duration,
+    /// Whether a connection begins with a PROXY header that says for whom it is opened. It then carries one request only.
+    pub send_proxy: Option<SendProxy>,
     /// How backends behind `https://` are verified.
     pub tls: TlsOptions,
     /// How its backends share the requests.
@@ -28,6 +31,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(3),
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
+            send_proxy: None,
             tls: TlsOptions::default(),
             balancing: Box::default(),
         }

@@ -27,6 +27,8 @@ pub(super) struct Trip<'a> {
     /// Those that have failed it.
     pub(super) tried: Vec<usize>,
     pub(super) retries: u16,
+    /// What each of its connections begins with, where backends are told of their clients.
+    pub(super) greeting: Option<Vec<u8>>,
 }
 
 /// A backend that a request is counted at.
@@ -37,10 +39,13 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    /// The backend and a connection to it that waits for a request, if there is one.
-    pub(super) fn reuse(self, is_upgrade: bool) -> Result<(usize, Lease), Self> {
+    /// The backend and a connection to it that waits for a request, if there is one and the trip may have it.
+    pub(super) fn reuse(self, trip: &Trip<'_>) -> Result<(usize, Lease), Self> {
+        if trip.greeting.is_some() {
+            return Err(self);
+        }
         let (pool, address) = (self.in_flight.pool(), self.in_flight.address());
-        match pool.check_out(address, is_upgrade) {
+        match pool.check_out(address, trip.is_upgrade) {
             Some(waiting) => Ok((self.backend, Lease::reused(waiting, self.in_flight))),
             None => Err(self),
         }

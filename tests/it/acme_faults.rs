@@ -447,7 +447,9 @@ async fn a_ca_with_an_unknown_root_is_told_with_the_fix() {
     let error = error.await.unwrap_err();
     assert!(matches!(error, Error::Connect { .. }));
     let sentence = error.sentence();
-    assert!(sentence.ends_with("if the CA is private, give its root certificate"));
+    assert!(sentence.ends_with(
+        "if the CA is private, give its root certificate with `root` of the issuer or --acme-root"
+    ));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Proxyfiles good and bad: what is told about each, word for word.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,17 +38,65 @@ fn the_example_is_valid_as_it_stands() {
     assert!(config.sites.len() > 3);
 }
 
-#[test]
-fn every_setting_of_the_example_is_also_valid() {
+/// The example with all its settings in force.
+fn whole_example() -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Proxyfile.example");
     let text = fs::read_to_string(&path).unwrap();
-    let uncommented: Vec<_> = text
+    let lines = text
         .lines()
-        .map(|line| line.strip_prefix("#| ").unwrap_or(line))
-        .collect();
-    assert!(uncommented.join("\n") != text.trim_end());
-    let config = Config::from_proxyfile(&path, &uncommented.join("\n"), &Flags::default()).unwrap();
-    assert_eq!(config.issuers.len(), 1);
+        .map(|line| line.strip_prefix("#| ").unwrap_or(line));
+    let whole = lines.collect::<Vec<_>>().join("\n");
+    assert!(whole != text.trim_end());
+    (path, whole)
+}
+
+#[test]
+fn every_setting_of_the_example_is_also_valid() {
+    let (path, text) = whole_example();
+    let config = Config::from_proxyfile(&path, &text, &Flags::default()).unwrap();
+    assert_eq!(config.issuers.len(), 2);
+}
+
+/// The keys of all tables of a document, table by table.
+fn keys_of_tables(value: &toml::Value, keys: &mut Vec<HashSet<String>>) {
+    match value {
+        toml::Value::Table(table) => {
+            keys.push(table.keys().cloned().collect());
+            table.values().for_each(|value| keys_of_tables(value, keys));
+        }
+        toml::Value::Array(values) => {
+            values.iter().for_each(|value| keys_of_tables(value, keys));
+        }
+        _ => (),
+    }
+}
+
+#[test]
+fn the_example_shows_every_key_that_there_is() {
+    let (path, text) = whole_example();
+    let mut shown = Vec::new();
+    let document: toml::Table = text.parse().unwrap();
+    keys_of_tables(&document.into(), &mut shown);
+    // An unknown key in each table makes the program tell those that it knows.
+    let spoiled = text
+        .replace("]\n", "]\nzzz = 0\n")
+        .replace("{ ", "{ zzz = 0, ");
+    let spoiled = format!("zzz = 0\n{spoiled}");
+    let told = Config::from_proxyfile(&path, &spoiled, &Flags::default()).unwrap_err();
+    let told = told.to_string();
+    let known = told.lines().filter_map(|line| {
+        let (_, keys) = line.split_once("unknown key `zzz`; known here: `")?;
+        let keys = keys.trim_end_matches('`').split("`, `");
+        Some(keys.map(str::to_owned).collect::<HashSet<_>>())
+    });
+    let known: Vec<_> = known.collect();
+    assert!(known.len() > 12, "{told}");
+    for keys in known {
+        let alike = shown.iter().filter(|shown| shown.is_subset(&keys));
+        let shown: HashSet<_> = alike.flatten().cloned().collect();
+        let missing: Vec<_> = keys.difference(&shown).collect();
+        assert!(missing.is_empty(), "not in the example: {missing:?}");
+    }
 }
 
 #[test]
@@ -101,7 +150,7 @@ fn a_site_narrows_the_deadlines_of_all_upstreams() {
         "a.example.org" = { upstream = "localhost:3000", upstream-options = { response-timeout = "5m" } }
     "#;
     let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default()).unwrap();
-    let SiteAction::Upstream { options, .. } = &config.sites[0].action else {
+    let SiteAction::Upstream { options, .. } = &config.sites[0].routes[0].action else {
         panic!("{:?}", config.sites[0]);
     };
     let seconds = [

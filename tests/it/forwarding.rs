@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Frame;
 use proxy::name::{HostName, HostPattern};
-use proxy::proxy::{Action, Redirect, Site};
+use proxy::proxy::{Handler, Redirect, Site};
 
 use crate::harness::door::{Setup, before, empty, frames};
 use crate::harness::origin::{Origin, nobody};
@@ -451,10 +451,11 @@ async fn a_connection_carries_only_hosts_of_the_site_that_it_was_opened_for() {
 #[tokio::test]
 async fn a_moved_site_redirects_with_path_and_query() {
     let mut setup = Setup::new();
-    setup.sites.push(Site {
-        pattern: HostPattern::parse("example.org").unwrap(),
-        action: Action::Redirect(Redirect::parse("https://www.example.org").unwrap()),
-    });
+    let moved = Redirect::parse("https://www.example.org").unwrap();
+    let pattern = HostPattern::parse("example.org").unwrap();
+    setup
+        .sites
+        .push(Site::new(pattern, Handler::Redirect(moved)));
     let door = setup.open().await;
     let request = "POST /a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n";
     let answer = ask(door.h1, request).await;

@@ -11,8 +11,12 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use proxy::acme::{Options, Solver};
 use proxy::certs::challenge::Solvers;
-use proxy::certs::issuer::{AcmeIssuer, Error, InternalCa, IssueRequest, Issuer, Pem};
-use proxy::certs::{CertCache, CertManager, Issuers, ManagerParts, Policy, Records, Standing};
+use proxy::certs::issuer::{
+    AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
+};
+use proxy::certs::{
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Standing,
+};
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -20,13 +24,15 @@ use proxy::tasks::Tasks;
 use crate::harness::http01::Http01;
 use crate::harness::scripted_ca::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
 
+const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 const NAME: &str = "www.example.org";
 
 /// How many cases run at once.
 const PARALLEL: usize = 8;
 
 /// How long the proxy waits for one answer, for a validation and for a certificate.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of one attempt.
 struct Outcome {
@@ -143,7 +149,7 @@ async fn attempt(step: Step, fault: Fault) -> Outcome {
     let (manager, tasks) = manager(storage, recorder.clone());
     let name = HostName::parse(NAME).unwrap();
 
-    let _ = manager.certificate(&name).await;
+    let _ = manager.certificate(&name, CLIENT).await;
 
     let (sentence, wait) = match manager.standing(&name).await {
         Standing::BackingOff { until, reason, .. } => (
@@ -181,7 +187,7 @@ fn issuer(ca: &ScriptedCa, storage: &Arc<dyn Storage>, solver: Arc<dyn Solver>) 
     protocol.authorization_timeout = PATIENCE;
     protocol.finalize_timeout = PATIENCE;
     let solvers = Solvers::new(vec![solver]);
-    AcmeIssuer::over(protocol, Vec::new(), Arc::clone(storage), solvers).unwrap()
+    AcmeIssuer::over(protocol, None, Arc::clone(storage), solvers).unwrap()
 }
 
 fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, Tasks) {
@@ -192,12 +198,17 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
     let manager = CertManager::start(ManagerParts {
         policies,
         issuers: Issuers {
-            public,
-            internal: Arc::new(InternalCa::new(Arc::clone(&storage))),
+            public: vec![public],
+            internal: Arc::new(InternalCa::new(
+                Arc::clone(&storage),
+                InternalCaOptions::default(),
+            )),
         },
         records: Records::new(storage),
         cache: Arc::new(CertCache::new(10)),
         preflight: None,
+        on_cert: None,
+        clock: Clock::system(),
         tasks: tasks.clone(),
     });
     (manager, tasks)

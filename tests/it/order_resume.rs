@@ -161,6 +161,8 @@ async fn a_record_that_outlived_its_certificates_storing_gives_no_second_look_at
     let client = Client::new(&ca.issuing_root_pem());
     let first = client.serial(proxy.https(), NAME).await.unwrap();
     let setup = proxy.kill().await;
+    // The folder has gone with its last record.
+    std::fs::create_dir_all(record.parent().unwrap()).unwrap();
     std::fs::write(record, text).unwrap();
 
     let mut proxy = setup.start().await;

@@ -16,6 +16,8 @@ use crate::harness::proxy::Setup;
 use crate::harness::raw::soon;
 use crate::harness::scripted_ca::{Script, ScriptedCa, Step};
 
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 const NAME: &str = "www.example.org";
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const THERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -75,7 +77,7 @@ impl World {
     async fn standing(&self) -> Standing {
         let app = App::start(&self.config()).await.unwrap();
         let name = HostName::parse(NAME).unwrap();
-        let _ = soon(app.manager().certificate(&name)).await;
+        let _ = soon(app.manager().certificate(&name, CLIENT)).await;
         let standing = app.manager().standing(&name).await;
         app.stop().await;
         standing
@@ -151,7 +153,7 @@ async fn a_name_with_a_private_address_is_not_ordered() {
     world.dns.a(NAME, Ipv4Addr::new(192, 168, 1, 5));
     world
         .assert_hopeless(
-            "A points to 192.168.1.5, which is a private address, which no public CA can reach; \
+            "A points to 192.168.1.5, which is a private address that no public CA can reach; \
              point it to this machine's public address",
         )
         .await;
@@ -251,7 +253,9 @@ async fn the_way_to_a_private_ca_is_only_warned_about() {
     config.preflight.trial = None;
     let app = App::start(&config).await.unwrap();
     let name = HostName::parse(NAME).unwrap();
-    soon(app.manager().certificate(&name)).await.unwrap();
+    soon(app.manager().certificate(&name, CLIENT))
+        .await
+        .unwrap();
     app.stop().await;
 }
 
@@ -262,7 +266,9 @@ async fn a_preflight_that_is_off_asks_nobody() {
     config.preflight.is_on = false;
     let app = App::start(&config).await.unwrap();
     let name = HostName::parse(NAME).unwrap();
-    soon(app.manager().certificate(&name)).await.unwrap();
+    soon(app.manager().certificate(&name, CLIENT))
+        .await
+        .unwrap();
     app.stop().await;
 }
 

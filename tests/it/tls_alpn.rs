@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, Identifier, Options, Order};
 use proxy::certs::challenge::{TlsAlpn01Certificates, TlsAlpn01Solver};
-use proxy::certs::issuer::{InternalCa, Issuer};
-use proxy::certs::{CertCache, CertManager, Issuers, ManagerParts, Records};
+use proxy::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
+use proxy::certs::{CertCache, CertManager, Clock, Issuers, ManagerParts, Records};
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -40,18 +40,23 @@ impl Door {
     async fn open() -> Self {
         let dir = TempDir::new().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
-        let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(Arc::clone(&storage)));
+        let issuer: Arc<dyn Issuer> = Arc::new(InternalCa::new(
+            Arc::clone(&storage),
+            InternalCaOptions::default(),
+        ));
         let (cache, tasks) = (Arc::new(CertCache::new(1)), Tasks::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
         let manager = CertManager::start(ManagerParts {
             policies: NameMap::new(),
             issuers: Issuers {
-                public: Arc::clone(&issuer),
+                public: vec![Arc::clone(&issuer)],
                 internal: issuer,
             },
             records: Records::new(storage),
             cache: Arc::clone(&cache),
             preflight: None,
+            on_cert: None,
+            clock: Clock::system(),
             tasks: tasks.clone(),
         });
         let acceptor = Acceptor::new(AcceptorParts {
@@ -60,6 +65,7 @@ impl Door {
             challenges: Arc::clone(&challenges),
             default_name: None,
             handshake_timeout: Duration::from_secs(10),
+            client_auth: NameMap::new(),
         });
         let acceptor = acceptor.unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

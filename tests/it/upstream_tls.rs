@@ -1,12 +1,16 @@
 //! Backends behind TLS: a real nginx, verified or not.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use proxy::name::HostName;
-use proxy::upstream::{Address, Means, Options, TlsError, TlsOptions, Upstream};
+use proxy::upstream::{
+    Address, HealthOptions, Means, Options, SendProxy, TlsError, TlsOptions, Upstream,
+};
 
 use crate::harness::app::App;
 use crate::harness::door::{Door, Setup, empty};
@@ -76,6 +80,35 @@ async fn a_backend_that_prefers_http_2_gets_it() {
         assert_eq!(response.headers()["x-protocol"], "HTTP/2.0");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "www.example.org");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_is_told_its_client_before_tls_and_on_a_connection_for_that_client_alone() {
+    let facts = "add_header x-client $proxy_protocol_addr; add_header x-count $connection_requests;
+        add_header x-connection $connection; location / { return 200; }";
+    for is_http2 in [false, true] {
+        let nginx = Nginx::start_proxied(&TestCa::root("backends"), is_http2, facts).await;
+        let mut setup = Setup::new();
+        setup.upstream.tls = trusting(&nginx);
+        setup.upstream.send_proxy = Some(SendProxy::V2);
+        setup.upstream.balancing.health = Some(HealthOptions {
+            interval: Duration::from_millis(20),
+            ..HealthOptions::new("/".to_owned())
+        });
+        let door = setup.upstream(&[&nginx.url()], None).open().await;
+        let mut connections = BTreeSet::new();
+        for _ in 0..3 {
+            let response = get(&door).await;
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["x-client"], "127.0.0.1");
+            assert_eq!(response.headers()["x-count"], "1");
+            let connection = response.headers()["x-connection"].to_str().unwrap();
+            connections.insert(connection.to_owned());
+            response.into_body().collect().await.unwrap();
+        }
+        assert_eq!(connections.len(), 3);
+        assert!(!door.upstreams[0].backends()[0].is_down());
     }
 }
 

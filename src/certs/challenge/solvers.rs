@@ -4,33 +4,71 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::acme::{ChallengeType, Solver};
-use crate::name::HostPattern;
+use crate::name::{HostPattern, NameMap};
 
 /// The solvers of one CA, the most trusted first.
 #[derive(Clone, Default)]
 pub struct Solvers {
     solvers: Vec<Arc<dyn Solver>>,
+    /// Which types may be used, in order; all of them where none is named.
+    allowed: Vec<ChallengeType>,
+    dns: NameMap<Option<Arc<dyn Solver>>>,
 }
 
 impl Solvers {
     /// Solvers that are tried in this order.
     #[must_use]
     pub fn new(solvers: Vec<Arc<dyn Solver>>) -> Self {
-        Self { solvers }
+        Self {
+            solvers,
+            allowed: Vec::new(),
+            dns: NameMap::new(),
+        }
+    }
+
+    /// The same with only these types of challenge, in this order; with all of them where none is named.
+    #[must_use]
+    pub fn restricted_to(mut self, allowed: &[ChallengeType]) -> Self {
+        self.allowed = allowed.to_vec();
+        self
+    }
+
+    /// The same with each site's own way to prove its names in DNS, which is tried before the others.
+    #[must_use]
+    pub fn with_dns(mut self, dns: NameMap<Option<Arc<dyn Solver>>>) -> Self {
+        self.dns = dns;
+        self
     }
 
     /// Those that can prove `subject`, in the order in which they are tried. A wildcard is proved in DNS
     /// alone (RFC 8555 section 8.4), an address never is (RFC 8738 section 7).
     #[must_use]
     pub fn for_subject(&self, subject: &HostPattern) -> Vec<Arc<dyn Solver>> {
+        let is_in_dns = |kind| matches!(kind, ChallengeType::Dns01 | ChallengeType::DnsPersist01);
         let fits = |kind: ChallengeType| match subject {
-            HostPattern::Exact(name) => name.ip().is_none() || kind != ChallengeType::Dns01,
-            HostPattern::Wildcard(_) => kind == ChallengeType::Dns01,
+            HostPattern::Exact(name) => name.ip().is_none() || !is_in_dns(kind),
+            HostPattern::Wildcard(_) => is_in_dns(kind),
             HostPattern::Any => false,
         };
-        let solvers = self.solvers.iter();
+        let own = match subject {
+            HostPattern::Exact(name) => self.dns.lookup(name.as_str()),
+            pattern => self.dns.get(pattern),
+        };
+        let own = own.and_then(Option::as_ref);
+        let solvers = own.into_iter().chain(&self.solvers);
         let fitting = solvers.filter(|solver| fits(solver.challenge_type()));
-        fitting.cloned().collect()
+        if self.allowed.is_empty() {
+            return fitting.cloned().collect();
+        }
+        let rank = |solver: &Arc<dyn Solver>| {
+            let kind = solver.challenge_type();
+            self.allowed.iter().position(|allowed| *allowed == kind)
+        };
+        let mut ranked: Vec<_> = fitting
+            .filter_map(|solver| Some((rank(solver)?, Arc::clone(solver))))
+            .collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().map(|(_, solver)| solver).collect()
     }
 }
 
@@ -76,6 +114,48 @@ mod tests {
             ("192.0.2.1", &[Http01, TlsAlpn01]),
             ("*.example.org", &[Dns01]),
             ("*", &[]),
+        ] {
+            let subject = HostPattern::parse(subject).unwrap();
+            let solvers = all.for_subject(&subject);
+            let types: Vec<_> = solvers.iter().map(|it| it.challenge_type()).collect();
+            assert_eq!(types, expected, "{subject}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_uses_the_challenges_that_it_may_in_the_order_that_it_names() {
+        use ChallengeType::{Dns01, Http01, TlsAlpn01};
+        let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
+        let all = Solvers::new(vec![of(Http01), of(TlsAlpn01), of(Dns01)]);
+        let subject = HostPattern::parse("www.example.org").unwrap();
+        for (allowed, expected) in [
+            (&[][..], &[Http01, TlsAlpn01, Dns01][..]),
+            (&[TlsAlpn01, Http01], &[TlsAlpn01, Http01]),
+            (&[Dns01], &[Dns01]),
+        ] {
+            let solvers = all.clone().restricted_to(allowed).for_subject(&subject);
+            let types: Vec<_> = solvers.iter().map(|it| it.challenge_type()).collect();
+            assert_eq!(types, expected, "{allowed:?}");
+        }
+    }
+
+    #[test]
+    fn a_site_with_its_own_way_in_dns_takes_it_first_and_no_other_site_does() {
+        use ChallengeType::{Dns01, Http01};
+        let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
+        let mut dns = NameMap::new();
+        for (site, solver) in [
+            ("*.example.org", Some(of(Dns01))),
+            ("plain.example.org", None),
+        ] {
+            dns.insert(HostPattern::parse(site).unwrap(), solver);
+        }
+        let all = Solvers::new(vec![of(Http01)]).with_dns(dns);
+        for (subject, expected) in [
+            ("*.example.org", &[Dns01][..]),
+            ("a.example.org", &[Dns01, Http01]),
+            ("plain.example.org", &[Http01]),
+            ("*.example.net", &[]),
         ] {
             let subject = HostPattern::parse(subject).unwrap();
             let solvers = all.for_subject(&subject);

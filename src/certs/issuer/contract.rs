@@ -7,13 +7,25 @@ use futures_util::future::{BoxFuture, ready};
 use url::Url;
 
 use super::Error;
-use crate::acme::ChallengeType;
+use crate::acme::{CertId, ChallengeType, RenewalInfo, RevocationReason};
+use crate::certs::{Certificate, Limits, Spending};
 use crate::name::HostPattern;
 
 /// Signs certificates. What it returns is verified by the caller before use.
 pub trait Issuer: fmt::Debug + Send + Sync {
     /// A short stable name, which is part of the storage keys of what the issuer signed.
     fn id(&self) -> &str;
+
+    /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
+    /// everybody can look up.
+    fn is_public(&self) -> bool {
+        false
+    }
+
+    /// How much may be asked of it.
+    fn limits(&self) -> Limits {
+        Limits::NONE
+    }
 
     /// Gets a new certificate with a fresh key. Dropping the future abandons the attempt and takes
     /// down every challenge that it published.
@@ -34,6 +46,37 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// By which names CAA records can allow its CA and account, as far as they are known.
     fn caa_names(&self) -> BoxFuture<'_, CaaNames> {
         ready(CaaNames::default()).boxed()
+    }
+
+    /// Whose certificates nobody trusts and whose limits are wide: it shows whether an order would
+    /// succeed without spending one of this issuer's.
+    fn staging(&self) -> Option<&dyn Issuer> {
+        None
+    }
+
+    /// When a certificate that it signed is to be renewed; none where the issuer does not say.
+    fn renewal_info<'a>(
+        &'a self,
+        _id: &'a CertId,
+    ) -> BoxFuture<'a, Result<Option<RenewalInfo>, Error>> {
+        ready(Ok(None)).boxed()
+    }
+
+    /// Takes back a certificate that it signed.
+    fn revoke<'a>(&'a self, _: Revocation<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        async { Err(self.no_account()) }.boxed()
+    }
+
+    /// Puts a new key in the place of the one of its account at the CA.
+    fn roll_account_key(&self) -> BoxFuture<'_, Result<(), Error>> {
+        async { Err(self.no_account()) }.boxed()
+    }
+
+    /// That the issuer has no account.
+    fn no_account(&self) -> Error {
+        Error::NoAccount {
+            issuer: self.id().to_owned(),
+        }
     }
 }
 
@@ -68,28 +111,92 @@ pub struct CaaNames {
     pub account: Option<String>,
 }
 
+/// A certificate to take back.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation<'a> {
+    /// The certificate.
+    pub certificate: &'a Certificate,
+    /// Why.
+    pub reason: RevocationReason,
+    /// Who asks.
+    pub signer: RevocationSigner<'a>,
+}
+
+/// Who asks to take a certificate back (RFC 8555 section 7.6).
+#[derive(Clone, Copy)]
+pub enum RevocationSigner<'a> {
+    /// The account that ordered it.
+    Account,
+    /// Whoever has its key, here as PEM; a chain before it does no harm.
+    CertificateKey(&'a [u8]),
+}
+
+impl fmt::Debug for RevocationSigner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "Account",
+            Self::CertificateKey(_) => "CertificateKey(..)",
+        })
+    }
+}
+
 /// What an issuer is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct IssueRequest<'a> {
     /// The name that the certificate is for.
     pub subject: &'a HostPattern,
+    /// What pays for the orders: asked before each, and told of each authorization that fails.
+    pub spending: &'a Spending,
+    /// The issuer's own certificate that the new one takes the place of. Only the account that
+    /// ordered that one may tell the CA so.
+    pub replaces: Option<&'a Predecessor>,
+}
+
+/// A certificate that is to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// The certificate.
+    pub id: CertId,
+    /// The URL of the account that ordered it; none when another program did.
+    pub account: Option<String>,
+    /// Whether its CA has named the time of its renewal, and so knows of replacements.
+    pub has_window: bool,
 }
 
 /// Chain, leaf first, and private key in one PEM text. Its `Debug` shows neither.
-pub struct Pem(String);
+pub struct Pem {
+    text: String,
+    account: Option<String>,
+}
 
 impl Pem {
     /// Joins a chain and its key.
     #[must_use]
     pub fn new(chain: &str, key: &str) -> Self {
         let newline = if chain.ends_with('\n') { "" } else { "\n" };
-        Self(format!("{chain}{newline}{key}"))
+        Self {
+            text: format!("{chain}{newline}{key}"),
+            account: None,
+        }
+    }
+
+    /// The same, ordered by the account with this URL.
+    #[must_use]
+    pub fn ordered_by(self, account: &str) -> Self {
+        let account = Some(account.to_owned());
+        Self { account, ..self }
+    }
+
+    /// The URL of the account that ordered it, where there is one.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 

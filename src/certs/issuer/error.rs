@@ -1,13 +1,27 @@
 //! Why an issuer gave no certificate.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
-use crate::certs::CertificateError;
+use super::NameConstraint;
+use super::internal::list;
+use crate::acme::{Blame, Step};
 use crate::certs::preflight::Reason;
+use crate::certs::{CertificateError, Held, Unsignable};
 use crate::name::HostPattern;
 use crate::{acme, storage};
+
+/// How far an attempt came at the CA, as far as its limits go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// No order was placed.
+    Nothing,
+    /// An order was placed, and no certificate was signed.
+    Order,
+    /// A certificate was signed, or may have been.
+    Certificate,
+}
 
 /// A failed attempt to get a certificate signed.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +30,7 @@ pub enum Error {
     #[error("{}", .0.sentence())]
     Acme(#[from] acme::Error),
     /// More than one order was placed in the attempt, each for another type of challenge.
-    #[error("{}", each(.0))]
+    #[error("{}", each_order(.0))]
     Unproved(Vec<acme::Error>),
     /// No way to prove such a name is set up.
     #[error(
@@ -43,12 +57,74 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The internal CA's root is over.
+    #[error(
+        "the internal CA's root expired at {}; remove {folder} and {leaves}, start again, and run `proxy trust`",
+        humantime::format_rfc3339_seconds(*at)
+    )]
+    RootExpired {
+        /// When it ended.
+        at: SystemTime,
+        /// Where the CA lies.
+        folder: String,
+        /// Where what it signed lies.
+        leaves: String,
+    },
+    /// The internal CA's root was made for other names.
+    #[error(
+        "the internal CA's root may not sign for {subject}, only for {}; add it to `name-constraints`, remove {folder} and {leaves}, start again, and run `proxy trust`",
+        list(permitted)
+    )]
+    NotPermitted {
+        /// What was asked for.
+        subject: HostPattern,
+        /// What the root is for.
+        permitted: Vec<NameConstraint>,
+        /// Where the CA lies.
+        folder: String,
+        /// Where what it signed lies.
+        leaves: String,
+    },
     /// A key or a request could not be made.
     #[error("the certificate request could not be made: {0}")]
     Request(#[from] rcgen::Error),
+    /// The process ended, or the system failed, while a key was made.
+    #[error("the certificate's key could not be made: the task was interrupted")]
+    Interrupted,
+    /// The CA does not have the profile that the configuration names.
+    #[error("the CA offers no profile `{wanted}`{}", other_profiles(.offered))]
+    Profile {
+        /// What the configuration names.
+        wanted: String,
+        /// What the CA offers.
+        offered: Vec<String>,
+    },
+    /// The CA wants to be left alone about the name.
+    #[error("the CA allows the next try in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
+    Resting {
+        /// For how long.
+        wait: Duration,
+    },
+    /// All issuers of the name have failed.
+    #[error("{}", each_issuer(.0))]
+    All(Vec<(String, Self)>),
+    /// The issuer has no account and takes nothing back.
+    #[error(
+        "`{issuer}` is no CA over ACME: it has no account and its certificates cannot be revoked"
+    )]
+    NoAccount {
+        /// Its name.
+        issuer: String,
+    },
     /// What the CA sent cannot be served.
     #[error("the certificate that the CA sent cannot be used: {0}")]
     Certificate(#[from] CertificateError),
+    /// A budget is spent, or the CA wants to be left alone by all names.
+    #[error("{0}")]
+    Held(Box<Held>),
+    /// The CA is a public one, and none of them can sign the name.
+    #[error("{0}")]
+    NoPublicCa(Unsignable),
     /// No certificate can be for every name.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
@@ -66,8 +142,10 @@ impl Error {
     pub fn has_spent_certificate(&self) -> bool {
         match self {
             Self::Certificate(_) | Self::NotText => true,
-            Self::Acme(error) => has_spent_certificate(error),
-            _ => false,
+            Self::All(failures) => failures
+                .iter()
+                .any(|(_, error)| error.has_spent_certificate()),
+            _ => self.protocol().is_some_and(has_spent_certificate),
         }
     }
 
@@ -75,15 +153,70 @@ impl Error {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::NoSolver(_) => true,
+            Self::NoSolver(_) | Self::NoPublicCa(_) => true,
+            Self::Profile { .. } | Self::NoAccount { .. } => true,
+            Self::All(failures) => failures.iter().all(|(_, error)| error.is_permanent()),
             _ => self.protocol().is_some_and(acme::Error::is_permanent),
         }
+    }
+
+    /// How far the attempt came; where that cannot be told, as far as it may have come.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match self {
+            Self::Certificate(_) | Self::NotText => Reach::Certificate,
+            Self::Acme(error) => reach(error),
+            Self::Unproved(errors) => errors.iter().map(reach).max().unwrap_or(Reach::Order),
+            Self::All(failures) => {
+                let reached = failures.iter().map(|(_, error)| error.reach());
+                reached.max().unwrap_or(Reach::Nothing)
+            }
+            Self::Storage(_) => Reach::Order,
+            _ => Reach::Nothing,
+        }
+    }
+
+    /// How many authorizations the CA has found wanting, as far as this error tells.
+    #[must_use]
+    pub fn failed_authorizations(&self) -> u32 {
+        match self {
+            Self::Acme(error) => failed_authorizations(error),
+            Self::Unproved(errors) => errors.iter().map(failed_authorizations).sum(),
+            Self::All(failures) => {
+                let failed = failures
+                    .iter()
+                    .map(|(_, error)| error.failed_authorizations());
+                failed.sum()
+            }
+            _ => 0,
+        }
+    }
+
+    /// The types of the challenges that failed.
+    #[must_use]
+    pub fn challenges(&self) -> Vec<String> {
+        let failures = match self {
+            Self::Acme(error) => std::slice::from_ref(error),
+            Self::Unproved(errors) => errors,
+            _ => &[],
+        };
+        let challenges = failures.iter().filter_map(acme::Error::challenge);
+        challenges.map(ToString::to_string).collect()
     }
 
     /// How long the CA asked to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.protocol().and_then(acme::Error::retry_after)
+        match self {
+            Self::Resting { wait } => Some(*wait),
+            Self::Held(held) => held.until().duration_since(SystemTime::now()).ok(),
+            // As soon as any of them may be asked again.
+            Self::All(failures) => {
+                let waits = failures.iter().map(|(_, error)| error.retry_after());
+                waits.min().flatten()
+            }
+            _ => self.protocol().and_then(acme::Error::retry_after),
+        }
     }
 
     /// What went wrong last between this machine and the CA.
@@ -92,13 +225,70 @@ impl Error {
         match self {
             Self::Acme(error) => Some(error),
             Self::Unproved(errors) => errors.last(),
+            Self::All(failures) => failures.last().and_then(|(_, error)| error.protocol()),
             _ => None,
+        }
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Acme(error) => error.blame(),
+            Self::Unproved(errors) => errors.last().map_or(Blame::Name, acme::Error::blame),
+            // Another issuer may have other ways, and is another one to CAA.
+            Self::NoSolver(_) | Self::NoPublicCa(_) => Blame::CaForName,
+            Self::Preflight(reason) => match reason.is_about_issuer() {
+                true => Blame::CaForName,
+                false => Blame::Name,
+            },
+            Self::Profile { .. } | Self::NoAccount { .. } => Blame::Ca,
+            Self::Resting { .. } | Self::Held(_) => Blame::Ca,
+            Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
+            Self::All(failures) => failures
+                .last()
+                .map_or(Blame::Ca, |(_, error)| error.blame()),
+            Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
+            Self::NoSubject | Self::Interrupted => Blame::Machine,
+            Self::RootExpired { .. } | Self::NotPermitted { .. } => Blame::Machine,
+        }
+    }
+
+    /// Whether the issuer was not asked, and nothing said against the name that another would say as well.
+    pub(crate) fn was_passed_over(&self) -> bool {
+        matches!(
+            self,
+            Self::Held(_) | Self::NoPublicCa(_) | Self::Resting { .. }
+        )
+    }
+
+    /// The failures of several issuers as one.
+    pub(crate) fn of_all(mut failures: Vec<(String, Self)>) -> Self {
+        match failures.len() {
+            1 => failures.remove(0).1,
+            _ => Self::All(failures),
         }
     }
 }
 
+fn other_profiles(offered: &[String]) -> String {
+    match offered {
+        [] => "; remove `profile` of the issuer, the CA has none at all".to_owned(),
+        offered => format!("; set `profile` of the issuer to {}", offered.join(", ")),
+    }
+}
+
+/// Why each issuer failed.
+fn each_issuer(failures: &[(String, Error)]) -> String {
+    let sentences: Vec<_> = failures
+        .iter()
+        .map(|(issuer, error)| format!("{issuer}: {error}"))
+        .collect();
+    sentences.join("; ")
+}
+
 /// Why each order of an attempt failed.
-fn each(errors: &[acme::Error]) -> String {
+fn each_order(errors: &[acme::Error]) -> String {
     let sentences = errors.iter().map(|error| match error.challenge() {
         Some(challenge) => format!("by {challenge}, {}", error.sentence()),
         None => error.sentence(),
@@ -112,8 +302,76 @@ fn has_spent_certificate(error: &acme::Error) -> bool {
         acme::Error::Chain(_) | acme::Error::NoCertificate => true,
         acme::Error::Refused { step, status, .. } | acme::Error::Status { step, status, .. } => {
             let is_passing = *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-            *step == acme::Step::Certificate && !is_passing
+            *step == Step::Certificate && !is_passing
         }
         _ => false,
+    }
+}
+
+/// How many authorizations the CA has found wanting. What it was still looking at may fail after all.
+pub(super) fn failed_authorizations(error: &acme::Error) -> u32 {
+    use acme::Error::{Authorization, AuthorizationTimeout};
+    let has_failed = matches!(error, Authorization { .. } | AuthorizationTimeout { .. });
+    u32::from(has_failed)
+}
+
+fn reach(error: &acme::Error) -> Reach {
+    use acme::Error;
+    let is_refused = error
+        .status()
+        .is_some_and(|status| status.is_client_error());
+    match error {
+        Error::OrderTimeout { .. } | Error::NoCertificate | Error::Chain(_) => Reach::Certificate,
+        Error::Connect {
+            step: Step::NewOrder,
+            ..
+        } => Reach::Nothing,
+        error => match error.step() {
+            Some(Step::Directory | Step::NewNonce | Step::NewAccount) => Reach::Nothing,
+            Some(Step::NewOrder) if is_refused => Reach::Nothing,
+            Some(Step::Finalize) if is_refused => Reach::Order,
+            Some(Step::Finalize | Step::Order | Step::Certificate) => Reach::Certificate,
+            Some(_) => Reach::Order,
+            None if error.is_about_this_machine() => Reach::Nothing,
+            None => Reach::Order,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeout(step: Step) -> Error {
+        Error::Acme(acme::Error::Timeout {
+            step,
+            url: "https://ca.example/".parse().unwrap(),
+            limit: Duration::from_secs(1),
+        })
+    }
+
+    #[test]
+    fn what_may_have_been_signed_counts_as_signed() {
+        for (step, reached) in [
+            (Step::Directory, Reach::Nothing),
+            (Step::NewAccount, Reach::Nothing),
+            (Step::NewOrder, Reach::Order),
+            (Step::Challenge, Reach::Order),
+            (Step::Finalize, Reach::Certificate),
+            (Step::Certificate, Reach::Certificate),
+        ] {
+            assert_eq!(timeout(step).reach(), reached, "{step}");
+        }
+        assert_eq!(Error::NoSubject.reach(), Reach::Nothing);
+        assert_eq!(Error::NotText.reach(), Reach::Certificate);
+    }
+
+    #[test]
+    fn an_authorization_that_may_fail_counts_as_failed() {
+        let identifier = acme::Identifier::Dns("www.example.org".to_owned());
+        let limit = Duration::from_secs(1);
+        let error = acme::Error::AuthorizationTimeout { identifier, limit };
+        assert_eq!(Error::Acme(error).failed_authorizations(), 1);
+        assert_eq!(timeout(Step::Challenge).failed_authorizations(), 0);
     }
 }

@@ -6,6 +6,10 @@ mod error;
 mod internal;
 
 pub use acme::AcmeIssuer;
-pub use contract::{CaaNames, Inspection, IssueRequest, Issuer, Pem};
-pub use error::Error;
-pub use internal::InternalCa;
+pub use contract::{
+    CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, Revocation, RevocationSigner,
+};
+pub use error::{Error, Reach};
+pub use internal::{InternalCa, InternalCaOptions, NameConstraint};
+
+pub use crate::acme::RevocationReason;

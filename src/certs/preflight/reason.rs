@@ -45,7 +45,7 @@ pub enum Reason {
         error: String,
     },
     /// The address is none that a public CA can reach.
-    #[error("{} {reach}, which no public CA can reach; point it to this machine's public address", .record.is(*.address))]
+    #[error("{} {reach} that no public CA can reach; point it to this machine's public address", .record.is(*.address))]
     NotPublic {
         /// Where the address stands.
         record: Record,
@@ -88,7 +88,7 @@ pub enum Reason {
         status: u16,
     },
     /// It sends the CA elsewhere.
-    #[error("{} answering port 80 with a redirect, status {status}; the CA has to reach this machine by it", .record.is(*.address))]
+    #[error("{} answering port 80 with a redirect, status {status}; it has to lead the CA to this machine", .record.is(*.address))]
     Redirect {
         /// Where the address stands.
         record: Record,
@@ -173,6 +173,18 @@ pub enum CaaReason {
         /// The property.
         property: String,
     },
+}
+
+impl Reason {
+    /// Whether it stands against this issuer alone, so that another one could sign.
+    #[must_use]
+    pub fn is_about_issuer(&self) -> bool {
+        match self {
+            Self::Caa(CaaReason::Critical { .. }) => false,
+            Self::Caa(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl Record {

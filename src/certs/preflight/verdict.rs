@@ -296,7 +296,7 @@ mod tests {
         for (address, sentence) in [
             (
                 "192.168.1.5",
-                "A points to 192.168.1.5, which is a private address, which no public CA",
+                "A points to 192.168.1.5, which is a private address that no public CA",
             ),
             (
                 "127.0.0.1",

@@ -176,24 +176,24 @@ impl fmt::Display for StatusRange {
     }
 }
 
-/// The secret that signs cookies, and where it was read from.
+/// The secret that signs cookies. Its `Debug` shows where it was read from and nothing else.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CookieKey {
-    source: String,
+    source: Option<String>,
     secret: Vec<u8>,
 }
 
 impl CookieKey {
-    /// `secret` as it was read from `source`, such as `env:COOKIE_KEY`.
+    /// `secret` as it was read from `source`, such as `env:COOKIE_KEY`, unless it was spelt out.
     #[must_use]
-    pub fn new(source: String, secret: Vec<u8>) -> Self {
+    pub fn new(source: Option<String>, secret: Vec<u8>) -> Self {
         Self { source, secret }
     }
 
-    /// Where it was read from.
+    /// Where it was read from, unless it was spelt out.
     #[must_use]
-    pub fn source(&self) -> &str {
-        &self.source
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     pub(super) fn secret(&self) -> &[u8] {
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_key_is_not_shown() {
-        let key = CookieKey::new("env:KEY".to_owned(), b"hidden".to_vec());
-        assert_eq!(format!("{key:?}"), "CookieKey(\"env:KEY\")");
+        let key = CookieKey::new(Some("env:KEY".to_owned()), b"hidden".to_vec());
+        assert_eq!(format!("{key:?}"), "CookieKey(Some(\"env:KEY\"))");
     }
 }

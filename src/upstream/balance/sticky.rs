@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     fn sticky(secret: &[u8]) -> Sticky {
-        let key = CookieKey::new("env:KEY".to_owned(), secret.to_vec());
+        let key = CookieKey::new(None, secret.to_vec());
         let addresses = ["10.0.0.1:3000", "10.0.0.2:3000"].map(str::to_owned);
         Sticky::new("backend", (Some(&key), &[]), addresses.into_iter())
     }

@@ -74,6 +74,7 @@ async fn answer(
         "/upload" => text(count(request.into_body()).await.to_string()),
         "/download" => download(request.uri().query().unwrap().parse().unwrap()),
         "/host" => text(format!("{:?}", request.headers().get("host").unwrap())),
+        "/fields" => text(fields(&request)),
         "/gate" => {
             shared.waiting.notify_one();
             shared.gate.acquire().await.unwrap().forget();
@@ -82,6 +83,14 @@ async fn answer(
         "/echo" => web_socket(request, &tasks),
         _ => text("hello"),
     })
+}
+
+/// All fields as they have come, one a line.
+fn fields(request: &Request<Incoming>) -> String {
+    let lines = request.headers().iter();
+    lines
+        .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()))
+        .collect()
 }
 
 fn text(text: impl Into<Bytes>) -> Response<Body> {

@@ -11,8 +11,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use proxy::tasks::Tasks;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -38,7 +40,7 @@ impl Client {
         roots
             .add(CertificateDer::from_pem_slice(root_pem.as_bytes()).unwrap())
             .unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -69,13 +71,35 @@ impl Client {
         self.with(|config| config.enable_sni = false)
     }
 
+    /// The same client with a certificate of its own.
+    pub(crate) fn identified(
+        &self,
+        certificate: &rcgen::Certificate,
+        key: &rcgen::KeyPair,
+    ) -> Self {
+        let chain = vec![certificate.der().clone()];
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        let resolver = SingleCertAndKey::from(
+            CertifiedKey::from_der(chain, key, &default_provider()).unwrap(),
+        );
+        self.with(|config| config.client_auth_cert_resolver = Arc::new(resolver))
+    }
+
     /// A verified TLS connection.
     pub(crate) async fn connect(
         &self,
         address: SocketAddr,
         name: &str,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(address).await?;
+        self.over(TcpStream::connect(address).await?, name).await
+    }
+
+    /// A verified TLS connection over this one.
+    pub(crate) async fn over(
+        &self,
+        stream: TcpStream,
+        name: &str,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         TlsConnector::from(Arc::clone(&self.config))
             .connect(name, stream)
@@ -136,6 +160,23 @@ impl Client {
                 .unwrap(),
         )
         .await
+    }
+
+    /// What the app at `name` sees of a request with these fields, over HTTP/1.1.
+    pub(crate) async fn fields(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        fields: &[(&str, &str)],
+    ) -> String {
+        let mut request = Request::get("/fields").header("host", name);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::default()).unwrap();
+        let mut sender = self.http1(address, name).await;
+        let answer = read(sender.send_request(request).await.unwrap()).await;
+        String::from_utf8(answer.body.to_vec()).unwrap()
     }
 
     /// The answer to `GET path` over HTTP/2 on a connection of its own.

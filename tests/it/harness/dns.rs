@@ -79,6 +79,14 @@ impl DnsServer {
         self.add(name, RData::TXT(TXT::new(strings)))
     }
 
+    /// Removes one text of a name.
+    pub(crate) fn remove_txt(&self, name: &str, text: &str) {
+        let removed = RData::TXT(TXT::new(vec![text.to_owned()]));
+        let mut state = self.data.lock().unwrap();
+        let records = state.records.entry(key(&parse(name))).or_default();
+        records.retain(|record| *record != removed);
+    }
+
     /// Allows one CA, or none where `issuer` is none.
     pub(crate) fn caa(&self, name: &str, issuer: Option<&str>) -> &Self {
         let issue = CAA::new_issue(

@@ -14,7 +14,10 @@ use hyper::client::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
-use proxy::proxy::{Action, Body, ConnInfo, ProxyService, Router, Routers, ServiceOptions, Site};
+use proxy::proxy::{
+    AccessLog, Body, ComfortOptions, Comforts, ConnInfo, GuardOptions, Guards, Handler,
+    ProxyService, Router, Routers, ServiceOptions, Site,
+};
 use proxy::tasks::Tasks;
 use proxy::upstream::{Address, Means, Options, Resolver, Upstream};
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) sni: Option<HostName>,
     pub(crate) service: ServiceOptions,
     pub(crate) upstream: Options,
+    pub(crate) comforts: ComfortOptions,
+    pub(crate) access_log: Option<AccessLog>,
     pub(crate) tasks: Tasks,
 }
 
@@ -39,45 +44,53 @@ impl Setup {
             sni: None,
             service: ServiceOptions::default(),
             upstream: Options::default(),
+            comforts: ComfortOptions::default(),
+            access_log: None,
             tasks: Tasks::new(),
         }
     }
 
     /// Adds a site for `pattern` before these backends, with the options set so far.
-    pub(crate) fn site(mut self, pattern: &str, backends: &[SocketAddr]) -> Self {
-        let addresses = backends
-            .iter()
-            .map(|address| Address::parse(&address.to_string()).unwrap())
-            .collect();
-        let upstream = Upstream::new(
-            addresses,
-            self.upstream.clone(),
-            &Means::new(self.tasks.clone()),
-        );
-        let upstream = Arc::new(upstream.unwrap());
-        self.upstreams.push(Arc::clone(&upstream));
-        self.sites.push(Site {
-            pattern: HostPattern::parse(pattern).unwrap(),
-            action: Action::Upstream(upstream),
-        });
-        self
+    pub(crate) fn site(self, pattern: &str, backends: &[SocketAddr]) -> Self {
+        let addresses: Vec<_> = backends.iter().map(ToString::to_string).collect();
+        let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+        self.upstream_at(pattern, &addresses)
     }
 
     /// Adds a site for `www.example.org` before backends of any kind, found by `resolver` or by the system.
-    pub(crate) fn upstream(mut self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
+    pub(crate) fn upstream(self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
+        let mut means = Means::new(self.tasks.clone());
+        means.resolver = resolver.unwrap_or(means.resolver);
+        self.site_by("www.example.org", addresses, &means)
+    }
+
+    /// Adds a site for `pattern` before backends of any kind.
+    pub(crate) fn upstream_at(self, pattern: &str, addresses: &[&str]) -> Self {
+        let means = Means::new(self.tasks.clone());
+        self.site_by(pattern, addresses, &means)
+    }
+
+    fn site_by(mut self, pattern: &str, addresses: &[&str], means: &Means) -> Self {
         let addresses = addresses
             .iter()
             .map(|address| Address::parse(address).unwrap())
             .collect();
-        let mut means = Means::new(self.tasks.clone());
-        means.resolver = resolver.unwrap_or(means.resolver);
-        let upstream = Upstream::new(addresses, self.upstream.clone(), &means);
+        let upstream = Upstream::new(addresses, self.upstream.clone(), means);
         let upstream = Arc::new(upstream.unwrap());
         self.upstreams.push(Arc::clone(&upstream));
+        let pattern = HostPattern::parse(pattern).unwrap();
         self.sites.push(Site {
-            pattern: HostPattern::parse("www.example.org").unwrap(),
-            action: Action::Upstream(upstream),
+            comforts: Comforts::load(&self.comforts).unwrap(),
+            ..Site::new(pattern, Handler::Upstream(upstream))
         });
+        self
+    }
+
+    /// Puts these guards before the site that was added last.
+    pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
+        let means = Means::new(self.tasks.clone());
+        let guards = Guards::new(options, &Arc::default(), &means).unwrap();
+        self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
         self
     }
 
@@ -88,7 +101,8 @@ impl Setup {
 
     pub(crate) async fn open(self) -> Door {
         let router = Routers::new(&Router::new(self.sites), 1);
-        let service = ProxyService::new(router, self.service, self.tasks.clone());
+        let service = ProxyService::new(router, self.service, self.tasks.clone())
+            .with_access_log(self.access_log);
         Door {
             h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
             h2: listen(&service, self.sni, &self.tasks, true).await,
@@ -138,6 +152,7 @@ async fn serve(stream: TcpStream, service: ProxyService, conn: Arc<ConnInfo>, is
     let _ = match is_http2 {
         true => {
             hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .enable_connect_protocol()
                 .serve_connection(io, answer)
                 .await
         }

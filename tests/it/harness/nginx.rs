@@ -30,6 +30,15 @@ impl Nginx {
         Self::launch(ca, "ssl http2", lines).await
     }
 
+    /// The same, with either protocol, where each connection has to begin with a PROXY header.
+    pub(crate) async fn start_proxied(ca: &TestCa, is_http2: bool, lines: &str) -> Self {
+        let kind = match is_http2 {
+            true => "ssl http2 proxy_protocol",
+            false => "ssl proxy_protocol",
+        };
+        Self::launch(ca, kind, lines).await
+    }
+
     async fn launch(ca: &TestCa, kind: &str, lines: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (certificate, key) = ca.loopback();

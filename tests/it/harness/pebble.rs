@@ -25,10 +25,20 @@ pub(crate) struct PebbleOptions {
     pub(crate) http_port: u16,
     /// Where it connects for tls-alpn-01 challenges.
     pub(crate) tls_port: u16,
+    /// Whom it asks for DNS records instead of its own DNS server.
+    pub(crate) dns: Option<SocketAddr>,
     /// How many of a hundred good nonces it refuses.
     pub(crate) nonce_reject: u8,
     /// How many of a hundred orders may use a valid authorization again.
     pub(crate) authz_reuse: u8,
+    /// Takes every name for proved without looking.
+    pub(crate) always_valid: bool,
+    /// The only credentials that accounts are made with, as key id and key; anybody may have one where there are none.
+    pub(crate) external_account: Option<(&'static str, &'static str)>,
+    /// The profiles on offer, with the days that their certificates last.
+    pub(crate) profiles: &'static [(&'static str, u64)],
+    /// How many other chains there are.
+    pub(crate) alternate_roots: usize,
 }
 
 impl PebbleOptions {
@@ -37,8 +47,21 @@ impl PebbleOptions {
         Self {
             http_port,
             tls_port: 1,
+            dns: None,
             nonce_reject: 0,
             authz_reuse: 0,
+            always_valid: false,
+            external_account: None,
+            profiles: &[("default", 90)],
+            alternate_roots: 0,
+        }
+    }
+
+    /// A Pebble that takes every name for proved.
+    pub(crate) fn trusting() -> Self {
+        Self {
+            always_valid: true,
+            ..Self::new(1)
         }
     }
 }
@@ -47,7 +70,8 @@ impl PebbleOptions {
 pub(crate) struct Pebble {
     listen: SocketAddr,
     management: SocketAddr,
-    root: TestCa,
+    dns: [SocketAddr; 2],
+    api_root: TestCa,
     http: reqwest::Client,
     directory: Value,
     _dns: Process,
@@ -67,16 +91,18 @@ impl Pebble {
         let addresses = (dns_at.address(), listen.address(), management.address());
         let (dns_address, listen_address, management_address) = addresses;
         drop(dns_at);
-        let dns = spawn_dns(&dir, dns_address);
+        let dns_management = Reservation::new().address();
+        let dns = spawn_dns(&dir, [dns_address, dns_management]);
         drop((listen, management));
-        let mut pebble = spawn_pebble(&dir, &options, dns_address);
+        let mut pebble = spawn_pebble(&dir, &options, options.dns.unwrap_or(dns_address));
         let http = http_client(&root);
         let url = format!("https://{listen_address}/dir");
         let directory = wait_until_ready(&http, &url, &mut pebble).await;
         Self {
             listen: listen_address,
             management: management_address,
-            root,
+            dns: [dns_address, dns_management],
+            api_root: root,
             http,
             directory,
             _dns: dns,
@@ -92,14 +118,44 @@ impl Pebble {
 
     /// The root of the API's own HTTPS.
     pub(crate) fn root_pem(&self) -> String {
-        self.root.pem()
+        self.api_root.pem()
     }
 
     /// The root that the issued certificates chain to.
     pub(crate) async fn issuance_root(&self) -> String {
-        let url = format!("https://{}/roots/0", self.management);
+        self.root(0).await
+    }
+
+    /// The root of the other chain of this number, from 1 on.
+    pub(crate) async fn root(&self, number: usize) -> String {
+        self.manage(&format!("roots/{number}")).await
+    }
+
+    /// Whether the certificate of this serial number is revoked, and why.
+    pub(crate) async fn revocation(&self, serial: &str) -> Value {
+        let path = format!("cert-status-by-serial/{serial}");
+        serde_json::from_str(&self.manage(&path).await).unwrap()
+    }
+
+    async fn manage(&self, path: &str) -> String {
+        let url = format!("https://{}/{path}", self.management);
         let answer = self.http.get(url).send().await.unwrap();
         answer.text().await.unwrap()
+    }
+
+    /// Whether this Pebble has profiles, which those before 2.7 do not.
+    pub(crate) fn has_profiles(&self) -> bool {
+        self.directory["meta"].get("profiles").is_some()
+    }
+
+    /// The DNS server that Pebble asks, unless it was told of another one.
+    pub(crate) fn dns(&self) -> SocketAddr {
+        self.dns[0]
+    }
+
+    /// Where that server takes records, as in `POST /set-txt`.
+    pub(crate) fn dns_management(&self) -> SocketAddr {
+        self.dns[1]
     }
 
     /// Whether this Pebble says when to renew (RFC 9773), which those before 2.6 do not.
@@ -119,6 +175,12 @@ fn write_config(
     let key_path = dir.path().join("api.key");
     std::fs::write(&certificate_path, certificate.pem()).unwrap();
     std::fs::write(&key_path, key.serialize_pem()).unwrap();
+    let profiles = options.profiles.iter().map(|(name, days)| {
+        let profile = json!({ "description": "a test's", "validityPeriod": days * 24 * 3600 });
+        ((*name).to_owned(), profile)
+    });
+    let profiles: serde_json::Map<_, _> = profiles.collect();
+    let accounts = options.external_account.map(|(id, key)| json!({ id: key }));
     let config = json!({ "pebble": {
         "listenAddress": listen.address(),
         "managementListenAddress": management.address(),
@@ -127,12 +189,14 @@ fn write_config(
         "httpPort": options.http_port,
         "tlsPort": options.tls_port,
         "certificateValidityPeriod": 7_776_000,
-        "profiles": { "default": { "description": "the usual", "validityPeriod": 7_776_000 } },
+        "profiles": profiles,
+        "externalAccountBindingRequired": accounts.is_some(),
+        "externalAccountMACKeys": accounts.unwrap_or_else(|| json!({})),
     }});
     std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
 }
 
-fn spawn_dns(dir: &TempDir, address: SocketAddr) -> Process {
+fn spawn_dns(dir: &TempDir, [address, management]: [SocketAddr; 2]) -> Process {
     let program = program("CHALLTESTSRV", "pebble-challtestsrv");
     let help = Command::new(&program).arg("-help").output();
     let help = help
@@ -149,7 +213,7 @@ fn spawn_dns(dir: &TempDir, address: SocketAddr) -> Process {
     };
     command.args([
         "-management",
-        "",
+        &management.to_string(),
         "-defaultIPv4",
         "127.0.0.1",
         "-defaultIPv6",
@@ -167,7 +231,15 @@ fn spawn_pebble(dir: &TempDir, options: &PebbleOptions, dns: SocketAddr) -> Proc
         .args(["-dnsserver", &dns.to_string(), "-strict"])
         .env("PEBBLE_VA_NOSLEEP", "1")
         .env("PEBBLE_WFE_NONCEREJECT", options.nonce_reject.to_string())
-        .env("PEBBLE_AUTHZREUSE", options.authz_reuse.to_string());
+        .env("PEBBLE_AUTHZREUSE", options.authz_reuse.to_string())
+        .env(
+            "PEBBLE_ALTERNATE_ROOTS",
+            options.alternate_roots.to_string(),
+        )
+        .env(
+            "PEBBLE_VA_ALWAYS_VALID",
+            u8::from(options.always_valid).to_string(),
+        );
     Process::spawn(dir, &program, command)
 }
 

@@ -50,6 +50,17 @@ impl TestCa {
         (certificate, key)
     }
 
+    /// A certificate for a client of this name, and its key.
+    pub(crate) fn client(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        valid_for(&mut params, Duration::from_secs(24 * 3600));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, self.issuer()).unwrap();
+        (certificate, key)
+    }
+
     /// TLS for a server on loopback that speaks HTTP/1.1.
     pub(crate) fn loopback_tls(&self) -> Arc<ServerConfig> {
         let (certificate, key) = self.loopback();

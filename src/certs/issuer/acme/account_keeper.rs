@@ -1,52 +1,59 @@
-//! The account at one CA: kept over restarts, found again or made anew.
+//! The account at one CA: kept over restarts, found again or made anew, under the key and with the contact that it should
+//! have.
 
 use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use tracing::info;
+use tracing::{info, warn};
 use url::Url;
 
 use super::super::Error;
+use super::account_records::{AccountRecord, AccountRecords, KeyRole};
 use crate::acme::{self, Account, AccountKey, Client};
-use crate::storage::{Key, Storage};
+use crate::storage::Storage;
 
-/// What is kept of an account beside its key.
-#[derive(Debug, Serialize, Deserialize)]
-struct AccountRecord {
-    directory: Url,
-    url: String,
-    orders: Option<Url>,
-    contact: Vec<String>,
-}
-
-/// Keeps the one account of a CA.
+/// Keeps the account of one e-mail address at one CA.
 #[derive(Debug)]
 pub(super) struct AccountKeeper {
     id: String,
     options: acme::Options,
     client: OnceLock<Arc<Client>>,
     contact: Vec<String>,
-    storage: Arc<dyn Storage>,
+    others: Vec<Option<String>>,
+    records: AccountRecords,
     account: Mutex<Option<Arc<Account>>>,
 }
 
+/// Whose account is kept.
+#[derive(Debug)]
+pub(super) struct AccountParts {
+    /// The CA's name in storage.
+    pub(super) id: String,
+    /// The CA.
+    pub(super) options: acme::Options,
+    /// The contact.
+    pub(super) email: Option<String>,
+}
+
 impl AccountKeeper {
-    /// A keeper of the account that is stored under `id`. Nothing is sent before it is asked for.
-    pub(super) fn new(
-        id: String,
-        options: acme::Options,
-        contact: Vec<String>,
-        storage: Arc<dyn Storage>,
-    ) -> Self {
+    /// A keeper of one account. Nothing is sent before it is asked for.
+    pub(super) fn new(parts: AccountParts, storage: Arc<dyn Storage>) -> Self {
+        let AccountParts { id, options, email } = parts;
+        let contact = email.iter().map(|email| format!("mailto:{email}"));
         Self {
+            contact: contact.collect(),
+            records: AccountRecords::new(storage, &id, email),
             id,
             options,
             client: OnceLock::new(),
-            contact,
-            storage,
+            others: Vec::new(),
             account: Mutex::new(None),
         }
+    }
+
+    /// The same beside other accounts at the same CA with these contacts, which are none of its business.
+    pub(super) fn beside(self, others: Vec<Option<String>>) -> Self {
+        Self { others, ..self }
     }
 
     /// The client, made when it is first needed: it reads the system's roots, which a machine that
@@ -70,9 +77,7 @@ impl AccountKeeper {
 
     /// The URL of the account that was kept, if one was. The CA is not asked.
     pub(super) async fn known_url(&self) -> Option<String> {
-        let key = Key::new(&["accounts", &self.id, "account.json"]);
-        let json = self.storage.load(&key).await.ok()??;
-        let record: AccountRecord = serde_json::from_slice(&json).ok()?;
+        let record = self.records.record().await.ok()??;
         Some(record.url)
     }
 
@@ -82,51 +87,69 @@ impl AccountKeeper {
         if let Some(account) = slot.as_ref() {
             return Ok(Arc::clone(account));
         }
-        let folder = Key::new(&["accounts", &self.id]);
-        let _lock = self.storage.lock(&folder).await?;
-        let account = Arc::new(match self.kept_account(&folder).await? {
+        let _lock = self.records.lock().await?;
+        self.records.take_over(&self.others).await?;
+        let account = Arc::new(match self.kept_account().await? {
             Some(account) => account,
-            None => self.register(&folder).await?,
+            None => self.register().await?,
         });
+        self.records.enroll().await?;
         *slot = Some(Arc::clone(&account));
         Ok(account)
     }
 
-    async fn kept_account(&self, folder: &Key) -> Result<Option<Account>, Error> {
-        let record = self.storage.load(&folder.join("account.json")).await?;
-        let record = record.and_then(|json| serde_json::from_slice::<AccountRecord>(&json).ok());
-        let Some(record) = record else {
+    async fn kept_account(&self) -> Result<Option<Account>, Error> {
+        let Some(record) = self.records.record().await? else {
             return Ok(None);
         };
-        let Some(key) = self.kept_key(folder).await? else {
+        let Some(key) = self.settled_key(&record).await? else {
             return Ok(None);
         };
-        let client = self.client()?;
-        Ok(Some(Account::restore(
-            client,
-            key,
-            record.url,
-            record.orders,
-        )))
+        let AccountRecord { url, orders, .. } = record;
+        let account = Account::restore(self.client()?, key, url, orders);
+        if record.contact != self.contact {
+            self.change_contact(&account).await?;
+        }
+        Ok(Some(account))
     }
 
-    async fn kept_key(&self, folder: &Key) -> Result<Option<AccountKey>, Error> {
-        let key = folder.join("account.key");
-        let Some(pem) = self.storage.load(&key).await? else {
-            return Ok(None);
+    /// The key that the CA knows. Where the process has ended within a change of keys there are two, and the CA is asked.
+    async fn settled_key(&self, record: &AccountRecord) -> Result<Option<AccountKey>, Error> {
+        let Some(next) = self.records.key(KeyRole::Next).await? else {
+            return self.records.key(KeyRole::Current).await;
         };
-        let parsed = AccountKey::from_pkcs8_pem(&String::from_utf8_lossy(&pem));
-        let location = self.storage.location(&key);
-        parsed.map(Some).map_err(|source| Error::Damaged {
-            location,
-            source: source.into(),
-        })
+        let copy = AccountKey::from_pkcs8_pem(&next.to_pkcs8_pem()?)?;
+        let found = Account::find(self.client()?, copy).await?;
+        match found.is_some_and(|account| account.url() == record.url) {
+            true => {
+                self.promote(&next).await?;
+                Ok(Some(next))
+            }
+            false => {
+                self.records.delete_key(KeyRole::Next).await?;
+                self.records.key(KeyRole::Current).await
+            }
+        }
+    }
+
+    /// The contact only helps people: no certificate waits for it.
+    async fn change_contact(&self, account: &Account) -> Result<(), Error> {
+        match account.update_contact(&self.contact).await {
+            Ok(()) => {
+                info!(issuer = %self.id, account_url = account.url(), "contact of the account changed");
+                self.store(account).await
+            }
+            Err(error) => {
+                warn!(issuer = %self.id, error = %error.sentence(), "contact of the account not changed");
+                Ok(())
+            }
+        }
     }
 
     /// Finds the account of a kept key, or makes one. The key is on disk before the CA sees it, so
     /// that a crash between the two leaves an account that is found again, not a second one.
-    async fn register(&self, folder: &Key) -> Result<Account, Error> {
-        let account = match self.kept_key(folder).await? {
+    async fn register(&self) -> Result<Account, Error> {
+        let account = match self.records.key(KeyRole::Current).await? {
             Some(key) => {
                 let pem = key.to_pkcs8_pem()?;
                 match Account::find(self.client()?, key).await? {
@@ -136,25 +159,23 @@ impl AccountKeeper {
             }
             None => {
                 let key = AccountKey::generate()?;
-                let pem = key.to_pkcs8_pem()?;
-                self.storage
-                    .store(&folder.join("account.key"), pem.as_bytes())
-                    .await?;
+                self.records.store_key(KeyRole::Current, &key).await?;
                 self.new_account(key).await?
             }
         };
+        self.store(&account).await?;
+        info!(issuer = %self.id, account_url = account.url(), "account ready");
+        Ok(account)
+    }
+
+    async fn store(&self, account: &Account) -> Result<(), Error> {
         let record = AccountRecord {
             directory: self.options.directory.clone(),
             url: account.url().to_owned(),
             orders: account.orders_url().cloned(),
             contact: self.contact.clone(),
         };
-        let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
-        self.storage
-            .store(&folder.join("account.json"), &json)
-            .await?;
-        info!(issuer = %self.id, account_url = account.url(), "account ready");
-        Ok(account)
+        Ok(self.records.store_record(&record).await?)
     }
 
     async fn new_account(&self, key: AccountKey) -> Result<Account, Error> {
@@ -164,10 +185,44 @@ impl AccountKeeper {
     /// Forgets an account that the CA no longer knows; its key is registered again.
     pub(super) async fn forget(&self) -> Result<(), Error> {
         let mut slot = self.account.lock().await;
-        self.storage
-            .delete(&Key::new(&["accounts", &self.id, "account.json"]))
-            .await?;
+        self.records.delete_record().await?;
         *slot = None;
         Ok(())
+    }
+
+    /// Puts a new key in the place of the account's (RFC 8555 section 7.3.5). It is on disk before the CA sees it, so that
+    /// after a crash at any moment the key that the CA knows is there. No order may be under way: it would go on under the
+    /// old key.
+    pub(super) async fn roll_key(&self) -> Result<(), Error> {
+        let former = self.account().await?;
+        let mut slot = self.account.lock().await;
+        let _lock = self.records.lock().await?;
+        let new = AccountKey::generate()?;
+        let thumbprint = new.thumbprint().to_owned();
+        self.records.store_key(KeyRole::Next, &new).await?;
+        // Until it is known which key holds nobody goes on under the old one.
+        *slot = None;
+        let account = match former.change_key(new).await {
+            Ok(account) => {
+                self.promote(account.key()).await?;
+                account
+            }
+            Err(error) => {
+                let settled = self.kept_account().await.ok().flatten().map(Arc::new);
+                slot.clone_from(&settled);
+                return match settled {
+                    Some(account) if account.key().thumbprint() == thumbprint => Ok(()),
+                    _ => Err(error.into()),
+                };
+            }
+        };
+        info!(issuer = %self.id, account_url = account.url(), "account key changed");
+        *slot = Some(Arc::new(account));
+        Ok(())
+    }
+
+    async fn promote(&self, next: &AccountKey) -> Result<(), Error> {
+        self.records.store_key(KeyRole::Current, next).await?;
+        Ok(self.records.delete_key(KeyRole::Next).await?)
     }
 }

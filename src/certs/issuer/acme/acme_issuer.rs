@@ -5,21 +5,25 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
-use tracing::warn;
+use tracing::{info, warn};
 use url::Url;
 
-use super::super::{CaaNames, Error, Inspection, IssueRequest, Issuer, Pem};
-use super::account_keeper::AccountKeeper;
+use super::super::{
+    CaaNames, Error, Inspection, IssueRequest, Issuer, Pem, Revocation, RevocationSigner,
+};
+use super::account_keeper::{AccountKeeper, AccountParts};
 use super::order_path::OrderPath;
 use super::order_record::OrderRecords;
-use crate::acme::{Options, ProblemKind, Solver};
-use crate::certs::IssuerOptions;
+use super::order_terms::OrderTerms;
+use super::public_directory::is_public;
+use crate::acme::{CertId, CertificateKey, Options, ProblemKind, RenewalInfo, Solver};
 use crate::certs::challenge::Solvers;
+use crate::certs::{IssuerOptions, Limits};
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
 /// How many orders are under way at one CA at once. Names of other issuers do not wait for them.
-const PARALLEL_ORDERS: usize = 4;
+const PARALLEL_ORDERS: u32 = 4;
 
 /// Orders certificates from one directory.
 #[derive(Debug)]
@@ -28,13 +32,18 @@ pub struct AcmeIssuer {
     accounts: AccountKeeper,
     orders: OrderRecords,
     solvers: Solvers,
+    terms: OrderTerms,
     turns: Semaphore,
+    is_public: bool,
+    staging: Option<Box<Self>>,
 }
 
 impl AcmeIssuer {
-    /// An issuer that proves names with `solvers`. Nothing is sent before the first order.
+    /// An issuer that proves names with those of `solvers` that its options allow. Nothing is sent before the first
+    /// order. `others` are the contacts of the other issuers with the same directory.
     pub fn new(
         options: &IssuerOptions,
+        others: &[Option<String>],
         storage: Arc<dyn Storage>,
         solvers: Solvers,
     ) -> Result<Self, Error> {
@@ -45,30 +54,61 @@ impl AcmeIssuer {
             })?),
             None => None,
         };
-        let contact = options.email.iter();
-        let contact = contact.map(|email| format!("mailto:{email}")).collect();
+        let staging = options.staging.as_ref().map(|directory| IssuerOptions {
+            directory: directory.clone(),
+            staging: None,
+            // A twin has accounts, chains and profiles of its own.
+            external_account: None,
+            preferred_chain: None,
+            ..options.clone()
+        });
+        let staging = staging
+            .map(|twin| Self::new(&twin, others, Arc::clone(&storage), solvers.clone()))
+            .transpose()?;
         let protocol = Options {
             root_pem,
+            external_account: options.external_account.clone(),
             ..Options::new(options.directory.clone())
         };
-        Self::over(protocol, contact, storage, solvers)
+        let issuer = Self::over(protocol, options.email.clone(), storage, solvers)?;
+        Ok(Self {
+            accounts: issuer.accounts.beside(others.to_vec()),
+            solvers: issuer.solvers.restricted_to(&options.challenges),
+            terms: OrderTerms {
+                key_type: options.key_type,
+                profile: options.profile.clone(),
+                preferred_chain: options.preferred_chain.clone(),
+            },
+            staging: staging.map(Box::new),
+            ..issuer
+        })
     }
 
-    /// An issuer with a patience of its own: `protocol` says how long it waits for its CA.
+    /// An issuer with no terms and with a patience of its own: `protocol` says how long it waits for its CA.
     pub fn over(
         protocol: Options,
-        contact: Vec<String>,
+        email: Option<String>,
         storage: Arc<dyn Storage>,
         solvers: Solvers,
     ) -> Result<Self, Error> {
         let has_root = protocol.root_pem.is_some();
+        let is_a_public_one = is_public(&protocol.directory);
         let id = directory_id(&protocol.directory);
+        let parts = AccountParts {
+            id: id.clone(),
+            options: protocol,
+            email,
+        };
         let issuer = Self {
             orders: OrderRecords::new(id.clone(), Arc::clone(&storage)),
-            accounts: AccountKeeper::new(id.clone(), protocol, contact, storage),
+            accounts: AccountKeeper::new(parts, storage),
             id,
             solvers,
-            turns: Semaphore::new(PARALLEL_ORDERS),
+            terms: OrderTerms::default(),
+            turns: Semaphore::new(PARALLEL_ORDERS as usize),
+            // A root of its own is given for a stand-in or a private CA.
+            is_public: !has_root && is_a_public_one,
+            staging: None,
         };
         if has_root {
             // A root that cannot be used is told at the start, not at the first order.
@@ -77,13 +117,15 @@ impl AcmeIssuer {
         Ok(issuer)
     }
 
-    async fn order(&self, subject: &HostPattern) -> Result<Pem, Error> {
+    async fn order(&self, request: IssueRequest<'_>) -> Result<Pem, Error> {
+        let subject = request.subject;
         let solvers = self.solvers_for(subject)?;
         let account = self.accounts.account().await?;
         let path = OrderPath {
             account: &account,
             records: &self.orders,
-            subject,
+            terms: &self.terms,
+            request,
         };
         path.run(solvers).await
     }
@@ -104,15 +146,25 @@ impl Issuer for AcmeIssuer {
         &self.id
     }
 
+    fn is_public(&self) -> bool {
+        self.is_public
+    }
+
+    fn limits(&self) -> Limits {
+        match self.is_public {
+            true => Limits::PUBLIC,
+            false => Limits::PRIVATE,
+        }
+    }
+
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
         async move {
-            let subject = request.subject;
             let _turn = self.turns.acquire().await;
-            match self.order(subject).await {
+            match self.order(request).await {
                 Err(error) if has_forgotten_account(&error) => {
                     warn!(issuer = %self.id, "the CA has forgotten the account, it is made anew");
                     self.accounts.forget().await?;
-                    self.order(subject).await
+                    self.order(request).await
                 }
                 outcome => outcome,
             }
@@ -121,7 +173,13 @@ impl Issuer for AcmeIssuer {
     }
 
     fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
-        self.orders.forget(subject).boxed()
+        async move {
+            self.orders.forget(subject).await;
+            if let Some(staging) = &self.staging {
+                staging.orders.forget(subject).await;
+            }
+        }
+        .boxed()
     }
 
     fn inspection(&self, subject: &HostPattern) -> Option<Inspection> {
@@ -151,6 +209,51 @@ impl Issuer for AcmeIssuer {
         }
         .boxed()
     }
+
+    fn staging(&self) -> Option<&dyn Issuer> {
+        self.staging
+            .as_deref()
+            .map(|staging| staging as &dyn Issuer)
+    }
+
+    fn revoke<'a>(&'a self, revocation: Revocation<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        async move {
+            let reason = revocation.reason;
+            let leaf = revocation.certificate.leaf();
+            match revocation.signer {
+                RevocationSigner::Account => {
+                    let account = self.accounts.account().await?;
+                    account.revoke(leaf, reason).await?;
+                }
+                RevocationSigner::CertificateKey(pem) => {
+                    let key = CertificateKey::from_pkcs8_pem(pem)?;
+                    key.revoke(&*self.accounts.client()?, leaf, reason).await?;
+                }
+            }
+            info!(
+                issuer = %self.id, serial = revocation.certificate.serial(), %reason,
+                "certificate revoked"
+            );
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn renewal_info<'a>(
+        &'a self,
+        id: &'a CertId,
+    ) -> BoxFuture<'a, Result<Option<RenewalInfo>, Error>> {
+        async move { Ok(RenewalInfo::of(&*self.accounts.client()?, id).await?) }.boxed()
+    }
+
+    fn roll_account_key(&self) -> BoxFuture<'_, Result<(), Error>> {
+        async move {
+            // All turns: an order that is under way would go on under the old key.
+            let _turns = self.turns.acquire_many(PARALLEL_ORDERS).await;
+            self.accounts.roll_key().await
+        }
+        .boxed()
+    }
 }
 
 fn has_forgotten_account(error: &Error) -> bool {
@@ -172,24 +275,28 @@ fn directory_id(directory: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certs::Spending;
     use crate::certs::challenge::{Http01Solver, Http01Tokens};
     use crate::storage::FileStorage;
 
     #[tokio::test]
     async fn a_wildcard_without_dns_is_refused_before_the_ca_is_asked() {
         let dir = tempfile::tempdir().unwrap();
-        let options = IssuerOptions {
-            directory: "https://127.0.0.1:1/".parse().unwrap(),
-            root: None,
-            email: None,
-        };
+        let directory = "https://127.0.0.1:1/".parse().unwrap();
+        let options = IssuerOptions::new("test".to_owned(), directory);
         let storage = Arc::new(FileStorage::open(dir.path()).unwrap());
         let http01 = Http01Solver::new(Arc::new(Http01Tokens::new()));
         let solvers = Solvers::new(vec![Arc::new(http01)]);
-        let issuer = AcmeIssuer::new(&options, storage, solvers).unwrap();
+        let issuer = AcmeIssuer::new(&options, &[], storage, solvers).unwrap();
         let subject = HostPattern::parse("*.example.org").unwrap();
 
-        let error = issuer.issue(IssueRequest { subject: &subject }).await;
+        let error = issuer
+            .issue(IssueRequest {
+                subject: &subject,
+                spending: &Spending::free(),
+                replaces: None,
+            })
+            .await;
 
         let error = error.unwrap_err();
         assert!(error.is_permanent());

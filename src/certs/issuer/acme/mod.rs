@@ -1,8 +1,11 @@
 //! A CA over ACME: one account, kept, and one order per certificate.
 
 mod account_keeper;
+mod account_records;
 mod acme_issuer;
 mod order_path;
 mod order_record;
+mod order_terms;
+mod public_directory;
 
 pub use acme_issuer::AcmeIssuer;

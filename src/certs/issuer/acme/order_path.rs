@@ -6,20 +6,23 @@ use std::time::SystemTime;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use tracing::{debug, info, warn};
 
-use super::super::{Error, Pem};
+use super::super::error::failed_authorizations;
+use super::super::{Error, IssueRequest, Pem, Predecessor};
 use super::order_record::{OrderRecord, OrderRecords};
-use crate::acme::{self, Account, Identifier, Order, OrderStatus, Solver};
+use super::order_terms::OrderTerms;
+use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver};
 use crate::certs::Certificate;
 use crate::name::HostPattern;
 
 /// How many orders one attempt may place.
 const MAX_ORDERS: usize = 3;
 
-/// The orders of one attempt to get a certificate for `subject`.
+/// The orders of one attempt to get a certificate.
 pub(super) struct OrderPath<'a> {
     pub(super) account: &'a Account,
     pub(super) records: &'a OrderRecords,
-    pub(super) subject: &'a HostPattern,
+    pub(super) terms: &'a OrderTerms,
+    pub(super) request: IssueRequest<'a>,
 }
 
 /// An order that is under way, and what is kept of it.
@@ -41,12 +44,15 @@ impl OrderPath<'_> {
         loop {
             let failure = match self.order(&solvers).await {
                 Err(Error::Acme(failure)) => failure,
+                Err(Error::Held(_)) if !failures.is_empty() => return Err(joined(failures)),
                 outcome => return outcome,
             };
             solvers.retain(|solver| failure.alternatives().contains(&solver.challenge_type()));
             let is_last = solvers.is_empty() || failures.len() + 1 == MAX_ORDERS;
             if !is_last {
-                warn!(names = %self.subject, error = %failure.sentence(), "the next type of challenge is tried");
+                let failed = failed_authorizations(&failure);
+                self.request.spending.spend_failed_authorization(failed);
+                warn!(names = %self.request.subject, error = %failure.sentence(), "the next type of challenge is tried");
             }
             failures.push(failure);
             if is_last {
@@ -67,13 +73,21 @@ impl OrderPath<'_> {
 
     /// Places an order and writes down where it is before anything else is done.
     async fn place(&self) -> Result<Placed, Error> {
-        let identifier = Identifier::of_pattern(self.subject).ok_or(Error::NoSubject)?;
-        let key = KeyPair::generate()?;
-        let order = Order::create(self.account, &[identifier]).await?;
+        let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
+        let key = self.terms.generate_key().await?;
+        self.request.spending.order().await?;
+        let order = self
+            .terms
+            .place(self.account, &identifier, self.replaces())
+            .await?;
         let pair = (&order, &key);
-        match self.records.store(self.subject, self.account, pair).await {
+        match self
+            .records
+            .store(self.request.subject, self.account, pair)
+            .await
+        {
             Ok(record) => {
-                debug!(names = %self.subject, order_url = %order.url(), "order placed");
+                debug!(names = %self.request.subject, order_url = %order.url(), "order placed");
                 Ok(Placed { order, key, record })
             }
             Err(error) => {
@@ -83,10 +97,16 @@ impl OrderPath<'_> {
         }
     }
 
+    /// The certificate that the new one replaces, where this account has ordered it.
+    fn replaces(&self) -> Option<&CertId> {
+        let own = |former: &&Predecessor| former.account.as_deref() == Some(self.account.url());
+        self.request.replaces.filter(own).map(|former| &former.id)
+    }
+
     async fn prove(&self, order: &Order, solvers: &[Arc<dyn Solver>]) -> Result<(), Error> {
         let solvers: Vec<_> = solvers.iter().map(|solver| &**solver).collect();
         order.prove_by_first(self.account, &solvers).await?;
-        debug!(names = %self.subject, order_url = %order.url(), "order is ready");
+        debug!(names = %self.request.subject, order_url = %order.url(), "order is ready");
         Ok(())
     }
 
@@ -104,16 +124,16 @@ impl OrderPath<'_> {
     }
 
     async fn collect(&self, order: &mut Order, key: &KeyPair) -> Result<Pem, Error> {
-        let csr = signing_request(self.subject, key)?;
+        let csr = signing_request(self.request.subject, key)?;
         order.finalize(self.account, &csr).await?;
-        let chain = order.certificate(self.account).await?;
+        let chain = self.terms.download(order, self.account).await?;
         let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
-        Ok(Pem::new(&chain, &key.serialize_pem()))
+        Ok(Pem::new(&chain, &key.serialize_pem()).ordered_by(self.account.url()))
     }
 
     /// The certificate of an order that was left under way; none where a new one is needed.
     async fn take_up(&self) -> Result<Option<Pem>, Error> {
-        let Some(record) = self.records.load(self.subject).await? else {
+        let Some(record) = self.records.load(self.request.subject).await? else {
             return Ok(None);
         };
         if let Some(placed) = self.find(record).await? {
@@ -122,7 +142,7 @@ impl OrderPath<'_> {
                 return Ok(Some(pem));
             }
         }
-        self.records.forget(self.subject).await;
+        self.records.forget(self.request.subject).await;
         Ok(None)
     }
 
@@ -142,7 +162,7 @@ impl OrderPath<'_> {
             }
         };
         let status = order.status();
-        info!(names = %self.subject, order_url = %order.url(), %status, "an order that was left under way is found");
+        info!(names = %self.request.subject, order_url = %order.url(), %status, "an order that was left under way is found");
         match status {
             OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
                 Ok(Some(Placed { order, key, record }))
@@ -158,7 +178,7 @@ impl OrderPath<'_> {
     /// Forgets an order that is over. One whose end nobody knows is taken up by the next attempt.
     async fn failed(&self, record: &OrderRecord, failure: Error) -> Error {
         if record.is_over(&failure) {
-            self.records.forget(self.subject).await;
+            self.records.forget(self.request.subject).await;
         }
         failure
     }

@@ -23,6 +23,7 @@ pub(super) struct Books {
     accounts: Vec<Jwk>,
     orders: Vec<Order>,
     authorizations: Vec<Authorization>,
+    replaced: Vec<Option<String>>,
     proved: HashMap<(usize, Identifier), usize>,
 }
 
@@ -69,6 +70,11 @@ impl Books {
             },
             "aServiceOfTheFuture": "https://example.org/future",
         })
+    }
+
+    /// What each order said that it replaces.
+    pub(super) fn replaced(&self) -> Vec<Option<String>> {
+        self.replaced.clone()
     }
 
     pub(super) fn new_nonce(&mut self) -> String {
@@ -139,6 +145,8 @@ impl Books {
             .iter()
             .map(|identifier| self.authorization_for(account, identifier, script))
             .collect();
+        let replaced = request["replaces"].as_str().map(str::to_owned);
+        self.replaced.push(replaced);
         self.orders.push(Order {
             identifiers,
             authorizations,

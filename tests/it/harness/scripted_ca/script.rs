@@ -28,6 +28,8 @@ pub(crate) enum Step {
     Finalize,
     /// POST-as-GET of a certificate.
     Certificate,
+    /// GET of what the CA says about a renewal.
+    RenewalInfo,
 }
 
 impl Step {
@@ -101,6 +103,7 @@ pub(crate) struct Script {
     pub(super) is_validating: bool,
     pub(super) reuses_authorizations: bool,
     pub(super) caa_identities: Vec<String>,
+    pub(super) has_renewal_info: bool,
 }
 
 impl Script {
@@ -114,6 +117,7 @@ impl Script {
             is_validating: true,
             reuses_authorizations: false,
             caa_identities: Vec::new(),
+            has_renewal_info: false,
         }
     }
 
@@ -166,6 +170,12 @@ impl Script {
     /// What CAA records call the CA.
     pub(crate) fn caa_identities(mut self, names: &[&str]) -> Self {
         self.caa_identities = names.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// The CA says when to renew; answers that no fault replaces are 404.
+    pub(crate) fn with_renewal_info(mut self) -> Self {
+        self.has_renewal_info = true;
         self
     }
 

@@ -104,6 +104,11 @@ impl ScriptedCa {
         self.shared.books().pending_authorizations()
     }
 
+    /// What each order that was placed said that it replaces.
+    pub(crate) fn replaced(&self) -> Vec<Option<String>> {
+        self.shared.books().replaced()
+    }
+
     /// How many requests of a kind have come, those that went wrong included.
     pub(crate) fn count(&self, step: Step) -> usize {
         count(&self.shared.counts.borrow(), step)
@@ -111,8 +116,13 @@ impl ScriptedCa {
 
     /// Waits until a request of a kind has come.
     pub(crate) async fn reached(&self, step: Step) {
+        self.counted(step, 1).await;
+    }
+
+    /// Waits until so many requests of a kind have come.
+    pub(crate) async fn counted(&self, step: Step, number: usize) {
         let mut counts = self.shared.counts.subscribe();
-        soon(counts.wait_for(|counts| count(counts, step) > 0))
+        soon(counts.wait_for(|counts| count(counts, step) >= number))
             .await
             .unwrap();
     }
@@ -203,10 +213,10 @@ impl Shared {
         number
     }
 
-    /// Every answer but the directory's brings a nonce, the refused ones too.
+    /// Every answer to a POST brings a nonce, the refused ones too.
     fn finish(&self, reply: Reply, step: Step) -> Response<Body> {
         let reply = match step {
-            Step::Directory => reply,
+            Step::Directory | Step::RenewalInfo => reply,
             _ => reply.header("replay-nonce", &self.books().new_nonce()),
         };
         reply.into_response()
@@ -214,7 +224,14 @@ impl Shared {
 
     fn get(&self, route: &Route) -> Result<Reply, Reply> {
         match route.step {
-            Step::Directory => Ok(Reply::json(200, &self.books().directory(&self.script))),
+            Step::Directory => {
+                let mut directory = self.books().directory(&self.script);
+                if self.script.has_renewal_info {
+                    directory["renewalInfo"] = format!("{}/renewal-info", self.base).into();
+                }
+                Ok(Reply::json(200, &directory))
+            }
+            Step::RenewalInfo => Ok(Reply::new(404, "")),
             Step::NewNonce => Ok(Reply::new(200, "")),
             _ => Err(Reply::problem(405, "malformed", "POST only")),
         }
@@ -290,7 +307,9 @@ impl Shared {
             }
             Step::Challenge => self.start_validation(number, &signed.payload),
             Step::Finalize => self.finalize(number, &signed.json()?, fault),
-            Step::Directory | Step::NewNonce | Step::NewAccount => Err(malformed("not here")),
+            Step::Directory | Step::NewNonce | Step::NewAccount | Step::RenewalInfo => {
+                Err(malformed("not here"))
+            }
         }
     }
 
@@ -387,12 +406,16 @@ impl Route {
             ("order", Some(_)) => Step::Order,
             ("finalize", Some(_)) => Step::Finalize,
             ("certificate", Some(_)) => Step::Certificate,
+            ("renewal-info", Some(_)) => Step::RenewalInfo,
             _ => return None,
         };
         Some(Self {
             step,
             path: path.to_owned(),
-            number: number.map_or(Some(0), |number| number.parse().ok())?,
+            number: match step {
+                Step::RenewalInfo => 0,
+                _ => number.map_or(Some(0), |number| number.parse().ok())?,
+            },
         })
     }
 }

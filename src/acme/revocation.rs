@@ -1,0 +1,164 @@
+//! Taking a certificate back (RFC 8555 section 7.6), by the account that ordered it or by whoever has its key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::CertificateDer;
+use serde_json::json;
+
+use super::account::Account;
+use super::certificate_key::CertificateKey;
+use super::client::{Call, Client, Repeat};
+use super::error::Error;
+use super::jws::Signer;
+use super::problem::ProblemKind;
+use super::step::Step;
+
+/// Why a certificate is taken back (RFC 5280 section 5.3.1), as far as the holder of one can say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RevocationReason {
+    /// No reason is given.
+    #[default]
+    Unspecified,
+    /// Somebody else has the key.
+    KeyCompromise,
+    /// The names have a new owner.
+    AffiliationChanged,
+    /// Another certificate is in its place.
+    Superseded,
+    /// The names are not used any more.
+    CessationOfOperation,
+    /// The right to the names was withdrawn.
+    PrivilegeWithdrawn,
+}
+
+impl RevocationReason {
+    const ALL: [Self; 6] = [
+        Self::Unspecified,
+        Self::KeyCompromise,
+        Self::AffiliationChanged,
+        Self::Superseded,
+        Self::CessationOfOperation,
+        Self::PrivilegeWithdrawn,
+    ];
+
+    /// The number that stands for it in CRLs and requests.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::KeyCompromise => 1,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+            Self::PrivilegeWithdrawn => 9,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::KeyCompromise => "key-compromise",
+            Self::AffiliationChanged => "affiliation-changed",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessation-of-operation",
+            Self::PrivilegeWithdrawn => "privilege-withdrawn",
+        }
+    }
+}
+
+impl fmt::Display for RevocationReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The word is none of the reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "it is no reason to revoke; write `unspecified`, `key-compromise`, `affiliation-changed`, `superseded`, \
+     `cessation-of-operation` or `privilege-withdrawn`"
+)]
+pub struct UnknownReason;
+
+impl FromStr for RevocationReason {
+    type Err = UnknownReason;
+
+    /// Reads the word, as in `key-compromise`.
+    fn from_str(text: &str) -> Result<Self, UnknownReason> {
+        let found = Self::ALL.into_iter().find(|reason| reason.word() == text);
+        found.ok_or(UnknownReason)
+    }
+}
+
+impl Account {
+    /// Revokes a certificate that the account ordered, or whose names it is allowed to have. One that is revoked already is a
+    /// success.
+    pub async fn revoke(
+        &self,
+        certificate: &CertificateDer<'_>,
+        reason: RevocationReason,
+    ) -> Result<(), Error> {
+        let signer = Signer::by_account(self.key(), self.url());
+        revoke(self.client(), signer, certificate, reason).await
+    }
+}
+
+impl CertificateKey {
+    /// Revokes the certificate of this key; no account is needed. One that is revoked already is a success.
+    pub async fn revoke(
+        &self,
+        client: &Client,
+        certificate: &CertificateDer<'_>,
+        reason: RevocationReason,
+    ) -> Result<(), Error> {
+        let signer = Signer::by_certificate(self);
+        revoke(client, signer, certificate, reason).await
+    }
+}
+
+async fn revoke(
+    client: &Client,
+    signer: Signer<'_>,
+    certificate: &CertificateDer<'_>,
+    reason: RevocationReason,
+) -> Result<(), Error> {
+    let directory = client.directory().await?;
+    let url = directory.revoke_cert.as_ref().ok_or(Error::NoService {
+        service: "revokeCert",
+    })?;
+    let mut request = json!({ "certificate": URL_SAFE_NO_PAD.encode(certificate) });
+    if reason != RevocationReason::Unspecified {
+        request["reason"] = reason.code().into();
+    }
+    let payload = serde_json::to_vec(&request).expect("texts and numbers always become JSON");
+    let call = Call {
+        step: Step::Revoke,
+        signer,
+        payload: &payload,
+        repeat: Repeat::Safe,
+    };
+    match client.post(&call, url).await {
+        Err(error) if error.is(&ProblemKind::AlreadyRevoked) => Ok(()),
+        outcome => outcome.map(|_| ()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_read_from_its_word() {
+        for reason in RevocationReason::ALL {
+            assert_eq!(reason.to_string().parse(), Ok(reason));
+        }
+        assert_eq!(
+            "keyCompromise".parse::<RevocationReason>(),
+            Err(UnknownReason)
+        );
+        assert_eq!(RevocationReason::KeyCompromise.code(), 1);
+    }
+}

@@ -1,0 +1,116 @@
+//! What a request to the admin socket asks for.
+
+use http::Method;
+use http::request::Parts;
+
+use super::error::Error;
+
+/// How many lines a page has when nobody says.
+const PAGE: usize = 100;
+
+/// One thing that can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// `GET /certificates?after=NAME&limit=N`
+    List { after: Option<String>, limit: usize },
+    /// `GET /certificates/NAME`
+    Show(String),
+    /// `POST /certificates/NAME/renew`
+    Renew(String),
+    /// `POST /certificates/NAME/revoke` with a reason in its body
+    Revoke(String),
+    /// `POST /account/rollover`
+    Rollover,
+}
+
+impl Call {
+    pub(super) fn parse(head: &Parts) -> Result<Self, Error> {
+        let path = head.uri.path();
+        let segments = path.trim_start_matches('/').split('/').collect::<Vec<_>>();
+        let (method, call) = match segments.as_slice() {
+            ["certificates"] => (Method::GET, Self::list(head.uri.query().unwrap_or(""))?),
+            ["certificates", name] => (Method::GET, Self::Show(decoded(name))),
+            ["certificates", name, "renew"] => (Method::POST, Self::Renew(decoded(name))),
+            ["certificates", name, "revoke"] => (Method::POST, Self::Revoke(decoded(name))),
+            ["account", "rollover"] => (Method::POST, Self::Rollover),
+            _ => return Err(Error::NoResource(path.to_owned())),
+        };
+        match (head.method == method, method == Method::GET) {
+            (true, _) => Ok(call),
+            (false, true) => Err(Error::Method("GET")),
+            (false, false) => Err(Error::Method("POST")),
+        }
+    }
+
+    fn list(query: &str) -> Result<Self, Error> {
+        let (mut after, mut limit) = (None, PAGE);
+        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match key.as_ref() {
+                "after" => after = Some(value.into_owned()),
+                "limit" => {
+                    let parsed = value.parse().ok().filter(|limit| *limit > 0);
+                    limit = parsed.ok_or_else(|| Error::Limit(value.into_owned()))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(Self::List { after, limit })
+    }
+}
+
+/// A segment as the client writes it, which is one key of a form.
+fn decoded(segment: &str) -> String {
+    let key = url::form_urlencoded::parse(segment.as_bytes()).next();
+    key.map(|(key, _)| key.into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn parse(method: &str, uri: &str) -> Result<Call, String> {
+        let request = Request::builder().method(method).uri(uri).body(()).unwrap();
+        Call::parse(&request.into_parts().0).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_resource_has_its_method() {
+        let list = |after: Option<&str>, limit| Call::List {
+            after: after.map(str::to_owned),
+            limit,
+        };
+        assert_eq!(parse("GET", "/certificates"), Ok(list(None, 100)));
+        let page = "/certificates?after=*.a.example&limit=7&x=y";
+        assert_eq!(parse("GET", page), Ok(list(Some("*.a.example"), 7)));
+        let name = "www.example.org".to_owned();
+        assert_eq!(
+            parse("GET", "/certificates/www.example.org"),
+            Ok(Call::Show(name.clone()))
+        );
+        assert_eq!(
+            parse("GET", "/certificates/%3A%3a1"),
+            Ok(Call::Show("::1".to_owned()))
+        );
+        assert_eq!(
+            parse("POST", "/certificates/www.example.org/renew"),
+            Ok(Call::Renew(name))
+        );
+    }
+
+    #[test]
+    fn all_else_is_refused_with_the_reason() {
+        for (method, uri, part) in [
+            ("DELETE", "/certificates/a.example", "is for GET"),
+            ("GET", "/certificates/a.example/renew", "is for POST"),
+            ("GET", "/", "no / here"),
+            ("GET", "/certificates/a/b/c", "no /certificates/a/b/c here"),
+            ("GET", "/certificates?limit=0", "`0` is no limit"),
+            ("GET", "/certificates?limit=x", "`x` is no limit"),
+        ] {
+            let error = parse(method, uri).unwrap_err();
+            assert!(error.contains(part), "{method} {uri}: {error}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Asks a running proxy over its admin socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use url::form_urlencoded::byte_serialize;
+
+use super::answer::{Done, Page, Refused, Report, RevokeRequest};
+use super::error::Error;
+
+/// A running proxy.
+#[derive(Clone, Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+impl Client {
+    /// The proxy that listens on the socket at `path`; none when nobody does.
+    pub async fn find(path: &Path) -> Result<Option<Self>, Error> {
+        match UnixStream::connect(path).await {
+            Ok(_) => Ok(Some(Self {
+                path: path.to_owned(),
+            })),
+            Err(source) => match source.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                _ => Err(unreachable(path, source)),
+            },
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names behind `after`.
+    pub async fn page(&self, after: Option<&str>, limit: usize) -> Result<Page, Error> {
+        let after = after.map(|after| format!("&after={}", encoded(after)));
+        let after = after.unwrap_or_default();
+        self.ask(Method::GET, &format!("/certificates?limit={limit}{after}"))
+            .await
+    }
+
+    /// All that is known of a name.
+    pub async fn report(&self, name: &str) -> Result<Report, Error> {
+        self.ask(Method::GET, &format!("/certificates/{}", encoded(name)))
+            .await
+    }
+
+    /// Has the certificate of a name replaced now, and waits for how that ends.
+    pub async fn renew(&self, name: &str) -> Result<Done, Error> {
+        let path = format!("/certificates/{}/renew", encoded(name));
+        self.ask(Method::POST, &path).await
+    }
+
+    /// Has the certificate of a name taken back.
+    pub async fn revoke(&self, name: &str, reason: &str) -> Result<Done, Error> {
+        let path = format!("/certificates/{}/revoke", encoded(name));
+        let reason = reason.to_owned();
+        let body = serde_json::to_vec(&RevokeRequest { reason }).unwrap_or_default();
+        self.send(Method::POST, &path, body.into()).await
+    }
+
+    /// Gives the accounts at the CAs new keys.
+    pub async fn roll_account_keys(&self) -> Result<Done, Error> {
+        self.ask(Method::POST, "/account/rollover").await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
+        self.send(method, path, Bytes::new()).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, Error> {
+        let failed = |source| Error::Conversation {
+            path: self.path.clone(),
+            source,
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, "admin")
+            .body(Full::new(body));
+        let request = request.map_err(|_| Error::NoResource(path.to_owned()))?;
+        let stream = UnixStream::connect(&self.path).await;
+        let stream = stream.map_err(|source| unreachable(&self.path, source))?;
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(failed)?;
+        let exchange = async move {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = response.into_body().collect().await?;
+            Ok((status, body.to_bytes()))
+        };
+        // The exchange learns of everything that ends the connection early.
+        let (answer, _) = tokio::join!(exchange, connection);
+        let (status, body) = answer.map_err(failed)?;
+        self.read(status, &body)
+    }
+
+    fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, Error> {
+        let not_understood = |_| Error::Answer(self.path.clone());
+        if status.is_success() {
+            return serde_json::from_slice(body).map_err(not_understood);
+        }
+        let refused: Refused = serde_json::from_slice(body).map_err(not_understood)?;
+        Err(Error::Told {
+            status,
+            sentence: refused.error,
+        })
+    }
+}
+
+fn encoded(text: &str) -> String {
+    byte_serialize(text.as_bytes()).collect()
+}
+
+fn unreachable(path: &Path, source: io::Error) -> Error {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => Error::Denied(path),
+        _ => Error::Connect { path, source },
+    }
+}

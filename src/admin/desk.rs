@@ -1,0 +1,261 @@
+//! Answers about certificates and wishes for them: with a running proxy, or from storage alone.
+
+use std::sync::Arc;
+
+use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report, time};
+use super::blueprint::Blueprint;
+use super::error::Error;
+use super::state::State;
+use crate::certs::{
+    Attempts, CertManager, Certificate, Inventory, Kept, Records, Refusal, RevocationReason,
+    Revoker, Stored, renew_at,
+};
+use crate::name::HostPattern;
+
+/// How many lines one page may have.
+const LONGEST_PAGE: usize = 10_000;
+
+/// Answers about certificates.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    records: Records,
+    manager: Option<CertManager>,
+    revoker: Option<Revoker>,
+    blueprint: Option<Arc<Blueprint>>,
+}
+
+/// What storage holds of one name.
+struct Found {
+    kept: Option<Kept>,
+    attempts: Option<Attempts>,
+}
+
+impl Desk {
+    /// The desk of a running proxy.
+    #[must_use]
+    pub fn live(manager: CertManager) -> Self {
+        Self {
+            records: manager.records().clone(),
+            revoker: Some(manager.revoker()),
+            manager: Some(manager),
+            blueprint: None,
+        }
+    }
+
+    /// A desk that knows what lies in storage and no more.
+    #[must_use]
+    pub fn stored(records: Records) -> Self {
+        Self {
+            records,
+            manager: None,
+            revoker: None,
+            blueprint: None,
+        }
+    }
+
+    /// The same with what the configuration says of names.
+    #[must_use]
+    pub fn with_blueprint(self, blueprint: Blueprint) -> Self {
+        Self {
+            blueprint: Some(Arc::new(blueprint)),
+            ..self
+        }
+    }
+
+    /// The same with the means to reach the issuers.
+    #[must_use]
+    pub fn with_revoker(self, revoker: Revoker) -> Self {
+        Self {
+            revoker: Some(revoker),
+            ..self
+        }
+    }
+
+    /// The names behind `after`: those that are stored and those that a running proxy is configured
+    /// for.
+    pub async fn page(&self, after: Option<&str>, limit: usize) -> Result<Page, Error> {
+        let after = after.map(parse).transpose()?;
+        let limit = limit.clamp(1, LONGEST_PAGE);
+        let inventory = Inventory::open(self.records.clone()).await?;
+        let others = self.manager.as_ref().map(CertManager::configured);
+        let others = others.unwrap_or_default();
+        let page = inventory.names(after.as_ref(), limit, &others).await?;
+        let mut certificates = Vec::with_capacity(page.names.len());
+        for name in &page.names {
+            certificates.push(self.line(&inventory, name).await?);
+        }
+        let next = page.next.map(|name| name.to_string());
+        Ok(Page { certificates, next })
+    }
+
+    /// All that is known of a name.
+    pub async fn report(&self, name: &str) -> Result<Report, Error> {
+        let name = parse(name)?;
+        let inventory = Inventory::open(self.records.clone()).await?;
+        let found = self.find(&inventory, &name).await?;
+        let state = self.state(&name, &found).await;
+        if state.is_unknown() {
+            return Err(match self.manager {
+                Some(_) => Error::Unknown(name),
+                None => Error::NotStored(name),
+            });
+        }
+        let kept = found.kept.as_ref();
+        let facts = |kept| Some(CertificateFacts::new(kept, certificate(kept)?));
+        Ok(Report {
+            name: name.to_string(),
+            state: state.word.to_owned(),
+            standing: state.sentence,
+            certificate: kept.and_then(facts),
+            attempts: found.attempts.as_ref().map(AttemptsFacts::new),
+        })
+    }
+
+    /// Has the certificate of a name replaced now, and waits for how that ends.
+    pub async fn renew(&self, name: &str) -> Result<Done, Error> {
+        let name = parse(name)?;
+        let manager = self.manager.as_ref().ok_or(Error::NeedsProxy)?;
+        match manager.renew_now(&name).await {
+            Ok(certificate) => Ok(Done {
+                done: format!(
+                    "{name} has a new certificate: served until {}, to be renewed from {}",
+                    time(certificate.not_after()),
+                    time(renew_at(&certificate)),
+                ),
+            }),
+            Err(reason) => Err(Error::NotRenewed { name, reason }),
+        }
+    }
+
+    /// Has the certificate of a name taken back; a running proxy puts another into its place.
+    pub async fn revoke(&self, name: &str, reason: &str) -> Result<Done, Error> {
+        let name = parse(name)?;
+        let reason = parse_reason(reason)?;
+        let failed = |source| Error::NotRevoked {
+            name: name.clone(),
+            source,
+        };
+        let done = match (&self.manager, &self.revoker) {
+            (Some(manager), _) => match manager.revoke(&name, reason).await.map_err(failed)? {
+                Some(Ok(successor)) => format!(
+                    "the certificate of {name} is revoked, and another is served until {}",
+                    time(successor.not_after())
+                ),
+                Some(Err(refusal)) => format!(
+                    "the certificate of {name} is revoked, and there is no other yet: {refusal}"
+                ),
+                None => format!(
+                    "the certificate of {name} is revoked and removed; remove its site as well, or its next visitor has another ordered"
+                ),
+            },
+            (None, Some(revoker)) => {
+                revoker.revoke(&name, reason).await.map_err(failed)?;
+                format!(
+                    "the certificate of {name} is revoked and removed; no proxy runs that would order another"
+                )
+            }
+            (None, None) => return Err(Error::NeedsProxy),
+        };
+        Ok(Done { done })
+    }
+
+    /// Gives the accounts at the CAs new keys.
+    pub async fn roll_account_keys(&self) -> Result<Done, Error> {
+        let revoker = self.revoker.as_ref().ok_or(Error::NeedsProxy)?;
+        let issuers = revoker.roll_account_keys().await;
+        let issuers = issuers.map_err(Error::NotRolled)?.join(", ");
+        Ok(Done {
+            done: format!("a new account key is in use at {issuers}"),
+        })
+    }
+
+    async fn line(&self, inventory: &Inventory, name: &HostPattern) -> Result<Line, Error> {
+        let found = self.find(inventory, name).await?;
+        let state = self.state(name, &found).await;
+        let kept = found.kept.as_ref();
+        let certificate = kept.and_then(certificate);
+        Ok(Line {
+            name: name.to_string(),
+            issuer: kept.map(|kept| kept.issuer.clone()),
+            not_after: certificate.map(|certificate| time(certificate.not_after())),
+            renew_at: certificate.map(|certificate| time(renew_at(certificate))),
+            state: state.word.to_owned(),
+            standing: state.sentence,
+        })
+    }
+
+    async fn find(&self, inventory: &Inventory, name: &HostPattern) -> Result<Found, Error> {
+        let attempts = self.records.load_attempts(name).await;
+        let attempts = attempts.map_err(Refusal::from)?;
+        Ok(Found {
+            kept: inventory.certificate(name).await?,
+            attempts: attempts.filter(|attempts| attempts.in_vain() > 0),
+        })
+    }
+
+    async fn state(&self, name: &HostPattern, found: &Found) -> State {
+        let stored = State::stored(name, found.kept.as_ref(), found.attempts.as_ref());
+        if let Some(manager) = &self.manager {
+            return State::live(&manager.standing_of(name).await, stored);
+        }
+        match (&self.blueprint, name) {
+            (Some(blueprint), HostPattern::Exact(host)) => {
+                let standing = blueprint.standing(&self.records, host).await;
+                State::at_rest(&standing, stored)
+            }
+            _ => stored.unwrap_or_else(State::unknown),
+        }
+    }
+}
+
+/// The words of RFC 5280, as they stand there or with hyphens.
+fn parse_reason(text: &str) -> Result<RevocationReason, Error> {
+    let mut word = String::with_capacity(text.len() + 2);
+    for c in text.chars() {
+        if c.is_ascii_uppercase() {
+            word.push('-');
+        }
+        word.push(c.to_ascii_lowercase());
+    }
+    word.parse().map_err(|source| Error::Reason {
+        text: text.to_owned(),
+        source,
+    })
+}
+
+fn certificate(kept: &Kept) -> Option<&Certificate> {
+    match &kept.stored {
+        Stored::Found(certificate) => Some(certificate),
+        Stored::Missing | Stored::Damaged(_) => None,
+    }
+}
+
+fn parse(text: &str) -> Result<HostPattern, Error> {
+    HostPattern::parse(text).map_err(|source| Error::Name {
+        text: text.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_read_in_both_spellings() {
+        for (text, reason) in [
+            ("unspecified", RevocationReason::Unspecified),
+            ("keyCompromise", RevocationReason::KeyCompromise),
+            ("key-compromise", RevocationReason::KeyCompromise),
+            ("affiliationChanged", RevocationReason::AffiliationChanged),
+            (
+                "cessationOfOperation",
+                RevocationReason::CessationOfOperation,
+            ),
+        ] {
+            assert_eq!(parse_reason(text).unwrap(), reason);
+        }
+        let error = parse_reason("boredom").unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("`key-compromise`"));
+    }
+}

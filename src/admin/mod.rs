@@ -1,0 +1,20 @@
+//! Status and control of a running proxy over a unix socket that only its own user can open, and
+//! the same answers from storage when none runs. Knows no configuration; opens no TCP port.
+
+mod answer;
+mod blueprint;
+mod call;
+mod client;
+mod desk;
+mod error;
+mod server;
+mod socket;
+mod state;
+
+pub use answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report};
+pub use blueprint::Blueprint;
+pub use client::Client;
+pub use desk::Desk;
+pub use error::Error;
+pub use server::Server;
+pub use socket::Socket;

@@ -1,0 +1,127 @@
+//! The state of a name in one word and one sentence, live or as storage tells it.
+
+use std::time::SystemTime;
+
+use super::answer::time;
+use crate::certs::{Attempts, Because, Kept, Standing, Stored, renew_at};
+use crate::name::HostPattern;
+
+const UNKNOWN: &str = "unknown";
+
+/// A name's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    pub(super) word: &'static str,
+    pub(super) sentence: String,
+}
+
+impl State {
+    /// What a running proxy says. A certificate that nobody has asked for since the start lies in
+    /// storage until somebody does.
+    pub(super) fn live(standing: &Standing, stored: Option<Self>) -> Self {
+        let sentence = standing.to_string();
+        let word = match standing {
+            Standing::Served { .. } => "served",
+            Standing::Ordering => "ordering",
+            Standing::FromFiles { .. } => "from-files",
+            Standing::Held { .. } => "held",
+            Standing::Waiting { .. } => {
+                let word = "waiting";
+                return stored.unwrap_or(Self { word, sentence });
+            }
+            Standing::BackingOff { .. } => "backing-off",
+            Standing::Refused {
+                because: Because::UnknownName,
+                reason,
+            } => return Self::unconfigured(reason, stored),
+            Standing::Refused { .. } => "refused",
+        };
+        Self { word, sentence }
+    }
+
+    /// What records and configuration say while no proxy runs: nothing is served then.
+    pub(super) fn at_rest(standing: &Standing, stored: Option<Self>) -> Self {
+        match (standing, stored) {
+            (Standing::Served { .. }, Some(stored)) => stored,
+            (standing, stored) => Self::live(standing, stored),
+        }
+    }
+
+    fn unconfigured(reason: &str, stored: Option<Self>) -> Self {
+        let Some(stored) = stored else {
+            return Self {
+                word: UNKNOWN,
+                sentence: reason.to_owned(),
+            };
+        };
+        Self {
+            word: "unconfigured",
+            sentence: format!("{reason}; {}", stored.sentence),
+        }
+    }
+
+    /// Whether neither the configuration nor storage has the name.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.word == UNKNOWN
+    }
+
+    /// What storage says of a certificate; nothing when it holds none.
+    pub(super) fn stored(
+        subject: &HostPattern,
+        kept: Option<&Kept>,
+        attempts: Option<&Attempts>,
+    ) -> Option<Self> {
+        let Some(kept) = kept else {
+            let attempts = attempts?;
+            let failed = Standing::BackingOff {
+                until: attempts.not_before(),
+                failures: attempts.in_vain(),
+                reason: attempts.last_error.clone(),
+                tried: attempts.tried.clone(),
+            };
+            return Some(Self::live(&failed, None));
+        };
+        let mut state = Self::of_kept(subject, kept)?;
+        if let Some(attempts) = attempts {
+            let failure = format!("; the last try to renew it failed: {}", attempts.last_error);
+            state.sentence.push_str(&failure);
+        }
+        Some(state)
+    }
+
+    /// Storage holds nothing.
+    pub(super) fn unknown() -> Self {
+        Self {
+            word: UNKNOWN,
+            sentence: "nothing is stored for it".to_owned(),
+        }
+    }
+
+    fn of_kept(subject: &HostPattern, kept: &Kept) -> Option<Self> {
+        let file = &kept.location;
+        let certificate = match &kept.stored {
+            Stored::Found(certificate) => certificate,
+            Stored::Damaged(error) => {
+                return Some(Self {
+                    word: "damaged",
+                    sentence: format!("the stored certificate {file} cannot be used: {error}"),
+                });
+            }
+            Stored::Missing => return None,
+        };
+        Some(match certificate.verify_for(subject, SystemTime::now()) {
+            Ok(()) => Self {
+                word: "stored",
+                sentence: format!(
+                    "stored and valid until {}, to be renewed from {}",
+                    time(certificate.not_after()),
+                    time(renew_at(certificate)),
+                ),
+            },
+            Err(error) => Self {
+                word: "unusable",
+                sentence: format!("the stored certificate is of no use: {error}"),
+            },
+        })
+    }
+}

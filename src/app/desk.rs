@@ -1,0 +1,58 @@
+//! Answers from storage alone, for commands that need no running proxy.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::certificates::public_issuers;
+use super::{Error, sites};
+use crate::admin::{Blueprint, Desk};
+use crate::certs::challenge::Solvers;
+use crate::certs::issuer::InternalCa;
+use crate::certs::{Issuers, Records, Revoker};
+use crate::config::Config;
+use crate::storage::{self, FileStorage, Storage};
+
+/// A desk that reaches the configured CAs as well.
+pub fn open_revoking_desk(config: &Config) -> Result<Desk, Error> {
+    let storage = open(config.storage.directory())?;
+    // Nothing is proved to a CA here.
+    let issuers = public_issuers(config, &storage, &Solvers::default())?;
+    let records = Records::new(storage);
+    Ok(Desk::stored(records.clone()).with_revoker(Revoker::new(records, issuers)))
+}
+
+/// A desk over the data directory, which must be there, that knows the configured sites.
+pub fn open_desk(config: &Config) -> Result<Desk, Error> {
+    let storage = open(config.storage.directory())?;
+    let desk = Desk::stored(Records::new(Arc::clone(&storage)));
+    Ok(match config.sites.is_empty() {
+        true => desk,
+        false => desk.with_blueprint(blueprint(config, &storage)?),
+    })
+}
+
+fn blueprint(config: &Config, storage: &Arc<dyn Storage>) -> Result<Blueprint, Error> {
+    let internal = InternalCa::new(Arc::clone(storage), config.internal_ca.clone());
+    let issuers = Issuers {
+        public: public_issuers(config, storage, &Solvers::default())?,
+        internal: Arc::new(internal),
+    };
+    let files = config.sites.iter().filter_map(|site| {
+        let files = site.tls.as_ref()?;
+        Some((site.pattern.clone(), files.cert.clone()))
+    });
+    Ok(Blueprint {
+        policies: sites::policies(config, &issuers)?,
+        issuers,
+        files: files.collect(),
+    })
+}
+
+fn open(directory: &Path) -> Result<Arc<dyn Storage>, Error> {
+    // Opening would make it, and hide that the wrong one is named.
+    std::fs::read_dir(directory).map_err(|source| storage::Error::Directory {
+        path: directory.to_owned(),
+        source,
+    })?;
+    Ok(Arc::new(FileStorage::open(directory)?))
+}

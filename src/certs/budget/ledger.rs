@@ -1,0 +1,191 @@
+//! One account book: when something was spent, and until when the CA is closed. Pure bookkeeping,
+//! by a clock that may jump.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::limits::Limit;
+
+/// What is stored of one budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Ledger {
+    /// Unix seconds of what was spent.
+    spent: Vec<u64>,
+    /// The CA's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed: Option<Closure>,
+}
+
+/// A CA that asked to be left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Closure {
+    since: u64,
+    until: u64,
+    reason: String,
+}
+
+impl Closure {
+    pub(super) fn until(&self) -> SystemTime {
+        time(self.until)
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl Ledger {
+    /// Forgets what lies behind the window. What a wrong clock dated into the future counts as of
+    /// now, so that a clock that is set back neither gives anything away nor blocks for long.
+    pub(super) fn tidy(&mut self, limit: Option<Limit>, now: SystemTime) {
+        let now = unix(now);
+        let window = limit.map_or(0, |limit| limit.window.as_secs());
+        for at in &mut self.spent {
+            *at = (*at).min(now);
+        }
+        self.spent.retain(|at| at.saturating_add(window) > now);
+        self.spent.sort_unstable();
+        if let Some(closed) = &mut self.closed
+            && closed.since > now
+        {
+            closed.until = closed.until.saturating_sub(closed.since - now);
+            closed.since = now;
+        }
+        self.closed.take_if(|closed| closed.until <= now);
+    }
+
+    /// The time at which one more may be spent, when that is not now. Expects a tidy ledger.
+    pub(super) fn free_at(&self, limit: Limit) -> Option<SystemTime> {
+        let surplus = self.spent.len().checked_sub(limit.count as usize)?;
+        // With a count of zero nothing is ever free; a window from the last is as good a time as any.
+        let oldest = self.spent.get(surplus).or_else(|| self.spent.last());
+        let at = oldest.copied().unwrap_or_default();
+        Some(time(at.saturating_add(limit.window.as_secs())))
+    }
+
+    /// The CA's own word, as long as it holds. Expects a tidy ledger.
+    pub(super) fn closed(&self) -> Option<&Closure> {
+        self.closed.as_ref()
+    }
+
+    pub(super) fn spend(&mut self, now: SystemTime) {
+        self.spent.push(unix(now));
+    }
+
+    /// Takes back one that was spent at `at`.
+    pub(super) fn refund(&mut self, at: SystemTime) {
+        let at = unix(at);
+        if let Some(index) = self.spent.iter().rposition(|spent| *spent == at) {
+            self.spent.remove(index);
+        }
+    }
+
+    /// The longest closure holds.
+    pub(super) fn close(&mut self, now: SystemTime, wait: Duration, reason: &str) {
+        let until = unix(now).saturating_add(wait.as_secs().max(1));
+        if self.closed.as_ref().is_none_or(|held| held.until < until) {
+            self.closed = Some(Closure {
+                since: unix(now),
+                until,
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.spent.is_empty() && self.closed.is_none()
+    }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
+fn time(seconds: u64) -> SystemTime {
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.unwrap_or(UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const FOUR: Limit = Limit {
+        count: 4,
+        window: HOUR,
+    };
+
+    fn at(seconds: u64) -> SystemTime {
+        time(1_000_000 + seconds)
+    }
+
+    fn ledger(times: &[u64]) -> Ledger {
+        let mut ledger = Ledger::default();
+        times.iter().for_each(|seconds| ledger.spend(at(*seconds)));
+        ledger
+    }
+
+    fn free_at(ledger: &mut Ledger, now: u64) -> Option<SystemTime> {
+        ledger.tidy(Some(FOUR), at(now));
+        ledger.free_at(FOUR)
+    }
+
+    #[test]
+    fn no_window_ever_holds_more_than_its_count() {
+        let mut ledger = Ledger::default();
+        let mut spent = Vec::new();
+        for now in (0..20_000).step_by(7) {
+            if free_at(&mut ledger, now).is_none() {
+                ledger.spend(at(now));
+                spent.push(now);
+            }
+        }
+        assert!(spent.len() >= 20, "{spent:?}");
+        assert!(spent.windows(5).all(|five| five[4] - five[0] >= 3600));
+    }
+
+    #[test]
+    fn the_next_one_is_free_when_the_oldest_leaves_the_window() {
+        let mut ledger = ledger(&[0, 10, 20, 30]);
+        assert_eq!(free_at(&mut ledger, 40), Some(at(3600)));
+        assert_eq!(free_at(&mut ledger, 3599), Some(at(3600)));
+        assert_eq!(free_at(&mut ledger, 3600), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_neither_grants_nor_blocks_for_ever() {
+        let year = 365 * 24 * 3600;
+        let mut ledger = ledger(&[year, year, year, year]);
+        assert_eq!(free_at(&mut ledger, 0), Some(at(3600)));
+        assert_eq!(free_at(&mut ledger, 3599), Some(at(3600)));
+        assert_eq!(free_at(&mut ledger, 3600), None);
+    }
+
+    #[test]
+    fn a_refund_takes_back_one_of_its_time() {
+        let mut ledger = ledger(&[0, 10, 10, 20]);
+        ledger.refund(at(10));
+        ledger.refund(at(11));
+        assert_eq!(ledger, self::ledger(&[0, 10, 20]));
+    }
+
+    #[test]
+    fn a_closure_ends_with_its_time_by_any_clock() {
+        let mut ledger = Ledger::default();
+        ledger.close(at(0), HOUR, "busy");
+        ledger.close(at(0), HOUR / 2, "less busy");
+        ledger.tidy(None, at(3599));
+        let closed = ledger.closed().unwrap();
+        assert_eq!((closed.until(), closed.reason()), (at(3600), "busy"));
+        ledger.tidy(None, at(3600));
+        assert!(ledger.is_empty());
+
+        ledger.close(at(100_000), HOUR, "busy");
+        ledger.tidy(None, at(0));
+        assert_eq!(ledger.closed().unwrap().until(), at(3600));
+    }
+}

@@ -1,0 +1,157 @@
+//! What one attempt to get a certificate has paid for, and what it really used.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::budgets::{Book, Budgets, OrderKind, Purchase};
+use super::limits::Limits;
+use super::scope::Scope;
+use crate::certs::issuer::{Error, Reach};
+use crate::name::HostPattern;
+
+/// How long one answer of a CA can keep all names of an account or a domain waiting: a slip of its
+/// clock must not let certificates lapse.
+const LONGEST_CLOSURE: Duration = Duration::from_secs(24 * 3600);
+
+/// The purse of one attempt: its first order is paid for. Dropped without
+/// [`settle`](Self::settle), as by a kill, all that was paid stays spent.
+#[derive(Debug)]
+pub struct Spending(Option<Account>);
+
+#[derive(Debug)]
+struct Account {
+    budgets: Budgets,
+    issuer: String,
+    limits: Limits,
+    subject: HostPattern,
+    kind: OrderKind,
+    used: Mutex<Used>,
+}
+
+#[derive(Clone, Debug)]
+struct Used {
+    /// When each order was paid for, and with it one failed authorization.
+    paid: Vec<SystemTime>,
+    orders: usize,
+    failed_authorizations: u32,
+}
+
+impl Spending {
+    /// A purse that never empties.
+    #[must_use]
+    pub fn free() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn new(budgets: Budgets, purchase: &Purchase<'_>, paid: SystemTime) -> Self {
+        Self(Some(Account {
+            budgets,
+            issuer: purchase.issuer.to_owned(),
+            limits: purchase.limits,
+            subject: purchase.subject.clone(),
+            kind: purchase.kind,
+            used: Mutex::new(Used {
+                paid: vec![paid],
+                orders: 0,
+                failed_authorizations: 0,
+            }),
+        }))
+    }
+
+    /// Pays for the next order of the attempt, to be called before each: the first one is paid for.
+    pub async fn order(&self) -> Result<(), Error> {
+        let Some(account) = &self.0 else {
+            return Ok(());
+        };
+        let is_paid = account.with(|used| {
+            used.orders += 1;
+            used.orders <= used.paid.len()
+        });
+        if is_paid {
+            return Ok(());
+        }
+        let now = SystemTime::now();
+        let purchase = account.purchase();
+        let paid = account.budgets.pay_once(&purchase, false, now).await?;
+        paid.map_err(|held| Error::Held(Box::new(held)))?;
+        account.with(|used| used.paid.push(now));
+        Ok(())
+    }
+
+    /// Counts authorizations that the CA has found wanting. Those that the attempt's last error
+    /// tells of need not be counted.
+    pub fn spend_failed_authorization(&self, count: u32) {
+        if let Some(account) = &self.0 {
+            account.with(|used| used.failed_authorizations += count);
+        }
+    }
+
+    /// Takes back what was not used, counts what was, and heeds a CA that asks to be left alone.
+    pub async fn settle(self, failure: Option<&Error>, now: SystemTime) {
+        let Some(account) = self.0 else { return };
+        let used = account.with(|used| used.clone());
+        let reach = match used.orders {
+            // An order that was left is gone on with, and was paid for when it was placed.
+            0 => Reach::Nothing,
+            1 => failure.map_or(Reach::Certificate, Error::reach),
+            _ => failure
+                .map_or(Reach::Certificate, Error::reach)
+                .max(Reach::Order),
+        };
+        let told = failure.map_or(0, Error::failed_authorizations);
+        let failed = used.failed_authorizations.max(told);
+        let closing = failure.and_then(|failure| closing(failure, &account.subject));
+        let change = |books: &mut [Book]| {
+            for book in books {
+                let unused = match &book.scope {
+                    _ if !book.is_counted() => &[],
+                    Scope::Account if reach > Reach::Nothing => &[],
+                    Scope::Domain(_) if reach == Reach::Certificate => &[],
+                    Scope::Domain(_) => &used.paid[..1],
+                    Scope::Account | Scope::Name(_) => &used.paid[..],
+                };
+                unused.iter().for_each(|at| book.ledger.refund(*at));
+                if matches!(book.scope, Scope::Name(_)) && book.is_counted() {
+                    (0..failed).for_each(|_| book.ledger.spend(now));
+                }
+                if let Some((scope, wait, reason)) = &closing
+                    && *scope == book.scope
+                {
+                    book.ledger.close(now, *wait, reason);
+                }
+            }
+        };
+        let purchase = account.purchase();
+        account.budgets.correct(&purchase, now, change).await;
+    }
+}
+
+impl Account {
+    fn purchase(&self) -> Purchase<'_> {
+        Purchase {
+            issuer: &self.issuer,
+            limits: self.limits,
+            subject: &self.subject,
+            kind: self.kind,
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Used) -> T) -> T {
+        work(&mut self.used.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whom the CA wants to hear nothing of, for how long and why. A name's own back-off heeds the CA
+/// anyway.
+fn closing(failure: &Error, subject: &HostPattern) -> Option<(Scope, Duration, String)> {
+    let wait = failure.retry_after()?;
+    let error = failure.protocol()?;
+    let words = error.problem().map_or("", |problem| &problem.detail);
+    let scope = match error.status()?.as_u16() {
+        503 => Scope::Account,
+        429 => Scope::of_refusal(subject, words),
+        _ => return None,
+    };
+    let is_shared = !matches!(scope, Scope::Name(_));
+    is_shared.then(|| (scope, wait.min(LONGEST_CLOSURE), failure.to_string()))
+}

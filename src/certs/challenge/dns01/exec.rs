@@ -1,0 +1,223 @@
+//! The operator's program: called with what to do, the name and the value, and without a shell.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::error::{Dns01Error, HookFault};
+use super::provider::{DnsProvider, TxtRecord};
+
+/// How long one call may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long the end of standard error is waited for when the program has ended: a child of its own may keep it open.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How much of standard error is kept.
+const STDERR_LIMIT: u64 = 2000;
+
+/// Calls `PROGRAM present|cleanup NAME VALUE`, once at a time: such programs often rewrite one file.
+#[derive(Debug)]
+pub struct ExecHook {
+    program: PathBuf,
+    hidden: Vec<String>,
+    deadline: Duration,
+    turn: Mutex<()>,
+}
+
+impl ExecHook {
+    /// A hook that does not get the environment variables `hidden`, nor the proxy's own settings.
+    #[must_use]
+    pub fn new(program: PathBuf, hidden: Vec<String>) -> Self {
+        Self {
+            program,
+            hidden,
+            deadline: DEADLINE,
+            turn: Mutex::new(()),
+        }
+    }
+
+    async fn call(&self, action: &'static str, record: &TxtRecord) -> Result<(), Dns01Error> {
+        let _turn = self.turn.lock().await;
+        let outcome = match self.command(action, record).spawn() {
+            Ok(mut child) => match timeout(self.deadline, run(&mut child, action)).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    let _ = child.kill().await;
+                    let limit = self.deadline;
+                    Err(HookFault::Slow { action, limit })
+                }
+            },
+            Err(error) => Err(HookFault::Start(error)),
+        };
+        outcome.map_err(|fault| Dns01Error::Hook {
+            program: self.program.clone(),
+            fault,
+        })
+    }
+
+    fn command(&self, action: &str, record: &TxtRecord) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args([action, &record.name, &record.value])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            // A key press that stops the proxy leaves the hook to finish its cleanup.
+            .process_group(0);
+        let variables = std::env::vars_os().map(|(name, _)| name);
+        for name in variables.filter(|name| self.hides(name)) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    fn hides(&self, name: &OsString) -> bool {
+        let text = name.to_string_lossy();
+        text.starts_with("PROXY_") || self.hidden.iter().any(|hidden| *hidden == text)
+    }
+}
+
+async fn run(child: &mut Child, action: &'static str) -> Result<(), HookFault> {
+    let stderr = child.stderr.take();
+    let mut reading = pin!(read(stderr));
+    let mut said = None;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.map_err(HookFault::Start)?,
+            text = &mut reading, if said.is_none() => said = Some(text),
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let stderr = match said {
+        Some(said) => said,
+        None => timeout(LINGER, reading).await.unwrap_or_default(),
+    };
+    Err(HookFault::Failed {
+        action,
+        status,
+        stderr,
+    })
+}
+
+/// The beginning of the stream as one line; the rest is read and dropped, so that the program is not held up.
+async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let Some(mut stream) = stream else {
+        return String::new();
+    };
+    let mut bytes = Vec::new();
+    let _ = (&mut stream)
+        .take(STDERR_LIMIT)
+        .read_to_end(&mut bytes)
+        .await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    let text = String::from_utf8_lossy(&bytes);
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+impl DnsProvider for ExecHook {
+    fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        self.call("present", record).boxed()
+    }
+
+    fn cleanup<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        self.call("cleanup", record).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Hook {
+        dir: tempfile::TempDir,
+        hook: ExecHook,
+    }
+
+    impl Hook {
+        fn new(script: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("hook");
+            let output = dir.path().join("output");
+            let script = format!("#!/bin/sh\nexec >{}\n{script}\n", output.display());
+            std::fs::write(&path, script).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+            let hook = ExecHook::new(path, vec!["HOME".to_owned()]);
+            Self { dir, hook }
+        }
+
+        fn output(&self) -> String {
+            std::fs::read_to_string(self.dir.path().join("output")).unwrap()
+        }
+
+        async fn sentence(&self) -> String {
+            let error = self.hook.present(&record()).await.unwrap_err().to_string();
+            error.replace(&self.dir.path().display().to_string(), "DIR")
+        }
+    }
+
+    fn record() -> TxtRecord {
+        TxtRecord {
+            name: "_acme-challenge.example.org".to_owned(),
+            value: "-v;$(a) b".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_hook_gets_action_name_and_value_untouched_and_no_secret() {
+        let hook = Hook::new(r#"printf '%s|' "$@" "${HOME-hidden}" "${PATH:+path}""#);
+        hook.hook.present(&record()).await.unwrap();
+        let expected = "present|_acme-challenge.example.org|-v;$(a) b|hidden|path|";
+        assert_eq!(hook.output(), expected);
+        hook.hook.cleanup(&record()).await.unwrap();
+        assert!(hook.output().starts_with("cleanup|"));
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_how_it_ended_and_what_the_hook_said() {
+        let hook = Hook::new("printf 'no such\\n zone' >&2; exit 3");
+        assert_eq!(
+            hook.sentence().await,
+            "the hook DIR/hook failed to present (exit status: 3): no such zone"
+        );
+        let hook = Hook::new("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1");
+        assert!(hook.sentence().await.len() < 2200);
+        let mut hook = Hook::new("");
+        hook.hook.program = "/nowhere/hook".into();
+        assert!(
+            hook.sentence()
+                .await
+                .starts_with("the hook /nowhere/hook cannot be run: No such file")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_does_not_end_is_killed() {
+        let mut hook = Hook::new("echo $$; exec sleep 60");
+        hook.hook.deadline = Duration::from_millis(300);
+        assert_eq!(
+            hook.sentence().await,
+            "the hook DIR/hook did not end its `present` within 300ms, and was killed"
+        );
+        let process = format!("/proc/{}", hook.output().trim());
+        assert!(!std::path::Path::new(&process).exists());
+    }
+}

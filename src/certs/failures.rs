@@ -1,0 +1,213 @@
+//! What is remembered of attempts that gave no certificate, and how long a name waits after them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tracing::{debug, error, warn};
+
+use super::clock::from_unix;
+use super::issuance::Unsigned;
+use super::issuer::Issuer;
+use super::policy::Policy;
+use super::stored::{Attempts, Records};
+use super::wanted::Purpose;
+use super::{CertCache, Certificate, Clock, Refusal, renew_at, retry};
+use crate::backoff;
+use crate::name::HostPattern;
+
+/// What is said of a certificate that is to be replaced as soon as it is there.
+pub(super) const DUE_ON_ARRIVAL: &str =
+    "it was due for renewal when it came; check this machine's clock";
+/// What is said of an attempt that a mistake in the program ended.
+pub(super) const PANIC: &str = "the attempt ended in a panic, which the log shows";
+
+/// The failures of all names: in storage, and those that could not be written in memory.
+#[derive(Debug)]
+pub(super) struct Failures {
+    records: Records,
+    cache: Arc<CertCache>,
+    failing: DashMap<HostPattern, Attempts>,
+    clock: Clock,
+}
+
+impl Failures {
+    pub(super) fn new(records: Records, cache: Arc<CertCache>, clock: Clock) -> Self {
+        Self {
+            records,
+            cache,
+            failing: DashMap::new(),
+            clock,
+        }
+    }
+
+    pub(super) async fn check(
+        &self,
+        subject: &HostPattern,
+        purpose: Purpose,
+    ) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let may_try = |attempts: &Attempts| match purpose {
+            Purpose::Wish => attempts.is_welcome(now),
+            _ => attempts.is_due(now),
+        };
+        match self.attempts(subject).await {
+            Some(attempts) if !may_try(&attempts) => {
+                let reason = Refusal::from(attempts);
+                debug!(names = %subject, %reason, "certificate is not ordered yet");
+                Err(reason)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is remembered of attempts without a certificate, in memory or in storage.
+    pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
+        if let Some(attempts) = self.failing.get(subject) {
+            return Some(attempts.clone());
+        }
+        match self.records.load_attempts(subject).await {
+            Ok(attempts) => attempts,
+            Err(reason) => {
+                error!(names = %subject, error = %reason, "failed attempts cannot be read");
+                None
+            }
+        }
+    }
+
+    /// Counts the attempt before it is made, so that a process that is killed over and over does
+    /// not order each time. Fails when nothing can be written: what the CA signs could not be kept.
+    pub(super) async fn begin(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        former: Option<&Attempts>,
+    ) -> Result<(), Refusal> {
+        if !policy.is_kept() {
+            return Ok(());
+        }
+        let attempts = former.cloned().unwrap_or_default();
+        let attempts = attempts.begun(self.clock.now());
+        let written = self.records.store_attempts(subject, &attempts).await;
+        written.inspect_err(|reason| {
+            error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
+        })?;
+        Ok(())
+    }
+
+    /// An attempt in which no CA was asked was none.
+    pub(super) async fn take_back(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        former: Option<&Attempts>,
+    ) {
+        if !policy.is_kept() {
+            return;
+        }
+        let written = match former {
+            Some(former) => self.records.store_attempts(subject, former).await,
+            None => self.records.clear_attempts(subject).await,
+        };
+        if let Err(reason) = written {
+            error!(names = %subject, error = %reason, "an attempt that was not made counts as failed");
+        }
+    }
+
+    /// The name has its certificate.
+    pub(super) fn forget(&self, subject: &HostPattern) {
+        self.failing.remove(subject);
+    }
+
+    /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
+    /// is not replaced before half of what is left of it: its successor would be due as well.
+    pub(super) async fn hold_if_due(
+        &self,
+        subject: &HostPattern,
+        policy: &Policy,
+        certificate: &Certificate,
+    ) {
+        let now = self.clock.now();
+        if renew_at(certificate) > now {
+            return;
+        }
+        let left = certificate.not_after().duration_since(now);
+        let delay = backoff::ISSUANCE.delay(1, left.ok().map(|left| left / 2));
+        let reason = DUE_ON_ARRIVAL.to_owned();
+        warn!(names = %subject, error = %reason, "certificate is short of time");
+        let attempts = Attempts::default().failed(reason, now, delay);
+        self.failing.insert(subject.clone(), attempts.clone());
+        if policy.is_kept()
+            && let Err(reason) = self.records.store_attempts(subject, &attempts).await
+        {
+            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
+        }
+    }
+
+    /// How long the certificate of a name is still valid, whether it is in memory or not.
+    async fn left(&self, issuers: &[Arc<dyn Issuer>], subject: &HostPattern) -> Option<Duration> {
+        let mut end = self.cache.get(subject).map(|served| served.not_after());
+        if end.is_none() {
+            for issuer in issuers {
+                let plan = self.records.load_plan(issuer.id(), subject).await;
+                let plan = plan.ok().flatten();
+                end = end.max(plan.map(|plan| from_unix(plan.not_after)));
+            }
+        }
+        end?.duration_since(self.clock.now()).ok()
+    }
+
+    /// An attempt that ended in a panic counts as failed, in memory.
+    pub(super) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
+        let former = self.failing.get(subject).map(|attempts| attempts.clone());
+        let former = former.unwrap_or_default();
+        let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
+        let reason = PANIC.to_owned();
+        let attempts = former.failed(reason, self.clock.now(), delay);
+        self.failing.insert(subject.clone(), attempts.clone());
+        attempts.into()
+    }
+
+    /// A failure for a name that nobody configured one by one is told and not remembered: a scanner
+    /// could fill memory and disk with them.
+    pub(super) fn pass_over(&self, subject: &HostPattern, unsigned: &Unsigned) -> Refusal {
+        let failure = &unsigned.error;
+        debug!(names = %subject, error = %failure, "certificate not obtained");
+        let delay = backoff::ISSUANCE.delay(1, failure.retry_after());
+        let attempts = Attempts::default();
+        let attempts = attempts.failed(failure.to_string(), self.clock.now(), delay);
+        attempts.into()
+    }
+
+    pub(super) async fn remember(
+        &self,
+        subject: &HostPattern,
+        issuers: &[Arc<dyn Issuer>],
+        unsigned: Unsigned,
+    ) -> Refusal {
+        let failure = &unsigned.error;
+        let former = self.attempts(subject).await.unwrap_or_default();
+        let left = self.left(issuers, subject).await;
+        let delay = retry::delay(former.failures + 1, failure, left);
+        let now = self.clock.now();
+        let attempts = former
+            .failed(failure.to_string(), now, delay)
+            .held_off(now, failure.retry_after())
+            .tried_at(unsigned.tried);
+        self.failing.insert(subject.clone(), attempts.clone());
+        if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
+            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
+        }
+        let served_until = self
+            .cache
+            .get(subject)
+            .map(|served| humantime::format_rfc3339_seconds(served.not_after()).to_string());
+        warn!(
+            names = %subject, attempt = attempts.failures,
+            retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
+            permanent = failure.is_permanent(), served_until, error = %failure,
+            "certificate not obtained"
+        );
+        attempts.into()
+    }
+}

@@ -1,0 +1,303 @@
+//! Where the accounts at one CA lie in storage: one folder for each e-mail address.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::super::Error;
+use crate::acme::AccountKey;
+use crate::storage::{self, Key, Lock, Storage};
+
+const RECORD: &str = "account.json";
+
+/// The folder of an account without a contact; no address lacks an `@`.
+const NO_EMAIL: &str = "no-email";
+
+/// What is kept of an account beside its key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AccountRecord {
+    pub(super) directory: Url,
+    pub(super) url: String,
+    pub(super) orders: Option<Url>,
+    pub(super) contact: Vec<String>,
+}
+
+/// Which of an account's keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyRole {
+    /// The one that the CA knows.
+    Current,
+    /// The one that is to take its place; the CA may know it already.
+    Next,
+}
+
+impl KeyRole {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Current => "account.key",
+            Self::Next => "account.next.key",
+        }
+    }
+}
+
+/// The records of one account, and their way from where another configuration has put them.
+#[derive(Debug)]
+pub(super) struct AccountRecords {
+    storage: Arc<dyn Storage>,
+    /// All accounts at the CA.
+    home: Key,
+    folder: Key,
+    email: Option<String>,
+}
+
+impl AccountRecords {
+    /// The records of the account of `email` at the CA `id`.
+    pub(super) fn new(storage: Arc<dyn Storage>, id: &str, email: Option<String>) -> Self {
+        let home = Key::new(&["accounts", id]);
+        Self {
+            storage,
+            folder: folder(&home, email.as_ref()),
+            home,
+            email,
+        }
+    }
+
+    /// Waits until no other process handles an account at the CA.
+    pub(super) async fn lock(&self) -> Result<Lock, storage::Error> {
+        self.storage.lock(&self.home).await
+    }
+
+    pub(super) async fn record(&self) -> Result<Option<AccountRecord>, storage::Error> {
+        self.record_in(&self.folder).await
+    }
+
+    async fn record_in(&self, folder: &Key) -> Result<Option<AccountRecord>, storage::Error> {
+        let record = self.storage.load(&folder.join(RECORD)).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    pub(super) async fn store_record(&self, record: &AccountRecord) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(record).unwrap_or_default();
+        self.storage.store(&self.folder.join(RECORD), &json).await
+    }
+
+    pub(super) async fn delete_record(&self) -> Result<(), storage::Error> {
+        self.storage.delete(&self.folder.join(RECORD)).await
+    }
+
+    pub(super) async fn key(&self, role: KeyRole) -> Result<Option<AccountKey>, Error> {
+        let key = self.folder.join(role.file());
+        let Some(pem) = self.storage.load(&key).await? else {
+            return Ok(None);
+        };
+        let parsed = AccountKey::from_pkcs8_pem(&String::from_utf8_lossy(&pem));
+        let location = self.storage.location(&key);
+        parsed.map(Some).map_err(|source| Error::Damaged {
+            location,
+            source: source.into(),
+        })
+    }
+
+    pub(super) async fn store_key(&self, role: KeyRole, key: &AccountKey) -> Result<(), Error> {
+        let pem = key.to_pkcs8_pem()?;
+        let record = self.folder.join(role.file());
+        Ok(self.storage.store(&record, pem.as_bytes()).await?)
+    }
+
+    pub(super) async fn delete_key(&self, role: KeyRole) -> Result<(), storage::Error> {
+        self.storage.delete(&self.folder.join(role.file())).await
+    }
+
+    /// Notes the account among those at the CA, so that it is found when its e-mail address changes.
+    pub(super) async fn enroll(&self) -> Result<(), storage::Error> {
+        let mut roster = self.roster().await?;
+        if !roster.contains(&self.email) {
+            roster.push(self.email.clone());
+            self.store_roster(&roster).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes over the account of an e-mail address that no issuer has any more, `others` being those that others have, when
+    /// there is none for this one. So a new address is a new contact of the same account.
+    pub(super) async fn take_over(&self, others: &[Option<String>]) -> Result<(), storage::Error> {
+        if self.holds_key(&self.folder).await? {
+            return Ok(());
+        }
+        // Older versions kept one account for each CA, in the CA's own folder.
+        if let Some(record) = self.record_in(&self.home).await? {
+            let email = record.contact.first().map(|contact| address(contact));
+            if email == self.email || !others.contains(&email) {
+                return self.move_from(&self.home, None).await;
+            }
+        }
+        for email in self.roster().await? {
+            let from = folder(&self.home, email.as_ref());
+            if !others.contains(&email) && self.holds_key(&from).await? {
+                return self.move_from(&from, Some(&email)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies first and deletes last: after a crash in between the account is there once or twice.
+    async fn move_from(
+        &self,
+        from: &Key,
+        owner: Option<&Option<String>>,
+    ) -> Result<(), storage::Error> {
+        let current = KeyRole::Current.file();
+        // The key that the account begins to exist with comes last.
+        let files = [KeyRole::Next.file(), RECORD, current];
+        for file in files {
+            if let Some(bytes) = self.storage.load(&from.join(file)).await? {
+                self.storage.store(&self.folder.join(file), &bytes).await?;
+            }
+        }
+        let mut roster = self.roster().await?;
+        roster.retain(|email| Some(email) != owner && *email != self.email);
+        roster.push(self.email.clone());
+        self.store_roster(&roster).await?;
+        for file in files {
+            self.storage.delete(&from.join(file)).await?;
+        }
+        Ok(())
+    }
+
+    async fn holds_key(&self, folder: &Key) -> Result<bool, storage::Error> {
+        let key = folder.join(KeyRole::Current.file());
+        Ok(self.storage.load(&key).await?.is_some())
+    }
+
+    async fn roster(&self) -> Result<Vec<Option<String>>, storage::Error> {
+        let roster = self.storage.load(&self.home.join("emails.json")).await?;
+        let roster = roster.and_then(|json| serde_json::from_slice(&json).ok());
+        Ok(roster.unwrap_or_default())
+    }
+
+    async fn store_roster(&self, roster: &[Option<String>]) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(roster).unwrap_or_default();
+        self.storage
+            .store(&self.home.join("emails.json"), &json)
+            .await
+    }
+}
+
+fn folder(home: &Key, email: Option<&String>) -> Key {
+    home.join(email.map_or(NO_EMAIL, String::as_str))
+}
+
+fn address(contact: &str) -> String {
+    contact
+        .strip_prefix("mailto:")
+        .unwrap_or(contact)
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::FileStorage;
+
+    struct World {
+        _dir: tempfile::TempDir,
+        storage: Arc<dyn Storage>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let storage = Arc::new(FileStorage::open(dir.path()).unwrap());
+            Self { _dir: dir, storage }
+        }
+
+        fn records(&self, email: &str) -> AccountRecords {
+            let email = (!email.is_empty()).then(|| email.to_owned());
+            AccountRecords::new(Arc::clone(&self.storage), "ca", email)
+        }
+
+        /// An account of `email`, and its thumbprint.
+        async fn account(&self, email: &str) -> String {
+            let (records, key) = (self.records(email), AccountKey::generate().unwrap());
+            records.store_key(KeyRole::Current, &key).await.unwrap();
+            records.store_record(&record(email)).await.unwrap();
+            records.enroll().await.unwrap();
+            key.thumbprint().to_owned()
+        }
+
+        async fn thumbprint(&self, email: &str) -> Option<String> {
+            let key = self.records(email).key(KeyRole::Current).await.unwrap();
+            key.map(|key| key.thumbprint().to_owned())
+        }
+    }
+
+    fn record(email: &str) -> AccountRecord {
+        AccountRecord {
+            directory: "https://ca.test/dir".parse().unwrap(),
+            url: "https://ca.test/account/1".to_owned(),
+            orders: None,
+            contact: vec![format!("mailto:{email}")],
+        }
+    }
+
+    #[tokio::test]
+    async fn each_address_has_an_account_of_its_own() {
+        let world = World::new();
+        let one = world.account("one@example.org").await;
+        let other = world.account("").await;
+
+        let taken = [Some("one@example.org".to_owned()), None];
+        let records = world.records("new@example.org");
+        records.take_over(&taken).await.unwrap();
+
+        assert_eq!(world.thumbprint("one@example.org").await, Some(one));
+        assert_eq!(world.thumbprint("").await, Some(other));
+        assert_eq!(world.thumbprint("new@example.org").await, None);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_takes_the_place_of_another_takes_its_account() {
+        let world = World::new();
+        let former = world.account("old@example.org").await;
+
+        let records = world.records("new@example.org");
+        records.take_over(&[None]).await.unwrap();
+
+        assert_eq!(world.thumbprint("new@example.org").await, Some(former));
+        assert_eq!(world.thumbprint("old@example.org").await, None);
+        let contact = records.record().await.unwrap().unwrap().contact;
+        assert_eq!(contact, ["mailto:old@example.org"], "the CA is told next");
+        // It is found again under its new address alone.
+        world
+            .records("third@example.org")
+            .take_over(&[])
+            .await
+            .unwrap();
+        assert_eq!(world.thumbprint("new@example.org").await, None);
+    }
+
+    #[tokio::test]
+    async fn an_account_of_an_older_version_is_moved() {
+        let world = World::new();
+        let key = AccountKey::generate().unwrap();
+        let home = Key::new(&["accounts", "ca"]);
+        let json = serde_json::to_vec(&record("ops@example.org")).unwrap();
+        let pem = key.to_pkcs8_pem().unwrap();
+        for (file, bytes) in [
+            ("account.json", json.as_slice()),
+            ("account.key", pem.as_bytes()),
+        ] {
+            world.storage.store(&home.join(file), bytes).await.unwrap();
+        }
+
+        let records = world.records("ops@example.org");
+        records.take_over(&[]).await.unwrap();
+
+        let thumbprint = world.thumbprint("ops@example.org").await;
+        assert_eq!(thumbprint.as_deref(), Some(key.thumbprint()));
+        assert!(records.record().await.unwrap().is_some());
+        let left = world.storage.load(&home.join("account.key")).await.unwrap();
+        assert!(left.is_none());
+    }
+}

@@ -1,0 +1,82 @@
+//! What is asked of a CA beside the name: the kind of key, the profile and the chain.
+
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize};
+
+use super::super::Error;
+use crate::acme::{Account, CertId, Identifier, NewOrder, Order};
+use crate::certs::KeyType;
+
+/// The profile that public CAs sign addresses under.
+const ADDRESS_PROFILE: &str = "shortlived";
+
+/// The terms of all orders of one issuer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OrderTerms {
+    pub(super) key_type: KeyType,
+    pub(super) profile: Option<String>,
+    pub(super) preferred_chain: Option<String>,
+}
+
+impl OrderTerms {
+    /// A new key. RSA keys take seconds to find.
+    pub(super) async fn generate_key(&self) -> Result<KeyPair, Error> {
+        let size = match self.key_type {
+            KeyType::P256 => return Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?),
+            KeyType::P384 => return Ok(KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?),
+            KeyType::Rsa2048 => RsaKeySize::_2048,
+            KeyType::Rsa4096 => RsaKeySize::_4096,
+        };
+        let generate = move || KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size);
+        let generated = tokio::task::spawn_blocking(generate).await;
+        Ok(generated.map_err(|_| Error::Interrupted)??)
+    }
+
+    /// Places an order under the profile that fits, for the successor of a certificate where there is one.
+    pub(super) async fn place(
+        &self,
+        account: &Account,
+        identifier: &Identifier,
+        replaces: Option<&CertId>,
+    ) -> Result<Order, Error> {
+        let profile = self.profile(account, identifier).await?;
+        let request = NewOrder {
+            identifiers: std::slice::from_ref(identifier),
+            profile: profile.as_deref(),
+            replaces,
+        };
+        Ok(Order::place(account, &request).await?)
+    }
+
+    /// The profile for an order: the one that is configured, which the CA must offer; for an address without one the profile
+    /// that CAs want for addresses, where it is offered.
+    pub(super) async fn profile(
+        &self,
+        account: &Account,
+        identifier: &Identifier,
+    ) -> Result<Option<String>, Error> {
+        let directory = account.client().directory().await?;
+        let offered = &directory.meta.profiles;
+        match &self.profile {
+            Some(wanted) if offered.contains_key(wanted) => Ok(Some(wanted.clone())),
+            Some(wanted) => Err(Error::Profile {
+                wanted: wanted.clone(),
+                offered: offered.keys().cloned().collect(),
+            }),
+            None => Ok((matches!(identifier, Identifier::Ip(_))
+                && offered.contains_key(ADDRESS_PROFILE))
+            .then(|| ADDRESS_PROFILE.to_owned())),
+        }
+    }
+
+    /// The chain of a valid order: the preferred one where the CA has it.
+    pub(super) async fn download(
+        &self,
+        order: &Order,
+        account: &Account,
+    ) -> Result<Vec<u8>, Error> {
+        Ok(match &self.preferred_chain {
+            Some(name) => order.certificate_issued_by(account, name).await?,
+            None => order.certificate(account).await?,
+        })
+    }
+}

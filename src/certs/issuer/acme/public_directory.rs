@@ -1,0 +1,44 @@
+//! Which directories belong to CAs that sign for everybody.
+
+use url::{Host, Url};
+
+/// The hosts of their directories, staging ones among them: they refuse the same names.
+const PUBLIC_HOSTS: [&str; 7] = [
+    "acme-v02.api.letsencrypt.org",
+    "acme-staging-v02.api.letsencrypt.org",
+    "acme.zerossl.com",
+    "dv.acme-v02.api.pki.goog",
+    "dv.acme-v02.test-api.pki.goog",
+    "api.buypass.com",
+    "api.test4.buypass.no",
+];
+
+/// Whether `directory` is that of a CA which is known to sign for everybody.
+pub(super) fn is_public(directory: &Url) -> bool {
+    let Some(Host::Domain(host)) = directory.host() else {
+        return false;
+    };
+    PUBLIC_HOSTS.contains(&host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_directories_are_public() {
+        for (directory, expected) in [
+            ("https://acme-v02.api.letsencrypt.org/directory", true),
+            ("https://acme.zerossl.com/v2/DV90", true),
+            ("https://localhost:14000/dir", false),
+            ("https://acme-v02.api.letsencrypt.org.example/dir", false),
+            ("https://127.0.0.1/dir", false),
+        ] {
+            assert_eq!(
+                is_public(&directory.parse().unwrap()),
+                expected,
+                "{directory}"
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What the public suffix list says of a name: which domain it is registered under, and whether a
+//! public CA can sign it at all.
+
+use crate::name::{HostName, HostPattern};
+
+/// Domains that are reserved, or that no public CA can look up.
+const RESERVED: [&str; 16] = [
+    "alt",
+    "arpa",
+    "corp",
+    "example",
+    "home",
+    "home.arpa",
+    "internal",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "mail",
+    "onion",
+    "private",
+    "test",
+];
+
+/// Why no public CA can sign a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsignable {
+    /// A single label.
+    #[error(
+        "no public CA can sign {0}, which has no dot; use its full domain name, or an issuer of your own"
+    )]
+    NoDot(HostPattern),
+    /// A domain that is kept for other uses.
+    #[error(
+        "no public CA can sign {name}, as .{domain} is reserved; use a domain that you have registered, or an issuer of your own"
+    )]
+    Reserved {
+        /// The name.
+        name: HostPattern,
+        /// What it ends in.
+        domain: &'static str,
+    },
+    /// It ends in no top-level domain that exists.
+    #[error(
+        "no public CA can sign {name}, as there is no top-level domain .{domain}; correct the name, or use an issuer of your own"
+    )]
+    UnknownSuffix {
+        /// The name.
+        name: HostPattern,
+        /// Its last label.
+        domain: String,
+    },
+    /// It is a domain under which others register theirs.
+    #[error(
+        "no public CA can sign {0}, a domain under which everybody registers names; use a name that you have registered"
+    )]
+    PublicSuffix(HostPattern),
+    /// Public CAs sign letters, digits and hyphens alone.
+    #[error("no public CA can sign {0}, as it has an underscore; use a name without")]
+    Underscore(HostPattern),
+    /// An address that not everybody can reach.
+    #[error(
+        "no public CA can sign {0}, an address that is not reachable from everywhere; use a domain name, or an issuer of your own"
+    )]
+    Address(HostPattern),
+    /// Every name at once.
+    #[error("no public CA can sign `*`; name the hosts")]
+    Everything,
+}
+
+impl Unsignable {
+    /// What keeps public CAs from signing `subject`, where something does.
+    #[must_use]
+    pub fn find(subject: &HostPattern) -> Option<Self> {
+        let base = match subject {
+            HostPattern::Exact(name) | HostPattern::Wildcard(name) => name,
+            HostPattern::Any => return Some(Self::Everything),
+        };
+        let name = || subject.clone();
+        if base.ip().is_some() {
+            return base.is_local().then(|| Self::Address(name()));
+        }
+        let text = base.as_str();
+        let is_reserved = |domain: &&'static str| {
+            let rest = text.strip_suffix(domain);
+            rest.is_some_and(|rest| rest.ends_with('.'))
+        };
+        if let Some(domain) = RESERVED.into_iter().find(is_reserved) {
+            return Some(Self::Reserved {
+                name: name(),
+                domain,
+            });
+        }
+        let suffix = psl::suffix(text.as_bytes())?;
+        match suffix.typ() {
+            None if !text.contains('.') => Some(Self::NoDot(name())),
+            None => Some(Self::UnknownSuffix {
+                name: name(),
+                domain: text.rsplit('.').next().unwrap_or(text).to_owned(),
+            }),
+            Some(psl::Type::Icann) if suffix.as_bytes().len() == text.len() => {
+                Some(Self::PublicSuffix(name()))
+            }
+            Some(_) if text.contains('_') => Some(Self::Underscore(name())),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The domain that CAs count certificates by: the one that somebody has registered. An address, a
+/// public suffix and a name below none count as themselves.
+#[must_use]
+pub(super) fn registered_domain(subject: &HostPattern) -> String {
+    let base: &HostName = match subject {
+        HostPattern::Exact(name) | HostPattern::Wildcard(name) => name,
+        HostPattern::Any => return subject.to_string(),
+    };
+    let registered = match base.ip() {
+        Some(_) => None,
+        None => psl::domain_str(base.as_str()),
+    };
+    registered.unwrap_or(base.as_str()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> HostPattern {
+        HostPattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn names_are_counted_by_the_domain_that_somebody_registered() {
+        for (name, domain) in [
+            ("www.example.org", "example.org"),
+            ("*.a.b.example.co.uk", "example.co.uk"),
+            ("example.org", "example.org"),
+            ("user.github.io", "user.github.io"),
+            ("a.user.github.io", "user.github.io"),
+            ("co.uk", "co.uk"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("a.b.unheard-of", "b.unheard-of"),
+        ] {
+            assert_eq!(registered_domain(&pattern(name)), domain, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_no_public_ca_can_sign_is_told_with_the_reason() {
+        for (name, part) in [
+            ("intranet", "no dot"),
+            ("nas.local", ".local is reserved"),
+            ("a.b.lan", ".lan is reserved"),
+            ("www.example", ".example is reserved"),
+            ("x.onion", ".onion is reserved"),
+            ("x.invalid", ".invalid is reserved"),
+            ("www.unheard-of", "no top-level domain .unheard-of"),
+            ("co.uk", "registers names"),
+            ("*.com", "registers names"),
+            ("org", "registers names"),
+            ("a_b.example.org", "underscore"),
+            ("10.0.0.1", "not reachable"),
+            ("*", "name the hosts"),
+        ] {
+            let found = Unsignable::find(&pattern(name));
+            let sentence = found.map(|found| found.to_string()).unwrap_or_default();
+            assert!(sentence.contains(part), "{name}: {sentence}");
+        }
+    }
+
+    #[test]
+    fn what_a_public_ca_can_sign_is_let_through() {
+        for name in [
+            "example.org",
+            "*.example.org",
+            "a.b.c.example.co.uk",
+            "github.io",
+            "user.github.io",
+            "xn--bcher-kva.de",
+            "8.8.8.8",
+            "2606:4700::1111",
+            "local.example.org",
+        ] {
+            assert_eq!(Unsignable::find(&pattern(name)), None, "{name}");
+        }
+    }
+}

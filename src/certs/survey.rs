@@ -1,0 +1,334 @@
+//! The walk over all stored certificates: those that nobody visits are renewed too, and those that
+//! nobody wants are removed. It reads slowly, after the doors are open, and holds nothing but the
+//! name at hand.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use tracing::{debug, info, warn};
+
+use super::clock::from_unix;
+use super::renewals::FIRST_QUESTIONS;
+use super::schedule::{Due, Note};
+use super::stored::{Records, Stored};
+use super::wanted::Purpose;
+use super::{CertManager, Clock, RenewalPlan};
+use crate::backoff::spread;
+use crate::name::HostPattern;
+use crate::storage::{self, Key};
+use crate::tasks::Shutdown;
+
+/// When the first walk begins: what configured names and the first clients need comes before it.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The time between two walks.
+const PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+/// The pause after each batch of names, so that the disk stays free for those who wait.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How long an expired certificate is kept that nobody wants.
+const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Walks over the stored certificates, once a day.
+#[derive(Debug)]
+pub(super) struct Survey {
+    manager: CertManager,
+    records: Records,
+    clock: Clock,
+}
+
+/// What one walk has come across.
+#[derive(Debug, Default)]
+struct Count {
+    certificates: usize,
+    watched: usize,
+    removed: usize,
+}
+
+impl Survey {
+    pub(super) fn new(manager: CertManager, records: Records, clock: Clock) -> Self {
+        Self {
+            manager,
+            records,
+            clock,
+        }
+    }
+
+    /// Runs until the process stops.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        let walks = async {
+            tokio::time::sleep(FIRST_PAUSE).await;
+            loop {
+                self.walk().await;
+                tokio::time::sleep(spread(PAUSE, 0.05)).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.requested() => (),
+            () = walks => (),
+        }
+    }
+
+    async fn walk(&self) {
+        let mut count = Count::default();
+        if let Err(error) = self.walk_over(&mut count).await {
+            warn!(%error, "stored certificates cannot be listed");
+        }
+        let Count {
+            certificates,
+            watched,
+            removed,
+        } = count;
+        if certificates > 0 {
+            info!(
+                certificates,
+                watched, removed, "stored certificates surveyed"
+            );
+        }
+    }
+
+    async fn walk_over(&self, count: &mut Count) -> Result<(), storage::Error> {
+        let mut issuers = self.records.issuers();
+        while let Some(batch) = issuers.next().await {
+            for issuer in batch? {
+                let Some(issuer) = issuer.last_segment() else {
+                    continue;
+                };
+                // What cannot be read of one issuer keeps nobody from the certificates of the others.
+                if let Err(error) = self.walk_issuer(&issuer, count).await {
+                    warn!(issuer, %error, "stored certificates cannot be listed");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn walk_issuer(&self, issuer: &str, count: &mut Count) -> Result<(), storage::Error> {
+        let mut names = self.records.names(issuer);
+        while let Some(batch) = names.next().await {
+            for name in batch? {
+                count.certificates += 1;
+                if let Err(error) = self.look(issuer, &name, count).await {
+                    debug!(record = %name, %error, "stored certificate is passed over");
+                }
+            }
+            tokio::time::sleep(BREATH).await;
+        }
+        Ok(())
+    }
+
+    async fn look(
+        &self,
+        issuer: &str,
+        name: &Key,
+        count: &mut Count,
+    ) -> Result<(), storage::Error> {
+        let segment = name.as_str().rsplit('/').next().unwrap_or_default();
+        let Some(subject) = self.records.subject_in(issuer, segment).await? else {
+            return Ok(());
+        };
+        if self.manager.is_configured(&subject) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let Some(plan) = self.plan(issuer, &subject).await? else {
+            return Ok(());
+        };
+        let end = from_unix(plan.not_after);
+        if end + KEPT_EXPIRED <= now {
+            count.removed += usize::from(self.remove(issuer, &subject).await?);
+        } else if end > now && self.manager.is_wanted(issuer, &subject) {
+            count.watched += 1;
+            self.watch(subject, &plan, now);
+        }
+        Ok(())
+    }
+
+    /// The plan beside a certificate, else what its lifetime says.
+    async fn plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Option<RenewalPlan>, storage::Error> {
+        if let Some(plan) = self.records.load_plan(issuer, subject).await? {
+            return Ok(Some(plan));
+        }
+        let stored = self.records.load_certificate(issuer, subject).await?;
+        Ok(match stored {
+            Stored::Found(it) => Some(RenewalPlan::new(subject, &it, it.not_before())),
+            Stored::Missing | Stored::Damaged(_) => None,
+        })
+    }
+
+    fn watch(&self, subject: HostPattern, plan: &RenewalPlan, now: SystemTime) {
+        let question = now + FIRST_QUESTIONS.mul_f64(fastrand::f64());
+        let due = match plan.renew_at() {
+            renewal if renewal <= question => Due {
+                subject,
+                at: renewal,
+                purpose: Purpose::Renew,
+            },
+            _ => Due {
+                subject,
+                at: question,
+                purpose: Purpose::Ask,
+            },
+        };
+        self.manager.note(Note::Known(due));
+    }
+
+    /// Removes what is stored for a name, unless a certificate has come meanwhile.
+    async fn remove(&self, issuer: &str, subject: &HostPattern) -> Result<bool, storage::Error> {
+        let _lock = self.records.lock_issuance(subject).await?;
+        let stored = self.records.load_certificate(issuer, subject).await?;
+        let limit = self.clock.now() - KEPT_EXPIRED;
+        if matches!(&stored, Stored::Found(it) if it.not_after() > limit) {
+            return Ok(false);
+        }
+        self.records.remove_certificate(issuer, subject).await?;
+        info!(names = %subject, issuer, "expired certificate removed");
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::certs::Policy;
+    use crate::certs::certificate::tests::TestCa;
+    use crate::certs::manager::tests::{World, on_demand, site};
+    use crate::storage::FileStorage;
+    use crate::tasks::Tasks;
+
+    const DAY: i64 = 24 * 3600;
+
+    /// The walk of a process that has just started.
+    fn survey(world: &World, policies: Vec<Policy>) -> (Survey, Tasks) {
+        let (manager, tasks) = world.manager(policies);
+        let survey = Survey::new(manager, records(world), Clock::system());
+        (survey, tasks)
+    }
+
+    fn records(world: &World) -> Records {
+        Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()))
+    }
+
+    fn pattern(name: &str) -> HostPattern {
+        HostPattern::parse(name).unwrap()
+    }
+
+    /// Stores a certificate that was valid in `days` from now.
+    async fn store(world: &World, name: &str, days: std::ops::Range<i64>) {
+        let pem = TestCa::new().sign(&[name], days.start * DAY..days.end * DAY);
+        let records = records(world);
+        let subject = pattern(name);
+        let stored = records.store_certificate("test", &subject, &pem);
+        stored.await.unwrap();
+    }
+
+    /// Waits until an order has come.
+    async fn is_ordered(world: &World) {
+        let ordered = world.issuer.ordered.notified();
+        let soon = tokio::time::timeout(Duration::from_secs(10), ordered);
+        soon.await.expect("an order should come soon");
+    }
+
+    async fn is_stored(world: &World, name: &str) -> bool {
+        let records = records(world);
+        let stored = records.load_certificate("test", &pattern(name)).await;
+        matches!(stored, Ok(Stored::Found(_)))
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_visits_is_renewed_when_its_time_has_come() {
+        let world = World::new(Some(3600));
+        store(&world, "due.example.org", -80..10).await;
+        store(&world, "young.example.org", -10..80).await;
+        let (policy, asked) = on_demand(200).await;
+        let (survey, _tasks) = survey(&world, vec![policy]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+        is_ordered(&world).await;
+
+        assert_eq!(
+            (count.certificates, count.watched, count.removed),
+            (2, 2, 0)
+        );
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1);
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_time_is_that_of_the_plan_beside_the_certificate() {
+        let world = World::new(Some(3600));
+        let name = pattern("young.example.org");
+        store(&world, "young.example.org", -10..80).await;
+        let records = records(&world);
+        let stored = records.load_certificate("test", &name).await;
+        let Ok(Stored::Found(certificate)) = stored else {
+            panic!()
+        };
+        let mut plan = RenewalPlan::new(&name, &certificate, SystemTime::now());
+        plan.renew_at = 1;
+        let written = records.store_plan("test", &name, &plan);
+        written.await.unwrap();
+        let (policy, _) = on_demand(200).await;
+        let (survey, _tasks) = survey(&world, vec![policy]);
+
+        survey.walk().await;
+
+        is_ordered(&world).await;
+    }
+
+    #[tokio::test]
+    async fn a_name_too_long_for_a_file_is_renewed_beside_a_folder_that_cannot_be_read() {
+        let world = World::new(Some(3600));
+        let long = format!("{0}.{0}.{0}.example.org", "x".repeat(63));
+        store(&world, &long, -80..10).await;
+        std::fs::write(world.dir.path().join("certificates/broken"), "").unwrap();
+        std::fs::write(world.dir.path().join("certificates/zroken"), "").unwrap();
+        let (policy, _) = on_demand(200).await;
+        let (survey, _tasks) = survey(&world, vec![policy]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+        is_ordered(&world).await;
+
+        assert_eq!((count.certificates, count.watched), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn expired_certificates_that_nobody_wants_are_removed_after_a_fortnight() {
+        let world = World::new(None);
+        for (name, end) in [
+            ("old.example.org", -15),
+            ("recent.example.org", -13),
+            ("stranger.example.org", 1),
+            ("www.example.org", -15),
+        ] {
+            store(&world, name, -100..end).await;
+        }
+        let (survey, _tasks) = survey(&world, vec![site("www.example.org")]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+
+        assert_eq!(
+            (count.certificates, count.watched, count.removed),
+            (4, 0, 1)
+        );
+        let folder = world.dir.path().join("certificates/test");
+        assert!(!folder.join("old.example.org").exists());
+        for name in [
+            "recent.example.org",
+            "stranger.example.org",
+            "www.example.org",
+        ] {
+            assert!(is_stored(&world, name).await, "{name}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the obtainer is at work on.
+
+use std::net::IpAddr;
+
+use super::policy::Policy;
+use super::renewals::Subject;
+use crate::name::HostPattern;
+
+/// Why a certificate is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A handshake of this client waits: whatever is still valid will do.
+    Serve(IpAddr),
+    /// Its time for renewal may have come: what is due is replaced.
+    Renew,
+    /// An operator wants a new one now: what is there is replaced though it is not due, and our
+    /// own back-off does not count. The wait that the CA asked for does.
+    Wish,
+    /// Like [`Renew`](Self::Renew), after the CA was asked whether that time has come.
+    Ask,
+}
+
+/// A name whose certificate is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) subject: &'a HostPattern,
+    pub(super) policy: &'a Policy,
+    pub(super) purpose: Purpose,
+}
+
+impl<'a> Wanted<'a> {
+    /// The certificate of this issuer.
+    pub(super) fn signed_by(self, issuer: &'a str) -> Subject<'a> {
+        Subject {
+            issuer,
+            pattern: self.subject,
+            is_kept: self.policy.is_kept(),
+        }
+    }
+}

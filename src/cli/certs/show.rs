@@ -1,0 +1,73 @@
+//! `proxy certs show NAME`: all that is known of one name.
+
+use std::io::{self, Write};
+
+use super::error::Error;
+use super::office::Places;
+use crate::admin::{AttemptsFacts, CertificateFacts};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Show {
+    /// The name, as in `www.example.org` or `*.example.org`
+    name: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+impl Show {
+    pub(super) async fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
+        let office = self.places.office().await?;
+        let report = office.report(&self.name).await?;
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+            return Ok(());
+        }
+        writeln!(out, "{}: {}", report.name, report.standing)?;
+        if let Some(certificate) = &report.certificate {
+            write_certificate(certificate, out)?;
+        }
+        if let Some(attempts) = &report.attempts {
+            write_attempts(attempts, out)?;
+        }
+        writeln!(out, "\n({})", office.source())?;
+        Ok(())
+    }
+}
+
+fn write_certificate(certificate: &CertificateFacts, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\ncertificate")?;
+    let (names, chain) = (certificate.names.join(", "), certificate.chain.join(" <- "));
+    for (fact, value) in [
+        ("names", &names),
+        ("issuer", &certificate.issuer),
+        ("signed by", &certificate.signed_by),
+        ("serial", &certificate.serial),
+        ("not before", &certificate.not_before),
+        ("not after", &certificate.not_after),
+        ("renew at", &certificate.renew_at),
+        ("key", &certificate.key_type),
+        ("chain", &chain),
+        ("SHA-256", &certificate.fingerprint),
+        ("file", &certificate.location),
+    ] {
+        write_fact(fact, value, out)?;
+    }
+    Ok(())
+}
+
+fn write_attempts(attempts: &AttemptsFacts, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\nattempts since the last success")?;
+    write_fact("failed", &attempts.failures.to_string(), out)?;
+    if let Some(at) = &attempts.failed_at {
+        write_fact("last failed", at, out)?;
+    }
+    write_fact("last error", &attempts.last_error, out)?;
+    write_fact("next try", &attempts.next_try, out)
+}
+
+fn write_fact(fact: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "  {fact:<11}  {value}")
+}

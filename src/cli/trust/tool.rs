@@ -1,0 +1,62 @@
+//! The programs that keep a store, run to their end.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Why a program did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ToolError {
+    #[error("`{0}` is missing; install the package that it belongs to")]
+    Missing(String),
+    #[error("`{name}` cannot be run: {source}")]
+    Start { name: String, source: io::Error },
+    #[error("`{name}` failed: {said}")]
+    Failed { name: String, said: String },
+}
+
+/// Where programs are looked for.
+#[derive(Debug)]
+pub(super) struct Tools {
+    path: OsString,
+}
+
+impl Tools {
+    /// What the user can run, and what only root has in its path.
+    pub(super) fn below(root: &Path) -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let more = ["usr/sbin", "sbin"].map(|folder| root.join(folder));
+        let all: Vec<PathBuf> = std::env::split_paths(&path).chain(more).collect();
+        Self {
+            path: std::env::join_paths(all).unwrap_or(path),
+        }
+    }
+
+    /// Runs a program without input and waits for it.
+    pub(super) fn run<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Result<(), ToolError> {
+        let output = Command::new(name)
+            .args(args)
+            .env("PATH", &self.path)
+            .stdin(Stdio::null())
+            .output();
+        let name = name.to_owned();
+        match output {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(ToolError::Failed {
+                name,
+                said: last_line(&output.stderr),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ToolError::Missing(name)),
+            Err(source) => Err(ToolError::Start { name, source }),
+        }
+    }
+}
+
+fn last_line(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty());
+    line.unwrap_or("it says nothing on standard error")
+        .trim()
+        .to_owned()
+}

@@ -1,0 +1,114 @@
+//! `request-headers` and `response-headers`: what happens to header fields.
+
+use toml::de::DeValue;
+
+use crate::proxy::{ChangeKind, HeaderChange};
+
+use super::diagnostic::Report;
+use super::problem::Problem;
+use super::site::HeaderConfig;
+use super::table::{Table, Value};
+
+/// Reads both tables of a site or a route.
+pub(super) fn read(table: &mut Table<'_>, report: &mut Report<'_>) -> HeaderConfig {
+    HeaderConfig {
+        request: read_changes("request-headers", table, report),
+        response: read_changes("response-headers", table, report),
+    }
+}
+
+/// What is removed comes first, then what is set, then what is added.
+fn read_changes(
+    key: &'static str,
+    table: &mut Table<'_>,
+    report: &mut Report<'_>,
+) -> Vec<HeaderChange> {
+    let Some(mut table) = table.read(key, report, Value::table) else {
+        return Vec::new();
+    };
+    let mut reader = Reader {
+        changes: Vec::new(),
+        report,
+    };
+    reader.read_removed(&mut table);
+    reader.read_values("set", &mut table);
+    reader.read_values("add", &mut table);
+    table.finish(reader.report);
+    reader.changes
+}
+
+struct Reader<'a, 'r> {
+    changes: Vec<HeaderChange>,
+    report: &'a mut Report<'r>,
+}
+
+impl Reader<'_, '_> {
+    fn read_removed(&mut self, table: &mut Table<'_>) {
+        let expected = "a list of header names, as in `[\"Server\"]`";
+        let names = table.read("remove", self.report, |value| value.list(expected));
+        for value in names.unwrap_or_default() {
+            match value.string() {
+                Ok(name) => self.change(value.start(), HeaderChange::remove(name)),
+                Err(problem) => self.report.at(value.start(), problem),
+            }
+        }
+    }
+
+    fn read_values(&mut self, key: &'static str, table: &mut Table<'_>) {
+        let Some(fields) = table.read(key, self.report, Value::table) else {
+            return;
+        };
+        for (name, start, value) in fields.entries() {
+            match (key, value.node(), value.string()) {
+                ("add", DeValue::Array(_), _) => self.read_list(name, start, value),
+                ("add", _, Ok(text)) => {
+                    self.change(start, HeaderChange::new(ChangeKind::Add, name, text));
+                }
+                (_, _, Ok(text)) => {
+                    self.change(start, HeaderChange::new(ChangeKind::Set, name, text));
+                }
+                (_, _, Err(problem)) => self.report.at(value.start(), problem),
+            }
+        }
+    }
+
+    /// Several values of one field.
+    fn read_list(&mut self, name: &str, start: usize, value: Value<'_>) {
+        let texts = value.list("a string or a list of them").unwrap_or_default();
+        let is_new = !self.has(name);
+        for value in texts {
+            match (value.string(), is_new) {
+                (Ok(text), true) => match HeaderChange::new(ChangeKind::Add, name, text) {
+                    Ok(change) => self.changes.push(change),
+                    Err(error) => self.report.at(value.start(), error.into()),
+                },
+                (Ok(text), false) => {
+                    self.change(start, HeaderChange::new(ChangeKind::Add, name, text));
+                    return;
+                }
+                (Err(problem), _) => self.report.at(value.start(), problem),
+            }
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.changes
+            .iter()
+            .any(|change| change.name().as_str().eq_ignore_ascii_case(name))
+    }
+
+    fn change(
+        &mut self,
+        start: usize,
+        change: Result<HeaderChange, crate::proxy::HeaderChangeError>,
+    ) {
+        match change {
+            Ok(change) if self.has(change.name().as_str()) => {
+                let name = change.name().clone();
+                self.report.at(start, Problem::SameHeader(name));
+            }
+            Ok(change) => self.changes.push(change),
+            Err(error) => self.report.at(start, error.into()),
+        }
+    }
+}

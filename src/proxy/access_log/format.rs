@@ -1,0 +1,122 @@
+//! The lines of the access log.
+
+use std::fmt::{Display, Write};
+use std::time::Duration;
+
+use super::entry::{Asked, Outcome};
+use super::escape;
+use super::options::AccessLogFormat;
+
+/// Writes the line of a request, with its line break.
+pub(super) fn line(format: AccessLogFormat, asked: &Asked, outcome: &Outcome) -> String {
+    let mut line = String::with_capacity(asked.texts.len() + 320);
+    match format {
+        AccessLogFormat::Json => json(&mut line, asked, outcome),
+        AccessLogFormat::Common | AccessLogFormat::Combined => common(&mut line, asked, outcome),
+    }
+    if format == AccessLogFormat::Combined {
+        line.push(' ');
+        quoted_or_dash(&mut line, asked.referer());
+        line.push(' ');
+        quoted_or_dash(&mut line, asked.user_agent());
+    }
+    line.push('\n');
+    line
+}
+
+fn json(line: &mut String, asked: &Asked, outcome: &Outcome) {
+    let time = humantime::format_rfc3339_millis(asked.time);
+    let (ip, port) = (asked.client.ip(), asked.client.port());
+    put(
+        line,
+        format_args!("{{\"time\":\"{time}\",\"client\":\"{ip}\",\"port\":{port}"),
+    );
+    for (key, value) in [
+        ("method", asked.method()),
+        ("host", asked.host()),
+        ("path", asked.path()),
+        ("referer", asked.referer()),
+        ("user_agent", asked.user_agent()),
+    ] {
+        if !value.is_empty() {
+            put(line, format_args!(",\"{key}\":\""));
+            escape::json(line, value);
+            line.push('"');
+        }
+    }
+    put(line, format_args!(",\"protocol\":\"{:?}\"", asked.version));
+    if let Some(id) = &outcome.request_id {
+        line.push_str(",\"request_id\":\"");
+        escape::json(line, id.as_bytes());
+        line.push('"');
+    }
+    if let Some(upstream) = &outcome.upstream {
+        put(line, format_args!(",\"upstream\":\"{upstream}\""));
+    }
+    put(
+        line,
+        format_args!(
+            ",\"status\":{},\"bytes\":{}",
+            outcome.shown_status(),
+            outcome.sent
+        ),
+    );
+    if let Some(first_byte) = outcome.first_byte {
+        put(
+            line,
+            format_args!(",\"first_byte_ms\":{}", Millis(first_byte)),
+        );
+    }
+    put(
+        line,
+        format_args!(",\"duration_ms\":{}", Millis(outcome.duration)),
+    );
+    if let Some(reason) = outcome.reason {
+        put(line, format_args!(",\"reason\":\"{reason}\""));
+    }
+    if outcome.has_client_left() {
+        line.push_str(",\"client_left\":true");
+    }
+    line.push('}');
+}
+
+fn common(line: &mut String, asked: &Asked, outcome: &Outcome) {
+    put(line, format_args!("{} - - [", asked.client.ip()));
+    // `Sun, 06 Nov 1994 08:49:37 GMT` has all parts in fixed places.
+    let date = httpdate::fmt_http_date(asked.time);
+    let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default();
+    let (day, month, year, time) = (part(5..7), part(8..11), part(12..16), part(17..25));
+    put(line, format_args!("{day}/{month}/{year}:{time} +0000] \""));
+    escape::quoted(line, asked.method());
+    line.push(' ');
+    escape::quoted(line, asked.path());
+    let (status, sent) = (outcome.shown_status(), outcome.sent);
+    put(line, format_args!(" {:?}\" {status} ", asked.version));
+    match sent {
+        0 => line.push('-'),
+        sent => put(line, sent),
+    }
+}
+
+fn quoted_or_dash(line: &mut String, value: &[u8]) {
+    line.push('"');
+    match value {
+        b"" => line.push('-'),
+        value => escape::quoted(line, value),
+    }
+    line.push('"');
+}
+
+fn put(line: &mut String, what: impl Display) {
+    write!(line, "{what}").expect("a String takes any text");
+}
+
+/// A duration in milliseconds, to the microsecond.
+struct Millis(Duration);
+
+impl Display for Millis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let micros = self.0.as_micros();
+        write!(f, "{}.{:03}", micros / 1000, micros % 1000)
+    }
+}

@@ -1,0 +1,106 @@
+//! The way of lines from the requests to the one task that writes them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::Request;
+use tokio::sync::{Notify, mpsc};
+
+use super::entry::Entry;
+use super::options::{AccessLogFormat, AccessLogOptions};
+use super::writer::Writer;
+use crate::proxy::ConnInfo;
+use crate::tasks::Tasks;
+
+/// How many lines of one runtime may wait. Lines beyond are dropped and counted: a slow disk delays no request.
+const WAITING: usize = 8192;
+
+/// A running access log, as the requests of one runtime see it. Clones are cheap and the same log.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    lanes: Arc<[Arc<Lane>]>,
+    own: Arc<Lane>,
+    reopen: Arc<Notify>,
+}
+
+/// The way of one runtime's lines, which no other writes to.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Lane {
+    lines: mpsc::Sender<String>,
+    dropped: AtomicU64,
+    format: AccessLogFormat,
+    has_query: bool,
+}
+
+impl AccessLog {
+    /// Opens the log for so many runtimes. One of `tasks` writes it, to the last line that was there when they stop.
+    ///
+    /// Blocks while the file is opened.
+    pub fn start(options: &AccessLogOptions, workers: usize, tasks: &Tasks) -> io::Result<Self> {
+        let (mut lanes, mut lines) = (Vec::new(), Vec::new());
+        for _ in 0..workers.max(1) {
+            let (sender, receiver) = mpsc::channel(WAITING);
+            lines.push(receiver);
+            lanes.push(Arc::new(Lane {
+                lines: sender,
+                dropped: AtomicU64::new(0),
+                format: options.format,
+                has_query: options.query,
+            }));
+        }
+        let lanes: Arc<[Arc<Lane>]> = lanes.into();
+        let log = Self {
+            own: Arc::clone(&lanes[0]),
+            lanes,
+            reopen: Arc::new(Notify::new()),
+        };
+        let writer = Writer::open(&options.target, (lines, Arc::clone(&log.lanes)))?;
+        tasks.spawn(writer.run(Arc::clone(&log.reopen), tasks.shutdown()));
+        Ok(log)
+    }
+
+    /// The log as the runtime of this number sees it.
+    #[must_use]
+    pub fn for_worker(&self, worker: usize) -> Self {
+        Self {
+            own: Arc::clone(&self.lanes[worker % self.lanes.len()]),
+            ..self.clone()
+        }
+    }
+
+    /// Has the file opened anew under its path, after it was moved.
+    pub fn reopen(&self) {
+        self.reopen.notify_one();
+    }
+
+    /// Begins the record of a request. On the heap, for only a pointer is to be in what is there for every request.
+    pub(in crate::proxy) fn begin<B>(&self, request: &Request<B>, conn: &ConnInfo) -> Box<Entry> {
+        Box::new(Entry::new(Arc::clone(&self.own), request, conn))
+    }
+}
+
+impl Lane {
+    pub(super) fn format(&self) -> AccessLogFormat {
+        self.format
+    }
+
+    pub(super) fn has_query(&self) -> bool {
+        self.has_query
+    }
+
+    pub(super) fn send(&self, line: String) {
+        if self.lines.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many lines were dropped since this was asked last.
+    pub(super) fn take_dropped(&self) -> u64 {
+        match self.dropped.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.dropped.swap(0, Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The one task that owns the access log's file.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::log::Lane;
+use super::options::AccessLogTarget;
+use crate::tasks::Shutdown;
+
+/// How long lines gather before they are written together.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often the path is compared with the open file, and drops are told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Lines that are taken from one runtime at once.
+const BATCH: usize = 4096;
+
+pub(super) struct Writer {
+    sink: Sink,
+    lines: Vec<mpsc::Receiver<String>>,
+    lanes: Arc<[Arc<Lane>]>,
+    looked: Instant,
+    lost: u64,
+    is_failing: bool,
+}
+
+struct Sink {
+    file: File,
+    /// Where the file lies, if it is to be found there again.
+    path: Option<PathBuf>,
+}
+
+impl Writer {
+    pub(super) fn open(
+        target: &AccessLogTarget,
+        (lines, lanes): (Vec<mpsc::Receiver<String>>, Arc<[Arc<Lane>]>),
+    ) -> io::Result<Self> {
+        let sink = match target {
+            AccessLogTarget::Stdout => Sink {
+                file: File::from_std(io::stdout().as_fd().try_clone_to_owned()?.into()),
+                path: None,
+            },
+            AccessLogTarget::File(path) => Sink {
+                file: File::from_std(options().open(path)?),
+                path: Some(path.clone()),
+            },
+        };
+        Ok(Self {
+            sink,
+            lines,
+            lanes,
+            looked: Instant::now(),
+            lost: 0,
+            is_failing: false,
+        })
+    }
+
+    /// Writes until the process stops, and then all that waits.
+    pub(super) async fn run(mut self, reopen: Arc<Notify>, shutdown: Shutdown) {
+        let mut batch = Vec::new();
+        loop {
+            let is_last = tokio::select! {
+                biased;
+                () = poll_fn(|cx| self.poll_lines(cx, &mut batch)) => false,
+                () = reopen.notified() => {
+                    self.reopen().await;
+                    continue;
+                }
+                () = shutdown.requested() => true,
+            };
+            self.write(&mut batch).await;
+            if is_last || shutdown.is_requested() {
+                break;
+            }
+            // Requests that end meanwhile wake nobody.
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = shutdown.requested() => {}
+            }
+        }
+        while poll_fn(|cx| Poll::Ready(self.poll_lines(cx, &mut batch).is_ready())).await {
+            self.write(&mut batch).await;
+        }
+        self.tell_lost();
+    }
+
+    /// Takes what waits, of all runtimes.
+    fn poll_lines(&mut self, cx: &mut Context<'_>, batch: &mut Vec<String>) -> Poll<()> {
+        for lines in &mut self.lines {
+            // Pending registers the waker; the end of a channel is that of the process.
+            let _ = lines.poll_recv_many(cx, batch, BATCH);
+        }
+        match batch.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+
+    async fn write(&mut self, batch: &mut Vec<String>) {
+        let count = batch.len() as u64;
+        let bytes = batch.concat().into_bytes();
+        batch.clear();
+        let is_time = self.looked.elapsed() >= LOOK_EVERY;
+        if is_time {
+            self.looked = Instant::now();
+            self.tell_lost();
+        }
+        if (is_time || self.is_failing) && self.sink.has_moved().await {
+            self.reopen().await;
+        }
+        match self.sink.write(&bytes).await {
+            Ok(()) if self.is_failing => {
+                self.is_failing = false;
+                info!("the access log can be written again");
+            }
+            Ok(()) => {}
+            Err(error) => self.fail(count, &error),
+        }
+    }
+
+    async fn reopen(&mut self) {
+        if let Err(error) = self.sink.reopen().await {
+            self.fail(0, &error);
+        }
+    }
+
+    /// Says once that the file cannot be written, until it can be.
+    fn fail(&mut self, count: u64, error: &io::Error) {
+        self.lost += count;
+        if !std::mem::replace(&mut self.is_failing, true) {
+            error!(%error, "the access log cannot be written, its lines are lost; free the disk or correct the path");
+        }
+    }
+
+    fn tell_lost(&mut self) {
+        let dropped: u64 = self.lanes.iter().map(|lane| lane.take_dropped()).sum();
+        let lost = std::mem::take(&mut self.lost) + dropped;
+        if lost > 0 {
+            warn!(lost, "lines of the access log were lost");
+        }
+    }
+}
+
+impl Sink {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes).await?;
+        self.file.flush().await
+    }
+
+    /// Whether the path leads to another file by now, or to none.
+    async fn has_moved(&self) -> bool {
+        let Some(path) = &self.path else {
+            return false;
+        };
+        let Ok(open) = self.file.metadata().await else {
+            return true;
+        };
+        match tokio::fs::metadata(path).await {
+            Ok(there) => (there.dev(), there.ino()) != (open.dev(), open.ino()),
+            Err(_) => true,
+        }
+    }
+
+    async fn reopen(&mut self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            self.file = open(path).await?;
+        }
+        Ok(())
+    }
+}
+
+fn options() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o640);
+    options
+}
+
+async fn open(path: &Path) -> io::Result<File> {
+    tokio::fs::OpenOptions::from(options()).open(path).await
+}

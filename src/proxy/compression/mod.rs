@@ -1,0 +1,17 @@
+//! Responses that get smaller on their way to the client.
+
+mod accept;
+mod coding;
+mod media_type;
+mod options;
+mod rules;
+mod stream;
+
+pub use coding::Coding;
+pub use media_type::{MediaRange, MediaRangeError};
+pub use options::CompressionOptions;
+
+pub(super) use accept::choose;
+pub(super) use coding::Encoder;
+pub(super) use rules::{dress, is_worth_it};
+pub(super) use stream::Compressed;

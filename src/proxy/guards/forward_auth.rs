@@ -1,0 +1,220 @@
+//! Another server decides: it is asked about each request before that is let through.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, TE,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::super::error::Error;
+use super::super::{forwarded, headers};
+use super::passage::Grant;
+use super::refusal::Refusal;
+use super::set::Visit;
+use crate::upstream::{
+    self, Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream,
+};
+
+const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// What belongs to the body or the stored copy of the request that is asked about, and not to the question.
+const NOT_ASKED: [HeaderName; 11] = [
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    IF_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    RANGE,
+    TE,
+];
+
+/// What is read of the answer to a question, so that its connection can be used again.
+const MOST_READ: usize = 64 * 1024;
+const READ_TIME: Duration = Duration::from_millis(500);
+
+/// Whom to ask, and what the app is told of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardAuthOptions {
+    /// The whole of where it is asked, as the user wrote it.
+    pub url: String,
+    /// The server that decides.
+    pub address: Address,
+    /// The path that it is asked at.
+    pub target: PathAndQuery,
+    /// Fields of its answer that the app gets, and that no client can set.
+    pub copy_headers: Vec<HeaderName>,
+    /// For the answer.
+    pub timeout: Duration,
+}
+
+/// Asks another server about each request.
+pub(super) struct ForwardAuth {
+    server: Upstream,
+    host: HeaderValue,
+    target: PathAndQuery,
+    copied: Arc<[HeaderName]>,
+}
+
+/// What the other server decided.
+pub(super) enum Decision {
+    /// The request may pass, and the app gets these fields.
+    Pass(Grant),
+    /// This is the answer to it.
+    Refuse(Box<Response<ResponseBody>>),
+}
+
+impl ForwardAuth {
+    pub(super) fn new(options: &ForwardAuthOptions, means: &Means) -> Result<Self, TlsError> {
+        let defaults = upstream::Options::default();
+        let deadlines = upstream::Options {
+            connect_timeout: defaults.connect_timeout.min(options.timeout),
+            response_timeout: options.timeout,
+            ..defaults
+        };
+        let host = options.address.authority();
+        Ok(Self {
+            server: Upstream::new(vec![options.address.clone()], deadlines, means)?,
+            host: HeaderValue::try_from(host).expect("an address is written in visible ASCII"),
+            target: options.target.clone(),
+            copied: options.copy_headers.as_slice().into(),
+        })
+    }
+
+    /// Asks about `request`. Any answer but a 2xx is the client's.
+    pub(super) async fn ask<B>(
+        &self,
+        request: &Request<B>,
+        visit: &Visit<'_>,
+    ) -> Result<Decision, Error> {
+        let question = self.question(request, visit)?;
+        let caller = Caller {
+            worker: visit.worker,
+            client: visit.conn.address(request.headers()),
+        };
+        let answer = self.server.send(question, caller).await;
+        let answer = answer.map_err(Refusal::ForwardAuth)?;
+        if answer.status().is_informational() {
+            return Err(Refusal::ForwardAuthSwitched.into());
+        }
+        if !answer.status().is_success() {
+            return Ok(Decision::Refuse(Box::new(answer)));
+        }
+        let (head, body) = answer.into_parts();
+        let grant = Grant::new(Arc::clone(&self.copied), &head.headers);
+        read_out(body).await;
+        Ok(Decision::Pass(grant))
+    }
+
+    /// The question: the client's fields, with the proxy's own word on what they came with.
+    fn question<B>(
+        &self,
+        request: &Request<B>,
+        visit: &Visit<'_>,
+    ) -> Result<Request<RequestBody>, Error> {
+        let mut fields = request.headers().clone();
+        headers::strip_request(&mut fields, visit.survey);
+        forwarded::set(&mut fields, visit.survey, visit.host, visit.conn);
+        if let Some(identity) = visit.conn.identity() {
+            identity.tell(&mut fields);
+        }
+        for name in NOT_ASKED {
+            fields.remove(name);
+        }
+        strip(&mut fields, &self.copied);
+        let method = match *request.method() {
+            // A WebSocket is opened by a GET, whatever HTTP/2 calls it.
+            Method::CONNECT => "GET",
+            ref method => method.as_str(),
+        };
+        let method = HeaderValue::from_str(method);
+        let uri = HeaderValue::from_bytes(visit.target.as_str().as_bytes());
+        fields.insert(METHOD, method.map_err(|_| Error::Target)?);
+        fields.insert(URI, uri.map_err(|_| Error::Target)?);
+        fields.insert(HOST, self.host.clone());
+        let mut question = Request::new(RequestBody::empty());
+        *question.uri_mut() = Uri::from(self.target.clone());
+        *question.headers_mut() = fields;
+        Ok(question)
+    }
+}
+
+impl fmt::Debug for ForwardAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardAuth")
+            .field("host", &self.host)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads what little an answer has for a body. The connection of a longer one is given up.
+async fn read_out(mut body: ResponseBody) {
+    let read = async {
+        let mut len = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            len += frame.data_ref().map_or(0, bytes::Bytes::len);
+            if len > MOST_READ {
+                return;
+            }
+        }
+    };
+    let _ = timeout(READ_TIME, read).await;
+}
+
+/// Removes `names` in every spelling that an app may take for them: many read `_` as `-`.
+pub(super) fn strip(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let forged: Vec<_> = headers
+        .keys()
+        .filter(|name| {
+            names
+                .iter()
+                .any(|own| is_alias(name.as_str(), own.as_str()))
+        })
+        .cloned()
+        .collect();
+    for name in forged {
+        headers.remove(name);
+    }
+}
+
+fn is_alias(name: &str, own: &str) -> bool {
+    let dashed = |byte: u8| match byte {
+        b'_' => b'-',
+        byte => byte,
+    };
+    name.len() == own.len() && name.bytes().map(dashed).eq(own.bytes().map(dashed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forged_fields_go_in_every_spelling() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "remote-user",
+            "remote_user",
+            "remote-users",
+            "x-remote-user",
+        ] {
+            headers.append(name, HeaderValue::from_static("root"));
+        }
+        strip(&mut headers, &[HeaderName::from_static("remote-user")]);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["remote-users", "x-remote-user"]);
+    }
+}

@@ -1,0 +1,78 @@
+//! What a request that was let in takes along.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue, Response};
+use tokio::time::{Instant, timeout_at};
+
+use super::super::body::Body;
+use super::super::error::Error;
+use super::forward_auth::strip;
+use super::refusal::Refusal;
+
+/// Fields that the app gets from whoever let the request in.
+#[derive(Debug)]
+pub(super) struct Grant {
+    names: Arc<[HeaderName]>,
+    fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Grant {
+    /// Those of `names` that are among `answer`.
+    pub(super) fn new(names: Arc<[HeaderName]>, answer: &HeaderMap) -> Self {
+        let values = |name: &HeaderName| {
+            let name = name.clone();
+            let values = answer.get_all(&name).iter().cloned();
+            let values: Vec<_> = values.map(|value| (name.clone(), value)).collect();
+            values
+        };
+        Self {
+            fields: names.iter().flat_map(values).collect(),
+            names,
+        }
+    }
+}
+
+/// The rest of a request's way, once it was let in.
+#[derive(Debug, Default)]
+pub(in super::super) struct Passage {
+    pub(super) grant: Option<Grant>,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Passage {
+    /// Sets the fields that the app gets, and nothing of the same name that the client sent.
+    ///
+    /// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
+    pub(in super::super) fn grant(&self, headers: &mut HeaderMap) {
+        let Some(grant) = &self.grant else { return };
+        strip(headers, &grant.names);
+        for (name, value) in &grant.fields {
+            headers.append(name, value.clone());
+        }
+    }
+
+    /// Waits for a response's head as long as the request may take.
+    pub(in super::super) async fn within<T, E: Into<Error>>(
+        &self,
+        exchange: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error> {
+        match self.deadline {
+            None => exchange.await.map_err(Into::into),
+            Some(deadline) => timeout_at(deadline, exchange)
+                .await
+                .map_err(|_| Refusal::RequestTimeout)?
+                .map_err(Into::into),
+        }
+    }
+
+    /// The response with a body that breaks off when the request has taken too long.
+    pub(in super::super) fn bound(&self, response: Response<Body>) -> Response<Body> {
+        match self.deadline {
+            None => response,
+            Some(deadline) => response.map(|body| body.until(deadline)),
+        }
+    }
+}

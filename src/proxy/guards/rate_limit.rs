@@ -1,0 +1,263 @@
+//! How often requests may come: GCRA, whose whole memory of a client is one point in time.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::client_key::ClientKey;
+
+/// A rate of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitOptions {
+    /// So many.
+    pub requests: u16,
+    /// In this time.
+    pub per: Duration,
+    /// So many at once, when none came for long enough.
+    pub burst: u16,
+    /// Whose requests are counted together.
+    pub by: RateScope,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateScope {
+    /// Those of one client.
+    #[default]
+    Client,
+    /// All of the site.
+    Site,
+}
+
+impl fmt::Display for RateScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Site => "site",
+        })
+    }
+}
+
+/// The clients of one limiter that are remembered: in sets, so that a place is found and freed without a search through all.
+const SETS: usize = 4096;
+const SET_SIZE: usize = 16;
+
+/// Counts requests against one rate.
+#[derive(Debug)]
+pub(super) struct RateLimiter {
+    rate: Rate,
+    start: Instant,
+    meters: Meters,
+}
+
+#[derive(Debug)]
+enum Meters {
+    Clients(ClientMeters),
+    Site(Mutex<Meter>),
+}
+
+impl RateLimiter {
+    pub(super) fn new(options: &RateLimitOptions) -> Self {
+        Self {
+            rate: Rate::new(options),
+            start: Instant::now(),
+            meters: match options.by {
+                RateScope::Client => Meters::Clients(ClientMeters::new(SETS)),
+                RateScope::Site => Meters::Site(Mutex::default()),
+            },
+        }
+    }
+
+    /// Counts a request of `client`, or tells how long to wait with the next one.
+    pub(super) fn take(&self, client: IpAddr) -> Result<(), Duration> {
+        let now = nanos(self.start.elapsed());
+        match &self.meters {
+            Meters::Clients(meters) => meters.take(ClientKey::of(client), now, &self.rate),
+            Meters::Site(meter) => lock(meter).take(now, &self.rate),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Rate {
+    /// Nanoseconds from one request to the next.
+    interval: u64,
+    /// How far ahead of its time the last request of a burst may come.
+    tolerance: u64,
+}
+
+impl Rate {
+    fn new(options: &RateLimitOptions) -> Self {
+        let interval = (nanos(options.per) / u64::from(options.requests.max(1))).max(1);
+        Self {
+            interval,
+            tolerance: interval.saturating_mul(u64::from(options.burst.max(1))),
+        }
+    }
+}
+
+/// When the requests so far would have come at an even pace.
+#[derive(Clone, Copy, Debug, Default)]
+struct Meter(u64);
+
+impl Meter {
+    fn take(&mut self, now: u64, rate: &Rate) -> Result<(), Duration> {
+        let next = self.0.max(now).saturating_add(rate.interval);
+        match next.saturating_sub(now.saturating_add(rate.tolerance)) {
+            0 => {
+                self.0 = next;
+                Ok(())
+            }
+            early => Err(Duration::from_nanos(early)),
+        }
+    }
+}
+
+type Set = Vec<(ClientKey, Meter)>;
+
+/// A meter for each of many clients, and never for more than there is room for.
+#[derive(Debug)]
+struct ClientMeters {
+    sets: Box<[Mutex<Set>]>,
+    /// Keyed afresh by each process, so that nobody knows whose addresses share a set.
+    hasher: RandomState,
+}
+
+impl ClientMeters {
+    fn new(sets: usize) -> Self {
+        Self {
+            sets: (0..sets).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Where a set is full, a newcomer takes the place of the client that has been idle for longest, or has used up least.
+    fn take(&self, client: ClientKey, now: u64, rate: &Rate) -> Result<(), Duration> {
+        let hash = self.hasher.hash_one(client);
+        let number = usize::try_from(hash % self.sets.len() as u64).unwrap_or_default();
+        let mut set = lock(&self.sets[number]);
+        if let Some((_, meter)) = set.iter_mut().find(|(key, _)| *key == client) {
+            return meter.take(now, rate);
+        }
+        let mut meter = Meter::default();
+        meter.take(now, rate)?;
+        if set.len() < SET_SIZE {
+            set.push((client, meter));
+        } else if let Some(idlest) = set.iter_mut().min_by_key(|(_, meter)| meter.0) {
+            *idlest = (client, meter);
+        }
+        Ok(())
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What is behind the lock is whole after every line of its holder.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn limiter(requests: u16, burst: u16, by: RateScope) -> RateLimiter {
+        RateLimiter::new(&RateLimitOptions {
+            requests,
+            per: Duration::from_secs(1),
+            burst,
+            by,
+        })
+    }
+
+    fn client(number: u32) -> IpAddr {
+        IpAddr::from(std::net::Ipv4Addr::from_bits(number))
+    }
+
+    fn taken(limiter: &RateLimiter, client: IpAddr, tries: usize) -> usize {
+        (0..tries).filter(|_| limiter.take(client).is_ok()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_let_in_and_then_the_rate() {
+        let limiter = limiter(10, 5, RateScope::Client);
+        assert_eq!(taken(&limiter, client(1), 20), 5);
+        for _ in 0..30 {
+            advance(Duration::from_millis(100)).await;
+            assert_eq!(taken(&limiter, client(1), 3), 1);
+        }
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(taken(&limiter, client(1), 20), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_too_soon_is_told_how_long_to_wait() {
+        let limiter = limiter(2, 1, RateScope::Client);
+        limiter.take(client(1)).unwrap();
+        let wait = limiter.take(client(1)).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(500));
+        // Asking again makes it no longer.
+        assert_eq!(limiter.take(client(1)).unwrap_err(), wait);
+        advance(wait).await;
+        limiter.take(client(1)).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_are_counted_apart_or_together() {
+        let (apart, together) = (
+            limiter(1, 3, RateScope::Client),
+            limiter(1, 3, RateScope::Site),
+        );
+        let sum = |limiter: &RateLimiter| -> usize {
+            (1..=4).map(|n| taken(limiter, client(n), 10)).sum()
+        };
+        assert_eq!((sum(&apart), sum(&together)), (12, 3));
+        let network = ["2001:db8::1", "2001:db8::2:1"].map(|text| text.parse().unwrap());
+        assert_eq!(network.map(|client| taken(&apart, client, 10)), [3, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_memory_is_bounded_and_the_idle_make_room() {
+        let meters = ClientMeters::new(4);
+        let rate = Rate::new(&RateLimitOptions {
+            requests: 1,
+            per: Duration::from_secs(1),
+            burst: 10,
+            by: RateScope::Client,
+        });
+        let busy = ClientKey::of(client(0));
+        while meters.take(busy, 0, &rate).is_ok() {}
+        for number in 1..100_000 {
+            meters
+                .take(ClientKey::of(client(number)), 0, &rate)
+                .unwrap();
+        }
+        let held: usize = meters.sets.iter().map(|set| lock(set).len()).sum();
+        let room: usize = meters.sets.iter().map(|set| lock(set).capacity()).sum();
+        assert_eq!((held, room), (4 * SET_SIZE, 4 * SET_SIZE));
+        // Nobody who has used up more than the newcomers was forgotten for them.
+        assert!(meters.take(busy, 0, &rate).is_err());
+    }
+
+    #[test]
+    fn the_slowest_rate_and_the_largest_burst_fit_the_clock() {
+        let rate = Rate::new(&RateLimitOptions {
+            requests: 1,
+            per: Duration::from_secs(366 * 24 * 3600),
+            burst: u16::MAX,
+            by: RateScope::Client,
+        });
+        let mut meter = Meter::default();
+        for _ in 0..1000 {
+            meter.take(u64::MAX / 2, &rate).unwrap();
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The guards of one site, and the order in which they are asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response};
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use super::super::conn_info::ConnInfo;
+use super::super::error::Error;
+use super::super::host::Host;
+use super::super::survey::Survey;
+use super::basic_auth::BasicAuth;
+use super::forward_auth::{Decision, ForwardAuth};
+use super::options::{GuardOptions, NetworkOptions};
+use super::passage::Passage;
+use super::rate_limit::RateLimiter;
+use super::refusal::Refusal;
+use super::verifier::Verifier;
+use crate::upstream::{Means, RequestBody, ResponseBody, TlsError};
+
+/// All that stands before one site. What the site does not ask for is not there.
+#[derive(Debug)]
+pub struct Guards {
+    head_size: Option<usize>,
+    head_fields: Option<usize>,
+    max_body: Option<u64>,
+    networks: Option<NetworkOptions>,
+    rate_limits: Vec<RateLimiter>,
+    basic_auth: Option<BasicAuth>,
+    forward_auth: Option<ForwardAuth>,
+    request_timeout: Option<Duration>,
+    hsts: Option<HeaderValue>,
+}
+
+/// What is known of a request when its site's guards are asked.
+#[derive(Debug)]
+pub(in super::super) struct Visit<'a> {
+    pub(in super::super) conn: &'a ConnInfo,
+    pub(in super::super) host: &'a Host,
+    pub(in super::super) target: &'a PathAndQuery,
+    pub(in super::super) survey: Survey,
+    pub(in super::super) worker: usize,
+}
+
+/// What the guards say.
+pub(in super::super) enum Verdict {
+    /// The request may go on.
+    Pass(Option<Box<Passage>>),
+    /// Whoever was asked has answered in the app's place.
+    Answered(Box<Response<ResponseBody>>),
+}
+
+impl Guards {
+    /// The guards that `options` ask for; passwords are verified by `verifier`, and other servers asked by `means`.
+    pub fn new(
+        options: &GuardOptions,
+        verifier: &Arc<Verifier>,
+        means: &Means,
+    ) -> Result<Self, TlsError> {
+        let networks = &options.networks;
+        Ok(Self {
+            head_size: options.head_size,
+            head_fields: options.head_fields,
+            max_body: options.max_body,
+            networks: (!networks.is_empty()).then(|| networks.clone()),
+            rate_limits: options.rate_limits.iter().map(RateLimiter::new).collect(),
+            basic_auth: options
+                .basic_auth
+                .as_ref()
+                .and_then(|options| BasicAuth::new(options, verifier, means.workers)),
+            forward_auth: options
+                .forward_auth
+                .as_ref()
+                .map(|options| ForwardAuth::new(options, means))
+                .transpose()?,
+            request_timeout: options.request_timeout,
+            hsts: options.hsts.as_ref().map(|hsts| hsts.value()),
+        })
+    }
+
+    /// The value of Strict-Transport-Security for the site's responses.
+    pub(in super::super) fn hsts(&self) -> Option<HeaderValue> {
+        // A copy: the count of a shared value would be written by all cores.
+        let hsts = self.hsts.as_ref()?;
+        HeaderValue::from_bytes(hsts.as_bytes()).ok()
+    }
+
+    /// Asks what is cheap first, and who the client is only when it does not come too often.
+    async fn check(
+        &self,
+        request: &mut Request<RequestBody>,
+        visit: Visit<'_>,
+    ) -> Result<Verdict, Error> {
+        let deadline = self.request_timeout.map(|limit| Instant::now() + limit);
+        self.check_sizes(request, &visit)?;
+        self.check_client(request, &visit)?;
+        let passage = Passage {
+            grant: None,
+            deadline,
+        };
+        let asked = passage.within(self.identify(request, &visit)).await?;
+        let grant = match asked {
+            None => None,
+            Some(Decision::Pass(grant)) => Some(grant),
+            Some(Decision::Refuse(answer)) => return Ok(Verdict::Answered(answer)),
+        };
+        let is_needed = grant.is_some() || deadline.is_some();
+        Ok(Verdict::Pass(
+            is_needed.then(|| Box::new(Passage { grant, deadline })),
+        ))
+    }
+
+    fn check_sizes(
+        &self,
+        request: &mut Request<RequestBody>,
+        visit: &Visit<'_>,
+    ) -> Result<(), Error> {
+        let size = visit.survey.size + visit.target.as_str().len();
+        if self.head_size.is_some_and(|limit| size > limit) {
+            return Err(Error::HeadTooLarge);
+        }
+        let fields = request.headers().len();
+        if self.head_fields.is_some_and(|limit| fields > limit) {
+            return Err(Error::TooManyFields);
+        }
+        let Some(limit) = self.max_body else {
+            return Ok(());
+        };
+        let length = request.body().size_hint().exact();
+        if length.is_some_and(|length| length > limit) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        request.body_mut().limit(limit);
+        Ok(())
+    }
+
+    fn check_client<B>(&self, request: &Request<B>, visit: &Visit<'_>) -> Result<(), Error> {
+        let client = visit.conn.address(request.headers());
+        let networks = self.networks.as_ref();
+        if !networks.is_none_or(|networks| networks.admit(client)) {
+            return Err(Refusal::Network.into());
+        }
+        for limit in &self.rate_limits {
+            limit
+                .take(client)
+                .map_err(|retry_after| Refusal::RateLimited { retry_after })?;
+        }
+        Ok(())
+    }
+
+    async fn identify(
+        &self,
+        request: &mut Request<RequestBody>,
+        visit: &Visit<'_>,
+    ) -> Result<Option<Decision>, Error> {
+        if let Some(basic_auth) = &self.basic_auth {
+            basic_auth
+                .check(request.headers_mut(), visit.worker)
+                .await?;
+        }
+        match &self.forward_auth {
+            None => Ok(None),
+            Some(forward_auth) => forward_auth.ask(request, visit).await.map(Some),
+        }
+    }
+}
+
+/// Has a site's guards look at a request, where it has any.
+pub(in super::super) async fn enter(
+    guards: Option<&Guards>,
+    request: &mut Request<RequestBody>,
+    visit: Visit<'_>,
+) -> Result<Verdict, Error> {
+    match guards {
+        None => Ok(Verdict::Pass(None)),
+        // On the heap, so that requests without guards carry no room for them.
+        Some(guards) => Box::pin(guards.check(request, visit)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::trust::Trust;
+    use super::*;
+    use crate::tasks::Tasks;
+
+    /// Whether a client that a proxy at 10.0.0.1 speaks for comes from a network that is kept out.
+    fn is_kept_out(client: &'static str, is_trusted: bool) -> bool {
+        let options = GuardOptions {
+            networks: NetworkOptions {
+                deny: vec!["192.0.2.0/24".parse().unwrap()],
+                ..NetworkOptions::default()
+            },
+            ..GuardOptions::default()
+        };
+        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new())).unwrap();
+        let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
+        let conn = match is_trusted {
+            true => conn.trusting(Arc::new(Trust::new(["10.0.0.0/8".parse().unwrap()]))),
+            false => conn,
+        };
+        let request = Request::get("/").header("host", "www.example.org");
+        let request = request.header("x-forwarded-for", client).body(()).unwrap();
+        let visit = Visit {
+            conn: &conn,
+            host: &Host::of(&request).unwrap(),
+            target: &PathAndQuery::from_static("/"),
+            survey: Survey::of(request.headers()),
+            worker: 0,
+        };
+        guards.check_client(&request, &visit).is_err()
+    }
+
+    #[test]
+    fn a_client_behind_a_trusted_proxy_is_judged_by_its_own_address() {
+        assert!(is_kept_out("192.0.2.7", true));
+        assert!(!is_kept_out("198.51.100.7", true));
+        assert!(!is_kept_out("192.0.2.7", false));
+    }
+}

@@ -1,0 +1,229 @@
+//! Wildcards, end to end against Pebble: one certificate for all names of a site, by each way to set a record.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use proxy::acme::{
+    Account, AccountKey, Client as AcmeClient, Error, Identifier, Options, Order, PersistentRecord,
+};
+use proxy::certs::challenge::PersistSolver;
+
+use crate::harness::app::App;
+use crate::harness::bind::{Bind, KEY, KEY_NAME};
+use crate::harness::client::Client;
+use crate::harness::cloudflare::{CloudflareApi, TOKEN};
+use crate::harness::dns::DnsServer;
+use crate::harness::pebble::{Pebble, PebbleOptions};
+use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::skip::skip;
+
+const WILDCARD: &str = "*.home.example.org";
+
+/// A hook that keeps a record of its calls and has them done by the DNS server of Pebble.
+fn hook(setup: &Setup, pebble: &Pebble) -> String {
+    let script = format!(
+        r#"#!/bin/sh
+        set -eu
+        echo "$*" >>"$0.calls"
+        [ "$1" = present ] || exec curl -sS -d "{{\"host\":\"$2.\"}}" http://{0}/clear-txt
+        exec curl -sS -d "{{\"host\":\"$2.\",\"value\":\"$3\"}}" http://{0}/set-txt
+        "#,
+        pebble.dns_management()
+    );
+    let path = setup.file("hook", &script);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    path.display().to_string()
+}
+
+/// A Proxyfile with these sites before the app.
+fn proxyfile(app: &App, resolver: impl ToString, sites: &[(&str, &str)]) -> String {
+    let mut text = format!("resolvers = [\"{}\"]\n", resolver.to_string());
+    for (name, dns) in sites {
+        let address = app.address;
+        text.push_str(&format!(
+            "[sites.\"{name}\"]\nupstream = \"{address}\"\ndns = {dns}\n"
+        ));
+    }
+    text
+}
+
+/// A proxy with this Proxyfile that orders from the Pebble.
+fn from(setup: Setup, pebble: &Pebble, file: &str, level: &str) -> Setup {
+    let setup = setup.proxyfile(file).args(["--log-level", level]);
+    setup.ca(&pebble.directory_url(), &pebble.root_pem())
+}
+
+/// Two names of the wildcard are served with one certificate, and another depth is not.
+async fn serves_all_names(proxy: &mut Proxy, pebble: &Pebble) {
+    proxy.logged("certificate obtained").await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let first = client.serial(proxy.https(), "a.home.example.org").await;
+    let second = client.serial(proxy.https(), "b.home.example.org").await;
+    assert_eq!(first.unwrap(), second.unwrap());
+    let answer = client.get2(proxy.https(), "c.home.example.org", "/").await;
+    assert_eq!(answer.body, "hello");
+    assert!(
+        client
+            .serial(proxy.https(), "a.b.home.example.org")
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
+    let app = App::start().await;
+    let pebble = Pebble::start(PebbleOptions::new(1)).await;
+    let setup = Setup::new();
+    let hook = hook(&setup, &pebble);
+    let dns = format!(
+        "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
+        pebble.dns()
+    );
+    let file = proxyfile(&app, pebble.dns(), &[(WILDCARD, &dns)]);
+    let setup = from(setup, &pebble, &file, "debug");
+
+    let mut proxy = setup.start().await;
+    serves_all_names(&mut proxy, &pebble).await;
+
+    proxy.logged("TXT record removed").await;
+    let calls = std::fs::read_to_string(format!("{hook}.calls")).unwrap();
+    let calls: Vec<Vec<_>> = calls
+        .lines()
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let [present, cleanup] = calls.as_slice() else {
+        panic!("{calls:?}")
+    };
+    assert_eq!(
+        present[..2],
+        ["present", "_acme-challenge.home.example.org"]
+    );
+    assert_eq!(cleanup[0], "cleanup");
+    assert_eq!(present[1..], cleanup[1..]);
+    let mut proxy = proxy.stop().await.start().await;
+    proxy.logged("certificate loaded").await;
+    assert!(!proxy.log().contains("being obtained"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_fails_is_what_stands_between_the_name_and_its_certificate() {
+    let app = App::start().await;
+    let pebble = Pebble::start(PebbleOptions::new(1)).await;
+    let setup = Setup::new();
+    let hook = setup.file("hook", "#!/bin/sh\necho 'no credentials' >&2\nexit 7\n");
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let dns = format!("{{ exec = \"{}\" }}", hook.display());
+    let file = proxyfile(&app, pebble.dns(), &[(WILDCARD, &dns)]);
+
+    let mut proxy = from(setup, &pebble, &file, "info").start().await;
+
+    let line = proxy.logged("certificate not obtained").await;
+    let sentence = format!(
+        "the challenge for home.example.org could not be put up: \
+         the hook {} failed to present (exit status: 7): no credentials",
+        hook.display()
+    );
+    assert!(line.contains(&sentence), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_proves_a_wildcard_and_its_base_at_once() {
+    let app = App::start().await;
+    let bind = Bind::start().await;
+    let options = PebbleOptions {
+        dns: Some(bind.address()),
+        ..PebbleOptions::new(1)
+    };
+    let pebble = Pebble::start(options).await;
+    let server = bind.address();
+    let dns = format!(
+        "{{ rfc2136 = {{ server = \"{server}\", key-name = \"{KEY_NAME}\", key = \"file:key\", \
+         algorithm = \"hmac-sha512\" }}, name-servers = [\"{server}\"] }}"
+    );
+    let setup = Setup::new();
+    setup.file("key", KEY);
+    let sites = [(WILDCARD, dns.as_str()), ("home.example.org", &dns)];
+    let file = proxyfile(&app, server, &sites);
+
+    let mut proxy = from(setup, &pebble, &file, "debug").start().await;
+
+    serves_all_names(&mut proxy, &pebble).await;
+    let client = Client::new(&pebble.issuance_root().await);
+    proxy
+        .logged("certificate obtained names=home.example.org")
+        .await;
+    client
+        .serial(proxy.https(), "home.example.org")
+        .await
+        .unwrap();
+    assert!(!proxy.log().contains(KEY));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cloudflare_proves_a_wildcard_and_no_log_has_its_token() {
+    let app = App::start().await;
+    let dns = Arc::new(DnsServer::start());
+    let options = PebbleOptions {
+        dns: Some(dns.address()),
+        ..PebbleOptions::new(1)
+    };
+    let pebble = Pebble::start(options).await;
+    let other = "_acme-challenge.home.example.org";
+    let api = CloudflareApi::start(Arc::clone(&dns), "example.org", other).await;
+    let setup = Setup::new();
+    setup.file("token", &format!("{TOKEN}\n"));
+    let setting = format!(
+        "{{ cloudflare = {{ token = \"file:token\", url = \"{}\" }}, name-servers = [\"{}\"] }}",
+        api.url(),
+        dns.address()
+    );
+    let file = proxyfile(&app, dns.address(), &[(WILDCARD, &setting)]);
+
+    let mut proxy = from(setup, &pebble, &file, "trace").start().await;
+
+    serves_all_names(&mut proxy, &pebble).await;
+    proxy.logged("TXT record removed").await;
+    assert_eq!(api.values(), ["of another"]);
+    assert!(!proxy.log().contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_record_that_stands_for_good_proves_a_wildcard() {
+    let dns = DnsServer::start();
+    let options = PebbleOptions {
+        dns: Some(dns.address()),
+        ..PebbleOptions::new(1)
+    };
+    let pebble = Pebble::start(options).await;
+    let mut options = Options::new(pebble.directory_url());
+    options.root_pem = Some(pebble.root_pem().into_bytes());
+    let client = Arc::new(AcmeClient::new(options).unwrap());
+    let key = AccountKey::generate().unwrap();
+    let account = Account::register(client, key, &[]).await.unwrap();
+    let wildcard = Identifier::Dns(WILDCARD.to_owned());
+    let order = async || {
+        let order = Order::create(&account, std::slice::from_ref(&wildcard))
+            .await
+            .unwrap();
+        order.prove(&account, &PersistSolver).await
+    };
+    let error = order().await.unwrap_err();
+    if matches!(error, Error::NoChallenge { .. }) {
+        skip("this Pebble does not offer dns-persist-01");
+        return;
+    }
+    let sentence = error.to_string();
+    assert!(
+        sentence.starts_with(
+            "the CA did not find the TXT record at _validation-persist.home.example.org \
+             that lets this account have certificates: "
+        ),
+        "{sentence}"
+    );
+
+    let record = PersistentRecord::new(&wildcard, "pebble.letsencrypt.org", account.url());
+    dns.txt(&record.name, &[&record.value]);
+
+    order().await.unwrap();
+}
