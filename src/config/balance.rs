@@ -333,6 +333,36 @@ mod tests {
     }
 
     #[test]
+    fn a_route_balances_its_own_upstream_by_its_own_word_and_the_site_s_by_the_site_s() {
+        let text = r#"storage = "file:/data"
+            [sites."a.example.org"]
+            upstream = [{ address = "a:1", weight = 2 }, "b:1"]
+            balance = "cookie"
+            health = "/up"
+            upstream-options = { queue = 7 }
+            routes = { "/same" = { rewrite = "/x" }, "/line" = ["c:1", { address = "d:1", weight = 5 }], "/table" = { upstream = "e:1", health = "/ok" } }
+        "#;
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
+        let routes = config.unwrap().sites.remove(0).routes.into_iter();
+        let balancing: Vec<_> = routes
+            .filter_map(|route| match route.action {
+                SiteAction::Upstream { options, .. } => Some(options.balancing),
+                _ => None,
+            })
+            .collect();
+        let [own, same, line, table] = balancing.as_slice() else {
+            panic!("{balancing:?}");
+        };
+        assert_eq!(same, own);
+        let random = Balancer::RandomTwo;
+        assert_eq!((line.balancer, line.share(1).weight), (random, 5));
+        assert_eq!(line.health, None);
+        assert_eq!((table.balancer, table.share(0).weight), (random, 1));
+        assert_eq!(table.health, Some(HealthOptions::new("/ok".to_owned())));
+        assert_eq!([line.queue, table.queue], [7, 7]);
+    }
+
+    #[test]
     fn the_short_forms_are_enough() {
         let line = options(r#"["a:1", { address = "b:1", weight = 2 }]"#).balancing;
         assert_eq!(line.share(1).weight, 2);

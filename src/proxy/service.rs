@@ -253,9 +253,13 @@ impl ProxyService {
         if trip.upstream.announces_clients() {
             announce(&mut request, way.facts.conn);
         }
+        let conn = way.facts.conn;
         let caller = Caller {
             worker: self.worker,
-            client: way.facts.conn.address(request.headers()),
+            client: match trip.upstream.tells_clients_apart() {
+                true => conn.address(request.headers()),
+                false => conn.client.ip(),
+            },
         };
         let sending = trip.upstream.send(request, caller);
         let response = match trip.passage {

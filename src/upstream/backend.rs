@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 use super::address::Address;
 use super::balance::{Share, seed};
@@ -130,7 +132,7 @@ impl Backend {
     /// Whether requests keep away from it for a while, because too many have failed.
     #[must_use]
     pub fn is_ejected(&self) -> bool {
-        self.condition.is_ejected(tokio::time::Instant::now())
+        self.condition.is_ejected(Instant::now())
     }
 
     /// What the runtime of this number knows of it.
@@ -140,6 +142,20 @@ impl Backend {
 
     pub(super) fn condition(&self) -> &Arc<Condition> {
         &self.condition
+    }
+
+    /// Takes note that a request failed here.
+    pub(super) fn fail(&self) {
+        if let Some(length) = self.condition.fail(Instant::now()) {
+            warn!(backend = %self.address, retry_in = ?length, "backend gets no requests for a while");
+        }
+    }
+
+    /// Takes note that a request was served, where that tells anything new.
+    pub(super) fn succeed(&self) {
+        if !self.condition.is_plain() && self.condition.succeed(Instant::now()) {
+            info!(backend = %self.address, "backend gets requests again");
+        }
     }
 
     pub(super) fn weight(&self) -> u16 {

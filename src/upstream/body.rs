@@ -287,18 +287,26 @@ impl Pulse {
 #[derive(Debug)]
 pub struct ResponseBody {
     incoming: Incoming,
-    lease: Option<Lease>,
-    /// The backend of a body that was over at once.
-    lane: Option<Arc<Lane>>,
+    origin: Origin,
     is_begun: bool,
+}
+
+/// Where a response is from.
+#[derive(Debug)]
+enum Origin {
+    /// A connection that brings the rest of it.
+    Open(Lease),
+    /// The backend of a body that was over at once.
+    Ended(Arc<Lane>),
+    /// A connection that is gone, like the body.
+    Gone,
 }
 
 impl ResponseBody {
     pub(super) fn new(incoming: Incoming, lease: ConnectionLease) -> Self {
         Self {
             incoming,
-            lease: Some(Lease::Connection(lease)),
-            lane: None,
+            origin: Origin::Open(Lease::Connection(lease)),
             is_begun: false,
         }
     }
@@ -307,8 +315,7 @@ impl ResponseBody {
     pub(super) fn stream(incoming: Incoming, lease: StreamLease) -> Self {
         Self {
             incoming,
-            lease: Some(Lease::Stream(lease)),
-            lane: None,
+            origin: Origin::Open(Lease::Stream(lease)),
             is_begun: true,
         }
     }
@@ -316,8 +323,7 @@ impl ResponseBody {
     pub(super) fn ended(incoming: Incoming, lane: Arc<Lane>) -> Self {
         Self {
             incoming,
-            lease: None,
-            lane: Some(lane),
+            origin: Origin::Ended(lane),
             is_begun: true,
         }
     }
@@ -325,27 +331,30 @@ impl ResponseBody {
     /// Who sends it. `None` once the body has come to its end.
     #[must_use]
     pub fn backend(&self) -> Option<&Address> {
-        let lease = self.lease.as_ref().map(Lease::address);
-        lease.or_else(|| self.lane.as_ref().map(|lane| lane.address()))
+        match &self.origin {
+            Origin::Open(lease) => Some(lease.address()),
+            Origin::Ended(lane) => Some(lane.address()),
+            Origin::Gone => None,
+        }
     }
 
     /// What keeps the backend counted as busy, for a tunnel that outlives the response which opened it. `None` after the
     /// body's end.
     #[must_use]
     pub fn into_in_flight(self) -> Option<InFlight> {
-        match self.lease? {
-            Lease::Connection(lease) => Some(lease.into_tunnel()),
-            Lease::Stream(_) => None,
+        match self.origin {
+            Origin::Open(Lease::Connection(lease)) => Some(lease.into_tunnel()),
+            Origin::Open(Lease::Stream(_)) | Origin::Ended(_) | Origin::Gone => None,
         }
     }
 
     /// What the connection brings next. Only its driver brings anything, and this body is who drives it, unless others
     /// share the connection.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut lease = match &mut self.lease {
-            Some(Lease::Connection(lease)) => Some(lease),
-            Some(Lease::Stream(_)) => return Pin::new(&mut self.incoming).poll_frame(cx),
-            None => None,
+        let mut lease = match &mut self.origin {
+            Origin::Open(Lease::Connection(lease)) => Some(lease),
+            Origin::Open(Lease::Stream(_)) => return Pin::new(&mut self.incoming).poll_frame(cx),
+            Origin::Ended(_) | Origin::Gone => None,
         };
         let unheard = &mut Context::from_waker(Waker::noop());
         if let Some(lease) = lease.as_mut().filter(|_| !self.is_begun) {
@@ -363,14 +372,15 @@ impl ResponseBody {
     }
 
     fn release(&mut self) {
-        if let Some(Lease::Connection(lease)) = self.lease.take() {
+        let origin = std::mem::replace(&mut self.origin, Origin::Gone);
+        if let Origin::Open(Lease::Connection(lease)) = origin {
             lease.release();
         }
     }
 
     /// Whether a stream ended without its sender's word for it: a reset may read like an end.
     fn is_cut(&self) -> bool {
-        matches!(self.lease, Some(Lease::Stream(_))) && !self.incoming.is_end_stream()
+        matches!(self.origin, Origin::Open(Lease::Stream(_))) && !self.incoming.is_end_stream()
     }
 }
 
@@ -391,11 +401,11 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.lease = None;
+                self.origin = Origin::Gone;
                 Poll::Ready(Some(Err(BodyError::Broken(error))))
             }
             None if self.is_cut() => {
-                self.lease = None;
+                self.origin = Origin::Gone;
                 Poll::Ready(Some(Err(BodyError::Stopped)))
             }
             None => {

@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::address::Address;
 use super::backend::{Backend, InFlight};
+use super::balance::Balancer;
 use super::body::{RequestBody, ResponseBody};
 use super::connect::Needs;
 use super::error::Error;
@@ -79,6 +80,12 @@ impl Upstream {
         self.terms.options.send_proxy.is_some()
     }
 
+    /// Whether it matters to the choice of a backend which address a client has.
+    #[must_use]
+    pub fn tells_clients_apart(&self) -> bool {
+        self.terms.options.balancing.balancer == Balancer::IpHash
+    }
+
     pub(super) fn terms(&self) -> &Arc<Terms> {
         &self.terms
     }
@@ -108,7 +115,7 @@ impl Upstream {
             None => Box::pin(self.members.found(caller.worker)).await?,
         };
         let mut trip = self.trip(&present, &request, caller);
-        let has_others = present.backends().len() > 1;
+        let has_others = present.has_others();
         if has_others {
             self.budget(caller).count();
         }
@@ -167,10 +174,12 @@ impl Upstream {
         backend: usize,
         trip: &Trip<'_>,
     ) -> Response<ResponseBody> {
-        let eject_status = self.terms.options.balancing.eject_status;
-        match eject_status.is_some_and(|range| range.has(response.status())) {
-            true => trip.roster.fail(backend),
-            false => trip.roster.succeed(backend),
+        if trip.roster.has_others() {
+            let eject_status = self.terms.options.balancing.eject_status;
+            match eject_status.is_some_and(|range| range.has(response.status())) {
+                true => trip.roster.fail(backend),
+                false => trip.roster.succeed(backend),
+            }
         }
         let headers = response.headers_mut();
         trip.roster.keep(backend, trip.wanted, headers);
@@ -190,12 +199,11 @@ impl Upstream {
         let backends = trip.roster.backends();
         let mut full = Vec::new();
         for backend in trip.roster.candidates(trip) {
-            let entered = backends[backend].enter(worker);
-            match (backends[backend].places(), entered) {
-                (_, Some(in_flight)) => return Ok(Stop { backend, in_flight }),
-                (Some(places), None) => full.push((backend, Arc::clone(places))),
-                (None, None) => {}
+            if let Some(stop) = trip.roster.enter(backend, worker) {
+                return Ok(stop);
             }
+            let places = backends[backend].places();
+            full.extend(places.map(|places| (backend, Arc::clone(places))));
         }
         if full.is_empty() {
             return Err(Error::NoHealthyBackend);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use tokio::time::Instant;
-use tracing::{info, warn};
 
 use super::address::Address;
 use super::backend::Backend;
@@ -93,8 +92,7 @@ impl Roster {
             while let Some(backend) = self.choose(&choice, trip.wanted) {
                 let condition = self.backends[backend].condition();
                 if condition.is_plain() || condition.enter(Instant::now(), is_desperate) {
-                    let in_flight = self.backends[backend].enter(trip.caller.worker);
-                    return Ok(in_flight.map(|in_flight| Stop { backend, in_flight }));
+                    return Ok(self.enter(backend, trip.caller.worker));
                 }
             }
             choice.needs_room = false;
@@ -106,15 +104,10 @@ impl Roster {
     }
 
     fn pick_only(&self, worker: usize) -> Result<Option<Stop>, Error> {
-        let backend = &self.backends[0];
-        if backend.is_down() {
-            return Err(Error::NoHealthyBackend);
+        match self.backends[0].is_down() {
+            true => Err(Error::NoHealthyBackend),
+            false => Ok(self.enter(0, worker)),
         }
-        let in_flight = backend.enter(worker);
-        Ok(in_flight.map(|in_flight| Stop {
-            backend: 0,
-            in_flight,
-        }))
     }
 
     /// The backends that the request may have, full or not: one, where it belongs to one.
@@ -155,23 +148,26 @@ impl Roster {
         }
     }
 
+    /// Counts a request at this backend, unless it serves as many as it may.
+    pub(super) fn enter(&self, backend: usize, worker: usize) -> Option<Stop> {
+        let in_flight = self.backends[backend].enter(worker)?;
+        Some(Stop { backend, in_flight })
+    }
+
+    /// Whether a request has a choice. A backend without others is used whatever it does, unless its check fails.
+    pub(super) fn has_others(&self) -> bool {
+        self.backends.len() > 1
+    }
+
     /// Takes note that a backend has failed a request.
     pub(super) fn fail(&self, backend: usize) {
-        // One that has no other is used whatever it does.
-        if self.backends.len() < 2 {
-            return;
-        }
-        let backend = &self.backends[backend];
-        if let Some(length) = backend.condition().fail(Instant::now()) {
-            warn!(backend = %backend.address(), retry_in = ?length, "backend gets no requests for a while");
+        if self.has_others() {
+            self.backends[backend].fail();
         }
     }
 
     /// Takes note that a backend has served a request.
     pub(super) fn succeed(&self, backend: usize) {
-        let backend = &self.backends[backend];
-        if !backend.condition().is_plain() && backend.condition().succeed(Instant::now()) {
-            info!(backend = %backend.address(), "backend gets requests again");
-        }
+        self.backends[backend].succeed();
     }
 }

@@ -11,7 +11,7 @@ use super::roster::Roster;
 pub struct Caller {
     /// The number of the runtime that it runs on.
     pub worker: usize,
-    /// The address of the client that it is for.
+    /// The address of the client that it is for. That of any other does where the upstream does not tell clients apart.
     pub client: IpAddr,
 }
 

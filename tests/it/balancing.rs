@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ::proxy::upstream::{Balancer, Balancing, Options, Share};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use proxy::upstream::{Balancer, Balancing, Options, Share};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::harness::door::{Door, Setup};
 use super::harness::origin::{Origin, nobody};
+use super::harness::proxy;
 use super::harness::raw::soon;
 
 /// A client on one connection.
@@ -316,6 +317,27 @@ async fn a_forged_cookie_is_no_cookie() {
         bodies.insert(answer.body);
     }
     assert_eq!(bodies.len(), 2, "the client does not choose");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_address_counts_that_a_trusted_peer_speaks_for() {
+    let origins = [named("a").await, named("b").await];
+    let text = format!(
+        "trust = [\"127.0.0.1\"]\n[sites.\"localhost\"]\nupstream = [\"{}\", \"{}\"]\nbalance = \"ip-hash\"\n",
+        origins[0].address, origins[1].address
+    );
+    let proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    let client = proxy.client();
+    let mut bodies = std::collections::BTreeSet::new();
+    for client_number in 0..24 {
+        let field = ("x-forwarded-for", format!("192.0.2.{client_number}"));
+        let fields = [(field.0, field.1.as_str())];
+        let first = client.fields(proxy.https(), "localhost", &fields).await;
+        let second = client.fields(proxy.https(), "localhost", &fields).await;
+        assert_eq!(first, second, "{}", field.1);
+        bodies.insert(first);
+    }
+    assert_eq!(bodies.len(), 2, "all clients went to one backend");
 }
 
 #[tokio::test]

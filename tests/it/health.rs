@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::proxy::tasks::Tasks;
 use ::proxy::upstream::{
-    Address, Backend, Balancer, Balancing, HealthOptions, Means, Options, Upstream,
+    Address, Backend, Balancer, Balancing, HealthOptions, Means, Options, SendProxy, Upstream,
 };
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -114,6 +114,51 @@ async fn a_check_asks_for_its_path_and_host_on_a_connection_of_its_own() {
         assert!(head.contains("connection: close\r\n"), "{head}");
     }
     assert!(origin.connections() >= 3);
+}
+
+/// A backend that reports each connection's first line and each request after it.
+async fn greeted() -> Origin {
+    Origin::start(async |mut visit| {
+        let Some(line) = visit.raw.read_until("\r\n").await else {
+            return;
+        };
+        while let Some(head) = visit.read_request().await {
+            visit.tell(format!("{line}{head}"));
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            visit.raw.send(answer).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_check_says_that_it_is_for_no_client_and_a_request_for_which_one() {
+    let mut origin = greeted().await;
+    let mut setup = Setup::new();
+    setup.upstream = Options {
+        balancing: Box::new(watched(often())),
+        send_proxy: Some(SendProxy::V1),
+        ..Options::default()
+    };
+    let backends = [nobody().await, origin.address];
+    let door = setup.site("www.example.org", &backends).open().await;
+    let mut greetings = async |path: &str, greeting: &str| {
+        let request = format!("\r\nGET {path} ");
+        let mut event = String::new();
+        soon(async {
+            while !event.contains(&request) {
+                event = origin.event().await;
+            }
+        })
+        .await;
+        assert!(event.starts_with(greeting), "{event}");
+    };
+    greetings("/healthz", "PROXY UNKNOWN\r\n").await;
+    for _ in 0..3 {
+        assert_eq!(get(&door).await, StatusCode::OK);
+        greetings("/", "PROXY TCP4 127.0.0.1 ").await;
+    }
+    greetings("/healthz", "PROXY UNKNOWN\r\n").await;
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ impl ForwardAuth {
         let question = self.question(request, visit)?;
         let caller = Caller {
             worker: visit.worker,
-            client: visit.conn.address(request.headers()),
+            client: visit.conn.client.ip(),
         };
         let answer = self.server.send(question, caller).await;
         let answer = answer.map_err(Refusal::ForwardAuth)?;
