@@ -63,9 +63,12 @@ pub(super) enum Place {
     Unix(Arc<Path>),
 }
 
-/// Where one backend listens and what it speaks there.
+/// Where one backend listens and what it speaks there. As small as a pointer, since each outcome of a request has room for it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Address {
+pub struct Address(Arc<Parts>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Parts {
     protocol: Protocol,
     place: Place,
     /// Which of the addresses of its host it is, where it has been told apart from the others.
@@ -73,6 +76,14 @@ pub struct Address {
 }
 
 impl Address {
+    fn new(protocol: Protocol, place: Place, member: Option<IpAddr>) -> Self {
+        Self(Arc::new(Parts {
+            protocol,
+            place,
+            member,
+        }))
+    }
+
     /// Parses `host:port`, `http://host` (port 80), `https://host` (port 443), `h2c://host` (port 80), each with or
     /// without another port, `unix:/path`, or a port alone, which means this machine.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
@@ -100,11 +111,7 @@ impl Address {
             split_port(rest, default_port).ok_or_else(|| AddressError::Port(text.to_owned()))?;
         let host =
             HostName::parse(host).map_err(|error| AddressError::Host(host.to_owned(), error))?;
-        Ok(Self {
-            protocol,
-            place: Place::Tcp(host, port),
-            member: None,
-        })
+        Ok(Self::new(protocol, Place::Tcp(host, port), None))
     }
 
     fn parse_unix(path: &str) -> Result<Self, AddressError> {
@@ -116,23 +123,20 @@ impl Address {
         if path.len() > MAX_SOCKET_PATH {
             return Err(AddressError::LongSocket(path.to_owned()));
         }
-        Ok(Self {
-            protocol: Protocol::Http,
-            place: Place::Unix(Path::new(path).into()),
-            member: None,
-        })
+        let place = Place::Unix(Path::new(path).into());
+        Ok(Self::new(Protocol::Http, place, None))
     }
 
     /// What is spoken there.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        self.protocol
+        self.0.protocol
     }
 
     /// The host to resolve; a unix socket has none.
     #[must_use]
     pub fn host(&self) -> Option<&HostName> {
-        match &self.place {
+        match &self.0.place {
             Place::Tcp(host, _) => Some(host),
             Place::Unix(_) => None,
         }
@@ -141,7 +145,7 @@ impl Address {
     /// The TCP port; a unix socket has none.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        match self.place {
+        match self.0.place {
             Place::Tcp(_, port) => Some(port),
             Place::Unix(_) => None,
         }
@@ -150,7 +154,7 @@ impl Address {
     /// The host and the port as a request names them; a unix socket is on this machine.
     #[must_use]
     pub fn authority(&self) -> String {
-        match &self.place {
+        match &self.0.place {
             Place::Tcp(host, port) if host.as_str().contains(':') => format!("[{host}]:{port}"),
             Place::Tcp(host, port) => format!("{host}:{port}"),
             Place::Unix(_) => "localhost".to_owned(),
@@ -158,26 +162,23 @@ impl Address {
     }
 
     pub(super) fn place(&self) -> &Place {
-        &self.place
+        &self.0.place
     }
 
     /// The only IP address that it leads to, if it leads to one only.
     pub(super) fn ip(&self) -> Option<IpAddr> {
-        self.member.or_else(|| self.host()?.ip())
+        self.0.member.or_else(|| self.host()?.ip())
     }
 
     /// The same, at this one of its host's addresses.
     pub(super) fn at(&self, member: IpAddr) -> Self {
-        Self {
-            member: Some(member),
-            ..self.clone()
-        }
+        Self::new(self.protocol(), self.0.place.clone(), Some(member))
     }
 
     /// Which of the addresses of `whole` it is, if it is one.
     pub(super) fn member_of(&self, whole: &Self) -> Option<IpAddr> {
-        let is_part = self.protocol == whole.protocol && self.place == whole.place;
-        self.member.filter(|_| is_part)
+        let is_part = self.0.protocol == whole.0.protocol && self.0.place == whole.0.place;
+        self.0.member.filter(|_| is_part)
     }
 }
 
@@ -209,16 +210,16 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.protocol {
+        f.write_str(match self.0.protocol {
             Protocol::Http => "",
             Protocol::Https => "https://",
             Protocol::H2c => "h2c://",
         })?;
-        match &self.place {
+        match &self.0.place {
             Place::Tcp(..) => f.write_str(&self.authority())?,
             Place::Unix(path) => write!(f, "unix:{}", path.display())?,
         }
-        match self.member {
+        match self.0.member {
             Some(member) => write!(f, " at {member}"),
             None => Ok(()),
         }

@@ -57,7 +57,7 @@ pub enum Error {
         backend: Address,
         /// What is wrong with it.
         #[source]
-        source: rustls::Error,
+        source: Box<rustls::Error>,
     },
     /// The backend speaks no TLS, or no TLS in common.
     #[error(
@@ -194,7 +194,7 @@ impl Error {
         match source {
             Some(source @ rustls::Error::InvalidCertificate(_)) => Self::Certificate {
                 backend,
-                source: source.clone(),
+                source: Box::new(source.clone()),
             },
             _ => Self::Handshake {
                 backend,

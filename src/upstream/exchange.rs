@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use http::{Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, Sleep};
 
 use super::backend::InFlight;
-use super::body::{Pulse, RequestBody, ResponseBody};
+use super::body::{RequestBody, ResponseBody};
 use super::connection::ConnectionLease;
 use super::error::Error;
 use super::http2;
 use super::lease::Lease;
+use super::pulse::Pulse;
 
 /// An exchange that brought no response, and what may follow.
 #[derive(Debug)]
@@ -33,15 +35,15 @@ pub(super) struct Failure {
 
 /// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection, or resets
 /// the stream where others share the connection.
-pub(super) async fn exchange(
+pub(super) fn exchange(
     lease: Lease,
     request: Request<RequestBody>,
     limit: Duration,
-) -> Result<Response<ResponseBody>, Failure> {
+) -> impl Future<Output = Result<Response<ResponseBody>, Failure>> {
     match lease {
-        Lease::Connection(lease) => exchange_alone(lease, request, limit).await,
+        Lease::Connection(lease) => Either::Left(exchange_alone(lease, request, limit)),
         // Boxed, so that requests on a connection of their own carry no room for it.
-        Lease::Stream(lease) => Box::pin(http2::exchange(lease, request, limit)).await,
+        Lease::Stream(lease) => Either::Right(Box::pin(http2::exchange(lease, request, limit))),
     }
 }
 

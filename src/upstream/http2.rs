@@ -21,6 +21,7 @@ use super::backend::InFlight;
 use super::body::{RequestBody, ResponseBody};
 use super::error::Error;
 use super::exchange::{Failure, poll_overdue};
+use super::pulse::UploadFailure;
 use super::translate::{to_http1, to_http2};
 use super::wire::Wire;
 use crate::tasks::Tasks;
@@ -302,7 +303,7 @@ fn verdict(error: &hyper::Error) -> Verdict {
 fn fail(
     mut error: TrySendError<Request<RequestBody>>,
     spare: Option<Request<RequestBody>>,
-    broken: Option<super::body::UploadFailure>,
+    broken: Option<UploadFailure>,
     lease: StreamLease,
 ) -> Failure {
     let in_flight = lease.in_flight;
@@ -321,10 +322,9 @@ fn fail(
 fn describe(
     error: hyper::Error,
     verdict: Verdict,
-    broken: Option<super::body::UploadFailure>,
+    broken: Option<UploadFailure>,
     backend: &Address,
 ) -> Error {
-    use super::body::UploadFailure;
     let backend = backend.clone();
     match (broken, verdict) {
         (Some(UploadFailure::Stalled), _) => Error::RequestStalled,

@@ -17,6 +17,7 @@ mod means;
 mod members;
 mod options;
 mod pool;
+mod pulse;
 mod queue;
 mod resolve;
 mod retry;
