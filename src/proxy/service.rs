@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::STRICT_TRANSPORT_SECURITY;
+use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -23,7 +23,7 @@ use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{ClientAddresses, RequestBody, ResponseBody, Upstream};
+use crate::upstream::{ClientAddresses, RequestBody, ResponseBody, UploadNotAsked, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,8 @@ impl ProxyService {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
+                } else if survey.has(Fields::EXPECT) {
+                    end_unasked(&mut response);
                 }
                 response
             }
@@ -267,17 +269,28 @@ impl ProxyService {
         if let Some(wish) = switch {
             wish.check(response.status())?;
         }
-        pass_back(response, &method)
+        let mut response = pass_back(response, &method)?;
+        if way.survey.has(Fields::EXPECT)
+            && response
+                .extensions_mut()
+                .remove::<UploadNotAsked>()
+                .is_some()
+        {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        Ok(response)
     }
 
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
     fn take(&self, request: Request<Incoming>, survey: Survey) -> Request<RequestBody> {
         let is_http2 = request.version() == Version::HTTP_2;
         let timeout = self.options.body_timeout;
+        let waits = survey.has(Fields::EXPECT) && headers::expects_continue(&request);
         request.map(|incoming| {
             let mut body = RequestBody::new(incoming, is_http2, timeout, &self.tasks);
-            if survey.has(Fields::EXPECT) {
-                body.let_go_early();
+            if waits {
+                body.wait_to_be_asked();
             }
             body
         })
@@ -340,6 +353,18 @@ fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site
     match is_asked_alike && host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),
         false => Err(Error::Misdirected),
+    }
+}
+
+/// Tells a client whose upload nobody wants that there is no next request on its connection.
+fn end_unasked(response: &mut Response<Body>) {
+    if response
+        .extensions_mut()
+        .remove::<UploadNotAsked>()
+        .is_some()
+    {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
 }
 

@@ -14,6 +14,7 @@ use super::backend::InFlight;
 use super::body::{Pulse, RequestBody, ResponseBody};
 use super::connection::Lease;
 use super::error::Error;
+use super::expectation::{Expectation, UploadNotAsked};
 
 /// An exchange that brought no response, and what may follow.
 #[derive(Debug)]
@@ -29,9 +30,10 @@ pub(super) struct Failure {
 /// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection.
 pub(super) async fn exchange(
     mut lease: Lease,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
+    let expectation = Expectation::announce(&mut request);
     let pulse = request.body().pulse();
     let mut head = pin!(lease.sender().try_send_request(request));
     lease.alarm().reset(Instant::now() + limit);
@@ -52,7 +54,7 @@ pub(super) async fn exchange(
         Poll::Ready(None)
     });
     match outcome.await {
-        Some(Ok(response)) => Ok(receive(response, lease)),
+        Some(Ok(response)) => Ok(receive(response, lease, expectation)),
         Some(Err(error)) => Err(fail(error, lease)),
         None => Err(late(lease)),
     }
@@ -76,7 +78,16 @@ fn poll_overdue(
     }
 }
 
-fn receive(response: Response<Incoming>, mut lease: Lease) -> Response<ResponseBody> {
+fn receive(
+    mut response: Response<Incoming>,
+    mut lease: Lease,
+    expectation: Option<Expectation>,
+) -> Response<ResponseBody> {
+    if expectation.is_some_and(|expectation| expectation.answered(response.status())) {
+        // It stands in the middle of a request.
+        lease.make_last();
+        response.extensions_mut().insert(UploadNotAsked);
+    }
     if response.version() == Version::HTTP_10 {
         // A connection that has spoken HTTP/1.0 would send later uploads without their chunked framing.
         lease.make_last();

@@ -20,6 +20,7 @@ mod config;
 mod dns01;
 mod dns01_issuance;
 mod error_pages;
+mod expectation;
 mod file_pairs;
 mod files;
 mod forward_auth;
