@@ -49,6 +49,7 @@ mod simulated_month;
 mod streams;
 mod tls_alpn;
 mod tls_handshake;
+mod together;
 mod trust;
 mod upgrade;
 mod upstream_faults;
