@@ -15,7 +15,7 @@ use super::error::Error;
 use super::guards::Refusal;
 use super::host::Host;
 use super::redirect::Redirect;
-use crate::upstream;
+use crate::upstream::{self, UploadNotAsked};
 
 /// An answer that is the same for everyone who gets it.
 struct Page {
@@ -119,6 +119,18 @@ pub(super) fn redirection(
     *response.status_mut() = redirect.status();
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
+}
+
+/// Tells a client whose upload nobody wants that there is no next request on its connection.
+pub(super) fn end_unasked(response: &mut Response<Body>) {
+    if response
+        .extensions_mut()
+        .remove::<UploadNotAsked>()
+        .is_some()
+    {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
 }
 
 /// The same answer without its body, as a HEAD gets it. HTTP/2 would send the body along.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, STRICT_TRANSPORT_SECURITY};
+use http::header::STRICT_TRANSPORT_SECURITY;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -23,7 +23,7 @@ use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{ClientAddresses, RequestBody, ResponseBody, UploadNotAsked, Upstream};
+use crate::upstream::{ClientAddresses, RequestBody, ResponseBody, Upstream};
 
 /// What one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl ProxyService {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
                 } else if survey.has(Fields::EXPECT) {
-                    end_unasked(&mut response);
+                    respond::end_unasked(&mut response);
                 }
                 response
             }
@@ -282,17 +282,7 @@ impl ProxyService {
         if let Some(wish) = switch {
             wish.check(response.status())?;
         }
-        let mut response = pass_back(response, &method)?;
-        if way.survey.has(Fields::EXPECT)
-            && response
-                .extensions_mut()
-                .remove::<UploadNotAsked>()
-                .is_some()
-        {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        Ok(response)
+        pass_back(response, &method)
     }
 
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
@@ -366,18 +356,6 @@ fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site
     match is_asked_alike && host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
         true => Ok(site),
         false => Err(Error::Misdirected),
-    }
-}
-
-/// Tells a client whose upload nobody wants that there is no next request on its connection.
-fn end_unasked(response: &mut Response<Body>) {
-    if response
-        .extensions_mut()
-        .remove::<UploadNotAsked>()
-        .is_some()
-    {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
     }
 }
 

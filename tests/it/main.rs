@@ -9,6 +9,7 @@ mod acme;
 mod acme_faults;
 mod admin;
 mod bodies;
+mod browser;
 mod budgets;
 mod ca_faults;
 mod certs_cli;

@@ -10,6 +10,7 @@ pub(crate) mod door;
 pub(crate) mod front;
 pub(crate) mod http01;
 pub(crate) mod memory_storage;
+pub(crate) mod node;
 pub(crate) mod origin;
 pub(crate) mod pebble;
 pub(crate) mod pki;
