@@ -18,6 +18,7 @@ mod client_address;
 mod client_certificates;
 mod compression;
 mod config;
+mod desync;
 mod dns01;
 mod dns01_issuance;
 mod error_pages;
