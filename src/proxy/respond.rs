@@ -15,7 +15,7 @@ use super::error::Error;
 use super::guards::Refusal;
 use super::host::Host;
 use super::redirect::Redirect;
-use crate::upstream::{self, UploadNotAsked};
+use crate::upstream;
 
 /// An answer that is the same for everyone who gets it.
 struct Page {
@@ -121,16 +121,10 @@ pub(super) fn redirection(
     Ok(response)
 }
 
-/// Tells a client whose upload nobody wants that there is no next request on its connection.
+/// Tells a client of HTTP/1.1 whose upload nobody wants that there is no next request on its connection.
 pub(super) fn end_unasked(response: &mut Response<Body>) {
-    if response
-        .extensions_mut()
-        .remove::<UploadNotAsked>()
-        .is_some()
-    {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
-    }
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
 }
 
 /// The same answer without its body, as a HEAD gets it. HTTP/2 would send the body along.

@@ -107,17 +107,22 @@ impl ProxyService {
             hsts: None,
         };
         let request = self.take(request, survey);
+        let expectation = match survey.has(Fields::EXPECT) && version < Version::HTTP_2 {
+            true => request.body().expectation().cloned(),
+            false => None,
+        };
         let mut response = match self.forward(request, survey, (conn, &mut notes)).await {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
                     headers::detach(response.headers_mut());
-                } else if survey.has(Fields::EXPECT) {
-                    respond::end_unasked(&mut response);
                 }
                 response
             }
             Err(error) => refuse(&error, (version, conn), &mut notes.entry),
         };
+        if expectation.is_some_and(|expectation| !expectation.is_met()) {
+            respond::end_unasked(&mut response);
+        }
         if is_head {
             response = respond::as_head(response);
         }

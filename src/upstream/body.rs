@@ -78,14 +78,15 @@ impl RequestBody {
     /// Leaves the body alone until a backend asks for it: its sender waits for `100 Continue` and has sent nothing.
     pub fn wait_to_be_asked(&mut self) {
         if let Some(upload) = &mut self.0 {
-            upload.gate = Some(Box::default());
+            upload.gate = Some(Box::new(Gate::new()));
         }
     }
 
-    /// Lets the backend that is told of a body which waits to be asked for be the one to ask.
-    pub(super) fn announce(&mut self) -> Option<Expectation> {
-        let gate = self.0.as_mut()?.gate.as_mut()?;
-        Some(gate.announce())
+    /// What becomes of the body, where it waits to be asked for.
+    #[must_use]
+    pub fn expectation(&self) -> Option<&Expectation> {
+        let gate = self.0.as_ref()?.gate.as_ref()?;
+        Some(gate.expectation())
     }
 
     /// Breaks the body when more than `limit` bytes come. The lowest limit holds.

@@ -14,7 +14,7 @@ use super::backend::InFlight;
 use super::body::{Pulse, RequestBody, ResponseBody};
 use super::connection::Lease;
 use super::error::Error;
-use super::expectation::{Expectation, UploadNotAsked};
+use super::expectation::Expectation;
 
 /// An exchange that brought no response, and what may follow.
 #[derive(Debug)]
@@ -79,14 +79,13 @@ fn poll_overdue(
 }
 
 fn receive(
-    mut response: Response<Incoming>,
+    response: Response<Incoming>,
     mut lease: Lease,
     expectation: Option<Expectation>,
 ) -> Response<ResponseBody> {
     if expectation.is_some_and(|expectation| expectation.answered(response.status())) {
         // It stands in the middle of a request.
         lease.make_last();
-        response.extensions_mut().insert(UploadNotAsked);
     }
     if response.version() == Version::HTTP_10 {
         // A connection that has spoken HTTP/1.0 would send later uploads without their chunked framing.

@@ -20,7 +20,7 @@ pub use backend::{Backend, InFlight};
 pub use balance::Balancer;
 pub use body::{RequestBody, ResponseBody};
 pub use error::{BodyError, Error};
-pub use expectation::UploadNotAsked;
+pub use expectation::Expectation;
 pub use group::{Means, Upstream};
 pub use options::Options;
 pub use send_proxy::{ClientAddresses, SendProxy};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Request;
 use http_body_util::BodyExt;
+use proxy::proxy::{GuardOptions, NetworkOptions};
 use proxy::upstream::Options;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Mutex, Notify};
@@ -18,6 +19,33 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn upload(fields: &str) -> String {
     format!("PUT / HTTP/1.1\r\nHost: www.example.org\r\nExpect: 100-Continue\r\n{fields}\r\n")
+}
+
+#[tokio::test]
+async fn an_upload_that_the_proxy_refuses_is_never_asked_for() {
+    let mut origin = Origin::ok().await;
+    let guards = GuardOptions {
+        max_body: Some(3),
+        networks: NetworkOptions {
+            deny: vec!["127.0.0.0/8".parse().unwrap()],
+            ..NetworkOptions::default()
+        },
+        ..GuardOptions::default()
+    };
+    let setup = Setup::new().site("www.example.org", &[origin.address]);
+    let door = setup.guarded(&guards).open().await;
+    for (fields, status) in [
+        ("Content-Length: 4\r\n", 413),
+        ("Content-Length: 3\r\n", 403),
+    ] {
+        let answer = ask(door.h1, upload(fields)).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert_eq!(header(&answer, "connection"), Some("close"));
+    }
+    assert!(origin.is_quiet());
 }
 
 /// A backend that says what the test lets it say, after it has told the test the head; then all that comes.

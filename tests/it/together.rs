@@ -100,13 +100,17 @@ fn told(line: &Value) -> (u64, &str) {
 }
 
 /// A proxy whose sites refuse in all ways.
-async fn refusing(app: SocketAddr, decider: SocketAddr) -> (Proxy, std::path::PathBuf) {
+async fn refusing(
+    app: SocketAddr,
+    (decider, mute): (SocketAddr, SocketAddr),
+) -> (Proxy, std::path::PathBuf) {
     let setup = Setup::new();
     let page = setup.file("page.html", &"<p>sorry</p>".repeat(200));
     let log = setup.file("access.log", "");
     let (log_text, page) = (quoted(&log), quoted(&page));
     let hash = bcrypt::hash("secret", 4).unwrap();
     let (gone, silent) = (nobody().await, nobody().await);
+    let folder = quoted(log.parent().unwrap());
     let proxyfile = format!(
         r#"
 access-log = {log_text}
@@ -147,6 +151,10 @@ max-body = "3"
 [sites."routed.localhost".routes]
 "/a" = "{app}"
 "/b" = {{ respond = {{ status = 204 }} }}
+"/files" = {{ files = {folder} }}
+"/slow" = "{mute}"
+[sites."routed.localhost"]
+request-timeout = "300ms"
 [sites."quiet.localhost"]
 upstream = "{app}"
 access-log = false
@@ -158,7 +166,7 @@ access-log = false
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_refusal_has_the_sites_page_and_what_its_client_can_do() {
     let app = Origin::ok().await;
-    let (proxy, log) = refusing(app.address, app.address).await;
+    let (proxy, log) = refusing(app.address, (app.address, app.address)).await;
     let _first = both(&proxy, ("GET", "busy.localhost", "/"), &[]).await;
     for (host, status, reason, cure) in [
         ("secret.localhost", 401, "unauthorized", "www-authenticate"),
@@ -200,7 +208,7 @@ async fn every_refusal_has_the_sites_page_and_what_its_client_can_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_site_asks_nobody_for_a_password_and_keeps_nobody_out() {
     let app = Origin::ok().await;
-    let (proxy, _log) = refusing(app.address, app.address).await;
+    let (proxy, _log) = refusing(app.address, (app.address, app.address)).await;
     for seen in both(&proxy, ("GET", "closed.localhost", "/"), &[]).await {
         assert_eq!(seen.status, 503);
         assert_eq!(seen.header("www-authenticate"), "-");
@@ -218,18 +226,15 @@ async fn say(proxy: &Proxy, host: &str, bytes: &str) -> String {
     answer
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
-    let decider = Origin::answering("HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await;
-    let app = Origin::ok().await;
-    let (proxy, log) = refusing(app.address, decider.address).await;
+/// Requests that are refused, by the site whose connection they come on, with their status and reason.
+fn misfits() -> Vec<(&'static str, String, u64, &'static str)> {
     let many = "X: 1\r\n".repeat(60);
     let large = format!("X: {}\r\n", "x".repeat(20_000));
     let get = |host: &str, path: &str| {
         format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     };
     let routed = "routed.localhost";
-    for (host, bytes, status, reason) in [
+    vec![
         (routed, "nonsense\r\n\r\n".to_owned(), 400, "malformed"),
         (
             routed,
@@ -246,7 +251,24 @@ async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
         (routed, "GET / HTTP/1.1\r\n\r\n".to_owned(), 400, "host"),
         (routed, get("other.example", "/"), 421, "unknown-host"),
         (routed, get("secret.localhost", "/"), 421, "misdirected"),
+        (
+            routed,
+            format!(
+                "POST / HTTP/1.1\r\nHost: {routed}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+            ),
+            501,
+            "transfer-encoding",
+        ),
+        (routed, get(routed, "*"), 400, "target"),
         (routed, get(routed, "/c"), 404, "no-route"),
+        (routed, get(routed, "/files/missing"), 404, "no-file"),
+        (
+            routed,
+            get(routed, "/files/page.html").replace("GET", "PUT"),
+            405,
+            "file-method",
+        ),
+        (routed, get(routed, "/slow"), 504, "request-timeout"),
         (routed, get(routed, "/b/../a"), 400, "ambiguous-path"),
         (
             "decided.localhost",
@@ -260,7 +282,20 @@ async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
             413,
             "body-size",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
+    let decider = Origin::answering("HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await;
+    let app = Origin::ok().await;
+    let mute = Origin::start(|mut visit: Visit| async move {
+        visit.raw.read_to_end().await;
+    })
+    .await;
+    let deciders = (decider.address, mute.address);
+    let (proxy, log) = refusing(app.address, deciders).await;
+    for (host, bytes, status, reason) in misfits() {
         let before = lines(&log, 0).await.len();
         let answer = say(&proxy, host, &bytes).await;
         assert!(
@@ -277,7 +312,7 @@ async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_http_is_in_the_log_with_its_reasons() {
     let app = Origin::ok().await;
-    let (proxy, log) = refusing(app.address, app.address).await;
+    let (proxy, log) = refusing(app.address, (app.address, app.address)).await;
     let get = |line: &str, host: &str| {
         format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
     };
