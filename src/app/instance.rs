@@ -61,8 +61,10 @@ impl App {
         let access_log = open_access_log(config, &means, &logs)?;
         let limits = config.limits.clone();
         let tokens = Arc::clone(certificates.tokens());
-        let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
         let [plain_entry, entry] = entries::entries(config);
+        let plain = PlainHttp::new(tokens, Arc::clone(&routers), https_address.port(), limits);
+        let plain = plain.with_access_log(access_log.clone(), Arc::clone(&plain_entry.trust));
+        let plain = Arc::new(plain);
         open_plain(http, &plain, (&permits, plain_entry), &connections);
         let shown = certificates.shown();
         let manager = certificates.start(config, &background);

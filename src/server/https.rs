@@ -199,16 +199,20 @@ impl Https {
         };
         let stream = Watched::new(stream, Arc::clone(&activity), place);
         let service = service_fn(|request| Arc::clone(&exchanges).call(request));
-        match is_h2 {
+        let broken = match is_h2 {
             true => {
                 let stream = TokioIo::new(stream);
                 let connection = Box::pin(self.http2.serve_connection(stream, service));
-                drive(connection, watch).await;
+                drive(connection, watch).await
             }
             false => {
                 let connection = Box::pin(Http1::new(&self.http1, stream, service, &activity));
-                drive(connection, watch).await;
+                drive(connection, watch).await
             }
+        };
+        if let Some((status, reason)) = broken.as_ref().and_then(connection::unread) {
+            let Exchanges { service, info, .. } = &*exchanges;
+            service.note_unread(info, status, reason);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::address::Address;
 use super::backend::{InFlight, Lane};
 use super::connection::ConnectionLease;
 use super::error::BodyError;
+use super::expectation::{Expectation, Gate};
 use super::http2::StreamLease;
 use super::lease::Lease;
 use super::pulse::{Pulse, UploadFailure};
@@ -35,7 +36,8 @@ pub struct RequestBody(Option<Upload>);
 struct Upload {
     incoming: Option<Incoming>,
     is_http2: bool,
-    lingers: bool,
+    /// Before a body that its sender has not begun, and sends when it is asked to.
+    gate: Option<Box<Gate>>,
     /// How many bytes may still come, where they are bounded.
     room: Option<u64>,
     stall: Stall,
@@ -61,7 +63,7 @@ impl RequestBody {
         Self(Some(Upload {
             incoming: Some(incoming),
             is_http2,
-            lingers: !is_http2,
+            gate: None,
             room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
@@ -75,11 +77,18 @@ impl RequestBody {
         self.0.is_none()
     }
 
-    /// Does not read on when the body is dropped early, because its sender waits for `100 Continue` and has sent nothing.
-    pub fn let_go_early(&mut self) {
+    /// Leaves the body alone until a backend asks for it: its sender waits for `100 Continue` and has sent nothing.
+    pub fn wait_to_be_asked(&mut self) {
         if let Some(upload) = &mut self.0 {
-            upload.lingers = false;
+            upload.gate = Some(Box::new(Gate::new()));
         }
+    }
+
+    /// What becomes of the body, where it waits to be asked for.
+    #[must_use]
+    pub fn expectation(&self) -> Option<&Expectation> {
+        let gate = self.0.as_ref()?.gate.as_ref()?;
+        Some(gate.expectation())
     }
 
     /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
@@ -127,6 +136,10 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.poll_open(cx));
+            self.gate = None;
+        }
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
@@ -180,7 +193,8 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take()
-            && self.lingers
+            && !self.is_http2
+            && self.gate.is_none()
             && !incoming.is_end_stream()
         {
             self.tasks.spawn(linger(incoming, self.tasks.shutdown()));

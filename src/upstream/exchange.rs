@@ -16,6 +16,7 @@ use super::backend::InFlight;
 use super::body::{RequestBody, ResponseBody};
 use super::connection::ConnectionLease;
 use super::error::Error;
+use super::expectation::Expectation;
 use super::http2;
 use super::lease::Lease;
 use super::pulse::Pulse;
@@ -49,9 +50,10 @@ pub(super) fn exchange(
 
 async fn exchange_alone(
     mut lease: ConnectionLease,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
+    let expectation = Expectation::announce(&mut request);
     let pulse = request.body().pulse();
     let mut head = pin!(lease.sender().try_send_request(request));
     lease.alarm().reset(Instant::now() + limit);
@@ -72,7 +74,7 @@ async fn exchange_alone(
         Poll::Ready(None)
     });
     match outcome.await {
-        Some(Ok(response)) => Ok(receive(response, lease)),
+        Some(Ok(response)) => Ok(receive(response, lease, expectation)),
         Some(Err(error)) => Err(fail(error, lease)),
         None => Err(late(lease)),
     }
@@ -96,7 +98,15 @@ pub(super) fn poll_overdue(
     }
 }
 
-fn receive(response: Response<Incoming>, mut lease: ConnectionLease) -> Response<ResponseBody> {
+fn receive(
+    response: Response<Incoming>,
+    mut lease: ConnectionLease,
+    expectation: Option<Expectation>,
+) -> Response<ResponseBody> {
+    if expectation.is_some_and(|expectation| expectation.answered(response.status())) {
+        // It stands in the middle of a request.
+        lease.make_last();
+    }
     if response.version() == Version::HTTP_10 {
         // A connection that has spoken HTTP/1.0 would send later uploads without their chunked framing.
         lease.make_last();

@@ -9,6 +9,7 @@ mod connect;
 mod connection;
 mod error;
 mod exchange;
+mod expectation;
 mod group;
 mod health;
 mod http2;
@@ -39,6 +40,7 @@ pub use balance::{
 };
 pub use body::{RequestBody, ResponseBody};
 pub use error::{BodyError, Error};
+pub use expectation::Expectation;
 pub use group::Upstream;
 pub use means::Means;
 pub use options::Options;

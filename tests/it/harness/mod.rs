@@ -13,6 +13,7 @@ pub(crate) mod h2_origin;
 pub(crate) mod http01;
 pub(crate) mod memory_storage;
 pub(crate) mod nginx;
+pub(crate) mod node;
 pub(crate) mod origin;
 pub(crate) mod pebble;
 pub(crate) mod pki;
