@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report, time};
+use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, time};
 use super::blueprint::Blueprint;
 use super::error::Error;
 use super::state::State;
@@ -108,6 +108,7 @@ impl Desk {
             standing: state.sentence,
             certificate: kept.and_then(facts),
             attempts: found.attempts.as_ref().map(AttemptsFacts::new),
+            records_to_set: self.records_to_set(&name).await,
         })
     }
 
@@ -198,13 +199,22 @@ impl Desk {
         if let Some(manager) = &self.manager {
             return State::live(&manager.standing_of(name).await, stored);
         }
-        match (&self.blueprint, name) {
-            (Some(blueprint), HostPattern::Exact(host)) => {
-                let standing = blueprint.standing(&self.records, host).await;
+        match &self.blueprint {
+            Some(blueprint) => {
+                let standing = blueprint.standing(&self.records, name).await;
                 State::at_rest(&standing, stored)
             }
-            _ => stored.unwrap_or_else(State::unknown),
+            None => stored.unwrap_or_else(State::unknown),
         }
+    }
+
+    async fn records_to_set(&self, name: &HostPattern) -> Vec<RecordFacts> {
+        let records = match (&self.manager, &self.blueprint) {
+            (Some(manager), _) => manager.records_to_set(name).await,
+            (None, Some(blueprint)) => blueprint.records_to_set(&self.records, name).await,
+            (None, None) => Vec::new(),
+        };
+        records.into_iter().map(RecordFacts::from).collect()
     }
 }
 

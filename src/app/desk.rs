@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::certificates::public_issuers;
-use super::{Error, sites};
+use super::{Error, dns, sites};
 use crate::admin::{Blueprint, Desk};
 use crate::certs::challenge::Solvers;
 use crate::certs::issuer::InternalCa;
@@ -33,8 +33,10 @@ pub fn open_desk(config: &Config) -> Result<Desk, Error> {
 
 fn blueprint(config: &Config, storage: &Arc<dyn Storage>) -> Result<Blueprint, Error> {
     let internal = InternalCa::new(Arc::clone(storage), config.internal_ca.clone());
+    // What needs nobody but the operator is all that is known here of how names are proved.
+    let solvers = Solvers::default().with_dns(dns::persistent_solvers(&config.sites));
     let issuers = Issuers {
-        public: public_issuers(config, storage, &Solvers::default())?,
+        public: public_issuers(config, storage, &solvers)?,
         internal: Arc::new(internal),
     };
     let files = config.sites.iter().filter_map(|site| {

@@ -185,7 +185,7 @@ impl CertManager {
         self.sources().standing_of(subject, policy, now).await
     }
 
-    fn sources(&self) -> StandingSources<'_> {
+    pub(super) fn sources(&self) -> StandingSources<'_> {
         StandingSources {
             policies: &self.inner.policies,
             issuers: self.inner.obtainer.issuers(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::flight::Outcome;
+use super::issuer::RecordToSet;
 use super::stored::Records;
 use super::wanted::Purpose;
 use super::{CertManager, Refusal, RevocationError, Revoker, Standing};
@@ -90,6 +91,11 @@ impl CertManager {
             return self.standing(name).await;
         }
         self.standing_of_pattern(subject).await
+    }
+
+    /// The TXT records that the operator has to set once for a name or a pattern to be proved.
+    pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
+        self.sources().records_to_set(wanted).await
     }
 
     /// The records that the manager keeps.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::budget::{Budgets, Held, OrderKind, Purchase};
-use super::issuer::Issuer;
+use super::issuer::{Issuer, RecordToSet};
 use super::policy::{Issuers, Policy};
 use super::public_name::Unsignable;
 use super::standing::{Because, Occasion, Standing};
@@ -40,6 +40,36 @@ impl StandingSources<'_> {
             return Standing::refused(Because::UnknownName, Refusal::Unknown);
         };
         self.standing_of(&policy.subject(name), policy, now).await
+    }
+
+    /// The same for a pattern as a whole.
+    pub async fn standing_of_pattern(&self, pattern: &HostPattern, now: SystemTime) -> Standing {
+        match (pattern, self.policies.get(pattern)) {
+            (HostPattern::Exact(name), _) => self.standing(name, now).await,
+            (_, Some(policy)) => self.standing_of(pattern, policy, now).await,
+            (_, None) => Standing::refused(Because::UnknownName, Refusal::Unknown),
+        }
+    }
+
+    /// The TXT records that the operator has to set once for a name or a pattern to be proved, one for each issuer that
+    /// looks for one.
+    pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
+        let policy = match wanted {
+            HostPattern::Exact(name) => self.policies.lookup(name.as_str()),
+            pattern => self.policies.get(pattern),
+        };
+        let Some(policy) = policy else {
+            return Vec::new();
+        };
+        let subject = match wanted {
+            HostPattern::Exact(name) => policy.subject(name),
+            pattern => pattern.clone(),
+        };
+        let mut records = Vec::new();
+        for issuer in self.issuers.for_subject(&subject, policy) {
+            records.extend(issuer.record_to_set(&subject).await);
+        }
+        records
     }
 
     /// The same for what the certificates of a site are for.

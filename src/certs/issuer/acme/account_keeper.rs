@@ -75,10 +75,37 @@ impl AccountKeeper {
         self.options.root_pem.is_some()
     }
 
-    /// The URL of the account that was kept, if one was. The CA is not asked.
-    pub(super) async fn known_url(&self) -> Option<String> {
-        let record = self.records.record().await.ok()??;
-        Some(record.url)
+    /// What was kept of the account, if one was. The CA is not asked.
+    pub(super) async fn known(&self) -> Option<AccountRecord> {
+        self.records.record().await.ok()?
+    }
+
+    /// Keeps what the CA calls itself in records that are set once, where it has told the account.
+    pub(super) async fn keep_issuer_domain(&self, account: &Account) {
+        let Some(domain) = account.issuer_domain() else {
+            return;
+        };
+        if let Err(error) = self.store_issuer_domain(account, domain).await {
+            warn!(issuer = %self.id, %error, "what the CA calls itself in DNS is not kept");
+        }
+    }
+
+    async fn store_issuer_domain(&self, account: &Account, domain: &str) -> Result<(), Error> {
+        let _lock = self.records.lock().await?;
+        match self.records.record().await? {
+            Some(record) if record.url == account.url() => {
+                let issuer_domain = Some(domain.to_owned());
+                if record.issuer_domain == issuer_domain {
+                    return Ok(());
+                }
+                let record = AccountRecord {
+                    issuer_domain,
+                    ..record
+                };
+                Ok(self.records.store_record(&record).await?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The account: the one in use, else the one that was kept, else a new one.
@@ -174,6 +201,7 @@ impl AccountKeeper {
             url: account.url().to_owned(),
             orders: account.orders_url().cloned(),
             contact: self.contact.clone(),
+            issuer_domain: self.known().await.and_then(|known| known.issuer_domain),
         };
         Ok(self.records.store_record(&record).await?)
     }
