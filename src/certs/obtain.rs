@@ -63,8 +63,12 @@ impl Obtainer {
 
     /// Looks at every name before its CA is asked.
     pub(super) fn with_preflight(self, preflight: Option<Preflight>) -> Self {
-        let issuance = self.issuance.with_preflight(preflight);
-        Self { issuance, ..self }
+        let doubts = preflight.as_ref().map(Preflight::doubts).cloned();
+        Self {
+            failures: self.failures.beside(doubts),
+            issuance: self.issuance.with_preflight(preflight),
+            ..self
+        }
     }
 
     /// The same with a command that is run after each new certificate.
@@ -119,7 +123,7 @@ impl Obtainer {
             return Err(Refusal::NoPublicCa(obstacle));
         }
         self.failures.check(subject, purpose).await?;
-        self.ask(wanted).await?;
+        wanted.allowed().await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
         if let Some(certificate) = self.load(issuers, wanted).await?
@@ -341,18 +345,6 @@ impl Obtainer {
             }
         }
         certificate
-    }
-
-    async fn ask(&self, wanted: Wanted<'_>) -> Result<(), Refusal> {
-        let (Some(ask), HostPattern::Exact(name)) = (wanted.policy.ask(), wanted.subject) else {
-            return Ok(());
-        };
-        // What is served stays: a gate that is down answers like one that took the name back.
-        let client = match wanted.purpose {
-            Purpose::Serve(client) => Some(client),
-            Purpose::Renew | Purpose::Wish | Purpose::Ask => None,
-        };
-        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
 
     /// What cannot be stored is not asked for: the next start would ask for it again.

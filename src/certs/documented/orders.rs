@@ -45,6 +45,11 @@ fn failed(challenge: ChallengeType, name: &str, (kind, detail): (&str, &str)) ->
     }
 }
 
+pub(super) fn no_such_name() -> Error {
+    let detail = "NXDOMAIN looking up A for www.example.org";
+    Error::Acme(failed(ChallengeType::Http01, NAME, ("dns", detail)))
+}
+
 pub(super) fn what_the_ca_saw() -> Vec<String> {
     use ChallengeType::{Dns01, DnsPersist01, Http01, TlsAlpn01};
     let connection = || {
