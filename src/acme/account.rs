@@ -59,7 +59,11 @@ impl Account {
             only_return_existing: false,
             external_account_binding: binding,
         };
-        let response = new_account(&client, &key, &request).await?;
+        let response = new_account(&client, &key, &request).await;
+        let response = response.map_err(|refusal| match &client.options().external_account {
+            Some(external) => external.explain(refusal),
+            None => refusal,
+        })?;
         Self::from_response(client, key, &response)
     }
 
