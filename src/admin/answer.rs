@@ -56,7 +56,7 @@ pub struct Report {
 pub struct CertificateFacts {
     /// The names in it.
     pub names: Vec<String>,
-    /// The issuer's short name, under which it is stored.
+    /// What the operator calls the issuer; the name that it has in storage where it is not configured.
     pub issuer: String,
     /// The subject of who signed it.
     pub signed_by: String,

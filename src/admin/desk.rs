@@ -7,8 +7,8 @@ use super::blueprint::Blueprint;
 use super::error::Error;
 use super::state::State;
 use crate::certs::{
-    Attempts, CertManager, Certificate, Inventory, Kept, Records, Refusal, RevocationReason,
-    Revoker, Stored, renew_at,
+    Attempts, CertManager, Certificate, Inventory, Issuers, Kept, Records, Refusal,
+    RevocationReason, Revoker, Stored, renew_at,
 };
 use crate::name::HostPattern;
 
@@ -21,6 +21,7 @@ pub struct Desk {
     records: Records,
     manager: Option<CertManager>,
     revoker: Option<Revoker>,
+    issuers: Option<Issuers>,
     blueprint: Option<Arc<Blueprint>>,
 }
 
@@ -37,6 +38,7 @@ impl Desk {
         Self {
             records: manager.records().clone(),
             revoker: Some(manager.revoker()),
+            issuers: Some(manager.issuers().clone()),
             manager: Some(manager),
             blueprint: None,
         }
@@ -49,7 +51,17 @@ impl Desk {
             records,
             manager: None,
             revoker: None,
+            issuers: None,
             blueprint: None,
+        }
+    }
+
+    /// The same with what the operator calls the issuers.
+    #[must_use]
+    pub fn with_issuers(self, issuers: Issuers) -> Self {
+        Self {
+            issuers: Some(issuers),
+            ..self
         }
     }
 
@@ -188,10 +200,20 @@ impl Desk {
     async fn find(&self, inventory: &Inventory, name: &HostPattern) -> Result<Found, Error> {
         let attempts = self.records.load_attempts(name).await;
         let attempts = attempts.map_err(Refusal::from)?;
+        let kept = inventory.certificate(name).await?;
         Ok(Found {
-            kept: inventory.certificate(name).await?,
+            kept: kept.map(|kept| self.named(kept)),
             attempts: attempts.filter(|attempts| attempts.in_vain() > 0),
         })
+    }
+
+    fn named(&self, kept: Kept) -> Kept {
+        let issuers = self.issuers.as_ref();
+        let issuer = issuers.map(|issuers| issuers.name_of(&kept.issuer).to_owned());
+        Kept {
+            issuer: issuer.unwrap_or(kept.issuer),
+            ..kept
+        }
     }
 
     async fn state(&self, name: &HostPattern, found: &Found) -> State {

@@ -155,7 +155,8 @@ impl Obtainer {
             has_failed: former.as_ref().is_some_and(|former| former.failures > 0),
             is_kept: policy.is_kept(),
         };
-        match self.issuance.run(issuers, application).await {
+        let outcome = self.issuance.run(issuers, application).await;
+        match outcome.map_err(|unsigned| self.issuers.named(unsigned)) {
             Ok(issued) => Ok(self.take_over(issued, wanted).await),
             Err(unsigned) => Err(match unsigned.held() {
                 Some(held) => {
@@ -191,7 +192,7 @@ impl Obtainer {
         let held = self.failures.hold_if_due(subject, policy, &certificate);
         held.await;
         info!(
-            names = %subject, issuer = issuer.id(), serial = certificate.serial(),
+            names = %subject, issuer = issuer.name(), serial = certificate.serial(),
             not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
             renew_at = %humantime::format_rfc3339_seconds(renew_at(&certificate)),
             "certificate obtained"
@@ -320,7 +321,7 @@ impl Obtainer {
             certificate,
             early,
         } = loaded;
-        let (subject, issuer) = (wanted.subject, issuer.id());
+        let subject = wanted.subject;
         let served = self.cache.get(subject);
         let is_served = served.is_some();
         // What could not be stored is served all the same, and is better than what was before it.
@@ -330,13 +331,13 @@ impl Obtainer {
         if let Some(better) = better {
             return better;
         }
-        let signed = wanted.signed_by(issuer);
+        let signed = wanted.signed_by(issuer.id());
         self.renewals.recall(signed, &certificate).await;
         let is_visited = matches!(wanted.purpose, Purpose::Serve(_));
         if is_served || is_visited || wanted.policy.managed().is_some() {
             self.serve(subject, &certificate);
             info!(
-                names = %subject, issuer, serial = certificate.serial(),
+                names = %subject, issuer = issuer.name(), serial = certificate.serial(),
                 not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
                 "certificate loaded"
             );

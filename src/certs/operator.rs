@@ -6,7 +6,7 @@ use super::flight::Outcome;
 use super::issuer::RecordToSet;
 use super::stored::Records;
 use super::wanted::Purpose;
-use super::{CertManager, Refusal, RevocationError, Revoker, Standing};
+use super::{CertManager, Issuers, Refusal, RevocationError, Revoker, Standing};
 use crate::acme::RevocationReason;
 use crate::name::HostPattern;
 
@@ -63,7 +63,7 @@ impl CertManager {
     /// Asks the issuers of all sites.
     #[must_use]
     pub fn revoker(&self) -> Revoker {
-        let issuers = self.obtainer().issuers();
+        let issuers = self.issuers();
         let mut known = issuers.public.clone();
         known.push(Arc::clone(&issuers.internal));
         for (_, policy) in self.policies().iter() {
@@ -96,6 +96,12 @@ impl CertManager {
     /// The TXT records that the operator has to set once for a name or a pattern to be proved.
     pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
         self.sources().records_to_set(wanted).await
+    }
+
+    /// Who signs.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        self.obtainer().issuers()
     }
 
     /// The records that the manager keeps.

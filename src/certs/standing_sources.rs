@@ -104,7 +104,7 @@ impl StandingSources<'_> {
         Ok(match (self.held(issuers, subject, now).await?, attempts) {
             (Some(held), last) => Standing::Held {
                 until: held.until(),
-                reason: held.to_string(),
+                reason: self.issuers.named_held(held).to_string(),
                 last_error: last.map(|attempts| attempts.last_error),
             },
             (None, Some(attempts)) => backing_off(attempts),
@@ -134,7 +134,7 @@ impl StandingSources<'_> {
             self.records
                 .recall_plan(issuer.id(), subject, &certificate)
                 .await;
-            let found = usable.then_some((issuer.id(), certificate));
+            let found = usable.then_some((issuer.name(), certificate));
             let end = |(_, certificate): &(&str, Arc<Certificate>)| certificate.not_after();
             best = [best, found].into_iter().flatten().max_by_key(end);
         }

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
+use crate::harness::admin::certs;
 use crate::harness::app::App;
 use crate::harness::client::Client;
 use crate::harness::pebble::{Pebble, PebbleOptions};
@@ -417,6 +418,7 @@ async fn a_live_ca_takes_over_from_a_dead_one_and_sites_choose() {
         live = pebble.directory_url()
     );
 
+    let file = setup.file("Proxyfile", &text);
     let mut proxy = setup.proxyfile(&text).start().await;
 
     let line = proxy.logged("issuer failed, the next one is tried").await;
@@ -427,10 +429,20 @@ async fn a_live_ca_takes_over_from_a_dead_one_and_sites_choose() {
     }
     let internal = proxy.client();
     internal.get(proxy.https(), "own.example.org", "/").await;
+    let data = proxy.data();
+    let shown = certs(&data, &["show", NAME]).await.out;
+    assert!(shown.contains(", signed by live, "), "{shown}");
+    let listed = certs(&data, &["list"]).await.out;
+    assert_eq!(listed.matches("  live  ").count(), 2, "{listed}");
+    assert!(!listed.contains("-dir"), "{listed}");
     // What another than the first issuer has signed is found after a restart.
     let serial = client.serial(proxy.https(), NAME).await.unwrap();
     let mut proxy = proxy.stop().await.start().await;
     proxy.logged("certificate loaded").await;
     assert_eq!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
     assert!(!proxy.log().contains("issuer failed"), "{}", proxy.log());
+    let _setup = proxy.stop().await;
+    let config = file.display().to_string();
+    let stored = certs(&data, &["list", "--config", &config]).await.out;
+    assert_eq!(stored.matches("  live  ").count(), 2, "{stored}");
 }

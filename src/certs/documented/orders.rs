@@ -145,7 +145,7 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
         Error::All(vec![
             (CA.to_owned(), rate_limited()),
             (
-                "acme.zerossl.com-v2-DV90".to_owned(),
+                "zerossl".to_owned(),
                 Error::Resting {
                     wait: Duration::from_secs(120),
                 },

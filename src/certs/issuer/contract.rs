@@ -16,6 +16,11 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// A short stable name, which is part of the storage keys of what the issuer signed.
     fn id(&self) -> &str;
 
+    /// What the operator calls it.
+    fn name(&self) -> &str {
+        self.id()
+    }
+
     /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
     /// everybody can look up.
     fn is_public(&self) -> bool {
@@ -84,7 +89,7 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// That the issuer has no account.
     fn no_account(&self) -> Error {
         Error::NoAccount {
-            issuer: self.id().to_owned(),
+            issuer: self.name().to_owned(),
         }
     }
 }

@@ -82,11 +82,11 @@ impl Preflight {
         let slow = |_| Verdict::Doubt(Reason::Slow(subject.clone()));
         match look.await.unwrap_or_else(slow) {
             Verdict::Go => {
-                debug!(names = %subject, issuer = issuer.id(), "nothing stands against an order");
+                debug!(names = %subject, issuer = issuer.name(), "nothing stands against an order");
                 Ok(Clearance::Sure)
             }
             Verdict::Doubt(reason) => {
-                warn!(names = %subject, issuer = issuer.id(), %reason, "an order may fail");
+                warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
                 self.doubts.note(subject, reason);
                 Ok(Clearance::Doubtful)
             }

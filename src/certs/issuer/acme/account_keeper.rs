@@ -15,7 +15,8 @@ use crate::storage::Storage;
 /// Keeps the account of one e-mail address at one CA.
 #[derive(Debug)]
 pub(super) struct AccountKeeper {
-    id: String,
+    /// What the operator calls the CA.
+    name: String,
     options: acme::Options,
     client: OnceLock<Arc<Client>>,
     contact: Vec<String>,
@@ -43,12 +44,18 @@ impl AccountKeeper {
         Self {
             contact: contact.collect(),
             records: AccountRecords::new(storage, &id, email),
-            id,
+            name: id,
             options,
             client: OnceLock::new(),
             others: Vec::new(),
             account: Mutex::new(None),
         }
+    }
+
+    /// The same at a CA that the operator calls so.
+    pub(super) fn called(self, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, ..self }
     }
 
     /// The same beside other accounts at the same CA with these contacts, which are none of its business.
@@ -86,7 +93,7 @@ impl AccountKeeper {
             return;
         };
         if let Err(error) = self.store_issuer_domain(account, domain).await {
-            warn!(issuer = %self.id, %error, "what the CA calls itself in DNS is not kept");
+            warn!(issuer = %self.name, %error, "what the CA calls itself in DNS is not kept");
         }
     }
 
@@ -163,11 +170,11 @@ impl AccountKeeper {
     async fn change_contact(&self, account: &Account) -> Result<(), Error> {
         match account.update_contact(&self.contact).await {
             Ok(()) => {
-                info!(issuer = %self.id, account_url = account.url(), "contact of the account changed");
+                info!(issuer = %self.name, account_url = account.url(), "contact of the account changed");
                 self.store(account).await
             }
             Err(error) => {
-                warn!(issuer = %self.id, error = %error.sentence(), "contact of the account not changed");
+                warn!(issuer = %self.name, error = %error.sentence(), "contact of the account not changed");
                 Ok(())
             }
         }
@@ -191,7 +198,7 @@ impl AccountKeeper {
             }
         };
         self.store(&account).await?;
-        info!(issuer = %self.id, account_url = account.url(), "account ready");
+        info!(issuer = %self.name, account_url = account.url(), "account ready");
         Ok(account)
     }
 
@@ -244,7 +251,7 @@ impl AccountKeeper {
                 };
             }
         };
-        info!(issuer = %self.id, account_url = account.url(), "account key changed");
+        info!(issuer = %self.name, account_url = account.url(), "account key changed");
         *slot = Some(Arc::new(account));
         Ok(())
     }

@@ -33,6 +33,7 @@ const PARALLEL_ORDERS: u32 = 4;
 #[derive(Debug)]
 pub struct AcmeIssuer {
     id: String,
+    name: String,
     accounts: AccountKeeper,
     orders: OrderRecords,
     solvers: Solvers,
@@ -61,6 +62,7 @@ impl AcmeIssuer {
             None => None,
         };
         let staging = options.staging.as_ref().map(|directory| IssuerOptions {
+            name: format!("{}-staging", options.name),
             directory: directory.clone(),
             staging: None,
             // A twin has accounts, chains and profiles of its own.
@@ -82,7 +84,11 @@ impl AcmeIssuer {
         };
         let issuer = Self::over(protocol, options.email.clone(), storage, solvers)?;
         Ok(Self {
-            accounts: issuer.accounts.beside(others.to_vec()),
+            name: options.name.clone(),
+            accounts: issuer
+                .accounts
+                .beside(others.to_vec())
+                .called(&options.name),
             solvers: issuer.solvers.restricted_to(&options.challenges),
             terms: OrderTerms {
                 key_type: options.key_type,
@@ -112,6 +118,7 @@ impl AcmeIssuer {
         let issuer = Self {
             orders: OrderRecords::new(id.clone(), Arc::clone(&storage)),
             accounts: AccountKeeper::new(parts, storage),
+            name: id.clone(),
             id,
             solvers,
             terms: OrderTerms::default(),
@@ -169,6 +176,10 @@ impl Issuer for AcmeIssuer {
         &self.id
     }
 
+    fn name(&self) -> &str {
+        &self.name
+    }
+
     fn is_public(&self) -> bool {
         self.is_public
     }
@@ -185,7 +196,7 @@ impl Issuer for AcmeIssuer {
             let _turn = self.turns.acquire().await;
             match self.order(request).await {
                 Err(error) if has_forgotten_account(&error) => {
-                    warn!(issuer = %self.id, "the CA has forgotten the account, it is made anew");
+                    warn!(issuer = %self.name, "the CA has forgotten the account, it is made anew");
                     self.accounts.forget().await?;
                     self.order(request).await
                 }
@@ -245,7 +256,7 @@ impl Issuer for AcmeIssuer {
                 Some(PersistentRecord::new(&identifier, &domain, &known.url))
             });
             Some(RecordToSet {
-                issuer: self.id.clone(),
+                issuer: self.name.clone(),
                 name: PersistentRecord::owner(&identifier),
                 value: record.map(|record| record.value),
             })
@@ -274,7 +285,7 @@ impl Issuer for AcmeIssuer {
                 }
             }
             info!(
-                issuer = %self.id, serial = revocation.certificate.serial(), %reason,
+                issuer = %self.name, serial = revocation.certificate.serial(), %reason,
                 "certificate revoked"
             );
             Ok(())
