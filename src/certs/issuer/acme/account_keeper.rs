@@ -198,7 +198,11 @@ impl AccountKeeper {
             }
         };
         self.store(&account).await?;
-        info!(issuer = %self.name, account_url = account.url(), "account ready");
+        let directory = self.client()?.directory().await.ok();
+        let terms = directory
+            .as_ref()
+            .and_then(|directory| directory.meta.terms_of_service.as_deref());
+        info!(issuer = %self.name, account_url = account.url(), terms, "account ready");
         Ok(account)
     }
 
