@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::certificates::public_issuers;
-use super::{Error, sites};
+use super::{Error, dns, sites};
 use crate::admin::{Blueprint, Desk};
 use crate::certs::challenge::Solvers;
 use crate::certs::issuer::InternalCa;
@@ -24,19 +24,25 @@ pub fn open_revoking_desk(config: &Config) -> Result<Desk, Error> {
 /// A desk over the data directory, which must be there, that knows the configured sites.
 pub fn open_desk(config: &Config) -> Result<Desk, Error> {
     let storage = open(config.storage.directory())?;
-    let desk = Desk::stored(Records::new(Arc::clone(&storage)));
+    let issuers = issuers(config, &storage)?;
+    let desk = Desk::stored(Records::new(storage)).with_issuers(issuers.clone());
     Ok(match config.sites.is_empty() {
         true => desk,
-        false => desk.with_blueprint(blueprint(config, &storage)?),
+        false => desk.with_blueprint(blueprint(config, issuers)?),
     })
 }
 
-fn blueprint(config: &Config, storage: &Arc<dyn Storage>) -> Result<Blueprint, Error> {
+fn issuers(config: &Config, storage: &Arc<dyn Storage>) -> Result<Issuers, Error> {
     let internal = InternalCa::new(Arc::clone(storage), config.internal_ca.clone());
-    let issuers = Issuers {
-        public: public_issuers(config, storage, &Solvers::default())?,
+    // What needs nobody but the operator is all that is known here of how names are proved.
+    let solvers = Solvers::default().with_dns(dns::persistent_solvers(&config.sites));
+    Ok(Issuers {
+        public: public_issuers(config, storage, &solvers)?,
         internal: Arc::new(internal),
-    };
+    })
+}
+
+fn blueprint(config: &Config, issuers: Issuers) -> Result<Blueprint, Error> {
     let files = config.sites.iter().filter_map(|site| {
         let files = site.tls.as_ref()?;
         Some((site.pattern.clone(), files.cert.clone()))

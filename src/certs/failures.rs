@@ -8,8 +8,9 @@ use tracing::{debug, error, warn};
 
 use super::clock::from_unix;
 use super::issuance::Unsigned;
-use super::issuer::Issuer;
+use super::issuer::{Error, Issuer};
 use super::policy::Policy;
+use super::preflight::{Doubts, Reason};
 use super::stored::{Attempts, Records};
 use super::wanted::Purpose;
 use super::{CertCache, Certificate, Clock, Refusal, renew_at, retry};
@@ -28,6 +29,7 @@ pub(super) struct Failures {
     records: Records,
     cache: Arc<CertCache>,
     failing: DashMap<HostPattern, Attempts>,
+    doubts: Option<Arc<Doubts>>,
     clock: Clock,
 }
 
@@ -37,8 +39,14 @@ impl Failures {
             records,
             cache,
             failing: DashMap::new(),
+            doubts: None,
             clock,
         }
+    }
+
+    /// The same beside what is doubted of names before their orders.
+    pub(super) fn beside(self, doubts: Option<Arc<Doubts>>) -> Self {
+        Self { doubts, ..self }
     }
 
     pub(super) async fn check(
@@ -102,6 +110,7 @@ impl Failures {
         policy: &Policy,
         former: Option<&Attempts>,
     ) {
+        self.take_doubt(subject);
         if !policy.is_kept() {
             return;
         }
@@ -117,6 +126,12 @@ impl Failures {
     /// The name has its certificate.
     pub(super) fn forget(&self, subject: &HostPattern) {
         self.failing.remove(subject);
+        self.take_doubt(subject);
+    }
+
+    /// What was doubted in the attempt that is over now.
+    fn take_doubt(&self, subject: &HostPattern) -> Option<Reason> {
+        self.doubts.as_ref()?.take(subject)
     }
 
     /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
@@ -172,6 +187,7 @@ impl Failures {
     /// could fill memory and disk with them.
     pub(super) fn pass_over(&self, subject: &HostPattern, unsigned: &Unsigned) -> Refusal {
         let failure = &unsigned.error;
+        self.take_doubt(subject);
         debug!(names = %subject, error = %failure, "certificate not obtained");
         let delay = backoff::ISSUANCE.delay(1, failure.retry_after());
         let attempts = Attempts::default();
@@ -179,6 +195,7 @@ impl Failures {
         attempts.into()
     }
 
+    /// Remembers a failure, and what was doubted before it.
     pub(super) async fn remember(
         &self,
         subject: &HostPattern,
@@ -186,12 +203,13 @@ impl Failures {
         unsigned: Unsigned,
     ) -> Refusal {
         let failure = &unsigned.error;
+        let sentence = told(failure, self.take_doubt(subject).as_ref());
         let former = self.attempts(subject).await.unwrap_or_default();
         let left = self.left(issuers, subject).await;
         let delay = retry::delay(former.failures + 1, failure, left);
         let now = self.clock.now();
         let attempts = former
-            .failed(failure.to_string(), now, delay)
+            .failed(sentence.clone(), now, delay)
             .held_off(now, failure.retry_after())
             .tried_at(unsigned.tried);
         self.failing.insert(subject.clone(), attempts.clone());
@@ -205,9 +223,18 @@ impl Failures {
         warn!(
             names = %subject, attempt = attempts.failures,
             retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
-            permanent = failure.is_permanent(), served_until, error = %failure,
+            permanent = failure.is_permanent(), served_until, error = %sentence,
             "certificate not obtained"
         );
         attempts.into()
+    }
+}
+
+/// Why there is no certificate, as the CA says it and as this machine has seen it before.
+pub(super) fn told(failure: &Error, doubt: Option<&Reason>) -> String {
+    let sentence = failure.to_string();
+    match doubt.map(Reason::to_string) {
+        Some(seen) if !sentence.contains(&seen) => format!("{sentence}; seen from here: {seen}"),
+        _ => sentence,
     }
 }

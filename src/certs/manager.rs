@@ -170,7 +170,7 @@ impl CertManager {
             let issuers = issuers.for_subject(subject, policy);
             let records = self.inner.obtainer.records();
             let signer = records.signer(issuers, subject, &certificate).await;
-            let issuer = signer.map_or("", |issuer| issuer.id());
+            let issuer = signer.map_or("", |issuer| issuer.name());
             return served(issuer, &certificate, attempts);
         }
         if self.inner.in_flight.contains_key(subject) {
@@ -185,7 +185,7 @@ impl CertManager {
         self.sources().standing_of(subject, policy, now).await
     }
 
-    fn sources(&self) -> StandingSources<'_> {
+    pub(super) fn sources(&self) -> StandingSources<'_> {
         StandingSources {
             policies: &self.inner.policies,
             issuers: self.inner.obtainer.issuers(),

@@ -17,6 +17,7 @@ pub mod import;
 mod inventory;
 mod issuance;
 pub mod issuer;
+mod issuer_names;
 mod manager;
 mod newcomers;
 mod obtain;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::flight::Outcome;
+use super::issuer::RecordToSet;
 use super::stored::Records;
 use super::wanted::Purpose;
-use super::{CertManager, Refusal, RevocationError, Revoker, Standing};
+use super::{CertManager, Issuers, Refusal, RevocationError, Revoker, Standing};
 use crate::acme::RevocationReason;
 use crate::name::HostPattern;
 
@@ -62,7 +63,7 @@ impl CertManager {
     /// Asks the issuers of all sites.
     #[must_use]
     pub fn revoker(&self) -> Revoker {
-        let issuers = self.obtainer().issuers();
+        let issuers = self.issuers();
         let mut known = issuers.public.clone();
         known.push(Arc::clone(&issuers.internal));
         for (_, policy) in self.policies().iter() {
@@ -90,6 +91,17 @@ impl CertManager {
             return self.standing(name).await;
         }
         self.standing_of_pattern(subject).await
+    }
+
+    /// The TXT records that the operator has to set once for a name or a pattern to be proved.
+    pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
+        self.sources().records_to_set(wanted).await
+    }
+
+    /// Who signs.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        self.obtainer().issuers()
     }
 
     /// The records that the manager keeps.

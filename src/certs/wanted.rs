@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Refusal;
 use super::policy::Policy;
 use super::renewals::Subject;
 use crate::name::HostPattern;
@@ -29,6 +30,19 @@ pub(super) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
+    /// Asks the gate of names on demand, where there is one. What is served stays: a gate that is down answers like one
+    /// that took the name back.
+    pub(super) async fn allowed(self) -> Result<(), Refusal> {
+        let (Some(ask), HostPattern::Exact(name)) = (self.policy.ask(), self.subject) else {
+            return Ok(());
+        };
+        let client = match self.purpose {
+            Purpose::Serve(client) => Some(client),
+            Purpose::Renew | Purpose::Wish | Purpose::Ask => None,
+        };
+        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
+    }
+
     /// The certificate of this issuer.
     pub(super) fn signed_by(self, issuer: &'a str) -> Subject<'a> {
         Subject {

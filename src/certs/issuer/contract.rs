@@ -16,6 +16,11 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// A short stable name, which is part of the storage keys of what the issuer signed.
     fn id(&self) -> &str;
 
+    /// What the operator calls it.
+    fn name(&self) -> &str {
+        self.id()
+    }
+
     /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
     /// everybody can look up.
     fn is_public(&self) -> bool {
@@ -48,6 +53,15 @@ pub trait Issuer: fmt::Debug + Send + Sync {
         ready(CaaNames::default()).boxed()
     }
 
+    /// The TXT record by which the operator lets the issuer's account have certificates for `subject`; none where its
+    /// names are proved otherwise.
+    fn record_to_set<'a>(
+        &'a self,
+        _subject: &'a HostPattern,
+    ) -> BoxFuture<'a, Option<RecordToSet>> {
+        ready(None).boxed()
+    }
+
     /// Whose certificates nobody trusts and whose limits are wide: it shows whether an order would
     /// succeed without spending one of this issuer's.
     fn staging(&self) -> Option<&dyn Issuer> {
@@ -75,7 +89,7 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// That the issuer has no account.
     fn no_account(&self) -> Error {
         Error::NoAccount {
-            issuer: self.id().to_owned(),
+            issuer: self.name().to_owned(),
         }
     }
 }
@@ -109,6 +123,17 @@ pub struct CaaNames {
     pub identities: Vec<String>,
     /// The account's URL, where there is an account already.
     pub account: Option<String>,
+}
+
+/// A TXT record that the operator sets once (draft-ietf-acme-dns-persist).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordToSet {
+    /// Whose account it is for.
+    pub issuer: String,
+    /// Where it is set, without the last dot.
+    pub name: String,
+    /// Its text; none before the CA has told what it calls itself, which it does with the first order.
+    pub value: Option<String>,
 }
 
 /// A certificate to take back.

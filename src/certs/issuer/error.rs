@@ -125,6 +125,9 @@ pub enum Error {
     /// The CA is a public one, and none of them can sign the name.
     #[error("{0}")]
     NoPublicCa(Unsignable),
+    /// The name is proved by a record that names the account at another CA.
+    #[error("the record that is set once is for the account at another CA")]
+    OtherAccount,
     /// No certificate can be for every name.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
@@ -242,7 +245,7 @@ impl Error {
                 true => Blame::CaForName,
                 false => Blame::Name,
             },
-            Self::Profile { .. } | Self::NoAccount { .. } => Blame::Ca,
+            Self::Profile { .. } | Self::NoAccount { .. } | Self::OtherAccount => Blame::Ca,
             Self::Resting { .. } | Self::Held(_) => Blame::Ca,
             Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
             Self::All(failures) => failures

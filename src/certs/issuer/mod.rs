@@ -7,7 +7,8 @@ mod internal;
 
 pub use acme::AcmeIssuer;
 pub use contract::{
-    CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, Revocation, RevocationSigner,
+    CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet, Revocation,
+    RevocationSigner,
 };
 pub use error::{Error, Reach};
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::caa::{self, Applicant};
+use super::doubts::Doubts;
 use super::options::PreflightOptions;
 use super::probe::{Probe, Token};
 use super::reach::Reach;
@@ -43,6 +44,7 @@ pub struct Preflight {
     tokens: Arc<Http01Tokens>,
     probe: Probe,
     surroundings: Surroundings,
+    doubts: Arc<Doubts>,
 }
 
 impl Preflight {
@@ -57,7 +59,14 @@ impl Preflight {
             tokens,
             probe: Probe::new(options.port)?,
             surroundings: Surroundings::new(options.trial.clone()),
+            doubts: Arc::default(),
         })
+    }
+
+    /// What was found doubtful and has to be told if the order fails as well.
+    #[must_use]
+    pub fn doubts(&self) -> &Arc<Doubts> {
+        &self.doubts
     }
 
     /// Whether an order for `subject` can work. The CA itself is asked for no more than its directory.
@@ -73,11 +82,12 @@ impl Preflight {
         let slow = |_| Verdict::Doubt(Reason::Slow(subject.clone()));
         match look.await.unwrap_or_else(slow) {
             Verdict::Go => {
-                debug!(names = %subject, issuer = issuer.id(), "nothing stands against an order");
+                debug!(names = %subject, issuer = issuer.name(), "nothing stands against an order");
                 Ok(Clearance::Sure)
             }
             Verdict::Doubt(reason) => {
-                warn!(names = %subject, issuer = issuer.id(), %reason, "an order may fail");
+                warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
+                self.doubts.note(subject, reason);
                 Ok(Clearance::Doubtful)
             }
             Verdict::Hopeless(reason) => Err(reason),

@@ -2,6 +2,7 @@
 //! lets the CA sign.
 
 mod caa;
+mod doubts;
 mod inspector;
 mod options;
 mod probe;
@@ -10,6 +11,7 @@ mod reason;
 mod surroundings;
 mod verdict;
 
+pub use doubts::Doubts;
 pub use inspector::{Clearance, Preflight};
 pub use options::{PreflightOptions, Trial};
 pub use reach::Reach;

@@ -21,6 +21,9 @@ pub(super) struct AccountRecord {
     pub(super) url: String,
     pub(super) orders: Option<Url>,
     pub(super) contact: Vec<String>,
+    /// What the CA calls itself in records that are set once, where it has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) issuer_domain: Option<String>,
 }
 
 /// Which of an account's keys.
@@ -238,6 +241,7 @@ mod tests {
             url: "https://ca.test/account/1".to_owned(),
             orders: None,
             contact: vec![format!("mailto:{email}")],
+            issuer_domain: None,
         }
     }
 
