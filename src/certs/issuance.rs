@@ -122,7 +122,7 @@ impl Issuance {
             let is_own = matches!(error.blame(), Blame::Ca | Blame::CaForName);
             if is_own && let Some(next) = issuers.get(index + 1) {
                 warn!(
-                    names = %subject, issuer = issuer.id(), next = next.id(), %error,
+                    names = %subject, issuer = issuer.name(), next = next.name(), %error,
                     "issuer failed, the next one is tried"
                 );
             }
@@ -155,7 +155,7 @@ impl Issuance {
                 // This machine may see another network than the CA does: no look of its own takes a
                 // renewal away.
                 Err(reason) if application.served.is_some() => {
-                    warn!(names = %subject, issuer = issuer.id(), %reason, "an order may fail");
+                    warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
                     Clearance::Doubtful
                 }
                 looked => looked?,
@@ -198,12 +198,12 @@ impl Issuance {
             Ok(_) => {
                 staging.settled(subject).await;
                 info!(
-                    names = %subject, issuer = staging.id(),
+                    names = %subject, issuer = staging.name(),
                     "the order would succeed, it is placed for real"
                 );
             }
             Err(error) if error.blame() == Blame::Ca => warn!(
-                names = %subject, issuer = staging.id(), %error,
+                names = %subject, issuer = staging.name(), %error,
                 "the order cannot be rehearsed, it is placed for real"
             ),
             Err(error) => return Err(error),
@@ -250,7 +250,7 @@ impl Issuance {
         request: IssueRequest<'_>,
     ) -> Result<Issued<'a>, Error> {
         let subject = application.subject;
-        info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
+        info!(names = %subject, issuer = issuer.name(), "certificate is being obtained");
         let issued = self.sign(issuer, request).await?;
         let serial = issued.certificate.serial();
         if application
