@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use h2::Reason;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use proxy::proxy::GuardOptions;
 use proxy::upstream::Balancer;
 use tokio::sync::{Notify, mpsc};
 use tonic::Code;
@@ -358,4 +359,25 @@ async fn a_call_counts_once_at_a_backend_with_a_limit_however_it_fails() {
         assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
         door.in_flight(0).await;
     }
+}
+
+#[tokio::test]
+async fn an_upload_over_the_limit_is_the_clients_fault_here_too() {
+    let origin = H2Origin::start(100, async |mut session: Session, _| {
+        let mut held = Vec::new();
+        while let Some(Ok(stream)) = session.accept().await {
+            held.push(stream);
+        }
+    })
+    .await;
+    let options = GuardOptions {
+        max_body: Some(10),
+        ..GuardOptions::default()
+    };
+    let setup = Setup::new().upstream(&[&origin.url()], None);
+    let door = setup.guarded(&options).open().await;
+    let chunks = "8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n";
+    let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
+    let answer = ask(door.h1, format!("{head}{chunks}")).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
