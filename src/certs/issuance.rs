@@ -126,8 +126,10 @@ impl Issuance {
                     "issuer failed, the next one is tried"
                 );
             }
-            // A single issuer is left alone by the name's own back-off, which outlives the process.
-            if is_own && issuers.len() > 1 {
+            // A single issuer is left alone by the name's own back-off, which outlives the process; one whose budget is
+            // spent by the budget, which may be that of one account among several at its CA.
+            let is_held = matches!(error, Error::Held(_));
+            if is_own && !is_held && issuers.len() > 1 {
                 self.rest(issuer.id(), subject, error.retry_after());
             }
             failures.push((issuer.id().to_owned(), error));
@@ -225,6 +227,7 @@ impl Issuance {
         let replaces = replaces.await;
         let purchase = Purchase {
             issuer: issuer.id(),
+            account: issuer.account(),
             limits: issuer.limits(),
             subject: application.subject,
             kind: kind(replaces.as_ref()),

@@ -126,6 +126,7 @@ impl StandingSources<'_> {
             }
             let purchase = Purchase {
                 issuer: issuer.id(),
+                account: issuer.account(),
                 limits: issuer.limits(),
                 subject,
                 kind: OrderKind::First,
@@ -350,6 +351,7 @@ mod tests {
             let name = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
             let purchase = Purchase {
                 issuer: "ca",
+                account: "ops",
                 limits: Limits::PUBLIC,
                 subject: &name,
                 kind: OrderKind::First,

@@ -22,6 +22,7 @@ pub struct Spending(Option<Account>);
 struct Account {
     budgets: Budgets,
     issuer: String,
+    account: String,
     limits: Limits,
     subject: HostPattern,
     kind: OrderKind,
@@ -47,6 +48,7 @@ impl Spending {
         Self(Some(Account {
             budgets,
             issuer: purchase.issuer.to_owned(),
+            account: purchase.account.to_owned(),
             limits: purchase.limits,
             subject: purchase.subject.clone(),
             kind: purchase.kind,
@@ -130,6 +132,7 @@ impl Account {
     fn purchase(&self) -> Purchase<'_> {
         Purchase {
             issuer: &self.issuer,
+            account: &self.account,
             limits: self.limits,
             subject: &self.subject,
             kind: self.kind,

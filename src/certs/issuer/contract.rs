@@ -16,6 +16,11 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// A short stable name, which is part of the storage keys of what the issuer signed.
     fn id(&self) -> &str;
 
+    /// Which of the accounts at its CA it has, as a short stable name; issuers with one [`id`](Self::id) may have several.
+    fn account(&self) -> &str {
+        ""
+    }
+
     /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
     /// everybody can look up.
     fn is_public(&self) -> bool {

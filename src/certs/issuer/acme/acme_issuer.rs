@@ -146,6 +146,10 @@ impl Issuer for AcmeIssuer {
         &self.id
     }
 
+    fn account(&self) -> &str {
+        self.accounts.name()
+    }
+
     fn is_public(&self) -> bool {
         self.is_public
     }
@@ -174,9 +178,11 @@ impl Issuer for AcmeIssuer {
 
     fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         async move {
-            self.orders.forget(subject).await;
-            if let Some(staging) = &self.staging {
-                staging.orders.forget(subject).await;
+            let staging = self.staging.as_deref();
+            for issuer in [Some(self), staging].into_iter().flatten() {
+                if let Some(account) = issuer.accounts.known_url().await {
+                    issuer.orders.forget(subject, &account).await;
+                }
             }
         }
         .boxed()

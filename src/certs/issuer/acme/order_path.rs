@@ -133,7 +133,11 @@ impl OrderPath<'_> {
 
     /// The certificate of an order that was left under way; none where a new one is needed.
     async fn take_up(&self) -> Result<Option<Pem>, Error> {
-        let Some(record) = self.records.load(self.request.subject).await? else {
+        let Some(record) = self
+            .records
+            .load(self.request.subject, self.account.url())
+            .await?
+        else {
             return Ok(None);
         };
         if let Some(placed) = self.find(record).await? {
@@ -142,13 +146,13 @@ impl OrderPath<'_> {
                 return Ok(Some(pem));
             }
         }
-        self.records.forget(self.request.subject).await;
+        self.forget().await;
         Ok(None)
     }
 
     /// The order of a record as it stands at the CA, if it is worth going on with.
     async fn find(&self, record: OrderRecord) -> Result<Option<Placed>, Error> {
-        let Some(key) = record.key().filter(|_| record.is_of(self.account)) else {
+        let Some(key) = record.key() else {
             return Ok(None);
         };
         let order = match Order::resume(self.account, record.url().clone()).await {
@@ -178,9 +182,14 @@ impl OrderPath<'_> {
     /// Forgets an order that is over. One whose end nobody knows is taken up by the next attempt.
     async fn failed(&self, record: &OrderRecord, failure: Error) -> Error {
         if record.is_over(&failure) {
-            self.records.forget(self.request.subject).await;
+            self.forget().await;
         }
         failure
+    }
+
+    async fn forget(&self) {
+        let account = self.account.url();
+        self.records.forget(self.request.subject, account).await;
     }
 }
 

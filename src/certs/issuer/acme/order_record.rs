@@ -17,6 +17,9 @@ use crate::storage::{self, Key, Storage};
 /// How long an order is kept that cannot be read or does not get on.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
+/// The folder of the records.
+const ORDERS: &str = "orders";
+
 /// An order and the key that its certificate is for. Its `Debug` does not show the key.
 #[derive(Serialize, Deserialize)]
 pub(super) struct OrderRecord {
@@ -29,11 +32,6 @@ pub(super) struct OrderRecord {
 }
 
 impl OrderRecord {
-    /// Whether the order is one of this account's.
-    pub(super) fn is_of(&self, account: &Account) -> bool {
-        self.account == account.url()
-    }
-
     /// Where the order is.
     pub(super) fn url(&self) -> &Url {
         &self.url
@@ -66,7 +64,7 @@ impl fmt::Debug for OrderRecord {
     }
 }
 
-/// The orders of one CA that are under way, at most one per subject.
+/// The orders of one CA that are under way, at most one per account and subject.
 #[derive(Debug)]
 pub(super) struct OrderRecords {
     issuer: String,
@@ -78,14 +76,23 @@ impl OrderRecords {
         Self { issuer, storage }
     }
 
-    /// What is kept of an order for `subject`. What cannot be understood is none.
+    /// What is kept of an order of an account for `subject`. What cannot be understood is none.
     pub(super) async fn load(
         &self,
         subject: &HostPattern,
+        account: &str,
     ) -> Result<Option<OrderRecord>, storage::Error> {
-        let record = self.storage.load(&self.key(subject)).await?;
-        let record = record.and_then(|json| serde_json::from_slice(&json).ok());
-        Ok(record.filter(|record: &OrderRecord| record.subject == subject.to_string()))
+        let own = self.read(&self.key(subject, account)).await?;
+        let found = match own {
+            Some(own) => Some(own),
+            None => self.read(&self.former_key(subject)).await?,
+        };
+        Ok(found.filter(|it| it.subject == subject.to_string() && it.account == account))
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<OrderRecord>, storage::Error> {
+        let record = self.storage.load(key).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
     /// Keeps an order that was just placed.
@@ -105,18 +112,110 @@ impl OrderRecords {
             key: key.serialize_pem(),
         };
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
-        self.storage.store(&self.key(subject), &json).await?;
+        let key = self.key(subject, account.url());
+        self.storage.store(&key, &json).await?;
         Ok(record)
     }
 
-    /// Forgets the order for `subject`. Where that fails it is found to be over at the next attempt.
-    pub(super) async fn forget(&self, subject: &HostPattern) {
-        if let Err(error) = self.storage.delete(&self.key(subject)).await {
+    /// Forgets the order of an account for `subject`. Where that fails it is found to be over at the next attempt.
+    pub(super) async fn forget(&self, subject: &HostPattern, account: &str) {
+        if let Err(error) = self.delete(subject, account).await {
             warn!(names = %subject, issuer = %self.issuer, %error, "the record of an order that is over is left behind");
         }
     }
 
-    fn key(&self, subject: &HostPattern) -> Key {
-        Key::new(&["orders", &self.issuer, &format!("{subject}.json")])
+    async fn delete(&self, subject: &HostPattern, account: &str) -> Result<(), storage::Error> {
+        let former = self.former_key(subject);
+        let is_own = |record: OrderRecord| record.account == account;
+        if self.read(&former).await?.is_some_and(is_own) {
+            self.storage.delete(&former).await?;
+        }
+        self.storage.delete(&self.key(subject, account)).await
+    }
+
+    /// By the account's URL, which stays when its e-mail address changes.
+    fn key(&self, subject: &HostPattern, account: &str) -> Key {
+        Key::new(&[ORDERS, &self.issuer, account, &format!("{subject}.json")])
+    }
+
+    /// Where older versions kept the one order of all accounts.
+    fn former_key(&self, subject: &HostPattern) -> Key {
+        Key::new(&[ORDERS, &self.issuer, &format!("{subject}.json")])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::FileStorage;
+
+    struct World {
+        _dir: tempfile::TempDir,
+        records: OrderRecords,
+        subject: HostPattern,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let storage = Arc::new(FileStorage::open(dir.path()).unwrap());
+            Self {
+                _dir: dir,
+                records: OrderRecords::new("ca".to_owned(), storage),
+                subject: HostPattern::parse("www.example.org").unwrap(),
+            }
+        }
+
+        async fn write(&self, key: &Key, account: &str) {
+            let record = OrderRecord {
+                issuer: "ca".to_owned(),
+                account: account.to_owned(),
+                subject: self.subject.to_string(),
+                url: "https://ca.test/order/1".parse().unwrap(),
+                placed: 0,
+                key: String::new(),
+            };
+            let json = serde_json::to_vec(&record).unwrap();
+            self.records.storage.store(key, &json).await.unwrap();
+        }
+
+        async fn account_of(&self, account: &str) -> Option<String> {
+            let found = self.records.load(&self.subject, account).await.unwrap();
+            found.map(|record| record.account)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_order_of_one_account_is_none_of_anothers() {
+        let world = World::new();
+        for account in ["https://ca.test/1", "https://ca.test/2"] {
+            let key = world.records.key(&world.subject, account);
+            world.write(&key, account).await;
+        }
+
+        world
+            .records
+            .forget(&world.subject, "https://ca.test/1")
+            .await;
+
+        assert_eq!(world.account_of("https://ca.test/1").await, None);
+        let other = world.account_of("https://ca.test/2").await;
+        assert_eq!(other.as_deref(), Some("https://ca.test/2"));
+    }
+
+    #[tokio::test]
+    async fn the_order_that_an_older_version_has_left_is_found_by_its_account_alone() {
+        let (world, own) = (World::new(), "https://ca.test/1");
+        let former = world.records.former_key(&world.subject);
+        world.write(&former, own).await;
+
+        assert_eq!(world.account_of("https://ca.test/2").await, None);
+        world
+            .records
+            .forget(&world.subject, "https://ca.test/2")
+            .await;
+        assert_eq!(world.account_of(own).await.as_deref(), Some(own));
+        world.records.forget(&world.subject, own).await;
+        assert_eq!(world.account_of(own).await, None);
     }
 }
