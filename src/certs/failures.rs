@@ -173,9 +173,10 @@ impl Failures {
     pub(super) fn pass_over(&self, subject: &HostPattern, unsigned: &Unsigned) -> Refusal {
         let failure = &unsigned.error;
         debug!(names = %subject, error = %failure, "certificate not obtained");
-        let delay = backoff::ISSUANCE.delay(1, failure.retry_after());
+        let now = self.clock.now();
+        let delay = backoff::ISSUANCE.delay(1, failure.retry_after(now));
         let attempts = Attempts::default();
-        let attempts = attempts.failed(failure.to_string(), self.clock.now(), delay);
+        let attempts = attempts.failed(failure.to_string(), now, delay);
         attempts.into()
     }
 
@@ -188,11 +189,12 @@ impl Failures {
         let failure = &unsigned.error;
         let former = self.attempts(subject).await.unwrap_or_default();
         let left = self.left(issuers, subject).await;
-        let delay = retry::delay(former.failures + 1, failure, left);
         let now = self.clock.now();
+        let asked = failure.retry_after(now);
+        let delay = retry::delay(former.failures + 1, failure, asked, left);
         let attempts = former
             .failed(failure.to_string(), now, delay)
-            .held_off(now, failure.retry_after())
+            .held_off(now, asked)
             .tried_at(unsigned.tried);
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {

@@ -130,7 +130,8 @@ impl Issuance {
             // spent by the budget, which may be that of one account among several at its CA.
             let is_held = matches!(error, Error::Held(_));
             if is_own && !is_held && issuers.len() > 1 {
-                self.rest(issuer.id(), subject, error.retry_after());
+                let wait = error.retry_after(self.clock.now());
+                self.rest(issuer.id(), subject, wait);
             }
             failures.push((issuer.id().to_owned(), error));
             if !is_own {
@@ -237,6 +238,7 @@ impl Issuance {
         let request = IssueRequest {
             subject: application.subject,
             spending: &spending,
+            clock: self.clock,
             replaces: replaces.as_ref(),
         };
         let issued = self.sign_another(issuer, application, request).await;
@@ -366,7 +368,12 @@ mod tests {
             let outcome = match *self.failure.lock().unwrap() {
                 Some(failure) => Err(failure()),
                 None => {
-                    request.spending.order().now_or_never().unwrap().unwrap();
+                    request
+                        .spending
+                        .order(request.clock.now())
+                        .now_or_never()
+                        .unwrap()
+                        .unwrap();
                     let name = request.subject.to_string();
                     Ok(Pem::new(&TestCa::new().sign(&[&name], -60..3600), ""))
                 }
@@ -468,7 +475,11 @@ mod tests {
             "{sentence}"
         );
         assert!(error.has_spent_certificate());
-        assert_eq!(error.retry_after(), None, "the second may be asked sooner");
+        assert_eq!(
+            error.retry_after(SystemTime::now()),
+            None,
+            "the second may be asked sooner"
+        );
     }
 
     #[tokio::test(start_paused = true)]

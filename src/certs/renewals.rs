@@ -185,7 +185,7 @@ impl Renewals {
     fn patience(&self, subject: Subject<'_>, error: &Error) -> Duration {
         let names = subject.pattern;
         debug!(%names, issuer = subject.issuer, %error, "the CA does not say when to renew");
-        let asked = error.retry_after();
+        let asked = error.retry_after(self.clock.now());
         let asked = asked.map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
         if !matches!(error, Error::Acme(error) if error.is_transient()) {
             return asked.unwrap_or_else(|| spread(AFTER_NONSENSE, 0.2));

@@ -358,7 +358,7 @@ mod tests {
             };
             let paid = budgets.pay(purchase, SystemTime::now()).await.unwrap();
             let spending = paid.unwrap();
-            spending.order().await.unwrap();
+            spending.order(SystemTime::now()).await.unwrap();
             spending.settle(None, SystemTime::now()).await;
         }
         let standing = world.standing("www.example.org").await;

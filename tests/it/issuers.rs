@@ -8,7 +8,7 @@ use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
 use proxy::certs::issuer::{
     AcmeIssuer, Error, IssueRequest, Issuer, Pem, Revocation, RevocationReason, RevocationSigner,
 };
-use proxy::certs::{Certificate, IssuerOptions, KeyType, Spending};
+use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Spending};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;
@@ -91,6 +91,7 @@ async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            clock: Clock::system(),
             replaces: None,
         })
         .await;
@@ -176,6 +177,7 @@ async fn an_address_gets_the_profile_for_addresses() {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            clock: Clock::system(),
             replaces: None,
         })
         .await

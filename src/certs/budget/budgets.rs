@@ -337,13 +337,13 @@ mod tests {
 
         async fn fails(&self, subject: &str, failure: &Error) {
             let spending = self.pay(subject, Limits::PUBLIC).await.unwrap();
-            spending.order().await.unwrap();
+            spending.order(self.now).await.unwrap();
             spending.settle(Some(failure), self.now).await;
         }
 
         async fn succeeds(&self, subject: &str) -> Result<(), Held> {
             let spending = self.pay(subject, Limits::PUBLIC).await?;
-            spending.order().await.unwrap();
+            spending.order(self.now).await.unwrap();
             spending.settle(None, self.now).await;
             Ok(())
         }
@@ -385,7 +385,7 @@ mod tests {
         for _ in 0..300 {
             let spending = world.pay("www.example.org", Limits::PRIVATE).await;
             if let Ok(spending) = spending {
-                spending.order().await.unwrap();
+                spending.order(world.now).await.unwrap();
                 spending.settle(Some(&unproved()), world.now).await;
                 failed.push(world.now);
             }
@@ -452,7 +452,7 @@ mod tests {
             ..purchase(&subject, Limits::PUBLIC)
         };
         let spending = world.budgets().pay(purchase, world.now).await.unwrap()?;
-        spending.order().await.unwrap();
+        spending.order(world.now).await.unwrap();
         spending.settle(None, world.now).await;
         Ok(())
     }
@@ -604,12 +604,26 @@ mod tests {
         let world = World::new();
         let spending = world.pay("www.example.org", Limits::PRIVATE).await.unwrap();
         for _ in 0..4 {
-            spending.order().await.unwrap();
+            spending.order(world.now).await.unwrap();
             spending.spend_failed_authorization(1);
         }
-        let refused = spending.order().await;
+        let refused = spending.order(world.now).await;
         assert!(matches!(refused, Err(Error::Held(_))), "{refused:?}");
-        spending.settle(None, SystemTime::now()).await;
+        spending.settle(None, world.now).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_paid_later_in_an_attempt_is_dated_by_the_clock_of_the_attempt() {
+        let world = World::new();
+        let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
+        let later = world.now + HOUR;
+        for now in [world.now, later] {
+            spending.order(now).await.unwrap();
+        }
+        let orders = world.dir.path().join("budgets/ca/accounts/ops.json");
+        let orders = std::fs::read_to_string(orders).unwrap();
+        let expected = format!("[{},{}]", unix(world.now), unix(later));
+        assert!(orders.contains(&expected), "{orders}");
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ impl Spending {
     }
 
     /// Pays for the next order of the attempt, to be called before each: the first one is paid for.
-    pub async fn order(&self) -> Result<(), Error> {
+    pub async fn order(&self, now: SystemTime) -> Result<(), Error> {
         let Some(account) = &self.0 else {
             return Ok(());
         };
@@ -72,7 +72,6 @@ impl Spending {
         if is_paid {
             return Ok(());
         }
-        let now = SystemTime::now();
         let purchase = account.purchase();
         let paid = account.budgets.pay_once(&purchase, false, now).await?;
         paid.map_err(|held| Error::Held(Box::new(held)))?;
@@ -102,7 +101,7 @@ impl Spending {
         };
         let told = failure.map_or(0, Error::failed_authorizations);
         let failed = used.failed_authorizations.max(told);
-        let closing = failure.and_then(|failure| closing(failure, &account.subject));
+        let closing = failure.and_then(|failure| closing(failure, &account.subject, now));
         let change = |books: &mut [Book]| {
             for book in books {
                 let unused = match &book.scope {
@@ -146,8 +145,12 @@ impl Account {
 
 /// Whom the CA wants to hear nothing of, for how long and why. A name's own back-off heeds the CA
 /// anyway.
-fn closing(failure: &Error, subject: &HostPattern) -> Option<(Scope, Duration, String)> {
-    let wait = failure.retry_after()?;
+fn closing(
+    failure: &Error,
+    subject: &HostPattern,
+    now: SystemTime,
+) -> Option<(Scope, Duration, String)> {
+    let wait = failure.retry_after(now)?;
     let error = failure.protocol()?;
     let words = error.problem().map_or("", |problem| &problem.detail);
     let scope = match error.status()?.as_u16() {

@@ -281,8 +281,8 @@ fn directory_id(directory: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::Spending;
     use crate::certs::challenge::{Http01Solver, Http01Tokens};
+    use crate::certs::{Clock, Spending};
     use crate::storage::FileStorage;
 
     #[tokio::test]
@@ -300,6 +300,7 @@ mod tests {
             .issue(IssueRequest {
                 subject: &subject,
                 spending: &Spending::free(),
+                clock: Clock::system(),
                 replaces: None,
             })
             .await;

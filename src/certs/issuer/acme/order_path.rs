@@ -75,7 +75,7 @@ impl OrderPath<'_> {
     async fn place(&self) -> Result<Placed, Error> {
         let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
         let key = self.terms.generate_key().await?;
-        self.request.spending.order().await?;
+        self.request.spending.order(self.now()).await?;
         let order = self
             .terms
             .place(self.account, &identifier, self.replaces())
@@ -83,7 +83,7 @@ impl OrderPath<'_> {
         let pair = (&order, &key);
         match self
             .records
-            .store(self.request.subject, self.account, pair)
+            .store((self.account, self.request.subject), pair, self.now())
             .await
         {
             Ok(record) => {
@@ -142,7 +142,7 @@ impl OrderPath<'_> {
         };
         if let Some(placed) = self.find(record).await? {
             let pem = self.finish(placed).await?;
-            if !has_expired(&pem) {
+            if !has_expired(&pem, self.now()) {
                 return Ok(Some(pem));
             }
         }
@@ -159,7 +159,7 @@ impl OrderPath<'_> {
             Ok(order) => order,
             Err(failure) => {
                 let failure = Error::Acme(failure);
-                return match record.is_over(&failure) {
+                return match record.is_over(&failure, self.now()) {
                     true => Ok(None),
                     false => Err(failure),
                 };
@@ -179,9 +179,13 @@ impl OrderPath<'_> {
         }
     }
 
+    fn now(&self) -> SystemTime {
+        self.request.clock.now()
+    }
+
     /// Forgets an order that is over. One whose end nobody knows is taken up by the next attempt.
     async fn failed(&self, record: &OrderRecord, failure: Error) -> Error {
-        if record.is_over(&failure) {
+        if record.is_over(&failure, self.now()) {
             self.forget().await;
         }
         failure
@@ -195,9 +199,9 @@ impl OrderPath<'_> {
 
 /// Whether an order was left so long ago that its certificate is of no use. Whatever else is wrong with
 /// it is for the caller to find.
-fn has_expired(pem: &Pem) -> bool {
+fn has_expired(pem: &Pem, now: SystemTime) -> bool {
     Certificate::from_pem(pem.as_str().as_bytes())
-        .is_ok_and(|certificate| certificate.not_after() <= SystemTime::now())
+        .is_ok_and(|certificate| certificate.not_after() <= now)
 }
 
 fn joined(mut failures: Vec<acme::Error>) -> Error {
@@ -212,4 +216,21 @@ fn signing_request(subject: &HostPattern, key: &KeyPair) -> Result<Vec<u8>, Erro
     let mut params = CertificateParams::new(vec![subject.to_string()])?;
     params.distinguished_name = DistinguishedName::new();
     Ok(params.serialize_request(key)?.der().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::certs::certificate::tests::TestCa;
+
+    #[test]
+    fn a_certificate_has_expired_when_the_clock_says_so() {
+        let now = SystemTime::now();
+        let pem = Pem::new(&TestCa::new().sign(&["www.example.org"], -60..3600), "");
+        assert!(!has_expired(&pem, now));
+        assert!(has_expired(&pem, now + Duration::from_secs(7200)));
+        assert!(!has_expired(&Pem::new("no chain", ""), now));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use rcgen::KeyPair;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use url::Url;
 
 use super::super::Error;
 use crate::acme::{Account, Order};
+use crate::certs::clock::unix;
 use crate::name::HostPattern;
 use crate::storage::{self, Key, Storage};
 
@@ -43,14 +44,12 @@ impl OrderRecord {
     }
 
     /// Whether the order cannot come to anything any more after this failure.
-    pub(super) fn is_over(&self, failure: &Error) -> bool {
+    pub(super) fn is_over(&self, failure: &Error, now: SystemTime) -> bool {
         let ends = match failure {
             Error::Acme(failure) => failure.ends_order(),
             _ => true,
         };
-        let placed = UNIX_EPOCH.checked_add(Duration::from_secs(self.placed));
-        let age = placed.and_then(|placed| SystemTime::now().duration_since(placed).ok());
-        ends || age.is_some_and(|age| age > PATIENCE)
+        ends || self.placed.saturating_add(PATIENCE.as_secs()) < unix(now)
     }
 }
 
@@ -98,17 +97,16 @@ impl OrderRecords {
     /// Keeps an order that was just placed.
     pub(super) async fn store(
         &self,
-        subject: &HostPattern,
-        account: &Account,
+        (account, subject): (&Account, &HostPattern),
         (order, key): (&Order, &KeyPair),
+        placed: SystemTime,
     ) -> Result<OrderRecord, storage::Error> {
-        let placed = SystemTime::now().duration_since(UNIX_EPOCH);
         let record = OrderRecord {
             issuer: self.issuer.clone(),
             account: account.url().to_owned(),
             subject: subject.to_string(),
             url: order.url().clone(),
-            placed: placed.unwrap_or_default().as_secs(),
+            placed: unix(placed),
             key: key.serialize_pem(),
         };
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
@@ -146,8 +144,24 @@ impl OrderRecords {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+    use crate::acme::{self, Step};
     use crate::storage::FileStorage;
+
+    const NAME: &str = "www.example.org";
+
+    fn record(account: &str) -> OrderRecord {
+        OrderRecord {
+            issuer: "ca".to_owned(),
+            account: account.to_owned(),
+            subject: NAME.to_owned(),
+            url: "https://ca.test/order/1".parse().unwrap(),
+            placed: 0,
+            key: String::new(),
+        }
+    }
 
     struct World {
         _dir: tempfile::TempDir,
@@ -162,20 +176,12 @@ mod tests {
             Self {
                 _dir: dir,
                 records: OrderRecords::new("ca".to_owned(), storage),
-                subject: HostPattern::parse("www.example.org").unwrap(),
+                subject: HostPattern::parse(NAME).unwrap(),
             }
         }
 
         async fn write(&self, key: &Key, account: &str) {
-            let record = OrderRecord {
-                issuer: "ca".to_owned(),
-                account: account.to_owned(),
-                subject: self.subject.to_string(),
-                url: "https://ca.test/order/1".parse().unwrap(),
-                placed: 0,
-                key: String::new(),
-            };
-            let json = serde_json::to_vec(&record).unwrap();
+            let json = serde_json::to_vec(&record(account)).unwrap();
             self.records.storage.store(key, &json).await.unwrap();
         }
 
@@ -183,6 +189,23 @@ mod tests {
             let found = self.records.load(&self.subject, account).await.unwrap();
             found.map(|record| record.account)
         }
+    }
+
+    #[test]
+    fn an_order_that_does_not_get_on_is_over_after_a_day_of_the_clock() {
+        let placed = UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+        let record = OrderRecord {
+            placed: unix(placed),
+            ..record("https://ca.test/1")
+        };
+        let failure = Error::Acme(acme::Error::Timeout {
+            step: Step::Order,
+            url: "https://ca.test/".parse().unwrap(),
+            limit: PATIENCE,
+        });
+        assert!(!record.is_over(&failure, placed + PATIENCE));
+        assert!(record.is_over(&failure, placed + PATIENCE + Duration::from_secs(1)));
+        assert!(record.is_over(&Error::NotText, placed));
     }
 
     #[tokio::test]
