@@ -1,7 +1,7 @@
 //! An order from its placing to the certificate (RFC 8555 section 7.4). It can be entered where it stands, so a process that
 //! kept the order's URL goes on after a restart.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ use super::challenge::Solver;
 use super::error::Error;
 use super::poll::Looks;
 use super::problem::ProblemKind;
-use super::renewal_info::CertId;
+use super::renewal_info::{CertId, parse_time};
 use super::resource::{Identifier, OrderResource, OrderStatus};
 use super::response::Response;
 use super::step::Step;
@@ -116,6 +116,12 @@ impl Order {
     #[must_use]
     pub fn status(&self) -> &OrderStatus {
         &self.resource.status
+    }
+
+    /// When the CA gives the order up, where it says so.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.resource.expires.as_str().and_then(parse_time)
     }
 
     /// What the order is for, in the CA's sequence.

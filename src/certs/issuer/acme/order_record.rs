@@ -18,8 +18,11 @@ use crate::storage::{self, Key, Storage};
 /// How long an order is kept that cannot be read or does not get on.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
+/// How long no order lives, whatever its CA says.
+const LONGEST_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+
 /// The folder of the records.
-const ORDERS: &str = "orders";
+pub(super) const ORDERS: &str = "orders";
 
 /// An order and the key that its certificate is for. Its `Debug` does not show the key.
 #[derive(Serialize, Deserialize)]
@@ -29,10 +32,28 @@ pub(super) struct OrderRecord {
     subject: String,
     url: Url,
     placed: u64,
+    /// Unix time at which the CA gives the order up, in seconds.
+    #[serde(default)]
+    expires: Option<u64>,
     key: String,
 }
 
 impl OrderRecord {
+    /// What the order is for.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Whether the CA has given the order up by `now`.
+    pub(super) fn has_ended(&self, now: SystemTime) -> bool {
+        let [shortest, longest] =
+            [PATIENCE, LONGEST_LIFE].map(|life| self.placed.saturating_add(life.as_secs()));
+        let end = self
+            .expires
+            .map_or(longest, |end| end.clamp(shortest, longest));
+        end < unix(now)
+    }
+
     /// Where the order is.
     pub(super) fn url(&self) -> &Url {
         &self.url
@@ -107,6 +128,7 @@ impl OrderRecords {
             subject: subject.to_string(),
             url: order.url().clone(),
             placed: unix(placed),
+            expires: order.expires().map(unix),
             key: key.serialize_pem(),
         };
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
@@ -159,6 +181,7 @@ mod tests {
             subject: NAME.to_owned(),
             url: "https://ca.test/order/1".parse().unwrap(),
             placed: 0,
+            expires: None,
             key: String::new(),
         }
     }
@@ -206,6 +229,23 @@ mod tests {
         assert!(!record.is_over(&failure, placed + PATIENCE));
         assert!(record.is_over(&failure, placed + PATIENCE + Duration::from_secs(1)));
         assert!(record.is_over(&Error::NotText, placed));
+    }
+
+    #[test]
+    fn an_order_ends_when_its_ca_says_so_within_reason() {
+        let days = |days: u32| PATIENCE * days;
+        let ends = |expires: Option<Duration>, after: Duration| {
+            let record = OrderRecord {
+                expires: expires.map(|end| end.as_secs()),
+                ..record("https://ca.test/1")
+            };
+            let end = UNIX_EPOCH + after;
+            !record.has_ended(end) && record.has_ended(end + Duration::from_secs(1))
+        };
+        assert!(ends(Some(days(7)), days(7)));
+        assert!(ends(Some(Duration::ZERO), days(1)));
+        assert!(ends(Some(days(10_000)), days(90)));
+        assert!(ends(None, days(90)));
     }
 
     #[tokio::test]
