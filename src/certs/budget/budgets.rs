@@ -42,6 +42,17 @@ pub enum OrderKind {
     Replacement,
 }
 
+/// Which request for an order is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Charge {
+    /// The first of an attempt, and with it the certificate.
+    First,
+    /// One for another challenge after one that failed.
+    Further,
+    /// One in the place of one that was refused.
+    Again,
+}
+
 /// Keeps the account books. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Budgets {
@@ -79,7 +90,7 @@ impl Budgets {
         if purchase.limits == Limits::NONE {
             return Ok(Ok(Spending::free()));
         }
-        let paid = self.pay_once(&purchase, true, now).await?;
+        let paid = self.pay_once(&purchase, Charge::First, now).await?;
         Ok(paid.map(|()| Spending::new(self.clone(), &purchase, now)))
     }
 
@@ -92,7 +103,7 @@ impl Budgets {
         if purchase.limits == Limits::NONE {
             return Ok(None);
         }
-        let books = self.open(&purchase, true, now).await?;
+        let books = self.open(&purchase, Charge::First, now).await?;
         Ok(held(&books, purchase.issuer))
     }
 
@@ -119,12 +130,12 @@ impl Budgets {
     pub(super) async fn pay_once(
         &self,
         purchase: &Purchase<'_>,
-        is_first: bool,
+        charge: Charge,
         now: SystemTime,
     ) -> Result<Result<(), Held>, storage::Error> {
         let _turn = self.turn.lock().await;
         let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
-        let mut books = self.open(purchase, is_first, now).await?;
+        let mut books = self.open(purchase, charge, now).await?;
         let held = held(&books, purchase.issuer);
         if held.is_none() {
             for book in books.iter_mut().filter(|book| book.limit.is_some()) {
@@ -145,7 +156,7 @@ impl Budgets {
         let corrected = async {
             let _turn = self.turn.lock().await;
             let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
-            let mut books = self.open(purchase, true, now).await?;
+            let mut books = self.open(purchase, Charge::First, now).await?;
             change(&mut books);
             self.close(purchase, books).await
         };
@@ -158,23 +169,21 @@ impl Budgets {
     async fn open(
         &self,
         purchase: &Purchase<'_>,
-        is_first: bool,
+        charge: Charge,
         now: SystemTime,
     ) -> Result<Vec<Book>, storage::Error> {
         let Purchase {
             limits, subject, ..
         } = purchase;
-        let is_new = is_first && purchase.kind == OrderKind::First;
+        let is_new = charge == Charge::First && purchase.kind == OrderKind::First;
         let certificates = limits.certificates.filter(|_| is_new);
         let is_order = purchase.kind != OrderKind::Replacement;
+        let failures = limits.failed_authorizations;
+        let failures = failures.filter(|_| charge != Charge::Again);
         let wanted = [
             (Scope::Account, "orders", limits.orders.filter(|_| is_order)),
             (Scope::domain_of(subject), "new certificates", certificates),
-            (
-                Scope::name_of(subject),
-                FAILURES,
-                limits.failed_authorizations,
-            ),
+            (Scope::name_of(subject), FAILURES, failures),
         ];
         let mut books = Vec::with_capacity(wanted.len());
         for (scope, what, limit) in wanted {
@@ -610,6 +619,31 @@ mod tests {
         let refused = spending.order(world.now).await;
         assert!(matches!(refused, Err(Error::Held(_))), "{refused:?}");
         spending.settle(None, world.now).await;
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_as_a_renewal() {
+        let world = World::new();
+        for n in 0..249 {
+            renew(&world, "ops", n).await.unwrap();
+        }
+        let subject = HostPattern::parse("www.example.org").unwrap();
+        let purchase = Purchase {
+            kind: OrderKind::Replacement,
+            ..purchase(&subject, Limits::PUBLIC)
+        };
+        for is_free in [true, false] {
+            let paid = world.budgets().pay(purchase, world.now).await.unwrap();
+            let spending = paid.unwrap();
+            spending.order(world.now).await.unwrap();
+            let again = spending.order_without_predecessor(world.now).await;
+            assert_eq!(again.is_ok(), is_free, "{again:?}");
+            // The refused order has reached the CA, whatever becomes of the second.
+            spending.settle(Some(&Error::NoSubject), world.now).await;
+        }
+        // What may fail is paid once, and given back.
+        let names = world.dir.path().join("budgets/ca/names");
+        assert!(!names.join("www.example.org.json").exists());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::budgets::{Book, Budgets, OrderKind, Purchase};
+use super::budgets::{Book, Budgets, Charge, OrderKind, Purchase};
 use super::limits::Limits;
 use super::scope::Scope;
 use crate::certs::issuer::{Error, Reach};
@@ -34,6 +34,8 @@ struct Used {
     /// When each order was paid for, and with it one failed authorization.
     paid: Vec<SystemTime>,
     orders: usize,
+    /// Whether the CA has refused an order for what it replaces, which counts there as an order.
+    is_refused: bool,
     failed_authorizations: u32,
 }
 
@@ -55,6 +57,7 @@ impl Spending {
             used: Mutex::new(Used {
                 paid: vec![paid],
                 orders: 0,
+                is_refused: false,
                 failed_authorizations: 0,
             }),
         }))
@@ -73,10 +76,25 @@ impl Spending {
             return Ok(());
         }
         let purchase = account.purchase();
-        let paid = account.budgets.pay_once(&purchase, false, now).await?;
+        let paid = account
+            .budgets
+            .pay_once(&purchase, Charge::Further, now)
+            .await?;
         paid.map_err(|held| Error::Held(Box::new(held)))?;
         account.with(|used| used.paid.push(now));
         Ok(())
+    }
+
+    /// Pays for the order that takes the place of the last one, which the CA has refused for what it replaces: from now on
+    /// the attempt counts as any renewal does. What may fail in it was paid for before.
+    pub async fn order_without_predecessor(&self, now: SystemTime) -> Result<(), Error> {
+        let Some(account) = &self.0 else {
+            return Ok(());
+        };
+        account.with(|used| used.is_refused = true);
+        let purchase = account.purchase();
+        let paid = account.budgets.pay_once(&purchase, Charge::Again, now);
+        paid.await?.map_err(|held| Error::Held(Box::new(held)))
     }
 
     /// Counts authorizations that the CA has found wanting. Those that the attempt's last error
@@ -94,7 +112,7 @@ impl Spending {
         let reach = match used.orders {
             // An order that was left is gone on with, and was paid for when it was placed.
             0 => Reach::Nothing,
-            1 => failure.map_or(Reach::Certificate, Error::reach),
+            1 if !used.is_refused => failure.map_or(Reach::Certificate, Error::reach),
             _ => failure
                 .map_or(Reach::Certificate, Error::reach)
                 .max(Reach::Order),
@@ -134,7 +152,10 @@ impl Account {
             account: &self.account,
             limits: self.limits,
             subject: &self.subject,
-            kind: self.kind,
+            kind: match self.kind {
+                OrderKind::Replacement if self.with(|used| used.is_refused) => OrderKind::Renewal,
+                kind => kind,
+            },
         }
     }
 

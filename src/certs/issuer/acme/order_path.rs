@@ -41,8 +41,9 @@ impl OrderPath<'_> {
             return Ok(pem);
         }
         let mut failures = Vec::new();
+        let mut replaces = self.replaces().await?;
         loop {
-            let failure = match self.order(&solvers).await {
+            let failure = match self.order(&solvers, &mut replaces).await {
                 Err(Error::Acme(failure)) => failure,
                 Err(Error::Held(_)) if !failures.is_empty() => return Err(joined(failures)),
                 outcome => return outcome,
@@ -62,8 +63,12 @@ impl OrderPath<'_> {
     }
 
     /// One order from its placing to the certificate.
-    async fn order(&self, solvers: &[Arc<dyn Solver>]) -> Result<Pem, Error> {
-        let placed = self.place().await?;
+    async fn order(
+        &self,
+        solvers: &[Arc<dyn Solver>],
+        replaces: &mut Option<&CertId>,
+    ) -> Result<Pem, Error> {
+        let placed = self.place(replaces).await?;
         let outcome = self.prove(&placed.order, solvers).await;
         if let Err(failure) = outcome {
             return Err(self.failed(&placed.record, failure).await);
@@ -72,14 +77,12 @@ impl OrderPath<'_> {
     }
 
     /// Places an order and writes down where it is before anything else is done.
-    async fn place(&self) -> Result<Placed, Error> {
+    async fn place(&self, replaces: &mut Option<&CertId>) -> Result<Placed, Error> {
         let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
         let key = self.terms.generate_key().await?;
-        self.request.spending.order(self.now()).await?;
-        let order = self
-            .terms
-            .place(self.account, &identifier, self.replaces())
-            .await?;
+        let paid = (self.request.spending, self.now());
+        let placed = self.terms.place(self.account, &identifier, replaces, paid);
+        let order = placed.await?;
         let pair = (&order, &key);
         match self
             .records
@@ -97,10 +100,14 @@ impl OrderPath<'_> {
         }
     }
 
-    /// The certificate that the new one replaces, where this account has ordered it.
-    fn replaces(&self) -> Option<&CertId> {
+    /// The certificate that the new one replaces, where this account has ordered it and the CA wants to know.
+    async fn replaces(&self) -> Result<Option<&CertId>, Error> {
         let own = |former: &&Predecessor| former.account.as_deref() == Some(self.account.url());
-        self.request.replaces.filter(own).map(|former| &former.id)
+        let Some(former) = self.request.replaces.filter(own) else {
+            return Ok(None);
+        };
+        let directory = self.account.client().directory().await?;
+        Ok(directory.renewal_info.is_some().then_some(&former.id))
     }
 
     async fn prove(&self, order: &Order, solvers: &[Arc<dyn Solver>]) -> Result<(), Error> {
