@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
 use tracing::{debug, error, warn};
 
+use super::bounded::Bounded;
 use super::clock::from_unix;
 use super::issuance::Unsigned;
 use super::issuer::Issuer;
@@ -22,12 +22,15 @@ pub(super) const DUE_ON_ARRIVAL: &str =
 /// What is said of an attempt that a mistake in the program ended.
 pub(super) const PANIC: &str = "the attempt ended in a panic, which the log shows";
 
-/// The failures of all names: in storage, and those that could not be written in memory.
+/// How many names' failures are in memory. Those that leave are in storage: where nothing can be written nobody is asked.
+const REMEMBERED: usize = 16_384;
+
+/// The failures of all names: in storage, and the latest in memory.
 #[derive(Debug)]
 pub(super) struct Failures {
     records: Records,
     cache: Arc<CertCache>,
-    failing: DashMap<HostPattern, Attempts>,
+    failing: Bounded<HostPattern, Attempts>,
     clock: Clock,
 }
 
@@ -36,7 +39,7 @@ impl Failures {
         Self {
             records,
             cache,
-            failing: DashMap::new(),
+            failing: Bounded::new(REMEMBERED),
             clock,
         }
     }
@@ -64,7 +67,7 @@ impl Failures {
     /// What is remembered of attempts without a certificate, in memory or in storage.
     pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
         if let Some(attempts) = self.failing.get(subject) {
-            return Some(attempts.clone());
+            return Some(attempts);
         }
         match self.records.load_attempts(subject).await {
             Ok(attempts) => attempts,
@@ -159,8 +162,7 @@ impl Failures {
 
     /// An attempt that ended in a panic counts as failed, in memory.
     pub(super) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
-        let former = self.failing.get(subject).map(|attempts| attempts.clone());
-        let former = former.unwrap_or_default();
+        let former = self.failing.get(subject).unwrap_or_default();
         let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
         let reason = PANIC.to_owned();
         let attempts = former.failed(reason, self.clock.now(), delay);
@@ -211,5 +213,26 @@ impl Failures {
             "certificate not obtained"
         );
         attempts.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::FileStorage;
+
+    #[tokio::test]
+    async fn names_without_number_that_fail_take_bounded_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
+        let failures = Failures::new(records, Arc::new(CertCache::new(1)), Clock::system());
+        let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+
+        for n in 0..=REMEMBERED {
+            failures.remember_panic(&name(n));
+        }
+
+        assert_eq!(failures.failing.len(), REMEMBERED);
+        assert!(failures.attempts(&name(REMEMBERED)).await.is_some());
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::bounded::Bounded;
 use super::budget::{Budgets, Held, OrderKind, Purchase};
 use super::issuer::{Error, IssueRequest, Issuer, Pem, Predecessor};
 use super::preflight::{Clearance, Preflight};
@@ -77,6 +77,12 @@ impl Unsigned {
     }
 }
 
+/// How many names' rests are remembered. Whom one of those that leave wants asked again is held back by its own failures.
+const RESTING: usize = 16_384;
+
+/// Which account at which CA wants to be left alone about which name.
+type Rest = (String, String, HostPattern);
+
 /// Asks issuers, and remembers which of them want to be left alone about a name while others are
 /// asked.
 #[derive(Debug)]
@@ -84,7 +90,7 @@ pub(super) struct Issuance {
     budgets: Budgets,
     renewals: Arc<Renewals>,
     clock: Clock,
-    resting: DashMap<(String, HostPattern), Instant>,
+    resting: Bounded<Rest, Instant>,
     preflight: Option<Preflight>,
 }
 
@@ -95,7 +101,7 @@ impl Issuance {
             budgets,
             renewals,
             clock,
-            resting: DashMap::new(),
+            resting: Bounded::new(RESTING),
             preflight: None,
         }
     }
@@ -131,7 +137,7 @@ impl Issuance {
             let is_held = matches!(error, Error::Held(_));
             if is_own && !is_held && issuers.len() > 1 {
                 let wait = error.retry_after(self.clock.now());
-                self.rest(issuer.id(), subject, wait);
+                self.rest(issuer.as_ref(), subject, wait);
             }
             failures.push((issuer.id().to_owned(), error));
             if !is_own {
@@ -147,7 +153,7 @@ impl Issuance {
         application: Application<'_>,
     ) -> Result<Issued<'a>, Error> {
         let subject = application.subject;
-        if let Some(wait) = self.wait(issuer.id(), subject) {
+        if let Some(wait) = self.wait(issuer, subject) {
             return Err(Error::Resting { wait });
         }
         if let Some(obstacle) = unsignable(issuer, subject) {
@@ -173,9 +179,9 @@ impl Issuance {
     }
 
     /// How long an issuer still wants to be left alone about a name.
-    fn wait(&self, issuer: &str, subject: &HostPattern) -> Option<Duration> {
-        let key = (issuer.to_owned(), subject.clone());
-        let until = *self.resting.get(&key)?;
+    fn wait(&self, issuer: &dyn Issuer, subject: &HostPattern) -> Option<Duration> {
+        let key = rest(issuer, subject);
+        let until = self.resting.get(&key)?;
         let wait = until.saturating_duration_since(Instant::now());
         if wait.is_zero() {
             self.resting.remove(&key);
@@ -184,10 +190,10 @@ impl Issuance {
         Some(wait)
     }
 
-    fn rest(&self, issuer: &str, subject: &HostPattern, wait: Option<Duration>) {
+    fn rest(&self, issuer: &dyn Issuer, subject: &HostPattern, wait: Option<Duration>) {
         let Some(wait) = wait else { return };
-        let key = (issuer.to_owned(), subject.clone());
-        self.resting.insert(key, Instant::now() + wait);
+        self.resting
+            .insert(rest(issuer, subject), Instant::now() + wait);
     }
 
     /// An order at a staging CA. That this CA itself fails says nothing about the real one.
@@ -288,6 +294,11 @@ impl Issuance {
             }
         }
     }
+}
+
+fn rest(issuer: &dyn Issuer, subject: &HostPattern) -> Rest {
+    let (id, account) = (issuer.id().to_owned(), issuer.account().to_owned());
+    (id, account, subject.clone())
 }
 
 /// How the successor of a certificate counts at the CA that signed it.
@@ -445,6 +456,17 @@ mod tests {
             .into_iter()
             .find(|id| *id == issued.issuer.id());
         Ok(found.unwrap())
+    }
+
+    #[tokio::test]
+    async fn names_without_number_that_wait_take_bounded_memory() {
+        let (issuance, one) = (issuance(), TestIssuer::new("one", None));
+        let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+        for n in 0..=RESTING {
+            issuance.rest(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
+        }
+        assert_eq!(issuance.resting.len(), RESTING);
+        assert!(issuance.wait(one.as_ref(), &name(RESTING)).is_some());
     }
 
     #[tokio::test]
