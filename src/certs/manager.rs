@@ -258,7 +258,11 @@ impl CertManager {
 
     fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
         match subject {
-            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
+            // Not a name whose site has one certificate for all: what lies there for it alone is not kept up.
+            HostPattern::Exact(name) => {
+                let policy = self.inner.policies.lookup(name.as_str());
+                policy.filter(|policy| policy.subject(name) == *subject)
+            }
             // What a site has for all its names, and no certificate that only lies there.
             pattern => {
                 let policy = self.inner.policies.get(pattern);

@@ -345,6 +345,23 @@ mod tests {
         assert_eq!((count.certificates, count.watched), (1, 1));
     }
 
+    #[tokio::test]
+    async fn a_name_that_the_certificate_of_a_wildcard_site_serves_is_not_kept_up_by_itself() {
+        let world = World::new(None);
+        store(&world, "due.example.org", -80..10).await;
+        store(&world, "old.example.org", -100..-15).await;
+        let site = Policy::wildcard(pattern("*.example.org"));
+        let (survey, _tasks) = survey(&world, vec![site]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+
+        assert_eq!((count.watched, count.removed), (0, 1));
+        assert!(is_stored(&world, "due.example.org").await);
+        let due = pattern("due.example.org");
+        assert!(!survey.manager.maintain(due, Purpose::Renew).await);
+    }
+
     /// Writes the record of an order that was placed so many days ago, and lived a week.
     fn leave_order(world: &World, path: &str, name: &str, days: u64) {
         let placed = unix(SystemTime::now()) - days * 24 * 3600;
