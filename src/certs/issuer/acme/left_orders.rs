@@ -11,13 +11,13 @@ use crate::storage::{self, Key, Listing, Storage};
 
 /// The records of all orders at all CAs, whoever has placed them.
 #[derive(Debug)]
-pub(in crate::certs) struct LeftOrders {
+pub(crate) struct LeftOrders {
     storage: Arc<dyn Storage>,
 }
 
 /// One of the records.
 #[derive(Clone, Debug)]
-pub(in crate::certs) struct LeftOrder {
+pub(crate) struct LeftOrder {
     key: Key,
     subject: HostPattern,
 }
@@ -25,7 +25,7 @@ pub(in crate::certs) struct LeftOrder {
 impl LeftOrder {
     /// What the order is for.
     #[must_use]
-    pub(in crate::certs) fn subject(&self) -> &HostPattern {
+    pub(crate) fn subject(&self) -> &HostPattern {
         &self.subject
     }
 }
@@ -33,12 +33,12 @@ impl LeftOrder {
 impl LeftOrders {
     /// The records in `storage`.
     #[must_use]
-    pub(in crate::certs) fn new(storage: Arc<dyn Storage>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         Self { storage }
     }
 
     /// The folders that records may lie in, one or more for each CA.
-    pub(in crate::certs) async fn folders(&self) -> Result<Vec<Key>, storage::Error> {
+    pub(crate) async fn folders(&self) -> Result<Vec<Key>, storage::Error> {
         let mut folders = Vec::new();
         let mut issuers = self.storage.list(&Key::new(&[ORDERS]));
         while let Some(batch) = issuers.next().await {
@@ -56,12 +56,12 @@ impl LeftOrders {
 
     /// The records in a folder, in batches; folders may be among them.
     #[must_use]
-    pub(in crate::certs) fn records(&self, folder: &Key) -> Listing {
+    pub(crate) fn records(&self, folder: &Key) -> Listing {
         self.storage.list(folder)
     }
 
     /// A record whose order the CA has given up by `now`; none for one that an attempt may still go on with.
-    pub(in crate::certs) async fn outlived(
+    pub(crate) async fn outlived(
         &self,
         key: &Key,
         now: SystemTime,
@@ -85,7 +85,7 @@ impl LeftOrders {
     }
 
     /// Removes a record. The caller holds the lock of its name, and has looked at it since.
-    pub(in crate::certs) async fn remove(&self, order: &LeftOrder) -> Result<(), storage::Error> {
+    pub(crate) async fn remove(&self, order: &LeftOrder) -> Result<(), storage::Error> {
         self.storage.delete(&order.key).await
     }
 }

@@ -10,4 +10,4 @@ mod order_terms;
 mod public_directory;
 
 pub use acme_issuer::AcmeIssuer;
-pub(in crate::certs) use left_orders::LeftOrders;
+pub(crate) use left_orders::LeftOrders;
