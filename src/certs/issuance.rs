@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::bounded::Bounded;
 use super::budget::{Budgets, Held, OrderKind, Purchase};
 use super::issuer::{Error, IssueRequest, Issuer, Pem, Predecessor};
 use super::preflight::{Clearance, Preflight};
@@ -77,6 +77,12 @@ impl Unsigned {
     }
 }
 
+/// How many names' rests are remembered. Whom one of those that leave wants asked again is held back by its own failures.
+const RESTING: usize = 16_384;
+
+/// Which account at which CA wants to be left alone about which name.
+type Rest = (String, String, HostPattern);
+
 /// Asks issuers, and remembers which of them want to be left alone about a name while others are
 /// asked.
 #[derive(Debug)]
@@ -84,7 +90,7 @@ pub(super) struct Issuance {
     budgets: Budgets,
     renewals: Arc<Renewals>,
     clock: Clock,
-    resting: DashMap<(String, HostPattern), Instant>,
+    resting: Bounded<Rest, Instant>,
     preflight: Option<Preflight>,
 }
 
@@ -95,7 +101,7 @@ impl Issuance {
             budgets,
             renewals,
             clock,
-            resting: DashMap::new(),
+            resting: Bounded::new(RESTING),
             preflight: None,
         }
     }
@@ -126,9 +132,12 @@ impl Issuance {
                     "issuer failed, the next one is tried"
                 );
             }
-            // A single issuer is left alone by the name's own back-off, which outlives the process.
-            if is_own && issuers.len() > 1 {
-                self.rest(issuer.id(), subject, error.retry_after());
+            // A single issuer is left alone by the name's own back-off, which outlives the process; one whose budget is
+            // spent by the budget, which may be that of one account among several at its CA.
+            let is_held = matches!(error, Error::Held(_));
+            if is_own && !is_held && issuers.len() > 1 {
+                let wait = error.retry_after(self.clock.now());
+                self.rest(issuer.as_ref(), subject, wait);
             }
             failures.push((issuer.id().to_owned(), error));
             if !is_own {
@@ -144,7 +153,7 @@ impl Issuance {
         application: Application<'_>,
     ) -> Result<Issued<'a>, Error> {
         let subject = application.subject;
-        if let Some(wait) = self.wait(issuer.id(), subject) {
+        if let Some(wait) = self.wait(issuer, subject) {
             return Err(Error::Resting { wait });
         }
         if let Some(obstacle) = unsignable(issuer, subject) {
@@ -170,9 +179,9 @@ impl Issuance {
     }
 
     /// How long an issuer still wants to be left alone about a name.
-    fn wait(&self, issuer: &str, subject: &HostPattern) -> Option<Duration> {
-        let key = (issuer.to_owned(), subject.clone());
-        let until = *self.resting.get(&key)?;
+    fn wait(&self, issuer: &dyn Issuer, subject: &HostPattern) -> Option<Duration> {
+        let key = rest(issuer, subject);
+        let until = self.resting.get(&key)?;
         let wait = until.saturating_duration_since(Instant::now());
         if wait.is_zero() {
             self.resting.remove(&key);
@@ -181,10 +190,10 @@ impl Issuance {
         Some(wait)
     }
 
-    fn rest(&self, issuer: &str, subject: &HostPattern, wait: Option<Duration>) {
+    fn rest(&self, issuer: &dyn Issuer, subject: &HostPattern, wait: Option<Duration>) {
         let Some(wait) = wait else { return };
-        let key = (issuer.to_owned(), subject.clone());
-        self.resting.insert(key, Instant::now() + wait);
+        self.resting
+            .insert(rest(issuer, subject), Instant::now() + wait);
     }
 
     /// An order at a staging CA. That this CA itself fails says nothing about the real one.
@@ -225,6 +234,7 @@ impl Issuance {
         let replaces = replaces.await;
         let purchase = Purchase {
             issuer: issuer.id(),
+            account: issuer.account(),
             limits: issuer.limits(),
             subject: application.subject,
             kind: kind(replaces.as_ref()),
@@ -234,6 +244,7 @@ impl Issuance {
         let request = IssueRequest {
             subject: application.subject,
             spending: &spending,
+            clock: self.clock,
             replaces: replaces.as_ref(),
         };
         let issued = self.sign_another(issuer, application, request).await;
@@ -283,6 +294,11 @@ impl Issuance {
             }
         }
     }
+}
+
+fn rest(issuer: &dyn Issuer, subject: &HostPattern) -> Rest {
+    let (id, account) = (issuer.id().to_owned(), issuer.account().to_owned());
+    (id, account, subject.clone())
 }
 
 /// How the successor of a certificate counts at the CA that signed it.
@@ -363,7 +379,12 @@ mod tests {
             let outcome = match *self.failure.lock().unwrap() {
                 Some(failure) => Err(failure()),
                 None => {
-                    request.spending.order().now_or_never().unwrap().unwrap();
+                    request
+                        .spending
+                        .order(request.clock.now())
+                        .now_or_never()
+                        .unwrap()
+                        .unwrap();
                     let name = request.subject.to_string();
                     Ok(Pem::new(&TestCa::new().sign(&[&name], -60..3600), ""))
                 }
@@ -438,6 +459,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn names_without_number_that_wait_take_bounded_memory() {
+        let (issuance, one) = (issuance(), TestIssuer::new("one", None));
+        let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+        for n in 0..=RESTING {
+            issuance.rest(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
+        }
+        assert_eq!(issuance.resting.len(), RESTING);
+        assert!(issuance.wait(one.as_ref(), &name(RESTING)).is_some());
+    }
+
+    #[tokio::test]
     async fn the_next_issuer_signs_when_one_fails_for_reasons_of_its_own() {
         let issuance = issuance();
         let two = TestIssuer::new("two", None);
@@ -465,7 +497,11 @@ mod tests {
             "{sentence}"
         );
         assert!(error.has_spent_certificate());
-        assert_eq!(error.retry_after(), None, "the second may be asked sooner");
+        assert_eq!(
+            error.retry_after(SystemTime::now()),
+            None,
+            "the second may be asked sooner"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -256,15 +256,14 @@ impl CertManager {
             .is_some_and(|policy| self.inner.obtainer.is_issued_by(issuer, subject, policy))
     }
 
+    /// Who wants a certificate for just this; nobody one that only lies there.
     fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
-        match subject {
-            HostPattern::Exact(name) => self.inner.policies.lookup(name.as_str()),
-            // What a site has for all its names, and no certificate that only lies there.
-            pattern => {
-                let policy = self.inner.policies.get(pattern);
-                policy.filter(|policy| policy.managed() == Some(pattern))
-            }
-        }
+        let policies = &self.inner.policies;
+        let policy = match subject {
+            HostPattern::Exact(name) => policies.lookup(name.as_str()),
+            pattern => policies.get(pattern),
+        };
+        policy.filter(|policy| policy.signs_for(subject))
     }
 
     /// Tells the renewal loop about a name. It is gone only when the process stops.

@@ -2,6 +2,7 @@
 //! request.
 
 mod ask_answers;
+mod bounded;
 mod budget;
 mod cache;
 mod certificate;

@@ -187,7 +187,7 @@ impl Renewals {
 
     /// How long until the CA is asked again after it gave no answer.
     fn patience(&self, issuer: &str, error: &Error) -> Duration {
-        let asked = error.retry_after();
+        let asked = error.retry_after(self.clock.now());
         let asked = asked.map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
         if !matches!(error, Error::Acme(error) if error.is_transient()) {
             return asked.unwrap_or_else(|| spread(AFTER_NONSENSE, 0.2));

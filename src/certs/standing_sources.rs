@@ -156,6 +156,7 @@ impl StandingSources<'_> {
             }
             let purchase = Purchase {
                 issuer: issuer.id(),
+                account: issuer.account(),
                 limits: issuer.limits(),
                 subject,
                 kind: OrderKind::First,
@@ -380,13 +381,14 @@ mod tests {
             let name = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
             let purchase = Purchase {
                 issuer: "ca",
+                account: "ops",
                 limits: Limits::PUBLIC,
                 subject: &name,
                 kind: OrderKind::First,
             };
             let paid = budgets.pay(purchase, SystemTime::now()).await.unwrap();
             let spending = paid.unwrap();
-            spending.order().await.unwrap();
+            spending.order(SystemTime::now()).await.unwrap();
             spending.settle(None, SystemTime::now()).await;
         }
         let standing = world.standing("www.example.org").await;

@@ -107,6 +107,51 @@ async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
     assert!(!proxy.log().contains("being obtained"), "{}", proxy.log());
 }
 
+/// Writes that a certificate is due, as it lies below the data directory of a proxy that does not run.
+fn make_due(setup: &Setup) {
+    let certificates = setup.data().join("certificates");
+    let mut issuers = std::fs::read_dir(certificates).unwrap();
+    let folder = issuers.next().unwrap().unwrap().path();
+    let plan = folder.join("_wildcard.home.example.org/renewal.json");
+    let text = std::fs::read_to_string(&plan).unwrap();
+    let mut due: serde_json::Value = serde_json::from_str(&text).unwrap();
+    due["renew_at"] = due["obtained_at"].clone();
+    std::fs::write(plan, due.to_string()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhile() {
+    let app = App::start().await;
+    let pebble = Pebble::start(PebbleOptions::new(1)).await;
+    let setup = Setup::new();
+    let hook = hook(&setup, &pebble);
+    let dns = format!(
+        "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
+        pebble.dns()
+    );
+    let file = proxyfile(&app, pebble.dns(), &[(WILDCARD, &dns)]);
+    let mut proxy = from(setup, &pebble, &file, "debug").start().await;
+    serves_all_names(&mut proxy, &pebble).await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let first = client.serial(proxy.https(), "a.home.example.org").await;
+    let setup = proxy.stop().await;
+    make_due(&setup);
+
+    let mut proxy = setup.start().await;
+    proxy.logged("certificate loaded").await;
+    let meanwhile = client.serial(proxy.https(), "a.home.example.org").await;
+    serves_all_names(&mut proxy, &pebble).await;
+
+    let second = client.serial(proxy.https(), "a.home.example.org").await;
+    assert!(meanwhile.is_ok());
+    assert_ne!(first.unwrap(), second.unwrap());
+    proxy.logged("TXT record removed").await;
+    let calls = std::fs::read_to_string(format!("{hook}.calls")).unwrap();
+    let present = calls.lines().filter(|line| line.starts_with("present"));
+    assert_eq!(present.count(), 2, "{calls}");
+    assert_eq!(calls.lines().count(), 4, "{calls}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_that_fails_is_what_stands_between_the_name_and_its_certificate() {
     let app = App::start().await;

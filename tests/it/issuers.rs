@@ -9,7 +9,7 @@ use proxy::certs::issuer::{
     AcmeIssuer, Error, IssueRequest, Issuer, Pem, Reach, Revocation, RevocationReason,
     RevocationSigner,
 };
-use proxy::certs::{Certificate, IssuerOptions, KeyType, Spending};
+use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Spending};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;
@@ -93,6 +93,7 @@ async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            clock: Clock::system(),
             replaces: None,
         })
         .await;
@@ -192,6 +193,7 @@ async fn an_address_gets_the_profile_for_addresses() {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            clock: Clock::system(),
             replaces: None,
         })
         .await

@@ -40,6 +40,7 @@ mod limits;
 mod on_cert;
 mod on_demand;
 mod order_faults;
+mod order_kills;
 mod order_resume;
 mod plain_http;
 mod preflight;

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Error;
 use crate::acme::{CertId, ChallengeType, RenewalInfo, RevocationReason};
-use crate::certs::{Certificate, Limits, Spending};
+use crate::certs::{Certificate, Clock, Limits, Spending};
 use crate::name::HostPattern;
 
 /// Signs certificates. What it returns is verified by the caller before use.
@@ -19,6 +19,11 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// What the operator calls it.
     fn name(&self) -> &str {
         self.id()
+    }
+
+    /// Which of the accounts at its CA it has, as a short stable name; issuers with one [`id`](Self::id) may have several.
+    fn account(&self) -> &str {
+        ""
     }
 
     /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
@@ -172,6 +177,8 @@ pub struct IssueRequest<'a> {
     pub subject: &'a HostPattern,
     /// What pays for the orders: asked before each, and told of each authorization that fails.
     pub spending: &'a Spending,
+    /// The time of day.
+    pub clock: Clock,
     /// The issuer's own certificate that the new one takes the place of. Only the account that
     /// ordered that one may tell the CA so.
     pub replaces: Option<&'a Predecessor>,

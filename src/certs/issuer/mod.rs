@@ -6,6 +6,7 @@ mod error;
 mod internal;
 
 pub use acme::AcmeIssuer;
+pub(super) use acme::LeftOrders;
 pub use contract::{
     CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet, Revocation,
     RevocationSigner,

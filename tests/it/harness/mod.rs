@@ -22,3 +22,4 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod scripted_ca;
 pub(crate) mod skip;
+pub(crate) mod stopping_storage;

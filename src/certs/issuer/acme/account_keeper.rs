@@ -73,6 +73,11 @@ impl AccountKeeper {
         Ok(Arc::clone(self.client.get_or_init(|| client)))
     }
 
+    /// Which of the accounts at the CA it is.
+    pub(super) fn name(&self) -> &str {
+        self.records.name()
+    }
+
     pub(super) fn directory(&self) -> &Url {
         &self.options.directory
     }

@@ -180,6 +180,10 @@ impl Issuer for AcmeIssuer {
         &self.name
     }
 
+    fn account(&self) -> &str {
+        self.accounts.name()
+    }
+
     fn is_public(&self) -> bool {
         self.is_public
     }
@@ -208,9 +212,11 @@ impl Issuer for AcmeIssuer {
 
     fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         async move {
-            self.orders.forget(subject).await;
-            if let Some(staging) = &self.staging {
-                staging.orders.forget(subject).await;
+            let staging = self.staging.as_deref();
+            for issuer in [Some(self), staging].into_iter().flatten() {
+                if let Some(account) = issuer.accounts.known().await {
+                    issuer.orders.forget(subject, &account.url).await;
+                }
             }
         }
         .boxed()
@@ -330,8 +336,8 @@ fn directory_id(directory: &Url) -> String {
 mod tests {
     use super::*;
     use crate::acme::Blame;
-    use crate::certs::Spending;
     use crate::certs::challenge::{Http01Solver, Http01Tokens, PersistSolver};
+    use crate::certs::{Clock, Spending};
     use crate::storage::FileStorage;
 
     #[tokio::test]
@@ -349,6 +355,7 @@ mod tests {
             .issue(IssueRequest {
                 subject: &subject,
                 spending: &Spending::free(),
+                clock: Clock::system(),
                 replaces: None,
             })
             .await;
@@ -378,6 +385,7 @@ mod tests {
         let rehearsal = issuer.staging().unwrap().issue(IssueRequest {
             subject: &subject,
             spending: &spending,
+            clock: Clock::system(),
             replaces: None,
         });
 
