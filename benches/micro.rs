@@ -244,7 +244,7 @@ mod request {
                 Options::default(),
                 &Means::new(tasks.clone()),
             );
-            Handler::Upstream(Arc::new(upstream))
+            Handler::Upstream(Arc::new(upstream.expect("plain HTTP needs no files")))
         });
         bencher.bench_local(|| exchange.once());
     }

@@ -1,6 +1,6 @@
 //! An account at a CA (RFC 8555 section 7.3): made once, found again by its key, and the signer of everything after.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::json;
@@ -21,6 +21,7 @@ pub struct Account {
     key: AccountKey,
     url: String,
     orders_url: Option<Url>,
+    issuer_domain: OnceLock<String>,
 }
 
 #[derive(Serialize)]
@@ -58,7 +59,11 @@ impl Account {
             only_return_existing: false,
             external_account_binding: binding,
         };
-        let response = new_account(&client, &key, &request).await?;
+        let response = new_account(&client, &key, &request).await;
+        let response = response.map_err(|refusal| match &client.options().external_account {
+            Some(external) => external.explain(refusal),
+            None => refusal,
+        })?;
         Self::from_response(client, key, &response)
     }
 
@@ -90,6 +95,7 @@ impl Account {
             key,
             url,
             orders_url,
+            issuer_domain: OnceLock::new(),
         }
     }
 
@@ -114,6 +120,16 @@ impl Account {
     #[must_use]
     pub fn orders_url(&self) -> Option<&Url> {
         self.orders_url.as_ref()
+    }
+
+    /// What the CA calls itself in records that are set once, where a challenge of this account has told it.
+    #[must_use]
+    pub fn issuer_domain(&self) -> Option<&str> {
+        self.issuer_domain.get().map(String::as_str)
+    }
+
+    pub(super) fn learn_issuer_domain(&self, domain: &str) {
+        self.issuer_domain.get_or_init(|| domain.to_owned());
     }
 
     /// The key that is the account.

@@ -99,6 +99,7 @@ impl Authorization<'_> {
         let Some(issuer) = challenge.issuer_domain_names.first() else {
             return;
         };
+        self.account.learn_issuer_domain(issuer);
         let record = PersistentRecord::new(&identifier, issuer, self.account.url());
         tracing::info!(
             names = %identifier, record = record.name, value = record.value,

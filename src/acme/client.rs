@@ -375,15 +375,8 @@ fn redirect(response: &Response) -> Option<Url> {
 
 /// A wrong clock makes good certificates look expired.
 fn warn_of_skew(response: &Response) {
-    let Some(theirs) = response.date() else {
-        return;
-    };
-    let ours = std::time::SystemTime::now();
-    let skew = match theirs.duration_since(ours) {
-        Ok(ahead) => ahead,
-        Err(behind) => behind.duration(),
-    };
-    if skew > CLOCK_SKEW {
+    let skew = response.skew(std::time::SystemTime::now());
+    if let Some(skew) = skew.filter(|skew| *skew > CLOCK_SKEW) {
         let skew = humantime::format_duration(Duration::from_secs(skew.as_secs()));
         tracing::warn!(%skew, directory = %response.url, "this machine's clock differs from the CA's");
     }

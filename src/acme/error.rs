@@ -106,8 +106,16 @@ pub enum Error {
         /// When the CA wants the next try.
         retry_after: Option<Duration>,
     },
+    /// The CA refused the operator's credentials (RFC 8555 section 7.3.4).
+    #[error("{refusal}; {fix}")]
+    Binding {
+        /// What it said.
+        refusal: Box<Self>,
+        /// Which of them to correct.
+        fix: String,
+    },
     /// The CA, or something before it, refused without a problem document.
-    #[error("could not {step}: the CA answered {status}{}{}", quoted(.excerpt), allowed_again(.retry_after))]
+    #[error("could not {step}: the CA answered {status}{}{}", excerpt.quoted(), allowed_again(.retry_after))]
     Status {
         /// What was being done.
         step: Step,
@@ -226,6 +234,7 @@ impl Error {
             Self::KeyPem(_) | Self::Key(_) | Self::Root(_) => true,
             Self::Setup(_) | Self::NotHttps { .. } | Self::NoChallenge { .. } => true,
             Self::NoService { .. } | Self::CertificateKey(_) | Self::CertificateKeyPem(_) => true,
+            Self::Binding { .. } => true,
             _ => self
                 .problem()
                 .is_some_and(|problem| problem.kind.is_permanent()),
@@ -246,6 +255,7 @@ impl Error {
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Refused { problem, .. } => Some(problem),
+            Self::Binding { refusal, .. } => refusal.problem(),
             Self::Authorization { problem, .. } | Self::OrderStatus { problem, .. } => {
                 problem.as_deref()
             }
@@ -258,6 +268,7 @@ impl Error {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { status, .. } | Self::Status { status, .. } => Some(*status),
+            Self::Binding { refusal, .. } => refusal.status(),
             _ => None,
         }
     }
@@ -310,13 +321,6 @@ impl Error {
 
 fn authority(url: &Url) -> &str {
     &url[url::Position::BeforeHost..url::Position::AfterPort]
-}
-
-fn quoted(excerpt: &Excerpt) -> String {
-    match excerpt.as_str() {
-        "" => " with an empty body".to_owned(),
-        text => format!(": {text}"),
-    }
 }
 
 fn allowed_again(retry_after: &Option<Duration>) -> String {

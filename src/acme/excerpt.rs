@@ -18,4 +18,12 @@ impl Excerpt {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// How a sentence about the answer goes on.
+    pub(super) fn quoted(&self) -> String {
+        match self.as_str() {
+            "" => " with an empty body".to_owned(),
+            text => format!(": {text}"),
+        }
+    }
 }

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::error::Error;
 use super::jws::{AccountKey, Header, Jws};
+use super::problem::{Problem, ProblemKind, printable};
 
 /// CAs print their keys with padding or without.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -54,6 +55,48 @@ impl ExternalAccount {
             Ok(hmac::sign(&secret, message).as_ref().to_vec())
         })
     }
+
+    /// A refusal of an account that was bound to these credentials, with what is to be corrected where they are to blame.
+    pub(crate) fn explain(&self, refusal: Error) -> Error {
+        let is_of_binding = |problem: &&Problem| {
+            matches!(
+                problem.kind,
+                ProblemKind::Unauthorized | ProblemKind::Malformed
+            )
+        };
+        match refusal
+            .problem()
+            .filter(is_of_binding)
+            .map(Problem::details)
+        {
+            Some(said) => Error::Binding {
+                fix: self.fix(&said),
+                refusal: Box::new(refusal),
+            },
+            None => refusal,
+        }
+    }
+
+    /// CAs have no problem type for either, and most of them say in words which one it is.
+    fn fix(&self, said: &str) -> String {
+        let said = said.to_lowercase();
+        let names = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let key_id = printable(&self.key_id, 100);
+        match (
+            names(&["kid", "key id", "key-id", "keyid", "key identifier"]),
+            names(&["hmac", "mac ", "verif", "signature", "cryptographic"]),
+        ) {
+            (true, false) => format!(
+                "correct `key-id` in `eab` of the issuer, or --eab-key-id: the CA does not know `{key_id}`"
+            ),
+            (false, true) => format!(
+                "correct `hmac-key` in `eab` of the issuer, or --eab-hmac-key: it is not that of `{key_id}`"
+            ),
+            _ => format!(
+                "correct `key-id`, which is `{key_id}`, and `hmac-key` in `eab` of the issuer, or --eab-key-id and --eab-hmac-key"
+            ),
+        }
+    }
 }
 
 impl fmt::Debug for ExternalAccount {
@@ -95,6 +138,31 @@ mod tests {
         );
         let secret = hmac::Key::new(hmac::HMAC_SHA256, &BASE64URL.decode(secret).unwrap());
         hmac::verify(&secret, message.as_bytes(), &decode(&jws["signature"])).unwrap();
+    }
+
+    #[test]
+    fn the_key_that_the_ca_found_wrong_is_named_where_it_says_so() {
+        let external = ExternalAccount::new("kid-1".to_owned(), "c2VjcmV0MQ").unwrap();
+        for (said, fix) in [
+            ("the key id is unknown", "`key-id` in"),
+            (
+                "the field 'kid' references a key that is not known",
+                "`key-id` in",
+            ),
+            ("Unknown key identifier", "`key-id` in"),
+            ("Invalid MAC on JWS request", "`hmac-key` in"),
+            ("JWS verification error", "`hmac-key` in"),
+            (
+                "the credentials were used already",
+                "`key-id`, which is `kid-1`, and `hmac-key`",
+            ),
+        ] {
+            let told = external.fix(said);
+            assert!(
+                told.starts_with(&format!("correct {fix}")),
+                "{said}: {told}"
+            );
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) fn sentence(
         )),
         ChallengeType::DnsPersist01 if is_missing => Some(format!(
             "the CA did not find the TXT record at _validation-persist.{name} that lets this account have certificates: \
-             {said}; set it to what the log says"
+             {said}; set the one that `proxy certs show` prints"
         )),
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! An order from its placing to the certificate (RFC 8555 section 7.4). It can be entered where it stands, so a process that
 //! kept the order's URL goes on after a restart.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ use super::challenge::Solver;
 use super::error::Error;
 use super::poll::Looks;
 use super::problem::ProblemKind;
-use super::renewal_info::CertId;
+use super::renewal_info::{CertId, parse_time};
 use super::resource::{Identifier, OrderResource, OrderStatus};
 use super::response::Response;
 use super::step::Step;
@@ -34,9 +34,25 @@ pub struct NewOrder<'a> {
     /// One of the profiles of the directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<&'a str>,
-    /// The certificate whose successor is wanted (RFC 9773 section 5).
+    /// The certificate whose successor is wanted (RFC 9773 section 5), where the directory has renewal information.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<&'a CertId>,
+}
+
+impl NewOrder<'_> {
+    /// Whether the CA may take the order without its predecessor that it has refused like this (RFC 9773 section 5): a
+    /// predecessor must never stand in the way of a certificate. CAs say so in many ways. A limit that is reached would be
+    /// reached without it too.
+    #[must_use]
+    pub fn is_refused_for_predecessor(&self, error: &Error) -> bool {
+        let is_limit = error.is(&ProblemKind::RateLimited);
+        let is_account = error.is(&ProblemKind::AccountDoesNotExist);
+        let is_refusal = error.status().is_some_and(|status| {
+            let is_refusal = status.is_client_error() || error.is(&ProblemKind::ServerInternal);
+            is_refusal && status != StatusCode::TOO_MANY_REQUESTS
+        });
+        self.replaces.is_some() && is_refusal && !is_limit && !is_account
+    }
 }
 
 /// An order as the CA last described it.
@@ -59,31 +75,8 @@ impl Order {
         Self::place(account, &request).await
     }
 
-    /// Places an order with all that it may ask for, as [`create`](Self::create) does. Where the CA does not take the
-    /// predecessor for one the order is placed again without (RFC 9773 section 5): a predecessor never stands in the way of a
-    /// certificate.
+    /// Places an order with all that it may ask for, as [`create`](Self::create) does.
     pub async fn place(account: &Account, request: &NewOrder<'_>) -> Result<Self, Error> {
-        let plain = NewOrder {
-            replaces: None,
-            ..*request
-        };
-        let Some(predecessor) = request.replaces else {
-            return Self::send(account, &plain).await;
-        };
-        let directory = account.client().directory().await?;
-        if directory.renewal_info.is_none() {
-            return Self::send(account, &plain).await;
-        }
-        match Self::send(account, request).await {
-            Err(error) if may_lie_in_replaces(&error) => {
-                tracing::info!(%predecessor, %error, "the order is placed without its predecessor");
-                Self::send(account, &plain).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn send(account: &Account, request: &NewOrder<'_>) -> Result<Self, Error> {
         let response = account.new_order(request).await?;
         let url = Url::parse(&response.location()?).map_err(|_| Error::Header {
             step: Step::NewOrder,
@@ -116,6 +109,12 @@ impl Order {
     #[must_use]
     pub fn status(&self) -> &OrderStatus {
         &self.resource.status
+    }
+
+    /// When the CA gives the order up, where it says so.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.resource.expires.as_str().and_then(parse_time)
     }
 
     /// What the order is for, in the CA's sequence.
@@ -272,17 +271,6 @@ impl Order {
             problem: self.resource.error.clone(),
         }
     }
-}
-
-/// Whether the refusal of an order may come from what it replaces: CAs say so in many ways. A limit that is reached would be
-/// reached without it too.
-fn may_lie_in_replaces(error: &Error) -> bool {
-    let is_limit = error.is(&ProblemKind::RateLimited);
-    let is_account = error.is(&ProblemKind::AccountDoesNotExist);
-    error.status().is_some_and(|status| {
-        let is_refusal = status.is_client_error() || error.is(&ProblemKind::ServerInternal);
-        is_refusal && status != StatusCode::TOO_MANY_REQUESTS && !is_limit && !is_account
-    })
 }
 
 /// Whether the order must be read to know where it stands. A CA that was not reached may be back in time.

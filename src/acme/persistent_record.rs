@@ -16,15 +16,22 @@ impl PersistentRecord {
     /// which may be a wildcard.
     #[must_use]
     pub fn new(identifier: &Identifier, issuer_domain: &str, account_url: &str) -> Self {
-        let name = identifier.to_string();
-        let (base, policy) = match name.strip_prefix("*.") {
-            Some(base) => (base, "; policy=wildcard"),
-            None => (name.as_str(), ""),
+        let policy = match identifier.to_string().starts_with("*.") {
+            true => "; policy=wildcard",
+            false => "",
         };
         Self {
-            name: format!("_validation-persist.{base}"),
+            name: Self::owner(identifier),
             value: format!("{issuer_domain}; accounturi={account_url}{policy}"),
         }
+    }
+
+    /// Where the record of `identifier` is set, whichever CA it is for.
+    #[must_use]
+    pub fn owner(identifier: &Identifier) -> String {
+        let name = identifier.to_string();
+        let base = name.strip_prefix("*.").unwrap_or(&name);
+        format!("_validation-persist.{base}")
     }
 }
 

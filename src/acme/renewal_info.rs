@@ -123,7 +123,7 @@ fn resource(service: &Url, id: &CertId) -> Url {
 }
 
 /// Reads a time of RFC 3339, whatever its zone.
-fn parse_time(text: &str) -> Option<SystemTime> {
+pub(super) fn parse_time(text: &str) -> Option<SystemTime> {
     let text = text.to_ascii_uppercase();
     if text.ends_with('Z') {
         return humantime::parse_rfc3339(&text).ok();

@@ -221,6 +221,9 @@ pub(super) struct OrderResource {
     pub(super) finalize: ResourceUrl,
     pub(super) certificate: Option<ResourceUrl>,
     pub(super) error: Option<Box<Problem>>,
+    /// A time, but for CAs that write something else.
+    #[serde(default)]
+    pub(super) expires: serde_json::Value,
 }
 
 /// Where an authorization stands (RFC 8555 section 7.1.6).

@@ -110,8 +110,13 @@ impl Response {
         (!wait.is_zero()).then(|| wait.min(LONGEST_WAIT))
     }
 
-    /// The CA's clock.
-    pub(super) fn date(&self) -> Option<SystemTime> {
+    /// How far the CA's clock is from `now`, one way or the other.
+    pub(super) fn skew(&self, now: SystemTime) -> Option<Duration> {
+        let skew = self.date()?.duration_since(now);
+        Some(skew.unwrap_or_else(|behind| behind.duration()))
+    }
+
+    fn date(&self) -> Option<SystemTime> {
         httpdate::parse_http_date(self.text(&DATE)?).ok()
     }
 
@@ -163,6 +168,29 @@ mod tests {
             let response = response(&[date, ("retry-after", value)]);
             assert_eq!(response.retry_after(), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_clock_may_be_ahead_of_the_cas_or_behind_it() {
+        let hour = Duration::from_secs(3600);
+        let answer = response(&[("date", "Thu, 01 Jan 1970 01:00:00 GMT")]);
+        for (now, skew) in [(0, hour), (3600, Duration::ZERO), (7200, hour)] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            assert_eq!(answer.skew(now), Some(skew));
+        }
+        assert_eq!(response(&[]).skew(SystemTime::UNIX_EPOCH), None);
+    }
+
+    #[test]
+    fn new_terms_are_found_in_the_link_of_the_answer() {
+        let mut answer = response(&[("link", "<https://ca.test/terms>;rel=\"terms-of-service\"")]);
+        answer.status = StatusCode::FORBIDDEN;
+        answer.body = br#"{"type":"urn:ietf:params:acme:error:userActionRequired"}"#.to_vec();
+        let sentence = answer.success().err().unwrap().to_string();
+        assert!(
+            sentence.ends_with("; see https://ca.test/terms"),
+            "{sentence}"
+        );
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Error {
             | Self::Nonces { step, .. }
             | Self::Json { step, .. }
             | Self::Header { step, .. } => Some(*step),
+            Self::Binding { refusal, .. } => refusal.step(),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::certs::issuer::RecordToSet;
 use crate::certs::{Attempts, Certificate, Description, Kept, renew_at};
 
 /// Some names in order, and where the next ones begin.
@@ -45,6 +46,9 @@ pub struct Report {
     pub certificate: Option<CertificateFacts>,
     /// The attempts that came to nothing since the last success.
     pub attempts: Option<AttemptsFacts>,
+    /// The TXT records that the operator has to set once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records_to_set: Vec<RecordFacts>,
 }
 
 /// A stored certificate.
@@ -52,7 +56,7 @@ pub struct Report {
 pub struct CertificateFacts {
     /// The names in it.
     pub names: Vec<String>,
-    /// The issuer's short name, under which it is stored.
+    /// What the operator calls the issuer; the name that it has in storage where it is not configured.
     pub issuer: String,
     /// The subject of who signed it.
     pub signed_by: String,
@@ -85,6 +89,17 @@ pub struct AttemptsFacts {
     pub last_error: String,
     /// When the next one is due.
     pub next_try: String,
+}
+
+/// A TXT record that the operator has to set once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RecordFacts {
+    /// Whose account it is for.
+    pub issuer: String,
+    /// Where it is set.
+    pub name: String,
+    /// Its text, once the CA has told what it calls itself.
+    pub value: Option<String>,
 }
 
 /// That something was done.
@@ -123,6 +138,21 @@ impl CertificateFacts {
             chain: description.chain,
             fingerprint: description.fingerprint,
             location: kept.location.clone(),
+        }
+    }
+}
+
+impl From<RecordToSet> for RecordFacts {
+    fn from(record: RecordToSet) -> Self {
+        let RecordToSet {
+            issuer,
+            name,
+            value,
+        } = record;
+        Self {
+            issuer,
+            name,
+            value,
         }
     }
 }

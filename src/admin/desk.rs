@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report, time};
+use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, time};
 use super::blueprint::Blueprint;
 use super::error::Error;
 use super::state::State;
 use crate::certs::{
-    Attempts, CertManager, Certificate, Inventory, Kept, Records, Refusal, RevocationReason,
-    Revoker, Stored, renew_at,
+    Attempts, CertManager, Certificate, Inventory, Issuers, Kept, Records, Refusal,
+    RevocationReason, Revoker, Stored, renew_at,
 };
 use crate::name::HostPattern;
 
@@ -21,6 +21,7 @@ pub struct Desk {
     records: Records,
     manager: Option<CertManager>,
     revoker: Option<Revoker>,
+    issuers: Option<Issuers>,
     blueprint: Option<Arc<Blueprint>>,
 }
 
@@ -37,6 +38,7 @@ impl Desk {
         Self {
             records: manager.records().clone(),
             revoker: None,
+            issuers: None,
             manager: Some(manager),
             blueprint: None,
         }
@@ -49,7 +51,17 @@ impl Desk {
             records,
             manager: None,
             revoker: None,
+            issuers: None,
             blueprint: None,
+        }
+    }
+
+    /// The same with what the operator calls the issuers.
+    #[must_use]
+    pub fn with_issuers(self, issuers: Issuers) -> Self {
+        Self {
+            issuers: Some(issuers),
+            ..self
         }
     }
 
@@ -108,6 +120,7 @@ impl Desk {
             standing: state.sentence,
             certificate: kept.and_then(facts),
             attempts: found.attempts.as_ref().map(AttemptsFacts::new),
+            records_to_set: self.records_to_set(&name).await,
         })
     }
 
@@ -190,10 +203,22 @@ impl Desk {
     async fn find(&self, inventory: &Inventory, name: &HostPattern) -> Result<Found, Error> {
         let attempts = self.records.load_attempts(name).await;
         let attempts = attempts.map_err(Refusal::from)?;
+        let kept = inventory.certificate(name).await?;
         Ok(Found {
-            kept: inventory.certificate(name).await?,
+            kept: kept.map(|kept| self.named(kept)),
             attempts: attempts.filter(|attempts| attempts.in_vain() > 0),
         })
+    }
+
+    fn named(&self, kept: Kept) -> Kept {
+        // Those of a running proxy may be others by now.
+        let live = self.manager.as_ref().map(CertManager::issuers);
+        let issuers = live.as_ref().or(self.issuers.as_ref());
+        let issuer = issuers.map(|issuers| issuers.name_of(&kept.issuer).to_owned());
+        Kept {
+            issuer: issuer.unwrap_or(kept.issuer),
+            ..kept
+        }
     }
 
     async fn state(&self, name: &HostPattern, found: &Found) -> State {
@@ -201,13 +226,22 @@ impl Desk {
         if let Some(manager) = &self.manager {
             return State::live(&manager.standing_of(name).await, stored);
         }
-        match (&self.blueprint, name) {
-            (Some(blueprint), HostPattern::Exact(host)) => {
-                let standing = blueprint.standing(&self.records, host).await;
+        match &self.blueprint {
+            Some(blueprint) => {
+                let standing = blueprint.standing(&self.records, name).await;
                 State::at_rest(&standing, stored)
             }
-            _ => stored.unwrap_or_else(State::unknown),
+            None => stored.unwrap_or_else(State::unknown),
         }
+    }
+
+    async fn records_to_set(&self, name: &HostPattern) -> Vec<RecordFacts> {
+        let records = match (&self.manager, &self.blueprint) {
+            (Some(manager), _) => manager.records_to_set(name).await,
+            (None, Some(blueprint)) => blueprint.records_to_set(&self.records, name).await,
+            (None, None) => Vec::new(),
+        };
+        records.into_iter().map(RecordFacts::from).collect()
     }
 }
 

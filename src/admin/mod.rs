@@ -11,7 +11,7 @@ mod server;
 mod socket;
 mod state;
 
-pub use answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, Report};
+pub use answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report};
 pub use blueprint::Blueprint;
 pub use client::Client;
 pub use desk::Desk;

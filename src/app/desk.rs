@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::signing::stored_issuers;
 use super::{Error, sites};
 use crate::admin::{Blueprint, Desk};
-use crate::certs::{Records, Revoker};
+use crate::certs::{Issuers, Records, Revoker};
 use crate::config::Config;
 use crate::storage::{self, FileStorage, Storage};
 
@@ -22,15 +22,15 @@ pub fn open_revoking_desk(config: &Config) -> Result<Desk, Error> {
 /// A desk over the data directory, which must be there, that knows the configured sites.
 pub fn open_desk(config: &Config) -> Result<Desk, Error> {
     let storage = open(config.storage.directory())?;
-    let desk = Desk::stored(Records::new(Arc::clone(&storage)));
+    let issuers = stored_issuers(config, &storage)?;
+    let desk = Desk::stored(Records::new(storage)).with_issuers(issuers.clone());
     Ok(match config.sites.is_empty() {
         true => desk,
-        false => desk.with_blueprint(blueprint(config, &storage)?),
+        false => desk.with_blueprint(blueprint(config, issuers)?),
     })
 }
 
-fn blueprint(config: &Config, storage: &Arc<dyn Storage>) -> Result<Blueprint, Error> {
-    let issuers = stored_issuers(config, storage)?;
+fn blueprint(config: &Config, issuers: Issuers) -> Result<Blueprint, Error> {
     let files = config.sites.iter().filter_map(|site| {
         let files = site.tls.as_ref()?;
         Some((site.pattern.clone(), files.cert.clone()))

@@ -23,7 +23,9 @@ pub(super) fn solvers(
     let mut solvers = NameMap::new();
     for site in sites {
         let Some(options) = &site.dns else {
-            solvers.insert(site.pattern.clone(), None);
+            for pattern in site.patterns() {
+                solvers.insert(pattern.clone(), None);
+            }
             continue;
         };
         // Sites with the same settings share the turn of their hook.
@@ -36,9 +38,25 @@ pub(super) fn solvers(
                 solver
             }
         };
-        solvers.insert(site.pattern.clone(), Some(solver));
+        for pattern in site.patterns() {
+            solvers.insert(pattern.clone(), Some(Arc::clone(&solver)));
+        }
     }
     Ok(solvers)
+}
+
+/// The same with only those sites whose records the operator sets.
+pub(super) fn persistent_solvers(sites: &[SiteConfig]) -> NameMap<Option<Arc<dyn Solver>>> {
+    let mut solvers: NameMap<Option<Arc<dyn Solver>>> = NameMap::new();
+    for site in sites {
+        let means = site.dns.as_ref().map(|options| &options.means);
+        let is_persistent = matches!(means, Some(DnsMeans::Persist));
+        for pattern in site.patterns() {
+            let solver = is_persistent.then(|| Arc::new(PersistSolver) as _);
+            solvers.insert(pattern.clone(), solver);
+        }
+    }
+    solvers
 }
 
 fn solver(
@@ -74,4 +92,35 @@ fn variables(sites: &[SiteConfig]) -> Vec<String> {
         .filter_map(Secret::variable)
         .map(str::to_owned)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::certs::ResolverOptions;
+    use crate::config::{Config, Flags};
+
+    #[tokio::test]
+    async fn other_names_of_a_site_are_proved_as_its_first_one() {
+        let text = "storage = \"file:/data\"\n[sites.\"*.example.org\"]\nupstream = \"3000\"\n\
+                    aliases = [\"example.net\", \"*.example.net\"]\ndns = \"persist\"\n\
+                    [sites.\"www.example.net\"]\nupstream = \"3000\"\n";
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
+        let sites = config.unwrap().sites;
+        let resolver = Arc::new(Resolver::new(ResolverOptions::default()));
+        let running = solvers(&sites, &resolver, &Tasks::new()).unwrap();
+        for solvers in [running, persistent_solvers(&sites)] {
+            for (name, is_proved) in [
+                ("a.example.org", true),
+                ("example.net", true),
+                ("a.example.net", true),
+                ("www.example.net", false),
+            ] {
+                let solver = solvers.lookup(name).and_then(Option::as_ref);
+                assert_eq!(solver.is_some(), is_proved, "{name}");
+            }
+        }
+    }
 }

@@ -8,6 +8,7 @@ use crate::config::{self, FileError};
 use crate::name::HostPattern;
 use crate::proxy::{AccessLogTarget, PageError};
 use crate::tls::ClientAuthError;
+use crate::upstream::TlsError;
 use crate::{admin, server, storage};
 
 /// A failed start, in one sentence.
@@ -60,6 +61,14 @@ pub enum Error {
     /// A site's way to set DNS records could not be made.
     #[error("{0}")]
     Dns(#[from] Dns01Error),
+    /// TLS towards a site's backends could not be set up.
+    #[error("the upstream of {site} cannot be used: {source}{}", .source.reason())]
+    Upstream {
+        /// The site.
+        site: HostPattern,
+        /// What is wrong with it.
+        source: Box<TlsError>,
+    },
     /// The TLS server could not be made.
     #[error("the TLS server could not be made: {0}")]
     Tls(#[from] rustls::Error),

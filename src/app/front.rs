@@ -230,7 +230,8 @@ impl Servers<'_> {
             tokens, routers, ..
         } = self.premises;
         let limits = self.config.limits.clone();
-        PlainHttp::new(Arc::clone(tokens), Arc::clone(routers), https_port, limits)
+        let plain = PlainHttp::new(Arc::clone(tokens), Arc::clone(routers), https_port, limits);
+        Arc::new(plain.trusting(Arc::clone(&self.entry.trust)))
     }
 
     /// The server of the worker of this number.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use super::Error;
 use super::workers::Workers;
+use super::{Error, sites};
 use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
 use crate::certs::{CertCache, Records};
 use crate::config::Config;
@@ -40,7 +40,7 @@ impl Grounds {
             cache: Arc::new(CertCache::new(CACHED_CERTIFICATES)),
             tokens: Arc::new(Http01Tokens::new()),
             challenges: Arc::new(TlsAlpn01Certificates::new()),
-            means: means(fitting),
+            means: means(config, fitting),
             background: Tasks::at_home(),
             records: Tasks::at_home(),
             logs: Tasks::at_home(),
@@ -52,11 +52,12 @@ impl Grounds {
     }
 }
 
-fn means(fitting: usize) -> Means {
+fn means(config: &Config, fitting: usize) -> Means {
     Means {
         // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
         places: Arc::new(tokio::sync::Semaphore::new(fitting)),
         workers: Workers::count(),
+        resolver: sites::resolver(&config.resolver),
         ..Means::new(Tasks::new())
     }
 }

@@ -2,19 +2,21 @@
 
 use std::net::SocketAddr;
 
-use super::Error;
 use super::file_pairs::FilePairs;
 use super::front::Listeners;
 use super::grounds::Grounds;
 use super::routing::Routing;
 use super::signing::Signing;
+use super::{Error, sites};
 use crate::config::Config;
 use crate::proxy::AccessLog;
+use crate::upstream::Means;
 
 /// What a configuration says, and what was made of it.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) config: Config,
+    pub(super) means: Means,
     pub(super) routing: Routing,
     pub(super) signing: Signing,
     pub(super) access_log: Option<AccessLog>,
@@ -42,7 +44,8 @@ impl Draft {
         let before = running.map(|(plan, own)| (&plan.config, own));
         let nothing = Routing::default();
         let routing = former.map_or(&nothing, |former| &former.routing);
-        let routing = Routing::build(&config.sites, &grounds.means, routing)?;
+        let means = means(&config, grounds, former);
+        let routing = Routing::build(&config.sites, &means, routing)?;
         let pairs = FilePairs::read(&config.sites)?;
         let signing = former.map(|former| (&former.config, &former.signing));
         let signing = Signing::build(&config, grounds, signing)?;
@@ -56,6 +59,7 @@ impl Draft {
         Ok(Self {
             plan: Plan {
                 config,
+                means,
                 routing,
                 signing,
                 access_log,
@@ -63,6 +67,19 @@ impl Draft {
             pairs,
             listeners,
         })
+    }
+}
+
+/// What is known of the hosts of backends goes on, unless other servers are asked for them.
+fn means(config: &Config, grounds: &Grounds, former: Option<&Plan>) -> Means {
+    let servers = &config.resolver.servers;
+    match former {
+        None => grounds.means.clone(),
+        Some(former) if former.config.resolver.servers == *servers => former.means.clone(),
+        Some(_) => Means {
+            resolver: sites::resolver(&config.resolver),
+            ..grounds.means.clone()
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use crate::proxy::{
     Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
 };
 use crate::tls::ClientAuth;
-use crate::upstream::{self, Address, Means, Upstream};
+use crate::upstream::{self, Address, Means, TlsError, Upstream};
 
 /// How each site asks its clients for certificates: nothing where no site does.
 pub(super) type ClientAuths = NameMap<Option<Arc<ClientAuth>>>;
@@ -29,8 +29,8 @@ type Upstreams = HashMap<(Vec<Address>, upstream::Options), Arc<Upstream>>;
 
 impl Routing {
     /// Builds the router of `sites`. Upstreams and guards that are as they were in the `former` one go on with their
-    /// connections and counts, and so do the backends of changed ones. What cannot be read ends it: a site that asks for certificates is never open to all. Blocks, on
-    /// a runtime that backends can be checked on.
+    /// connections and counts, and so do the backends of changed ones. What cannot be read ends it: a site that asks for
+    /// certificates is never open to all. Blocks, on a runtime that backends can be checked on.
     pub(super) fn build(sites: &[SiteConfig], means: &Means, former: &Self) -> Result<Self, Error> {
         let mut builder = Builder {
             auths: client_auths(sites)?,
@@ -74,7 +74,7 @@ struct Builder<'a> {
     upstreams: Upstreams,
     means: &'a Means,
     former: &'a Routing,
-    /// The former upstreams that have a backend at an address.
+    /// The former upstreams that name an address.
     by_address: HashMap<&'a Address, Vec<&'a Arc<Upstream>>>,
 }
 
@@ -82,24 +82,25 @@ impl Builder<'_> {
     fn site(&mut self, site: &SiteConfig) -> Result<Site, Error> {
         let mut routes = Vec::with_capacity(site.routes.len());
         for route in &site.routes {
-            routes.push(build_route(site, route, self.handler(&route.action)?));
+            routes.push(build_route(site, route, self.handler(site, &route.action)?));
         }
         let auth = self.auths.get(&site.pattern).and_then(Option::as_ref);
         Ok(Site {
             pattern: site.pattern.clone(),
             aliases: site.aliases.clone(),
             routes: Routes::new(routes),
-            guards: self.guards(site),
+            guards: self.guards(site)?,
             comforts: Comforts::load(&site.comforts)?,
             client_policy: auth.map(|auth| Box::new(auth.policy())),
         })
     }
 
-    fn handler(&mut self, action: &SiteAction) -> Result<Handler, Error> {
+    fn handler(&mut self, site: &SiteConfig, action: &SiteAction) -> Result<Handler, Error> {
         Ok(match action {
             SiteAction::Upstream { addresses, options } => {
                 let key = (addresses.clone(), options.clone());
-                Handler::Upstream(self.upstream(key))
+                let upstream = self.upstream(key);
+                Handler::Upstream(upstream.map_err(|source| unusable(site, source))?)
             }
             SiteAction::Redirect(redirect) => Handler::Redirect(redirect.clone()),
             SiteAction::Respond(fixed) => Handler::Respond(fixed.clone()),
@@ -114,24 +115,27 @@ impl Builder<'_> {
     }
 
     /// Routes before the same app share its connections and its load.
-    fn upstream(&mut self, key: (Vec<Address>, upstream::Options)) -> Arc<Upstream> {
+    fn upstream(
+        &mut self,
+        key: (Vec<Address>, upstream::Options),
+    ) -> Result<Arc<Upstream>, TlsError> {
         if let Some(known) = self.upstreams.get(&key) {
-            return Arc::clone(known);
+            return Ok(Arc::clone(known));
         }
         let upstream = match self.former.upstreams.get(&key) {
-            Some(former) => Arc::clone(former),
-            None => {
+            Some(former) if former.is_current(self.means)? => Arc::clone(former),
+            _ => {
                 let old = self.former_of(&key.0);
                 let (addresses, options) = key.clone();
                 let upstream = Upstream::succeeding(&old, addresses, options, self.means);
-                Arc::new(upstream)
+                Arc::new(upstream?)
             }
         };
         self.upstreams.insert(key, Arc::clone(&upstream));
-        upstream
+        Ok(upstream)
     }
 
-    /// The former upstreams that have a backend at one of these addresses.
+    /// The former upstreams that name one of these addresses.
     fn former_of(&self, addresses: &[Address]) -> Vec<Arc<Upstream>> {
         let mut old: Vec<Arc<Upstream>> = Vec::new();
         for upstream in addresses
@@ -146,26 +150,34 @@ impl Builder<'_> {
         old
     }
 
-    fn guards(&self, site: &SiteConfig) -> Option<Box<Guards>> {
-        let options = site.guards.as_deref()?;
+    fn guards(&self, site: &SiteConfig) -> Result<Option<Box<Guards>>, Error> {
+        let Some(options) = site.guards.as_deref() else {
+            return Ok(None);
+        };
         let former = self.former.router.get(&site.pattern);
         let former = former.and_then(|former| former.guards.as_deref());
         let shared = (&self.former.verifier, self.means);
-        Some(Box::new(Guards::succeeding(former, options, shared)))
+        let guards = Guards::succeeding(former, options, shared);
+        let guards = guards.map_err(|source| unusable(site, source))?;
+        Ok(Some(Box::new(guards)))
     }
 }
 
 fn by_address(upstreams: &Upstreams) -> HashMap<&Address, Vec<&Arc<Upstream>>> {
     let mut by_address: HashMap<_, Vec<_>> = HashMap::new();
-    for upstream in upstreams.values() {
-        for backend in upstream.backends() {
-            by_address
-                .entry(backend.address())
-                .or_default()
-                .push(upstream);
+    for ((addresses, _), upstream) in upstreams {
+        for address in addresses {
+            by_address.entry(address).or_default().push(upstream);
         }
     }
     by_address
+}
+
+fn unusable(site: &SiteConfig, source: TlsError) -> Error {
+    Error::Upstream {
+        site: site.pattern.clone(),
+        source: Box::new(source),
+    }
 }
 
 /// What the site says of header fields holds for each of its routes, before what the route says.

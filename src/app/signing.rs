@@ -118,7 +118,8 @@ pub(super) fn stored_issuers(
     config: &Config,
     storage: &Arc<dyn Storage>,
 ) -> Result<Issuers, Error> {
-    let solvers = Solvers::default();
+    // What needs nobody but the operator is all that is known here of how names are proved.
+    let solvers = Solvers::default().with_dns(dns::persistent_solvers(&config.sites));
     let public = config.issuers.iter();
     let public = public.map(|options| acme_issuer(config, options, (storage, &solvers)));
     Ok(Issuers {
@@ -199,9 +200,10 @@ fn dns_settings(sites: &[SiteConfig]) -> Vec<(HostPattern, Option<DnsOptions>)> 
     if sites.iter().all(|site| site.dns.is_none()) {
         return Vec::new();
     }
-    let settings = sites
-        .iter()
-        .map(|site| (site.pattern.clone(), site.dns.clone()));
+    let settings = sites.iter().flat_map(|site| {
+        let patterns = site.patterns();
+        patterns.map(|pattern| (pattern.clone(), site.dns.clone()))
+    });
     settings.collect()
 }
 
@@ -232,4 +234,26 @@ fn preflight(
 fn on_cert(config: &Config, grounds: &Grounds) -> Option<OnCert> {
     let command = config.on_cert.clone()?;
     Some(OnCert::new(command, grounds.background.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Flags;
+
+    #[test]
+    fn another_alias_of_a_site_that_is_proved_in_dns_makes_other_solvers() {
+        let settings = |aliases: &str| {
+            let text = format!(
+                "storage = \"file:/data\"\n[sites.\"*.example.org\"]\nupstream = \"1\"\ndns = \"persist\"\naliases = [{aliases}]\n"
+            );
+            let config = Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default());
+            dns_settings(&config.unwrap().sites)
+        };
+        let one = settings("\"example.net\"");
+        assert_eq!(one, settings("\"example.net\""));
+        assert_ne!(one, settings("\"example.net\", \"*.example.net\""));
+    }
 }

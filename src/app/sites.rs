@@ -4,9 +4,20 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::certs::issuer::Issuer;
-use crate::certs::{Ask, Issuers, Policy};
+use crate::certs::{Ask, Issuers, NameServer, Policy, ResolverOptions};
 use crate::config::{Config, SiteConfig};
 use crate::name::{HostName, HostPattern, NameMap};
+use crate::upstream::{DnsServer, Resolver};
+
+/// What resolves the hosts of backends: by the servers that certificates are looked after with.
+pub(super) fn resolver(options: &ResolverOptions) -> Resolver {
+    let servers = options.servers.iter().map(|server| match server {
+        NameServer::System => DnsServer::System,
+        NameServer::At(address) => DnsServer::At(*address),
+    });
+    Resolver::new(servers.collect())
+}
+
 /// Who may have a certificate from an issuer. Sites that bring their own are not among them. Gates that are asked as
 /// before go on with what they know.
 pub(super) fn policies(

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
 use tracing::{debug, error, warn};
 
+use super::bounded::Bounded;
 use super::clock::from_unix;
 use super::issuance::Unsigned;
-use super::issuer::Issuer;
+use super::issuer::{Error, Issuer};
 use super::policy::Policy;
+use super::preflight::Reason;
 use super::stored::{Attempts, Records};
 use super::wanted::Purpose;
 use super::{CertCache, Certificate, Clock, Refusal, renew_at, retry};
@@ -22,12 +23,15 @@ pub(super) const DUE_ON_ARRIVAL: &str =
 /// What is said of an attempt that a mistake in the program ended.
 pub(super) const PANIC: &str = "the attempt ended in a panic, which the log shows";
 
-/// The failures of all names: in storage, and those that could not be written in memory.
+/// How many names' failures are in memory. Those that leave are in storage: where nothing can be written nobody is asked.
+const REMEMBERED: usize = 16_384;
+
+/// The failures of all names: in storage, and the latest in memory.
 #[derive(Debug)]
 pub(super) struct Failures {
     records: Records,
     cache: Arc<CertCache>,
-    failing: DashMap<HostPattern, Attempts>,
+    failing: Bounded<HostPattern, Attempts>,
     clock: Clock,
 }
 
@@ -36,7 +40,7 @@ impl Failures {
         Self {
             records,
             cache,
-            failing: DashMap::new(),
+            failing: Bounded::new(REMEMBERED),
             clock,
         }
     }
@@ -64,7 +68,7 @@ impl Failures {
     /// What is remembered of attempts without a certificate, in memory or in storage.
     pub(super) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
         if let Some(attempts) = self.failing.get(subject) {
-            return Some(attempts.clone());
+            return Some(attempts);
         }
         match self.records.load_attempts(subject).await {
             Ok(attempts) => attempts,
@@ -159,8 +163,7 @@ impl Failures {
 
     /// An attempt that ended in a panic counts as failed, in memory.
     pub(super) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
-        let former = self.failing.get(subject).map(|attempts| attempts.clone());
-        let former = former.unwrap_or_default();
+        let former = self.failing.get(subject).unwrap_or_default();
         let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
         let reason = PANIC.to_owned();
         let attempts = former.failed(reason, self.clock.now(), delay);
@@ -173,12 +176,14 @@ impl Failures {
     pub(super) fn pass_over(&self, subject: &HostPattern, unsigned: &Unsigned) -> Refusal {
         let failure = &unsigned.error;
         debug!(names = %subject, error = %failure, "certificate not obtained");
-        let delay = backoff::ISSUANCE.delay(1, failure.retry_after());
+        let now = self.clock.now();
+        let delay = backoff::ISSUANCE.delay(1, failure.retry_after(now));
         let attempts = Attempts::default();
-        let attempts = attempts.failed(failure.to_string(), self.clock.now(), delay);
+        let attempts = attempts.failed(failure.to_string(), now, delay);
         attempts.into()
     }
 
+    /// Remembers a failure, and what was doubted before it.
     pub(super) async fn remember(
         &self,
         subject: &HostPattern,
@@ -186,13 +191,15 @@ impl Failures {
         unsigned: Unsigned,
     ) -> Refusal {
         let failure = &unsigned.error;
+        let sentence = told(failure, unsigned.doubt.as_ref());
         let former = self.attempts(subject).await.unwrap_or_default();
         let left = self.left(issuers, subject).await;
-        let delay = retry::delay(former.failures + 1, failure, left);
         let now = self.clock.now();
+        let asked = failure.retry_after(now);
+        let delay = retry::delay(former.failures + 1, failure, asked, left);
         let attempts = former
-            .failed(failure.to_string(), now, delay)
-            .held_off(now, failure.retry_after())
+            .failed(sentence.clone(), now, delay)
+            .held_off(now, asked)
             .tried_at(unsigned.tried);
         self.failing.insert(subject.clone(), attempts.clone());
         if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
@@ -205,9 +212,39 @@ impl Failures {
         warn!(
             names = %subject, attempt = attempts.failures,
             retry_in = %humantime::format_duration(Duration::from_secs(delay.as_secs())),
-            permanent = failure.is_permanent(), served_until, error = %failure,
+            permanent = failure.is_permanent(), served_until, error = %sentence,
             "certificate not obtained"
         );
         attempts.into()
+    }
+}
+
+/// Why there is no certificate, as the CA says it and as this machine has seen it before.
+pub(super) fn told(failure: &Error, doubt: Option<&Reason>) -> String {
+    let sentence = failure.to_string();
+    match doubt.map(Reason::to_string) {
+        Some(seen) if !sentence.contains(&seen) => format!("{sentence}; seen from here: {seen}"),
+        _ => sentence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::FileStorage;
+
+    #[tokio::test]
+    async fn names_without_number_that_fail_take_bounded_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
+        let failures = Failures::new(records, Arc::new(CertCache::new(1)), Clock::system());
+        let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+
+        for n in 0..=REMEMBERED {
+            failures.remember_panic(&name(n));
+        }
+
+        assert_eq!(failures.failing.len(), REMEMBERED);
+        assert!(failures.attempts(&name(REMEMBERED)).await.is_some());
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::bounded::Bounded;
 use super::budget::{Budgets, Held, OrderKind, Purchase};
 use super::issuer::{Error, IssueRequest, Issuer, Pem, Predecessor};
-use super::preflight::{Clearance, Preflight};
+use super::preflight::{Clearance, Preflight, Reason};
 use super::renewals::{Renewals, Subject};
 use super::standing_sources::unsignable;
 use super::stored::Trial;
@@ -45,10 +45,12 @@ pub(super) struct Unsigned {
     pub(super) error: Error,
     /// Who was asked.
     pub(super) tried: Vec<Trial>,
+    /// What this machine saw of the name before.
+    pub(super) doubt: Option<Reason>,
 }
 
 impl Unsigned {
-    fn of(failures: Vec<(String, Error)>) -> Self {
+    fn of(failures: Vec<(String, Error)>, doubt: Option<Reason>) -> Self {
         let tried = failures
             .iter()
             .filter(|(_, error)| !error.was_passed_over() && !matches!(error, Error::Preflight(_)));
@@ -59,6 +61,7 @@ impl Unsigned {
         Self {
             tried: tried.collect(),
             error: Error::of_all(failures),
+            doubt,
         }
     }
 
@@ -79,6 +82,12 @@ impl Unsigned {
     }
 }
 
+/// How many names' rests are remembered. Whom one of those that leave wants asked again is held back by its own failures.
+const RESTING: usize = 16_384;
+
+/// Which account at which CA wants to be left alone about which name.
+type Rest = (String, String, HostPattern);
+
 /// Asks issuers, and remembers which of them want to be left alone about a name while others are
 /// asked.
 #[derive(Debug)]
@@ -86,7 +95,7 @@ pub(super) struct Issuance {
     budgets: Budgets,
     renewals: Arc<Renewals>,
     clock: Clock,
-    resting: DashMap<(String, HostPattern), Instant>,
+    resting: Bounded<Rest, Instant>,
 }
 
 impl Issuance {
@@ -96,7 +105,7 @@ impl Issuance {
             budgets,
             renewals,
             clock,
-            resting: DashMap::new(),
+            resting: Bounded::new(RESTING),
         }
     }
 
@@ -108,56 +117,64 @@ impl Issuance {
         application: Application<'_>,
     ) -> Result<Issued<'a>, Unsigned> {
         let subject = application.subject;
-        let mut failures = Vec::new();
+        let (mut failures, mut doubt) = (Vec::new(), None);
         for (index, issuer) in issuers.iter().enumerate() {
-            let error = match self.ask(issuer.as_ref(), application).await {
+            let error = match self.ask(issuer.as_ref(), application, &mut doubt).await {
                 Ok(issued) => return Ok(issued),
                 Err(error) => error,
             };
             let is_own = matches!(error.blame(), Blame::Ca | Blame::CaForName);
             if is_own && let Some(next) = issuers.get(index + 1) {
                 warn!(
-                    names = %subject, issuer = issuer.id(), next = next.id(), %error,
+                    names = %subject, issuer = issuer.name(), next = next.name(), %error,
                     "issuer failed, the next one is tried"
                 );
             }
-            // A single issuer is left alone by the name's own back-off, which outlives the process.
-            if is_own && issuers.len() > 1 {
-                self.rest(issuer.id(), subject, error.retry_after());
+            // A single issuer is left alone by the name's own back-off, which outlives the process; one whose budget is
+            // spent by the budget, which may be that of one account among several at its CA.
+            let is_held = matches!(error, Error::Held(_));
+            if is_own && !is_held && issuers.len() > 1 {
+                let wait = error.retry_after(self.clock.now());
+                self.rest(issuer.as_ref(), subject, wait);
             }
             failures.push((issuer.id().to_owned(), error));
             if !is_own {
                 break;
             }
         }
-        Err(Unsigned::of(failures))
+        Err(Unsigned::of(failures, doubt))
     }
 
     async fn ask<'a>(
         &self,
         issuer: &'a dyn Issuer,
         application: Application<'_>,
+        doubt: &mut Option<Reason>,
     ) -> Result<Issued<'a>, Error> {
         let subject = application.subject;
-        if let Some(wait) = self.wait(issuer.id(), subject) {
+        if let Some(wait) = self.wait(issuer, subject) {
             return Err(Error::Resting { wait });
         }
         if let Some(obstacle) = unsignable(issuer, subject) {
             return Err(Error::NoPublicCa(obstacle));
         }
-        let clearance = match application.preflight {
-            Some(preflight) => match preflight.clear(issuer, subject).await {
+        let mut is_doubtful = application.has_failed;
+        if let Some(preflight) = application.preflight {
+            match preflight.clear(issuer, subject).await {
+                Ok(Clearance::Sure) => {}
+                Ok(Clearance::Doubtful(reason)) => {
+                    *doubt = Some(reason);
+                    is_doubtful = true;
+                }
                 // This machine may see another network than the CA does: no look of its own takes a
                 // renewal away.
                 Err(reason) if application.served.is_some() => {
-                    warn!(names = %subject, issuer = issuer.id(), %reason, "an order may fail");
-                    Clearance::Doubtful
+                    warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
+                    is_doubtful = true;
                 }
-                looked => looked?,
-            },
-            None => Clearance::Sure,
-        };
-        let is_doubtful = application.has_failed || clearance == Clearance::Doubtful;
+                Err(reason) => return Err(reason.into()),
+            }
+        }
         if is_doubtful && let Some(staging) = issuer.staging() {
             self.rehearse(staging, application).await?;
         }
@@ -165,9 +182,9 @@ impl Issuance {
     }
 
     /// How long an issuer still wants to be left alone about a name.
-    fn wait(&self, issuer: &str, subject: &HostPattern) -> Option<Duration> {
-        let key = (issuer.to_owned(), subject.clone());
-        let until = *self.resting.get(&key)?;
+    fn wait(&self, issuer: &dyn Issuer, subject: &HostPattern) -> Option<Duration> {
+        let key = rest(issuer, subject);
+        let until = self.resting.get(&key)?;
         let wait = until.saturating_duration_since(Instant::now());
         if wait.is_zero() {
             self.resting.remove(&key);
@@ -176,10 +193,10 @@ impl Issuance {
         Some(wait)
     }
 
-    fn rest(&self, issuer: &str, subject: &HostPattern, wait: Option<Duration>) {
+    fn rest(&self, issuer: &dyn Issuer, subject: &HostPattern, wait: Option<Duration>) {
         let Some(wait) = wait else { return };
-        let key = (issuer.to_owned(), subject.clone());
-        self.resting.insert(key, Instant::now() + wait);
+        self.resting
+            .insert(rest(issuer, subject), Instant::now() + wait);
     }
 
     /// An order at a staging CA. That this CA itself fails says nothing about the real one.
@@ -193,12 +210,12 @@ impl Issuance {
             Ok(_) => {
                 staging.settled(subject).await;
                 info!(
-                    names = %subject, issuer = staging.id(),
+                    names = %subject, issuer = staging.name(),
                     "the order would succeed, it is placed for real"
                 );
             }
             Err(error) if error.blame() == Blame::Ca => warn!(
-                names = %subject, issuer = staging.id(), %error,
+                names = %subject, issuer = staging.name(), %error,
                 "the order cannot be rehearsed, it is placed for real"
             ),
             Err(error) => return Err(error),
@@ -220,6 +237,7 @@ impl Issuance {
         let replaces = replaces.await;
         let purchase = Purchase {
             issuer: issuer.id(),
+            account: issuer.account(),
             limits: issuer.limits(),
             subject: application.subject,
             kind: kind(replaces.as_ref()),
@@ -229,6 +247,7 @@ impl Issuance {
         let request = IssueRequest {
             subject: application.subject,
             spending: &spending,
+            clock: self.clock,
             replaces: replaces.as_ref(),
         };
         let issued = self.sign_another(issuer, application, request).await;
@@ -245,7 +264,7 @@ impl Issuance {
         request: IssueRequest<'_>,
     ) -> Result<Issued<'a>, Error> {
         let subject = application.subject;
-        info!(names = %subject, issuer = issuer.id(), "certificate is being obtained");
+        info!(names = %subject, issuer = issuer.name(), "certificate is being obtained");
         let issued = self.sign(issuer, request).await?;
         let serial = issued.certificate.serial();
         if application
@@ -278,6 +297,11 @@ impl Issuance {
             }
         }
     }
+}
+
+fn rest(issuer: &dyn Issuer, subject: &HostPattern) -> Rest {
+    let (id, account) = (issuer.id().to_owned(), issuer.account().to_owned());
+    (id, account, subject.clone())
 }
 
 /// How the successor of a certificate counts at the CA that signed it.
@@ -358,7 +382,12 @@ mod tests {
             let outcome = match *self.failure.lock().unwrap() {
                 Some(failure) => Err(failure()),
                 None => {
-                    request.spending.order().now_or_never().unwrap().unwrap();
+                    request
+                        .spending
+                        .order(request.clock.now())
+                        .now_or_never()
+                        .unwrap()
+                        .unwrap();
                     let name = request.subject.to_string();
                     Ok(Pem::new(&TestCa::new().sign(&[&name], -60..3600), ""))
                 }
@@ -434,6 +463,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn names_without_number_that_wait_take_bounded_memory() {
+        let (issuance, one) = (issuance(), TestIssuer::new("one", None));
+        let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+        for n in 0..=RESTING {
+            issuance.rest(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
+        }
+        assert_eq!(issuance.resting.len(), RESTING);
+        assert!(issuance.wait(one.as_ref(), &name(RESTING)).is_some());
+    }
+
+    #[tokio::test]
     async fn the_next_issuer_signs_when_one_fails_for_reasons_of_its_own() {
         let issuance = issuance();
         let two = TestIssuer::new("two", None);
@@ -461,7 +501,11 @@ mod tests {
             "{sentence}"
         );
         assert!(error.has_spent_certificate());
-        assert_eq!(error.retry_after(), None, "the second may be asked sooner");
+        assert_eq!(
+            error.retry_after(SystemTime::now()),
+            None,
+            "the second may be asked sooner"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use super::policy::{self, Issuers, Policy};
 use super::preflight::Preflight;
 use super::rules::{Rules, Ruling};
 use super::schedule::{Due, Note, Scheduler};
-use super::standing_sources::{StandingSources, backing_off, served};
+use super::standing_sources::{backing_off, served};
 use super::stored::Records;
 use super::survey::Survey;
 use super::wanted::Purpose;
@@ -195,7 +195,7 @@ impl CertManager {
             let issuers = rules.issuers.for_subject(subject, &policy);
             let records = self.inner.obtainer.records();
             let signer = records.signer(issuers, subject, &certificate).await;
-            let issuer = signer.map_or("", |issuer| issuer.id());
+            let issuer = signer.map_or("", |issuer| issuer.name());
             return served(issuer, &certificate, attempts);
         }
         if self.inner.in_flight.contains_key(subject) {
@@ -207,12 +207,7 @@ impl CertManager {
             return backing_off(attempts);
         }
         let now = self.inner.clock.now();
-        let sources = StandingSources {
-            policies: &rules.policies,
-            issuers: &rules.issuers,
-            records: self.inner.obtainer.records(),
-            files: None,
-        };
+        let sources = rules.sources(self.inner.obtainer.records());
         sources.standing_of(subject, &policy, now).await
     }
 
@@ -222,16 +217,16 @@ impl CertManager {
         let Some(ruling) = self.ruling(&subject) else {
             return false;
         };
+        if !ruling.policy.signs_for(&subject) {
+            // By now its site has one certificate for all its names.
+            self.inner.obtainer.cache().remove(&subject);
+            return false;
+        }
         if !ruling.policy.is_kept() {
             // Its next visitor has another one made. To renew what anybody has ever asked for would be
             // work without end.
             self.inner.obtainer.cache().remove(&subject);
             return true;
-        }
-        if matches!(&subject, HostPattern::Exact(name) if ruling.policy.subject(name) != subject) {
-            // By now its site has one certificate for all its names.
-            self.inner.obtainer.cache().remove(&subject);
-            return false;
         }
         let is_under_way = self.inner.in_flight.contains_key(&subject);
         let _ = self.land(subject.clone(), &ruling, purpose).await;
@@ -256,7 +251,7 @@ impl CertManager {
         self.inner.rules.load_full()
     }
 
-    /// How a subject gets its certificate now; none where nobody wants one.
+    /// By what a subject is served a certificate now; none where nobody wants one.
     pub(super) fn ruling(&self, subject: &HostPattern) -> Option<Ruling> {
         let rules = self.rules();
         let policy = Arc::clone(rules.policy(subject)?);
@@ -281,7 +276,9 @@ impl CertManager {
     /// Whether the configuration spells the name out, so that it is seen to from the start.
     pub(super) fn is_configured(&self, subject: &HostPattern) -> bool {
         let ruling = self.ruling(subject);
-        ruling.is_some_and(|ruling| ruling.policy.managed().is_some())
+        ruling.is_some_and(|Ruling { policy, .. }| {
+            policy.signs_for(subject) && policy.managed().is_some()
+        })
     }
 
     /// Whether the name may still have a certificate of this issuer.
@@ -289,7 +286,7 @@ impl CertManager {
         self.ruling(subject)
             .is_some_and(|Ruling { rules, policy }| {
                 let issuers = rules.issuers.for_subject(subject, &policy);
-                issuers.iter().any(|known| known.id() == issuer)
+                policy.signs_for(subject) && issuers.iter().any(|known| known.id() == issuer)
             })
     }
 
@@ -532,6 +529,25 @@ pub(crate) mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(world.issuer.orders(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_one_of_a_wildcards_from_now_on_keeps_its_certificate_until_it_is_due() {
+        let world = World::new(Some(3600));
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let own = manager.certificate(&wanted, CLIENT).await.unwrap();
+
+        let whole = HostPattern::parse("*.example.org").unwrap();
+        manager.reload(rules(&world, vec![Policy::wildcard(whole.clone())]));
+
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert_eq!(served.serial(), own.serial());
+        let subject = HostPattern::from(wanted);
+        assert!(!manager.is_configured(&subject) && !manager.is_wanted("test", &subject));
+        assert!(manager.is_configured(&whole) && manager.is_wanted("test", &whole));
+        assert!(!manager.maintain(subject.clone(), Purpose::Renew).await);
+        assert!(manager.obtainer().cache().get(&subject).is_none());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! request.
 
 mod ask_answers;
+mod bounded;
 mod budget;
 mod cache;
 mod certificate;
@@ -17,6 +18,7 @@ pub mod import;
 mod inventory;
 mod issuance;
 pub mod issuer;
+mod issuer_names;
 mod landing;
 mod manager;
 mod newcomers;

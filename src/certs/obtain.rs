@@ -81,7 +81,7 @@ impl Obtainer {
             return Err(Refusal::NoPublicCa(obstacle));
         }
         self.failures.check(subject, purpose).await?;
-        self.ask(wanted).await?;
+        wanted.allowed().await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
         if let Some(certificate) = self.load(issuers, wanted).await?
@@ -112,7 +112,8 @@ impl Obtainer {
             is_kept: policy.is_kept(),
             preflight: wanted.ruling.rules.preflight.as_deref(),
         };
-        match self.issuance.run(issuers, application).await {
+        let outcome = self.issuance.run(issuers, application).await;
+        match outcome.map_err(|unsigned| wanted.ruling.rules.issuers.named(unsigned)) {
             Ok(issued) => Ok(self.take_over(issued, wanted).await),
             Err(unsigned) => Err(match unsigned.held() {
                 Some(held) => {
@@ -146,7 +147,7 @@ impl Obtainer {
         let held = self.failures.hold_if_due(subject, policy, &certificate);
         held.await;
         info!(
-            names = %subject, issuer = issuer.id(), serial = certificate.serial(),
+            names = %subject, issuer = issuer.name(), serial = certificate.serial(),
             not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
             renew_at = %humantime::format_rfc3339_seconds(renew_at(&certificate)),
             "certificate obtained"
@@ -275,7 +276,7 @@ impl Obtainer {
             certificate,
             early,
         } = loaded;
-        let (subject, issuer) = (wanted.subject, issuer.id());
+        let subject = wanted.subject;
         let served = self.cache.get(subject);
         let is_served = served.is_some();
         // What could not be stored is served all the same, and is better than what was before it.
@@ -285,13 +286,13 @@ impl Obtainer {
         if let Some(better) = better {
             return better;
         }
-        let signed = wanted.signed_by(issuer);
+        let signed = wanted.signed_by(issuer.id());
         self.renewals.recall(signed, &certificate).await;
         let is_visited = matches!(wanted.purpose, Purpose::Serve(_));
         if is_served || is_visited || wanted.policy().managed().is_some() {
             self.serve(subject, &certificate);
             info!(
-                names = %subject, issuer, serial = certificate.serial(),
+                names = %subject, issuer = issuer.name(), serial = certificate.serial(),
                 not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
                 "certificate loaded"
             );
@@ -300,18 +301,6 @@ impl Obtainer {
             }
         }
         certificate
-    }
-
-    async fn ask(&self, wanted: Wanted<'_>) -> Result<(), Refusal> {
-        let (Some(ask), HostPattern::Exact(name)) = (wanted.policy().ask(), wanted.subject) else {
-            return Ok(());
-        };
-        // What is served stays: a gate that is down answers like one that took the name back.
-        let client = match wanted.purpose {
-            Purpose::Serve(client) => Some(client),
-            Purpose::Renew | Purpose::Wish | Purpose::Ask => None,
-        };
-        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
 
     /// What cannot be stored is not asked for: the next start would ask for it again.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::flight::Outcome;
+use super::issuer::RecordToSet;
 use super::rules::Ruling;
 use super::stored::Records;
 use super::wanted::Purpose;
-use super::{CertManager, Refusal, RevocationError, Revoker, Standing};
+use super::{CertManager, Issuers, Refusal, RevocationError, Revoker, Standing};
 use crate::acme::RevocationReason;
 use crate::name::HostPattern;
 
@@ -94,6 +95,18 @@ impl CertManager {
             return self.standing(name).await;
         }
         self.standing_of_pattern(subject).await
+    }
+
+    /// The TXT records that the operator has to set once for a name or a pattern to be proved.
+    pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
+        let rules = self.rules();
+        rules.sources(self.records()).records_to_set(wanted).await
+    }
+
+    /// Who signs now.
+    #[must_use]
+    pub fn issuers(&self) -> Issuers {
+        self.rules().issuers.clone()
     }
 
     /// The records that the manager keeps.

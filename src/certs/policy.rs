@@ -99,6 +99,15 @@ impl Policy {
             false => subject(name),
         }
     }
+
+    /// Whether certificates of the site are for just this, and not for more or for less.
+    #[must_use]
+    pub(super) fn signs_for(&self, subject: &HostPattern) -> bool {
+        match subject {
+            HostPattern::Exact(name) => self.subject(name) == *subject,
+            pattern => self.managed() == Some(pattern),
+        }
+    }
 }
 
 /// The CAs that a name can go to.

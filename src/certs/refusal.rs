@@ -29,8 +29,8 @@ pub enum Refusal {
     Held(Box<Held>),
     /// The last try failed and the next one is not due.
     #[error(
-        "the last of {failures} failed tries said: {reason}; the next try is at {}",
-        humantime::format_rfc3339_seconds(*.until)
+        "{} said: {reason}; the next try is at {}",
+        last_try(*.failures), humantime::format_rfc3339_seconds(*.until)
     )]
     BackingOff {
         /// When the next try is due.
@@ -73,6 +73,13 @@ impl Refusal {
     }
 }
 
+fn last_try(failures: u32) -> String {
+    match failures {
+        0 | 1 => "the only try so far".to_owned(),
+        failures => format!("the last of {failures} failed tries"),
+    }
+}
+
 impl From<Held> for Refusal {
     fn from(held: Held) -> Self {
         Self::Held(Box::new(held))
@@ -92,5 +99,26 @@ impl From<Attempts> for Refusal {
 impl From<storage::Error> for Refusal {
     fn from(error: storage::Error) -> Self {
         Self::Storage(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_try_is_not_the_last_of_several() {
+        let sentence = |failures| {
+            let (until, reason) = (SystemTime::UNIX_EPOCH, "no luck".to_owned());
+            let refusal = Refusal::BackingOff {
+                until,
+                failures,
+                reason,
+            };
+            refusal.to_string()
+        };
+        let rest = "said: no luck; the next try is at 1970-01-01T00:00:00Z";
+        assert_eq!(sentence(1), format!("the only try so far {rest}"));
+        assert_eq!(sentence(2), format!("the last of 2 failed tries {rest}"));
     }
 }

@@ -120,7 +120,11 @@ impl Renewals {
                 Some(wait + wait.mul_f64(0.25 * fastrand::f64()))
             }
             Ok(None) => None,
-            Err(error) => Some(self.patience(subject, &error)),
+            Err(error) => {
+                let (names, issuer) = (subject.pattern, issuer.name());
+                debug!(%names, issuer, %error, "the CA does not say when to renew");
+                Some(self.patience(subject.issuer, &error))
+            }
         };
         certificate.ask_at(next.map(|wait| self.clock.now() + wait));
     }
@@ -182,17 +186,15 @@ impl Renewals {
     }
 
     /// How long until the CA is asked again after it gave no answer.
-    fn patience(&self, subject: Subject<'_>, error: &Error) -> Duration {
-        let names = subject.pattern;
-        debug!(%names, issuer = subject.issuer, %error, "the CA does not say when to renew");
-        let asked = error.retry_after();
+    fn patience(&self, issuer: &str, error: &Error) -> Duration {
+        let asked = error.retry_after(self.clock.now());
         let asked = asked.map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
         if !matches!(error, Error::Acme(error) if error.is_transient()) {
             return asked.unwrap_or_else(|| spread(AFTER_NONSENSE, 0.2));
         }
         let wait = asked.unwrap_or_else(|| spread(REST, 0.2));
         let until = self.clock.now() + wait;
-        self.resting.insert(subject.issuer.to_owned(), until);
+        self.resting.insert(issuer.to_owned(), until);
         wait + after_rest()
     }
 

@@ -8,12 +8,17 @@ use crate::backoff;
 /// However little time is left, no name is tried more often: CAs allow few failures an hour.
 const LEAST: Duration = Duration::from_secs(15 * 60);
 
-/// How long a name waits after so many failures in a row. Never so long that what is served, which
+/// How long a name waits after so many failures in a row, where the CA has asked to be left alone for so long. Never so long that what is served, which
 /// is valid for `left`, would run out without further tries, unless the CA asks for it.
-pub(super) fn delay(failures: u32, failure: &Error, left: Option<Duration>) -> Duration {
+pub(super) fn delay(
+    failures: u32,
+    failure: &Error,
+    asked: Option<Duration>,
+    left: Option<Duration>,
+) -> Duration {
     let table = backoff::ISSUANCE.delay(failures, None);
     let table = left.map_or(table, |left| table.min((left / 8).max(LEAST)));
-    let delay = match failure.retry_after() {
+    let delay = match asked {
         Some(asked) => table.max(backoff::ISSUANCE.delay(failures, Some(asked))),
         None => table,
     };
@@ -41,17 +46,17 @@ mod tests {
             (1, Some(HOUR), HOUR / 40),
             (12, None, 29 * HOUR),
         ] {
-            let delay = delay(failures, &failure, left);
+            let delay = delay(failures, &failure, None, left);
             assert!(delay <= most, "{left:?}: {delay:?}");
         }
-        assert!(delay(12, &failure, Some(8 * 30 * HOUR)) > 18 * HOUR);
-        assert!(delay(12, &failure, None) > 18 * HOUR);
+        assert!(delay(12, &failure, None, Some(8 * 30 * HOUR)) > 18 * HOUR);
+        assert!(delay(12, &failure, None, None) > 18 * HOUR);
     }
 
     #[test]
     fn a_spent_certificate_waits_longer_but_not_past_the_end() {
         let failure = Error::Certificate(CertificateError::NoKey);
-        assert!(delay(2, &failure, None) > 9 * HOUR);
-        assert!(delay(2, &failure, Some(4 * HOUR)) <= HOUR);
+        assert!(delay(2, &failure, None, None) > 9 * HOUR);
+        assert!(delay(2, &failure, None, Some(4 * HOUR)) <= HOUR);
     }
 }

@@ -99,7 +99,7 @@ impl Revoker {
         let mut rolled = Vec::new();
         for issuer in &self.issuers {
             match issuer.roll_account_key().await {
-                Ok(()) => rolled.push(issuer.id().to_owned()),
+                Ok(()) => rolled.push(issuer.name().to_owned()),
                 Err(Error::NoAccount { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -135,7 +135,7 @@ async fn take_back(
     };
     match ask(first).await {
         Err(error) if is_for_another(&error) => {
-            warn!(issuer = issuer.id(), %error, "the CA is asked again with the other key");
+            warn!(issuer = issuer.name(), %error, "the CA is asked again with the other key");
             ask(second).await
         }
         outcome => outcome,

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::OnCert;
 use super::policy::{Issuers, Policy};
 use super::preflight::Preflight;
+use super::standing_sources::StandingSources;
+use super::stored::Records;
 use crate::name::{HostPattern, NameMap};
 
 /// Who may have certificates, and how they get them.
@@ -30,6 +32,16 @@ impl Rules {
                 let policy = self.policies.get(pattern);
                 policy.filter(|policy| policy.managed() == Some(pattern))
             }
+        }
+    }
+
+    /// What the standing of a name is made of beside what a running proxy knows.
+    pub(super) fn sources<'a>(&'a self, records: &'a Records) -> StandingSources<'a> {
+        StandingSources {
+            policies: &self.policies,
+            issuers: &self.issuers,
+            records,
+            files: None,
         }
     }
 

@@ -98,8 +98,6 @@ pub enum Occasion {
 pub enum Because {
     /// No site is configured for it.
     UnknownName,
-    /// There can be no such name.
-    CannotExist,
     /// The CA is a public one, and none can sign it.
     NoPublicCa,
     /// The ask endpoint said no.
@@ -117,7 +115,6 @@ impl Standing {
         let fix = match because {
             Because::UnknownName => "; add it to [sites], or start with --domain",
             Because::AskSaidNo => "; it gets one when the endpoint answers 200 for it",
-            Because::CannotExist => "; correct the name",
             Because::NoPublicCa | Because::AskIsDown | Because::Storage => "",
         };
         Self::Refused {

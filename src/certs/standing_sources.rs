@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::budget::{Budgets, Held, OrderKind, Purchase};
-use super::issuer::Issuer;
+use super::issuer::{Issuer, RecordToSet};
 use super::policy::{Issuers, Policy};
 use super::public_name::Unsignable;
 use super::standing::{Because, Occasion, Standing};
@@ -42,6 +42,36 @@ impl StandingSources<'_> {
         self.standing_of(&policy.subject(name), policy, now).await
     }
 
+    /// The same for a pattern as a whole.
+    pub async fn standing_of_pattern(&self, pattern: &HostPattern, now: SystemTime) -> Standing {
+        match (pattern, self.policies.get(pattern)) {
+            (HostPattern::Exact(name), _) => self.standing(name, now).await,
+            (_, Some(policy)) => self.standing_of(pattern, policy, now).await,
+            (_, None) => Standing::refused(Because::UnknownName, Refusal::Unknown),
+        }
+    }
+
+    /// The TXT records that the operator has to set once for a name or a pattern to be proved, one for each issuer that
+    /// looks for one.
+    pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
+        let policy = match wanted {
+            HostPattern::Exact(name) => self.policies.lookup(name.as_str()),
+            pattern => self.policies.get(pattern),
+        };
+        let Some(policy) = policy else {
+            return Vec::new();
+        };
+        let subject = match wanted {
+            HostPattern::Exact(name) => policy.subject(name),
+            pattern => pattern.clone(),
+        };
+        let mut records = Vec::new();
+        for issuer in self.issuers.for_subject(&subject, policy) {
+            records.extend(issuer.record_to_set(&subject).await);
+        }
+        records
+    }
+
     /// The same for what the certificates of a site are for.
     pub(super) async fn standing_of(
         &self,
@@ -74,7 +104,7 @@ impl StandingSources<'_> {
         Ok(match (self.held(issuers, subject, now).await?, attempts) {
             (Some(held), last) => Standing::Held {
                 until: held.until(),
-                reason: held.to_string(),
+                reason: self.issuers.named_held(held).to_string(),
                 last_error: last.map(|attempts| attempts.last_error),
             },
             (None, Some(attempts)) => backing_off(attempts),
@@ -104,7 +134,7 @@ impl StandingSources<'_> {
             self.records
                 .recall_plan(issuer.id(), subject, &certificate)
                 .await;
-            let found = usable.then_some((issuer.id(), certificate));
+            let found = usable.then_some((issuer.name(), certificate));
             let end = |(_, certificate): &(&str, Arc<Certificate>)| certificate.not_after();
             best = [best, found].into_iter().flatten().max_by_key(end);
         }
@@ -126,6 +156,7 @@ impl StandingSources<'_> {
             }
             let purchase = Purchase {
                 issuer: issuer.id(),
+                account: issuer.account(),
                 limits: issuer.limits(),
                 subject,
                 kind: OrderKind::First,
@@ -350,13 +381,14 @@ mod tests {
             let name = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
             let purchase = Purchase {
                 issuer: "ca",
+                account: "ops",
                 limits: Limits::PUBLIC,
                 subject: &name,
                 kind: OrderKind::First,
             };
             let paid = budgets.pay(purchase, SystemTime::now()).await.unwrap();
             let spending = paid.unwrap();
-            spending.order().await.unwrap();
+            spending.order(SystemTime::now()).await.unwrap();
             spending.settle(None, SystemTime::now()).await;
         }
         let standing = world.standing("www.example.org").await;

@@ -283,7 +283,7 @@ pub struct Attempts {
 /// One CA at which an attempt was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// The CA's id.
+    /// What the operator calls the CA.
     pub issuer: String,
     /// The types of the challenges that failed, where it came to that.
     #[serde(default)]

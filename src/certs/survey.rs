@@ -1,13 +1,15 @@
 //! The walk over all stored certificates: those that nobody visits are renewed too, and those that
-//! nobody wants are removed. It reads slowly, after the doors are open, and holds nothing but the
+//! nobody wants are removed, as are the records of orders that nobody came back for. It reads slowly, after the doors are open, and holds nothing but the
 //! name at hand.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use tracing::{debug, info, warn};
 
 use super::clock::from_unix;
+use super::issuer::LeftOrders;
 use super::renewals::FIRST_QUESTIONS;
 use super::schedule::{Due, Note};
 use super::stored::{Records, Stored};
@@ -35,6 +37,7 @@ const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
 pub(super) struct Survey {
     manager: CertManager,
     records: Records,
+    orders: LeftOrders,
     clock: Clock,
 }
 
@@ -50,6 +53,7 @@ impl Survey {
     pub(super) fn new(manager: CertManager, records: Records, clock: Clock) -> Self {
         Self {
             manager,
+            orders: LeftOrders::new(Arc::clone(records.storage())),
             records,
             clock,
         }
@@ -85,6 +89,11 @@ impl Survey {
                 certificates,
                 watched, removed, "stored certificates surveyed"
             );
+        }
+        match self.sweep_orders().await {
+            Ok(0) => (),
+            Ok(removed) => info!(removed, "records of orders that are over removed"),
+            Err(error) => warn!(%error, "records of orders cannot be swept"),
         }
     }
 
@@ -178,6 +187,40 @@ impl Survey {
         self.manager.note(Note::Known(due));
     }
 
+    /// Removes the records of orders that their CAs have given up; returns how many.
+    async fn sweep_orders(&self) -> Result<usize, storage::Error> {
+        let mut removed = 0;
+        for folder in self.orders.folders().await? {
+            let mut records = self.orders.records(&folder);
+            while let Some(batch) = records.next().await {
+                for key in batch? {
+                    removed += usize::from(self.sweep_order(&key).await?);
+                }
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The order of a name that the configuration spells out is gone on with by its next attempt, however late.
+    async fn sweep_order(&self, key: &Key) -> Result<bool, storage::Error> {
+        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+            return Ok(false);
+        };
+        let subject = order.subject();
+        if self.manager.is_configured(subject) || self.manager.is_in_flight(subject) {
+            return Ok(false);
+        }
+        // Whoever is at it holds the lock, and may have placed a new order meanwhile.
+        let _lock = self.records.lock_issuance(subject).await?;
+        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+            return Ok(false);
+        };
+        self.orders.remove(&order).await?;
+        debug!(names = %order.subject(), "record of an order that is over removed");
+        Ok(true)
+    }
+
     /// Removes what is stored for a name, unless a certificate has come meanwhile.
     async fn remove(&self, issuer: &str, subject: &HostPattern) -> Result<bool, storage::Error> {
         let _lock = self.records.lock_issuance(subject).await?;
@@ -194,11 +237,12 @@ impl Survey {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use serde_json::json;
 
     use super::*;
     use crate::certs::Policy;
     use crate::certs::certificate::tests::TestCa;
+    use crate::certs::clock::unix;
     use crate::certs::manager::tests::{World, on_demand, site};
     use crate::storage::FileStorage;
     use crate::tasks::Tasks;
@@ -299,6 +343,106 @@ mod tests {
         is_ordered(&world).await;
 
         assert_eq!((count.certificates, count.watched), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_the_certificate_of_a_wildcard_site_serves_is_not_kept_up_by_itself() {
+        let world = World::new(None);
+        store(&world, "due.example.org", -80..10).await;
+        store(&world, "old.example.org", -100..-15).await;
+        let site = Policy::wildcard(pattern("*.example.org"));
+        let (survey, _tasks) = survey(&world, vec![site]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+
+        assert_eq!((count.watched, count.removed), (0, 1));
+        assert!(is_stored(&world, "due.example.org").await);
+        let due = pattern("due.example.org");
+        assert!(!survey.manager.maintain(due, Purpose::Renew).await);
+    }
+
+    /// Writes the record of an order that was placed so many days ago, and lived a week.
+    fn leave_order(world: &World, path: &str, name: &str, days: u64) {
+        let placed = unix(SystemTime::now()) - days * 24 * 3600;
+        let record = json!({
+            "issuer": "test", "account": "https://ca.test/1", "subject": name,
+            "url": "https://ca.test/order/1", "placed": placed, "key": "",
+            "expires": placed + 7 * 24 * 3600,
+        });
+        let path = world.dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, record.to_string()).unwrap();
+    }
+
+    const ACCOUNT: &str = "orders/test/https%3A%2F%2Fca.test%2F1";
+
+    #[tokio::test]
+    async fn records_of_orders_go_when_the_order_has_ended_and_nobody_comes_back_for_it() {
+        let world = World::new(None);
+        let long = format!("{0}.{0}.{0}.example.org", "x".repeat(63));
+        let hashed = format!("{ACCOUNT}/hashed");
+        for (path, name, days) in [
+            (
+                &format!("{ACCOUNT}/old.example.org.json"),
+                "old.example.org",
+                8,
+            ),
+            (
+                &format!("{ACCOUNT}/young.example.org.json"),
+                "young.example.org",
+                6,
+            ),
+            (
+                &format!("{ACCOUNT}/www.example.org.json"),
+                "www.example.org",
+                8,
+            ),
+            (&hashed, long.as_str(), 8),
+            (
+                &"orders/test/former.example.org.json".to_owned(),
+                "former.example.org",
+                8,
+            ),
+        ] {
+            leave_order(&world, path, name, days);
+        }
+        let damaged = world
+            .dir
+            .path()
+            .join(ACCOUNT)
+            .join("damaged.example.org.json");
+        std::fs::write(damaged, "half a").unwrap();
+        let (survey, _tasks) = survey(&world, vec![site("www.example.org")]);
+
+        assert_eq!(survey.sweep_orders().await.unwrap(), 4);
+
+        let left = std::fs::read_dir(world.dir.path().join(ACCOUNT)).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["www.example.org.json", "young.example.org.json"]);
+        let former = world.dir.path().join("orders/test/former.example.org.json");
+        assert!(!former.exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_record_of_an_order_under_way_stays() {
+        let world = World::new(None);
+        let path = format!("{ACCOUNT}/old.example.org.json");
+        leave_order(&world, &path, "old.example.org", 8);
+        let (survey, _tasks) = survey(&world, Vec::new());
+        let lock = records(&world)
+            .lock_issuance(&pattern("old.example.org"))
+            .await;
+
+        let mut sweep = Box::pin(survey.sweep_orders());
+        let waits = tokio::time::timeout(Duration::from_secs(3), &mut sweep).await;
+        leave_order(&world, &path, "old.example.org", 0);
+        drop(lock);
+
+        assert!(waits.is_err());
+        assert_eq!(sweep.await.unwrap(), 0);
+        assert!(world.dir.path().join(path).exists());
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Refusal;
 use super::issuer::Issuer;
 use super::policy::Policy;
 use super::renewals::Subject;
@@ -40,6 +41,19 @@ impl<'a> Wanted<'a> {
     pub(super) fn issuers(self) -> &'a [Arc<dyn Issuer>] {
         let issuers = &self.ruling.rules.issuers;
         issuers.for_subject(self.subject, self.policy())
+    }
+
+    /// Asks the gate of names on demand, where there is one. What is served stays: a gate that is down answers like one
+    /// that took the name back.
+    pub(super) async fn allowed(self) -> Result<(), Refusal> {
+        let (Some(ask), HostPattern::Exact(name)) = (self.policy().ask(), self.subject) else {
+            return Ok(());
+        };
+        let client = match self.purpose {
+            Purpose::Serve(client) => Some(client),
+            Purpose::Renew | Purpose::Wish | Purpose::Ask => None,
+        };
+        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
 
     /// The certificate of this issuer.

@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use crate::config::{
-    BalanceText, CertificateSource, Config, ResolverName, SiteConfig, format_dns, format_size,
+    BalanceText, CertificateSource, Config, ResolverName, SiteConfig, UpstreamTls, format_dns,
+    format_size,
 };
 
 use super::comforts;
@@ -188,7 +189,13 @@ impl Listing<'_> {
         for (name, value) in BalanceText::new(options).options() {
             self.value(name, &value)?;
         }
-        Ok(())
+        match UpstreamTls::of(options) {
+            Some(tls) => self.value("upstreams.tls", &tls.to_string()),
+            None => writeln!(
+                self.out,
+                "# tls: certificates of https:// upstreams are verified by the system's roots"
+            ),
+        }
     }
 
     fn write_log(&mut self) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::config::{
     BalanceText, ChangeKind, HeaderChange, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+    UpstreamTls,
 };
 
 use super::explain_client;
@@ -69,12 +70,14 @@ fn write_route(route: &RouteConfig, out: &mut dyn Write) -> io::Result<()> {
             }
             writeln!(
                 out,
-                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}, send-proxy = {}{} }}",
+                "upstream-options = {{ connect-timeout = {}, response-timeout = {}, idle-timeout = {}, send-proxy = {}{}{} }}",
                 duration(options.connect_timeout),
                 duration(options.response_timeout),
                 duration(options.idle_timeout),
                 explain_client::send_proxy(options.send_proxy),
                 balance.inline(),
+                UpstreamTls::used(addresses, options)
+                    .map_or_else(String::new, |tls| format!(", tls = {tls}")),
             )?;
         }
         SiteAction::Redirect(redirect) => {

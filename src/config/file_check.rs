@@ -9,6 +9,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::certs::TlsFiles;
 use crate::tls::{ClientAuth, ClientAuthError};
+use crate::upstream::{Address, Options, Protocol, TlsError};
 
 use super::settings::Config;
 use super::site::SiteAction;
@@ -24,6 +25,12 @@ pub enum FileError {
         /// What is wrong with it.
         #[source]
         source: pem::Error,
+    },
+    /// TLS towards a site's backends cannot be set up.
+    #[error("{error}{}", .error.reason())]
+    Upstream {
+        /// What is wrong.
+        error: TlsError,
     },
     /// The command of `on-cert` cannot be run.
     #[error("{} is no command that can be run; make it an executable file", path.display())]
@@ -87,17 +94,30 @@ impl Config {
                 (cert, key) => errors.extend(cert.err().into_iter().chain(key.err())),
             }
         }
-        let routes = self.sites.iter().flat_map(|site| &site.routes);
-        for route in routes {
-            if let SiteAction::Files(files) = &route.action
-                && let Err(source) = std::fs::read_dir(files.root())
-            {
-                let path = files.root().to_owned();
-                errors.push(FileError::Folder { path, source });
+        for route in self.sites.iter().flat_map(|site| &site.routes) {
+            match &route.action {
+                SiteAction::Upstream { addresses, options } => {
+                    errors.extend(check_upstream(addresses, options));
+                }
+                SiteAction::Files(files) => {
+                    errors.extend(std::fs::read_dir(files.root()).err().map(|source| {
+                        let path = files.root().to_owned();
+                        FileError::Folder { path, source }
+                    }));
+                }
+                SiteAction::Redirect(_) | SiteAction::Respond(_) => {}
             }
         }
         errors
     }
+}
+
+fn check_upstream(addresses: &[Address], options: &Options) -> Option<FileError> {
+    let has_tls = addresses
+        .iter()
+        .any(|address| address.protocol() == Protocol::Https);
+    let checked = has_tls.then(|| options.tls.check())?;
+    checked.err().map(|error| FileError::Upstream { error })
 }
 
 fn check_hook(path: &Path) -> Option<FileError> {

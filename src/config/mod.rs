@@ -43,6 +43,7 @@ mod syntax;
 mod table;
 mod trust;
 mod units;
+mod upstream_tls;
 
 pub use crate::proxy::{ChangeKind, ComfortOptions, HeaderChange};
 pub use balance_text::BalanceText;
@@ -62,3 +63,4 @@ pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteCon
 pub use storage_url::StorageUrl;
 pub use trust::{Cdn, TrustedPeer};
 pub use units::format_size;
+pub use upstream_tls::UpstreamTls;

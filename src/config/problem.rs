@@ -237,6 +237,20 @@ pub(super) enum Problem {
         "`{0}` is where the proxy itself listens, so requests would go in circles; name the app's own port"
     )]
     OwnAddress(crate::upstream::Address),
+    #[error(
+        "`insecure = true` takes any certificate, so `root` has no use beside it; remove one of them"
+    )]
+    InsecureAndRoot,
+    #[error("`{name}` is no name of a backend: {error}; write it as in `app.internal`")]
+    Sni {
+        name: String,
+        #[source]
+        error: NameError,
+    },
+    #[error(
+        "none of the upstreams here is behind TLS; write it as in `https://app:8443`, or remove `tls`"
+    )]
+    TlsWithoutHttps,
     #[error("{0}")]
     Redirect(#[from] RedirectError),
     #[error(

@@ -21,7 +21,7 @@ use super::settings::Config;
 use super::storage_url::StorageUrl;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
-use super::{access_log, comforts, lasting, listen, sites, syntax, trust};
+use super::{access_log, comforts, lasting, listen, sites, syntax, trust, upstream_tls};
 
 /// Reads a whole file, in the place of what a proxy runs with if one does; the result stands only if nothing was noted.
 pub(super) fn read(
@@ -216,7 +216,7 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
     section.table.finish(report);
 }
 
-/// Reads upstream deadlines over those that are there.
+/// Reads upstream options over those that are there.
 pub(super) fn read_upstreams(
     (table, folder): (Table<'_>, &Path),
     (options, origins): (&mut upstream::Options, &mut Origins),
@@ -238,6 +238,10 @@ pub(super) fn read_upstreams(
         report,
         duration,
     );
+    if let Some(table) = section.table.read("tls", report, Value::table) {
+        options.tls = upstream_tls::read(table, folder, report);
+        section.origins.set("upstreams.tls", Origin::File);
+    }
     section.set(
         ("upstreams.send-proxy", &mut options.send_proxy),
         report,

@@ -3,12 +3,13 @@
 use toml::de::DeValue;
 
 use crate::proxy::{PathPrefix, Rewrite};
+use crate::upstream::{Address, Options};
 
 use super::problem::Problem;
 use super::site::{HeaderConfig, RouteConfig, SiteAction};
 use super::sites::{FORMS, SiteReader};
 use super::table::{Table, Value};
-use super::{balance, header_changes, redirect, responses};
+use super::{balance, header_changes, redirect, responses, upstream_tls};
 
 const ACTIONS: [&str; 4] = ["upstream", "redirect", "respond", "files"];
 
@@ -135,6 +136,9 @@ impl SiteReader<'_, '_> {
             }
             return Ok(match inherited.cloned() {
                 Some(SiteAction::Upstream { addresses, .. }) => {
+                    if let Some(value) = table.value("upstream-options") {
+                        self.check_tls(value, &addresses, (&options, &base));
+                    }
                     Some(SiteAction::Upstream { addresses, options })
                 }
                 // It appends what follows the prefix, which a route has another one of.
@@ -153,18 +157,28 @@ impl SiteReader<'_, '_> {
             "files" => {
                 responses::read_files(value, self.folder, self.report).map(SiteAction::Files)
             }
-            _ => Some(SiteAction::Upstream {
-                addresses: self.read_addresses(value),
-                options,
-            }),
+            _ => {
+                let addresses = self.read_addresses(value);
+                self.check_tls(value, &addresses, (&options, &base));
+                Some(SiteAction::Upstream { addresses, options })
+            }
         };
         action.map(Some).ok_or(Noted)
     }
 
-    fn inherited_options<'s>(
-        &'s self,
-        inherited: Option<&'s SiteAction>,
-    ) -> &'s crate::upstream::Options {
+    /// Notes TLS settings of its own for an upstream that has no use for them.
+    fn check_tls(
+        &mut self,
+        place: Value<'_>,
+        addresses: &[Address],
+        (options, inherited): (&Options, &Options),
+    ) {
+        if options.tls != inherited.tls {
+            upstream_tls::check_used(place.start(), addresses, self.report);
+        }
+    }
+
+    fn inherited_options<'s>(&'s self, inherited: Option<&'s SiteAction>) -> &'s Options {
         match inherited {
             Some(SiteAction::Upstream { options, .. }) => options,
             _ => &self.config.upstreams,

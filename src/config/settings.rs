@@ -150,9 +150,12 @@ impl Config {
 
     /// Whether a request to `address` would come back to the proxy itself.
     pub(super) fn listens_on(&self, address: &upstream::Address) -> bool {
+        let (Some(host), Some(port)) = (address.host(), address.port()) else {
+            return false;
+        };
         [self.listen.http, self.listen.https]
             .into_iter()
-            .any(|listen| listen.port() == address.port() && is_own_host(listen, address.host()))
+            .any(|listen| listen.port() == port && is_own_host(listen, host))
     }
 
     /// The address that http and https would fight for.

@@ -76,6 +76,11 @@ impl Comforts {
         })))
     }
 
+    /// Whether the access log has a line for each request.
+    pub(super) fn is_logged(&self) -> bool {
+        self.is_logged
+    }
+
     /// Whether no request is to go through.
     pub(super) fn is_closed(&self) -> bool {
         self.maintenance.is_some()

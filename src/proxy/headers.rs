@@ -5,7 +5,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::survey::{Fields, Survey};
 
@@ -37,7 +37,8 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, survey: Survey) {
     }
 }
 
-/// The same for a request, which may go on asking for trailers. `Expect` and the h2c upgrade are answered here.
+/// The same for a request, which may go on asking for trailers. `Expect` goes on where a
+/// backend is to answer it, and the h2c upgrade is answered here.
 pub(super) fn strip_request(headers: &mut HeaderMap, survey: Survey) {
     let wants_trailers = survey.has(Fields::TE) && has_token(headers, &TE, "trailers");
     strip_hop_by_hop(headers, survey);
@@ -67,6 +68,17 @@ pub(super) fn detach(headers: &mut HeaderMap) {
         detached.set_sensitive(value.is_sensitive());
         *value = detached;
     }
+}
+
+/// Whether the client waits for `100 Continue` with its body (RFC 9110 section 10.1.1). HTTP/1.0 knows of no such thing, and
+/// who expects more does not wait.
+pub(super) fn expects_continue<B>(request: &Request<B>) -> bool {
+    let mut values = request.headers().get_all(EXPECT).iter();
+    request.version() > Version::HTTP_10
+        && matches!(
+            (values.next(), values.next()),
+            (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+        )
 }
 
 /// Whether a field that is a list of tokens has this one.

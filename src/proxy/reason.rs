@@ -39,6 +39,11 @@ impl Error {
                 upstream::Error::Resolve { backend, .. }
                 | upstream::Error::Connect { backend, .. }
                 | upstream::Error::ConnectTimeout { backend }
+                | upstream::Error::Certificate { backend, .. }
+                | upstream::Error::Handshake { backend, .. }
+                | upstream::Error::NoUpgrade { backend }
+                | upstream::Error::Refused { backend, .. }
+                | upstream::Error::Reset { backend, .. }
                 | upstream::Error::ResponseTimeout { backend }
                 | upstream::Error::Exchange { backend, .. },
             ) => Some(backend),
@@ -57,6 +62,11 @@ fn upstream_reason(error: &upstream::Error) -> &'static str {
         upstream::Error::Resolve { .. } => "backend-unresolved",
         upstream::Error::Connect { .. } => "backend-unreachable",
         upstream::Error::ConnectTimeout { .. } => "backend-connect-timeout",
+        upstream::Error::Certificate { .. } => "backend-certificate",
+        upstream::Error::Handshake { .. } => "backend-handshake",
+        upstream::Error::NoUpgrade { .. } => "backend-no-upgrade",
+        upstream::Error::Refused { .. } => "backend-refused",
+        upstream::Error::Reset { .. } => "backend-reset",
         upstream::Error::ResponseTimeout { .. } => "backend-timeout",
         upstream::Error::Exchange { .. } => "backend-broken",
         upstream::Error::RequestStalled => "request-stalled",

@@ -4,7 +4,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderValue, StatusCode, Uri};
 
 use super::host;
-use super::router::Router;
+use super::router::{Router, Site};
 use super::routes::PathPrefix;
 use super::template::{PlaceholderError, Template};
 use crate::name::HostName;
@@ -185,19 +185,19 @@ fn check_target(text: &str) -> Result<(), RedirectError> {
     }
 }
 
-/// The https URL of a plain request, or `None` when no site has its host.
+/// The https URL of a plain request and its site, or `None` when no site has its host.
 ///
 /// `host` is the Host field as it came, perhaps with a port. What is returned is made of the name as the router knows
 /// it, so that nothing a client sends is reflected but its path and query.
 #[must_use]
-pub fn to_https(
-    router: &Router,
+pub fn to_https<'r>(
+    router: &'r Router,
     host: &str,
     path_and_query: &str,
     https_port: u16,
-) -> Option<String> {
+) -> Option<(String, &'r Site)> {
     let name = HostName::parse(host::split(host)?).ok()?;
-    router.site(name.as_str())?;
+    let site = router.site(name.as_str())?;
     let path = match path_and_query.starts_with('/') {
         true => path_and_query,
         false => "/",
@@ -206,17 +206,18 @@ pub fn to_https(
         true => format!("[{name}]"),
         false => name.to_string(),
     };
-    Some(match https_port {
+    let location = match https_port {
         443 => format!("https://{host}{path}"),
         port => format!("https://{host}:{port}{path}"),
-    })
+    };
+    Some((location, site))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::name::HostPattern;
-    use crate::proxy::{Handler, Site};
+    use crate::proxy::Handler;
 
     #[test]
     fn the_path_and_query_follow_the_target() {
@@ -362,7 +363,9 @@ mod tests {
             ("[0:0::1]:80", "/", 443, "https://[::1]/"),
             ("www.example.org", "*", 443, "https://www.example.org/"),
         ] {
-            assert_eq!(to_https(&router(), host, path, port).as_deref(), Some(url));
+            let router = router();
+            let (location, _) = to_https(&router, host, path, port).unwrap();
+            assert_eq!(location, url);
         }
     }
 
@@ -376,7 +379,7 @@ mod tests {
             "www.example.org, evil.example",
             "a.b.example.net",
         ] {
-            assert_eq!(to_https(&router(), host, "/", 443), None, "{host}");
+            assert!(to_https(&router(), host, "/", 443).is_none(), "{host}");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The proxy's own answers: short pages that name nothing internal.
 
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use http_body::Body as _;
 use tracing::{debug, warn};
 
 use super::body::Body;
@@ -122,12 +124,23 @@ pub(super) fn redirection(
     Ok(response)
 }
 
-/// An answer to another question, as one to this request: to a HEAD it has no body.
-pub(super) fn as_answer_to(answer: Response<Body>, method: &Method) -> Response<Body> {
-    match *method == Method::HEAD {
-        true => answer.map(|_| Body::empty()),
-        false => answer,
+/// Tells a client of HTTP/1.1 whose upload nobody wants that there is no next request on its connection.
+pub(super) fn end_unasked(response: &mut Response<Body>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+}
+
+/// The same answer without its body, as a HEAD gets it. HTTP/2 would send the body along.
+pub(super) fn as_head(mut answer: Response<Body>) -> Response<Body> {
+    let Some(length) = answer.body().size_hint().exact() else {
+        return answer.map(|_| Body::empty());
+    };
+    if length > 0 {
+        let fields = answer.headers_mut();
+        fields.entry(CONTENT_LENGTH).or_insert(length.into());
+        *answer.body_mut() = Body::empty();
     }
+    answer
 }
 
 fn page(error: &Error) -> Page {
@@ -233,6 +246,11 @@ fn upstream_page(error: &upstream::Error) -> Page {
         ),
         upstream::Error::Resolve { .. }
         | upstream::Error::Connect { .. }
+        | upstream::Error::Certificate { .. }
+        | upstream::Error::Handshake { .. }
+        | upstream::Error::NoUpgrade { .. }
+        | upstream::Error::Refused { .. }
+        | upstream::Error::Reset { .. }
         | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
             Page::new(

@@ -38,6 +38,14 @@ impl Site {
             client_policy: None,
         }
     }
+
+    /// Whether the access log has its requests.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        self.comforts
+            .as_ref()
+            .is_none_or(|comforts| comforts.is_logged())
+    }
 }
 
 /// All sites: an immutable snapshot that is swapped whole. Clones are cheap and the same snapshot.

@@ -69,6 +69,12 @@ impl Routers {
     pub fn snapshot(&self) -> Router {
         self.0[0].load().router.clone()
     }
+
+    /// Where requests are logged that come now and are answered without the service.
+    #[must_use]
+    pub fn access_log(&self) -> Option<AccessLog> {
+        self.0[0].load().access_log.clone()
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::access_log::Entry;
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
-use super::guards::{Guards, Passage, Verdict, Visit, enter};
+use super::guards::{Guards, Passage, Refusal, Verdict, Visit, enter};
 use super::header_changes::Facts;
 use super::host::Host;
 use super::request_id::{REQUEST_ID, RequestIds};
@@ -80,9 +80,17 @@ impl ProxyService {
         }
     }
 
+    /// Writes the line of a request that could not be read, so that it was refused with `status` before it came here.
+    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: &'static str) {
+        if let Some(log) = self.routers.current(self.worker).access_log() {
+            log.note_unread(conn, status, reason);
+        }
+    }
+
     /// Answers one request that came on the connection `conn`. Dropping the future cuts the exchange with the backend.
     pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
         let version = request.version();
+        let is_head = *request.method() == Method::HEAD;
         let survey = Survey::of(request.headers());
         let router = self.routers.current(self.worker);
         let mut notes = Notes {
@@ -90,6 +98,10 @@ impl ProxyService {
             hsts: None,
         };
         let request = self.take(request, survey);
+        let expectation = match survey.has(Fields::EXPECT) && version < Version::HTTP_2 {
+            true => request.body().expectation().cloned(),
+            false => None,
+        };
         let mut response = match self
             .forward(request, survey, (&router, conn, &mut notes))
             .await
@@ -102,6 +114,12 @@ impl ProxyService {
             }
             Err(error) => refuse(&error, (version, conn), &mut notes.entry),
         };
+        if expectation.is_some_and(|expectation| !expectation.is_met()) {
+            respond::end_unasked(&mut response);
+        }
+        if is_head {
+            response = respond::as_head(response);
+        }
         if let Some(hsts) = notes.hsts {
             let fields = response.headers_mut();
             fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
@@ -180,12 +198,14 @@ impl ProxyService {
             Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
             Verdict::Pass(Some(passage)) => passage,
             Verdict::Answered(response) => {
-                let answer = pass_back(*response, request.method());
-                return answer.map(|answer| respond::as_answer_to(answer, request.method()));
+                if let Some(entry) = entry {
+                    entry.refused(Refusal::ANSWERED);
+                }
+                return pass_back(*response, request.method());
             }
         };
         let response = Box::pin(self.act(request, way, (Some(&passage), entry))).await?;
-        Ok(passage.bound(response))
+        Ok(passage.complete(response))
     }
 
     /// Lets the route's handler answer.
@@ -275,10 +295,11 @@ impl ProxyService {
     fn take(&self, request: Request<Incoming>, survey: Survey) -> Request<RequestBody> {
         let is_http2 = request.version() == Version::HTTP_2;
         let timeout = self.options.body_timeout;
+        let waits = survey.has(Fields::EXPECT) && headers::expects_continue(&request);
         request.map(|incoming| {
             let mut body = RequestBody::new(incoming, is_http2, timeout, &self.tasks);
-            if survey.has(Fields::EXPECT) {
-                body.let_go_early();
+            if waits {
+                body.wait_to_be_asked();
             }
             body
         })

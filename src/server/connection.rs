@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use http::StatusCode;
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::bounds::Http2ServerConnExec;
@@ -40,13 +41,16 @@ pub(super) trait Conversation: Future<Output = Result<(), hyper::Error>> {
     fn rest(self: Pin<&mut Self>) {}
 }
 
-/// Polls `connection` to its end.
+/// Polls `connection` to its end, and returns what broke it.
 ///
 /// The connection is what most wakes are for: the clock and the stop signal are left to wake the task, and cost two
 /// reads of memory while they have not.
 ///
 /// It lies on the heap, for it would be in the task twice: as what is handed over and as what is pinned.
-pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: Watch<'_>) {
+pub(super) async fn drive<C: Conversation>(
+    mut connection: Pin<Box<C>>,
+    watch: Watch<'_>,
+) -> Option<hyper::Error> {
     let Watch {
         activity,
         limits,
@@ -60,8 +64,8 @@ pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: W
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                let _ = result.inspect_err(|error| debug!(%error, "connection broken"));
-                return Poll::Ready(());
+                let broken = result.inspect_err(|error| debug!(%error, "connection broken"));
+                return Poll::Ready(broken.err());
             }
             if !is_watched {
                 // From here on both of them wake this task.
@@ -95,7 +99,7 @@ pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: W
                 Look::Overdue(overdue) => {
                     debug!(?overdue, "connection closed for its client's silence");
                     if overdue != Overdue::Idle || is_leaving {
-                        return Poll::Ready(());
+                        return Poll::Ready(None);
                     }
                     // A request may still come in the moment in which an idle connection is asked to end.
                     is_leaving = true;
@@ -106,7 +110,26 @@ pub(super) async fn drive<C: Conversation>(mut connection: Pin<Box<C>>, watch: W
             }
         }
     })
-    .await;
+    .await
+}
+
+/// How a request was refused that made the protocol give its connection up, and why in one word; `None` where there was no
+/// request or no answer.
+pub(super) fn unread(broken: &hyper::Error) -> Option<(StatusCode, &'static str)> {
+    if !broken.is_parse() || broken.is_parse_version_h2() {
+        return None;
+    }
+    Some(match broken.is_parse_too_large() {
+        // Nothing else tells which of the two it was.
+        true if broken.to_string().starts_with("URI") => {
+            (StatusCode::URI_TOO_LONG, "target-too-long")
+        }
+        true => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "head-too-large",
+        ),
+        false => (StatusCode::BAD_REQUEST, "malformed"),
+    })
 }
 
 /// How long to wait with the next look: a stream may run for hours, and is looked at less and less often.

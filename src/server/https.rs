@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +182,11 @@ impl Https {
             sni,
             is_h2,
             client,
-        } = *accepted;
+        } = {
+            // The box ends here, and not with the connection.
+            let accepted = accepted;
+            *accepted
+        };
         conn.sni = sni;
         if let Some(client) = client {
             conn = conn.identified(identity(*client));
@@ -199,18 +204,27 @@ impl Https {
         };
         let stream = Watched::new(stream, Arc::clone(&activity), place);
         let service = service_fn(|request| Arc::clone(&exchanges).call(request));
-        match is_h2 {
+        let broken = match is_h2 {
             true => {
                 let stream = TokioIo::new(stream);
                 let connection = Box::pin(self.http2.serve_connection(stream, service));
-                drive(connection, watch).await;
+                drive(connection, watch).await
             }
             false => {
                 let connection = Box::pin(Http1::new(&self.http1, stream, service, &activity));
-                drive(connection, watch).await;
+                drive(connection, watch).await
             }
+        };
+        if let Some((status, reason)) = broken.as_ref().and_then(connection::unread) {
+            let Exchanges { service, info, .. } = &*exchanges;
+            service.note_unread(info, status, reason);
         }
     }
+}
+
+/// The future on the heap, without a copy of all the room that it may take later.
+fn in_place<F>(future: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), future()))
 }
 
 fn identity(client: tls::AskedClient) -> ClientIdentity {
@@ -247,7 +261,7 @@ impl Exchanges {
             request.extensions_mut().insert(Hold::new(mark));
         }
         self.activity.has_body(!request.body().is_end_stream());
-        Box::pin(async move {
+        in_place(|| async move {
             let response = self.service.call(request, &self.info).await;
             Ok(response.map(|body| TrackedBody::new(body, mark)))
         })

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tracing::{Instrument, debug_span};
 
 use super::activity::Activity;
 use super::connection::{self, Watch, drive};
@@ -19,7 +21,7 @@ use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
 use crate::certs::challenge::Http01Tokens;
-use crate::proxy::{Routers, to_https};
+use crate::proxy::{ConnInfo, Routers, Trust, to_https};
 use crate::tasks::Shutdown;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -32,6 +34,14 @@ pub struct PlainHttp {
     https_port: u16,
     limits: Limits,
     http1: http1::Builder,
+    trust: Arc<Trust>,
+}
+
+/// An answer, and what the access log says of it.
+struct Answer {
+    response: Response<Full<Bytes>>,
+    reason: Option<&'static str>,
+    is_logged: bool,
 }
 
 impl PlainHttp {
@@ -42,58 +52,100 @@ impl PlainHttp {
         routers: Arc<Routers>,
         https_port: u16,
         limits: Limits,
-    ) -> Arc<Self> {
+    ) -> Self {
         let http1 = connection::http1(&limits);
-        Arc::new(Self {
+        Self {
             tokens,
             routers,
             https_port,
             limits,
             http1,
-        })
+            trust: Arc::default(),
+        }
+    }
+
+    /// The same door, where those of `trust` say for whom they speak.
+    #[must_use]
+    pub fn trusting(self, trust: Arc<Trust>) -> Self {
+        Self { trust, ..self }
     }
 
     /// Serves one client until it leaves, is overdue, or the process stops.
     pub async fn serve(self: Arc<Self>, client: Client, shutdown: Shutdown) {
+        let span =
+            debug_span!("connection", client.addr = %client.peer, server.addr = %client.local);
+        self.converse(client, &shutdown).instrument(span).await;
+    }
+
+    async fn converse(&self, client: Client, shutdown: &Shutdown) {
         let activity = Activity::new(false);
         let watch = Watch {
             activity: &activity,
             limits: &self.limits,
-            shutdown: &shutdown,
+            shutdown,
+        };
+        let conn = ConnInfo::new(client.peer, None).reaching(client.local);
+        let conn = match client.is_trusted {
+            true => conn.trusting(Arc::clone(&self.trust)),
+            false => conn,
         };
         let stream = Watched::new(client.stream, Arc::clone(&activity), client.place);
         let service = service_fn(|request| {
             let mark = RequestMark::new(Arc::clone(&activity));
-            let response = self.answer(&request);
+            let response = self.answer(&request, &conn);
             async move { Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, mark))) }
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-        drive(Box::pin(connection), watch).await;
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        match request.uri().path().strip_prefix(CHALLENGES) {
-            Some(token) => self.challenge(request.method(), token),
-            None => self.redirect(request),
+        let broken = drive(Box::pin(connection), watch).await;
+        if let Some(log) = self.routers.access_log()
+            && let Some((status, reason)) = broken.as_ref().and_then(connection::unread)
+        {
+            log.note_unread(&conn, status, reason);
         }
     }
 
+    fn answer(&self, request: &Request<Incoming>, conn: &ConnInfo) -> Response<Full<Bytes>> {
+        let Answer {
+            response,
+            reason,
+            is_logged,
+        } = match request.uri().path().strip_prefix(CHALLENGES) {
+            Some(token) => self.challenge(request.method(), token),
+            None => self.redirect(request),
+        };
+        if is_logged && let Some(log) = self.routers.access_log() {
+            let sent = match *request.method() {
+                Method::HEAD => 0,
+                _ => response.body().size_hint().exact().unwrap_or_default(),
+            };
+            log.note(request, conn, (response.status(), sent), reason);
+        }
+        response
+    }
+
     /// RFC 8555 section 8.3: the key authorization for a token that is under way.
-    fn challenge(&self, method: &Method, token: &str) -> Response<Full<Bytes>> {
+    fn challenge(&self, method: &Method, token: &str) -> Answer {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
             response
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+            return Answer::refusal(response, "method");
         }
         match self.tokens.answer(token) {
-            Some(key_authorization) => page(StatusCode::OK, key_authorization),
-            None => page(StatusCode::NOT_FOUND, "no such challenge\n"),
+            Some(key_authorization) => Answer {
+                response: page(StatusCode::OK, key_authorization),
+                reason: None,
+                is_logged: true,
+            },
+            None => {
+                let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
+                Answer::refusal(response, "unknown-challenge")
+            }
         }
     }
 
-    fn redirect(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn redirect(&self, request: &Request<Incoming>) -> Answer {
         let uri = request.uri();
         let host = match uri.authority() {
             Some(authority) => Some(authority.as_str()),
@@ -103,17 +155,35 @@ impl PlainHttp {
                 .and_then(|host| host.to_str().ok()),
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let location = host.and_then(|host| {
-            let target = to_https(&self.routers.snapshot(), host, path, self.https_port)?;
-            HeaderValue::try_from(target).ok()
+        let router = self.routers.snapshot();
+        let found = host.and_then(|host| {
+            let (target, site) = to_https(&router, host, path, self.https_port)?;
+            Some((HeaderValue::try_from(target).ok()?, site))
         });
-        match location {
-            Some(location) => {
+        match found {
+            Some((location, site)) => {
                 let mut response = page(StatusCode::PERMANENT_REDIRECT, "");
                 response.headers_mut().insert(LOCATION, location);
-                response
+                Answer {
+                    response,
+                    reason: None,
+                    is_logged: site.is_logged(),
+                }
             }
-            None => page(StatusCode::NOT_FOUND, "no such site\n"),
+            None => {
+                let response = page(StatusCode::NOT_FOUND, "no such site\n");
+                Answer::refusal(response, "unknown-host")
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn refusal(response: Response<Full<Bytes>>, reason: &'static str) -> Self {
+        Self {
+            response,
+            reason: Some(reason),
+            is_logged: true,
         }
     }
 }

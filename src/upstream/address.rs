@@ -1,7 +1,10 @@
-//! Where one backend listens, as users write it.
+//! Where one backend listens and what it speaks, as users write it.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::name::{HostName, NameError};
 
@@ -10,60 +13,172 @@ use crate::name::{HostName, NameError};
 pub enum AddressError {
     /// A scheme that upstream traffic cannot use.
     #[error(
-        "upstreams are reached over plain HTTP here; write `host:port` or `http://host:port` instead of `{0}://`"
+        "upstreams are reached by `http://`, `https://`, `h2c://` or `unix:/path`; write one of these instead of `{0}://`, or `host:port` alone"
     )]
     Scheme(String),
     /// Something behind the port.
-    #[error("an upstream is `host:port` without a path; leave out `{0}`")]
+    #[error(
+        "an upstream has no path; leave out `{0}`, and put it before the requests' own paths with a route's `rewrite`"
+    )]
     Path(String),
     /// No port, or one that is no number from 1 to 65535.
     #[error("`{0}` has no port; write `host:port`, as in `localhost:3000`")]
     Port(String),
+    /// A user and perhaps a password before the host. The text is left out: it may be a secret.
+    #[error(
+        "an upstream has no user before its host; leave out what stands before `@`, and send it as a request header instead"
+    )]
+    User,
     /// The host is no name and no address.
     #[error("`{0}` is no host name or IP address: {1}")]
     Host(String, #[source] NameError),
+    /// A unix socket whose place depends on where the proxy was started.
+    #[error("`{0}` is no absolute path to a unix socket; write it as in `unix:/run/app.sock`")]
+    Socket(String),
+    /// A path that no socket can have.
+    #[error(
+        "the unix socket's path is longer than the {MAX_SOCKET_PATH} bytes that the system allows; shorten `{0}`"
+    )]
+    LongSocket(String),
 }
 
-/// `host:port` of one backend; the host is a name to resolve or an IP address.
+/// What the system's address of a unix socket has room for, without its final zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// What is spoken with a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1 in the clear.
+    Http,
+    /// TLS, and in it HTTP/2 or HTTP/1.1, whichever the backend prefers of the two.
+    Https,
+    /// HTTP/2 in the clear, without asking (RFC 9113 section 3.3).
+    H2c,
+}
+
+/// Where a backend's socket is.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Address {
-    host: HostName,
-    port: u16,
+pub(super) enum Place {
+    Tcp(HostName, u16),
+    Unix(Arc<Path>),
+}
+
+/// Where one backend listens and what it speaks there. As small as a pointer, since each outcome of a request has room for it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Address(Arc<Parts>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Parts {
+    protocol: Protocol,
+    place: Place,
+    /// Which of the addresses of its host it is, where it has been told apart from the others.
+    member: Option<IpAddr>,
 }
 
 impl Address {
-    /// Parses `host:port`, `http://host:port`, `http://host` (port 80) or a port alone, which means
-    /// this machine.
+    fn new(protocol: Protocol, place: Place, member: Option<IpAddr>) -> Self {
+        Self(Arc::new(Parts {
+            protocol,
+            place,
+            member,
+        }))
+    }
+
+    /// Parses `host:port`, `http://host` (port 80), `https://host` (port 443), `h2c://host` (port 80), each with or
+    /// without another port, `unix:/path`, or a port alone, which means this machine.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        if text.starts_with("unix:") {
-            return Err(AddressError::Scheme("unix".to_owned()));
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::parse_unix(path);
         }
-        let (rest, default_port) = match text.split_once("://") {
-            Some(("http", rest)) => (rest, Some(80)),
-            Some((scheme, _)) => return Err(AddressError::Scheme(scheme.to_owned())),
-            None => (text, None),
+        let (protocol, rest, default_port) = match text.split_once("://") {
+            Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
+                "http" => (Protocol::Http, rest, Some(80)),
+                "https" => (Protocol::Https, rest, Some(443)),
+                "h2c" => (Protocol::H2c, rest, Some(80)),
+                _ => return Err(AddressError::Scheme(scheme.to_owned())),
+            },
+            None => (Protocol::Http, text, None),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if let Some(start) = rest.find(['/', '?', '#']) {
-            return Err(AddressError::Path(rest[start..].to_owned()));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') {
+            return Err(AddressError::User);
+        }
+        if authority.len() < rest.len() {
+            return Err(AddressError::Path(rest[authority.len()..].to_owned()));
         }
         let (host, port) =
             split_port(rest, default_port).ok_or_else(|| AddressError::Port(text.to_owned()))?;
         let host =
             HostName::parse(host).map_err(|error| AddressError::Host(host.to_owned(), error))?;
-        Ok(Self { host, port })
+        Ok(Self::new(protocol, Place::Tcp(host, port), None))
     }
 
-    /// The host to resolve.
-    #[must_use]
-    pub fn host(&self) -> &HostName {
-        &self.host
+    fn parse_unix(path: &str) -> Result<Self, AddressError> {
+        // `unix:///run/app.sock` is what URLs make of it.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
+            return Err(AddressError::Socket(path.to_owned()));
+        }
+        if path.len() > MAX_SOCKET_PATH {
+            return Err(AddressError::LongSocket(path.to_owned()));
+        }
+        let place = Place::Unix(Path::new(path).into());
+        Ok(Self::new(Protocol::Http, place, None))
     }
 
-    /// The TCP port.
+    /// What is spoken there.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port
+    pub fn protocol(&self) -> Protocol {
+        self.0.protocol
+    }
+
+    /// The host to resolve; a unix socket has none.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostName> {
+        match &self.0.place {
+            Place::Tcp(host, _) => Some(host),
+            Place::Unix(_) => None,
+        }
+    }
+
+    /// The TCP port; a unix socket has none.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self.0.place {
+            Place::Tcp(_, port) => Some(port),
+            Place::Unix(_) => None,
+        }
+    }
+
+    /// The host and the port as a request names them; a unix socket is on this machine.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match &self.0.place {
+            Place::Tcp(host, port) if host.as_str().contains(':') => format!("[{host}]:{port}"),
+            Place::Tcp(host, port) => format!("{host}:{port}"),
+            Place::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// The only IP address that it leads to, if it leads to one only.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        self.0.member.or_else(|| self.host()?.ip())
+    }
+
+    /// The same, at this one of its host's addresses.
+    pub(super) fn at(&self, member: IpAddr) -> Self {
+        Self::new(self.protocol(), self.0.place.clone(), Some(member))
+    }
+
+    /// Which of the addresses of `whole` it is, if it is one.
+    pub(super) fn member_of(&self, whole: &Self) -> Option<IpAddr> {
+        let is_part = self.0.protocol == whole.0.protocol && self.0.place == whole.0.place;
+        self.0.member.filter(|_| is_part)
     }
 }
 
@@ -95,9 +210,18 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.as_str().contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        f.write_str(match self.0.protocol {
+            Protocol::Http => "",
+            Protocol::Https => "https://",
+            Protocol::H2c => "h2c://",
+        })?;
+        match &self.0.place {
+            Place::Tcp(..) => f.write_str(&self.authority())?,
+            Place::Unix(path) => write!(f, "unix:{}", path.display())?,
+        }
+        match self.0.member {
+            Some(member) => write!(f, " at {member}"),
+            None => Ok(()),
         }
     }
 }
@@ -121,17 +245,55 @@ mod tests {
             ("3000", "localhost:3000"),
             ("[::1]:3000", "[::1]:3000"),
             ("127.0.0.1:1", "127.0.0.1:1"),
+            ("https://App", "https://app:443"),
+            ("HTTPS://app:8443/", "https://app:8443"),
+            ("https://[::1]", "https://[::1]:443"),
+            ("h2c://app:50051", "h2c://app:50051"),
+            ("h2c://app", "h2c://app:80"),
+            ("unix:/run/app.sock", "unix:/run/app.sock"),
+            ("unix:///run/app.sock", "unix:/run/app.sock"),
         ] {
-            assert_eq!(Address::parse(written).unwrap().to_string(), address);
+            let parsed = Address::parse(written).unwrap();
+            assert_eq!(parsed.to_string(), address);
+            assert_eq!(Address::parse(address).unwrap(), parsed, "{address}");
         }
+    }
+
+    #[test]
+    fn one_address_of_a_name_is_told_apart_from_the_others_and_from_the_name() {
+        let whole = Address::parse("https://app").unwrap();
+        let (one, other) = (
+            whole.at([10, 0, 0, 1].into()),
+            whole.at([10, 0, 0, 2].into()),
+        );
+        assert!(one != other && one != whole);
+        assert_eq!(one.to_string(), "https://app:443 at 10.0.0.1");
+        assert_eq!(one.authority(), "app:443");
+        assert_eq!(one.member_of(&whole), one.ip());
+        assert_eq!(one.member_of(&Address::parse("app:443").unwrap()), None);
+        assert_eq!((whole.ip(), whole.member_of(&whole)), (None, None));
+    }
+
+    #[test]
+    fn a_socket_path_that_the_system_has_no_room_for_is_refused() {
+        let path = |len: usize| format!("unix:/{}", "s".repeat(len - 1));
+        assert!(Address::parse(&path(MAX_SOCKET_PATH)).is_ok());
+        let error = Address::parse(&path(MAX_SOCKET_PATH + 1)).unwrap_err();
+        assert!(matches!(error, AddressError::LongSocket(_)));
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_the_fix() {
         for (written, part) in [
             ("ftp://app:3000", "instead of `ftp://`"),
-            ("unix:/run/app.sock", "instead of `unix://`"),
+            ("unix:run/app.sock", "no absolute path"),
+            ("unix://run/app.sock", "no absolute path"),
+            ("unix:/run/", "no absolute path"),
+            ("unix:", "no absolute path"),
+            ("grpc://app:50051", "instead of `grpc://`"),
             ("http://app:3000/api", "leave out `/api`"),
+            ("https://app/api?x", "a route's `rewrite`"),
+            ("https://user:secret@app", "request header"),
             ("app", "has no port"),
             ("app:0", "has no port"),
             ("app:70000", "has no port"),
@@ -143,6 +305,7 @@ mod tests {
         ] {
             let message = Address::parse(written).unwrap_err().to_string();
             assert!(message.contains(part), "{written:?}: {message}");
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 }

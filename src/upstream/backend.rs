@@ -12,8 +12,8 @@ use super::balance::{Share, seed};
 use super::condition::Condition;
 use super::pool::Pool;
 
-/// One address that requests can go to.
-#[derive(Debug)]
+/// One address that requests can go to. Clones are the same backend.
+#[derive(Clone, Debug)]
 pub struct Backend {
     address: Address,
     lanes: Box<[Arc<Lane>]>,

@@ -3,7 +3,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -11,12 +10,16 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::address::Address;
 use super::backend::{InFlight, Lane};
-use super::connection::Lease;
+use super::connection::ConnectionLease;
 use super::error::BodyError;
+use super::expectation::{Expectation, Gate};
+use super::http2::StreamLease;
+use super::lease::Lease;
+use super::pulse::{Pulse, UploadFailure};
 use super::stall::Stall;
 use crate::tasks::{Shutdown, Tasks};
 
@@ -33,7 +36,8 @@ pub struct RequestBody(Option<Upload>);
 struct Upload {
     incoming: Option<Incoming>,
     is_http2: bool,
-    lingers: bool,
+    /// Before a body that its sender has not begun, and sends when it is asked to.
+    gate: Option<Box<Gate>>,
     /// How many bytes may still come, where they are bounded.
     room: Option<u64>,
     stall: Stall,
@@ -59,7 +63,7 @@ impl RequestBody {
         Self(Some(Upload {
             incoming: Some(incoming),
             is_http2,
-            lingers: !is_http2,
+            gate: None,
             room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
@@ -73,11 +77,18 @@ impl RequestBody {
         self.0.is_none()
     }
 
-    /// Does not read on when the body is dropped early, because its sender waits for `100 Continue` and has sent nothing.
-    pub fn let_go_early(&mut self) {
+    /// Leaves the body alone until a backend asks for it: its sender waits for `100 Continue` and has sent nothing.
+    pub fn wait_to_be_asked(&mut self) {
         if let Some(upload) = &mut self.0 {
-            upload.lingers = false;
+            upload.gate = Some(Box::new(Gate::new()));
         }
+    }
+
+    /// What becomes of the body, where it waits to be asked for.
+    #[must_use]
+    pub fn expectation(&self) -> Option<&Expectation> {
+        let gate = self.0.as_ref()?.gate.as_ref()?;
+        Some(gate.expectation())
     }
 
     /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
@@ -125,6 +136,10 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.poll_open(cx));
+            self.gate = None;
+        }
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
@@ -137,18 +152,23 @@ impl Upload {
                     // What is too much is read on by whoever drops this, so that the client sees its answer.
                     *room = match room.checked_sub(len) {
                         Some(room) => room,
-                        None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
+                        None => {
+                            self.pulse.fail(UploadFailure::TooLarge);
+                            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                        }
                     };
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
                 self.incoming = None;
+                self.pulse.fail(UploadFailure::Broken);
                 Poll::Ready(Some(Err(BodyError::Broken(error))))
             }
             // A stream reset with NO_ERROR reads like an end, which an upload without a length must not be taken for.
             Poll::Ready(None) if self.is_http2 && !incoming.is_end_stream() => {
                 self.incoming = None;
+                self.pulse.fail(UploadFailure::Broken);
                 Poll::Ready(Some(Err(BodyError::Stopped)))
             }
             Poll::Ready(None) => {
@@ -157,9 +177,13 @@ impl Upload {
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                if self.pulse.is_answered() {
+                    return Poll::Pending;
+                }
                 self.pulse.pause();
                 ready!(self.stall.poll_stalled(cx));
                 self.incoming = None;
+                self.pulse.fail(UploadFailure::Stalled);
                 Poll::Ready(Some(Err(BodyError::Stalled)))
             }
         }
@@ -169,7 +193,8 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take()
-            && self.lingers
+            && !self.is_http2
+            && self.gate.is_none()
             && !incoming.is_end_stream()
         {
             self.tasks.spawn(linger(incoming, self.tasks.shutdown()));
@@ -184,43 +209,6 @@ async fn linger(mut incoming: Incoming, shutdown: Shutdown) {
         () = read_on => {}
         () = tokio::time::sleep(LINGER) => {}
         () = shutdown.requested() => {}
-    }
-}
-
-/// When an upload last moved, and whose turn it is.
-#[derive(Clone, Debug)]
-pub(super) struct Pulse {
-    start: Instant,
-    beat: Arc<AtomicU64>,
-}
-
-/// The upload waits for its client.
-const PAUSED: u64 = u64::MAX;
-
-impl Pulse {
-    fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            beat: Arc::new(AtomicU64::new(0)),
-        }
-    }
-
-    fn beat(&self) {
-        let millis = self.start.elapsed().as_millis();
-        self.beat
-            .store(u64::try_from(millis).unwrap_or(0), Ordering::Relaxed);
-    }
-
-    fn pause(&self) {
-        self.beat.store(PAUSED, Ordering::Relaxed);
-    }
-
-    /// Since when the backend is the one to move.
-    pub(super) fn last(&self) -> Instant {
-        match self.beat.load(Ordering::Relaxed) {
-            PAUSED => Instant::now(),
-            millis => self.start + Duration::from_millis(millis),
-        }
     }
 }
 
@@ -244,11 +232,20 @@ enum Origin {
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, lease: ConnectionLease) -> Self {
         Self {
             incoming,
-            origin: Origin::Open(lease),
+            origin: Origin::Open(Lease::Connection(lease)),
             is_begun: false,
+        }
+    }
+
+    /// A body that comes on a stream of a shared connection.
+    pub(super) fn stream(incoming: Incoming, lease: StreamLease) -> Self {
+        Self {
+            incoming,
+            origin: Origin::Open(Lease::Stream(lease)),
+            is_begun: true,
         }
     }
 
@@ -275,17 +272,21 @@ impl ResponseBody {
     #[must_use]
     pub fn into_in_flight(self) -> Option<InFlight> {
         match self.origin {
-            Origin::Open(lease) => Some(lease.into_tunnel()),
-            Origin::Ended(_) | Origin::Gone => None,
+            Origin::Open(Lease::Connection(lease)) => Some(lease.into_tunnel()),
+            Origin::Open(Lease::Stream(_)) | Origin::Ended(_) | Origin::Gone => None,
         }
     }
 
-    /// What the connection brings next. Only its driver brings anything, and this body is who drives it.
+    /// What the connection brings next. Only its driver brings anything, and this body is who drives it, unless others
+    /// share the connection.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut lease = match &mut self.origin {
+            Origin::Open(Lease::Connection(lease)) => Some(lease),
+            Origin::Open(Lease::Stream(_)) => return Pin::new(&mut self.incoming).poll_frame(cx),
+            Origin::Ended(_) | Origin::Gone => None,
+        };
         let unheard = &mut Context::from_waker(Waker::noop());
-        if let Origin::Open(lease) = &mut self.origin
-            && !self.is_begun
-        {
+        if let Some(lease) = lease.as_mut().filter(|_| !self.is_begun) {
             // Or else the driver would be woken by being told that the body is wanted.
             lease.connection().drive_unheard();
             self.is_begun = true;
@@ -293,16 +294,22 @@ impl ResponseBody {
         if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(unheard) {
             return Poll::Ready(frame);
         }
-        if let Origin::Open(lease) = &mut self.origin {
+        if let Some(lease) = lease {
             lease.connection().drive(cx);
         }
         Pin::new(&mut self.incoming).poll_frame(unheard)
     }
 
     fn release(&mut self) {
-        if let Origin::Open(lease) = std::mem::replace(&mut self.origin, Origin::Gone) {
+        let origin = std::mem::replace(&mut self.origin, Origin::Gone);
+        if let Origin::Open(Lease::Connection(lease)) = origin {
             lease.release();
         }
+    }
+
+    /// Whether a stream ended without its sender's word for it: a reset may read like an end.
+    fn is_cut(&self) -> bool {
+        matches!(self.origin, Origin::Open(Lease::Stream(_))) && !self.incoming.is_end_stream()
     }
 }
 
@@ -325,6 +332,10 @@ impl Body for ResponseBody {
             Some(Err(error)) => {
                 self.origin = Origin::Gone;
                 Poll::Ready(Some(Err(BodyError::Broken(error))))
+            }
+            None if self.is_cut() => {
+                self.origin = Origin::Gone;
+                Poll::Ready(Some(Err(BodyError::Stopped)))
             }
             None => {
                 self.release();

@@ -10,14 +10,25 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::AlertDescription;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::address::Address;
-use super::connection::{Connection, Wire};
+use super::address::{Address, Place, Protocol};
+use super::backend::InFlight;
+use super::connection::{Connection, ConnectionLease};
 use super::error::Error;
+use super::http2::{Http2, StreamLease};
+use super::lease::Lease;
+use super::means::Means;
+use super::options::Options;
+use super::tls::{TlsClient, TlsError};
+use super::wire::{Stream, Wire};
+use crate::name::HostName;
+use crate::tasks::Tasks;
 
 /// How long a connection may be silent before its other end is probed, and how often then.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
@@ -30,51 +41,178 @@ const READ_SIZE: usize = 24 * 1024;
 /// How long one address may take before the next one is tried beside it.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// Connects to the first address of the backend's host that accepts, all within `timeout`, once one of `places` is free.
-/// What is to go before all else is `greeting`.
-pub(super) async fn connect(
-    address: &Address,
-    timeout: Duration,
-    places: &Arc<Semaphore>,
-    greeting: Option<&[u8]>,
-) -> Result<Connection, Error> {
-    let place = tokio::time::timeout(timeout, Arc::clone(places).acquire_owned());
-    let Ok(Ok(place)) = place.await else {
-        return Err(Error::NoPlace);
-    };
-    let stream = tokio::time::timeout(timeout, dial(address, greeting))
-        .await
-        .map_err(|_| Error::ConnectTimeout {
-            backend: address.clone(),
-        })??;
-    let heard = Arc::new(AtomicBool::new(false));
-    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&heard), place));
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(READ_SIZE)
-        .handshake(wire)
-        .await
-        .map_err(|error| Error::exchange(address, error))?;
-    let driver = Box::pin(connection.with_upgrades());
-    Ok(Connection::new(sender, driver, heard))
+/// What a request asks of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Needs<'a> {
+    /// It may switch protocols, which only HTTP/1.1 does here.
+    pub(super) is_upgrade: bool,
+    /// It must be a new one.
+    pub(super) is_fresh: bool,
+    /// What it begins with, before TLS and all else. It then belongs to the client that it is made for, and carries this
+    /// request only.
+    pub(super) greeting: Option<&'a [u8]>,
 }
 
-async fn dial(address: &Address, greeting: Option<&[u8]>) -> Result<TcpStream, Error> {
-    let unresolved = |source| Error::Resolve {
-        backend: address.clone(),
-        source,
-    };
-    let found = lookup_host((address.host().as_str(), address.port()))
-        .await
-        .map_err(unresolved)?;
-    let mut stream = first_to_accept(found).await.map_err(|error| match error {
-        None => unresolved(io::ErrorKind::NotFound.into()),
-        Some(source) => refused(address, source),
-    })?;
-    if let Some(greeting) = greeting {
-        let greeted = stream.write_all(greeting).await;
-        greeted.map_err(|source| refused(address, source))?;
+/// Makes the connections of one upstream.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    timeout: Duration,
+    places: Arc<Semaphore>,
+    tasks: Tasks,
+    /// There whenever an address needs it.
+    tls: Option<TlsClient>,
+    has_http2: bool,
+}
+
+impl Dialer {
+    /// A dialer for these addresses. Reads what TLS needs if one of them is behind it.
+    pub(super) fn new(
+        addresses: &[Address],
+        options: &Options,
+        means: &Means,
+    ) -> Result<Self, TlsError> {
+        let has = |protocol| {
+            addresses
+                .iter()
+                .any(|address| address.protocol() == protocol)
+        };
+        let has_tls = has(Protocol::Https);
+        let tls = has_tls.then(|| TlsClient::load(&options.tls));
+        Ok(Self {
+            timeout: options.connect_timeout,
+            places: Arc::clone(&means.places),
+            tasks: means.tasks.clone(),
+            tls: tls.transpose()?,
+            has_http2: has_tls || has(Protocol::H2c),
+        })
     }
-    Ok(stream)
+
+    /// Whether the files that TLS needs hold what they held when they were read.
+    pub(super) fn is_current(&self, options: &Options) -> Result<bool, TlsError> {
+        match &self.tls {
+            Some(tls) if options.tls.has_files() => Ok(TlsClient::load(&options.tls)? == *tls),
+            _ => Ok(true),
+        }
+    }
+
+    /// Whether any backend may speak HTTP/2.
+    pub(super) fn has_http2(&self) -> bool {
+        self.has_http2
+    }
+
+    /// Whether what one of them takes for the backend at `address`, the other one does too.
+    pub(super) fn trusts_like(&self, other: &Self, address: &Address) -> bool {
+        address.protocol() != Protocol::Https || self.tls == other.tls
+    }
+
+    /// A new connection to the backend, or room on one that another request has opened meanwhile.
+    pub(super) async fn connect(
+        &self,
+        in_flight: InFlight,
+        needs: Needs<'_>,
+    ) -> Result<Lease, Error> {
+        let address = in_flight.address().clone();
+        if needs.is_upgrade && address.protocol() == Protocol::H2c {
+            return Err(Error::NoUpgrade { backend: address });
+        }
+        let pool = in_flight.pool().clone();
+        let asked = Instant::now();
+        let is_alone = needs.is_upgrade || needs.greeting.is_some();
+        let opening = match is_alone {
+            true => None,
+            false => pool.open_shared(&address).await,
+        };
+        if opening.is_some()
+            && let Some(http2) = pool.roomiest(needs.is_fresh.then_some(asked))
+        {
+            let is_reused = !needs.is_fresh;
+            return Ok(Lease::Stream(StreamLease::new(http2, in_flight, is_reused)));
+        }
+        let place = tokio::time::timeout(self.timeout, Arc::clone(&self.places).acquire_owned());
+        let Ok(Ok(place)) = place.await else {
+            return Err(Error::NoPlace);
+        };
+        let dialed = tokio::time::timeout(self.timeout, self.dial(&address, needs)).await;
+        let dialed = dialed.map_err(|_| Error::ConnectTimeout {
+            backend: address.clone(),
+        })??;
+        let heard = Arc::new(AtomicBool::new(false));
+        let wire = Wire::new(dialed.stream, Arc::clone(&heard), place);
+        if dialed.is_http2 {
+            let http2 = Http2::handshake(wire, &self.tasks).await;
+            let http2 = http2.map_err(|error| Error::exchange(&address, error))?;
+            if !is_alone {
+                pool.share(&http2);
+            }
+            return Ok(Lease::Stream(StreamLease::new(http2, in_flight, false)));
+        }
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_SIZE)
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(|error| Error::exchange(&address, error))?;
+        let driver = Box::pin(connection.with_upgrades());
+        let connection = Connection::new(sender, driver, heard);
+        let mut lease = ConnectionLease::fresh(connection, in_flight);
+        if needs.greeting.is_some() {
+            lease.make_last();
+        }
+        Ok(Lease::Connection(lease))
+    }
+
+    async fn dial(&self, address: &Address, needs: Needs<'_>) -> Result<Dialed, Error> {
+        let (host, port) = match address.place() {
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path).await;
+                let mut stream = stream.map_err(|source| refused(address, source))?;
+                greet(address, &mut stream, needs.greeting).await?;
+                return Ok(Dialed {
+                    stream: Stream::Unix(stream),
+                    is_http2: false,
+                });
+            }
+            Place::Tcp(host, port) => (host, *port),
+        };
+        let mut stream = dial_host(address, host, port).await?;
+        greet(address, &mut stream, needs.greeting).await?;
+        let Some(tls) = self
+            .tls
+            .as_ref()
+            .filter(|_| address.protocol() == Protocol::Https)
+        else {
+            return Ok(Dialed {
+                stream: Stream::Tcp(stream),
+                is_http2: address.protocol() == Protocol::H2c,
+            });
+        };
+        let stream = tls.connect(stream, host, needs.is_upgrade).await;
+        let stream = stream.map_err(|error| match needs.is_upgrade && knows_no_http1(&error) {
+            true => Error::NoUpgrade {
+                backend: address.clone(),
+            },
+            false => Error::handshake(address, error),
+        })?;
+        Ok(Dialed {
+            is_http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            stream: Stream::Tls(Box::new(stream)),
+        })
+    }
+}
+
+struct Dialed {
+    stream: Stream,
+    is_http2: bool,
+}
+
+/// Whether a handshake that offered HTTP/1.1 alone was refused for that (RFC 7301 section 3.2).
+fn knows_no_http1(error: &io::Error) -> bool {
+    let source = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(
+        source,
+        Some(rustls::Error::AlertReceived(
+            AlertDescription::NoApplicationProtocol
+        ))
+    )
 }
 
 fn refused(address: &Address, source: io::Error) -> Error {
@@ -82,6 +220,39 @@ fn refused(address: &Address, source: io::Error) -> Error {
         backend: address.clone(),
         source,
     }
+}
+
+async fn greet(
+    address: &Address,
+    stream: &mut (impl AsyncWrite + Unpin),
+    greeting: Option<&[u8]>,
+) -> Result<(), Error> {
+    match greeting {
+        Some(greeting) => stream
+            .write_all(greeting)
+            .await
+            .map_err(|source| refused(address, source)),
+        None => Ok(()),
+    }
+}
+
+/// Connects to the one IP address that `address` leads to, or else to the first of this machine's own that accepts.
+async fn dial_host(address: &Address, host: &HostName, port: u16) -> Result<TcpStream, Error> {
+    let unresolved = |source| Error::Resolve {
+        backend: address.clone(),
+        source,
+    };
+    let accepted = match address.ip() {
+        Some(ip) => open((ip, port).into()).await.map_err(Some),
+        None => {
+            let found = lookup_host((host.as_str(), port)).await;
+            first_to_accept(found.map_err(unresolved)?).await
+        }
+    };
+    accepted.map_err(|error| match error {
+        None => unresolved(io::ErrorKind::NotFound.into()),
+        Some(source) => refused(address, source),
+    })
 }
 
 /// Tries the addresses in their order, the next one when the last has failed or is slow to accept

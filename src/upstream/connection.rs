@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +9,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tracing::debug;
 
-use super::address::Address;
-use super::backend::{InFlight, Lane};
+use super::backend::InFlight;
 use super::body::RequestBody;
 
 /// Reads and writes a connection for as long as it is polled.
@@ -93,14 +88,14 @@ impl fmt::Debug for Connection {
 /// A lease that is dropped instead of released takes the connection with it: what is left of the response must never meet
 /// another request.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct ConnectionLease {
     connection: Connection,
     in_flight: InFlight,
     is_reused: bool,
     is_last: bool,
 }
 
-impl Lease {
+impl ConnectionLease {
     pub(super) fn reused(connection: Connection, in_flight: InFlight) -> Self {
         connection.heard.store(false, Ordering::Relaxed);
         let mut lease = Self::fresh(connection, in_flight);
@@ -117,6 +112,7 @@ impl Lease {
         }
     }
 
+    /// Whether others have used it before.
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused
     }
@@ -138,14 +134,8 @@ impl Lease {
         self.connection.alarm.as_mut()
     }
 
-    /// The backend.
-    pub(super) fn address(&self) -> &Address {
-        self.in_flight.address()
-    }
-
-    /// Where the backend is counted as busy.
-    pub(super) fn lane(&self) -> Arc<Lane> {
-        Arc::clone(self.in_flight.lane())
+    pub(super) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// Lets no other request have the connection.
@@ -173,73 +163,5 @@ impl Lease {
     pub(super) fn into_tunnel(self) -> InFlight {
         self.in_flight.pool().see_off(self.connection);
         self.in_flight
-    }
-}
-
-/// A TCP stream that notes whether anything was read from it.
-#[derive(Debug)]
-pub(super) struct Wire {
-    stream: TcpStream,
-    heard: Arc<AtomicBool>,
-    _place: OwnedSemaphorePermit,
-}
-
-impl Wire {
-    /// The wire keeps its place among the open connections for as long as it lives, in a tunnel too.
-    pub(super) fn new(
-        stream: TcpStream,
-        heard: Arc<AtomicBool>,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        Self {
-            stream,
-            heard,
-            _place: place,
-        }
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.heard.store(true, Ordering::Release);
-        }
-        outcome
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

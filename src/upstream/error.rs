@@ -47,6 +47,54 @@ pub enum Error {
         /// Where the request was to go.
         backend: Address,
     },
+    /// The backend's certificate does not stand the test.
+    #[error(
+        "the certificate of backend {backend} cannot be verified: {}",
+        certificate_fix(source)
+    )]
+    Certificate {
+        /// Where the request was to go.
+        backend: Address,
+        /// What is wrong with it.
+        #[source]
+        source: Box<rustls::Error>,
+    },
+    /// The backend speaks no TLS, or no TLS in common.
+    #[error(
+        "no TLS connection to backend {backend} could be made; write `http://` if it speaks plain HTTP there"
+    )]
+    Handshake {
+        /// Where the request was to go.
+        backend: Address,
+        /// What broke.
+        #[source]
+        source: io::Error,
+    },
+    /// A WebSocket for a backend that takes none.
+    #[error(
+        "backend {backend} speaks HTTP/2 only, which takes no upgrade; send WebSockets to an `http://` or `https://` upstream"
+    )]
+    NoUpgrade {
+        /// Where the request was to go.
+        backend: Address,
+    },
+    /// The backend said that it has not begun with the request, each time that it was asked.
+    #[error("backend {backend} refused the request before it began with it")]
+    Refused {
+        /// Where the request went.
+        backend: Address,
+        /// How it said so.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The backend gave the request's stream up.
+    #[error("backend {backend} reset the request's stream ({reason:?})")]
+    Reset {
+        /// Where the request went.
+        backend: Address,
+        /// Its reason.
+        reason: h2::Reason,
+    },
     /// The response's head did not arrive within the response time-out.
     #[error("backend {backend} did not begin its response in time")]
     ResponseTimeout {
@@ -111,7 +159,12 @@ impl Error {
     #[must_use]
     pub fn is_connect(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. } => true,
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Certificate { .. }
+            | Self::Handshake { .. }
+            | Self::NoUpgrade { .. } => true,
             Self::NoBackend
             | Self::NoHealthyBackend
             | Self::QueueFull
@@ -121,8 +174,53 @@ impl Error {
             | Self::RequestStalled
             | Self::RequestTooLarge
             | Self::RequestBroken(_)
+            | Self::Refused { .. }
+            | Self::Reset { .. }
             | Self::Exchange { .. } => false,
         }
+    }
+
+    /// Whether a failed connection speaks against the backend, and not only against what the request asks of it.
+    pub(super) fn is_fault(&self) -> bool {
+        !matches!(self, Self::NoUpgrade { .. })
+    }
+
+    /// What a failed TLS handshake says.
+    pub(super) fn handshake(backend: &Address, error: io::Error) -> Self {
+        let backend = backend.clone();
+        let source = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match source {
+            Some(source @ rustls::Error::InvalidCertificate(_)) => Self::Certificate {
+                backend,
+                source: Box::new(source.clone()),
+            },
+            _ => Self::Handshake {
+                backend,
+                source: error,
+            },
+        }
+    }
+}
+
+fn certificate_fix(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(error) = error else {
+        return "look at what the backend sends";
+    };
+    match error {
+        Bad::UnknownIssuer | Bad::BadSignature => {
+            "nobody trusted has signed it; give its root in `upstream-options.tls.root`"
+        }
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+            "it is for another name; give that name in `upstream-options.tls.sni`"
+        }
+        Bad::Expired | Bad::ExpiredContext { .. } => "it has expired; renew it at the backend",
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+            "it is not valid yet; look at the clocks of both machines"
+        }
+        _ => "it is no certificate for a TLS server; give the backend another one",
     }
 }
 

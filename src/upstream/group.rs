@@ -2,25 +2,29 @@
 
 use std::sync::Arc;
 
+use http::header::UPGRADE;
 use http::{Request, Response};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::address::Address;
 use super::backend::{Backend, InFlight};
-use super::balance::{Balancer, Choice, Sticky};
+use super::balance::Balancer;
 use super::body::{RequestBody, ResponseBody};
-use super::connection::Lease;
+use super::connect::Needs;
 use super::error::Error;
 use super::exchange::{Failure, exchange};
-use super::ledger::Ledger;
+use super::lease::Lease;
 use super::means::Means;
+use super::members::Members;
 use super::options::Options;
 use super::queue::Queue;
-use super::retry::replica;
-use super::succession::succeed;
-use super::trip::{Caller, Stop, Trip, open_connection};
+use super::retry::{RetryBudget, replica};
+use super::roster::Roster;
+use super::succession::Former;
+use super::terms::Terms;
+use super::tls::TlsError;
+use super::trip::{Caller, Stop, Trip};
 
 /// How many backends one request may try to connect to.
 const CONNECT_ATTEMPTS: usize = 3;
@@ -28,64 +32,53 @@ const CONNECT_ATTEMPTS: usize = 3;
 /// Backends that serve the same requests.
 #[derive(Debug)]
 pub struct Upstream {
-    backends: Vec<Backend>,
-    /// Whether all have the same weight.
-    is_even: bool,
-    sticky: Option<Box<Sticky>>,
+    members: Members,
     queue: Queue,
-    ledgers: Box<[Ledger]>,
-    options: Options,
-    places: Arc<Semaphore>,
+    /// Those of each runtime.
+    budgets: Box<[RetryBudget]>,
+    terms: Arc<Terms>,
 }
 
 impl Upstream {
-    /// An upstream of these addresses. Where its backends are checked, a runtime must be entered, which runs the checks.
-    #[must_use]
-    pub fn new(addresses: Vec<Address>, options: Options, means: &Means) -> Self {
+    /// An upstream of these addresses. Reads what TLS needs if one of them is behind it. Where backends are checked or
+    /// addresses are names, a runtime must be entered, which runs the checks and follows the names.
+    pub fn new(addresses: Vec<Address>, options: Options, means: &Means) -> Result<Self, TlsError> {
         Self::succeeding(&[], addresses, options, means)
     }
 
     /// The same, where a backend whose address is among those of `old` upstreams keeps its state: its health, and with the
-    /// same deadlines its connections and what is in flight. A backend that is gone serves what it has to the end and gets
-    /// nothing more.
-    #[must_use]
+    /// same deadlines and trust its connections and what is in flight. A backend that is gone serves what it has to the end
+    /// and gets nothing more.
     pub fn succeeding(
         old: &[Arc<Self>],
         addresses: Vec<Address>,
         options: Options,
         means: &Means,
-    ) -> Self {
-        let balancing = &options.balancing;
-        let named = addresses.into_iter().enumerate();
-        let backends: Vec<_> = named
-            .map(|(index, address)| {
-                succeed(old, address, &options, means)
-                    .sharing(balancing.share(index), balancing.max_connections)
-            })
-            .collect();
-        let sticky = (balancing.balancer == Balancer::Cookie).then(|| {
-            let addresses = backends.iter().map(|backend| backend.address().to_string());
-            let keys = (balancing.cookie_key.as_ref(), &means.cookie_key[..]);
-            Box::new(Sticky::new(&balancing.cookie_name, keys, addresses))
-        });
-        let ledger = |_| Ledger::new(backends.len(), balancing.retry_percent);
-        Self {
-            is_even: backends
-                .iter()
-                .all(|backend| backend.weight() == backends[0].weight()),
-            sticky,
+    ) -> Result<Self, TlsError> {
+        let terms = Arc::new(Terms::new(&addresses, options, means)?);
+        let balancing = &terms.options.balancing;
+        let budget = |_| RetryBudget::new(balancing.retry_percent);
+        Ok(Self {
             queue: Queue::new(balancing.queue.into(), balancing.queue_timeout),
-            ledgers: (0..means.workers.max(1)).map(ledger).collect(),
-            backends,
-            places: Arc::clone(&means.places),
-            options,
-        }
+            budgets: (0..means.workers.max(1)).map(budget).collect(),
+            members: Members::new(addresses, &Former::of(old), &terms),
+            terms,
+        })
     }
 
-    /// The backends in the order of their addresses.
+    /// Whether the same addresses and options would make the same upstream now: the files that TLS needs hold what they held,
+    /// and whoever is asked for names is asked for them still. Blocks while files are read.
+    pub fn is_current(&self, means: &Means) -> Result<bool, TlsError> {
+        let terms = &self.terms;
+        let has_names = matches!(self.members, Members::Named(_));
+        let is_asked_alike = !has_names || terms.means.resolver.is(&means.resolver);
+        Ok(is_asked_alike && terms.dialer.is_current(&terms.options)?)
+    }
+
+    /// The backends in the order of their addresses, for those who look at them now and then.
     #[must_use]
-    pub fn backends(&self) -> &[Backend] {
-        &self.backends
+    pub fn backends(&self) -> Vec<Backend> {
+        self.members.backends()
     }
 
     /// Whether its backends want to know their clients: each request then carries [`ClientAddresses`].
@@ -93,17 +86,17 @@ impl Upstream {
     /// [`ClientAddresses`]: super::ClientAddresses
     #[must_use]
     pub fn announces_clients(&self) -> bool {
-        self.options.send_proxy.is_some()
+        self.terms.options.send_proxy.is_some()
     }
 
     /// Whether it matters to the choice of a backend which address a client has.
     #[must_use]
     pub fn tells_clients_apart(&self) -> bool {
-        self.options.balancing.balancer == Balancer::IpHash
+        self.terms.options.balancing.balancer == Balancer::IpHash
     }
 
-    pub(super) fn options(&self) -> &Options {
-        &self.options
+    pub(super) fn terms(&self) -> &Arc<Terms> {
+        &self.terms
     }
 
     /// How many requests wait for a backend that is not full.
@@ -115,8 +108,8 @@ impl Upstream {
     /// Sends `request`, whose head goes out as it is, and returns the response when its head has arrived.
     ///
     /// A backend that takes no connection is passed over for the next one. A request on a reused connection that dies is
-    /// sent once more, on a new one, when that is safe: not a byte of it was sent, or not a byte of an answer has come
-    /// and the request has no body and an idempotent method (RFC 9110 section 9.2.2). One that a backend takes and drops is
+    /// sent once more, on a new one, when that is safe: the backend has not begun with it, or not a byte of an answer has
+    /// come and the request has no body and an idempotent method (RFC 9110 section 9.2.2). One that a backend takes and drops is
     /// sent to another when that is as safe and within the budget of retries.
     ///
     /// Dropping the future, or the response's body before its end, cuts the connection.
@@ -125,34 +118,30 @@ impl Upstream {
         mut request: Request<RequestBody>,
         caller: Caller,
     ) -> Result<Response<ResponseBody>, Error> {
-        let mut trip = Trip {
-            caller,
-            wanted: self.wanted(&request),
-            tried: Vec::new(),
-            retries: 0,
-            greeting: self
-                .options
-                .send_proxy
-                .map(|version| version.header(request.extensions())),
-        };
-        let has_others = self.has_others();
-        if has_others {
-            self.ledger(caller).budget.count();
-        }
         // Boxed, so that the many requests that need neither wait nor connect carry no room for it.
-        let stop = match self.pick(&trip)? {
+        let present = match self.members.present(caller.worker) {
+            Some(present) => present,
+            None => Box::pin(self.members.found(caller.worker)).await?,
+        };
+        let mut trip = self.trip(&present, &request, caller);
+        let has_others = present.has_others();
+        if has_others {
+            self.budget(caller).count();
+        }
+        let stop = match trip.roster.pick(&trip)? {
             Some(stop) => stop,
             None => Box::pin(self.wait(&trip)).await?,
         };
         let (mut backend, mut lease) = match stop.reuse(&trip) {
             Ok(found) => found,
-            Err(stop) => Box::pin(self.open(stop, &mut trip)).await?,
+            Err(stop) => Box::pin(self.open(stop, &mut trip, false)).await?,
         };
         loop {
             let is_reused = lease.is_reused();
             let may_go_on = is_reused || has_others;
             let spare = may_go_on.then(|| replica(&request)).flatten();
-            let failure = match exchange(lease, request, self.options.response_timeout).await {
+            let failure = match exchange(lease, request, self.terms.options.response_timeout).await
+            {
                 Ok(response) => return Ok(self.receive(response, backend, &trip)),
                 Err(failure) => failure,
             };
@@ -161,18 +150,30 @@ impl Upstream {
         }
     }
 
-    /// A backend without others is used whatever it does, unless its check fails.
-    fn has_others(&self) -> bool {
-        self.backends.len() > 1
+    fn trip<'a>(
+        &self,
+        roster: &'a Roster,
+        request: &Request<RequestBody>,
+        caller: Caller,
+    ) -> Trip<'a> {
+        let headers = request.headers();
+        Trip {
+            roster,
+            caller,
+            is_upgrade: self.terms.dialer.has_http2() && headers.contains_key(UPGRADE),
+            wanted: roster.wanted(headers),
+            tried: Vec::new(),
+            retries: 0,
+            greeting: self
+                .terms
+                .options
+                .send_proxy
+                .map(|version| version.header(request.extensions())),
+        }
     }
 
-    fn ledger(&self, caller: Caller) -> &Ledger {
-        &self.ledgers[caller.worker % self.ledgers.len()]
-    }
-
-    fn wanted(&self, request: &Request<RequestBody>) -> Option<usize> {
-        let sticky = self.sticky.as_ref()?;
-        sticky.wanted(request.headers())
+    fn budget(&self, caller: Caller) -> &RetryBudget {
+        &self.budgets[caller.worker % self.budgets.len()]
     }
 
     /// Takes note of how the backend has answered, and keeps the client to it where that is wished.
@@ -180,139 +181,73 @@ impl Upstream {
         &self,
         mut response: Response<ResponseBody>,
         backend: usize,
-        trip: &Trip,
+        trip: &Trip<'_>,
     ) -> Response<ResponseBody> {
-        if self.has_others() {
-            let eject_status = self.options.balancing.eject_status;
-            if eject_status.is_some_and(|range| range.has(response.status())) {
-                self.fail(backend);
-            } else {
-                self.backends[backend].succeed();
+        if trip.roster.has_others() {
+            let eject_status = self.terms.options.balancing.eject_status;
+            match eject_status.is_some_and(|range| range.has(response.status())) {
+                true => trip.roster.fail(backend),
+                false => trip.roster.succeed(backend),
             }
         }
-        if let Some(sticky) = &self.sticky
-            && trip.wanted != Some(backend)
-        {
-            sticky.keep(backend, response.headers_mut());
-        }
+        let headers = response.headers_mut();
+        trip.roster.keep(backend, trip.wanted, headers);
         response
     }
 
-    fn choice<'a>(&'a self, trip: &'a Trip, is_desperate: bool) -> Choice<'a> {
-        Choice {
-            backends: &self.backends,
-            worker: trip.caller.worker,
-            client: trip.caller.client,
-            turns: &self.ledger(trip.caller).turns,
-            tried: &trip.tried,
-            is_even: self.is_even,
-            is_desperate,
-            needs_room: !self.options.balancing.balancer.is_sticky(),
-        }
-    }
-
-    /// The backend for a request, or `None` where it has to wait for one.
-    ///
-    /// Where all are out because of failures, the failures may be over: any is better than none. Where the active checks
-    /// say that all are down, none is tried.
-    fn pick(&self, trip: &Trip) -> Result<Option<Stop>, Error> {
-        match self.backends.len() {
-            0 => return Err(Error::NoBackend),
-            1 if trip.tried.is_empty() => return self.pick_only(trip.caller.worker),
-            _ => {}
-        }
-        for is_desperate in [false, true] {
-            let mut choice = self.choice(trip, is_desperate);
-            while let Some(backend) = self.choose(&choice, trip.wanted) {
-                let condition = self.backends[backend].condition();
-                if condition.is_plain() || condition.enter(Instant::now(), is_desperate) {
-                    return Ok(self.enter(backend, trip.caller.worker));
-                }
-            }
-            choice.needs_room = false;
-            if choice.shares().next().is_some() {
-                return Ok(None);
-            }
-        }
-        Err(Error::NoHealthyBackend)
-    }
-
-    fn pick_only(&self, worker: usize) -> Result<Option<Stop>, Error> {
-        match self.backends[0].is_down() {
-            true => Err(Error::NoHealthyBackend),
-            false => Ok(self.enter(0, worker)),
-        }
-    }
-
-    fn enter(&self, backend: usize, worker: usize) -> Option<Stop> {
-        let in_flight = self.backends[backend].enter(worker)?;
-        Some(Stop { backend, in_flight })
-    }
-
-    fn choose(&self, choice: &Choice<'_>, wanted: Option<usize>) -> Option<usize> {
-        match wanted.filter(|backend| choice.share(*backend, Instant::now()) > 0) {
-            Some(backend) => Some(backend),
-            None => self.options.balancing.balancer.pick(choice),
-        }
-    }
-
     /// The backend for a request, if need be after a wait for one that is not full.
-    async fn next(&self, trip: &Trip) -> Result<Stop, Error> {
-        match self.pick(trip)? {
+    async fn next(&self, trip: &Trip<'_>) -> Result<Stop, Error> {
+        match trip.roster.pick(trip)? {
             Some(stop) => Ok(stop),
             None => self.wait(trip).await,
         }
     }
 
-    async fn wait(&self, trip: &Trip) -> Result<Stop, Error> {
+    async fn wait(&self, trip: &Trip<'_>) -> Result<Stop, Error> {
         let worker = trip.caller.worker;
+        let backends = trip.roster.backends();
         let mut full = Vec::new();
-        for backend in self.candidates(trip) {
-            if let Some(stop) = self.enter(backend, worker) {
+        for backend in trip.roster.candidates(trip) {
+            if let Some(stop) = trip.roster.enter(backend, worker) {
                 return Ok(stop);
             }
-            let places = self.backends[backend].places();
+            let places = backends[backend].places();
             full.extend(places.map(|places| (backend, Arc::clone(places))));
         }
         if full.is_empty() {
             return Err(Error::NoHealthyBackend);
         }
         let (backend, place) = self.queue.wait(full).await?;
-        let in_flight = InFlight::enter(self.backends[backend].lane(worker), Some(place.into()));
+        let in_flight = InFlight::enter(backends[backend].lane(worker), Some(place.into()));
         Ok(Stop { backend, in_flight })
     }
 
-    /// The backends that the request may have, full or not: one, where it belongs to one.
-    fn candidates(&self, trip: &Trip) -> Vec<usize> {
-        let mut candidates = Vec::new();
-        for is_desperate in [false, true] {
-            let mut choice = self.choice(trip, is_desperate);
-            choice.needs_room = false;
-            match self.options.balancing.balancer.is_sticky() {
-                true => candidates.extend(self.choose(&choice, trip.wanted)),
-                false => candidates.extend(choice.shares().map(|(backend, _)| backend)),
-            }
-            if !candidates.is_empty() {
-                break;
-            }
-        }
-        candidates
-    }
-
-    /// A new connection to this backend, or one to the next that takes one or has one waiting.
-    async fn open(&self, mut stop: Stop, trip: &mut Trip) -> Result<(usize, Lease), Error> {
+    /// A connection to this backend, a new one if `is_fresh`, or one to the next that takes one or has one waiting.
+    async fn open(
+        &self,
+        mut stop: Stop,
+        trip: &mut Trip<'_>,
+        is_fresh: bool,
+    ) -> Result<(usize, Lease), Error> {
+        let mut is_fresh = is_fresh;
         loop {
             let backend = stop.backend;
-            let greeting = trip.greeting.as_deref();
-            let opening = open_connection(stop.in_flight, &self.options, &self.places, greeting);
+            let needs = Needs {
+                is_upgrade: trip.is_upgrade,
+                is_fresh,
+                greeting: trip.greeting.as_deref(),
+            };
+            let opening = self.terms.dialer.connect(stop.in_flight, needs);
             let error = match opening.await {
                 Ok(lease) => return Ok((backend, lease)),
                 Err(error) if error.is_connect() => error,
                 Err(error) => return Err(error),
             };
-            self.fail(backend);
+            if error.is_fault() {
+                trip.roster.fail(backend);
+            }
             trip.tried.push(backend);
-            if trip.tried.len() >= self.backends.len().min(CONNECT_ATTEMPTS) {
+            if !has_next(trip) {
                 return Err(error);
             }
             let Ok(next) = self.next(trip).await else {
@@ -326,6 +261,7 @@ impl Upstream {
                 Ok(found) => return Ok(found),
                 Err(next) => stop = next,
             }
+            is_fresh = false;
         }
     }
 
@@ -335,37 +271,35 @@ impl Upstream {
         (failure, is_reused): (Failure, bool),
         spare: Option<Request<RequestBody>>,
         backend: usize,
-        trip: &mut Trip,
+        trip: &mut Trip<'_>,
     ) -> Result<(Request<RequestBody>, usize, Lease), Error> {
         let Failure {
             error,
             unsent,
+            is_unprocessed,
             is_silent,
             in_flight,
         } = failure;
         if error.is_client() {
             return Err(error);
         }
-        let is_unsent = unsent.is_some();
         // A connection that has waited may have died of old age, which says nothing about the backend.
-        let is_stale = is_reused && (is_silent || is_unsent);
+        let is_stale = is_reused && (is_silent || is_unprocessed);
         if !is_stale {
-            self.fail(backend);
+            trip.roster.fail(backend);
         }
-        let Some(request) = unsent.or_else(|| spare.filter(|_| is_silent)) else {
+        let Some(request) = unsent.or_else(|| spare.filter(|_| is_silent || is_unprocessed)) else {
             return Err(error);
         };
         if is_stale {
             // On a new one: another that waited might be as dead.
-            let opening = self.open(Stop { backend, in_flight }, trip);
-            return opening
-                .await
-                .map(|(backend, lease)| (request, backend, lease));
+            let stop = Stop { backend, in_flight };
+            let (backend, lease) = self.open(stop, trip, true).await?;
+            return Ok((request, backend, lease));
         }
         drop(in_flight);
         trip.tried.push(backend);
-        let has_next = trip.tried.len() < self.backends.len().min(CONNECT_ATTEMPTS);
-        if !has_next || !self.may_retry(trip, is_unsent) {
+        if !has_next(trip) || !self.may_retry(trip, is_unprocessed) {
             return Err(error);
         }
         trip.retries += 1;
@@ -378,22 +312,24 @@ impl Upstream {
         };
         let (backend, lease) = match stop.reuse(trip) {
             Ok(found) => found,
-            Err(stop) => self.open(stop, trip).await?,
+            Err(stop) => self.open(stop, trip, false).await?,
         };
         Ok((request, backend, lease))
     }
 
-    /// Whether a request may be sent to another backend. What was never sent costs nothing.
-    fn may_retry(&self, trip: &Trip, is_unsent: bool) -> bool {
-        let budget = &self.ledger(trip.caller).budget;
-        is_unsent || (trip.retries < self.options.balancing.retries && budget.take(Instant::now()))
+    /// Whether a request may be sent to another backend. What none has begun with costs nothing.
+    fn may_retry(&self, trip: &Trip<'_>, is_unprocessed: bool) -> bool {
+        let (budget, most) = (
+            self.budget(trip.caller),
+            self.terms.options.balancing.retries,
+        );
+        is_unprocessed || (trip.retries < most && budget.take(Instant::now()))
     }
+}
 
-    fn fail(&self, backend: usize) {
-        if self.has_others() {
-            self.backends[backend].fail();
-        }
-    }
+/// Whether there is a backend that the request may try yet.
+fn has_next(trip: &Trip<'_>) -> bool {
+    trip.tried.len() < trip.roster.backends().len().min(CONNECT_ATTEMPTS)
 }
 
 #[cfg(test)]
@@ -401,6 +337,7 @@ mod tests {
     use super::*;
     use crate::tasks::Tasks;
     use crate::upstream::balance::{Balancing, HealthOptions};
+    use crate::upstream::members::Present;
 
     fn addresses(ports: &[u16]) -> Vec<Address> {
         let parse = |port: &u16| Address::parse(&format!("127.0.0.1:{port}")).unwrap();
@@ -413,20 +350,21 @@ mod tests {
             ..Options::default()
         };
         let means = Means::new(Tasks::new());
-        Arc::new(Upstream::succeeding(old, addresses(ports), options, &means))
+        Arc::new(Upstream::succeeding(old, addresses(ports), options, &means).unwrap())
     }
 
-    fn trip() -> Trip {
-        Trip {
-            caller: Caller {
-                worker: 0,
-                client: [192, 0, 2, 1].into(),
-            },
-            wanted: None,
-            tried: Vec::new(),
-            retries: 0,
-            greeting: None,
-        }
+    fn roster(upstream: &Upstream) -> Present<'_> {
+        upstream.members.present(0).unwrap()
+    }
+
+    fn pick(upstream: &Upstream) -> Result<Option<Stop>, Error> {
+        let caller = Caller {
+            worker: 0,
+            client: [192, 0, 2, 1].into(),
+        };
+        let request = Request::new(RequestBody::empty());
+        let roster = roster(upstream);
+        roster.pick(&upstream.trip(&roster, &request, caller))
     }
 
     fn limited(count: u16) -> Balancing {
@@ -440,10 +378,10 @@ mod tests {
     fn when_all_are_out_because_of_failures_any_is_better_than_none() {
         let upstream = upstream(&[], &[1, 2], Balancing::default());
         for backend in [0, 0, 0, 1, 1, 1] {
-            upstream.fail(backend);
+            roster(&upstream).fail(backend);
         }
         assert!(upstream.backends().iter().all(Backend::is_ejected));
-        assert!(upstream.pick(&trip()).unwrap().is_some());
+        assert!(pick(&upstream).unwrap().is_some());
     }
 
     #[test]
@@ -453,7 +391,7 @@ mod tests {
             for backend in upstream.backends() {
                 backend.condition().go_down();
             }
-            let picked = upstream.pick(&trip());
+            let picked = pick(&upstream);
             assert!(matches!(picked, Err(Error::NoHealthyBackend)));
         }
     }
@@ -461,16 +399,16 @@ mod tests {
     #[test]
     fn a_full_backend_is_passed_over_and_one_that_is_out_is_no_way_around_it() {
         let upstream = upstream(&[], &[1, 2], limited(1));
-        let one = upstream.pick(&trip()).unwrap().unwrap();
-        let other = upstream.pick(&trip()).unwrap().unwrap();
+        let one = pick(&upstream).unwrap().unwrap();
+        let other = pick(&upstream).unwrap().unwrap();
         assert_ne!(one.backend, other.backend);
-        assert!(upstream.pick(&trip()).unwrap().is_none());
+        assert!(pick(&upstream).unwrap().is_none());
         drop(one.in_flight);
         for _ in 0..3 {
-            upstream.fail(one.backend);
+            roster(&upstream).fail(one.backend);
         }
-        assert!(upstream.pick(&trip()).unwrap().is_none());
-        assert_eq!(upstream.candidates(&trip()), [other.backend]);
+        assert!(pick(&upstream).unwrap().is_none());
+        assert!(!roster(&upstream).backends()[other.backend].has_room());
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{Extensions, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -14,12 +13,11 @@ use super::backend::{InFlight, Lane};
 use super::balance::HealthOptions;
 use super::body::{RequestBody, ResponseBody};
 use super::condition::Condition;
+use super::connect::Needs;
 use super::error::{BodyError, Error};
 use super::exchange::exchange;
-use super::means::Means;
-use super::options::Options;
 use super::pool::Pool;
-use super::trip::open_connection;
+use super::terms::Terms;
 use crate::backoff::spread;
 
 /// How much of an answer is read before it is good enough.
@@ -42,10 +40,8 @@ enum CheckError {
 /// Checks one backend for as long as its condition matters to anyone.
 pub(super) struct HealthCheck {
     address: Address,
-    lane: Arc<Lane>,
     health: HealthOptions,
-    options: Options,
-    places: Arc<Semaphore>,
+    terms: Arc<Terms>,
 }
 
 /// The last checks in a row that were alike.
@@ -81,29 +77,19 @@ impl Streak {
 
 impl HealthCheck {
     /// Starts to check the backend at `address`, once for all runtimes, until `condition` is dropped or the group of tasks
-    /// stops. Must be called on the runtime that is to run the checks.
-    pub(super) fn start(
-        address: &Address,
-        condition: &Arc<Condition>,
-        options: &Options,
-        means: &Means,
-    ) {
-        let Some(health) = options.balancing.health.clone() else {
+    /// stops. Must be called on a runtime, which runs the checks.
+    pub(super) fn start(address: &Address, condition: &Arc<Condition>, terms: &Arc<Terms>) {
+        let Some(health) = terms.options.balancing.health.clone() else {
             return;
         };
         let check = Self {
-            // A lane of its own: a check is no load, and its connection is for nobody else.
-            lane: Lane::new(
-                address,
-                Pool::new(options.idle_timeout, means.tasks.clone()),
-            ),
             address: address.clone(),
             health,
-            options: options.clone(),
-            places: Arc::clone(&means.places),
+            terms: Arc::clone(terms),
         };
-        let (condition, shutdown) = (Arc::downgrade(condition), means.tasks.shutdown());
-        means.tasks.spawn(async move {
+        let tasks = &terms.means.tasks;
+        let (condition, shutdown) = (Arc::downgrade(condition), tasks.shutdown());
+        tasks.spawn(async move {
             tokio::select! {
                 () = check.run(condition) => {}
                 () = shutdown.requested() => {}
@@ -156,12 +142,22 @@ impl HealthCheck {
     }
 
     async fn ask(&self) -> Result<(), CheckError> {
-        let in_flight = InFlight::enter(&self.lane, None);
+        // A lane of its own: a check is no load, and its connection is for nobody else and ends with it.
+        let pool = Pool::new(
+            self.terms.options.idle_timeout,
+            self.terms.means.tasks.clone(),
+        );
+        let lane = Lane::new(&self.address, pool);
+        let in_flight = InFlight::enter(&lane, None);
         // It is for no client but the proxy.
-        let greeting = self.options.send_proxy;
+        let greeting = self.terms.options.send_proxy;
         let greeting = greeting.map(|version| version.header(&Extensions::new()));
-        let opening = open_connection(in_flight, &self.options, &self.places, greeting.as_deref());
-        let lease = opening.await?;
+        let needs = Needs {
+            is_upgrade: false,
+            is_fresh: true,
+            greeting: greeting.as_deref(),
+        };
+        let lease = self.terms.dialer.connect(in_flight, needs).await?;
         let exchanged = exchange(lease, self.request(), self.health.timeout);
         let response = exchanged.await.map_err(|failure| failure.error)?;
         let (head, body) = response.into_parts();
@@ -175,7 +171,7 @@ impl HealthCheck {
         let mut request = Request::new(RequestBody::empty());
         *request.uri_mut() = self.health.path.parse().unwrap_or_default();
         let host = self.health.host.clone();
-        let host = host.unwrap_or_else(|| self.address.to_string());
+        let host = host.unwrap_or_else(|| self.address.authority());
         let headers = request.headers_mut();
         if let Ok(host) = HeaderValue::try_from(host) {
             headers.insert(HOST, host);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::resolve::{DnsServer, Resolver};
 use crate::tasks::Tasks;
 
 /// What all upstreams share.
@@ -16,12 +17,14 @@ pub struct Means {
     pub places: Arc<Semaphore>,
     /// How many runtimes send requests. A connection stays with the one that it was made on.
     pub workers: usize,
+    /// Knows where the hosts of backends are.
+    pub resolver: Resolver,
     /// Signs the cookies of upstreams without a key of their own.
     pub cookie_key: [u8; 32],
 }
 
 impl Means {
-    /// Those of a single runtime without a bound, with a key that is drawn now.
+    /// Those of a single runtime without a bound, with the system's resolver and a key that is drawn now.
     #[must_use]
     pub fn new(tasks: Tasks) -> Self {
         let places = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
@@ -31,6 +34,7 @@ impl Means {
             tasks,
             places,
             workers: 1,
+            resolver: Resolver::new(vec![DnsServer::System]),
             cookie_key,
         }
     }

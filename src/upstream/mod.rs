@@ -9,20 +9,30 @@ mod connect;
 mod connection;
 mod error;
 mod exchange;
+mod expectation;
 mod group;
 mod health;
-mod ledger;
+mod http2;
+mod lease;
 mod means;
+mod members;
 mod options;
 mod pool;
+mod pulse;
 mod queue;
+mod resolve;
 mod retry;
+mod roster;
 mod send_proxy;
 mod stall;
 mod succession;
+mod terms;
+mod tls;
+mod translate;
 mod trip;
+mod wire;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, Protocol};
 pub use backend::{Backend, InFlight};
 pub use balance::{
     Balancer, BalancerError, Balancing, CookieKey, HealthOptions, Share, StatusRange,
@@ -30,8 +40,11 @@ pub use balance::{
 };
 pub use body::{RequestBody, ResponseBody};
 pub use error::{BodyError, Error};
+pub use expectation::Expectation;
 pub use group::Upstream;
 pub use means::Means;
 pub use options::Options;
+pub use resolve::{DnsServer, Resolver};
 pub use send_proxy::{ClientAddresses, SendProxy};
+pub use tls::{IdentityFiles, TlsError, TlsOptions};
 pub use trip::Caller;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::balance::Balancing;
 use super::send_proxy::SendProxy;
+use super::tls::TlsOptions;
 
-/// How long an upstream may take, and how it uses its backends.
+/// How long an upstream may take, how it is trusted, and how it uses its backends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
     /// For a TCP connection to stand.
@@ -18,6 +19,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Whether a connection begins with a PROXY header that says for whom it is opened. It then carries one request only.
     pub send_proxy: Option<SendProxy>,
+    /// How backends behind `https://` are verified.
+    pub tls: TlsOptions,
     /// How its backends share the requests.
     pub balancing: Box<Balancing>,
 }
@@ -29,6 +32,7 @@ impl Default for Options {
             response_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(4),
             send_proxy: None,
+            tls: TlsOptions::default(),
             balancing: Box::default(),
         }
     }

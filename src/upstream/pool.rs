@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::address::{Address, Protocol};
 use super::connection::Connection;
+use super::http2::Http2;
+use super::lease::Waiting;
 use crate::tasks::{Shutdown, Tasks};
 
 /// How many times within the idle time-out the pool looks for connections that have outlived it.
@@ -23,6 +26,12 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     /// Oldest first. Locked for a push or a removal, never across an await.
     idle: Mutex<Vec<Idle>>,
+    /// Those that many requests share. Locked as briefly.
+    shared: Mutex<Vec<Http2>>,
+    /// Held by who opens a connection that others may share: they wait for it instead of opening their own.
+    opening: tokio::sync::Mutex<()>,
+    /// Whether the backend chose HTTP/2 when it was last asked.
+    speaks_http2: AtomicBool,
     timeout: Duration,
     is_swept: AtomicBool,
     tasks: Tasks,
@@ -39,6 +48,9 @@ impl Pool {
     pub(super) fn new(timeout: Duration, tasks: Tasks) -> Self {
         Self(Arc::new(Shared {
             idle: Mutex::new(Vec::new()),
+            shared: Mutex::new(Vec::new()),
+            opening: tokio::sync::Mutex::new(()),
+            speaks_http2: AtomicBool::new(false),
             timeout,
             is_swept: AtomicBool::new(false),
             shutdown: tasks.shutdown(),
@@ -46,8 +58,55 @@ impl Pool {
         }))
     }
 
+    /// What a request to `address` may be sent on now. One that asks for an upgrade needs a connection for itself.
+    pub(super) fn check_out(&self, address: &Address, is_upgrade: bool) -> Option<Waiting> {
+        if address.protocol() != Protocol::Http
+            && !is_upgrade
+            && let Some(http2) = self.roomiest(None)
+        {
+            return Some(Waiting::Stream(http2));
+        }
+        self.youngest().map(Waiting::Connection)
+    }
+
+    /// The shared connection with the fewest streams, if another one finds room there, of those that were made after `since`.
+    pub(super) fn roomiest(&self, since: Option<Instant>) -> Option<Http2> {
+        let mut shared = self.0.shared();
+        shared.retain(Http2::is_open);
+        let fit = shared
+            .iter()
+            .filter(|http2| since.is_none_or(|since| http2.opened() > since) && http2.has_room());
+        fit.min_by_key(|http2| http2.streams()).cloned()
+    }
+
+    /// Waits until nobody opens a connection to share, where the backend is known to take one.
+    pub(super) async fn open_shared(
+        &self,
+        address: &Address,
+    ) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let is_shared = match address.protocol() {
+            Protocol::Http => false,
+            Protocol::Https => self.0.speaks_http2.load(Ordering::Relaxed),
+            Protocol::H2c => true,
+        };
+        match is_shared {
+            true => Some(self.0.opening.lock().await),
+            false => None,
+        }
+    }
+
+    /// Lets other requests share a connection.
+    pub(super) fn share(&self, http2: &Http2) {
+        self.0.speaks_http2.store(true, Ordering::Relaxed);
+        if self.0.shutdown.is_requested() {
+            return;
+        }
+        self.0.shared().push(http2.clone());
+        self.0.watch();
+    }
+
     /// The youngest connection that is open, not too old and done with its last exchange.
-    pub(super) fn check_out(&self) -> Option<Connection> {
+    fn youngest(&self) -> Option<Connection> {
         let mut idle = self.0.idle();
         if idle.is_empty() {
             return None;
@@ -93,9 +152,7 @@ impl Pool {
             connection,
             since: Instant::now(),
         });
-        if !self.0.is_swept.swap(true, Ordering::AcqRel) {
-            self.0.tasks.spawn(sweep(Arc::downgrade(&self.0)));
-        }
+        self.0.watch();
     }
 }
 
@@ -121,16 +178,31 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn shared(&self) -> MutexGuard<'_, Vec<Http2>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the sweep run from now on, if it does not.
+    fn watch(self: &Arc<Self>) {
+        if !self.is_swept.swap(true, Ordering::AcqRel) {
+            self.tasks.spawn(sweep(Arc::downgrade(self)));
+        }
+    }
+
     /// Closes what has waited too long. Returns whether anything is left to watch.
     fn close_expired(&self) -> bool {
         let now = Instant::now();
         let mut idle = self.idle();
         let expired = idle.partition_point(|entry| now.duration_since(entry.since) >= self.timeout);
         idle.drain(..expired);
-        if idle.is_empty() {
+        let mut shared = self.shared();
+        let is_expired = |since: Instant| now.duration_since(since) >= self.timeout;
+        shared.retain(|http2| http2.is_open() && !http2.idle_since().is_some_and(is_expired));
+        let is_empty = idle.is_empty() && shared.is_empty();
+        if is_empty {
             self.is_swept.store(false, Ordering::Release);
         }
-        !idle.is_empty()
+        !is_empty
     }
 }
 
@@ -151,6 +223,7 @@ async fn sweep(pool: Weak<Shared>) {
         };
         if stopped {
             pool.idle().clear();
+            pool.shared().clear();
             return;
         }
         if !pool.close_expired() {

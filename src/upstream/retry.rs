@@ -17,6 +17,7 @@ const MEMORY: Duration = Duration::from_secs(10);
 /// How many requests of one upstream and runtime may be sent again. Counting a request writes to no memory that another
 /// runtime writes to; the rest is reckoned when a retry is wanted.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct RetryBudget {
     /// Since the last look.
     requests: AtomicU32,

@@ -1,4 +1,4 @@
-//! What becomes of the backends of upstreams that others take the place of.
+//! What becomes of backends that others take the place of.
 
 use std::sync::Arc;
 
@@ -8,59 +8,62 @@ use super::balance::Balancing;
 use super::condition::Condition;
 use super::group::Upstream;
 use super::health::HealthCheck;
-use super::means::Means;
-use super::options::Options;
 use super::pool::Pool;
+use super::terms::Terms;
 
-/// A backend with what the `old` upstreams know of it.
-pub(super) fn succeed(
-    old: &[Arc<Upstream>],
-    address: Address,
-    options: &Options,
-    means: &Means,
-) -> Backend {
-    let balancing = &options.balancing;
-    let found: Vec<_> = old
-        .iter()
-        .flat_map(|upstream| {
-            upstream
-                .backends()
-                .iter()
-                .map(move |found| (upstream, found))
-        })
-        .filter(|(_, found)| *found.address() == address)
-        .collect();
-    let alike = |(upstream, _): &&(&Arc<Upstream>, &Backend)| is_alike(upstream.options(), options);
-    let watched = |(upstream, found): &(&Arc<Upstream>, &Backend)| {
-        let is_kept = is_watched_alike(&upstream.options().balancing, balancing);
-        is_kept.then(|| Arc::clone(found.condition()))
-    };
-    let connected = found.iter().find(alike);
-    let kept = found.iter().filter(alike).find_map(watched);
-    let condition = kept.unwrap_or_else(|| {
-        let condition = Arc::new(match found.first() {
-            Some((_, found)) => found.condition().under(balancing),
-            None => Condition::new(balancing),
-        });
-        HealthCheck::start(&address, &condition, options, means);
-        condition
-    });
-    match connected {
-        Some((_, found)) => found.again(condition),
-        None => {
-            let pool = |_| Pool::new(options.idle_timeout, means.tasks.clone());
-            Backend::new(address, (0..means.workers.max(1)).map(pool), condition)
-        }
+/// A backend that was there before, with the terms that it was used on.
+#[derive(Debug)]
+pub(super) struct Former {
+    pub(super) backend: Backend,
+    pub(super) terms: Arc<Terms>,
+}
+
+impl Former {
+    /// The backends of upstreams.
+    pub(super) fn of(old: &[Arc<Upstream>]) -> Vec<Self> {
+        let of_one = |upstream: &Arc<Upstream>| {
+            let terms = Arc::clone(upstream.terms());
+            Self::on(&terms, upstream.backends())
+        };
+        old.iter().flat_map(of_one).collect()
+    }
+
+    /// These backends.
+    pub(super) fn on(terms: &Arc<Terms>, backends: Vec<Backend>) -> Vec<Self> {
+        let former = |backend| Self {
+            backend,
+            terms: Arc::clone(terms),
+        };
+        backends.into_iter().map(former).collect()
     }
 }
 
-/// Whether connections that were made for the one may serve the other.
-fn is_alike(one: &Options, other: &Options) -> bool {
-    let bare = |options: &Options| Options {
-        balancing: Box::default(),
-        ..options.clone()
-    };
-    bare(one) == bare(other)
+/// A backend with what is known of it from before.
+pub(super) fn succeed(formers: &[Former], address: Address, terms: &Arc<Terms>) -> Backend {
+    let balancing = &terms.options.balancing;
+    let is_it = |former: &&Former| *former.backend.address() == address;
+    let is_alike = |former: &&Former| former.terms.connect_like(terms, &address);
+    let is_watched =
+        |former: &&Former| is_watched_alike(&former.terms.options.balancing, balancing);
+    let found = || formers.iter().filter(is_it);
+    let condition = |former: &Former| Arc::clone(former.backend.condition());
+    let kept = found().filter(is_alike).find(is_watched).map(condition);
+    let condition = kept.unwrap_or_else(|| {
+        let condition = Arc::new(match found().next() {
+            Some(former) => former.backend.condition().under(balancing),
+            None => Condition::new(balancing),
+        });
+        HealthCheck::start(&address, &condition, terms);
+        condition
+    });
+    match found().find(is_alike) {
+        Some(former) => former.backend.again(condition),
+        None => {
+            let (timeout, means) = (terms.options.idle_timeout, &terms.means);
+            let pool = |_| Pool::new(timeout, means.tasks.clone());
+            Backend::new(address, (0..means.workers.max(1)).map(pool), condition)
+        }
+    }
 }
 
 /// Whether health is watched in the same way.

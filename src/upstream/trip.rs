@@ -1,15 +1,10 @@
 //! A request's way from backend to backend.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
 
 use super::backend::InFlight;
-use super::connect::connect;
-use super::connection::Lease;
-use super::error::Error;
-use super::options::Options;
+use super::lease::Lease;
+use super::roster::Roster;
 
 /// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +17,11 @@ pub struct Caller {
 
 /// What a request has been through.
 #[derive(Debug)]
-pub(super) struct Trip {
+pub(super) struct Trip<'a> {
+    pub(super) roster: &'a Roster,
     pub(super) caller: Caller,
+    /// Whether it may switch protocols.
+    pub(super) is_upgrade: bool,
     /// The backend that the client's cookie names.
     pub(super) wanted: Option<usize>,
     /// Those that have failed it.
@@ -42,30 +40,14 @@ pub(super) struct Stop {
 
 impl Stop {
     /// The backend and a connection to it that waits for a request, if there is one and the trip may have it.
-    pub(super) fn reuse(self, trip: &Trip) -> Result<(usize, Lease), Self> {
+    pub(super) fn reuse(self, trip: &Trip<'_>) -> Result<(usize, Lease), Self> {
         if trip.greeting.is_some() {
             return Err(self);
         }
-        match self.in_flight.pool().check_out() {
-            Some(connection) => Ok((self.backend, Lease::reused(connection, self.in_flight))),
+        let (pool, address) = (self.in_flight.pool(), self.in_flight.address());
+        match pool.check_out(address, trip.is_upgrade) {
+            Some(waiting) => Ok((self.backend, Lease::reused(waiting, self.in_flight))),
             None => Err(self),
         }
     }
-}
-
-/// A new connection to the backend that `in_flight` counts at. One that begins with a `greeting` belongs to the client
-/// that it is opened for, and carries one request only.
-pub(super) async fn open_connection(
-    in_flight: InFlight,
-    options: &Options,
-    places: &Arc<Semaphore>,
-    greeting: Option<&[u8]>,
-) -> Result<Lease, Error> {
-    let (address, timeout) = (in_flight.address(), options.connect_timeout);
-    let connection = connect(address, timeout, places, greeting).await?;
-    let mut lease = Lease::fresh(connection, in_flight);
-    if greeting.is_some() {
-        lease.make_last();
-    }
-    Ok(lease)
 }

@@ -125,6 +125,9 @@ async fn every_refusal_has_its_reason() {
     let setup = Setup::new()
         .site("www.example.org", &[nobody().await])
         .site("none.example.org", &[]);
+    let plain = Origin::start(async |mut visit| visit.raw.send("HTTP/1.1 400 \r\n\r\n").await);
+    let plain = plain.await;
+    let setup = setup.upstream_at("tls.example.org", &[&format!("https://{}", plain.address)]);
     let log = Logged::new(|_| (), setup).await;
     let close = "Connection: close\r\n\r\n";
     for request in [
@@ -132,12 +135,13 @@ async fn every_refusal_has_its_reason() {
         format!("GET / HTTP/1.1\r\nHost: other.example\r\n{close}"),
         format!("GET / HTTP/1.1\r\nHost: none.example.org\r\n{close}"),
         format!("GET / HTTP/1.1\r\nHost: a b\r\n{close}"),
+        format!("GET / HTTP/1.1\r\nHost: tls.example.org\r\n{close}"),
         format!("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{close}"),
         format!("HEAD / HTTP/1.1\r\nHost: other.example\r\n{close}"),
     ] {
         ask(log.door.h1, request).await;
     }
-    let lines = log.json(6).await;
+    let lines = log.json(7).await;
     let told: Vec<_> = lines
         .iter()
         .map(|line| (line["reason"].as_str().unwrap(), line["status"].as_u64()))
@@ -149,12 +153,13 @@ async fn every_refusal_has_its_reason() {
             ("unknown-host", Some(421)),
             ("no-backend", Some(503)),
             ("host", Some(400)),
+            ("backend-handshake", Some(502)),
             ("connect", Some(405)),
             ("unknown-host", Some(421)),
         ]
     );
     assert!(lines.iter().all(|line| line.get("client_left").is_none()));
-    assert!(lines[0]["upstream"].is_string());
+    assert!(lines[0]["upstream"].is_string() && lines[4]["upstream"].is_string());
 }
 
 #[tokio::test]

@@ -231,3 +231,60 @@ fn key_lines(dir: &std::path::Path) -> Vec<String> {
     }
     lines
 }
+
+fn forgotten() -> Fault {
+    Fault::Answer(Reply::problem(
+        400,
+        "accountDoesNotExist",
+        "no such account",
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_the_ca_has_forgotten_is_made_anew() {
+    let setup = Setup::new();
+    let script =
+        Script::new()
+            .fault(Step::NewOrder, 1, forgotten())
+            .fault(Step::NewAccount, 2, forgotten());
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+
+    let mut proxy = start(setup, &ca).await;
+
+    proxy.logged("the CA has forgotten the account").await;
+    proxy.logged("certificate obtained").await;
+    // Made, looked for by its key, and made again; then the order once more.
+    assert_eq!(ca.count(Step::NewAccount), 3);
+    assert_eq!(ca.count(Step::NewOrder), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_forgets_every_account_is_not_asked_in_a_loop() {
+    let setup = Setup::new();
+    let script = Script::new().always(Step::NewOrder, forgotten());
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+
+    let mut proxy = start(setup, &ca).await;
+
+    let line = proxy.logged("certificate not obtained").await;
+    assert!(line.contains("the CA does not know the account"), "{line}");
+    assert_eq!(ca.count(Step::NewOrder), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ca_is_asked_for_what_could_not_be_stored() {
+    let setup = Setup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    // In the place of the folder in which it is tried.
+    std::fs::create_dir(setup.data()).unwrap();
+    std::fs::write(setup.data().join("probe"), "").unwrap();
+
+    let mut proxy = start(setup, &ca).await;
+
+    let line = proxy.logged("nothing can be stored").await;
+    assert!(line.contains("/probe/"), "{line}");
+    let client = Client::new(&ca.issuing_root_pem());
+    assert!(client.serial(proxy.https(), NAME).await.is_err());
+    let requests = Step::ALL.iter().map(|step| ca.count(*step));
+    assert_eq!(requests.sum::<usize>(), 0);
+}

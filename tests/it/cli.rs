@@ -197,6 +197,27 @@ fn explain_shows_flags_over_defaults() {
 }
 
 #[test]
+fn explain_shows_how_backends_are_verified_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Proxyfile");
+    let text = "[upstreams]\ntls = { sni = \"app.internal\" }\n\
+        [sites.\"a.test\"]\nupstream = \"https://app\"\n\
+        [sites.\"a.test\".routes]\n\"/plain\" = \"app:1\"\n\
+        \"/any\" = { upstream-options = { tls = { insecure = true } } }\n";
+    std::fs::write(&file, text).unwrap();
+    let outcome = proxy(&["explain", "--config", file.to_str().unwrap()]);
+    assert_eq!(outcome.code, code(0), "{}", outcome.err);
+    let shown = outcome.out.lines().filter(|line| line.contains("tls = {"));
+    let shown: Vec<_> = shown
+        .map(|line| &line[line.find("tls = {").unwrap()..])
+        .collect();
+    assert_eq!(shown.len(), 3, "{}", outcome.out);
+    assert!(shown[0].starts_with("tls = { sni = \"app.internal\" } "));
+    assert_eq!(shown[1], "tls = { sni = \"app.internal\" } }");
+    assert_eq!(shown[2], "tls = { insecure = true } }");
+}
+
+#[test]
 fn every_setting_has_an_environment_variable() {
     let output = Command::new(env!("CARGO_BIN_EXE_proxy"))
         .arg("explain")

@@ -8,13 +8,14 @@ use proxy::acme::{
 };
 use proxy::certs::challenge::PersistSolver;
 
+use crate::harness::admin::{Outcome, certs};
 use crate::harness::app::App;
 use crate::harness::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::client::Client;
 use crate::harness::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::DnsServer;
 use crate::harness::pebble::{Pebble, PebbleOptions};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, Setup, command};
 use crate::harness::skip::skip;
 
 const WILDCARD: &str = "*.home.example.org";
@@ -104,6 +105,51 @@ async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
     let mut proxy = proxy.stop().await.start().await;
     proxy.logged("certificate loaded").await;
     assert!(!proxy.log().contains("being obtained"), "{}", proxy.log());
+}
+
+/// Writes that a certificate is due, as it lies below the data directory of a proxy that does not run.
+fn make_due(setup: &Setup) {
+    let certificates = setup.data().join("certificates");
+    let mut issuers = std::fs::read_dir(certificates).unwrap();
+    let folder = issuers.next().unwrap().unwrap().path();
+    let plan = folder.join("_wildcard.home.example.org/renewal.json");
+    let text = std::fs::read_to_string(&plan).unwrap();
+    let mut due: serde_json::Value = serde_json::from_str(&text).unwrap();
+    due["renew_at"] = due["obtained_at"].clone();
+    std::fs::write(plan, due.to_string()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhile() {
+    let app = App::start().await;
+    let pebble = Pebble::start(PebbleOptions::new(1)).await;
+    let setup = Setup::new();
+    let hook = hook(&setup, &pebble);
+    let dns = format!(
+        "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
+        pebble.dns()
+    );
+    let file = proxyfile(&app, pebble.dns(), &[(WILDCARD, &dns)]);
+    let mut proxy = from(setup, &pebble, &file, "debug").start().await;
+    serves_all_names(&mut proxy, &pebble).await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let first = client.serial(proxy.https(), "a.home.example.org").await;
+    let setup = proxy.stop().await;
+    make_due(&setup);
+
+    let mut proxy = setup.start().await;
+    proxy.logged("certificate loaded").await;
+    let meanwhile = client.serial(proxy.https(), "a.home.example.org").await;
+    serves_all_names(&mut proxy, &pebble).await;
+
+    let second = client.serial(proxy.https(), "a.home.example.org").await;
+    assert!(meanwhile.is_ok());
+    assert_ne!(first.unwrap(), second.unwrap());
+    proxy.logged("TXT record removed").await;
+    let calls = std::fs::read_to_string(format!("{hook}.calls")).unwrap();
+    let present = calls.lines().filter(|line| line.starts_with("present"));
+    assert_eq!(present.count(), 2, "{calls}");
+    assert_eq!(calls.lines().count(), 4, "{calls}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -226,4 +272,70 @@ async fn a_record_that_stands_for_good_proves_a_wildcard() {
     dns.txt(&record.name, &[&record.value]);
 
     order().await.unwrap();
+}
+
+/// The record that `certs show` tells the operator to set, as name and value.
+fn record_to_set(shown: &str) -> (String, String) {
+    let (_, record) = shown.split_once("TXT record to set once").expect(shown);
+    let fact = |name: &str| {
+        let mut lines = record.lines().map(str::trim);
+        let fact = lines.find_map(|line| line.strip_prefix(name));
+        fact.expect(shown).trim().trim_matches('"').to_owned()
+    };
+    (fact("name"), fact("value"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_record_to_set_is_shown_by_the_proxy_and_from_storage_and_proves_all_names() {
+    let app = App::start().await;
+    let dns = DnsServer::start();
+    let options = PebbleOptions {
+        dns: Some(dns.address()),
+        ..PebbleOptions::new(1)
+    };
+    let pebble = Pebble::start(options).await;
+    let setup = Setup::new();
+    // For what reads the file without the flags of the proxy.
+    let root = setup.file("ca.pem", &pebble.root_pem());
+    let file = format!(
+        "storage = \"file:data\"\n[[issuers]]\ndirectory = \"{}\"\nroot = \"{}\"\n",
+        pebble.directory_url(),
+        root.display()
+    );
+    let file = proxyfile(&app, dns.address(), &[(WILDCARD, "\"persist\"")]).replacen(
+        "[sites",
+        &format!("{file}[sites"),
+        1,
+    );
+    let path = setup.file("Proxyfile", &file);
+
+    let mut proxy = setup.proxyfile(&file).start().await;
+
+    let line = proxy.logged("certificate not obtained").await;
+    if line.contains("does not offer") {
+        skip("this Pebble does not offer dns-persist-01");
+        return;
+    }
+    let shown = certs(&proxy.data(), &["show", WILDCARD]).await.out;
+    let (name, value) = record_to_set(&shown);
+    assert_eq!(name, "_validation-persist.home.example.org");
+    assert!(value.ends_with("; policy=wildcard"), "{shown}");
+    dns.txt(&name, &[&value]);
+    let renewed = certs(&proxy.data(), &["renew", WILDCARD]).await;
+    assert_eq!(renewed.code, 0, "{}", renewed.err);
+    serves_all_names(&mut proxy, &pebble).await;
+    // A name below the wildcard is proved by the same record.
+    let below = certs(&proxy.data(), &["show", "a.home.example.org"])
+        .await
+        .out;
+    assert_eq!(record_to_set(&below), (name.clone(), value.clone()));
+
+    let _setup = proxy.stop().await;
+    let output = command()
+        .args(["certs", "show", WILDCARD, "--config"])
+        .arg(path)
+        .output();
+    let stored = Outcome::from(output.await.unwrap()).out;
+    assert!(stored.contains("stored and valid until"), "{stored}");
+    assert_eq!(record_to_set(&stored), (name, value));
 }

@@ -268,6 +268,17 @@ async fn a_fragment_is_no_part_of_what_the_backend_sees() {
     ask(door.h1, request).await;
     let seen = origin.event().await;
     assert!(seen.starts_with("GET /a?b HTTP/1.1\r\n"), "{seen}");
+
+    let fields: [(&[u8], &[u8]); 4] = [
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b":authority", b"www.example.org"),
+        (b":path", b"/a?b#c"),
+    ];
+    ask2_raw(&door, &fields, true).await;
+    while let Ok(seen) = tokio::time::timeout(std::time::Duration::ZERO, origin.event()).await {
+        assert!(seen.starts_with("GET /a?b HTTP/1.1\r\n"), "{seen}");
+    }
 }
 
 async fn h2_client(door: &Door) -> h2::client::SendRequest<Bytes> {

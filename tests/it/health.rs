@@ -58,8 +58,8 @@ fn watched(health: HealthOptions) -> Balancing {
     }
 }
 
-fn backend(door: &Door, index: usize) -> &Backend {
-    &door.upstreams[0].backends()[index]
+fn backend(door: &Door, index: usize) -> Backend {
+    door.upstreams[0].backends()[index].clone()
 }
 
 async fn until(what: impl Fn() -> bool) {
@@ -265,12 +265,8 @@ async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is
             ..Options::default()
         };
         let means = Means::new(tasks.clone());
-        Arc::new(Upstream::succeeding(
-            old,
-            addresses.collect(),
-            options,
-            &means,
-        ))
+        let upstream = Upstream::succeeding(old, addresses.collect(), options, &means);
+        Arc::new(upstream.unwrap())
     };
     let old = upstream(&[], &[&sick, &gone]);
     until(|| old.backends()[0].is_down()).await;

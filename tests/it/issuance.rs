@@ -52,6 +52,9 @@ async fn one_command_gets_a_certificate_and_a_restart_keeps_it() {
     let root = setup.file("root.pem", &root_pem);
 
     let mut proxy = setup.start().await;
+    let account = proxy.logged("account ready").await;
+    // What was agreed to.
+    assert!(account.contains("terms="), "{account}");
     proxy.logged("certificate obtained").await;
 
     // The client verifies chain, name and time against Pebble's root alone.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, ExternalAccount, Options};
 use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
 use proxy::certs::issuer::{
-    AcmeIssuer, Error, IssueRequest, Issuer, Pem, Revocation, RevocationReason, RevocationSigner,
+    AcmeIssuer, Error, IssueRequest, Issuer, Pem, Reach, Revocation, RevocationReason,
+    RevocationSigner,
 };
-use proxy::certs::{Certificate, IssuerOptions, KeyType, Spending};
+use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Spending};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
+use crate::harness::admin::certs;
 use crate::harness::app::App;
 use crate::harness::client::Client;
 use crate::harness::pebble::{Pebble, PebbleOptions};
@@ -91,6 +93,7 @@ async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            clock: Clock::system(),
             replaces: None,
         })
         .await;
@@ -110,24 +113,38 @@ async fn an_account_is_bound_where_the_ca_wants_it() {
         ..PebbleOptions::trusting()
     })
     .await;
-    let with = |key_id: &str| IssuerOptions {
-        external_account: ExternalAccount::new(key_id.to_owned(), SECRET),
+    let with = |key_id: &str, secret: &str| IssuerOptions {
+        external_account: ExternalAccount::new(key_id.to_owned(), secret),
         ..scene.options()
     };
 
     let without = scene.issue(&scene.options()).await.unwrap_err();
-    let wrong = scene.issue(&with("kid-2")).await.unwrap_err();
 
     assert!(
         without.to_string().contains("set them as `eab`"),
         "{without}"
     );
     assert!(without.is_permanent());
-    assert!(
-        wrong.to_string().contains("register the account"),
-        "{wrong}"
-    );
-    scene.issue(&with("kid-1")).await.unwrap();
+    for (options, fix) in [
+        (
+            with("kid-2", SECRET),
+            "; correct `key-id` in `eab` of the issuer, or --eab-key-id: the CA does not know `kid-2`",
+        ),
+        (
+            with("kid-1", "c2VjcmV0MQ"),
+            "; correct `hmac-key` in `eab` of the issuer, or --eab-hmac-key: it is not that of `kid-1`",
+        ),
+    ] {
+        let wrong = scene.issue(&options).await.unwrap_err();
+        let sentence = wrong.to_string();
+        assert!(
+            sentence.starts_with("could not register the account: "),
+            "{sentence}"
+        );
+        assert!(sentence.ends_with(fix), "{sentence}");
+        assert!(wrong.is_permanent() && wrong.reach() == Reach::Nothing);
+    }
+    scene.issue(&with("kid-1", SECRET)).await.unwrap();
     // A kept account is bound already.
     scene.issue(&scene.options()).await.unwrap();
 }
@@ -176,6 +193,7 @@ async fn an_address_gets_the_profile_for_addresses() {
         .issue(IssueRequest {
             subject: &subject,
             spending: &Spending::free(),
+            clock: Clock::system(),
             replaces: None,
         })
         .await
@@ -402,6 +420,7 @@ async fn a_live_ca_takes_over_from_a_dead_one_and_sites_choose() {
         live = pebble.directory_url()
     );
 
+    let file = setup.file("Proxyfile", &text);
     let mut proxy = setup.proxyfile(&text).start().await;
 
     let line = proxy.logged("issuer failed, the next one is tried").await;
@@ -412,10 +431,20 @@ async fn a_live_ca_takes_over_from_a_dead_one_and_sites_choose() {
     }
     let internal = proxy.client();
     internal.get(proxy.https(), "own.example.org", "/").await;
+    let data = proxy.data();
+    let shown = certs(&data, &["show", NAME]).await.out;
+    assert!(shown.contains(", signed by live, "), "{shown}");
+    let listed = certs(&data, &["list"]).await.out;
+    assert_eq!(listed.matches("  live  ").count(), 2, "{listed}");
+    assert!(!listed.contains("-dir"), "{listed}");
     // What another than the first issuer has signed is found after a restart.
     let serial = client.serial(proxy.https(), NAME).await.unwrap();
     let mut proxy = proxy.stop().await.start().await;
     proxy.logged("certificate loaded").await;
     assert_eq!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
     assert!(!proxy.log().contains("issuer failed"), "{}", proxy.log());
+    let _setup = proxy.stop().await;
+    let config = file.display().to_string();
+    let stored = certs(&data, &["list", "--config", &config]).await.out;
+    assert_eq!(stored.matches("  live  ").count(), 2, "{stored}");
 }

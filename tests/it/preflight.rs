@@ -7,7 +7,7 @@ use proxy::app::App;
 use proxy::certs::preflight::Trial;
 use proxy::certs::{NameServer, Standing};
 use proxy::config::{Config, Flags};
-use proxy::name::HostName;
+use proxy::name::{HostName, HostPattern};
 use tokio::net::TcpListener;
 
 use crate::harness::dns::DnsServer;
@@ -38,9 +38,19 @@ impl World {
 
     async fn with(script: Script) -> Self {
         let http = free_port(HERE).await;
+        Self::between(http, ScriptedCa::start(script, http.port()).await)
+    }
+
+    /// The CA comes to a port that is nobody's.
+    async fn unreachable() -> Self {
+        let http = free_port(HERE).await;
+        Self::between(http, ScriptedCa::start(Script::new(), 1).await)
+    }
+
+    fn between(http: SocketAddr, ca: ScriptedCa) -> Self {
         Self {
             dns: DnsServer::start(),
-            ca: ScriptedCa::start(script, http.port()).await,
+            ca,
             http,
             dir: tempfile::TempDir::new().unwrap(),
         }
@@ -126,37 +136,81 @@ async fn a_name_that_points_here_gets_its_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_dns_does_not_have_is_not_ordered() {
+async fn what_only_the_dns_of_this_network_says_is_ordered_all_the_same() {
+    // The CA of these worlds finds the name, whatever their DNS says.
     let world = World::new().await;
     world.dns.a("other.example.org", HERE);
-    world
-        .assert_hopeless(
-            "www.example.org does not exist in DNS; add an A or AAAA record that points to this machine",
-        )
-        .await;
-}
+    world.assert_served().await;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_without_an_address_is_not_ordered() {
     let world = World::new().await;
     world.dns.txt(NAME, &["no address"]);
-    world
-        .assert_hopeless(
-            "www.example.org has neither an A nor an AAAA record; add one that points to this machine",
-        )
-        .await;
+    world.assert_served().await;
+
+    let world = World::new().await;
+    world.dns.a(NAME, Ipv4Addr::new(192, 168, 1, 5));
+    world.assert_served().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_with_a_private_address_is_not_ordered() {
-    let world = World::new().await;
+async fn what_the_ca_finds_as_doubtful_is_told_twice_and_rests_like_any_failure() {
+    let world = World::unreachable().await;
     world.dns.a(NAME, Ipv4Addr::new(192, 168, 1, 5));
+    let app = App::start(&world.config()).await.unwrap();
+    let name = HostName::parse(NAME).unwrap();
+    let first = soon(app.manager().certificate(&name, CLIENT)).await;
+    let orders = world.ca.count(Step::NewOrder);
+
+    let again = soon(app.manager().certificate(&name, CLIENT)).await;
+
+    let sentence = app.manager().standing(&name).await.to_string();
+    for part in [
+        "no certificate after 1 failed try at ",
+        " by http-01",
+        "the CA could not reach http://www.example.org/",
+        "; seen from here: A points to 192.168.1.5, which is a private address",
+    ] {
+        assert!(sentence.contains(part), "{part}: {sentence}");
+    }
+    assert!(first.is_err() && again.is_err());
+    assert!((1..=3).contains(&orders), "{orders}");
+    assert_eq!(
+        world.ca.count(Step::NewOrder),
+        orders,
+        "not before its time"
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_nobody_has_is_not_ordered() {
+    let world = World::new().await;
+    world.dns.a(NAME, Ipv4Addr::new(192, 0, 2, 5));
     world
         .assert_hopeless(
-            "A points to 192.168.1.5, which is a private address that no public CA can reach; \
+            "A points to 192.0.2.5, which is an address for documentation only that no public CA can reach; \
              point it to this machine's public address",
         )
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_is_seen_takes_a_renewal_away() {
+    let world = World::new().await;
+    world.dns.a(NAME, HERE);
+    let app = App::start(&world.config()).await.unwrap();
+    let name = HostName::parse(NAME).unwrap();
+    let served = soon(app.manager().certificate(&name, CLIENT))
+        .await
+        .unwrap();
+    // For a first order each of these would be hopeless.
+    world.dns.aaaa(NAME, "::1").caa("example.org", None);
+    let _stranger = world.stranger("::1".parse().unwrap(), STRANGER).await;
+
+    let renewed = soon(app.manager().renew_now(&HostPattern::Exact(name))).await;
+
+    assert_ne!(renewed.unwrap().serial(), served.serial());
+    assert_eq!(world.ca.count(Step::NewOrder), 2);
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

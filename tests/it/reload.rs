@@ -1,6 +1,6 @@
 //! The Proxyfile read again: what has changed comes into effect at once, all else goes on.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -17,11 +17,13 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::app::App;
 use crate::harness::client::Client;
+use crate::harness::dns::DnsServer;
+use crate::harness::nginx::Nginx;
 use crate::harness::origin::Origin;
 use crate::harness::pki::TestCa;
 use crate::harness::ports::Reservation;
 use crate::harness::proxy::{Proxy, Setup};
-use crate::harness::raw::soon;
+use crate::harness::raw::{Raw, soon};
 use crate::harness::scripted_ca::{Script, ScriptedCa, Step};
 
 /// A Proxyfile whose site `localhost` answers with this version in a field.
@@ -303,6 +305,101 @@ async fn the_connections_to_a_backend_are_used_on() {
     assert_eq!(origin.connections(), 1);
 }
 
+const CONNECTION: &str = "ssl_verify_client optional;
+    add_header x-connection $connection; add_header x-client $ssl_client_verify;
+    location / { return 200; }";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_over_tls_are_used_on_until_what_is_trusted_or_shown_changes() {
+    let ca = TestCa::root("backends");
+    for nginx in [
+        Nginx::start(&ca, CONNECTION).await,
+        Nginx::start_http2(&ca, CONNECTION).await,
+    ] {
+        let setup = Setup::new();
+        let root = setup.file("root.pem", &ca.pem());
+        let text = |version: usize, queue: usize, tls: &str| {
+            format!(
+                "[sites.localhost]\nupstream = \"{}\"\nresponse-headers = {{ set = {{ X-Version = \"{version}\" }} }}\n\
+                 [sites.localhost.upstream-options]\nidle-timeout = \"60s\"\nqueue = {queue}\ntls = {{ root = \"root.pem\"{tls} }}\n",
+                nginx.url()
+            )
+        };
+        let mut proxy = setup.proxyfile(&text(1, 10, "")).start().await;
+        let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
+        let first = connection(&send(&mut sender, "localhost").await);
+        // Neither another field of the site nor another queue makes other connections.
+        for (version, queue) in [(2, 10), (3, 11)] {
+            let line = proxy.reload(&text(version, queue, "")).await;
+            assert!(line.contains("configuration reloaded"), "{line}");
+            let used_on = connection(&send(&mut sender, "localhost").await);
+            assert_eq!(used_on, first);
+        }
+
+        let identity = nginx.identity();
+        let (cert, key) = (identity.cert.display(), identity.key.display());
+        let identity = format!(", cert = \"{cert}\", key = \"{key}\"");
+        proxy.reload(&text(3, 11, &identity)).await;
+        let (known, client) = connection(&send(&mut sender, "localhost").await);
+        assert!(known != first.0 && client == "SUCCESS", "{client}");
+
+        // The file says the same, and what it names does not.
+        std::fs::write(&root, TestCa::root("others").pem()).unwrap();
+        let line = proxy.reload(&text(4, 11, &identity)).await;
+        assert!(line.contains("configuration reloaded"), "{line}");
+        assert_eq!(send(&mut sender, "localhost").await.status(), 502);
+        std::fs::write(&root, "").unwrap();
+        let line = proxy.reload(&text(5, 11, &identity)).await;
+        let reason = "root.pem holds no certificate";
+        assert!(
+            line.contains("not reloaded") && line.contains(reason),
+            "{line}"
+        );
+    }
+}
+
+/// Which connection the answer came on, and whether its client was known there.
+fn connection(response: &Response<Bytes>) -> (String, String) {
+    assert_eq!(response.status(), StatusCode::OK);
+    let field = |name| response.headers()[name].to_str().unwrap().to_owned();
+    (field("x-connection"), field("x-client"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_to_a_named_backend_are_used_on_and_other_servers_may_know_it_elsewhere() {
+    const NAME: &str = "app.example.test";
+    let dns = [DnsServer::start(), DnsServer::start()];
+    let port = Reservation::new().address().port();
+    let mut origins = Vec::new();
+    for (number, dns) in [(31, &dns[0]), (32, &dns[1])] {
+        let ip = Ipv4Addr::new(127, 0, 9, number);
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{number}");
+        origins.push(Origin::answering_on((ip, port).into(), answer).await);
+        dns.a(NAME, ip);
+    }
+    let text = |version: usize, queue: usize, dns: &DnsServer| {
+        format!(
+            "resolvers = [\"{}\"]\n[sites.localhost]\nupstream = \"{NAME}:{port}\"\n\
+             upstream-options = {{ idle-timeout = \"60s\", queue = {queue} }}\n\
+             response-headers = {{ set = {{ X-Version = \"{version}\" }} }}\n",
+            dns.address()
+        )
+    };
+    let mut proxy = Setup::new().proxyfile(&text(1, 10, &dns[0])).start().await;
+    let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
+    for (version, queue) in [(1, 10), (2, 10), (3, 11)] {
+        let line = proxy.reload(&text(version, queue, &dns[0])).await;
+        assert!(line.contains("configuration reloaded"), "{line}");
+        assert_eq!(send(&mut sender, "localhost").await.body(), "31");
+    }
+    assert_eq!(origins[0].connections(), 1);
+
+    // Until the others have answered, the name leads to where it led to before.
+    proxy.reload(&text(3, 11, &dns[1])).await;
+    soon(async { while send(&mut sender, "localhost").await.body() != "32" {} }).await;
+    assert_eq!(origins[0].connections(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_comes_and_goes_and_open_connections_stay() {
     let app = App::start().await;
@@ -468,7 +565,13 @@ async fn lines_go_to_the_log_that_is_current_and_the_level_changes() {
     let one = proxy.data().with_file_name("one.log");
     let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
     send(&mut sender, "localhost").await;
+    let mut plain = Raw::connect(proxy.http()).await;
+    let redirected = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    plain.send(redirected).await;
+    plain.read_head().await.unwrap();
     proxy.reload(&logged(2, "two.log", "debug")).await;
+    plain.send(redirected).await;
+    plain.read_head().await.unwrap();
     for _ in 0..3 {
         send(&mut sender, "localhost").await;
     }
@@ -478,8 +581,8 @@ async fn lines_go_to_the_log_that_is_current_and_the_level_changes() {
     proxy.logged("DEBUG").await;
     let setup = proxy.stop().await;
     let lines = |path: &std::path::Path| std::fs::read_to_string(path).unwrap().lines().count();
-    assert_eq!(lines(&one), 1);
-    assert_eq!(lines(&setup.data().with_file_name("two.log")), 4);
+    assert_eq!(lines(&one), 2);
+    assert_eq!(lines(&setup.data().with_file_name("two.log")), 5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

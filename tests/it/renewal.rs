@@ -7,8 +7,11 @@ use std::time::{Duration, SystemTime};
 use proxy::acme::{
     Account, AccountKey, CertId, Client as Acme, Identifier, NewOrder, Options, Order, RenewalInfo,
 };
-use proxy::certs::Certificate;
-use proxy::name::HostName;
+use proxy::certs::challenge::Solvers;
+use proxy::certs::issuer::{AcmeIssuer, IssueRequest, Issuer, Predecessor};
+use proxy::certs::{Budgets, Certificate, Clock, Limits, OrderKind, Purchase, Spending};
+use proxy::name::{HostName, HostPattern};
+use proxy::storage::{FileStorage, Storage};
 use rcgen::KeyPair;
 use serde_json::json;
 
@@ -103,6 +106,57 @@ async fn an_order_that_is_refused_for_its_predecessor_is_placed_without_it_at_on
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_for() {
+    let port_80 = Http01::start().await;
+    let refusal = Reply::problem(409, "alreadyReplaced", "it was replaced before");
+    let script = hasty().fault(Step::NewOrder, 2, Fault::Answer(refusal));
+    let ca = ScriptedCa::start(script, port_80.port()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+    let mut options = Options::new(ca.directory_url());
+    options.root_pem = Some(ca.root_pem().into_bytes());
+    let solvers = Solvers::new(vec![Arc::new(port_80)]);
+    let issuer = AcmeIssuer::over(options, None, Arc::clone(&storage), solvers).unwrap();
+    let subject = HostPattern::parse(NAME).unwrap();
+    let request = IssueRequest {
+        subject: &subject,
+        spending: &Spending::free(),
+        clock: Clock::system(),
+        replaces: None,
+    };
+    let first = issuer.issue(request).await.unwrap();
+    issuer.settled(&subject).await;
+
+    let purchase = Purchase {
+        issuer: issuer.id(),
+        account: issuer.account(),
+        limits: Limits::PUBLIC,
+        subject: &subject,
+        kind: OrderKind::Replacement,
+    };
+    let paid = Budgets::new(storage).pay(purchase, SystemTime::now()).await;
+    let spending = paid.unwrap().unwrap();
+    let former = Predecessor {
+        id: CertId::new(b"authority", b"serial"),
+        account: first.account().map(str::to_owned),
+        has_window: true,
+    };
+    let request = IssueRequest {
+        spending: &spending,
+        replaces: Some(&former),
+        ..request
+    };
+    issuer.issue(request).await.unwrap();
+    spending.settle(None, SystemTime::now()).await;
+
+    assert_eq!(ca.count(Step::NewOrder), 3);
+    let folder = dir.path().join("budgets").join(issuer.id());
+    let book = std::fs::read_to_string(folder.join("accounts/no-email.json")).unwrap();
+    assert_eq!(book.matches(',').count(), 0, "one order: {book}");
+    assert!(!folder.join("domains").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_that_talks_nonsense_about_renewals_disturbs_nobody() {
     let nonsense = Reply::new(200, "soon");
     let script = Script::new()
@@ -163,8 +217,10 @@ async fn pebble_says_when_to_renew_and_takes_one_successor() {
         profile: None,
         replaces: Some(&id),
     };
-    for _ in 0..2 {
-        let mut order = Order::place(&account, &request).await.unwrap();
-        finish(&mut order, &account, &solver).await;
-    }
+    let mut order = Order::place(&account, &request).await.unwrap();
+    finish(&mut order, &account, &solver).await;
+    let error = Order::place(&account, &request).await.unwrap_err();
+    assert!(request.is_refused_for_predecessor(&error), "{error}");
+    let mut order = Order::create(&account, &names).await.unwrap();
+    finish(&mut order, &account, &solver).await;
 }

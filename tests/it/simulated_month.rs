@@ -231,7 +231,7 @@ impl Issuer for StrictCa {
             if self.books.lock().unwrap().valid_until.contains_key(&name) {
                 self.visit();
             }
-            request.spending.order().await?;
+            request.spending.order(self.clock.now()).await?;
             self.is_down(Step::NewOrder)?;
             self.admit(&name, request.replaces.map(|it| &it.id));
             tokio::time::sleep(Duration::from_secs(5)).await;

@@ -212,19 +212,3 @@ async fn responses_without_a_body_end_at_once_and_leave_their_connection_in_orde
     }
     assert_eq!(origin.connections(), 1);
 }
-
-#[tokio::test]
-async fn an_expected_upload_is_asked_for_once_and_arrives_whole() {
-    let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
-    client
-        .send("PUT / HTTP/1.1\r\nHost: www.example.org\r\nExpect: 100-Continue\r\nTransfer-Encoding: chunked\r\n\r\n")
-        .await;
-    let interim = client.read_head().await.unwrap();
-    assert_eq!(interim, "HTTP/1.1 100 Continue\r\n\r\n");
-    client.send("4\r\nbody\r\n0\r\n\r\n").await;
-    let head = client.read_head().await.unwrap();
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    assert!(origin.event().await.contains("body"));
-}

@@ -1,5 +1,7 @@
 //! Which certificate a ClientHello gets, and what one gets that can have none.
 
+use std::process::Stdio;
+
 use rcgen::{CertificateParams, KeyPair};
 
 use crate::harness::app::App;
@@ -157,5 +159,32 @@ async fn plain_http_is_told_that_https_is_spoken_here() {
             answer.ends_with("\r\n\r\nThis port speaks HTTPS.\n"),
             "{answer:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_below_1_2_are_refused_and_the_hybrid_key_exchange_is_the_first_choice() {
+    let args = ["--upstream", "localhost:1", "--domain", "localhost"];
+    let proxy = Setup::new().args(args).start().await;
+    let stream = proxy.client().connect(proxy.https(), "localhost").await;
+    let stream = stream.unwrap();
+    let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap();
+    assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
+
+    let address = proxy.https().to_string();
+    for (version, shown) in [
+        ("-tls1_2", "Protocol  : TLSv1.2"),
+        ("-tls1_3", "New, TLSv1.3"),
+        ("-tls1_1", "SSL alert number"),
+        ("-tls1", "SSL alert number"),
+    ] {
+        let mut openssl = tokio::process::Command::new("openssl");
+        let args = ["s_client", "-connect", &address, "-servername", "localhost"];
+        let old = ["-cipher", "DEFAULT@SECLEVEL=0", version];
+        let output = openssl.args(args).args(old).stdin(Stdio::null()).output();
+        let output = output.await.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains(shown), "{version}: {said}");
     }
 }

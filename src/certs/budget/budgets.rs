@@ -21,6 +21,8 @@ const FAILURES: &str = "failed authorizations";
 pub struct Purchase<'a> {
     /// The CA's id.
     pub issuer: &'a str,
+    /// Which of the accounts at the CA pays.
+    pub account: &'a str,
     /// Its budgets.
     pub limits: Limits,
     /// The name.
@@ -38,6 +40,17 @@ pub enum OrderKind {
     Renewal,
     /// As neither: it tells the CA which certificate it replaces (RFC 9773 section 5).
     Replacement,
+}
+
+/// Which request for an order is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Charge {
+    /// The first of an attempt, and with it the certificate.
+    First,
+    /// One for another challenge after one that failed.
+    Further,
+    /// One in the place of one that was refused.
+    Again,
 }
 
 /// Keeps the account books. Clones share them.
@@ -77,7 +90,7 @@ impl Budgets {
         if purchase.limits == Limits::NONE {
             return Ok(Ok(Spending::free()));
         }
-        let paid = self.pay_once(&purchase, true, now).await?;
+        let paid = self.pay_once(&purchase, Charge::First, now).await?;
         Ok(paid.map(|()| Spending::new(self.clone(), &purchase, now)))
     }
 
@@ -90,26 +103,46 @@ impl Budgets {
         if purchase.limits == Limits::NONE {
             return Ok(None);
         }
-        let books = self.open(&purchase, true, now).await?;
+        let books = self.open(&purchase, Charge::First, now).await?;
         Ok(held(&books, purchase.issuer))
+    }
+
+    /// What the account of one e-mail address has spent at a CA counts for that of another one: it is the same account, whose
+    /// address has changed.
+    pub(in crate::certs) async fn rename_account(
+        &self,
+        issuer: &str,
+        [former, account]: [&str; 2],
+    ) -> Result<(), storage::Error> {
+        let _turn = self.turn.lock().await;
+        let _lock = self.storage.lock(&folder(issuer)).await?;
+        let former = Scope::Account.key(issuer, former);
+        let Some(spent) = self.read(&former).await? else {
+            return Ok(());
+        };
+        let key = Scope::Account.key(issuer, account);
+        let mut ledger = self.read(&key).await?.unwrap_or_default();
+        ledger.absorb(spent);
+        self.write(&key, &ledger).await?;
+        self.storage.delete(&former).await
     }
 
     pub(super) async fn pay_once(
         &self,
         purchase: &Purchase<'_>,
-        is_first: bool,
+        charge: Charge,
         now: SystemTime,
     ) -> Result<Result<(), Held>, storage::Error> {
         let _turn = self.turn.lock().await;
         let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
-        let mut books = self.open(purchase, is_first, now).await?;
+        let mut books = self.open(purchase, charge, now).await?;
         let held = held(&books, purchase.issuer);
         if held.is_none() {
             for book in books.iter_mut().filter(|book| book.limit.is_some()) {
                 book.ledger.spend(now);
             }
         }
-        self.close(purchase.issuer, books).await?;
+        self.close(purchase, books).await?;
         Ok(held.map_or(Ok(()), Err))
     }
 
@@ -123,9 +156,9 @@ impl Budgets {
         let corrected = async {
             let _turn = self.turn.lock().await;
             let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
-            let mut books = self.open(purchase, true, now).await?;
+            let mut books = self.open(purchase, Charge::First, now).await?;
             change(&mut books);
-            self.close(purchase.issuer, books).await
+            self.close(purchase, books).await
         };
         if let Err(reason) = corrected.await {
             error!(names = %purchase.subject, error = %reason, "budgets cannot be written");
@@ -136,27 +169,25 @@ impl Budgets {
     async fn open(
         &self,
         purchase: &Purchase<'_>,
-        is_first: bool,
+        charge: Charge,
         now: SystemTime,
     ) -> Result<Vec<Book>, storage::Error> {
         let Purchase {
             limits, subject, ..
         } = purchase;
-        let is_new = is_first && purchase.kind == OrderKind::First;
+        let is_new = charge == Charge::First && purchase.kind == OrderKind::First;
         let certificates = limits.certificates.filter(|_| is_new);
         let is_order = purchase.kind != OrderKind::Replacement;
+        let failures = limits.failed_authorizations;
+        let failures = failures.filter(|_| charge != Charge::Again);
         let wanted = [
             (Scope::Account, "orders", limits.orders.filter(|_| is_order)),
             (Scope::domain_of(subject), "new certificates", certificates),
-            (
-                Scope::name_of(subject),
-                FAILURES,
-                limits.failed_authorizations,
-            ),
+            (Scope::name_of(subject), FAILURES, failures),
         ];
         let mut books = Vec::with_capacity(wanted.len());
         for (scope, what, limit) in wanted {
-            let stored = self.read(&scope.key(purchase.issuer)).await?;
+            let stored = self.stored(&scope, purchase).await?;
             let mut ledger = stored.clone();
             // Other orders count by the limit, whether or not this one does.
             let kept = match scope {
@@ -176,32 +207,56 @@ impl Budgets {
         Ok(books)
     }
 
-    /// A book that cannot be read is begun anew: it is worth less than the certificate.
-    async fn read(&self, key: &Key) -> Result<Ledger, storage::Error> {
-        let Some(json) = self.storage.load(key).await? else {
-            return Ok(Ledger::default());
+    /// What is in a book. Whose orders those are that older versions counted nobody knows, so they count for every account.
+    async fn stored(
+        &self,
+        scope: &Scope,
+        purchase: &Purchase<'_>,
+    ) -> Result<Ledger, storage::Error> {
+        let key = scope.key(purchase.issuer, purchase.account);
+        if let Some(own) = self.read(&key).await? {
+            return Ok(own);
+        }
+        let former = match scope.former_key(purchase.issuer) {
+            Some(former) => self.read(&former).await?,
+            None => None,
         };
-        Ok(serde_json::from_slice(&json).unwrap_or_else(|reason| {
-            let file = self.storage.location(key);
-            error!(%file, error = %reason, "budget is damaged and begins anew");
-            Ledger::default()
+        Ok(former.unwrap_or_default())
+    }
+
+    /// A book that cannot be read is begun anew: it is worth less than the certificate.
+    async fn read(&self, key: &Key) -> Result<Option<Ledger>, storage::Error> {
+        let json = self.storage.load(key).await?;
+        Ok(json.map(|json| {
+            serde_json::from_slice(&json).unwrap_or_else(|reason| {
+                let file = self.storage.location(key);
+                error!(%file, error = %reason, "budget is damaged and begins anew");
+                Ledger::default()
+            })
         }))
     }
 
-    async fn close(&self, issuer: &str, books: Vec<Book>) -> Result<(), storage::Error> {
+    async fn close(&self, purchase: &Purchase<'_>, books: Vec<Book>) -> Result<(), storage::Error> {
         for book in books {
-            let key = book.scope.key(issuer);
             if book.ledger == book.stored {
                 continue;
             }
-            if book.ledger.is_empty() {
-                self.storage.delete(&key).await?;
+            let key = book.scope.key(purchase.issuer, purchase.account);
+            if !book.ledger.is_empty() {
+                self.write(&key, &book.ledger).await?;
                 continue;
             }
-            let json = serde_json::to_vec(&book.ledger).unwrap_or_default();
-            self.storage.store(&key, &json).await?;
+            let former = book.scope.former_key(purchase.issuer);
+            for key in former.iter().chain([&key]) {
+                self.storage.delete(key).await?;
+            }
         }
         Ok(())
+    }
+
+    async fn write(&self, key: &Key, ledger: &Ledger) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec(ledger).unwrap_or_default();
+        self.storage.store(key, &json).await
     }
 }
 
@@ -259,6 +314,7 @@ mod tests {
     use super::*;
     use crate::acme;
     use crate::acme::Step;
+    use crate::certs::clock::unix;
     use crate::certs::issuer::Error;
     use crate::storage::FileStorage;
 
@@ -290,13 +346,13 @@ mod tests {
 
         async fn fails(&self, subject: &str, failure: &Error) {
             let spending = self.pay(subject, Limits::PUBLIC).await.unwrap();
-            spending.order().await.unwrap();
+            spending.order(self.now).await.unwrap();
             spending.settle(Some(failure), self.now).await;
         }
 
         async fn succeeds(&self, subject: &str) -> Result<(), Held> {
             let spending = self.pay(subject, Limits::PUBLIC).await?;
-            spending.order().await.unwrap();
+            spending.order(self.now).await.unwrap();
             spending.settle(None, self.now).await;
             Ok(())
         }
@@ -305,6 +361,7 @@ mod tests {
     fn purchase(subject: &HostPattern, limits: Limits) -> Purchase<'_> {
         Purchase {
             issuer: "ca",
+            account: "ops",
             limits,
             subject,
             kind: OrderKind::First,
@@ -337,7 +394,7 @@ mod tests {
         for _ in 0..300 {
             let spending = world.pay("www.example.org", Limits::PRIVATE).await;
             if let Ok(spending) = spending {
-                spending.order().await.unwrap();
+                spending.order(world.now).await.unwrap();
                 spending.settle(Some(&unproved()), world.now).await;
                 failed.push(world.now);
             }
@@ -387,23 +444,80 @@ mod tests {
     #[tokio::test]
     async fn a_renewal_spends_an_order_and_no_certificate() {
         let world = World::new();
-        let pay = async |n: usize| {
-            let subject = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
-            let purchase = Purchase {
-                kind: OrderKind::Renewal,
-                ..purchase(&subject, Limits::PUBLIC)
-            };
-            let spending = world.budgets().pay(purchase, world.now).await.unwrap()?;
-            spending.order().await.unwrap();
-            spending.settle(None, world.now).await;
-            Ok::<_, Held>(())
-        };
         for n in 0..249 {
-            pay(n).await.unwrap();
+            renew(&world, "ops", n).await.unwrap();
         }
         world.succeeds("www.example.org").await.unwrap();
-        let held = pay(249).await.unwrap_err().to_string();
+        let held = renew(&world, "ops", 249).await.unwrap_err().to_string();
         assert!(held.contains("250 orders"), "{held}");
+    }
+
+    /// One renewal for an account.
+    async fn renew(world: &World, account: &str, n: usize) -> Result<(), Held> {
+        let subject = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+        let purchase = Purchase {
+            account,
+            kind: OrderKind::Renewal,
+            ..purchase(&subject, Limits::PUBLIC)
+        };
+        let spending = world.budgets().pay(purchase, world.now).await.unwrap()?;
+        spending.order(world.now).await.unwrap();
+        spending.settle(None, world.now).await;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn each_account_has_orders_of_its_own_and_all_share_the_certificates_of_a_domain() {
+        let world = World::new();
+        for n in 0..250 {
+            renew(&world, "one", n).await.unwrap();
+        }
+        assert!(renew(&world, "one", 250).await.is_err());
+        renew(&world, "other", 250).await.unwrap();
+
+        for n in 0..40 {
+            world.succeeds(&format!("n{n}.example.net")).await.unwrap();
+        }
+        let subject = HostPattern::parse("www.example.net").unwrap();
+        let purchase = Purchase {
+            account: "other",
+            ..purchase(&subject, Limits::PUBLIC)
+        };
+        let paid = world.budgets().pay(purchase, world.now).await.unwrap();
+        assert!(matches!(paid, Err(Held::Spent { what, .. }) if what == "new certificates"));
+    }
+
+    #[tokio::test]
+    async fn what_an_older_version_counted_counts_for_every_account_as_long_as_it_would() {
+        let mut world = World::new();
+        let spent = vec![unix(world.now); 249];
+        let former = world.dir.path().join("budgets/ca/account.json");
+        std::fs::create_dir_all(former.parent().unwrap()).unwrap();
+        std::fs::write(&former, format!("{{\"spent\":{spent:?}}}")).unwrap();
+
+        for account in ["one", "other"] {
+            renew(&world, account, 0).await.unwrap();
+            let held = renew(&world, account, 1).await.unwrap_err();
+            assert!(held.to_string().contains("250 orders"), "{held}");
+        }
+
+        world.now += 3 * HOUR;
+        renew(&world, "one", 2).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_account_takes_its_counts_to_a_new_address() {
+        let world = World::new();
+        for n in 0..249 {
+            renew(&world, "old", n).await.unwrap();
+        }
+        renew(&world, "new", 250).await.unwrap();
+
+        let renamed = world.budgets().rename_account("ca", ["old", "new"]).await;
+        renamed.unwrap();
+
+        assert!(renew(&world, "new", 251).await.is_err());
+        renew(&world, "old", 251).await.unwrap();
     }
 
     #[tokio::test]
@@ -426,7 +540,7 @@ mod tests {
                 .exists()
         );
         // The 60 orders that the CA saw count, those that it did not see do not.
-        let account = world.dir.path().join("budgets/ca/account.json");
+        let account = world.dir.path().join("budgets/ca/accounts/ops.json");
         let account = std::fs::read_to_string(account).unwrap();
         assert_eq!(account.matches(',').count(), 59, "{account}");
     }
@@ -437,7 +551,13 @@ mod tests {
         let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
         // No order is placed: one that was left is gone on with.
         spending.settle(None, world.now).await;
-        assert!(!world.dir.path().join("budgets/ca/account.json").exists());
+        assert!(
+            !world
+                .dir
+                .path()
+                .join("budgets/ca/accounts/ops.json")
+                .exists()
+        );
         assert!(
             !world
                 .dir
@@ -493,12 +613,51 @@ mod tests {
         let world = World::new();
         let spending = world.pay("www.example.org", Limits::PRIVATE).await.unwrap();
         for _ in 0..4 {
-            spending.order().await.unwrap();
+            spending.order(world.now).await.unwrap();
             spending.spend_failed_authorization(1);
         }
-        let refused = spending.order().await;
+        let refused = spending.order(world.now).await;
         assert!(matches!(refused, Err(Error::Held(_))), "{refused:?}");
-        spending.settle(None, SystemTime::now()).await;
+        spending.settle(None, world.now).await;
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_as_a_renewal() {
+        let world = World::new();
+        for n in 0..249 {
+            renew(&world, "ops", n).await.unwrap();
+        }
+        let subject = HostPattern::parse("www.example.org").unwrap();
+        let purchase = Purchase {
+            kind: OrderKind::Replacement,
+            ..purchase(&subject, Limits::PUBLIC)
+        };
+        for is_free in [true, false] {
+            let paid = world.budgets().pay(purchase, world.now).await.unwrap();
+            let spending = paid.unwrap();
+            spending.order(world.now).await.unwrap();
+            let again = spending.order_without_predecessor(world.now).await;
+            assert_eq!(again.is_ok(), is_free, "{again:?}");
+            // The refused order has reached the CA, whatever becomes of the second.
+            spending.settle(Some(&Error::NoSubject), world.now).await;
+        }
+        // What may fail is paid once, and given back.
+        let names = world.dir.path().join("budgets/ca/names");
+        assert!(!names.join("www.example.org.json").exists());
+    }
+
+    #[tokio::test]
+    async fn what_is_paid_later_in_an_attempt_is_dated_by_the_clock_of_the_attempt() {
+        let world = World::new();
+        let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
+        let later = world.now + HOUR;
+        for now in [world.now, later] {
+            spending.order(now).await.unwrap();
+        }
+        let orders = world.dir.path().join("budgets/ca/accounts/ops.json");
+        let orders = std::fs::read_to_string(orders).unwrap();
+        let expected = format!("[{},{}]", unix(world.now), unix(later));
+        assert!(orders.contains(&expected), "{orders}");
     }
 
     #[tokio::test]

@@ -94,6 +94,13 @@ impl Ledger {
         }
     }
 
+    /// Adds what another book holds.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.spent.extend(other.spent);
+        let closures = self.closed.take().into_iter().chain(other.closed);
+        self.closed = closures.max_by_key(|closed| closed.until);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.spent.is_empty() && self.closed.is_none()
     }

@@ -18,11 +18,11 @@ pub struct Limit {
 /// The budgets at one CA; what has none is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Orders of the account.
+    /// Orders of one account.
     pub orders: Option<Limit>,
-    /// New certificates of one registered domain.
+    /// New certificates of one registered domain, whichever account has asked.
     pub certificates: Option<Limit>,
-    /// Failed authorizations of one name.
+    /// Failed authorizations of one name, whichever account has asked.
     pub failed_authorizations: Option<Limit>,
 }
 

@@ -21,13 +21,19 @@ impl Scope {
         Self::Name(subject.to_string())
     }
 
-    pub(super) fn key(&self, issuer: &str) -> Key {
-        let folder = Key::new(&["budgets", issuer]);
-        match self {
-            Self::Account => folder.join("account.json"),
-            Self::Domain(domain) => folder.join("domains").join(&format!("{domain}.json")),
-            Self::Name(name) => folder.join("names").join(&format!("{name}.json")),
-        }
+    /// Where the book of `account` lies. What a CA counts over all accounts is in one book for all of them.
+    pub(super) fn key(&self, issuer: &str, account: &str) -> Key {
+        let (folder, owner) = match self {
+            Self::Account => ("accounts", account),
+            Self::Domain(domain) => ("domains", domain.as_str()),
+            Self::Name(name) => ("names", name.as_str()),
+        };
+        Key::new(&["budgets", issuer, folder, &format!("{owner}.json")])
+    }
+
+    /// Where older versions kept one book for all accounts at a CA.
+    pub(super) fn former_key(&self, issuer: &str) -> Option<Key> {
+        (*self == Self::Account).then(|| Key::new(&["budgets", issuer, "account.json"]))
     }
 
     /// For people.
@@ -111,11 +117,11 @@ mod tests {
             Scope::domain_of(&subject),
             Scope::name_of(&subject),
         ];
-        let keys = keys.map(|scope| scope.key("ca").as_str().to_owned());
+        let keys = keys.map(|scope| scope.key("ca", "a@b.org").as_str().to_owned());
         assert_eq!(
             keys,
             [
-                "budgets/ca/account.json",
+                "budgets/ca/accounts/a%40b.org.json",
                 "budgets/ca/domains/example.co.uk.json",
                 "budgets/ca/names/_wildcard.a.example.co.uk.json",
             ]

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::budgets::{Book, Budgets, OrderKind, Purchase};
+use super::budgets::{Book, Budgets, Charge, OrderKind, Purchase};
 use super::limits::Limits;
 use super::scope::Scope;
 use crate::certs::issuer::{Error, Reach};
@@ -22,6 +22,7 @@ pub struct Spending(Option<Account>);
 struct Account {
     budgets: Budgets,
     issuer: String,
+    account: String,
     limits: Limits,
     subject: HostPattern,
     kind: OrderKind,
@@ -33,6 +34,8 @@ struct Used {
     /// When each order was paid for, and with it one failed authorization.
     paid: Vec<SystemTime>,
     orders: usize,
+    /// Whether the CA has refused an order for what it replaces, which counts there as an order.
+    is_refused: bool,
     failed_authorizations: u32,
 }
 
@@ -47,19 +50,21 @@ impl Spending {
         Self(Some(Account {
             budgets,
             issuer: purchase.issuer.to_owned(),
+            account: purchase.account.to_owned(),
             limits: purchase.limits,
             subject: purchase.subject.clone(),
             kind: purchase.kind,
             used: Mutex::new(Used {
                 paid: vec![paid],
                 orders: 0,
+                is_refused: false,
                 failed_authorizations: 0,
             }),
         }))
     }
 
     /// Pays for the next order of the attempt, to be called before each: the first one is paid for.
-    pub async fn order(&self) -> Result<(), Error> {
+    pub async fn order(&self, now: SystemTime) -> Result<(), Error> {
         let Some(account) = &self.0 else {
             return Ok(());
         };
@@ -70,12 +75,26 @@ impl Spending {
         if is_paid {
             return Ok(());
         }
-        let now = SystemTime::now();
         let purchase = account.purchase();
-        let paid = account.budgets.pay_once(&purchase, false, now).await?;
+        let paid = account
+            .budgets
+            .pay_once(&purchase, Charge::Further, now)
+            .await?;
         paid.map_err(|held| Error::Held(Box::new(held)))?;
         account.with(|used| used.paid.push(now));
         Ok(())
+    }
+
+    /// Pays for the order that takes the place of the last one, which the CA has refused for what it replaces: from now on
+    /// the attempt counts as any renewal does. What may fail in it was paid for before.
+    pub async fn order_without_predecessor(&self, now: SystemTime) -> Result<(), Error> {
+        let Some(account) = &self.0 else {
+            return Ok(());
+        };
+        account.with(|used| used.is_refused = true);
+        let purchase = account.purchase();
+        let paid = account.budgets.pay_once(&purchase, Charge::Again, now);
+        paid.await?.map_err(|held| Error::Held(Box::new(held)))
     }
 
     /// Counts authorizations that the CA has found wanting. Those that the attempt's last error
@@ -93,14 +112,14 @@ impl Spending {
         let reach = match used.orders {
             // An order that was left is gone on with, and was paid for when it was placed.
             0 => Reach::Nothing,
-            1 => failure.map_or(Reach::Certificate, Error::reach),
+            1 if !used.is_refused => failure.map_or(Reach::Certificate, Error::reach),
             _ => failure
                 .map_or(Reach::Certificate, Error::reach)
                 .max(Reach::Order),
         };
         let told = failure.map_or(0, Error::failed_authorizations);
         let failed = used.failed_authorizations.max(told);
-        let closing = failure.and_then(|failure| closing(failure, &account.subject));
+        let closing = failure.and_then(|failure| closing(failure, &account.subject, now));
         let change = |books: &mut [Book]| {
             for book in books {
                 let unused = match &book.scope {
@@ -130,9 +149,13 @@ impl Account {
     fn purchase(&self) -> Purchase<'_> {
         Purchase {
             issuer: &self.issuer,
+            account: &self.account,
             limits: self.limits,
             subject: &self.subject,
-            kind: self.kind,
+            kind: match self.kind {
+                OrderKind::Replacement if self.with(|used| used.is_refused) => OrderKind::Renewal,
+                kind => kind,
+            },
         }
     }
 
@@ -143,8 +166,12 @@ impl Account {
 
 /// Whom the CA wants to hear nothing of, for how long and why. A name's own back-off heeds the CA
 /// anyway.
-fn closing(failure: &Error, subject: &HostPattern) -> Option<(Scope, Duration, String)> {
-    let wait = failure.retry_after()?;
+fn closing(
+    failure: &Error,
+    subject: &HostPattern,
+    now: SystemTime,
+) -> Option<(Scope, Duration, String)> {
+    let wait = failure.retry_after(now)?;
     let error = failure.protocol()?;
     let words = error.problem().map_or("", |problem| &problem.detail);
     let scope = match error.status()?.as_u16() {

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::readme::{CA, NAME, at, name, no_connection, told};
-use crate::acme::{self, ChallengeType, Identifier, Problem, Step};
+use crate::acme::{self, ChallengeType, ExternalAccount, Identifier, Problem, Step};
 use crate::certs::CertificateError;
 use crate::certs::issuer::Error;
 
@@ -43,6 +43,11 @@ fn failed(challenge: ChallengeType, name: &str, (kind, detail): (&str, &str)) ->
         problem: Some(problem(kind, detail)),
         alternatives: Vec::new(),
     }
+}
+
+pub(super) fn no_such_name() -> Error {
+    let detail = "NXDOMAIN looking up A for www.example.org";
+    Error::Acme(failed(ChallengeType::Http01, NAME, ("dns", detail)))
 }
 
 pub(super) fn what_the_ca_saw() -> Vec<String> {
@@ -95,6 +100,15 @@ pub(super) fn what_the_ca_saw() -> Vec<String> {
     sentences
 }
 
+fn wrong_credentials(said: &str) -> Error {
+    let external = ExternalAccount::new("kid-1".to_owned(), "c2VjcmV0MQ").unwrap();
+    let refusal = refused(Step::NewAccount, 401, ("unauthorized", said));
+    match refusal {
+        Error::Acme(refusal) => Error::Acme(external.explain(refusal)),
+        other => other,
+    }
+}
+
 pub(super) fn what_the_ca_said() -> Vec<String> {
     let eab = "an account must be bound to an external one";
     told([
@@ -105,11 +119,9 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
             ("serverInternal", "down for maintenance"),
         ),
         refused(Step::NewAccount, 401, ("externalAccountRequired", eab)),
-        refused(
-            Step::NewAccount,
-            401,
-            ("unauthorized", "the key id is unknown"),
-        ),
+        wrong_credentials("the key id is unknown"),
+        wrong_credentials("the signature does not verify"),
+        wrong_credentials("the credentials were used already"),
         refused(
             Step::NewAccount,
             400,
@@ -133,7 +145,7 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
         Error::All(vec![
             (CA.to_owned(), rate_limited()),
             (
-                "acme.zerossl.com-v2-DV90".to_owned(),
+                "zerossl".to_owned(),
                 Error::Resting {
                     wait: Duration::from_secs(120),
                 },

@@ -7,7 +7,7 @@ use super::{machine, orders, records, waiting};
 use crate::name::HostPattern;
 
 pub(super) const NAME: &str = "www.example.org";
-pub(super) const CA: &str = "acme-v02.api.letsencrypt.org-directory";
+pub(super) const CA: &str = "letsencrypt";
 
 /// All that the README quotes, each unwrapped.
 pub(crate) fn quotations() -> HashSet<String> {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::orders::rate_limited;
+use super::orders::{no_such_name, rate_limited};
 use super::readme::{CA, NAME, at, name, no_connection, told};
 use crate::acme::ChallengeType;
+use crate::certs::failures::told as after_doubt;
 use crate::certs::issuer::Error;
 use crate::certs::preflight::{CaaReason, Reach, Reason, Record};
 use crate::certs::{
@@ -61,12 +62,10 @@ pub(super) fn refused_before_the_order() -> Vec<String> {
     let (record, address) = (Record::A, "203.0.113.7".parse().unwrap());
     told(
         [
-            Reason::NoSuchName(name(NAME)),
-            Reason::NoAddress(name(NAME)),
             Reason::NotPublic {
                 record,
-                address: "192.168.1.5".parse().unwrap(),
-                reach: Reach::Private,
+                address,
+                reach: Reach::Documentation,
             },
             Reason::Elsewhere {
                 record: Record::Aaaa,
@@ -105,7 +104,14 @@ pub(super) fn refused_before_the_order() -> Vec<String> {
 pub(super) fn doubted_before_the_order() -> Vec<String> {
     let (record, address) = (Record::A, "203.0.113.7".parse().unwrap());
     let error = ResolverError::Timeout(NAME.to_owned()).to_string();
-    told([
+    let mut sentences = told([
+        Reason::NoSuchName(name(NAME)),
+        Reason::NoAddress(name(NAME)),
+        Reason::NotPublic {
+            record,
+            address: "192.168.1.5".parse().unwrap(),
+            reach: Reach::Private,
+        },
         Reason::LookupFailed {
             name: name(NAME),
             error: error.clone(),
@@ -131,7 +137,10 @@ pub(super) fn doubted_before_the_order() -> Vec<String> {
             status: 200,
         },
         Reason::Slow(name(NAME)),
-    ])
+    ]);
+    let doubt = Reason::NoSuchName(name(NAME));
+    sentences.push(after_doubt(&no_such_name(), Some(&doubt)));
+    sentences
 }
 
 pub(super) fn names_that_no_public_ca_signs() -> Vec<String> {

@@ -8,13 +8,23 @@ use url::Url;
 
 use super::Error;
 use crate::acme::{CertId, ChallengeType, RenewalInfo, RevocationReason};
-use crate::certs::{Certificate, Limits, Spending};
+use crate::certs::{Certificate, Clock, Limits, Spending};
 use crate::name::HostPattern;
 
 /// Signs certificates. What it returns is verified by the caller before use.
 pub trait Issuer: fmt::Debug + Send + Sync {
     /// A short stable name, which is part of the storage keys of what the issuer signed.
     fn id(&self) -> &str;
+
+    /// What the operator calls it.
+    fn name(&self) -> &str {
+        self.id()
+    }
+
+    /// Which of the accounts at its CA it has, as a short stable name; issuers with one [`id`](Self::id) may have several.
+    fn account(&self) -> &str {
+        ""
+    }
 
     /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
     /// everybody can look up.
@@ -48,6 +58,15 @@ pub trait Issuer: fmt::Debug + Send + Sync {
         ready(CaaNames::default()).boxed()
     }
 
+    /// The TXT record by which the operator lets the issuer's account have certificates for `subject`; none where its
+    /// names are proved otherwise.
+    fn record_to_set<'a>(
+        &'a self,
+        _subject: &'a HostPattern,
+    ) -> BoxFuture<'a, Option<RecordToSet>> {
+        ready(None).boxed()
+    }
+
     /// Whose certificates nobody trusts and whose limits are wide: it shows whether an order would
     /// succeed without spending one of this issuer's.
     fn staging(&self) -> Option<&dyn Issuer> {
@@ -75,7 +94,7 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// That the issuer has no account.
     fn no_account(&self) -> Error {
         Error::NoAccount {
-            issuer: self.id().to_owned(),
+            issuer: self.name().to_owned(),
         }
     }
 }
@@ -109,6 +128,17 @@ pub struct CaaNames {
     pub identities: Vec<String>,
     /// The account's URL, where there is an account already.
     pub account: Option<String>,
+}
+
+/// A TXT record that the operator sets once (draft-ietf-acme-dns-persist).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordToSet {
+    /// Whose account it is for.
+    pub issuer: String,
+    /// Where it is set, without the last dot.
+    pub name: String,
+    /// Its text; none before the CA has told what it calls itself, which it does with the first order.
+    pub value: Option<String>,
 }
 
 /// A certificate to take back.
@@ -147,6 +177,8 @@ pub struct IssueRequest<'a> {
     pub subject: &'a HostPattern,
     /// What pays for the orders: asked before each, and told of each authorization that fails.
     pub spending: &'a Spending,
+    /// The time of day.
+    pub clock: Clock,
     /// The issuer's own certificate that the new one takes the place of. Only the account that
     /// ordered that one may tell the CA so.
     pub replaces: Option<&'a Predecessor>,

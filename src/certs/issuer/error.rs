@@ -125,6 +125,9 @@ pub enum Error {
     /// The CA is a public one, and none of them can sign the name.
     #[error("{0}")]
     NoPublicCa(Unsignable),
+    /// The name is proved by a record that names the account at another CA.
+    #[error("the record that is set once is for the account at another CA")]
+    OtherAccount,
     /// No certificate can be for every name.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
@@ -204,15 +207,15 @@ impl Error {
         challenges.map(ToString::to_string).collect()
     }
 
-    /// How long the CA asked to be left alone.
+    /// How long from now the CA asked to be left alone.
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         match self {
             Self::Resting { wait } => Some(*wait),
-            Self::Held(held) => held.until().duration_since(SystemTime::now()).ok(),
+            Self::Held(held) => held.until().duration_since(now).ok(),
             // As soon as any of them may be asked again.
             Self::All(failures) => {
-                let waits = failures.iter().map(|(_, error)| error.retry_after());
+                let waits = failures.iter().map(|(_, error)| error.retry_after(now));
                 waits.min().flatten()
             }
             _ => self.protocol().and_then(acme::Error::retry_after),
@@ -242,7 +245,7 @@ impl Error {
                 true => Blame::CaForName,
                 false => Blame::Name,
             },
-            Self::Profile { .. } | Self::NoAccount { .. } => Blame::Ca,
+            Self::Profile { .. } | Self::NoAccount { .. } | Self::OtherAccount => Blame::Ca,
             Self::Resting { .. } | Self::Held(_) => Blame::Ca,
             Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
             Self::All(failures) => failures
@@ -348,6 +351,19 @@ mod tests {
             url: "https://ca.example/".parse().unwrap(),
             limit: Duration::from_secs(1),
         })
+    }
+
+    #[test]
+    fn what_is_held_waits_by_the_clock_of_those_who_hold_it() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+        let wait = Duration::from_secs(3600);
+        let held = Error::Held(Box::new(Held::Closed {
+            issuer: "ca".to_owned(),
+            whose: "this account".to_owned(),
+            until: now + wait,
+            reason: "busy".to_owned(),
+        }));
+        assert_eq!(held.retry_after(now), Some(wait));
     }
 
     #[test]

@@ -6,8 +6,10 @@ mod error;
 mod internal;
 
 pub use acme::AcmeIssuer;
+pub(super) use acme::LeftOrders;
 pub use contract::{
-    CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, Revocation, RevocationSigner,
+    CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet, Revocation,
+    RevocationSigner,
 };
 pub use error::{Error, Reach};
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};

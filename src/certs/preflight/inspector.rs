@@ -28,12 +28,12 @@ const LIMIT: Duration = Duration::from_secs(15);
 const MOST_VISITED: usize = 4;
 
 /// How sure an order is to work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clearance {
     /// Nothing stands against it.
     Sure,
-    /// It may fail; the log says why.
-    Doubtful,
+    /// It may fail, for what is told again if it does.
+    Doubtful(Reason),
 }
 
 /// Looks at names before their CA does.
@@ -73,12 +73,12 @@ impl Preflight {
         let slow = |_| Verdict::Doubt(Reason::Slow(subject.clone()));
         match look.await.unwrap_or_else(slow) {
             Verdict::Go => {
-                debug!(names = %subject, issuer = issuer.id(), "nothing stands against an order");
+                debug!(names = %subject, issuer = issuer.name(), "nothing stands against an order");
                 Ok(Clearance::Sure)
             }
             Verdict::Doubt(reason) => {
-                warn!(names = %subject, issuer = issuer.id(), %reason, "an order may fail");
-                Ok(Clearance::Doubtful)
+                warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
+                Ok(Clearance::Doubtful(reason))
             }
             Verdict::Hopeless(reason) => Err(reason),
         }

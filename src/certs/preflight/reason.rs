@@ -176,6 +176,19 @@ pub enum CaaReason {
 }
 
 impl Reason {
+    /// Whether it is what DNS tells this machine, and may well tell nobody outside: many networks have names and addresses
+    /// of their own.
+    #[must_use]
+    pub(super) fn is_of_view(&self) -> bool {
+        match self {
+            Self::NoSuchName(_) | Self::NoAddress(_) => true,
+            Self::NotPublic { record, reach, .. } => {
+                *record != Record::Literal && *reach != Reach::Documentation
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it stands against this issuer alone, so that another one could sign.
     #[must_use]
     pub fn is_about_issuer(&self) -> bool {

@@ -80,10 +80,11 @@ pub(super) struct Sighting {
 }
 
 impl Sighting {
-    /// The worst that can be said. It is hopeless only where no view from elsewhere could be a better one.
+    /// The worst that can be said. It is hopeless only where no view from elsewhere could be a better one: DNS may tell
+    /// the CA another thing than this machine.
     pub(super) fn verdict(&self) -> Verdict {
         match self.objection() {
-            Some(reason) if self.has_public_ca => Verdict::Hopeless(reason),
+            Some(reason) if self.has_public_ca && !reason.is_of_view() => Verdict::Hopeless(reason),
             Some(reason) => Verdict::Doubt(reason),
             None => self.doubt().map_or(Verdict::Go, Verdict::Doubt),
         }
@@ -93,14 +94,14 @@ impl Sighting {
         if self.failure().is_some() {
             return None;
         }
-        let Some(first) = self.places.first() else {
+        let Some(place) = self.most_hopeful() else {
             return Some(match (&self.a, &self.aaaa) {
                 (Answer::NoName, Answer::NoName) => Reason::NoSuchName(self.name.clone()),
                 _ => Reason::NoAddress(self.name.clone()),
             });
         };
         if self.usable().next().is_none() {
-            return Some(first.not_public());
+            return Some(place.not_public());
         }
         // The CA goes to IPv6 first and comes back to IPv4 only when it gets no connection.
         let (six, four): (Vec<_>, Vec<_>) =
@@ -115,6 +116,13 @@ impl Sighting {
         self.failure()
             .or_else(|| worst.map(|(_, reason)| reason))
             .or_else(|| useless.map(Place::not_public))
+    }
+
+    /// An address that is only told inside a network, before one that nobody has.
+    fn most_hopeful(&self) -> Option<&Place> {
+        let is_somebodys = |place: &&Place| place.reach != Reach::Documentation;
+        let found = self.places.iter().find(is_somebodys);
+        found.or_else(|| self.places.first())
     }
 
     /// The look-up that gave no answer: what it would have said is not known.
@@ -269,16 +277,16 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_an_address_is_hopeless_unless_a_look_up_failed() {
+    fn a_name_without_an_address_is_a_doubt_as_another_dns_may_have_one() {
         let mut nothing = seen(&[]);
         let none = "www.example.org has neither an A nor an AAAA record; add one";
-        assert_verdict(&nothing, "hopeless", none);
+        assert_verdict(&nothing, "doubt", none);
         nothing.a = Answer::NoName;
-        assert_verdict(&nothing, "hopeless", none);
+        assert_verdict(&nothing, "doubt", none);
         nothing.aaaa = Answer::NoName;
         assert_verdict(
             &nothing,
-            "hopeless",
+            "doubt",
             "www.example.org does not exist in DNS; add an A",
         );
         nothing.aaaa = Answer::Failed("no answer".to_owned());
@@ -292,34 +300,41 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_no_public_ca_can_reach_are_hopeless_when_there_are_no_others() {
-        for (address, sentence) in [
+    fn addresses_that_no_public_ca_can_reach_are_hopeless_when_nobody_has_them() {
+        for (address, alone, sentence) in [
             (
                 "192.168.1.5",
+                "doubt",
                 "A points to 192.168.1.5, which is a private address that no public CA",
             ),
             (
                 "127.0.0.1",
+                "doubt",
                 "A points to 127.0.0.1, which is a loopback address",
             ),
             (
                 "203.0.113.7",
+                "hopeless",
                 "A points to 203.0.113.7, which is an address for documentation only",
             ),
             (
                 "0.0.0.0",
+                "doubt",
                 "A points to 0.0.0.0, which is a reserved address",
             ),
             (
                 "2001:db8::1",
+                "hopeless",
                 "AAAA points to 2001:db8::1, which is an address for documentation only",
             ),
         ] {
-            let alone = [(address, There, Visit::Unvisited)];
-            assert_verdict(&seen(&alone), "hopeless", sentence);
-            let beside = [alone[0], (FOUR, There, Ours)];
+            let place = (address, There, Visit::Unvisited);
+            assert_verdict(&seen(&[place]), alone, sentence);
+            let beside = [place, (FOUR, There, Ours)];
             assert_verdict(&seen(&beside), "doubt", sentence);
         }
+        let both = ["203.0.113.7", "10.0.0.1"].map(|address| (address, There, Visit::Unvisited));
+        assert_verdict(&seen(&both), "doubt", "A points to 10.0.0.1");
     }
 
     #[test]

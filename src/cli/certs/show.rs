@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::error::Error;
 use super::office::Places;
-use crate::admin::{AttemptsFacts, CertificateFacts};
+use crate::admin::{AttemptsFacts, CertificateFacts, RecordFacts};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
@@ -31,6 +31,9 @@ impl Show {
         }
         if let Some(attempts) = &report.attempts {
             write_attempts(attempts, out)?;
+        }
+        for record in &report.records_to_set {
+            write_record(record, out)?;
         }
         writeln!(out, "\n({})", office.source())?;
         Ok(())
@@ -66,6 +69,18 @@ fn write_attempts(attempts: &AttemptsFacts, out: &mut dyn Write) -> io::Result<(
     }
     write_fact("last error", &attempts.last_error, out)?;
     write_fact("next try", &attempts.next_try, out)
+}
+
+/// The value stands in quotation marks, as zone files have it: it holds semicolons and spaces.
+fn write_record(record: &RecordFacts, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\nTXT record to set once")?;
+    write_fact("issuer", &record.issuer, out)?;
+    write_fact("name", &record.name, out)?;
+    let value = match &record.value {
+        Some(value) => format!("\"{value}\""),
+        None => "not known before the CA was asked once".to_owned(),
+    };
+    write_fact("value", &value, out)
 }
 
 fn write_fact(fact: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {

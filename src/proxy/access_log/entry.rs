@@ -98,6 +98,18 @@ impl Asked {
         }
     }
 
+    /// Of a request of which nothing is known but whose connection it came on.
+    fn unread(conn: &ConnInfo) -> Self {
+        Self {
+            time: SystemTime::now(),
+            client: conn.client,
+            version: Version::HTTP_11,
+            texts: Vec::new(),
+            ends: [0; 5],
+            is_head: false,
+        }
+    }
+
     fn part(&self, range: Range<usize>) -> &[u8] {
         &self.texts[range]
     }
@@ -144,9 +156,18 @@ impl Outcome {
 
 impl Entry {
     pub(super) fn new<B>(lane: Arc<Lane>, request: &Request<B>, conn: &ConnInfo) -> Self {
+        let asked = Asked::new(request, conn, lane.has_query());
+        Self::of(lane, asked)
+    }
+
+    pub(super) fn unread(lane: Arc<Lane>, conn: &ConnInfo) -> Self {
+        Self::of(lane, Asked::unread(conn))
+    }
+
+    fn of(lane: Arc<Lane>, asked: Asked) -> Self {
         Self {
             began: Instant::now(),
-            asked: Asked::new(request, conn, lane.has_query()),
+            asked,
             outcome: Outcome::default(),
             is_silent: false,
             lane,

@@ -87,11 +87,17 @@ fn common(line: &mut String, asked: &Asked, outcome: &Outcome) {
     let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default();
     let (day, month, year, time) = (part(5..7), part(8..11), part(12..16), part(17..25));
     put(line, format_args!("{day}/{month}/{year}:{time} +0000] \""));
-    escape::quoted(line, asked.method());
-    line.push(' ');
-    escape::quoted(line, asked.path());
+    match asked.method() {
+        b"" => line.push('-'),
+        method => {
+            escape::quoted(line, method);
+            line.push(' ');
+            escape::quoted(line, asked.path());
+            put(line, format_args!(" {:?}", asked.version));
+        }
+    }
     let (status, sent) = (outcome.shown_status(), outcome.sent);
-    put(line, format_args!(" {:?}\" {status} ", asked.version));
+    put(line, format_args!("\" {status} "));
     match sent {
         0 => line.push('-'),
         sent => put(line, sent),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::Request;
+use http::{Request, StatusCode};
 use tokio::sync::{Notify, mpsc};
 
 use super::entry::Entry;
@@ -90,6 +90,29 @@ impl AccessLog {
     /// Has the file opened anew under its path, after it was moved.
     pub fn reopen(&self) {
         self.reopen.notify_one();
+    }
+
+    /// Writes the line of a request that was answered without the service, with so many bytes of a body.
+    pub fn note<B>(
+        &self,
+        request: &Request<B>,
+        conn: &ConnInfo,
+        (status, bytes): (StatusCode, u64),
+        reason: Option<&'static str>,
+    ) {
+        let mut entry = self.begin(request, conn);
+        if let Some(reason) = reason {
+            entry.refused(reason);
+        }
+        entry.answered(status, false);
+        entry.sent(bytes);
+    }
+
+    /// Writes the line of a request that could not be read.
+    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: &'static str) {
+        let mut entry = Entry::unread(Arc::clone(&self.own), conn);
+        entry.refused(reason);
+        entry.answered(status, false);
     }
 
     /// Begins the record of a request. On the heap, for only a pointer is to be in what is there for every request.

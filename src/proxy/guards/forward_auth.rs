@@ -18,7 +18,9 @@ use super::super::{forwarded, headers};
 use super::passage::Grant;
 use super::refusal::Refusal;
 use super::set::Visit;
-use crate::upstream::{self, Address, Caller, Means, RequestBody, ResponseBody, Upstream};
+use crate::upstream::{
+    self, Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream,
+};
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -74,25 +76,29 @@ pub(super) enum Decision {
 }
 
 impl ForwardAuth {
-    pub(super) fn new(options: &ForwardAuthOptions, means: &Means) -> Self {
+    pub(super) fn new(options: &ForwardAuthOptions, means: &Means) -> Result<Self, TlsError> {
         let defaults = upstream::Options::default();
         let deadlines = upstream::Options {
             connect_timeout: defaults.connect_timeout.min(options.timeout),
             response_timeout: options.timeout,
             ..defaults
         };
-        let host = options.address.to_string();
-        Self {
+        let host = options.address.authority();
+        Ok(Self {
             options: options.clone(),
-            server: Upstream::new(vec![options.address.clone()], deadlines, means),
+            server: Upstream::new(vec![options.address.clone()], deadlines, means)?,
             host: HeaderValue::try_from(host).expect("an address is written in visible ASCII"),
             copied: options.copy_headers.as_slice().into(),
-        }
+        })
     }
 
-    /// What it was made of.
-    pub(super) fn options(&self) -> &ForwardAuthOptions {
-        &self.options
+    /// Whether one that is made of these now would be the same.
+    pub(super) fn is_made_of(
+        &self,
+        options: &ForwardAuthOptions,
+        means: &Means,
+    ) -> Result<bool, TlsError> {
+        Ok(self.options == *options && self.server.is_current(means)?)
     }
 
     /// Asks about `request`. Any answer but a 2xx is the client's.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use http::header::HeaderName;
+use http::header::{HeaderName, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response};
 use tokio::time::{Instant, timeout_at};
 
@@ -12,15 +12,18 @@ use super::super::error::Error;
 use super::forward_auth::strip;
 use super::refusal::Refusal;
 
-/// Fields that the app gets from whoever let the request in.
+/// What whoever let the request in gives to it.
 #[derive(Debug)]
 pub(super) struct Grant {
     names: Arc<[HeaderName]>,
+    /// For the app.
     fields: Vec<(HeaderName, HeaderValue)>,
+    /// For the client: a session that was renewed would be lost without them.
+    cookies: Vec<HeaderValue>,
 }
 
 impl Grant {
-    /// Those of `names` that are among `answer`.
+    /// Those of `names` that are among `answer`, and its cookies.
     pub(super) fn new(names: Arc<[HeaderName]>, answer: &HeaderMap) -> Self {
         let values = |name: &HeaderName| {
             let name = name.clone();
@@ -30,6 +33,7 @@ impl Grant {
         };
         Self {
             fields: names.iter().flat_map(values).collect(),
+            cookies: answer.get_all(SET_COOKIE).iter().cloned().collect(),
             names,
         }
     }
@@ -68,8 +72,13 @@ impl Passage {
         }
     }
 
-    /// The response with a body that breaks off when the request has taken too long.
-    pub(in super::super) fn bound(&self, response: Response<Body>) -> Response<Body> {
+    /// The response with what the client gets from whoever let its request in, and with a body that breaks off when the
+    /// request has taken too long.
+    pub(in super::super) fn complete(self, mut response: Response<Body>) -> Response<Body> {
+        for cookie in self.grant.into_iter().flat_map(|grant| grant.cookies) {
+            // After those of the app: of two with one name, browsers keep the last.
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
         match self.deadline {
             None => response,
             Some(deadline) => response.map(|body| body.until(deadline)),

@@ -42,6 +42,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The reason where another server has decided against a request, and answered it.
+    pub(in super::super) const ANSWERED: &'static str = "forward-auth-refused";
+
     /// The reason in a word.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -19,7 +19,7 @@ use super::passage::Passage;
 use super::rate_limit::{RateLimitOptions, RateLimiter};
 use super::refusal::Refusal;
 use super::verifier::Verifier;
-use crate::upstream::{Means, RequestBody, ResponseBody};
+use crate::upstream::{Means, RequestBody, ResponseBody, TlsError};
 
 /// All that stands before one site. What the site does not ask for is not there.
 #[derive(Debug)]
@@ -55,18 +55,21 @@ pub(in super::super) enum Verdict {
 
 impl Guards {
     /// The guards that `options` ask for; passwords are verified by `verifier`, and other servers asked by `means`.
-    #[must_use]
-    pub fn new(options: &GuardOptions, verifier: &Arc<Verifier>, means: &Means) -> Self {
+    /// Fails where the server that decides cannot be reached over TLS.
+    pub fn new(
+        options: &GuardOptions,
+        verifier: &Arc<Verifier>,
+        means: &Means,
+    ) -> Result<Self, TlsError> {
         Self::succeeding(None, options, (verifier, means))
     }
 
     /// The same in the place of `former`, of which each guard that is asked for in the same way goes on with what it knows.
-    #[must_use]
     pub fn succeeding(
         former: Option<&Self>,
         options: &GuardOptions,
         (verifier, means): (&Arc<Verifier>, &Means),
-    ) -> Self {
+    ) -> Result<Self, TlsError> {
         let networks = &options.networks;
         let former_limits = former.map_or(&[][..], |former| &former.rate_limits);
         let basic_auth = options.basic_auth.as_ref().and_then(|options| {
@@ -78,20 +81,22 @@ impl Guards {
         });
         let forward_auth = options.forward_auth.as_ref().map(|options| {
             let known = former.and_then(|former| former.forward_auth.as_ref());
-            let known = known.filter(|known| known.options() == options);
-            known.map_or_else(|| Arc::new(ForwardAuth::new(options, means)), Arc::clone)
+            Ok(match known {
+                Some(known) if known.is_made_of(options, means)? => Arc::clone(known),
+                _ => Arc::new(ForwardAuth::new(options, means)?),
+            })
         });
-        Self {
+        Ok(Self {
             head_size: options.head_size,
             head_fields: options.head_fields,
             max_body: options.max_body,
             networks: (!networks.is_empty()).then(|| networks.clone()),
             rate_limits: rate_limits(&options.rate_limits, former_limits.to_vec()),
             basic_auth,
-            forward_auth,
+            forward_auth: forward_auth.transpose()?,
             request_timeout: options.request_timeout,
             hsts: options.hsts.as_ref().map(|hsts| hsts.value()),
-        }
+        })
     }
 
     /// The value of Strict-Transport-Security for the site's responses.
@@ -224,7 +229,7 @@ mod tests {
             },
             ..GuardOptions::default()
         };
-        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new()));
+        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new())).unwrap();
         let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
         let conn = match is_trusted {
             true => conn.trusting(Arc::new(Trust::new(["10.0.0.0/8".parse().unwrap()]))),

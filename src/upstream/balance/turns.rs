@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const ROUND: u64 = 1 << 32;
 
 /// The turns that one runtime has given out: each backend is due again when its last request has been worked off at the
-/// pace of its share, and the one that is due first is next. Only its runtime writes it.
+/// pace of its share, and the one that is due first is next. Only its runtime writes it, on cache lines of its own.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(in crate::upstream) struct Turns {
     now: AtomicU64,
     due: Box<[AtomicU64]>,

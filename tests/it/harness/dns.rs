@@ -26,6 +26,7 @@ struct Data {
     records: BTreeMap<String, Vec<RData>>,
     codes: BTreeMap<String, ResponseCode>,
     silent: Vec<String>,
+    ttl: Option<u32>,
 }
 
 impl DnsServer {
@@ -104,6 +105,22 @@ impl DnsServer {
             .or_default()
             .push(data);
         drop(state);
+        self
+    }
+
+    /// Forgets all that the server says of the name.
+    pub(crate) fn forget(&self, name: &str) -> &Self {
+        let mut state = self.data.lock().unwrap();
+        let key = key(&parse(name));
+        state.records.remove(&key);
+        state.codes.remove(&key);
+        drop(state);
+        self
+    }
+
+    /// For how many seconds answers stand.
+    pub(crate) fn ttl(&self, seconds: u32) -> &Self {
+        self.data.lock().unwrap().ttl = Some(seconds);
         self
     }
 
@@ -194,10 +211,15 @@ fn answer(question: &[u8], data: &Mutex<Data>) -> Option<Vec<u8>> {
     let mut answer = Message::response(question.id, OpCode::Query);
     answer.metadata.authoritative = true;
     answer.add_query(query.clone());
+    let ttl = data.ttl.unwrap_or(60);
     let found = data.records.get(&name).map(Vec::as_slice);
     for record in found.unwrap_or_default() {
         if record.record_type() == kind || record.record_type() == RecordType::CNAME {
-            answer.add_answer(Record::from_rdata(query.name().clone(), 60, record.clone()));
+            answer.add_answer(Record::from_rdata(
+                query.name().clone(),
+                ttl,
+                record.clone(),
+            ));
         }
     }
     let below = format!(".{name}");

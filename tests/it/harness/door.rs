@@ -19,7 +19,7 @@ use proxy::proxy::{
     ProxyService, Router, Routers, ServiceOptions, Site,
 };
 use proxy::tasks::Tasks;
-use proxy::upstream::{Address, Means, Options, Upstream};
+use proxy::upstream::{Address, Means, Options, Resolver, Upstream};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::raw::soon;
@@ -51,17 +51,32 @@ impl Setup {
     }
 
     /// Adds a site for `pattern` before these backends, with the options set so far.
-    pub(crate) fn site(mut self, pattern: &str, backends: &[SocketAddr]) -> Self {
-        let addresses = backends
+    pub(crate) fn site(self, pattern: &str, backends: &[SocketAddr]) -> Self {
+        let addresses: Vec<_> = backends.iter().map(ToString::to_string).collect();
+        let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+        self.upstream_at(pattern, &addresses)
+    }
+
+    /// Adds a site for `www.example.org` before backends of any kind, found by `resolver` or by the system.
+    pub(crate) fn upstream(self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
+        let mut means = Means::new(self.tasks.clone());
+        means.resolver = resolver.unwrap_or(means.resolver);
+        self.site_by("www.example.org", addresses, &means)
+    }
+
+    /// Adds a site for `pattern` before backends of any kind.
+    pub(crate) fn upstream_at(self, pattern: &str, addresses: &[&str]) -> Self {
+        let means = Means::new(self.tasks.clone());
+        self.site_by(pattern, addresses, &means)
+    }
+
+    fn site_by(mut self, pattern: &str, addresses: &[&str], means: &Means) -> Self {
+        let addresses = addresses
             .iter()
-            .map(|address| Address::parse(&address.to_string()).unwrap())
+            .map(|address| Address::parse(address).unwrap())
             .collect();
-        let upstream = Upstream::new(
-            addresses,
-            self.upstream.clone(),
-            &Means::new(self.tasks.clone()),
-        );
-        let upstream = Arc::new(upstream);
+        let upstream = Upstream::new(addresses, self.upstream.clone(), means);
+        let upstream = Arc::new(upstream.unwrap());
         self.upstreams.push(Arc::clone(&upstream));
         let pattern = HostPattern::parse(pattern).unwrap();
         self.sites.push(Site {
@@ -74,7 +89,7 @@ impl Setup {
     /// Puts these guards before the site that was added last.
     pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
         let means = Means::new(self.tasks.clone());
-        let guards = Guards::new(options, &Arc::default(), &means);
+        let guards = Guards::new(options, &Arc::default(), &means).unwrap();
         self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
         self
     }

@@ -15,7 +15,8 @@ use crate::storage::Storage;
 /// Keeps the account of one e-mail address at one CA.
 #[derive(Debug)]
 pub(super) struct AccountKeeper {
-    id: String,
+    /// What the operator calls the CA.
+    name: String,
     options: acme::Options,
     client: OnceLock<Arc<Client>>,
     contact: Vec<String>,
@@ -43,12 +44,18 @@ impl AccountKeeper {
         Self {
             contact: contact.collect(),
             records: AccountRecords::new(storage, &id, email),
-            id,
+            name: id,
             options,
             client: OnceLock::new(),
             others: Vec::new(),
             account: Mutex::new(None),
         }
+    }
+
+    /// The same at a CA that the operator calls so.
+    pub(super) fn called(self, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { name, ..self }
     }
 
     /// The same beside other accounts at the same CA with these contacts, which are none of its business.
@@ -66,6 +73,11 @@ impl AccountKeeper {
         Ok(Arc::clone(self.client.get_or_init(|| client)))
     }
 
+    /// Which of the accounts at the CA it is.
+    pub(super) fn name(&self) -> &str {
+        self.records.name()
+    }
+
     pub(super) fn directory(&self) -> &Url {
         &self.options.directory
     }
@@ -75,10 +87,37 @@ impl AccountKeeper {
         self.options.root_pem.is_some()
     }
 
-    /// The URL of the account that was kept, if one was. The CA is not asked.
-    pub(super) async fn known_url(&self) -> Option<String> {
-        let record = self.records.record().await.ok()??;
-        Some(record.url)
+    /// What was kept of the account, if one was. The CA is not asked.
+    pub(super) async fn known(&self) -> Option<AccountRecord> {
+        self.records.record().await.ok()?
+    }
+
+    /// Keeps what the CA calls itself in records that are set once, where it has told the account.
+    pub(super) async fn keep_issuer_domain(&self, account: &Account) {
+        let Some(domain) = account.issuer_domain() else {
+            return;
+        };
+        if let Err(error) = self.store_issuer_domain(account, domain).await {
+            warn!(issuer = %self.name, %error, "what the CA calls itself in DNS is not kept");
+        }
+    }
+
+    async fn store_issuer_domain(&self, account: &Account, domain: &str) -> Result<(), Error> {
+        let _lock = self.records.lock().await?;
+        match self.records.record().await? {
+            Some(record) if record.url == account.url() => {
+                let issuer_domain = Some(domain.to_owned());
+                if record.issuer_domain == issuer_domain {
+                    return Ok(());
+                }
+                let record = AccountRecord {
+                    issuer_domain,
+                    ..record
+                };
+                Ok(self.records.store_record(&record).await?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The account: the one in use, else the one that was kept, else a new one.
@@ -136,11 +175,11 @@ impl AccountKeeper {
     async fn change_contact(&self, account: &Account) -> Result<(), Error> {
         match account.update_contact(&self.contact).await {
             Ok(()) => {
-                info!(issuer = %self.id, account_url = account.url(), "contact of the account changed");
+                info!(issuer = %self.name, account_url = account.url(), "contact of the account changed");
                 self.store(account).await
             }
             Err(error) => {
-                warn!(issuer = %self.id, error = %error.sentence(), "contact of the account not changed");
+                warn!(issuer = %self.name, error = %error.sentence(), "contact of the account not changed");
                 Ok(())
             }
         }
@@ -164,7 +203,11 @@ impl AccountKeeper {
             }
         };
         self.store(&account).await?;
-        info!(issuer = %self.id, account_url = account.url(), "account ready");
+        let directory = self.client()?.directory().await.ok();
+        let terms = directory
+            .as_ref()
+            .and_then(|directory| directory.meta.terms_of_service.as_deref());
+        info!(issuer = %self.name, account_url = account.url(), terms, "account ready");
         Ok(account)
     }
 
@@ -174,6 +217,7 @@ impl AccountKeeper {
             url: account.url().to_owned(),
             orders: account.orders_url().cloned(),
             contact: self.contact.clone(),
+            issuer_domain: self.known().await.and_then(|known| known.issuer_domain),
         };
         Ok(self.records.store_record(&record).await?)
     }
@@ -216,7 +260,7 @@ impl AccountKeeper {
                 };
             }
         };
-        info!(issuer = %self.id, account_url = account.url(), "account key changed");
+        info!(issuer = %self.name, account_url = account.url(), "account key changed");
         *slot = Some(Arc::new(account));
         Ok(())
     }

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::super::Error;
 use crate::acme::AccountKey;
+use crate::certs::Budgets;
 use crate::storage::{self, Key, Lock, Storage};
 
 const RECORD: &str = "account.json";
@@ -21,6 +22,9 @@ pub(super) struct AccountRecord {
     pub(super) url: String,
     pub(super) orders: Option<Url>,
     pub(super) contact: Vec<String>,
+    /// What the CA calls itself in records that are set once, where it has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) issuer_domain: Option<String>,
 }
 
 /// Which of an account's keys.
@@ -45,6 +49,8 @@ impl KeyRole {
 #[derive(Debug)]
 pub(super) struct AccountRecords {
     storage: Arc<dyn Storage>,
+    budgets: Budgets,
+    id: String,
     /// All accounts at the CA.
     home: Key,
     folder: Key,
@@ -56,11 +62,18 @@ impl AccountRecords {
     pub(super) fn new(storage: Arc<dyn Storage>, id: &str, email: Option<String>) -> Self {
         let home = Key::new(&["accounts", id]);
         Self {
+            budgets: Budgets::new(Arc::clone(&storage)),
             storage,
+            id: id.to_owned(),
             folder: folder(&home, email.as_ref()),
             home,
             email,
         }
+    }
+
+    /// Which of the accounts at the CA it is.
+    pub(super) fn name(&self) -> &str {
+        name(self.email.as_ref())
     }
 
     /// Waits until no other process handles an account at the CA.
@@ -148,6 +161,10 @@ impl AccountRecords {
         owner: Option<&Option<String>>,
     ) -> Result<(), storage::Error> {
         let current = KeyRole::Current.file();
+        if let Some(email) = owner {
+            let names = [name(email.as_ref()), self.name()];
+            self.budgets.rename_account(&self.id, names).await?;
+        }
         // The key that the account begins to exist with comes last.
         let files = [KeyRole::Next.file(), RECORD, current];
         for file in files {
@@ -185,7 +202,11 @@ impl AccountRecords {
 }
 
 fn folder(home: &Key, email: Option<&String>) -> Key {
-    home.join(email.map_or(NO_EMAIL, String::as_str))
+    home.join(name(email))
+}
+
+fn name(email: Option<&String>) -> &str {
+    email.map_or(NO_EMAIL, String::as_str)
 }
 
 fn address(contact: &str) -> String {
@@ -238,6 +259,7 @@ mod tests {
             url: "https://ca.test/account/1".to_owned(),
             orders: None,
             contact: vec![format!("mailto:{email}")],
+            issuer_domain: None,
         }
     }
 
@@ -260,6 +282,9 @@ mod tests {
     async fn an_address_that_takes_the_place_of_another_takes_its_account() {
         let world = World::new();
         let former = world.account("old@example.org").await;
+        let spent = |email| Key::new(&["budgets", "ca", "accounts", &format!("{email}.json")]);
+        let (key, one) = (spent("old@example.org"), br#"{"spent":[7]}"#);
+        world.storage.store(&key, one).await.unwrap();
 
         let records = world.records("new@example.org");
         records.take_over(&[None]).await.unwrap();
@@ -268,6 +293,9 @@ mod tests {
         assert_eq!(world.thumbprint("old@example.org").await, None);
         let contact = records.record().await.unwrap().unwrap().contact;
         assert_eq!(contact, ["mailto:old@example.org"], "the CA is told next");
+        let key = spent("new@example.org");
+        let counted = world.storage.load(&key).await.unwrap();
+        assert!(counted.is_some(), "what the account has spent");
         // It is found again under its new address alone.
         world
             .records("third@example.org")

@@ -9,14 +9,18 @@ use tracing::{info, warn};
 use url::Url;
 
 use super::super::{
-    CaaNames, Error, Inspection, IssueRequest, Issuer, Pem, Revocation, RevocationSigner,
+    CaaNames, Error, Inspection, IssueRequest, Issuer, Pem, RecordToSet, Revocation,
+    RevocationSigner,
 };
 use super::account_keeper::{AccountKeeper, AccountParts};
 use super::order_path::OrderPath;
 use super::order_record::OrderRecords;
 use super::order_terms::OrderTerms;
 use super::public_directory::is_public;
-use crate::acme::{CertId, CertificateKey, Options, ProblemKind, RenewalInfo, Solver};
+use crate::acme::{
+    CertId, CertificateKey, ChallengeType, Identifier, Options, PersistentRecord, ProblemKind,
+    RenewalInfo, Solver,
+};
 use crate::certs::challenge::Solvers;
 use crate::certs::{IssuerOptions, Limits};
 use crate::name::HostPattern;
@@ -29,6 +33,7 @@ const PARALLEL_ORDERS: u32 = 4;
 #[derive(Debug)]
 pub struct AcmeIssuer {
     id: String,
+    name: String,
     accounts: AccountKeeper,
     orders: OrderRecords,
     solvers: Solvers,
@@ -36,6 +41,8 @@ pub struct AcmeIssuer {
     turns: Semaphore,
     is_public: bool,
     staging: Option<Box<Self>>,
+    /// Whether it only rehearses the orders of another one.
+    is_twin: bool,
 }
 
 impl AcmeIssuer {
@@ -55,6 +62,7 @@ impl AcmeIssuer {
             None => None,
         };
         let staging = options.staging.as_ref().map(|directory| IssuerOptions {
+            name: format!("{}-staging", options.name),
             directory: directory.clone(),
             staging: None,
             // A twin has accounts, chains and profiles of its own.
@@ -64,7 +72,11 @@ impl AcmeIssuer {
         });
         let staging = staging
             .map(|twin| Self::new(&twin, others, Arc::clone(&storage), solvers.clone()))
-            .transpose()?;
+            .transpose()?
+            .map(|twin| Self {
+                is_twin: true,
+                ..twin
+            });
         let protocol = Options {
             root_pem,
             external_account: options.external_account.clone(),
@@ -72,7 +84,11 @@ impl AcmeIssuer {
         };
         let issuer = Self::over(protocol, options.email.clone(), storage, solvers)?;
         Ok(Self {
-            accounts: issuer.accounts.beside(others.to_vec()),
+            name: options.name.clone(),
+            accounts: issuer
+                .accounts
+                .beside(others.to_vec())
+                .called(&options.name),
             solvers: issuer.solvers.restricted_to(&options.challenges),
             terms: OrderTerms {
                 key_type: options.key_type,
@@ -102,6 +118,7 @@ impl AcmeIssuer {
         let issuer = Self {
             orders: OrderRecords::new(id.clone(), Arc::clone(&storage)),
             accounts: AccountKeeper::new(parts, storage),
+            name: id.clone(),
             id,
             solvers,
             terms: OrderTerms::default(),
@@ -109,6 +126,7 @@ impl AcmeIssuer {
             // A root of its own is given for a stand-in or a private CA.
             is_public: !has_root && is_a_public_one,
             staging: None,
+            is_twin: false,
         };
         if has_root {
             // A root that cannot be used is told at the start, not at the first order.
@@ -127,11 +145,23 @@ impl AcmeIssuer {
             terms: &self.terms,
             request,
         };
-        path.run(solvers).await
+        let outcome = path.run(solvers).await;
+        self.accounts.keep_issuer_domain(&account).await;
+        outcome
+    }
+
+    /// Whether a record that the operator sets once may prove `subject`.
+    fn proves_by_standing_record(&self, subject: &HostPattern) -> bool {
+        let solvers = self.solvers.for_subject(subject);
+        let mut types = solvers.iter().map(|solver| solver.challenge_type());
+        types.any(|kind| kind == ChallengeType::DnsPersist01)
     }
 
     /// The ways to prove `subject`, in the order in which they are tried.
     fn solvers_for(&self, subject: &HostPattern) -> Result<Vec<Arc<dyn Solver>>, Error> {
+        if self.is_twin && self.proves_by_standing_record(subject) {
+            return Err(Error::OtherAccount);
+        }
         let solvers = self.solvers.for_subject(subject);
         match (solvers.is_empty(), subject) {
             (false, _) => Ok(solvers),
@@ -144,6 +174,14 @@ impl AcmeIssuer {
 impl Issuer for AcmeIssuer {
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn account(&self) -> &str {
+        self.accounts.name()
     }
 
     fn is_public(&self) -> bool {
@@ -162,7 +200,7 @@ impl Issuer for AcmeIssuer {
             let _turn = self.turns.acquire().await;
             match self.order(request).await {
                 Err(error) if has_forgotten_account(&error) => {
-                    warn!(issuer = %self.id, "the CA has forgotten the account, it is made anew");
+                    warn!(issuer = %self.name, "the CA has forgotten the account, it is made anew");
                     self.accounts.forget().await?;
                     self.order(request).await
                 }
@@ -174,9 +212,11 @@ impl Issuer for AcmeIssuer {
 
     fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         async move {
-            self.orders.forget(subject).await;
-            if let Some(staging) = &self.staging {
-                staging.orders.forget(subject).await;
+            let staging = self.staging.as_deref();
+            for issuer in [Some(self), staging].into_iter().flatten() {
+                if let Some(account) = issuer.accounts.known().await {
+                    issuer.orders.forget(subject, &account.url).await;
+                }
             }
         }
         .boxed()
@@ -196,7 +236,7 @@ impl Issuer for AcmeIssuer {
 
     fn caa_names(&self) -> BoxFuture<'_, CaaNames> {
         async move {
-            let account = self.accounts.known_url().await;
+            let account = self.accounts.known().await.map(|known| known.url);
             let directory = match self.accounts.client() {
                 Ok(client) => client.directory().await.ok(),
                 Err(_) => None,
@@ -206,6 +246,26 @@ impl Issuer for AcmeIssuer {
                 identities: identities.unwrap_or_default(),
                 account,
             }
+        }
+        .boxed()
+    }
+
+    fn record_to_set<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Option<RecordToSet>> {
+        async move {
+            let identifier = Identifier::of_pattern(subject)?;
+            if !self.proves_by_standing_record(subject) {
+                return None;
+            }
+            let known = self.accounts.known().await;
+            let record = known.and_then(|known| {
+                let domain = known.issuer_domain?;
+                Some(PersistentRecord::new(&identifier, &domain, &known.url))
+            });
+            Some(RecordToSet {
+                issuer: self.name.clone(),
+                name: PersistentRecord::owner(&identifier),
+                value: record.map(|record| record.value),
+            })
         }
         .boxed()
     }
@@ -231,7 +291,7 @@ impl Issuer for AcmeIssuer {
                 }
             }
             info!(
-                issuer = %self.id, serial = revocation.certificate.serial(), %reason,
+                issuer = %self.name, serial = revocation.certificate.serial(), %reason,
                 "certificate revoked"
             );
             Ok(())
@@ -275,8 +335,9 @@ fn directory_id(directory: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::Spending;
-    use crate::certs::challenge::{Http01Solver, Http01Tokens};
+    use crate::acme::Blame;
+    use crate::certs::challenge::{Http01Solver, Http01Tokens, PersistSolver};
+    use crate::certs::{Clock, Spending};
     use crate::storage::FileStorage;
 
     #[tokio::test]
@@ -294,6 +355,7 @@ mod tests {
             .issue(IssueRequest {
                 subject: &subject,
                 spending: &Spending::free(),
+                clock: Clock::system(),
                 replaces: None,
             })
             .await;
@@ -305,6 +367,35 @@ mod tests {
             "{error}"
         );
         assert!(!dir.path().join("accounts").exists());
+    }
+
+    #[tokio::test]
+    async fn a_record_that_names_the_account_is_not_rehearsed_at_the_twin() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = IssuerOptions {
+            staging: Some("https://127.0.0.1:1/staging".parse().unwrap()),
+            ..IssuerOptions::new("test".to_owned(), "https://127.0.0.1:1/".parse().unwrap())
+        };
+        let storage = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let solvers = Solvers::new(vec![Arc::new(PersistSolver)]);
+        let issuer = AcmeIssuer::new(&options, &[], storage, solvers).unwrap();
+        let subject = HostPattern::parse("*.example.org").unwrap();
+        let spending = Spending::free();
+
+        let rehearsal = issuer.staging().unwrap().issue(IssueRequest {
+            subject: &subject,
+            spending: &spending,
+            clock: Clock::system(),
+            replaces: None,
+        });
+
+        let error = rehearsal.await.unwrap_err();
+        assert!(matches!(error, Error::OtherAccount), "{error}");
+        assert_eq!(error.blame(), Blame::Ca, "the order is placed for real");
+        // What is to be set is known in part before the CA was asked.
+        let record = issuer.record_to_set(&subject).await.unwrap();
+        assert_eq!(record.name, "_validation-persist.example.org");
+        assert_eq!(record.value, None);
     }
 
     #[test]

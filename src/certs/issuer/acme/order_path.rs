@@ -41,8 +41,9 @@ impl OrderPath<'_> {
             return Ok(pem);
         }
         let mut failures = Vec::new();
+        let mut replaces = self.replaces().await?;
         loop {
-            let failure = match self.order(&solvers).await {
+            let failure = match self.order(&solvers, &mut replaces).await {
                 Err(Error::Acme(failure)) => failure,
                 Err(Error::Held(_)) if !failures.is_empty() => return Err(joined(failures)),
                 outcome => return outcome,
@@ -62,8 +63,12 @@ impl OrderPath<'_> {
     }
 
     /// One order from its placing to the certificate.
-    async fn order(&self, solvers: &[Arc<dyn Solver>]) -> Result<Pem, Error> {
-        let placed = self.place().await?;
+    async fn order(
+        &self,
+        solvers: &[Arc<dyn Solver>],
+        replaces: &mut Option<&CertId>,
+    ) -> Result<Pem, Error> {
+        let placed = self.place(replaces).await?;
         let outcome = self.prove(&placed.order, solvers).await;
         if let Err(failure) = outcome {
             return Err(self.failed(&placed.record, failure).await);
@@ -72,18 +77,16 @@ impl OrderPath<'_> {
     }
 
     /// Places an order and writes down where it is before anything else is done.
-    async fn place(&self) -> Result<Placed, Error> {
+    async fn place(&self, replaces: &mut Option<&CertId>) -> Result<Placed, Error> {
         let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
         let key = self.terms.generate_key().await?;
-        self.request.spending.order().await?;
-        let order = self
-            .terms
-            .place(self.account, &identifier, self.replaces())
-            .await?;
+        let paid = (self.request.spending, self.now());
+        let placed = self.terms.place(self.account, &identifier, replaces, paid);
+        let order = placed.await?;
         let pair = (&order, &key);
         match self
             .records
-            .store(self.request.subject, self.account, pair)
+            .store((self.account, self.request.subject), pair, self.now())
             .await
         {
             Ok(record) => {
@@ -97,10 +100,14 @@ impl OrderPath<'_> {
         }
     }
 
-    /// The certificate that the new one replaces, where this account has ordered it.
-    fn replaces(&self) -> Option<&CertId> {
+    /// The certificate that the new one replaces, where this account has ordered it and the CA wants to know.
+    async fn replaces(&self) -> Result<Option<&CertId>, Error> {
         let own = |former: &&Predecessor| former.account.as_deref() == Some(self.account.url());
-        self.request.replaces.filter(own).map(|former| &former.id)
+        let Some(former) = self.request.replaces.filter(own) else {
+            return Ok(None);
+        };
+        let directory = self.account.client().directory().await?;
+        Ok(directory.renewal_info.is_some().then_some(&former.id))
     }
 
     async fn prove(&self, order: &Order, solvers: &[Arc<dyn Solver>]) -> Result<(), Error> {
@@ -133,29 +140,33 @@ impl OrderPath<'_> {
 
     /// The certificate of an order that was left under way; none where a new one is needed.
     async fn take_up(&self) -> Result<Option<Pem>, Error> {
-        let Some(record) = self.records.load(self.request.subject).await? else {
+        let Some(record) = self
+            .records
+            .load(self.request.subject, self.account.url())
+            .await?
+        else {
             return Ok(None);
         };
         if let Some(placed) = self.find(record).await? {
             let pem = self.finish(placed).await?;
-            if !has_expired(&pem) {
+            if !has_expired(&pem, self.now()) {
                 return Ok(Some(pem));
             }
         }
-        self.records.forget(self.request.subject).await;
+        self.forget().await;
         Ok(None)
     }
 
     /// The order of a record as it stands at the CA, if it is worth going on with.
     async fn find(&self, record: OrderRecord) -> Result<Option<Placed>, Error> {
-        let Some(key) = record.key().filter(|_| record.is_of(self.account)) else {
+        let Some(key) = record.key() else {
             return Ok(None);
         };
         let order = match Order::resume(self.account, record.url().clone()).await {
             Ok(order) => order,
             Err(failure) => {
                 let failure = Error::Acme(failure);
-                return match record.is_over(&failure) {
+                return match record.is_over(&failure, self.now()) {
                     true => Ok(None),
                     false => Err(failure),
                 };
@@ -175,20 +186,29 @@ impl OrderPath<'_> {
         }
     }
 
+    fn now(&self) -> SystemTime {
+        self.request.clock.now()
+    }
+
     /// Forgets an order that is over. One whose end nobody knows is taken up by the next attempt.
     async fn failed(&self, record: &OrderRecord, failure: Error) -> Error {
-        if record.is_over(&failure) {
-            self.records.forget(self.request.subject).await;
+        if record.is_over(&failure, self.now()) {
+            self.forget().await;
         }
         failure
+    }
+
+    async fn forget(&self) {
+        let account = self.account.url();
+        self.records.forget(self.request.subject, account).await;
     }
 }
 
 /// Whether an order was left so long ago that its certificate is of no use. Whatever else is wrong with
 /// it is for the caller to find.
-fn has_expired(pem: &Pem) -> bool {
+fn has_expired(pem: &Pem, now: SystemTime) -> bool {
     Certificate::from_pem(pem.as_str().as_bytes())
-        .is_ok_and(|certificate| certificate.not_after() <= SystemTime::now())
+        .is_ok_and(|certificate| certificate.not_after() <= now)
 }
 
 fn joined(mut failures: Vec<acme::Error>) -> Error {
@@ -203,4 +223,21 @@ fn signing_request(subject: &HostPattern, key: &KeyPair) -> Result<Vec<u8>, Erro
     let mut params = CertificateParams::new(vec![subject.to_string()])?;
     params.distinguished_name = DistinguishedName::new();
     Ok(params.serialize_request(key)?.der().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::certs::certificate::tests::TestCa;
+
+    #[test]
+    fn a_certificate_has_expired_when_the_clock_says_so() {
+        let now = SystemTime::now();
+        let pem = Pem::new(&TestCa::new().sign(&["www.example.org"], -60..3600), "");
+        assert!(!has_expired(&pem, now));
+        assert!(has_expired(&pem, now + Duration::from_secs(7200)));
+        assert!(!has_expired(&Pem::new("no chain", ""), now));
+    }
 }

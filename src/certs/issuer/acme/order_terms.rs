@@ -1,10 +1,13 @@
 //! What is asked of a CA beside the name: the kind of key, the profile and the chain.
 
+use std::time::SystemTime;
+
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize};
+use tracing::info;
 
 use super::super::Error;
 use crate::acme::{Account, CertId, Identifier, NewOrder, Order};
-use crate::certs::KeyType;
+use crate::certs::{KeyType, Spending};
 
 /// The profile that public CAs sign addresses under.
 const ADDRESS_PROFILE: &str = "shortlived";
@@ -31,20 +34,35 @@ impl OrderTerms {
         Ok(generated.map_err(|_| Error::Interrupted)??)
     }
 
-    /// Places an order under the profile that fits, for the successor of a certificate where there is one.
+    /// Places an order under the profile that fits, for the successor of a certificate where there is one. Each request is
+    /// paid for before it is sent: where the CA does not take the predecessor for one, the order is placed without.
     pub(super) async fn place(
         &self,
         account: &Account,
         identifier: &Identifier,
-        replaces: Option<&CertId>,
+        replaces: &mut Option<&CertId>,
+        (spending, now): (&Spending, SystemTime),
     ) -> Result<Order, Error> {
         let profile = self.profile(account, identifier).await?;
         let request = NewOrder {
             identifiers: std::slice::from_ref(identifier),
             profile: profile.as_deref(),
-            replaces,
+            replaces: *replaces,
         };
-        Ok(Order::place(account, &request).await?)
+        spending.order(now).await?;
+        match Order::place(account, &request).await {
+            Err(error) if request.is_refused_for_predecessor(&error) => {
+                info!(?identifier, %error, "the order is placed without its predecessor");
+                *replaces = None;
+                spending.order_without_predecessor(now).await?;
+                let request = NewOrder {
+                    replaces: None,
+                    ..request
+                };
+                Ok(Order::place(account, &request).await?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// The profile for an order: the one that is configured, which the CA must offer; for an address without one the profile

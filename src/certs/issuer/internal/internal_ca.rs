@@ -93,8 +93,8 @@ mod tests {
 
     use super::*;
     use crate::certs::Certificate;
-    use crate::certs::Spending;
     use crate::certs::issuer::NameConstraint;
+    use crate::certs::{Clock, Spending};
     use crate::name::HostPattern;
     use crate::storage::{FileStorage, Key};
 
@@ -140,6 +140,7 @@ mod tests {
             .issue(IssueRequest {
                 subject: &subject,
                 spending: &Spending::free(),
+                clock: Clock::system(),
                 replaces: None,
             })
             .await?;
