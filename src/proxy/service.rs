@@ -1,5 +1,6 @@
 //! The way of a request: the one path that all protocols take.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ impl ProxyService {
 
     async fn forward(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         survey: Survey,
         (router, conn, notes): (&Router, &ConnInfo, &mut Notes),
     ) -> Result<Response<Body>, Error> {
@@ -157,7 +158,7 @@ impl ProxyService {
         };
         let entry = &mut notes.entry;
         let Some(comforts) = site.comforts.as_deref() else {
-            return self.admit(request, way, entry).await;
+            return self.admit(&mut request, way, entry).await;
         };
         let version = request.version();
         let asked = (request.headers(), version, conn);
@@ -165,7 +166,7 @@ impl ProxyService {
         way.request_id.clone_from(&wish.request_id);
         let outcome = match comforts.is_closed() {
             true => Err(Error::Maintenance),
-            false => Box::pin(self.admit(request, way, entry)).await,
+            false => Box::pin(self.admit(&mut request, way, entry)).await,
         };
         let response = outcome.unwrap_or_else(|error| {
             let mut response = refuse(&error, (version, conn), entry);
@@ -178,7 +179,7 @@ impl ProxyService {
     /// Lets a request in that the site's guards let pass.
     async fn admit(
         &self,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
         way: Way<'_>,
         entry: &mut Option<Box<Entry>>,
     ) -> Result<Response<Body>, Error> {
@@ -194,7 +195,7 @@ impl ProxyService {
             worker: self.worker,
         };
         // Boxed, like all that most requests do without: each of them would carry room for it.
-        let passage = match Box::pin(enter(guards, &mut request, visit)).await? {
+        let passage = match Box::pin(enter(guards, request, visit)).await? {
             Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
             Verdict::Pass(Some(passage)) => passage,
             Verdict::Answered(response) => {
@@ -211,7 +212,7 @@ impl ProxyService {
     /// Lets the route's handler answer.
     async fn act(
         &self,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
         way: Way<'_>,
         (passage, entry): (Option<&Passage>, &mut Option<Box<Entry>>),
     ) -> Result<Response<Body>, Error> {
@@ -235,7 +236,7 @@ impl ProxyService {
             Handler::Respond(fixed) => fixed.answer(request.method()),
             Handler::Files(files) => {
                 let path = route.target(way.target.clone())?;
-                Box::pin(files.answer(&request, &path, &way.target)).await?
+                Box::pin(files.answer(request, &path, &way.target)).await?
             }
         };
         if let Some(changes) = &route.response_headers {
@@ -247,24 +248,24 @@ impl ProxyService {
     /// Lets a backend answer.
     async fn exchange(
         &self,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
         trip: Trip<'_>,
         entry: &mut Option<Box<Entry>>,
     ) -> Result<Response<Body>, Error> {
         let Trip { route, way, .. } = trip;
         let method = request.method().clone();
-        let switch = upgrade::asked(&mut request, way.survey);
-        prepare(&mut request, &way);
+        let switch = upgrade::asked(request, way.survey);
+        prepare(request, &way);
         if let Some(wish) = &switch {
-            wish.ask(&mut request);
+            wish.ask(request);
         }
         if let Some(passage) = trip.passage {
             passage.grant(request.headers_mut());
         }
         route.change_request(request.headers_mut(), way.facts);
-        framing::frame_request(&mut request, way.survey, route.target(way.target)?);
+        framing::frame_request(request, way.survey, route.target(way.target)?);
         if trip.upstream.announces_clients() {
-            announce(&mut request, way.facts.conn);
+            announce(request, way.facts.conn);
         }
         let conn = way.facts.conn;
         let caller = Caller {
@@ -274,6 +275,7 @@ impl ProxyService {
                 false => conn.client.ip(),
             },
         };
+        let request = mem::replace(request, Request::new(RequestBody::empty()));
         let sending = trip.upstream.send(request, caller);
         let response = match trip.passage {
             None => sending.await?,

@@ -11,7 +11,7 @@ use super::Limits;
 
 /// How long an HTTP/1.1 connection lies unused before it gives its buffers back: longer than a busy one pauses, and
 /// short enough that those of many new connections are never there at once.
-pub(super) const REST_AFTER: Duration = Duration::from_millis(100);
+pub(super) const REST_AFTER: Duration = Duration::from_millis(50);
 
 /// Which deadline a connection missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

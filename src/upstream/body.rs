@@ -30,7 +30,7 @@ const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
 /// A client's request body on its way to a backend.
 #[derive(Debug, Default)]
-pub struct RequestBody(Option<Upload>);
+pub struct RequestBody(Option<Box<Upload>>);
 
 #[derive(Debug)]
 struct Upload {
@@ -60,7 +60,7 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self(None);
         }
-        Self(Some(Upload {
+        Self(Some(Box::new(Upload {
             incoming: Some(incoming),
             is_http2,
             gate: None,
@@ -68,7 +68,7 @@ impl RequestBody {
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
             tasks: tasks.clone(),
-        }))
+        })))
     }
 
     /// Whether there is no body.
