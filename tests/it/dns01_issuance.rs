@@ -134,6 +134,7 @@ async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhi
     serves_all_names(&mut proxy, &pebble).await;
     let client = Client::new(&pebble.issuance_root().await);
     let first = client.serial(proxy.https(), "a.home.example.org").await;
+    proxy.logged("TXT record removed").await;
     let setup = proxy.stop().await;
     make_due(&setup);
 
