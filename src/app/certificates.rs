@@ -53,7 +53,8 @@ impl Certificates {
             Arc::new(Http01Solver::new(Arc::clone(&tokens))),
             Arc::new(TlsAlpn01Solver::new(Arc::clone(&challenges))),
         ]);
-        let solvers = solvers.with_dns(dns::solvers(&config.sites, &resolver, records)?);
+        let dns = dns::solvers(&config.sites, &resolver, (records, &storage))?;
+        let solvers = solvers.with_dns(dns);
         let issuers = issuers(config, &storage, &solvers).await?;
         Ok(Self {
             policies: sites::policies(config, &issuers)?,

@@ -19,6 +19,7 @@ mod inventory;
 mod issuance;
 pub mod issuer;
 mod issuer_names;
+mod left_in_dns;
 mod manager;
 mod newcomers;
 mod obtain;
