@@ -3,23 +3,24 @@
 use std::sync::Arc;
 
 use super::Error;
-use crate::acme::Solver;
 use crate::certs::challenge::{
-    Cloudflare, Dns01Solver, DnsMeans, DnsOptions, DnsProvider, ExecHook, PersistSolver,
-    Propagation, Rfc2136,
+    Cloudflare, Dns01Solver, DnsMeans, DnsOptions, DnsProvider, ExecHook, Propagation, Rfc2136,
+    SiteDns,
 };
 use crate::certs::{Resolver, Secret};
 use crate::config::SiteConfig;
 use crate::name::NameMap;
+use crate::storage::Storage;
 use crate::tasks::Tasks;
 
-/// Each site with its solver, if it has one. `tasks` removes records when they are no longer needed.
+/// Each site with its way in DNS, if it has one. `tasks` removes records when they are no longer needed; until then they are
+/// remembered in `storage`.
 pub(super) fn solvers(
     sites: &[SiteConfig],
     resolver: &Arc<Resolver>,
-    tasks: &Tasks,
-) -> Result<NameMap<Option<Arc<dyn Solver>>>, Error> {
-    let mut known: Vec<(&DnsOptions, Arc<dyn Solver>)> = Vec::new();
+    (tasks, storage): (&Tasks, &Arc<dyn Storage>),
+) -> Result<NameMap<Option<SiteDns>>, Error> {
+    let mut known: Vec<(&DnsOptions, SiteDns)> = Vec::new();
     let mut solvers = NameMap::new();
     for site in sites {
         let Some(options) = &site.dns else {
@@ -31,51 +32,49 @@ pub(super) fn solvers(
         // Sites with the same settings share the turn of their hook.
         let same = known.iter().find(|(known, _)| *known == options);
         let solver = match same {
-            Some((_, solver)) => Arc::clone(solver),
+            Some((_, solver)) => solver.clone(),
             None => {
-                let solver = solver(options, sites, (resolver, tasks))?;
-                known.push((options, Arc::clone(&solver)));
+                let solver = match provider(&options.means, sites)? {
+                    Some(provider) => {
+                        let propagation = Propagation::new(Arc::clone(resolver), options);
+                        let solver = Dns01Solver::new(provider, propagation, tasks.clone());
+                        SiteDns::Records(solver.remembering_in(Arc::clone(storage)))
+                    }
+                    None => SiteDns::Standing,
+                };
+                known.push((options, solver.clone()));
                 solver
             }
         };
         for pattern in site.patterns() {
-            solvers.insert(pattern.clone(), Some(Arc::clone(&solver)));
+            solvers.insert(pattern.clone(), Some(solver.clone()));
         }
     }
     Ok(solvers)
 }
 
 /// The same with only those sites whose records the operator sets.
-pub(super) fn persistent_solvers(sites: &[SiteConfig]) -> NameMap<Option<Arc<dyn Solver>>> {
-    let mut solvers: NameMap<Option<Arc<dyn Solver>>> = NameMap::new();
+pub(super) fn persistent_solvers(sites: &[SiteConfig]) -> NameMap<Option<SiteDns>> {
+    let mut solvers = NameMap::new();
     for site in sites {
         let means = site.dns.as_ref().map(|options| &options.means);
         let is_persistent = matches!(means, Some(DnsMeans::Persist));
         for pattern in site.patterns() {
-            let solver = is_persistent.then(|| Arc::new(PersistSolver) as _);
+            let solver = is_persistent.then_some(SiteDns::Standing);
             solvers.insert(pattern.clone(), solver);
         }
     }
     solvers
 }
 
-fn solver(
-    options: &DnsOptions,
-    sites: &[SiteConfig],
-    (resolver, tasks): (&Arc<Resolver>, &Tasks),
-) -> Result<Arc<dyn Solver>, Error> {
-    let provider: Arc<dyn DnsProvider> = match &options.means {
-        DnsMeans::Persist => return Ok(Arc::new(PersistSolver)),
+/// Who sets the records; nobody where the operator does.
+fn provider(means: &DnsMeans, sites: &[SiteConfig]) -> Result<Option<Arc<dyn DnsProvider>>, Error> {
+    Ok(Some(match means {
+        DnsMeans::Persist => return Ok(None),
         DnsMeans::Exec(program) => Arc::new(ExecHook::new(program.clone(), variables(sites))),
         DnsMeans::Rfc2136(update) => Arc::new(Rfc2136::new(update)?),
         DnsMeans::Cloudflare(api) => Arc::new(Cloudflare::new(api)?),
-    };
-    let propagation = Propagation::new(Arc::clone(resolver), options);
-    Ok(Arc::new(Dns01Solver::new(
-        provider,
-        propagation,
-        tasks.clone(),
-    )))
+    }))
 }
 
 /// The environment variables that hold secrets of any site.
@@ -101,6 +100,7 @@ mod tests {
     use super::*;
     use crate::certs::ResolverOptions;
     use crate::config::{Config, Flags};
+    use crate::storage::FileStorage;
 
     #[tokio::test]
     async fn other_names_of_a_site_are_proved_as_its_first_one() {
@@ -110,7 +110,9 @@ mod tests {
         let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
         let sites = config.unwrap().sites;
         let resolver = Arc::new(Resolver::new(ResolverOptions::default()));
-        let running = solvers(&sites, &resolver, &Tasks::new()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let running = solvers(&sites, &resolver, (&Tasks::new(), &storage)).unwrap();
         for solvers in [running, persistent_solvers(&sites)] {
             for (name, is_proved) in [
                 ("a.example.org", true),

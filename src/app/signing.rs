@@ -212,7 +212,11 @@ fn solvers(config: &Config, grounds: &Grounds, resolver: &Arc<Resolver>) -> Resu
         Arc::new(Http01Solver::new(Arc::clone(&grounds.tokens))),
         Arc::new(TlsAlpn01Solver::new(Arc::clone(&grounds.challenges))),
     ]);
-    let dns = dns::solvers(&config.sites, resolver, &grounds.records)?;
+    let dns = dns::solvers(
+        &config.sites,
+        resolver,
+        (&grounds.records, &grounds.storage),
+    )?;
     Ok(solvers.with_dns(dns))
 }
 

@@ -20,6 +20,7 @@ mod issuance;
 pub mod issuer;
 mod issuer_names;
 mod landing;
+mod left_in_dns;
 mod manager;
 mod newcomers;
 mod obtain;

@@ -1,6 +1,6 @@
-//! The walk over all stored certificates: those that nobody visits are renewed too, and those that
-//! nobody wants are removed, as are the records of orders that nobody came back for. It reads slowly, after the doors are open, and holds nothing but the
-//! name at hand.
+//! The walk over all stored certificates: those that nobody visits are renewed too, and those that nobody wants are removed,
+//! as is what nobody came back for: records of orders, and records in DNS. It reads slowly, after the doors are open, and
+//! holds nothing but the name at hand.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::clock::from_unix;
 use super::issuer::LeftOrders;
+use super::left_in_dns::LeftInDns;
 use super::renewals::FIRST_QUESTIONS;
 use super::schedule::{Due, Note};
 use super::stored::{Records, Stored};
@@ -38,6 +39,7 @@ pub(super) struct Survey {
     manager: CertManager,
     records: Records,
     orders: LeftOrders,
+    left_in_dns: LeftInDns,
     clock: Clock,
 }
 
@@ -52,6 +54,7 @@ struct Count {
 impl Survey {
     pub(super) fn new(manager: CertManager, records: Records, clock: Clock) -> Self {
         Self {
+            left_in_dns: LeftInDns::new(manager.clone(), records.clone(), clock),
             manager,
             orders: LeftOrders::new(Arc::clone(records.storage())),
             records,
@@ -71,6 +74,7 @@ impl Survey {
         tokio::select! {
             () = shutdown.requested() => (),
             () = walks => (),
+            () = self.left_in_dns.run() => (),
         }
     }
 

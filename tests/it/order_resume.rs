@@ -3,11 +3,17 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+
 use crate::harness::client::Client;
+use crate::harness::cloudflare::{CloudflareApi, TOKEN};
+use crate::harness::dns::DnsServer;
 use crate::harness::pebble::{Pebble, PebbleOptions};
 use crate::harness::proxy::{Ports, Proxy, Setup, holds};
+use crate::harness::raw::soon;
 use crate::harness::scripted_ca::{Fault, Reply, Script, ScriptedCa, Step};
 
 const NAME: &str = "www.example.org";
@@ -201,4 +207,76 @@ async fn an_order_at_a_real_ca_is_taken_up_where_it_stands() {
         let expected = usize::from(moment == "order placed");
         assert!(orders <= expected, "{moment}: {}", proxy.log());
     }
+}
+
+/// A scripted CA that looks into this zone, and a proxy with a wildcard site whose records are set like this.
+async fn zone_scene(
+    script: Script,
+    zone: &Arc<DnsServer>,
+    setup: Setup,
+    dns: &str,
+) -> (ScriptedCa, Setup) {
+    let ca = ScriptedCa::start(script.dns01(zone), 1).await;
+    let address = zone.address();
+    let file = format!(
+        "resolvers = [\"{address}\"]\n[sites.\"*.example.org\"]\nupstream = \"localhost:1\"\n\
+         dns = {{ {dns}, name-servers = [\"{address}\"] }}\n"
+    );
+    let setup = setup.proxyfile(&file).args(["--log-level", "debug"]);
+    let setup = setup.ca(&ca.directory_url(), &ca.root_pem());
+    (ca, setup)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_had_set_at_cloudflare_is_removed_by_the_next() {
+    let zone = Arc::new(DnsServer::start());
+    let other = "_acme-challenge.example.org";
+    let api = CloudflareApi::start(Arc::clone(&zone), "example.org", other).await;
+    let setup = Setup::new();
+    setup.file("token", &format!("{TOKEN}\n"));
+    let dns = format!(
+        "cloudflare = {{ token = \"file:token\", url = \"{}\" }}",
+        api.url()
+    );
+    let script = Script::new().fault(Step::Challenge, 1, Fault::NeverAfter);
+    let (ca, setup) = zone_scene(script, &zone, setup, &dns).await;
+    let setup = killed_at(Step::Challenge, &ca, setup).await;
+    assert_eq!(api.values().len(), 2);
+
+    let mut proxy = setup.start().await;
+
+    ends_well(&mut proxy, &ca, "a record at Cloudflare").await;
+    proxy
+        .logged("TXT record that was left in DNS removed")
+        .await;
+    assert_eq!(ca.certificates(), 1);
+    assert_eq!(api.values(), ["of another"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_is_called_to_clean_up_what_it_was_setting_when_the_process_was_killed() {
+    let zone = Arc::new(DnsServer::start());
+    let told = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let setup = Setup::new();
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >>\"$0.calls\"\n[ \"$1\" = cleanup ] || exec curl -sS http://{}\n",
+        told.local_addr().unwrap()
+    );
+    let hook = setup.file("hook", &script);
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let dns = format!("exec = \"{}\"", hook.display());
+    let (_ca, setup) = zone_scene(Script::new(), &zone, setup, &dns).await;
+    let proxy = setup.start().await;
+    let _under_way = soon(told.accept()).await.unwrap();
+
+    let mut proxy = proxy.kill().await.start().await;
+
+    proxy
+        .logged("TXT record that was left in DNS removed")
+        .await;
+    let calls = std::fs::read_to_string(format!("{}.calls", hook.display())).unwrap();
+    let mut calls = calls.lines();
+    let set = calls.next().unwrap().strip_prefix("present ").unwrap();
+    assert!(set.starts_with("_acme-challenge.example.org "), "{set}");
+    assert_eq!(calls.next(), Some(format!("cleanup {set}").as_str()));
 }

@@ -5,11 +5,12 @@ mod http01;
 mod solvers;
 mod tls_alpn01;
 
+pub(crate) use dns01::DnsJournal;
 pub use dns01::{
     Cloudflare, CloudflareFault, CloudflareOptions, Dns01Error, Dns01Solver, DnsMeans, DnsOptions,
     DnsProvider, ExecHook, HookFault, PersistSolver, Propagation, Rfc2136, Rfc2136Options,
     ServerAddress, TsigAlgorithm, TxtRecord, UpdateFault,
 };
 pub use http01::{Http01Publication, Http01Solver, Http01Tokens};
-pub use solvers::Solvers;
+pub use solvers::{SiteDns, Solvers};
 pub use tls_alpn01::{TlsAlpn01Certificates, TlsAlpn01Solver};

@@ -3,8 +3,27 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::dns01::{Dns01Solver, PersistSolver};
 use crate::acme::{ChallengeType, Solver};
 use crate::name::{HostPattern, NameMap};
+
+/// A site's own way to prove its names in DNS.
+#[derive(Clone, Debug)]
+pub enum SiteDns {
+    /// By a record for each order.
+    Records(Dns01Solver),
+    /// By the record that the operator sets once.
+    Standing,
+}
+
+impl SiteDns {
+    fn solver(&self, subject: &HostPattern) -> Arc<dyn Solver> {
+        match self {
+            Self::Records(solver) => Arc::new(solver.for_certificate(subject)),
+            Self::Standing => Arc::new(PersistSolver),
+        }
+    }
+}
 
 /// The solvers of one CA, the most trusted first.
 #[derive(Clone, Default)]
@@ -12,7 +31,7 @@ pub struct Solvers {
     solvers: Vec<Arc<dyn Solver>>,
     /// Which types may be used, in order; all of them where none is named.
     allowed: Vec<ChallengeType>,
-    dns: NameMap<Option<Arc<dyn Solver>>>,
+    dns: NameMap<Option<SiteDns>>,
 }
 
 impl Solvers {
@@ -35,7 +54,7 @@ impl Solvers {
 
     /// The same with each site's own way to prove its names in DNS, which is tried before the others.
     #[must_use]
-    pub fn with_dns(mut self, dns: NameMap<Option<Arc<dyn Solver>>>) -> Self {
+    pub fn with_dns(mut self, dns: NameMap<Option<SiteDns>>) -> Self {
         self.dns = dns;
         self
     }
@@ -50,25 +69,38 @@ impl Solvers {
             HostPattern::Wildcard(_) => is_in_dns(kind),
             HostPattern::Any => false,
         };
-        let own = match subject {
-            HostPattern::Exact(name) => self.dns.lookup(name.as_str()),
-            pattern => self.dns.get(pattern),
-        };
-        let own = own.and_then(Option::as_ref);
-        let solvers = own.into_iter().chain(&self.solvers);
+        let own = self.own(subject).map(|own| own.solver(subject));
+        let solvers = own.into_iter().chain(self.solvers.iter().cloned());
         let fitting = solvers.filter(|solver| fits(solver.challenge_type()));
         if self.allowed.is_empty() {
-            return fitting.cloned().collect();
+            return fitting.collect();
         }
         let rank = |solver: &Arc<dyn Solver>| {
             let kind = solver.challenge_type();
             self.allowed.iter().position(|allowed| *allowed == kind)
         };
         let mut ranked: Vec<_> = fitting
-            .filter_map(|solver| Some((rank(solver)?, Arc::clone(solver))))
+            .filter_map(|solver| Some((rank(&solver)?, solver)))
             .collect();
         ranked.sort_by_key(|(rank, _)| *rank);
         ranked.into_iter().map(|(_, solver)| solver).collect()
+    }
+
+    /// Takes down what a process that was killed has left up for `subject`. What answers for the other types ends with its
+    /// process. The caller holds the lock of the name's issuance.
+    pub async fn take_down_left(&self, subject: &HostPattern) {
+        if let Some(SiteDns::Records(solver)) = self.own(subject) {
+            solver.take_down_left(subject).await;
+        }
+    }
+
+    /// The site's own way to prove `subject` in DNS.
+    fn own(&self, subject: &HostPattern) -> Option<&SiteDns> {
+        let own = match subject {
+            HostPattern::Exact(name) => self.dns.lookup(name.as_str()),
+            pattern => self.dns.get(pattern),
+        };
+        own.and_then(Option::as_ref)
     }
 }
 
@@ -141,19 +173,19 @@ mod tests {
 
     #[test]
     fn a_site_with_its_own_way_in_dns_takes_it_first_and_no_other_site_does() {
-        use ChallengeType::{Dns01, Http01};
+        use ChallengeType::{DnsPersist01, Http01};
         let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
         let mut dns = NameMap::new();
         for (site, solver) in [
-            ("*.example.org", Some(of(Dns01))),
+            ("*.example.org", Some(SiteDns::Standing)),
             ("plain.example.org", None),
         ] {
             dns.insert(HostPattern::parse(site).unwrap(), solver);
         }
         let all = Solvers::new(vec![of(Http01)]).with_dns(dns);
         for (subject, expected) in [
-            ("*.example.org", &[Dns01][..]),
-            ("a.example.org", &[Dns01, Http01]),
+            ("*.example.org", &[DnsPersist01][..]),
+            ("a.example.org", &[DnsPersist01, Http01]),
             ("plain.example.org", &[Http01]),
             ("*.example.net", &[]),
         ] {

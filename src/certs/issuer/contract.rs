@@ -48,6 +48,12 @@ pub trait Issuer: fmt::Debug + Send + Sync {
         Box::pin(async {})
     }
 
+    /// Takes down the challenges for `subject` that a process has left up which was killed. The caller holds the lock of
+    /// the name's issuance, so that nobody needs them.
+    fn take_down_left<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        ready(()).boxed()
+    }
+
     /// How its CA will look at `subject`; none where no other machine does.
     fn inspection(&self, _subject: &HostPattern) -> Option<Inspection> {
         None

@@ -87,6 +87,17 @@ impl DnsServer {
         records.retain(|record| *record != removed);
     }
 
+    /// All texts of a name.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        let state = self.data.lock().unwrap();
+        let records = state.records.get(&key(&parse(name)));
+        let texts = records.into_iter().flatten().filter_map(|data| match data {
+            RData::TXT(text) => Some(text.to_string()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
     /// Allows one CA, or none where `issuer` is none.
     pub(crate) fn caa(&self, name: &str, issuer: Option<&str>) -> &Self {
         let issue = CAA::new_issue(
@@ -136,6 +147,12 @@ impl DnsServer {
     pub(crate) fn silent(&self, name: &str) -> &Self {
         self.data.lock().unwrap().silent.push(key(&parse(name)));
         self
+    }
+}
+
+impl std::fmt::Debug for DnsServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DnsServer").finish_non_exhaustive()
     }
 }
 

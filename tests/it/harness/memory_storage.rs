@@ -14,6 +14,14 @@ pub(crate) struct MemoryStorage {
     locks: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
+impl MemoryStorage {
+    /// Whether there is a record below a folder.
+    pub(crate) fn holds(&self, folder: &str) -> bool {
+        let records = self.records.lock().unwrap();
+        records.keys().any(|key| key.starts_with(folder))
+    }
+}
+
 impl Storage for MemoryStorage {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
         let value = self.records.lock().unwrap().get(key.as_str()).cloned();
@@ -49,7 +57,7 @@ impl Storage for MemoryStorage {
         let children = below
             .map_while(|(key, _)| key.strip_prefix(&prefix))
             .filter_map(|rest| rest.split('/').next())
-            .map(|segment| folder.join(segment))
+            .map(|segment| folder.below(segment))
             .collect::<BTreeSet<_>>();
         let children = Vec::from_iter(children);
         futures_util::stream::iter((!children.is_empty()).then_some(Ok(children))).boxed()

@@ -23,3 +23,5 @@ pub(crate) mod raw;
 pub(crate) mod scripted_ca;
 pub(crate) mod skip;
 pub(crate) mod stopping_storage;
+pub(crate) mod stopping_zone;
+pub(crate) mod stops;

@@ -8,6 +8,7 @@ use hickory_proto::op::ResponseCode;
 
 use super::options::ServerAddress;
 use crate::certs::ResolverError;
+use crate::storage;
 
 /// A challenge that could not be put up in DNS. Each sentence holds its cause: whoever prints a chain of errors prints the
 /// first and the last.
@@ -83,6 +84,9 @@ pub enum Dns01Error {
         /// What became of asking it.
         cause: Box<ResolverError>,
     },
+    /// What is set in DNS could not be written down, so that nothing more is set, or struck out.
+    #[error("the list of what is set in DNS cannot be kept: {0}")]
+    Journal(storage::Error),
     /// The process ends.
     #[error("the proxy is stopping")]
     Stopping,

@@ -2,22 +2,25 @@
 //! servers, and is removed however the attempt ends.
 //!
 //! ```text
-//! solver -> { provider <- exec | rfc2136 | cloudflare } + propagation -> resolver
+//! solver -> { provider <- exec | rfc2136 | cloudflare | remembered -> journal } + propagation -> resolver
 //! ```
 
 mod cloudflare;
 mod error;
 mod exec;
+mod journal;
 mod options;
 mod persist;
 mod propagation;
 mod provider;
+mod remembered;
 mod rfc2136;
 mod solver;
 
 pub use cloudflare::Cloudflare;
 pub use error::{CloudflareFault, Dns01Error, HookFault, UpdateFault};
 pub use exec::ExecHook;
+pub(crate) use journal::DnsJournal;
 pub use options::{
     CloudflareOptions, DnsMeans, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
 };

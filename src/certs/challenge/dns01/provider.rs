@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::error::Dns01Error;
 
 /// One value of one name, which may have others beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TxtRecord {
     /// The name, without the last dot.
     pub name: String,

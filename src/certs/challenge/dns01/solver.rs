@@ -8,12 +8,16 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::error::Dns01Error;
+use super::journal::DnsJournal;
 use super::propagation::Propagation;
 use super::provider::{DnsProvider, TxtRecord};
+use super::remembered::Remembered;
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
+use crate::name::HostPattern;
+use crate::storage::Storage;
 use crate::tasks::{Shutdown, Tasks};
 
 /// How long setting or removing a record may take.
@@ -25,6 +29,7 @@ pub struct Dns01Solver {
     provider: Arc<dyn DnsProvider>,
     propagation: Arc<Propagation>,
     tasks: Tasks,
+    journal: Option<DnsJournal>,
 }
 
 impl Dns01Solver {
@@ -35,7 +40,61 @@ impl Dns01Solver {
             provider,
             propagation: Arc::new(propagation),
             tasks,
+            journal: None,
         }
+    }
+
+    /// The same with a journal in `storage` of what it sets, so that the next process can remove what this one leaves when
+    /// it is killed.
+    #[must_use]
+    pub fn remembering_in(self, storage: Arc<dyn Storage>) -> Self {
+        Self {
+            journal: Some(DnsJournal::new(storage)),
+            ..self
+        }
+    }
+
+    /// The same for the orders of one certificate, under which its records are remembered.
+    #[must_use]
+    pub fn for_certificate(&self, subject: &HostPattern) -> Self {
+        let provider = match &self.journal {
+            Some(journal) => self.remembered(journal, subject),
+            None => Arc::clone(&self.provider),
+        };
+        Self {
+            provider,
+            ..self.clone()
+        }
+    }
+
+    /// Removes what a process that was killed has left in DNS for a certificate. The caller holds the lock of its
+    /// issuance, so that nobody needs the records.
+    pub async fn take_down_left(&self, subject: &HostPattern) {
+        let Some(journal) = &self.journal else { return };
+        let left = match journal.left(subject).await {
+            Ok(left) => left,
+            Err(error) => {
+                warn!(names = %subject, %error, "records that were left in DNS cannot be listed");
+                return;
+            }
+        };
+        let provider = self.remembered(journal, subject);
+        for record in left {
+            match remove(&*provider, &record).await {
+                Ok(()) => info!(name = %record.name, "TXT record that was left in DNS removed"),
+                Err(error) => {
+                    warn!(name = %record.name, %error, "TXT record that was left in DNS could not be removed");
+                }
+            }
+        }
+    }
+
+    fn remembered(&self, journal: &DnsJournal, subject: &HostPattern) -> Arc<dyn DnsProvider> {
+        Arc::new(Remembered {
+            provider: Arc::clone(&self.provider),
+            journal: journal.clone(),
+            certificate: subject.clone(),
+        })
     }
 
     async fn put_up(&self, name: &str, value: String) -> Result<Presented, Dns01Error> {
@@ -75,7 +134,7 @@ impl Keeper {
         released: oneshot::Receiver<()>,
     ) {
         let set = timeout(CHANGE, self.provider.present(&self.record)).await;
-        let outcome = set.unwrap_or_else(|_| Err(self.slow()));
+        let outcome = set.unwrap_or_else(|_| Err(slow(&self.record)));
         let is_set = outcome.is_ok();
         let is_awaited = told.send(outcome).is_ok();
         if is_set && is_awaited {
@@ -84,8 +143,7 @@ impl Keeper {
                 () = self.shutdown.requested() => (),
             }
         }
-        let removed = timeout(CHANGE, self.provider.cleanup(&self.record)).await;
-        match removed.unwrap_or_else(|_| Err(self.slow())) {
+        match remove(&*self.provider, &self.record).await {
             Ok(()) => debug!(name = %self.record.name, "TXT record removed"),
             Err(error) if is_set => {
                 warn!(name = %self.record.name, %error, "TXT record could not be removed");
@@ -96,12 +154,17 @@ impl Keeper {
             }
         }
     }
+}
 
-    fn slow(&self) -> Dns01Error {
-        Dns01Error::Slow {
-            name: self.record.name.clone(),
-            limit: CHANGE,
-        }
+async fn remove(provider: &dyn DnsProvider, record: &TxtRecord) -> Result<(), Dns01Error> {
+    let removed = timeout(CHANGE, provider.cleanup(record)).await;
+    removed.unwrap_or_else(|_| Err(slow(record)))
+}
+
+fn slow(record: &TxtRecord) -> Dns01Error {
+    Dns01Error::Slow {
+        name: record.name.clone(),
+        limit: CHANGE,
     }
 }
 

@@ -137,6 +137,7 @@ impl AcmeIssuer {
 
     async fn order(&self, request: IssueRequest<'_>) -> Result<Pem, Error> {
         let subject = request.subject;
+        self.solvers.take_down_left(subject).await;
         let solvers = self.solvers_for(subject)?;
         let account = self.accounts.account().await?;
         let path = OrderPath {
@@ -220,6 +221,10 @@ impl Issuer for AcmeIssuer {
             }
         }
         .boxed()
+    }
+
+    fn take_down_left<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        self.solvers.take_down_left(subject).boxed()
     }
 
     fn inspection(&self, subject: &HostPattern) -> Option<Inspection> {

@@ -134,7 +134,8 @@ impl Books {
             .as_array()
             .ok_or_else(|| malformed("no identifiers"))?;
         let identifiers: Vec<Identifier> = list.iter().map(identifier).collect();
-        if identifiers.is_empty() || identifiers.iter().any(|(_, name)| name.starts_with('*')) {
+        let has_wildcard = identifiers.iter().any(|(_, name)| name.starts_with('*'));
+        if identifiers.is_empty() || (has_wildcard && script.dns.is_none()) {
             return Err(Reply::problem(
                 400,
                 "rejectedIdentifier",
@@ -250,14 +251,19 @@ impl Books {
 
     pub(super) fn authorization(&self, number: usize, script: &Script) -> Result<Reply, Reply> {
         let authorization = self.authorizations.get(number).ok_or_else(nothing)?;
-        let body = json!({
+        let (kind, name) = &authorization.identifier;
+        let base = name.strip_prefix("*.");
+        let mut body = json!({
             "status": authorization.status,
-            "identifier": wire(&authorization.identifier),
+            "identifier": { "type": kind, "value": base.unwrap_or(name) },
             "challenges": [
                 { "type": "dns-persist-01", "url": format!("{}/none/{number}", self.base), "status": "pending" },
-                self.challenge(number)?,
+                self.challenge(number, script)?,
             ],
         });
+        if base.is_some() {
+            body["wildcard"] = true.into();
+        }
         let reply = Reply::json(200, &body);
         Ok(match authorization.status {
             "pending" => reply.waiting(script.wait),
@@ -265,10 +271,13 @@ impl Books {
         })
     }
 
-    pub(super) fn challenge(&self, number: usize) -> Result<Value, Reply> {
+    pub(super) fn challenge(&self, number: usize, script: &Script) -> Result<Value, Reply> {
         let authorization = self.authorizations.get(number).ok_or_else(nothing)?;
         let mut body = json!({
-            "type": "http-01",
+            "type": match script.dns {
+                Some(_) => "dns-01",
+                None => "http-01",
+            },
             "url": format!("{}/challenge/{number}", self.base),
             "status": match authorization.is_being_validated {
                 true => "processing",
@@ -298,7 +307,11 @@ impl Books {
         let key = &self.accounts[authorization.account];
         Ok(Task {
             authorization: number,
-            host: authorization.identifier.1.clone(),
+            host: authorization
+                .identifier
+                .1
+                .trim_start_matches("*.")
+                .to_owned(),
             token: authorization.token.clone(),
             expected: format!("{}.{}", authorization.token, key.thumbprint()),
         })

@@ -91,6 +91,11 @@ impl Jwk {
     }
 }
 
+/// What the TXT record holds (RFC 8555 section 8.4).
+pub(super) fn dns01_value(key_authorization: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, key_authorization.as_bytes()))
+}
+
 pub(super) fn decode(text: &str) -> Result<Vec<u8>, Reply> {
     URL_SAFE_NO_PAD
         .decode(text)

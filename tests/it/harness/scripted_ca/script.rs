@@ -1,9 +1,11 @@
 //! What a scripted CA does out of the ordinary.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::reply::Reply;
+use crate::harness::dns::DnsServer;
 
 /// The kinds of request that are counted and can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,6 +106,7 @@ pub(crate) struct Script {
     pub(super) reuses_authorizations: bool,
     pub(super) caa_identities: Vec<String>,
     pub(super) has_renewal_info: bool,
+    pub(super) dns: Option<Arc<DnsServer>>,
 }
 
 impl Script {
@@ -118,6 +121,7 @@ impl Script {
             reuses_authorizations: false,
             caa_identities: Vec::new(),
             has_renewal_info: false,
+            dns: None,
         }
     }
 
@@ -176,6 +180,12 @@ impl Script {
     /// The CA says when to renew; answers that no fault replaces are 404.
     pub(crate) fn with_renewal_info(mut self) -> Self {
         self.has_renewal_info = true;
+        self
+    }
+
+    /// The CA offers dns-01 instead of http-01, also for wildcards, and looks at this server.
+    pub(crate) fn dns01(mut self, dns: &Arc<DnsServer>) -> Self {
+        self.dns = Some(Arc::clone(dns));
         self
     }
 

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::authority::{Books, Task};
-use super::jws::{Signed, malformed};
+use super::jws::{Signed, dns01_value, malformed};
 use super::reply::{Body, Reply};
 use super::script::{Fault, Script, Step};
 use super::signing::sign;
@@ -318,7 +318,7 @@ impl Shared {
             return Err(malformed("want {}"));
         }
         let task = self.books().start_validation(number)?;
-        let reply = Reply::json(200, &self.books().challenge(number)?);
+        let reply = Reply::json(200, &self.books().challenge(number, &self.script)?);
         match self.script.is_validating {
             true => {
                 self.tasks.spawn(Arc::clone(self).validate(task));
@@ -328,8 +328,22 @@ impl Shared {
         Ok(reply)
     }
 
-    /// Fetches the challenge (RFC 8555 section 8.3).
+    /// Looks at the challenge (RFC 8555 sections 8.3 and 8.4).
     async fn validate(self: Arc<Self>, task: Task) {
+        let outcome = match &self.script.dns {
+            Some(dns) => {
+                let texts = dns.texts(&format!("_acme-challenge.{}", task.host));
+                match texts.contains(&dns01_value(&task.expected)) {
+                    true => Ok(()),
+                    false => Err(problem("unauthorized", &format!("found {texts:?}"))),
+                }
+            }
+            None => self.fetch(&task).await,
+        };
+        self.books().end_validation(task.authorization, outcome);
+    }
+
+    async fn fetch(&self, task: &Task) -> Result<(), Value> {
         let url = format!(
             "http://127.0.0.1:{}/.well-known/acme-challenge/{}",
             self.http01_port, task.token
@@ -339,14 +353,13 @@ impl Shared {
             .get(url)
             .header(HOST, &task.host)
             .timeout(Duration::from_secs(10));
-        let outcome = match request.send().await {
+        match request.send().await {
             Ok(answer) => match answer.text().await {
                 Ok(text) if text == task.expected => Ok(()),
                 text => Err(problem("unauthorized", &format!("got {text:?}"))),
             },
             Err(error) => Err(problem("connection", &error.to_string())),
-        };
-        self.books().end_validation(task.authorization, outcome);
+        }
     }
 
     fn finalize(
