@@ -407,3 +407,35 @@ async fn a_connection_that_brings_no_answer_gets_no_more_requests() {
     }
     assert_eq!(origin.connections(), 2);
 }
+
+/// Answers an upload with the names of its trailers.
+async fn name_trailers(
+    request: Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+) {
+    let mut body = request.into_body();
+    while let Some(data) = body.data().await {
+        let len = data.unwrap().len();
+        body.flow_control().release_capacity(len).unwrap();
+    }
+    let trailers = body.trailers().await.unwrap().unwrap();
+    let names: Vec<_> = trailers.keys().map(ToString::to_string).collect();
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    stream.send_data(names.join(" ").into(), true).unwrap();
+}
+
+#[tokio::test]
+async fn trailers_that_http_2_knows_not_are_left_out() {
+    let echo = async |mut session: Session, _| {
+        let (request, respond) = session.accept().await.unwrap().unwrap();
+        let rest = async { while session.accept().await.is_some() {} };
+        tokio::join!(name_trailers(request, respond), rest);
+    };
+    let origin = H2Origin::start(100, echo).await;
+    let door = before(&origin.url()).await;
+    let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
+    let trailers = "Connection: x\r\nHost: evil.example\r\nKeep-Alive: 5\r\nX-Sum: 7\r\n";
+    let answer = ask(door.h1, format!("{head}3\r\nabc\r\n0\r\n{trailers}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("\r\nx-sum\r\n"), "{answer}");
+}
