@@ -238,6 +238,10 @@ pub(super) enum Problem {
     )]
     OwnAddress(crate::upstream::Address),
     #[error(
+        "`{0}` stands here twice; name it once, as in `{{ address = \"{0}\", weight = 2 }}` if it is to get more"
+    )]
+    SameAddress(crate::upstream::Address),
+    #[error(
         "`insecure = true` takes any certificate, so `root` has no use beside it; remove one of them"
     )]
     InsecureAndRoot,

@@ -283,23 +283,24 @@ impl SiteReader<'_, '_> {
         if texts.is_empty() {
             self.report.at(value.start(), Problem::NoAddress);
         }
-        texts
-            .into_iter()
-            .filter_map(|text| match self.read_address(text) {
-                Ok(address) => Some(address),
-                Err(problem) => {
-                    self.report.at(text.start(), problem);
-                    None
-                }
-            })
-            .collect()
+        let mut addresses = Vec::new();
+        for text in texts {
+            match self.read_address(text, &addresses) {
+                Ok(address) => addresses.push(address),
+                Err(problem) => self.report.at(text.start(), problem),
+            }
+        }
+        addresses
     }
 
-    fn read_address(&self, value: Value<'_>) -> Result<Address, Problem> {
+    fn read_address(&self, value: Value<'_>, others: &[Address]) -> Result<Address, Problem> {
         let text = balance::address(value)?.text("an upstream, as in `\"localhost:3000\"`")?;
         let address = Address::parse(&text)?;
-        match self.config.listens_on(&address) {
-            true => Err(Problem::OwnAddress(address)),
+        if self.config.listens_on(&address) {
+            return Err(Problem::OwnAddress(address));
+        }
+        match others.contains(&address) {
+            true => Err(Problem::SameAddress(address)),
             false => Ok(address),
         }
     }

@@ -21,6 +21,7 @@ use super::http2::StreamLease;
 use super::lease::Lease;
 use super::pulse::{Pulse, UploadFailure};
 use super::stall::Stall;
+use super::trailers;
 use crate::tasks::{Shutdown, Tasks};
 
 /// How long an abandoned upload is still read, so that the client sees the answer before its connection is reset.
@@ -144,7 +145,10 @@ impl Upload {
             return Poll::Ready(None);
         };
         match Pin::new(&mut *incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    trailers::clean(trailers);
+                }
                 self.stall.moved();
                 self.pulse.beat();
                 if let Some(room) = &mut self.room {
@@ -323,7 +327,10 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = ready!(self.next(cx));
         match frame {
-            Some(Ok(frame)) => {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    trailers::clean(trailers);
+                }
                 if self.incoming.is_end_stream() {
                     self.release();
                 }

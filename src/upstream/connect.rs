@@ -14,8 +14,8 @@ use rustls::AlertDescription;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 
 use super::address::{Address, Place, Protocol};
 use super::backend::InFlight;
@@ -51,6 +51,13 @@ pub(super) struct Needs<'a> {
     /// What it begins with, before TLS and all else. It then belongs to the client that it is made for, and carries this
     /// request only.
     pub(super) greeting: Option<&'a [u8]>,
+}
+
+impl Needs<'_> {
+    /// Whether no other request may share the connection.
+    fn is_alone(&self) -> bool {
+        self.is_upgrade || self.greeting.is_some()
+    }
 }
 
 /// Makes the connections of one upstream.
@@ -111,28 +118,50 @@ impl Dialer {
         in_flight: InFlight,
         needs: Needs<'_>,
     ) -> Result<Lease, Error> {
-        let address = in_flight.address().clone();
+        let address = in_flight.address();
         if needs.is_upgrade && address.protocol() == Protocol::H2c {
-            return Err(Error::NoUpgrade { backend: address });
+            let backend = address.clone();
+            return Err(Error::NoUpgrade { backend });
         }
         let pool = in_flight.pool().clone();
         let asked = Instant::now();
-        let is_alone = needs.is_upgrade || needs.greeting.is_some();
-        let opening = match is_alone {
-            true => None,
-            false => pool.open_shared(&address).await,
+        // Those before may wait for a backend that never accepts, one after the other.
+        let turn = async {
+            match needs.is_alone() {
+                true => None,
+                false => pool.open_shared(address).await,
+            }
         };
+        let late = |_| Error::ConnectTimeout {
+            backend: address.clone(),
+        };
+        let opening = timeout(self.timeout, turn).await.map_err(late)?;
         if opening.is_some()
             && let Some(http2) = pool.roomiest(needs.is_fresh.then_some(asked))
         {
             let is_reused = !needs.is_fresh;
             return Ok(Lease::Stream(StreamLease::new(http2, in_flight, is_reused)));
         }
-        let place = tokio::time::timeout(self.timeout, Arc::clone(&self.places).acquire_owned());
-        let Ok(Ok(place)) = place.await else {
-            return Err(Error::NoPlace);
-        };
-        let dialed = tokio::time::timeout(self.timeout, self.dial(&address, needs)).await;
+        match timeout(self.timeout, self.place()).await {
+            Ok(Ok(place)) => self.open(in_flight, needs, place).await,
+            Ok(Err(_)) | Err(_) => Err(Error::NoPlace),
+        }
+    }
+
+    /// Room for one more connection, however long that takes.
+    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.places).acquire_owned().await
+    }
+
+    /// A new connection to the backend in this place.
+    pub(super) async fn open(
+        &self,
+        in_flight: InFlight,
+        needs: Needs<'_>,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Lease, Error> {
+        let address = in_flight.address().clone();
+        let dialed = timeout(self.timeout, self.dial(&address, needs)).await;
         let dialed = dialed.map_err(|_| Error::ConnectTimeout {
             backend: address.clone(),
         })??;
@@ -141,10 +170,13 @@ impl Dialer {
         if dialed.is_http2 {
             let http2 = Http2::handshake(wire, &self.tasks).await;
             let http2 = http2.map_err(|error| Error::exchange(&address, error))?;
-            if !is_alone {
-                pool.share(&http2);
+            if !needs.is_alone() {
+                in_flight.pool().share(&http2);
             }
             return Ok(Lease::Stream(StreamLease::new(http2, in_flight, false)));
+        }
+        if !needs.is_alone() {
+            in_flight.pool().share_none();
         }
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(READ_SIZE)
@@ -299,6 +331,8 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::upstream::backend::Lane;
+    use crate::upstream::pool::Pool;
 
     /// A listener whose queue is full: who connects hears nothing.
     async fn black_hole() -> (Socket, Vec<TcpStream>, SocketAddr) {
@@ -309,7 +343,7 @@ mod tests {
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         let mut queued = Vec::new();
         let patience = Duration::from_millis(100);
-        while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+        while let Ok(stream) = timeout(patience, TcpStream::connect(address)).await {
             queued.push(stream.unwrap());
         }
         (socket, queued, address)
@@ -321,8 +355,38 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let connecting = first_to_accept([silent, silent, good].into_iter());
-        let stream = tokio::time::timeout(Duration::from_secs(3), connecting).await;
+        let stream = timeout(Duration::from_secs(3), connecting).await;
         assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
+    }
+
+    /// A request to a backend that nobody has a connection to.
+    fn request_to(address: &Address) -> (Dialer, impl Fn() -> InFlight) {
+        let means = Means::new(Tasks::new());
+        let options = Options {
+            connect_timeout: Duration::from_millis(100),
+            ..Options::default()
+        };
+        let dialer = Dialer::new(std::slice::from_ref(address), &options, &means).unwrap();
+        let lane = Lane::new(address, Pool::new(options.idle_timeout, means.tasks));
+        (dialer, move || InFlight::enter(&lane, None))
+    }
+
+    #[tokio::test]
+    async fn those_who_would_share_a_connection_do_not_wait_for_each_others_time_outs() {
+        let (_socket, _queued, silent) = black_hole().await;
+        let address = Address::parse(&format!("h2c://{silent}")).unwrap();
+        let (dialer, request) = request_to(&address);
+        let needs = Needs {
+            is_upgrade: false,
+            is_fresh: false,
+            greeting: None,
+        };
+        let start = Instant::now();
+        let all = (0..20).map(|_| dialer.connect(request(), needs));
+        for outcome in futures_util::future::join_all(all).await {
+            assert!(matches!(outcome, Err(Error::ConnectTimeout { .. })));
+        }
+        assert!(start.elapsed() < Duration::from_secs(1));
     }
 
     #[tokio::test]
@@ -333,7 +397,7 @@ mod tests {
         let refusing = closed.local_addr().unwrap();
         drop(closed);
         let many = std::iter::repeat_n(refusing, 20).chain([good]);
-        let stream = tokio::time::timeout(10 * NEXT_ADDRESS, first_to_accept(many)).await;
+        let stream = timeout(10 * NEXT_ADDRESS, first_to_accept(many)).await;
         assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
         let error = first_to_accept([refusing].into_iter()).await.unwrap_err();
         assert_eq!(error.unwrap().kind(), io::ErrorKind::ConnectionRefused);

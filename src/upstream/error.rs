@@ -3,6 +3,8 @@
 use std::error::Error as _;
 use std::io;
 
+use rustix::io::Errno;
+
 use super::address::Address;
 
 /// What failed between a request and its response's head.
@@ -180,9 +182,14 @@ impl Error {
         }
     }
 
-    /// Whether a failed connection speaks against the backend, and not only against what the request asks of it.
+    /// Whether a failed connection speaks against the backend, and not only against what the request asks of it or what
+    /// the proxy has run short of.
     pub(super) fn is_fault(&self) -> bool {
-        !matches!(self, Self::NoUpgrade { .. })
+        match self {
+            Self::NoUpgrade { .. } | Self::NoPlace => false,
+            Self::Connect { source, .. } => !is_shortage(source),
+            _ => true,
+        }
     }
 
     /// What a failed TLS handshake says.
@@ -202,6 +209,14 @@ impl Error {
             },
         }
     }
+}
+
+/// Whether this machine has no file descriptor or port left for a connection.
+fn is_shortage(error: &io::Error) -> bool {
+    let is_files = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || is_files(Errno::MFILE)
+        || is_files(Errno::NFILE)
 }
 
 fn certificate_fix(error: &rustls::Error) -> &'static str {
@@ -245,4 +260,24 @@ pub enum BodyError {
     /// The whole exchange has taken too long.
     #[error("the body did not end in time")]
     Overdue,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_proxy_has_run_short_of_is_no_fault_of_the_backend() {
+        let connect = |errno: Errno| Error::Connect {
+            backend: Address::parse("app:80").unwrap(),
+            source: io::Error::from_raw_os_error(errno.raw_os_error()),
+        };
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL] {
+            assert!(!connect(errno).is_fault(), "{errno}");
+        }
+        for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
+            assert!(connect(errno).is_fault(), "{errno}");
+        }
+        assert!(!Error::NoPlace.is_fault());
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{Extensions, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -35,6 +36,13 @@ enum CheckError {
     Body(#[from] BodyError),
     #[error("the health check took too long")]
     Late,
+}
+
+impl CheckError {
+    /// Whether the proxy itself was short of something.
+    fn is_own(&self) -> bool {
+        matches!(self, Self::Exchange(error) if !error.is_fault())
+    }
 }
 
 /// Checks one backend for as long as its condition matters to anyone.
@@ -110,11 +118,17 @@ impl HealthCheck {
             if condition.strong_count() == 0 {
                 return;
             }
-            let outcome = self.check().await;
+            // Of what keeps the proxy from asking nothing is known, and it says nothing about the backend.
+            let Ok(place) = self.terms.dialer.place().await else {
+                return;
+            };
+            let outcome = self.check(place).await;
             let Some(condition) = condition.upgrade() else {
                 return;
             };
-            if let Some(is_up) = streak.note(outcome.is_ok(), &self.health) {
+            if outcome.as_ref().is_err_and(CheckError::is_own) {
+                warn!(backend = %self.address, "backend cannot be checked, as the proxy has run short of what connections need");
+            } else if let Some(is_up) = streak.note(outcome.is_ok(), &self.health) {
                 self.tell(is_up, outcome, &condition);
             }
             pause = spread(self.health.interval, JITTER);
@@ -136,12 +150,12 @@ impl HealthCheck {
         }
     }
 
-    async fn check(&self) -> Result<(), CheckError> {
-        let checking = timeout(self.health.timeout, self.ask());
+    async fn check(&self, place: OwnedSemaphorePermit) -> Result<(), CheckError> {
+        let checking = timeout(self.health.timeout, self.ask(place));
         checking.await.unwrap_or(Err(CheckError::Late))
     }
 
-    async fn ask(&self) -> Result<(), CheckError> {
+    async fn ask(&self, place: OwnedSemaphorePermit) -> Result<(), CheckError> {
         // A lane of its own: a check is no load, and its connection is for nobody else and ends with it.
         let pool = Pool::new(
             self.terms.options.idle_timeout,
@@ -157,7 +171,7 @@ impl HealthCheck {
             is_fresh: true,
             greeting: greeting.as_deref(),
         };
-        let lease = self.terms.dialer.connect(in_flight, needs).await?;
+        let lease = self.terms.dialer.open(in_flight, needs, place).await?;
         let exchanged = exchange(lease, self.request(), self.health.timeout);
         let response = exchanged.await.map_err(|failure| failure.error)?;
         let (head, body) = response.into_parts();
@@ -195,7 +209,14 @@ async fn read(mut body: ResponseBody) -> Result<(), BodyError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
+    use crate::tasks::Tasks;
+    use crate::upstream::means::Means;
+    use crate::upstream::options::Options;
 
     fn states(checks: &str) -> Vec<(usize, bool)> {
         let health = HealthOptions::new("/".to_owned());
@@ -214,6 +235,25 @@ mod tests {
     fn it_takes_checks_in_a_row_to_fall_and_to_rise() {
         assert_eq!(states("+--+--+---"), [(9, false)]);
         assert_eq!(states("+----+-++-"), [(3, false), (8, true)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_is_not_down_because_the_proxy_has_no_room_for_connections() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::parse(&nobody.local_addr().unwrap().to_string()).unwrap();
+        drop(nobody);
+        let mut options = Options::default();
+        options.balancing.health = Some(HealthOptions::new("/".to_owned()));
+        let mut means = Means::new(Tasks::new());
+        means.places = Arc::new(Semaphore::new(0));
+        let terms = Arc::new(Terms::new(std::slice::from_ref(&address), options, &means).unwrap());
+        let condition = Arc::new(Condition::new(&terms.options.balancing));
+        HealthCheck::start(&address, &condition, &terms);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(!condition.is_down());
+        means.places.add_permits(1);
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(condition.is_down());
     }
 
     #[test]

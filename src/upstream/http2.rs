@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -68,6 +68,8 @@ struct Shared {
     streams: AtomicUsize,
     idle_since: Mutex<Instant>,
     opened: Instant,
+    /// Whether a request has waited in vain for its response here.
+    is_doubtful: AtomicBool,
 }
 
 impl Http2 {
@@ -92,6 +94,7 @@ impl Http2 {
             streams: AtomicUsize::new(0),
             idle_since: Mutex::new(Instant::now()),
             opened: Instant::now(),
+            is_doubtful: AtomicBool::new(false),
         })))
     }
 
@@ -105,9 +108,10 @@ impl Http2 {
         self.0.streams.load(Ordering::Relaxed)
     }
 
-    /// Whether it takes requests at all: it does not after the backend has said that it goes away.
+    /// Whether it takes requests at all: it does not after the backend has said that it goes away, nor after one has had no
+    /// answer in time. The machine at the other end may be gone, which nothing else tells for minutes.
     pub(super) fn is_open(&self) -> bool {
-        !self.0.sender.is_closed()
+        !self.0.sender.is_closed() && !self.0.is_doubtful.load(Ordering::Relaxed)
     }
 
     /// Whether another request finds room, by the backend's limit and our own.
@@ -256,6 +260,8 @@ fn receive(response: Response<Incoming>, lease: StreamLease) -> Response<Respons
 }
 
 fn late(lease: StreamLease) -> Failure {
+    let shared = &lease.stream.0.0;
+    shared.is_doubtful.store(true, Ordering::Relaxed);
     let in_flight = lease.in_flight;
     Failure {
         error: Error::ResponseTimeout {

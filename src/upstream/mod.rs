@@ -28,6 +28,7 @@ mod stall;
 mod succession;
 mod terms;
 mod tls;
+mod trailers;
 mod translate;
 mod trip;
 mod wire;

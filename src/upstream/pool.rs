@@ -105,6 +105,11 @@ impl Pool {
         self.0.watch();
     }
 
+    /// Takes note that the backend has chosen HTTP/1.1: nobody waits for a connection to share.
+    pub(super) fn share_none(&self) {
+        self.0.speaks_http2.store(false, Ordering::Relaxed);
+    }
+
     /// The youngest connection that is open, not too old and done with its last exchange.
     fn youngest(&self) -> Option<Connection> {
         let mut idle = self.0.idle();

@@ -79,7 +79,7 @@ impl Resolver {
                 name: name.clone(),
                 resolver: self.clone(),
                 known: ArcSwapOption::empty(),
-                asking: tokio::sync::Mutex::new(()),
+                asking: tokio::sync::Mutex::new(None),
             })
         });
         Some(Arc::clone(&host))
@@ -92,7 +92,7 @@ impl Resolver {
             Err(error) if is_system => ask_system(name).await.map_err(|_| error),
             answer => answer,
         };
-        answer.map(Answer::within_reach)
+        answer?.elsewhere().map(Answer::within_reach)
     }
 
     async fn ask_dns(&self, name: &HostName) -> io::Result<Answer> {
@@ -127,6 +127,20 @@ struct Answer {
 }
 
 impl Answer {
+    /// Without the unspecified address, which filters of DNS give for names that they keep back: a connection to it would
+    /// lead to this machine.
+    fn elsewhere(mut self) -> io::Result<Self> {
+        self.addresses
+            .retain(|ip| !ip.to_canonical().is_unspecified());
+        match self.addresses.is_empty() {
+            true => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the answer has no address that leads anywhere",
+            )),
+            false => Ok(self),
+        }
+    }
+
     /// Without the addresses that this machine has no route to, such as those of IPv6 on one that has none. All of them
     /// where that leaves nothing: an attempt says what is wrong.
     fn within_reach(mut self) -> Self {
@@ -207,7 +221,27 @@ pub(super) struct Host {
     name: HostName,
     resolver: Resolver,
     known: ArcSwapOption<Known>,
-    asking: tokio::sync::Mutex<()>,
+    /// Held by who asks.
+    asking: tokio::sync::Mutex<Option<Failure>>,
+}
+
+/// That DNS knew no address, which stands for a moment too: else each request would be a question.
+struct Failure {
+    error: Arc<io::Error>,
+    until: Instant,
+}
+
+impl Failure {
+    fn new(error: io::Error) -> Self {
+        Self {
+            error: Arc::new(error),
+            until: Instant::now() + SHORTEST,
+        }
+    }
+
+    fn error(&self) -> io::Error {
+        io::Error::new(self.error.kind(), Arc::clone(&self.error))
+    }
 }
 
 /// What a host resolved to.
@@ -238,23 +272,28 @@ impl Host {
     }
 
     async fn refresh(&self) -> io::Result<Arc<Known>> {
-        let _asking = self.asking.lock().await;
+        let mut failed = self.asking.lock().await;
         let last = self.known.load_full();
         if let Some(known) = &last
             && known.until > Instant::now()
         {
             return Ok(Arc::clone(known));
         }
+        if let Some(failure) = failed
+            .as_ref()
+            .filter(|failure| failure.until > Instant::now())
+        {
+            return Err(failure.error());
+        }
         let (addresses, lifetime) = match (self.resolver.ask(&self.name).await, last) {
             (Ok(answer), _) => (answer.addresses, answer.lifetime),
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(_)) if error.kind() == io::ErrorKind::NotFound => {
-                self.known.store(None);
-                return Err(error);
-            }
-            (Err(error), Some(last)) => {
+            (Err(error), Some(last)) if error.kind() != io::ErrorKind::NotFound => {
                 warn!(host = %self.name, %error, "host of backends did not resolve; its last addresses stand");
                 (last.addresses.clone(), AFTER_FAILURE)
+            }
+            (Err(error), _) => {
+                self.known.store(None);
+                return Err(failed.insert(Failure::new(error)).error());
             }
         };
         let known = Arc::new(Known {
@@ -296,6 +335,54 @@ mod tests {
             ["127.0.0.1", "127.0.0.2"]
         );
         assert_eq!(reach(&["ff02::1"]), ["ff02::1"]);
+    }
+
+    #[test]
+    fn a_name_that_a_filter_keeps_back_does_not_lead_to_this_machine() {
+        let elsewhere = |texts: &[&str]| {
+            let addresses = texts.iter().map(|text| text.parse().unwrap()).collect();
+            let answer = Answer {
+                addresses,
+                lifetime: SHORTEST,
+            };
+            answer.elsewhere().map(|answer| answer.addresses.len())
+        };
+        assert_eq!(elsewhere(&["0.0.0.0", "10.0.0.1", "::"]).unwrap(), 1);
+        for texts in [&["0.0.0.0"][..], &["::", "::ffff:0.0.0.0"], &[]] {
+            let error = elsewhere(texts).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{texts:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_not_asked_for_by_each_request() {
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let resolver = Resolver::new(vec![DnsServer::At(server.local_addr().unwrap())]);
+        let host = resolver.host(&HostName::parse("app.example.test").unwrap());
+        let host = host.unwrap();
+        let mut questions = 0;
+        let answering = async {
+            let mut packet = [0; 512];
+            loop {
+                let (len, client) = server.recv_from(&mut packet).await.unwrap();
+                questions += 1;
+                // A response that says that there is no such name.
+                packet[2] = 0x84;
+                packet[3] = 3;
+                server.send_to(&packet[..len], client).await.unwrap();
+            }
+        };
+        let asking = async {
+            for _ in 0..20 {
+                let error = host.addresses().await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            }
+        };
+        tokio::select! {
+            () = asking => {}
+            () = answering => {}
+        }
+        assert!(questions <= 4, "{questions}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Backends that speak HTTP/2: gRPC of every kind, and sessions that end, refuse and lie in the middle.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -380,4 +381,61 @@ async fn an_upload_over_the_limit_is_the_clients_fault_here_too() {
     let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
     let answer = ask(door.h1, format!("{head}{chunks}")).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_brings_no_answer_gets_no_more_requests() {
+    let origin = H2Origin::start(100, async |mut session: Session, number| {
+        if number > 1 {
+            return answer_all(session).await;
+        }
+        let mut held = Vec::new();
+        while let Some(Ok(stream)) = session.accept().await {
+            held.push(stream);
+        }
+    })
+    .await;
+    let mut setup = Setup::new();
+    setup.upstream.response_timeout = Duration::from_millis(100);
+    let door = setup.upstream(&[&origin.url()], None).open().await;
+    for status in [504, 200] {
+        let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    assert_eq!(origin.connections(), 2);
+}
+
+/// Answers an upload with the names of its trailers.
+async fn name_trailers(
+    request: Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+) {
+    let mut body = request.into_body();
+    while let Some(data) = body.data().await {
+        let len = data.unwrap().len();
+        body.flow_control().release_capacity(len).unwrap();
+    }
+    let trailers = body.trailers().await.unwrap().unwrap();
+    let names: Vec<_> = trailers.keys().map(ToString::to_string).collect();
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    stream.send_data(names.join(" ").into(), true).unwrap();
+}
+
+#[tokio::test]
+async fn trailers_that_http_2_knows_not_are_left_out() {
+    let echo = async |mut session: Session, _| {
+        let (request, respond) = session.accept().await.unwrap().unwrap();
+        let rest = async { while session.accept().await.is_some() {} };
+        tokio::join!(name_trailers(request, respond), rest);
+    };
+    let origin = H2Origin::start(100, echo).await;
+    let door = before(&origin.url()).await;
+    let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
+    let trailers = "Connection: x\r\nHost: evil.example\r\nKeep-Alive: 5\r\nX-Sum: 7\r\n";
+    let answer = ask(door.h1, format!("{head}3\r\nabc\r\n0\r\n{trailers}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("\r\nx-sum\r\n"), "{answer}");
 }
