@@ -136,10 +136,20 @@ fn check(name: &str) -> Result<(), NameError> {
             return Err(NameError::Character);
         }
     }
-    let last = name.rsplit('.').next().unwrap_or(name);
-    match last.bytes().all(|byte| byte.is_ascii_digit()) {
+    match is_number(name.rsplit('.').next().unwrap_or(name)) {
         true => Err(NameError::Number),
         false => Ok(()),
+    }
+}
+
+/// Whether the system may read a label as a number, in decimal or after `0x`: then it is no name in a certificate either.
+fn is_number(label: &str) -> bool {
+    let hex = label
+        .strip_prefix("0x")
+        .or_else(|| label.strip_prefix("0X"));
+    match hex {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }
 
@@ -430,6 +440,9 @@ mod tests {
             ("../etc", NameError::EmptyLabel),
             ("1.2.3", NameError::Number),
             ("256.1.1.1", NameError::Number),
+            ("0x7f000001", NameError::Number),
+            ("127.0X1", NameError::Number),
+            ("a.0x", NameError::Number),
             ("*.example.org", NameError::Wildcard),
             (long_label.as_str(), NameError::LabelTooLong),
             (long_name.as_str(), NameError::TooLong),

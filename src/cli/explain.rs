@@ -314,7 +314,7 @@ mod tests {
         "*.flare.example.org" = { upstream = "4000", dns = { cloudflare = { token = "env:PATH" } } }
         "*.once.example.org" = { upstream = "4000", dns = "persist" }
         "routes.example.org" = { upstream = "3000", aliases = ["r.example.org"], rewrite = "/app", response-headers = { remove = ["Server"], set = { X-A = "{host}" }, add = { Set-Cookie = ["a=1", "b=2"] } }, routes = { "/api/" = { upstream = "4000", strip-prefix = true, request-headers = { set = { X-Real-IP = "{client}" } } }, "/old" = { redirect = { to = "/new", status = 301 } }, "/gone" = { respond = { status = 410, body = "gone\n" } }, "/static" = { files = "/srv/www", strip-prefix = true }, "/app" = { files = { root = "/srv/app", fallback = "index.html" } }, "/admin" = {} } }
-        "only.example.org" = { routes = { "/" = { redirect = "https://www.example.org", response-headers = { set = { X-B = "1" } } }, "/x" = "3000" } }
+        "only.example.org" = { routes = { "/" = { redirect = "https://www.example.org", response-headers = { set = { X-B = "1", X-Key = "env:CARGO_PKG_NAME" } } }, "/x" = "3000" } }
         "files.example.org" = { upstream = "5000", client-auth = { ca = "/clients.pem", mode = "optional" }, tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;
 
@@ -361,6 +361,7 @@ mod tests {
             "idle-timeout = \"1m 30s\" # file",
             "body-timeout = \"1m\" # default",
             "# Requests are balanced over 2 addresses.",
+            "response-headers = { set = { x-b = \"1\", x-key = \"env:CARGO_PKG_NAME\" } }",
             "# Requests are redirected to https://www.example.org.",
             "# Certificate: from https://ca.example.com/dir, else from https://pki.example.com/dir, renewed by itself.",
             "# Certificate: from https://pki.example.com/dir, renewed by itself.",

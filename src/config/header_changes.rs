@@ -1,19 +1,22 @@
 //! `request-headers` and `response-headers`: what happens to header fields.
 
+use std::path::Path;
+
 use toml::de::DeValue;
 
 use crate::proxy::{ChangeKind, HeaderChange};
 
 use super::diagnostic::Report;
 use super::problem::Problem;
+use super::secret::read_secret;
 use super::site::HeaderConfig;
 use super::table::{Table, Value};
 
 /// Reads both tables of a site or a route.
-pub(super) fn read(table: &mut Table<'_>, report: &mut Report<'_>) -> HeaderConfig {
+pub(super) fn read(table: &mut Table<'_>, folder: &Path, report: &mut Report<'_>) -> HeaderConfig {
     HeaderConfig {
-        request: read_changes("request-headers", table, report),
-        response: read_changes("response-headers", table, report),
+        request: read_changes("request-headers", table, (folder, report)),
+        response: read_changes("response-headers", table, (folder, report)),
     }
 }
 
@@ -21,13 +24,14 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report<'_>) -> HeaderConf
 fn read_changes(
     key: &'static str,
     table: &mut Table<'_>,
-    report: &mut Report<'_>,
+    (folder, report): (&Path, &mut Report<'_>),
 ) -> Vec<HeaderChange> {
     let Some(mut table) = table.read(key, report, Value::table) else {
         return Vec::new();
     };
     let mut reader = Reader {
         changes: Vec::new(),
+        folder,
         report,
     };
     reader.read_removed(&mut table);
@@ -39,6 +43,7 @@ fn read_changes(
 
 struct Reader<'a, 'r> {
     changes: Vec<HeaderChange>,
+    folder: &'a Path,
     report: &'a mut Report<'r>,
 }
 
@@ -48,7 +53,10 @@ impl Reader<'_, '_> {
         let names = table.read("remove", self.report, |value| value.list(expected));
         for value in names.unwrap_or_default() {
             match value.string() {
-                Ok(name) => self.change(value.start(), HeaderChange::remove(name)),
+                Ok(name) => self.change(
+                    value.start(),
+                    HeaderChange::remove(name).map_err(Into::into),
+                ),
                 Err(problem) => self.report.at(value.start(), problem),
             }
         }
@@ -62,10 +70,12 @@ impl Reader<'_, '_> {
             match (key, value.node(), value.string()) {
                 ("add", DeValue::Array(_), _) => self.read_list(name, start, value),
                 ("add", _, Ok(text)) => {
-                    self.change(start, HeaderChange::new(ChangeKind::Add, name, text));
+                    let change = self.parse(ChangeKind::Add, name, text);
+                    self.change(start, change);
                 }
                 (_, _, Ok(text)) => {
-                    self.change(start, HeaderChange::new(ChangeKind::Set, name, text));
+                    let change = self.parse(ChangeKind::Set, name, text);
+                    self.change(start, change);
                 }
                 (_, _, Err(problem)) => self.report.at(value.start(), problem),
             }
@@ -78,17 +88,28 @@ impl Reader<'_, '_> {
         let is_new = !self.has(name);
         for value in texts {
             match (value.string(), is_new) {
-                (Ok(text), true) => match HeaderChange::new(ChangeKind::Add, name, text) {
+                (Ok(text), true) => match self.parse(ChangeKind::Add, name, text) {
                     Ok(change) => self.changes.push(change),
-                    Err(error) => self.report.at(value.start(), error.into()),
+                    Err(problem) => self.report.at(value.start(), problem),
                 },
                 (Ok(text), false) => {
-                    self.change(start, HeaderChange::new(ChangeKind::Add, name, text));
+                    let change = self.parse(ChangeKind::Add, name, text);
+                    self.change(start, change);
                     return;
                 }
                 (Err(problem), _) => self.report.at(value.start(), problem),
             }
         }
+    }
+
+    /// A value, or where it is: a secret has no place in a file that many may read.
+    fn parse(&self, kind: ChangeKind, name: &str, text: &str) -> Result<HeaderChange, Problem> {
+        if !text.starts_with("env:") && !text.starts_with("file:") {
+            return Ok(HeaderChange::new(kind, name, text)?);
+        }
+        let secret = read_secret(text, self.folder)?;
+        let source = secret.reference().unwrap_or_default();
+        Ok(HeaderChange::secret(kind, name, (source, secret.expose()))?)
     }
 
     fn has(&self, name: &str) -> bool {
@@ -97,18 +118,14 @@ impl Reader<'_, '_> {
             .any(|change| change.name().as_str().eq_ignore_ascii_case(name))
     }
 
-    fn change(
-        &mut self,
-        start: usize,
-        change: Result<HeaderChange, crate::proxy::HeaderChangeError>,
-    ) {
+    fn change(&mut self, start: usize, change: Result<HeaderChange, Problem>) {
         match change {
             Ok(change) if self.has(change.name().as_str()) => {
                 let name = change.name().clone();
                 self.report.at(start, Problem::SameHeader(name));
             }
             Ok(change) => self.changes.push(change),
-            Err(error) => self.report.at(start, error.into()),
+            Err(problem) => self.report.at(start, problem),
         }
     }
 }

@@ -98,7 +98,7 @@ impl SiteReader<'_, '_> {
         {
             self.report.at(value.start(), Problem::StripAndRewrite);
         }
-        let headers: HeaderConfig = header_changes::read(&mut table, self.report);
+        let headers: HeaderConfig = header_changes::read(&mut table, self.folder, self.report);
         match &action {
             Ok(Some(action)) => self.check_use(&mut table, action),
             Ok(None) => self.report.at(start, Problem::NoRouteAction),

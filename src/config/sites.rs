@@ -176,7 +176,7 @@ impl SiteReader<'_, '_> {
     ) -> Option<Placed> {
         let (alias_starts, aliases) = self.read_aliases(&mut table);
         let (route_starts, routes) = self.read_all_routes(start, &mut table);
-        let headers = header_changes::read(&mut table, self.report);
+        let headers = header_changes::read(&mut table, self.folder, self.report);
         let names = Names {
             start,
             pattern: pattern.as_ref(),

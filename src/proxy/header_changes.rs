@@ -1,5 +1,7 @@
 //! Changes to header fields that the operator asks for.
 
+use std::fmt;
+
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -51,8 +53,8 @@ pub(super) struct Facts<'r> {
     pub(super) client: &'r HeaderValue,
 }
 
-/// One change to one field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One change to one field. Its `Debug` shows the value as it was written.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HeaderChange {
     kind: ChangeKind,
     name: HeaderName,
@@ -80,6 +82,18 @@ impl HeaderChange {
     pub fn new(kind: ChangeKind, name: &str, value: &str) -> Result<Self, HeaderChangeError> {
         let name = parse_name(name)?;
         let value = parse_value(&name, value)?;
+        Ok(Self { kind, name, value })
+    }
+
+    /// The same with a value that is a secret, which is taken as it is and shown as where it was read from.
+    pub fn secret(
+        kind: ChangeKind,
+        name: &str,
+        (source, secret): (&str, &str),
+    ) -> Result<Self, HeaderChangeError> {
+        let name = parse_name(name)?;
+        HeaderValue::from_str(secret).map_err(|_| HeaderChangeError::Value(name.clone()))?;
+        let value = Template::hidden(source, secret);
         Ok(Self { kind, name, value })
     }
 
@@ -114,6 +128,16 @@ impl HeaderChange {
     /// The name without a counter that all cores would write.
     fn fresh_name(&self) -> HeaderName {
         HeaderName::from_bytes(self.name.as_str().as_bytes()).expect("the copy of a name is a name")
+    }
+}
+
+impl fmt::Debug for HeaderChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderChange")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .field("value", &self.value())
+            .finish()
     }
 }
 
@@ -195,6 +219,20 @@ mod tests {
 
     use super::*;
     use crate::name::HostName;
+
+    #[test]
+    fn a_secret_goes_out_as_it_is_and_is_shown_as_where_it_is() {
+        let name = "Authorization";
+        let change = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "Bearer {client}"));
+        let change = change.unwrap();
+        assert!(!format!("{change:?}").contains("Bearer"));
+        assert_eq!(change.value(), "env:TOKEN");
+        let mut headers = HeaderMap::new();
+        apply(&[change], &mut headers);
+        assert_eq!(headers["authorization"], "Bearer {client}");
+        let broken = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "a\nb"));
+        assert!(!broken.unwrap_err().to_string().contains("a\nb"));
+    }
 
     fn apply(changes: &[HeaderChange], headers: &mut HeaderMap) {
         let sni = HostName::parse("www.example.org").unwrap();

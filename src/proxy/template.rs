@@ -75,6 +75,14 @@ impl<P: Copy> Template<P> {
         })
     }
 
+    /// A `literal` without placeholders, which is shown as `text`.
+    pub(super) fn hidden(text: &str, literal: &str) -> Self {
+        Self {
+            text: text.into(),
+            parts: [Part::Text(literal.into())].into(),
+        }
+    }
+
     /// The text as it was written.
     pub(super) fn text(&self) -> &str {
         &self.text

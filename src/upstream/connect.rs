@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::address::{Address, Place, Protocol};
 use super::backend::InFlight;
@@ -40,6 +41,9 @@ const READ_SIZE: usize = 24 * 1024;
 
 /// How long one address may take before the next one is tried beside it.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// How long the queue of a unix socket is left alone when it is full.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a request asks of its connection.
 #[derive(Clone, Copy, Debug)]
@@ -195,7 +199,7 @@ impl Dialer {
     async fn dial(&self, address: &Address, needs: Needs<'_>) -> Result<Dialed, Error> {
         let (host, port) = match address.place() {
             Place::Unix(path) => {
-                let stream = UnixStream::connect(path).await;
+                let stream = open_unix(path).await;
                 let mut stream = stream.map_err(|source| refused(address, source))?;
                 greet(address, &mut stream, needs.greeting).await?;
                 return Ok(Dialed {
@@ -299,7 +303,7 @@ async fn first_to_accept(
         attempts.extend(addresses.next().map(open));
         let delay = async {
             match addresses.peek() {
-                Some(_) => tokio::time::sleep(NEXT_ADDRESS).await,
+                Some(_) => sleep(NEXT_ADDRESS).await,
                 None => std::future::pending().await,
             }
         };
@@ -310,6 +314,17 @@ async fn first_to_accept(
                 None => return Err(last),
             },
             () = delay => {}
+        }
+    }
+}
+
+/// Connects to a unix socket, if need be when its queue has room again: where TCP waits by itself, the system only says that
+/// the queue is full.
+async fn open_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_PAUSE).await,
+            outcome => return outcome,
         }
     }
 }
@@ -327,7 +342,7 @@ async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
-    use socket2::{Domain, Socket, Type};
+    use socket2::{Domain, SockAddr, Socket, Type};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -403,5 +418,25 @@ mod tests {
         assert_eq!(error.unwrap().kind(), io::ErrorKind::ConnectionRefused);
         let nothing = first_to_accept(std::iter::empty()).await;
         assert!(nothing.unwrap_err().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_with_a_full_queue_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.sock");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let mut queued = Vec::new();
+        while let Ok(stream) = UnixStream::connect(&path).await {
+            queued.push(stream);
+        }
+        let accepting = async {
+            tokio::task::yield_now().await;
+            socket.accept().unwrap()
+        };
+        let connecting = timeout(Duration::from_secs(3), open_unix(&path));
+        let (stream, _accepted) = tokio::join!(connecting, accepting);
+        assert!(stream.unwrap().is_ok());
     }
 }

@@ -284,3 +284,19 @@ impl ServerCertVerifier for AnyCertificate {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_host_is_one_that_a_certificate_can_have(text in "([a-f0-9]{1,3}[.])?(0[xX][0-9a-f]{0,4}|[0-9a-z_-]{1,4})") {
+            if let Ok(host) = HostName::parse(&text) {
+                server_name(&host);
+            }
+        }
+    }
+}

@@ -108,6 +108,19 @@ mod tests {
     }
 
     #[test]
+    fn a_host_in_any_valid_form_is_the_authority() {
+        for host in [
+            "www.example.org:",
+            "WWW.example.org.",
+            "[::1]:8443",
+            "a_b.example.org:1",
+        ] {
+            let there = to_http2(request("/", &[("host", host)]), &backend(), true);
+            assert_eq!(there.uri().authority().unwrap().as_str(), host);
+        }
+    }
+
+    #[test]
     fn what_concerns_the_connection_does_not_go_along() {
         let fields = [
             ("transfer-encoding", "chunked"),
