@@ -74,6 +74,8 @@ pub enum ProblemKind {
     IncorrectResponse,
     /// The contact is not acceptable.
     InvalidContact,
+    /// The profile is not to be had (draft-ietf-acme-profiles).
+    InvalidProfile,
     /// The request is malformed.
     Malformed,
     /// The order is not ready to be finalized.
@@ -119,6 +121,7 @@ impl ProblemKind {
             "externalAccountRequired" => Self::ExternalAccountRequired,
             "incorrectResponse" => Self::IncorrectResponse,
             "invalidContact" => Self::InvalidContact,
+            "invalidProfile" => Self::InvalidProfile,
             "malformed" => Self::Malformed,
             "orderNotReady" => Self::OrderNotReady,
             "rateLimited" => Self::RateLimited,
@@ -144,6 +147,7 @@ impl ProblemKind {
             | Self::Caa
             | Self::ExternalAccountRequired
             | Self::InvalidContact
+            | Self::InvalidProfile
             | Self::RejectedIdentifier
             | Self::UnsupportedContact
             | Self::UnsupportedIdentifier
@@ -209,6 +213,7 @@ impl ProblemKind {
             }
             Self::IncorrectResponse => "the CA got a wrong answer to the challenge",
             Self::InvalidContact => "the CA does not accept the contact address",
+            Self::InvalidProfile => "the CA does not let the order have its profile",
             Self::Malformed => "the CA did not understand the request",
             Self::OrderNotReady => "the order is not ready to be finalized",
             Self::RateLimited => "the CA's rate limit is reached",

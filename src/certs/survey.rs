@@ -110,6 +110,7 @@ impl Survey {
                 };
                 // What cannot be read of one issuer keeps nobody from the certificates of the others.
                 if let Err(error) = self.walk_issuer(&issuer, count).await {
+                    let issuer = self.name_of(&issuer);
                     warn!(issuer, %error, "stored certificates cannot be listed");
                 }
             }
@@ -234,20 +235,30 @@ impl Survey {
             return Ok(false);
         }
         self.records.remove_certificate(issuer, subject).await?;
-        info!(names = %subject, issuer, "expired certificate removed");
+        info!(names = %subject, issuer = self.name_of(issuer), "expired certificate removed");
         Ok(true)
+    }
+
+    fn name_of<'a>(&'a self, issuer: &'a str) -> &'a str {
+        self.manager.obtainer().issuers().name_of(issuer)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
     use serde_json::json;
 
     use super::*;
-    use crate::certs::Policy;
     use crate::certs::certificate::tests::TestCa;
     use crate::certs::clock::unix;
+    use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
     use crate::certs::manager::tests::{World, on_demand, site};
+    use crate::certs::{CertCache, Issuers, ManagerParts, Policy};
+    use crate::name::NameMap;
     use crate::storage::FileStorage;
     use crate::tasks::Tasks;
 
@@ -477,6 +488,84 @@ mod tests {
             "www.example.org",
         ] {
             assert!(is_stored(&world, name).await, "{name}");
+        }
+    }
+
+    /// Has another name than id, and signs nothing.
+    #[derive(Debug)]
+    struct Corp;
+
+    impl Issuer for Corp {
+        fn id(&self) -> &'static str {
+            "test"
+        }
+
+        fn name(&self) -> &'static str {
+            "corp"
+        }
+
+        fn issue<'a>(&'a self, _: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+            async { Err(Error::NoSubject) }.boxed()
+        }
+    }
+
+    fn survey_of_corp(world: &World) -> (Survey, Tasks) {
+        let tasks = Tasks::new();
+        let manager = CertManager::start(ManagerParts {
+            policies: NameMap::new(),
+            issuers: Issuers {
+                public: vec![Arc::new(Corp)],
+                internal: Arc::new(Corp),
+            },
+            records: records(world),
+            cache: Arc::new(CertCache::new(10)),
+            preflight: None,
+            on_cert: None,
+            clock: Clock::system(),
+            tasks: tasks.clone(),
+        });
+        let survey = Survey::new(manager, records(world), Clock::system());
+        (survey, tasks)
+    }
+
+    #[tokio::test]
+    async fn the_log_calls_an_issuer_what_the_operator_calls_it() {
+        let world = World::new(None);
+        store(&world, "old.example.org", -100..-15).await;
+        let (survey, _tasks) = survey_of_corp(&world);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&log);
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || Shared(Arc::clone(&written)))
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+
+        survey.walk().await;
+        std::fs::remove_dir_all(world.dir.path().join("certificates/test")).unwrap_or_default();
+        std::fs::write(world.dir.path().join("certificates/test"), "").unwrap();
+        survey.walk().await;
+
+        let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        for message in [
+            "expired certificate removed",
+            "stored certificates cannot be listed",
+        ] {
+            let line = log.lines().find(|line| line.contains(message));
+            let line = line.unwrap_or_else(|| panic!("{message}: {log}"));
+            assert!(line.contains("issuer=\"corp\""), "{line}");
+        }
+    }
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
         }
     }
 }

@@ -200,13 +200,6 @@ fn updater(server: SocketAddr, change: impl FnOnce(&mut Rfc2136Options)) -> Rfc2
     Rfc2136::new(&options).unwrap()
 }
 
-async fn texts(bind: &Bind) -> Vec<String> {
-    let resolver = Resolver::new(ResolverOptions::default());
-    let mut texts = resolver.txt_at(bind.address(), CHALLENGE).await.unwrap();
-    texts.sort();
-    texts
-}
-
 #[tokio::test]
 async fn an_update_adds_and_removes_its_own_value_and_no_other() {
     let bind = Bind::start().await;
@@ -214,11 +207,11 @@ async fn an_update_adds_and_removes_its_own_value_and_no_other() {
     updater.present(&record("one")).await.unwrap();
     updater.present(&record("two")).await.unwrap();
     updater.present(&record("two")).await.unwrap();
-    assert_eq!(texts(&bind).await, ["of another", "one", "two"]);
+    assert_eq!(bind.texts(CHALLENGE).await, ["of another", "one", "two"]);
 
     updater.cleanup(&record("one")).await.unwrap();
     updater.cleanup(&record("one")).await.unwrap();
-    assert_eq!(texts(&bind).await, ["of another", "two"]);
+    assert_eq!(bind.texts(CHALLENGE).await, ["of another", "two"]);
     assert!(!format!("{updater:?}").contains(&KEY[..8]));
 }
 

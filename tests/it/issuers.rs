@@ -25,6 +25,7 @@ use crate::harness::pebble::{Pebble, PebbleOptions};
 use crate::harness::pki::verify_chain;
 use crate::harness::ports::Reservation;
 use crate::harness::proxy::Setup;
+use crate::harness::scripted_ca::{Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
@@ -177,6 +178,69 @@ async fn a_profile_is_asked_for_where_the_ca_has_it() {
         let lifetime = lifetime.unwrap().as_secs().div_ceil(24 * 3600);
         assert_eq!(lifetime, days, "{profile}");
     }
+}
+
+/// What a CA with two profiles makes of an order under one of them.
+async fn under(profile: &str, refusal: Option<Reply>) -> (Error, usize) {
+    let script = Script::new().profiles(&["classic", "shortlived"]);
+    let script = match refusal {
+        Some(refusal) => script.always(Step::NewOrder, Fault::Answer(refusal)),
+        None => script,
+    };
+    let ca = ScriptedCa::start(script, 1).await;
+    let dir = TempDir::new().unwrap();
+    let root = dir.path().join("ca.pem");
+    std::fs::write(&root, ca.root_pem()).unwrap();
+    let options = IssuerOptions {
+        root: Some(root),
+        profile: Some(profile.to_owned()),
+        ..IssuerOptions::new("ca".to_owned(), ca.directory_url())
+    };
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+    let solver = Http01Solver::new(Arc::new(Http01Tokens::new()));
+    let solvers = Solvers::new(vec![Arc::new(solver)]);
+    let issuer = AcmeIssuer::new(&options, &[], storage, solvers).unwrap();
+    let error = issue(&issuer).await.unwrap_err();
+    (error, ca.count(Step::NewOrder))
+}
+
+#[tokio::test]
+async fn a_profile_that_is_not_to_be_had_is_told_with_its_key_and_with_those_that_are() {
+    let refusal = |status, kind, detail| Some(Reply::problem(status, kind, detail));
+    for (profile, refusal, orders, sentence) in [
+        (
+            "tlsserver",
+            None,
+            0,
+            "the CA offers no profile `tlsserver`; set `profile` of the issuer to classic, shortlived",
+        ),
+        (
+            "shortlived",
+            refusal(400, "invalidProfile", "not any more."),
+            1,
+            "the CA refuses the profile `shortlived`: not any more; \
+             set `profile` of the issuer to classic, or remove it",
+        ),
+        (
+            "shortlived",
+            refusal(403, "unauthorized", "account 7 may not use Profile x"),
+            1,
+            "the CA refuses the profile `shortlived`: account 7 may not use Profile x; \
+             set `profile` of the issuer to classic, or remove it",
+        ),
+    ] {
+        let (error, placed) = under(profile, refusal).await;
+        assert_eq!(error.to_string(), sentence);
+        assert!(error.is_permanent() && error.reach() == Reach::Nothing);
+        assert_eq!(placed, orders);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_another_reason_does_not_blame_the_profile() {
+    let refusal = Reply::problem(403, "unauthorized", "the account is closed");
+    let (error, _) = under("classic", Some(refusal)).await;
+    assert!(matches!(error, Error::Acme(_)), "{error}");
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ mod headers;
 mod health;
 mod import;
 mod internal_ca;
+mod ip_families;
 mod issuance;
 mod issuers;
 mod limits;

@@ -9,13 +9,15 @@ use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
-use proxy::acme::{Options, Solver};
+use proxy::acme::{
+    ChallengeType, Identifier, KeyAuthorization, Options, Presented, Solver, SolverError,
+};
 use proxy::certs::challenge::Solvers;
 use proxy::certs::issuer::{
     AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
 };
 use proxy::certs::{
-    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Standing,
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Spending, Standing,
 };
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{FileStorage, Storage};
@@ -143,7 +145,7 @@ async fn attempt(step: Step, fault: Fault) -> Outcome {
     let ca = ScriptedCa::start(Script::new().always(step, fault), port_80.port()).await;
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
     let recorder = Arc::new(Recorder {
-        issuer: issuer(&ca, &storage, port_80.clone()),
+        issuer: issuer(&ca, &storage, vec![port_80.clone()]),
         cause: Mutex::default(),
     });
     let (manager, tasks) = manager(storage, recorder.clone());
@@ -180,14 +182,17 @@ fn without_time(sentence: &str) -> String {
     }
 }
 
-fn issuer(ca: &ScriptedCa, storage: &Arc<dyn Storage>, solver: Arc<dyn Solver>) -> AcmeIssuer {
+fn issuer(
+    ca: &ScriptedCa,
+    storage: &Arc<dyn Storage>,
+    solvers: Vec<Arc<dyn Solver>>,
+) -> AcmeIssuer {
     let mut protocol = Options::new(ca.directory_url());
     protocol.root_pem = Some(ca.root_pem().into_bytes());
     protocol.request_timeout = PATIENCE;
     protocol.authorization_timeout = PATIENCE;
     protocol.finalize_timeout = PATIENCE;
-    let solvers = Solvers::new(vec![solver]);
-    AcmeIssuer::over(protocol, None, Arc::clone(storage), solvers).unwrap()
+    AcmeIssuer::over(protocol, None, Arc::clone(storage), Solvers::new(solvers)).unwrap()
 }
 
 fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, Tasks) {
@@ -298,4 +303,48 @@ async fn every_step_with_every_fault_ends_as_the_table_says() {
         .await;
     let wrong: String = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Says that its challenge is up.
+struct Claims(ChallengeType);
+
+impl Solver for Claims {
+    fn challenge_type(&self) -> ChallengeType {
+        self.0.clone()
+    }
+
+    fn present<'a>(
+        &'a self,
+        _: &'a Identifier,
+        _: &'a str,
+        _: &'a KeyAuthorization,
+    ) -> BoxFuture<'a, Result<Presented, SolverError>> {
+        let (_, seen) = tokio::sync::watch::channel(false);
+        async { Ok(Presented::new(seen, || ())) }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_places_three_orders_at_most_however_many_types_there_are() {
+    use ChallengeType::{Dns01, DnsPersist01, Http01, TlsAlpn01};
+    let dir = tempfile::TempDir::new().unwrap();
+    // Nobody listens on port 1.
+    let ca = ScriptedCa::start(Script::new().offering(&["tls-alpn-01", "dns-01"]), 1).await;
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+    let types = [Http01, TlsAlpn01, Dns01, DnsPersist01];
+    let solvers = types.map(|kind| Arc::new(Claims(kind)) as Arc<dyn Solver>);
+
+    let error = issuer(&ca, &storage, solvers.into())
+        .issue(IssueRequest {
+            subject: &HostPattern::parse(NAME).unwrap(),
+            spending: &Spending::free(),
+            clock: Clock::system(),
+            replaces: None,
+        })
+        .await
+        .unwrap_err();
+
+    assert_eq!(ca.count(Step::NewOrder), 3, "{error}");
+    assert_eq!(error.challenges(), ["http-01", "tls-alpn-01", "dns-01"]);
+    assert_eq!(error.failed_authorizations(), 3);
 }

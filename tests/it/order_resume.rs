@@ -1,6 +1,7 @@
 //! A process that is killed in the middle of an order: the next one ends with one valid certificate, and
 //! with no second one where one sufficed.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::harness::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::client::Client;
 use crate::harness::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::DnsServer;
@@ -209,53 +211,86 @@ async fn an_order_at_a_real_ca_is_taken_up_where_it_stands() {
     }
 }
 
-/// A scripted CA that looks into this zone, and a proxy with a wildcard site whose records are set like this.
-async fn zone_scene(
+/// The name whose records every zone here lets be set.
+const CHALLENGE: &str = "_acme-challenge.home.example.org";
+
+/// A scripted CA that believes in dns-01, and a proxy with a wildcard site whose records are set like this and shown there.
+async fn dns_scene(
     script: Script,
-    zone: &Arc<DnsServer>,
     setup: Setup,
-    dns: &str,
+    (dns, shown): (&str, SocketAddr),
 ) -> (ScriptedCa, Setup) {
-    let ca = ScriptedCa::start(script.dns01(zone), 1).await;
-    let address = zone.address();
+    let script = script
+        .without_validation()
+        .dns01(&Arc::new(DnsServer::start()));
+    let ca = ScriptedCa::start(script, 1).await;
     let file = format!(
-        "resolvers = [\"{address}\"]\n[sites.\"*.example.org\"]\nupstream = \"localhost:1\"\n\
-         dns = {{ {dns}, name-servers = [\"{address}\"] }}\n"
+        "resolvers = [\"{shown}\"]\n[sites.\"*.home.example.org\"]\nupstream = \"localhost:1\"\n\
+         dns = {{ {dns}, name-servers = [\"{shown}\"] }}\n"
     );
     let setup = setup.proxyfile(&file).args(["--log-level", "debug"]);
     let setup = setup.ca(&ca.directory_url(), &ca.root_pem());
     (ca, setup)
 }
 
+/// Kills the proxy when its challenge is met and its record set; returns what it was started with.
+async fn killed_with_a_record(setup: Setup, dns: (&str, SocketAddr)) -> (ScriptedCa, Setup) {
+    let script = Script::new().fault(Step::Challenge, 1, Fault::NeverAfter);
+    let (ca, setup) = dns_scene(script, setup, dns).await;
+    let setup = killed_at(Step::Challenge, &ca, setup).await;
+    (ca, setup)
+}
+
+/// The next process removes the record, and gets the one certificate.
+async fn removes_it(ca: &ScriptedCa, setup: Setup) {
+    let mut proxy = setup.start().await;
+    proxy
+        .logged("TXT record that was left in DNS removed")
+        .await;
+    proxy.logged("certificate obtained").await;
+    assert_eq!(ca.count(Step::NewOrder), 1);
+    assert_eq!(ca.certificates(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_had_set_at_cloudflare_is_removed_by_the_next() {
     let zone = Arc::new(DnsServer::start());
-    let other = "_acme-challenge.example.org";
-    let api = CloudflareApi::start(Arc::clone(&zone), "example.org", other).await;
+    let api = CloudflareApi::start(Arc::clone(&zone), "example.org", CHALLENGE).await;
     let setup = Setup::new();
     setup.file("token", &format!("{TOKEN}\n"));
     let dns = format!(
         "cloudflare = {{ token = \"file:token\", url = \"{}\" }}",
         api.url()
     );
-    let script = Script::new().fault(Step::Challenge, 1, Fault::NeverAfter);
-    let (ca, setup) = zone_scene(script, &zone, setup, &dns).await;
-    let setup = killed_at(Step::Challenge, &ca, setup).await;
+    let (ca, setup) = killed_with_a_record(setup, (&dns, zone.address())).await;
     assert_eq!(api.values().len(), 2);
 
-    let mut proxy = setup.start().await;
+    removes_it(&ca, setup).await;
 
-    ends_well(&mut proxy, &ca, "a record at Cloudflare").await;
-    proxy
-        .logged("TXT record that was left in DNS removed")
-        .await;
-    assert_eq!(ca.certificates(), 1);
     assert_eq!(api.values(), ["of another"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_had_set_by_an_update_is_removed_by_the_next() {
+    let bind = Bind::start().await;
+    let setup = Setup::new();
+    setup.file("key", KEY);
+    let dns = format!(
+        "rfc2136 = {{ server = \"{}\", key-name = \"{KEY_NAME}\", key = \"file:key\", \
+         algorithm = \"hmac-sha512\" }}",
+        bind.address()
+    );
+    let (ca, setup) = killed_with_a_record(setup, (&dns, bind.address())).await;
+    assert_eq!(bind.texts(CHALLENGE).await.len(), 2);
+
+    removes_it(&ca, setup).await;
+
+    assert_eq!(bind.texts(CHALLENGE).await, ["of another"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hook_is_called_to_clean_up_what_it_was_setting_when_the_process_was_killed() {
-    let zone = Arc::new(DnsServer::start());
+    let zone = DnsServer::start();
     let told = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let setup = Setup::new();
     let script = format!(
@@ -265,7 +300,7 @@ async fn a_hook_is_called_to_clean_up_what_it_was_setting_when_the_process_was_k
     let hook = setup.file("hook", &script);
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o700)).unwrap();
     let dns = format!("exec = \"{}\"", hook.display());
-    let (_ca, setup) = zone_scene(Script::new(), &zone, setup, &dns).await;
+    let (_ca, setup) = dns_scene(Script::new(), setup, (&dns, zone.address())).await;
     let proxy = setup.start().await;
     let _under_way = soon(told.accept()).await.unwrap();
 
@@ -277,6 +312,6 @@ async fn a_hook_is_called_to_clean_up_what_it_was_setting_when_the_process_was_k
     let calls = std::fs::read_to_string(format!("{}.calls", hook.display())).unwrap();
     let mut calls = calls.lines();
     let set = calls.next().unwrap().strip_prefix("present ").unwrap();
-    assert!(set.starts_with("_acme-challenge.example.org "), "{set}");
+    assert!(set.starts_with(&format!("{CHALLENGE} ")), "{set}");
     assert_eq!(calls.next(), Some(format!("cleanup {set}").as_str()));
 }

@@ -22,13 +22,17 @@ fn problem(kind: &str, detail: &str) -> Box<Problem> {
     Box::new(serde_json::from_value(problem).unwrap())
 }
 
-fn refused(step: Step, status: u16, (kind, detail): (&str, &str)) -> Error {
-    Error::Acme(acme::Error::Refused {
+fn refused(step: Step, status: u16, problem: (&str, &str)) -> Error {
+    Error::Acme(refusal(step, status, problem))
+}
+
+fn refusal(step: Step, status: u16, (kind, detail): (&str, &str)) -> acme::Error {
+    acme::Error::Refused {
         step,
         status: StatusCode::from_u16(status).unwrap(),
         problem: problem(kind, detail),
         retry_after: (status == 429 || status == 503).then_some(Duration::from_secs(3600)),
-    })
+    }
 }
 
 pub(super) fn rate_limited() -> Error {
@@ -140,6 +144,15 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
         Error::Profile {
             wanted: "short".to_owned(),
             offered: vec!["classic".to_owned(), "shortlived".to_owned()],
+        },
+        Error::ProfileRefused {
+            wanted: "short".to_owned(),
+            others: vec!["classic".to_owned()],
+            refusal: Box::new(refusal(
+                Step::NewOrder,
+                403,
+                ("unauthorized", "the account may not use profile short"),
+            )),
         },
         Error::NoSolver(name("*.example.org")),
         Error::All(vec![

@@ -99,6 +99,17 @@ pub enum Error {
         /// What the CA offers.
         offered: Vec<String>,
     },
+    /// The CA has the profile, and does not let the account or the name have it.
+    #[error("the CA refuses the profile `{wanted}`: {}{}", said(.refusal), instead_of_profile(.others))]
+    ProfileRefused {
+        /// What the configuration names.
+        wanted: String,
+        /// What else the CA offers.
+        others: Vec<String>,
+        /// The CA's answer to the order.
+        #[source]
+        refusal: Box<acme::Error>,
+    },
     /// The CA wants to be left alone about the name.
     #[error("the CA allows the next try in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
     Resting {
@@ -157,7 +168,7 @@ impl Error {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::NoSolver(_) | Self::NoPublicCa(_) => true,
-            Self::Profile { .. } | Self::NoAccount { .. } => true,
+            Self::Profile { .. } | Self::ProfileRefused { .. } | Self::NoAccount { .. } => true,
             Self::All(failures) => failures.iter().all(|(_, error)| error.is_permanent()),
             _ => self.protocol().is_some_and(acme::Error::is_permanent),
         }
@@ -245,7 +256,8 @@ impl Error {
                 true => Blame::CaForName,
                 false => Blame::Name,
             },
-            Self::Profile { .. } | Self::NoAccount { .. } | Self::OtherAccount => Blame::Ca,
+            Self::Profile { .. } | Self::ProfileRefused { .. } => Blame::Ca,
+            Self::NoAccount { .. } | Self::OtherAccount => Blame::Ca,
             Self::Resting { .. } | Self::Held(_) => Blame::Ca,
             Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
             Self::All(failures) => failures
@@ -278,6 +290,25 @@ fn other_profiles(offered: &[String]) -> String {
     match offered {
         [] => "; remove `profile` of the issuer, the CA has none at all".to_owned(),
         offered => format!("; set `profile` of the issuer to {}", offered.join(", ")),
+    }
+}
+
+fn instead_of_profile(others: &[String]) -> String {
+    match others {
+        [] => "; remove `profile` of the issuer".to_owned(),
+        others => format!(
+            "; set `profile` of the issuer to {}, or remove it",
+            others.join(", ")
+        ),
+    }
+}
+
+/// The CA's own words, where it has any.
+fn said(refusal: &acme::Error) -> String {
+    let details = refusal.problem().map(acme::Problem::details);
+    match details.filter(|details| !details.is_empty()) {
+        Some(details) => details.trim_end_matches('.').to_owned(),
+        None => refusal.sentence(),
     }
 }
 

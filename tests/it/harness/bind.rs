@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use proxy::certs::{Resolver, ResolverOptions};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -67,6 +68,14 @@ impl Bind {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// All texts of a name, sorted.
+    pub(crate) async fn texts(&self, name: &str) -> Vec<String> {
+        let resolver = Resolver::new(ResolverOptions::default());
+        let mut texts = resolver.txt_at(self.address, name).await.unwrap();
+        texts.sort();
+        texts
     }
 }
 

@@ -1,6 +1,6 @@
 //! The proxy itself, as the real binary in a process of its own.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -29,12 +29,16 @@ pub(crate) struct Ports {
 
 impl Ports {
     pub(crate) fn reserve() -> Self {
+        Self::reserve_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// Ports of this address.
+    pub(crate) fn reserve_at(ip: IpAddr) -> Self {
+        let address = SocketAddr::new(ip, 0);
         let bind = || {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
             socket.set_reuse_address(true).unwrap();
-            socket
-                .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
-                .unwrap();
+            socket.bind(&address.into()).unwrap();
             socket
         };
         Self {

@@ -6,7 +6,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SH
 use tracing::info;
 
 use super::super::Error;
-use crate::acme::{Account, CertId, Identifier, NewOrder, Order};
+use crate::acme::{self, Account, CertId, Identifier, NewOrder, Order, ProblemKind};
 use crate::certs::{KeyType, Spending};
 
 /// The profile that public CAs sign addresses under.
@@ -37,6 +37,28 @@ impl OrderTerms {
     /// Places an order under the profile that fits, for the successor of a certificate where there is one. Each request is
     /// paid for before it is sent: where the CA does not take the predecessor for one, the order is placed without.
     pub(super) async fn place(
+        &self,
+        account: &Account,
+        identifier: &Identifier,
+        replaces: &mut Option<&CertId>,
+        paid: (&Spending, SystemTime),
+    ) -> Result<Order, Error> {
+        let placed = self.try_place(account, identifier, replaces, paid).await;
+        match (placed, &self.profile) {
+            (Err(Error::Acme(refusal)), Some(wanted)) if is_about_profile(&refusal) => {
+                let directory = account.client().directory().await?;
+                let offered = directory.meta.profiles.keys();
+                Err(Error::ProfileRefused {
+                    others: offered.filter(|it| *it != wanted).cloned().collect(),
+                    wanted: wanted.clone(),
+                    refusal: Box::new(refusal),
+                })
+            }
+            (placed, _) => placed,
+        }
+    }
+
+    async fn try_place(
         &self,
         account: &Account,
         identifier: &Identifier,
@@ -97,4 +119,15 @@ impl OrderTerms {
             None => order.certificate(account).await?,
         })
     }
+}
+
+/// Whether the CA takes the order amiss for its profile. Some have a kind of problem for that, others only words.
+fn is_about_profile(refusal: &acme::Error) -> bool {
+    refusal.problem().is_some_and(|problem| match problem.kind {
+        ProblemKind::InvalidProfile => true,
+        ProblemKind::Malformed | ProblemKind::Unauthorized => {
+            problem.details().to_lowercase().contains("profile")
+        }
+        _ => false,
+    })
 }

@@ -67,6 +67,7 @@ impl Books {
             "meta": {
                 "termsOfService": "https://example.org/terms",
                 "caaIdentities": script.caa_identities,
+                "profiles": script.profiles.iter().map(|name| (name.clone(), json!("described"))).collect::<serde_json::Map<_, _>>(),
             },
             "aServiceOfTheFuture": "https://example.org/future",
         })
@@ -263,6 +264,11 @@ impl Books {
         });
         if base.is_some() {
             body["wildcard"] = true.into();
+        }
+        for kind in &script.offered {
+            let mut challenge = self.challenge(number, script)?;
+            challenge["type"] = kind.as_str().into();
+            body["challenges"].as_array_mut().unwrap().push(challenge);
         }
         let reply = Reply::json(200, &body);
         Ok(match authorization.status {

@@ -1,5 +1,6 @@
 //! What a scripted CA does out of the ordinary.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +108,9 @@ pub(crate) struct Script {
     pub(super) caa_identities: Vec<String>,
     pub(super) has_renewal_info: bool,
     pub(super) dns: Option<Arc<DnsServer>>,
+    pub(super) profiles: Vec<String>,
+    pub(super) offered: Vec<String>,
+    pub(super) validator: IpAddr,
 }
 
 impl Script {
@@ -122,6 +126,9 @@ impl Script {
             caa_identities: Vec::new(),
             has_renewal_info: false,
             dns: None,
+            profiles: Vec::new(),
+            offered: Vec::new(),
+            validator: Ipv4Addr::LOCALHOST.into(),
         }
     }
 
@@ -186,6 +193,24 @@ impl Script {
     /// The CA offers dns-01 instead of http-01, also for wildcards, and looks at this server.
     pub(crate) fn dns01(mut self, dns: &Arc<DnsServer>) -> Self {
         self.dns = Some(Arc::clone(dns));
+        self
+    }
+
+    /// The profiles that the directory names.
+    pub(crate) fn profiles(mut self, names: &[&str]) -> Self {
+        self.profiles = names.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// The CA offers these types of challenge too. It looks at each as it does at its own.
+    pub(crate) fn offering(mut self, types: &[&str]) -> Self {
+        self.offered = types.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Challenges are fetched over IPv6.
+    pub(crate) fn over_ipv6(mut self) -> Self {
+        self.validator = Ipv6Addr::LOCALHOST.into();
         self
     }
 

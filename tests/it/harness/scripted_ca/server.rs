@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ struct Shared {
 struct Cut;
 
 impl ScriptedCa {
-    /// Starts a CA that fetches challenges at 127.0.0.1:`http01_port`, whatever the name.
+    /// Starts a CA that fetches challenges at this port of this machine, whatever the name.
     pub(crate) async fn start(script: Script, http01_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let base = format!("https://{}", listener.local_addr().unwrap());
@@ -345,8 +345,9 @@ impl Shared {
 
     async fn fetch(&self, task: &Task) -> Result<(), Value> {
         let url = format!(
-            "http://127.0.0.1:{}/.well-known/acme-challenge/{}",
-            self.http01_port, task.token
+            "http://{}/.well-known/acme-challenge/{}",
+            SocketAddr::new(self.script.validator, self.http01_port),
+            task.token
         );
         let request = self
             .http
