@@ -439,3 +439,21 @@ async fn trailers_that_http_2_knows_not_are_left_out() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.contains("\r\nx-sum\r\n"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_post_that_a_going_backend_has_begun_is_not_sent_again() {
+    let origin = H2Origin::start(100, async |mut session: Session, number| {
+        if number > 1 {
+            return answer_all(session).await;
+        }
+        let begun = session.accept().await.unwrap().unwrap();
+        session.abrupt_shutdown(Reason::NO_ERROR);
+        while session.accept().await.is_some() {}
+        drop(begun);
+    })
+    .await;
+    let door = before(&origin.url()).await;
+    let answer = ask(door.h1, format!("POST / HTTP/1.1\r\n{LAST}")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert_eq!(origin.connections(), 1);
+}
