@@ -58,6 +58,9 @@ fn read_upstreams(flags: &Flags, config: &Config, report: &mut Report<'_>) -> Ve
             Ok(address) if config.listens_on(&address) => {
                 report.flag("--upstream", Problem::OwnAddress(address));
             }
+            Ok(address) if addresses.contains(&address) => {
+                report.flag("--upstream", Problem::SameAddress(address));
+            }
             Ok(address) => addresses.push(address),
             Err(error) => report.flag("--upstream", error.into()),
         }
@@ -205,13 +208,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn what_is_missing_or_too_much_is_named() {
         for (given, wanted) in [
             (flags(&["3000"], &[], None), "add `--domain NAME`"),
             (flags(&[], &["example.org"], None), "add `--upstream ADDR`"),
             (
                 flags(&["3000"], &["*.example.org"], None),
                 "add `--on-demand-ask URL`",
+            ),
+            (
+                flags(&["3000", "localhost:3000"], &["example.org"], None),
+                "`localhost:3000` stands here twice",
             ),
             (flags(&["3000"], &["*"], None), "add `--on-demand-ask URL`"),
         ] {

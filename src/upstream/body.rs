@@ -17,7 +17,7 @@ use super::backend::{InFlight, Lane};
 use super::connection::ConnectionLease;
 use super::error::BodyError;
 use super::expectation::{Expectation, Gate};
-use super::http2::StreamLease;
+use super::http2::{Stream, StreamLease};
 use super::lease::Lease;
 use super::pulse::{Pulse, UploadFailure};
 use super::stall::Stall;
@@ -43,6 +43,8 @@ struct Upload {
     room: Option<u64>,
     stall: Stall,
     pulse: Pulse,
+    /// What it is sent on, where others share the connection.
+    stream: Option<Arc<Stream>>,
     tasks: Tasks,
 }
 
@@ -68,6 +70,7 @@ impl RequestBody {
             room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
+            stream: None,
             tasks: tasks.clone(),
         })))
     }
@@ -96,6 +99,13 @@ impl RequestBody {
     pub fn limit(&mut self, limit: u64) {
         if let Some(upload) = &mut self.0 {
             upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
+        }
+    }
+
+    /// Keeps a stream counted for as long as the body is under way, which may be longer than its response.
+    pub(super) fn occupy(&mut self, stream: Option<&Arc<Stream>>) {
+        if let Some(upload) = &mut self.0 {
+            upload.stream = stream.cloned();
         }
     }
 

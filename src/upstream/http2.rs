@@ -161,20 +161,21 @@ async fn drive(driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>) {
 /// the others alone.
 #[derive(Debug)]
 pub(super) struct StreamLease {
-    stream: Stream,
+    stream: Arc<Stream>,
     in_flight: InFlight,
     is_reused: bool,
 }
 
-/// Counts one stream of a connection until it is dropped.
+/// Counts one stream of a connection until it is dropped: with the response or with the upload, whichever is longer under
+/// way.
 #[derive(Debug)]
-struct Stream(Http2);
+pub(super) struct Stream(Http2);
 
 impl StreamLease {
     pub(super) fn new(http2: Http2, in_flight: InFlight, is_reused: bool) -> Self {
         http2.0.streams.fetch_add(1, Ordering::Relaxed);
         Self {
-            stream: Stream(http2),
+            stream: Arc::new(Stream(http2)),
             in_flight,
             is_reused,
         }
@@ -207,9 +208,10 @@ impl Drop for Stream {
 /// stream.
 pub(super) async fn exchange(
     lease: StreamLease,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
+    request.body_mut().occupy(Some(&lease.stream));
     let pulse = request.body().pulse();
     let spare = spare(&request);
     let address = lease.in_flight.address();
@@ -313,7 +315,10 @@ fn fail(
     lease: StreamLease,
 ) -> Failure {
     let in_flight = lease.in_flight;
-    let unsent = error.take_message().map(to_http1);
+    let mut unsent = error.take_message().map(to_http1);
+    if let Some(unsent) = &mut unsent {
+        unsent.body_mut().occupy(None);
+    }
     let error = error.into_error();
     let verdict = verdict(&error);
     Failure {

@@ -439,3 +439,53 @@ async fn trailers_that_http_2_knows_not_are_left_out() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.contains("\r\nx-sum\r\n"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_post_that_a_going_backend_has_begun_is_not_sent_again() {
+    let origin = H2Origin::start(100, async |mut session: Session, number| {
+        if number > 1 {
+            return answer_all(session).await;
+        }
+        let (_, respond) = session.accept().await.unwrap().unwrap();
+        answer(respond, "ok");
+        let begun = session.accept().await.unwrap().unwrap();
+        session.abrupt_shutdown(Reason::NO_ERROR);
+        while session.accept().await.is_some() {}
+        drop(begun);
+    })
+    .await;
+    let door = before(&origin.url()).await;
+    for status in [200, 502] {
+        let answer = ask(door.h1, format!("POST / HTTP/1.1\r\n{LAST}")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn uploads_that_outlast_their_responses_leave_no_other_request_without_a_stream() {
+    let origin = H2Origin::start(2, async |mut session: Session, _| {
+        let mut unread = Vec::new();
+        while let Some(Ok((request, respond))) = session.accept().await {
+            answer(respond, "ok");
+            unread.push(request);
+        }
+    })
+    .await;
+    let door = before(&origin.url()).await;
+    let upload = "POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 9\r\n\r\nabc";
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Raw1::connect(door.h1).await;
+        client.send(upload).await;
+        let head = client.read_head().await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        clients.push(client);
+    }
+    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(origin.connections(), 2);
+}
