@@ -239,8 +239,8 @@ impl Survey {
         Ok(true)
     }
 
-    fn name_of<'a>(&'a self, issuer: &'a str) -> &'a str {
-        self.manager.obtainer().issuers().name_of(issuer)
+    fn name_of(&self, issuer: &str) -> String {
+        self.manager.issuers().name_of(issuer).to_owned()
     }
 }
 
