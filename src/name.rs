@@ -136,20 +136,16 @@ fn check(name: &str) -> Result<(), NameError> {
             return Err(NameError::Character);
         }
     }
-    match is_number(name.rsplit('.').next().unwrap_or(name)) {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    // The system reads hexadecimal numbers too, and no certificate can have such a name.
+    let digits = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_digit = |byte: u8| match digits {
+        Some(_) => byte.is_ascii_hexdigit(),
+        None => byte.is_ascii_digit(),
+    };
+    match digits.unwrap_or(last).bytes().all(is_digit) {
         true => Err(NameError::Number),
         false => Ok(()),
-    }
-}
-
-/// Whether the system may read a label as a number, in decimal or after `0x`: then it is no name in a certificate either.
-fn is_number(label: &str) -> bool {
-    let hex = label
-        .strip_prefix("0x")
-        .or_else(|| label.strip_prefix("0X"));
-    match hex {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        None => label.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }
 

@@ -191,11 +191,15 @@ impl Upload {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if self.pulse.is_answered() {
-                    return Poll::Pending;
+                if !self.pulse.is_answered() {
+                    self.pulse.pause();
                 }
-                self.pulse.pause();
                 ready!(self.stall.poll_stalled(cx));
+                while self.pulse.is_answered() {
+                    // It may pause, and is looked at again later: the response may be over then.
+                    self.stall.moved();
+                    ready!(self.stall.poll_stalled(cx));
+                }
                 self.incoming = None;
                 self.pulse.fail(UploadFailure::Stalled);
                 Poll::Ready(Some(Err(BodyError::Stalled)))

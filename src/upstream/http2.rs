@@ -21,7 +21,7 @@ use super::backend::InFlight;
 use super::body::{RequestBody, ResponseBody};
 use super::error::Error;
 use super::exchange::{Failure, poll_overdue};
-use super::pulse::UploadFailure;
+use super::pulse::{Answered, Pulse, UploadFailure};
 use super::translate::{to_http1, to_http2};
 use super::wire::Wire;
 use crate::tasks::Tasks;
@@ -164,6 +164,8 @@ pub(super) struct StreamLease {
     stream: Arc<Stream>,
     in_flight: InFlight,
     is_reused: bool,
+    /// While the response to an upload is under way.
+    answered: Option<Answered>,
 }
 
 /// Counts one stream of a connection until it is dropped: with the response or with the upload, whichever is longer under
@@ -178,6 +180,7 @@ impl StreamLease {
             stream: Arc::new(Stream(http2)),
             in_flight,
             is_reused,
+            answered: None,
         }
     }
 
@@ -207,7 +210,7 @@ impl Drop for Stream {
 /// Sends `request` on a stream of its own and waits up to `limit` for the response's head. Dropping the future resets the
 /// stream.
 pub(super) async fn exchange(
-    lease: StreamLease,
+    mut lease: StreamLease,
     mut request: Request<RequestBody>,
     limit: Duration,
 ) -> Result<Response<ResponseBody>, Failure> {
@@ -228,9 +231,7 @@ pub(super) async fn exchange(
     });
     match outcome.await {
         Some(Ok(response)) => {
-            if let Some(pulse) = &pulse {
-                pulse.answered();
-            }
+            lease.answered = pulse.map(Pulse::answered);
             Ok(receive(response, lease))
         }
         Some(Err(error)) => {

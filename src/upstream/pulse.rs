@@ -72,10 +72,11 @@ impl Pulse {
     }
 
     /// Notes that the response has begun and that both directions are open until they end.
-    pub(super) fn answered(&self) {
+    pub(super) fn answered(self) -> Answered {
         if self.failure().is_none() {
             self.beat.store(ANSWERED, Ordering::Relaxed);
         }
+        Answered(self)
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -87,6 +88,18 @@ impl Pulse {
         match self.beat.load(Ordering::Relaxed) {
             PAUSED | ANSWERED | BROKEN | STALLED | TOO_LARGE => Instant::now(),
             millis => self.start + Duration::from_millis(millis),
+        }
+    }
+}
+
+/// A response that is under way beside its upload. When it is dropped, the upload is held to its pace again.
+#[derive(Debug)]
+pub(super) struct Answered(Pulse);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if self.0.is_answered() {
+            self.0.pause();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{Method, Request};
+use http::Request;
 use tokio::time::Instant;
 
 use super::body::RequestBody;
@@ -77,7 +77,7 @@ impl RetryBudget {
 /// A copy of a request that may be sent twice: without a body, and of a method for which twice is as good as once
 /// (RFC 9110 section 9.2.2).
 pub(super) fn replica(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.body().is_empty() || !is_idempotent(request.method()) {
+    if !request.body().is_empty() || !request.method().is_idempotent() {
         return None;
     }
     let mut copy = Request::new(RequestBody::empty());
@@ -88,15 +88,10 @@ pub(super) fn replica(request: &Request<RequestBody>) -> Option<Request<RequestB
     Some(copy)
 }
 
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     fn request(method: Method) -> Request<RequestBody> {

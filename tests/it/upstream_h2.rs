@@ -465,27 +465,65 @@ async fn a_post_that_a_going_backend_has_begun_is_not_sent_again() {
     assert_eq!(origin.connections(), 1);
 }
 
-#[tokio::test]
-async fn uploads_that_outlast_their_responses_leave_no_other_request_without_a_stream() {
-    let origin = H2Origin::start(2, async |mut session: Session, _| {
+/// A backend that answers at once and reads no upload.
+async fn hasty(streams: u32) -> H2Origin {
+    H2Origin::start(streams, async |mut session: Session, _| {
         let mut unread = Vec::new();
         while let Some(Ok((request, respond))) = session.accept().await {
             answer(respond, "ok");
             unread.push(request);
         }
     })
-    .await;
+    .await
+}
+
+/// A client that has its response and goes on with its upload.
+async fn uploading(door: &Door) -> Raw1 {
+    let mut client = Raw1::connect(door.h1).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 9\r\n\r\nabc")
+        .await;
+    let head = client.read_head().await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    client
+}
+
+#[tokio::test]
+async fn uploads_that_outlast_their_responses_leave_no_other_request_without_a_stream() {
+    let origin = hasty(2).await;
     let door = before(&origin.url()).await;
-    let upload = "POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 9\r\n\r\nabc";
-    let mut clients = Vec::new();
-    for _ in 0..2 {
-        let mut client = Raw1::connect(door.h1).await;
-        client.send(upload).await;
-        let head = client.read_head().await.unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        clients.push(client);
-    }
+    let _clients = [uploading(&door).await, uploading(&door).await];
     let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(origin.connections(), 2);
+}
+
+/// Begins a response at once, ends it after six bytes of the upload, and waits for more of that.
+async fn answer_before_the_end(
+    request: Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+) {
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    let mut body = request.into_body();
+    let mut len = 0;
+    while len < 6 {
+        len += body.data().await.unwrap().unwrap().len();
+    }
+    stream.send_data(bytes("ok"), true).unwrap();
+    let _ = body.data().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_pauses_after_its_response_is_held_to_its_pace() {
+    let origin = H2Origin::start(2, async |mut session: Session, _| {
+        let (request, respond) = session.accept().await.unwrap().unwrap();
+        let rest = async { while session.accept().await.is_some() {} };
+        tokio::join!(answer_before_the_end(request, respond), rest);
+    })
+    .await;
+    let setup = Setup::new().upstream(&[&origin.url()], None);
+    let door = setup.body_timeout(Duration::from_millis(100)).open().await;
+    let mut client = uploading(&door).await;
+    client.send("def").await;
+    soon(client.read_to_end()).await;
 }
