@@ -56,7 +56,8 @@ impl Outcome {
             None => "none".to_owned(),
             Some(45..=72) => "soon".to_owned(),
             Some(2880..=5400) => "seldom".to_owned(),
-            Some(7200..=7560) => "asked".to_owned(),
+            // What the CA asked for is counted from its answer on.
+            Some(7170..=7560) => "asked".to_owned(),
             Some(seconds) => format!("{seconds}s"),
         };
         let requests = match self.at_step {
