@@ -12,9 +12,9 @@ use crate::upstream::{
 };
 
 use super::diagnostic::Report;
-use super::origin::{Origin, Origins};
 use super::problem::Problem;
 use super::secret::read_secret;
+use super::section::Section;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration};
 
@@ -146,11 +146,10 @@ fn read_health(value: Value<'_>, report: &mut Report<'_>) -> Option<HealthOption
 
 /// Reads what `[upstreams]` and `upstream-options` say, over what is there.
 pub(super) fn read_options(
-    (table, folder): (&mut Table<'_>, &Path),
-    (balancing, origins): (&mut Balancing, &mut Origins),
+    (section, folder): (&mut Section<'_, '_>, &Path),
+    balancing: &mut Balancing,
     report: &mut Report<'_>,
 ) {
-    let mut section = Section { table, origins };
     let limit = ("upstreams.max-connections", &mut balancing.max_connections);
     section.set(limit, report, |value| count(value).map(Some));
     section.set(("upstreams.queue", &mut balancing.queue), report, number);
@@ -179,39 +178,14 @@ pub(super) fn read_options(
     });
 }
 
-/// A table with where its values go on record.
-struct Section<'a, 't> {
-    table: &'a mut Table<'t>,
-    origins: &'a mut Origins,
-}
-
-impl<'t> Section<'_, 't> {
-    /// Reads the last word of `name`, such as `upstreams.queue`, into its place.
-    fn set<T>(
-        &mut self,
-        (name, slot): (&'static str, &mut T),
-        report: &mut Report<'_>,
-        parse: impl FnOnce(&Value<'t>) -> Result<T, Problem>,
-    ) {
-        let key = name.rsplit('.').next().unwrap_or(name);
-        if set(self.table, (key, slot), report, parse) {
-            self.origins.set(name, Origin::File);
-        }
-    }
-}
-
 fn set<'t, T>(
     table: &mut Table<'t>,
     (key, slot): (&'static str, &mut T),
     report: &mut Report<'_>,
     parse: impl FnOnce(&Value<'t>) -> Result<T, Problem>,
-) -> bool {
-    match table.read(key, report, parse) {
-        Some(value) => {
-            *slot = value;
-            true
-        }
-        None => false,
+) {
+    if let Some(value) = table.read(key, report, parse) {
+        *slot = value;
     }
 }
 

@@ -33,6 +33,7 @@ mod resolvers;
 mod responses;
 mod routes;
 mod secret;
+mod section;
 mod settings;
 mod site;
 mod site_certificate;

@@ -17,6 +17,7 @@ use super::origin::{Origin, Origins};
 use super::overrides::Overrides;
 use super::problem::Problem;
 use super::resolvers::parse_resolver;
+use super::section::Section;
 use super::settings::Config;
 use super::storage_url::StorageUrl;
 use super::table::{Table, Value};
@@ -56,28 +57,6 @@ pub(super) fn read(
     }
     table.finish(report);
     config
-}
-
-/// A table with where its values go on record.
-struct Section<'a, 't> {
-    table: Table<'t>,
-    origins: &'a mut Origins,
-}
-
-impl<'t> Section<'_, 't> {
-    /// Reads the last word of `name`, such as `limits.idle-timeout`, into its place.
-    fn set<T>(
-        &mut self,
-        (name, slot): (&'static str, &mut T),
-        report: &mut Report<'_>,
-        parse: impl FnOnce(&Value<'t>) -> Result<T, Problem>,
-    ) {
-        let key = name.rsplit('.').next().unwrap_or(name);
-        if let Some(value) = self.table.read(key, report, parse) {
-            *slot = value;
-            self.origins.set(name, Origin::File);
-        }
-    }
 }
 
 /// Reads all but the sites. Says whether storage was named.
@@ -160,11 +139,14 @@ pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Problem> {
 }
 
 fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
-    let Some(table) = table.read("limits", report, Value::table) else {
+    let Some(mut table) = table.read("limits", report, Value::table) else {
         return;
     };
     let origins = &mut config.origins;
-    let mut section = Section { table, origins };
+    let mut section = Section {
+        table: &mut table,
+        origins,
+    };
     let limits = &mut config.limits;
     section.set(
         ("limits.handshake-timeout", &mut limits.handshake_timeout),
@@ -213,16 +195,19 @@ fn read_limits(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'
         report,
         |value| count(value).map(Some),
     );
-    section.table.finish(report);
+    table.finish(report);
 }
 
 /// Reads upstream options over those that are there.
 pub(super) fn read_upstreams(
-    (table, folder): (Table<'_>, &Path),
+    (mut table, folder): (Table<'_>, &Path),
     (options, origins): (&mut upstream::Options, &mut Origins),
     report: &mut Report<'_>,
 ) {
-    let mut section = Section { table, origins };
+    let mut section = Section {
+        table: &mut table,
+        origins,
+    };
     section.set(
         ("upstreams.connect-timeout", &mut options.connect_timeout),
         report,
@@ -247,12 +232,8 @@ pub(super) fn read_upstreams(
         report,
         |value| parse_send_proxy(value.string()?),
     );
-    balance::read_options(
-        (&mut section.table, folder),
-        (&mut options.balancing, section.origins),
-        report,
-    );
-    section.table.finish(report);
+    balance::read_options((&mut section, folder), &mut options.balancing, report);
+    table.finish(report);
 }
 
 fn parse_send_proxy(text: &str) -> Result<Option<SendProxy>, Problem> {
@@ -265,16 +246,19 @@ fn parse_send_proxy(text: &str) -> Result<Option<SendProxy>, Problem> {
 }
 
 fn read_log(table: &mut Table<'_>, config: &mut Config, report: &mut Report<'_>) {
-    let Some(table) = table.read("log", report, Value::table) else {
+    let Some(mut table) = table.read("log", report, Value::table) else {
         return;
     };
     let origins = &mut config.origins;
-    let mut section = Section { table, origins };
+    let mut section = Section {
+        table: &mut table,
+        origins,
+    };
     section.set(("log.level", &mut config.log.level), report, |value| {
         parse_level(value.string()?)
     });
     section.set(("log.format", &mut config.log.format), report, |value| {
         parse_format(value.string()?)
     });
-    section.table.finish(report);
+    table.finish(report);
 }
