@@ -107,12 +107,18 @@ async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
     assert!(!proxy.log().contains("being obtained"), "{}", proxy.log());
 }
 
-/// Writes that a certificate is due, as it lies below the data directory of a proxy that does not run.
-fn make_due(setup: &Setup) {
+/// Writes that a certificate is due, and has the CA say the same where it says anything of that; no proxy runs.
+async fn make_due(setup: &Setup, pebble: &Pebble) {
     let certificates = setup.data().join("certificates");
     let mut issuers = std::fs::read_dir(certificates).unwrap();
     let folder = issuers.next().unwrap().unwrap().path();
-    let plan = folder.join("_wildcard.home.example.org/renewal.json");
+    let name = folder.join("_wildcard.home.example.org");
+    if pebble.has_renewal_info() {
+        let stored = std::fs::read_to_string(name.join("certificate.pem")).unwrap();
+        let leaf = stored.split_inclusive("-----END CERTIFICATE-----\n").next();
+        pebble.hurry(leaf.unwrap()).await;
+    }
+    let plan = name.join("renewal.json");
     let text = std::fs::read_to_string(&plan).unwrap();
     let mut due: serde_json::Value = serde_json::from_str(&text).unwrap();
     due["renew_at"] = due["obtained_at"].clone();
@@ -136,7 +142,7 @@ async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhi
     let first = client.serial(proxy.https(), "a.home.example.org").await;
     proxy.logged("TXT record removed").await;
     let setup = proxy.stop().await;
-    make_due(&setup);
+    make_due(&setup, &pebble).await;
 
     let mut proxy = setup.start().await;
     proxy.logged("certificate loaded").await;

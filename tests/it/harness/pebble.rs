@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -135,6 +135,19 @@ impl Pebble {
     pub(crate) async fn revocation(&self, serial: &str) -> Value {
         let path = format!("cert-status-by-serial/{serial}");
         serde_json::from_str(&self.manage(&path).await).unwrap()
+    }
+
+    /// Has it say from now on that this certificate should have been renewed an hour ago.
+    pub(crate) async fn hurry(&self, certificate: &str) {
+        let before = |hours: u64| {
+            let time = SystemTime::now() - Duration::from_secs(3600 * hours);
+            humantime::format_rfc3339_seconds(time).to_string()
+        };
+        let info = json!({ "suggestedWindow": { "start": before(2), "end": before(1) } });
+        let told = json!({ "Certificate": certificate, "ARIResponse": info.to_string() });
+        let url = format!("https://{}/set-renewal-info/", self.management);
+        let answer = self.http.post(url).body(told.to_string()).send().await;
+        assert!(answer.unwrap().status().is_success());
     }
 
     async fn manage(&self, path: &str) -> String {
