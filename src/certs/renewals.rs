@@ -24,7 +24,7 @@ const OPEN_QUESTIONS: usize = 4;
 pub(super) const FIRST_QUESTIONS: Duration = Duration::from_secs(6 * 3600);
 
 /// A new certificate is asked about soon, and many of them not at once.
-const AFTER_ISSUANCE: Duration = Duration::from_secs(600);
+const AFTER_ISSUANCE: Duration = Duration::from_secs(3600);
 
 /// How long a CA is left alone that cannot be reached.
 const REST: Duration = Duration::from_secs(30 * 60);
