@@ -193,7 +193,7 @@ mod request {
         tokio::task::spawn_local(async move {
             let service = service_fn(|request| {
                 let (service, conn) = (service.clone(), Arc::clone(&conn));
-                async move { Ok::<_, Infallible>(service.call(request, &conn).await) }
+                async move { Ok::<_, Infallible>(service.call(request, &conn, None).await) }
             });
             hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(far), service)

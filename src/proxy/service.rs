@@ -1,14 +1,13 @@
 //! The way of a request: the one path that all protocols take.
 
+use std::future::Future;
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::access_log::Entry;
 use super::body::Body;
@@ -17,6 +16,7 @@ use super::error::Error;
 use super::guards::{Guards, Passage, Refusal, Verdict, Visit, enter};
 use super::header_changes::Facts;
 use super::host::Host;
+use super::options::ServiceOptions;
 use super::request_id::{REQUEST_ID, RequestIds};
 use super::router::{Router, Site};
 use super::routers::Routers;
@@ -24,28 +24,9 @@ use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
-use crate::upstream::{Caller, ClientAddresses, RequestBody, ResponseBody, Upstream};
-
-/// What one request may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceOptions {
-    /// Fields in a request's head, HTTP/2's cookie crumbs counted one by one.
-    pub head_fields: usize,
-    /// Bytes of a request's head.
-    pub head_size: usize,
-    /// How long a body may make no progress, in either direction.
-    pub body_timeout: Duration,
-}
-
-impl Default for ServiceOptions {
-    fn default() -> Self {
-        Self {
-            head_fields: 100,
-            head_size: 32 * 1024,
-            body_timeout: Duration::from_secs(60),
-        }
-    }
-}
+use crate::upstream::{
+    Caller, ClientAddresses, ClientBody, Interims, RequestBody, ResponseBody, Upstream,
+};
 
 /// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
 #[derive(Clone, Debug)]
@@ -88,8 +69,26 @@ impl ProxyService {
         }
     }
 
-    /// Answers one request that came on the connection `conn`. Dropping the future cuts the exchange with the backend.
-    pub async fn call(&self, request: Request<Incoming>, conn: &Arc<ConnInfo>) -> Response<Body> {
+    /// Answers one request that came on the connection `conn`, whose client gets `interims` where it can. Dropping the
+    /// future cuts the exchange with the backend.
+    pub fn call<B: Into<ClientBody>>(
+        &self,
+        request: Request<B>,
+        conn: &Arc<ConnInfo>,
+        interims: Option<Interims>,
+    ) -> impl Future<Output = Response<Body>> {
+        // Takes charge of the body, so that however the request ends, its client is read out before it is answered.
+        let timeout = self.options.body_timeout;
+        let request = request.map(|body| RequestBody::new(body.into(), timeout, &self.tasks));
+        self.answer(request, conn, interims)
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<RequestBody>,
+        conn: &Arc<ConnInfo>,
+        interims: Option<Interims>,
+    ) -> Response<Body> {
         let version = request.version();
         let is_head = *request.method() == Method::HEAD;
         let survey = Survey::of(request.headers());
@@ -97,8 +96,11 @@ impl ProxyService {
         let mut notes = Notes {
             entry: router.access_log().map(|log| log.begin(&request, conn)),
             hsts: None,
+            interims,
         };
-        let request = self.take(request, survey);
+        if survey.has(Fields::EXPECT) && headers::expects_continue(&request) {
+            request.body_mut().wait_to_be_asked();
+        }
         let expectation = match survey.has(Fields::EXPECT) && version < Version::HTTP_2 {
             true => request.body().expectation().cloned(),
             false => None,
@@ -155,6 +157,7 @@ impl ProxyService {
             target,
             facts,
             request_id: None,
+            interims: notes.interims.as_ref(),
         };
         let entry = &mut notes.entry;
         let Some(comforts) = site.comforts.as_deref() else {
@@ -267,6 +270,9 @@ impl ProxyService {
         if trip.upstream.announces_clients() {
             announce(request, way.facts.conn);
         }
+        if let Some(interims) = way.interims {
+            interims.listen(request);
+        }
         let conn = way.facts.conn;
         let caller = Caller {
             worker: self.worker,
@@ -292,26 +298,13 @@ impl ProxyService {
         }
         pass_back(response, &method)
     }
-
-    /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
-    fn take(&self, request: Request<Incoming>, survey: Survey) -> Request<RequestBody> {
-        let is_http2 = request.version() == Version::HTTP_2;
-        let timeout = self.options.body_timeout;
-        let waits = survey.has(Fields::EXPECT) && headers::expects_continue(&request);
-        request.map(|incoming| {
-            let mut body = RequestBody::new(incoming, is_http2, timeout, &self.tasks);
-            if waits {
-                body.wait_to_be_asked();
-            }
-            body
-        })
-    }
 }
 
 /// What is kept of a request beside its answer.
 struct Notes {
     entry: Option<Box<Entry>>,
     hsts: Option<HeaderValue>,
+    interims: Option<Interims>,
 }
 
 /// A request on its way through a site.
@@ -321,6 +314,7 @@ struct Way<'r> {
     target: PathAndQuery,
     facts: Facts<'r>,
     request_id: Option<HeaderValue>,
+    interims: Option<&'r Interims>,
 }
 
 /// The last stretch of the way, to a backend.

@@ -1,57 +1,40 @@
 //! WebSocket over HTTP/1.1 and HTTP/2: the only protocol that a connection or stream may switch to. Backends are always
 //! asked over HTTP/1.1.
 
-use std::any::Any;
-use std::fmt;
-use std::sync::Arc;
-
+use h2::ext::Protocol;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tracing::debug;
 
 use super::access_log::{Counted, Entry};
 use super::body::Body;
 use super::error::Error;
 use super::headers::{has_token, strip_hop_by_hop};
+use super::stream_io::OnTunnel;
 use super::survey::{Fields, Survey};
 use super::web_socket_key::WebSocketKey;
 use crate::tasks::Tasks;
 use crate::upstream::{InFlight, RequestBody, ResponseBody};
 
-/// What is dropped when the tunnel ends that a request becomes; put among the extensions of a CONNECT.
-#[derive(Clone)]
-pub struct Hold(
-    #[expect(dead_code, reason = "it is there to be dropped")] Arc<dyn Any + Send + Sync>,
-);
-
-impl Hold {
-    /// Holds on to `what`.
-    #[must_use]
-    pub fn new(what: impl Any + Send + Sync) -> Self {
-        Self(Arc::new(what))
-    }
-}
-
-impl fmt::Debug for Hold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hold")
-    }
-}
-
 /// A client's wish to switch to WebSocket.
 #[derive(Debug)]
 pub(super) struct Wish {
-    client: OnUpgrade,
+    client: Client,
     /// For a client of HTTP/2, which has no handshake of its own.
     key: Option<WebSocketKey>,
-    hold: Option<Hold>,
+}
+
+/// What becomes the client's half of the tunnel.
+#[derive(Debug)]
+enum Client {
+    Connection(OnUpgrade),
+    Stream(OnTunnel),
 }
 
 /// Whether `request` is a CONNECT that asks for WebSocket over HTTP/2 (RFC 8441 section 5).
@@ -65,9 +48,9 @@ pub(super) fn is_extended_connect<B>(request: &Request<B>) -> bool {
 /// The client's half of an upgrade to WebSocket, when `request` asks for one (RFC 6455 section 4.1).
 pub(super) fn asked(request: &mut Request<RequestBody>, survey: Survey) -> Option<Wish> {
     if *request.method() == Method::CONNECT && is_extended_connect(request) {
+        let stream = request.extensions_mut().remove()?;
         return Some(Wish {
-            hold: request.extensions_mut().remove(),
-            client: hyper::upgrade::on(request),
+            client: Client::Stream(stream),
             key: Some(WebSocketKey::random()),
         });
     }
@@ -78,9 +61,8 @@ pub(super) fn asked(request: &mut Request<RequestBody>, survey: Survey) -> Optio
         && is_websocket(request.headers())
         && has_token(request.headers(), &CONNECTION, "upgrade");
     is_asked.then(|| Wish {
-        client: hyper::upgrade::on(request),
+        client: Client::Connection(hyper::upgrade::on(request)),
         key: None,
-        hold: None,
     })
 }
 
@@ -164,16 +146,31 @@ async fn tunnel(
     in_flight: Option<InFlight>,
     entry: Option<Box<Entry>>,
 ) {
-    let (client, backend) = match tokio::try_join!(wish.client, backend) {
-        Ok(halves) => halves,
+    let backend = match backend.await {
+        Ok(backend) => Counted::new(TokioIo::new(backend), entry),
         Err(error) => return debug!(%error, "upgrade failed"),
     };
-    let mut client = TokioIo::new(client);
-    let mut backend = Counted::new(TokioIo::new(backend), entry);
+    match wish.client {
+        Client::Connection(client) => match client.await {
+            Ok(client) => carry(TokioIo::new(client), backend).await,
+            Err(error) => debug!(%error, "upgrade failed"),
+        },
+        Client::Stream(client) => match client.stream().await {
+            Some(client) => carry(client, backend).await,
+            None => debug!("upgrade failed"),
+        },
+    }
+    drop(in_flight);
+}
+
+async fn carry<C, B>(mut client: C, mut backend: B)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
     if let Err(error) = copy_bidirectional(&mut client, &mut backend).await {
         debug!(%error, "tunnel broke");
     }
-    drop((in_flight, wish.hold));
 }
 
 #[cfg(test)]

@@ -5,20 +5,19 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use h2::Reason;
 use http::StatusCode;
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::rt::bounds::Http2ServerConnExec;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::TokioTimer;
 use tracing::debug;
 
 use super::Limits;
 use super::activity::{Activity, Look, Overdue, REST_AFTER};
-use super::executor::TaskExecutor;
-use crate::tasks::{Shutdown, Tasks};
+use crate::tasks::Shutdown;
 
 /// How long a client has to take the end of a connection that was idle.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -32,8 +31,19 @@ pub(super) struct Watch<'a> {
     pub(super) shutdown: &'a Shutdown,
 }
 
+/// What broke a connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+}
+
 /// An HTTP connection that can be told how things stand.
-pub(super) trait Conversation: Future<Output = Result<(), hyper::Error>> {
+pub(super) trait Conversation: Future<Output = Result<(), Self::Error>> {
+    type Error: Into<Broken> + std::fmt::Display;
+
     /// Finishes what runs and takes nothing new.
     fn end(self: Pin<&mut Self>);
 
@@ -50,7 +60,7 @@ pub(super) trait Conversation: Future<Output = Result<(), hyper::Error>> {
 pub(super) async fn drive<C: Conversation>(
     mut connection: Pin<Box<C>>,
     watch: Watch<'_>,
-) -> Option<hyper::Error> {
+) -> Option<Broken> {
     let Watch {
         activity,
         limits,
@@ -65,7 +75,7 @@ pub(super) async fn drive<C: Conversation>(
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 let broken = result.inspect_err(|error| debug!(%error, "connection broken"));
-                return Poll::Ready(broken.err());
+                return Poll::Ready(broken.err().map(Into::into));
             }
             if !is_watched {
                 // From here on both of them wake this task.
@@ -115,7 +125,26 @@ pub(super) async fn drive<C: Conversation>(
 
 /// How a request was refused that made the protocol give its connection up, and why in one word; `None` where there was no
 /// request or no answer.
-pub(super) fn unread(broken: &hyper::Error) -> Option<(StatusCode, &'static str)> {
+pub(super) fn unread(broken: &Broken) -> Option<(StatusCode, &'static str)> {
+    match broken {
+        Broken::Http1(error) => unread_http1(error),
+        Broken::Http2(error) => unread_http2(error),
+    }
+}
+
+/// What the proxy has said of its client with a GOAWAY.
+fn unread_http2(broken: &h2::Error) -> Option<(StatusCode, &'static str)> {
+    if !broken.is_go_away() || !broken.is_library() {
+        return None;
+    }
+    match broken.reason()? {
+        Reason::NO_ERROR | Reason::INTERNAL_ERROR => None,
+        Reason::ENHANCE_YOUR_CALM => Some((StatusCode::TOO_MANY_REQUESTS, "flood")),
+        _ => Some((StatusCode::BAD_REQUEST, "malformed")),
+    }
+}
+
+fn unread_http1(broken: &hyper::Error) -> Option<(StatusCode, &'static str)> {
     if !broken.is_parse() || broken.is_parse_version_h2() {
         return None;
     }
@@ -148,20 +177,8 @@ where
     B: Body + 'static,
     B::Error: Into<BoxError>,
 {
-    fn end(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
+    type Error = hyper::Error;
 
-impl<I, B, S, E> Conversation for http2::Connection<I, S, E>
-where
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    I: Read + Write + Unpin,
-    B: Body + 'static,
-    B::Error: Into<BoxError>,
-    E: Http2ServerConnExec<S::Future, B>,
-{
     fn end(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -178,19 +195,6 @@ pub(super) fn http1(limits: &Limits) -> http1::Builder {
     builder
 }
 
-/// HTTP/2 within `limits`: streams, header lists, and resets of either side are bounded.
-pub(super) fn http2(limits: &Limits, tasks: Tasks) -> http2::Builder<TaskExecutor> {
-    let mut builder = http2::Builder::new(TaskExecutor(tasks));
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(u32::try_from(limits.head_size).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(128)
-        .enable_connect_protocol();
-    builder
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
@@ -199,6 +203,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::tasks::Tasks;
 
     struct Asked<'a, A> {
         asked: A,
@@ -214,6 +219,8 @@ mod tests {
     }
 
     impl<A: Fn() + Unpin> Conversation for Asked<'_, A> {
+        type Error = hyper::Error;
+
         fn end(self: Pin<&mut Self>) {
             (self.asked)();
         }

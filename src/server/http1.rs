@@ -152,6 +152,8 @@ where
     B: Body + 'static,
     B::Error: Into<BoxError>,
 {
+    type Error = hyper::Error;
+
     fn end(mut self: Pin<&mut Self>) {
         self.get_up();
         if let State::Serving(connection) = &mut self.state {

@@ -1,32 +1,18 @@
-//! The HTTPS door: TLS, then HTTP/1.1 or HTTP/2 into the one service.
+//! The HTTPS door: TLS, then HTTP.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use http::{Method, Request, Response};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
-use super::activity::Activity;
-use super::connection::{self, Watch, drive};
 use super::crowd::Place;
-use super::executor::TaskExecutor;
-use super::http1::Http1;
+use super::http::{Http, HttpConnection};
 use super::stray_http;
-use super::tracked_body::{RequestMark, TrackedBody};
-use super::watched::Watched;
 use super::{Client, Limits};
-use crate::proxy::{Body, ClientCertificate, ClientIdentity, ConnInfo, Hold, ProxyService, Trust};
+use crate::proxy::{ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Trust};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 
@@ -51,10 +37,8 @@ pub struct HttpsParts {
 #[derive(Debug)]
 pub struct Https {
     acceptor: Arc<tls::Acceptor>,
-    service: ProxyService,
+    http: Http,
     limits: Limits,
-    http1: http1::Builder,
-    http2: http2::Builder<TaskExecutor>,
     trust: Arc<Trust>,
     has_forwarded: bool,
 }
@@ -80,16 +64,10 @@ impl Https {
             trust,
             has_forwarded,
         } = parts;
-        let (http1, http2) = (
-            connection::http1(&limits),
-            connection::http2(&limits, tasks),
-        );
         Arc::new(Self {
             acceptor,
-            service,
+            http: Http::new(service, limits.clone(), tasks),
             limits,
-            http1,
-            http2,
             trust,
             has_forwarded,
         })
@@ -191,40 +169,14 @@ impl Https {
         if let Some(client) = client {
             conn = conn.identified(identity(*client));
         }
-        let activity = Activity::new(is_h2);
-        let exchanges = Arc::new(Exchanges {
-            service: self.service.clone(),
-            info: Arc::new(conn),
-            activity: Arc::clone(&activity),
-        });
-        let watch = Watch {
-            activity: &activity,
-            limits: &self.limits,
-            shutdown,
+        let connection = HttpConnection {
+            stream,
+            is_h2,
+            info: conn,
+            place,
         };
-        let stream = Watched::new(stream, Arc::clone(&activity), place);
-        let service = service_fn(|request| Arc::clone(&exchanges).call(request));
-        let broken = match is_h2 {
-            true => {
-                let stream = TokioIo::new(stream);
-                let connection = Box::pin(self.http2.serve_connection(stream, service));
-                drive(connection, watch).await
-            }
-            false => {
-                let connection = Box::pin(Http1::new(&self.http1, stream, service, &activity));
-                drive(connection, watch).await
-            }
-        };
-        if let Some((status, reason)) = broken.as_ref().and_then(connection::unread) {
-            let Exchanges { service, info, .. } = &*exchanges;
-            service.note_unread(info, status, reason);
-        }
+        self.http.serve(connection, shutdown).await;
     }
-}
-
-/// The future on the heap, without a copy of all the room that it may take later.
-fn in_place<F>(future: impl FnOnce() -> F) -> Pin<Box<F>> {
-    Box::into_pin(Box::write(Box::new_uninit(), future()))
 }
 
 fn identity(client: tls::AskedClient) -> ClientIdentity {
@@ -238,32 +190,4 @@ fn identity(client: tls::AskedClient) -> ClientIdentity {
         base64: certificate.base64,
     });
     ClientIdentity::new(policy, certificate)
-}
-
-/// The requests of one connection.
-#[derive(Debug)]
-struct Exchanges {
-    service: ProxyService,
-    info: Arc<ConnInfo>,
-    activity: Arc<Activity>,
-}
-
-impl Exchanges {
-    /// On the heap: hyper keeps room for one request's future for as long as a connection lives.
-    fn call(
-        self: Arc<Self>,
-        mut request: Request<Incoming>,
-    ) -> BoxFuture<'static, Result<Response<TrackedBody<Body>>, Infallible>> {
-        let mark = RequestMark::new(Arc::clone(&self.activity));
-        if request.method() == Method::CONNECT {
-            // A tunnel outlives its response, and the connection is in use for as long.
-            let mark = RequestMark::new(Arc::clone(&self.activity));
-            request.extensions_mut().insert(Hold::new(mark));
-        }
-        self.activity.has_body(!request.body().is_end_stream());
-        in_place(|| async move {
-            let response = self.service.call(request, &self.info).await;
-            Ok(response.map(|body| TrackedBody::new(body, mark)))
-        })
-    }
 }

@@ -14,10 +14,12 @@ use tokio::time::timeout;
 
 use super::address::Address;
 use super::backend::{InFlight, Lane};
+use super::client_body::ClientBody;
 use super::connection::ConnectionLease;
 use super::error::BodyError;
 use super::expectation::{Expectation, Gate};
 use super::http2::{Stream, StreamLease};
+use super::interim::Interims;
 use super::lease::Lease;
 use super::pulse::{Pulse, UploadFailure};
 use super::stall::Stall;
@@ -35,10 +37,11 @@ pub struct RequestBody(Option<Box<Upload>>);
 
 #[derive(Debug)]
 struct Upload {
-    incoming: Option<Incoming>,
-    is_http2: bool,
+    incoming: Option<ClientBody>,
     /// Before a body that its sender has not begun, and sends when it is asked to.
     gate: Option<Box<Gate>>,
+    /// Where the backend's interim responses go.
+    interims: Option<Interims>,
     /// How many bytes may still come, where they are bounded.
     room: Option<u64>,
     stall: Stall,
@@ -55,18 +58,18 @@ impl RequestBody {
         Self(None)
     }
 
-    /// The body of a request that came in over HTTP/2 (`is_http2`) or HTTP/1.1, which may pause for `timeout`.
+    /// The body of a client's request, which may pause for `timeout`.
     ///
     /// An HTTP/1.1 body that is dropped before its end is read on for a while by one of `tasks`.
     #[must_use]
-    pub fn new(incoming: Incoming, is_http2: bool, timeout: Duration, tasks: &Tasks) -> Self {
+    pub fn new(incoming: ClientBody, timeout: Duration, tasks: &Tasks) -> Self {
         if incoming.is_end_stream() {
             return Self(None);
         }
         Self(Some(Box::new(Upload {
             incoming: Some(incoming),
-            is_http2,
             gate: None,
+            interims: None,
             room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
@@ -93,6 +96,18 @@ impl RequestBody {
     pub fn expectation(&self) -> Option<&Expectation> {
         let gate = self.0.as_ref()?.gate.as_ref()?;
         Some(gate.expectation())
+    }
+
+    /// Leaves word where the backend's interim responses go.
+    pub(super) fn tell(&mut self, interims: &Interims) {
+        if let Some(upload) = &mut self.0 {
+            upload.interims = Some(interims.clone());
+        }
+    }
+
+    /// Where the backend's interim responses go, if that is known.
+    pub(super) fn interims(&self) -> Option<&Interims> {
+        self.0.as_ref()?.interims.as_ref()
     }
 
     /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
@@ -150,6 +165,9 @@ impl Upload {
         if let Some(gate) = &mut self.gate {
             ready!(gate.poll_open(cx));
             self.gate = None;
+            if let Some(interims) = &self.interims {
+                interims.proceed();
+            }
         }
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
@@ -177,13 +195,7 @@ impl Upload {
             Poll::Ready(Some(Err(error))) => {
                 self.incoming = None;
                 self.pulse.fail(UploadFailure::Broken);
-                Poll::Ready(Some(Err(BodyError::Broken(error))))
-            }
-            // A stream reset with NO_ERROR reads like an end, which an upload without a length must not be taken for.
-            Poll::Ready(None) if self.is_http2 && !incoming.is_end_stream() => {
-                self.incoming = None;
-                self.pulse.fail(UploadFailure::Broken);
-                Poll::Ready(Some(Err(BodyError::Stopped)))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
                 self.incoming = None;
@@ -211,7 +223,7 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take()
-            && !self.is_http2
+            && !incoming.is_http2()
             && self.gate.is_none()
             && !incoming.is_end_stream()
         {
@@ -220,7 +232,7 @@ impl Drop for Upload {
     }
 }
 
-async fn linger(mut incoming: Incoming, shutdown: Shutdown) {
+async fn linger(mut incoming: ClientBody, shutdown: Shutdown) {
     let read_on =
         async { while let Ok(Some(Ok(_))) = timeout(LINGER_PAUSE, incoming.frame()).await {} };
     tokio::select! {

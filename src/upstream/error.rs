@@ -151,9 +151,12 @@ impl Error {
             },
             Some(BodyError::Stalled) => Self::RequestStalled,
             Some(BodyError::TooLarge) => Self::RequestTooLarge,
-            Some(BodyError::Broken(_) | BodyError::Stopped | BodyError::Overdue) => {
-                Self::RequestBroken(error)
-            }
+            Some(
+                BodyError::Broken(_)
+                | BodyError::Reset(_)
+                | BodyError::Stopped
+                | BodyError::Overdue,
+            ) => Self::RequestBroken(error),
         }
     }
 
@@ -248,6 +251,9 @@ pub enum BodyError {
     /// The sender's connection or its framing broke.
     #[error("the body's sender broke off")]
     Broken(#[source] hyper::Error),
+    /// The client's HTTP/2 stream or its connection ended before the body.
+    #[error("the body's sender gave it up")]
+    Reset(#[from] h2::Error),
     /// The sender gave its HTTP/2 stream up without an error code (RFC 9113 section 8.1).
     #[error("the body's sender stopped before the end")]
     Stopped,

@@ -32,10 +32,12 @@ impl Expectation {
         expectation.settle(UNTOLD, WAITING);
         let fields = request.headers_mut();
         fields.insert(EXPECT, HeaderValue::from_static("100-continue"));
-        let told = expectation.clone();
+        let (told, interims) = (expectation.clone(), request.body().interims().cloned());
         hyper::ext::on_informational(request, move |interim| {
             if interim.status() == StatusCode::CONTINUE {
                 told.settle(WAITING, MET);
+            } else if let Some(interims) = &interims {
+                interims.note(interim.status(), interim.headers());
             }
         });
         Some(expectation)

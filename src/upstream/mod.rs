@@ -4,6 +4,7 @@ mod address;
 mod backend;
 mod balance;
 mod body;
+mod client_body;
 mod condition;
 mod connect;
 mod connection;
@@ -13,6 +14,7 @@ mod expectation;
 mod group;
 mod health;
 mod http2;
+mod interim;
 mod lease;
 mod means;
 mod members;
@@ -40,9 +42,11 @@ pub use balance::{
     StatusRangeError, is_cookie_name,
 };
 pub use body::{RequestBody, ResponseBody};
+pub use client_body::{ClientBody, StreamBody};
 pub use error::{BodyError, Error};
 pub use expectation::Expectation;
 pub use group::Upstream;
+pub use interim::Interims;
 pub use means::Means;
 pub use options::Options;
 pub use resolve::{DnsServer, Resolver};

@@ -33,6 +33,7 @@ mod guards;
 mod headers;
 mod health;
 mod import;
+mod interim;
 mod internal_ca;
 mod ip_families;
 mod issuance;

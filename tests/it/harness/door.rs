@@ -11,16 +11,17 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
 use proxy::proxy::{
-    AccessLog, Body, ComfortOptions, Comforts, ConnInfo, GuardOptions, Guards, Handler,
-    ProxyService, Router, Routers, ServiceOptions, Site,
+    AccessLog, ComfortOptions, Comforts, ConnInfo, GuardOptions, Guards, Handler, ProxyService,
+    Router, Routers, ServiceOptions, Site,
 };
+use proxy::server::{Http, HttpConnection, Limits};
 use proxy::tasks::Tasks;
 use proxy::upstream::{Address, Means, Options, Resolver, Upstream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use super::raw::soon;
 
@@ -130,40 +131,27 @@ async fn listen(
     service: &ProxyService,
     sni: Option<HostName>,
     tasks: &Tasks,
-    is_http2: bool,
+    is_h2: bool,
 ) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (service, group) = (service.clone(), tasks.clone());
+    let http = Http::new(service.clone(), Limits::default(), tasks.clone());
+    let (http, group) = (Arc::new(http), tasks.clone());
+    let places = Arc::new(Semaphore::new(1000));
     tasks.spawn(async move {
         while let Ok((stream, client)) = listener.accept().await {
-            let conn = Arc::new(ConnInfo::new(client, sni.clone()));
-            group.spawn(serve(stream, service.clone(), conn, is_http2));
+            let permit = Arc::clone(&places).acquire_owned().await.unwrap();
+            let connection = HttpConnection {
+                stream,
+                is_h2,
+                info: ConnInfo::new(client, sni.clone()),
+                place: permit.into(),
+            };
+            let (http, shutdown) = (Arc::clone(&http), group.shutdown());
+            group.spawn(async move { http.serve(connection, &shutdown).await });
         }
     });
     address
-}
-
-async fn serve(stream: TcpStream, service: ProxyService, conn: Arc<ConnInfo>, is_http2: bool) {
-    let io = TokioIo::new(stream);
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let (service, conn) = (service.clone(), Arc::clone(&conn));
-        async move { Ok::<Response<Body>, Infallible>(service.call(request, &conn).await) }
-    });
-    let _ = match is_http2 {
-        true => {
-            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .enable_connect_protocol()
-                .serve_connection(io, answer)
-                .await
-        }
-        false => {
-            hyper::server::conn::http1::Builder::new()
-                .serve_connection(io, answer)
-                .with_upgrades()
-                .await
-        }
-    };
 }
 
 pub(crate) type AnyBody = BoxBody<Bytes, Infallible>;
