@@ -162,6 +162,45 @@ async fn every_refusal_has_its_reason() {
     assert!(lines[0]["upstream"].is_string() && lines[4]["upstream"].is_string());
 }
 
+/// An HTTP/2 frame without flags, or with those of a whole request.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+#[tokio::test]
+async fn a_client_whose_http_2_connection_is_given_up_has_a_line_that_says_why() {
+    let (data, headers, rst_stream, settings) = (0, 1, 3, 4);
+    let origin = Origin::ok().await;
+    let log = Logged::before(&origin).await;
+    // GET https://www.example.org/ in the shortest form.
+    let head = [&b"\x82\x87\x84\x41\x0f"[..], b"www.example.org"].concat();
+    let resets = (0..1000).flat_map(|n| {
+        let stream = 2 * n + 1;
+        let request = frame(headers, 5, stream, &head);
+        [request, frame(rst_stream, 0, stream, &[0, 0, 0, 8])].concat()
+    });
+    for hostile in [frame(data, 0, 0, b"x"), resets.collect()] {
+        let mut client = Raw::connect(log.door.h2).await;
+        let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        let all = [hello, frame(settings, 0, 0, b""), hostile].concat();
+        client.send(all).await;
+        client.read_to_end().await;
+    }
+    let lines = log.json(2).await;
+    let refusals = lines.iter().filter(|line| line.get("method").is_none());
+    let told: Vec<_> = refusals
+        .map(|line| (line["status"].as_u64(), line["reason"].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [(Some(400), Some("malformed")), (Some(429), Some("flood"))]
+    );
+}
+
 #[tokio::test]
 async fn hostile_bytes_stay_one_value_of_one_line() {
     let mut requests = Vec::new();
