@@ -20,7 +20,7 @@ use crate::tasks::Tasks;
 /// What a client may send ahead of a slow backend, on one stream and on all of them.
 const WINDOW: u32 = 1024 * 1024;
 /// What waits to be sent on one stream.
-const SEND_BUFFER: usize = 400 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that were reset before they were looked at, and those that were reset for their faults.
 const RESETS_PENDING: usize = 20;
 const RESETS_FOR_FAULTS: usize = 128;
