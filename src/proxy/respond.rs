@@ -7,11 +7,12 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::failure_log::FailureLog;
 use super::guards::Refusal;
 use super::host::Host;
 use super::redirect::Redirect;
@@ -26,9 +27,21 @@ struct Page {
 }
 
 /// The answer to a request that got no response from its backend.
-pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Response<Body> {
+pub(super) fn refusal(
+    error: &Error,
+    version: Version,
+    conn: &ConnInfo,
+    failures: &FailureLog,
+) -> Response<Body> {
     let page = page(error);
-    log(error, page.status, conn);
+    match is_backend(error) {
+        true => failures.note(error, page.status, conn),
+        false => {
+            let (client, status) = (conn.client, page.status.as_u16());
+            let error = error as &dyn std::error::Error;
+            debug!(client.addr = %client, status, error, "request refused");
+        }
+    }
     let mut response = Response::new(Body::full(page.text));
     *response.status_mut() = page.status;
     let headers = response.headers_mut();
@@ -80,8 +93,8 @@ fn add_cure(refusal: &Refusal, headers: &mut HeaderMap) {
 }
 
 /// A backend's failure is the operator's to see; what a client does wrong is not.
-fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
-    let is_backend = match error {
+fn is_backend(error: &Error) -> bool {
+    match error {
         Error::Upstream(error) => !error.is_client(),
         Error::Guard(refusal) => refusal.is_backend(),
         Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade | Error::File(_) => {
@@ -101,12 +114,6 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
         | Error::NoFile
         | Error::Misdirected
         | Error::Maintenance => false,
-    };
-    let (client, status) = (conn.client, status.as_u16());
-    let error = error as &dyn std::error::Error;
-    match is_backend {
-        true => warn!(client.addr = %client, status, error, "request failed at its backend"),
-        false => debug!(client.addr = %client, status, error, "request refused"),
     }
 }
 
@@ -296,7 +303,7 @@ mod tests {
 
     fn answer(error: &Error, version: Version) -> Response<Body> {
         let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), None);
-        refusal(error, version, &conn)
+        refusal(error, version, &conn, &FailureLog::default())
     }
 
     #[test]

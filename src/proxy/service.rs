@@ -113,7 +113,7 @@ impl ProxyService {
                 }
                 response
             }
-            Err(error) => refuse(&error, (version, conn), &mut notes.entry),
+            Err(error) => self.refuse(&error, (version, conn), &mut notes.entry),
         };
         if expectation.is_some_and(|expectation| !expectation.is_met()) {
             respond::end_unasked(&mut response);
@@ -169,7 +169,7 @@ impl ProxyService {
             false => Box::pin(self.admit(&mut request, way, entry)).await,
         };
         let response = outcome.unwrap_or_else(|error| {
-            let mut response = refuse(&error, (version, conn), entry);
+            let mut response = self.refuse(&error, (version, conn), entry);
             comforts.put_page(&mut response);
             response
         });
@@ -293,6 +293,22 @@ impl ProxyService {
         pass_back(response, &method)
     }
 
+    /// The proxy's own answer, with its reason in the access log.
+    fn refuse(
+        &self,
+        error: &Error,
+        (version, conn): (Version, &ConnInfo),
+        entry: &mut Option<Box<Entry>>,
+    ) -> Response<Body> {
+        if let Some(entry) = entry {
+            entry.refused(error.reason());
+            if let Some(backend) = error.backend() {
+                entry.sent_to(backend);
+            }
+        }
+        respond::refusal(error, version, conn, self.routers.failures())
+    }
+
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
     fn take(&self, request: Request<Incoming>, survey: Survey) -> Request<RequestBody> {
         let is_http2 = request.version() == Version::HTTP_2;
@@ -329,21 +345,6 @@ struct Trip<'r> {
     route: &'r Route,
     passage: Option<&'r Passage>,
     way: Way<'r>,
-}
-
-/// The proxy's own answer, with its reason in the access log.
-fn refuse(
-    error: &Error,
-    (version, conn): (Version, &ConnInfo),
-    entry: &mut Option<Box<Entry>>,
-) -> Response<Body> {
-    if let Some(entry) = entry {
-        entry.refused(error.reason());
-        if let Some(backend) = error.backend() {
-            entry.sent_to(backend);
-        }
-    }
-    respond::refusal(error, version, conn)
 }
 
 fn pass_back(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::UPGRADE;
 use http::{Request, Response};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::debug;
 
 use super::address::Address;
 use super::backend::{Backend, InFlight};
@@ -253,7 +253,7 @@ impl Upstream {
             let Ok(next) = self.next(trip).await else {
                 return Err(error);
             };
-            warn!(
+            debug!(
                 error = &error as &dyn std::error::Error,
                 "backend passed over"
             );
@@ -303,7 +303,7 @@ impl Upstream {
             return Err(error);
         }
         trip.retries += 1;
-        warn!(
+        debug!(
             error = &error as &dyn std::error::Error,
             "request goes to another backend"
         );
