@@ -38,6 +38,7 @@ impl Error {
             Self::Upstream(
                 upstream::Error::Resolve { backend, .. }
                 | upstream::Error::Connect { backend, .. }
+                | upstream::Error::Loop { backend }
                 | upstream::Error::ConnectTimeout { backend }
                 | upstream::Error::Certificate { backend, .. }
                 | upstream::Error::Handshake { backend, .. }
@@ -61,6 +62,7 @@ fn upstream_reason(error: &upstream::Error) -> &'static str {
         upstream::Error::NoPlace => "no-place",
         upstream::Error::Resolve { .. } => "backend-unresolved",
         upstream::Error::Connect { .. } => "backend-unreachable",
+        upstream::Error::Loop { .. } => "loop",
         upstream::Error::ConnectTimeout { .. } => "backend-connect-timeout",
         upstream::Error::Certificate { .. } => "backend-certificate",
         upstream::Error::Handshake { .. } => "backend-handshake",

@@ -259,6 +259,7 @@ fn upstream_page(error: &upstream::Error) -> Page {
         | upstream::Error::Refused { .. }
         | upstream::Error::Reset { .. }
         | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
+        upstream::Error::Loop { .. } => Page::new(StatusCode::LOOP_DETECTED, BAD_GATEWAY),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
             Page::new(
                 StatusCode::GATEWAY_TIMEOUT,
@@ -349,6 +350,7 @@ mod tests {
                 .into(),
                 502,
             ),
+            (upstream::Error::Loop { backend: backend() }.into(), 508),
             (
                 upstream::Error::ConnectTimeout { backend: backend() }.into(),
                 504,

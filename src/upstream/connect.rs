@@ -26,6 +26,7 @@ use super::http2::{Http2, StreamLease};
 use super::lease::Lease;
 use super::means::Means;
 use super::options::Options;
+use super::own_addresses::OwnAddresses;
 use super::tls::{TlsClient, TlsError};
 use super::wire::{Stream, Wire};
 use crate::name::HostName;
@@ -74,6 +75,7 @@ pub(super) struct Dialer {
     /// There whenever an address needs it.
     tls: Option<TlsClient>,
     has_http2: bool,
+    own_addresses: OwnAddresses,
 }
 
 impl Dialer {
@@ -96,6 +98,7 @@ impl Dialer {
             tasks: means.tasks.clone(),
             tls: tls.transpose()?,
             has_http2: has_tls || has(Protocol::H2c),
+            own_addresses: means.own_addresses.clone(),
         })
     }
 
@@ -211,6 +214,7 @@ impl Dialer {
             Place::Tcp(host, port) => (host, *port),
         };
         let mut stream = dial_host(address, host, port).await?;
+        self.check_end(address, &stream)?;
         greet(address, &mut stream, needs.greeting).await?;
         let Some(tls) = self
             .tls
@@ -233,6 +237,20 @@ impl Dialer {
             is_http2: stream.get_ref().1.alpn_protocol() == Some(b"h2"),
             stream: Stream::Tls(Box::new(stream)),
         })
+    }
+
+    /// Refuses a connection to the proxy itself, whatever name has led there.
+    fn check_end(&self, address: &Address, stream: &TcpStream) -> Result<(), Error> {
+        let ends = stream
+            .local_addr()
+            .and_then(|local| Ok((local, stream.peer_addr()?)));
+        let (local, peer) = ends.map_err(|source| refused(address, source))?;
+        match self.own_addresses.are_reached(local, peer) {
+            true => Err(Error::Loop {
+                backend: address.clone(),
+            }),
+            false => Ok(()),
+        }
     }
 }
 

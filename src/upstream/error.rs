@@ -43,6 +43,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The backend is the proxy itself, so that requests would go round for ever.
+    #[error(
+        "backend {backend} leads back to the proxy itself; give the address of the app, or correct the DNS of its name"
+    )]
+    Loop {
+        /// Where the request was to go.
+        backend: Address,
+    },
     /// No address of the backend accepted within the connect time-out.
     #[error("backend {backend} did not accept a connection in time")]
     ConnectTimeout {
@@ -163,6 +171,7 @@ impl Error {
         match self {
             Self::Resolve { .. }
             | Self::Connect { .. }
+            | Self::Loop { .. }
             | Self::ConnectTimeout { .. }
             | Self::Certificate { .. }
             | Self::Handshake { .. }
