@@ -14,6 +14,7 @@ mod group;
 mod health;
 mod http2;
 mod lease;
+mod limit;
 mod means;
 mod members;
 mod options;

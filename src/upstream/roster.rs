@@ -37,8 +37,11 @@ impl Roster {
         let backends: Vec<_> = addresses
             .into_iter()
             .map(|(number, address)| {
-                succeed(formers, address, terms)
-                    .sharing(balancing.share(number), balancing.max_connections)
+                succeed(formers, address, terms).sharing(
+                    balancing.share(number),
+                    balancing.max_connections,
+                    &terms.means.tasks,
+                )
             })
             .collect();
         let sticky = (balancing.balancer == Balancer::Cookie).then(|| {

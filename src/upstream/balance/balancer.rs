@@ -190,7 +190,7 @@ mod tests {
                     max_connections: None,
                 };
                 let condition = Arc::new(Condition::new(&Balancing::default()));
-                Backend::new(address, [pool], condition).sharing(share, None)
+                Backend::new(address, [pool], condition).sharing(share, None, &Tasks::new())
             };
             Self {
                 backends: weights.iter().enumerate().map(backend).collect(),
