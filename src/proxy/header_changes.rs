@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::conn_info::ConnInfo;
 use super::host::Host;
-use super::survey::is_claim;
 use super::template::{PlaceholderError, Template};
+use crate::upstream::is_claim;
 
 /// Why a field cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -260,7 +260,7 @@ impl ProxyService {
             wish.ask(request);
         }
         if let Some(passage) = trip.passage {
-            passage.grant(request.headers_mut());
+            passage.grant(request);
         }
         route.change_request(request.headers_mut(), way.facts);
         framing::frame_request(request, way.survey, route.target(way.target)?);

@@ -4,6 +4,7 @@ mod address;
 mod backend;
 mod balance;
 mod body;
+mod claim;
 mod condition;
 mod connect;
 mod connection;
@@ -42,6 +43,7 @@ pub use balance::{
     StatusRangeError, is_cookie_name,
 };
 pub use body::{RequestBody, ResponseBody};
+pub use claim::is_claim;
 pub use error::{BodyError, Error};
 pub use expectation::Expectation;
 pub use group::Upstream;
