@@ -307,10 +307,13 @@ mod tests {
         refusal(error, version, &conn, &FailureLog::default())
     }
 
+    fn backend() -> upstream::Address {
+        upstream::Address::parse("10.0.0.1:3000").unwrap()
+    }
+
     #[test]
     fn causes_have_their_status() {
         let source = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        let backend = || upstream::Address::parse("10.0.0.1:3000").unwrap();
         for (error, status) in [
             (Error::TransferEncoding, 501),
             (Error::ContentLength, 400),
@@ -374,6 +377,13 @@ mod tests {
 
     #[test]
     fn who_may_come_again_is_told_how_and_when() {
+        for error in [upstream::Error::QueueFull, upstream::Error::NoPlace] {
+            let busy = answer(&error.into(), Version::HTTP_11);
+            assert_eq!(
+                (busy.status().as_u16(), &busy.headers()[RETRY_AFTER]),
+                (503, &HeaderValue::from_static("1"))
+            );
+        }
         let challenge = HeaderValue::from_static("Basic realm=\"a\"");
         let answer_to = |error: &Error| answer(error, Version::HTTP_11);
         let asked = answer_to(&Refusal::Unauthorized { challenge }.into());

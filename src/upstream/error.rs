@@ -144,7 +144,7 @@ impl Error {
     /// Whether it is a matter of load, so that trying again soon may help.
     #[must_use]
     pub fn is_overload(&self) -> bool {
-        matches!(self, Self::QueueFull | Self::QueueTimeout)
+        matches!(self, Self::QueueFull | Self::QueueTimeout | Self::NoPlace)
     }
 
     /// What a failed exchange says: the client's half and the backend's half end it alike.
