@@ -46,6 +46,7 @@ impl Error {
                 | upstream::Error::Refused { backend, .. }
                 | upstream::Error::Reset { backend, .. }
                 | upstream::Error::ResponseTimeout { backend }
+                | upstream::Error::ResponseHeadTooLarge { backend }
                 | upstream::Error::Exchange { backend, .. },
             ) => Some(backend),
             _ => None,
@@ -70,6 +71,7 @@ fn upstream_reason(error: &upstream::Error) -> &'static str {
         upstream::Error::Refused { .. } => "backend-refused",
         upstream::Error::Reset { .. } => "backend-reset",
         upstream::Error::ResponseTimeout { .. } => "backend-timeout",
+        upstream::Error::ResponseHeadTooLarge { .. } => "response-head-too-large",
         upstream::Error::Exchange { .. } => "backend-broken",
         upstream::Error::RequestStalled => "request-stalled",
         upstream::Error::RequestTooLarge => "body-size",

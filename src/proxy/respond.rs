@@ -258,6 +258,7 @@ fn upstream_page(error: &upstream::Error) -> Page {
         | upstream::Error::NoUpgrade { .. }
         | upstream::Error::Refused { .. }
         | upstream::Error::Reset { .. }
+        | upstream::Error::ResponseHeadTooLarge { .. }
         | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
         upstream::Error::Loop { .. } => Page::new(StatusCode::LOOP_DETECTED, BAD_GATEWAY),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {

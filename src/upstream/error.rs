@@ -120,6 +120,14 @@ pub enum Error {
         #[source]
         source: hyper::Error,
     },
+    /// The response's head has more bytes or more fields than one may have.
+    #[error(
+        "the head of the response of backend {backend} is larger than 64 KiB or has more than 100 fields; look for a cookie or a field that grows"
+    )]
+    ResponseHeadTooLarge {
+        /// Where the request went.
+        backend: Address,
+    },
     /// The client did not go on with its upload.
     #[error("the request's body made no progress")]
     RequestStalled,
@@ -153,6 +161,9 @@ impl Error {
             .source()
             .and_then(|source| source.downcast_ref::<BodyError>());
         match body {
+            None if error.is_parse_too_large() => Self::ResponseHeadTooLarge {
+                backend: backend.clone(),
+            },
             None | Some(BodyError::File(_)) => Self::Exchange {
                 backend: backend.clone(),
                 source: error,
@@ -182,6 +193,7 @@ impl Error {
             | Self::QueueTimeout
             | Self::NoPlace
             | Self::ResponseTimeout { .. }
+            | Self::ResponseHeadTooLarge { .. }
             | Self::RequestStalled
             | Self::RequestTooLarge
             | Self::RequestBroken(_)
