@@ -98,11 +98,11 @@ impl Dialer {
         })
     }
 
-    /// Whether the files that TLS needs hold what they held when they were read.
+    /// Whether the files that TLS needs, and the system's roots, hold what they held when they were read.
     pub(super) fn is_current(&self, options: &Options) -> Result<bool, TlsError> {
         match &self.tls {
-            Some(tls) if options.tls.has_files() => Ok(TlsClient::load(&options.tls)? == *tls),
-            _ => Ok(true),
+            Some(tls) => Ok(TlsClient::load(&options.tls)? == *tls),
+            None => Ok(true),
         }
     }
 
