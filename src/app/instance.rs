@@ -80,6 +80,7 @@ impl App {
             workers.runtimes(),
         );
         let front = Front::open(config, premises, acceptor, doors);
+        grounds.means.own_addresses.set(front.addresses());
         let app = Self {
             grounds,
             plan: Arc::new(plan),
@@ -147,6 +148,8 @@ impl App {
         self.pairs.replace(pairs).await;
         self.manager.reload(plan.signing.rules());
         self.front.change(&plan.config, acceptor, listeners);
+        let own_addresses = &self.grounds.means.own_addresses;
+        own_addresses.set(self.front.addresses());
         self.routers
             .replace(&plan.routing.router, plan.access_log.as_ref());
         let changes = Changes::between(&self.plan.config.sites, &plan.config.sites);

@@ -154,7 +154,7 @@ fn values(key: &str, kind: ChangeKind, changes: &[HeaderChange]) -> Option<Strin
         done.push(change.name());
         let texts: Vec<_> = of_kind()
             .filter(|other| other.name() == change.name())
-            .map(HeaderChange::value)
+            .map(HeaderChange::shown)
             .collect();
         let value = match texts.as_slice() {
             [text] => quoted(text),

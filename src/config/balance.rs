@@ -38,6 +38,8 @@ pub(super) enum BalancingProblem {
     CookieName(String),
     #[error("the key has {0} bytes and could be guessed; use at least {SHORTEST_KEY}")]
     ShortKey(usize),
+    #[error("no address would get any request; give at least one a `weight` above 0")]
+    NoWeight,
     #[error("`{0}` stands next to the `upstream` that it is about; add one or remove `{0}`")]
     NoUpstream(&'static str),
 }
@@ -68,6 +70,9 @@ pub(super) fn read_line(upstream: Value<'_>, balancing: &mut Balancing, report: 
         .into_iter()
         .map(|value| read_share(value, report))
         .collect();
+    if !shares.is_empty() && shares.iter().all(|share| share.weight == 0) {
+        report.at(upstream.start(), BalancingProblem::NoWeight.into());
+    }
     let is_plain = shares.iter().all(|share| *share == Share::default());
     balancing.shares = if is_plain { Vec::new() } else { shares };
 }
@@ -101,7 +106,7 @@ fn read_share(value: Value<'_>, report: &mut Report<'_>) -> Share {
         return share;
     };
     table.value("address");
-    if let Some(weight) = table.read("weight", report, count) {
+    if let Some(weight) = table.read("weight", report, number) {
         share.weight = weight;
     }
     share.max_connections = table.read("max-connections", report, count);

@@ -168,7 +168,7 @@ impl Config {
 }
 
 fn is_own_host(listen: SocketAddr, host: &HostName) -> bool {
-    match host.ip() {
+    match host.ip().map(|ip| ip.to_canonical()) {
         Some(ip) => {
             ip == listen.ip()
                 || (listen.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))

@@ -7,7 +7,8 @@ use super::conn_info::ConnInfo;
 use super::forwarded_field;
 use super::hops::{FOR, FORWARDED_HOST, Hops, PROTO};
 use super::host::Host;
-use super::survey::{Fields, Survey, is_claim};
+use super::survey::{Fields, Survey};
+use crate::upstream::is_claim;
 
 /// Drops what the client claims of itself, and sets X-Forwarded-For, -Proto, -Host and Host afresh. Of what a trusted peer
 /// says the believable part is kept.

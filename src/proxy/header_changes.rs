@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::conn_info::ConnInfo;
 use super::host::Host;
-use super::survey::is_claim;
 use super::template::{PlaceholderError, Template};
+use crate::upstream::is_claim;
 
 /// Why a field cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,18 @@ enum Fact {
     Sni,
 }
 
+/// Fields whose value is a secret, wherever it was written.
+const SECRET: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "x-access-token",
+];
+const NOT_SHOWN: &str = "(not shown here)";
+
 const FACTS: [(&str, Fact); 3] = [
     ("client", Fact::Client),
     ("host", Fact::Host),
@@ -53,7 +65,7 @@ pub(super) struct Facts<'r> {
     pub(super) client: &'r HeaderValue,
 }
 
-/// One change to one field. Its `Debug` shows the value as it was written.
+/// One change to one field. Its `Debug` shows the value as [`Self::shown`] does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderChange {
     kind: ChangeKind,
@@ -109,10 +121,14 @@ impl HeaderChange {
         &self.name
     }
 
-    /// The value with its placeholders.
+    /// The value with its placeholders, or where it was read from; nothing of a secret that was spelt out.
     #[must_use]
-    pub fn value(&self) -> &str {
-        self.value.text()
+    pub fn shown(&self) -> &str {
+        let is_secret = SECRET.contains(&self.name.as_str());
+        match is_secret && self.kind != ChangeKind::Remove && !self.value.is_hidden() {
+            true => NOT_SHOWN,
+            false => self.value.text(),
+        }
     }
 
     fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
@@ -136,7 +152,7 @@ impl fmt::Debug for HeaderChange {
         f.debug_struct("HeaderChange")
             .field("kind", &self.kind)
             .field("name", &self.name)
-            .field("value", &self.value())
+            .field("value", &self.shown())
             .finish()
     }
 }
@@ -226,10 +242,13 @@ mod tests {
         let change = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "Bearer {client}"));
         let change = change.unwrap();
         assert!(!format!("{change:?}").contains("Bearer"));
-        assert_eq!(change.value(), "env:TOKEN");
+        assert_eq!(change.shown(), "env:TOKEN");
         let mut headers = HeaderMap::new();
         apply(&[change], &mut headers);
         assert_eq!(headers["authorization"], "Bearer {client}");
+        let literal = HeaderChange::new(ChangeKind::Set, name, "Bearer hush").unwrap();
+        assert!(!format!("{literal:?}").contains("hush"));
+        assert_eq!(literal.shown(), NOT_SHOWN);
         let broken = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "a\nb"));
         assert!(!broken.unwrap_err().to_string().contains("a\nb"));
     }

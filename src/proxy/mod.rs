@@ -7,6 +7,7 @@ mod comforts;
 mod compression;
 mod conn_info;
 mod error;
+mod failure_log;
 mod files;
 mod fixed_response;
 mod forwarded;

@@ -38,6 +38,7 @@ impl Error {
             Self::Upstream(
                 upstream::Error::Resolve { backend, .. }
                 | upstream::Error::Connect { backend, .. }
+                | upstream::Error::Loop { backend }
                 | upstream::Error::ConnectTimeout { backend }
                 | upstream::Error::Certificate { backend, .. }
                 | upstream::Error::Handshake { backend, .. }
@@ -45,6 +46,7 @@ impl Error {
                 | upstream::Error::Refused { backend, .. }
                 | upstream::Error::Reset { backend, .. }
                 | upstream::Error::ResponseTimeout { backend }
+                | upstream::Error::ResponseHeadTooLarge { backend }
                 | upstream::Error::Exchange { backend, .. },
             ) => Some(backend),
             _ => None,
@@ -61,6 +63,7 @@ fn upstream_reason(error: &upstream::Error) -> &'static str {
         upstream::Error::NoPlace => "no-place",
         upstream::Error::Resolve { .. } => "backend-unresolved",
         upstream::Error::Connect { .. } => "backend-unreachable",
+        upstream::Error::Loop { .. } => "loop",
         upstream::Error::ConnectTimeout { .. } => "backend-connect-timeout",
         upstream::Error::Certificate { .. } => "backend-certificate",
         upstream::Error::Handshake { .. } => "backend-handshake",
@@ -68,6 +71,7 @@ fn upstream_reason(error: &upstream::Error) -> &'static str {
         upstream::Error::Refused { .. } => "backend-refused",
         upstream::Error::Reset { .. } => "backend-reset",
         upstream::Error::ResponseTimeout { .. } => "backend-timeout",
+        upstream::Error::ResponseHeadTooLarge { .. } => "response-head-too-large",
         upstream::Error::Exchange { .. } => "backend-broken",
         upstream::Error::RequestStalled => "request-stalled",
         upstream::Error::RequestTooLarge => "body-size",

@@ -7,11 +7,12 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::failure_log::FailureLog;
 use super::guards::Refusal;
 use super::host::Host;
 use super::redirect::Redirect;
@@ -26,9 +27,21 @@ struct Page {
 }
 
 /// The answer to a request that got no response from its backend.
-pub(super) fn refusal(error: &Error, version: Version, conn: &ConnInfo) -> Response<Body> {
+pub(super) fn refusal(
+    error: &Error,
+    version: Version,
+    conn: &ConnInfo,
+    failures: &FailureLog,
+) -> Response<Body> {
     let page = page(error);
-    log(error, page.status, conn);
+    match is_backend(error) {
+        true => failures.note(error, page.status, conn),
+        false => {
+            let (client, status) = (conn.client, page.status.as_u16());
+            let error = error as &dyn std::error::Error;
+            debug!(client.addr = %client, status, error, "request refused");
+        }
+    }
     let mut response = Response::new(Body::full(page.text));
     *response.status_mut() = page.status;
     let headers = response.headers_mut();
@@ -80,8 +93,8 @@ fn add_cure(refusal: &Refusal, headers: &mut HeaderMap) {
 }
 
 /// A backend's failure is the operator's to see; what a client does wrong is not.
-fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
-    let is_backend = match error {
+fn is_backend(error: &Error) -> bool {
+    match error {
         Error::Upstream(error) => !error.is_client(),
         Error::Guard(refusal) => refusal.is_backend(),
         Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade | Error::File(_) => {
@@ -101,12 +114,6 @@ fn log(error: &Error, status: StatusCode, conn: &ConnInfo) {
         | Error::NoFile
         | Error::Misdirected
         | Error::Maintenance => false,
-    };
-    let (client, status) = (conn.client, status.as_u16());
-    let error = error as &dyn std::error::Error;
-    match is_backend {
-        true => warn!(client.addr = %client, status, error, "request failed at its backend"),
-        false => debug!(client.addr = %client, status, error, "request refused"),
     }
 }
 
@@ -251,7 +258,9 @@ fn upstream_page(error: &upstream::Error) -> Page {
         | upstream::Error::NoUpgrade { .. }
         | upstream::Error::Refused { .. }
         | upstream::Error::Reset { .. }
+        | upstream::Error::ResponseHeadTooLarge { .. }
         | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
+        upstream::Error::Loop { .. } => Page::new(StatusCode::LOOP_DETECTED, BAD_GATEWAY),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
             Page::new(
                 StatusCode::GATEWAY_TIMEOUT,
@@ -296,13 +305,16 @@ mod tests {
 
     fn answer(error: &Error, version: Version) -> Response<Body> {
         let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), None);
-        refusal(error, version, &conn)
+        refusal(error, version, &conn, &FailureLog::default())
+    }
+
+    fn backend() -> upstream::Address {
+        upstream::Address::parse("10.0.0.1:3000").unwrap()
     }
 
     #[test]
     fn causes_have_their_status() {
         let source = || io::Error::from(io::ErrorKind::ConnectionRefused);
-        let backend = || upstream::Address::parse("10.0.0.1:3000").unwrap();
         for (error, status) in [
             (Error::TransferEncoding, 501),
             (Error::ContentLength, 400),
@@ -342,6 +354,7 @@ mod tests {
                 .into(),
                 502,
             ),
+            (upstream::Error::Loop { backend: backend() }.into(), 508),
             (
                 upstream::Error::ConnectTimeout { backend: backend() }.into(),
                 504,
@@ -365,6 +378,13 @@ mod tests {
 
     #[test]
     fn who_may_come_again_is_told_how_and_when() {
+        for error in [upstream::Error::QueueFull, upstream::Error::NoPlace] {
+            let busy = answer(&error.into(), Version::HTTP_11);
+            assert_eq!(
+                (busy.status().as_u16(), &busy.headers()[RETRY_AFTER]),
+                (503, &HeaderValue::from_static("1"))
+            );
+        }
         let challenge = HeaderValue::from_static("Basic realm=\"a\"");
         let answer_to = |error: &Error| answer(error, Version::HTTP_11);
         let asked = answer_to(&Refusal::Unauthorized { challenge }.into());

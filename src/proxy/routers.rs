@@ -6,12 +6,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::access_log::AccessLog;
+use super::failure_log::FailureLog;
 use super::router::Router;
 
 /// Holds the current router once for each runtime. A request keeps its runtime's copy for as long as it lasts, so that the
 /// counter which that takes is written by one core only.
 #[derive(Debug)]
-pub struct Routers(Box<[ArcSwap<Copy>]>);
+pub struct Routers {
+    copies: Box<[ArcSwap<Copy>]>,
+    failures: FailureLog,
+}
 
 /// One runtime's hold on a router, on cache lines of its own, and where the requests that it routes are logged.
 #[derive(Debug)]
@@ -45,13 +49,16 @@ impl Routers {
                 access_log: None,
             })
         };
-        Arc::new(Self((0..workers.max(1)).map(copy).collect()))
+        Arc::new(Self {
+            copies: (0..workers.max(1)).map(copy).collect(),
+            failures: FailureLog::default(),
+        })
     }
 
     /// Has the requests that come from now on routed by `router` and logged in `access_log`. Those that are under way end
     /// as they began, and the last of them frees what was there before.
     pub fn replace(&self, router: &Router, access_log: Option<&AccessLog>) {
-        for (worker, current) in self.0.iter().enumerate() {
+        for (worker, current) in self.copies.iter().enumerate() {
             current.store(Arc::new(Copy {
                 router: router.clone(),
                 access_log: access_log.map(|log| log.for_worker(worker)),
@@ -61,19 +68,24 @@ impl Routers {
 
     /// The router of the runtime of this number, for the length of a request.
     pub(super) fn current(&self, worker: usize) -> Arc<Copy> {
-        self.0[worker % self.0.len()].load_full()
+        self.copies[worker % self.copies.len()].load_full()
     }
 
     /// The router, for those who look at it now and then.
     #[must_use]
     pub fn snapshot(&self) -> Router {
-        self.0[0].load().router.clone()
+        self.copies[0].load().router.clone()
+    }
+
+    /// Where it is said that requests fail, whichever runtime they are on.
+    pub(super) fn failures(&self) -> &FailureLog {
+        &self.failures
     }
 
     /// Where requests are logged that come now and are answered without the service.
     #[must_use]
     pub fn access_log(&self) -> Option<AccessLog> {
-        self.0[0].load().access_log.clone()
+        self.copies[0].load().access_log.clone()
     }
 }
 

@@ -115,7 +115,7 @@ impl ProxyService {
                 }
                 response
             }
-            Err(error) => refuse(&error, (version, conn), &mut notes.entry),
+            Err(error) => self.refuse(&error, (version, conn), &mut notes.entry),
         };
         if expectation.is_some_and(|expectation| !expectation.is_met()) {
             respond::end_unasked(&mut response);
@@ -172,7 +172,7 @@ impl ProxyService {
             false => Box::pin(self.admit(&mut request, way, entry)).await,
         };
         let response = outcome.unwrap_or_else(|error| {
-            let mut response = refuse(&error, (version, conn), entry);
+            let mut response = self.refuse(&error, (version, conn), entry);
             comforts.put_page(&mut response);
             response
         });
@@ -263,7 +263,7 @@ impl ProxyService {
             wish.ask(request);
         }
         if let Some(passage) = trip.passage {
-            passage.grant(request.headers_mut());
+            passage.grant(request);
         }
         route.change_request(request.headers_mut(), way.facts);
         framing::frame_request(request, way.survey, route.target(way.target)?);
@@ -298,6 +298,22 @@ impl ProxyService {
         }
         pass_back(response, &method)
     }
+
+    /// The proxy's own answer, with its reason in the access log.
+    fn refuse(
+        &self,
+        error: &Error,
+        (version, conn): (Version, &ConnInfo),
+        entry: &mut Option<Box<Entry>>,
+    ) -> Response<Body> {
+        if let Some(entry) = entry {
+            entry.refused(error.reason());
+            if let Some(backend) = error.backend() {
+                entry.sent_to(backend);
+            }
+        }
+        respond::refusal(error, version, conn, self.routers.failures())
+    }
 }
 
 /// What is kept of a request beside its answer.
@@ -323,21 +339,6 @@ struct Trip<'r> {
     route: &'r Route,
     passage: Option<&'r Passage>,
     way: Way<'r>,
-}
-
-/// The proxy's own answer, with its reason in the access log.
-fn refuse(
-    error: &Error,
-    (version, conn): (Version, &ConnInfo),
-    entry: &mut Option<Box<Entry>>,
-) -> Response<Body> {
-    if let Some(entry) = entry {
-        entry.refused(error.reason());
-        if let Some(backend) = error.backend() {
-            entry.sent_to(backend);
-        }
-    }
-    respond::refusal(error, version, conn)
 }
 
 fn pass_back(

@@ -88,6 +88,11 @@ impl<P: Copy> Template<P> {
         &self.text
     }
 
+    /// Whether something else is shown than what is meant.
+    pub(super) fn is_hidden(&self) -> bool {
+        matches!(&*self.parts, [Part::Text(literal)] if *literal != self.text)
+    }
+
     pub(super) fn places(&self) -> impl Iterator<Item = P> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,

@@ -10,7 +10,9 @@ use tracing::{info, warn};
 use super::address::Address;
 use super::balance::{Share, seed};
 use super::condition::Condition;
+use super::limit::Limit;
 use super::pool::Pool;
+use crate::tasks::Tasks;
 
 /// One address that requests can go to. Clones are the same backend.
 #[derive(Clone, Debug)]
@@ -21,22 +23,6 @@ pub struct Backend {
     weight: u16,
     limit: Option<Limit>,
     seed: u64,
-}
-
-/// How many requests a backend serves at once, over all runtimes: a limit that each kept for itself would be none.
-#[derive(Clone, Debug)]
-struct Limit {
-    count: u16,
-    places: Arc<Semaphore>,
-}
-
-impl Limit {
-    fn new(count: u16) -> Self {
-        Self {
-            count,
-            places: Arc::new(Semaphore::new(count.into())),
-        }
-    }
 }
 
 /// What the requests of one runtime know of a backend. Each runtime has one of its own, on cache lines of its own: no
@@ -100,13 +86,19 @@ impl Backend {
         }
     }
 
-    /// The same with its share of the requests and its limit. A limit that stays keeps count.
-    pub(super) fn sharing(self, share: Share, max_connections: Option<u16>) -> Self {
+    /// The same with its share of the requests and its limit. A limit that stays keeps count, and a new one counts what is
+    /// under way, for which a runtime must be entered.
+    pub(super) fn sharing(self, share: Share, max_connections: Option<u16>, tasks: &Tasks) -> Self {
         let count = share.max_connections.or(max_connections);
-        let kept = self.limit.filter(|limit| Some(limit.count) == count);
+        let kept = self.limit.filter(|limit| Some(limit.count()) == count);
+        let lanes = &self.lanes;
+        let new = |count| {
+            let lanes = lanes.clone();
+            Limit::counting(count, move || in_flight(&lanes), tasks)
+        };
         Self {
             weight: share.weight,
-            limit: kept.or_else(|| count.map(Limit::new)),
+            limit: kept.or_else(|| count.map(new)),
             ..self
         }
     }
@@ -120,7 +112,7 @@ impl Backend {
     /// How many requests and tunnels it is serving.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.in_flight()).sum()
+        in_flight(&self.lanes)
     }
 
     /// Whether its active check fails.
@@ -174,12 +166,12 @@ impl Backend {
     /// Whether it may have one more request.
     pub(super) fn has_room(&self) -> bool {
         let limit = self.limit.as_ref();
-        limit.is_none_or(|limit| limit.places.available_permits() > 0)
+        limit.is_none_or(Limit::has_room)
     }
 
     /// The places that requests take, where there is a limit.
     pub(super) fn places(&self) -> Option<&Arc<Semaphore>> {
-        self.limit.as_ref().map(|limit| &limit.places)
+        self.limit.as_ref().map(Limit::places)
     }
 
     /// Counts a request that goes here, unless the backend serves as many as it may.
@@ -187,12 +179,16 @@ impl Backend {
         let place = match &self.limit {
             None => None,
             Some(limit) => {
-                limit.places.try_acquire().ok()?.forget();
-                Some(Place(Arc::clone(&limit.places)))
+                limit.places().try_acquire().ok()?.forget();
+                Some(Place(Arc::clone(limit.places())))
             }
         };
         Some(InFlight::enter(self.lane(worker), place))
     }
+}
+
+fn in_flight(lanes: &[Arc<Lane>]) -> usize {
+    lanes.iter().map(|lane| lane.in_flight()).sum()
 }
 
 /// One of the requests that a limit allows, until it is dropped. Smaller than a permit, since each request has room for it.

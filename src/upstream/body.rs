@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -46,6 +47,8 @@ struct Upload {
     room: Option<u64>,
     stall: Stall,
     pulse: Pulse,
+    /// What its trailers may not name.
+    own_fields: Option<Arc<[HeaderName]>>,
     /// What it is sent on, where others share the connection.
     stream: Option<Arc<Stream>>,
     tasks: Tasks,
@@ -73,6 +76,7 @@ impl RequestBody {
             room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
+            own_fields: None,
             stream: None,
             tasks: tasks.clone(),
         })))
@@ -114,6 +118,13 @@ impl RequestBody {
     pub fn limit(&mut self, limit: u64) {
         if let Some(upload) = &mut self.0 {
             upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
+        }
+    }
+
+    /// Keeps fields of these names, which the proxy sets in the head, out of the trailers.
+    pub fn keep_out(&mut self, names: &Arc<[HeaderName]>) {
+        if let Some(upload) = &mut self.0 {
+            upload.own_fields = Some(Arc::clone(names));
         }
     }
 
@@ -175,7 +186,8 @@ impl Upload {
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    trailers::clean(trailers);
+                    let own = self.own_fields.as_deref().unwrap_or_default();
+                    trailers::clean_claims(trailers, own);
                 }
                 self.stall.moved();
                 self.pulse.beat();

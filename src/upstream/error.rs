@@ -43,6 +43,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The backend is the proxy itself, so that requests would go round for ever.
+    #[error(
+        "backend {backend} leads back to the proxy itself; give the address of the app, or correct the DNS of its name"
+    )]
+    Loop {
+        /// Where the request was to go.
+        backend: Address,
+    },
     /// No address of the backend accepted within the connect time-out.
     #[error("backend {backend} did not accept a connection in time")]
     ConnectTimeout {
@@ -112,6 +120,14 @@ pub enum Error {
         #[source]
         source: hyper::Error,
     },
+    /// The response's head has more bytes or more fields than one may have.
+    #[error(
+        "the head of the response of backend {backend} is larger than 64 KiB or has more than 100 fields; look for a cookie or a field that grows"
+    )]
+    ResponseHeadTooLarge {
+        /// Where the request went.
+        backend: Address,
+    },
     /// The client did not go on with its upload.
     #[error("the request's body made no progress")]
     RequestStalled,
@@ -136,7 +152,7 @@ impl Error {
     /// Whether it is a matter of load, so that trying again soon may help.
     #[must_use]
     pub fn is_overload(&self) -> bool {
-        matches!(self, Self::QueueFull | Self::QueueTimeout)
+        matches!(self, Self::QueueFull | Self::QueueTimeout | Self::NoPlace)
     }
 
     /// What a failed exchange says: the client's half and the backend's half end it alike.
@@ -145,6 +161,9 @@ impl Error {
             .source()
             .and_then(|source| source.downcast_ref::<BodyError>());
         match body {
+            None if error.is_parse_too_large() => Self::ResponseHeadTooLarge {
+                backend: backend.clone(),
+            },
             None | Some(BodyError::File(_)) => Self::Exchange {
                 backend: backend.clone(),
                 source: error,
@@ -166,6 +185,7 @@ impl Error {
         match self {
             Self::Resolve { .. }
             | Self::Connect { .. }
+            | Self::Loop { .. }
             | Self::ConnectTimeout { .. }
             | Self::Certificate { .. }
             | Self::Handshake { .. }
@@ -176,6 +196,7 @@ impl Error {
             | Self::QueueTimeout
             | Self::NoPlace
             | Self::ResponseTimeout { .. }
+            | Self::ResponseHeadTooLarge { .. }
             | Self::RequestStalled
             | Self::RequestTooLarge
             | Self::RequestBroken(_)

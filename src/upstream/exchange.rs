@@ -21,6 +21,9 @@ use super::http2;
 use super::lease::Lease;
 use super::pulse::Pulse;
 
+/// The most that a response's head may take.
+pub(super) const HEAD_SIZE: usize = 64 * 1024;
+
 /// An exchange that brought no response, and what may follow.
 #[derive(Debug)]
 pub(super) struct Failure {

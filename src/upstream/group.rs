@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::UPGRADE;
 use http::{Request, Response};
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::debug;
 
 use super::address::Address;
 use super::backend::{Backend, InFlight};
@@ -253,7 +253,7 @@ impl Upstream {
             let Ok(next) = self.next(trip).await else {
                 return Err(error);
             };
-            warn!(
+            debug!(
                 error = &error as &dyn std::error::Error,
                 "backend passed over"
             );
@@ -303,7 +303,7 @@ impl Upstream {
             return Err(error);
         }
         trip.retries += 1;
-        warn!(
+        debug!(
             error = &error as &dyn std::error::Error,
             "request goes to another backend"
         );
@@ -428,6 +428,33 @@ mod tests {
             other.backends()[0].is_down(),
             "the rules for health are the same"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_limit_counts_the_requests_that_are_under_way() {
+        let settled = || tokio::time::sleep(std::time::Duration::from_secs(1));
+        let old = upstream(&[], &[1], Balancing::default());
+        let mut under_way: Vec<_> = (0..3).map(|_| pick(&old).unwrap()).collect();
+        let lower = upstream(&[Arc::clone(&old)], &[1], limited(2));
+        assert!(pick(&lower).unwrap().is_none(), "three are more than two");
+        under_way.pop();
+        settled().await;
+        assert!(pick(&lower).unwrap().is_none(), "two are as many as may be");
+        under_way.pop();
+        settled().await;
+        let one = pick(&lower).unwrap();
+        assert!(one.is_some() && pick(&lower).unwrap().is_none());
+
+        let higher = upstream(&[lower], &[1], limited(4));
+        let two = [pick(&higher).unwrap(), pick(&higher).unwrap()];
+        assert!(two.iter().all(Option::is_some));
+        assert!(pick(&higher).unwrap().is_none(), "two of them are old");
+        drop((under_way, one, two));
+        settled().await;
+        let all: Vec<_> = (0..5).map(|_| pick(&higher).unwrap().is_some()).collect();
+        assert!(all.iter().all(|is_in| *is_in), "each was over at once");
+        let held: Vec<_> = (0..5).filter_map(|_| pick(&higher).unwrap()).collect();
+        assert_eq!(held.len(), 4);
     }
 
     #[test]

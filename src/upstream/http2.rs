@@ -20,7 +20,7 @@ use super::address::{Address, Protocol};
 use super::backend::InFlight;
 use super::body::{RequestBody, ResponseBody};
 use super::error::Error;
-use super::exchange::{Failure, poll_overdue};
+use super::exchange::{Failure, HEAD_SIZE, poll_overdue};
 use super::pulse::{Answered, Pulse, UploadFailure};
 use super::translate::{to_http1, to_http2};
 use super::wire::Wire;
@@ -34,8 +34,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
 /// What waits to be sent on one stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// The most that a response's head may take.
-const HEAD_SIZE: u32 = 64 * 1024;
 /// When a connection with streams that say nothing is asked for a sign of life. The kernel's probes find a dead machine
 /// sooner; gRPC servers take it ill to be asked more often than every five minutes.
 const PING_EVERY: Duration = Duration::from_secs(330);
@@ -81,7 +79,7 @@ impl Http2 {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_max_send_streams(STREAMS)
             .max_send_buf_size(SEND_BUFFER)
-            .max_header_list_size(HEAD_SIZE)
+            .max_header_list_size(HEAD_SIZE as u32)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_PATIENCE)
             .handshake(TokioIo::new(wire))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::own_addresses::OwnAddresses;
 use super::resolve::{DnsServer, Resolver};
 use crate::tasks::Tasks;
 
@@ -19,6 +20,8 @@ pub struct Means {
     pub workers: usize,
     /// Knows where the hosts of backends are.
     pub resolver: Resolver,
+    /// Where no backend may be.
+    pub own_addresses: OwnAddresses,
     /// Signs the cookies of upstreams without a key of their own.
     pub cookie_key: [u8; 32],
 }
@@ -35,6 +38,7 @@ impl Means {
             places,
             workers: 1,
             resolver: Resolver::new(vec![DnsServer::System]),
+            own_addresses: OwnAddresses::default(),
             cookie_key,
         }
     }

@@ -17,7 +17,7 @@ use super::trip::{Stop, Trip};
 #[derive(Debug)]
 pub(super) struct Roster {
     backends: Vec<Backend>,
-    /// Whether all have the same weight.
+    /// Whether all have the same weight, and not none.
     is_even: bool,
     balancer: Balancer,
     sticky: Option<Box<Sticky>>,
@@ -37,8 +37,11 @@ impl Roster {
         let backends: Vec<_> = addresses
             .into_iter()
             .map(|(number, address)| {
-                succeed(formers, address, terms)
-                    .sharing(balancing.share(number), balancing.max_connections)
+                succeed(formers, address, terms).sharing(
+                    balancing.share(number),
+                    balancing.max_connections,
+                    &terms.means.tasks,
+                )
             })
             .collect();
         let sticky = (balancing.balancer == Balancer::Cookie).then(|| {
@@ -50,7 +53,7 @@ impl Roster {
         Self {
             is_even: backends
                 .iter()
-                .all(|backend| backend.weight() == backends[0].weight()),
+                .all(|backend| backend.weight() == backends[0].weight().max(1)),
             balancer: balancing.balancer,
             sticky,
             turns: (0..terms.means.workers.max(1)).map(turns).collect(),
@@ -84,7 +87,9 @@ impl Roster {
     pub(super) fn pick(&self, trip: &Trip<'_>) -> Result<Option<Stop>, Error> {
         match self.backends.len() {
             0 => return Err(Error::NoBackend),
-            1 if trip.tried.is_empty() => return self.pick_only(trip.caller.worker),
+            1 if trip.tried.is_empty() && self.is_even => {
+                return self.pick_only(trip.caller.worker);
+            }
             _ => {}
         }
         for is_desperate in [false, true] {
@@ -142,7 +147,7 @@ impl Roster {
     }
 
     fn choose(&self, choice: &Choice<'_>, wanted: Option<usize>) -> Option<usize> {
-        match wanted.filter(|backend| choice.share(*backend, Instant::now()) > 0) {
+        match wanted.filter(|backend| choice.may_keep(*backend, Instant::now())) {
             Some(backend) => Some(backend),
             None => self.balancer.pick(choice),
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::aws_lc_rs::digest;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -92,10 +93,6 @@ impl TlsError {
 }
 
 impl TlsOptions {
-    pub(super) fn has_files(&self) -> bool {
-        self.root.is_some() || self.identity.is_some()
-    }
-
     /// Whether all files that they name can be used. Blocks.
     pub fn check(&self) -> Result<(), TlsError> {
         TlsClient::load(self).map(|_| ())
@@ -110,13 +107,15 @@ pub(super) struct TlsClient {
     sni: Option<ServerName<'static>>,
     is_insecure: bool,
     roots: Option<Vec<CertificateDer<'static>>>,
+    /// What stands for the system's roots, where these are trusted.
+    system: Option<[u8; 32]>,
     chain: Vec<CertificateDer<'static>>,
 }
 
 /// Whether both trust the same and show the same, whatever the files are called.
 impl PartialEq for TlsClient {
     fn eq(&self, other: &Self) -> bool {
-        let facts = |client: &Self| (client.sni.clone(), client.is_insecure);
+        let facts = |client: &Self| (client.sni.clone(), client.is_insecure, client.system);
         facts(self) == facts(other) && self.roots == other.roots && self.chain == other.chain
     }
 }
@@ -152,6 +151,7 @@ impl TlsClient {
             http1: TlsConnector::from(Arc::new(http1)),
             sni: options.sni.as_ref().map(server_name),
             is_insecure: options.is_insecure,
+            system: (roots.is_none() && !options.is_insecure).then(system_roots),
             roots,
             chain,
         })
@@ -207,6 +207,18 @@ fn verifier(
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
     Ok(verifier.build().map_err(TlsError::Verifier)?)
+}
+
+/// What stands for the roots that the system has now, in whichever order it has them.
+fn system_roots() -> [u8; 32] {
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    roots.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
+    let mut digest = digest::Context::new(&digest::SHA256);
+    for root in roots {
+        digest.update(&root);
+    }
+    let digest = digest.finish();
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

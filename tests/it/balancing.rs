@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::proxy::upstream::{Balancer, Balancing, Options, Share};
+use ::proxy::upstream::{Balancer, Balancing, CookieKey, Options, Share};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -300,6 +300,30 @@ async fn a_cookie_keeps_a_browser_to_its_backend_until_that_dies() {
     assert_ne!(new, kept);
     let after = client.ask(Method::GET, Some(&new)).await;
     assert_eq!((after.body.clone(), cookie(&after)), (moved.body, None));
+}
+
+#[tokio::test]
+async fn a_backend_without_weight_keeps_the_browsers_that_it_has_and_gets_no_other() {
+    let origins = [named("one").await, named("other").await];
+    let addresses = origins.each_ref().map(|origin| origin.address);
+    let weighted = |weight| Balancing {
+        shares: vec![Share {
+            weight,
+            ..Share::default()
+        }],
+        cookie_key: Some(CookieKey::new(None, b"the same at both doors".to_vec())),
+        ..by(Balancer::Cookie)
+    };
+    let before = open(weighted(1), &addresses[..1]).await;
+    let kept = cookie(&Client::new(&before).await.get().await).unwrap();
+
+    let door = open(weighted(0), &addresses).await;
+
+    let mut client = Client::new(&door).await;
+    for _ in 0..20 {
+        assert_eq!(client.ask(Method::GET, Some(&kept)).await.body, "one");
+        assert_eq!(client.get().await.body, "other");
+    }
 }
 
 #[tokio::test]

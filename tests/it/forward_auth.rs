@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use ::proxy::proxy::{ForwardAuthOptions, GuardOptions};
+use ::proxy::upstream::Address;
 use http::Request;
 use http::header::HeaderName;
 use http_body_util::BodyExt;
-use proxy::proxy::{ForwardAuthOptions, GuardOptions};
-use proxy::upstream::Address;
 
 use crate::harness::door::{Door, Setup, empty};
+use crate::harness::nginx::Nginx;
 use crate::harness::origin::{Origin, Visit, nobody};
+use crate::harness::pki::TestCa;
+use crate::harness::proxy;
 use crate::harness::raw::{ask, header};
 
 const USER: &str = "x-auth-request-user";
@@ -243,4 +246,34 @@ async fn nobody_comes_in_while_nobody_decides() {
         assert!(answer.contains("cannot be decided"), "{answer}");
     }
     assert!(app.is_quiet());
+}
+
+#[tokio::test]
+async fn a_server_behind_https_is_verified_by_the_systems_roots_which_a_reload_reads_again() {
+    let ca = TestCa::root("deciders");
+    let lines = format!("location = /verify {{ add_header {USER} anna; return 204; }}");
+    let nginx = Nginx::start(&ca, &lines).await;
+    let mut app = Origin::ok().await;
+    let text = format!(
+        "[sites.\"localhost\"]\nupstream = \"{}\"\nforward-auth = {{ url = \"{}/verify\", copy-headers = [\"{USER}\"] }}\n",
+        app.address,
+        nginx.url()
+    );
+    let setup = proxy::Setup::new();
+    let roots = setup.file("roots.pem", &TestCa::root("others").pem());
+    let setup = setup.system_roots(&roots).proxyfile(&text);
+    let mut proxy = setup.start().await;
+    let status = |proxy: &proxy::Proxy| {
+        let (client, https) = (proxy.client(), proxy.https());
+        async move { client.get(https, "localhost", "/").await.status }
+    };
+    assert_eq!(status(&proxy).await, 503);
+    assert!(app.is_quiet());
+    proxy.logged("cannot be verified").await;
+
+    std::fs::write(&roots, ca.pem()).unwrap();
+    proxy.reload(&text).await;
+
+    assert_eq!(status(&proxy).await, 200);
+    assert_eq!(header(&app.event().await, USER), Some("anna"));
 }

@@ -304,3 +304,22 @@ async fn a_proxyfile_has_its_backends_checked_and_balanced() {
         assert_eq!(answer.status, StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn an_outage_is_a_few_lines_in_the_log_however_many_requests_there_are() {
+    let text = format!(
+        "[sites.\"localhost\"]\nupstream = [\"{}\", \"{}\"]\n",
+        nobody().await,
+        nobody().await
+    );
+    let mut proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    for _ in 0..50 {
+        let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    }
+    let line = proxy.logged("request failed at its backend").await;
+    assert!(line.ends_with("requests=1"), "{line}");
+    let log = proxy.log();
+    let warnings = log.lines().filter(|line| line.contains("WARN")).count();
+    assert!(warnings < 8, "{log}");
+}

@@ -9,6 +9,7 @@ use h2::Reason;
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use proxy::proxy::{AccessLog, AccessLogOptions, AccessLogTarget};
 use proxy::tasks::Tasks;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -588,4 +589,36 @@ async fn a_client_that_goes_takes_its_request_to_the_backend_along() {
         }
         assert_eq!(origin.event().await, "closed");
     }
+}
+
+#[tokio::test]
+async fn a_response_may_have_a_head_of_64_kib_and_a_larger_one_is_refused_by_name() {
+    let answer = |size: usize| {
+        let field = "v".repeat(size);
+        format!("HTTP/1.1 200 OK\r\nx-large: {field}\r\ncontent-length: 2\r\n\r\nok")
+    };
+    let origin = Origin::answering(answer(60 * 1024)).await;
+    let taken = ask(before(&[origin.address]).await.h1, last("GET", "")).await;
+    assert!(taken.starts_with("HTTP/1.1 200 ") && taken.ends_with("ok"));
+    let origin = Origin::answering(answer(100 * 1024)).await;
+    let lines = tempfile::NamedTempFile::new().unwrap();
+    let mut setup = Setup::new();
+    let target = AccessLogTarget::File(lines.path().to_owned());
+    let log = AccessLog::start(&AccessLogOptions::new(target), 1, &setup.tasks);
+    setup.access_log = Some(log.unwrap());
+    let door = setup
+        .site("www.example.org", &[origin.address])
+        .open()
+        .await;
+    let refused = ask(door.h1, last("GET", "")).await;
+    assert!(refused.starts_with("HTTP/1.1 502 "), "{}", refused.len());
+    soon(async {
+        while !std::fs::read_to_string(lines.path())
+            .unwrap()
+            .contains("\"reason\":\"response-head-too-large\"")
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -4,13 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 
 use http::header::{HeaderName, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::body::Body;
 use super::super::error::Error;
 use super::forward_auth::strip;
 use super::refusal::Refusal;
+use crate::upstream::RequestBody;
 
 /// What whoever let the request in gives to it.
 #[derive(Debug)]
@@ -50,8 +51,10 @@ impl Passage {
     /// Sets the fields that the app gets, and nothing of the same name that the client sent.
     ///
     /// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
-    pub(in super::super) fn grant(&self, headers: &mut HeaderMap) {
+    pub(in super::super) fn grant(&self, request: &mut Request<RequestBody>) {
         let Some(grant) = &self.grant else { return };
+        request.body_mut().keep_out(&grant.names);
+        let headers = request.headers_mut();
         strip(headers, &grant.names);
         for (name, value) in &grant.fields {
             headers.append(name, value.clone());

@@ -1,5 +1,6 @@
 //! Which backend takes a request.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -122,32 +123,55 @@ fn drawn(shares: impl Iterator<Item = (usize, u64)>) -> Option<(usize, u64)> {
     })
 }
 
-/// The one with the least load for its share; of several, one by lot.
+/// The one that one more request would load least for its share; of several, one by lot. Where that one is idle, all that are
+/// idle draw lots: else the largest would have all requests of a quiet hour.
 fn least(
     shares: impl Iterator<Item = (usize, u64)>,
     load: impl Fn(usize) -> usize,
 ) -> Option<usize> {
-    let mut lots = 0;
-    let mut best: Option<(usize, u64, u64)> = None;
+    let mut best: Option<(Candidate, u64)> = None;
+    let mut idle: Option<(Candidate, u64)> = None;
     for (index, share) in shares {
         let load = load(index) as u64;
-        let order =
-            best.map(|(_, best_load, best_share)| (load * best_share).cmp(&(best_load * share)));
+        let candidate = Candidate { index, load, share };
+        if load == 0 {
+            idle = Some(lot(idle, candidate));
+        }
+        let order = best.as_ref().map(|(best, _)| candidate.compare(best));
         match order {
-            None | Some(std::cmp::Ordering::Less) => {
-                lots = share;
-                best = Some((index, load, share));
-            }
-            Some(std::cmp::Ordering::Equal) => {
-                lots += share;
-                if fastrand::u64(..lots) < share {
-                    best = Some((index, load, share));
-                }
-            }
-            Some(std::cmp::Ordering::Greater) => {}
+            None | Some(Ordering::Less) => best = Some((candidate, share)),
+            Some(Ordering::Equal) => best = Some(lot(best, candidate)),
+            Some(Ordering::Greater) => {}
         }
     }
-    best.map(|(index, _, _)| index)
+    let (best, _) = best?;
+    let idle = idle.filter(|_| best.load == 0);
+    Some(idle.map_or(best.index, |(idle, _)| idle.index))
+}
+
+/// One that may be the least loaded.
+#[derive(Clone, Copy)]
+struct Candidate {
+    index: usize,
+    load: u64,
+    share: u64,
+}
+
+impl Candidate {
+    /// Compared crosswise: a division would make small loads equal.
+    fn compare(&self, other: &Self) -> Ordering {
+        let (one, other) = ((self.load + 1) * other.share, (other.load + 1) * self.share);
+        one.cmp(&other)
+    }
+}
+
+/// Draws between the winner so far, which has the sum of all shares before it, and one more.
+fn lot(winner: Option<(Candidate, u64)>, one: Candidate) -> (Candidate, u64) {
+    let sum = winner.map_or(0, |(_, sum)| sum) + one.share;
+    match winner.filter(|_| fastrand::u64(..sum) >= one.share) {
+        Some((winner, _)) => (winner, sum),
+        None => (one, sum),
+    }
 }
 
 #[cfg(test)]
@@ -190,7 +214,7 @@ mod tests {
                     max_connections: None,
                 };
                 let condition = Arc::new(Condition::new(&Balancing::default()));
-                Backend::new(address, [pool], condition).sharing(share, None)
+                Backend::new(address, [pool], condition).sharing(share, None, &Tasks::new())
             };
             Self {
                 backends: weights.iter().enumerate().map(backend).collect(),
@@ -206,7 +230,10 @@ mod tests {
                 client: std::net::IpAddr::V4(client.into()),
                 turns: &self.turns,
                 tried,
-                is_even: self.weights.iter().all(|weight| *weight == self.weights[0]),
+                is_even: self
+                    .weights
+                    .iter()
+                    .all(|weight| *weight == self.weights[0].max(1)),
                 is_desperate: false,
                 needs_room: true,
             }
@@ -261,6 +288,34 @@ mod tests {
     }
 
     #[test]
+    fn by_least_connections_a_few_long_requests_go_by_weight_too() {
+        let group = Group::new(&[1, 4]);
+        let pick = || Balancer::LeastConn.pick(&group.choice(&[], 0));
+        let mut busy = group.busy(1, 1);
+        for _ in 0..100 {
+            assert_eq!(pick(), Some(1), "2 of 4 are less than 1 of 1");
+        }
+        busy.extend(group.busy(1, 3));
+        for _ in 0..100 {
+            assert_eq!(pick(), Some(0), "5 of 4 are more than 1 of 1");
+        }
+    }
+
+    #[test]
+    fn one_without_weight_gets_only_who_is_kept_to_it() {
+        let group = Group::new(&[0, 1]);
+        for balancer in ALL {
+            assert_eq!(group.spread(balancer), [0.0, 10_000.0], "{balancer}");
+            assert_eq!(balancer.pick(&Group::new(&[0, 0]).choice(&[], 0)), None);
+        }
+        let now = Instant::now();
+        assert!(group.choice(&[], 0).may_keep(0, now));
+        assert!(!group.choice(&[0], 0).may_keep(0, now));
+        group.backends[0].condition().go_down();
+        assert!(!group.choice(&[], 0).may_keep(0, now));
+    }
+
+    #[test]
     fn the_busiest_backend_is_never_taken() {
         let group = Group::new(&[1, 1, 1, 1, 1]);
         let _busy = group.busy(3, 1);
@@ -310,6 +365,7 @@ mod tests {
             }
             let may = |index: usize| !backends[index].2 && !backends[index].3;
             let load = |index: usize| backends[index].1 as f64 / f64::from(backends[index].0);
+            let next = |index: usize| (backends[index].1 + 1) as f64 / f64::from(backends[index].0);
             let allowed: Vec<_> = (0..backends.len()).filter(|index| may(*index)).collect();
             for balancer in ALL {
                 let picked = balancer.pick(&group.choice(&tried, client));
@@ -317,7 +373,10 @@ mod tests {
                 let Some(picked) = picked else { continue };
                 prop_assert!(may(picked), "{}", balancer);
                 if balancer == Balancer::LeastConn {
-                    prop_assert!(allowed.iter().all(|other| load(picked) <= load(*other)));
+                    let best = allowed.iter().copied().min_by(|one, other| next(*one).total_cmp(&next(*other))).unwrap();
+                    let is_idle = |index: usize| backends[index].1 == 0;
+                    let is_one_of_the_idle = is_idle(picked) && allowed.iter().any(|index| is_idle(*index) && next(*index) <= next(best));
+                    prop_assert!(next(picked) <= next(best) || is_one_of_the_idle);
                 }
                 if balancer == Balancer::RandomTwo && allowed.len() > 1 {
                     let is_freest = allowed.iter().any(|other| load(picked) <= load(*other) && picked != *other);

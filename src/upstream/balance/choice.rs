@@ -16,7 +16,7 @@ pub(in crate::upstream) struct Choice<'a> {
     pub(in crate::upstream) turns: &'a Turns,
     /// The backends that have failed this request.
     pub(in crate::upstream) tried: &'a [usize],
-    /// Whether all backends weigh the same.
+    /// Whether all backends weigh the same, and not nothing.
     pub(in crate::upstream) is_even: bool,
     /// Whether those that failed lately are better than none.
     pub(in crate::upstream) is_desperate: bool,
@@ -33,16 +33,25 @@ impl Choice<'_> {
 
     /// How large a part of the requests the backend may have; 0 for none.
     pub(in crate::upstream) fn share(&self, index: usize, now: Instant) -> u64 {
+        u64::from(self.backends[index].weight()) * u64::from(self.part(index, now))
+    }
+
+    /// Whether the backend may have the request of a client that is kept to it, which it may without any weight too.
+    pub(in crate::upstream) fn may_keep(&self, index: usize, now: Instant) -> bool {
+        self.part(index, now) > 0
+    }
+
+    /// The part of its requests that the backend may have now.
+    fn part(&self, index: usize, now: Instant) -> u32 {
         let backend = &self.backends[index];
         if self.tried.contains(&index) || (self.needs_room && !backend.has_room()) {
             return 0;
         }
         let condition = backend.condition();
-        let part = match self.is_desperate {
+        match self.is_desperate {
             true => condition.desperate_share(),
             false => condition.share(now),
-        };
-        u64::from(backend.weight()) * u64::from(part)
+        }
     }
 
     /// All backends that may have the request, with their shares.

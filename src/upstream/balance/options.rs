@@ -73,7 +73,8 @@ impl Balancing {
 /// What sets one backend apart from the others of its upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Share {
-    /// How many requests it gets for each one that a backend of weight 1 gets.
+    /// How many requests it gets for each one that a backend of weight 1 gets; with 0 only those of clients that are kept
+    /// to it.
     pub weight: u16,
     /// How many requests and tunnels it serves at once.
     pub max_connections: Option<u16>,

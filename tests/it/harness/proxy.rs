@@ -62,6 +62,7 @@ pub(crate) struct Setup {
     ports: Ports,
     args: Vec<String>,
     open_files: Option<String>,
+    system_roots: Option<PathBuf>,
     has_preflight: bool,
     says_addresses: bool,
 }
@@ -79,6 +80,7 @@ impl Setup {
             ports,
             args: Vec::new(),
             open_files: None,
+            system_roots: None,
             has_preflight: false,
             says_addresses: true,
         }
@@ -103,6 +105,12 @@ impl Setup {
     pub(crate) fn args<A: ToString>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args
             .extend(args.into_iter().map(|arg| arg.to_string()));
+        self
+    }
+
+    /// The system has the roots that this file holds, and no others.
+    pub(crate) fn system_roots(mut self, pem: &Path) -> Self {
+        self.system_roots = Some(pem.to_owned());
         self
     }
 
@@ -173,6 +181,9 @@ impl Setup {
             command
                 .args(["--listen-http", &self.http().to_string()])
                 .args(["--listen-https", &self.https().to_string()]);
+        }
+        if let Some(roots) = &self.system_roots {
+            command.env("SSL_CERT_FILE", roots);
         }
         if !self.has_preflight {
             command.arg("--no-preflight");
