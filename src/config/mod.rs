@@ -22,6 +22,7 @@ mod issuers;
 mod lasting;
 mod listen;
 mod log;
+mod min_tls;
 mod origin;
 mod overrides;
 mod password;

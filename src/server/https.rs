@@ -181,6 +181,7 @@ impl Https {
             stream,
             sni,
             is_h2,
+            is_tls13,
             client,
         } = {
             // The box ends here, and not with the connection.
@@ -188,6 +189,7 @@ impl Https {
             *accepted
         };
         conn.sni = sni;
+        conn.is_tls13 = is_tls13;
         if let Some(client) = client {
             conn = conn.identified(identity(*client));
         }

@@ -56,6 +56,7 @@ mod simulated_month;
 mod streams;
 mod tls_alpn;
 mod tls_handshake;
+mod tls_versions;
 mod together;
 mod trust;
 mod upgrade;
