@@ -311,6 +311,7 @@ mod tests {
         "corp.test" = { upstream = "3000", issuer = "corp", min-tls = "1.2" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
         "many.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 9 }], balance = "cookie", health = { path = "/up", expect = "2xx", host = "app:1", fall = 7 }, upstream-options = { max-connections = 50, queue = 0, max-fails = 0, eject-status = 503, slow-start = "0s", retries = 0, retry-budget = "5%", cookie-name = "id", cookie-key = "env:CARGO_PKG_DESCRIPTION" } }
+        "srv.example.org" = ["srv://_http._tcp.app.internal", "srv+https://app.internal", "srv+h2c://_grpc._tcp.app.internal"]
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
         "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }

@@ -64,6 +64,7 @@ mod upstream_dns;
 mod upstream_faults;
 mod upstream_h2;
 mod upstream_health;
+mod upstream_srv;
 mod upstream_tls;
 mod upstream_unix;
 mod web_socket;
