@@ -26,6 +26,7 @@ mod error_pages;
 mod expectation;
 mod file_pairs;
 mod files;
+mod fmt;
 mod forward_auth;
 mod forwarding;
 mod framing;
