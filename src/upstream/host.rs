@@ -112,15 +112,6 @@ impl Found {
             .as_ref()
             .is_some_and(|target| target.host == *host)
     }
-
-    /// Whether both are one backend.
-    pub(super) fn is_at(&self, other: &Self) -> bool {
-        let place = |found: &Self| {
-            let target = found.target.as_ref();
-            target.map(|target| (target.host.clone(), target.port))
-        };
-        self.ip == other.ip && place(self) == place(other)
-    }
 }
 
 /// What a name resolved to.

@@ -103,7 +103,7 @@ impl Resolver {
             }
         };
         found.sort_unstable();
-        found.dedup_by(|one, other| one.is_at(other));
+        found.dedup();
         Ok((found, lifetime))
     }
 

@@ -121,6 +121,10 @@ fn by_priority<'a>(records: impl Iterator<Item = &'a SRV>) -> Vec<Vec<Target>> {
         .filter_map(|record| Some((record.priority, target(record)?)))
         .collect();
     targets.sort_unstable();
+    // Two records for one port of a host would make two backends of one.
+    targets.dedup_by(|(one_priority, one), (priority, target)| {
+        (*one_priority, &one.host, one.port) == (*priority, &target.host, target.port)
+    });
     let groups = targets.chunk_by(|(one, _), (other, _)| one == other);
     let group = |group: &[(u16, Target)]| {
         let targets = group.iter().map(|(_, target)| target.clone());
@@ -175,6 +179,17 @@ mod tests {
         assert!(groups(&[(0, 0, 0, ".")]).is_empty());
         assert!(groups(&[(0, 0, 80, ".")]).is_empty());
         assert!(groups(&[(0, 0, 0, "a.example.org.")]).is_empty());
+    }
+
+    #[test]
+    fn a_target_that_is_told_twice_is_one() {
+        let records = [
+            (1, 5, 80, "a.example.org."),
+            (1, 7, 80, "A.example.org."),
+            (1, 5, 81, "a.example.org."),
+        ];
+        let expected: &[&[&str]] = &[&["a.example.org:80 5", "a.example.org:81 5"]];
+        assert_eq!(groups(&records), expected);
     }
 
     #[test]
