@@ -212,7 +212,7 @@ pub(super) fn acceptor_rules(config: &Config, routing: &Routing) -> AcceptorRule
     AcceptorRules {
         default_name: sites::default_name(&config.sites),
         handshake_timeout: config.limits.handshake_timeout,
-        client_auth: routing.auths.clone(),
+        sites: routing.tls.clone(),
     }
 }
 

@@ -9,17 +9,17 @@ use crate::name::NameMap;
 use crate::proxy::{
     Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
 };
-use crate::tls::ClientAuth;
+use crate::tls::{ClientAuth, SiteRules, TlsVersion};
 use crate::upstream::{self, Address, Means, TlsError, Upstream};
 
-/// How each site asks its clients for certificates: nothing where no site does.
-pub(super) type ClientAuths = NameMap<Option<Arc<ClientAuth>>>;
+/// What each site wants of its clients' handshakes: nothing where no site wants more than others do.
+pub(super) type TlsRules = NameMap<SiteRules>;
 
 /// What one configuration makes of the right tower.
 #[derive(Debug, Default)]
 pub(super) struct Routing {
     pub(super) router: Router,
-    pub(super) auths: ClientAuths,
+    pub(super) tls: TlsRules,
     upstreams: Upstreams,
     verifier: Arc<Verifier>,
 }
@@ -33,7 +33,7 @@ impl Routing {
     /// certificates is never open to all. Blocks, on a runtime that backends can be checked on.
     pub(super) fn build(sites: &[SiteConfig], means: &Means, former: &Self) -> Result<Self, Error> {
         let mut builder = Builder {
-            auths: client_auths(sites)?,
+            tls: tls_rules(sites)?,
             upstreams: HashMap::new(),
             means,
             former,
@@ -43,17 +43,19 @@ impl Routing {
         let sites = sites.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             router: Router::new(sites),
-            auths: builder.auths,
+            tls: builder.tls,
             upstreams: builder.upstreams,
             verifier: Arc::clone(&former.verifier),
         })
     }
 }
 
-fn client_auths(sites: &[SiteConfig]) -> Result<ClientAuths, Error> {
-    let mut auths = NameMap::new();
-    if sites.iter().all(|site| site.client_auth.is_none()) {
-        return Ok(auths);
+fn tls_rules(sites: &[SiteConfig]) -> Result<TlsRules, Error> {
+    let mut rules = NameMap::new();
+    let is_plain =
+        |site: &SiteConfig| site.client_auth.is_none() && site.min_tls == TlsVersion::Tls12;
+    if sites.iter().all(is_plain) {
+        return Ok(rules);
     }
     for site in sites {
         let auth = site.client_auth.as_ref().map(ClientAuth::load);
@@ -61,16 +63,19 @@ fn client_auths(sites: &[SiteConfig]) -> Result<ClientAuths, Error> {
             site: site.pattern.clone(),
             source,
         })?;
-        let auth = auth.map(Arc::new);
+        let wanted = SiteRules {
+            min_version: site.min_tls,
+            client_auth: auth.map(Arc::new),
+        };
         for pattern in site.patterns() {
-            auths.insert(pattern.clone(), auth.clone());
+            rules.insert(pattern.clone(), wanted.clone());
         }
     }
-    Ok(auths)
+    Ok(rules)
 }
 
 struct Builder<'a> {
-    auths: ClientAuths,
+    tls: TlsRules,
     upstreams: Upstreams,
     means: &'a Means,
     former: &'a Routing,
@@ -84,7 +89,8 @@ impl Builder<'_> {
         for route in &site.routes {
             routes.push(build_route(site, route, self.handler(site, &route.action)?));
         }
-        let auth = self.auths.get(&site.pattern).and_then(Option::as_ref);
+        let rules = self.tls.get(&site.pattern);
+        let auth = rules.and_then(|rules| rules.client_auth.as_ref());
         Ok(Site {
             pattern: site.pattern.clone(),
             aliases: site.aliases.clone(),
@@ -92,6 +98,7 @@ impl Builder<'_> {
             guards: self.guards(site)?,
             comforts: Comforts::load(&site.comforts)?,
             client_policy: auth.map(|auth| Box::new(auth.policy())),
+            needs_tls13: site.min_tls == TlsVersion::Tls13,
         })
     }
 

@@ -12,6 +12,7 @@ use crate::config::{Config, ConfigFile};
 
 use super::certs::{self, Certs};
 use super::demo::{self, Demo};
+use super::fmt::{self, Fmt};
 use super::source::{self, Source};
 use super::trust::{self, Trust};
 use super::{check, explain, hash_password, run};
@@ -48,6 +49,8 @@ enum Command {
     Run(Box<Source>),
     /// Say whether the configuration is valid, with all its errors
     Check(Box<Source>),
+    /// Write a Proxyfile in the one form that all have
+    Fmt(Fmt),
     /// Show the whole effective configuration, defaults included
     Explain(Box<Source>),
     /// Look at certificates and act on them
@@ -65,6 +68,8 @@ enum Command {
 pub(super) enum Failure {
     #[error(transparent)]
     Source(#[from] source::Error),
+    #[error(transparent)]
+    Fmt(#[from] fmt::Error),
     #[error(transparent)]
     Certs(#[from] certs::Error),
     #[error(transparent)]
@@ -85,11 +90,13 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Source(_) | Self::Unusable(_) => 2,
+            Self::Fmt(error) if error.is_usage() => 2,
             Self::Certs(error) if error.is_usage() => 2,
             Self::Demo(error) if error.is_usage() => 2,
             Self::Trust(error) if error.is_usage() => 2,
             Self::HashPassword(error) if error.is_usage() => 2,
             Self::Certs(_)
+            | Self::Fmt(_)
             | Self::Demo(_)
             | Self::HashPassword(_)
             | Self::Trust(_)
@@ -132,6 +139,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         None => run::execute(cli.source, start),
         Some(Command::Run(source)) => run::execute(*source, start),
         Some(Command::Check(source)) => check::execute(*source, out),
+        Some(Command::Fmt(fmt)) => Ok(fmt.execute(out)?),
         Some(Command::Explain(source)) => explain::execute(*source, out),
         Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),

@@ -84,6 +84,7 @@ impl Listing<'_> {
             .collect();
         self.value("resolvers", &list(&resolvers))?;
         client::write_trust(self.config, self.out)?;
+        self.value("min-tls", &quoted(self.config.min_tls))?;
         match &self.config.on_cert {
             Some(hook) => self.value("on-cert", &quoted(hook.display())),
             None => Ok(()),
@@ -235,6 +236,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
         writeln!(out, "tls = {{ cert = {cert}, key = {key} }}")?;
     }
     client::write_client_auth(site, out)?;
+    writeln!(out, "min-tls = {}", quoted(site.min_tls))?;
     if site.default {
         writeln!(out, "default = true")?;
     }
@@ -280,6 +282,7 @@ mod tests {
         error-pages = { 5xx = "/5.html", 502 = "/\"502.html" }
         trust = ["10.0.0.0/8", "192.0.2.7", "private", "cloudflare"]
         forwarded = true
+        min-tls = "1.3"
         resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
         on-cert = "/etc/proxy/on-cert"
         [internal-ca]
@@ -305,9 +308,10 @@ mod tests {
         [sites]
         "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
         "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
-        "corp.test" = { upstream = "3000", issuer = "corp" }
+        "corp.test" = { upstream = "3000", issuer = "corp", min-tls = "1.2" }
         "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
         "many.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 9 }, { address = "c:1", weight = 0 }], balance = "cookie", health = { path = "/up", expect = "2xx", host = "app:1", fall = 7 }, upstream-options = { max-connections = 50, queue = 0, max-fails = 0, eject-status = 503, slow-start = "0s", retries = 0, retry-budget = "5%", cookie-name = "id", cookie-key = "env:CARGO_PKG_DESCRIPTION" } }
+        "srv.example.org" = ["srv://_http._tcp.app.internal", "srv+https://app.internal", "srv+h2c://_grpc._tcp.app.internal"]
         "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
         "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
         "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
@@ -347,6 +351,7 @@ mod tests {
         assert_eq!(again.listen, config.listen);
         assert_eq!(again.trust, config.trust);
         assert_eq!(again.forwarded, config.forwarded);
+        assert_eq!(again.min_tls, config.min_tls);
         assert_eq!(again.limits, config.limits);
         assert_eq!(again.upstreams, config.upstreams);
         assert_eq!(again.log, config.log);

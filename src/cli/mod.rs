@@ -10,6 +10,7 @@ mod explain;
 mod explain_client;
 mod explain_guards;
 mod explain_routes;
+mod fmt;
 mod hash_password;
 
 mod run;

@@ -163,6 +163,8 @@ pub(super) enum Problem {
     SendProxy(String),
     #[error("`{0}` is no way to ask for client certificates; write `required` or `optional`")]
     ClientAuthMode(String),
+    #[error("`{0}` is no version of TLS that clients can be held to; write `1.2` or `1.3`")]
+    MinTls(String),
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
 

@@ -22,7 +22,7 @@ use super::settings::Config;
 use super::storage_url::StorageUrl;
 use super::table::{Table, Value};
 use super::units::{parse_count, parse_duration, parse_head_size};
-use super::{access_log, comforts, lasting, listen, sites, syntax, trust, upstream_tls};
+use super::{access_log, comforts, lasting, listen, min_tls, sites, syntax, trust, upstream_tls};
 
 /// Reads a whole file, in the place of what a proxy runs with if one does; the result stands only if nothing was noted.
 pub(super) fn read(
@@ -87,6 +87,7 @@ fn read_globals(
     read_resolvers(table, config, report);
     certificates::read(table, folder, config, report);
     trust::read(table, config, report);
+    min_tls::read_shared(table, config, report);
     listen::read(table, config, report);
     read_limits(table, config, report);
     if let Some(section) = table.read("upstreams", report, Value::table) {

@@ -47,6 +47,7 @@ pub(super) fn read_sites(
             default: false,
             comforts: config.comforts.clone(),
             client_auth: None,
+            min_tls: config.min_tls,
         })
         .collect()
 }

@@ -9,6 +9,7 @@ use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::name::HostName;
 use crate::proxy::{AccessLogOptions, ComfortOptions};
 use crate::server::{Limits, ListenOptions};
+use crate::tls::TlsVersion;
 use crate::upstream;
 
 use super::data_directory::Surroundings;
@@ -54,6 +55,8 @@ pub struct Config {
     pub trust: Vec<TrustedPeer>,
     /// Whether backends are told of their clients in the field Forwarded too.
     pub forwarded: bool,
+    /// The oldest version of TLS that clients may speak; each site carries its own.
+    pub min_tls: TlsVersion,
     /// At least one, in the order of the file.
     pub sites: Vec<SiteConfig>,
     /// Where requests are logged, if anywhere.
@@ -135,6 +138,7 @@ impl Config {
             comforts: ComfortOptions::default(),
             trust: Vec::new(),
             forwarded: false,
+            min_tls: TlsVersion::default(),
             sites: Vec::new(),
             log: LogOptions::default(),
             origins: Origins::default(),

@@ -8,7 +8,7 @@ use crate::name::HostPattern;
 use crate::proxy::{
     ComfortOptions, Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
 };
-use crate::tls::ClientAuthOptions;
+use crate::tls::{ClientAuthOptions, TlsVersion};
 use crate::upstream;
 
 use super::issuers::INTERNAL;
@@ -41,6 +41,8 @@ pub struct SiteConfig {
     pub comforts: ComfortOptions,
     /// Whose certificates its clients need.
     pub client_auth: Option<ClientAuthOptions>,
+    /// The oldest version of TLS that its clients may speak.
+    pub min_tls: TlsVersion,
 }
 
 /// What happens to the requests below a prefix.

@@ -19,7 +19,7 @@ use super::settings::Config;
 use super::site::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use super::site_certificate::{Names, Sources};
 use super::table::{Table, Value};
-use super::{guards, header_changes, site_checks};
+use super::{guards, header_changes, min_tls, site_checks};
 
 pub(super) const KEYS: &[&str] = &[
     "upstream",
@@ -54,6 +54,7 @@ pub(super) const KEYS: &[&str] = &[
     "error-pages",
     "maintenance",
     "client-auth",
+    "min-tls",
 ];
 pub(super) const FORMS: &str =
     "an upstream such as `\"localhost:3000\"`, a list of them or a table";
@@ -159,6 +160,7 @@ impl SiteReader<'_, '_> {
             default: false,
             comforts: self.config.comforts.clone(),
             client_auth: None,
+            min_tls: self.config.min_tls,
         };
         Some(Placed {
             site,
@@ -187,6 +189,7 @@ impl SiteReader<'_, '_> {
         let guards = guards::read(&mut table, self.folder, self.config, self.report);
         let comforts = self.read_comforts(&mut table);
         let client_auth = client_auth::read(&mut table, self.folder, self.report);
+        let min_tls = min_tls::read(&mut table, self.report);
         table.finish(self.report);
         let site = SiteConfig {
             pattern: pattern?,
@@ -201,6 +204,7 @@ impl SiteReader<'_, '_> {
             default: default.unwrap_or_default(),
             comforts,
             client_auth,
+            min_tls: min_tls.unwrap_or(self.config.min_tls),
         };
         Some(Placed {
             site,

@@ -19,6 +19,8 @@ pub struct ConnInfo {
     pub local: SocketAddr,
     /// The name that the client asked for in its TLS handshake.
     pub sni: Option<HostName>,
+    /// Whether it speaks TLS 1.3.
+    pub is_tls13: bool,
     forwarded_for: HeaderValue,
     /// Whom to believe, if the peer is believed itself.
     trust: Option<Arc<Trust>>,
@@ -34,6 +36,7 @@ impl ConnInfo {
             client,
             local: (Ipv4Addr::UNSPECIFIED, 0).into(),
             sni,
+            is_tls13: false,
             forwarded_for: HeaderValue::try_from(client.ip().to_string())
                 .expect("an IP address is written in visible ASCII"),
             trust: None,

@@ -23,6 +23,8 @@ pub struct Site {
     pub comforts: Option<Box<Comforts>>,
     /// How clients are asked for certificates. Connections that were asked otherwise do not reach it.
     pub client_policy: Option<Box<ClientPolicy>>,
+    /// Whether connections of older versions of TLS do not reach it.
+    pub needs_tls13: bool,
 }
 
 impl Site {
@@ -36,6 +38,7 @@ impl Site {
             guards: None,
             comforts: None,
             client_policy: None,
+            needs_tls13: false,
         }
     }
 

@@ -356,7 +356,11 @@ fn pass_back(
 fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
     let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
     let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
-    match is_asked_alike && host::is_served_under(conn.sni.as_ref(), host.name(), site, router) {
+    let is_new_enough = conn.is_tls13 || !site.needs_tls13;
+    match is_asked_alike
+        && is_new_enough
+        && host::is_served_under(conn.sni.as_ref(), host.name(), site, router)
+    {
         true => Ok(site),
         false => Err(Error::Misdirected),
     }

@@ -159,6 +159,7 @@ impl Https {
             stream,
             sni,
             is_h2,
+            is_tls13,
             client,
         } = {
             // The box ends here, and not with the connection.
@@ -166,6 +167,7 @@ impl Https {
             *accepted
         };
         conn.sni = sni;
+        conn.is_tls13 = is_tls13;
         if let Some(client) = client {
             conn = conn.identified(identity(*client));
         }

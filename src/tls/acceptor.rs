@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::server::ClientHello;
+use rustls::{ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
@@ -16,6 +16,7 @@ use super::client_auth::{AskedClient, ClientAuth};
 use super::refusal_log::RefusalLog;
 use super::resolver::{BySni, Fixed};
 use super::server_config::{ACME_TLS, asking_config, challenge_config, server_config};
+use super::version::TlsVersion;
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager, Certificate, Refusal};
 use crate::name::{HostName, NameMap};
@@ -47,15 +48,24 @@ pub struct AcceptorRules {
     pub default_name: Option<HostName>,
     /// How long a client may take, without the wait for a certificate.
     pub handshake_timeout: Duration,
-    /// How each site asks clients for certificates: all sites, if any of them does.
-    pub client_auth: NameMap<Option<Arc<ClientAuth>>>,
+    /// What each site wants of its clients: all sites, if any of them wants more than others do.
+    pub sites: NameMap<SiteRules>,
 }
 
-/// How the connections of a site are made that asks for certificates.
+/// What one site wants of its clients.
+#[derive(Clone, Debug, Default)]
+pub struct SiteRules {
+    /// The oldest version that they may speak.
+    pub min_version: TlsVersion,
+    /// How they are asked for certificates, if they are.
+    pub client_auth: Option<Arc<ClientAuth>>,
+}
+
+/// How the connections of a site are made.
 #[derive(Debug)]
-struct Asking {
+struct Manner {
     config: Arc<ServerConfig>,
-    auth: Arc<ClientAuth>,
+    auth: Option<Arc<ClientAuth>>,
 }
 
 /// Accepts TLS connections.
@@ -64,14 +74,16 @@ pub struct Acceptor {
     shared: Arc<Shared>,
     default_name: Option<HostName>,
     handshake_timeout: Duration,
-    /// Empty where no site asks.
-    asking: NameMap<Option<Asking>>,
+    /// Empty where no site wants more than others do.
+    manners: NameMap<Manner>,
 }
 
 /// What is the same whatever the configuration says, the keys of session tickets among it.
 #[derive(Debug)]
 struct Shared {
     config: Arc<ServerConfig>,
+    /// For those who speak the newest version.
+    newest: Arc<ServerConfig>,
     resolver: Arc<BySni>,
     cache: Arc<CertCache>,
     manager: CertManager,
@@ -88,6 +100,8 @@ pub struct Accepted<S> {
     pub sni: Option<HostName>,
     /// Whether the client speaks HTTP/2.
     pub is_h2: bool,
+    /// Whether the client speaks TLS 1.3.
+    pub is_tls13: bool,
     /// What it has shown where it was asked for a certificate.
     pub client: Option<Box<AskedClient>>,
 }
@@ -104,9 +118,10 @@ impl Acceptor {
         let resolver = Arc::new(BySni {
             cache: Arc::clone(&cache),
         });
-        let config = server_config(Arc::<BySni>::clone(&resolver))?;
+        let config = |min| server_config(Arc::<BySni>::clone(&resolver), min).map(Arc::new);
         let shared = Shared {
-            config: Arc::new(config),
+            config: config(TlsVersion::Tls12)?,
+            newest: config(TlsVersion::Tls13)?,
             resolver,
             cache,
             manager,
@@ -125,24 +140,17 @@ impl Acceptor {
         let AcceptorRules {
             default_name,
             handshake_timeout,
-            client_auth,
+            sites,
         } = rules;
-        let mut asking = NameMap::new();
-        for (pattern, auth) in client_auth.iter() {
-            let auth = auth.as_ref().map(|auth| {
-                let config = asking_config(Arc::<BySni>::clone(&shared.resolver), auth)?;
-                Ok::<_, rustls::Error>(Asking {
-                    config: Arc::new(config),
-                    auth: Arc::clone(auth),
-                })
-            });
-            asking.insert(pattern, auth.transpose()?);
+        let mut manners = NameMap::new();
+        for (pattern, rules) in sites.iter() {
+            manners.insert(pattern, shared.manner(rules)?);
         }
         Ok(Self {
             shared,
             default_name,
             handshake_timeout,
-            asking,
+            manners,
         })
     }
 
@@ -176,8 +184,8 @@ impl Acceptor {
                 return self.refuse(start, Error::Refused { name, refusal }).await;
             }
         };
-        let asking = self.asking(&name);
-        let config = asking.map_or(&self.shared.config, |asking| &asking.config);
+        let manner = self.manner(&name);
+        let config = manner.map_or(&self.shared.config, |manner| &manner.config);
         let config = match sni {
             Some(_) => Arc::clone(config),
             None => fixed(config, &certificate),
@@ -185,12 +193,15 @@ impl Acceptor {
         let stream = self.finish(start, config).await?;
         let connection = stream.get_ref().1;
         let is_h2 = connection.alpn_protocol() == Some(b"h2");
+        let is_tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         let chain = connection.peer_certificates();
-        let client = asking.map(|asking| Box::new(asking.auth.asked(chain)));
+        let auth = manner.and_then(|manner| manner.auth.as_ref());
+        let client = auth.map(|auth| Box::new(auth.asked(chain)));
         Ok(Some(Accepted {
             stream,
             sni,
             is_h2,
+            is_tls13,
             client,
         }))
     }
@@ -247,11 +258,11 @@ impl Acceptor {
         }
     }
 
-    /// How the site of this name asks for certificates.
-    fn asking(&self, name: &HostName) -> Option<&Asking> {
-        match self.asking.is_empty() {
+    /// How the connections of the site of this name are made, where sites differ.
+    fn manner(&self, name: &HostName) -> Option<&Manner> {
+        match self.manners.is_empty() {
             true => None,
-            false => self.asking.lookup(name.as_str())?.as_ref(),
+            false => self.manners.lookup(name.as_str()),
         }
     }
 
@@ -280,6 +291,24 @@ impl Acceptor {
         })
         .await;
         Err(error)
+    }
+}
+
+impl Shared {
+    fn manner(&self, rules: &SiteRules) -> Result<Manner, rustls::Error> {
+        let min = rules.min_version;
+        let config = match (&rules.client_auth, min) {
+            (Some(auth), _) => {
+                let resolver = Arc::<BySni>::clone(&self.resolver);
+                Arc::new(asking_config(resolver, (auth, min))?)
+            }
+            (None, TlsVersion::Tls12) => Arc::clone(&self.config),
+            (None, TlsVersion::Tls13) => Arc::clone(&self.newest),
+        };
+        Ok(Manner {
+            config,
+            auth: rules.client_auth.clone(),
+        })
     }
 }
 
@@ -407,7 +436,7 @@ mod tests {
                 rules: AcceptorRules {
                     default_name: Some(HostName::parse(NAME).unwrap()),
                     handshake_timeout: Duration::from_secs(10),
-                    client_auth: NameMap::new(),
+                    sites: NameMap::new(),
                 },
             });
             Self {

@@ -8,10 +8,12 @@ mod error;
 mod refusal_log;
 mod resolver;
 mod server_config;
+mod version;
 
-pub use acceptor::{Accepted, Acceptor, AcceptorParts, AcceptorRules};
+pub use acceptor::{Accepted, Acceptor, AcceptorParts, AcceptorRules, SiteRules};
 pub use client_auth::{
     AskedClient, ClientAuth, ClientAuthError, ClientAuthMode, ClientAuthOptions,
     VerifiedCertificate,
 };
 pub use error::Error;
+pub use version::TlsVersion;

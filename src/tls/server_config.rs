@@ -1,5 +1,5 @@
-//! The one rustls configuration that all connections share, and with it their session tickets; and the
-//! one for a CA that looks for a challenge.
+//! The rustls configurations that connections share, and with them their session tickets; and the one
+//! for a CA that looks for a challenge.
 
 use std::sync::Arc;
 
@@ -10,18 +10,20 @@ use rustls::sign::CertifiedKey;
 
 use super::client_auth::ClientAuth;
 use super::resolver::Fixed;
+use super::version::TlsVersion;
 
 /// What a CA offers, and nothing else, when it looks for a challenge (RFC 8737 section 4).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
-/// TLS 1.2 and 1.3 with rustls' own choice of suites, HTTP/2 before HTTP/1.1, and stateless tickets
+/// TLS from `min` on with rustls' own choice of suites, HTTP/2 before HTTP/1.1, and stateless tickets
 /// whose keys rotate. One ticket a handshake: a client that resumes gets the next one then.
 pub(super) fn server_config(
     resolver: Arc<dyn ResolvesServerCert>,
+    min: TlsVersion,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(min.and_later())?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -34,11 +36,11 @@ pub(super) fn server_config(
 /// anew, and none that was opened elsewhere can be taken up here without one.
 pub(super) fn asking_config(
     resolver: Arc<dyn ResolvesServerCert>,
-    auth: &ClientAuth,
+    (auth, min): (&ClientAuth, TlsVersion),
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(min.and_later())?
         .with_client_cert_verifier(Arc::clone(&auth.verifier))
         .with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::service::{ServiceName, Target};
 use crate::name::{HostName, NameError};
 
 /// Why a text is not the address of a backend.
@@ -13,7 +14,7 @@ use crate::name::{HostName, NameError};
 pub enum AddressError {
     /// A scheme that upstream traffic cannot use.
     #[error(
-        "upstreams are reached by `http://`, `https://`, `h2c://` or `unix:/path`; write one of these instead of `{0}://`, or `host:port` alone"
+        "upstreams are reached by `http://`, `https://`, `h2c://`, `srv://` or `unix:/path`; write one of these instead of `{0}://`, or `host:port` alone"
     )]
     Scheme(String),
     /// Something behind the port.
@@ -32,6 +33,11 @@ pub enum AddressError {
     /// The host is no name and no address.
     #[error("`{0}` is no host name or IP address: {1}")]
     Host(String, #[source] NameError),
+    /// What is no name of a service.
+    #[error(
+        "`{0}` is no name of a service in DNS; write it without a port, as in `srv://_http._tcp.app.example.org`"
+    )]
+    Service(String),
     /// A unix socket whose place depends on where the proxy was started.
     #[error("`{0}` is no absolute path to a unix socket; write it as in `unix:/run/app.sock`")]
     Socket(String),
@@ -61,6 +67,8 @@ pub enum Protocol {
 pub(super) enum Place {
     Tcp(HostName, u16),
     Unix(Arc<Path>),
+    /// Wherever DNS says that a service runs. Each of its members is a place of its own.
+    Service(ServiceName),
 }
 
 /// Where one backend listens and what it speaks there. As small as a pointer, since each outcome of a request has room for it.
@@ -85,7 +93,8 @@ impl Address {
     }
 
     /// Parses `host:port`, `http://host` (port 80), `https://host` (port 443), `h2c://host` (port 80), each with or
-    /// without another port, `unix:/path`, or a port alone, which means this machine.
+    /// without another port, `srv://service`, `srv+https://service`, `srv+h2c://service`, `unix:/path`, or a port alone,
+    /// which means this machine.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::parse_unix(path);
@@ -95,23 +104,26 @@ impl Address {
                 "http" => (Protocol::Http, rest, Some(80)),
                 "https" => (Protocol::Https, rest, Some(443)),
                 "h2c" => (Protocol::H2c, rest, Some(80)),
+                "srv" => return Self::parse_service(Protocol::Http, rest),
+                "srv+https" => return Self::parse_service(Protocol::Https, rest),
+                "srv+h2c" => return Self::parse_service(Protocol::H2c, rest),
                 _ => return Err(AddressError::Scheme(scheme.to_owned())),
             },
             None => (Protocol::Http, text, None),
         };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if authority.contains('@') {
-            return Err(AddressError::User);
-        }
-        if authority.len() < rest.len() {
-            return Err(AddressError::Path(rest[authority.len()..].to_owned()));
-        }
+        let rest = authority(rest)?;
         let (host, port) =
             split_port(rest, default_port).ok_or_else(|| AddressError::Port(text.to_owned()))?;
         let host =
             HostName::parse(host).map_err(|error| AddressError::Host(host.to_owned(), error))?;
         Ok(Self::new(protocol, Place::Tcp(host, port), None))
+    }
+
+    fn parse_service(protocol: Protocol, rest: &str) -> Result<Self, AddressError> {
+        let name = authority(rest)?;
+        let service =
+            ServiceName::parse(name).ok_or_else(|| AddressError::Service(name.to_owned()))?;
+        Ok(Self::new(protocol, Place::Service(service), None))
     }
 
     fn parse_unix(path: &str) -> Result<Self, AddressError> {
@@ -133,21 +145,21 @@ impl Address {
         self.0.protocol
     }
 
-    /// The host to resolve; a unix socket has none.
+    /// The host to resolve; a unix socket and a service have none.
     #[must_use]
     pub fn host(&self) -> Option<&HostName> {
         match &self.0.place {
             Place::Tcp(host, _) => Some(host),
-            Place::Unix(_) => None,
+            Place::Unix(_) | Place::Service(_) => None,
         }
     }
 
-    /// The TCP port; a unix socket has none.
+    /// The TCP port; a unix socket and a service have none.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         match self.0.place {
             Place::Tcp(_, port) => Some(port),
-            Place::Unix(_) => None,
+            Place::Unix(_) | Place::Service(_) => None,
         }
     }
 
@@ -158,6 +170,7 @@ impl Address {
             Place::Tcp(host, port) if host.as_str().contains(':') => format!("[{host}]:{port}"),
             Place::Tcp(host, port) => format!("{host}:{port}"),
             Place::Unix(_) => "localhost".to_owned(),
+            Place::Service(service) => service.to_string(),
         }
     }
 
@@ -175,10 +188,29 @@ impl Address {
         Self::new(self.protocol(), self.0.place.clone(), Some(member))
     }
 
+    /// What speaks the same at one address of a service.
+    pub(super) fn serving(&self, target: &Target, member: IpAddr) -> Self {
+        let place = Place::Tcp(target.host.clone(), target.port);
+        Self::new(self.protocol(), place, Some(member))
+    }
+
     /// Which of the addresses of `whole` it is, if it is one.
     pub(super) fn member_of(&self, whole: &Self) -> Option<IpAddr> {
         let is_part = self.0.protocol == whole.0.protocol && self.0.place == whole.0.place;
         self.0.member.filter(|_| is_part)
+    }
+}
+
+/// The text up to a final `/`, behind which nothing may stand and before which nobody.
+fn authority(rest: &str) -> Result<&str, AddressError> {
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(AddressError::User);
+    }
+    match authority.len() < rest.len() {
+        true => Err(AddressError::Path(rest[authority.len()..].to_owned())),
+        false => Ok(authority),
     }
 }
 
@@ -210,13 +242,17 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0.protocol {
-            Protocol::Http => "",
-            Protocol::Https => "https://",
-            Protocol::H2c => "h2c://",
+        let is_service = matches!(self.0.place, Place::Service(_));
+        f.write_str(match (self.0.protocol, is_service) {
+            (Protocol::Http, false) => "",
+            (Protocol::Https, false) => "https://",
+            (Protocol::H2c, false) => "h2c://",
+            (Protocol::Http, true) => "srv://",
+            (Protocol::Https, true) => "srv+https://",
+            (Protocol::H2c, true) => "srv+h2c://",
         })?;
         match &self.0.place {
-            Place::Tcp(..) => f.write_str(&self.authority())?,
+            Place::Tcp(..) | Place::Service(_) => f.write_str(&self.authority())?,
             Place::Unix(path) => write!(f, "unix:{}", path.display())?,
         }
         match self.0.member {
@@ -250,6 +286,12 @@ mod tests {
             ("https://[::1]", "https://[::1]:443"),
             ("h2c://app:50051", "h2c://app:50051"),
             ("h2c://app", "h2c://app:80"),
+            (
+                "srv://_http._tcp.App.Internal/",
+                "srv://_http._tcp.app.internal",
+            ),
+            ("SRV+https://app.internal", "srv+https://app.internal"),
+            ("srv+h2c://_grpc._tcp.app", "srv+h2c://_grpc._tcp.app"),
             ("unix:/run/app.sock", "unix:/run/app.sock"),
             ("unix:///run/app.sock", "unix:/run/app.sock"),
         ] {
@@ -294,6 +336,18 @@ mod tests {
             ("http://app:3000/api", "leave out `/api`"),
             ("https://app/api?x", "a route's `rewrite`"),
             ("https://user:secret@app", "request header"),
+            (
+                "srv://_http._tcp.app:80",
+                "`_http._tcp.app:80` is no name of a service",
+            ),
+            ("srv://10.0.0.1", "no name of a service"),
+            (
+                "srv://_http._tcp",
+                "as in `srv://_http._tcp.app.example.org`",
+            ),
+            ("srv+https://app/api", "leave out `/api`"),
+            ("srv+h2c://user:secret@app", "request header"),
+            ("srv+http://app", "instead of `srv+http://`"),
             ("app", "has no port"),
             ("app:0", "has no port"),
             ("app:70000", "has no port"),

@@ -208,6 +208,13 @@ impl Dialer {
                 });
             }
             Place::Tcp(host, port) => (host, *port),
+            // Its members are backends, and it is none itself.
+            Place::Service(_) => {
+                return Err(Error::Resolve {
+                    backend: address.clone(),
+                    source: io::ErrorKind::NotFound.into(),
+                });
+            }
         };
         let mut stream = dial_host(address, host, port).await?;
         self.check_end(address, &stream)?;

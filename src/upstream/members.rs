@@ -1,7 +1,6 @@
 //! Who belongs to an upstream: what is an address by itself always, what stands behind a name for as long as DNS says so.
 
 use std::io;
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -14,8 +13,8 @@ use tracing::{debug, warn};
 use super::address::Address;
 use super::backend::Backend;
 use super::error::Error;
-use super::resolve::{AFTER_FAILURE, Host};
-use super::roster::Roster;
+use super::host::{AFTER_FAILURE, Found, Host};
+use super::roster::{Member, Roster};
 use super::succession::Former;
 use super::terms::Terms;
 use crate::tasks::Shutdown;
@@ -95,14 +94,13 @@ struct Entry {
     address: Address,
     /// Where it is a name.
     host: Option<Arc<Host>>,
-    found: Mutex<Vec<IpAddr>>,
+    found: Mutex<Vec<Found>>,
 }
 
 impl Entry {
     /// Until DNS is asked, a name leads to where it led to before.
     fn new(address: Address, formers: &[Former], terms: &Terms) -> Self {
-        let host = address.host();
-        let host = host.and_then(|host| terms.means.resolver.host(host));
+        let host = terms.means.resolver.host(&address);
         let known = host.as_ref().and_then(|host| host.known());
         let found = match known {
             Some(known) => known.addresses.clone(),
@@ -110,7 +108,7 @@ impl Entry {
                 let former = formers.iter();
                 let found =
                     former.filter_map(|former| former.backend.address().member_of(&address));
-                let mut found: Vec<_> = found.collect();
+                let mut found: Vec<_> = found.map(Found::from).collect();
                 found.sort_unstable();
                 found.dedup();
                 found
@@ -123,18 +121,20 @@ impl Entry {
         }
     }
 
-    fn addresses(&self) -> Vec<Address> {
+    /// Where it leads to, with what its share is multiplied by there.
+    fn addresses(&self) -> Vec<(Address, u16)> {
         match &self.host {
-            None => vec![self.address.clone()],
+            None => vec![(self.address.clone(), 1)],
             Some(_) => {
                 let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-                found.iter().map(|ip| self.address.at(*ip)).collect()
+                let member = |found: &Found| found.member_of(&self.address);
+                found.iter().map(member).collect()
             }
         }
     }
 
     /// Takes note of what a name leads to. Returns whether that is new.
-    fn note(&self, addresses: &[IpAddr]) -> bool {
+    fn note(&self, addresses: &[Found]) -> bool {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = *found != addresses;
         if is_new {
@@ -145,12 +145,16 @@ impl Entry {
 }
 
 /// All addresses, each with the number of its entry.
-fn members(entries: &[Entry]) -> Vec<(usize, Address)> {
+fn members(entries: &[Entry]) -> Vec<Member> {
     let numbered = entries.iter().enumerate();
     numbered
         .flat_map(|(number, entry)| {
             let addresses = entry.addresses().into_iter();
-            addresses.map(move |address| (number, address))
+            addresses.map(move |(address, weight)| Member {
+                number,
+                address,
+                weight,
+            })
         })
         .collect()
 }

@@ -1,11 +1,10 @@
-//! The addresses of a backend's host, kept for as long as DNS says and asked for again then.
+//! The addresses of a backend's host or service, kept for as long as DNS says and asked for again then.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, io};
 
-use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
@@ -13,22 +12,22 @@ use hickory_resolver::config::{
 };
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::Record;
 use tokio::net::lookup_host;
-use tokio::time::Instant;
-use tracing::warn;
 
+use super::address::{Address, Place};
+use super::host::{Found, Host, Known, Question};
+use super::service;
 use crate::name::HostName;
 
 /// How long one server is given for one answer: several tries fit into the default connect time-out.
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// For how long an answer is taken at the least and at the most, whatever its TTL: one of 0 would ask for every connection,
 /// and one of days would keep a moved app away for as long.
-const SHORTEST: Duration = Duration::from_secs(1);
+pub(super) const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long the system's own look-up stands, which tells no TTL.
 const WITHOUT_TTL: Duration = Duration::from_secs(10);
-/// When DNS is asked again after it gave no answer; what it said last stands until then.
-pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// Any port will do to learn whether there is a route.
 const DISCARD: u16 = 9;
@@ -49,7 +48,7 @@ pub struct Resolver(Arc<Shared>);
 struct Shared {
     servers: Vec<DnsServer>,
     client: OnceLock<TokioResolver>,
-    hosts: DashMap<HostName, Arc<Host>>,
+    hosts: DashMap<Question, Arc<Host>>,
 }
 
 impl Resolver {
@@ -68,24 +67,48 @@ impl Resolver {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// What is known of a host, for all who ask for it. `None` if it is an address by itself, or this machine.
-    pub(super) fn host(&self, name: &HostName) -> Option<Arc<Host>> {
-        let is_here = name.as_str() == "localhost" || name.as_str().ends_with(".localhost");
-        if is_here || name.ip().is_some() {
-            return None;
-        }
-        let host = self.0.hosts.entry(name.clone()).or_insert_with(|| {
-            Arc::new(Host {
-                name: name.clone(),
-                resolver: self.clone(),
-                known: ArcSwapOption::empty(),
-                asking: tokio::sync::Mutex::new(None),
-            })
-        });
+    /// What is known of where `address` leads to, for all who ask for it. `None` if it is an address by itself, or on this
+    /// machine.
+    pub(super) fn host(&self, address: &Address) -> Option<Arc<Host>> {
+        let question = match address.place() {
+            Place::Unix(_) => return None,
+            Place::Tcp(name, _) if is_here(name) || name.ip().is_some() => return None,
+            Place::Tcp(name, _) => Question::Host(name.clone()),
+            Place::Service(service) => Question::Service(service.clone()),
+        };
+        let host = self
+            .0
+            .hosts
+            .entry(question.clone())
+            .or_insert_with(|| Arc::new(Host::new(question, self.clone())));
         Some(Arc::clone(&host))
     }
 
-    async fn ask(&self, name: &HostName) -> io::Result<Answer> {
+    /// The addresses that answer a question, each once and in ascending order, and for how long they stand. Those of a
+    /// service may be its `last` ones.
+    pub(super) async fn ask(
+        &self,
+        question: &Question,
+        last: Option<&Known>,
+    ) -> io::Result<(Vec<Found>, Duration)> {
+        let (mut found, lifetime) = match question {
+            Question::Host(name) => {
+                let answer = self.ask_host(name).await?;
+                let found = answer.addresses.into_iter().map(Found::from);
+                (found.collect(), answer.lifetime)
+            }
+            Question::Service(service) => {
+                let last = last.map_or(&[][..], |last| &last.addresses);
+                service::find(self, service, last).await?
+            }
+        };
+        found.sort_unstable();
+        found.dedup();
+        Ok((found, lifetime))
+    }
+
+    /// The addresses of one host.
+    pub(super) async fn ask_host(&self, name: &HostName) -> io::Result<Answer> {
         let is_system = self.0.servers.contains(&DnsServer::System);
         let answer = match self.ask_dns(name).await {
             // The system may know names that DNS does not: mDNS, NIS, containers.
@@ -98,15 +121,13 @@ impl Resolver {
     async fn ask_dns(&self, name: &HostName) -> io::Result<Answer> {
         let client = self.client()?;
         let found = client.lookup_ip(name.as_str()).await.map_err(failure)?;
-        let ttl = found.as_lookup().answers().iter().map(|record| record.ttl);
-        let lifetime = Duration::from_secs(ttl.min().unwrap_or_default().into());
         Ok(Answer {
             addresses: found.iter().collect(),
-            lifetime: lifetime.clamp(SHORTEST, LONGEST),
+            lifetime: lifetime(found.as_lookup().answers()),
         })
     }
 
-    fn client(&self) -> io::Result<&TokioResolver> {
+    pub(super) fn client(&self) -> io::Result<&TokioResolver> {
         if let Some(client) = self.0.client.get() {
             return Ok(client);
         }
@@ -121,9 +142,21 @@ impl fmt::Debug for Resolver {
     }
 }
 
-struct Answer {
-    addresses: Vec<IpAddr>,
-    lifetime: Duration,
+/// Whether this machine answers to the name by itself.
+fn is_here(name: &HostName) -> bool {
+    name.as_str() == "localhost" || name.as_str().ends_with(".localhost")
+}
+
+/// For how long an answer of these records is taken.
+pub(super) fn lifetime(records: &[Record]) -> Duration {
+    let ttl = records.iter().map(|record| record.ttl).min();
+    Duration::from_secs(ttl.unwrap_or_default().into()).clamp(SHORTEST, LONGEST)
+}
+
+/// The addresses of one host.
+pub(super) struct Answer {
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) lifetime: Duration,
 }
 
 impl Answer {
@@ -209,108 +242,10 @@ fn server_config(address: SocketAddr) -> NameServerConfig {
     NameServerConfig::new(address.ip(), true, connections.to_vec())
 }
 
-fn failure(error: NetError) -> io::Error {
+pub(super) fn failure(error: NetError) -> io::Error {
     match error.is_nx_domain() || error.is_no_records_found() {
         true => io::Error::new(io::ErrorKind::NotFound, error),
         false => io::Error::other(error),
-    }
-}
-
-/// One host: who needs its addresses shares one answer, and one question at a time.
-pub(super) struct Host {
-    name: HostName,
-    resolver: Resolver,
-    known: ArcSwapOption<Known>,
-    /// Held by who asks.
-    asking: tokio::sync::Mutex<Option<Failure>>,
-}
-
-/// That DNS knew no address, which stands for a moment too: else each request would be a question.
-struct Failure {
-    error: Arc<io::Error>,
-    until: Instant,
-}
-
-impl Failure {
-    fn new(error: io::Error) -> Self {
-        Self {
-            error: Arc::new(error),
-            until: Instant::now() + SHORTEST,
-        }
-    }
-
-    fn error(&self) -> io::Error {
-        io::Error::new(self.error.kind(), Arc::clone(&self.error))
-    }
-}
-
-/// What a host resolved to.
-#[derive(Debug)]
-pub(super) struct Known {
-    /// In ascending order.
-    pub(super) addresses: Vec<IpAddr>,
-    /// When DNS is to be asked again.
-    pub(super) until: Instant,
-}
-
-impl Host {
-    pub(super) fn name(&self) -> &HostName {
-        &self.name
-    }
-
-    /// The addresses as far as they are known, though their time may be over.
-    pub(super) fn known(&self) -> Option<Arc<Known>> {
-        self.known.load_full()
-    }
-
-    /// The addresses, asked for if they are not known yet or no longer.
-    pub(super) async fn addresses(&self) -> io::Result<Arc<Known>> {
-        match self.known.load_full() {
-            Some(known) if known.until > Instant::now() => Ok(known),
-            _ => self.refresh().await,
-        }
-    }
-
-    async fn refresh(&self) -> io::Result<Arc<Known>> {
-        let mut failed = self.asking.lock().await;
-        let last = self.known.load_full();
-        if let Some(known) = &last
-            && known.until > Instant::now()
-        {
-            return Ok(Arc::clone(known));
-        }
-        if let Some(failure) = failed
-            .as_ref()
-            .filter(|failure| failure.until > Instant::now())
-        {
-            return Err(failure.error());
-        }
-        let (addresses, lifetime) = match (self.resolver.ask(&self.name).await, last) {
-            (Ok(answer), _) => (answer.addresses, answer.lifetime),
-            (Err(error), Some(last)) if error.kind() != io::ErrorKind::NotFound => {
-                warn!(host = %self.name, %error, "host of backends did not resolve; its last addresses stand");
-                (last.addresses.clone(), AFTER_FAILURE)
-            }
-            (Err(error), _) => {
-                self.known.store(None);
-                return Err(failed.insert(Failure::new(error)).error());
-            }
-        };
-        let known = Arc::new(Known {
-            addresses,
-            until: Instant::now() + lifetime,
-        });
-        self.known.store(Some(Arc::clone(&known)));
-        Ok(known)
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("name", &self.name)
-            .field("known", &self.known)
-            .finish_non_exhaustive()
     }
 }
 
@@ -354,46 +289,21 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_name_without_an_address_is_not_asked_for_by_each_request() {
-        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let resolver = Resolver::new(vec![DnsServer::At(server.local_addr().unwrap())]);
-        let host = resolver.host(&HostName::parse("app.example.test").unwrap());
-        let host = host.unwrap();
-        let mut questions = 0;
-        let answering = async {
-            let mut packet = [0; 512];
-            loop {
-                let (len, client) = server.recv_from(&mut packet).await.unwrap();
-                questions += 1;
-                // A response that says that there is no such name.
-                packet[2] = 0x84;
-                packet[3] = 3;
-                server.send_to(&packet[..len], client).await.unwrap();
-            }
-        };
-        let asking = async {
-            for _ in 0..20 {
-                let error = host.addresses().await.unwrap_err();
-                assert_eq!(error.kind(), io::ErrorKind::NotFound);
-            }
-        };
-        tokio::select! {
-            () = asking => {}
-            () = answering => {}
-        }
-        assert!(questions <= 4, "{questions}");
-    }
-
     #[test]
     fn an_address_needs_no_resolver_and_a_name_is_known_once() {
         let resolver = Resolver::new(vec![DnsServer::System]);
-        for here in ["10.0.0.1", "::1", "localhost", "app.localhost"] {
-            let name = HostName::parse(here).unwrap();
-            assert!(resolver.host(&name).is_none(), "{here}");
+        let host = |text: &str| resolver.host(&Address::parse(text).unwrap());
+        for here in [
+            "10.0.0.1:1",
+            "[::1]:1",
+            "localhost:1",
+            "app.localhost:1",
+            "unix:/a",
+        ] {
+            assert!(host(here).is_none(), "{here}");
         }
-        let name = HostName::parse("app").unwrap();
-        let (one, other) = (resolver.host(&name).unwrap(), resolver.host(&name).unwrap());
+        let (one, other) = (host("app:1").unwrap(), host("https://app").unwrap());
         assert!(Arc::ptr_eq(&one, &other));
+        assert!(!Arc::ptr_eq(&one, &host("srv://app").unwrap()));
     }
 }

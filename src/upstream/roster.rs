@@ -25,23 +25,27 @@ pub(super) struct Roster {
     turns: Box<[Turns]>,
 }
 
+/// One to be.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// Of what the configuration says about its share.
+    pub(super) number: usize,
+    pub(super) address: Address,
+    /// What that share is multiplied by.
+    pub(super) weight: u16,
+}
+
 impl Roster {
-    /// Backends at these addresses, each with the number of what the configuration says about its share. What the formers
-    /// know of them is kept. Where they are checked, the checks begin.
-    pub(super) fn new(
-        addresses: Vec<(usize, Address)>,
-        formers: &[Former],
-        terms: &Arc<Terms>,
-    ) -> Self {
+    /// Backends at these addresses. What the formers know of them is kept. Where they are checked, the checks begin.
+    pub(super) fn new(members: Vec<Member>, formers: &[Former], terms: &Arc<Terms>) -> Self {
         let balancing = &terms.options.balancing;
-        let backends: Vec<_> = addresses
+        let backends: Vec<_> = members
             .into_iter()
-            .map(|(number, address)| {
-                succeed(formers, address, terms).sharing(
-                    balancing.share(number),
-                    balancing.max_connections,
-                    &terms.means.tasks,
-                )
+            .map(|member| {
+                let mut share = balancing.share(member.number);
+                share.weight = share.weight.saturating_mul(member.weight);
+                let backend = succeed(formers, member.address, terms);
+                backend.sharing(share, balancing.max_connections, &terms.means.tasks)
             })
             .collect();
         let sticky = (balancing.balancer == Balancer::Cookie).then(|| {

@@ -66,7 +66,7 @@ impl Door {
             rules: AcceptorRules {
                 default_name: None,
                 handshake_timeout: Duration::from_secs(10),
-                client_auth: NameMap::new(),
+                sites: NameMap::new(),
             },
         });
         let acceptor = acceptor.unwrap();

@@ -134,6 +134,37 @@ async fn the_last_addresses_stand_while_dns_is_down() {
 }
 
 #[tokio::test]
+async fn the_last_addresses_stand_while_a_name_is_gone_for_a_moment() {
+    let dns = DnsServer::start();
+    dns.ttl(0).a(NAME, ip(1));
+    let (port, _origins) = apps(&[1, 2]).await;
+    let door = before(port, &dns).await;
+    assert!(ask(door.h1, LAST).await.ends_with("app-1"));
+
+    dns.forget(NAME);
+
+    let start = tokio::time::Instant::now();
+    while start.elapsed().as_millis() < 2_200 {
+        let answer = ask(door.h1, LAST).await;
+        assert!(answer.ends_with("app-1"), "{answer}");
+    }
+    dns.a(NAME, ip(2));
+    soon(async { while !ask(door.h1, LAST).await.ends_with("app-2") {} }).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_addresses_makes_no_flood_of_backends() {
+    let dns = DnsServer::start();
+    for number in 0..70 {
+        dns.a(NAME, ip(number));
+    }
+    let (port, _origins) = apps(&[0, 1]).await;
+    let door = before(port, &dns).await;
+    member(&door, 1).await;
+    assert_eq!(door.upstreams[0].backends().len(), 64);
+}
+
+#[tokio::test]
 async fn a_name_that_does_not_exist_is_a_502_until_it_does() {
     let dns = DnsServer::start();
     let (port, _origins) = apps(&[1]).await;

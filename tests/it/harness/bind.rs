@@ -29,10 +29,15 @@ impl Bind {
     /// Starts BIND and waits until it listens. The key may change the TXT records below `home.example.org` and those of
     /// `_acme-challenge.home.example.org`.
     pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// The same with more lines in the zone.
+    pub(crate) async fn with(records: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let reservation = Reservation::new();
         let address = reservation.address();
-        write(&dir, address);
+        write(&dir, address, records);
         drop(reservation);
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new("/usr/sbin/named")
@@ -79,7 +84,7 @@ impl Bind {
     }
 }
 
-fn write(dir: &TempDir, address: SocketAddr) {
+fn write(dir: &TempDir, address: SocketAddr, records: &str) {
     let folder = dir.path().display();
     let (ip, port) = (address.ip(), address.port());
     let config = format!(
@@ -103,6 +108,7 @@ fn write(dir: &TempDir, address: SocketAddr) {
         ns1 IN A 127.0.0.1\n\
         _acme-challenge.home IN TXT \"of another\"\n";
     std::fs::write(dir.path().join("named.conf"), config).unwrap();
+    let zone = format!("{zone}{records}");
     std::fs::write(dir.path().join("zone"), zone).unwrap();
 }
 

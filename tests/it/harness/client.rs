@@ -15,7 +15,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -36,13 +36,18 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn new(root_pem: &str) -> Self {
+        Self::speaking(ALL_VERSIONS, root_pem)
+    }
+
+    /// A client that speaks these versions of TLS only.
+    pub(crate) fn speaking(versions: &[&'static SupportedProtocolVersion], root_pem: &str) -> Self {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(root_pem.as_bytes()).unwrap())
             .unwrap();
         let provider = Arc::new(default_provider());
         let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();

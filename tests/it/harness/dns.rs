@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, NS, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, NS, SRV, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::ports::Reservation;
@@ -72,6 +72,17 @@ impl DnsServer {
 
     pub(crate) fn ns(&self, name: &str, host: &str) -> &Self {
         self.add(name, RData::NS(NS(parse(host))))
+    }
+
+    /// A target with priority, weight and port.
+    pub(crate) fn srv(
+        &self,
+        name: &str,
+        target: &str,
+        [priority, weight, port]: [u16; 3],
+    ) -> &Self {
+        let record = SRV::new(priority, weight, port, parse(target));
+        self.add(name, RData::SRV(record))
     }
 
     pub(crate) fn txt(&self, name: &str, strings: &[&str]) -> &Self {

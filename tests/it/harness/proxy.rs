@@ -269,6 +269,11 @@ impl Proxy {
         Client::new(&self.internal_root())
     }
 
+    /// The same, speaking TLS 1.2 only.
+    pub(crate) fn tls12_client(&self) -> Client {
+        Client::speaking(&[&rustls::version::TLS12], &self.internal_root())
+    }
+
     /// Waits until standard output has a line with `part`, and returns it.
     pub(crate) async fn output(&mut self, part: &str) -> String {
         wait_for(&mut self.output, part, &self.log).await

@@ -1,0 +1,227 @@
+//! Services as DNS tells them in SRV records (RFC 2782): where they run, on which ports, and who gets how much.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use hickory_proto::rr::rdata::SRV;
+use hickory_proto::rr::{Name, RData, RecordType};
+use tracing::debug;
+
+use super::host::{Found, MOST};
+use super::resolve::{Resolver, failure, lifetime};
+use crate::name::HostName;
+
+/// How many hosts are resolved at once.
+const AT_ONCE: usize = 16;
+/// What DNS has room for.
+const MAX_NAME: usize = 253;
+
+/// The name of a service, such as `_http._tcp.app.example.org`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ServiceName(Arc<str>);
+
+impl ServiceName {
+    /// Parses a host name that may begin with labels such as `_http._tcp`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut labels = String::new();
+        let mut rest = text;
+        while rest.starts_with('_') {
+            let (label, next) = rest.split_once('.')?;
+            labels.push_str(&service_label(label)?);
+            labels.push('.');
+            rest = next;
+        }
+        let host = HostName::parse(rest).ok()?;
+        let name = format!("{labels}{host}");
+        (host.ip().is_none() && name.len() <= MAX_NAME).then(|| Self(name.into()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn service_label(label: &str) -> Option<String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = (2..=63).contains(&label.len()) && label.bytes().all(is_part);
+    is_label.then(|| label.to_ascii_lowercase())
+}
+
+/// Where one record says that the service runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Target {
+    pub(super) host: HostName,
+    pub(super) port: u16,
+    /// Its share of the requests, which is never 0.
+    pub(super) weight: u16,
+}
+
+/// Resolves the targets of the lowest priority number of which one has an address. Where a target's host is not known just
+/// now, its `last` addresses stand.
+pub(super) async fn find(
+    resolver: &Resolver,
+    service: &ServiceName,
+    last: &[Found],
+) -> io::Result<(Vec<Found>, Duration)> {
+    let name = Name::from_ascii(service.as_str()).map_err(io::Error::other)?;
+    let lookup = resolver.client()?.lookup(name, RecordType::SRV).await;
+    let lookup = lookup.map_err(failure)?;
+    let answers = lookup.answers();
+    let records = answers.iter().filter_map(|record| match &record.data {
+        RData::SRV(record) => Some(record),
+        _ => None,
+    });
+    let mut standing = lifetime(answers);
+    let mut error = io::Error::new(
+        io::ErrorKind::NotFound,
+        "DNS says that there is no such service",
+    );
+    for targets in by_priority(records) {
+        let mut found = Vec::new();
+        let mut asked = stream::iter(targets)
+            .map(|target| async move { (resolver.ask_host(&target.host).await, target) })
+            .buffer_unordered(AT_ONCE);
+        while let Some((answer, target)) = asked.next().await {
+            let at = |ip: IpAddr| Found::serving(target.clone(), ip);
+            match answer {
+                Ok(answer) => {
+                    standing = standing.min(answer.lifetime);
+                    found.extend(answer.addresses.into_iter().map(at));
+                }
+                Err(failure) => {
+                    debug!(%service, host = %target.host, error = %failure, "host of a service did not resolve");
+                    if failure.kind() != io::ErrorKind::NotFound {
+                        let known = last.iter().filter(|known| known.is_of(&target.host));
+                        found.extend(known.map(|known| at(known.ip)));
+                        error = failure;
+                    }
+                }
+            }
+        }
+        if !found.is_empty() {
+            return Ok((found, standing));
+        }
+    }
+    Err(error)
+}
+
+/// The targets in groups, the lowest priority number first, none with more than are ever used.
+fn by_priority<'a>(records: impl Iterator<Item = &'a SRV>) -> Vec<Vec<Target>> {
+    let mut targets: Vec<_> = records
+        .filter_map(|record| Some((record.priority, target(record)?)))
+        .collect();
+    targets.sort_unstable();
+    // Two records for one port of a host would make two backends of one.
+    targets.dedup_by(|(one_priority, one), (priority, target)| {
+        (*one_priority, &one.host, one.port) == (*priority, &target.host, target.port)
+    });
+    let groups = targets.chunk_by(|(one, _), (other, _)| one == other);
+    let group = |group: &[(u16, Target)]| {
+        let targets = group.iter().map(|(_, target)| target.clone());
+        // One too many tells that some were left out.
+        targets.take(MOST + 1).collect()
+    };
+    groups.map(group).collect()
+}
+
+/// What the record says, unless it is that there is no service: the target `.` (RFC 2782).
+fn target(record: &SRV) -> Option<Target> {
+    let host = HostName::parse(&record.target.to_ascii()).ok()?;
+    (record.port != 0).then_some(Target {
+        host,
+        port: record.port,
+        weight: record.weight.max(1),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(records: &[(u16, u16, u16, &str)]) -> Vec<Vec<String>> {
+        let record = |&(priority, weight, port, target): &(u16, u16, u16, &str)| {
+            SRV::new(priority, weight, port, Name::from_ascii(target).unwrap())
+        };
+        let records: Vec<_> = records.iter().map(record).collect();
+        let tell = |target: Target| format!("{}:{} {}", target.host, target.port, target.weight);
+        let groups = by_priority(records.iter()).into_iter();
+        groups
+            .map(|group| group.into_iter().map(tell).collect())
+            .collect()
+    }
+
+    #[test]
+    fn targets_stand_by_priority_with_port_and_weight() {
+        let records = [
+            (20, 5, 80, "backup.example.org."),
+            (10, 60, 8080, "B.example.org."),
+            (10, 0, 8081, "a.example.org."),
+        ];
+        let expected: &[&[&str]] = &[
+            &["a.example.org:8081 1", "b.example.org:8080 60"],
+            &["backup.example.org:80 5"],
+        ];
+        assert_eq!(groups(&records), expected);
+    }
+
+    #[test]
+    fn no_service_and_records_that_lead_nowhere_are_no_targets() {
+        assert!(groups(&[(0, 0, 0, ".")]).is_empty());
+        assert!(groups(&[(0, 0, 80, ".")]).is_empty());
+        assert!(groups(&[(0, 0, 0, "a.example.org.")]).is_empty());
+    }
+
+    #[test]
+    fn a_target_that_is_told_twice_is_one() {
+        let records = [
+            (1, 5, 80, "a.example.org."),
+            (1, 7, 80, "A.example.org."),
+            (1, 5, 81, "a.example.org."),
+        ];
+        let expected: &[&[&str]] = &[&["a.example.org:80 5", "a.example.org:81 5"]];
+        assert_eq!(groups(&records), expected);
+    }
+
+    #[test]
+    fn a_flood_of_records_is_bounded() {
+        let names: Vec<_> = (0..500).map(|n| format!("n{n}.example.org.")).collect();
+        let records: Vec<_> = names.iter().map(|name| (1, 1, 80, name.as_str())).collect();
+        assert_eq!(groups(&records)[0].len(), MOST + 1);
+    }
+
+    #[test]
+    fn a_service_is_named_as_in_dns() {
+        for (written, name) in [
+            ("_http._tcp.app.example.org", "_http._tcp.app.example.org"),
+            ("_HTTP._TCP.App.Example.org.", "_http._tcp.app.example.org"),
+            ("app.service.consul", "app.service.consul"),
+        ] {
+            let parsed = ServiceName::parse(written).unwrap();
+            assert_eq!(parsed.as_str(), name);
+            assert!(Name::from_ascii(name).is_ok());
+        }
+        let long = format!("_{}.example.org", "a".repeat(63));
+        for written in [
+            "",
+            "_http._tcp",
+            "_http",
+            "_.example.org",
+            "_a b.c",
+            "_a.b:80",
+            "_a.10.0.0.1",
+            &long,
+        ] {
+            assert!(ServiceName::parse(written).is_none(), "{written:?}");
+        }
+    }
+}
