@@ -180,7 +180,7 @@ async fn trailers_cannot_name_what_frames_or_routes_a_message() {
     let answer = ask(
         door.h1,
         "POST / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\
-         Trailer: host, content-length, transfer-encoding, x-sum\r\n\r\n\
+         Trailer: host, content-length, transfer-encoding, x-forwarded-for, x_real_ip, x-sum\r\n\r\n\
          3\r\nabc\r\n0\r\nHost: evil.example\r\nContent-Length: 9\r\nTransfer-Encoding: gzip\r\nX-Forwarded-For: 10.0.0.1\r\nX_Real_IP: 10.0.0.1\r\nX-Sum: 7\r\n\r\n",
     )
     .await;
