@@ -71,6 +71,7 @@ impl App {
             connections: connections.clone(),
             tokens: Arc::clone(&grounds.tokens),
             routers: Arc::clone(&routers),
+            refusals: grounds.refusals.clone(),
         };
         let workers = Workers::start().map_err(Error::Runtime)?;
         let Listeners { http, https } = listeners;

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use http_body::Body;
 
 use super::error::Error;
-use super::service::ServiceOptions;
+use super::service_options::ServiceOptions;
 use super::survey::{Fields, Survey};
 use super::upgrade;
 use crate::upstream::{RequestBody, ResponseBody};

@@ -2,7 +2,6 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::STRICT_TRANSPORT_SECURITY;
 use http::uri::PathAndQuery;
@@ -14,38 +13,20 @@ use super::access_log::Entry;
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
-use super::guards::{Guards, Passage, Refusal, Verdict, Visit, enter};
+use super::guards::{Guards, Passage, Verdict, Visit, enter};
 use super::header_changes::Facts;
 use super::host::Host;
+use super::reason::Reason;
+use super::refusals::Tally;
 use super::request_id::{REQUEST_ID, RequestIds};
 use super::router::{Router, Site};
 use super::routers::Routers;
 use super::routes::{Handler, Route};
+use super::service_options::ServiceOptions;
 use super::survey::{Fields, Survey};
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
 use crate::upstream::{Caller, ClientAddresses, RequestBody, ResponseBody, Upstream};
-
-/// What one request may take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceOptions {
-    /// Fields in a request's head, HTTP/2's cookie crumbs counted one by one.
-    pub head_fields: usize,
-    /// Bytes of a request's head.
-    pub head_size: usize,
-    /// How long a body may make no progress, in either direction.
-    pub body_timeout: Duration,
-}
-
-impl Default for ServiceOptions {
-    fn default() -> Self {
-        Self {
-            head_fields: 100,
-            head_size: 32 * 1024,
-            body_timeout: Duration::from_secs(60),
-        }
-    }
-}
 
 /// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
 #[derive(Clone, Debug)]
@@ -55,6 +36,7 @@ pub struct ProxyService {
     tasks: Tasks,
     worker: usize,
     request_ids: Arc<RequestIds>,
+    tally: Arc<Tally>,
 }
 
 impl ProxyService {
@@ -67,6 +49,7 @@ impl ProxyService {
             tasks,
             worker: 0,
             request_ids: Arc::new(RequestIds::new()),
+            tally: Arc::default(),
         }
     }
 
@@ -81,8 +64,22 @@ impl ProxyService {
         }
     }
 
-    /// Writes the line of a request that could not be read, so that it was refused with `status` before it came here.
-    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: &'static str) {
+    /// The same service, whose refusals are counted in `tally`.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
+    }
+
+    /// Where its refusals are counted.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Counts a request that could not be read, so that it was refused with `status` before it came here, and writes its
+    /// line.
+    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: Reason) {
+        self.tally.count(reason);
         if let Some(log) = self.routers.current(self.worker).access_log() {
             log.note_unread(conn, status, reason);
         }
@@ -113,7 +110,7 @@ impl ProxyService {
                 }
                 response
             }
-            Err(error) => refuse(&error, (version, conn), &mut notes.entry),
+            Err(error) => self.refuse(&error, (version, conn), &mut notes.entry),
         };
         if expectation.is_some_and(|expectation| !expectation.is_met()) {
             respond::end_unasked(&mut response);
@@ -169,7 +166,7 @@ impl ProxyService {
             false => Box::pin(self.admit(&mut request, way, entry)).await,
         };
         let response = outcome.unwrap_or_else(|error| {
-            let mut response = refuse(&error, (version, conn), entry);
+            let mut response = self.refuse(&error, (version, conn), entry);
             comforts.put_page(&mut response);
             response
         });
@@ -199,9 +196,7 @@ impl ProxyService {
             Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
             Verdict::Pass(Some(passage)) => passage,
             Verdict::Answered(response) => {
-                if let Some(entry) = entry {
-                    entry.refused(Refusal::ANSWERED);
-                }
+                self.note(Reason::ForwardAuthRefused, entry);
                 return pass_back(*response, request.method());
             }
         };
@@ -293,6 +288,28 @@ impl ProxyService {
         pass_back(response, &method)
     }
 
+    /// The proxy's own answer.
+    fn refuse(
+        &self,
+        error: &Error,
+        (version, conn): (Version, &ConnInfo),
+        entry: &mut Option<Box<Entry>>,
+    ) -> Response<Body> {
+        self.note(error.reason(), entry);
+        if let (Some(entry), Some(backend)) = (entry, error.backend()) {
+            entry.sent_to(backend);
+        }
+        respond::refusal(error, version, conn)
+    }
+
+    /// Counts a refusal, and tells the access log why.
+    fn note(&self, reason: Reason, entry: &mut Option<Box<Entry>>) {
+        self.tally.count(reason);
+        if let Some(entry) = entry {
+            entry.refused(reason);
+        }
+    }
+
     /// Takes charge of the body, so that however the request ends, its client is read out before it is answered.
     fn take(&self, request: Request<Incoming>, survey: Survey) -> Request<RequestBody> {
         let is_http2 = request.version() == Version::HTTP_2;
@@ -329,21 +346,6 @@ struct Trip<'r> {
     route: &'r Route,
     passage: Option<&'r Passage>,
     way: Way<'r>,
-}
-
-/// The proxy's own answer, with its reason in the access log.
-fn refuse(
-    error: &Error,
-    (version, conn): (Version, &ConnInfo),
-    entry: &mut Option<Box<Entry>>,
-) -> Response<Body> {
-    if let Some(entry) = entry {
-        entry.refused(error.reason());
-        if let Some(backend) = error.backend() {
-            entry.sent_to(backend);
-        }
-    }
-    respond::refusal(error, version, conn)
 }
 
 fn pass_back(

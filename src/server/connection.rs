@@ -18,6 +18,8 @@ use tracing::debug;
 use super::Limits;
 use super::activity::{Activity, Look, Overdue, REST_AFTER};
 use super::executor::TaskExecutor;
+use super::reason;
+use crate::proxy::{Reason, Tally};
 use crate::tasks::{Shutdown, Tasks};
 
 /// How long a client has to take the end of a connection that was idle.
@@ -30,6 +32,7 @@ pub(super) struct Watch<'a> {
     pub(super) activity: &'a Activity,
     pub(super) limits: &'a Limits,
     pub(super) shutdown: &'a Shutdown,
+    pub(super) tally: &'a Tally,
 }
 
 /// An HTTP connection that can be told how things stand.
@@ -51,11 +54,7 @@ pub(super) async fn drive<C: Conversation>(
     mut connection: Pin<Box<C>>,
     watch: Watch<'_>,
 ) -> Option<hyper::Error> {
-    let Watch {
-        activity,
-        limits,
-        shutdown,
-    } = watch;
+    let (activity, limits, shutdown) = (watch.activity, watch.limits, watch.shutdown);
     let mut stop = pin!(shutdown.notified());
     let mut bell = pin!(tokio::time::sleep(Duration::ZERO));
     let mut idle_timeout = limits.idle_timeout;
@@ -99,6 +98,7 @@ pub(super) async fn drive<C: Conversation>(
                 Look::Overdue(overdue) => {
                     debug!(?overdue, "connection closed for its client's silence");
                     if overdue != Overdue::Idle || is_leaving {
+                        watch.tally.count(reason::overdue(overdue));
                         return Poll::Ready(None);
                     }
                     // A request may still come in the moment in which an idle connection is asked to end.
@@ -113,22 +113,22 @@ pub(super) async fn drive<C: Conversation>(
     .await
 }
 
-/// How a request was refused that made the protocol give its connection up, and why in one word; `None` where there was no
+/// How a request was refused that made the protocol give its connection up, and why; `None` where there was no
 /// request or no answer.
-pub(super) fn unread(broken: &hyper::Error) -> Option<(StatusCode, &'static str)> {
+pub(super) fn unread(broken: &hyper::Error) -> Option<(StatusCode, Reason)> {
     if !broken.is_parse() || broken.is_parse_version_h2() {
         return None;
     }
     Some(match broken.is_parse_too_large() {
         // Nothing else tells which of the two it was.
         true if broken.to_string().starts_with("URI") => {
-            (StatusCode::URI_TOO_LONG, "target-too-long")
+            (StatusCode::URI_TOO_LONG, Reason::TargetTooLong)
         }
         true => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "head-too-large",
+            Reason::HeadTooLarge,
         ),
-        false => (StatusCode::BAD_REQUEST, "malformed"),
+        false => (StatusCode::BAD_REQUEST, Reason::Malformed),
     })
 }
 
@@ -228,6 +228,7 @@ mod tests {
             activity: &activity,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
+            tally: &Tally::default(),
         };
         let start = Instant::now();
         let connection = Asked {
@@ -258,6 +259,7 @@ mod tests {
             activity: &activity,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
+            tally: &Tally::default(),
         };
         let connection = Asked {
             asked: || (),

@@ -22,11 +22,13 @@ use super::connection::{self, Watch, drive};
 use super::crowd::Place;
 use super::executor::TaskExecutor;
 use super::http1::Http1;
-use super::stray_http;
 use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
-use crate::proxy::{Body, ClientCertificate, ClientIdentity, ConnInfo, Hold, ProxyService, Trust};
+use super::{reason, stray_http};
+use crate::proxy::{
+    Body, ClientCertificate, ClientIdentity, ConnInfo, Hold, ProxyService, Reason, Trust,
+};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 
@@ -138,24 +140,30 @@ impl Https {
         stream: TcpStream,
         (peer, local): (SocketAddr, SocketAddr),
     ) -> Option<tls::Accepted<TcpStream>> {
-        let patience = self.limits.handshake_timeout;
+        let (patience, tally) = (self.limits.handshake_timeout, self.service.tally());
         match timeout(patience, stray_http::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
+                tally.count(Reason::PlainHttp);
                 let refused = timeout(patience, stray_http::refuse(stream)).await;
                 debug!(?refused, "plain HTTP at the HTTPS door");
                 return None;
             }
             silent => {
                 debug!(?silent, "no TLS connection");
+                tally.count(match silent {
+                    Ok(_) => Reason::HandshakeLeft,
+                    Err(_) => Reason::HandshakeTimeout,
+                });
                 return None;
             }
         }
         let accepted = self.acceptor.accept(stream, peer, local).await;
-        accepted
-            .inspect_err(|error| debug!(%error, "no TLS connection"))
-            .ok()
-            .flatten()
+        let refused = |error: &tls::Error| {
+            debug!(%error, "no TLS connection");
+            tally.count(reason::handshake(error));
+        };
+        accepted.inspect_err(refused).ok().flatten()
     }
 
     /// What is known of a connection apart from its handshake.
@@ -201,6 +209,7 @@ impl Https {
             activity: &activity,
             limits: &self.limits,
             shutdown,
+            tally: self.service.tally(),
         };
         let stream = Watched::new(stream, Arc::clone(&activity), place);
         let service = service_fn(|request| Arc::clone(&exchanges).call(request));
@@ -218,6 +227,9 @@ impl Https {
         if let Some((status, reason)) = broken.as_ref().and_then(connection::unread) {
             let Exchanges { service, info, .. } = &*exchanges;
             service.note_unread(info, status, reason);
+        }
+        if let Some(reason) = broken.as_ref().and_then(|broken| reason::http2(broken)) {
+            self.service.tally().count(reason);
         }
     }
 }
