@@ -10,11 +10,16 @@ mod error;
 mod server;
 mod socket;
 mod state;
+mod vitals;
 
-pub use answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report};
+pub use answer::{
+    AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, Page, RecordFacts,
+    RefusalCount, Report, Status,
+};
 pub use blueprint::Blueprint;
 pub use client::Client;
 pub use desk::Desk;
 pub use error::Error;
 pub use server::Server;
 pub use socket::Socket;
+pub use vitals::Vitals;

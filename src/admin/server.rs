@@ -136,6 +136,7 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Result<Response<Full
             let request: RevokeRequest = read(body).await?;
             json(&desk.revoke(&name, &request.reason).await?)
         }
+        Call::Status => json(&desk.status().await?),
         Call::Rollover => json(&desk.roll_account_keys().await?),
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::changes::Changes;
@@ -56,7 +57,6 @@ impl App {
         plan.signing.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&grounds.cache), &grounds.background);
         let manager = start_manager(&grounds, plan.signing.rules());
-        serve_admin(admin, &manager, &grounds.background);
         let acceptor = tls::Acceptor::new(tls::AcceptorParts {
             cache: Arc::clone(&grounds.cache),
             manager: manager.clone(),
@@ -65,9 +65,19 @@ impl App {
         })?;
         let routers = Routers::new(&plan.routing.router, grounds.means.workers);
         routers.replace(&plan.routing.router, plan.access_log.as_ref());
+        let places = Arc::new(Semaphore::new(fitting));
+        let vitals = admin::Vitals {
+            began: Instant::now(),
+            places: Arc::clone(&places),
+            capacity: fitting,
+            routers: Arc::clone(&routers),
+            refusals: grounds.refusals.clone(),
+            manager: manager.clone(),
+        };
+        serve_admin(admin, vitals, &grounds.background);
         let connections = Tasks::new();
         let premises = Premises {
-            permits: Arc::new(Semaphore::new(fitting)),
+            permits: places,
             connections: connections.clone(),
             tokens: Arc::clone(&grounds.tokens),
             routers: Arc::clone(&routers),
@@ -216,9 +226,9 @@ fn open_admin(config: &Config) -> Result<Option<admin::Socket>, Error> {
     }
 }
 
-fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tasks) {
+fn serve_admin(socket: Option<admin::Socket>, vitals: admin::Vitals, tasks: &Tasks) {
     if let Some(socket) = socket {
-        let desk = admin::Desk::live(manager.clone());
+        let desk = admin::Desk::live(vitals.manager.clone()).with_vitals(vitals);
         tasks.spawn(admin::Server::new(desk, tasks.clone()).run(socket));
     }
 }

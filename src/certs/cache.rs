@@ -74,6 +74,13 @@ impl CertCache {
         self.find(map, name.as_str())
     }
 
+    /// Whether there is a certificate of exactly this pattern. To ask is no use of it.
+    #[must_use]
+    pub fn holds(&self, pattern: &HostPattern) -> bool {
+        let place = self.place(pattern);
+        place.is_some_and(|(map, name)| map.contains_key(name))
+    }
+
     /// Serves `certificate` for `pattern` from the next handshake on, unless a pinned one is served for it.
     pub fn insert(&self, pattern: &HostPattern, certificate: Arc<Certificate>) {
         self.put(pattern, certificate, false);
