@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::info;
 
 use super::changes::Changes;
 use super::check::check_files;
+use super::control::Control;
 use super::file_pairs::ServedPairs;
 use super::front::{Front, Listeners, Premises, acceptor_rules};
 use super::grounds::Grounds;
@@ -47,7 +48,7 @@ impl App {
     pub async fn start(config: &Config) -> Result<Self, Error> {
         let fitting = file_limit::raise(Workers::count());
         let grounds = Grounds::open(config, fitting)?;
-        let admin = open_admin(config)?;
+        let control = Control::open(config)?;
         let draft = Draft::make(config.clone(), &grounds, None)?;
         let Draft {
             plan,
@@ -74,7 +75,7 @@ impl App {
             refusals: grounds.refusals.clone(),
             manager: manager.clone(),
         };
-        serve_admin(admin, vitals, &grounds.background);
+        control.serve(vitals, &grounds.background);
         let connections = Tasks::new();
         let premises = Premises {
             permits: places,
@@ -213,22 +214,4 @@ fn start_manager(grounds: &Grounds, rules: Rules) -> CertManager {
         clock: Clock::system(),
         tasks: grounds.background.clone(),
     })
-}
-
-/// A full disk does not keep the sites down, though they cannot be asked about.
-fn open_admin(config: &Config) -> Result<Option<admin::Socket>, Error> {
-    match admin::Socket::open(&config.admin_path()) {
-        Err(error) if error.is_passing() => {
-            error!(%error, "there is no admin socket");
-            Ok(None)
-        }
-        opened => Ok(Some(opened?)),
-    }
-}
-
-fn serve_admin(socket: Option<admin::Socket>, vitals: admin::Vitals, tasks: &Tasks) {
-    if let Some(socket) = socket {
-        let desk = admin::Desk::live(vitals.manager.clone()).with_vitals(vitals);
-        tasks.spawn(admin::Server::new(desk, tasks.clone()).run(socket));
-    }
 }

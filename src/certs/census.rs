@@ -1,6 +1,9 @@
-//! How many certificates there are in memory.
+//! How many certificates there are in memory, and when they end.
+
+use std::time::SystemTime;
 
 use super::CertManager;
+use crate::name::HostPattern;
 
 /// Certificates in memory, and names without one there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +17,18 @@ pub struct Census {
 }
 
 impl CertManager {
+    /// When the certificates in memory end, for up to `limit` names: those whose end is next, the nearest first.
+    #[must_use]
+    pub fn next_ends(&self, limit: usize) -> Vec<(HostPattern, SystemTime)> {
+        self.obtainer().cache().next_ends(limit)
+    }
+
+    /// How many certificates are in memory.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        self.obtainer().cache().len()
+    }
+
     /// Counts. Looks at every name that the configuration spells out.
     #[must_use]
     pub fn census(&self) -> Census {

@@ -40,13 +40,19 @@ impl Refusals {
         &self.home
     }
 
+    /// Each reason that there can be, and how often it was there.
+    pub fn counts(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let tallies = || self.workers.iter().chain([&self.home]);
+        let count = move |reason| tallies().map(|tally| tally.of(reason)).sum();
+        Reason::ALL
+            .iter()
+            .map(move |reason| (*reason, count(*reason)))
+    }
+
     /// Each reason that there was and how often, the most frequent first.
     #[must_use]
     pub fn by_reason(&self) -> Vec<(Reason, u64)> {
-        let tallies = || self.workers.iter().chain([&self.home]);
-        let count = |reason| tallies().map(|tally| tally.of(reason)).sum();
-        let reasons = Reason::ALL.iter().map(|reason| (*reason, count(*reason)));
-        let mut counts: Vec<(Reason, u64)> = reasons.filter(|(_, count)| *count > 0).collect();
+        let mut counts: Vec<_> = self.counts().filter(|(_, count)| *count > 0).collect();
         counts.sort_by(|(_, one), (_, other)| other.cmp(one));
         counts
     }

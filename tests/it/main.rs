@@ -38,6 +38,7 @@ mod ip_families;
 mod issuance;
 mod issuers;
 mod limits;
+mod metrics;
 mod on_cert;
 mod on_demand;
 mod order_faults;
