@@ -9,7 +9,7 @@
 //!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
-//! ground, knowing no room: name  backoff  tasks
+//! ground, knowing no room: name  backoff  tasks  metrics
 //! ```
 //!
 //! Imports go downward only; `tests/architecture.rs` holds them to the table of allowed edges.
@@ -31,5 +31,6 @@ pub mod proxy;
 pub mod upstream;
 
 pub mod backoff;
+pub mod metrics;
 pub mod name;
 pub mod tasks;

@@ -102,6 +102,41 @@ pub struct RecordFacts {
     pub value: Option<String>,
 }
 
+/// How a running proxy is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// How long it has run.
+    pub uptime_seconds: u64,
+    /// How many sites it has.
+    pub sites: usize,
+    /// How many clients are connected.
+    pub connections: usize,
+    /// How many certificates it has.
+    pub certificates: CertificateCounts,
+    /// What it has refused since its start, the most frequent reason first.
+    pub refusals: Vec<RefusalCount>,
+}
+
+/// How many certificates a running proxy has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CertificateCounts {
+    /// Those in memory.
+    pub in_memory: usize,
+    /// The configured names that get one from a CA.
+    pub names: usize,
+    /// Those of them that have none in memory.
+    pub names_without: usize,
+}
+
+/// How often something was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalCount {
+    /// Why, in one word.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+}
+
 /// That something was done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Done {

@@ -19,6 +19,8 @@ pub(super) enum Call {
     Renew(String),
     /// `POST /certificates/NAME/revoke` with a reason in its body
     Revoke(String),
+    /// `GET /status`
+    Status,
     /// `POST /account/rollover`
     Rollover,
 }
@@ -28,6 +30,7 @@ impl Call {
         let path = head.uri.path();
         let segments = path.trim_start_matches('/').split('/').collect::<Vec<_>>();
         let (method, call) = match segments.as_slice() {
+            ["status"] => (Method::GET, Self::Status),
             ["certificates"] => (Method::GET, Self::list(head.uri.query().unwrap_or(""))?),
             ["certificates", name] => (Method::GET, Self::Show(decoded(name))),
             ["certificates", name, "renew"] => (Method::POST, Self::Renew(decoded(name))),
@@ -84,6 +87,7 @@ mod tests {
         assert_eq!(parse("GET", "/certificates"), Ok(list(None, 100)));
         let page = "/certificates?after=*.a.example&limit=7&x=y";
         assert_eq!(parse("GET", page), Ok(list(Some("*.a.example"), 7)));
+        assert_eq!(parse("GET", "/status"), Ok(Call::Status));
         let name = "www.example.org".to_owned();
         assert_eq!(
             parse("GET", "/certificates/www.example.org"),

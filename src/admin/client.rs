@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use url::form_urlencoded::byte_serialize;
 
-use super::answer::{Done, Page, Refused, Report, RevokeRequest};
+use super::answer::{Done, Page, Refused, Report, RevokeRequest, Status};
 use super::error::Error;
 
 /// A running proxy.
@@ -40,6 +40,11 @@ impl Client {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How it is.
+    pub async fn status(&self) -> Result<Status, Error> {
+        self.ask(Method::GET, "/status").await
     }
 
     /// The names behind `after`.

@@ -1,11 +1,16 @@
-//! Answers about certificates and wishes for them: with a running proxy, or from storage alone.
+//! Answers about certificates and the proxy as a whole, and wishes for them: with a running proxy, or from storage alone.
 
 use std::sync::Arc;
 
-use super::answer::{AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, time};
+use tokio::task::spawn_blocking;
+
+use super::answer::{
+    AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, Status, time,
+};
 use super::blueprint::Blueprint;
 use super::error::Error;
 use super::state::State;
+use super::vitals::Vitals;
 use crate::certs::{
     Attempts, CertManager, Certificate, Inventory, Issuers, Kept, Records, Refusal,
     RevocationReason, Revoker, Stored, renew_at,
@@ -23,6 +28,7 @@ pub struct Desk {
     revoker: Option<Revoker>,
     issuers: Option<Issuers>,
     blueprint: Option<Arc<Blueprint>>,
+    vitals: Option<Vitals>,
 }
 
 /// What storage holds of one name.
@@ -41,6 +47,7 @@ impl Desk {
             issuers: None,
             manager: Some(manager),
             blueprint: None,
+            vitals: None,
         }
     }
 
@@ -53,6 +60,16 @@ impl Desk {
             revoker: None,
             issuers: None,
             blueprint: None,
+            vitals: None,
+        }
+    }
+
+    /// The same with what the proxy knows of itself as a whole.
+    #[must_use]
+    pub fn with_vitals(self, vitals: Vitals) -> Self {
+        Self {
+            vitals: Some(vitals),
+            ..self
         }
     }
 
@@ -81,6 +98,14 @@ impl Desk {
             revoker: Some(revoker),
             ..self
         }
+    }
+
+    /// How the proxy is.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let vitals = self.vitals.clone().ok_or(Error::NeedsProxy)?;
+        // Many names take their time, which challenges on port 80 are not to wait for.
+        let status = spawn_blocking(move || vitals.status()).await;
+        status.map_err(Error::Abandoned)
     }
 
     /// The names behind `after`: those that are stored and those that a running proxy is configured

@@ -93,6 +93,9 @@ pub enum Error {
     /// Only a running proxy can do it.
     #[error("this needs a running proxy")]
     NeedsProxy,
+    /// A mistake in the program ended the search for an answer.
+    #[error("there is no answer: {0}")]
+    Abandoned(tokio::task::JoinError),
     /// Records could not be read.
     #[error("{0}")]
     Records(#[from] Refusal),
@@ -171,6 +174,7 @@ impl Error {
             | Self::Conversation { .. }
             | Self::Answer(_)
             | Self::NeedsProxy
+            | Self::Abandoned(_)
             | Self::Records(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -10,39 +10,28 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::answer::{Refused, RevokeRequest};
 use super::call::Call;
+use super::conversation::{CONNECTIONS, PAUSE, converse};
 use super::desk::Desk;
 use super::error::Error;
 use super::socket::Socket;
 use crate::tasks::Tasks;
 
-/// How many clients are served at once; others wait to be accepted.
-const CONNECTIONS: usize = 16;
-/// How long the head of a request may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long its body may take.
+/// How long the body of a request may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long its body may be.
 const BODY_SIZE: usize = 4096;
 /// How long a conversation may take, the wait for an order included.
 const LONGEST: Duration = Duration::from_secs(900);
-/// How much of a request is held.
-const HEAD_SIZE: usize = 16 * 1024;
-/// How many fields a request's head may have.
-const HEAD_FIELDS: usize = 32;
-/// The pause after a failed accept.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers on the admin socket.
 #[derive(Debug)]
@@ -79,7 +68,7 @@ impl Server {
                 Ok(stream) => {
                     let desk = Arc::clone(&self.desk);
                     self.tasks.spawn(async move {
-                        converse(desk, stream).await;
+                        serve(desk, stream).await;
                         drop(place);
                     });
                 }
@@ -92,23 +81,12 @@ impl Server {
     }
 }
 
-async fn converse(desk: Arc<Desk>, stream: UnixStream) {
+async fn serve(desk: Arc<Desk>, stream: UnixStream) {
     let service = service_fn(|request: Request<Incoming>| {
         let desk = Arc::clone(&desk);
         async move { Ok::<_, Infallible>(respond(&desk, request).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_SIZE)
-        .max_headers(HEAD_FIELDS)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    match timeout(LONGEST, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "admin connection failed"),
-        Err(_) => debug!("admin connection took too long"),
-    }
+    converse(stream, service, LONGEST).await;
 }
 
 async fn respond(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -136,6 +114,7 @@ async fn answer(desk: &Desk, request: Request<Incoming>) -> Result<Response<Full
             let request: RevokeRequest = read(body).await?;
             json(&desk.revoke(&name, &request.reason).await?)
         }
+        Call::Status => json(&desk.status().await?),
         Call::Rollover => json(&desk.roll_account_keys().await?),
     })
 }

@@ -1,5 +1,6 @@
 //! Why the process could not start.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::certs::challenge::Dns01Error;
@@ -32,6 +33,16 @@ pub enum Error {
     /// The admin socket could not be opened.
     #[error("{0}")]
     Admin(#[from] admin::Error),
+    /// The metrics cannot be served.
+    #[error(
+        "metrics cannot be served on {address}: {source}; give another address with --metrics ADDR"
+    )]
+    Metrics {
+        /// Where they were asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The access log's file cannot be written.
     #[error("the access log {target} cannot be opened: {source}; name a file that can be written")]
     AccessLog {

@@ -12,7 +12,7 @@ use super::routing::Routing;
 use super::{Error, sites};
 use crate::certs::challenge::Http01Tokens;
 use crate::config::Config;
-use crate::proxy::{ProxyService, Routers, ServiceOptions};
+use crate::proxy::{ProxyService, Refusals, Routers, ServiceOptions, Tally};
 use crate::server::{Crowd, Door, Entry, Https, HttpsParts, Listener, PlainHttp};
 use crate::tasks::Tasks;
 use crate::tls::{Acceptor, AcceptorRules};
@@ -53,6 +53,7 @@ pub(super) struct Premises {
     pub(super) connections: Tasks,
     pub(super) tokens: Arc<Http01Tokens>,
     pub(super) routers: Arc<Routers>,
+    pub(super) refusals: Refusals,
 }
 
 /// The open doors. Who connects is served by what is current then, for as long as the connection lasts.
@@ -183,7 +184,8 @@ impl Front {
     fn serve_http(&self, listeners: Vec<Listener>, open: &Open) {
         for listener in listeners {
             let tasks = self.premises.connections.clone();
-            let door = self.door(listener, tasks, 0);
+            let tally = self.premises.refusals.of_home();
+            let door = self.door(listener, tasks, (0, tally));
             let plain = Arc::clone(&self.plain);
             let serve = move |client, shutdown| plain.load_full().serve(client, shutdown);
             let run = door.run(open.doors.shutdown(), serve);
@@ -192,8 +194,9 @@ impl Front {
     }
 
     fn serve_https(&self, listeners: Vec<Listener>, open: &Open) {
-        for (worker, listener) in self.workers.iter().zip(listeners) {
-            let door = self.door(listener, worker.tasks.clone(), 1);
+        for (number, (worker, listener)) in self.workers.iter().zip(listeners).enumerate() {
+            let tally = self.premises.refusals.of_worker(number);
+            let door = self.door(listener, worker.tasks.clone(), (1, tally));
             let https = Arc::clone(&worker.https);
             let serve = move |client, shutdown| https.load_full().serve(client, shutdown);
             let run = door.run(open.doors.shutdown(), serve);
@@ -201,9 +204,10 @@ impl Front {
         }
     }
 
-    fn door(&self, listener: Listener, tasks: Tasks, entry: usize) -> Door {
+    fn door(&self, listener: Listener, tasks: Tasks, (entry, tally): (usize, &Arc<Tally>)) -> Door {
         let permits = Arc::clone(&self.premises.permits);
-        Door::new(listener, permits, tasks, Arc::clone(&self.entries[entry]))
+        let door = Door::new(listener, permits, tasks, Arc::clone(&self.entries[entry]));
+        door.counting(Arc::clone(tally))
     }
 }
 
@@ -227,11 +231,15 @@ struct Servers<'a> {
 impl Servers<'_> {
     fn plain(&self, https_port: u16) -> Arc<PlainHttp> {
         let Premises {
-            tokens, routers, ..
+            tokens,
+            routers,
+            refusals,
+            ..
         } = self.premises;
         let limits = self.config.limits.clone();
         let plain = PlainHttp::new(Arc::clone(tokens), Arc::clone(routers), https_port, limits);
-        Arc::new(plain.trusting(Arc::clone(&self.entry.trust)))
+        let plain = plain.trusting(Arc::clone(&self.entry.trust));
+        Arc::new(plain.counting(Arc::clone(refusals.of_home())))
     }
 
     /// The server of the worker of this number.
@@ -246,7 +254,9 @@ impl Servers<'_> {
         let service = ProxyService::new(routers, options, self.premises.connections.clone());
         Https::new(HttpsParts {
             acceptor: Arc::clone(self.acceptor),
-            service: service.for_worker(number, tasks.clone()),
+            service: service
+                .for_worker(number, tasks.clone())
+                .counting(Arc::clone(self.premises.refusals.of_worker(number))),
             limits: limits.clone(),
             tasks: tasks.clone(),
             trust: Arc::clone(&self.entry.trust),

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tracing::{error, info};
+use tokio::time::Instant;
+use tracing::info;
 
 use super::changes::Changes;
 use super::check::check_files;
+use super::control::Control;
 use super::file_pairs::ServedPairs;
 use super::front::{Front, Listeners, Premises, acceptor_rules};
 use super::grounds::Grounds;
@@ -46,17 +48,15 @@ impl App {
     pub async fn start(config: &Config) -> Result<Self, Error> {
         let fitting = file_limit::raise(Workers::count());
         let grounds = Grounds::open(config, fitting)?;
-        let admin = open_admin(config)?;
-        let draft = Draft::make(config.clone(), &grounds, None)?;
+        let control = Control::open(config)?;
         let Draft {
             plan,
             pairs,
             listeners,
-        } = draft;
+        } = Draft::make(config.clone(), &grounds, None)?;
         plan.signing.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&grounds.cache), &grounds.background);
         let manager = start_manager(&grounds, plan.signing.rules());
-        serve_admin(admin, &manager, &grounds.background);
         let acceptor = tls::Acceptor::new(tls::AcceptorParts {
             cache: Arc::clone(&grounds.cache),
             manager: manager.clone(),
@@ -65,12 +65,23 @@ impl App {
         })?;
         let routers = Routers::new(&plan.routing.router, grounds.means.workers);
         routers.replace(&plan.routing.router, plan.access_log.as_ref());
+        let places = Arc::new(Semaphore::new(fitting));
+        let vitals = admin::Vitals {
+            began: Instant::now(),
+            places: Arc::clone(&places),
+            capacity: fitting,
+            routers: Arc::clone(&routers),
+            refusals: grounds.refusals.clone(),
+            manager: manager.clone(),
+        };
+        control.serve(vitals, &grounds.background);
         let connections = Tasks::new();
         let premises = Premises {
-            permits: Arc::new(Semaphore::new(fitting)),
+            permits: places,
             connections: connections.clone(),
             tokens: Arc::clone(&grounds.tokens),
             routers: Arc::clone(&routers),
+            refusals: grounds.refusals.clone(),
         };
         let workers = Workers::start().map_err(Error::Runtime)?;
         let Listeners { http, https } = listeners;
@@ -205,22 +216,4 @@ fn start_manager(grounds: &Grounds, rules: Rules) -> CertManager {
         clock: Clock::system(),
         tasks: grounds.background.clone(),
     })
-}
-
-/// A full disk does not keep the sites down, though they cannot be asked about.
-fn open_admin(config: &Config) -> Result<Option<admin::Socket>, Error> {
-    match admin::Socket::open(&config.admin_path()) {
-        Err(error) if error.is_passing() => {
-            error!(%error, "there is no admin socket");
-            Ok(None)
-        }
-        opened => Ok(Some(opened?)),
-    }
-}
-
-fn serve_admin(socket: Option<admin::Socket>, manager: &CertManager, tasks: &Tasks) {
-    if let Some(socket) = socket {
-        let desk = admin::Desk::live(manager.clone());
-        tasks.spawn(admin::Server::new(desk, tasks.clone()).run(socket));
-    }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod check;
+mod control;
 mod desk;
 mod dns;
 mod entries;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry;
@@ -72,6 +73,28 @@ impl CertCache {
     pub fn get(&self, pattern: &HostPattern) -> Option<Arc<Certificate>> {
         let (map, name) = self.place(pattern)?;
         self.find(map, name.as_str())
+    }
+
+    /// Whether there is a certificate of exactly this pattern. To ask is no use of it.
+    #[must_use]
+    pub fn holds(&self, pattern: &HostPattern) -> bool {
+        let place = self.place(pattern);
+        place.is_some_and(|(map, name)| map.contains_key(name))
+    }
+
+    /// When what is served ends, for up to `limit` names: those whose end is next, the nearest first. To ask is no use of them.
+    #[must_use]
+    pub fn next_ends(&self, limit: usize) -> Vec<(HostPattern, SystemTime)> {
+        let end = |entry: &Entry| entry.certificate.not_after();
+        let exact = self.exact.iter();
+        let exact = exact.map(|entry| (HostPattern::Exact(entry.key().clone()), end(&entry)));
+        let wildcard = self.wildcard.iter();
+        let wildcard =
+            wildcard.map(|entry| (HostPattern::Wildcard(entry.key().clone()), end(&entry)));
+        let mut ends: Vec<_> = exact.chain(wildcard).collect();
+        ends.sort_by_key(|(_, end)| *end);
+        ends.truncate(limit);
+        ends
     }
 
     /// Serves `certificate` for `pattern` from the next handshake on, unless a pinned one is served for it.
@@ -223,6 +246,34 @@ mod tests {
         assert!(cache.lookup("pinned.example").is_some());
         assert!(cache.lookup("n499.example").is_some());
         assert!(cache.lookup("n1.example").is_none());
+    }
+
+    #[test]
+    fn the_names_whose_end_is_next_are_told_without_a_use_of_them() {
+        let ca = TestCa::new();
+        let cache = CertCache::new(10);
+        for (name, days) in [("a.example", 60), ("*.b.example", 20), ("c.example", 40)] {
+            let pem = ca.sign(&[name], -60..days);
+            let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+            cache.insert(&pattern(name), Arc::new(certificate));
+        }
+        let names = |limit| {
+            let ends = cache.next_ends(limit).into_iter();
+            ends.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        let used = || {
+            cache
+                .exact
+                .get("a.example")
+                .unwrap()
+                .used
+                .load(Ordering::Relaxed)
+        };
+        let before = used();
+        assert_eq!(names(2), ["*.b.example", "c.example"]);
+        assert_eq!(names(9).len(), 3);
+        assert!(cache.holds(&pattern("a.example")) && !cache.holds(&pattern("b.example")));
+        assert_eq!(used(), before);
     }
 
     #[test]

@@ -14,8 +14,9 @@ use super::certs::{self, Certs};
 use super::demo::{self, Demo};
 use super::fmt::{self, Fmt};
 use super::source::{self, Source};
+use super::status::Status;
 use super::trust::{self, Trust};
-use super::{check, explain, hash_password, run};
+use super::{check, explain, hash_password, run, status};
 
 /// Runs the proxy with a configuration, and the file that it came from if it did, until it has drained.
 pub type Start = fn(Config, Option<ConfigFile>) -> Result<(), Box<dyn Error>>;
@@ -53,6 +54,8 @@ enum Command {
     Fmt(Fmt),
     /// Show the whole effective configuration, defaults included
     Explain(Box<Source>),
+    /// How the running proxy is: connections, certificates, and what it has refused
+    Status(Status),
     /// Look at certificates and act on them
     Certs(Certs),
     /// Try it here: a small built-in app behind HTTPS, without network, root or a file
@@ -141,6 +144,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
         Some(Command::Check(source)) => check::execute(*source, out),
         Some(Command::Fmt(fmt)) => Ok(fmt.execute(out)?),
         Some(Command::Explain(source)) => explain::execute(*source, out),
+        Some(Command::Status(status)) => Ok(status::execute(status, out)?),
         Some(Command::Certs(certs)) => Ok(certs.execute(out)?),
         Some(Command::Demo(demo)) => demo::execute(demo, out, start),
         Some(Command::Trust(trust)) => trust::execute(trust, out),

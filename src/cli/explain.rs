@@ -69,6 +69,10 @@ impl Listing<'_> {
         self.section("# Certificates, keys and the memory of failures lie here.")?;
         self.value("storage", &quoted(&self.config.storage))?;
         self.value("admin", &quoted(self.config.admin_path().display()))?;
+        match &self.config.metrics {
+            Some(address) => self.value("metrics", &quoted(address))?,
+            None => writeln!(self.out, "# metrics: served nowhere")?,
+        }
         match &self.config.email {
             Some(email) => self.value("email", &quoted(email))?,
             None => writeln!(self.out, "# email: none; the CA cannot reach you")?,
@@ -275,6 +279,7 @@ mod tests {
     const FILE: &str = r#"
         email = "ops@example.org"
         storage = "file:/data"
+        metrics = "127.0.0.1:9100"
         preflight = false
         access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
         request-id = true
@@ -341,6 +346,7 @@ mod tests {
         let config = load(FILE);
         let again = load(&explain(&config));
         assert_eq!(again.storage, config.storage);
+        assert_eq!(again.metrics, config.metrics);
         assert_eq!(again.email, config.email);
         assert_eq!(again.resolver, config.resolver);
         assert_eq!(again.issuers, config.issuers);

@@ -15,6 +15,7 @@ mod hash_password;
 
 mod run;
 mod source;
+mod status;
 mod trust;
 mod values;
 

@@ -101,6 +101,9 @@ struct OverrideFlags {
     /// Unix socket for status and control [default: `admin.sock` in the data directory]
     #[arg(long, value_name = "PATH", env = "PROXY_ADMIN")]
     admin: Option<OsString>,
+    /// Where `/metrics` is served for Prometheus, to whoever can connect [default: nowhere]
+    #[arg(long, value_name = "ADDR", env = "PROXY_METRICS")]
+    metrics: Option<String>,
     /// File with a line for each request, or `-` for standard output [default: none]
     #[arg(long, value_name = "FILE", env = "PROXY_ACCESS_LOG")]
     access_log: Option<String>,
@@ -160,6 +163,7 @@ impl Source {
             listen_https: given(overrides.listen_https),
             storage: given(overrides.storage),
             admin: given_path(overrides.admin),
+            metrics: given(overrides.metrics),
             access_log: given(overrides.access_log),
             log_level: given(overrides.log_level),
             log_format: given(overrides.log_format),

@@ -35,6 +35,8 @@ pub struct Flags {
     pub storage: Option<String>,
     /// The admin socket.
     pub admin: Option<PathBuf>,
+    /// Where metrics are served.
+    pub metrics: Option<String>,
     /// Where requests are logged.
     pub access_log: Option<String>,
     /// How much the log says.

@@ -16,6 +16,7 @@ pub(super) fn check(
     for (key, has_changed) in [
         ("storage", config.storage != running.storage),
         ("admin", has_other_socket),
+        ("metrics", config.metrics != running.metrics),
         ("log.format", config.log.format != running.log.format),
     ] {
         if has_changed {

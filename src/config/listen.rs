@@ -71,7 +71,7 @@ fn read_table(
     address
 }
 
-fn parse_address(value: &Value<'_>) -> Result<SocketAddr, Problem> {
+pub(super) fn parse_address(value: &Value<'_>) -> Result<SocketAddr, Problem> {
     parse_listen(&value.text("an address, as in `\"[::]:443\"`")?)
 }
 

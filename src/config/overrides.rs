@@ -32,6 +32,7 @@ pub(super) struct Overrides {
     https: Option<SocketAddr>,
     storage: Option<StorageUrl>,
     admin: Option<PathBuf>,
+    metrics: Option<SocketAddr>,
     access_log: Option<AccessLogTarget>,
     level: Option<Level>,
     format: Option<LogFormat>,
@@ -67,6 +68,7 @@ impl Overrides {
             https: read("--listen-https", &flags.listen_https, parse_listen, report),
             storage: read("--storage", &flags.storage, StorageUrl::parse, report),
             admin: flags.admin.clone(),
+            metrics: read("--metrics", &flags.metrics, parse_listen, report),
             access_log: read(
                 "--access-log",
                 &flags.access_log,
@@ -110,6 +112,9 @@ impl Overrides {
         replace(&mut config.listen.https, self.https, || set("listen.https"));
         replace(&mut config.storage, self.storage, || set("storage"));
         replace(&mut config.admin, self.admin.map(Some), || set("admin"));
+        replace(&mut config.metrics, self.metrics.map(Some), || {
+            set("metrics");
+        });
         replace(&mut config.log.level, self.level, || set("log.level"));
         replace(&mut config.log.format, self.format, || set("log.format"));
         has_storage

@@ -40,6 +40,8 @@ pub(super) enum Problem {
     Listen(String),
     #[error("http and https cannot share {0}; give each a port of its own")]
     SharedPort(std::net::SocketAddr),
+    #[error("metrics cannot share {0} with http or https; give them a port of their own")]
+    SharedMetrics(std::net::SocketAddr),
     #[error("`{0}` is no duration; write it as in `30s`, `5m`, `12h` or `90d`")]
     Duration(String),
     #[error("the duration must be longer than zero; `{0}` would end everything at once")]

@@ -51,6 +51,13 @@ pub(super) fn read(
         let offset = table.value("listen").map_or(0, |listen| listen.start());
         report.at(offset, Problem::SharedPort(shared));
     }
+    if let Some(shared) = config.shared_metrics() {
+        let problem = Problem::SharedMetrics(shared);
+        match table.peek("metrics") {
+            Some(value) => report.at(value.start(), problem),
+            None => report.flag("--metrics", problem),
+        }
+    }
     config.sites = sites::read(table.value("sites"), (folder, &names), &config, report);
     if let Some(running) = running {
         lasting::check(&table, (&config, running), report);
@@ -81,6 +88,10 @@ fn read_globals(
     if let Some(admin) = table.read("admin", report, |value| Ok(folder.join(value.string()?))) {
         config.admin = Some(admin);
         config.origins.set("admin", Origin::File);
+    }
+    if let Some(address) = table.read("metrics", report, listen::parse_address) {
+        config.metrics = Some(address);
+        config.origins.set("metrics", Origin::File);
     }
     issuers::read(table, folder, config, report);
     read_preflight(table, config, report);

@@ -25,6 +25,9 @@ pub(super) fn read_sites(
     if let Some(shared) = config.shared_port() {
         report.add(Place::CommandLine, Problem::SharedPort(shared));
     }
+    if let Some(shared) = config.shared_metrics() {
+        report.flag("--metrics", Problem::SharedMetrics(shared));
+    }
     let addresses = read_upstreams(flags, config, report);
     let on_demand = read_ask(flags, report);
     read_patterns(flags, report)

@@ -33,6 +33,8 @@ pub struct Config {
     pub storage: StorageUrl,
     /// The admin socket, when one is named; else it lies in the data directory.
     pub admin: Option<PathBuf>,
+    /// Where metrics are served, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// The contact for the CA; each issuer carries it too.
     pub email: Option<String>,
     /// Where clients connect.
@@ -125,6 +127,7 @@ impl Config {
         Self {
             storage: StorageUrl::File(PathBuf::new()),
             admin: None,
+            metrics: None,
             email: None,
             listen: ListenOptions::default(),
             limits: Limits::default(),
@@ -165,10 +168,21 @@ impl Config {
     /// The address that http and https would fight for.
     pub(super) fn shared_port(&self) -> Option<SocketAddr> {
         let ListenOptions { http, https, .. } = self.listen;
-        let same_ip =
-            http.ip() == https.ip() || http.ip().is_unspecified() || https.ip().is_unspecified();
-        (http.port() != 0 && http.port() == https.port() && same_ip).then_some(https)
+        is_shared(http, https).then_some(https)
     }
+
+    /// The address that metrics and one of the doors would fight for.
+    pub(super) fn shared_metrics(&self) -> Option<SocketAddr> {
+        let ListenOptions { http, https, .. } = self.listen;
+        self.metrics
+            .filter(|metrics| is_shared(*metrics, http) || is_shared(*metrics, https))
+    }
+}
+
+fn is_shared(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && same_ip
 }
 
 fn is_own_host(listen: SocketAddr, host: &HostName) -> bool {

@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use super::conn_info::ConnInfo;
 use super::error::Error;
+use super::reason::Reason;
 use crate::upstream::Address;
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -18,7 +19,7 @@ const REMEMBERED: usize = 1024;
 /// What was said of failures, and how many more there were. Only failures come here.
 #[derive(Debug, Default)]
 pub(super) struct FailureLog {
-    said: DashMap<(Option<Address>, &'static str), Said>,
+    said: DashMap<(Option<Address>, Reason), Said>,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl FailureLog {
     }
 
     /// Counts a failure. Returns how many are to be told of, itself among them, if it is time for that.
-    fn count(&self, key: (Option<Address>, &'static str)) -> Option<u64> {
+    fn count(&self, key: (Option<Address>, Reason)) -> Option<u64> {
         let now = Instant::now();
         if self.said.len() >= REMEMBERED {
             self.said
@@ -77,12 +78,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_one_line_in_ten_seconds_that_counts_what_it_stands_for() {
         let log = FailureLog::default();
-        let fail = |port| log.count((backend(port), "backend-unreachable"));
+        let fail = |port| log.count((backend(port), Reason::BackendUnreachable));
         assert_eq!((fail(1), fail(2)), (Some(1), Some(1)));
         for _ in 0..100 {
             assert_eq!(fail(1), None);
         }
-        let other = log.count((backend(1), "backend-timeout"));
+        let other = log.count((backend(1), Reason::BackendTimeout));
         assert_eq!(other, Some(1), "another reason is news");
         tokio::time::advance(EVERY).await;
         assert_eq!((fail(1), fail(1), fail(2)), (Some(101), None, Some(1)));
@@ -91,9 +92,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_remembered_is_bounded() {
         let log = FailureLog::default();
-        let said = (1..5000).filter(|port| log.count((backend(*port), "x")).is_some());
+        let said =
+            (1..5000).filter(|port| log.count((backend(*port), Reason::BackendBroken)).is_some());
         assert_eq!(said.count(), REMEMBERED);
         tokio::time::advance(EVERY).await;
-        assert_eq!(log.count((backend(5000), "x")), Some(1));
+        assert_eq!(log.count((backend(5000), Reason::BackendBroken)), Some(1));
     }
 }

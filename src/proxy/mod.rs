@@ -23,6 +23,7 @@ mod pages;
 mod readings;
 mod reason;
 mod redirect;
+mod refusals;
 mod request_id;
 mod respond;
 mod rewrite;
@@ -55,7 +56,9 @@ pub use guards::{
 pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges};
 pub use options::ServiceOptions;
 pub use pages::{MaintenanceOptions, PageError, Statuses};
+pub use reason::Reason;
 pub use redirect::{Redirect, RedirectError, RedirectOptions, to_https};
+pub use refusals::{Refusals, Tally};
 pub use rewrite::Rewrite;
 pub use router::{Router, Site};
 pub use routers::Routers;

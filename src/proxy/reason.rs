@@ -1,33 +1,202 @@
-//! One word for each reason why the proxy answers itself, for logs that machines read.
+//! One word for each reason why the proxy answers itself or ends a connection, for what machines read.
 
 use super::error::Error;
 use crate::upstream::{self, Address};
 
+/// The closed set of reasons, each with its word.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+        /// Why a request is answered by the proxy itself, or a connection is refused or cut.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// All of them, in their order.
+            pub(super) const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The reason in one word, which stays the same from version to version.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A transfer coding other than a single `chunked`.
+    TransferEncoding = "transfer-encoding",
+    /// A length that is no single number.
+    ContentLength = "content-length",
+    /// A malformed target.
+    Target = "target",
+    /// A CONNECT for a tunnel.
+    Connect = "connect",
+    /// More fields than a head may have.
+    TooManyFields = "too-many-fields",
+    /// More bytes than a head may have.
+    HeadTooLarge = "head-too-large",
+    /// A target that is longer than can be read.
+    TargetTooLong = "target-too-long",
+    /// A head that cannot be read.
+    Malformed = "malformed",
+    /// No single valid host.
+    Host = "host",
+    /// A host that no site has.
+    UnknownHost = "unknown-host",
+    /// A host that is not served on the connection.
+    Misdirected = "misdirected",
+    /// A path that has no route.
+    NoRoute = "no-route",
+    /// A path that two routes can claim.
+    AmbiguousPath = "ambiguous-path",
+    /// A method that is none for files.
+    FileMethod = "file-method",
+    /// A path that has no file.
+    NoFile = "no-file",
+    /// A file that cannot be read.
+    FileBroken = "file-broken",
+    /// A method that is none for challenges.
+    Method = "method",
+    /// A challenge that is not under way.
+    UnknownChallenge = "unknown-challenge",
+    /// A site that is closed for a while.
+    Maintenance = "maintenance",
+    /// A client whose network is kept out.
+    Network = "network",
+    /// Requests that come too often.
+    RateLimit = "rate-limit",
+    /// No valid name with its password.
+    Unauthorized = "unauthorized",
+    /// More passwords than can be verified.
+    PasswordsBusy = "passwords-busy",
+    /// The server that decides about requests has failed.
+    ForwardAuth = "forward-auth",
+    /// The server that decides about requests has decided against it.
+    ForwardAuthRefused = "forward-auth-refused",
+    /// A body that is too large.
+    BodySize = "body-size",
+    /// A request that took too long.
+    RequestTimeout = "request-timeout",
+    /// A body that has stopped to come.
+    RequestStalled = "request-stalled",
+    /// A body that cannot be read.
+    RequestBroken = "request-broken",
+    /// An upstream without a backend.
+    NoBackend = "no-backend",
+    /// An upstream whose backends are all down.
+    NoHealthyBackend = "no-healthy-backend",
+    /// Backends that are busy, and a queue that is full.
+    QueueFull = "queue-full",
+    /// Backends that were busy for too long.
+    QueueTimeout = "queue-timeout",
+    /// No connection to a backend can be opened.
+    NoPlace = "no-place",
+    /// A backend whose name has no address.
+    BackendUnresolved = "backend-unresolved",
+    /// A backend that lets nobody connect.
+    BackendUnreachable = "backend-unreachable",
+    /// An upstream that leads back to the proxy itself.
+    Loop = "loop",
+    /// A backend that took too long to let a connection in.
+    BackendConnectTimeout = "backend-connect-timeout",
+    /// A backend whose certificate is not believed.
+    BackendCertificate = "backend-certificate",
+    /// A backend that makes no connection of its protocol.
+    BackendHandshake = "backend-handshake",
+    /// A backend that cannot switch to WebSocket.
+    BackendNoUpgrade = "backend-no-upgrade",
+    /// A backend that did not take the request.
+    BackendRefused = "backend-refused",
+    /// A backend that gave the request up.
+    BackendReset = "backend-reset",
+    /// A backend that took too long to answer.
+    BackendTimeout = "backend-timeout",
+    /// A backend whose connection ended before its answer.
+    BackendBroken = "backend-broken",
+    /// An answer whose head is too large.
+    ResponseHeadTooLarge = "response-head-too-large",
+    /// An answer of no certain length.
+    ResponseFraming = "response-framing",
+    /// A backend that did not switch to WebSocket.
+    NoWebSocket = "no-web-socket",
+    /// A backend that switched to what nobody had asked for.
+    UnaskedUpgrade = "unasked-upgrade",
+    /// A client that has as many connections as it may.
+    ConnectionsPerClient = "connections-per-client",
+    /// A peer that is not trusted where only trusted ones are let in.
+    UntrustedPeer = "untrusted-peer",
+    /// No PROXY header where each connection begins with one.
+    ProxyHeaderMissing = "proxy-header-missing",
+    /// A PROXY header that cannot be read.
+    ProxyHeaderMalformed = "proxy-header-malformed",
+    /// A connection that ended within its PROXY header.
+    ProxyHeaderCut = "proxy-header-cut",
+    /// A PROXY header that did not come in time.
+    ProxyHeaderTimeout = "proxy-header-timeout",
+    /// Plain HTTP at the HTTPS door.
+    PlainHttp = "plain-http",
+    /// A TLS handshake that was not finished in time.
+    HandshakeTimeout = "handshake-timeout",
+    /// A client that left during its TLS handshake.
+    HandshakeLeft = "handshake-left",
+    /// A client that gave its TLS handshake up, as when it does not trust the certificate.
+    HandshakeAlert = "handshake-alert",
+    /// What is no TLS handshake, or none that can be made.
+    HandshakeBroken = "handshake-broken",
+    /// No client certificate that is believed, where one is required.
+    ClientCertificate = "client-certificate",
+    /// No host in the TLS handshake, and no default site.
+    NoName = "no-name",
+    /// A host in the TLS handshake that is no host name.
+    BadName = "bad-name",
+    /// A host that there is no certificate for.
+    NoCertificate = "no-certificate",
+    /// A look for a tls-alpn-01 challenge that is not under way.
+    NoChallenge = "no-challenge",
+    /// A tls-alpn-01 challenge that could not be shown.
+    ChallengeBroken = "challenge-broken",
+    /// A request's head that did not come in time.
+    HeadTimeout = "head-timeout",
+    /// A client that did not take what was sent to it.
+    Stalled = "stalled",
+    /// An idle client that did not take the end of its connection.
+    Idle = "idle",
+    /// Frames of HTTP/2 that cost more than they are worth.
+    Http2Flood = "http2-flood",
+    /// Frames of HTTP/2 that break its rules.
+    Http2Protocol = "http2-protocol",
+}
+
 impl Error {
-    /// The reason in one word, which stays the same from version to version.
+    /// The reason that is noted and counted.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::TransferEncoding => "transfer-encoding",
-            Self::ContentLength => "content-length",
-            Self::Target => "target",
-            Self::Connect => "connect",
-            Self::TooManyFields => "too-many-fields",
-            Self::HeadTooLarge => "head-too-large",
-            Self::Host => "host",
-            Self::UnknownHost => "unknown-host",
-            Self::Misdirected => "misdirected",
-            Self::NoRoute => "no-route",
-            Self::AmbiguousPath => "ambiguous-path",
-            Self::FileMethod => "file-method",
-            Self::NoFile => "no-file",
-            Self::File(_) => "file-broken",
+            Self::TransferEncoding => Reason::TransferEncoding,
+            Self::ContentLength => Reason::ContentLength,
+            Self::Target => Reason::Target,
+            Self::Connect => Reason::Connect,
+            Self::TooManyFields => Reason::TooManyFields,
+            Self::HeadTooLarge => Reason::HeadTooLarge,
+            Self::Host => Reason::Host,
+            Self::UnknownHost => Reason::UnknownHost,
+            Self::Misdirected => Reason::Misdirected,
+            Self::NoRoute => Reason::NoRoute,
+            Self::AmbiguousPath => Reason::AmbiguousPath,
+            Self::FileMethod => Reason::FileMethod,
+            Self::NoFile => Reason::NoFile,
+            Self::File(_) => Reason::FileBroken,
             Self::Guard(refusal) => refusal.reason(),
-            Self::Maintenance => "maintenance",
+            Self::Maintenance => Reason::Maintenance,
             Self::Upstream(error) => upstream_reason(error),
-            Self::ResponseFraming => "response-framing",
-            Self::NoWebSocket => "no-web-socket",
-            Self::UnaskedUpgrade => "unasked-upgrade",
+            Self::ResponseFraming => Reason::ResponseFraming,
+            Self::NoWebSocket => Reason::NoWebSocket,
+            Self::UnaskedUpgrade => Reason::UnaskedUpgrade,
         }
     }
 
@@ -54,27 +223,44 @@ impl Error {
     }
 }
 
-fn upstream_reason(error: &upstream::Error) -> &'static str {
+fn upstream_reason(error: &upstream::Error) -> Reason {
     match error {
-        upstream::Error::NoBackend => "no-backend",
-        upstream::Error::NoHealthyBackend => "no-healthy-backend",
-        upstream::Error::QueueFull => "queue-full",
-        upstream::Error::QueueTimeout => "queue-timeout",
-        upstream::Error::NoPlace => "no-place",
-        upstream::Error::Resolve { .. } => "backend-unresolved",
-        upstream::Error::Connect { .. } => "backend-unreachable",
-        upstream::Error::Loop { .. } => "loop",
-        upstream::Error::ConnectTimeout { .. } => "backend-connect-timeout",
-        upstream::Error::Certificate { .. } => "backend-certificate",
-        upstream::Error::Handshake { .. } => "backend-handshake",
-        upstream::Error::NoUpgrade { .. } => "backend-no-upgrade",
-        upstream::Error::Refused { .. } => "backend-refused",
-        upstream::Error::Reset { .. } => "backend-reset",
-        upstream::Error::ResponseTimeout { .. } => "backend-timeout",
-        upstream::Error::ResponseHeadTooLarge { .. } => "response-head-too-large",
-        upstream::Error::Exchange { .. } => "backend-broken",
-        upstream::Error::RequestStalled => "request-stalled",
-        upstream::Error::RequestTooLarge => "body-size",
-        upstream::Error::RequestBroken(_) => "request-broken",
+        upstream::Error::NoBackend => Reason::NoBackend,
+        upstream::Error::NoHealthyBackend => Reason::NoHealthyBackend,
+        upstream::Error::QueueFull => Reason::QueueFull,
+        upstream::Error::QueueTimeout => Reason::QueueTimeout,
+        upstream::Error::NoPlace => Reason::NoPlace,
+        upstream::Error::Resolve { .. } => Reason::BackendUnresolved,
+        upstream::Error::Connect { .. } => Reason::BackendUnreachable,
+        upstream::Error::Loop { .. } => Reason::Loop,
+        upstream::Error::ConnectTimeout { .. } => Reason::BackendConnectTimeout,
+        upstream::Error::Certificate { .. } => Reason::BackendCertificate,
+        upstream::Error::Handshake { .. } => Reason::BackendHandshake,
+        upstream::Error::NoUpgrade { .. } => Reason::BackendNoUpgrade,
+        upstream::Error::Refused { .. } => Reason::BackendRefused,
+        upstream::Error::Reset { .. } => Reason::BackendReset,
+        upstream::Error::ResponseTimeout { .. } => Reason::BackendTimeout,
+        upstream::Error::ResponseHeadTooLarge { .. } => Reason::ResponseHeadTooLarge,
+        upstream::Error::Exchange { .. } => Reason::BackendBroken,
+        upstream::Error::RequestStalled => Reason::RequestStalled,
+        upstream::Error::RequestTooLarge => Reason::BodySize,
+        upstream::Error::RequestBroken(_) => Reason::RequestBroken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own() {
+        let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        for word in words {
+            assert!(word.chars().all(is_plain), "{word}");
+        }
     }
 }

@@ -86,6 +86,12 @@ impl Router {
         self.sites.sites.get(*index)
     }
 
+    /// How many sites there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sites.sites.len()
+    }
+
     /// The site of exactly this pattern.
     #[must_use]
     pub fn get(&self, pattern: &HostPattern) -> Option<&Site> {

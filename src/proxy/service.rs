@@ -13,10 +13,12 @@ use super::access_log::Entry;
 use super::body::Body;
 use super::conn_info::ConnInfo;
 use super::error::Error;
-use super::guards::{Guards, Passage, Refusal, Verdict, Visit, enter};
+use super::guards::{Guards, Passage, Verdict, Visit, enter};
 use super::header_changes::Facts;
 use super::host::Host;
 use super::options::ServiceOptions;
+use super::reason::Reason;
+use super::refusals::Tally;
 use super::request_id::{REQUEST_ID, RequestIds};
 use super::router::{Router, Site};
 use super::routers::Routers;
@@ -36,6 +38,7 @@ pub struct ProxyService {
     tasks: Tasks,
     worker: usize,
     request_ids: Arc<RequestIds>,
+    tally: Arc<Tally>,
 }
 
 impl ProxyService {
@@ -48,6 +51,7 @@ impl ProxyService {
             tasks,
             worker: 0,
             request_ids: Arc::new(RequestIds::new()),
+            tally: Arc::default(),
         }
     }
 
@@ -62,8 +66,22 @@ impl ProxyService {
         }
     }
 
-    /// Writes the line of a request that could not be read, so that it was refused with `status` before it came here.
-    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: &'static str) {
+    /// The same service, whose refusals are counted in `tally`.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
+    }
+
+    /// Where its refusals are counted.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Counts a request that could not be read, so that it was refused with `status` before it came here, and writes its
+    /// line.
+    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: Reason) {
+        self.tally.count(reason);
         if let Some(log) = self.routers.current(self.worker).access_log() {
             log.note_unread(conn, status, reason);
         }
@@ -202,9 +220,7 @@ impl ProxyService {
             Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
             Verdict::Pass(Some(passage)) => passage,
             Verdict::Answered(response) => {
-                if let Some(entry) = entry {
-                    entry.refused(Refusal::ANSWERED);
-                }
+                self.note(Reason::ForwardAuthRefused, entry);
                 return pass_back(*response, request.method());
             }
         };
@@ -299,20 +315,26 @@ impl ProxyService {
         pass_back(response, &method)
     }
 
-    /// The proxy's own answer, with its reason in the access log.
+    /// The proxy's own answer.
     fn refuse(
         &self,
         error: &Error,
         (version, conn): (Version, &ConnInfo),
         entry: &mut Option<Box<Entry>>,
     ) -> Response<Body> {
-        if let Some(entry) = entry {
-            entry.refused(error.reason());
-            if let Some(backend) = error.backend() {
-                entry.sent_to(backend);
-            }
+        self.note(error.reason(), entry);
+        if let (Some(entry), Some(backend)) = (entry, error.backend()) {
+            entry.sent_to(backend);
         }
         respond::refusal(error, version, conn, self.routers.failures())
+    }
+
+    /// Counts a refusal, and tells the access log why.
+    fn note(&self, reason: Reason, entry: &mut Option<Box<Entry>>) {
+        self.tally.count(reason);
+        if let Some(entry) = entry {
+            entry.refused(reason);
+        }
     }
 }
 

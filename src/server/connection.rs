@@ -5,7 +5,6 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use h2::Reason;
 use http::StatusCode;
 use http_body::Body;
 use hyper::body::Incoming;
@@ -17,6 +16,8 @@ use tracing::debug;
 
 use super::Limits;
 use super::activity::{Activity, Look, Overdue, REST_AFTER};
+use super::reason;
+use crate::proxy::{Reason, Tally};
 use crate::tasks::Shutdown;
 
 /// How long a client has to take the end of a connection that was idle.
@@ -29,6 +30,7 @@ pub(super) struct Watch<'a> {
     pub(super) activity: &'a Activity,
     pub(super) limits: &'a Limits,
     pub(super) shutdown: &'a Shutdown,
+    pub(super) tally: &'a Tally,
 }
 
 /// What broke a connection.
@@ -61,11 +63,7 @@ pub(super) async fn drive<C: Conversation>(
     mut connection: Pin<Box<C>>,
     watch: Watch<'_>,
 ) -> Option<Broken> {
-    let Watch {
-        activity,
-        limits,
-        shutdown,
-    } = watch;
+    let (activity, limits, shutdown) = (watch.activity, watch.limits, watch.shutdown);
     let mut stop = pin!(shutdown.notified());
     let mut bell = pin!(tokio::time::sleep(Duration::ZERO));
     let mut idle_timeout = limits.idle_timeout;
@@ -109,6 +107,7 @@ pub(super) async fn drive<C: Conversation>(
                 Look::Overdue(overdue) => {
                     debug!(?overdue, "connection closed for its client's silence");
                     if overdue != Overdue::Idle || is_leaving {
+                        watch.tally.count(reason::overdue(overdue));
                         return Poll::Ready(None);
                     }
                     // A request may still come in the moment in which an idle connection is asked to end.
@@ -123,9 +122,9 @@ pub(super) async fn drive<C: Conversation>(
     .await
 }
 
-/// How a request was refused that made the protocol give its connection up, and why in one word; `None` where there was no
+/// How a request was refused that made the protocol give its connection up, and why; `None` where there was no
 /// request or no answer.
-pub(super) fn unread(broken: &Broken) -> Option<(StatusCode, &'static str)> {
+pub(super) fn unread(broken: &Broken) -> Option<(StatusCode, Reason)> {
     match broken {
         Broken::Http1(error) => unread_http1(error),
         Broken::Http2(error) => unread_http2(error),
@@ -133,31 +132,31 @@ pub(super) fn unread(broken: &Broken) -> Option<(StatusCode, &'static str)> {
 }
 
 /// What the proxy has said of its client with a GOAWAY.
-fn unread_http2(broken: &h2::Error) -> Option<(StatusCode, &'static str)> {
+fn unread_http2(broken: &h2::Error) -> Option<(StatusCode, Reason)> {
     if !broken.is_go_away() || !broken.is_library() {
         return None;
     }
     match broken.reason()? {
-        Reason::NO_ERROR | Reason::INTERNAL_ERROR => None,
-        Reason::ENHANCE_YOUR_CALM => Some((StatusCode::TOO_MANY_REQUESTS, "flood")),
-        _ => Some((StatusCode::BAD_REQUEST, "malformed")),
+        h2::Reason::NO_ERROR | h2::Reason::INTERNAL_ERROR => None,
+        h2::Reason::ENHANCE_YOUR_CALM => Some((StatusCode::TOO_MANY_REQUESTS, Reason::Http2Flood)),
+        _ => Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol)),
     }
 }
 
-fn unread_http1(broken: &hyper::Error) -> Option<(StatusCode, &'static str)> {
+fn unread_http1(broken: &hyper::Error) -> Option<(StatusCode, Reason)> {
     if !broken.is_parse() || broken.is_parse_version_h2() {
         return None;
     }
     Some(match broken.is_parse_too_large() {
         // Nothing else tells which of the two it was.
         true if broken.to_string().starts_with("URI") => {
-            (StatusCode::URI_TOO_LONG, "target-too-long")
+            (StatusCode::URI_TOO_LONG, Reason::TargetTooLong)
         }
         true => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "head-too-large",
+            Reason::HeadTooLarge,
         ),
-        false => (StatusCode::BAD_REQUEST, "malformed"),
+        false => (StatusCode::BAD_REQUEST, Reason::Malformed),
     })
 }
 
@@ -235,6 +234,7 @@ mod tests {
             activity: &activity,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
+            tally: &Tally::default(),
         };
         let start = Instant::now();
         let connection = Asked {
@@ -265,6 +265,7 @@ mod tests {
             activity: &activity,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
+            tally: &Tally::default(),
         };
         let connection = Asked {
             asked: || (),

@@ -17,7 +17,8 @@ use tracing::{debug, error, warn};
 use super::Listener;
 use super::crowd::{Crowd, Member, Place};
 use super::proxy_protocol::{self, Announcement, ProxyProtocol, ProxyProtocolError, canonical};
-use crate::proxy::Trust;
+use super::reason;
+use crate::proxy::{Reason, Tally, Trust};
 use crate::tasks::{Shutdown, Tasks};
 
 /// How long the loop waits when the process is out of file descriptors or memory.
@@ -58,7 +59,11 @@ impl Entry {
     }
 
     /// Puts the client in a trusted peer's place, or returns nothing if the connection is to be closed.
-    async fn admit(&self, mut client: Client, shutdown: &Shutdown) -> Option<Client> {
+    async fn admit(
+        &self,
+        mut client: Client,
+        (shutdown, tally): (&Shutdown, &Tally),
+    ) -> Option<Client> {
         let Some(mode) = self.proxy_protocol else {
             return Some(client);
         };
@@ -75,19 +80,26 @@ impl Entry {
             () = shutdown.requested() => return None,
         };
         match announced {
-            Ok(Ok(announced)) => self.announce(client, announced),
+            Ok(Ok(announced)) => self.announce(client, announced, tally),
             Ok(Err(error)) => {
                 debug!(client.addr = %peer, %error, "client not let in");
+                tally.count(reason::proxy_header(&error));
                 None
             }
             Err(_) => {
                 debug!(client.addr = %peer, "client not let in: its PROXY header did not come in time");
+                tally.count(Reason::ProxyHeaderTimeout);
                 None
             }
         }
     }
 
-    fn announce(&self, mut client: Client, announced: Option<Announcement>) -> Option<Client> {
+    fn announce(
+        &self,
+        mut client: Client,
+        announced: Option<Announcement>,
+        tally: &Tally,
+    ) -> Option<Client> {
         match announced {
             None | Some(Announcement::Itself) => {}
             // What an unknown client claims of itself must not pass for the peer's word.
@@ -101,7 +113,7 @@ impl Entry {
                 client.local = destination;
                 client.is_trusted = self.trust.contains(source.ip());
                 if !client.is_trusted {
-                    client.place.join(self.count(source)?);
+                    client.place.join(self.count(source, tally)?);
                 }
             }
         }
@@ -109,19 +121,20 @@ impl Entry {
     }
 
     /// Whether a peer is believed, and its place among its connections, if it may have one more.
-    fn receive(&self, peer: SocketAddr) -> Option<(bool, Member)> {
+    fn receive(&self, peer: SocketAddr, tally: &Tally) -> Option<(bool, Member)> {
         Some(match self.trust.contains(peer.ip()) {
             // It stands for many, of whom each is counted if it tells them.
             true => (true, Member::default()),
-            false => (false, self.count(peer)?),
+            false => (false, self.count(peer, tally)?),
         })
     }
 
     /// Counts a connection of this client, if it may have one more.
-    fn count(&self, client: SocketAddr) -> Option<Member> {
+    fn count(&self, client: SocketAddr, tally: &Tally) -> Option<Member> {
         let member = self.crowd.admit(client.ip());
         if member.is_none() {
             debug!(client.addr = %client, "client has too many connections");
+            tally.count(Reason::ConnectionsPerClient);
         }
         member
     }
@@ -134,6 +147,7 @@ pub struct Door {
     permits: Arc<Semaphore>,
     tasks: Tasks,
     entry: Arc<ArcSwap<Entry>>,
+    tally: Arc<Tally>,
 }
 
 impl Door {
@@ -151,7 +165,14 @@ impl Door {
             permits,
             tasks,
             entry,
+            tally: Arc::default(),
         }
+    }
+
+    /// The same door, which counts whom it turns away in `tally`.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// Accepts until the process stops or the door is `closed`; each connection runs in a task of its own, on the runtime
@@ -166,6 +187,7 @@ impl Door {
             permits,
             tasks,
             entry,
+            tally,
         } = self;
         let address = listener.address();
         let socket = match listener.open() {
@@ -182,16 +204,17 @@ impl Door {
             let client = tokio::select! {
                 () = &mut stopped => return,
                 () = &mut closed => break,
-                client = next(&socket, address, (&permits, &entry)) => client,
+                client = next(&socket, address, (&permits, &entry, &tally)) => client,
             };
             if let Some(client) = client {
-                let_in(client, (&tasks, &shutdown, &entry), &serve);
+                let_in(client, (&tasks, &shutdown, &entry, &tally), &serve);
             }
         }
         // Who was connected before the door closed has not come in vain.
-        while let Some(client) = next(&socket, address, (&permits, &entry)).now_or_never() {
+        let waiting = || next(&socket, address, (&permits, &entry, &tally)).now_or_never();
+        while let Some(client) = waiting() {
             if let Some(client) = client {
-                let_in(client, (&tasks, &shutdown, &entry), &serve);
+                let_in(client, (&tasks, &shutdown, &entry, &tally), &serve);
             }
         }
     }
@@ -200,7 +223,7 @@ impl Door {
 /// Serves a client in a task of its own.
 fn let_in<F, Served>(
     client: Client,
-    (tasks, shutdown, entry): (&Tasks, &Shutdown, &ArcSwap<Entry>),
+    (tasks, shutdown, entry, tally): (&Tasks, &Shutdown, &ArcSwap<Entry>, &Arc<Tally>),
     serve: &F,
 ) where
     F: Fn(Client, Shutdown) -> Served + Clone + Send + 'static,
@@ -212,8 +235,10 @@ fn let_in<F, Served>(
         return;
     }
     let (entry, serve, shutdown) = (Arc::clone(&current), serve.clone(), shutdown.clone());
+    let tally = Arc::clone(tally);
     tasks.spawn(async move {
-        let admitted = Box::pin(entry.admit(client, &shutdown)).await;
+        let admitted = Box::pin(entry.admit(client, (&shutdown, &tally))).await;
+        drop(tally);
         if let Some(client) = admitted {
             serve(client, shutdown).await;
         }
@@ -224,12 +249,12 @@ fn let_in<F, Served>(
 async fn next(
     socket: &TcpListener,
     address: SocketAddr,
-    (permits, entry): (&Arc<Semaphore>, &ArcSwap<Entry>),
+    (permits, entry, tally): (&Arc<Semaphore>, &ArcSwap<Entry>, &Tally),
 ) -> Option<Client> {
     match socket.accept().await {
         Ok((stream, peer)) => {
             let peer = canonical(peer);
-            let (is_trusted, member) = entry.load().receive(peer)?;
+            let (is_trusted, member) = entry.load().receive(peer, tally)?;
             let permit = Arc::clone(permits).acquire_owned().await.ok()?;
             let local = match address.ip().is_unspecified() {
                 true => stream.local_addr().unwrap_or(address),
@@ -288,7 +313,8 @@ mod tests {
         let socket = listener.open().unwrap();
         let permits = Arc::new(Semaphore::new(1));
         let entry = ArcSwap::from_pointee(entry.clone());
-        let next = next(&socket, address, (&permits, &entry));
+        let tally = Tally::default();
+        let next = next(&socket, address, (&permits, &entry, &tally));
         let (stream, client) = tokio::join!(TcpStream::connect(address), next);
         (client, stream.unwrap())
     }
@@ -318,7 +344,7 @@ mod tests {
                 source: source.parse().unwrap(),
                 destination: "192.0.2.1:443".parse().unwrap(),
             };
-            let client = entry.announce(client.unwrap(), Some(announced));
+            let client = entry.announce(client.unwrap(), Some(announced), &Tally::default());
             assert_eq!(client.is_some(), is_let_in, "{source}");
             open.push((client, stream));
         }

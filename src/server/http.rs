@@ -17,7 +17,7 @@ use super::exchanges::Exchanges;
 use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::watched::Watched;
-use crate::proxy::{ConnInfo, ProxyService};
+use crate::proxy::{ConnInfo, ProxyService, Tally};
 use crate::tasks::{Shutdown, Tasks};
 
 /// Serves HTTP connections.
@@ -55,6 +55,11 @@ impl Http {
         }
     }
 
+    /// Counts what is refused.
+    pub(super) fn tally(&self) -> &Tally {
+        self.service.tally()
+    }
+
     /// Serves one client until it leaves, is overdue, or the process stops.
     pub async fn serve<S>(&self, connection: HttpConnection<S>, shutdown: &Shutdown)
     where
@@ -76,6 +81,7 @@ impl Http {
             activity: &activity,
             limits: &self.limits,
             shutdown,
+            tally: self.tally(),
         };
         let stream = Watched::new(stream, Arc::clone(&activity), place);
         let broken = match is_h2 {

@@ -10,9 +10,8 @@ use tracing::{Instrument, debug, debug_span};
 
 use super::crowd::Place;
 use super::http::{Http, HttpConnection};
-use super::stray_http;
-use super::{Client, Limits};
-use crate::proxy::{ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Trust};
+use super::{Client, Limits, reason, stray_http};
+use crate::proxy::{ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, Trust};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 
@@ -116,24 +115,30 @@ impl Https {
         stream: TcpStream,
         (peer, local): (SocketAddr, SocketAddr),
     ) -> Option<tls::Accepted<TcpStream>> {
-        let patience = self.limits.handshake_timeout;
+        let (patience, tally) = (self.limits.handshake_timeout, self.http.tally());
         match timeout(patience, stray_http::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
+                tally.count(Reason::PlainHttp);
                 let refused = timeout(patience, stray_http::refuse(stream)).await;
                 debug!(?refused, "plain HTTP at the HTTPS door");
                 return None;
             }
             silent => {
                 debug!(?silent, "no TLS connection");
+                tally.count(match silent {
+                    Ok(_) => Reason::HandshakeLeft,
+                    Err(_) => Reason::HandshakeTimeout,
+                });
                 return None;
             }
         }
         let accepted = self.acceptor.accept(stream, peer, local).await;
-        accepted
-            .inspect_err(|error| debug!(%error, "no TLS connection"))
-            .ok()
-            .flatten()
+        let refused = |error: &tls::Error| {
+            debug!(%error, "no TLS connection");
+            tally.count(reason::handshake(error));
+        };
+        accepted.inspect_err(refused).ok().flatten()
     }
 
     /// What is known of a connection apart from its handshake.

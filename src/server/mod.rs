@@ -15,6 +15,7 @@ mod listener;
 mod options;
 mod plain_http;
 mod proxy_protocol;
+mod reason;
 mod stray_http;
 mod tracked_body;
 mod watched;

@@ -21,7 +21,7 @@ use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
 use crate::certs::challenge::Http01Tokens;
-use crate::proxy::{ConnInfo, Routers, Trust, to_https};
+use crate::proxy::{ConnInfo, Reason, Routers, Tally, Trust, to_https};
 use crate::tasks::Shutdown;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -35,12 +35,13 @@ pub struct PlainHttp {
     limits: Limits,
     http1: http1::Builder,
     trust: Arc<Trust>,
+    tally: Arc<Tally>,
 }
 
-/// An answer, and what the access log says of it.
+/// An answer, and what is noted of it.
 struct Answer {
     response: Response<Full<Bytes>>,
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
     is_logged: bool,
 }
 
@@ -61,6 +62,7 @@ impl PlainHttp {
             limits,
             http1,
             trust: Arc::default(),
+            tally: Arc::default(),
         }
     }
 
@@ -68,6 +70,12 @@ impl PlainHttp {
     #[must_use]
     pub fn trusting(self, trust: Arc<Trust>) -> Self {
         Self { trust, ..self }
+    }
+
+    /// The same door, whose refusals are counted in `tally`.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// Serves one client until it leaves, is overdue, or the process stops.
@@ -83,6 +91,7 @@ impl PlainHttp {
             activity: &activity,
             limits: &self.limits,
             shutdown,
+            tally: &self.tally,
         };
         let conn = ConnInfo::new(client.peer, None).reaching(client.local);
         let conn = match client.is_trusted {
@@ -97,10 +106,11 @@ impl PlainHttp {
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let broken = drive(Box::pin(connection), watch).await;
-        if let Some(log) = self.routers.access_log()
-            && let Some((status, reason)) = broken.as_ref().and_then(connection::unread)
-        {
-            log.note_unread(&conn, status, reason);
+        if let Some((status, reason)) = broken.as_ref().and_then(connection::unread) {
+            self.tally.count(reason);
+            if let Some(log) = self.routers.access_log() {
+                log.note_unread(&conn, status, reason);
+            }
         }
     }
 
@@ -113,6 +123,9 @@ impl PlainHttp {
             Some(token) => self.challenge(request.method(), token),
             None => self.redirect(request),
         };
+        if let Some(reason) = reason {
+            self.tally.count(reason);
+        }
         if is_logged && let Some(log) = self.routers.access_log() {
             let sent = match *request.method() {
                 Method::HEAD => 0,
@@ -130,7 +143,7 @@ impl PlainHttp {
             response
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Answer::refusal(response, "method");
+            return Answer::refusal(response, Reason::Method);
         }
         match self.tokens.answer(token) {
             Some(key_authorization) => Answer {
@@ -140,7 +153,7 @@ impl PlainHttp {
             },
             None => {
                 let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
-                Answer::refusal(response, "unknown-challenge")
+                Answer::refusal(response, Reason::UnknownChallenge)
             }
         }
     }
@@ -172,14 +185,14 @@ impl PlainHttp {
             }
             None => {
                 let response = page(StatusCode::NOT_FOUND, "no such site\n");
-                Answer::refusal(response, "unknown-host")
+                Answer::refusal(response, Reason::UnknownHost)
             }
         }
     }
 }
 
 impl Answer {
-    fn refusal(response: Response<Full<Bytes>>, reason: &'static str) -> Self {
+    fn refusal(response: Response<Full<Bytes>>, reason: Reason) -> Self {
         Self {
             response,
             reason: Some(reason),

@@ -197,7 +197,10 @@ async fn a_client_whose_http_2_connection_is_given_up_has_a_line_that_says_why()
         .collect();
     assert_eq!(
         told,
-        [(Some(400), Some("malformed")), (Some(429), Some("flood"))]
+        [
+            (Some(400), Some("http2-protocol")),
+            (Some(429), Some("http2-flood"))
+        ]
     );
 }
 

@@ -1,6 +1,6 @@
 //! The subcommands of `proxy certs`.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use super::account::Account;
 use super::error::Error;
@@ -8,6 +8,7 @@ use super::import::Import;
 use super::list::List;
 use super::renew::Renew;
 use super::revoke::Revoke;
+use super::runtime::wait_for;
 use super::show::Show;
 
 /// Look at certificates and act on them.
@@ -35,12 +36,7 @@ enum Command {
 
 impl Certs {
     pub(in crate::cli) fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
-        // Nothing here is worth a second thread.
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Error::Runtime)?;
-        let outcome = runtime.block_on(async {
+        wait_for(async {
             match self.command {
                 Command::List(list) => list.execute(out).await,
                 Command::Show(show) => show.execute(out).await,
@@ -49,11 +45,6 @@ impl Certs {
                 Command::Import(import) => import.execute(out).await,
                 Command::Account(account) => account.execute(out).await,
             }
-        });
-        match outcome {
-            // Who reads no further, as `head` does, has what it wants.
-            Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            outcome => outcome,
-        }
+        })
     }
 }

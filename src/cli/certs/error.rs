@@ -1,4 +1,4 @@
-//! Why a command about certificates failed.
+//! Why a command about certificates or about a running proxy failed.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `proxy certs`: one small file per subcommand.
+//! `proxy certs`: one small file per subcommand, and the way to a running proxy.
 
 mod account;
 mod command;
@@ -8,8 +8,11 @@ mod list;
 mod office;
 mod renew;
 mod revoke;
+mod runtime;
 mod show;
 mod table;
 
 pub(super) use command::Certs;
 pub(super) use error::Error;
+pub(super) use office::Places;
+pub(super) use runtime::wait_for;

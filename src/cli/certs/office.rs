@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigFile, Flags};
 
 /// Where the proxy's data and its admin socket lie.
 #[derive(Debug, clap::Args)]
-pub(super) struct Places {
+pub(in crate::cli) struct Places {
     /// Where certificates are kept, as in `file:/var/lib/proxy` [default: what the Proxyfile says]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
@@ -106,7 +106,7 @@ impl Places {
     }
 
     /// The running proxy; an error that says which one when there is none.
-    pub(super) async fn running(self) -> Result<Client, Error> {
+    pub(in crate::cli) async fn running(self) -> Result<Client, Error> {
         let has_socket = self.admin.as_ref().is_some_and(|path| !path.is_empty());
         let config = self.resolve()?;
         let socket = config.admin_path();

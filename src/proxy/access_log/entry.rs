@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::format;
 use super::log::Lane;
-use crate::proxy::ConnInfo;
+use crate::proxy::{ConnInfo, Reason};
 
 /// The status of a request whose client left before there was an answer.
 const CLIENT_LEFT: u16 = 499;
@@ -190,8 +190,8 @@ impl Entry {
     }
 
     /// Why the request is answered by the proxy itself.
-    pub(in crate::proxy) fn refused(&mut self, reason: &'static str) {
-        self.outcome.reason = Some(reason);
+    pub(in crate::proxy) fn refused(&mut self, reason: Reason) {
+        self.outcome.reason = Some(reason.word());
     }
 
     /// The response's head goes to the client.

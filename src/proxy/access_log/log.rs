@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use super::entry::Entry;
 use super::options::{AccessLogFormat, AccessLogOptions};
 use super::writer::Writer;
-use crate::proxy::ConnInfo;
+use crate::proxy::{ConnInfo, Reason};
 use crate::tasks::Tasks;
 
 /// How many lines of one runtime may wait. Lines beyond are dropped and counted: a slow disk delays no request.
@@ -98,7 +98,7 @@ impl AccessLog {
         request: &Request<B>,
         conn: &ConnInfo,
         (status, bytes): (StatusCode, u64),
-        reason: Option<&'static str>,
+        reason: Option<Reason>,
     ) {
         let mut entry = self.begin(request, conn);
         if let Some(reason) = reason {
@@ -109,7 +109,7 @@ impl AccessLog {
     }
 
     /// Writes the line of a request that could not be read.
-    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: &'static str) {
+    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: Reason) {
         let mut entry = Entry::unread(Arc::clone(&self.own), conn);
         entry.refused(reason);
         entry.answered(status, false);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::proxy::Reason;
 use crate::upstream;
 
 /// What a guard has against a request.
@@ -42,20 +43,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason where another server has decided against a request, and answered it.
-    pub(in super::super) const ANSWERED: &'static str = "forward-auth-refused";
-
-    /// The reason in a word.
+    /// The reason that is noted and counted.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Network => "network",
-            Self::RateLimited { .. } => "rate-limit",
-            Self::Unauthorized { .. } => "unauthorized",
-            Self::PasswordsBusy => "passwords-busy",
-            Self::ForwardAuth(_) | Self::ForwardAuthSwitched => "forward-auth",
-            Self::BodyTooLarge => "body-size",
-            Self::RequestTimeout => "request-timeout",
+            Self::Network => Reason::Network,
+            Self::RateLimited { .. } => Reason::RateLimit,
+            Self::Unauthorized { .. } => Reason::Unauthorized,
+            Self::PasswordsBusy => Reason::PasswordsBusy,
+            Self::ForwardAuth(_) | Self::ForwardAuthSwitched => Reason::ForwardAuth,
+            Self::BodyTooLarge => Reason::BodySize,
+            Self::RequestTimeout => Reason::RequestTimeout,
         }
     }
 

@@ -1,12 +1,16 @@
 //! The admin socket of a running proxy and the commands that go to it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
-use super::proxy::command;
+use super::proxy::{Proxy, command};
 
 /// What a command left behind.
 pub(crate) struct Outcome {
@@ -27,13 +31,46 @@ impl From<Output> for Outcome {
 
 /// Runs `proxy certs` on a data directory.
 pub(crate) async fn certs(data: &Path, args: &[&str]) -> Outcome {
+    run(data, &[&["certs"], args].concat()).await
+}
+
+/// Runs a command on a data directory.
+pub(crate) async fn run(data: &Path, args: &[&str]) -> Outcome {
     let storage = format!("file:{}", data.display());
-    let output = command()
-        .arg("certs")
-        .args(args)
-        .args(["--storage", &storage])
-        .output();
+    let output = command().args(args).args(["--storage", &storage]).output();
     output.await.unwrap().into()
+}
+
+/// What the running proxy says of itself.
+pub(crate) async fn status(proxy: &Proxy) -> Value {
+    let socket = proxy.data().join("admin.sock");
+    let answer = ask(&socket, "GET /status HTTP/1.1\r\nhost: admin\r\n\r\n").await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap()
+}
+
+/// Waits until the running proxy has refused this and nothing else. It may count after its client has learned.
+pub(crate) async fn refused(proxy: &Proxy, expected: &[(&str, u64)]) {
+    let expected: BTreeMap<_, _> = expected.iter().copied().collect();
+    let mut told = String::new();
+    let counted = async {
+        loop {
+            let status = status(proxy).await;
+            let refusals = status["refusals"].as_array().unwrap().iter();
+            let counts: BTreeMap<_, _> = refusals
+                .map(|refusal| {
+                    let reason = refusal["reason"].as_str().unwrap();
+                    (reason, refusal["count"].as_u64().unwrap())
+                })
+                .collect();
+            if counts == expected {
+                return;
+            }
+            told = format!("{counts:?}");
+        }
+    };
+    let counted = timeout(Duration::from_secs(5), counted).await;
+    assert!(counted.is_ok(), "{told}, and not {expected:?}");
 }
 
 /// Sends bytes to the socket and returns all that comes back.

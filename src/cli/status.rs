@@ -1,0 +1,112 @@
+//! `proxy status`: how the running proxy is, and what it has refused.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::certs::{Error, Places, wait_for};
+use crate::admin;
+
+/// How the running proxy is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Status {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+pub(super) fn execute(status: Status, out: &mut dyn Write) -> Result<(), Error> {
+    wait_for(async {
+        let answer = status.places.running().await?.status().await?;
+        match status.json {
+            true => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
+            false => write_status(&answer, out)?,
+        }
+        Ok(())
+    })
+}
+
+fn write_status(status: &admin::Status, out: &mut dyn Write) -> io::Result<()> {
+    let uptime = Duration::from_secs(status.uptime_seconds);
+    let certificates = &status.certificates;
+    writeln!(out, "up            {}", humantime::format_duration(uptime))?;
+    writeln!(out, "sites         {}", status.sites)?;
+    writeln!(out, "connections   {}", status.connections)?;
+    writeln!(out, "certificates  {} in memory", certificates.in_memory)?;
+    if certificates.names_without > 0 {
+        writeln!(
+            out,
+            "              none for {} of {} names; `proxy certs list` says why",
+            certificates.names_without, certificates.names
+        )?;
+    }
+    if status.refusals.is_empty() {
+        return writeln!(out, "\nnothing refused since the start");
+    }
+    writeln!(out, "\nrefused since the start")?;
+    let reasons = || status.refusals.iter().map(|refusal| refusal.reason.len());
+    let width = reasons().max().unwrap_or_default();
+    for refusal in &status.refusals {
+        let admin::RefusalCount { reason, count } = refusal;
+        writeln!(out, "  {reason:<width$}  {count}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::{CertificateCounts, RefusalCount};
+
+    fn written(names_without: usize, refusals: &[(&str, u64)]) -> String {
+        let refusals = refusals.iter().map(|(reason, count)| RefusalCount {
+            reason: (*reason).to_owned(),
+            count: *count,
+        });
+        let status = admin::Status {
+            uptime_seconds: 93_784,
+            sites: 3,
+            connections: 12,
+            certificates: CertificateCounts {
+                in_memory: 3,
+                names: 4,
+                names_without,
+            },
+            refusals: refusals.collect(),
+        };
+        let mut out = Vec::new();
+        write_status(&status, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_answer_is_short_and_aligned() {
+        let refusals = [("unknown-host", 120), ("no-certificate", 3)];
+        let expected = "\
+up            1day 2h 3m 4s
+sites         3
+connections   12
+certificates  3 in memory
+              none for 1 of 4 names; `proxy certs list` says why
+
+refused since the start
+  unknown-host    120
+  no-certificate  3
+";
+        assert_eq!(written(1, &refusals), expected);
+    }
+
+    #[test]
+    fn what_is_well_is_not_dwelt_upon() {
+        let expected = "\
+up            1day 2h 3m 4s
+sites         3
+connections   12
+certificates  3 in memory
+
+nothing refused since the start
+";
+        assert_eq!(written(0, &[]), expected);
+    }
+}
