@@ -6,6 +6,7 @@ use std::ptr;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, Version};
 
+use super::conn_info::ConnInfo;
 use super::error::Error;
 use super::router::{Router, Site};
 use crate::name::HostName;
@@ -119,14 +120,27 @@ fn is_name(name: &str) -> bool {
         })
 }
 
+/// The site of the host, if this connection may reach it.
+pub(super) fn site<'a>(
+    router: &'a Router,
+    host: &Host,
+    conn: &ConnInfo,
+) -> Result<&'a Site, Error> {
+    let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
+    let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
+    let is_new_enough = conn.is_tls13 || !site.needs_tls13;
+    match is_asked_alike
+        && is_new_enough
+        && is_served_under(conn.sni.as_ref(), host.name(), site, router)
+    {
+        true => Ok(site),
+        false => Err(Error::Misdirected),
+    }
+}
+
 /// Whether a connection that was opened for `sni` may carry requests for `site`: only when that name is served by the
 /// same site (RFC 9110 section 7.4). Without the extension there is nothing to compare.
-pub(super) fn is_served_under(
-    sni: Option<&HostName>,
-    host: &str,
-    site: &Site,
-    router: &Router,
-) -> bool {
+fn is_served_under(sni: Option<&HostName>, host: &str, site: &Site, router: &Router) -> bool {
     match sni {
         None => true,
         Some(sni) => {

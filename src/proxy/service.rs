@@ -161,7 +161,7 @@ impl ProxyService {
         framing::check(&request, survey, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
-        let site = site(router, &host, conn)?;
+        let site = host::site(router, &host, conn)?;
         notes.hsts = site.guards.as_deref().and_then(Guards::hsts);
         let told = conn.told_client(request.headers());
         let facts = Facts {
@@ -372,20 +372,6 @@ fn pass_back(
     headers::strip_hop_by_hop(response.headers_mut(), survey);
     *response.version_mut() = Version::HTTP_11;
     Ok(response.map(Body::upstream))
-}
-
-/// The site of the host, if this connection may reach it.
-fn site<'a>(router: &'a Router, host: &Host, conn: &ConnInfo) -> Result<&'a Site, Error> {
-    let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
-    let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
-    let is_new_enough = conn.is_tls13 || !site.needs_tls13;
-    match is_asked_alike
-        && is_new_enough
-        && host::is_served_under(conn.sni.as_ref(), host.name(), site, router)
-    {
-        true => Ok(site),
-        false => Err(Error::Misdirected),
-    }
 }
 
 /// Leaves word for a backend that wants to know its client before the first request.
