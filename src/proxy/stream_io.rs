@@ -12,7 +12,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-/// Reads and writes the stream. Dropping it resets what has not ended.
+/// Reads and writes the stream. What has been written is sent also when it is dropped, and then the stream ends.
 pub struct StreamIo {
     receive: RecvStream,
     send: SendStream<Bytes>,
@@ -53,19 +53,31 @@ impl StreamIo {
             _hold: Box::new(hold),
         }
     }
+}
 
-    /// Waits until something may be sent, and returns how much.
-    fn poll_room(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.send.reserve_capacity(wanted);
-        while self.send.capacity() == 0 {
-            match ready!(self.send.poll_capacity(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            }
+impl Drop for StreamIo {
+    /// A stream that is left without an end is reset, and with it goes what is still to be sent.
+    fn drop(&mut self) {
+        if !self.is_shut {
+            let _ = self.send.send_data(Bytes::new(), true);
         }
-        Poll::Ready(Ok(self.send.capacity().min(wanted)))
     }
+}
+
+/// Waits until the client takes something on `stream`; a whole piece may be sent then. What is asked for is one byte, and only
+/// once there is something to send: a claim holds a part of the connection's window, which other streams wait for.
+pub fn poll_room(
+    stream: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), h2::Error>> {
+    stream.reserve_capacity(1);
+    while stream.capacity() == 0 {
+        match ready!(stream.poll_capacity(cx)) {
+            Some(room) => drop(room?),
+            None => return Poll::Ready(Err(Reason::STREAM_CLOSED.into())),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 fn broken(error: h2::Error) -> io::Error {
@@ -81,11 +93,7 @@ impl AsyncRead for StreamIo {
         while self.unread.is_empty() {
             self.unread = match ready!(self.receive.poll_data(cx)) {
                 Some(Ok(data)) => data,
-                // Browsers leave in this way.
-                Some(Err(error)) => match error.reason() {
-                    Some(Reason::NO_ERROR | Reason::CANCEL) => return Poll::Ready(Ok(())),
-                    _ => return Poll::Ready(Err(broken(error))),
-                },
+                Some(Err(error)) => return Poll::Ready(Err(broken(error))),
                 None => return Poll::Ready(Ok(())),
             };
         }
@@ -107,10 +115,10 @@ impl AsyncWrite for StreamIo {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let len = ready!(self.poll_room(buf.len(), cx)?);
-        let data = Bytes::copy_from_slice(&buf[..len]);
+        ready!(poll_room(&mut self.send, cx)).map_err(broken)?;
+        let data = Bytes::copy_from_slice(buf);
         self.send.send_data(data, false).map_err(broken)?;
-        Poll::Ready(Ok(len))
+        Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

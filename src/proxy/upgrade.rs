@@ -1,6 +1,8 @@
 //! WebSocket over HTTP/1.1 and HTTP/2: the only protocol that a connection or stream may switch to. Backends are always
 //! asked over HTTP/1.1.
 
+use std::time::Duration;
+
 use h2::ext::Protocol;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
@@ -9,7 +11,6 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tracing::debug;
 
 use super::access_log::{Counted, Entry};
@@ -18,9 +19,10 @@ use super::error::Error;
 use super::headers::{has_token, strip_hop_by_hop};
 use super::stream_io::OnTunnel;
 use super::survey::{Fields, Survey};
+use super::tunnel::carry;
 use super::web_socket_key::WebSocketKey;
 use crate::tasks::Tasks;
-use crate::upstream::{InFlight, RequestBody, ResponseBody};
+use crate::upstream::{RequestBody, ResponseBody};
 
 /// A client's wish to switch to WebSocket.
 #[derive(Debug)]
@@ -93,12 +95,13 @@ fn ask(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Switches both sides after the backend's 101, and has one of `tasks` carry the bytes from then on.
+/// Switches both sides after the backend's 101, and has one of `tasks` carry the bytes from then on. A side that has ended, or
+/// takes nothing, is waited for no longer than `patience`.
 pub(super) fn switch(
     mut response: Response<ResponseBody>,
     wish: Option<Wish>,
     entry: &mut Option<Box<Entry>>,
-    tasks: &Tasks,
+    (tasks, patience): (&Tasks, Duration),
 ) -> Result<Response<Body>, Error> {
     let Some(wish) = wish.filter(|_| is_websocket(response.headers())) else {
         return Err(Error::UnaskedUpgrade);
@@ -115,7 +118,11 @@ pub(super) fn switch(
     if let Some(entry) = &mut entry {
         entry.answered(parts.status, false);
     }
-    tasks.spawn(tunnel(wish, backend, body.into_in_flight(), entry));
+    let in_flight = body.into_in_flight();
+    tasks.spawn(async move {
+        tunnel(wish.client, backend, entry, patience).await;
+        drop(in_flight);
+    });
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
@@ -140,35 +147,22 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     )
 }
 
-async fn tunnel(
-    wish: Wish,
-    backend: OnUpgrade,
-    in_flight: Option<InFlight>,
-    entry: Option<Box<Entry>>,
-) {
+async fn tunnel(client: Client, backend: OnUpgrade, entry: Option<Box<Entry>>, patience: Duration) {
     let backend = match backend.await {
         Ok(backend) => Counted::new(TokioIo::new(backend), entry),
         Err(error) => return debug!(%error, "upgrade failed"),
     };
-    match wish.client {
+    let ended = match client {
         Client::Connection(client) => match client.await {
-            Ok(client) => carry(TokioIo::new(client), backend).await,
-            Err(error) => debug!(%error, "upgrade failed"),
+            Ok(client) => carry(TokioIo::new(client), backend, patience).await,
+            Err(error) => return debug!(%error, "upgrade failed"),
         },
         Client::Stream(client) => match client.stream().await {
-            Some(client) => carry(client, backend).await,
-            None => debug!("upgrade failed"),
+            Some(client) => carry(client, backend, patience).await,
+            None => return debug!("upgrade failed"),
         },
-    }
-    drop(in_flight);
-}
-
-async fn carry<C, B>(mut client: C, mut backend: B)
-where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
-{
-    if let Err(error) = copy_bidirectional(&mut client, &mut backend).await {
+    };
+    if let Err(error) = ended {
         debug!(%error, "tunnel broke");
     }
 }

@@ -511,3 +511,18 @@ async fn too_many_fields_are_refused_over_both_protocols() {
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     assert!(origin.is_quiet());
 }
+
+#[tokio::test]
+async fn the_proxys_own_answers_over_http_2_say_how_long_they_are_and_of_when() {
+    let origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    let request = Request::get("https://other.example.org/").body(empty());
+    let response = door.fetch2(request.unwrap()).await;
+    assert_eq!(response.status(), 421);
+    let length = response.headers()["content-length"].to_str().unwrap();
+    let length: usize = length.parse().unwrap();
+    let date = response.headers()["date"].to_str().unwrap();
+    httpdate::parse_http_date(date).unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes().len(), length);
+}

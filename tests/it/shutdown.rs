@@ -1,5 +1,7 @@
 //! The end of the process: what runs is finished, what idles is closed, and a second signal cuts.
 
+use http::Request;
+use proxy::tasks::Tasks;
 use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -23,7 +25,7 @@ async fn a_running_request_is_answered_before_the_process_ends() {
         let (app, mut proxy, client) = start().await;
         let https = proxy.https();
         let client = client.clone();
-        let request = proxy::tasks::Tasks::new().spawn(async move {
+        let request = Tasks::new().spawn(async move {
             match is_h2 {
                 true => client.get2(https, "localhost", "/gate").await,
                 false => client.get(https, "localhost", "/gate").await,
@@ -51,6 +53,30 @@ async fn idle_connections_are_closed_properly() {
     proxy.signal(Signal::INT);
     // A TLS close_notify reads as the end; a connection that is merely cut would be an error.
     assert_eq!(soon(idle.read(&mut [0; 16])).await.unwrap(), 0);
+    assert!(proxy.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_http_2_are_told_to_go_and_get_what_they_have_asked_for() {
+    let (app, mut proxy, client) = start().await;
+    let stream = client.alpn("h2").connect(proxy.https(), "localhost").await;
+    let (sender, connection) = h2::client::handshake(stream.unwrap()).await.unwrap();
+    let connection = Tasks::new().spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = Request::get("https://localhost/gate").body(()).unwrap();
+    let (response, _) = sender.send_request(request, true).unwrap();
+    app.gate_reached().await;
+    proxy.signal(Signal::TERM);
+    soon(async {
+        while sender.clone().ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    app.open_gate();
+    assert_eq!(soon(response).await.unwrap().status(), 200);
+    drop(sender);
+    soon(connection).await.unwrap().unwrap();
     assert!(proxy.ended().await.success());
 }
 
@@ -83,8 +109,7 @@ async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
     ca.reached(Step::NewOrder).await;
     let client = Client::new(&ca.issuing_root_pem());
     let https = proxy.https();
-    let waiting = proxy::tasks::Tasks::new()
-        .spawn(async move { client.serial(https, "www.example.org").await });
+    let waiting = Tasks::new().spawn(async move { client.serial(https, "www.example.org").await });
     let other = Client::new(&ca.issuing_root_pem());
     // An unknown name is refused at once, and shows that the one before it is inside.
     other
@@ -103,8 +128,7 @@ async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
 async fn a_second_signal_stops_at_once() {
     let (app, mut proxy, client) = start().await;
     let https = proxy.https();
-    let _request = proxy::tasks::Tasks::new()
-        .spawn(async move { client.get(https, "localhost", "/gate").await });
+    let _request = Tasks::new().spawn(async move { client.get(https, "localhost", "/gate").await });
     app.gate_reached().await;
     proxy.signal(Signal::TERM);
     proxy.logged("draining").await;

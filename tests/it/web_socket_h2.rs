@@ -213,6 +213,65 @@ async fn no_other_protocol_and_no_plain_connect_is_served() {
 }
 
 #[tokio::test]
+async fn what_a_backend_says_last_arrives_though_it_resets_its_connection() {
+    let origin = Origin::start(|mut visit| async move {
+        let head = visit.read_request().await.unwrap();
+        let key = header(&head, "sec-websocket-key").unwrap();
+        visit.raw.send(accept(key)).await;
+        visit.raw.read_exact(1).await;
+        visit.raw.send("bye").await;
+        visit.raw.reset();
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let mut sender = door_client(&door).await;
+    let (mut response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
+    send.send_data(Bytes::from("x"), false).unwrap();
+    let said = soon(response.body_mut().data()).await.unwrap().unwrap();
+    assert_eq!(said, "bye");
+    door.in_flight(0).await;
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_tunnel_of_a_backend_that_does_not_listen() {
+    let mut origin = Origin::start(|mut visit| async move {
+        let head = visit.read_request().await.unwrap();
+        let key = header(&head, "sec-websocket-key").unwrap();
+        visit.raw.send(accept(key)).await;
+        std::future::pending().await
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let mut sender = door_client(&door).await;
+    let (_response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
+    origin.event().await;
+    door.in_flight(1).await;
+    send.send_reset(h2::Reason::CANCEL);
+    door.in_flight(0).await;
+}
+
+#[tokio::test]
+async fn more_than_a_window_passes_through_a_tunnel_both_ways() {
+    const SIZE: usize = 3 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = before(&[listener.local_addr().unwrap()]).await;
+    door.tasks.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            socket.send(message).await.unwrap();
+        }
+    });
+    let mut sender = door_client(&door).await;
+    let (response, send) = open(&mut sender, connect(URL, "websocket")).await;
+    let stream = joined(response.into_body(), send, &door.tasks);
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    let message = Message::binary(vec![b'x'; SIZE]);
+    soon(socket.send(message.clone())).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), message);
+}
+
+#[tokio::test]
 async fn the_tunnel_ends_with_either_side() {
     for is_reset in [false, true] {
         let mut origin = Origin::start(|mut visit| async move {
