@@ -169,6 +169,11 @@ impl HeaderChanges {
         (!changes.is_empty()).then(|| Box::new(Self(changes)))
     }
 
+    /// Whether one of them is about this field.
+    pub(super) fn concern(&self, name: &HeaderName) -> bool {
+        self.0.iter().any(|change| change.name == name)
+    }
+
     pub(super) fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
         for change in &self.0 {
             change.apply(headers, facts);

@@ -35,6 +35,7 @@ mod stream_io;
 mod survey;
 mod template;
 mod trust;
+mod tunnel;
 mod upgrade;
 mod web_socket_key;
 
@@ -64,6 +65,6 @@ pub use router::{Router, Site};
 pub use routers::Routers;
 pub use routes::{Handler, PathPrefix, PrefixError, Route, Routes};
 pub use service::ProxyService;
-pub use stream_io::{OnTunnel, StreamIo};
+pub use stream_io::{OnTunnel, StreamIo, poll_room};
 pub use template::PlaceholderError;
 pub use trust::Trust;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::header::LINK;
 use http::uri::PathAndQuery;
 
 use super::error::Error;
@@ -155,6 +156,12 @@ impl Route {
             None => Ok(target),
             Some(rewrite) => rewrite.apply(&target),
         }
+    }
+
+    /// Whether an app's links are not to reach clients as they are, so that its early hints are not to either.
+    pub(super) fn changes_links(&self) -> bool {
+        let changes = self.response_headers.as_deref();
+        changes.is_some_and(|changes| changes.concern(&LINK))
     }
 
     /// Makes the fields those that the backend is to get.

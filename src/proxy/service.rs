@@ -286,7 +286,7 @@ impl ProxyService {
         if trip.upstream.announces_clients() {
             announce(request, way.facts.conn);
         }
-        if let Some(interims) = way.interims {
+        if let Some(interims) = way.interims.filter(|_| !route.changes_links()) {
             interims.listen(request);
         }
         let conn = way.facts.conn;
@@ -307,7 +307,8 @@ impl ProxyService {
             entry.sent_to(backend);
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return upgrade::switch(response, switch, entry, &self.tasks);
+            let patience = self.options.body_timeout;
+            return upgrade::switch(response, switch, entry, (&self.tasks, patience));
         }
         if let Some(wish) = switch {
             wish.check(response.status())?;

@@ -138,9 +138,21 @@ fn unread_http2(broken: &h2::Error) -> Option<(StatusCode, Reason)> {
     }
     match broken.reason()? {
         h2::Reason::NO_ERROR | h2::Reason::INTERNAL_ERROR => None,
+        // Nothing else tells which of the two it was.
+        h2::Reason::ENHANCE_YOUR_CALM if is_head_too_large(broken) => Some((
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Reason::HeadTooLarge,
+        )),
         h2::Reason::ENHANCE_YOUR_CALM => Some((StatusCode::TOO_MANY_REQUESTS, Reason::Http2Flood)),
         _ => Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol)),
     }
+}
+
+fn is_head_too_large(broken: &h2::Error) -> bool {
+    let text = broken.to_string();
+    ["too_many_continuations", "header_list_way_too_large"]
+        .iter()
+        .any(|word| text.contains(word))
 }
 
 fn unread_http1(broken: &hyper::Error) -> Option<(StatusCode, Reason)> {

@@ -19,7 +19,7 @@ use crate::tasks::Tasks;
 
 /// What a client may send ahead of a slow backend, on one stream and on all of them.
 const WINDOW: u32 = 1024 * 1024;
-/// What waits to be sent on one stream.
+/// How much waits to be sent on one stream before no more is taken of its answer.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that were reset before they were looked at, and those that were reset for their faults.
 const RESETS_PENDING: usize = 20;

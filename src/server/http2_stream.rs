@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,7 +17,9 @@ use tracing::debug;
 
 use super::exchanges::Exchanges;
 use super::tracked_body::{RequestMark, TrackedBody};
-use crate::proxy::{Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo};
+use crate::proxy::{
+    Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo, poll_room,
+};
 
 /// Why an answer does not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -104,17 +106,19 @@ where
 {
     poll_fn(|cx| {
         let answer = call.as_mut().poll(cx);
-        while let Poll::Ready(interims) = interims.poll_take(cx) {
-            for interim in interims {
+        let mut waiting = interims.poll_take(cx);
+        if (answer.is_pending() || waiting.is_ready())
+            && let Poll::Ready(reason) = reply.poll_reset(cx)?
+        {
+            return Poll::Ready(Err(Broken::Reset(reason)));
+        }
+        while let Poll::Ready(responses) = waiting {
+            for interim in responses {
                 reply.send_informational(interim)?;
             }
+            waiting = interims.poll_take(cx);
         }
-        match answer {
-            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-            Poll::Pending => reply
-                .poll_reset(cx)?
-                .map(|reason| Err(Broken::Reset(reason))),
-        }
+        answer.map(Ok)
     })
     .await
 }
@@ -164,7 +168,9 @@ async fn send(
         match frame.map_err(Broken::Body)?.into_data() {
             Ok(data) => {
                 let is_last = body.is_end_stream();
-                await_room(&mut stream, data.len()).await?;
+                if !data.is_empty() {
+                    await_room(&mut stream).await?;
+                }
                 stream.send_data(data, is_last)?;
                 if is_last {
                     return Ok(());
@@ -180,34 +186,28 @@ async fn send(
     }
 }
 
-/// Waits until the client takes some of so many bytes. What is asked for is one, and only once there is more to send: a
-/// claim holds a part of the connection's window, which other streams wait for.
-async fn await_room(stream: &mut SendStream<Bytes>, len: usize) -> Result<(), Broken> {
-    if len == 0 {
-        return Ok(());
-    }
-    stream.reserve_capacity(1);
+/// Waits until the client takes something more.
+async fn await_room(stream: &mut SendStream<Bytes>) -> Result<(), Broken> {
     poll_fn(|cx| {
-        while stream.capacity() == 0 {
-            if let Poll::Ready(reason) = stream.poll_reset(cx)? {
-                return Poll::Ready(Err(Broken::Reset(reason)));
-            }
-            match ready!(stream.poll_capacity(cx)) {
-                Some(room) => drop(room?),
-                None => return Poll::Ready(Err(Broken::Reset(Reason::STREAM_CLOSED))),
-            }
+        if stream.capacity() == 0
+            && let Poll::Ready(reason) = stream.poll_reset(cx)?
+        {
+            return Poll::Ready(Err(Broken::Reset(reason)));
         }
-        Poll::Ready(Ok(()))
+        poll_room(stream, cx)?.map(Ok)
     })
     .await
 }
 
-/// The backend's own reason, where it is one of HTTP/2.
+/// The backend's own reason, where it is one of HTTP/2 and does not say that nothing has happened.
 fn reason(error: &BodyError) -> Reason {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason().unwrap_or(Reason::INTERNAL_ERROR);
+            let reason = error.reason();
+            let reason = reason
+                .filter(|reason| ![Reason::NO_ERROR, Reason::REFUSED_STREAM].contains(reason));
+            return reason.unwrap_or(Reason::INTERNAL_ERROR);
         }
         source = error.source();
     }

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use http::header::CONNECTION;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::header::LINK;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use super::body::RequestBody;
-use super::trailers;
 
 /// How many interim responses of one request are passed on.
 const MOST: usize = 16;
+/// What their links may take together.
+const MOST_BYTES: usize = 16 * 1024;
 
 /// The interim responses to one request that are on their way to its client. Clones are of the same request.
 ///
@@ -21,6 +22,7 @@ pub struct Interims(Arc<Mutex<Noted>>);
 #[derive(Debug, Default)]
 struct Noted {
     count: usize,
+    bytes: usize,
     waiting: Vec<Response<()>>,
     waker: Option<Waker>,
 }
@@ -48,39 +50,32 @@ impl Interims {
         Poll::Pending
     }
 
-    /// Notes what the backend says. `100 Continue` and `101 Switching Protocols` are for this proxy alone.
+    /// Notes what the backend says. `100 Continue` and `101 Switching Protocols` are for this proxy alone; of the others' fields,
+    /// the client gets the links (RFC 8297 section 2).
     pub(super) fn note(&self, status: StatusCode, headers: &HeaderMap) {
-        if status.as_u16() <= 101 {
+        let mut noted = self.noted();
+        let links = headers.get_all(LINK);
+        let bytes = links.iter().map(HeaderValue::len).sum::<usize>() + noted.bytes;
+        if status.as_u16() <= 101 || noted.count == MOST || bytes > MOST_BYTES {
             return;
         }
+        (noted.count, noted.bytes) = (noted.count + 1, bytes);
         let mut response = Response::new(());
         *response.status_mut() = status;
-        // Copies, for the values hold the buffer that they were read into.
-        let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
-        let fields = headers.iter().filter(|(name, _)| !is_named(headers, name));
-        let fields = fields.filter_map(|(name, value)| Some((name.clone(), copy(value)?)));
-        response.headers_mut().extend(fields);
-        trailers::clean(response.headers_mut());
-        self.push(response);
+        for link in links {
+            // A copy, for the value holds the buffer that it was read into.
+            let copy = HeaderValue::from_bytes(link.as_bytes());
+            let copy = copy.expect("the copy of a valid value is valid");
+            response.headers_mut().append(LINK, copy);
+        }
+        noted.push(response);
     }
 
-    /// Asks the client for its upload (RFC 9110 section 15.2.1).
+    /// Asks the client for its upload (RFC 9110 section 15.2.1), which happens once.
     pub(super) fn proceed(&self) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::CONTINUE;
-        self.push(response);
-    }
-
-    fn push(&self, response: Response<()>) {
-        let mut noted = self.noted();
-        if noted.count == MOST {
-            return;
-        }
-        noted.count += 1;
-        noted.waiting.push(response);
-        if let Some(waker) = noted.waker.take() {
-            waker.wake();
-        }
+        self.noted().push(response);
     }
 
     fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -88,16 +83,13 @@ impl Interims {
     }
 }
 
-/// Whether the field is for the next hop alone (RFC 9110 section 7.6.1).
-fn is_named(headers: &HeaderMap, name: &HeaderName) -> bool {
-    let mut values = headers.get_all(CONNECTION).iter();
-    values.any(|value| {
-        let mut tokens = value.as_bytes().split(|byte| *byte == b',');
-        tokens.any(|token| {
-            let token = token.trim_ascii();
-            token.eq_ignore_ascii_case(name.as_str().as_bytes())
-        })
-    })
+impl Noted {
+    fn push(&mut self, response: Response<()>) {
+        self.waiting.push(response);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -123,27 +115,43 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_has_nothing_that_concerns_the_connection() {
+    fn a_hint_has_its_links_and_nothing_else() {
         let interims = Interims::default();
-        let field = |name: &str| (name.parse().unwrap(), "x".parse().unwrap());
-        let names = ["link", "connection", "keep-alive", "transfer-encoding"];
-        interims.note(
-            StatusCode::EARLY_HINTS,
-            &names.into_iter().map(field).collect(),
-        );
+        let field = |(name, value): (&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
+        let fields = [
+            ("link", "</a>"),
+            ("link", "</b>"),
+            ("connection", "x"),
+            ("set-cookie", "y"),
+        ];
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields.map(field) {
+            let name: http::HeaderName = name;
+            headers.append(name, value);
+        }
+        interims.note(StatusCode::EARLY_HINTS, &headers);
         let taken = taken(&interims);
-        let kept: Vec<_> = taken[0].headers().keys().collect();
-        assert_eq!(kept, ["link"]);
+        let kept: Vec<_> = taken[0].headers().iter().map(|(_, value)| value).collect();
+        assert_eq!(kept, ["</a>", "</b>"]);
     }
 
     #[test]
     fn a_backend_that_never_stops_is_not_listened_to_for_ever() {
-        let interims = Interims::default();
-        for _ in 0..100 {
-            interims.note(StatusCode::EARLY_HINTS, &HeaderMap::new());
+        let small = HeaderMap::from_iter([(LINK, HeaderValue::from_static("x"))]);
+        let mut huge = HeaderMap::new();
+        huge.insert(LINK, "y".repeat(MOST_BYTES - 1).parse().unwrap());
+        for (first, count) in [(&small, MOST), (&huge, 2)] {
+            let interims = Interims::default();
+            interims.note(StatusCode::EARLY_HINTS, first);
+            for _ in 0..100 {
+                interims.note(StatusCode::EARLY_HINTS, &small);
+            }
+            assert_eq!(taken(&interims).len(), count);
+            interims.note(StatusCode::EARLY_HINTS, &small);
+            assert!(taken(&interims).is_empty());
+            // The upload is still asked for.
+            interims.proceed();
+            assert_eq!(taken(&interims).len(), 1);
         }
-        assert_eq!(taken(&interims).len(), MOST);
-        interims.note(StatusCode::EARLY_HINTS, &HeaderMap::new());
-        assert!(taken(&interims).is_empty());
     }
 }

@@ -1,11 +1,14 @@
 //! What comes before a response reaches clients of HTTP/2 as it comes.
 
+use std::future::poll_fn;
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use http::{Request, Response, StatusCode};
-use std::future::poll_fn;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 use crate::harness::door::{Door, before};
 use crate::harness::origin::{Origin, Visit};
@@ -79,9 +82,7 @@ async fn early_hints_come_before_the_response_does() {
     assert_eq!(hints.status(), StatusCode::EARLY_HINTS);
     let links: Vec<_> = hints.headers().get_all("link").iter().collect();
     assert_eq!(links, ["</a.css>; rel=preload", "</b.js>"]);
-    for name in ["connection", "keep-alive", "set-cookie", "x-hop"] {
-        assert!(!hints.headers().contains_key(name), "{name}");
-    }
+    assert_eq!(hints.headers().len(), 2, "{hints:?}");
     assert_eq!(second.status(), StatusCode::PROCESSING);
     assert_eq!(last.status(), StatusCode::OK);
     assert!(!last.headers().contains_key("link"));
@@ -129,8 +130,14 @@ async fn an_upload_over_http_2_is_asked_for_when_its_backend_asks() {
     let head = origin.event().await;
     assert_eq!(header(&head, "expect"), Some("100-continue"));
 
+    let start = Instant::now();
+    for _ in 0..50 {
+        orders.send("HTTP/1.1 102 Processing\r\n\r\n").unwrap();
+    }
     orders.send("HTTP/1.1 100 Continue\r\n\r\n").unwrap();
-    assert_eq!(interim(&mut response).await.status(), StatusCode::CONTINUE);
+    while interim(&mut response).await.status() != StatusCode::CONTINUE {}
+    // It is asked for without a word too, but later.
+    assert!(start.elapsed() < Duration::from_millis(800));
     stream.send_data(Bytes::from_static(b"body"), true).unwrap();
     orders.send(OK).unwrap();
     assert_eq!(soon(response).await.unwrap().status(), StatusCode::OK);
