@@ -36,6 +36,7 @@ mod survey;
 mod template;
 mod trust;
 mod tunnel;
+mod unread;
 mod upgrade;
 mod web_socket_key;
 
@@ -68,3 +69,4 @@ pub use service::ProxyService;
 pub use stream_io::{OnTunnel, StreamIo, poll_room};
 pub use template::PlaceholderError;
 pub use trust::Trust;
+pub use unread::Unread;

@@ -1,7 +1,7 @@
 //! One word for each reason why the proxy answers itself or ends a connection, for what machines read.
 
 use super::error::Error;
-use crate::upstream::{self, Address};
+use crate::upstream::{self, Address, BodyError};
 
 /// The closed set of reasons, each with its word.
 macro_rules! reasons {
@@ -42,6 +42,10 @@ reasons! {
     HeadTooLarge = "head-too-large",
     /// A target that is longer than can be read.
     TargetTooLong = "target-too-long",
+    /// A head that its client has not sent to its end.
+    HeadCut = "head-cut",
+    /// A stream that HTTP/2 refuses by itself.
+    Http2Stream = "http2-stream",
     /// A head that cannot be read.
     Malformed = "malformed",
     /// No single valid host.
@@ -120,6 +124,8 @@ reasons! {
     BackendBroken = "backend-broken",
     /// An answer whose head is too large.
     ResponseHeadTooLarge = "response-head-too-large",
+    /// An answer that its backend has not sent to its end.
+    ResponseBroken = "response-broken",
     /// An answer of no certain length.
     ResponseFraming = "response-framing",
     /// A backend that did not switch to WebSocket.
@@ -170,6 +176,17 @@ reasons! {
     Http2Flood = "http2-flood",
     /// Frames of HTTP/2 that break its rules.
     Http2Protocol = "http2-protocol",
+}
+
+impl Reason {
+    /// Why an answer does not come to its end.
+    #[must_use]
+    pub fn of_body(error: &BodyError) -> Self {
+        match error {
+            BodyError::Overdue => Self::RequestTimeout,
+            _ => Self::ResponseBroken,
+        }
+    }
 }
 
 impl Error {

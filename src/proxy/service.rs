@@ -24,6 +24,7 @@ use super::router::{Router, Site};
 use super::routers::Routers;
 use super::routes::{Handler, Route};
 use super::survey::{Fields, Survey};
+use super::unread::Unread;
 use super::{forwarded, framing, headers, host, respond, upgrade};
 use crate::tasks::Tasks;
 use crate::upstream::{
@@ -78,12 +79,11 @@ impl ProxyService {
         &self.tally
     }
 
-    /// Counts a request that could not be read, so that it was refused with `status` before it came here, and writes its
-    /// line.
-    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: Reason) {
-        self.tally.count(reason);
+    /// Counts a request that was refused before it came here, and writes its line.
+    pub fn note_unread(&self, conn: &ConnInfo, unread: Unread) {
+        self.tally.count(unread.reason);
         if let Some(log) = self.routers.current(self.worker).access_log() {
-            log.note_unread(conn, status, reason);
+            log.note_unread(conn, unread);
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Limits;
+use super::resets::Resets;
 
 /// How long an HTTP/1.1 connection lies unused before it gives its buffers back: longer than a busy one pauses, and
 /// short enough that those of many new connections are never there at once.
@@ -49,6 +50,7 @@ pub(super) struct Activity {
     has_body: AtomicBool,
     is_resting: AtomicBool,
     is_kept_open: AtomicBool,
+    resets: Resets,
 }
 
 impl Activity {
@@ -66,6 +68,7 @@ impl Activity {
             has_body: AtomicBool::new(false),
             is_resting: AtomicBool::new(false),
             is_kept_open: AtomicBool::new(false),
+            resets: Resets::default(),
         })
     }
 
@@ -143,6 +146,20 @@ impl Activity {
 
     pub(super) fn is_kept_open(&self) -> bool {
         self.is_kept_open.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request's head is awaited or under way.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// The streams that were refused and not told of.
+    pub(super) fn resets(&self) -> &Resets {
+        &self.resets
+    }
+
+    pub(super) fn is_h2(&self) -> bool {
+        self.is_h2
     }
 
     fn is_unused(&self) -> bool {

@@ -1,11 +1,12 @@
 //! Drives one HTTP connection until it is over, overdue or the process stops.
 
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
@@ -17,13 +18,13 @@ use tracing::debug;
 use super::Limits;
 use super::activity::{Activity, Look, Overdue, REST_AFTER};
 use super::reason;
-use crate::proxy::{Reason, Tally};
+use crate::proxy::{Reason, Tally, Unread};
 use crate::tasks::Shutdown;
 
 /// How long a client has to take the end of a connection that was idle.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The connection's ends that [`drive`] watches.
 pub(super) struct Watch<'a> {
@@ -122,13 +123,21 @@ pub(super) async fn drive<C: Conversation>(
     .await
 }
 
-/// How a request was refused that made the protocol give its connection up, and why; `None` where there was no
-/// request or no answer.
-pub(super) fn unread(broken: &Broken) -> Option<(StatusCode, Reason)> {
-    match broken {
-        Broken::Http1(error) => unread_http1(error),
-        Broken::Http2(error) => unread_http2(error),
-    }
+/// How a request was refused that made the protocol give its connection up; `None` where there was no request or no answer.
+pub(super) fn unread(broken: &Broken, activity: &Activity) -> Option<Unread> {
+    let (version, (status, reason)) = match broken {
+        Broken::Http1(error) if error.is_incomplete_message() && activity.awaits_head() => {
+            let cut = (StatusCode::BAD_REQUEST, Reason::HeadCut);
+            (Version::HTTP_11, cut)
+        }
+        Broken::Http1(error) => (Version::HTTP_11, unread_http1(error)?),
+        Broken::Http2(error) => (Version::HTTP_2, unread_http2(error)?),
+    };
+    Some(Unread {
+        version,
+        status,
+        reason,
+    })
 }
 
 /// What the proxy has said of its client with a GOAWAY.
@@ -138,16 +147,13 @@ fn unread_http2(broken: &h2::Error) -> Option<(StatusCode, Reason)> {
     }
     match broken.reason()? {
         h2::Reason::NO_ERROR | h2::Reason::INTERNAL_ERROR => None,
-        // Nothing else tells which of the two it was.
-        h2::Reason::ENHANCE_YOUR_CALM if is_head_too_large(broken) => Some((
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Reason::HeadTooLarge,
-        )),
+        h2::Reason::ENHANCE_YOUR_CALM if is_head_too_large(broken) => Some(HEAD_TOO_LARGE),
         h2::Reason::ENHANCE_YOUR_CALM => Some((StatusCode::TOO_MANY_REQUESTS, Reason::Http2Flood)),
         _ => Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol)),
     }
 }
 
+/// Nothing but the text tells which of the two it was.
 fn is_head_too_large(broken: &h2::Error) -> bool {
     let text = broken.to_string();
     ["too_many_continuations", "header_list_way_too_large"]
@@ -155,8 +161,16 @@ fn is_head_too_large(broken: &h2::Error) -> bool {
         .any(|word| text.contains(word))
 }
 
+const HEAD_TOO_LARGE: (StatusCode, Reason) = (
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    Reason::HeadTooLarge,
+);
+
 fn unread_http1(broken: &hyper::Error) -> Option<(StatusCode, Reason)> {
-    if !broken.is_parse() || broken.is_parse_version_h2() {
+    if broken.is_parse_version_h2() {
+        return Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol));
+    }
+    if !broken.is_parse() {
         return None;
     }
     Some(match broken.is_parse_too_large() {
@@ -164,12 +178,18 @@ fn unread_http1(broken: &hyper::Error) -> Option<(StatusCode, Reason)> {
         true if broken.to_string().starts_with("URI") => {
             (StatusCode::URI_TOO_LONG, Reason::TargetTooLong)
         }
-        true => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Reason::HeadTooLarge,
-        ),
+        true => HEAD_TOO_LARGE,
         false => (StatusCode::BAD_REQUEST, Reason::Malformed),
     })
+}
+
+/// Why an answer over HTTP/1.1 has broken off, if that is what has broken the connection.
+pub(super) fn broken_answer(broken: &Broken) -> Option<Reason> {
+    let Broken::Http1(error) = broken else {
+        return None;
+    };
+    let source = error.source().filter(|_| error.is_user())?;
+    Some(Reason::of_body(source.downcast_ref()?))
 }
 
 /// How long to wait with the next look: a stream may run for hours, and is looked at less and less often.

@@ -17,7 +17,7 @@ use super::exchanges::Exchanges;
 use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::watched::Watched;
-use crate::proxy::{ConnInfo, ProxyService, Tally};
+use crate::proxy::{ConnInfo, ProxyService, Tally, Unread};
 use crate::tasks::{Shutdown, Tasks};
 
 /// Serves HTTP connections.
@@ -53,6 +53,11 @@ impl Http {
             limits,
             tasks,
         }
+    }
+
+    /// Counts a request that was refused before there was HTTP, and writes its line.
+    pub(super) fn note_unread(&self, conn: &ConnInfo, unread: Unread) {
+        self.service.note_unread(conn, unread);
     }
 
     /// Counts what is refused.
@@ -99,8 +104,14 @@ impl Http {
                 drive(connection, watch).await
             }
         };
-        if let Some((status, reason)) = broken.as_ref().and_then(connection::unread) {
-            self.service.note_unread(&exchanges.info, status, reason);
+        let Some(broken) = broken else {
+            return;
+        };
+        if let Some(unread) = connection::unread(&broken, &activity) {
+            self.service.note_unread(&exchanges.info, unread);
+        }
+        if let Some(reason) = connection::broken_answer(&broken) {
+            self.tally().count(reason);
         }
     }
 }

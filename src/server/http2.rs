@@ -8,13 +8,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, Connection, Handshake, SendResponse};
-use http::Request;
+use http::{Request, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Limits;
 use super::connection::Conversation;
 use super::exchanges::Exchanges;
 use super::http2_stream;
+use crate::proxy::{Reason, Unread};
 use crate::tasks::Tasks;
 
 /// What a client may send ahead of a slow backend, on one stream and on all of them.
@@ -75,6 +76,22 @@ where
         }
     }
 
+    fn note_resets(&self) {
+        let Exchanges {
+            service,
+            info,
+            activity,
+        } = &*self.exchanges;
+        for _ in 0..activity.resets().take() {
+            let unread = Unread {
+                version: Version::HTTP_2,
+                status: StatusCode::BAD_REQUEST,
+                reason: Reason::Http2Stream,
+            };
+            service.note_unread(info, unread);
+        }
+    }
+
     fn begin(&self, request: Request<RecvStream>, reply: SendResponse<Bytes>) {
         let exchanges = Arc::clone(&self.exchanges);
         self.tasks
@@ -98,13 +115,15 @@ where
                     }
                     self.state = State::Serving(connection);
                 }
-                State::Serving(connection) => match ready!(connection.poll_accept(cx)) {
-                    Some(stream) => {
-                        let (request, reply) = stream?;
-                        self.begin(request, reply);
-                    }
-                    None => return Poll::Ready(Ok(())),
-                },
+                State::Serving(connection) => {
+                    let accepted = connection.poll_accept(cx);
+                    self.note_resets();
+                    let Some(stream) = ready!(accepted) else {
+                        return Poll::Ready(Ok(()));
+                    };
+                    let (request, reply) = stream?;
+                    self.begin(request, reply);
+                }
             }
         }
     }

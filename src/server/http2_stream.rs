@@ -18,7 +18,7 @@ use tracing::debug;
 use super::exchanges::Exchanges;
 use super::tracked_body::{RequestMark, TrackedBody};
 use crate::proxy::{
-    Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo, poll_room,
+    self, Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo, poll_room,
 };
 
 /// Why an answer does not come to its end.
@@ -53,7 +53,11 @@ pub(super) async fn serve(
     match error {
         Broken::Reset(_) => {}
         Broken::Stream(_) => reply.send_reset(Reason::INTERNAL_ERROR),
-        Broken::Body(error) => reply.send_reset(reason(&error)),
+        Broken::Body(error) => {
+            let refused = proxy::Reason::of_body(&error);
+            exchanges.service.tally().count(refused);
+            reply.send_reset(reason(&error));
+        }
     }
 }
 
@@ -199,15 +203,15 @@ async fn await_room(stream: &mut SendStream<Bytes>) -> Result<(), Broken> {
     .await
 }
 
-/// The backend's own reason, where it is one of HTTP/2 and does not say that nothing has happened.
+/// What the client is told of an answer that breaks off: that it was given up, where the backend says so.
 fn reason(error: &BodyError) -> Reason {
     let mut source = error.source();
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            let reason = error.reason();
-            let reason = reason
-                .filter(|reason| ![Reason::NO_ERROR, Reason::REFUSED_STREAM].contains(reason));
-            return reason.unwrap_or(Reason::INTERNAL_ERROR);
+            return match error.reason() {
+                Some(Reason::CANCEL) => Reason::CANCEL,
+                _ => Reason::INTERNAL_ERROR,
+            };
         }
         source = error.source();
     }

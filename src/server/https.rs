@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{StatusCode, Version};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
@@ -11,7 +12,9 @@ use tracing::{Instrument, debug, debug_span};
 use super::crowd::Place;
 use super::http::{Http, HttpConnection};
 use super::{Client, Limits, reason, stray_http};
-use crate::proxy::{ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, Trust};
+use crate::proxy::{
+    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, Trust, Unread,
+};
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 
@@ -119,7 +122,13 @@ impl Https {
         match timeout(patience, stray_http::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
-                tally.count(Reason::PlainHttp);
+                let conn = ConnInfo::new(peer, None).reaching(local);
+                let unread = Unread {
+                    version: Version::HTTP_11,
+                    status: StatusCode::BAD_REQUEST,
+                    reason: Reason::PlainHttp,
+                };
+                self.http.note_unread(&conn, unread);
                 let refused = timeout(patience, stray_http::refuse(stream)).await;
                 debug!(?refused, "plain HTTP at the HTTPS door");
                 return None;

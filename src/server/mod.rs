@@ -16,6 +16,7 @@ mod options;
 mod plain_http;
 mod proxy_protocol;
 mod reason;
+mod resets;
 mod stray_http;
 mod tracked_body;
 mod watched;

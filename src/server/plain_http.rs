@@ -106,10 +106,11 @@ impl PlainHttp {
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let broken = drive(Box::pin(connection), watch).await;
-        if let Some((status, reason)) = broken.as_ref().and_then(connection::unread) {
-            self.tally.count(reason);
+        let unread = broken.and_then(|broken| connection::unread(&broken, &activity));
+        if let Some(unread) = unread {
+            self.tally.count(unread.reason);
             if let Some(log) = self.routers.access_log() {
-                log.note_unread(&conn, status, reason);
+                log.note_unread(&conn, unread);
             }
         }
     }
@@ -167,6 +168,15 @@ impl PlainHttp {
                 .get(HOST)
                 .and_then(|host| host.to_str().ok()),
         };
+        if *request.method() == Method::CONNECT {
+            let response = page(StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n");
+            return Answer::refusal(response, Reason::Connect);
+        }
+        let is_single = request.headers().get_all(HOST).iter().nth(1).is_none();
+        if host.is_none() || !is_single {
+            let response = page(StatusCode::BAD_REQUEST, "one valid Host is needed\n");
+            return Answer::refusal(response, Reason::Host);
+        }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let router = self.routers.snapshot();
         let found = host.and_then(|host| {

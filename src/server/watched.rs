@@ -11,12 +11,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
 use super::crowd::Place;
+use super::resets::FrameReader;
 
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     inner: S,
     unread: Bytes,
     activity: Arc<Activity>,
+    /// Of what HTTP/2 writes.
+    frames: Option<FrameReader>,
     _place: Place,
 }
 
@@ -25,6 +28,7 @@ impl<S> Watched<S> {
         Self {
             inner,
             unread: Bytes::new(),
+            frames: activity.is_h2().then(FrameReader::default),
             activity,
             _place: place.into(),
         }
@@ -33,6 +37,18 @@ impl<S> Watched<S> {
     /// Gives bytes back that were read too early. There are none that were given back before.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.unread = bytes;
+    }
+
+    /// Reads so many bytes of those that were to be written.
+    fn wrote(&mut self, bufs: &[io::IoSlice<'_>], mut written: usize) {
+        let Some(frames) = &mut self.frames else {
+            return;
+        };
+        for buf in bufs {
+            let len = written.min(buf.len());
+            frames.read(&buf[..len], self.activity.resets());
+            written -= len;
+        }
     }
 
     fn note<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -73,6 +89,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = result {
+            self.wrote(&[io::IoSlice::new(buf)], written);
+        }
         self.note(result)
     }
 
@@ -82,6 +101,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(written)) = result {
+            self.wrote(bufs, written);
+        }
         self.note(result)
     }
 

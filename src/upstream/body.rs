@@ -63,7 +63,7 @@ impl RequestBody {
 
     /// The body of a client's request, which may pause for `timeout`.
     ///
-    /// An HTTP/1.1 body that is dropped before its end is read on for a while by one of `tasks`.
+    /// A body that is dropped before its end is read on for a while by one of `tasks`.
     #[must_use]
     pub fn new(incoming: ClientBody, timeout: Duration, tasks: &Tasks) -> Self {
         if incoming.is_end_stream() {
@@ -235,7 +235,6 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take()
-            && !incoming.is_http2()
             && self.gate.is_none()
             && !incoming.is_end_stream()
         {

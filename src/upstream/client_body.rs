@@ -33,12 +33,6 @@ pub struct StreamBody {
     is_over: bool,
 }
 
-impl ClientBody {
-    pub(super) fn is_http2(&self) -> bool {
-        matches!(self, Self::Http2(_))
-    }
-}
-
 impl From<Incoming> for ClientBody {
     fn from(incoming: Incoming) -> Self {
         Self::Http1(incoming)

@@ -191,6 +191,7 @@ async fn a_client_whose_http_2_connection_is_given_up_has_a_line_that_says_why()
         client.read_to_end().await;
     }
     let lines = log.json(2).await;
+    assert!(lines.iter().all(|line| line["protocol"] == "HTTP/2.0"));
     let refusals = lines.iter().filter(|line| line.get("method").is_none());
     let told: Vec<_> = refusals
         .map(|line| (line["status"].as_u64(), line["reason"].as_str()))

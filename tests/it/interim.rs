@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use http::{Request, Response, StatusCode};
+use proxy::proxy::GuardOptions;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use crate::harness::door::{Door, before};
+use crate::harness::door::{Door, Setup, before};
 use crate::harness::origin::{Origin, Visit};
 use crate::harness::raw::{Raw, header, soon};
 
@@ -141,4 +142,37 @@ async fn an_upload_over_http_2_is_asked_for_when_its_backend_asks() {
     stream.send_data(Bytes::from_static(b"body"), true).unwrap();
     orders.send(OK).unwrap();
     assert_eq!(soon(response).await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_is_read_to_its_end_so_that_its_client_sees_why() {
+    let origin = Origin::ok().await;
+    let guards = GuardOptions {
+        max_body: Some(3),
+        ..GuardOptions::default()
+    };
+    let setup = Setup::new().site("www.example.org", &[origin.address]);
+    let door = setup.guarded(&guards).open().await;
+    let request = Request::put("https://www.example.org/").body(()).unwrap();
+    let (response, mut stream) = send(&door, request, false).await;
+    stream
+        .send_data(Bytes::from_static(b"four"), false)
+        .unwrap();
+    let response = soon(response).await.unwrap();
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let mut body = response.into_body();
+    while let Some(data) = soon(body.data()).await {
+        data.unwrap();
+    }
+    for _ in 0..100 {
+        stream.reserve_capacity(65_536);
+        soon(poll_fn(|cx| stream.poll_capacity(cx)))
+            .await
+            .unwrap()
+            .unwrap();
+        stream
+            .send_data(Bytes::from(vec![0; stream.capacity()]), false)
+            .unwrap();
+    }
+    stream.send_data(Bytes::new(), true).unwrap();
 }

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::admin::refused;
 use crate::harness::app::App;
 use crate::harness::client::{Client, read};
+use crate::harness::origin::Origin;
 use crate::harness::pki::TestCa;
 use crate::harness::proxy::{Proxy, Setup};
 use crate::harness::raw::{Raw, ask, soon};
@@ -150,12 +151,63 @@ async fn frames_that_break_http2_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_http2_refuses_by_itself_are_counted() {
+    let (proxy, _app) = start("").await;
+    let client = proxy.client().alpn("h2");
+    let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    // GET https://localhost/ with `connection: close`, which HTTP/2 has no place for.
+    let head = b"\x82\x87\x84\x41\x09localhost\0\x0aconnection\x05close";
+    let len = u8::try_from(head.len()).unwrap();
+    let request = [&[0, 0, len, 1, 5, 0, 0, 0, 1][..], head].concat();
+    stream.write_all(hello).await.unwrap();
+    stream.write_all(&request).await.unwrap();
+    refused(&proxy, &[("http2-stream", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_that_are_cut_and_http2_where_http1_was_agreed_on_are_counted() {
+    let (proxy, _app) = start("").await;
+    let client = proxy.client().alpn("http/1.1");
+    for head in ["GET / HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+    }
+    refused(&proxy, &[("head-cut", 1), ("http2-protocol", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_break_off_are_counted() {
+    let origin = Origin::start(async |mut visit| {
+        visit.read_request().await;
+        let cut = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello";
+        visit.raw.send(cut).await;
+    });
+    let origin = origin.await;
+    let text = format!("[sites]\n\"localhost\" = \"{}\"\n", origin.address);
+    let proxy = Setup::new().proxyfile(&text).start().await;
+    // What had come of the answer may go down with it.
+    status1(&proxy, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let mut sender = proxy.client().http2(proxy.https(), "localhost").await;
+    let request = Request::get("https://localhost/").body(Full::default());
+    if let Ok(answer) = sender.send_request(request.unwrap()).await {
+        answer.into_body().collect().await.unwrap_err();
+    }
+    refused(&proxy, &[("response-broken", 2)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_plain_http_refuses_is_counted() {
     let (proxy, _app) = start("header-timeout = \"200ms\"").await;
     let challenge = "/.well-known/acme-challenge/x HTTP/1.1\r\nhost: localhost\r\n";
     for request in [
         format!("GET / HTTP/1.1\r\nhost: example.org\r\n{CLOSE}\r\n"),
         format!("GET / HTTP/1.1\r\n{CLOSE}\r\n"),
+        format!("GET / HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n{CLOSE}\r\n"),
+        format!("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n{CLOSE}\r\n"),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
         format!("GET {challenge}{CLOSE}\r\n"),
         format!("POST {challenge}{CLOSE}\r\n"),
         "nonsense\r\n\r\n".to_owned(),
@@ -164,8 +216,16 @@ async fn what_plain_http_refuses_is_counted() {
     ] {
         ask(proxy.http(), request).await;
     }
+    let mut leaving = Raw::connect(proxy.http()).await;
+    leaving.send("GET / HT").await;
+    leaving.finish().await;
+    leaving.read_to_end().await;
     let expected = [
-        ("unknown-host", 2),
+        ("unknown-host", 1),
+        ("host", 2),
+        ("connect", 1),
+        ("http2-protocol", 1),
+        ("head-cut", 1),
         ("unknown-challenge", 1),
         ("method", 1),
         ("malformed", 1),

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::format;
 use super::log::Lane;
 use crate::proxy::{ConnInfo, Reason};
+use crate::upstream::BodyError;
 
 /// The status of a request whose client left before there was an answer.
 const CLIENT_LEFT: u16 = 499;
@@ -99,11 +100,11 @@ impl Asked {
     }
 
     /// Of a request of which nothing is known but whose connection it came on.
-    fn unread(conn: &ConnInfo) -> Self {
+    fn unread(conn: &ConnInfo, version: Version) -> Self {
         Self {
             time: SystemTime::now(),
             client: conn.client,
-            version: Version::HTTP_11,
+            version,
             texts: Vec::new(),
             ends: [0; 5],
             is_head: false,
@@ -160,8 +161,8 @@ impl Entry {
         Self::of(lane, asked)
     }
 
-    pub(super) fn unread(lane: Arc<Lane>, conn: &ConnInfo) -> Self {
-        Self::of(lane, Asked::unread(conn))
+    pub(super) fn unread(lane: Arc<Lane>, conn: &ConnInfo, version: Version) -> Self {
+        Self::of(lane, Asked::unread(conn, version))
     }
 
     fn of(lane: Arc<Lane>, asked: Asked) -> Self {
@@ -202,9 +203,9 @@ impl Entry {
     }
 
     /// What the response's body brings, and whether that was all.
-    pub(in crate::proxy) fn passed<E>(
+    pub(in crate::proxy) fn passed(
         &mut self,
-        frame: Option<&Result<Frame<Bytes>, E>>,
+        frame: Option<&Result<Frame<Bytes>, BodyError>>,
         is_end: bool,
     ) {
         match frame {
@@ -213,8 +214,8 @@ impl Entry {
                 self.outcome.is_whole |= is_end;
             }
             // Not the client that has left.
-            Some(Err(_)) => {
-                self.outcome.reason = Some("response-broken");
+            Some(Err(error)) => {
+                self.refused(Reason::of_body(error));
                 self.outcome.is_whole = true;
             }
             None => self.outcome.is_whole = true,

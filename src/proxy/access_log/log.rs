@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use super::entry::Entry;
 use super::options::{AccessLogFormat, AccessLogOptions};
 use super::writer::Writer;
-use crate::proxy::{ConnInfo, Reason};
+use crate::proxy::{ConnInfo, Reason, Unread};
 use crate::tasks::Tasks;
 
 /// How many lines of one runtime may wait. Lines beyond are dropped and counted: a slow disk delays no request.
@@ -109,10 +109,10 @@ impl AccessLog {
     }
 
     /// Writes the line of a request that could not be read.
-    pub fn note_unread(&self, conn: &ConnInfo, status: StatusCode, reason: Reason) {
-        let mut entry = Entry::unread(Arc::clone(&self.own), conn);
-        entry.refused(reason);
-        entry.answered(status, false);
+    pub fn note_unread(&self, conn: &ConnInfo, unread: Unread) {
+        let mut entry = Entry::unread(Arc::clone(&self.own), conn, unread.version);
+        entry.refused(unread.reason);
+        entry.answered(unread.status, false);
     }
 
     /// Begins the record of a request. On the heap, for only a pointer is to be in what is there for every request.
