@@ -55,7 +55,7 @@ pub use group::Upstream;
 pub use interim::Interims;
 pub use means::Means;
 pub use options::Options;
-pub use own_addresses::OwnAddresses;
+pub use own_addresses::{OwnAddresses, is_listener};
 pub use resolve::{DnsServer, Resolver};
 pub use send_proxy::{ClientAddresses, SendProxy};
 pub use tls::{IdentityFiles, TlsError, TlsOptions};
