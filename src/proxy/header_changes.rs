@@ -1,6 +1,7 @@
 //! Changes to header fields that the operator asks for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
@@ -159,20 +160,33 @@ impl fmt::Debug for HeaderChange {
 
 /// Changes that are made one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderChanges(Box<[HeaderChange]>);
+pub struct HeaderChanges {
+    changes: Box<[HeaderChange]>,
+    owned: Arc<[HeaderName]>,
+}
 
 impl HeaderChanges {
     /// These changes in this order, or `None` where there is none.
     #[must_use]
     pub fn new(changes: impl IntoIterator<Item = HeaderChange>) -> Option<Box<Self>> {
         let changes: Box<[HeaderChange]> = changes.into_iter().collect();
-        (!changes.is_empty()).then(|| Box::new(Self(changes)))
+        let owned = changes
+            .iter()
+            .filter(|change| change.kind != ChangeKind::Add)
+            .map(|change| change.name.clone())
+            .collect();
+        (!changes.is_empty()).then(|| Box::new(Self { changes, owned }))
     }
 
     pub(super) fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
-        for change in &self.0 {
+        for change in &self.changes {
             change.apply(headers, facts);
         }
+    }
+
+    /// The fields of which nothing is left that was there before.
+    pub(super) fn owned(&self) -> &Arc<[HeaderName]> {
+        &self.owned
     }
 }
 
