@@ -197,13 +197,11 @@ impl Upload {
                 if let Some(room) = &mut self.room {
                     let len = frame.data_ref().map_or(0, Bytes::len) as u64;
                     // What is too much is read on by whoever drops this, so that the client sees its answer.
-                    *room = match room.checked_sub(len) {
-                        Some(room) => room,
-                        None => {
-                            self.pulse.fail(UploadFailure::TooLarge);
-                            return Poll::Ready(Some(Err(BodyError::TooLarge)));
-                        }
+                    let Some(left) = room.checked_sub(len) else {
+                        self.pulse.fail(UploadFailure::TooLarge);
+                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
                     };
+                    *room = left;
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
