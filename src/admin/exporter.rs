@@ -1,4 +1,4 @@
-//! Serves `GET /metrics` over TCP, where the operator asks for it.
+//! Serves `/metrics` over TCP, where the operator asks for it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -84,10 +84,11 @@ async fn respond(vitals: Arc<Vitals>, request: &Request<Incoming>) -> Response<F
     if request.uri().path() != "/metrics" {
         return plain(StatusCode::NOT_FOUND, "metrics are at /metrics\n");
     }
-    if *request.method() != Method::GET {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n");
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let text = "only GET and HEAD are served here\n";
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text);
         let fields = response.headers_mut();
-        fields.insert(ALLOW, HeaderValue::from_static("GET"));
+        fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     // Many certificates take their time, which challenges on port 80 are not to wait for.

@@ -17,8 +17,8 @@ const NAMES: usize = 1000;
 /// Where to look when somebody asks how a proxy is. Nothing is noted here: all of it is there for other ends.
 #[derive(Clone, Debug)]
 pub struct Vitals {
-    /// When the proxy started.
-    pub began: Instant,
+    /// When the proxy started, by the clock that nobody sets and by the one on the wall.
+    pub began: (Instant, SystemTime),
     /// The places of connections that are free.
     pub places: Arc<Semaphore>,
     /// How many there are in all.
@@ -42,7 +42,7 @@ impl Vitals {
             count,
         });
         Status {
-            uptime_seconds: self.began.elapsed().as_secs(),
+            uptime_seconds: self.began.0.elapsed().as_secs(),
             sites: self.routers.snapshot().count(),
             connections: self.connections(),
             certificates: CertificateCounts {
@@ -58,8 +58,11 @@ impl Vitals {
     pub(super) fn page(&self) -> Page {
         let mut page = Page::default();
         page.gauge(
-            ("proxy_uptime_seconds", "How long the proxy has run"),
-            number(self.began.elapsed().as_secs()),
+            (
+                "proxy_start_time_seconds",
+                "Start of the proxy in seconds since 1970",
+            ),
+            seconds(self.began.1),
         );
         page.gauge(
             ("proxy_sites", "Sites of the configuration"),
@@ -69,9 +72,17 @@ impl Vitals {
             ("proxy_connections", "Clients that are connected"),
             number(self.connections()),
         );
+        let certificates = self.manager.census();
         page.gauge(
             ("proxy_certificates", "Certificates in memory"),
-            number(self.manager.in_memory()),
+            number(certificates.in_memory),
+        );
+        page.gauge(
+            (
+                "proxy_names_without_certificate",
+                "Names of the configuration that are to have a certificate and have none in memory",
+            ),
+            number(certificates.without),
         );
         let refusals = self.refusals.counts();
         page.counts(
@@ -85,7 +96,7 @@ impl Vitals {
         let ends = self.manager.next_ends(NAMES).into_iter();
         page.gauges(
             (
-                "proxy_certificate_not_after_seconds",
+                "proxy_certificate_not_after_timestamp_seconds",
                 "End of a certificate in seconds since 1970",
             ),
             "name",

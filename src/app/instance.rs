@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -67,7 +67,7 @@ impl App {
         routers.replace(&plan.routing.router, plan.access_log.as_ref());
         let places = Arc::new(Semaphore::new(fitting));
         let vitals = admin::Vitals {
-            began: Instant::now(),
+            began: (Instant::now(), SystemTime::now()),
             places: Arc::clone(&places),
             capacity: fitting,
             routers: Arc::clone(&routers),

@@ -23,12 +23,6 @@ impl CertManager {
         self.obtainer().cache().next_ends(limit)
     }
 
-    /// How many certificates are in memory.
-    #[must_use]
-    pub fn in_memory(&self) -> usize {
-        self.obtainer().cache().len()
-    }
-
     /// Counts. Looks at every name that the configuration spells out.
     #[must_use]
     pub fn census(&self) -> Census {

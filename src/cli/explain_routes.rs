@@ -120,7 +120,12 @@ fn write_headers(headers: &HeaderConfig, out: &mut dyn Write) -> io::Result<()> 
         ("request-headers", &headers.request),
         ("response-headers", &headers.response),
     ] {
-        if !changes.is_empty() {
+        let secrets = changes.iter().filter(|change| change.shown().is_none());
+        for secret in secrets {
+            let name = secret.name();
+            writeln!(out, "# {key}: the value of {name} is not shown")?;
+        }
+        if changes.iter().any(|change| change.shown().is_some()) {
             let parts = [
                 removed(changes),
                 values("set", ChangeKind::Set, changes),
@@ -144,7 +149,10 @@ fn removed(changes: &[HeaderChange]) -> Option<String> {
 
 /// One key per field, since a table names each once.
 fn values(key: &str, kind: ChangeKind, changes: &[HeaderChange]) -> Option<String> {
-    let of_kind = || changes.iter().filter(move |change| change.kind() == kind);
+    let of_kind = || {
+        let of_kind = changes.iter().filter(move |change| change.kind() == kind);
+        of_kind.filter(|change| change.shown().is_some())
+    };
     let mut fields: Vec<String> = Vec::new();
     let mut done = Vec::new();
     for change in of_kind() {
@@ -154,7 +162,7 @@ fn values(key: &str, kind: ChangeKind, changes: &[HeaderChange]) -> Option<Strin
         done.push(change.name());
         let texts: Vec<_> = of_kind()
             .filter(|other| other.name() == change.name())
-            .map(HeaderChange::shown)
+            .filter_map(HeaderChange::shown)
             .collect();
         let value = match texts.as_slice() {
             [text] => quoted(text),

@@ -1,6 +1,7 @@
 //! What is wrong and where: one line per problem, all problems of a file and its flags together.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
@@ -80,6 +81,12 @@ impl<'t> Report<'t> {
         self.add(Place::File { path, line, column }, problem);
     }
 
+    /// Notes a problem with the file as a whole.
+    pub(super) fn whole_file(&mut self, problem: Problem) {
+        let path = self.path.to_owned();
+        self.add(Place::WholeFile(path), problem);
+    }
+
     /// Notes a problem with a flag.
     pub(super) fn flag(&mut self, flag: &'static str, problem: Problem) {
         self.add(Place::Flag(flag), problem);
@@ -94,12 +101,10 @@ impl<'t> Report<'t> {
         position(self.text, offset).0
     }
 
-    /// Whether a problem was noted on the line of a byte offset.
-    pub(super) fn has_line(&self, offset: usize) -> bool {
-        let wanted = self.line(offset);
-        self.found
-            .iter()
-            .any(|found| matches!(found.place, Place::File { line, .. } if line == wanted))
+    /// Whether no line ends within these byte offsets.
+    pub(super) fn is_one_line(&self, offsets: Range<usize>) -> bool {
+        let text = self.text.get(offsets);
+        text.is_some_and(|text| !text.contains('\n'))
     }
 
     /// Whether the text at a byte offset is quoted.

@@ -15,6 +15,8 @@ use super::syntax;
 pub(super) enum Problem {
     #[error("{}", syntax::message(.0))]
     Syntax(toml::de::Error),
+    #[error("more mistakes are not shown here: {0}; mend these first")]
+    MoreMistakes(usize),
     #[error("unknown key `{key}`; {}", known_keys(nearest.as_deref(), known))]
     UnknownKey {
         key: String,

@@ -1,12 +1,11 @@
 //! The whole effective configuration.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
-use crate::name::HostName;
 use crate::proxy::{AccessLogOptions, ComfortOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
@@ -160,9 +159,19 @@ impl Config {
         let (Some(host), Some(port)) = (address.host(), address.port()) else {
             return false;
         };
-        [self.listen.http, self.listen.https]
-            .into_iter()
-            .any(|listen| listen.port() == port && is_own_host(listen, host))
+        let ips = match host.ip() {
+            Some(ip) => vec![ip],
+            None if host.as_str() == "localhost" => {
+                vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+            }
+            None => Vec::new(),
+        };
+        let is_own = |ip: IpAddr| {
+            [self.listen.http, self.listen.https]
+                .into_iter()
+                .any(|listen| upstream::is_listener(listen, (ip, port).into()))
+        };
+        ips.into_iter().any(is_own)
     }
 
     /// The address that http and https would fight for.
@@ -183,19 +192,6 @@ fn is_shared(one: SocketAddr, other: SocketAddr) -> bool {
     let same_ip =
         one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && same_ip
-}
-
-fn is_own_host(listen: SocketAddr, host: &HostName) -> bool {
-    match host.ip().map(|ip| ip.to_canonical()) {
-        Some(ip) => {
-            ip == listen.ip()
-                || (listen.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
-        }
-        None => {
-            host.as_str() == "localhost"
-                && (listen.ip().is_unspecified() || listen.ip().is_loopback())
-        }
-    }
 }
 
 fn finish(mut config: Config, report: Report<'_>) -> Result<Config, Error> {
@@ -222,7 +218,7 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
     if !port.starts_with('+')
         && let Ok(port) = port.parse::<u16>()
     {
-        return Ok((std::net::Ipv6Addr::UNSPECIFIED, port).into());
+        return Ok((Ipv6Addr::UNSPECIFIED, port).into());
     }
     text.parse().map_err(|_| Problem::Listen(text.to_owned()))
 }
@@ -271,6 +267,22 @@ mod tests {
         ] {
             let address = upstream::Address::parse(address).unwrap();
             assert_eq!(config.listens_on(&address), is_own, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_forms_of_an_address_that_is_listened_on_are_told_apart_as_the_kernel_does() {
+        for (listen, address, is_own) in [
+            ("0.0.0.0:8080", "[::1]:8080", false),
+            ("0.0.0.0:8080", "127.0.0.1:8080", true),
+            ("[::ffff:127.0.0.1]:8080", "127.0.0.1:8080", true),
+            ("[::1]:8080", "localhost:8080", true),
+            ("10.0.0.5:8080", "localhost:8080", false),
+        ] {
+            let mut config = Config::with_defaults();
+            config.listen.http = listen.parse().unwrap();
+            let address = upstream::Address::parse(address).unwrap();
+            assert_eq!(config.listens_on(&address), is_own, "{listen} {address}");
         }
     }
 }

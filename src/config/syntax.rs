@@ -5,6 +5,9 @@ use toml::de::Error;
 use super::diagnostic::Report;
 use super::problem::Problem;
 
+/// How many mistakes are told: to find the place of each takes time, and nobody reads them all.
+const MOST: usize = 100;
+
 /// Notes the parser's errors, the first of each line. Says whether the document's structure can still be trusted; where
 /// a bracket is missing, all that the parser says afterwards is an echo of it and is left out.
 pub(super) fn note(mut errors: Vec<Error>, report: &mut Report<'_>) -> bool {
@@ -13,17 +16,24 @@ pub(super) fn note(mut errors: Vec<Error>, report: &mut Report<'_>) -> bool {
         .any(|error| error.message().starts_with("unclosed"));
     let start = |error: &Error| error.span().map_or(0, |span| span.start);
     errors.sort_by_key(start);
-    let mut is_sound = true;
+    let (mut is_sound, mut count, mut before) = (true, 0, None);
     for error in errors {
         let offset = start(&error);
-        if report.has_line(offset) {
+        let before = before.replace(offset);
+        if before.is_some_and(|before| report.is_one_line(before..offset)) {
             continue;
         }
         is_sound &= leaves_structure(&error);
-        report.at(offset, Problem::Syntax(error));
+        count += 1;
+        if count <= MOST {
+            report.at(offset, Problem::Syntax(error));
+        }
         if is_unclosed && !is_sound {
             break;
         }
+    }
+    if count > MOST {
+        report.whole_file(Problem::MoreMistakes(count - MOST));
     }
     is_sound
 }

@@ -28,6 +28,15 @@ struct Said {
     unsaid: u64,
 }
 
+/// What a line stands for.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    /// The failures since the line before, the one that is told among them.
+    requests: u64,
+    /// How long ago that line was. There was none before the first.
+    seconds: u64,
+}
+
 impl FailureLog {
     /// Takes note of a request that its backend has failed.
     pub(super) fn note(&self, error: &Error, status: StatusCode, conn: &ConnInfo) {
@@ -36,34 +45,42 @@ impl FailureLog {
         let due = self.count(key);
         let error = error as &dyn std::error::Error;
         match due {
-            Some(requests) => {
-                warn!(client.addr = %client, status, error, requests, "request failed at its backend");
+            Some(Told { requests, seconds }) => {
+                warn!(client.addr = %client, status, error, requests, seconds, "request failed at its backend");
             }
             None => debug!(client.addr = %client, status, error, "request failed at its backend"),
         }
     }
 
-    /// Counts a failure. Returns how many are to be told of, itself among them, if it is time for that.
-    fn count(&self, key: (Option<Address>, Reason)) -> Option<u64> {
+    /// Counts a failure. Returns what is to be told of, if it is time for that.
+    fn count(&self, key: (Option<Address>, Reason)) -> Option<Told> {
         let now = Instant::now();
-        if self.said.len() >= REMEMBERED {
-            self.said
-                .retain(|_, said| now.duration_since(said.at) < EVERY);
-        }
         if let Some(mut said) = self.said.get_mut(&key) {
             said.unsaid += 1;
-            if now.duration_since(said.at) < EVERY {
+            let passed = now.duration_since(said.at);
+            if passed < EVERY {
                 return None;
             }
             said.at = now;
-            return Some(std::mem::take(&mut said.unsaid));
+            return Some(Told {
+                requests: std::mem::take(&mut said.unsaid),
+                seconds: passed.as_secs(),
+            });
         }
+        // All of it is looked at, so only for what is new.
         if self.said.len() >= REMEMBERED {
-            return None;
+            self.said
+                .retain(|_, said| now.duration_since(said.at) < EVERY);
+            if self.said.len() >= REMEMBERED {
+                return None;
+            }
         }
         let first = Said { at: now, unsaid: 0 };
         let before = self.said.insert(key, first);
-        before.is_none().then_some(1)
+        before.is_none().then_some(Told {
+            requests: 1,
+            seconds: 0,
+        })
     }
 }
 
@@ -75,18 +92,39 @@ mod tests {
         Address::parse(&format!("10.0.0.1:{port}")).ok()
     }
 
+    fn told(requests: u64, seconds: u64) -> Option<Told> {
+        Some(Told { requests, seconds })
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_one_line_in_ten_seconds_that_counts_what_it_stands_for() {
         let log = FailureLog::default();
         let fail = |port| log.count((backend(port), Reason::BackendUnreachable));
-        assert_eq!((fail(1), fail(2)), (Some(1), Some(1)));
+        assert_eq!((fail(1), fail(2)), (told(1, 0), told(1, 0)));
         for _ in 0..100 {
             assert_eq!(fail(1), None);
         }
         let other = log.count((backend(1), Reason::BackendTimeout));
-        assert_eq!(other, Some(1), "another reason is news");
+        assert_eq!(other, told(1, 0), "another reason is news");
         tokio::time::advance(EVERY).await;
-        assert_eq!((fail(1), fail(1), fail(2)), (Some(101), None, Some(1)));
+        assert_eq!(
+            (fail(1), fail(1), fail(2)),
+            (told(101, 10), None, told(1, 10))
+        );
+        tokio::time::advance(Duration::from_hours(24)).await;
+        assert_eq!(fail(1), told(2, 86_400), "one of them is a day old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_keeps_its_count_however_much_is_remembered() {
+        let log = FailureLog::default();
+        let fail = |port| log.count((backend(port), Reason::BackendBroken));
+        for port in 1..=REMEMBERED {
+            fail(port);
+        }
+        assert_eq!(fail(1), None);
+        tokio::time::advance(EVERY).await;
+        assert_eq!(fail(1), told(2, 10));
     }
 
     #[tokio::test(start_paused = true)]
@@ -96,6 +134,9 @@ mod tests {
             (1..5000).filter(|port| log.count((backend(*port), Reason::BackendBroken)).is_some());
         assert_eq!(said.count(), REMEMBERED);
         tokio::time::advance(EVERY).await;
-        assert_eq!(log.count((backend(5000), Reason::BackendBroken)), Some(1));
+        assert_eq!(
+            log.count((backend(5000), Reason::BackendBroken)),
+            told(1, 0)
+        );
     }
 }

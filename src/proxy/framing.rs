@@ -13,7 +13,7 @@ use super::error::Error;
 use super::options::ServiceOptions;
 use super::survey::{Fields, Survey};
 use super::upgrade;
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{RequestBody, ResponseBody, announce_trailers};
 
 /// Refuses a request whose framing, target or size is not certain.
 pub(super) fn check<B>(
@@ -84,6 +84,9 @@ pub(super) fn frame_request(
         *request.method(),
         Method::POST | Method::PUT | Method::PATCH
     );
+    if survey.has(Fields::TRAILER) {
+        announce_trailers(request);
+    }
     let headers = request.headers_mut();
     if survey.has(Fields::TRANSFER_ENCODING | Fields::CONTENT_LENGTH) {
         headers.remove(TRANSFER_ENCODING);

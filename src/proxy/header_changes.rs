@@ -1,6 +1,7 @@
 //! Changes to header fields that the operator asks for.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
@@ -39,7 +40,7 @@ enum Fact {
 }
 
 /// Fields whose value is a secret, wherever it was written.
-const SECRET: [&str; 7] = [
+const SECRET: [&str; 11] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -47,8 +48,11 @@ const SECRET: [&str; 7] = [
     "api-key",
     "x-auth-token",
     "x-access-token",
+    "x-auth-key",
+    "x-vault-token",
+    "private-token",
+    "x-amz-security-token",
 ];
-const NOT_SHOWN: &str = "(not shown here)";
 
 const FACTS: [(&str, Fact); 3] = [
     ("client", Fact::Client),
@@ -121,13 +125,13 @@ impl HeaderChange {
         &self.name
     }
 
-    /// The value with its placeholders, or where it was read from; nothing of a secret that was spelt out.
+    /// The value with its placeholders, or where it was read from. `None` for a secret that was spelt out.
     #[must_use]
-    pub fn shown(&self) -> &str {
+    pub fn shown(&self) -> Option<&str> {
         let is_secret = SECRET.contains(&self.name.as_str());
         match is_secret && self.kind != ChangeKind::Remove && !self.value.is_hidden() {
-            true => NOT_SHOWN,
-            false => self.value.text(),
+            true => None,
+            false => Some(self.value.text()),
         }
     }
 
@@ -159,14 +163,22 @@ impl fmt::Debug for HeaderChange {
 
 /// Changes that are made one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderChanges(Box<[HeaderChange]>);
+pub struct HeaderChanges {
+    changes: Box<[HeaderChange]>,
+    owned: Arc<[HeaderName]>,
+}
 
 impl HeaderChanges {
     /// These changes in this order, or `None` where there is none.
     #[must_use]
     pub fn new(changes: impl IntoIterator<Item = HeaderChange>) -> Option<Box<Self>> {
         let changes: Box<[HeaderChange]> = changes.into_iter().collect();
-        (!changes.is_empty()).then(|| Box::new(Self(changes)))
+        let owned = changes
+            .iter()
+            .filter(|change| change.kind != ChangeKind::Add)
+            .map(|change| change.name.clone())
+            .collect();
+        (!changes.is_empty()).then(|| Box::new(Self { changes, owned }))
     }
 
     /// Whether one of them is about this field.
@@ -175,9 +187,14 @@ impl HeaderChanges {
     }
 
     pub(super) fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
-        for change in &self.0 {
+        for change in &self.changes {
             change.apply(headers, facts);
         }
+    }
+
+    /// The fields of which nothing is left that was there before.
+    pub(super) fn owned(&self) -> &Arc<[HeaderName]> {
+        &self.owned
     }
 }
 
@@ -247,13 +264,13 @@ mod tests {
         let change = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "Bearer {client}"));
         let change = change.unwrap();
         assert!(!format!("{change:?}").contains("Bearer"));
-        assert_eq!(change.shown(), "env:TOKEN");
+        assert_eq!(change.shown(), Some("env:TOKEN"));
         let mut headers = HeaderMap::new();
         apply(&[change], &mut headers);
         assert_eq!(headers["authorization"], "Bearer {client}");
         let literal = HeaderChange::new(ChangeKind::Set, name, "Bearer hush").unwrap();
         assert!(!format!("{literal:?}").contains("hush"));
-        assert_eq!(literal.shown(), NOT_SHOWN);
+        assert_eq!(literal.shown(), None);
         let broken = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "a\nb"));
         assert!(!broken.unwrap_err().to_string().contains("a\nb"));
     }

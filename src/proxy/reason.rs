@@ -129,7 +129,7 @@ reasons! {
     /// An answer of no certain length.
     ResponseFraming = "response-framing",
     /// A backend that did not switch to WebSocket.
-    NoWebSocket = "no-web-socket",
+    NoWebSocket = "no-websocket",
     /// A backend that switched to what nobody had asked for.
     UnaskedUpgrade = "unasked-upgrade",
     /// A client that has as many connections as it may.
@@ -275,6 +275,7 @@ mod tests {
     fn every_reason_has_a_word_of_its_own() {
         let words: HashSet<_> = Reason::ALL.iter().map(|reason| reason.word()).collect();
         assert_eq!(words.len(), Reason::ALL.len());
+        assert!(words.contains("no-websocket"), "one word, as in its RFC");
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         for word in words {
             assert!(word.chars().all(is_plain), "{word}");

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::conn_info::ConnInfo;
+use crate::upstream::RequestBody;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -21,6 +22,14 @@ pub(super) fn told(headers: &HeaderMap, conn: &ConnInfo) -> Option<HeaderValue> 
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let is_name = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
     is_name.then(|| id.clone())
+}
+
+/// Tells the app the name of a request, and lets nothing else of the request name it otherwise.
+pub(super) fn tell(request: &mut Request<RequestBody>, id: &HeaderValue) {
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    if !request.body().is_empty() {
+        request.body_mut().keep_out(&[REQUEST_ID].into());
+    }
 }
 
 /// The names of one runtime's requests: a random start and a count, which no other runtime writes to.

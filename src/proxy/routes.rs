@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::Request;
 use http::header::LINK;
 use http::uri::PathAndQuery;
 
@@ -15,7 +15,7 @@ use super::header_changes::{Facts, HeaderChanges};
 use super::readings;
 use super::redirect::Redirect;
 use super::rewrite::Rewrite;
-use crate::upstream::Upstream;
+use crate::upstream::{RequestBody, Upstream};
 
 /// Why a text is no prefix of paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,12 +165,13 @@ impl Route {
     }
 
     /// Makes the fields those that the backend is to get.
-    pub(super) fn change_request(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
+    pub(super) fn change_request(&self, request: &mut Request<RequestBody>, facts: Facts<'_>) {
         if let Some(rewrite) = &self.rewrite {
-            rewrite.tell(headers);
+            rewrite.tell(request.headers_mut());
         }
         if let Some(changes) = &self.request_headers {
-            changes.apply(headers, facts);
+            changes.apply(request.headers_mut(), facts);
+            request.body_mut().keep_out(changes.owned());
         }
     }
 }

@@ -19,7 +19,7 @@ use super::host::Host;
 use super::options::ServiceOptions;
 use super::reason::Reason;
 use super::refusals::Tally;
-use super::request_id::{REQUEST_ID, RequestIds};
+use super::request_id::{self, RequestIds};
 use super::router::{Router, Site};
 use super::routers::Routers;
 use super::routes::{Handler, Route};
@@ -281,7 +281,7 @@ impl ProxyService {
         if let Some(passage) = trip.passage {
             passage.grant(request);
         }
-        route.change_request(request.headers_mut(), way.facts);
+        route.change_request(request, way.facts);
         framing::frame_request(request, way.survey, route.target(way.target)?);
         if trip.upstream.announces_clients() {
             announce(request, way.facts.conn);
@@ -394,6 +394,6 @@ fn prepare(request: &mut Request<RequestBody>, way: &Way<'_>) {
         identity.tell(request.headers_mut());
     }
     if let Some(id) = &way.request_id {
-        request.headers_mut().insert(REQUEST_ID, id.clone());
+        request_id::tell(request, id);
     }
 }

@@ -5,7 +5,7 @@ use std::ops::BitOr;
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -31,6 +31,7 @@ impl Fields {
     pub(super) const UNWANTED: Self = Self(1 << 9);
     /// What only a proxy may say of a client.
     pub(super) const CLAIM: Self = Self(1 << 10);
+    pub(super) const TRAILER: Self = Self(1 << 11);
 
     fn of(name: &HeaderName) -> Self {
         match *name {
@@ -42,6 +43,7 @@ impl Fields {
             HOST => Self::HOST,
             PROXY_AUTHENTICATE | PROXY_AUTHORIZATION => Self::OTHER_HOP,
             TE => Self::TE,
+            TRAILER => Self::TRAILER,
             TRANSFER_ENCODING => Self::TRANSFER_ENCODING,
             UPGRADE => Self::UPGRADE,
             _ => match name.as_str() {
@@ -104,6 +106,7 @@ mod tests {
             ("expect", Fields::EXPECT),
             ("host", Fields::HOST),
             ("te", Fields::TE),
+            ("trailer", Fields::TRAILER),
             ("transfer-encoding", Fields::TRANSFER_ENCODING),
             ("upgrade", Fields::UPGRADE),
             ("keep-alive", Fields::OTHER_HOP),

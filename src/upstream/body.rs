@@ -48,7 +48,7 @@ struct Upload {
     stall: Stall,
     pulse: Pulse,
     /// What its trailers may not name.
-    own_fields: Option<Arc<[HeaderName]>>,
+    own_fields: Vec<Arc<[HeaderName]>>,
     /// What it is sent on, where others share the connection.
     stream: Option<Arc<Stream>>,
     tasks: Tasks,
@@ -76,7 +76,7 @@ impl RequestBody {
             room: None,
             stall: Stall::new(timeout),
             pulse: Pulse::new(),
-            own_fields: None,
+            own_fields: Vec::new(),
             stream: None,
             tasks: tasks.clone(),
         })))
@@ -121,11 +121,15 @@ impl RequestBody {
         }
     }
 
-    /// Keeps fields of these names, which the proxy sets in the head, out of the trailers.
+    /// Keeps fields of these names too, which only the proxy sets in the head, out of the trailers.
     pub fn keep_out(&mut self, names: &Arc<[HeaderName]>) {
         if let Some(upload) = &mut self.0 {
-            upload.own_fields = Some(Arc::clone(names));
+            upload.own_fields.push(Arc::clone(names));
         }
+    }
+
+    pub(super) fn own_fields(&self) -> &[Arc<[HeaderName]>] {
+        self.0.as_ref().map_or(&[], |upload| &upload.own_fields)
     }
 
     /// Keeps a stream counted for as long as the body is under way, which may be longer than its response.
@@ -186,21 +190,18 @@ impl Upload {
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    let own = self.own_fields.as_deref().unwrap_or_default();
-                    trailers::clean_claims(trailers, own);
+                    trailers::clean_claims(trailers, &self.own_fields);
                 }
                 self.stall.moved();
                 self.pulse.beat();
                 if let Some(room) = &mut self.room {
                     let len = frame.data_ref().map_or(0, Bytes::len) as u64;
                     // What is too much is read on by whoever drops this, so that the client sees its answer.
-                    *room = match room.checked_sub(len) {
-                        Some(room) => room,
-                        None => {
-                            self.pulse.fail(UploadFailure::TooLarge);
-                            return Poll::Ready(Some(Err(BodyError::TooLarge)));
-                        }
+                    let Some(left) = room.checked_sub(len) else {
+                        self.pulse.fail(UploadFailure::TooLarge);
+                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
                     };
+                    *room = left;
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -1,6 +1,6 @@
 //! Header fields by which an app knows its client, which only a proxy may set.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 
 /// Whether a field would be taken for the word of a proxy. Many backends read `_` as `-`.
 #[must_use]
@@ -40,9 +40,40 @@ pub(super) fn is_one_of(name: &HeaderName, names: &[HeaderName]) -> bool {
     names.iter().any(is_it)
 }
 
+/// Removes `names` in every spelling that an app may take for them.
+pub fn remove_aliases(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let aliases: Vec<_> = headers
+        .keys()
+        .filter(|name| is_one_of(name, names))
+        .cloned()
+        .collect();
+    for name in aliases {
+        headers.remove(name);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
+
+    #[test]
+    fn forged_fields_go_in_every_spelling() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "remote-user",
+            "remote_user",
+            "remote-users",
+            "x-remote-user",
+        ] {
+            headers.append(name, HeaderValue::from_static("root"));
+        }
+        remove_aliases(&mut headers, &[HeaderName::from_static("remote-user")]);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["remote-users", "x-remote-user"]);
+    }
 
     #[test]
     fn claims_are_known_in_every_spelling() {

@@ -244,11 +244,9 @@ impl Dialer {
 
     /// Refuses a connection to the proxy itself, whatever name has led there.
     fn check_end(&self, address: &Address, stream: &TcpStream) -> Result<(), Error> {
-        let ends = stream
-            .local_addr()
-            .and_then(|local| Ok((local, stream.peer_addr()?)));
-        let (local, peer) = ends.map_err(|source| refused(address, source))?;
-        match self.own_addresses.are_reached(local, peer) {
+        let peer = stream.peer_addr();
+        let peer = peer.map_err(|source| refused(address, source))?;
+        match self.own_addresses.are_reached(peer) {
             true => Err(Error::Loop {
                 backend: address.clone(),
             }),

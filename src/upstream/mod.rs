@@ -47,7 +47,7 @@ pub use balance::{
     StatusRangeError, is_cookie_name,
 };
 pub use body::{RequestBody, ResponseBody};
-pub use claim::is_claim;
+pub use claim::{is_claim, remove_aliases};
 pub use client_body::{ClientBody, StreamBody};
 pub use error::{BodyError, Error};
 pub use expectation::Expectation;
@@ -55,8 +55,9 @@ pub use group::Upstream;
 pub use interim::Interims;
 pub use means::Means;
 pub use options::Options;
-pub use own_addresses::OwnAddresses;
+pub use own_addresses::{OwnAddresses, is_listener};
 pub use resolve::{DnsServer, Resolver};
 pub use send_proxy::{ClientAddresses, SendProxy};
 pub use tls::{IdentityFiles, TlsError, TlsOptions};
+pub use trailers::announce_trailers;
 pub use trip::Caller;

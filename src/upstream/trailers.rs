@@ -1,49 +1,55 @@
 //! What may stand behind a body.
 
-use http::HeaderMap;
+use std::sync::Arc;
+
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, MAX_FORWARDS, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::{HeaderMap, HeaderValue, Request};
 
+use super::body::RequestBody;
 use super::claim::{is_claim, is_one_of};
+
+const NEVER: [HeaderName; 18] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    HOST,
+    MAX_FORWARDS,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+const NEVER_EITHER: [&str; 2] = ["keep-alive", "proxy-connection"];
 
 /// Removes what would frame, route or authenticate a message that has begun long ago (RFC 9110 section 6.5.1), and what
 /// belongs to one connection: HTTP/2 resets a stream for it, which looks like a fault of who is to receive it.
 pub(super) fn clean(trailers: &mut HeaderMap) {
-    for name in [
-        AUTHORIZATION,
-        CACHE_CONTROL,
-        CONNECTION,
-        CONTENT_ENCODING,
-        CONTENT_LENGTH,
-        CONTENT_RANGE,
-        CONTENT_TYPE,
-        COOKIE,
-        EXPECT,
-        HOST,
-        MAX_FORWARDS,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        SET_COOKIE,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for name in NEVER {
         trailers.remove(name);
     }
-    for name in ["keep-alive", "proxy-connection"] {
+    for name in NEVER_EITHER {
         trailers.remove(name);
     }
 }
 
 /// The same for those of a client, which may not say what only the proxy may: what it writes of itself, and fields of these
-/// names, which the proxy sets in the head.
-pub(super) fn clean_claims(trailers: &mut HeaderMap, own: &[HeaderName]) {
+/// names, which it changes in the head.
+pub(super) fn clean_claims(trailers: &mut HeaderMap, own: &[Arc<[HeaderName]>]) {
     clean(trailers);
-    let is_taken = |name: &&HeaderName| is_claim(name.as_str()) || is_one_of(name, own);
+    let is_taken = |name: &&HeaderName| is_own(name, own);
     for name in trailers
         .keys()
         .filter(is_taken)
@@ -51,6 +57,31 @@ pub(super) fn clean_claims(trailers: &mut HeaderMap, own: &[HeaderName]) {
         .collect::<Vec<_>>()
     {
         trailers.remove(name);
+    }
+}
+
+fn is_own(name: &HeaderName, own: &[Arc<[HeaderName]>]) -> bool {
+    is_claim(name.as_str()) || own.iter().any(|names| is_one_of(name, names))
+}
+
+/// Lets the head of a client's request announce those trailers only that can come.
+pub fn announce_trailers(request: &mut Request<RequestBody>) {
+    let own = request.body().own_fields();
+    let can_come = |text: &&str| {
+        HeaderName::from_bytes(text.as_bytes()).is_ok_and(|name| {
+            !NEVER.contains(&name) && !NEVER_EITHER.contains(&name.as_str()) && !is_own(&name, own)
+        })
+    };
+    let fields = request.headers().get_all(TRAILER).iter();
+    let names = fields
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(can_come);
+    let names = names.collect::<Vec<_>>().join(", ");
+    match HeaderValue::try_from(names) {
+        Ok(names) if !names.is_empty() => drop(request.headers_mut().insert(TRAILER, names)),
+        _ => drop(request.headers_mut().remove(TRAILER)),
     }
 }
 
@@ -76,11 +107,13 @@ mod tests {
             "x_real_ip",
             "client-cert",
             "remote_user",
+            "x_token",
             "x-sum",
         ];
         let field = |name: &'static str| (name.parse().unwrap(), "0".parse().unwrap());
         let mut trailers: HeaderMap = names.into_iter().map(field).collect();
-        clean_claims(&mut trailers, &[HeaderName::from_static("remote-user")]);
+        let own = |name| Arc::from([HeaderName::from_static(name)]);
+        clean_claims(&mut trailers, &[own("remote-user"), own("x-token")]);
         let kept: Vec<_> = trailers.keys().collect();
         assert_eq!(kept, ["x-sum"]);
     }

@@ -218,6 +218,32 @@ fn explain_shows_how_backends_are_verified_where_they_are() {
 }
 
 #[test]
+fn explain_writes_nothing_in_the_place_of_a_secret_that_a_file_would_send() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Proxyfile");
+    let text = "[sites.\"a.test\"]\nupstream = \"app:1\"\n\
+        request-headers = { set = { Authorization = \"Bearer hush\", X-A = \"1\" }, add = { Private-Token = \"hush\" } }\n\
+        response-headers = { set = { X-Vault-Token = \"hush\" } }\n";
+    std::fs::write(&file, text).unwrap();
+    let outcome = proxy(&["explain", "--config", file.to_str().unwrap()]);
+    assert_eq!(outcome.code, code(0), "{}", outcome.err);
+    for line in [
+        "# request-headers: the value of authorization is not shown\n",
+        "# request-headers: the value of private-token is not shown\n",
+        "# response-headers: the value of x-vault-token is not shown\n",
+        "request-headers = { set = { x-a = \"1\" } }\n",
+    ] {
+        assert!(outcome.out.contains(line), "{line}{}", outcome.out);
+    }
+    assert!(!outcome.out.contains("hush"), "{}", outcome.out);
+    assert!(
+        !outcome.out.contains("\nresponse-headers"),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
 fn every_setting_has_an_environment_variable() {
     let output = Command::new(env!("CARGO_BIN_EXE_proxy"))
         .arg("explain")

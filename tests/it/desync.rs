@@ -186,8 +186,44 @@ async fn trailers_cannot_name_what_frames_or_routes_a_message() {
     .await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let seen = origin.event().await;
-    let (_, trailers) = seen.split_once("0\r\n").unwrap();
+    let (head, trailers) = seen.split_once("0\r\n").unwrap();
     assert_eq!(trailers, "x-sum: 7\r\n\r\n");
+    assert_eq!(header(head, "trailer"), Some("x-sum"), "{head}");
+}
+
+#[tokio::test]
+async fn trailers_cannot_bring_back_what_the_site_sets_or_takes_away() {
+    let mut origin = Origin::start(|mut visit: Visit| async move {
+        let head = visit.raw.read_head().await.unwrap();
+        let body = visit.raw.read_until("0\r\n").await.unwrap();
+        let rest = visit.raw.read_until("\r\n").await.unwrap();
+        visit.tell(head + &body + &rest);
+        visit
+            .raw
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            .await;
+    })
+    .await;
+    let text = format!(
+        "[sites.localhost]\nupstream = \"{}\"\nrequest-id = true\n\
+         request-headers = {{ set = {{ X-Tenant = \"a\" }}, remove = [\"X-Debug\"] }}\n",
+        origin.address
+    );
+    let proxy = Process::new().proxyfile(&text).start().await;
+    let client = proxy.client().alpn("http/1.1");
+    let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    stream
+        .write_all(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
+             Trailer: x-tenant, X-Debug, x-request-id\r\n\r\n\
+             3\r\nabc\r\n0\r\nX-Tenant: b\r\nX_Debug: 1\r\nX-Request-Id: mine\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    let seen = origin.event().await;
+    assert_eq!(header(&seen, "x-tenant"), Some("a"));
+    assert_eq!(header(&seen, "trailer"), None);
+    assert!(seen.ends_with("\r\n0\r\n\r\n"), "{seen}");
 }
 
 #[tokio::test]

@@ -175,3 +175,46 @@ fn standard_input_goes_to_standard_output() {
     assert!(err.starts_with("standard input is not formatted"), "{err}");
     assert_eq!(text_in(&dir), UNTIDY);
 }
+
+#[test]
+fn what_is_no_single_regular_file_is_not_replaced() {
+    let dir = folder(UNTIDY);
+    let path = dir.path().join("Proxyfile");
+    fs::hard_link(&path, dir.path().join("other")).unwrap();
+    let (code, _, err) = run(&dir, &[], "");
+    assert_eq!(code, Some(2));
+    let said = "Proxyfile has 2 names (hard links), and the others would keep the former text; \
+                run `proxy fmt - < Proxyfile` and write its output there\n";
+    assert_eq!(err, said);
+    assert_eq!(text_in(&dir), UNTIDY);
+
+    let pipe = dir.path().join("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // Else who opens it would wait for somebody who writes.
+    let _writer = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    let (code, _, err) = run(&dir, &["pipe"], "");
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        err,
+        "pipe is no regular file; format what comes from it with `proxy fmt - < pipe`\n"
+    );
+}
+
+#[test]
+fn of_many_mistakes_the_first_hundred_are_told() {
+    let text = "a = x\n".repeat(5000);
+    let dir = folder(&text);
+    let (code, _, err) = run(&dir, &[], "");
+    assert_eq!(code, Some(2));
+    let lines: Vec<_> = err.lines().collect();
+    assert_eq!(lines.len(), 101, "{err}");
+    assert!(lines[99].starts_with("Proxyfile:100:"), "{}", lines[99]);
+    let last = "Proxyfile: more mistakes are not shown here: 4900; mend these first";
+    assert_eq!(lines[100], last);
+}

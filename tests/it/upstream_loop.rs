@@ -1,5 +1,7 @@
 //! Upstreams that lead back to the proxy itself.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use http::StatusCode;
 
 use crate::harness::dns::DnsServer;
@@ -9,9 +11,15 @@ const NAME: &str = "app.example.test";
 
 #[tokio::test]
 async fn a_name_that_leads_back_to_the_proxy_is_refused_before_requests_go_round() {
+    for listener in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+        refuses(listener.into()).await;
+    }
+}
+
+async fn refuses(listener: IpAddr) {
     let dns = DnsServer::start();
     dns.a(NAME, [127, 0, 0, 1].into());
-    let ports = Ports::reserve();
+    let ports = Ports::reserve_at(listener);
     let text = format!(
         "resolvers = [\"{}\"]\n\
          access-log = \"-\"\n\

@@ -9,7 +9,7 @@ use http::header::{
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, TE,
 };
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
@@ -19,7 +19,7 @@ use super::passage::Grant;
 use super::refusal::Refusal;
 use super::set::Visit;
 use crate::upstream::{
-    self, Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream,
+    self, Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream, remove_aliases,
 };
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -141,7 +141,7 @@ impl ForwardAuth {
         for name in NOT_ASKED {
             fields.remove(name);
         }
-        strip(&mut fields, &self.copied);
+        remove_aliases(&mut fields, &self.copied);
         let method = match *request.method() {
             // A WebSocket is opened by a GET, whatever HTTP/2 calls it.
             Method::CONNECT => "GET",
@@ -180,50 +180,4 @@ async fn read_out(mut body: ResponseBody) {
         }
     };
     let _ = timeout(READ_TIME, read).await;
-}
-
-/// Removes `names` in every spelling that an app may take for them: many read `_` as `-`.
-pub(super) fn strip(headers: &mut HeaderMap, names: &[HeaderName]) {
-    let forged: Vec<_> = headers
-        .keys()
-        .filter(|name| {
-            names
-                .iter()
-                .any(|own| is_alias(name.as_str(), own.as_str()))
-        })
-        .cloned()
-        .collect();
-    for name in forged {
-        headers.remove(name);
-    }
-}
-
-fn is_alias(name: &str, own: &str) -> bool {
-    let dashed = |byte: u8| match byte {
-        b'_' => b'-',
-        byte => byte,
-    };
-    name.len() == own.len() && name.bytes().map(dashed).eq(own.bytes().map(dashed))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forged_fields_go_in_every_spelling() {
-        let mut headers = HeaderMap::new();
-        for name in [
-            "remote-user",
-            "remote_user",
-            "remote-users",
-            "x-remote-user",
-        ] {
-            headers.append(name, HeaderValue::from_static("root"));
-        }
-        strip(&mut headers, &[HeaderName::from_static("remote-user")]);
-        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["remote-users", "x-remote-user"]);
-    }
 }

@@ -9,9 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::body::Body;
 use super::super::error::Error;
-use super::forward_auth::strip;
 use super::refusal::Refusal;
-use crate::upstream::RequestBody;
+use crate::upstream::{RequestBody, remove_aliases};
 
 /// What whoever let the request in gives to it.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ impl Passage {
         let Some(grant) = &self.grant else { return };
         request.body_mut().keep_out(&grant.names);
         let headers = request.headers_mut();
-        strip(headers, &grant.names);
+        remove_aliases(headers, &grant.names);
         for (name, value) in &grant.fields {
             headers.append(name, value.clone());
         }
