@@ -229,7 +229,8 @@ impl Dialer {
                 is_http2: address.protocol() == Protocol::H2c,
             });
         };
-        let stream = tls.connect(stream, host, needs.is_upgrade).await;
+        let certified = address.certified().unwrap_or(host);
+        let stream = tls.connect(stream, certified, needs.is_upgrade).await;
         let stream = stream.map_err(|error| match needs.is_upgrade && knows_no_http1(&error) {
             true => Error::NoUpgrade {
                 backend: address.clone(),

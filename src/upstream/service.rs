@@ -22,7 +22,10 @@ const MAX_NAME: usize = 253;
 
 /// The name of a service, such as `_http._tcp.app.example.org`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ServiceName(Arc<str>);
+pub(super) struct ServiceName {
+    name: Arc<str>,
+    domain: HostName,
+}
 
 impl ServiceName {
     /// Parses a host name that may begin with labels such as `_http._tcp`.
@@ -35,19 +38,27 @@ impl ServiceName {
             labels.push('.');
             rest = next;
         }
-        let host = HostName::parse(rest).ok()?;
-        let name = format!("{labels}{host}");
-        (host.ip().is_none() && name.len() <= MAX_NAME).then(|| Self(name.into()))
+        let domain = HostName::parse(rest).ok()?;
+        let name = format!("{labels}{domain}");
+        (domain.ip().is_none() && name.len() <= MAX_NAME).then(|| Self {
+            name: name.into(),
+            domain,
+        })
     }
 
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// Whose service it is: the name without what says which of its services.
+    pub(super) fn domain(&self) -> &HostName {
+        &self.domain
     }
 }
 
 impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
@@ -208,6 +219,8 @@ mod tests {
         ] {
             let parsed = ServiceName::parse(written).unwrap();
             assert_eq!(parsed.as_str(), name);
+            assert!(name.ends_with(parsed.domain().as_str()));
+            assert!(!parsed.domain().as_str().contains('_'));
             assert!(Name::from_ascii(name).is_ok());
         }
         let long = format!("_{}.example.org", "a".repeat(63));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use http::Request;
+use proxy::name::HostName;
 use proxy::upstream::{Balancer, DnsServer as Server, Resolver, TlsOptions};
 
 use crate::harness::bind::Bind;
@@ -162,7 +163,7 @@ async fn services_may_speak_http_2() {
 }
 
 #[tokio::test]
-async fn services_behind_tls_are_verified_by_the_names_of_their_targets() {
+async fn services_behind_tls_are_verified_by_their_own_domain() {
     let dns = DnsServer::start();
     let nginx = Nginx::start(
         &TestCa::root("backends"),
@@ -170,24 +171,36 @@ async fn services_behind_tls_are_verified_by_the_names_of_their_targets() {
     )
     .await;
     let port = nginx.address.port();
-    for (target, status) in [("localhost", 200), ("a.example.test", 502)] {
-        dns.forget(SERVICE)
+    // The certificate is for `localhost` and `app.services.test`.
+    let certified = "_http._tcp.app.services.test";
+    for (service, target, sni, expected) in [
+        (certified, "a.example.test", None, Some("app.services.test")),
+        (SERVICE, "app.services.test", None, None),
+        (
+            SERVICE,
+            "a.example.test",
+            Some("localhost"),
+            Some("localhost"),
+        ),
+    ] {
+        dns.forget(service)
             .a(target, HERE)
-            .srv(SERVICE, target, [1, 1, port]);
+            .srv(service, target, [1, 1, port]);
         let mut setup = Setup::new();
         setup.upstream.tls = TlsOptions {
             root: Some(nginx.root()),
+            sni: sni.map(|name| HostName::parse(name).unwrap()),
             ..TlsOptions::default()
         };
         let resolver = Resolver::new(vec![Server::At(dns.address())]);
-        let upstream = format!("srv+https://{SERVICE}");
+        let upstream = format!("srv+https://{service}");
         let door = setup.upstream(&[&upstream], Some(resolver)).open().await;
         let request = Request::get("/").header("host", "www.example.org");
         let response = door.fetch1(request.body(empty()).unwrap()).await;
-        assert_eq!(response.status(), status, "{target}");
-        if status == 200 {
-            assert_eq!(response.headers()["x-sni"], target);
-        }
+        let status = if expected.is_some() { 200 } else { 502 };
+        assert_eq!(response.status(), status, "{service} at {target}");
+        let sni = response.headers().get("x-sni");
+        assert_eq!(sni.map(|sni| sni.to_str().unwrap()), expected);
     }
 }
 
