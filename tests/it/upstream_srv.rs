@@ -76,6 +76,26 @@ async fn targets_are_reached_at_their_ports_and_share_by_weight() {
 }
 
 #[tokio::test]
+async fn the_addresses_of_a_target_share_its_weight() {
+    let dns = DnsServer::start();
+    let ((one, _one), (two, _two)) = (app("one").await, app("two").await);
+    let second = Ipv4Addr::new(127, 0, 11, 2);
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none".to_owned();
+    let _second = Origin::answering_on((second, one).into(), answer).await;
+    dns.a("a.example.test", HERE)
+        .a("a.example.test", second)
+        .a("b.example.test", HERE)
+        .srv(SERVICE, "a.example.test", [10, 3, one])
+        .srv(SERVICE, "b.example.test", [10, 1, two]);
+    let door = before(&format!("srv://{SERVICE}"), dns.address()).await;
+    let shares = shares(&door, 80).await;
+    assert_eq!(
+        shares.into_iter().collect::<Vec<_>>(),
+        [("one".to_owned(), 60), ("two".to_owned(), 20)]
+    );
+}
+
+#[tokio::test]
 async fn the_next_priority_serves_while_the_first_has_no_address() {
     let dns = DnsServer::start();
     let ((main, _main), (spare, _spare)) = (app("one").await, app("two").await);
@@ -224,5 +244,35 @@ async fn a_proxyfile_names_a_service_and_too_many_targets_are_told() {
     assert!(
         line.contains("a.example.test") && line.contains("used=64"),
         "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_leads_to_where_it_led_to_until_other_resolvers_have_answered() {
+    let (before, after) = (DnsServer::start(), DnsServer::start());
+    let (one, _one) = app("one").await;
+    before
+        .a("a.example.test", HERE)
+        .srv(SERVICE, "a.example.test", [1, 1, one]);
+    after.silent(SERVICE);
+    let text = |dns: &DnsServer| {
+        format!(
+            "resolvers = [\"{}\"]\n[sites]\n\"localhost\" = \"srv://{SERVICE}\"\n",
+            dns.address()
+        )
+    };
+    let mut proxy = ProxySetup::new().proxyfile(&text(&before)).start().await;
+    let client = proxy.client();
+    assert_eq!(
+        client.get(proxy.https(), "localhost", "/").await.body,
+        "one"
+    );
+
+    let line = proxy.reload(&text(&after)).await;
+
+    assert!(line.contains("configuration reloaded"), "{line}");
+    assert_eq!(
+        client.get(proxy.https(), "localhost", "/").await.body,
+        "one"
     );
 }
