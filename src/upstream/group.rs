@@ -71,7 +71,7 @@ impl Upstream {
         let terms = &self.terms;
         let has_names = matches!(self.members, Members::Named(_));
         let is_asked_alike = !has_names || terms.means.resolver.is(&means.resolver);
-        Ok(is_asked_alike && terms.dialer.is_current(&terms.options)?)
+        Ok(is_asked_alike && terms.dialer.is_current(&terms.options, means)?)
     }
 
     /// The backends in the order of their addresses, for those who look at them now and then.
