@@ -24,6 +24,7 @@ use crate::config::{Config, ConfigFile};
 use crate::proxy::Routers;
 use crate::tasks::Tasks;
 use crate::tls;
+use crate::upstream::SystemRoots;
 
 /// How long the end of the process waits for DNS records to be removed.
 const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ impl App {
             plan,
             pairs,
             listeners,
-        } = Draft::make(config.clone(), &grounds, None)?;
+        } = Draft::make(config.clone(), &grounds, SystemRoots::default(), None)?;
         plan.signing.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&grounds.cache), &grounds.background);
         let manager = start_manager(&grounds, plan.signing.rules());
@@ -139,8 +140,9 @@ impl App {
         let own = self.front.addresses();
         let drafting = spawn_blocking(move || {
             let config = file.read_again(&running.config)?;
-            check_files(&config)?;
-            Draft::make(config, &grounds, Some((&running, own)))
+            let system = SystemRoots::default();
+            check_files(&config, &system)?;
+            Draft::make(config, &grounds, system, Some((&running, own)))
         });
         let draft = drafting.await.map_err(Error::Abandoned)??;
         let (signing, config) = (&draft.plan.signing, &draft.plan.config);

@@ -10,7 +10,7 @@ use super::signing::Signing;
 use super::{Error, sites};
 use crate::config::Config;
 use crate::proxy::AccessLog;
-use crate::upstream::Means;
+use crate::upstream::{Means, SystemRoots};
 
 /// What a configuration says, and what was made of it.
 #[derive(Debug)]
@@ -38,13 +38,17 @@ impl Draft {
     pub(super) fn make(
         config: Config,
         grounds: &Grounds,
+        system_roots: SystemRoots,
         running: Option<Running<'_>>,
     ) -> Result<Self, Error> {
         let former = running.map(|(plan, _)| plan);
         let before = running.map(|(plan, own)| (&plan.config, own));
         let nothing = Routing::default();
         let routing = former.map_or(&nothing, |former| &former.routing);
-        let means = means(&config, grounds, former);
+        let means = Means {
+            system_roots,
+            ..means(&config, grounds, former)
+        };
         let routing = Routing::build(&config.sites, &means, routing)?;
         let pairs = FilePairs::read(&config.sites)?;
         let signing = former.map(|former| (&former.config, &former.signing));

@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::certs::TlsFiles;
 use crate::tls::{ClientAuth, ClientAuthError};
-use crate::upstream::{Address, Options, Protocol, TlsError};
+use crate::upstream::{Address, Options, Protocol, SystemRoots, TlsError};
 
 use super::settings::Config;
 use super::site::SiteAction;
@@ -71,9 +71,10 @@ pub enum FileError {
 }
 
 impl Config {
-    /// Reads all files that the configuration names and returns what is wrong with them. Blocks.
+    /// Reads all files that the configuration names, and the system's roots where it needs them, and returns what is wrong with
+    /// them. Blocks.
     #[must_use]
-    pub fn check_files(&self) -> Vec<FileError> {
+    pub fn check_files(&self, system: &SystemRoots) -> Vec<FileError> {
         let roots = self.issuers.iter().filter_map(|issuer| issuer.root.clone());
         let mut errors: Vec<_> = roots
             .filter_map(|root| read_certificates(root).err())
@@ -97,7 +98,7 @@ impl Config {
         for route in self.sites.iter().flat_map(|site| &site.routes) {
             match &route.action {
                 SiteAction::Upstream { addresses, options } => {
-                    errors.extend(check_upstream(addresses, options));
+                    errors.extend(check_upstream(addresses, options, system));
                 }
                 SiteAction::Files(files) => {
                     errors.extend(std::fs::read_dir(files.root()).err().map(|source| {
@@ -112,11 +113,15 @@ impl Config {
     }
 }
 
-fn check_upstream(addresses: &[Address], options: &Options) -> Option<FileError> {
+fn check_upstream(
+    addresses: &[Address],
+    options: &Options,
+    system: &SystemRoots,
+) -> Option<FileError> {
     let has_tls = addresses
         .iter()
         .any(|address| address.protocol() == Protocol::Https);
-    let checked = has_tls.then(|| options.tls.check())?;
+    let checked = has_tls.then(|| options.tls.check(system))?;
     checked.err().map(|error| FileError::Upstream { error })
 }
 

@@ -183,7 +183,7 @@ impl HeaderChanges {
 
     /// Whether one of them is about this field.
     pub(super) fn concern(&self, name: &HeaderName) -> bool {
-        self.0.iter().any(|change| change.name == name)
+        self.changes.iter().any(|change| change.name == name)
     }
 
     pub(super) fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {

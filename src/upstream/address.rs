@@ -81,6 +81,8 @@ struct Parts {
     place: Place,
     /// Which of the addresses of its host it is, where it has been told apart from the others.
     member: Option<IpAddr>,
+    /// Whose target it is, where DNS says so.
+    service: Option<ServiceName>,
 }
 
 impl Address {
@@ -89,6 +91,7 @@ impl Address {
             protocol,
             place,
             member,
+            service: None,
         }))
     }
 
@@ -190,14 +193,24 @@ impl Address {
 
     /// What speaks the same at one address of a service.
     pub(super) fn serving(&self, target: &Target, member: IpAddr) -> Self {
-        let place = Place::Tcp(target.host.clone(), target.port);
-        Self::new(self.protocol(), place, Some(member))
+        Self(Arc::new(Parts {
+            protocol: self.protocol(),
+            place: Place::Tcp(target.host.clone(), target.port),
+            member: Some(member),
+            service: match &self.0.place {
+                Place::Service(service) => Some(service.clone()),
+                Place::Tcp(..) | Place::Unix(_) => None,
+            },
+        }))
     }
 
-    /// Which of the addresses of `whole` it is, if it is one.
-    pub(super) fn member_of(&self, whole: &Self) -> Option<IpAddr> {
-        let is_part = self.0.protocol == whole.0.protocol && self.0.place == whole.0.place;
-        self.0.member.filter(|_| is_part)
+    /// Whom a certificate has to name. The target of a service is what DNS says, which may be forged: the service's own domain
+    /// stands in the configuration (RFC 6125 section 6.2.1).
+    pub(super) fn certified(&self) -> Option<&HostName> {
+        match &self.0.service {
+            Some(service) => Some(service.domain()),
+            None => self.host(),
+        }
     }
 }
 
@@ -311,9 +324,8 @@ mod tests {
         assert!(one != other && one != whole);
         assert_eq!(one.to_string(), "https://app:443 at 10.0.0.1");
         assert_eq!(one.authority(), "app:443");
-        assert_eq!(one.member_of(&whole), one.ip());
-        assert_eq!(one.member_of(&Address::parse("app:443").unwrap()), None);
-        assert_eq!((whole.ip(), whole.member_of(&whole)), (None, None));
+        assert_eq!(one.ip(), Some([10, 0, 0, 1].into()));
+        assert_eq!(whole.ip(), None);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Dialer {
                 .any(|address| address.protocol() == protocol)
         };
         let has_tls = has(Protocol::Https);
-        let tls = has_tls.then(|| TlsClient::load(&options.tls));
+        let tls = has_tls.then(|| TlsClient::load(&options.tls, &means.system_roots));
         Ok(Self {
             timeout: options.connect_timeout,
             places: Arc::clone(&means.places),
@@ -99,9 +99,9 @@ impl Dialer {
     }
 
     /// Whether the files that TLS needs, and the system's roots, hold what they held when they were read.
-    pub(super) fn is_current(&self, options: &Options) -> Result<bool, TlsError> {
+    pub(super) fn is_current(&self, options: &Options, means: &Means) -> Result<bool, TlsError> {
         match &self.tls {
-            Some(tls) => Ok(TlsClient::load(&options.tls)? == *tls),
+            Some(tls) => Ok(TlsClient::load(&options.tls, &means.system_roots)? == *tls),
             None => Ok(true),
         }
     }
@@ -229,7 +229,8 @@ impl Dialer {
                 is_http2: address.protocol() == Protocol::H2c,
             });
         };
-        let stream = tls.connect(stream, host, needs.is_upgrade).await;
+        let certified = address.certified().unwrap_or(host);
+        let stream = tls.connect(stream, certified, needs.is_upgrade).await;
         let stream = stream.map_err(|error| match needs.is_upgrade && knows_no_http1(&error) {
             true => Error::NoUpgrade {
                 backend: address.clone(),

@@ -21,7 +21,6 @@ use super::options::Options;
 use super::queue::Queue;
 use super::retry::{RetryBudget, replica};
 use super::roster::Roster;
-use super::succession::Former;
 use super::terms::Terms;
 use super::tls::TlsError;
 use super::trip::{Caller, Stop, Trip};
@@ -61,7 +60,7 @@ impl Upstream {
         Ok(Self {
             queue: Queue::new(balancing.queue.into(), balancing.queue_timeout),
             budgets: (0..means.workers.max(1)).map(budget).collect(),
-            members: Members::new(addresses, &Former::of(old), &terms),
+            members: Members::new(addresses, old, &terms),
             terms,
         })
     }
@@ -72,7 +71,7 @@ impl Upstream {
         let terms = &self.terms;
         let has_names = matches!(self.members, Members::Named(_));
         let is_asked_alike = !has_names || terms.means.resolver.is(&means.resolver);
-        Ok(is_asked_alike && terms.dialer.is_current(&terms.options)?)
+        Ok(is_asked_alike && terms.dialer.is_current(&terms.options, means)?)
     }
 
     /// The backends in the order of their addresses, for those who look at them now and then.
@@ -93,6 +92,10 @@ impl Upstream {
     #[must_use]
     pub fn tells_clients_apart(&self) -> bool {
         self.terms.options.balancing.balancer == Balancer::IpHash
+    }
+
+    pub(super) fn members(&self) -> &Members {
+        &self.members
     }
 
     pub(super) fn terms(&self) -> &Arc<Terms> {

@@ -79,7 +79,6 @@ impl Failure {
 /// One address that a name leads to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
-    /// Where the name is a service's.
     target: Option<Target>,
     pub(super) ip: IpAddr,
 }
@@ -98,12 +97,17 @@ impl Found {
         }
     }
 
-    /// The backend that `whole` leads to here, and what its share of the requests is multiplied by.
-    pub(super) fn member_of(&self, whole: &Address) -> (Address, u16) {
+    /// The backend that `whole` leads to here.
+    pub(super) fn member_of(&self, whole: &Address) -> Address {
         match &self.target {
-            None => (whole.at(self.ip), 1),
-            Some(target) => (whole.serving(target, self.ip), target.weight),
+            None => whole.at(self.ip),
+            Some(target) => whole.serving(target, self.ip),
         }
+    }
+
+    /// Where the name is a service's.
+    pub(super) fn target(&self) -> Option<&Target> {
+        self.target.as_ref()
     }
 
     /// Whether it is one of the addresses of a service's host.

@@ -75,11 +75,41 @@ async fn give_back(
         let Some(places) = places.upgrade() else {
             return;
         };
-        // Read before the sum: a request that comes in between is then taken for an old one, and not an old one for over.
+        // No old request may be taken for over, but a new one for old: the sum is read on both sides of its new part, since
+        // a new request that comes is missing in the one before, and one that goes in the one behind.
+        let before = in_flight();
         let new = (count - kept).saturating_sub(places.available_permits());
-        old = old.min(in_flight().saturating_sub(new));
+        old = old.min(before.max(in_flight()).saturating_sub(new));
         let over = kept - kept.min(old);
         places.add_permits(over);
         kept -= over;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_request_that_goes_just_now_sets_no_old_one_free() {
+        let places = Arc::new(Semaphore::new(1));
+        let new = Arc::clone(&places).try_acquire_owned().unwrap();
+        let new = Mutex::new((Some(new), 0));
+        // One old request, and a new one that goes at the second look.
+        let in_flight = || {
+            let mut new = new.lock().unwrap_or_else(PoisonError::into_inner);
+            new.1 += 1;
+            if new.1 == 2 {
+                new.0 = None;
+            }
+            1 + usize::from(new.0.is_some())
+        };
+        let giving = give_back((1, 1), 2, Arc::downgrade(&places), in_flight);
+        tokio::time::timeout(10 * LOOK_EVERY, giving)
+            .await
+            .unwrap_err();
+        assert_eq!(places.available_permits(), 1);
     }
 }

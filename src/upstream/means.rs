@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::own_addresses::OwnAddresses;
 use super::resolve::{DnsServer, Resolver};
+use super::system_roots::SystemRoots;
 use crate::tasks::Tasks;
 
 /// What all upstreams share.
@@ -18,6 +19,8 @@ pub struct Means {
     pub places: Arc<Semaphore>,
     /// How many runtimes send requests. A connection stays with the one that it was made on.
     pub workers: usize,
+    /// Verify the backends that no other roots are named for.
+    pub system_roots: SystemRoots,
     /// Knows where the hosts of backends are.
     pub resolver: Resolver,
     /// Where no backend may be.
@@ -37,6 +40,7 @@ impl Means {
             tasks,
             places,
             workers: 1,
+            system_roots: SystemRoots::default(),
             resolver: Resolver::new(vec![DnsServer::System]),
             own_addresses: OwnAddresses::default(),
             cookie_key,

@@ -13,11 +13,15 @@ use tracing::{debug, warn};
 use super::address::Address;
 use super::backend::Backend;
 use super::error::Error;
+use super::group::Upstream;
 use super::host::{AFTER_FAILURE, Found, Host};
-use super::roster::{Member, Roster};
+use super::roster::{Member, Roster, gcd};
 use super::succession::Former;
 use super::terms::Terms;
 use crate::tasks::Shutdown;
+
+/// The most that one weight is divided into.
+const MOST_PARTS: u32 = 5040;
 
 /// Whoever belongs to an upstream.
 #[derive(Debug)]
@@ -52,15 +56,25 @@ impl Deref for Present<'_> {
 }
 
 impl Members {
-    /// The members at these addresses, with what the formers know of them. If one is a name, a runtime must be entered,
+    /// The members at these addresses, with what the `old` upstreams know of them. If one is a name, a runtime must be entered,
     /// which follows it.
-    pub(super) fn new(addresses: Vec<Address>, formers: &[Former], terms: &Arc<Terms>) -> Self {
-        let entry = |address| Entry::new(address, formers, terms);
+    pub(super) fn new(addresses: Vec<Address>, old: &[Arc<Upstream>], terms: &Arc<Terms>) -> Self {
+        let entry = |address| Entry::new(address, old, terms);
         let entries: Box<[_]> = addresses.into_iter().map(entry).collect();
+        let formers = Former::of(old);
         match entries.iter().any(|entry| entry.host.is_some()) {
-            true => Self::Named(Named::start(entries, formers, terms)),
-            false => Self::Fixed(Roster::new(members(&entries), formers, terms)),
+            true => Self::Named(Named::start(entries, &formers, terms)),
+            false => Self::Fixed(Roster::new(members(&entries), &formers, terms)),
         }
+    }
+
+    /// Where the name in one of the addresses leads to, as far as that is known.
+    fn found_at(&self, address: &Address) -> Option<Vec<Found>> {
+        let Self::Named(named) = self else {
+            return None;
+        };
+        let entry = named.entries.iter().find(|it| it.address == *address)?;
+        entry.found().filter(|found| !found.is_empty())
     }
 
     /// Those that are known now. `None` if all are names that are not resolved.
@@ -99,19 +113,15 @@ struct Entry {
 
 impl Entry {
     /// Until DNS is asked, a name leads to where it led to before.
-    fn new(address: Address, formers: &[Former], terms: &Terms) -> Self {
+    fn new(address: Address, old: &[Arc<Upstream>], terms: &Terms) -> Self {
         let host = terms.means.resolver.host(&address);
         let known = host.as_ref().and_then(|host| host.known());
         let found = match known {
             Some(known) => known.addresses.clone(),
             None => {
-                let former = formers.iter();
-                let found =
-                    former.filter_map(|former| former.backend.address().member_of(&address));
-                let mut found: Vec<_> = found.map(Found::from).collect();
-                found.sort_unstable();
-                found.dedup();
-                found
+                let mut members = old.iter().map(|upstream| upstream.members());
+                let found = members.find_map(|members| members.found_at(&address));
+                found.unwrap_or_default()
             }
         };
         Self {
@@ -121,16 +131,10 @@ impl Entry {
         }
     }
 
-    /// Where it leads to, with what its share is multiplied by there.
-    fn addresses(&self) -> Vec<(Address, u16)> {
-        match &self.host {
-            None => vec![(self.address.clone(), 1)],
-            Some(_) => {
-                let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-                let member = |found: &Found| found.member_of(&self.address);
-                found.iter().map(member).collect()
-            }
-        }
+    /// Where its name leads to. `None` if it has none.
+    fn found(&self) -> Option<Vec<Found>> {
+        let found = || self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        self.host.as_ref().map(|_| found().clone())
     }
 
     /// Takes note of what a name leads to. Returns whether that is new.
@@ -144,19 +148,55 @@ impl Entry {
     }
 }
 
-/// All addresses, each with the number of its entry.
+/// All addresses, each with the number of its entry. The addresses of a service's target share its weight.
 fn members(entries: &[Entry]) -> Vec<Member> {
-    let numbered = entries.iter().enumerate();
-    numbered
-        .flat_map(|(number, entry)| {
-            let addresses = entry.addresses().into_iter();
-            addresses.map(move |(address, weight)| Member {
-                number,
-                address,
-                weight,
-            })
+    let found: Vec<_> = entries.iter().map(Entry::found).collect();
+    let parts = parts(found.iter().flatten());
+    let mut members = Vec::new();
+    for (number, (entry, found)) in entries.iter().zip(found).enumerate() {
+        let member = |address, weight| Member {
+            number,
+            address,
+            weight,
+        };
+        let Some(found) = found else {
+            members.push(member(entry.address.clone(), parts));
+            continue;
+        };
+        for alike in by_target(&found) {
+            let weight = match alike[0].target() {
+                None => parts,
+                Some(target) => u32::from(target.weight) * parts / count(alike),
+            };
+            let addresses = alike.iter().map(|found| found.member_of(&entry.address));
+            members.extend(addresses.map(|address| member(address, weight)));
+        }
+    }
+    members
+}
+
+/// What a weight of 1 is multiplied by, so that each target's can be shared evenly among its addresses: nearly so where there
+/// are many targets with many addresses.
+fn parts<'a>(found: impl Iterator<Item = &'a Vec<Found>>) -> u32 {
+    let of_services = found
+        .flat_map(|found| by_target(found))
+        .filter(|alike| alike[0].target().is_some());
+    of_services
+        .map(count)
+        .try_fold(1, |parts: u32, count| {
+            let multiple = parts / gcd(parts, count) * count;
+            (multiple <= MOST_PARTS).then_some(multiple)
         })
-        .collect()
+        .unwrap_or(MOST_PARTS)
+}
+
+/// The addresses of each target; what is in ascending order has them side by side.
+fn by_target(found: &[Found]) -> impl Iterator<Item = &[Found]> {
+    found.chunk_by(|one, other| one.target() == other.target())
+}
+
+fn count(alike: &[Found]) -> u32 {
+    u32::try_from(alike.len()).unwrap_or(u32::MAX)
 }
 
 /// Members some of which are names.
@@ -233,7 +273,7 @@ impl Named {
             Err(_) => false,
         };
         if is_new {
-            debug!(host = %host.name(), found = ?entry.addresses(), "name of backends leads elsewhere");
+            debug!(host = %host.name(), found = ?entry.found(), "name of backends leads elsewhere");
             self.change();
         }
         match answer {

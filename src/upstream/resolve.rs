@@ -16,7 +16,7 @@ use hickory_resolver::proto::rr::Record;
 use tokio::net::lookup_host;
 
 use super::address::{Address, Place};
-use super::host::{Found, Host, Known, Question};
+use super::host::{Found, Host, Known, MOST, Question};
 use super::service;
 use crate::name::HostName;
 
@@ -176,12 +176,15 @@ impl Answer {
 
     /// Without the addresses that this machine has no route to, such as those of IPv6 on one that has none. All of them
     /// where that leaves nothing: an attempt says what is wrong.
+    ///
+    /// No more are looked at than are ever used, and one that tells that some were left out: to look takes a socket each.
     fn within_reach(mut self) -> Self {
+        self.addresses.sort_unstable();
+        self.addresses.dedup();
+        self.addresses.truncate(MOST + 1);
         if self.addresses.iter().any(|ip| has_route(*ip)) {
             self.addresses.retain(|ip| has_route(*ip));
         }
-        self.addresses.sort_unstable();
-        self.addresses.dedup();
         self
     }
 }
@@ -270,6 +273,21 @@ mod tests {
             ["127.0.0.1", "127.0.0.2"]
         );
         assert_eq!(reach(&["ff02::1"]), ["ff02::1"]);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_is_cut_before_each_is_looked_at() {
+        let addresses = (0..5000_u32)
+            .rev()
+            .map(|n| Ipv4Addr::from(0x7f00_0001 + n % 4000).into());
+        let answer = Answer {
+            addresses: addresses.collect(),
+            lifetime: SHORTEST,
+        };
+        let found = answer.within_reach().addresses;
+        assert_eq!(found.len(), MOST + 1);
+        assert!(found.is_sorted());
+        assert_eq!(found[0], IpAddr::from(Ipv4Addr::LOCALHOST));
     }
 
     #[test]

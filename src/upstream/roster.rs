@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::backend::Backend;
-use super::balance::{Balancer, Choice, Sticky, Turns};
+use super::balance::{Balancer, Choice, Share, Sticky, Turns};
 use super::error::Error;
 use super::succession::{Former, succeed};
 use super::terms::Terms;
@@ -32,18 +32,25 @@ pub(super) struct Member {
     pub(super) number: usize,
     pub(super) address: Address,
     /// What that share is multiplied by.
-    pub(super) weight: u16,
+    pub(super) weight: u32,
 }
 
 impl Roster {
     /// Backends at these addresses. What the formers know of them is kept. Where they are checked, the checks begin.
     pub(super) fn new(members: Vec<Member>, formers: &[Former], terms: &Arc<Terms>) -> Self {
         let balancing = &terms.options.balancing;
+        let weight = |member: &Member| {
+            u64::from(balancing.share(member.number).weight) * u64::from(member.weight)
+        };
+        let weights = fitted(members.iter().map(weight).collect());
         let backends: Vec<_> = members
             .into_iter()
-            .map(|member| {
-                let mut share = balancing.share(member.number);
-                share.weight = share.weight.saturating_mul(member.weight);
+            .zip(weights)
+            .map(|(member, weight)| {
+                let share = Share {
+                    weight,
+                    ..balancing.share(member.number)
+                };
                 let backend = succeed(formers, member.address, terms);
                 backend.sharing(share, balancing.max_connections, &terms.means.tasks)
             })
@@ -178,5 +185,52 @@ impl Roster {
     /// Takes note that a backend has served a request.
     pub(super) fn succeed(&self, backend: usize) {
         self.backends[backend].succeed();
+    }
+}
+
+/// The same weights in the smallest numbers, and in such as there is room for. None but what is nothing becomes nothing.
+fn fitted(weights: Vec<u64>) -> Vec<u16> {
+    let common = weights.iter().copied().fold(0, gcd).max(1);
+    let most = weights.iter().max().map_or(0, |most| most / common);
+    let fit = |weight: u64| {
+        let weight = weight / common;
+        let fit = match u16::try_from(most) {
+            Ok(_) => weight,
+            Err(_) => (weight * u64::from(u16::MAX) / most).max(weight.min(1)),
+        };
+        u16::try_from(fit).unwrap_or(u16::MAX)
+    };
+    weights.into_iter().map(fit).collect()
+}
+
+/// The greatest common divisor.
+pub(super) fn gcd<T>(one: T, other: T) -> T
+where
+    T: Copy + Default + PartialEq + std::ops::Rem<Output = T>,
+{
+    match other == T::default() {
+        true => one,
+        false => gcd(other, one % other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_keep_their_ratio_in_small_numbers() {
+        for (weights, expected) in [
+            (&[][..], &[][..]),
+            (&[0, 0], &[0, 0]),
+            (&[5], &[1]),
+            (&[120, 60, 0, 180], &[2, 1, 0, 3]),
+            (&[65535, 1], &[65535, 1]),
+            (&[65536 * 65535, 65536, 32768], &[65535, 1, 1]),
+        ] {
+            assert_eq!(fitted(weights.to_vec()), expected, "{weights:?}");
+        }
+        let most = u64::from(u16::MAX) * u64::from(u16::MAX) * 5040;
+        assert_eq!(fitted(vec![most, most / 3]), [3, 1]);
     }
 }

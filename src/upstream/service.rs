@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use hickory_proto::rr::rdata::SRV;
 use hickory_proto::rr::{Name, RData, RecordType};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::host::{Found, MOST};
@@ -17,12 +18,18 @@ use crate::name::HostName;
 
 /// How many hosts are resolved at once.
 const AT_ONCE: usize = 16;
+/// For how long a service is looked for in all: whoever writes its records could name any number of hosts that no server
+/// answers for.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// What DNS has room for.
 const MAX_NAME: usize = 253;
 
 /// The name of a service, such as `_http._tcp.app.example.org`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ServiceName(Arc<str>);
+pub(super) struct ServiceName {
+    name: Arc<str>,
+    domain: HostName,
+}
 
 impl ServiceName {
     /// Parses a host name that may begin with labels such as `_http._tcp`.
@@ -35,19 +42,27 @@ impl ServiceName {
             labels.push('.');
             rest = next;
         }
-        let host = HostName::parse(rest).ok()?;
-        let name = format!("{labels}{host}");
-        (host.ip().is_none() && name.len() <= MAX_NAME).then(|| Self(name.into()))
+        let domain = HostName::parse(rest).ok()?;
+        let name = format!("{labels}{domain}");
+        (domain.ip().is_none() && name.len() <= MAX_NAME).then(|| Self {
+            name: name.into(),
+            domain,
+        })
     }
 
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// Whose service it is: the name without what says which of its services.
+    pub(super) fn domain(&self) -> &HostName {
+        &self.domain
     }
 }
 
 impl fmt::Display for ServiceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
@@ -69,6 +84,19 @@ pub(super) struct Target {
 /// Resolves the targets of the lowest priority number of which one has an address. Where a target's host is not known just
 /// now, its `last` addresses stand.
 pub(super) async fn find(
+    resolver: &Resolver,
+    service: &ServiceName,
+    last: &[Found],
+) -> io::Result<(Vec<Found>, Duration)> {
+    let late = |_| {
+        let reason = "the hosts of the service took too long to resolve";
+        Err(io::Error::new(io::ErrorKind::TimedOut, reason))
+    };
+    let finding = find_in_time(resolver, service, last);
+    timeout(DEADLINE, finding).await.unwrap_or_else(late)
+}
+
+async fn find_in_time(
     resolver: &Resolver,
     service: &ServiceName,
     last: &[Found],
@@ -115,7 +143,7 @@ pub(super) async fn find(
     Err(error)
 }
 
-/// The targets in groups, the lowest priority number first, none with more than are ever used.
+/// The targets in groups, the lowest priority number first, with no more in all than are ever used.
 fn by_priority<'a>(records: impl Iterator<Item = &'a SRV>) -> Vec<Vec<Target>> {
     let mut targets: Vec<_> = records
         .filter_map(|record| Some((record.priority, target(record)?)))
@@ -125,12 +153,10 @@ fn by_priority<'a>(records: impl Iterator<Item = &'a SRV>) -> Vec<Vec<Target>> {
     targets.dedup_by(|(one_priority, one), (priority, target)| {
         (*one_priority, &one.host, one.port) == (*priority, &target.host, target.port)
     });
+    // One too many tells that some were left out.
+    targets.truncate(MOST + 1);
     let groups = targets.chunk_by(|(one, _), (other, _)| one == other);
-    let group = |group: &[(u16, Target)]| {
-        let targets = group.iter().map(|(_, target)| target.clone());
-        // One too many tells that some were left out.
-        targets.take(MOST + 1).collect()
-    };
+    let group = |group: &[(u16, Target)]| group.iter().map(|(_, target)| target.clone()).collect();
     groups.map(group).collect()
 }
 
@@ -147,6 +173,7 @@ fn target(record: &SRV) -> Option<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::resolve::DnsServer;
 
     fn groups(records: &[(u16, u16, u16, &str)]) -> Vec<Vec<String>> {
         let record = |&(priority, weight, port, target): &(u16, u16, u16, &str)| {
@@ -197,6 +224,50 @@ mod tests {
         let names: Vec<_> = (0..500).map(|n| format!("n{n}.example.org.")).collect();
         let records: Vec<_> = names.iter().map(|name| (1, 1, 80, name.as_str())).collect();
         assert_eq!(groups(&records)[0].len(), MOST + 1);
+        let numbered = records.iter().zip(0..);
+        let records: Vec<_> = numbered
+            .map(|(&(_, weight, port, name), priority)| (priority, weight, port, name))
+            .collect();
+        let groups = groups(&records);
+        assert_eq!(groups.len(), MOST + 1);
+        assert_eq!(groups[2], ["n2.example.org:80 1"]);
+    }
+
+    /// An answer to a question about SRV records: this many targets, each of a priority of its own.
+    fn answer(question: &[u8], targets: u8) -> Vec<u8> {
+        let name = question[12..].iter().position(|byte| *byte == 0).unwrap();
+        let mut answer = question[..12 + name + 5].to_vec();
+        answer[2] = 0x84;
+        answer[6..12].copy_from_slice(&[0, targets, 0, 0, 0, 0]);
+        for number in 0..targets {
+            answer.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 60, 0, 10]);
+            answer.extend([0, number, 0, 1, 0, 80, 2, b'n', b'a' + number, 0]);
+        }
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn targets_that_nobody_answers_for_keep_nobody_waiting_for_long() {
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let resolver = Resolver::new(vec![DnsServer::At(server.local_addr().unwrap())]);
+        let service = ServiceName::parse("_http._tcp.app.example.test").unwrap();
+        let answering = async {
+            let mut packet = [0; 512];
+            loop {
+                let (len, client) = server.recv_from(&mut packet).await.unwrap();
+                if packet[13] == b'_' {
+                    let answer = answer(&packet[..len], 25);
+                    server.send_to(&answer, client).await.unwrap();
+                }
+            }
+        };
+        let start = tokio::time::Instant::now();
+        let error = tokio::select! {
+            found = find(&resolver, &service, &[]) => found.unwrap_err(),
+            () = answering => unreachable!(),
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(start.elapsed().as_secs(), DEADLINE.as_secs());
     }
 
     #[test]
@@ -208,6 +279,8 @@ mod tests {
         ] {
             let parsed = ServiceName::parse(written).unwrap();
             assert_eq!(parsed.as_str(), name);
+            assert!(name.ends_with(parsed.domain().as_str()));
+            assert!(!parsed.domain().as_str().contains('_'));
             assert!(Name::from_ascii(name).is_ok());
         }
         let long = format!("_{}.example.org", "a".repeat(63));

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::aws_lc_rs::digest;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -15,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::system_roots::SystemRoots;
 use crate::name::HostName;
 
 /// How backends behind `https://` are verified.
@@ -74,7 +74,7 @@ pub enum TlsError {
     },
     /// The system has no roots.
     #[error("the system's roots cannot be read; name one in `upstream-options.tls.root`")]
-    SystemRoots(#[source] rustls::Error),
+    SystemRoots(#[source] Option<Arc<rustls_native_certs::Error>>),
     /// The roots make no verifier.
     #[error("the roots for backends cannot be used; name others in `upstream-options.tls.root`")]
     Verifier(#[source] rustls::client::VerifierBuilderError),
@@ -93,9 +93,9 @@ impl TlsError {
 }
 
 impl TlsOptions {
-    /// Whether all files that they name can be used. Blocks.
-    pub fn check(&self) -> Result<(), TlsError> {
-        TlsClient::load(self).map(|_| ())
+    /// Whether all files that they name can be used, or else the system's roots. Blocks.
+    pub fn check(&self, system: &SystemRoots) -> Result<(), TlsError> {
+        TlsClient::load(self, system).map(|_| ())
     }
 }
 
@@ -122,18 +122,24 @@ impl PartialEq for TlsClient {
 
 impl TlsClient {
     /// Reads all files that the options name.
-    pub(super) fn load(options: &TlsOptions) -> Result<Self, TlsError> {
+    pub(super) fn load(options: &TlsOptions, system: &SystemRoots) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let roots = options.root.as_deref().map(read_chain).transpose()?;
+        let trusts_system = roots.is_none() && !options.is_insecure;
+        let system = trusts_system.then(|| system.get()).transpose()?;
+        let verifier = match system {
+            Some(system) => Arc::clone(&system.verifier) as Arc<dyn ServerCertVerifier>,
+            None => verifier(options, roots.as_deref(), Arc::clone(&provider))?,
+        };
         let chain = match &options.identity {
             None => Vec::new(),
             Some(files) => read_chain(&files.cert)?,
         };
-        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setup)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier(options, roots.clone(), provider)?);
+            .with_custom_certificate_verifier(verifier);
         let mut http1 = match &options.identity {
             None => config.with_no_client_auth(),
             Some(files) => config
@@ -151,7 +157,7 @@ impl TlsClient {
             http1: TlsConnector::from(Arc::new(http1)),
             sni: options.sni.as_ref().map(server_name),
             is_insecure: options.is_insecure,
-            system: (roots.is_none() && !options.is_insecure).then(system_roots),
+            system: system.map(|system| system.digest),
             roots,
             chain,
         })
@@ -186,39 +192,24 @@ fn server_name(host: &HostName) -> ServerName<'static> {
     }
 }
 
+/// What takes any certificate, or those of the roots that the options name.
 fn verifier(
     options: &TlsOptions,
-    given: Option<Vec<CertificateDer<'static>>>,
+    given: Option<&[CertificateDer<'static>]>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     if options.is_insecure {
         return Ok(Arc::new(AnyCertificate(provider)));
     }
-    let (Some(path), Some(given)) = (&options.root, given) else {
-        let system = rustls_platform_verifier::Verifier::new(provider);
-        return Ok(Arc::new(system.map_err(TlsError::SystemRoots)?));
-    };
     let mut roots = RootCertStore::empty();
-    for root in given {
-        roots.add(root).map_err(|source| TlsError::Root {
-            path: path.clone(),
+    for root in given.unwrap_or_default() {
+        roots.add(root.clone()).map_err(|source| TlsError::Root {
+            path: options.root.clone().unwrap_or_default(),
             source,
         })?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
     Ok(verifier.build().map_err(TlsError::Verifier)?)
-}
-
-/// What stands for the roots that the system has now, in whichever order it has them.
-fn system_roots() -> [u8; 32] {
-    let mut roots = rustls_native_certs::load_native_certs().certs;
-    roots.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
-    let mut digest = digest::Context::new(&digest::SHA256);
-    for root in roots {
-        digest.update(&root);
-    }
-    let digest = digest.finish();
-    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

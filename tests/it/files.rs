@@ -279,7 +279,7 @@ fn a_folder_that_is_not_there_is_told_by_check() {
     let flags = Flags::default();
     let config = Config::from_proxyfile(Path::new("/nowhere/Proxyfile"), text, &flags).unwrap();
     let told: Vec<_> = config
-        .check_files()
+        .check_files(&proxy::upstream::SystemRoots::default())
         .iter()
         .map(ToString::to_string)
         .collect();

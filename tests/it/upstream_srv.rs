@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use http::Request;
+use proxy::name::HostName;
 use proxy::upstream::{Balancer, DnsServer as Server, Resolver, TlsOptions};
 
 use crate::harness::bind::Bind;
@@ -72,6 +73,26 @@ async fn targets_are_reached_at_their_ports_and_share_by_weight() {
         let share = shares.get(name).copied().unwrap_or_default();
         assert!(share.abs_diff(expected) <= 2, "{shares:?}");
     }
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_target_share_its_weight() {
+    let dns = DnsServer::start();
+    let ((one, _one), (two, _two)) = (app("one").await, app("two").await);
+    let second = Ipv4Addr::new(127, 0, 11, 2);
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none".to_owned();
+    let _second = Origin::answering_on((second, one).into(), answer).await;
+    dns.a("a.example.test", HERE)
+        .a("a.example.test", second)
+        .a("b.example.test", HERE)
+        .srv(SERVICE, "a.example.test", [10, 3, one])
+        .srv(SERVICE, "b.example.test", [10, 1, two]);
+    let door = before(&format!("srv://{SERVICE}"), dns.address()).await;
+    let shares = shares(&door, 80).await;
+    assert_eq!(
+        shares.into_iter().collect::<Vec<_>>(),
+        [("one".to_owned(), 60), ("two".to_owned(), 20)]
+    );
 }
 
 #[tokio::test]
@@ -162,7 +183,7 @@ async fn services_may_speak_http_2() {
 }
 
 #[tokio::test]
-async fn services_behind_tls_are_verified_by_the_names_of_their_targets() {
+async fn services_behind_tls_are_verified_by_their_own_domain() {
     let dns = DnsServer::start();
     let nginx = Nginx::start(
         &TestCa::root("backends"),
@@ -170,24 +191,36 @@ async fn services_behind_tls_are_verified_by_the_names_of_their_targets() {
     )
     .await;
     let port = nginx.address.port();
-    for (target, status) in [("localhost", 200), ("a.example.test", 502)] {
-        dns.forget(SERVICE)
+    // The certificate is for `localhost` and `app.services.test`.
+    let certified = "_http._tcp.app.services.test";
+    for (service, target, sni, expected) in [
+        (certified, "a.example.test", None, Some("app.services.test")),
+        (SERVICE, "app.services.test", None, None),
+        (
+            SERVICE,
+            "a.example.test",
+            Some("localhost"),
+            Some("localhost"),
+        ),
+    ] {
+        dns.forget(service)
             .a(target, HERE)
-            .srv(SERVICE, target, [1, 1, port]);
+            .srv(service, target, [1, 1, port]);
         let mut setup = Setup::new();
         setup.upstream.tls = TlsOptions {
             root: Some(nginx.root()),
+            sni: sni.map(|name| HostName::parse(name).unwrap()),
             ..TlsOptions::default()
         };
         let resolver = Resolver::new(vec![Server::At(dns.address())]);
-        let upstream = format!("srv+https://{SERVICE}");
+        let upstream = format!("srv+https://{service}");
         let door = setup.upstream(&[&upstream], Some(resolver)).open().await;
         let request = Request::get("/").header("host", "www.example.org");
         let response = door.fetch1(request.body(empty()).unwrap()).await;
-        assert_eq!(response.status(), status, "{target}");
-        if status == 200 {
-            assert_eq!(response.headers()["x-sni"], target);
-        }
+        let status = if expected.is_some() { 200 } else { 502 };
+        assert_eq!(response.status(), status, "{service} at {target}");
+        let sni = response.headers().get("x-sni");
+        assert_eq!(sni.map(|sni| sni.to_str().unwrap()), expected);
     }
 }
 
@@ -211,5 +244,35 @@ async fn a_proxyfile_names_a_service_and_too_many_targets_are_told() {
     assert!(
         line.contains("a.example.test") && line.contains("used=64"),
         "{line}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_leads_to_where_it_led_to_until_other_resolvers_have_answered() {
+    let (before, after) = (DnsServer::start(), DnsServer::start());
+    let (one, _one) = app("one").await;
+    before
+        .a("a.example.test", HERE)
+        .srv(SERVICE, "a.example.test", [1, 1, one]);
+    after.silent(SERVICE);
+    let text = |dns: &DnsServer| {
+        format!(
+            "resolvers = [\"{}\"]\n[sites]\n\"localhost\" = \"srv://{SERVICE}\"\n",
+            dns.address()
+        )
+    };
+    let mut proxy = ProxySetup::new().proxyfile(&text(&before)).start().await;
+    let client = proxy.client();
+    assert_eq!(
+        client.get(proxy.https(), "localhost", "/").await.body,
+        "one"
+    );
+
+    let line = proxy.reload(&text(&after)).await;
+
+    assert!(line.contains("configuration reloaded"), "{line}");
+    assert_eq!(
+        client.get(proxy.https(), "localhost", "/").await.body,
+        "one"
     );
 }

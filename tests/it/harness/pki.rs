@@ -39,9 +39,9 @@ impl TestCa {
         &self.0
     }
 
-    /// A certificate for `localhost` and the loopback addresses, and its key.
+    /// A certificate for `localhost`, `app.services.test` and the loopback addresses, and its key.
     pub(crate) fn loopback(&self) -> (rcgen::Certificate, KeyPair) {
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        let names = ["localhost", "app.services.test", "127.0.0.1", "::1"].map(str::to_owned);
         let mut params = CertificateParams::new(names).unwrap();
         valid_for(&mut params, Duration::from_secs(24 * 3600));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
