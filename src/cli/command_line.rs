@@ -130,6 +130,10 @@ where
     };
     match execute(cli, streams.out, start) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever has read the answer has read enough of it, as `head` does.
+        Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             tell(&failure, streams.err);
             ExitCode::from(failure.exit_code())

@@ -27,7 +27,7 @@ pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure
 fn write_config(config: &Config, origin: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "# All that holds for {origin}, defaults included. This listing is a Proxyfile itself."
+        "# All that holds for {origin}, defaults included. This listing is a Proxyfile itself, but for its secrets."
     )?;
     writeln!(
         out,

@@ -1,5 +1,6 @@
 //! Whether the files that a configuration names can be used.
 
+use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -109,6 +110,9 @@ impl Config {
                 SiteAction::Redirect(_) | SiteAction::Respond(_) => {}
             }
         }
+        // What stands at the top of the file is each site's, and is told of once.
+        let mut told = HashSet::new();
+        errors.retain(|error| told.insert(error.to_string()));
         errors
     }
 }

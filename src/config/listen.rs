@@ -9,7 +9,7 @@ use crate::server::ProxyProtocol;
 use super::diagnostic::Report;
 use super::origin::Origin;
 use super::problem::Problem;
-use super::settings::{Config, parse_listen};
+use super::settings::{Config, parse_listen, parse_own_listen};
 use super::table::{Table, Value};
 
 /// Reads `[listen]`. Comes after `trust`, which says who may begin with a PROXY header.
@@ -73,6 +73,11 @@ fn read_table(
 
 pub(super) fn parse_address(value: &Value<'_>) -> Result<SocketAddr, Problem> {
     parse_listen(&value.text("an address, as in `\"[::]:443\"`")?)
+}
+
+/// The same where a port alone is one of this machine's own.
+pub(super) fn parse_own_address(value: &Value<'_>) -> Result<SocketAddr, Problem> {
+    parse_own_listen(&value.text("an address, as in `\"127.0.0.1:9100\"`")?)
 }
 
 fn parse_mode(text: &str) -> Result<ProxyProtocol, Problem> {

@@ -17,7 +17,7 @@ use super::log::{LogFormat, parse_format, parse_level};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::secret::read_secret;
-use super::settings::{Config, parse_listen};
+use super::settings::{Config, parse_listen, parse_own_listen};
 use super::storage_url::StorageUrl;
 
 /// The flags that win over the file.
@@ -68,7 +68,7 @@ impl Overrides {
             https: read("--listen-https", &flags.listen_https, parse_listen, report),
             storage: read("--storage", &flags.storage, StorageUrl::parse, report),
             admin: flags.admin.clone(),
-            metrics: read("--metrics", &flags.metrics, parse_listen, report),
+            metrics: read("--metrics", &flags.metrics, parse_own_listen, report),
             access_log: read(
                 "--access-log",
                 &flags.access_log,

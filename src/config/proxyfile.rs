@@ -89,7 +89,7 @@ fn read_globals(
         config.admin = Some(admin);
         config.origins.set("admin", Origin::File);
     }
-    if let Some(address) = table.read("metrics", report, listen::parse_address) {
+    if let Some(address) = table.read("metrics", report, listen::parse_own_address) {
         config.metrics = Some(address);
         config.origins.set("metrics", Origin::File);
     }

@@ -223,9 +223,31 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| Problem::Listen(text.to_owned()))
 }
 
+/// The same for what is not for everybody: a port alone is one of this machine's own.
+pub(super) fn parse_own_listen(text: &str) -> Result<SocketAddr, Problem> {
+    let mut address = parse_listen(text)?;
+    let has_host = text.parse::<SocketAddr>().is_ok();
+    if !has_host {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_alone_is_for_everybody_only_where_everybody_is_meant() {
+        for (text, address) in [
+            ("9100", "127.0.0.1:9100"),
+            (":0", "127.0.0.1:0"),
+            ("[::]:9100", "[::]:9100"),
+            ("10.0.0.1:9100", "10.0.0.1:9100"),
+        ] {
+            assert_eq!(parse_own_listen(text).unwrap().to_string(), address);
+        }
+    }
 
     #[test]
     fn listen_addresses_are_read_in_every_form() {

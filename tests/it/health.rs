@@ -318,7 +318,7 @@ async fn an_outage_is_a_few_lines_in_the_log_however_many_requests_there_are() {
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     }
     let line = proxy.logged("request failed at its backend").await;
-    assert!(line.ends_with("requests=1"), "{line}");
+    assert!(line.ends_with("requests=1 seconds=0"), "{line}");
     let log = proxy.log();
     let warnings = log.lines().filter(|line| line.contains("WARN")).count();
     assert!(warnings < 8, "{log}");
