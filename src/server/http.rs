@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -11,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Limits;
 use super::activity::Activity;
-use super::connection::{self, Watch, drive};
+use super::connection::{self, Broken, Watch, drive};
 use super::crowd::Place;
 use super::exchanges::Exchanges;
 use super::http1::Http1;
@@ -66,7 +68,14 @@ impl Http {
     }
 
     /// Serves one client until it leaves, is overdue, or the process stops.
-    pub async fn serve<S>(&self, connection: HttpConnection<S>, shutdown: &Shutdown)
+    ///
+    /// The future has no room for the stream, which lies on the heap from the start: a task is as large as all that is handed on
+    /// in it.
+    pub fn serve<S>(
+        &self,
+        connection: HttpConnection<S>,
+        shutdown: &Shutdown,
+    ) -> impl Future<Output = ()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -82,35 +91,47 @@ impl Http {
             info: Arc::new(info),
             activity: Arc::clone(&activity),
         });
-        let watch = Watch {
-            activity: &activity,
-            limits: &self.limits,
-            shutdown,
-            tally: self.tally(),
-        };
         let stream = Watched::new(stream, Arc::clone(&activity), place);
-        let broken = match is_h2 {
-            true => {
-                let exchanges = Arc::clone(&exchanges);
-                let connection = Http2::new(&self.http2, stream, exchanges, &self.tasks);
-                drive(Box::pin(connection), watch).await
-            }
+        let answering = Arc::clone(&exchanges);
+        let conversation = match is_h2 {
+            true => Either::Left(Box::pin(Http2::new(
+                &self.http2,
+                stream,
+                answering,
+                &self.tasks,
+            ))),
             false => {
-                let service = service_fn(|request| {
-                    let answer = exchanges.call::<Incoming>(request, None);
+                let service = service_fn(move |request| {
+                    let answer = answering.call::<Incoming>(request, None);
                     async { Ok::<_, Infallible>(answer.await) }
                 });
-                let connection = Box::pin(Http1::new(&self.http1, stream, service, &activity));
-                drive(connection, watch).await
+                let activity = Arc::clone(&activity);
+                Either::Right(Box::pin(Http1::new(&self.http1, stream, service, activity)))
             }
         };
-        let Some(broken) = broken else {
-            return;
-        };
-        if let Some(unread) = connection::unread(&broken, &activity) {
+        async move {
+            let watch = Watch {
+                activity: &activity,
+                limits: &self.limits,
+                shutdown,
+                tally: self.tally(),
+            };
+            let broken = match conversation {
+                Either::Left(http2) => drive(http2, watch).await,
+                Either::Right(http1) => drive(http1, watch).await,
+            };
+            if let Some(broken) = broken {
+                self.tell(&broken, &exchanges);
+            }
+        }
+    }
+
+    /// Counts what has ended a connection where that is a refusal or a broken answer.
+    fn tell(&self, broken: &Broken, exchanges: &Exchanges) {
+        if let Some(unread) = connection::unread(broken, &exchanges.activity) {
             self.service.note_unread(&exchanges.info, unread);
         }
-        if let Some(reason) = connection::broken_answer(&broken) {
+        if let Some(reason) = connection::broken_answer(broken) {
             self.tally().count(reason);
         }
     }

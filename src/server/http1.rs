@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ type Io<S> = Box<TokioIo<Watched<S>>>;
 pub(super) struct Http1<'a, S, T: HttpService<Incoming>> {
     builder: &'a http1::Builder,
     service: T,
-    activity: &'a Activity,
+    activity: Arc<Activity>,
     state: State<S, T>,
 }
 
@@ -52,7 +53,7 @@ where
         builder: &'a http1::Builder,
         stream: Watched<S>,
         service: T,
-        activity: &'a Activity,
+        activity: Arc<Activity>,
     ) -> Self {
         let mut new = Self {
             builder,
@@ -200,7 +201,7 @@ mod tests {
         let (activity, builder) = (Activity::new(false), http1::Builder::new());
         let stream = Watched::new(server, Arc::clone(&activity), permit);
         let service = service_fn(answer);
-        let mut connection = Box::pin(Http1::new(&builder, stream, service, &activity));
+        let mut connection = Box::pin(Http1::new(&builder, stream, service, activity.clone()));
         for _ in 0..3 {
             client
                 .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -227,7 +228,7 @@ mod tests {
         let (activity, builder) = (Activity::new(false), http1::Builder::new());
         let stream = Watched::new(server, Arc::clone(&activity), permit);
         let service = service_fn(answer);
-        let mut connection = Box::pin(Http1::new(&builder, stream, service, &activity));
+        let mut connection = Box::pin(Http1::new(&builder, stream, service, activity.clone()));
         client
             .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HT")
             .await
@@ -254,7 +255,7 @@ mod tests {
         let (activity, builder) = (Activity::new(false), http1::Builder::new());
         let stream = Watched::new(server, Arc::clone(&activity), permit);
         let service = service_fn(answer);
-        let mut connection = Box::pin(Http1::new(&builder, stream, service, &activity));
+        let mut connection = Box::pin(Http1::new(&builder, stream, service, activity.clone()));
         client
             .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
             .await

@@ -1,5 +1,6 @@
 //! The HTTPS door: TLS, then HTTP.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,13 +163,14 @@ impl Https {
         }
     }
 
-    async fn serve_http(
+    /// Not a future of its own, which would have room for the stream.
+    fn serve_http(
         &self,
         accepted: Box<tls::Accepted<TcpStream>>,
         mut conn: ConnInfo,
         place: Place,
         shutdown: &Shutdown,
-    ) {
+    ) -> impl Future<Output = ()> {
         let tls::Accepted {
             stream,
             sni,
@@ -191,7 +193,7 @@ impl Https {
             info: conn,
             place,
         };
-        self.http.serve(connection, shutdown).await;
+        self.http.serve(connection, shutdown)
     }
 }
 
