@@ -12,7 +12,8 @@ use super::limits::{Limit, Limits};
 use super::scope::Scope;
 use super::spending::Spending;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Storage};
+use crate::storage;
+use crate::storage::{Key, Storage};
 
 const FAILURES: &str = "failed authorizations";
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::provider::TxtRecord;
 use crate::certs::clock::unix;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Storage};
+use crate::storage;
+use crate::storage::{Key, Storage};
 
 /// The folder of the entries, by certificate and value.
 const FOLDER: &str = "dns-records";

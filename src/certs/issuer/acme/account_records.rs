@@ -7,8 +7,9 @@ use url::Url;
 
 use super::super::Error;
 use crate::acme::AccountKey;
-use crate::certs::Budgets;
-use crate::storage::{self, Key, Lock, Storage};
+use crate::certs::budget::Budgets;
+use crate::storage;
+use crate::storage::{Key, Lock, Storage};
 
 const RECORD: &str = "account.json";
 

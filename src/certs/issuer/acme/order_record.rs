@@ -13,7 +13,8 @@ use super::super::Error;
 use crate::acme::{Account, Order};
 use crate::certs::clock::unix;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Storage};
+use crate::storage;
+use crate::storage::{Key, Storage};
 
 /// How long an order is kept that cannot be read or does not get on.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -169,7 +170,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::acme::{self, Step};
+    use crate::acme;
+    use crate::acme::Step;
     use crate::storage::FileStorage;
 
     const NAME: &str = "www.example.org";
