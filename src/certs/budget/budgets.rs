@@ -12,8 +12,7 @@ use super::limits::{Limit, Limits};
 use super::scope::Scope;
 use super::spending::Spending;
 use crate::name::HostPattern;
-use crate::storage;
-use crate::storage::{Key, Storage};
+use crate::storage::{self, Key, Storage};
 
 const FAILURES: &str = "failed authorizations";
 
@@ -313,8 +312,7 @@ pub(in crate::certs) fn spread(held: &Held) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acme;
-    use crate::acme::Step;
+    use crate::acme::{self, Step};
     use crate::certs::clock::unix;
     use crate::certs::issuer::Error;
     use crate::storage::FileStorage;

@@ -250,8 +250,7 @@ mod tests {
     use futures_util::future::BoxFuture;
 
     use super::*;
-    use crate::acme;
-    use crate::acme::CertId;
+    use crate::acme::{self, CertId};
     use crate::certs::certificate::TestCa;
     use crate::certs::issuer::{IssueRequest, Pem};
     use crate::certs::renewal::Window;

@@ -49,7 +49,7 @@ impl Issuers {
         }
     }
 
-    pub(super) fn named_held(&self, mut held: Held) -> Held {
+    pub(crate) fn named_held(&self, mut held: Held) -> Held {
         let (Held::Spent { issuer, .. } | Held::Closed { issuer, .. }) = &mut held;
         *issuer = self.name_of(issuer).to_owned();
         held

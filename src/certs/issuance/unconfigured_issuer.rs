@@ -9,8 +9,7 @@ use crate::certs::certificate::Certificate;
 use crate::certs::issuer::{InternalCa, Issuer};
 use crate::certs::records::{Records, Stored};
 use crate::name::HostPattern;
-use crate::storage;
-use crate::storage::Key;
+use crate::storage::{self, Key};
 
 /// The valid certificate for `subject` that lasts longest of all that issuers other than `issuers` have signed, which
 /// were configured once. Staging CAs and this machine's own are not among them.

@@ -18,8 +18,7 @@ use crate::certs::manager::CertManager;
 use crate::certs::records::{Records, Stored};
 use crate::certs::renewal::RenewalPlan;
 use crate::name::HostPattern;
-use crate::storage;
-use crate::storage::Key;
+use crate::storage::{self, Key};
 use crate::tasks::Shutdown;
 
 /// When the first walk begins: what configured names and the first clients need comes before it.

@@ -15,7 +15,7 @@ use crate::certs::certificate::{CertCache, Certificate};
 use crate::certs::clock::Clock;
 use crate::certs::issuance::{Obtainer, Purpose};
 use crate::certs::maintenance::{Due, Note, Scheduler, StoreSweep};
-use crate::certs::policy::{self, Issuers, OnCert, Policy, Ruleset, Ruling};
+use crate::certs::policy::{Issuers, OnCert, Policy, Ruleset, Ruling};
 use crate::certs::preflight::Preflight;
 use crate::certs::records::Records;
 use crate::certs::status::{Because, Refusal, Standing, backing_off, served};

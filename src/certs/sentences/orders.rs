@@ -6,8 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::readme::{CA, NAME, at, name, no_connection, told};
-use crate::acme;
-use crate::acme::{ChallengeType, ExternalAccount, Identifier, Problem, Step};
+use crate::acme::{self, ChallengeType, ExternalAccount, Identifier, Problem, Step};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuer::Error;
 

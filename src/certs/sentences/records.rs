@@ -6,8 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::readme::told;
-use crate::acme;
-use crate::acme::{Identifier, SolverError};
+use crate::acme::{self, Identifier, SolverError};
 use crate::certs::challenge::{CloudflareFault, Dns01Error, HookFault, ServerAddress, UpdateFault};
 use crate::certs::dns::ResolverError;
 use crate::certs::issuer::Error;

@@ -1,7 +1,6 @@
 //! What stands between a name and its certificate, in one sentence.
 
-use std::fmt;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::time::SystemTime;
 

@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::provider::TxtRecord;
 use crate::certs::clock::unix;
 use crate::name::HostPattern;
-use crate::storage;
-use crate::storage::{Key, Storage};
+use crate::storage::{self, Key, Storage};
 
 /// The folder of the entries, by certificate and value.
 const FOLDER: &str = "dns-records";

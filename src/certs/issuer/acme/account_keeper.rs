@@ -9,8 +9,7 @@ use url::Url;
 
 use super::super::Error;
 use super::account_records::{AccountRecord, AccountRecords, KeyRole};
-use crate::acme;
-use crate::acme::{Account, AccountKey, Client};
+use crate::acme::{self, Account, AccountKey, Client};
 use crate::storage::Storage;
 
 /// Keeps the account of one e-mail address at one CA.

@@ -8,8 +8,7 @@ use url::Url;
 use super::super::Error;
 use crate::acme::AccountKey;
 use crate::certs::budget::Budgets;
-use crate::storage;
-use crate::storage::{Key, Lock, Storage};
+use crate::storage::{self, Key, Lock, Storage};
 
 const RECORD: &str = "account.json";
 

@@ -7,8 +7,7 @@ use futures_util::StreamExt;
 
 use super::order_record::{ORDERS, OrderRecord};
 use crate::name::HostPattern;
-use crate::storage;
-use crate::storage::{Key, Listing, Storage};
+use crate::storage::{self, Key, Listing, Storage};
 
 /// The records of all orders at all CAs, whoever has placed them.
 #[derive(Debug)]

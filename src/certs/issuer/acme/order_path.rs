@@ -10,8 +10,7 @@ use super::super::error::failed_authorizations;
 use super::super::{Error, IssueRequest, Pem, Predecessor};
 use super::order_record::{OrderRecord, OrderRecords};
 use super::order_terms::OrderTerms;
-use crate::acme;
-use crate::acme::{Account, CertId, Identifier, Order, OrderStatus, Solver};
+use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver};
 use crate::certs::certificate::Certificate;
 use crate::name::HostPattern;
 

@@ -13,8 +13,7 @@ use super::super::Error;
 use crate::acme::{Account, Order};
 use crate::certs::clock::unix;
 use crate::name::HostPattern;
-use crate::storage;
-use crate::storage::{Key, Storage};
+use crate::storage::{self, Key, Storage};
 
 /// How long an order is kept that cannot be read or does not get on.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
@@ -170,8 +169,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::acme;
-    use crate::acme::Step;
+    use crate::acme::{self, Step};
     use crate::storage::FileStorage;
 
     const NAME: &str = "www.example.org";

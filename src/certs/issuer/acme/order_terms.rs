@@ -6,8 +6,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SH
 use tracing::info;
 
 use super::super::Error;
-use crate::acme;
-use crate::acme::{Account, CertId, Identifier, NewOrder, Order, ProblemKind};
+use crate::acme::{self, Account, CertId, Identifier, NewOrder, Order, ProblemKind};
 use crate::certs::budget::Spending;
 use crate::certs::issuer::options::KeyType;
 
