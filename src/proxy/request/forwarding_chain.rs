@@ -219,11 +219,11 @@ mod tests {
         #[test]
         fn the_walk_is_the_models(
             peer in address(),
-            hops in prop::collection::vec(prop::option::weighted(0.9, address()), 0..8),
+            chain in prop::collection::vec(prop::option::weighted(0.9, address()), 0..8),
             cut in 0usize..8,
             as_forwarded: bool,
         ) {
-            let texts: Vec<_> = hops.iter().map(|hop| match (hop, as_forwarded) {
+            let texts: Vec<_> = chain.iter().map(|hop| match (hop, as_forwarded) {
                 (Some(IpAddr::V6(ip)), true) => format!("for=\"[{ip}]\""),
                 (Some(ip), true) => format!("for={ip}"),
                 (Some(ip), false) => ip.to_string(),
@@ -235,7 +235,7 @@ mod tests {
             let (one, other) = (one.join(", "), other.join(","));
             let found = read_chain(&peer.to_string(), &[(name, &one), (name, &other)]);
             let way: Vec<_> = found.client_first().collect();
-            prop_assert_eq!(way, model(peer, &hops));
+            prop_assert_eq!(way, model(peer, &chain));
         }
     }
 }
