@@ -5,22 +5,44 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// For each room, the rooms that it may import. The ground is `name`, `backoff`, `tasks` and `metrics`.
-const EDGES: [(&str, &[&str]); 15] = [
+/// For each room, the rooms that it may import. The ground is the seven rooms that may import none.
+const EDGES: [(&str, &[&str]); 18] = [
     ("name", &[]),
     ("backoff", &[]),
+    ("gcra", &[]),
+    ("dns", &[]),
+    ("per_worker", &[]),
     ("tasks", &[]),
     ("metrics", &[]),
     ("acme", &["backoff", "name"]),
     ("storage", &["name", "tasks"]),
     (
         "certs",
-        &["acme", "storage", "name", "backoff", "tasks", "metrics"],
+        &[
+            "acme",
+            "storage",
+            "name",
+            "backoff",
+            "gcra",
+            "dns",
+            "per_worker",
+            "tasks",
+            "metrics",
+        ],
     ),
     ("tls", &["certs", "name"]),
-    ("upstream", &["name", "backoff", "tasks", "metrics"]),
-    ("proxy", &["upstream", "name", "tasks", "metrics"]),
-    ("server", &["tls", "proxy", "certs", "tasks", "metrics"]),
+    (
+        "upstream",
+        &["name", "backoff", "dns", "per_worker", "tasks", "metrics"],
+    ),
+    (
+        "proxy",
+        &["upstream", "name", "gcra", "per_worker", "tasks", "metrics"],
+    ),
+    (
+        "server",
+        &["tls", "proxy", "certs", "per_worker", "tasks", "metrics"],
+    ),
     (
         "admin",
         &["certs", "upstream", "proxy", "metrics", "tasks", "name"],
@@ -30,13 +52,27 @@ const EDGES: [(&str, &[&str]); 15] = [
         "config",
         &[
             "acme", "storage", "certs", "tls", "upstream", "proxy", "server", "admin", "name",
+            "dns",
         ],
     ),
     (
         "app",
         &[
-            "config", "admin", "server", "tls", "certs", "acme", "storage", "proxy", "upstream",
-            "name", "backoff", "tasks", "metrics",
+            "config",
+            "admin",
+            "server",
+            "tls",
+            "certs",
+            "acme",
+            "storage",
+            "proxy",
+            "upstream",
+            "name",
+            "backoff",
+            "dns",
+            "per_worker",
+            "tasks",
+            "metrics",
         ],
     ),
     // The built-in app of the demo runs on tracked tasks like all else; commands about a running
