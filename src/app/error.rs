@@ -122,7 +122,7 @@ mod tests {
     use crate::certs::sentences::quotations;
 
     #[test]
-    fn what_is_wrong_with_a_pair_of_files_is_in_the_readme() {
+    fn what_is_wrong_with_a_pair_of_files_is_documented() {
         let path = || PathBuf::from("/etc/proxy/files.pem");
         let names = ["files.example.org", "www.example.org"];
         let [site, other] = names.map(|name| HostPattern::parse(name).unwrap());

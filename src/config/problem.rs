@@ -334,7 +334,7 @@ mod tests {
     use crate::certs::sentences::quotations;
 
     #[test]
-    fn what_keeps_a_site_from_its_certificate_is_in_the_readme() {
+    fn what_keeps_a_site_from_its_certificate_is_documented() {
         let wildcard = HostPattern::parse("*.example.org").unwrap();
         let quotations = quotations();
         for problem in [

@@ -1,4 +1,4 @@
-//! The README has every sentence that says why a certificate is missing, word for word.
+//! docs/troubleshooting.md has every sentence that says why a certificate is missing, word for word.
 
 mod machine;
 mod orders;

@@ -1,4 +1,4 @@
-//! What the README quotes, and that it is all there is to quote.
+//! Reads the sentences that docs/troubleshooting.md quotes, and checks that none is missing there.
 
 use std::collections::HashSet;
 use std::time::SystemTime;
@@ -9,11 +9,11 @@ use crate::name::HostPattern;
 pub(super) const NAME: &str = "www.example.org";
 pub(super) const CA: &str = "letsencrypt";
 
-/// All that the README quotes, each unwrapped.
+/// Returns all sentences that docs/troubleshooting.md quotes, each as one line.
 pub(crate) fn quotations() -> HashSet<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let paragraphs = readme.split("\n\n");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let paragraphs = page.split("\n\n");
     let quoted = paragraphs.filter_map(|paragraph| paragraph.trim().strip_prefix("> "));
     quoted.map(|text| text.replace("\n> ", " ")).collect()
 }
@@ -39,7 +39,7 @@ pub(super) async fn no_connection() -> reqwest::Error {
 }
 
 #[tokio::test]
-async fn every_cause_is_in_the_readme_word_for_word() {
+async fn every_cause_is_documented_word_for_word() {
     let sentences = [
         waiting::standings(),
         waiting::refused_before_the_order(),
@@ -58,5 +58,8 @@ async fn every_cause_is_in_the_readme_word_for_word() {
     let quotations = quotations();
     let is_missing = |sentence: &&String| !quotations.contains(*sentence);
     let missing: Vec<_> = sentences.iter().filter(is_missing).collect();
-    assert!(missing.is_empty(), "not in the README: {missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "not in docs/troubleshooting.md: {missing:#?}"
+    );
 }
