@@ -14,8 +14,8 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::name::{HostName, HostPattern};
 use proxy::proxy::{
-    AccessLog, ComfortOptions, Comforts, ConnInfo, GuardOptions, Guards, Handler, ProxyService,
-    Router, Routers, ServiceOptions, Site,
+    AccessLog, ConnInfo, CurrentRouter, GuardOptions, Guards, Handler, ProxyService, Router,
+    ServiceOptions, Site, SiteFeatureOptions, SiteFeatures,
 };
 use proxy::server::{Http, HttpConnection, Limits};
 use proxy::tasks::Tasks;
@@ -32,7 +32,7 @@ pub(crate) struct Setup {
     pub(crate) sni: Option<HostName>,
     pub(crate) service: ServiceOptions,
     pub(crate) upstream: Options,
-    pub(crate) comforts: ComfortOptions,
+    pub(crate) features: SiteFeatureOptions,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) tasks: Tasks,
 }
@@ -45,7 +45,7 @@ impl Setup {
             sni: None,
             service: ServiceOptions::default(),
             upstream: Options::default(),
-            comforts: ComfortOptions::default(),
+            features: SiteFeatureOptions::default(),
             access_log: None,
             tasks: Tasks::new(),
         }
@@ -81,7 +81,7 @@ impl Setup {
         self.upstreams.push(Arc::clone(&upstream));
         let pattern = HostPattern::parse(pattern).unwrap();
         self.sites.push(Site {
-            comforts: Comforts::load(&self.comforts).unwrap(),
+            features: SiteFeatures::load(&self.features).unwrap(),
             ..Site::new(pattern, Handler::Upstream(upstream))
         });
         self
@@ -102,7 +102,7 @@ impl Setup {
 
     pub(crate) async fn open(self) -> Door {
         let router = Router::new(self.sites);
-        let routers = Routers::new(&router, 1);
+        let routers = CurrentRouter::new(&router, 1);
         routers.replace(&router, self.access_log.as_ref());
         let service = ProxyService::new(routers, self.service, self.tasks.clone());
         Door {

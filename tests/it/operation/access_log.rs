@@ -4,7 +4,9 @@ use std::path::Path;
 
 use http::Request;
 use http_body_util::BodyExt;
-use proxy::proxy::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget, ComfortOptions};
+use proxy::proxy::{
+    AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget, SiteFeatureOptions,
+};
 use proxy::tasks::Tasks;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -341,9 +343,9 @@ async fn a_tunnel_is_logged_at_its_end_with_what_went_through() {
 async fn a_site_may_have_no_log() {
     let origin = Origin::ok().await;
     let mut setup = Setup::new();
-    setup.comforts.access_log = false;
+    setup.features.access_log = false;
     let mut setup = setup.site("quiet.example.org", &[origin.address]);
-    setup.comforts = ComfortOptions::default();
+    setup.features = SiteFeatureOptions::default();
     let setup = setup.site("www.example.org", &[origin.address]);
     let log = Logged::new(|_| (), setup).await;
     ask(
@@ -362,7 +364,7 @@ async fn backend_client_and_log_know_a_request_by_one_id() {
         Origin::answering("HTTP/1.1 200 OK\r\nx-request-id: theirs\r\ncontent-length: 2\r\n\r\nok")
             .await;
     let mut setup = Setup::new();
-    setup.comforts.request_id = true;
+    setup.features.request_id = true;
     let log = Logged::new(|_| (), setup.site("www.example.org", &[origin.address])).await;
     let mut ids = Vec::new();
     for _ in 0..2 {

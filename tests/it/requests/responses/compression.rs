@@ -14,7 +14,7 @@ use crate::harness::service::{Door, Setup, empty};
 
 async fn compressing(origin: &Origin) -> Door {
     let mut setup = Setup::new();
-    setup.comforts.compression = Some(CompressionOptions::default());
+    setup.features.compression = Some(CompressionOptions::default());
     let setup = setup.site("www.example.org", &[origin.address]);
     setup.open().await
 }

@@ -19,7 +19,7 @@ async fn the_proxys_errors_have_the_sites_pages_and_those_of_the_app_its_own() {
         let path = folder.path().join(name);
         std::fs::write(&path, format!("this is {name}")).unwrap();
         let statuses = Statuses::parse(statuses).unwrap();
-        setup.comforts.error_pages.push((statuses, path));
+        setup.features.error_pages.push((statuses, path));
     }
     let app = Origin::answering("HTTP/1.1 503 No\r\ncontent-length: 5\r\n\r\nclose").await;
     let door = setup
@@ -58,7 +58,7 @@ async fn a_closed_site_says_when_to_come_again_and_asks_no_backend() {
     for (page, text) in [(Some(path), "closed"), (None, "come again later.\n")] {
         let mut origin = Origin::ok().await;
         let mut setup = Setup::new();
-        setup.comforts.maintenance = Some(MaintenanceOptions {
+        setup.features.maintenance = Some(MaintenanceOptions {
             page,
             retry_after: Duration::from_secs(90),
         });
