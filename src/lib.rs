@@ -9,10 +9,10 @@
 //!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
-//! ground, knowing no room: name  backoff  tasks  metrics
+//! ground, knowing no room: name  backoff  gcra  dns  per_worker  tasks  metrics
 //! ```
 //!
-//! Imports go downward only; `tests/architecture.rs` holds them to the table of allowed edges.
+//! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
 
 pub mod cli;
 
@@ -31,6 +31,9 @@ pub mod proxy;
 pub mod upstream;
 
 pub mod backoff;
+pub mod dns;
+pub mod gcra;
 pub mod metrics;
 pub mod name;
+pub mod per_worker;
 pub mod tasks;

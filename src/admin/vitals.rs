@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::answer::{CertificateCounts, RefusalCount, Status};
 use crate::certs::CertManager;
 use crate::metrics::Page;
-use crate::proxy::{Refusals, Routers};
+use crate::proxy::{CurrentRouter, RefusalCounters};
 
 /// For how many names it is told when their certificates end.
 const NAMES: usize = 1000;
@@ -24,9 +24,9 @@ pub struct Vitals {
     /// How many there are in all.
     pub capacity: usize,
     /// The sites.
-    pub routers: Arc<Routers>,
+    pub current_router: Arc<CurrentRouter>,
     /// What was refused.
-    pub refusals: Refusals,
+    pub refusals: RefusalCounters,
     /// The certificates.
     pub manager: CertManager,
 }
@@ -35,7 +35,7 @@ impl Vitals {
     /// How the proxy is. Looks at every name that the configuration spells out, which takes its time where they are many.
     #[must_use]
     pub fn status(&self) -> Status {
-        let certificates = self.manager.census();
+        let certificates = self.manager.stats();
         let refusals = self.refusals.by_reason().into_iter();
         let refusals = refusals.map(|(reason, count)| RefusalCount {
             reason: reason.word().to_owned(),
@@ -43,7 +43,7 @@ impl Vitals {
         });
         Status {
             uptime_seconds: self.began.0.elapsed().as_secs(),
-            sites: self.routers.snapshot().count(),
+            sites: self.current_router.snapshot().count(),
             connections: self.connections(),
             certificates: CertificateCounts {
                 in_memory: certificates.in_memory,
@@ -66,13 +66,13 @@ impl Vitals {
         );
         page.gauge(
             ("proxy_sites", "Sites of the configuration"),
-            number(self.routers.snapshot().count()),
+            number(self.current_router.snapshot().count()),
         );
         page.gauge(
             ("proxy_connections", "Clients that are connected"),
             number(self.connections()),
         );
-        let certificates = self.manager.census();
+        let certificates = self.manager.stats();
         page.gauge(
             ("proxy_certificates", "Certificates in memory"),
             number(certificates.in_memory),

@@ -12,7 +12,7 @@ use super::routing::Routing;
 use super::{Error, sites};
 use crate::certs::challenge::Http01Tokens;
 use crate::config::Config;
-use crate::proxy::{ProxyService, Refusals, Routers, ServiceOptions, Tally};
+use crate::proxy::{CurrentRouter, ProxyService, RefusalCounters, ServiceOptions, WorkerRefusals};
 use crate::server::{Crowd, Door, Entry, Https, HttpsParts, Listener, PlainHttp};
 use crate::tasks::Tasks;
 use crate::tls::{Acceptor, AcceptorRules};
@@ -52,8 +52,8 @@ pub(super) struct Premises {
     pub(super) permits: Arc<Semaphore>,
     pub(super) connections: Tasks,
     pub(super) tokens: Arc<Http01Tokens>,
-    pub(super) routers: Arc<Routers>,
-    pub(super) refusals: Refusals,
+    pub(super) current_router: Arc<CurrentRouter>,
+    pub(super) refusals: RefusalCounters,
 }
 
 /// The open doors. Who connects is served by what is current then, for as long as the connection lasts.
@@ -184,8 +184,8 @@ impl Front {
     fn serve_http(&self, listeners: Vec<Listener>, open: &Open) {
         for listener in listeners {
             let tasks = self.premises.connections.clone();
-            let tally = self.premises.refusals.of_home();
-            let door = self.door(listener, tasks, (0, tally));
+            let refusals = self.premises.refusals.of_home();
+            let door = self.door(listener, tasks, (0, refusals));
             let plain = Arc::clone(&self.plain);
             let serve = move |client, shutdown| plain.load_full().serve(client, shutdown);
             let run = door.run(open.doors.shutdown(), serve);
@@ -195,8 +195,8 @@ impl Front {
 
     fn serve_https(&self, listeners: Vec<Listener>, open: &Open) {
         for (number, (worker, listener)) in self.workers.iter().zip(listeners).enumerate() {
-            let tally = self.premises.refusals.of_worker(number);
-            let door = self.door(listener, worker.tasks.clone(), (1, tally));
+            let refusals = self.premises.refusals.of_worker(number);
+            let door = self.door(listener, worker.tasks.clone(), (1, refusals));
             let https = Arc::clone(&worker.https);
             let serve = move |client, shutdown| https.load_full().serve(client, shutdown);
             let run = door.run(open.doors.shutdown(), serve);
@@ -204,10 +204,15 @@ impl Front {
         }
     }
 
-    fn door(&self, listener: Listener, tasks: Tasks, (entry, tally): (usize, &Arc<Tally>)) -> Door {
+    fn door(
+        &self,
+        listener: Listener,
+        tasks: Tasks,
+        (entry, refusals): (usize, &Arc<WorkerRefusals>),
+    ) -> Door {
         let permits = Arc::clone(&self.premises.permits);
         let door = Door::new(listener, permits, tasks, Arc::clone(&self.entries[entry]));
-        door.counting(Arc::clone(tally))
+        door.counting(Arc::clone(refusals))
     }
 }
 
@@ -232,12 +237,17 @@ impl Servers<'_> {
     fn plain(&self, https_port: u16) -> Arc<PlainHttp> {
         let Premises {
             tokens,
-            routers,
+            current_router,
             refusals,
             ..
         } = self.premises;
         let limits = self.config.limits.clone();
-        let plain = PlainHttp::new(Arc::clone(tokens), Arc::clone(routers), https_port, limits);
+        let plain = PlainHttp::new(
+            Arc::clone(tokens),
+            Arc::clone(current_router),
+            https_port,
+            limits,
+        );
         let plain = plain.trusting(Arc::clone(&self.entry.trust));
         Arc::new(plain.counting(Arc::clone(refusals.of_home())))
     }
@@ -250,8 +260,8 @@ impl Servers<'_> {
             head_size: limits.head_size,
             body_timeout: limits.body_timeout,
         };
-        let routers = Arc::clone(&self.premises.routers);
-        let service = ProxyService::new(routers, options, self.premises.connections.clone());
+        let current_router = Arc::clone(&self.premises.current_router);
+        let service = ProxyService::new(current_router, options, self.premises.connections.clone());
         Https::new(HttpsParts {
             acceptor: Arc::clone(self.acceptor),
             service: service

@@ -9,7 +9,7 @@ use super::{Error, sites};
 use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
 use crate::certs::{CertCache, Records};
 use crate::config::Config;
-use crate::proxy::Refusals;
+use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
 use crate::upstream::Means;
@@ -25,7 +25,7 @@ pub(super) struct Grounds {
     pub(super) tokens: Arc<Http01Tokens>,
     pub(super) challenges: Arc<TlsAlpn01Certificates>,
     pub(super) means: Means,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: RefusalCounters,
     /// Sees to certificates.
     pub(super) background: Tasks,
     /// Removes DNS records when they are no longer needed.
@@ -43,7 +43,7 @@ impl Grounds {
             tokens: Arc::new(Http01Tokens::new()),
             challenges: Arc::new(TlsAlpn01Certificates::new()),
             means: means(config, fitting),
-            refusals: Refusals::new(Workers::count()),
+            refusals: RefusalCounters::new(Workers::count()),
             background: Tasks::at_home(),
             records: Tasks::at_home(),
             logs: Tasks::at_home(),

@@ -19,9 +19,9 @@ use super::plan::{Draft, Plan};
 use super::workers::Workers;
 use super::{Error, file_limit};
 use crate::admin;
-use crate::certs::{CertManager, Clock, ManagerParts, Rules};
+use crate::certs::{CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigFile};
-use crate::proxy::Routers;
+use crate::proxy::CurrentRouter;
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::SystemRoots;
@@ -38,7 +38,7 @@ pub struct App {
     plan: Arc<Plan>,
     manager: CertManager,
     pairs: ServedPairs,
-    routers: Arc<Routers>,
+    current_router: Arc<CurrentRouter>,
     front: Front,
     connections: Tasks,
     workers: Workers,
@@ -64,14 +64,14 @@ impl App {
             challenges: Arc::clone(&grounds.challenges),
             rules: acceptor_rules(config, &plan.routing),
         })?;
-        let routers = Routers::new(&plan.routing.router, grounds.means.workers);
-        routers.replace(&plan.routing.router, plan.access_log.as_ref());
+        let current_router = CurrentRouter::new(&plan.routing.router, grounds.means.workers);
+        current_router.replace(&plan.routing.router, plan.access_log.as_ref());
         let places = Arc::new(Semaphore::new(fitting));
         let vitals = admin::Vitals {
             began: (Instant::now(), SystemTime::now()),
             places: Arc::clone(&places),
             capacity: fitting,
-            routers: Arc::clone(&routers),
+            current_router: Arc::clone(&current_router),
             refusals: grounds.refusals.clone(),
             manager: manager.clone(),
         };
@@ -81,7 +81,7 @@ impl App {
             permits: places,
             connections: connections.clone(),
             tokens: Arc::clone(&grounds.tokens),
-            routers: Arc::clone(&routers),
+            current_router: Arc::clone(&current_router),
             refusals: grounds.refusals.clone(),
         };
         let workers = Workers::start().map_err(Error::Runtime)?;
@@ -98,7 +98,7 @@ impl App {
             plan: Arc::new(plan),
             manager,
             pairs,
-            routers,
+            current_router,
             front,
             connections,
             workers,
@@ -163,7 +163,7 @@ impl App {
         self.front.change(&plan.config, acceptor, listeners);
         let own_addresses = &self.grounds.means.own_addresses;
         own_addresses.set(self.front.addresses());
-        self.routers
+        self.current_router
             .replace(&plan.routing.router, plan.access_log.as_ref());
         let changes = Changes::between(&self.plan.config.sites, &plan.config.sites);
         self.plan = Arc::new(plan);
@@ -201,8 +201,8 @@ impl App {
     }
 }
 
-fn start_manager(grounds: &Grounds, rules: Rules) -> CertManager {
-    let Rules {
+fn start_manager(grounds: &Grounds, rules: Ruleset) -> CertManager {
+    let Ruleset {
         policies,
         issuers,
         preflight,

@@ -244,7 +244,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     if site.default {
         writeln!(out, "default = true")?;
     }
-    comforts::write_site(&site.comforts, out)?;
+    comforts::write_site(&site.features, out)?;
     explain_routes::write_routes(site, out)
 }
 

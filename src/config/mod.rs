@@ -9,7 +9,7 @@ mod read;
 mod report;
 mod value;
 
-pub use crate::proxy::{ChangeKind, ComfortOptions, HeaderChange};
+pub use crate::proxy::{ChangeKind, HeaderChange, SiteFeatureOptions};
 pub use check::FileError;
 pub use format::{BalanceText, UpstreamTls, format_dns, format_proxyfile};
 pub use load::ConfigFile;

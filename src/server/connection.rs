@@ -18,7 +18,7 @@ use tracing::debug;
 use super::Limits;
 use super::activity::{Activity, Look, Overdue, REST_AFTER};
 use super::reason;
-use crate::proxy::{Reason, Tally, Unread};
+use crate::proxy::{Reason, RejectedEarly, WorkerRefusals};
 use crate::tasks::Shutdown;
 
 /// How long a client has to take the end of a connection that was idle.
@@ -31,7 +31,7 @@ pub(super) struct Watch<'a> {
     pub(super) activity: &'a Activity,
     pub(super) limits: &'a Limits,
     pub(super) shutdown: &'a Shutdown,
-    pub(super) tally: &'a Tally,
+    pub(super) refusals: &'a WorkerRefusals,
 }
 
 /// What broke a connection.
@@ -108,7 +108,7 @@ pub(super) async fn drive<C: Conversation>(
                 Look::Overdue(overdue) => {
                     debug!(?overdue, "connection closed for its client's silence");
                     if overdue != Overdue::Idle || is_leaving {
-                        watch.tally.count(reason::overdue(overdue));
+                        watch.refusals.count(reason::overdue(overdue));
                         return Poll::Ready(None);
                     }
                     // A request may still come in the moment in which an idle connection is asked to end.
@@ -124,7 +124,7 @@ pub(super) async fn drive<C: Conversation>(
 }
 
 /// How a request was refused that made the protocol give its connection up; `None` where there was no request or no answer.
-pub(super) fn unread(broken: &Broken, activity: &Activity) -> Option<Unread> {
+pub(super) fn unread(broken: &Broken, activity: &Activity) -> Option<RejectedEarly> {
     let (version, (status, reason)) = match broken {
         Broken::Http1(error) if error.is_incomplete_message() && activity.awaits_head() => {
             let cut = (StatusCode::BAD_REQUEST, Reason::HeadCut);
@@ -133,7 +133,7 @@ pub(super) fn unread(broken: &Broken, activity: &Activity) -> Option<Unread> {
         Broken::Http1(error) => (Version::HTTP_11, unread_http1(error)?),
         Broken::Http2(error) => (Version::HTTP_2, unread_http2(error)?),
     };
-    Some(Unread {
+    Some(RejectedEarly {
         version,
         status,
         reason,
@@ -266,7 +266,7 @@ mod tests {
             activity: &activity,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
-            tally: &Tally::default(),
+            refusals: &WorkerRefusals::default(),
         };
         let start = Instant::now();
         let connection = Asked {
@@ -297,7 +297,7 @@ mod tests {
             activity: &activity,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
-            tally: &Tally::default(),
+            refusals: &WorkerRefusals::default(),
         };
         let connection = Asked {
             asked: || (),

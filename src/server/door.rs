@@ -18,7 +18,7 @@ use super::Listener;
 use super::crowd::{Crowd, Member, Place};
 use super::proxy_protocol::{self, Announcement, ProxyProtocol, ProxyProtocolError, canonical};
 use super::reason;
-use crate::proxy::{Reason, Tally, Trust};
+use crate::proxy::{Reason, TrustedProxies, WorkerRefusals};
 use crate::tasks::{Shutdown, Tasks};
 
 /// How long the loop waits when the process is out of file descriptors or memory.
@@ -43,7 +43,7 @@ pub struct Client {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The peers that are believed.
-    pub trust: Arc<Trust>,
+    pub trust: Arc<TrustedProxies>,
     /// How many connections each client has.
     pub crowd: Crowd,
     /// Whether they begin with a PROXY header.
@@ -62,7 +62,7 @@ impl Entry {
     async fn admit(
         &self,
         mut client: Client,
-        (shutdown, tally): (&Shutdown, &Tally),
+        (shutdown, refusals): (&Shutdown, &WorkerRefusals),
     ) -> Option<Client> {
         let Some(mode) = self.proxy_protocol else {
             return Some(client);
@@ -80,15 +80,15 @@ impl Entry {
             () = shutdown.requested() => return None,
         };
         match announced {
-            Ok(Ok(announced)) => self.announce(client, announced, tally),
+            Ok(Ok(announced)) => self.announce(client, announced, refusals),
             Ok(Err(error)) => {
                 debug!(client.addr = %peer, %error, "client not let in");
-                tally.count(reason::proxy_header(&error));
+                refusals.count(reason::proxy_header(&error));
                 None
             }
             Err(_) => {
                 debug!(client.addr = %peer, "client not let in: its PROXY header did not come in time");
-                tally.count(Reason::ProxyHeaderTimeout);
+                refusals.count(Reason::ProxyHeaderTimeout);
                 None
             }
         }
@@ -98,7 +98,7 @@ impl Entry {
         &self,
         mut client: Client,
         announced: Option<Announcement>,
-        tally: &Tally,
+        refusals: &WorkerRefusals,
     ) -> Option<Client> {
         match announced {
             None | Some(Announcement::Itself) => {}
@@ -113,7 +113,7 @@ impl Entry {
                 client.local = destination;
                 client.is_trusted = self.trust.contains(source.ip());
                 if !client.is_trusted {
-                    client.place.join(self.count(source, tally)?);
+                    client.place.join(self.count(source, refusals)?);
                 }
             }
         }
@@ -121,20 +121,20 @@ impl Entry {
     }
 
     /// Whether a peer is believed, and its place among its connections, if it may have one more.
-    fn receive(&self, peer: SocketAddr, tally: &Tally) -> Option<(bool, Member)> {
+    fn receive(&self, peer: SocketAddr, refusals: &WorkerRefusals) -> Option<(bool, Member)> {
         Some(match self.trust.contains(peer.ip()) {
             // It stands for many, of whom each is counted if it tells them.
             true => (true, Member::default()),
-            false => (false, self.count(peer, tally)?),
+            false => (false, self.count(peer, refusals)?),
         })
     }
 
     /// Counts a connection of this client, if it may have one more.
-    fn count(&self, client: SocketAddr, tally: &Tally) -> Option<Member> {
+    fn count(&self, client: SocketAddr, refusals: &WorkerRefusals) -> Option<Member> {
         let member = self.crowd.admit(client.ip());
         if member.is_none() {
             debug!(client.addr = %client, "client has too many connections");
-            tally.count(Reason::ConnectionsPerClient);
+            refusals.count(Reason::ConnectionsPerClient);
         }
         member
     }
@@ -147,7 +147,7 @@ pub struct Door {
     permits: Arc<Semaphore>,
     tasks: Tasks,
     entry: Arc<ArcSwap<Entry>>,
-    tally: Arc<Tally>,
+    refusals: Arc<WorkerRefusals>,
 }
 
 impl Door {
@@ -165,14 +165,14 @@ impl Door {
             permits,
             tasks,
             entry,
-            tally: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 
-    /// The same door, which counts whom it turns away in `tally`.
+    /// The same door, which counts whom it turns away in `refusals`.
     #[must_use]
-    pub fn counting(self, tally: Arc<Tally>) -> Self {
-        Self { tally, ..self }
+    pub fn counting(self, refusals: Arc<WorkerRefusals>) -> Self {
+        Self { refusals, ..self }
     }
 
     /// Accepts until the process stops or the door is `closed`; each connection runs in a task of its own, on the runtime
@@ -187,7 +187,7 @@ impl Door {
             permits,
             tasks,
             entry,
-            tally,
+            refusals,
         } = self;
         let address = listener.address();
         let socket = match listener.open() {
@@ -204,17 +204,17 @@ impl Door {
             let client = tokio::select! {
                 () = &mut stopped => return,
                 () = &mut closed => break,
-                client = next(&socket, address, (&permits, &entry, &tally)) => client,
+                client = next(&socket, address, (&permits, &entry, &refusals)) => client,
             };
             if let Some(client) = client {
-                let_in(client, (&tasks, &shutdown, &entry, &tally), &serve);
+                let_in(client, (&tasks, &shutdown, &entry, &refusals), &serve);
             }
         }
         // Who was connected before the door closed has not come in vain.
-        let waiting = || next(&socket, address, (&permits, &entry, &tally)).now_or_never();
+        let waiting = || next(&socket, address, (&permits, &entry, &refusals)).now_or_never();
         while let Some(client) = waiting() {
             if let Some(client) = client {
-                let_in(client, (&tasks, &shutdown, &entry, &tally), &serve);
+                let_in(client, (&tasks, &shutdown, &entry, &refusals), &serve);
             }
         }
     }
@@ -223,7 +223,7 @@ impl Door {
 /// Serves a client in a task of its own.
 fn let_in<F, Served>(
     client: Client,
-    (tasks, shutdown, entry, tally): (&Tasks, &Shutdown, &ArcSwap<Entry>, &Arc<Tally>),
+    (tasks, shutdown, entry, refusals): (&Tasks, &Shutdown, &ArcSwap<Entry>, &Arc<WorkerRefusals>),
     serve: &F,
 ) where
     F: Fn(Client, Shutdown) -> Served + Clone + Send + 'static,
@@ -235,10 +235,10 @@ fn let_in<F, Served>(
         return;
     }
     let (entry, serve, shutdown) = (Arc::clone(&current), serve.clone(), shutdown.clone());
-    let tally = Arc::clone(tally);
+    let refusals = Arc::clone(refusals);
     tasks.spawn(async move {
-        let admitted = Box::pin(entry.admit(client, (&shutdown, &tally))).await;
-        drop(tally);
+        let admitted = Box::pin(entry.admit(client, (&shutdown, &refusals))).await;
+        drop(refusals);
         if let Some(client) = admitted {
             serve(client, shutdown).await;
         }
@@ -249,12 +249,12 @@ fn let_in<F, Served>(
 async fn next(
     socket: &TcpListener,
     address: SocketAddr,
-    (permits, entry, tally): (&Arc<Semaphore>, &ArcSwap<Entry>, &Tally),
+    (permits, entry, refusals): (&Arc<Semaphore>, &ArcSwap<Entry>, &WorkerRefusals),
 ) -> Option<Client> {
     match socket.accept().await {
         Ok((stream, peer)) => {
             let peer = canonical(peer);
-            let (is_trusted, member) = entry.load().receive(peer, tally)?;
+            let (is_trusted, member) = entry.load().receive(peer, refusals)?;
             let permit = Arc::clone(permits).acquire_owned().await.ok()?;
             let local = match address.ip().is_unspecified() {
                 true => stream.local_addr().unwrap_or(address),
@@ -298,7 +298,7 @@ mod tests {
     fn entry(trusted: &[&str], limit: Option<u16>) -> Entry {
         let networks = trusted.iter().map(|network| network.parse().unwrap());
         Entry {
-            trust: Arc::new(Trust::new(networks)),
+            trust: Arc::new(TrustedProxies::new(networks)),
             crowd: Crowd::new(limit),
             proxy_protocol: None,
             timeout: Duration::from_secs(1),
@@ -313,8 +313,8 @@ mod tests {
         let socket = listener.open().unwrap();
         let permits = Arc::new(Semaphore::new(1));
         let entry = ArcSwap::from_pointee(entry.clone());
-        let tally = Tally::default();
-        let next = next(&socket, address, (&permits, &entry, &tally));
+        let refusals = WorkerRefusals::default();
+        let next = next(&socket, address, (&permits, &entry, &refusals));
         let (stream, client) = tokio::join!(TcpStream::connect(address), next);
         (client, stream.unwrap())
     }
@@ -344,7 +344,8 @@ mod tests {
                 source: source.parse().unwrap(),
                 destination: "192.0.2.1:443".parse().unwrap(),
             };
-            let client = entry.announce(client.unwrap(), Some(announced), &Tally::default());
+            let client =
+                entry.announce(client.unwrap(), Some(announced), &WorkerRefusals::default());
             assert_eq!(client.is_some(), is_let_in, "{source}");
             open.push((client, stream));
         }

@@ -19,7 +19,7 @@ use super::exchanges::Exchanges;
 use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::watched::Watched;
-use crate::proxy::{ConnInfo, ProxyService, Tally, Unread};
+use crate::proxy::{ConnInfo, ProxyService, RejectedEarly, WorkerRefusals};
 use crate::tasks::{Shutdown, Tasks};
 
 /// Serves HTTP connections.
@@ -58,13 +58,13 @@ impl Http {
     }
 
     /// Counts a request that was refused before there was HTTP, and writes its line.
-    pub(super) fn note_unread(&self, conn: &ConnInfo, unread: Unread) {
-        self.service.note_unread(conn, unread);
+    pub(super) fn note_rejected_early(&self, conn: &ConnInfo, unread: RejectedEarly) {
+        self.service.note_rejected_early(conn, unread);
     }
 
     /// Counts what is refused.
-    pub(super) fn tally(&self) -> &Tally {
-        self.service.tally()
+    pub(super) fn refusals(&self) -> &WorkerRefusals {
+        self.service.refusals()
     }
 
     /// Serves one client until it leaves, is overdue, or the process stops.
@@ -114,7 +114,7 @@ impl Http {
                 activity: &activity,
                 limits: &self.limits,
                 shutdown,
-                tally: self.tally(),
+                refusals: self.refusals(),
             };
             let broken = match conversation {
                 Either::Left(http2) => drive(http2, watch).await,
@@ -129,10 +129,10 @@ impl Http {
     /// Counts what has ended a connection where that is a refusal or a broken answer.
     fn tell(&self, broken: &Broken, exchanges: &Exchanges) {
         if let Some(unread) = connection::unread(broken, &exchanges.activity) {
-            self.service.note_unread(&exchanges.info, unread);
+            self.service.note_rejected_early(&exchanges.info, unread);
         }
         if let Some(reason) = connection::broken_answer(broken) {
-            self.tally().count(reason);
+            self.refusals().count(reason);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::Limits;
 use super::connection::Conversation;
 use super::exchanges::Exchanges;
 use super::http2_stream;
-use crate::proxy::{Reason, Unread};
+use crate::proxy::{Reason, RejectedEarly};
 use crate::tasks::Tasks;
 
 /// What a client may send ahead of a slow backend, on one stream and on all of them.
@@ -83,12 +83,12 @@ where
             activity,
         } = &*self.exchanges;
         for _ in 0..activity.resets().take() {
-            let unread = Unread {
+            let unread = RejectedEarly {
                 version: Version::HTTP_2,
                 status: StatusCode::BAD_REQUEST,
                 reason: Reason::Http2Stream,
             };
-            service.note_unread(info, unread);
+            service.note_rejected_early(info, unread);
         }
     }
 

@@ -55,7 +55,7 @@ pub(super) async fn serve(
         Broken::Stream(_) => reply.send_reset(Reason::INTERNAL_ERROR),
         Broken::Body(error) => {
             let refused = proxy::Reason::of_body(&error);
-            exchanges.service.tally().count(refused);
+            exchanges.service.refusals().count(refused);
             reply.send_reset(reason(&error));
         }
     }

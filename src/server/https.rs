@@ -14,7 +14,8 @@ use super::crowd::Place;
 use super::http::{Http, HttpConnection};
 use super::{Client, Limits, reason, stray_http};
 use crate::proxy::{
-    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, Trust, Unread,
+    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, RejectedEarly,
+    TrustedProxies,
 };
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
@@ -31,7 +32,7 @@ pub struct HttpsParts {
     /// Runs the streams of HTTP/2 connections.
     pub tasks: Tasks,
     /// The peers that may say for whom they speak.
-    pub trust: Arc<Trust>,
+    pub trust: Arc<TrustedProxies>,
     /// Whether backends are told of their clients in the field Forwarded too.
     pub has_forwarded: bool,
 }
@@ -42,7 +43,7 @@ pub struct Https {
     acceptor: Arc<tls::Acceptor>,
     http: Http,
     limits: Limits,
-    trust: Arc<Trust>,
+    trust: Arc<TrustedProxies>,
     has_forwarded: bool,
 }
 
@@ -119,24 +120,24 @@ impl Https {
         stream: TcpStream,
         (peer, local): (SocketAddr, SocketAddr),
     ) -> Option<tls::Accepted<TcpStream>> {
-        let (patience, tally) = (self.limits.handshake_timeout, self.http.tally());
+        let (patience, refusals) = (self.limits.handshake_timeout, self.http.refusals());
         match timeout(patience, stray_http::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
                 let conn = ConnInfo::new(peer, None).reaching(local);
-                let unread = Unread {
+                let unread = RejectedEarly {
                     version: Version::HTTP_11,
                     status: StatusCode::BAD_REQUEST,
                     reason: Reason::PlainHttp,
                 };
-                self.http.note_unread(&conn, unread);
+                self.http.note_rejected_early(&conn, unread);
                 let refused = timeout(patience, stray_http::refuse(stream)).await;
                 debug!(?refused, "plain HTTP at the HTTPS door");
                 return None;
             }
             silent => {
                 debug!(?silent, "no TLS connection");
-                tally.count(match silent {
+                refusals.count(match silent {
                     Ok(_) => Reason::HandshakeLeft,
                     Err(_) => Reason::HandshakeTimeout,
                 });
@@ -146,7 +147,7 @@ impl Https {
         let accepted = self.acceptor.accept(stream, peer, local).await;
         let refused = |error: &tls::Error| {
             debug!(%error, "no TLS connection");
-            tally.count(reason::handshake(error));
+            refusals.count(reason::handshake(error));
         };
         accepted.inspect_err(refused).ok().flatten()
     }

@@ -21,7 +21,7 @@ use super::tracked_body::{RequestMark, TrackedBody};
 use super::watched::Watched;
 use super::{Client, Limits};
 use crate::certs::challenge::Http01Tokens;
-use crate::proxy::{ConnInfo, Reason, Routers, Tally, Trust, to_https};
+use crate::proxy::{ConnInfo, CurrentRouter, Reason, TrustedProxies, WorkerRefusals, to_https};
 use crate::tasks::Shutdown;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -30,12 +30,12 @@ const CHALLENGES: &str = "/.well-known/acme-challenge/";
 #[derive(Debug)]
 pub struct PlainHttp {
     tokens: Arc<Http01Tokens>,
-    routers: Arc<Routers>,
+    current_router: Arc<CurrentRouter>,
     https_port: u16,
     limits: Limits,
     http1: http1::Builder,
-    trust: Arc<Trust>,
-    tally: Arc<Tally>,
+    trust: Arc<TrustedProxies>,
+    refusals: Arc<WorkerRefusals>,
 }
 
 /// An answer, and what is noted of it.
@@ -46,36 +46,36 @@ struct Answer {
 }
 
 impl PlainHttp {
-    /// A door that answers from `tokens` and redirects the hosts of `routers` to `https_port`.
+    /// A door that answers from `tokens` and redirects the hosts of `current_router` to `https_port`.
     #[must_use]
     pub fn new(
         tokens: Arc<Http01Tokens>,
-        routers: Arc<Routers>,
+        current_router: Arc<CurrentRouter>,
         https_port: u16,
         limits: Limits,
     ) -> Self {
         let http1 = connection::http1(&limits);
         Self {
             tokens,
-            routers,
+            current_router,
             https_port,
             limits,
             http1,
             trust: Arc::default(),
-            tally: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 
     /// The same door, where those of `trust` say for whom they speak.
     #[must_use]
-    pub fn trusting(self, trust: Arc<Trust>) -> Self {
+    pub fn trusting(self, trust: Arc<TrustedProxies>) -> Self {
         Self { trust, ..self }
     }
 
-    /// The same door, whose refusals are counted in `tally`.
+    /// The same door, whose refusals are counted in `refusals`.
     #[must_use]
-    pub fn counting(self, tally: Arc<Tally>) -> Self {
-        Self { tally, ..self }
+    pub fn counting(self, refusals: Arc<WorkerRefusals>) -> Self {
+        Self { refusals, ..self }
     }
 
     /// Serves one client until it leaves, is overdue, or the process stops.
@@ -91,7 +91,7 @@ impl PlainHttp {
             activity: &activity,
             limits: &self.limits,
             shutdown,
-            tally: &self.tally,
+            refusals: &self.refusals,
         };
         let conn = ConnInfo::new(client.peer, None).reaching(client.local);
         let conn = match client.is_trusted {
@@ -108,9 +108,9 @@ impl PlainHttp {
         let broken = drive(Box::pin(connection), watch).await;
         let unread = broken.and_then(|broken| connection::unread(&broken, &activity));
         if let Some(unread) = unread {
-            self.tally.count(unread.reason);
-            if let Some(log) = self.routers.access_log() {
-                log.note_unread(&conn, unread);
+            self.refusals.count(unread.reason);
+            if let Some(log) = self.current_router.access_log() {
+                log.note_rejected_early(&conn, unread);
             }
         }
     }
@@ -125,9 +125,9 @@ impl PlainHttp {
             None => self.redirect(request),
         };
         if let Some(reason) = reason {
-            self.tally.count(reason);
+            self.refusals.count(reason);
         }
-        if is_logged && let Some(log) = self.routers.access_log() {
+        if is_logged && let Some(log) = self.current_router.access_log() {
             let sent = match *request.method() {
                 Method::HEAD => 0,
                 _ => response.body().size_hint().exact().unwrap_or_default(),
@@ -178,7 +178,7 @@ impl PlainHttp {
             return Answer::refusal(response, Reason::Host);
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let router = self.routers.snapshot();
+        let router = self.current_router.snapshot();
         let found = host.and_then(|host| {
             let (target, site) = to_https(&router, host, path, self.https_port)?;
             Some((HeaderValue::try_from(target).ok()?, site))

@@ -45,7 +45,7 @@ pub(crate) fn read_sites(
             dns: None,
             tls: None,
             default: false,
-            comforts: config.comforts.clone(),
+            features: config.features.clone(),
             client_auth: None,
             min_tls: config.min_tls,
         })

@@ -8,7 +8,7 @@ use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::config::report::Origins;
 use crate::config::value::{Directory, LogOptions, StorageUrl, TrustedPeer};
-use crate::proxy::{AccessLogOptions, ComfortOptions};
+use crate::proxy::{AccessLogOptions, SiteFeatureOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
 use crate::upstream;
@@ -53,7 +53,7 @@ pub struct Config {
     /// Where requests are logged, if anywhere.
     pub access_log: Option<AccessLogOptions>,
     /// What sites add to their requests; each carries its own.
-    pub comforts: ComfortOptions,
+    pub features: SiteFeatureOptions,
     /// How much the log says.
     pub log: LogOptions,
     /// Who set what.
@@ -84,7 +84,7 @@ impl Config {
             internal_ca: InternalCaOptions::default(),
             on_cert: None,
             access_log: None,
-            comforts: ComfortOptions::default(),
+            features: SiteFeatureOptions::default(),
             trust: Vec::new(),
             forwarded: false,
             min_tls: TlsVersion::default(),

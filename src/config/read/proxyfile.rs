@@ -121,7 +121,7 @@ fn read_settings(
         config.access_log = Some(access_log);
         config.origins.set("access-log", Origin::File);
     }
-    config.comforts = site_features::read_shared(table, folder, report);
+    config.features = site_features::read_shared(table, folder, report);
     has_storage
 }
 

@@ -7,59 +7,59 @@ use toml::de::DeValue;
 use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue, parse_duration, parse_size};
 use crate::proxy::{
-    Coding, ComfortOptions, CompressionOptions, MaintenanceOptions, MediaRange, Statuses,
+    Coding, CompressionOptions, MaintenanceOptions, MediaRange, SiteFeatureOptions, Statuses,
 };
 
-/// Reads the comforts of all sites.
+/// Reads the features of all sites.
 pub(crate) fn read_shared(
     table: &mut TomlTable<'_>,
     folder: &Path,
     report: &mut Report<'_>,
-) -> ComfortOptions {
-    let mut comforts = ComfortOptions::default();
-    read_common(table, (&mut comforts, folder), report);
-    comforts
+) -> SiteFeatureOptions {
+    let mut features = SiteFeatureOptions::default();
+    read_common(table, (&mut features, folder), report);
+    features
 }
 
 /// What holds for a site that says nothing of its own.
 pub(crate) struct Context<'a> {
-    pub(crate) shared: &'a ComfortOptions,
+    pub(crate) shared: &'a SiteFeatureOptions,
     pub(crate) has_access_log: bool,
     pub(crate) folder: &'a Path,
 }
 
 impl Context<'_> {
-    /// Reads the comforts of one site.
+    /// Reads the features of one site.
     pub(crate) fn read_site(
         &self,
         table: &mut TomlTable<'_>,
         report: &mut Report<'_>,
-    ) -> ComfortOptions {
-        let mut comforts = self.shared.clone();
+    ) -> SiteFeatureOptions {
+        let mut features = self.shared.clone();
         let is_logged = table.read("access-log", report, |value| match value.boolean()? {
             true if !self.has_access_log => Err(Problem::NoAccessLog),
             is_logged => Ok(is_logged),
         });
-        comforts.access_log = is_logged.unwrap_or(comforts.access_log);
-        read_common(table, (&mut comforts, self.folder), report);
-        comforts.maintenance = read_maintenance(table, self.folder, report);
-        comforts
+        features.access_log = is_logged.unwrap_or(features.access_log);
+        read_common(table, (&mut features, self.folder), report);
+        features.maintenance = read_maintenance(table, self.folder, report);
+        features
     }
 }
 
 fn read_common(
     table: &mut TomlTable<'_>,
-    (comforts, folder): (&mut ComfortOptions, &Path),
+    (features, folder): (&mut SiteFeatureOptions, &Path),
     report: &mut Report<'_>,
 ) {
     if let Some(request_id) = table.read("request-id", report, TomlValue::boolean) {
-        comforts.request_id = request_id;
+        features.request_id = request_id;
     }
     if let Some(value) = table.value("compress") {
-        comforts.compression = read_compression(value, report);
+        features.compression = read_compression(value, report);
     }
     if let Some(section) = table.read("error-pages", report, TomlValue::table) {
-        read_error_pages(&section, (comforts, folder), report);
+        read_error_pages(&section, (features, folder), report);
     }
 }
 
@@ -117,7 +117,7 @@ fn read_list<T>(
 
 fn read_error_pages(
     section: &TomlTable<'_>,
-    (comforts, folder): (&mut ComfortOptions, &Path),
+    (features, folder): (&mut SiteFeatureOptions, &Path),
     report: &mut Report<'_>,
 ) {
     for (key, start, value) in section.entries() {
@@ -127,8 +127,8 @@ fn read_error_pages(
         };
         match value.string() {
             Ok(path) => {
-                comforts.error_pages.retain(|(other, _)| *other != statuses);
-                comforts.error_pages.push((statuses, folder.join(path)));
+                features.error_pages.retain(|(other, _)| *other != statuses);
+                features.error_pages.push((statuses, folder.join(path)));
             }
             Err(problem) => report.at(value.start(), problem),
         }

@@ -9,7 +9,7 @@ use crate::config::model::{Config, HeaderConfig, RouteConfig, SiteAction, SiteCo
 use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue};
 use crate::name::HostPattern;
-use crate::proxy::{ComfortOptions, PathPrefix};
+use crate::proxy::{PathPrefix, SiteFeatureOptions};
 
 use super::balancing;
 use super::client_tls;
@@ -103,7 +103,7 @@ impl SiteReader<'_, '_> {
             dns: None,
             tls: None,
             default: false,
-            comforts: self.config.comforts.clone(),
+            features: self.config.features.clone(),
             client_auth: None,
             min_tls: self.config.min_tls,
         };
@@ -132,7 +132,7 @@ impl SiteReader<'_, '_> {
         let certificate = self.read_certificate(&names, &mut table);
         let default = table.read("default", self.report, TomlValue::boolean);
         let guards = guards::read(&mut table, self.folder, self.config, self.report);
-        let comforts = self.read_comforts(&mut table);
+        let features = self.read_features(&mut table);
         let client_auth = client_tls::read(&mut table, self.folder, self.report);
         let min_tls = client_tls::read_min_tls(&mut table, self.report);
         table.finish(self.report);
@@ -147,7 +147,7 @@ impl SiteReader<'_, '_> {
             dns: certificate.dns,
             tls: certificate.tls,
             default: default.unwrap_or_default(),
-            comforts,
+            features,
             client_auth,
             min_tls: min_tls.unwrap_or(self.config.min_tls),
         };
@@ -159,9 +159,9 @@ impl SiteReader<'_, '_> {
         })
     }
 
-    fn read_comforts(&mut self, table: &mut TomlTable<'_>) -> ComfortOptions {
+    fn read_features(&mut self, table: &mut TomlTable<'_>) -> SiteFeatureOptions {
         let context = site_features::Context {
-            shared: &self.config.comforts,
+            shared: &self.config.features,
             has_access_log: self.config.access_log.is_some(),
             folder: self.folder,
         };
