@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
 
+mod pages;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
