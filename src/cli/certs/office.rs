@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::Error;
-use crate::admin::{Client, Desk, Done, Page, Report};
+use crate::admin::{Client, Done, Operations, Page, Report};
 use crate::app;
 use crate::cli::source::{find_file, given_path};
 use crate::config::{Config, ConfigFile, Flags};
@@ -81,7 +81,7 @@ impl Places {
         let directory = config.storage.directory().to_owned();
         let counter = match Client::find(&socket).await? {
             Some(client) => Counter::Running(client),
-            None => Counter::Stored(app::open_desk(&config)?),
+            None => Counter::Stored(app::open_operations(&config)?),
         };
         Ok(Office {
             counter,
@@ -96,7 +96,7 @@ impl Places {
         let socket = config.admin_path();
         let counter = match Client::find(&socket).await? {
             Some(client) => Counter::Running(client),
-            None => Counter::Stored(app::open_revoking_desk(&config)?),
+            None => Counter::Stored(app::open_revocation(&config)?),
         };
         Ok(Office {
             counter,
@@ -122,7 +122,7 @@ impl Places {
 #[derive(Debug)]
 enum Counter {
     Running(Client),
-    Stored(Desk),
+    Stored(Operations),
 }
 
 /// Answers, from wherever they are to be had.
