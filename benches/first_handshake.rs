@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use harness::app::App;
-use harness::client::Client;
-use harness::pebble::{Pebble, PebbleOptions};
+use harness::backends::app::App;
+use harness::ca::pebble::{Pebble, PebbleOptions};
+use harness::clients::https::Client;
 use harness::proxy::{Ports, Setup};
 
 const NAMES: usize = 50;

@@ -131,7 +131,7 @@ mod request {
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
     use proxy::proxy::{
-        ConnInfo, Handler, ProxyService, Redirect, Router, Routers, ServiceOptions, Site,
+        ConnInfo, CurrentRouter, Handler, ProxyService, Redirect, Router, ServiceOptions, Site,
     };
     use proxy::tasks::Tasks;
     use proxy::upstream::{Address, Means, Options, Upstream};
@@ -158,7 +158,7 @@ mod request {
             let client = local.block_on(&runtime, async {
                 let tasks = Tasks::new();
                 let site = Site::new(pattern("www.example.org"), handler(&tasks).await);
-                let router = Routers::new(&Router::new([site]), 1);
+                let router = CurrentRouter::new(&Router::new([site]), 1);
                 serve(ProxyService::new(router, ServiceOptions::default(), tasks)).await
             });
             Self {

@@ -88,11 +88,12 @@ const SPAWNS: [&str; 5] = [
     "JoinSet",
     "TaskTracker",
 ];
-const FACE: [&str; 6] = [
+const FACE: [&str; 7] = [
     "mod ",
     "pub mod ",
     "pub use ",
     "pub(crate) mod ",
+    "pub(super) mod ",
     "pub(crate) use ",
     "pub(super) use ",
 ];

@@ -113,7 +113,7 @@ pub struct Status {
     pub connections: usize,
     /// Numbers of certificates.
     pub certificates: CertificateCounts,
-    /// Refusals since its start, most frequent reason first.
+    /// RefusalCounters since its start, most frequent reason first.
     pub refusals: Vec<RefusalCount>,
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::response::{CertificateCounts, RefusalCount, Status};
 use crate::certs::CertManager;
 use crate::metrics::{Metric, Page};
-use crate::proxy::{Refusals, Routers};
+use crate::proxy::{CurrentRouter, RefusalCounters};
 
 /// Most names whose certificates' ends are exported.
 const EXPORTED_NAMES: usize = 1000;
@@ -26,9 +26,9 @@ pub struct Stats {
     /// Number of all slots.
     pub max_connections: usize,
     /// The sites.
-    pub routers: Arc<Routers>,
+    pub current_router: Arc<CurrentRouter>,
     /// Counters of refusals.
-    pub refusals: Refusals,
+    pub refusals: RefusalCounters,
     /// The certificates.
     pub manager: CertManager,
 }
@@ -37,7 +37,7 @@ impl Stats {
     /// Returns the status. Looks up each configured name, so it takes a while if there are many.
     #[must_use]
     pub fn status(&self) -> Status {
-        let certificates = self.manager.census();
+        let certificates = self.manager.stats();
         let refusals = self.refusals.by_reason().into_iter();
         let refusals = refusals.map(|(reason, count)| RefusalCount {
             reason: reason.word().to_owned(),
@@ -45,7 +45,7 @@ impl Stats {
         });
         Status {
             uptime_seconds: self.started.elapsed().as_secs(),
-            sites: self.routers.snapshot().count(),
+            sites: self.current_router.snapshot().count(),
             connections: self.connections(),
             certificates: CertificateCounts {
                 in_memory: certificates.in_memory,
@@ -68,13 +68,13 @@ impl Stats {
         );
         page.gauge(
             Metric::new("proxy_sites", "Sites of the configuration"),
-            number(self.routers.snapshot().count()),
+            number(self.current_router.snapshot().count()),
         );
         page.gauge(
             Metric::new("proxy_connections", "Open connections of clients"),
             number(self.connections()),
         );
-        let certificates = self.manager.census();
+        let certificates = self.manager.stats();
         page.gauge(
             Metric::new("proxy_certificates", "Certificates in memory"),
             number(certificates.in_memory),

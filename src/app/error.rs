@@ -119,10 +119,10 @@ fn lines(errors: &[FileError]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::documented::quotations;
+    use crate::certs::sentences::quotations;
 
     #[test]
-    fn what_is_wrong_with_a_pair_of_files_is_in_the_readme() {
+    fn what_is_wrong_with_a_pair_of_files_is_documented() {
         let path = || PathBuf::from("/etc/proxy/files.pem");
         let names = ["files.example.org", "www.example.org"];
         let [site, other] = names.map(|name| HostPattern::parse(name).unwrap());

@@ -17,9 +17,9 @@ use super::shared_state::SharedState;
 use super::workers::Workers;
 use super::{Error, file_limit};
 use crate::admin;
-use crate::certs::{CertManager, Clock, ManagerParts, Rules};
+use crate::certs::{CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigFile};
-use crate::proxy::Routers;
+use crate::proxy::CurrentRouter;
 use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::SystemRoots;
@@ -36,7 +36,7 @@ pub struct App {
     plan: Arc<Plan>,
     manager: CertManager,
     pairs: ServedPairs,
-    routers: Arc<Routers>,
+    current_router: Arc<CurrentRouter>,
     listeners: Listeners,
     connections: Tasks,
     workers: Workers,
@@ -62,15 +62,15 @@ impl App {
             challenges: Arc::clone(&shared.challenges),
             rules: acceptor_rules(config, &plan.routing),
         })?;
-        let routers = Routers::new(&plan.routing.router, shared.means.workers);
-        routers.replace(&plan.routing.router, plan.access_log.as_ref());
+        let current_router = CurrentRouter::new(&plan.routing.router, shared.means.workers);
+        current_router.replace(&plan.routing.router, plan.access_log.as_ref());
         let permits = Arc::new(Semaphore::new(max_connections));
         let stats = admin::Stats {
             started: Instant::now(),
             started_at: SystemTime::now(),
             permits: Arc::clone(&permits),
             max_connections,
-            routers: Arc::clone(&routers),
+            current_router: Arc::clone(&current_router),
             refusals: shared.refusals.clone(),
             manager: manager.clone(),
         };
@@ -80,7 +80,7 @@ impl App {
             permits,
             connections: connections.clone(),
             tokens: Arc::clone(&shared.tokens),
-            routers: Arc::clone(&routers),
+            current_router: Arc::clone(&current_router),
             refusals: shared.refusals.clone(),
         };
         let workers = Workers::start().map_err(Error::Runtime)?;
@@ -92,7 +92,7 @@ impl App {
             plan: Arc::new(plan),
             manager,
             pairs,
-            routers,
+            current_router,
             listeners,
             connections,
             workers,
@@ -161,7 +161,7 @@ impl App {
         self.listeners.apply(&plan.config, acceptor, listeners);
         let own_addresses = &self.shared.means.own_addresses;
         own_addresses.set(self.listeners.addresses());
-        self.routers
+        self.current_router
             .replace(&plan.routing.router, plan.access_log.as_ref());
         let changes = Changes::between(&self.plan.config.sites, &plan.config.sites);
         self.plan = Arc::new(plan);
@@ -199,8 +199,8 @@ impl App {
     }
 }
 
-fn start_manager(shared: &SharedState, rules: Rules) -> CertManager {
-    let Rules {
+fn start_manager(shared: &SharedState, rules: Ruleset) -> CertManager {
+    let Ruleset {
         policies,
         issuers,
         preflight,

@@ -11,7 +11,9 @@ use super::routing::Routing;
 use super::{Error, sites};
 use crate::certs::challenge::Http01Tokens;
 use crate::config::Config;
-use crate::proxy::{ProxyService, Refusals, Routers, ServiceOptions, Tally, Trust};
+use crate::proxy::{
+    CurrentRouter, ProxyService, RefusalCounters, ServiceOptions, TrustedProxies, WorkerRefusals,
+};
 use crate::server::{
     AcceptLoop, AcceptRules, ClientLimit, Https, HttpsParts, ListenOptions, Listener, PlainHttp,
 };
@@ -60,8 +62,8 @@ pub(super) struct ServerState {
     pub(super) permits: Arc<Semaphore>,
     pub(super) connections: Tasks,
     pub(super) tokens: Arc<Http01Tokens>,
-    pub(super) routers: Arc<Routers>,
-    pub(super) refusals: Refusals,
+    pub(super) current_router: Arc<CurrentRouter>,
+    pub(super) refusals: RefusalCounters,
 }
 
 /// The open listeners. A connection is served by the configuration that was current when it came, to its end.
@@ -200,8 +202,8 @@ impl Listeners {
     fn accept_http(&self, listeners: Vec<Listener>, address: &Address) {
         for listener in listeners {
             let tasks = self.state.connections.clone();
-            let tally = self.state.refusals.of_home();
-            let accept_loop = self.accept_loop(listener, tasks, &self.http_rules, tally);
+            let refusals = self.state.refusals.of_home();
+            let accept_loop = self.accept_loop(listener, tasks, &self.http_rules, refusals);
             let plain = Arc::clone(&self.plain);
             let serve = move |accepted, shutdown| plain.load_full().serve(accepted, shutdown);
             let run = accept_loop.run(address.accept_loops.shutdown(), serve);
@@ -213,8 +215,8 @@ impl Listeners {
     fn accept_https(&self, listeners: Vec<Listener>, address: &Address) {
         for (number, (worker, listener)) in self.workers.iter().zip(listeners).enumerate() {
             let tasks = worker.tasks.clone();
-            let tally = self.state.refusals.of_worker(number);
-            let accept_loop = self.accept_loop(listener, tasks, &self.https_rules, tally);
+            let refusals = self.state.refusals.of_worker(number);
+            let accept_loop = self.accept_loop(listener, tasks, &self.https_rules, refusals);
             let https = Arc::clone(&worker.https);
             let serve = move |accepted, shutdown| https.load_full().serve(accepted, shutdown);
             let run = accept_loop.run(address.accept_loops.shutdown(), serve);
@@ -227,18 +229,18 @@ impl Listeners {
         listener: Listener,
         tasks: Tasks,
         rules: &Arc<ArcSwap<AcceptRules>>,
-        tally: &Arc<Tally>,
+        refusals: &Arc<WorkerRefusals>,
     ) -> AcceptLoop {
         let permits = Arc::clone(&self.state.permits);
         let accept_loop = AcceptLoop::new(listener, permits, tasks, Arc::clone(rules));
-        accept_loop.counting(Arc::clone(tally))
+        accept_loop.counting(Arc::clone(refusals))
     }
 }
 
 /// Returns the rules of the plain HTTP listener and of the HTTPS listeners, which count clients together in `client_limit`.
 fn accept_rules(config: &Config, client_limit: &ClientLimit) -> [Arc<AcceptRules>; 2] {
     let networks = config.trust.iter().flat_map(|peer| peer.networks());
-    let trust = Arc::new(Trust::new(networks));
+    let trust = Arc::new(TrustedProxies::new(networks));
     let client_limit = client_limit.with_limit(config.limits.connections_per_client);
     let listen = &config.listen;
     [listen.http_proxy_protocol, listen.https_proxy_protocol].map(|proxy_protocol| {
@@ -265,19 +267,24 @@ struct ServerBuilder<'a> {
     config: &'a Config,
     state: &'a ServerState,
     acceptor: &'a Arc<Acceptor>,
-    trust: &'a Arc<Trust>,
+    trust: &'a Arc<TrustedProxies>,
 }
 
 impl ServerBuilder<'_> {
     fn plain(&self, https_port: u16) -> Arc<PlainHttp> {
         let ServerState {
             tokens,
-            routers,
+            current_router,
             refusals,
             ..
         } = self.state;
         let limits = self.config.limits.clone();
-        let plain = PlainHttp::new(Arc::clone(tokens), Arc::clone(routers), https_port, limits);
+        let plain = PlainHttp::new(
+            Arc::clone(tokens),
+            Arc::clone(current_router),
+            https_port,
+            limits,
+        );
         let plain = plain.trusting(Arc::clone(self.trust));
         Arc::new(plain.counting(Arc::clone(refusals.of_home())))
     }
@@ -290,8 +297,8 @@ impl ServerBuilder<'_> {
             head_size: limits.head_size,
             body_timeout: limits.body_timeout,
         };
-        let routers = Arc::clone(&self.state.routers);
-        let service = ProxyService::new(routers, options, self.state.connections.clone());
+        let current_router = Arc::clone(&self.state.current_router);
+        let service = ProxyService::new(current_router, options, self.state.connections.clone());
         Https::new(HttpsParts {
             acceptor: Arc::clone(self.acceptor),
             service: service

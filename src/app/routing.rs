@@ -7,7 +7,8 @@ use super::Error;
 use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::name::NameMap;
 use crate::proxy::{
-    Comforts, Guards, Handler, HeaderChange, HeaderChanges, Route, Router, Routes, Site, Verifier,
+    Guards, Handler, HashingLimit, HeaderChange, HeaderChanges, Route, Router, Routes, Site,
+    SiteFeatures,
 };
 use crate::tls::{ClientAuth, SiteRules, TlsVersion};
 use crate::upstream::{self, Address, Means, TlsError, Upstream};
@@ -21,7 +22,7 @@ pub(super) struct Routing {
     pub(super) router: Router,
     pub(super) tls: TlsRules,
     upstreams: Upstreams,
-    verifier: Arc<Verifier>,
+    hashing_limit: Arc<HashingLimit>,
 }
 
 /// Upstreams by what they were made of.
@@ -45,7 +46,7 @@ impl Routing {
             router: Router::new(sites),
             tls: builder.tls,
             upstreams: builder.upstreams,
-            verifier: Arc::clone(&former.verifier),
+            hashing_limit: Arc::clone(&former.hashing_limit),
         })
     }
 }
@@ -96,7 +97,7 @@ impl Builder<'_> {
             aliases: site.aliases.clone(),
             routes: Routes::new(routes),
             guards: self.guards(site)?,
-            comforts: Comforts::load(&site.comforts)?,
+            features: SiteFeatures::load(&site.features)?,
             client_policy: auth.map(|auth| Box::new(auth.policy())),
             needs_tls13: site.min_tls == TlsVersion::Tls13,
         })
@@ -163,7 +164,7 @@ impl Builder<'_> {
         };
         let former = self.former.router.get(&site.pattern);
         let former = former.and_then(|former| former.guards.as_deref());
-        let shared = (&self.former.verifier, self.means);
+        let shared = (&self.former.hashing_limit, self.means);
         let guards = Guards::succeeding(former, options, shared);
         let guards = guards.map_err(|source| unusable(site, source))?;
         Ok(Some(Box::new(guards)))

@@ -9,7 +9,7 @@ use super::{Error, sites};
 use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
 use crate::certs::{CertCache, Records};
 use crate::config::Config;
-use crate::proxy::Refusals;
+use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
 use crate::upstream::Means;
@@ -25,7 +25,7 @@ pub(super) struct SharedState {
     pub(super) tokens: Arc<Http01Tokens>,
     pub(super) challenges: Arc<TlsAlpn01Certificates>,
     pub(super) means: Means,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: RefusalCounters,
     /// Tasks that manage certificates.
     pub(super) background: Tasks,
     /// Tasks that remove DNS records of challenges.
@@ -43,7 +43,7 @@ impl SharedState {
             tokens: Arc::new(Http01Tokens::new()),
             challenges: Arc::new(TlsAlpn01Certificates::new()),
             means: means(config, max_connections),
-            refusals: Refusals::new(Workers::count()),
+            refusals: RefusalCounters::new(Workers::count()),
             background: Tasks::at_home(),
             records: Tasks::at_home(),
             logs: Tasks::at_home(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::config::{ComfortOptions, Config, format_size};
+use crate::config::{Config, SiteFeatureOptions, format_size};
 
 use super::values::{duration, list, quoted};
 
@@ -19,12 +19,12 @@ pub(super) fn write_access_log(config: &Config, out: &mut dyn Write) -> io::Resu
 }
 
 /// The keys of one site, within its table.
-pub(super) fn write_site(comforts: &ComfortOptions, out: &mut dyn Write) -> io::Result<()> {
-    if !comforts.access_log {
+pub(super) fn write_site(features: &SiteFeatureOptions, out: &mut dyn Write) -> io::Result<()> {
+    if !features.access_log {
         writeln!(out, "access-log = false")?;
     }
-    writeln!(out, "request-id = {}", comforts.request_id)?;
-    match &comforts.compression {
+    writeln!(out, "request-id = {}", features.request_id)?;
+    match &features.compression {
         None => writeln!(out, "compress = false")?,
         Some(options) => writeln!(
             out,
@@ -34,15 +34,15 @@ pub(super) fn write_site(comforts: &ComfortOptions, out: &mut dyn Write) -> io::
             quoted(format_size(options.min_size)),
         )?,
     }
-    if !comforts.error_pages.is_empty() {
-        let pages: Vec<_> = comforts
+    if !features.error_pages.is_empty() {
+        let pages: Vec<_> = features
             .error_pages
             .iter()
             .map(|(statuses, path)| format!("{statuses} = {}", quoted(path.display())))
             .collect();
         writeln!(out, "error-pages = {{ {} }}", pages.join(", "))?;
     }
-    let Some(maintenance) = &comforts.maintenance else {
+    let Some(maintenance) = &features.maintenance else {
         return Ok(());
     };
     let page = maintenance.page.as_ref();

@@ -8,8 +8,8 @@ use crate::config::{
 };
 
 use super::comforts;
-use super::command_line::Failure;
 use super::explain_client as client;
+use super::failure::Failure;
 use super::source::Source;
 use super::values::{duration, list, quoted};
 use super::{explain_guards, explain_routes};
@@ -244,7 +244,7 @@ fn write_site(site: &SiteConfig, config: &Config, out: &mut dyn Write) -> io::Re
     if site.default {
         writeln!(out, "default = true")?;
     }
-    comforts::write_site(&site.comforts, out)?;
+    comforts::write_site(&site.features, out)?;
     explain_routes::write_routes(site, out)
 }
 

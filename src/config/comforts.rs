@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use crate::proxy::{
-    Coding, ComfortOptions, CompressionOptions, MaintenanceOptions, MediaRange, Statuses,
+    Coding, CompressionOptions, MaintenanceOptions, MediaRange, SiteFeatureOptions, Statuses,
 };
 
 use super::diagnostic::Report;
@@ -13,56 +13,56 @@ use super::problem::Problem;
 use super::table::{Table, Value};
 use super::units::{parse_duration, parse_size};
 
-/// Reads the comforts of all sites.
+/// Reads the features of all sites.
 pub(super) fn read_shared(
     table: &mut Table<'_>,
     folder: &Path,
     report: &mut Report<'_>,
-) -> ComfortOptions {
-    let mut comforts = ComfortOptions::default();
-    read_common(table, (&mut comforts, folder), report);
-    comforts
+) -> SiteFeatureOptions {
+    let mut features = SiteFeatureOptions::default();
+    read_common(table, (&mut features, folder), report);
+    features
 }
 
 /// What holds for a site that says nothing of its own.
 pub(super) struct Context<'a> {
-    pub(super) shared: &'a ComfortOptions,
+    pub(super) shared: &'a SiteFeatureOptions,
     pub(super) has_access_log: bool,
     pub(super) folder: &'a Path,
 }
 
 impl Context<'_> {
-    /// Reads the comforts of one site.
+    /// Reads the features of one site.
     pub(super) fn read_site(
         &self,
         table: &mut Table<'_>,
         report: &mut Report<'_>,
-    ) -> ComfortOptions {
-        let mut comforts = self.shared.clone();
+    ) -> SiteFeatureOptions {
+        let mut features = self.shared.clone();
         let is_logged = table.read("access-log", report, |value| match value.boolean()? {
             true if !self.has_access_log => Err(Problem::NoAccessLog),
             is_logged => Ok(is_logged),
         });
-        comforts.access_log = is_logged.unwrap_or(comforts.access_log);
-        read_common(table, (&mut comforts, self.folder), report);
-        comforts.maintenance = read_maintenance(table, self.folder, report);
-        comforts
+        features.access_log = is_logged.unwrap_or(features.access_log);
+        read_common(table, (&mut features, self.folder), report);
+        features.maintenance = read_maintenance(table, self.folder, report);
+        features
     }
 }
 
 fn read_common(
     table: &mut Table<'_>,
-    (comforts, folder): (&mut ComfortOptions, &Path),
+    (features, folder): (&mut SiteFeatureOptions, &Path),
     report: &mut Report<'_>,
 ) {
     if let Some(request_id) = table.read("request-id", report, Value::boolean) {
-        comforts.request_id = request_id;
+        features.request_id = request_id;
     }
     if let Some(value) = table.value("compress") {
-        comforts.compression = read_compression(value, report);
+        features.compression = read_compression(value, report);
     }
     if let Some(section) = table.read("error-pages", report, Value::table) {
-        read_error_pages(&section, (comforts, folder), report);
+        read_error_pages(&section, (features, folder), report);
     }
 }
 
@@ -120,7 +120,7 @@ fn read_list<T>(
 
 fn read_error_pages(
     section: &Table<'_>,
-    (comforts, folder): (&mut ComfortOptions, &Path),
+    (features, folder): (&mut SiteFeatureOptions, &Path),
     report: &mut Report<'_>,
 ) {
     for (key, start, value) in section.entries() {
@@ -130,8 +130,8 @@ fn read_error_pages(
         };
         match value.string() {
             Ok(path) => {
-                comforts.error_pages.retain(|(other, _)| *other != statuses);
-                comforts.error_pages.push((statuses, folder.join(path)));
+                features.error_pages.retain(|(other, _)| *other != statuses);
+                features.error_pages.push((statuses, folder.join(path)));
             }
             Err(problem) => report.at(value.start(), problem),
         }

@@ -81,7 +81,7 @@ impl Config {
             .filter_map(|root| read_certificates(root).err())
             .collect();
         errors.extend(self.on_cert.as_deref().and_then(check_hook));
-        let pages = self.sites.iter().flat_map(|site| site.comforts.files());
+        let pages = self.sites.iter().flat_map(|site| site.features.files());
         errors.extend(pages.filter_map(|page| read_page(page).err()));
         let client_roots = self
             .sites

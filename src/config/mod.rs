@@ -48,7 +48,7 @@ mod trust;
 mod units;
 mod upstream_tls;
 
-pub use crate::proxy::{ChangeKind, ComfortOptions, HeaderChange};
+pub use crate::proxy::{ChangeKind, HeaderChange, SiteFeatureOptions};
 pub use balance_text::BalanceText;
 pub use diagnostic::Diagnostic;
 pub use dns_format::format_dns;

@@ -331,10 +331,10 @@ fn issuer_names(known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::documented::quotations;
+    use crate::certs::sentences::quotations;
 
     #[test]
-    fn what_keeps_a_site_from_its_certificate_is_in_the_readme() {
+    fn what_keeps_a_site_from_its_certificate_is_documented() {
         let wildcard = HostPattern::parse("*.example.org").unwrap();
         let quotations = quotations();
         for problem in [

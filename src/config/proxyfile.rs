@@ -113,7 +113,7 @@ fn read_globals(
         config.access_log = Some(access_log);
         config.origins.set("access-log", Origin::File);
     }
-    config.comforts = comforts::read_shared(table, folder, report);
+    config.features = comforts::read_shared(table, folder, report);
     has_storage
 }
 

@@ -48,7 +48,7 @@ pub(super) fn read_sites(
             dns: None,
             tls: None,
             default: false,
-            comforts: config.comforts.clone(),
+            features: config.features.clone(),
             client_auth: None,
             min_tls: config.min_tls,
         })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
-use crate::proxy::{AccessLogOptions, ComfortOptions};
+use crate::proxy::{AccessLogOptions, SiteFeatureOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
 use crate::upstream;
@@ -63,7 +63,7 @@ pub struct Config {
     /// Where requests are logged, if anywhere.
     pub access_log: Option<AccessLogOptions>,
     /// What sites add to their requests; each carries its own.
-    pub comforts: ComfortOptions,
+    pub features: SiteFeatureOptions,
     /// How much the log says.
     pub log: LogOptions,
     /// Who set what.
@@ -137,7 +137,7 @@ impl Config {
             internal_ca: InternalCaOptions::default(),
             on_cert: None,
             access_log: None,
-            comforts: ComfortOptions::default(),
+            features: SiteFeatureOptions::default(),
             trust: Vec::new(),
             forwarded: false,
             min_tls: TlsVersion::default(),

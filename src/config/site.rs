@@ -6,7 +6,8 @@ use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::proxy::{
-    ComfortOptions, Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
+    Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
+    SiteFeatureOptions,
 };
 use crate::tls::{ClientAuthOptions, TlsVersion};
 use crate::upstream;
@@ -38,7 +39,7 @@ pub struct SiteConfig {
     /// Whether clients that name no host get this site's certificate.
     pub default: bool,
     /// What is added to its requests.
-    pub comforts: ComfortOptions,
+    pub features: SiteFeatureOptions,
     /// Whose certificates its clients need.
     pub client_auth: Option<ClientAuthOptions>,
     /// The oldest version of TLS that its clients may speak.

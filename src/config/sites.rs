@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use crate::name::HostPattern;
-use crate::proxy::{ComfortOptions, PathPrefix};
+use crate::proxy::{PathPrefix, SiteFeatureOptions};
 use crate::upstream::{self, Address};
 
 use super::balance;
@@ -158,7 +158,7 @@ impl SiteReader<'_, '_> {
             dns: None,
             tls: None,
             default: false,
-            comforts: self.config.comforts.clone(),
+            features: self.config.features.clone(),
             client_auth: None,
             min_tls: self.config.min_tls,
         };
@@ -187,7 +187,7 @@ impl SiteReader<'_, '_> {
         let certificate = self.read_certificate(&names, &mut table);
         let default = table.read("default", self.report, Value::boolean);
         let guards = guards::read(&mut table, self.folder, self.config, self.report);
-        let comforts = self.read_comforts(&mut table);
+        let features = self.read_features(&mut table);
         let client_auth = client_auth::read(&mut table, self.folder, self.report);
         let min_tls = min_tls::read(&mut table, self.report);
         table.finish(self.report);
@@ -202,7 +202,7 @@ impl SiteReader<'_, '_> {
             dns: certificate.dns,
             tls: certificate.tls,
             default: default.unwrap_or_default(),
-            comforts,
+            features,
             client_auth,
             min_tls: min_tls.unwrap_or(self.config.min_tls),
         };
@@ -214,9 +214,9 @@ impl SiteReader<'_, '_> {
         })
     }
 
-    fn read_comforts(&mut self, table: &mut Table<'_>) -> ComfortOptions {
+    fn read_features(&mut self, table: &mut Table<'_>) -> SiteFeatureOptions {
         let context = comforts::Context {
-            shared: &self.config.comforts,
+            shared: &self.config.features,
             has_access_log: self.config.access_log.is_some(),
             folder: self.folder,
         };

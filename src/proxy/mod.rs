@@ -2,71 +2,39 @@
 
 mod access_log;
 mod body;
-mod client_identity;
-mod comforts;
 mod compression;
-mod conn_info;
 mod error;
-mod failure_log;
-mod files;
-mod fixed_response;
-mod forwarded;
-mod forwarded_field;
-mod framing;
 mod guards;
-mod header_changes;
-mod headers;
-mod hops;
-mod host;
-mod options;
-mod pages;
-mod readings;
-mod reason;
-mod redirect;
-mod refusals;
-mod request_id;
+mod handler;
+mod request;
 mod respond;
-mod rewrite;
-mod router;
-mod routers;
-mod routes;
+mod routing;
 mod service;
-mod stream_io;
-mod survey;
-mod template;
-mod trust;
-mod tunnel;
-mod unread;
-mod upgrade;
-mod web_socket_key;
+mod service_options;
+mod site_features;
+mod websocket;
 
 pub use crate::upstream::{BodyError, ClientBody, Interims, StreamBody};
 pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
 pub use body::Body;
-pub use client_identity::{ClientCertificate, ClientIdentity, ClientPolicy};
-pub use comforts::{ComfortOptions, Comforts};
 pub use compression::{Coding, CompressionOptions, MediaRange, MediaRangeError};
-pub use conn_info::ConnInfo;
-pub use error::Error;
-pub use files::Files;
-pub use fixed_response::{FixedResponse, FixedResponseError};
+pub use error::{Error, Reason, Refusal, RefusalCounters, RejectedEarly, WorkerRefusals};
 pub use guards::{
-    BasicAuthOptions, ClientKey, ForwardAuthOptions, GuardOptions, Guards, HstsOptions,
-    NetworkOptions, PasswordHash, PasswordHashError, RateLimitOptions, RateScope, Realm, Refusal,
-    Verifier,
+    BasicAuthOptions, ClientKey, ForwardAuthOptions, GuardOptions, Guards, HashingLimit,
+    HstsOptions, NetworkOptions, PasswordHash, PasswordHashError, RateLimitOptions, RateScope,
+    Realm,
 };
-pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges};
-pub use options::ServiceOptions;
-pub use pages::{MaintenanceOptions, PageError, Statuses};
-pub use reason::Reason;
-pub use redirect::{Redirect, RedirectError, RedirectOptions, to_https};
-pub use refusals::{Refusals, Tally};
-pub use rewrite::Rewrite;
-pub use router::{Router, Site};
-pub use routers::Routers;
-pub use routes::{Handler, PathPrefix, PrefixError, Route, Routes};
+pub use handler::{
+    Files, FixedResponse, FixedResponseError, Handler, Redirect, RedirectError, RedirectOptions,
+    to_https,
+};
+pub use request::{
+    ChangeKind, ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, HeaderChange,
+    HeaderChangeError, HeaderChanges, PathPrefix, PlaceholderError, PrefixError, TrustedProxies,
+};
+pub use respond::{MaintenanceOptions, PageError, Statuses};
+pub use routing::{CurrentRouter, Rewrite, Route, Router, Routes, Site};
 pub use service::ProxyService;
-pub use stream_io::{OnTunnel, StreamIo, poll_room};
-pub use template::PlaceholderError;
-pub use trust::Trust;
-pub use unread::Unread;
+pub use service_options::ServiceOptions;
+pub use site_features::{SiteFeatureOptions, SiteFeatures};
+pub use websocket::{OnTunnel, StreamIo, poll_room};

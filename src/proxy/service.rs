@@ -11,21 +11,17 @@ use http_body::Body as _;
 
 use super::access_log::Entry;
 use super::body::Body;
-use super::conn_info::ConnInfo;
-use super::error::Error;
-use super::guards::{Guards, Passage, Verdict, Visit, enter};
-use super::header_changes::Facts;
-use super::host::Host;
-use super::options::ServiceOptions;
-use super::reason::Reason;
-use super::refusals::Tally;
-use super::request_id::{self, RequestIds};
-use super::router::{Router, Site};
-use super::routers::Routers;
-use super::routes::{Handler, Route};
-use super::survey::{Fields, Survey};
-use super::unread::Unread;
-use super::{forwarded, framing, headers, host, respond, upgrade};
+use super::error::{Error, Reason, RejectedEarly, WorkerRefusals};
+use super::guards::{Admission, Guards, Verdict, Visit, enter};
+use super::handler::Handler;
+use super::request::{
+    ConnInfo, Facts, Fields, HeaderScan, Host, RequestIds, forwarded, framing, hop_by_hop, host,
+    request_id,
+};
+use super::respond::refusal_page;
+use super::routing::{CurrentRouter, Route, Router, Site};
+use super::service_options::ServiceOptions;
+use super::websocket::upgrade;
 use crate::tasks::Tasks;
 use crate::upstream::{
     Caller, ClientAddresses, ClientBody, Interims, RequestBody, ResponseBody, Upstream,
@@ -34,25 +30,25 @@ use crate::upstream::{
 /// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
 #[derive(Clone, Debug)]
 pub struct ProxyService {
-    routers: Arc<Routers>,
+    router: Arc<CurrentRouter>,
     options: Arc<ServiceOptions>,
     tasks: Tasks,
     worker: usize,
     request_ids: Arc<RequestIds>,
-    tally: Arc<Tally>,
+    refusals: Arc<WorkerRefusals>,
 }
 
 impl ProxyService {
     /// A service that routes by the router which is current when a request comes, and runs its tunnels among `tasks`.
     #[must_use]
-    pub fn new(routers: Arc<Routers>, options: ServiceOptions, tasks: Tasks) -> Self {
+    pub fn new(router: Arc<CurrentRouter>, options: ServiceOptions, tasks: Tasks) -> Self {
         Self {
-            routers,
+            router,
             options: Arc::new(options),
             tasks,
             worker: 0,
             request_ids: Arc::new(RequestIds::new()),
-            tally: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 
@@ -67,23 +63,23 @@ impl ProxyService {
         }
     }
 
-    /// The same service, whose refusals are counted in `tally`.
+    /// The same service, whose refusals are counted in `refusals`.
     #[must_use]
-    pub fn counting(self, tally: Arc<Tally>) -> Self {
-        Self { tally, ..self }
+    pub fn counting(self, refusals: Arc<WorkerRefusals>) -> Self {
+        Self { refusals, ..self }
     }
 
     /// Where its refusals are counted.
     #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn refusals(&self) -> &WorkerRefusals {
+        &self.refusals
     }
 
     /// Counts a request that was refused before it came here, and writes its line.
-    pub fn note_unread(&self, conn: &ConnInfo, unread: Unread) {
-        self.tally.count(unread.reason);
-        if let Some(log) = self.routers.current(self.worker).access_log() {
-            log.note_unread(conn, unread);
+    pub fn note_rejected_early(&self, conn: &ConnInfo, unread: RejectedEarly) {
+        self.refusals.count(unread.reason);
+        if let Some(log) = self.router.current(self.worker).access_log() {
+            log.note_rejected_early(conn, unread);
         }
     }
 
@@ -109,37 +105,37 @@ impl ProxyService {
     ) -> Response<Body> {
         let version = request.version();
         let is_head = *request.method() == Method::HEAD;
-        let survey = Survey::of(request.headers());
-        let router = self.routers.current(self.worker);
+        let scan = HeaderScan::of(request.headers());
+        let router = self.router.current(self.worker);
         let mut notes = Notes {
             entry: router.access_log().map(|log| log.begin(&request, conn)),
             hsts: None,
             interims,
         };
-        if survey.has(Fields::EXPECT) && headers::expects_continue(&request) {
+        if scan.has(Fields::EXPECT) && hop_by_hop::expects_continue(&request) {
             request.body_mut().wait_to_be_asked();
         }
-        let expectation = match survey.has(Fields::EXPECT) && version < Version::HTTP_2 {
+        let expectation = match scan.has(Fields::EXPECT) && version < Version::HTTP_2 {
             true => request.body().expectation().cloned(),
             false => None,
         };
         let mut response = match self
-            .forward(request, survey, (&router, conn, &mut notes))
+            .forward(request, scan, (&router, conn, &mut notes))
             .await
         {
             Ok(mut response) => {
                 if version == Version::HTTP_2 {
-                    headers::detach(response.headers_mut());
+                    hop_by_hop::detach(response.headers_mut());
                 }
                 response
             }
             Err(error) => self.refuse(&error, (version, conn), &mut notes.entry),
         };
         if expectation.is_some_and(|expectation| !expectation.is_met()) {
-            respond::end_unasked(&mut response);
+            refusal_page::end_unasked(&mut response);
         }
         if is_head {
-            response = respond::as_head(response);
+            response = refusal_page::as_head(response);
         }
         if let Some(hsts) = notes.hsts {
             let fields = response.headers_mut();
@@ -155,10 +151,10 @@ impl ProxyService {
     async fn forward(
         &self,
         mut request: Request<RequestBody>,
-        survey: Survey,
+        scan: HeaderScan,
         (router, conn, notes): (&Router, &ConnInfo, &mut Notes),
     ) -> Result<Response<Body>, Error> {
-        framing::check(&request, survey, &self.options)?;
+        framing::check(&request, scan, &self.options)?;
         let target = framing::origin_form(&request)?;
         let host = Host::of(&request)?;
         let site = host::site(router, &host, conn)?;
@@ -171,30 +167,30 @@ impl ProxyService {
         };
         let mut way = Way {
             site,
-            survey,
+            scan,
             target,
             facts,
             request_id: None,
             interims: notes.interims.as_ref(),
         };
         let entry = &mut notes.entry;
-        let Some(comforts) = site.comforts.as_deref() else {
+        let Some(features) = site.features.as_deref() else {
             return self.admit(&mut request, way, entry).await;
         };
         let version = request.version();
         let asked = (request.headers(), version, conn);
-        let wish = comforts.wish(asked, &self.request_ids, entry);
+        let wish = features.wish(asked, &self.request_ids, entry);
         way.request_id.clone_from(&wish.request_id);
-        let outcome = match comforts.is_closed() {
+        let outcome = match features.is_closed() {
             true => Err(Error::Maintenance),
             false => Box::pin(self.admit(&mut request, way, entry)).await,
         };
         let response = outcome.unwrap_or_else(|error| {
             let mut response = self.refuse(&error, (version, conn), entry);
-            comforts.put_page(&mut response);
+            features.put_page(&mut response);
             response
         });
-        Ok(comforts.dress(response, wish))
+        Ok(features.dress(response, wish))
     }
 
     /// Lets a request in that the site's guards let pass.
@@ -212,20 +208,20 @@ impl ProxyService {
             conn: way.facts.conn,
             host: way.facts.host,
             target: &way.target,
-            survey: way.survey,
+            scan: way.scan,
             worker: self.worker,
         };
         // Boxed, like all that most requests do without: each of them would carry room for it.
-        let passage = match Box::pin(enter(guards, request, visit)).await? {
+        let admission = match Box::pin(enter(guards, request, visit)).await? {
             Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
-            Verdict::Pass(Some(passage)) => passage,
+            Verdict::Pass(Some(admission)) => admission,
             Verdict::Answered(response) => {
                 self.note(Reason::ForwardAuthRefused, entry);
                 return pass_back(*response, request.method());
             }
         };
-        let response = Box::pin(self.act(request, way, (Some(&passage), entry))).await?;
-        Ok(passage.complete(response))
+        let response = Box::pin(self.act(request, way, (Some(&admission), entry))).await?;
+        Ok(admission.complete(response))
     }
 
     /// Lets the route's handler answer.
@@ -233,7 +229,7 @@ impl ProxyService {
         &self,
         request: &mut Request<RequestBody>,
         way: Way<'_>,
-        (passage, entry): (Option<&Passage>, &mut Option<Box<Entry>>),
+        (admission, entry): (Option<&Admission>, &mut Option<Box<Entry>>),
     ) -> Result<Response<Body>, Error> {
         let route = way.site.routes.route(way.target.path())?;
         let facts = way.facts;
@@ -242,12 +238,14 @@ impl ProxyService {
                 let trip = Trip {
                     upstream,
                     route,
-                    passage,
+                    admission,
                     way,
                 };
                 self.exchange(request, trip, entry).await?
             }
-            Handler::Redirect(redirect) => respond::redirection(redirect, facts.host, &way.target)?,
+            Handler::Redirect(redirect) => {
+                refusal_page::redirection(redirect, facts.host, &way.target)?
+            }
             // Over HTTP/2 a client would take success for an open WebSocket.
             Handler::Respond(_) if request.method() == Method::CONNECT => {
                 return Err(Error::Connect);
@@ -273,16 +271,16 @@ impl ProxyService {
     ) -> Result<Response<Body>, Error> {
         let Trip { route, way, .. } = trip;
         let method = request.method().clone();
-        let switch = upgrade::asked(request, way.survey);
+        let switch = upgrade::asked(request, way.scan);
         prepare(request, &way);
         if let Some(wish) = &switch {
             wish.ask(request);
         }
-        if let Some(passage) = trip.passage {
-            passage.grant(request);
+        if let Some(admission) = trip.admission {
+            admission.grant(request);
         }
         route.change_request(request, way.facts);
-        framing::frame_request(request, way.survey, route.target(way.target)?);
+        framing::frame_request(request, way.scan, route.target(way.target)?);
         if trip.upstream.announces_clients() {
             announce(request, way.facts.conn);
         }
@@ -299,9 +297,9 @@ impl ProxyService {
         };
         let request = mem::replace(request, Request::new(RequestBody::empty()));
         let sending = trip.upstream.send(request, caller);
-        let response = match trip.passage {
+        let response = match trip.admission {
             None => sending.await?,
-            Some(passage) => Box::pin(passage.within(sending)).await?,
+            Some(admission) => Box::pin(admission.within(sending)).await?,
         };
         if let (Some(entry), Some(backend)) = (entry.as_mut(), response.body().backend()) {
             entry.sent_to(backend);
@@ -327,12 +325,12 @@ impl ProxyService {
         if let (Some(entry), Some(backend)) = (entry, error.backend()) {
             entry.sent_to(backend);
         }
-        respond::refusal(error, version, conn, self.routers.failures())
+        refusal_page::refusal(error, version, conn, self.router.failures())
     }
 
     /// Counts a refusal, and tells the access log why.
     fn note(&self, reason: Reason, entry: &mut Option<Box<Entry>>) {
-        self.tally.count(reason);
+        self.refusals.count(reason);
         if let Some(entry) = entry {
             entry.refused(reason);
         }
@@ -349,7 +347,7 @@ struct Notes {
 /// A request on its way through a site.
 struct Way<'r> {
     site: &'r Site,
-    survey: Survey,
+    scan: HeaderScan,
     target: PathAndQuery,
     facts: Facts<'r>,
     request_id: Option<HeaderValue>,
@@ -360,7 +358,7 @@ struct Way<'r> {
 struct Trip<'r> {
     upstream: &'r Upstream,
     route: &'r Route,
-    passage: Option<&'r Passage>,
+    admission: Option<&'r Admission>,
     way: Way<'r>,
 }
 
@@ -368,9 +366,9 @@ fn pass_back(
     mut response: Response<ResponseBody>,
     method: &Method,
 ) -> Result<Response<Body>, Error> {
-    let survey = Survey::of(response.headers());
-    framing::frame_response(&mut response, survey, method)?;
-    headers::strip_hop_by_hop(response.headers_mut(), survey);
+    let scan = HeaderScan::of(response.headers());
+    framing::frame_response(&mut response, scan, method)?;
+    hop_by_hop::strip_hop_by_hop(response.headers_mut(), scan);
     *response.version_mut() = Version::HTTP_11;
     Ok(response.map(Body::upstream))
 }
@@ -387,9 +385,9 @@ fn announce(request: &mut Request<RequestBody>, conn: &ConnInfo) {
 /// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
 fn prepare(request: &mut Request<RequestBody>, way: &Way<'_>) {
     request.extensions_mut().clear();
-    headers::strip_request(request.headers_mut(), way.survey);
+    hop_by_hop::strip_request(request.headers_mut(), way.scan);
     let Facts { conn, host, .. } = way.facts;
-    forwarded::set(request.headers_mut(), way.survey, host, conn);
+    forwarded::set(request.headers_mut(), way.scan, host, conn);
     if let Some(identity) = conn.identity() {
         identity.tell(request.headers_mut());
     }

@@ -22,7 +22,7 @@ pub(super) async fn is_http(stream: &TcpStream) -> io::Result<bool> {
     Ok(len == 1 && first[0].is_ascii_uppercase())
 }
 
-/// Answers that the port speaks HTTPS, and waits for the client to leave. A connection that is closed with unread bytes is
+/// Answers that the port speaks HTTPS, and waits for the client to leave. A connection that is closed with rejected bytes is
 /// reset, and the client may lose the answer.
 pub(super) async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(ANSWER).await?;

@@ -16,7 +16,8 @@ use super::connection::{Http, HttpConnection};
 use super::http_on_https;
 use super::options::Limits;
 use crate::proxy::{
-    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, Trust, Unread,
+    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, RejectedEarly,
+    TrustedProxies,
 };
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
@@ -33,7 +34,7 @@ pub struct HttpsParts {
     /// The tasks of HTTP/2 streams.
     pub tasks: Tasks,
     /// The peers whose forwarding headers are believed.
-    pub trust: Arc<Trust>,
+    pub trust: Arc<TrustedProxies>,
     /// Whether backends get the field `Forwarded` too.
     pub has_forwarded: bool,
 }
@@ -44,7 +45,7 @@ pub struct Https {
     acceptor: Arc<tls::Acceptor>,
     http: Http,
     limits: Limits,
-    trust: Arc<Trust>,
+    trust: Arc<TrustedProxies>,
     has_forwarded: bool,
 }
 
@@ -121,24 +122,24 @@ impl Https {
         stream: TcpStream,
         addresses: Addresses,
     ) -> Option<tls::Accepted<TcpStream>> {
-        let (limit, tally) = (self.limits.handshake_timeout, self.http.tally());
+        let (limit, refusals) = (self.limits.handshake_timeout, self.http.refusals());
         match timeout(limit, http_on_https::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
                 let conn = addresses.conn_info();
-                let unread = Unread {
+                let rejected = RejectedEarly {
                     version: Version::HTTP_11,
                     status: StatusCode::BAD_REQUEST,
                     reason: Reason::PlainHttp,
                 };
-                self.http.note_unread(&conn, unread);
+                self.http.note_rejected_early(&conn, rejected);
                 let refused = timeout(limit, http_on_https::refuse(stream)).await;
                 debug!(?refused, "plain HTTP on the HTTPS port");
                 return None;
             }
             failed => {
                 debug!(?failed, "TLS handshake failed");
-                tally.count(match failed {
+                refusals.count(match failed {
                     Ok(_) => Reason::HandshakeLeft,
                     Err(_) => Reason::HandshakeTimeout,
                 });
@@ -151,7 +152,7 @@ impl Https {
             .await;
         let failed = |error: &tls::Error| {
             debug!(%error, "TLS handshake failed");
-            tally.count(handshake_reason(error));
+            refusals.count(handshake_reason(error));
         };
         accepted.inspect_err(failed).ok().flatten()
     }

@@ -21,7 +21,7 @@ use super::connection::{
 };
 use super::options::Limits;
 use crate::certs::challenge::Http01Tokens;
-use crate::proxy::{ConnInfo, Reason, Routers, Tally, Trust, to_https};
+use crate::proxy::{ConnInfo, CurrentRouter, Reason, TrustedProxies, WorkerRefusals, to_https};
 use crate::tasks::Shutdown;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -30,12 +30,12 @@ const CHALLENGES: &str = "/.well-known/acme-challenge/";
 #[derive(Debug)]
 pub struct PlainHttp {
     tokens: Arc<Http01Tokens>,
-    routers: Arc<Routers>,
+    current_router: Arc<CurrentRouter>,
     https_port: u16,
     limits: Limits,
     http1: http1::Builder,
-    trust: Arc<Trust>,
-    tally: Arc<Tally>,
+    trust: Arc<TrustedProxies>,
+    refusals: Arc<WorkerRefusals>,
 }
 
 /// An answer, and whether it is counted and logged.
@@ -46,36 +46,36 @@ struct Answer {
 }
 
 impl PlainHttp {
-    /// Answers challenges from `tokens`, and redirects the hosts of `routers` to `https_port`.
+    /// Answers challenges from `tokens`, and redirects the hosts of `current_router` to `https_port`.
     #[must_use]
     pub fn new(
         tokens: Arc<Http01Tokens>,
-        routers: Arc<Routers>,
+        current_router: Arc<CurrentRouter>,
         https_port: u16,
         limits: Limits,
     ) -> Self {
         let http1 = http1_builder(&limits);
         Self {
             tokens,
-            routers,
+            current_router,
             https_port,
             limits,
             http1,
             trust: Arc::default(),
-            tally: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 
     /// Believes the forwarding headers of the peers in `trust`.
     #[must_use]
-    pub fn trusting(self, trust: Arc<Trust>) -> Self {
+    pub fn trusting(self, trust: Arc<TrustedProxies>) -> Self {
         Self { trust, ..self }
     }
 
-    /// Counts refusals in `tally`.
+    /// Counts refusals in `refusals`.
     #[must_use]
-    pub fn counting(self, tally: Arc<Tally>) -> Self {
-        Self { tally, ..self }
+    pub fn counting(self, refusals: Arc<WorkerRefusals>) -> Self {
+        Self { refusals, ..self }
     }
 
     /// Serves one connection until it is over, a deadline is missed or the process stops.
@@ -91,7 +91,7 @@ impl PlainHttp {
             deadlines: &deadlines,
             limits: &self.limits,
             shutdown,
-            tally: &self.tally,
+            refusals: &self.refusals,
         };
         let mut conn = ConnInfo::new(accepted.peer, None).reaching(accepted.local);
         if accepted.is_trusted {
@@ -105,11 +105,11 @@ impl PlainHttp {
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
         let error = driver.drive(Box::pin(connection)).await;
-        let unread = error.and_then(|error| error.unread(deadlines.is_reading_head()));
-        if let Some(unread) = unread {
-            self.tally.count(unread.reason);
-            if let Some(log) = self.routers.access_log() {
-                log.note_unread(&conn, unread);
+        let rejected = error.and_then(|error| error.rejected_early(deadlines.is_reading_head()));
+        if let Some(rejected) = rejected {
+            self.refusals.count(rejected.reason);
+            if let Some(log) = self.current_router.access_log() {
+                log.note_rejected_early(&conn, rejected);
             }
         }
     }
@@ -124,9 +124,9 @@ impl PlainHttp {
             None => self.redirect(request),
         };
         if let Some(reason) = reason {
-            self.tally.count(reason);
+            self.refusals.count(reason);
         }
-        if is_logged && let Some(log) = self.routers.access_log() {
+        if is_logged && let Some(log) = self.current_router.access_log() {
             let sent = match *request.method() {
                 Method::HEAD => 0,
                 _ => response.body().size_hint().exact().unwrap_or_default(),
@@ -177,7 +177,7 @@ impl PlainHttp {
             return Answer::refusal(response, Reason::Host);
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let router = self.routers.snapshot();
+        let router = self.current_router.snapshot();
         let found = host.and_then(|host| {
             let (target, site) = to_https(&router, host, path, self.https_port)?;
             Some((HeaderValue::try_from(target).ok()?, site))

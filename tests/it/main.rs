@@ -1,77 +1,128 @@
-//! Integration tests, one topic a file, in one binary.
+//! Integration tests in one binary: a folder for each tower or topic, a file for each behaviour.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 
-mod access_log;
-mod acme;
-mod acme_faults;
-mod admin;
-mod balancing;
-mod bodies;
-mod browser;
-mod budgets;
-mod ca_faults;
-mod certs_cli;
-mod cli;
-mod client_address;
-mod client_certificates;
-mod compression;
-mod config;
-mod desync;
-mod dns01;
-mod dns01_issuance;
-mod error_pages;
-mod expectation;
-mod file_pairs;
-mod files;
-mod fmt;
-mod forward_auth;
-mod forwarding;
-mod framing;
-mod guards;
-mod headers;
-mod health;
-mod import;
-mod interim;
-mod internal_ca;
-mod ip_families;
-mod issuance;
-mod issuers;
-mod limits;
-mod metrics;
-mod on_cert;
-mod on_demand;
-mod order_faults;
-mod order_kills;
-mod order_resume;
-mod plain_http;
-mod preflight;
-mod proxy_protocol;
-mod rate_limit;
-mod refusals;
-mod reload;
-mod renewal;
-mod resolver;
-mod routes;
-mod shutdown;
-mod simulated_month;
-mod status;
-mod streams;
-mod tls_alpn;
-mod tls_handshake;
-mod tls_versions;
-mod together;
-mod trust;
-mod upgrade;
-mod upstream_dns;
-mod upstream_faults;
-mod upstream_h2;
-mod upstream_health;
-mod upstream_loop;
-mod upstream_srv;
-mod upstream_tls;
-mod upstream_unix;
-mod web_socket;
-mod web_socket_h2;
+/// From the name to the certificate that is served.
+mod certificates {
+    mod acme {
+        mod faults;
+        mod pebble;
+    }
+    mod challenges {
+        mod dns01;
+        mod dns_lookups;
+        mod tls_alpn;
+    }
+    mod issuance {
+        mod first_certificate;
+        mod internal_ca;
+        mod issuers;
+        mod on_demand;
+        mod preflight;
+        mod wildcards;
+    }
+    mod orders {
+        mod faults;
+        mod kills;
+        mod resume;
+    }
+    mod failures {
+        mod budgets;
+        mod ca_faults;
+        mod simulated_month;
+    }
+    mod renewal {
+        mod ari;
+    }
+    mod file_pairs;
+    mod import;
+    mod on_cert;
+}
+
+/// From the request to its response.
+mod requests {
+    mod framing {
+        mod framing;
+        mod smuggling;
+    }
+    mod client_address {
+        mod forwarded_for;
+        mod proxy_protocol;
+    }
+    mod routing {
+        mod routes;
+    }
+    mod guards {
+        mod forward_auth;
+        mod guards;
+        mod rate_limit;
+    }
+    mod forwarding {
+        mod expect_continue;
+        mod forwarding;
+        mod header_changes;
+        mod interim_responses;
+        mod large_bodies;
+        mod streams;
+    }
+    mod websocket {
+        mod http1;
+        mod http2;
+        mod tls;
+    }
+    mod responses {
+        mod compression;
+        mod error_pages;
+        mod features_combined;
+        mod files;
+    }
+    mod browser;
+}
+
+/// The backends of an upstream.
+mod upstreams {
+    mod balancing;
+    mod check_transports;
+    mod dns;
+    mod faults;
+    mod health;
+    mod http2;
+    mod loops;
+    mod srv;
+    mod tls;
+    mod unix_socket;
+}
+
+/// Handshakes.
+mod tls {
+    mod client_certificates;
+    mod handshake;
+    mod versions;
+}
+
+/// Listeners and connections.
+mod server {
+    mod ip_families;
+    mod limits;
+    mod plain_http;
+}
+
+/// The process and those who operate it.
+mod operation {
+    mod cli {
+        mod certs;
+        mod commands;
+        mod fmt;
+        mod status;
+        mod trust;
+    }
+    mod access_log;
+    mod admin_socket;
+    mod metrics;
+    mod proxyfile;
+    mod refusal_counters;
+    mod reload;
+    mod shutdown;
+}

@@ -11,7 +11,7 @@ use crate::app::shared_state::SharedState;
 use crate::certs::challenge::{DnsOptions, Http01Solver, Solvers, TlsAlpn01Solver};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
-use crate::certs::{IssuerOptions, Issuers, OnCert, Policy, Resolver, Rules};
+use crate::certs::{IssuerOptions, Issuers, OnCert, Policy, Resolver, Ruleset};
 use crate::config::{CertificateSource, Config, SiteConfig};
 use crate::name::{HostPattern, NameMap};
 use crate::storage::Storage;
@@ -120,8 +120,8 @@ impl Signing {
     }
 
     /// Returns the rules for the manager of certificates.
-    pub(in crate::app) fn rules(&self) -> Rules {
-        Rules {
+    pub(in crate::app) fn rules(&self) -> Ruleset {
+        Ruleset {
             policies: self.policies.clone(),
             issuers: issuers(&self.public, &self.internal),
             preflight: self.preflight.clone(),

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::format;
 use super::log::Lane;
-use crate::proxy::{ConnInfo, Reason};
+use crate::proxy::error::Reason;
+use crate::proxy::request::ConnInfo;
 use crate::upstream::BodyError;
 
 /// The status of a request whose client left before there was an answer.

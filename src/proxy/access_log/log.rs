@@ -10,7 +10,8 @@ use tokio::sync::{Notify, mpsc};
 use super::entry::Entry;
 use super::options::{AccessLogFormat, AccessLogOptions};
 use super::writer::Writer;
-use crate::proxy::{ConnInfo, Reason, Unread};
+use crate::proxy::error::{Reason, RejectedEarly};
+use crate::proxy::request::ConnInfo;
 use crate::tasks::Tasks;
 
 /// How many lines of one runtime may wait. Lines beyond are dropped and counted: a slow disk delays no request.
@@ -109,7 +110,7 @@ impl AccessLog {
     }
 
     /// Writes the line of a request that could not be read.
-    pub fn note_unread(&self, conn: &ConnInfo, unread: Unread) {
+    pub fn note_rejected_early(&self, conn: &ConnInfo, unread: RejectedEarly) {
         let mut entry = Entry::unread(Arc::clone(&self.own), conn, unread.version);
         entry.refused(unread.reason);
         entry.answered(unread.status, false);

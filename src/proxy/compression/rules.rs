@@ -9,8 +9,8 @@ use http_body::Body as _;
 
 use super::coding::Coding;
 use super::options::CompressionOptions;
-use crate::proxy::Body;
-use crate::proxy::headers::has_token;
+use crate::proxy::body::Body;
+use crate::proxy::request::hop_by_hop::has_token;
 
 /// Fields that are about the very bytes of a body.
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];

@@ -13,13 +13,13 @@ use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::super::error::Error;
-use super::super::{forwarded, headers};
-use super::passage::Grant;
-use super::refusal::Refusal;
-use super::set::Visit;
+use super::admission::Grant;
+use super::guards::Visit;
+use crate::proxy::error::{Error, Refusal};
+use crate::proxy::request::{forwarded, hop_by_hop};
+use crate::upstream;
 use crate::upstream::{
-    self, Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream, remove_aliases,
+    Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream, remove_aliases,
 };
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -133,8 +133,8 @@ impl ForwardAuth {
         visit: &Visit<'_>,
     ) -> Result<Request<RequestBody>, Error> {
         let mut fields = request.headers().clone();
-        headers::strip_request(&mut fields, visit.survey);
-        forwarded::set(&mut fields, visit.survey, visit.host, visit.conn);
+        hop_by_hop::strip_request(&mut fields, visit.scan);
+        forwarded::set(&mut fields, visit.scan, visit.host, visit.conn);
         if let Some(identity) = visit.conn.identity() {
             identity.tell(&mut fields);
         }

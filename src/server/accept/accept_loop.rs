@@ -18,7 +18,7 @@ use tracing::{debug, error, warn};
 use super::client_limit::{ClientLimit, ClientSlot, ConnectionSlot};
 use super::listener::Listener;
 use super::proxy_protocol::{self, ProxyHeader, ProxyProtocol, ProxyProtocolError, canonical};
-use crate::proxy::{Reason, Tally, Trust};
+use crate::proxy::{Reason, TrustedProxies, WorkerRefusals};
 use crate::tasks::{Shutdown, Tasks};
 
 /// Pause of the loop when the process is out of file descriptors or memory.
@@ -39,11 +39,11 @@ pub struct Accepted {
     pub is_trusted: bool,
 }
 
-/// Rules for connections to a listener. A reload replaces them for connections from then on.
+/// Ruleset for connections to a listener. A reload replaces them for connections from then on.
 #[derive(Clone, Debug)]
 pub struct AcceptRules {
     /// The trusted peers.
-    pub trust: Arc<Trust>,
+    pub trust: Arc<TrustedProxies>,
     /// The limit of open connections per client.
     pub client_limit: ClientLimit,
     /// Whether trusted peers begin their connections with a PROXY header.
@@ -59,7 +59,7 @@ impl AcceptRules {
         mode: ProxyProtocol,
         mut accepted: Accepted,
         shutdown: &Shutdown,
-        tally: &Tally,
+        refusals: &WorkerRefusals,
     ) -> Option<Accepted> {
         let peer = accepted.peer;
         let header = async {
@@ -74,15 +74,15 @@ impl AcceptRules {
             () = shutdown.requested() => return None,
         };
         match header {
-            Ok(Ok(header)) => self.apply_proxy_header(accepted, header, tally),
+            Ok(Ok(header)) => self.apply_proxy_header(accepted, header, refusals),
             Ok(Err(error)) => {
                 debug!(client.addr = %peer, %error, "connection refused");
-                tally.count(error.reason());
+                refusals.count(error.reason());
                 None
             }
             Err(_) => {
                 debug!(client.addr = %peer, "connection refused: no PROXY header in time");
-                tally.count(Reason::ProxyHeaderTimeout);
+                refusals.count(Reason::ProxyHeaderTimeout);
                 None
             }
         }
@@ -92,7 +92,7 @@ impl AcceptRules {
         &self,
         mut accepted: Accepted,
         header: Option<ProxyHeader>,
-        tally: &Tally,
+        refusals: &WorkerRefusals,
     ) -> Option<Accepted> {
         match header {
             None | Some(ProxyHeader::Local) => {}
@@ -107,7 +107,7 @@ impl AcceptRules {
                 accepted.local = destination;
                 accepted.is_trusted = self.trust.contains(source.ip());
                 if !accepted.is_trusted {
-                    accepted.slot.set_client(self.count(source, tally)?);
+                    accepted.slot.set_client(self.count(source, refusals)?);
                 }
             }
         }
@@ -115,11 +115,11 @@ impl AcceptRules {
     }
 
     /// Counts a connection of this client. Returns `None` if the client is at its limit.
-    fn count(&self, client: SocketAddr, tally: &Tally) -> Option<ClientSlot> {
+    fn count(&self, client: SocketAddr, refusals: &WorkerRefusals) -> Option<ClientSlot> {
         let slot = self.client_limit.admit(client.ip());
         if slot.is_none() {
             debug!(client.addr = %client, "client is at its limit of connections");
-            tally.count(Reason::ConnectionsPerClient);
+            refusals.count(Reason::ConnectionsPerClient);
         }
         slot
     }
@@ -131,7 +131,7 @@ struct Context {
     tasks: Tasks,
     shutdown: Shutdown,
     rules: Arc<ArcSwap<AcceptRules>>,
-    tally: Arc<Tally>,
+    refusals: Arc<WorkerRefusals>,
 }
 
 /// Accepts the connections of one listener.
@@ -159,15 +159,15 @@ impl AcceptLoop {
                 shutdown: tasks.shutdown(),
                 tasks,
                 rules,
-                tally: Arc::default(),
+                refusals: Arc::default(),
             },
         }
     }
 
-    /// Counts refused connections in `tally`.
+    /// Counts refused connections in `refusals`.
     #[must_use]
-    pub fn counting(mut self, tally: Arc<Tally>) -> Self {
-        self.context.tally = tally;
+    pub fn counting(mut self, refusals: Arc<WorkerRefusals>) -> Self {
+        self.context.refusals = refusals;
         self
     }
 
@@ -248,7 +248,7 @@ impl Acceptor {
             // A trusted peer has the connections of many clients. Each counts for the client that its PROXY header names.
             ClientSlot::default()
         } else {
-            rules.count(peer, &self.context.tally)?
+            rules.count(peer, &self.context.refusals)?
         };
         drop(rules);
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
@@ -280,11 +280,11 @@ impl Acceptor {
         };
         let (rules, serve) = (Arc::clone(&rules), serve.clone());
         let shutdown = self.context.shutdown.clone();
-        let tally = Arc::clone(&self.context.tally);
+        let refusals = Arc::clone(&self.context.refusals);
         self.context.tasks.spawn(async move {
-            let read = Box::pin(rules.read_proxy_header(mode, accepted, &shutdown, &tally));
+            let read = Box::pin(rules.read_proxy_header(mode, accepted, &shutdown, &refusals));
             let accepted = read.await;
-            drop(tally);
+            drop(refusals);
             if let Some(accepted) = accepted {
                 serve(accepted, shutdown).await;
             }
@@ -310,7 +310,7 @@ mod tests {
     fn rules(trusted: &[&str], limit: Option<u16>) -> AcceptRules {
         let networks = trusted.iter().map(|network| network.parse().unwrap());
         AcceptRules {
-            trust: Arc::new(Trust::new(networks)),
+            trust: Arc::new(TrustedProxies::new(networks)),
             client_limit: ClientLimit::new(limit),
             proxy_protocol: None,
             timeout: Duration::from_secs(1),
@@ -330,7 +330,7 @@ mod tests {
                 shutdown: tasks.shutdown(),
                 tasks,
                 rules: Arc::new(ArcSwap::from_pointee(rules.clone())),
-                tally: Arc::default(),
+                refusals: Arc::default(),
             },
         };
         let (stream, accepted) =
@@ -363,8 +363,11 @@ mod tests {
                 source: source.parse().unwrap(),
                 destination: "192.0.2.1:443".parse().unwrap(),
             };
-            let accepted =
-                rules.apply_proxy_header(accepted.unwrap(), Some(header), &Tally::default());
+            let accepted = rules.apply_proxy_header(
+                accepted.unwrap(),
+                Some(header),
+                &WorkerRefusals::default(),
+            );
             assert_eq!(accepted.is_some(), is_accepted, "{source}");
             open.push((accepted, stream));
         }

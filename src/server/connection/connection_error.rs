@@ -5,7 +5,7 @@ use std::error::Error as _;
 
 use http::{StatusCode, Version};
 
-use crate::proxy::{Reason, Unread};
+use crate::proxy::{Reason, RejectedEarly};
 
 /// An error that ended a connection.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ const HEAD_TOO_LARGE: (StatusCode, Reason) = (
 impl ConnectionError {
     /// Returns how the protocol refused a request and with it the connection, if it did. `is_reading_head` says whether a
     /// request's head had begun.
-    pub(in crate::server) fn unread(&self, is_reading_head: bool) -> Option<Unread> {
+    pub(in crate::server) fn rejected_early(&self, is_reading_head: bool) -> Option<RejectedEarly> {
         let (version, (status, reason)) = match self {
             Self::Http1(error) if error.is_incomplete_message() && is_reading_head => {
                 let cut = (StatusCode::BAD_REQUEST, Reason::HeadCut);
@@ -33,7 +33,7 @@ impl ConnectionError {
             Self::Http1(error) => (Version::HTTP_11, refused_by_http1(error)?),
             Self::Http2(error) => (Version::HTTP_2, refused_by_http2(error)?),
         };
-        Some(Unread {
+        Some(RejectedEarly {
             version,
             status,
             reason,

@@ -92,7 +92,7 @@ impl Deadlines {
         self.head_since.store(0, Ordering::Relaxed);
     }
 
-    /// Records whether the latest request has a body. A rest of that body may be unread after the response. Only the
+    /// Records whether the latest request has a body. A rest of that body may be rejected after the response. Only the
     /// protocol's own state then knows where the next request begins, so the connection must not be parked.
     pub(super) fn set_has_body(&self, has_body: bool) {
         self.has_body.store(has_body, Ordering::Relaxed);
@@ -335,7 +335,7 @@ mod tests {
         assert!(!is_parked(&deadlines).await, "the response is not out");
         deadlines.write_unblocked();
         deadlines.set_has_body(true);
-        assert!(!is_parked(&deadlines).await, "the body may be unread");
+        assert!(!is_parked(&deadlines).await, "the body may be rejected");
         deadlines.set_has_body(false);
         deadlines.bytes_read();
         assert!(!is_parked(&deadlines).await, "the next request came");

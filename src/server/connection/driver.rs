@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::connection_error::ConnectionError;
 use super::deadlines::{Check, Deadlines, Missed, PARK_AFTER};
-use crate::proxy::Tally;
+use crate::proxy::WorkerRefusals;
 use crate::server::options::Limits;
 use crate::tasks::Shutdown;
 
@@ -36,7 +36,7 @@ pub(in crate::server) struct Driver<'a> {
     pub(in crate::server) deadlines: &'a Deadlines,
     pub(in crate::server) limits: &'a Limits,
     pub(in crate::server) shutdown: &'a Shutdown,
-    pub(in crate::server) tally: &'a Tally,
+    pub(in crate::server) refusals: &'a WorkerRefusals,
 }
 
 impl Driver<'_> {
@@ -101,7 +101,7 @@ impl Driver<'_> {
                     }
                     Check::Missed(missed) => {
                         debug!(deadline = ?missed, "connection cut");
-                        self.tally.count(missed.reason());
+                        self.refusals.count(missed.reason());
                         return Poll::Ready(None);
                     }
                 }
@@ -160,7 +160,7 @@ mod tests {
             deadlines: &deadlines,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
-            tally: &Tally::default(),
+            refusals: &WorkerRefusals::default(),
         };
         let start = Instant::now();
         let connection = Asked {
@@ -191,7 +191,7 @@ mod tests {
             deadlines: &deadlines,
             limits: &Limits::default(),
             shutdown: &Tasks::new().shutdown(),
-            tally: &Tally::default(),
+            refusals: &WorkerRefusals::default(),
         };
         let connection = Asked {
             asked: || (),

@@ -17,7 +17,7 @@ use super::http1::{self, Http1};
 use super::http2::{self, Http2};
 use super::request_handler::RequestHandler;
 use super::tracked_stream::TrackedStream;
-use crate::proxy::{ConnInfo, ProxyService, Tally, Unread};
+use crate::proxy::{ConnInfo, ProxyService, RejectedEarly, WorkerRefusals};
 use crate::server::accept::ConnectionSlot;
 use crate::server::options::Limits;
 use crate::tasks::{Shutdown, Tasks};
@@ -58,13 +58,13 @@ impl Http {
     }
 
     /// Counts a connection that was refused before its first request, and logs it.
-    pub(in crate::server) fn note_unread(&self, conn: &ConnInfo, unread: Unread) {
-        self.service.note_unread(conn, unread);
+    pub(in crate::server) fn note_rejected_early(&self, conn: &ConnInfo, rejected: RejectedEarly) {
+        self.service.note_rejected_early(conn, rejected);
     }
 
     /// Returns the counters of refusals.
-    pub(in crate::server) fn tally(&self) -> &Tally {
-        self.service.tally()
+    pub(in crate::server) fn refusals(&self) -> &WorkerRefusals {
+        self.service.refusals()
     }
 
     /// Serves one connection until it is over, a deadline is missed or the process stops.
@@ -110,7 +110,7 @@ impl Http {
                 deadlines: &deadlines,
                 limits: &self.limits,
                 shutdown,
-                tally: self.tally(),
+                refusals: self.refusals(),
             };
             let error = match protocol {
                 Either::Left(http2) => driver.drive(http2).await,
@@ -124,11 +124,11 @@ impl Http {
 
     /// Counts the end of a connection if it is a refusal or a response that broke off.
     fn count(&self, error: &ConnectionError, handler: &RequestHandler) {
-        if let Some(unread) = error.unread(handler.deadlines.is_reading_head()) {
-            self.service.note_unread(&handler.info, unread);
+        if let Some(rejected) = error.rejected_early(handler.deadlines.is_reading_head()) {
+            self.service.note_rejected_early(&handler.info, rejected);
         }
         if let Some(reason) = error.broken_response() {
-            self.tally().count(reason);
+            self.refusals().count(reason);
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn serve(
         Broken::Stream(_) => reply.send_reset(Reason::INTERNAL_ERROR),
         Broken::Body(error) => {
             let reason = proxy::Reason::of_body(&error);
-            handler.service.tally().count(reason);
+            handler.service.refusals().count(reason);
             reply.send_reset(reset_reason(&error));
         }
     }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::proxy::{Proxy, command};
+use crate::harness::proxy::{Proxy, command};
 
 /// What a command left behind.
 pub(crate) struct Outcome {

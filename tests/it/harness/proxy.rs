@@ -14,8 +14,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::app::App;
-use super::client::Client;
+use crate::harness::backends::app::App;
+use crate::harness::clients::https::Client;
 
 /// How long anything may take that the proxy is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);

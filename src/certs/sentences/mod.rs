@@ -1,0 +1,9 @@
+//! docs/troubleshooting.md has every sentence that says why a certificate is missing, word for word.
+
+mod machine;
+mod orders;
+mod readme;
+mod records;
+mod waiting;
+
+pub(crate) use readme::quotations;

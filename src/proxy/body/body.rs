@@ -1,0 +1,167 @@
+//! The body of what the client gets.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::file_body::FileBody;
+use crate::proxy::access_log::Entry;
+use crate::proxy::compression::{Compressed, Encoder};
+use crate::upstream::{BodyError, ResponseBody};
+
+/// Nothing, a page of our own, a file, or what a backend sends.
+#[derive(Debug, Default)]
+pub struct Body {
+    kind: Kind,
+    entry: Option<Box<Entry>>,
+}
+
+#[derive(Debug, Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Full(Bytes),
+    File(FileBody),
+    Upstream(ResponseBody),
+    Bounded(Box<Bounded>),
+    Compressed(Box<Compressed<Self>>),
+}
+
+/// What a backend sends, for as long as it may take.
+#[derive(Debug)]
+struct Bounded {
+    body: ResponseBody,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Body {
+    /// A body without a byte.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A body of these bytes.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Kind::Full(bytes.into()).into()
+    }
+
+    /// A file, or a part of one.
+    pub(in crate::proxy) fn file(body: FileBody) -> Self {
+        Kind::File(body).into()
+    }
+
+    /// What a backend sends. It may pause for as long as it likes: events and long polls do.
+    pub(in crate::proxy) fn upstream(body: ResponseBody) -> Self {
+        match http_body::Body::is_end_stream(&body) {
+            true => Self::empty(),
+            false => Kind::Upstream(body).into(),
+        }
+    }
+
+    /// The same body, broken off at `deadline` where a backend still sends then.
+    pub(in crate::proxy) fn until(self, deadline: Instant) -> Self {
+        match self.kind {
+            Kind::Upstream(body) => Kind::Bounded(Box::new(Bounded {
+                body,
+                deadline: Box::pin(sleep_until(deadline)),
+            }))
+            .into(),
+            kind => kind.into(),
+        }
+    }
+
+    /// The same as it comes out of `encoder`.
+    pub(in crate::proxy) fn encoded(self, encoder: Encoder) -> Self {
+        let body = Compressed::new(self.kind, encoder);
+        Kind::Compressed(Box::new(body)).into()
+    }
+
+    /// Has the record of the request end with the body.
+    pub(in crate::proxy) fn log(&mut self, entry: Option<Box<Entry>>) {
+        self.entry = entry;
+    }
+}
+
+impl From<Kind> for Body {
+    fn from(kind: Kind) -> Self {
+        Self { kind, entry: None }
+    }
+}
+
+impl http_body::Body for Kind {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.set(Self::Empty);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::File(body) => Pin::new(body).poll_frame(cx),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Bounded(bounded) => match bounded.deadline.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Overdue))),
+                Poll::Pending => Pin::new(&mut bounded.body).poll_frame(cx),
+            },
+            Self::Compressed(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::File(body) => body.is_end_stream(),
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Bounded(bounded) => bounded.body.is_end_stream(),
+            Self::Compressed(body) => body.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::File(body) => body.size_hint(),
+            Self::Upstream(body) => body.size_hint(),
+            Self::Bounded(bounded) => bounded.body.size_hint(),
+            Self::Compressed(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.kind).poll_frame(cx));
+        let this = &mut *self;
+        if let Some(entry) = &mut this.entry {
+            entry.passed(frame.as_ref(), this.kind.is_end_stream());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.kind.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.kind.size_hint()
+    }
+}

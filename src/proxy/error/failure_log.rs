@@ -1,0 +1,142 @@
+//! Says that requests fail at a backend: one line for each backend, reason and some seconds, however many requests there are.
+
+use std::time::Duration;
+
+use dashmap::DashMap;
+use http::StatusCode;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::error::Error;
+use super::reason::Reason;
+use crate::proxy::request::ConnInfo;
+use crate::upstream::Address;
+
+const EVERY: Duration = Duration::from_secs(10);
+/// Backends and reasons that are remembered. Past it nothing is logged that is new.
+const REMEMBERED: usize = 1024;
+
+/// What was said of failures, and how many more there were. Only failures come here.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct FailureLog {
+    said: DashMap<(Option<Address>, Reason), Said>,
+}
+
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    unsaid: u64,
+}
+
+/// What a line stands for.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    /// The failures since the line before, the one that is told among them.
+    requests: u64,
+    /// How long ago that line was. There was none before the first.
+    seconds: u64,
+}
+
+impl FailureLog {
+    /// Takes note of a request that its backend has failed.
+    pub(in crate::proxy) fn note(&self, error: &Error, status: StatusCode, conn: &ConnInfo) {
+        let key = (error.backend().cloned(), error.reason());
+        let (client, status) = (conn.client, status.as_u16());
+        let due = self.count(key);
+        let error = error as &dyn std::error::Error;
+        match due {
+            Some(Told { requests, seconds }) => {
+                warn!(client.addr = %client, status, error, requests, seconds, "request failed at its backend");
+            }
+            None => debug!(client.addr = %client, status, error, "request failed at its backend"),
+        }
+    }
+
+    /// Counts a failure. Returns what is to be told of, if it is time for that.
+    fn count(&self, key: (Option<Address>, Reason)) -> Option<Told> {
+        let now = Instant::now();
+        if let Some(mut said) = self.said.get_mut(&key) {
+            said.unsaid += 1;
+            let passed = now.duration_since(said.at);
+            if passed < EVERY {
+                return None;
+            }
+            said.at = now;
+            return Some(Told {
+                requests: std::mem::take(&mut said.unsaid),
+                seconds: passed.as_secs(),
+            });
+        }
+        // All of it is looked at, so only for what is new.
+        if self.said.len() >= REMEMBERED {
+            self.said
+                .retain(|_, said| now.duration_since(said.at) < EVERY);
+            if self.said.len() >= REMEMBERED {
+                return None;
+            }
+        }
+        let first = Said { at: now, unsaid: 0 };
+        let before = self.said.insert(key, first);
+        before.is_none().then_some(Told {
+            requests: 1,
+            seconds: 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend(port: usize) -> Option<Address> {
+        Address::parse(&format!("10.0.0.1:{port}")).ok()
+    }
+
+    fn told(requests: u64, seconds: u64) -> Option<Told> {
+        Some(Told { requests, seconds })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_one_line_in_ten_seconds_that_counts_what_it_stands_for() {
+        let log = FailureLog::default();
+        let fail = |port| log.count((backend(port), Reason::BackendUnreachable));
+        assert_eq!((fail(1), fail(2)), (told(1, 0), told(1, 0)));
+        for _ in 0..100 {
+            assert_eq!(fail(1), None);
+        }
+        let other = log.count((backend(1), Reason::BackendTimeout));
+        assert_eq!(other, told(1, 0), "another reason is news");
+        tokio::time::advance(EVERY).await;
+        assert_eq!(
+            (fail(1), fail(1), fail(2)),
+            (told(101, 10), None, told(1, 10))
+        );
+        tokio::time::advance(Duration::from_hours(24)).await;
+        assert_eq!(fail(1), told(2, 86_400), "one of them is a day old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_keeps_its_count_however_much_is_remembered() {
+        let log = FailureLog::default();
+        let fail = |port| log.count((backend(port), Reason::BackendBroken));
+        for port in 1..=REMEMBERED {
+            fail(port);
+        }
+        assert_eq!(fail(1), None);
+        tokio::time::advance(EVERY).await;
+        assert_eq!(fail(1), told(2, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded() {
+        let log = FailureLog::default();
+        let said =
+            (1..5000).filter(|port| log.count((backend(*port), Reason::BackendBroken)).is_some());
+        assert_eq!(said.count(), REMEMBERED);
+        tokio::time::advance(EVERY).await;
+        assert_eq!(
+            log.count((backend(5000), Reason::BackendBroken)),
+            told(1, 0)
+        );
+    }
+}

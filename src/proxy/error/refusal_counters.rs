@@ -1,0 +1,115 @@
+//! How often the proxy has refused, by reason, since the process began.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::reason::Reason;
+
+/// What all runtimes have refused. It lasts for as long as the process, whatever the configuration says. Clones are the same
+/// count.
+#[derive(Clone, Debug)]
+pub struct RefusalCounters {
+    workers: Arc<[Arc<WorkerRefusals>]>,
+    home: Arc<WorkerRefusals>,
+}
+
+/// What one runtime has refused, on cache lines of its own: nothing is written to that another core writes to.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct WorkerRefusals([AtomicU64; Reason::ALL.len()]);
+
+impl RefusalCounters {
+    /// Nothing yet, for so many workers and for the runtime that they are started from.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers).map(|_| Arc::default()).collect(),
+            home: Arc::default(),
+        }
+    }
+
+    /// Where the worker of this number counts.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> &Arc<WorkerRefusals> {
+        self.workers.get(worker).unwrap_or(&self.home)
+    }
+
+    /// Where the runtime counts that the workers are started from.
+    #[must_use]
+    pub fn of_home(&self) -> &Arc<WorkerRefusals> {
+        &self.home
+    }
+
+    /// Each reason that there can be, and how often it was there.
+    pub fn counts(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let tallies = || self.workers.iter().chain([&self.home]);
+        let count = move |reason| tallies().map(|refusals| refusals.of(reason)).sum();
+        Reason::ALL
+            .iter()
+            .map(move |reason| (*reason, count(*reason)))
+    }
+
+    /// Each reason that there was and how often, the most frequent first.
+    #[must_use]
+    pub fn by_reason(&self) -> Vec<(Reason, u64)> {
+        let mut counts: Vec<_> = self.counts().filter(|(_, count)| *count > 0).collect();
+        counts.sort_by(|(_, one), (_, other)| other.cmp(one));
+        counts
+    }
+}
+
+impl WorkerRefusals {
+    /// Counts one more refusal.
+    pub fn count(&self, reason: Reason) {
+        self.0[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn of(&self, reason: Reason) -> u64 {
+        self.0[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+impl Default for WorkerRefusals {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Reason::ALL.len()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_all_runtimes_are_summed_and_the_most_frequent_come_first() {
+        let refusals = RefusalCounters::new(2);
+        assert_eq!(refusals.by_reason(), []);
+        refusals.of_worker(0).count(Reason::Host);
+        refusals.of_worker(0).count(Reason::Idle);
+        refusals.of_worker(1).count(Reason::Idle);
+        refusals.of_home().count(Reason::UnknownHost);
+        let counts = [
+            (Reason::Idle, 2),
+            (Reason::Host, 1),
+            (Reason::UnknownHost, 1),
+        ];
+        assert_eq!(refusals.by_reason(), counts);
+    }
+
+    #[test]
+    fn each_runtime_writes_to_cache_lines_of_its_own() {
+        let refusals = RefusalCounters::new(2);
+        assert!(!Arc::ptr_eq(refusals.of_worker(0), refusals.of_worker(1)));
+        assert!(!Arc::ptr_eq(refusals.of_worker(1), refusals.of_home()));
+        assert_eq!(align_of::<WorkerRefusals>(), 128);
+    }
+
+    #[test]
+    fn every_reason_has_a_counter_of_its_own() {
+        let refusals = RefusalCounters::new(1);
+        for reason in Reason::ALL {
+            refusals.of_home().count(*reason);
+        }
+        let counts: Vec<_> = Reason::ALL.iter().map(|reason| (*reason, 1)).collect();
+        assert_eq!(refusals.by_reason(), counts);
+    }
+}

@@ -1,0 +1,254 @@
+//! The guards of one site, and the order in which they are asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response};
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use super::admission::Admission;
+use super::forward_auth::{Decision, ForwardAuth};
+use super::options::{GuardOptions, NetworkOptions};
+use super::rate_limit::{RateLimitOptions, RateLimiter};
+use crate::proxy::error::{Error, Refusal};
+use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
+use crate::proxy::request::{ConnInfo, HeaderScan, Host};
+use crate::upstream::{Means, RequestBody, ResponseBody, TlsError};
+
+/// All that stands before one site. What the site does not ask for is not there.
+#[derive(Debug)]
+pub struct Guards {
+    head_size: Option<usize>,
+    head_fields: Option<usize>,
+    max_body: Option<u64>,
+    networks: Option<NetworkOptions>,
+    rate_limits: Vec<Arc<RateLimiter>>,
+    basic_auth: Option<Arc<BasicAuth>>,
+    forward_auth: Option<Arc<ForwardAuth>>,
+    request_timeout: Option<Duration>,
+    hsts: Option<HeaderValue>,
+}
+
+/// What is known of a request when its site's guards are asked.
+#[derive(Debug)]
+pub(in crate::proxy) struct Visit<'a> {
+    pub(in crate::proxy) conn: &'a ConnInfo,
+    pub(in crate::proxy) host: &'a Host,
+    pub(in crate::proxy) target: &'a PathAndQuery,
+    pub(in crate::proxy) scan: HeaderScan,
+    pub(in crate::proxy) worker: usize,
+}
+
+/// What the guards say.
+pub(in crate::proxy) enum Verdict {
+    /// The request may go on.
+    Pass(Option<Box<Admission>>),
+    /// Whoever was asked has answered in the app's place.
+    Answered(Box<Response<ResponseBody>>),
+}
+
+impl Guards {
+    /// The guards that `options` ask for; passwords are verified by `hashing_limit`, and other servers asked by `means`.
+    /// Fails where the server that decides cannot be reached over TLS.
+    pub fn new(
+        options: &GuardOptions,
+        hashing_limit: &Arc<HashingLimit>,
+        means: &Means,
+    ) -> Result<Self, TlsError> {
+        Self::succeeding(None, options, (hashing_limit, means))
+    }
+
+    /// The same in the place of `former`, of which each guard that is asked for in the same way goes on with what it knows.
+    pub fn succeeding(
+        former: Option<&Self>,
+        options: &GuardOptions,
+        (hashing_limit, means): (&Arc<HashingLimit>, &Means),
+    ) -> Result<Self, TlsError> {
+        let networks = &options.networks;
+        let former_limits = former.map_or(&[][..], |former| &former.rate_limits);
+        let basic_auth = options.basic_auth.as_ref().and_then(|options| {
+            let known = former.and_then(|former| former.basic_auth.as_ref());
+            match known.filter(|known| known.options() == options) {
+                Some(known) => Some(Arc::clone(known)),
+                None => BasicAuth::new(options, hashing_limit, means.workers).map(Arc::new),
+            }
+        });
+        let forward_auth = options.forward_auth.as_ref().map(|options| {
+            let known = former.and_then(|former| former.forward_auth.as_ref());
+            Ok(match known {
+                Some(known) if known.is_made_of(options, means)? => Arc::clone(known),
+                _ => Arc::new(ForwardAuth::new(options, means)?),
+            })
+        });
+        Ok(Self {
+            head_size: options.head_size,
+            head_fields: options.head_fields,
+            max_body: options.max_body,
+            networks: (!networks.is_empty()).then(|| networks.clone()),
+            rate_limits: rate_limits(&options.rate_limits, former_limits.to_vec()),
+            basic_auth,
+            forward_auth: forward_auth.transpose()?,
+            request_timeout: options.request_timeout,
+            hsts: options.hsts.as_ref().map(|hsts| hsts.value()),
+        })
+    }
+
+    /// The value of Strict-Transport-Security for the site's responses.
+    pub(in crate::proxy) fn hsts(&self) -> Option<HeaderValue> {
+        // A copy: the count of a shared value would be written by all cores.
+        let hsts = self.hsts.as_ref()?;
+        HeaderValue::from_bytes(hsts.as_bytes()).ok()
+    }
+
+    /// Asks what is cheap first, and who the client is only when it does not come too often.
+    async fn check(
+        &self,
+        request: &mut Request<RequestBody>,
+        visit: Visit<'_>,
+    ) -> Result<Verdict, Error> {
+        let deadline = self.request_timeout.map(|limit| Instant::now() + limit);
+        self.check_sizes(request, &visit)?;
+        self.check_client(request, &visit)?;
+        let admission = Admission {
+            grant: None,
+            deadline,
+        };
+        let asked = admission.within(self.identify(request, &visit)).await?;
+        let grant = match asked {
+            None => None,
+            Some(Decision::Pass(grant)) => Some(grant),
+            Some(Decision::Refuse(answer)) => return Ok(Verdict::Answered(answer)),
+        };
+        let is_needed = grant.is_some() || deadline.is_some();
+        Ok(Verdict::Pass(
+            is_needed.then(|| Box::new(Admission { grant, deadline })),
+        ))
+    }
+
+    fn check_sizes(
+        &self,
+        request: &mut Request<RequestBody>,
+        visit: &Visit<'_>,
+    ) -> Result<(), Error> {
+        let size = visit.scan.size + visit.target.as_str().len();
+        if self.head_size.is_some_and(|limit| size > limit) {
+            return Err(Error::HeadTooLarge);
+        }
+        let fields = request.headers().len();
+        if self.head_fields.is_some_and(|limit| fields > limit) {
+            return Err(Error::TooManyFields);
+        }
+        let Some(limit) = self.max_body else {
+            return Ok(());
+        };
+        let length = request.body().size_hint().exact();
+        if length.is_some_and(|length| length > limit) {
+            return Err(Refusal::BodyTooLarge.into());
+        }
+        request.body_mut().limit(limit);
+        Ok(())
+    }
+
+    fn check_client<B>(&self, request: &Request<B>, visit: &Visit<'_>) -> Result<(), Error> {
+        let client = visit.conn.address(request.headers());
+        let networks = self.networks.as_ref();
+        if !networks.is_none_or(|networks| networks.admit(client)) {
+            return Err(Refusal::Network.into());
+        }
+        for limit in &self.rate_limits {
+            limit
+                .take(client)
+                .map_err(|retry_after| Refusal::RateLimited { retry_after })?;
+        }
+        Ok(())
+    }
+
+    async fn identify(
+        &self,
+        request: &mut Request<RequestBody>,
+        visit: &Visit<'_>,
+    ) -> Result<Option<Decision>, Error> {
+        if let Some(basic_auth) = &self.basic_auth {
+            basic_auth
+                .check(request.headers_mut(), visit.worker)
+                .await?;
+        }
+        match &self.forward_auth {
+            None => Ok(None),
+            Some(forward_auth) => forward_auth.ask(request, visit).await.map(Some),
+        }
+    }
+}
+
+/// A limiter for each of `limits`: one of the `former` that has counted by the same rate, else a new one.
+fn rate_limits(
+    limits: &[RateLimitOptions],
+    mut former: Vec<Arc<RateLimiter>>,
+) -> Vec<Arc<RateLimiter>> {
+    let limiter = |options: &RateLimitOptions| {
+        let known = former.iter().position(|known| known.options() == options);
+        known.map_or_else(
+            || Arc::new(RateLimiter::new(options)),
+            |index| former.remove(index),
+        )
+    };
+    limits.iter().map(limiter).collect()
+}
+
+/// Has a site's guards look at a request, where it has any.
+pub(in crate::proxy) async fn enter(
+    guards: Option<&Guards>,
+    request: &mut Request<RequestBody>,
+    visit: Visit<'_>,
+) -> Result<Verdict, Error> {
+    match guards {
+        None => Ok(Verdict::Pass(None)),
+        // On the heap, so that requests without guards carry no room for them.
+        Some(guards) => Box::pin(guards.check(request, visit)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::request::TrustedProxies;
+    use crate::tasks::Tasks;
+
+    /// Whether a client that a proxy at 10.0.0.1 speaks for comes from a network that is kept out.
+    fn is_kept_out(client: &'static str, is_trusted: bool) -> bool {
+        let options = GuardOptions {
+            networks: NetworkOptions {
+                deny: vec!["192.0.2.0/24".parse().unwrap()],
+                ..NetworkOptions::default()
+            },
+            ..GuardOptions::default()
+        };
+        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new())).unwrap();
+        let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
+        let conn = match is_trusted {
+            true => conn.trusting(Arc::new(TrustedProxies::new(["10.0.0.0/8"
+                .parse()
+                .unwrap()]))),
+            false => conn,
+        };
+        let request = Request::get("/").header("host", "www.example.org");
+        let request = request.header("x-forwarded-for", client).body(()).unwrap();
+        let visit = Visit {
+            conn: &conn,
+            host: &Host::of(&request).unwrap(),
+            target: &PathAndQuery::from_static("/"),
+            scan: HeaderScan::of(request.headers()),
+            worker: 0,
+        };
+        guards.check_client(&request, &visit).is_err()
+    }
+
+    #[test]
+    fn a_client_behind_a_trusted_proxy_is_judged_by_its_own_address() {
+        assert!(is_kept_out("192.0.2.7", true));
+        assert!(!is_kept_out("198.51.100.7", true));
+        assert!(!is_kept_out("192.0.2.7", false));
+    }
+}

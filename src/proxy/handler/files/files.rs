@@ -1,0 +1,135 @@
+//! The answers of a folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use headers::{AcceptRanges, ContentRange, HeaderMapExt};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, VARY};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use tokio::task::spawn_blocking;
+
+use super::conditions::{Validators, Verdict};
+use super::encoding::Encoding;
+use super::file_path::FilePath;
+use super::folder::{Folder, Found, Lookup};
+use crate::proxy::body::{Body, FileBody};
+use crate::proxy::error::Error;
+
+/// Answers with the files of a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files(Arc<Folder>);
+
+impl Files {
+    /// The files below `root`. Paths without one get the file `fallback`, which is named from the root.
+    #[must_use]
+    pub fn new(root: PathBuf, fallback: Option<String>) -> Self {
+        Self(Arc::new(Folder { root, fallback }))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// The file for paths without one.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&str> {
+        self.0.fallback.as_deref()
+    }
+
+    /// The answer to a request for `target`, which `asked` became.
+    pub(in crate::proxy) async fn answer<B>(
+        &self,
+        request: &Request<B>,
+        target: &PathAndQuery,
+        asked: &PathAndQuery,
+    ) -> Result<Response<Body>, Error> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(Error::FileMethod);
+        }
+        let path = FilePath::parse(target.path()).ok_or(Error::NoFile)?;
+        let (folder, encodings) = (Arc::clone(&self.0), Encoding::accepted(request.headers()));
+        let found = spawn_blocking(move || folder.look_up(&path, &encodings)).await;
+        match found.map_err(io::Error::other).flatten() {
+            Ok(Lookup::File(found)) => Ok(deliver(found, request)),
+            Ok(Lookup::Folder) => into_folder(asked),
+            Ok(Lookup::Nothing) => Err(Error::NoFile),
+            Err(error) => Err(Error::File(error)),
+        }
+    }
+}
+
+/// Sends the client into the folder, from where relative links lead on.
+fn into_folder(asked: &PathAndQuery) -> Result<Response<Body>, Error> {
+    let query = asked.query().map(|query| format!("?{query}"));
+    let location = format!("{}/{}", asked.path(), query.unwrap_or_default());
+    let location = HeaderValue::try_from(location).map_err(|_| Error::Target)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+fn deliver<B>(found: Found, request: &Request<B>) -> Response<Body> {
+    let validators = Validators::of(&found);
+    let verdict = validators.judge(request.headers(), found.len);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status(&verdict);
+    let headers = response.headers_mut();
+    if let Some(etag) = validators.etag {
+        headers.typed_insert(etag);
+    }
+    if let Some(modified) = validators.modified {
+        headers.typed_insert(modified);
+    }
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    let part = match verdict {
+        Verdict::Whole => 0..found.len,
+        Verdict::Part(part) => {
+            let range = ContentRange::bytes(part.clone(), found.len);
+            headers.typed_insert(range.expect("the part lies within the file"));
+            part
+        }
+        Verdict::NoSuchPart => {
+            headers.typed_insert(ContentRange::unsatisfied_bytes(found.len));
+            return response;
+        }
+        Verdict::NotModified | Verdict::PreconditionFailed => return response,
+    };
+    headers.typed_insert(AcceptRanges::bytes());
+    headers.insert(CONTENT_TYPE, content_type(&found.name));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+    if let Some(encoding) = found.encoding {
+        headers.insert(CONTENT_ENCODING, encoding.value());
+    }
+    if *request.method() == Method::GET {
+        *response.body_mut() = Body::file(FileBody::new(found.file, part));
+    }
+    response
+}
+
+fn status(verdict: &Verdict) -> StatusCode {
+    match verdict {
+        Verdict::Whole => StatusCode::OK,
+        Verdict::Part(_) => StatusCode::PARTIAL_CONTENT,
+        Verdict::NotModified => StatusCode::NOT_MODIFIED,
+        Verdict::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Verdict::NoSuchPart => StatusCode::RANGE_NOT_SATISFIABLE,
+    }
+}
+
+/// The type that a file's name stands for. Texts are taken to be UTF-8.
+fn content_type(name: &str) -> HeaderValue {
+    let guess = mime_guess::from_path(name);
+    match guess.first_raw() {
+        None => HeaderValue::from_static("application/octet-stream"),
+        Some(kind) if kind.starts_with("text/") => {
+            HeaderValue::try_from(format!("{kind}; charset=utf-8"))
+                .expect("a media type is visible ASCII")
+        }
+        Some(kind) => HeaderValue::from_static(kind),
+    }
+}

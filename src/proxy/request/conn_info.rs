@@ -1,0 +1,155 @@
+//! What the service is told of the connection that a request came on.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+
+use super::client_identity::{ClientIdentity, ClientPolicy};
+use super::forwarding_chain::ForwardingChain;
+use super::trusted_proxies::TrustedProxies;
+use crate::name::HostName;
+
+/// The facts of one client connection, the same for all its requests.
+#[derive(Clone, Debug)]
+pub struct ConnInfo {
+    /// The peer's address, or the one for which a trusted peer has opened the connection.
+    pub client: SocketAddr,
+    /// What the client has reached.
+    pub local: SocketAddr,
+    /// The name that the client asked for in its TLS handshake.
+    pub sni: Option<HostName>,
+    /// Whether it speaks TLS 1.3.
+    pub is_tls13: bool,
+    forwarded_for: HeaderValue,
+    /// Whom to believe, if the peer is believed itself.
+    trust: Option<Arc<TrustedProxies>>,
+    identity: Option<Box<ClientIdentity>>,
+    has_forwarded: bool,
+}
+
+impl ConnInfo {
+    /// The facts of a TLS connection from `client`, whose claims are not believed.
+    #[must_use]
+    pub fn new(client: SocketAddr, sni: Option<HostName>) -> Self {
+        Self {
+            client,
+            local: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            sni,
+            is_tls13: false,
+            forwarded_for: HeaderValue::try_from(client.ip().to_string())
+                .expect("an IP address is written in visible ASCII"),
+            trust: None,
+            identity: None,
+            has_forwarded: false,
+        }
+    }
+
+    /// The same for a connection that reached `local`.
+    #[must_use]
+    pub fn reaching(self, local: SocketAddr) -> Self {
+        Self { local, ..self }
+    }
+
+    /// The same for a peer who is among those that are trusted.
+    #[must_use]
+    pub fn trusting(self, trust: Arc<TrustedProxies>) -> Self {
+        Self {
+            trust: Some(trust),
+            ..self
+        }
+    }
+
+    /// The same for a client that was asked for a certificate.
+    #[must_use]
+    pub fn identified(self, identity: ClientIdentity) -> Self {
+        Self {
+            identity: Some(Box::new(identity)),
+            ..self
+        }
+    }
+
+    /// The same, and the backend is told in the field Forwarded too.
+    #[must_use]
+    pub fn with_forwarded(self) -> Self {
+        Self {
+            has_forwarded: true,
+            ..self
+        }
+    }
+
+    /// Who sent a request with these fields: the connection's client, or for whom that one speaks when it is trusted. The
+    /// answer is the same before and after the fields were made ready for the backend.
+    #[must_use]
+    pub fn address(&self, headers: &HeaderMap) -> IpAddr {
+        match &self.trust {
+            None => self.client.ip(),
+            Some(trust) => ForwardingChain::of(headers, self.client.ip(), trust).client(),
+        }
+    }
+
+    /// The same with its port, which is 0 where a trusted peer speaks for another and has not told it.
+    pub(in crate::proxy) fn speaker(&self, headers: &HeaderMap) -> SocketAddr {
+        let address = self.address(headers);
+        match address == self.client.ip() {
+            true => self.client,
+            false => (address, 0).into(),
+        }
+    }
+
+    /// The same as text, where a trusted peer speaks for somebody.
+    pub(in crate::proxy) fn told_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        self.trust.as_ref()?;
+        HeaderValue::try_from(self.address(headers).to_string()).ok()
+    }
+
+    /// The value of X-Forwarded-For, made once for all requests.
+    #[must_use]
+    pub fn forwarded_for(&self) -> &HeaderValue {
+        &self.forwarded_for
+    }
+
+    pub(in crate::proxy) fn trust(&self) -> Option<&TrustedProxies> {
+        self.trust.as_deref()
+    }
+
+    pub(in crate::proxy) fn identity(&self) -> Option<&ClientIdentity> {
+        self.identity.as_deref()
+    }
+
+    /// How the client was asked for a certificate, if it was.
+    pub(in crate::proxy) fn client_policy(&self) -> Option<&ClientPolicy> {
+        self.identity().map(ClientIdentity::policy)
+    }
+
+    pub(in crate::proxy) fn has_forwarded(&self) -> bool {
+        self.has_forwarded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_told_as_one_address_without_its_port() {
+        for (client, value) in [
+            ("192.0.2.7:40000", "192.0.2.7"),
+            ("[2001:db8::7]:40000", "2001:db8::7"),
+        ] {
+            let conn = ConnInfo::new(client.parse().unwrap(), None);
+            assert_eq!(conn.forwarded_for(), value);
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_peer_may_speak_for_another() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
+        let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
+        assert_eq!(conn.address(&headers).to_string(), "10.0.0.1");
+        let trust = Arc::new(TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]));
+        let conn = conn.trusting(trust);
+        assert_eq!(conn.address(&headers).to_string(), "192.0.2.7");
+    }
+}

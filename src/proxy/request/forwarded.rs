@@ -1,0 +1,183 @@
+//! What the backend is told of the client: fields that only the proxy may set.
+
+use http::header::{FORWARDED, HOST, HeaderName};
+use http::{HeaderMap, HeaderValue};
+
+use super::conn_info::ConnInfo;
+use super::forwarded_field;
+use super::forwarding_chain::{FOR, FORWARDED_HOST, ForwardingChain, PROTO};
+use super::header_scan::{Fields, HeaderScan};
+use super::host::Host;
+use crate::upstream::is_claim;
+
+/// Drops what the client claims of itself, and sets X-Forwarded-For, -Proto, -Host and Host afresh. Of what a trusted peer
+/// says the believable part is kept.
+///
+/// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
+pub(in crate::proxy) fn set(
+    headers: &mut HeaderMap,
+    scan: HeaderScan,
+    host: &Host,
+    conn: &ConnInfo,
+) {
+    let told = match conn.trust() {
+        Some(trust) if scan.has(Fields::CLAIM) => {
+            Some(ForwardingChain::of(headers, conn.client.ip(), trust))
+        }
+        _ => None,
+    };
+    if scan.has(Fields::CLAIM) {
+        drop_claims(headers);
+    }
+    match &told {
+        None => {
+            headers.insert(FOR, conn.forwarded_for().clone());
+            headers.insert(PROTO, HeaderValue::from_static("https"));
+            headers.insert(FORWARDED_HOST, host.value().clone());
+        }
+        Some(told) => pass_on(headers, told, host),
+    }
+    if conn.has_forwarded() {
+        headers.insert(FORWARDED, forwarded(told.as_ref(), host, conn));
+    }
+    if !host.is_field() {
+        headers.insert(HOST, host.value().clone());
+    }
+}
+
+/// Sets what trusted proxies tell, with the peer appended to their list.
+fn pass_on(headers: &mut HeaderMap, told: &ForwardingChain, host: &Host) {
+    let chain: Vec<_> = told.client_first().map(|hop| hop.to_string()).collect();
+    let chain = HeaderValue::try_from(chain.join(", "));
+    headers.insert(
+        FOR,
+        chain.expect("IP addresses are written in visible ASCII"),
+    );
+    let proto = HeaderValue::from_static(told.proto.unwrap_or("https"));
+    headers.insert(PROTO, proto);
+    let host = told.host.as_ref().unwrap_or_else(|| host.value());
+    headers.insert(FORWARDED_HOST, host.clone());
+}
+
+fn forwarded(told: Option<&ForwardingChain>, host: &Host, conn: &ConnInfo) -> HeaderValue {
+    let host_told = told.and_then(|told| told.host.as_ref());
+    let host = String::from_utf8_lossy(host_told.unwrap_or_else(|| host.value()).as_bytes());
+    match told {
+        None => forwarded_field::write(std::iter::once(conn.client.ip()), &host, "https"),
+        Some(told) => {
+            forwarded_field::write(told.client_first(), &host, told.proto.unwrap_or("https"))
+        }
+    }
+}
+
+fn drop_claims(headers: &mut HeaderMap) {
+    let claimed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name.as_str()))
+        .cloned()
+        .collect();
+    for name in claimed {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::trusted_proxies::TrustedProxies;
+    use super::*;
+
+    const CLAIMS: [(&str, &str); 10] = [
+        ("x-forwarded-for", "203.0.113.9, 198.51.100.1"),
+        ("x_forwarded_for", "203.0.113.9"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "shop.example.org"),
+        ("x-forwarded-port", "80"),
+        ("forwarded", "for=203.0.113.9"),
+        ("x-client-cert-subject", "CN=root"),
+        ("x_client_cert_verified", "true"),
+        ("client-cert", ":AAAA:"),
+        ("x-request-id", "7"),
+    ];
+
+    /// What the backend sees of a request with these fields.
+    fn seen(claims: &[(&'static str, &'static str)], conn: &ConnInfo) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in claims {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let request =
+            http::Request::get("https://www.example.org:8443/").version(http::Version::HTTP_2);
+        let host = Host::of(&request.body(()).unwrap()).unwrap();
+        let scan = HeaderScan::of(&headers);
+        let before = conn.address(&headers);
+        set(&mut headers, scan, &host, conn);
+        assert_eq!(conn.address(&headers), before);
+        let mut seen: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        seen.sort();
+        seen
+    }
+
+    fn conn() -> ConnInfo {
+        ConnInfo::new("192.0.2.7:40000".parse().unwrap(), None)
+    }
+
+    fn trusted() -> ConnInfo {
+        let trust = TrustedProxies::new(["192.0.2.0/24".parse().unwrap()]);
+        conn().trusting(Arc::new(trust))
+    }
+
+    #[test]
+    fn the_backend_hears_the_proxy_and_not_the_client() {
+        assert_eq!(
+            seen(&CLAIMS, &conn()),
+            [
+                "host: www.example.org:8443",
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-host: www.example.org:8443",
+                "x-forwarded-proto: https",
+                "x-request-id: 7",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trusted_peers_word_is_kept_as_far_as_it_can_be_believed() {
+        assert_eq!(
+            seen(&CLAIMS, &trusted()),
+            [
+                "host: www.example.org:8443",
+                "x-forwarded-for: 198.51.100.1, 192.0.2.7",
+                "x-forwarded-host: shop.example.org",
+                "x-forwarded-proto: http",
+                "x-request-id: 7",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_trusted_peer_that_says_nothing_is_the_client() {
+        assert!(seen(&[], &trusted()).contains(&"x-forwarded-for: 192.0.2.7".to_owned()));
+    }
+
+    #[test]
+    fn forwarded_is_told_on_request_with_the_same_facts() {
+        for (conn, field) in [
+            (
+                conn(),
+                "forwarded: for=192.0.2.7;host=\"www.example.org:8443\";proto=https",
+            ),
+            (
+                trusted(),
+                "forwarded: for=198.51.100.1;host=shop.example.org;proto=http, for=192.0.2.7",
+            ),
+        ] {
+            let seen = seen(&CLAIMS, &conn.with_forwarded());
+            assert!(seen.contains(&field.to_owned()), "{seen:?}");
+        }
+    }
+}

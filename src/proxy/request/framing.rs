@@ -1,0 +1,345 @@
+//! Where a message's body ends and which target it names. What is in doubt here is refused, and what goes out is framed
+//! anew from what came in, never copied.
+//!
+//! The HTTP library has already refused what it cannot parse, and lets a transfer coding win over a length, closing that
+//! connection afterwards (RFC 9112 section 6.1).
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
+
+use super::header_scan::{Fields, HeaderScan};
+use crate::proxy::error::Error;
+use crate::proxy::service_options::ServiceOptions;
+use crate::proxy::websocket::upgrade;
+use crate::upstream::{RequestBody, ResponseBody, announce_trailers};
+
+/// Refuses a request whose framing, target or size is not certain.
+pub(in crate::proxy) fn check<B>(
+    request: &Request<B>,
+    scan: HeaderScan,
+    options: &ServiceOptions,
+) -> Result<(), Error> {
+    let headers = request.headers();
+    let has_length = scan.has(Fields::CONTENT_LENGTH);
+    if scan.has(Fields::TRANSFER_ENCODING)
+        && (has_length || request.version() != Version::HTTP_11 || !is_chunked(headers))
+    {
+        return Err(Error::TransferEncoding);
+    }
+    if has_length && declared_length(headers).is_none() {
+        return Err(Error::ContentLength);
+    }
+    if headers.len() > options.head_fields {
+        return Err(Error::TooManyFields);
+    }
+    let target = request.uri().path_and_query();
+    if scan.size + target.map_or(0, |target| target.as_str().len()) > options.head_size {
+        return Err(Error::HeadTooLarge);
+    }
+    if request.method() == Method::CONNECT && !upgrade::is_extended_connect(request) {
+        return Err(Error::Connect);
+    }
+    Ok(())
+}
+
+/// The target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS; the bytes of the path stay untouched.
+pub(in crate::proxy) fn origin_form<B>(request: &Request<B>) -> Result<PathAndQuery, Error> {
+    let uri = request.uri();
+    let scheme = uri.scheme();
+    if scheme.is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Error::Target);
+    }
+    if scheme.is_none() && uri.authority().is_some() {
+        return Err(Error::Target);
+    }
+    match uri
+        .path_and_query()
+        .filter(|path| !path.as_str().is_empty())
+    {
+        Some(path) if path.as_str().starts_with('/') => Ok(path.clone()),
+        Some(path) if path.as_str() == "*" && request.method() == Method::OPTIONS => {
+            Ok(path.clone())
+        }
+        Some(path) if scheme.is_some() && path.as_str().starts_with('?') => {
+            PathAndQuery::try_from(["/", path.as_str()].concat()).map_err(|_| Error::Target)
+        }
+        None if scheme.is_some() => Ok(PathAndQuery::from_static("/")),
+        Some(_) | None => Err(Error::Target),
+    }
+}
+
+/// Frames a request for HTTP/1.1 by the body that it really has.
+pub(in crate::proxy) fn frame_request(
+    request: &mut Request<RequestBody>,
+    scan: HeaderScan,
+    target: PathAndQuery,
+) {
+    *request.uri_mut() = Uri::from(target);
+    *request.version_mut() = Version::HTTP_11;
+    let is_empty = request.body().is_empty();
+    let length = request.body().size_hint().exact();
+    let expects_body = matches!(
+        *request.method(),
+        Method::POST | Method::PUT | Method::PATCH
+    );
+    if scan.has(Fields::TRAILER) {
+        announce_trailers(request);
+    }
+    let headers = request.headers_mut();
+    if scan.has(Fields::TRANSFER_ENCODING | Fields::CONTENT_LENGTH) {
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+    }
+    match length {
+        _ if is_empty && expects_body => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        _ if is_empty => {}
+        Some(length) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None => {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+}
+
+/// Frames a response for its client by the body that it really has; `method` is that of its request.
+pub(in crate::proxy) fn frame_response(
+    response: &mut Response<ResponseBody>,
+    scan: HeaderScan,
+    method: &Method,
+) -> Result<(), Error> {
+    if !scan.has(Fields::TRANSFER_ENCODING | Fields::CONTENT_LENGTH) {
+        return Ok(());
+    }
+    let status = response.status();
+    let is_bodiless = *method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
+    let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
+    if scan.has(Fields::TRANSFER_ENCODING) {
+        if !is_bodiless && !has_none && !is_chunked(response.headers()) {
+            return Err(Error::ResponseFraming);
+        }
+        response.headers_mut().remove(TRANSFER_ENCODING);
+    }
+    if !scan.has(Fields::CONTENT_LENGTH) {
+        return Ok(());
+    }
+    let length = response.body().size_hint().exact();
+    let headers = response.headers_mut();
+    let declared = declared_length(headers);
+    let is_right = match (is_bodiless, has_none) {
+        (_, true) => false,
+        (true, false) => declared.is_some(),
+        (false, false) => declared.is_some() && declared == length,
+    };
+    if !is_right {
+        headers.remove(CONTENT_LENGTH);
+    }
+    Ok(())
+}
+
+/// Whether the body's coding is a single `chunked`.
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (Some(coding), None) => coding
+            .as_bytes()
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
+}
+
+/// The value of a Content-Length that stands once and is a number.
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (Some(length), None) = (lengths.next(), lengths.next()) else {
+        return None;
+    };
+    let text = length.to_str().ok()?;
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<B>(request: &Request<B>, options: &ServiceOptions) -> Result<(), Error> {
+        super::check(request, HeaderScan::of(request.headers()), options)
+    }
+
+    fn fields(head_fields: usize) -> ServiceOptions {
+        ServiceOptions {
+            head_fields,
+            ..ServiceOptions::default()
+        }
+    }
+
+    fn request(fields: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().uri("/");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    #[test]
+    fn a_single_chunked_in_any_case_is_the_only_coding() {
+        for value in ["chunked", "Chunked", "CHUNKED"] {
+            assert!(
+                check(
+                    &request(&[("transfer-encoding", value)]),
+                    &ServiceOptions::default()
+                )
+                .is_ok()
+            );
+        }
+        for value in [
+            "gzip, chunked",
+            "identity",
+            "xchunked",
+            "chunked, chunked",
+            "\"chunked\"",
+            "",
+        ] {
+            let refused = check(
+                &request(&[("transfer-encoding", value)]),
+                &ServiceOptions::default(),
+            );
+            assert!(matches!(refused, Err(Error::TransferEncoding)), "{value:?}");
+        }
+        let twice = request(&[
+            ("transfer-encoding", "chunked"),
+            ("transfer-encoding", "chunked"),
+        ]);
+        assert!(matches!(
+            check(&twice, &ServiceOptions::default()),
+            Err(Error::TransferEncoding)
+        ));
+    }
+
+    #[test]
+    fn a_coding_beside_a_length_or_outside_of_http_1_1_is_refused() {
+        let both = request(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
+        assert!(matches!(
+            check(&both, &ServiceOptions::default()),
+            Err(Error::TransferEncoding)
+        ));
+        for version in [Version::HTTP_10, Version::HTTP_2] {
+            let mut request = request(&[("transfer-encoding", "chunked")]);
+            *request.version_mut() = version;
+            assert!(matches!(
+                check(&request, &ServiceOptions::default()),
+                Err(Error::TransferEncoding)
+            ));
+        }
+    }
+
+    #[test]
+    fn a_length_is_one_number() {
+        assert!(
+            check(
+                &request(&[("content-length", "5")]),
+                &ServiceOptions::default()
+            )
+            .is_ok()
+        );
+        for value in [
+            "",
+            "+5",
+            "-5",
+            "5,5",
+            "5, 6",
+            "0x5",
+            "5 5",
+            "18446744073709551621",
+        ] {
+            let refused = check(
+                &request(&[("content-length", value)]),
+                &ServiceOptions::default(),
+            );
+            assert!(matches!(refused, Err(Error::ContentLength)), "{value:?}");
+        }
+        let twice = request(&[("content-length", "5"), ("content-length", "5")]);
+        assert!(matches!(
+            check(&twice, &ServiceOptions::default()),
+            Err(Error::ContentLength)
+        ));
+    }
+
+    #[test]
+    fn fields_are_counted_one_by_one() {
+        let crumbs = request(&[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")]);
+        assert!(check(&crumbs, &fields(3)).is_ok());
+        assert!(matches!(
+            check(&crumbs, &fields(2)),
+            Err(Error::TooManyFields)
+        ));
+    }
+
+    fn target(method: &str, uri: &str) -> Option<String> {
+        let request = Request::builder().method(method).uri(uri).body(()).unwrap();
+        origin_form(&request).ok().map(|path| path.to_string())
+    }
+
+    #[test]
+    fn every_form_of_target_becomes_origin_form_with_its_bytes_untouched() {
+        for (method, uri, path) in [
+            ("GET", "/a/../b//c?x=%2e&y", "/a/../b//c?x=%2e&y"),
+            ("GET", "http://a.example/x?y", "/x?y"),
+            ("GET", "https://a.example", "/"),
+            ("GET", "https://a.example?q", "/?q"),
+            ("OPTIONS", "*", "*"),
+        ] {
+            assert_eq!(target(method, uri).as_deref(), Some(path), "{uri}");
+        }
+    }
+
+    #[test]
+    fn other_targets_are_refused() {
+        for (method, uri) in [
+            ("GET", "*"),
+            ("GET", "a.example:443"),
+            ("GET", "ftp://a.example/x"),
+        ] {
+            assert_eq!(target(method, uri), None, "{uri}");
+        }
+    }
+
+    #[test]
+    fn an_empty_body_is_announced_only_where_one_is_expected() {
+        for (method, length) in [("POST", Some("0")), ("GET", None), ("DELETE", None)] {
+            let mut request = Request::builder()
+                .method(method)
+                .header("content-length", "0")
+                .body(RequestBody::empty())
+                .unwrap();
+            let scan = HeaderScan::of(request.headers());
+            frame_request(&mut request, scan, PathAndQuery::from_static("/"));
+            let sent = request.headers().get(CONTENT_LENGTH);
+            assert_eq!(
+                sent.map(|value| value.to_str().unwrap()),
+                length,
+                "{method}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_head_has_a_limit_in_bytes() {
+        let large = "x".repeat(32 * 1024);
+        let refused = check(&request(&[("x", &large)]), &ServiceOptions::default());
+        assert!(matches!(refused, Err(Error::HeadTooLarge)));
+        assert!(
+            check(
+                &request(&[("x", &large[..30_000])]),
+                &ServiceOptions::default()
+            )
+            .is_ok()
+        );
+    }
+}

@@ -1,0 +1,421 @@
+//! Changes to header fields that the operator asks for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::conn_info::ConnInfo;
+use super::host::Host;
+use super::template::{PlaceholderError, Template};
+use crate::upstream::is_claim;
+
+/// Why a field cannot be changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderChangeError {
+    /// No name of a field.
+    #[error("`{0}` is no header name; write one, as in `X-Frame-Options`")]
+    Name(String),
+    /// A field that frames or routes a message, or that only the proxy may set.
+    #[error("`{0}` belongs to the proxy, which sets it so that it is always true; remove it here")]
+    Owned(HeaderName),
+    /// A value with control characters.
+    #[error("the value of `{0}` has a character that no header may have; write visible ASCII")]
+    Value(HeaderName),
+    /// A placeholder that is not known.
+    #[error(transparent)]
+    Placeholder(#[from] PlaceholderError),
+}
+
+/// What a value may tell of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fact {
+    Client,
+    Host,
+    Sni,
+}
+
+/// Fields whose value is a secret, wherever it was written.
+const SECRET: [&str; 11] = [
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-auth-token",
+    "x-access-token",
+    "x-auth-key",
+    "x-vault-token",
+    "private-token",
+    "x-amz-security-token",
+];
+
+const FACTS: [(&str, Fact); 3] = [
+    ("client", Fact::Client),
+    ("host", Fact::Host),
+    ("sni", Fact::Sni),
+];
+
+/// The request that a value tells of.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Facts<'r> {
+    pub(in crate::proxy) conn: &'r ConnInfo,
+    pub(in crate::proxy) host: &'r Host,
+    /// The client's address, which a trusted peer may have told.
+    pub(in crate::proxy) client: &'r HeaderValue,
+}
+
+/// One change to one field. Its `Debug` shows the value as [`Self::shown`] does.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HeaderChange {
+    kind: ChangeKind,
+    name: HeaderName,
+    value: Template<Fact>,
+}
+
+/// What happens to a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// All of its values are taken away.
+    Remove,
+    /// One value takes the place of all that it has.
+    Set,
+    /// One more value is added.
+    Add,
+}
+
+impl HeaderChange {
+    /// Takes the field away.
+    pub fn remove(name: &str) -> Result<Self, HeaderChangeError> {
+        Self::new(ChangeKind::Remove, name, "")
+    }
+
+    /// The change of this kind. `{client}`, `{host}` and `{sni}` in the value are filled for each request.
+    pub fn new(kind: ChangeKind, name: &str, value: &str) -> Result<Self, HeaderChangeError> {
+        let name = parse_name(name)?;
+        let value = parse_value(&name, value)?;
+        Ok(Self { kind, name, value })
+    }
+
+    /// The same with a value that is a secret, which is taken as it is and shown as where it was read from.
+    pub fn secret(
+        kind: ChangeKind,
+        name: &str,
+        (source, secret): (&str, &str),
+    ) -> Result<Self, HeaderChangeError> {
+        let name = parse_name(name)?;
+        HeaderValue::from_str(secret).map_err(|_| HeaderChangeError::Value(name.clone()))?;
+        let value = Template::hidden(source, secret);
+        Ok(Self { kind, name, value })
+    }
+
+    /// What happens to the field.
+    #[must_use]
+    pub fn kind(&self) -> ChangeKind {
+        self.kind
+    }
+
+    /// The field.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// The value with its placeholders, or where it was read from. `None` for a secret that was spelt out.
+    #[must_use]
+    pub fn shown(&self) -> Option<&str> {
+        let is_secret = SECRET.contains(&self.name.as_str());
+        match is_secret && self.kind != ChangeKind::Remove && !self.value.is_hidden() {
+            true => None,
+            false => Some(self.value.text()),
+        }
+    }
+
+    fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
+        match self.kind {
+            ChangeKind::Remove => drop(headers.remove(&self.name)),
+            ChangeKind::Set => drop(headers.insert(self.fresh_name(), fill(&self.value, facts))),
+            ChangeKind::Add => {
+                headers.append(self.fresh_name(), fill(&self.value, facts));
+            }
+        }
+    }
+
+    /// The name without a counter that all cores would write.
+    fn fresh_name(&self) -> HeaderName {
+        HeaderName::from_bytes(self.name.as_str().as_bytes()).expect("the copy of a name is a name")
+    }
+}
+
+impl fmt::Debug for HeaderChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderChange")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .field("value", &self.shown())
+            .finish()
+    }
+}
+
+/// Changes that are made one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderChanges {
+    changes: Box<[HeaderChange]>,
+    owned: Arc<[HeaderName]>,
+}
+
+impl HeaderChanges {
+    /// These changes in this order, or `None` where there is none.
+    #[must_use]
+    pub fn new(changes: impl IntoIterator<Item = HeaderChange>) -> Option<Box<Self>> {
+        let changes: Box<[HeaderChange]> = changes.into_iter().collect();
+        let owned = changes
+            .iter()
+            .filter(|change| change.kind != ChangeKind::Add)
+            .map(|change| change.name.clone())
+            .collect();
+        (!changes.is_empty()).then(|| Box::new(Self { changes, owned }))
+    }
+
+    /// Whether one of them is about this field.
+    pub(in crate::proxy) fn concern(&self, name: &HeaderName) -> bool {
+        self.changes.iter().any(|change| change.name == name)
+    }
+
+    pub(in crate::proxy) fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
+        for change in &self.changes {
+            change.apply(headers, facts);
+        }
+    }
+
+    /// The fields of which nothing is left that was there before.
+    pub(in crate::proxy) fn owned(&self) -> &Arc<[HeaderName]> {
+        &self.owned
+    }
+}
+
+fn parse_name(text: &str) -> Result<HeaderName, HeaderChangeError> {
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| HeaderChangeError::Name(text.to_owned()))?;
+    match is_owned(&name) {
+        true => Err(HeaderChangeError::Owned(name)),
+        false => Ok(name),
+    }
+}
+
+fn is_owned(name: &HeaderName) -> bool {
+    let is_framing = matches!(
+        *name,
+        CONNECTION
+            | CONTENT_LENGTH
+            | EXPECT
+            | HOST
+            | PROXY_AUTHENTICATE
+            | PROXY_AUTHORIZATION
+            | TE
+            | TRAILER
+            | TRANSFER_ENCODING
+            | UPGRADE
+    );
+    match name.as_str() {
+        "keep-alive" | "proxy-connection" | "http2-settings" | "proxy" => true,
+        // The usual name of the client's address where X-Forwarded-For is not read.
+        "x-real-ip" => false,
+        text => is_framing || is_claim(text),
+    }
+}
+
+fn parse_value(name: &HeaderName, text: &str) -> Result<Template<Fact>, HeaderChangeError> {
+    HeaderValue::from_str(text).map_err(|_| HeaderChangeError::Value(name.clone()))?;
+    Ok(Template::parse(text, &FACTS)?)
+}
+
+fn fill(template: &Template<Fact>, facts: Facts<'_>) -> HeaderValue {
+    let value = template.filled(|fact, value| {
+        value.extend_from_slice(match fact {
+            Fact::Client => facts.client.as_bytes(),
+            Fact::Host => facts.host.name().as_bytes(),
+            Fact::Sni => facts
+                .conn
+                .sni
+                .as_ref()
+                .map_or("", |sni| sni.as_str())
+                .as_bytes(),
+        });
+    });
+    HeaderValue::try_from(value).expect("texts that were looked at and names joined are a value")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Request, Version};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::name::HostName;
+
+    #[test]
+    fn a_secret_goes_out_as_it_is_and_is_shown_as_where_it_is() {
+        let name = "Authorization";
+        let change = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "Bearer {client}"));
+        let change = change.unwrap();
+        assert!(!format!("{change:?}").contains("Bearer"));
+        assert_eq!(change.shown(), Some("env:TOKEN"));
+        let mut headers = HeaderMap::new();
+        apply(&[change], &mut headers);
+        assert_eq!(headers["authorization"], "Bearer {client}");
+        let literal = HeaderChange::new(ChangeKind::Set, name, "Bearer hush").unwrap();
+        assert!(!format!("{literal:?}").contains("hush"));
+        assert_eq!(literal.shown(), None);
+        let broken = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "a\nb"));
+        assert!(!broken.unwrap_err().to_string().contains("a\nb"));
+    }
+
+    fn apply(changes: &[HeaderChange], headers: &mut HeaderMap) {
+        let sni = HostName::parse("www.example.org").unwrap();
+        let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), Some(sni));
+        let request = Request::get("https://shop.example.org:8443/").version(Version::HTTP_2);
+        let host = &Host::of(&request.body(()).unwrap()).unwrap();
+        if let Some(changes) = HeaderChanges::new(changes.to_vec()) {
+            let client = conn.forwarded_for();
+            let facts = Facts {
+                conn: &conn,
+                host,
+                client,
+            };
+            changes.apply(headers, facts);
+        }
+    }
+
+    #[test]
+    fn values_are_filled_with_what_is_known_of_the_request() {
+        let mut headers = HeaderMap::new();
+        let change =
+            HeaderChange::new(ChangeKind::Set, "X-Who", "{client} at {host} by {sni}").unwrap();
+        apply(&[change], &mut headers);
+        assert_eq!(
+            headers["x-who"],
+            "192.0.2.7 at shop.example.org by www.example.org"
+        );
+    }
+
+    #[test]
+    fn what_frames_or_routes_a_message_cannot_be_named() {
+        for name in [
+            "Host",
+            "connection",
+            "Content-Length",
+            "Transfer-Encoding",
+            "TE",
+            "Trailer",
+            "Upgrade",
+            "Keep-Alive",
+            "Proxy-Connection",
+            "Expect",
+            "X-Forwarded-For",
+            "x_forwarded_proto",
+            "Forwarded",
+        ] {
+            for change in [
+                HeaderChange::remove(name),
+                HeaderChange::new(ChangeKind::Set, name, "x"),
+                HeaderChange::new(ChangeKind::Add, name, "x"),
+            ] {
+                assert!(matches!(change, Err(HeaderChangeError::Owned(_))), "{name}");
+            }
+        }
+        assert!(HeaderChange::new(ChangeKind::Set, "X-Real-IP", "{client}").is_ok());
+    }
+
+    #[test]
+    fn what_no_field_can_hold_is_refused() {
+        let name = HeaderChange::new(ChangeKind::Set, "a b", "x").unwrap_err();
+        assert_eq!(name, HeaderChangeError::Name("a b".to_owned()));
+        let value = HeaderChange::new(ChangeKind::Add, "x-a", "1\r\nx-b: 2").unwrap_err();
+        assert!(matches!(value, HeaderChangeError::Value(_)));
+        let unknown = HeaderChange::new(ChangeKind::Set, "x-a", "{secret}").unwrap_err();
+        assert!(matches!(unknown, HeaderChangeError::Placeholder(_)));
+    }
+
+    const NAMES: [&str; 4] = ["x-a", "x-b", "cache-control", "set-cookie"];
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Remove(usize),
+        Set(usize, u8),
+        Add(usize, u8),
+    }
+
+    impl Op {
+        fn change(&self) -> HeaderChange {
+            match self {
+                Self::Remove(name) => HeaderChange::remove(NAMES[*name]),
+                Self::Set(name, value) => {
+                    HeaderChange::new(ChangeKind::Set, NAMES[*name], &value.to_string())
+                }
+                Self::Add(name, value) => {
+                    HeaderChange::new(ChangeKind::Add, NAMES[*name], &value.to_string())
+                }
+            }
+            .unwrap()
+        }
+
+        /// The same on a plain list of fields.
+        fn apply(&self, fields: &mut Vec<(usize, u8)>) {
+            match *self {
+                Self::Remove(name) => fields.retain(|field| field.0 != name),
+                Self::Set(name, value) => {
+                    fields.retain(|field| field.0 != name);
+                    fields.push((name, value));
+                }
+                Self::Add(name, value) => fields.push((name, value)),
+            }
+        }
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            (0..NAMES.len()).prop_map(Op::Remove),
+            (0..NAMES.len(), any::<u8>()).prop_map(|(name, value)| Op::Set(name, value)),
+            (0..NAMES.len(), any::<u8>()).prop_map(|(name, value)| Op::Add(name, value)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn changes_do_what_they_would_to_a_plain_list(
+            before in proptest::collection::vec((0..NAMES.len(), any::<u8>()), 0..6),
+            ops in proptest::collection::vec(op(), 0..8),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &before {
+                headers.append(NAMES[*name], HeaderValue::from(u16::from(*value)));
+            }
+            let changes: Vec<_> = ops.iter().map(Op::change).collect();
+            apply(&changes, &mut headers);
+
+            let mut fields = before;
+            for op in &ops {
+                op.apply(&mut fields);
+            }
+            for (index, name) in NAMES.iter().enumerate() {
+                let kept: Vec<_> = headers.get_all(*name).iter().cloned().collect();
+                let expected: Vec<_> = fields
+                    .iter()
+                    .filter(|field| field.0 == index)
+                    .map(|field| HeaderValue::from(u16::from(field.1)))
+                    .collect();
+                prop_assert_eq!(kept, expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Which of the fields that a proxy must act on a head has: found in one pass, so that the many that are absent cost
+//! nothing more.
+
+use std::ops::BitOr;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue};
+
+use crate::upstream::is_claim;
+
+/// A set of fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::proxy) struct Fields(u16);
+
+impl Fields {
+    pub(in crate::proxy) const NONE: Self = Self(0);
+    pub(in crate::proxy) const CONNECTION: Self = Self(1);
+    pub(in crate::proxy) const CONTENT_LENGTH: Self = Self(1 << 1);
+    pub(in crate::proxy) const COOKIE: Self = Self(1 << 2);
+    pub(in crate::proxy) const EXPECT: Self = Self(1 << 3);
+    pub(in crate::proxy) const HOST: Self = Self(1 << 4);
+    pub(in crate::proxy) const TE: Self = Self(1 << 5);
+    pub(in crate::proxy) const TRANSFER_ENCODING: Self = Self(1 << 6);
+    pub(in crate::proxy) const UPGRADE: Self = Self(1 << 7);
+    /// `Keep-Alive`, `Proxy-Authenticate`, `Proxy-Authorization` or `Proxy-Connection`.
+    pub(in crate::proxy) const OTHER_HOP: Self = Self(1 << 8);
+    /// `HTTP2-Settings` or `Proxy`.
+    pub(in crate::proxy) const UNWANTED: Self = Self(1 << 9);
+    /// What only a proxy may say of a client.
+    pub(in crate::proxy) const CLAIM: Self = Self(1 << 10);
+    pub(in crate::proxy) const TRAILER: Self = Self(1 << 11);
+
+    fn of(name: &HeaderName) -> Self {
+        match *name {
+            CONNECTION => Self::CONNECTION,
+            CONTENT_LENGTH => Self::CONTENT_LENGTH,
+            COOKIE => Self::COOKIE,
+            EXPECT => Self::EXPECT,
+            FORWARDED => Self::CLAIM,
+            HOST => Self::HOST,
+            PROXY_AUTHENTICATE | PROXY_AUTHORIZATION => Self::OTHER_HOP,
+            TE => Self::TE,
+            TRAILER => Self::TRAILER,
+            TRANSFER_ENCODING => Self::TRANSFER_ENCODING,
+            UPGRADE => Self::UPGRADE,
+            _ => match name.as_str() {
+                "keep-alive" | "proxy-connection" => Self::OTHER_HOP,
+                "http2-settings" | "proxy" => Self::UNWANTED,
+                name if is_claim(name) => Self::CLAIM,
+                _ => Self::NONE,
+            },
+        }
+    }
+
+    /// Whether any of `others` is among them.
+    pub(in crate::proxy) fn has(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+}
+
+impl BitOr for Fields {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// What one pass over a head's fields tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::proxy) struct HeaderScan {
+    fields: Fields,
+    /// Bytes of the fields as HTTP/1.1 would write them.
+    pub(in crate::proxy) size: usize,
+}
+
+impl HeaderScan {
+    pub(in crate::proxy) fn of(headers: &HeaderMap<HeaderValue>) -> Self {
+        headers
+            .iter()
+            .fold(Self::default(), |scan, (name, value)| Self {
+                fields: scan.fields | Fields::of(name),
+                size: scan.size + name.as_str().len() + value.len() + 4,
+            })
+    }
+
+    /// Whether any of `fields` is there.
+    pub(in crate::proxy) fn has(self, fields: Fields) -> bool {
+        self.fields.has(fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_that_matters_is_seen_and_others_are_not() {
+        for (name, fields) in [
+            ("connection", Fields::CONNECTION),
+            ("content-length", Fields::CONTENT_LENGTH),
+            ("cookie", Fields::COOKIE),
+            ("expect", Fields::EXPECT),
+            ("host", Fields::HOST),
+            ("te", Fields::TE),
+            ("trailer", Fields::TRAILER),
+            ("transfer-encoding", Fields::TRANSFER_ENCODING),
+            ("upgrade", Fields::UPGRADE),
+            ("keep-alive", Fields::OTHER_HOP),
+            ("proxy-connection", Fields::OTHER_HOP),
+            ("proxy-authenticate", Fields::OTHER_HOP),
+            ("proxy-authorization", Fields::OTHER_HOP),
+            ("http2-settings", Fields::UNWANTED),
+            ("proxy", Fields::UNWANTED),
+            ("forwarded", Fields::CLAIM),
+            ("x_forwarded_for", Fields::CLAIM),
+            ("x-request-id", Fields::NONE),
+            ("accept", Fields::NONE),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("v"));
+            let scan = HeaderScan::of(&headers);
+            assert_eq!(scan.fields, fields, "{name}");
+            assert_eq!(scan.size, name.len() + 5);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Header fields that end at the proxy, in both directions.
+
+use bytes::BytesMut;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Request, Version};
+
+use super::header_scan::{Fields, HeaderScan};
+
+/// Removes what is meant for one connection only (RFC 9110 section 7.6.1): the fields that Connection names, and those
+/// that are known to be so.
+pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
+    if scan.has(Fields::CONNECTION) {
+        if !names_no_field(headers) {
+            for name in named_by_connection(headers) {
+                headers.remove(name);
+            }
+        }
+        headers.remove(CONNECTION);
+    }
+    if !scan.has(Fields::TE | Fields::TRANSFER_ENCODING | Fields::UPGRADE | Fields::OTHER_HOP) {
+        return;
+    }
+    for name in [
+        TE,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+    ] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        headers.remove(name);
+    }
+}
+
+/// The same for a request, which may go on asking for trailers. `Expect` goes on where a
+/// backend is to answer it, and the h2c upgrade is answered here.
+pub(in crate::proxy) fn strip_request(headers: &mut HeaderMap, scan: HeaderScan) {
+    let wants_trailers = scan.has(Fields::TE) && has_token(headers, &TE, "trailers");
+    strip_hop_by_hop(headers, scan);
+    if scan.has(Fields::EXPECT | Fields::UNWANTED) {
+        headers.remove(EXPECT);
+        headers.remove("http2-settings");
+        headers.remove("proxy");
+    }
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if scan.has(Fields::COOKIE) {
+        join_cookies(headers);
+    }
+}
+
+/// Gives the values memory of their own. HTTP/2 remembers fields for the later responses of a connection (RFC 7541 section
+/// 2.3.2), and each of them would keep the whole buffer that its head was read into.
+pub(in crate::proxy) fn detach(headers: &mut HeaderMap) {
+    let mut memory = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    for value in headers.values_mut() {
+        memory.extend_from_slice(value.as_bytes());
+        let bytes = memory.split().freeze();
+        let mut detached =
+            HeaderValue::from_maybe_shared(bytes).expect("the copy of a valid value is valid");
+        detached.set_sensitive(value.is_sensitive());
+        *value = detached;
+    }
+}
+
+/// Whether the client waits for `100 Continue` with its body (RFC 9110 section 10.1.1). HTTP/1.0 knows of no such thing, and
+/// who expects more does not wait.
+pub(in crate::proxy) fn expects_continue<B>(request: &Request<B>) -> bool {
+    let mut values = request.headers().get_all(EXPECT).iter();
+    request.version() > Version::HTTP_10
+        && matches!(
+            (values.next(), values.next()),
+            (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+        )
+}
+
+/// Whether a field that is a list of tokens has this one.
+pub(in crate::proxy) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().eq_ignore_ascii_case(token))
+}
+
+/// Whether Connection only says how long the connection lives, as it mostly does where it is there.
+fn names_no_field(headers: &HeaderMap) -> bool {
+    let mut options = headers
+        .get_all(CONNECTION)
+        .iter()
+        .map(HeaderValue::as_bytes);
+    options.all(|option| {
+        option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
+    })
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+        .filter(|name| !is_end_to_end(name))
+        .collect()
+}
+
+/// Fields that say whom a message is for, or where it ends: no Connection may take them away.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        HOST | CONTENT_LENGTH | CONTENT_TYPE | COOKIE | SET_COOKIE | TRAILER
+    )
+}
+
+/// Makes one field of the crumbs that HTTP/2 allows (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    let joined = HeaderValue::try_from(joined).expect("valid values joined are a valid value");
+    headers.insert(COOKIE, joined);
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here_with_those_that_connection_names() {
+        let mut fields = headers(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two ,, keep-alive"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("proxy-authorization", "Basic eDp5"),
+            ("proxy-authenticate", "Basic"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("trailer", "x-sum"),
+            ("x-three", "3"),
+        ]);
+        let scan = HeaderScan::of(&fields);
+        strip_hop_by_hop(&mut fields, scan);
+        assert_eq!(fields, headers(&[("trailer", "x-sum"), ("x-three", "3")]));
+    }
+
+    #[test]
+    fn a_connection_that_says_how_long_it_lives_ends_here_alone() {
+        for option in ["Keep-Alive", "close"] {
+            let mut fields = headers(&[
+                ("connection", option),
+                ("keep-alive", "timeout=5"),
+                ("x", "1"),
+            ]);
+            let scan = HeaderScan::of(&fields);
+            strip_hop_by_hop(&mut fields, scan);
+            assert_eq!(fields, headers(&[("x", "1")]), "{option}");
+        }
+    }
+
+    #[test]
+    fn connection_cannot_name_framing_or_routing() {
+        let mut fields = headers(&[
+            ("connection", "host, content-length, Trailer, cookie"),
+            ("host", "a.example"),
+            ("content-length", "3"),
+            ("trailer", "x-sum"),
+            ("cookie", "a=1"),
+        ]);
+        let scan = HeaderScan::of(&fields);
+        strip_hop_by_hop(&mut fields, scan);
+        assert_eq!(fields.len(), 4);
+    }
+
+    #[test]
+    fn a_request_keeps_asking_for_trailers_and_for_nothing_else() {
+        let mut fields = headers(&[
+            ("te", "gzip;q=0.5, Trailers"),
+            ("expect", "100-continue"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("connection", "upgrade, http2-settings"),
+            ("upgrade", "h2c"),
+        ]);
+        let scan = HeaderScan::of(&fields);
+        strip_request(&mut fields, scan);
+        assert_eq!(fields, headers(&[("te", "trailers"), ("connection", "te")]));
+    }
+
+    #[test]
+    fn detached_values_are_the_same_and_hold_no_other_memory() {
+        let head = Bytes::from("text/html, and the rest of a large buffer".to_owned());
+        let mut fields = HeaderMap::new();
+        let value = HeaderValue::from_maybe_shared(head.slice(..9)).unwrap();
+        fields.insert(CONTENT_TYPE, value);
+        let mut secret = HeaderValue::from_maybe_shared(head.slice(11..14)).unwrap();
+        secret.set_sensitive(true);
+        fields.append(SET_COOKIE, secret);
+
+        detach(&mut fields);
+
+        assert!(head.is_unique());
+        assert_eq!(fields[CONTENT_TYPE], "text/html");
+        assert_eq!(fields[SET_COOKIE], "and");
+        assert!(fields[SET_COOKIE].is_sensitive());
+    }
+
+    #[test]
+    fn cookie_crumbs_become_one_field() {
+        let mut fields = headers(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
+        let scan = HeaderScan::of(&fields);
+        strip_request(&mut fields, scan);
+        assert_eq!(fields, headers(&[("cookie", "a=1; b=2; c=3"), ("x", "y")]));
+    }
+}

@@ -1,0 +1,28 @@
+//! The head of a request: its connection, its host, the fields that end at the proxy, and those that tell a backend of the client.
+
+mod client_identity;
+mod conn_info;
+pub(super) mod forwarded;
+mod forwarded_field;
+mod forwarding_chain;
+pub(super) mod framing;
+mod header_changes;
+mod header_scan;
+pub(super) mod hop_by_hop;
+pub(super) mod host;
+mod path_prefix;
+pub(super) mod request_id;
+mod template;
+mod trusted_proxies;
+
+pub use client_identity::{ClientCertificate, ClientIdentity, ClientPolicy};
+pub use conn_info::ConnInfo;
+pub(super) use header_changes::Facts;
+pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges};
+pub(super) use header_scan::{Fields, HeaderScan};
+pub(super) use host::Host;
+pub use path_prefix::{PathPrefix, PrefixError};
+pub(super) use request_id::{REQUEST_ID, RequestIds};
+pub use template::PlaceholderError;
+pub(super) use template::Template;
+pub use trusted_proxies::TrustedProxies;

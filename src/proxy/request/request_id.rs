@@ -1,0 +1,100 @@
+//! A name for each request, by which the logs of proxy and app find each other.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+use super::conn_info::ConnInfo;
+use crate::upstream::RequestBody;
+
+pub(in crate::proxy) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long a name may be that a trusted peer has given.
+const LONGEST: usize = 128;
+
+/// The name that a trusted peer has given a request, if it is one of letters, digits and `-._`.
+pub(in crate::proxy) fn told(headers: &HeaderMap, conn: &ConnInfo) -> Option<HeaderValue> {
+    conn.trust()?;
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let (Some(id), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let is_name = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
+    is_name.then(|| id.clone())
+}
+
+/// Tells the app the name of a request, and lets nothing else of the request name it otherwise.
+pub(in crate::proxy) fn tell(request: &mut Request<RequestBody>, id: &HeaderValue) {
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    if !request.body().is_empty() {
+        request.body_mut().keep_out(&[REQUEST_ID].into());
+    }
+}
+
+/// The names of one runtime's requests: a random start and a count, which no other runtime writes to.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(in crate::proxy) struct RequestIds {
+    start: u64,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    pub(in crate::proxy) fn new() -> Self {
+        Self {
+            start: fastrand::u64(..),
+            // Else the first ones would tell how many requests there were.
+            count: AtomicU64::new(fastrand::u64(..)),
+        }
+    }
+
+    /// 32 hexadecimal digits that no other request has had.
+    pub(in crate::proxy) fn next(&self) -> HeaderValue {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut bytes = [0; 32];
+        let number = (u128::from(self.start) << 64) | u128::from(count);
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let digit = (number >> (124 - 4 * index)) & 0xf;
+            *byte = b"0123456789abcdef"[usize::try_from(digit).unwrap_or_default()];
+        }
+        HeaderValue::from_bytes(&bytes).expect("hexadecimal digits are valid in a field")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::trusted_proxies::TrustedProxies;
+    use super::*;
+
+    #[test]
+    fn only_a_trusted_peer_names_a_request() {
+        let peer = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
+        let trust = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
+        let trusted = peer.clone().trusting(Arc::new(trust));
+        for (value, is_kept) in [
+            ("a-1.B_2", true),
+            ("a b", false),
+            ("\"", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_static(value));
+            assert_eq!(told(&headers, &trusted).is_some(), is_kept, "{value}");
+            assert_eq!(told(&headers, &peer), None);
+            headers.append(REQUEST_ID, HeaderValue::from_static("b"));
+            assert_eq!(told(&headers, &trusted), None);
+        }
+    }
+
+    #[test]
+    fn no_two_requests_share_an_id() {
+        let (one, other) = (RequestIds::new(), RequestIds::new());
+        let ids: std::collections::HashSet<_> =
+            (0..1000).flat_map(|_| [one.next(), other.next()]).collect();
+        assert_eq!(ids.len(), 2000);
+        assert!(ids.iter().all(|id| id.len() == 32));
+    }
+}

@@ -1,0 +1,407 @@
+//! The proxy's own answers: short pages that name nothing internal.
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
+use http_body::Body as _;
+use tracing::debug;
+
+use crate::proxy::body::Body;
+use crate::proxy::error::{Error, FailureLog, Refusal};
+use crate::proxy::handler::Redirect;
+use crate::proxy::request::{ConnInfo, Host};
+use crate::upstream;
+
+/// An answer that is the same for everyone who gets it.
+struct Page {
+    status: StatusCode,
+    text: &'static str,
+    /// The connection's framing is in doubt, or its client does not keep to it.
+    is_last: bool,
+}
+
+/// The answer to a request that got no response from its backend.
+pub(in crate::proxy) fn refusal(
+    error: &Error,
+    version: Version,
+    conn: &ConnInfo,
+    failures: &FailureLog,
+) -> Response<Body> {
+    let page = page(error);
+    match is_backend(error) {
+        true => failures.note(error, page.status, conn),
+        false => {
+            let (client, status) = (conn.client, page.status.as_u16());
+            let error = error as &dyn std::error::Error;
+            debug!(client.addr = %client, status, error, "request refused");
+        }
+    }
+    let mut response = Response::new(Body::full(page.text));
+    *response.status_mut() = page.status;
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if page.status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = match error {
+            Error::FileMethod => "GET, HEAD",
+            _ => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        };
+        headers.insert(ALLOW, HeaderValue::from_static(allowed));
+    }
+    if let Error::Guard(refusal) = error {
+        add_cure(refusal, headers);
+    }
+    if matches!(error, Error::Upstream(error) if error.is_overload()) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if page.is_last && version < Version::HTTP_2 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// What the client can do about it, where there is anything.
+fn add_cure(refusal: &Refusal, headers: &mut HeaderMap) {
+    match refusal {
+        Refusal::Unauthorized { challenge } => {
+            headers.insert(WWW_AUTHENTICATE, challenge.clone());
+        }
+        Refusal::RateLimited { retry_after } => {
+            // Rounded up, or else the client would come too early again.
+            let seconds = retry_after.as_nanos().div_ceil(1_000_000_000);
+            let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        Refusal::PasswordsBusy => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        Refusal::Network
+        | Refusal::ForwardAuth(_)
+        | Refusal::ForwardAuthSwitched
+        | Refusal::BodyTooLarge
+        | Refusal::RequestTimeout => {}
+    }
+}
+
+/// A backend's failure is the operator's to see; what a client does wrong is not.
+fn is_backend(error: &Error) -> bool {
+    match error {
+        Error::Upstream(error) => !error.is_client(),
+        Error::Guard(refusal) => refusal.is_backend(),
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade | Error::File(_) => {
+            true
+        }
+        Error::TransferEncoding
+        | Error::ContentLength
+        | Error::Target
+        | Error::Connect
+        | Error::TooManyFields
+        | Error::HeadTooLarge
+        | Error::Host
+        | Error::UnknownHost
+        | Error::NoRoute
+        | Error::AmbiguousPath
+        | Error::FileMethod
+        | Error::NoFile
+        | Error::Misdirected
+        | Error::Maintenance => false,
+    }
+}
+
+/// The answer of a site that has moved.
+pub(in crate::proxy) fn redirection(
+    redirect: &Redirect,
+    host: &Host,
+    target: &PathAndQuery,
+) -> Result<Response<Body>, Error> {
+    let location = redirect.location(host.name(), target);
+    let location = location.ok_or(Error::Target)?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = redirect.status();
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
+}
+
+/// Tells a client of HTTP/1.1 whose upload nobody wants that there is no next request on its connection.
+pub(in crate::proxy) fn end_unasked(response: &mut Response<Body>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+}
+
+/// The same answer without its body, as a HEAD gets it. HTTP/2 would send the body along.
+pub(in crate::proxy) fn as_head(mut answer: Response<Body>) -> Response<Body> {
+    let Some(length) = answer.body().size_hint().exact() else {
+        return answer.map(|_| Body::empty());
+    };
+    if length > 0 {
+        let fields = answer.headers_mut();
+        fields.entry(CONTENT_LENGTH).or_insert(length.into());
+        *answer.body_mut() = Body::empty();
+    }
+    answer
+}
+
+fn page(error: &Error) -> Page {
+    match error {
+        Error::TransferEncoding => Page::last(
+            StatusCode::NOT_IMPLEMENTED,
+            "The request's transfer coding is not supported.\n",
+        ),
+        Error::ContentLength => Page::malformed("The request's length is malformed.\n"),
+        Error::Target => Page::malformed("The request's target is malformed.\n"),
+        Error::Host => Page::malformed("The request does not name one valid host.\n"),
+        Error::Connect => Page::last(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This method is not allowed here.\n",
+        ),
+        Error::TooManyFields => Page::last(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The request has too many header fields.\n",
+        ),
+        Error::HeadTooLarge => Page::last(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The request's head is too large.\n",
+        ),
+        Error::UnknownHost => Page::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This host is not served here.\n",
+        ),
+        Error::Misdirected => Page::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This host is not served on this connection.\n",
+        ),
+        Error::AmbiguousPath => Page::new(
+            StatusCode::BAD_REQUEST,
+            "The request's path can be read in more than one way.\n",
+        ),
+        Error::NoRoute | Error::NoFile => {
+            Page::new(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
+        }
+        Error::FileMethod => Page::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This method is not allowed here.\n",
+        ),
+        Error::File(_) => Page::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "This page cannot be read just now.\n",
+        ),
+        Error::Guard(refusal) => guard_page(refusal),
+        Error::Maintenance => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "This site is under maintenance. Please come again later.\n",
+        ),
+        Error::Upstream(error) => upstream_page(error),
+        Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade => {
+            Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
+        }
+    }
+}
+
+fn guard_page(refusal: &Refusal) -> Page {
+    match refusal {
+        Refusal::Network => Page::new(
+            StatusCode::FORBIDDEN,
+            "This site does not serve your network.\n",
+        ),
+        Refusal::RateLimited { .. } => Page::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests; wait a moment before the next one.\n",
+        ),
+        Refusal::Unauthorized { .. } => Page::new(
+            StatusCode::UNAUTHORIZED,
+            "This site needs a name and a password.\n",
+        ),
+        Refusal::PasswordsBusy => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many people log in at this moment; try again.\n",
+        ),
+        Refusal::BodyTooLarge => Page::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+        Refusal::RequestTimeout => Page::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "The request took longer than this site allows.\n",
+        ),
+        Refusal::ForwardAuth(_) | Refusal::ForwardAuthSwitched => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "It cannot be decided at this moment whether you may see this site; try again.\n",
+        ),
+    }
+}
+
+const TOO_LARGE: &str = "The request's body is larger than this site allows.\n";
+const BAD_GATEWAY: &str = "The application behind this site gave no valid response.\n";
+
+fn upstream_page(error: &upstream::Error) -> Page {
+    match error {
+        upstream::Error::NoBackend
+        | upstream::Error::NoHealthyBackend
+        | upstream::Error::NoPlace => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "No application is ready to serve this site.\n",
+        ),
+        upstream::Error::QueueFull | upstream::Error::QueueTimeout => Page::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The application behind this site is busy. Please try again.\n",
+        ),
+        upstream::Error::Resolve { .. }
+        | upstream::Error::Connect { .. }
+        | upstream::Error::Certificate { .. }
+        | upstream::Error::Handshake { .. }
+        | upstream::Error::NoUpgrade { .. }
+        | upstream::Error::Refused { .. }
+        | upstream::Error::Reset { .. }
+        | upstream::Error::ResponseHeadTooLarge { .. }
+        | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
+        upstream::Error::Loop { .. } => Page::new(StatusCode::LOOP_DETECTED, BAD_GATEWAY),
+        upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
+            Page::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "The application behind this site did not respond in time.\n",
+            )
+        }
+        upstream::Error::RequestStalled => Page::last(
+            StatusCode::REQUEST_TIMEOUT,
+            "The request's body did not arrive in time.\n",
+        ),
+        upstream::Error::RequestTooLarge => Page::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+        upstream::Error::RequestBroken(_) => Page::malformed("The request's body is malformed.\n"),
+    }
+}
+
+impl Page {
+    fn new(status: StatusCode, text: &'static str) -> Self {
+        Self {
+            status,
+            text,
+            is_last: false,
+        }
+    }
+
+    fn malformed(text: &'static str) -> Self {
+        Self::last(StatusCode::BAD_REQUEST, text)
+    }
+
+    fn last(status: StatusCode, text: &'static str) -> Self {
+        Self {
+            is_last: true,
+            ..Self::new(status, text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn answer(error: &Error, version: Version) -> Response<Body> {
+        let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), None);
+        refusal(error, version, &conn, &FailureLog::default())
+    }
+
+    fn backend() -> upstream::Address {
+        upstream::Address::parse("10.0.0.1:3000").unwrap()
+    }
+
+    #[test]
+    fn causes_have_their_status() {
+        let source = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (error, status) in [
+            (Error::TransferEncoding, 501),
+            (Error::ContentLength, 400),
+            (Error::Target, 400),
+            (Error::Host, 400),
+            (Error::Connect, 405),
+            (Error::TooManyFields, 431),
+            (Error::HeadTooLarge, 431),
+            (Error::UnknownHost, 421),
+            (Error::Misdirected, 421),
+            (Error::NoRoute, 404),
+            (Error::AmbiguousPath, 400),
+            (Error::FileMethod, 405),
+            (Error::NoFile, 404),
+            (Error::File(source()), 500),
+            (Error::Maintenance, 503),
+            (Error::ResponseFraming, 502),
+            (Error::UnaskedUpgrade, 502),
+            (Error::NoWebSocket, 502),
+            (upstream::Error::NoBackend.into(), 503),
+            (upstream::Error::NoHealthyBackend.into(), 503),
+            (upstream::Error::QueueFull.into(), 503),
+            (upstream::Error::QueueTimeout.into(), 503),
+            (
+                upstream::Error::Resolve {
+                    backend: backend(),
+                    source: source(),
+                }
+                .into(),
+                502,
+            ),
+            (
+                upstream::Error::Connect {
+                    backend: backend(),
+                    source: source(),
+                }
+                .into(),
+                502,
+            ),
+            (upstream::Error::Loop { backend: backend() }.into(), 508),
+            (
+                upstream::Error::ConnectTimeout { backend: backend() }.into(),
+                504,
+            ),
+            (
+                upstream::Error::ResponseTimeout { backend: backend() }.into(),
+                504,
+            ),
+            (upstream::Error::RequestStalled.into(), 408),
+            (upstream::Error::RequestTooLarge.into(), 413),
+            (Refusal::Network.into(), 403),
+            (Refusal::PasswordsBusy.into(), 503),
+            (Refusal::ForwardAuth(upstream::Error::NoBackend).into(), 503),
+            (Refusal::ForwardAuthSwitched.into(), 503),
+            (Refusal::BodyTooLarge.into(), 413),
+            (Refusal::RequestTimeout.into(), 504),
+        ] {
+            assert_eq!(answer(&error, Version::HTTP_11).status(), status, "{error}");
+        }
+    }
+
+    #[test]
+    fn who_may_come_again_is_told_how_and_when() {
+        for error in [upstream::Error::QueueFull, upstream::Error::NoPlace] {
+            let busy = answer(&error.into(), Version::HTTP_11);
+            assert_eq!(
+                (busy.status().as_u16(), &busy.headers()[RETRY_AFTER]),
+                (503, &HeaderValue::from_static("1"))
+            );
+        }
+        let challenge = HeaderValue::from_static("Basic realm=\"a\"");
+        let answer_to = |error: &Error| answer(error, Version::HTTP_11);
+        let asked = answer_to(&Refusal::Unauthorized { challenge }.into());
+        assert_eq!(asked.status(), 401);
+        assert_eq!(asked.headers()[WWW_AUTHENTICATE], "Basic realm=\"a\"");
+        for (millis, seconds) in [(1, "1"), (1000, "1"), (1001, "2")] {
+            let retry_after = std::time::Duration::from_millis(millis);
+            let limited = answer_to(&Refusal::RateLimited { retry_after }.into());
+            assert_eq!(limited.status(), 429);
+            assert_eq!(limited.headers()[RETRY_AFTER], seconds);
+        }
+    }
+
+    #[test]
+    fn the_connection_ends_where_its_framing_is_in_doubt() {
+        let closes =
+            |error: &Error, version| answer(error, version).headers().contains_key(CONNECTION);
+        assert!(closes(&Error::ContentLength, Version::HTTP_11));
+        assert!(closes(&Error::TransferEncoding, Version::HTTP_10));
+        assert!(!closes(&Error::ContentLength, Version::HTTP_2));
+        assert!(!closes(&Error::UnknownHost, Version::HTTP_11));
+    }
+}

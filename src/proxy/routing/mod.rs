@@ -1,0 +1,12 @@
+//! Which site serves a host, and which of its routes a path.
+
+mod current_router;
+mod path_normalization;
+mod rewrite;
+mod router;
+mod routes;
+
+pub use current_router::CurrentRouter;
+pub use rewrite::Rewrite;
+pub use router::{Router, Site};
+pub use routes::{Route, Routes};

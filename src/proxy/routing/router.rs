@@ -1,0 +1,149 @@
+//! Which site serves a host.
+
+use std::sync::Arc;
+
+use super::routes::Routes;
+use crate::name::{HostPattern, NameMap};
+use crate::proxy::guards::Guards;
+use crate::proxy::request::ClientPolicy;
+use crate::proxy::site_features::SiteFeatures;
+
+/// What is served under one host pattern and its aliases.
+#[derive(Debug)]
+pub struct Site {
+    /// The hosts.
+    pub pattern: HostPattern,
+    /// More hosts that are served alike.
+    pub aliases: Vec<HostPattern>,
+    /// What becomes of their requests.
+    pub routes: Routes,
+    /// What stands before that.
+    pub guards: Option<Box<Guards>>,
+    /// What is added to them.
+    pub features: Option<Box<SiteFeatures>>,
+    /// How clients are asked for certificates. Connections that were asked otherwise do not reach it.
+    pub client_policy: Option<Box<ClientPolicy>>,
+    /// Whether connections of older versions of TLS do not reach it.
+    pub needs_tls13: bool,
+}
+
+impl Site {
+    /// A site with nothing but routes, or with one handler for all paths.
+    #[must_use]
+    pub fn new(pattern: HostPattern, routes: impl Into<Routes>) -> Self {
+        Self {
+            pattern,
+            aliases: Vec::new(),
+            routes: routes.into(),
+            guards: None,
+            features: None,
+            client_policy: None,
+            needs_tls13: false,
+        }
+    }
+
+    /// Whether the access log has its requests.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        self.features
+            .as_ref()
+            .is_none_or(|features| features.is_logged())
+    }
+}
+
+/// All sites: an immutable snapshot that is swapped whole. Clones are cheap and the same snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Router {
+    sites: Arc<Sites>,
+}
+
+#[derive(Debug, Default)]
+struct Sites {
+    sites: Vec<Site>,
+    names: NameMap<usize>,
+}
+
+impl Router {
+    /// A router of these sites, each under its own patterns. The last of two with one pattern stays.
+    #[must_use]
+    pub fn new(sites: impl IntoIterator<Item = Site>) -> Self {
+        let sites: Vec<Site> = sites.into_iter().collect();
+        let mut names = NameMap::new();
+        for (index, site) in sites.iter().enumerate() {
+            for pattern in std::iter::once(&site.pattern).chain(&site.aliases) {
+                names.insert(pattern.clone(), index);
+            }
+        }
+        Self {
+            sites: Arc::new(Sites { sites, names }),
+        }
+    }
+
+    /// The site of a host, which is written without its port.
+    #[must_use]
+    pub fn site(&self, host: &str) -> Option<&Site> {
+        let index = self.sites.names.lookup(host)?;
+        self.sites.sites.get(*index)
+    }
+
+    /// How many sites there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.sites.sites.len()
+    }
+
+    /// The site of exactly this pattern.
+    #[must_use]
+    pub fn get(&self, pattern: &HostPattern) -> Option<&Site> {
+        let index = self.sites.names.get(pattern)?;
+        self.sites.sites.get(*index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::handler::{Handler, Redirect};
+
+    fn router(patterns: &[&str]) -> Router {
+        Router::new(patterns.iter().map(|pattern| site(pattern)))
+    }
+
+    fn site(pattern: &str) -> Site {
+        let moved = Redirect::parse("https://elsewhere.example.org").unwrap();
+        let pattern = HostPattern::parse(pattern).unwrap();
+        Site::new(pattern, Handler::Redirect(moved))
+    }
+
+    #[test]
+    fn the_closest_pattern_serves_a_host_in_any_case() {
+        let router = router(&["www.example.org", "*.example.org", "127.0.0.1"]);
+        for (host, pattern) in [
+            ("www.example.org", "www.example.org"),
+            ("WWW.Example.ORG.", "www.example.org"),
+            ("shop.example.org", "*.example.org"),
+            ("127.0.0.1", "127.0.0.1"),
+        ] {
+            let site = router.site(host).unwrap();
+            assert_eq!(site.pattern.to_string(), pattern, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_site_has_none() {
+        let router = router(&["www.example.org", "*.example.org"]);
+        for host in ["example.org", "a.b.example.org", "example.com", "", "::1"] {
+            assert!(router.site(host).is_none(), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn an_alias_is_the_same_site() {
+        let router = Router::new([Site {
+            aliases: vec![HostPattern::parse("*.example.net").unwrap()],
+            ..site("www.example.org")
+        }]);
+        let (one, other) = (router.site("www.example.org"), router.site("a.example.net"));
+        assert!(std::ptr::eq(one.unwrap(), other.unwrap()));
+    }
+}

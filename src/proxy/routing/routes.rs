@@ -1,0 +1,318 @@
+//! Which route of a site serves a path: the one with the longest prefix, on segment borders.
+
+use http::Request;
+use http::header::LINK;
+use http::uri::PathAndQuery;
+
+use super::path_normalization;
+use super::rewrite::Rewrite;
+use crate::proxy::error::Error;
+use crate::proxy::handler::Handler;
+use crate::proxy::request::{Facts, HeaderChanges, PathPrefix};
+use crate::upstream::RequestBody;
+
+/// What becomes of the requests for the paths below a prefix.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The beginning of the paths.
+    pub prefix: PathPrefix,
+    /// Who answers.
+    pub handler: Handler,
+    /// The path that the backend or the folder gets, where it is another one.
+    pub rewrite: Option<Rewrite>,
+    /// What happens to the fields of a request on its way to the backend.
+    pub request_headers: Option<Box<HeaderChanges>>,
+    /// What happens to the fields of whatever answers.
+    pub response_headers: Option<Box<HeaderChanges>>,
+}
+
+impl Route {
+    /// A route that changes nothing.
+    #[must_use]
+    pub fn new(prefix: PathPrefix, handler: Handler) -> Self {
+        Self {
+            prefix,
+            handler,
+            rewrite: None,
+            request_headers: None,
+            response_headers: None,
+        }
+    }
+
+    /// The target that the backend or the folder gets.
+    pub(in crate::proxy) fn target(&self, target: PathAndQuery) -> Result<PathAndQuery, Error> {
+        match &self.rewrite {
+            None => Ok(target),
+            Some(rewrite) => rewrite.apply(&target),
+        }
+    }
+
+    /// Whether an app's links are not to reach clients as they are, so that its early hints are not to either.
+    pub(in crate::proxy) fn changes_links(&self) -> bool {
+        let changes = self.response_headers.as_deref();
+        changes.is_some_and(|changes| changes.concern(&LINK))
+    }
+
+    /// Makes the fields those that the backend is to get.
+    pub(in crate::proxy) fn change_request(
+        &self,
+        request: &mut Request<RequestBody>,
+        facts: Facts<'_>,
+    ) {
+        if let Some(rewrite) = &self.rewrite {
+            rewrite.tell(request.headers_mut());
+        }
+        if let Some(changes) = &self.request_headers {
+            changes.apply(request.headers_mut(), facts);
+            request.body_mut().keep_out(changes.owned());
+        }
+    }
+}
+
+/// The routes of one site.
+#[derive(Clone, Debug)]
+pub struct Routes(Box<[Entry]>);
+
+#[derive(Clone, Debug)]
+struct Entry {
+    route: Route,
+    /// The longest other prefix that covers this one.
+    parent: Option<usize>,
+}
+
+impl Routes {
+    /// These routes. The last of two with one prefix stays.
+    #[must_use]
+    pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
+        let mut sorted: Vec<Route> = routes.into_iter().collect();
+        sorted.reverse();
+        sorted.sort_by(|a, b| a.prefix.compare(b.prefix.as_str().as_bytes()));
+        sorted.dedup_by(|later, first| later.prefix == first.prefix);
+        let mut entries: Vec<Entry> = Vec::with_capacity(sorted.len());
+        for route in sorted {
+            let path = route.prefix.as_str().as_bytes();
+            let parent = entries
+                .iter()
+                .rposition(|entry| entry.route.prefix.covers(path));
+            entries.push(Entry { route, parent });
+        }
+        Self(entries.into())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter().map(|entry| &entry.route)
+    }
+
+    /// The route of a path as the client wrote it. `*` is no path, and goes where `/` goes.
+    ///
+    /// The bytes that are matched are those that are forwarded. A path that a backend could take for one of another route,
+    /// since it decodes, folds or cuts what is matched as it stands, belongs to no route.
+    pub(in crate::proxy) fn route(&self, path: &str) -> Result<&Route, Error> {
+        let path = match path {
+            "*" => b"/",
+            path => path.as_bytes(),
+        };
+        let found = self.find(path);
+        if !self.is_one_for_all()
+            && path_normalization::any_other(path, |reading| self.find(reading) != found)
+        {
+            return Err(Error::AmbiguousPath);
+        }
+        found
+            .map(|index| &self.0[index].route)
+            .ok_or(Error::NoRoute)
+    }
+
+    fn is_one_for_all(&self) -> bool {
+        matches!(&*self.0, [only] if only.route.prefix.is_root())
+    }
+
+    fn find(&self, path: &[u8]) -> Option<usize> {
+        let behind = self
+            .0
+            .partition_point(|entry| entry.route.prefix.compare(path).is_le());
+        let mut candidate = behind.checked_sub(1);
+        while let Some(index) = candidate {
+            if self.0[index].route.prefix.covers(path) {
+                return Some(index);
+            }
+            candidate = self.0[index].parent;
+        }
+        None
+    }
+}
+
+impl From<Handler> for Routes {
+    /// One route for all paths.
+    fn from(handler: Handler) -> Self {
+        Self::new([Route::new(PathPrefix::root(), handler)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proxy::handler::Redirect;
+
+    fn routes<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Routes {
+        Routes::new(prefixes.into_iter().map(|prefix| {
+            let moved = Redirect::parse("https://www.example.org").unwrap();
+            Route::new(PathPrefix::parse(prefix).unwrap(), Handler::Redirect(moved))
+        }))
+    }
+
+    fn found(routes: &Routes, path: &str) -> Option<String> {
+        routes
+            .route(path)
+            .ok()
+            .map(|route| route.prefix.to_string())
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_segment_and_the_longest_wins() {
+        let routes = routes(["/", "/api/", "/api/v2", "/api-docs"]);
+        for (path, prefix) in [
+            ("/", "/"),
+            ("*", "/"),
+            ("/apix", "/"),
+            ("/api", "/api"),
+            ("/api/", "/api"),
+            ("/api/v1", "/api"),
+            ("/api/v2", "/api/v2"),
+            ("/api/v2/x", "/api/v2"),
+            ("/api/v20", "/api"),
+            ("/api-docs/x", "/api-docs"),
+            ("/API", "/"),
+        ] {
+            assert_eq!(found(&routes, path).as_deref(), Some(prefix), "{path}");
+        }
+    }
+
+    #[test]
+    fn without_a_route_for_the_rest_other_paths_have_none() {
+        let routes = routes(["/api"]);
+        assert!(matches!(routes.route("/x"), Err(Error::NoRoute)));
+        assert!(matches!(routes.route("*"), Err(Error::NoRoute)));
+        assert!(matches!(
+            routes.route("/x/../api"),
+            Err(Error::AmbiguousPath)
+        ));
+    }
+
+    #[test]
+    fn a_site_of_one_route_takes_every_path() {
+        for path in ["/a/../b//c", "/%61", "/a;b/..%2f", "*"] {
+            assert_eq!(found(&routes(["/"]), path).as_deref(), Some("/"), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_could_be_read_as_anothers_are_refused_and_others_are_not() {
+        let routes = routes(["/", "/admin"]);
+        for path in [
+            "/%61dmin",
+            "/%2561dmin/x",
+            "//admin",
+            "/./admin",
+            "/a/../admin",
+            "/a/%2e%2e/admin",
+            "/a%2f..%2fadmin",
+            "/a\\..\\admin",
+            "/admin;v=1/x",
+            "/;x/admin",
+            "/a/..;/admin",
+            "/admin/../x",
+            "/admin/%2e%2e/x",
+            "/admin%2f",
+        ] {
+            assert!(
+                matches!(routes.route(path), Err(Error::AmbiguousPath)),
+                "{path}"
+            );
+        }
+        for path in [
+            "/projects/group%2Fproject",
+            "/a//b",
+            "/proxy/https://example.org/x",
+            "/a/../b",
+            "/.well-known/x",
+            "/admin/a%20b/../c",
+            "/a;b=c",
+            "/100%",
+        ] {
+            assert!(routes.route(path).is_ok(), "{path}");
+        }
+    }
+
+    fn prefix() -> impl Strategy<Value = String> {
+        proptest::collection::vec("[ab.-]{1,2}", 0..4)
+            .prop_map(|segments| format!("/{}", segments.join("/")))
+            .prop_filter("no dot segments", |prefix| {
+                PathPrefix::parse(prefix).is_ok()
+            })
+    }
+
+    /// The longest of the prefixes that the path begins with, segment by segment.
+    fn naive<'a>(prefixes: &'a [String], path: &str) -> Option<&'a str> {
+        let segments =
+            |text: &str| -> Vec<String> { text[1..].split('/').map(str::to_owned).collect() };
+        prefixes
+            .iter()
+            .filter(|prefix| *prefix == "/" || segments(path).starts_with(&segments(prefix)))
+            .max_by_key(|prefix| prefix.len())
+            .map(String::as_str)
+    }
+
+    /// What a backend that forgives everything takes a path for.
+    fn lenient(path: &str) -> Vec<String> {
+        let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+        let mut kept: Vec<String> = Vec::new();
+        for segment in decoded.replace('\\', "/").split('/') {
+            match segment.split(';').next().unwrap() {
+                "" | "." => {}
+                ".." => drop(kept.pop()),
+                segment => kept.push(segment.to_owned()),
+            }
+        }
+        kept
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn routing_is_what_a_naive_model_says(
+            prefixes in proptest::collection::vec(prefix(), 1..12),
+            path in prefix(),
+        ) {
+            let routes = routes(prefixes.iter().map(String::as_str));
+            let index = routes.find(path.as_bytes());
+            let found = index.map(|index| routes.0[index].route.prefix.to_string());
+            prop_assert_eq!(found.as_deref(), naive(&prefixes, &path));
+        }
+
+        #[test]
+        fn no_spelling_gets_past_a_route(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    Just("/"), Just("admin"), Just("%61dmin"), Just("a"), Just(".."), Just("."),
+                    Just("%2e"), Just("%2F"), Just("\\"), Just("%5c"), Just(";x"), Just("//"),
+                ],
+                0..8,
+            ),
+        ) {
+            let path = format!("/{}", pieces.concat());
+            let routes = routes(["/", "/admin"]);
+            if let Some(prefix) = found(&routes, &path) {
+                let is_admin = lenient(&path).first().is_some_and(|segment| segment == "admin");
+                prop_assert_eq!(prefix == "/admin", is_admin, "{}", path);
+            }
+        }
+    }
+}

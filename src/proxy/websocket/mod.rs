@@ -1,0 +1,8 @@
+//! WebSocket over HTTP/1.1 and HTTP/2: the handshake with the backend, and the tunnel after it.
+
+mod stream_io;
+mod tunnel;
+pub(super) mod upgrade;
+mod web_socket_key;
+
+pub use stream_io::{OnTunnel, StreamIo, poll_room};

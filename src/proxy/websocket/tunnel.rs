@@ -1,0 +1,209 @@
+//! Bytes both ways, once a connection or stream has switched protocols.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// Carries bytes until both sides have ended or one breaks. Both may be silent for as long as they like; but once one side has
+/// ended, or does not take what is sent to it, something must move within each `patience`.
+pub(in crate::proxy) async fn carry<C, B>(
+    client: C,
+    backend: B,
+    patience: Duration,
+) -> io::Result<()>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let signs = Signs::default();
+    let mut client = Side::new(client, &signs);
+    let mut backend = Side::new(backend, &signs);
+    tokio::select! {
+        ended = copy_bidirectional(&mut client, &mut backend) => ended.map(drop),
+        () = signs.stalled(patience) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// How the two sides are getting on.
+#[derive(Debug, Default)]
+struct Signs {
+    has_moved: AtomicBool,
+    has_end: AtomicBool,
+    blocked: AtomicU8,
+    trouble: Notify,
+}
+
+impl Signs {
+    fn is_troubled(&self) -> bool {
+        self.has_end.load(Ordering::Relaxed) || self.blocked.load(Ordering::Relaxed) > 0
+    }
+
+    fn moved(&self) {
+        self.has_moved.store(true, Ordering::Relaxed);
+    }
+
+    async fn stalled(&self, patience: Duration) {
+        loop {
+            while !self.is_troubled() {
+                self.trouble.notified().await;
+            }
+            self.has_moved.store(false, Ordering::Relaxed);
+            sleep(patience).await;
+            if self.is_troubled() && !self.has_moved.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+}
+
+/// One side, which tells how it is getting on.
+#[derive(Debug)]
+struct Side<'a, S> {
+    stream: S,
+    is_blocked: bool,
+    signs: &'a Signs,
+}
+
+impl<'a, S> Side<'a, S> {
+    fn new(stream: S, signs: &'a Signs) -> Self {
+        Self {
+            stream,
+            is_blocked: false,
+            signs,
+        }
+    }
+
+    fn set_blocked(&mut self, is_blocked: bool) {
+        if self.is_blocked == is_blocked {
+            return;
+        }
+        self.is_blocked = is_blocked;
+        match is_blocked {
+            true => {
+                self.signs.blocked.fetch_add(1, Ordering::Relaxed);
+                self.signs.trouble.notify_one();
+            }
+            false => {
+                self.signs.blocked.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match (&outcome, buf.filled().len() == before) {
+            (Poll::Ready(Ok(())), true) => {
+                self.signs.has_end.store(true, Ordering::Relaxed);
+                self.signs.trouble.notify_one();
+            }
+            (Poll::Ready(Ok(())), false) => self.signs.moved(),
+            _ => {}
+        }
+        outcome
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.set_blocked(outcome.is_pending());
+        if outcome.is_ready() {
+            self.signs.moved();
+        }
+        outcome
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// A tunnel, with the ends of its client and its backend.
+    fn tunnel() -> (
+        impl Future<Output = io::Result<()>>,
+        DuplexStream,
+        DuplexStream,
+    ) {
+        let (client, near) = duplex(64);
+        let (backend, far) = duplex(64);
+        (carry(near, far, PATIENCE), client, backend)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_may_be_silent_for_as_long_as_it_likes() {
+        let (tunnel, mut client, mut backend) = tunnel();
+        let talk = async {
+            sleep(DAY).await;
+            client.write_all(b"x").await.unwrap();
+            assert_eq!(backend.read_u8().await.unwrap(), b'x');
+            drop((client, backend));
+        };
+        let (ended, ()) = tokio::join!(tunnel, talk);
+        ended.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_half_ended_goes_on_while_something_moves_and_no_longer() {
+        let (tunnel, mut client, mut backend) = tunnel();
+        client.shutdown().await.unwrap();
+        let start = Instant::now();
+        let talk = async {
+            for _ in 0..5 {
+                sleep(PATIENCE / 2).await;
+                backend.write_all(b"x").await.unwrap();
+                client.read_u8().await.unwrap();
+            }
+        };
+        let (ended, ()) = tokio::join!(tunnel, talk);
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let lasted = start.elapsed();
+        assert!(
+            lasted > 3 * PATIENCE && lasted <= 5 * PATIENCE,
+            "{lasted:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_takes_nothing_is_given_up() {
+        let (tunnel, client, mut backend) = tunnel();
+        let start = Instant::now();
+        let flood = async {
+            let _ = timeout(DAY, backend.write_all(&[0; 100_000])).await;
+        };
+        let (ended, ()) = tokio::join!(tunnel, flood);
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() <= 2 * PATIENCE);
+        drop(client);
+    }
+}

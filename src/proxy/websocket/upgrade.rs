@@ -1,0 +1,200 @@
+//! WebSocket over HTTP/1.1 and HTTP/2: the only protocol that a connection or stream may switch to. Backends are always
+//! asked over HTTP/1.1.
+
+use std::time::Duration;
+
+use h2::ext::Protocol;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tracing::debug;
+
+use super::stream_io::OnTunnel;
+use super::tunnel::carry;
+use super::web_socket_key::WebSocketKey;
+use crate::proxy::access_log::{Counted, Entry};
+use crate::proxy::body::Body;
+use crate::proxy::error::Error;
+use crate::proxy::request::hop_by_hop::{has_token, strip_hop_by_hop};
+use crate::proxy::request::{Fields, HeaderScan};
+use crate::tasks::Tasks;
+use crate::upstream::{RequestBody, ResponseBody};
+
+/// A client's wish to switch to WebSocket.
+#[derive(Debug)]
+pub(in crate::proxy) struct Wish {
+    client: Client,
+    /// For a client of HTTP/2, which has no handshake of its own.
+    key: Option<WebSocketKey>,
+}
+
+/// What becomes the client's half of the tunnel.
+#[derive(Debug)]
+enum Client {
+    Connection(OnUpgrade),
+    Stream(OnTunnel),
+}
+
+/// Whether `request` is a CONNECT that asks for WebSocket over HTTP/2 (RFC 8441 section 5).
+pub(in crate::proxy) fn is_extended_connect<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.version() == Version::HTTP_2
+        && request.method() == Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+}
+
+/// The client's half of an upgrade to WebSocket, when `request` asks for one (RFC 6455 section 4.1).
+pub(in crate::proxy) fn asked(
+    request: &mut Request<RequestBody>,
+    scan: HeaderScan,
+) -> Option<Wish> {
+    if *request.method() == Method::CONNECT && is_extended_connect(request) {
+        let stream = request.extensions_mut().remove()?;
+        return Some(Wish {
+            client: Client::Stream(stream),
+            key: Some(WebSocketKey::random()),
+        });
+    }
+    let is_asked = scan.has(Fields::UPGRADE)
+        && request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && request.body().is_empty()
+        && is_websocket(request.headers())
+        && has_token(request.headers(), &CONNECTION, "upgrade");
+    is_asked.then(|| Wish {
+        client: Client::Connection(hyper::upgrade::on(request)),
+        key: None,
+    })
+}
+
+impl Wish {
+    /// Asks the backend for the same. Runs after the hop-by-hop fields are gone.
+    pub(in crate::proxy) fn ask(&self, request: &mut Request<RequestBody>) {
+        ask(request.headers_mut());
+        if let Some(key) = &self.key {
+            *request.method_mut() = Method::GET;
+            let headers = request.headers_mut();
+            headers.insert(SEC_WEBSOCKET_KEY, key.value());
+            let version = HeaderValue::from_static("13");
+            headers.entry(SEC_WEBSOCKET_VERSION).or_insert(version);
+        }
+    }
+
+    /// Refuses a backend's success that is no switch: over HTTP/2 the client would take it for one.
+    pub(in crate::proxy) fn check(&self, status: StatusCode) -> Result<(), Error> {
+        match self.key.is_some() && status.is_success() {
+            true => Err(Error::NoWebSocket),
+            false => Ok(()),
+        }
+    }
+}
+
+fn ask(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Switches both sides after the backend's 101, and has one of `tasks` carry the bytes from then on. A side that has ended, or
+/// takes nothing, is waited for no longer than `patience`.
+pub(in crate::proxy) fn switch(
+    mut response: Response<ResponseBody>,
+    wish: Option<Wish>,
+    entry: &mut Option<Box<Entry>>,
+    (tasks, patience): (&Tasks, Duration),
+) -> Result<Response<Body>, Error> {
+    let Some(wish) = wish.filter(|_| is_websocket(response.headers())) else {
+        return Err(Error::UnaskedUpgrade);
+    };
+    let backend = hyper::upgrade::on(&mut response);
+    let scan = HeaderScan::of(response.headers());
+    strip_hop_by_hop(response.headers_mut(), scan);
+    match &wish.key {
+        None => ask(response.headers_mut()),
+        Some(key) => answer_connect(&mut response, key)?,
+    }
+    let (parts, body) = response.into_parts();
+    let mut entry = entry.take();
+    if let Some(entry) = &mut entry {
+        entry.answered(parts.status, false);
+    }
+    let in_flight = body.into_in_flight();
+    tasks.spawn(async move {
+        tunnel(wish.client, backend, entry, patience).await;
+        drop(in_flight);
+    });
+    Ok(Response::from_parts(parts, Body::empty()))
+}
+
+/// Makes the answer to an extended CONNECT of the answer to the handshake.
+fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> Result<(), Error> {
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    let accept = headers.remove(SEC_WEBSOCKET_ACCEPT);
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(CONTENT_TYPE);
+    match accept.is_some_and(|accept| key.is_accepted_by(&accept)) {
+        true => Ok(()),
+        false => Err(Error::NoWebSocket),
+    }
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    matches!(
+        (protocols.next(), protocols.next()),
+        (Some(protocol), None) if protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+    )
+}
+
+async fn tunnel(client: Client, backend: OnUpgrade, entry: Option<Box<Entry>>, patience: Duration) {
+    let backend = match backend.await {
+        Ok(backend) => Counted::new(TokioIo::new(backend), entry),
+        Err(error) => return debug!(%error, "upgrade failed"),
+    };
+    let ended = match client {
+        Client::Connection(client) => match client.await {
+            Ok(client) => carry(TokioIo::new(client), backend, patience).await,
+            Err(error) => return debug!(%error, "upgrade failed"),
+        },
+        Client::Stream(client) => match client.stream().await {
+            Some(client) => carry(client, backend, patience).await,
+            None => return debug!("upgrade failed"),
+        },
+    };
+    if let Err(error) = ended {
+        debug!(%error, "tunnel broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_asked(method: &str, fields: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().method(method).uri("/");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(RequestBody::empty()).unwrap();
+        let scan = HeaderScan::of(request.headers());
+        asked(&mut request, scan).is_some()
+    }
+
+    #[test]
+    fn only_a_get_for_websocket_is_an_upgrade() {
+        let connection = ("connection", "keep-alive, Upgrade");
+        assert!(is_asked("GET", &[connection, ("upgrade", "WebSocket")]));
+        assert!(!is_asked("POST", &[connection, ("upgrade", "websocket")]));
+        assert!(!is_asked("GET", &[connection, ("upgrade", "h2c")]));
+        assert!(!is_asked(
+            "GET",
+            &[connection, ("upgrade", "websocket, h2c")]
+        ));
+        assert!(!is_asked("GET", &[("upgrade", "websocket")]));
+        assert!(!is_asked("GET", &[connection]));
+    }
+}

@@ -1,0 +1,487 @@
+//! The ACME client against a CA, or a way to it, that fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use http::StatusCode;
+use proxy::acme::{
+    Account, AccountKey, ChallengeType, Client, Error, Identifier, KeyAuthorization, Options,
+    Order, OrderStatus, Presented, ProblemKind, Solver, SolverError,
+};
+use rcgen::KeyPair;
+use tokio::time::{Instant, timeout};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::harness::ca::http01::Http01;
+use crate::harness::ca::pki::{csr, is_for_key, verify_chain};
+use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step, Wait, Wrong};
+
+const NAME: &str = "www.example.org";
+
+/// A CA with its script and the port 80 that it fetches from.
+struct Scene {
+    ca: ScriptedCa,
+    solver: Http01,
+}
+
+impl Scene {
+    async fn new(script: Script) -> Self {
+        let solver = Http01::start().await;
+        let ca = ScriptedCa::start(script, solver.port()).await;
+        Self { ca, solver }
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::new(self.ca.directory_url());
+        options.root_pem = Some(self.ca.root_pem().into_bytes());
+        options.request_timeout = Duration::from_secs(5);
+        options.authorization_timeout = Duration::from_secs(2);
+        options
+    }
+
+    async fn account(&self) -> Result<Account, Error> {
+        self.account_with(self.options()).await
+    }
+
+    async fn account_with(&self, options: Options) -> Result<Account, Error> {
+        let client = Arc::new(Client::new(options).unwrap());
+        let key = AccountKey::generate().unwrap();
+        Account::register(client, key, &[]).await
+    }
+
+    async fn issue(&self) -> Result<(Vec<u8>, KeyPair), Error> {
+        let account = self.account().await?;
+        let mut order = Order::create(&account, &[name()]).await?;
+        order.prove(&account, &self.solver).await?;
+        let (csr, key) = csr(&[NAME]);
+        order.finalize(&account, &csr).await?;
+        Ok((order.certificate(&account).await?, key))
+    }
+
+    async fn issue_well(&self) {
+        let (chain, key) = self.issue().await.unwrap();
+        let leaf = verify_chain(&chain, &self.ca.issuing_root_pem(), NAME).unwrap();
+        assert!(is_for_key(&leaf, &key));
+    }
+
+    async fn fail(script: Script) -> (Self, Error) {
+        let scene = Self::new(script).await;
+        let error = scene.issue().await.unwrap_err();
+        assert_eq!(scene.solver.len(), 0, "the challenge was left behind");
+        (scene, error)
+    }
+}
+
+fn name() -> Identifier {
+    Identifier::Dns(NAME.to_owned())
+}
+
+#[tokio::test]
+async fn a_first_certificate_takes_ten_requests() {
+    let scene = Scene::new(Script::new()).await;
+    scene.issue_well().await;
+    let counts = Step::ALL.map(|step| (step, scene.ca.count(step)));
+    let total: usize = counts.iter().map(|(_, count)| count).sum();
+    assert!(total <= 10, "{counts:?}");
+}
+
+/// Where an answer is lost once, before or after the CA has worked on the request.
+async fn lose(step: Step, cut: Fault) {
+    let scene = Scene::new(Script::new().fault(step, 1, cut.clone())).await;
+    let outcome = scene.issue().await;
+    let has_worked = matches!(cut, Fault::CutAfter);
+    match step {
+        Step::NewOrder => assert!(matches!(outcome, Err(Error::Lost { .. })), "{outcome:?}"),
+        Step::Challenge if !has_worked => {
+            let late = matches!(outcome, Err(Error::AuthorizationTimeout { .. }));
+            assert!(late, "{outcome:?}");
+        }
+        _ => {
+            let (chain, _) = outcome.unwrap_or_else(|error| panic!("{step:?} {cut:?}: {error}"));
+            verify_chain(&chain, &scene.ca.issuing_root_pem(), NAME).unwrap();
+        }
+    }
+    let orders = scene.ca.count(Step::NewOrder);
+    assert_eq!(orders, 1, "{step:?} {cut:?}: ordered again");
+    let challenges = scene.ca.count(Step::Challenge);
+    assert!(challenges <= 1, "{step:?} {cut:?}: challenged again");
+    if step == Step::Finalize {
+        let expected = if has_worked { 1 } else { 2 };
+        assert_eq!(scene.ca.count(Step::Finalize), expected, "{cut:?}");
+    }
+    assert_eq!(scene.solver.len(), 0, "the challenge was left behind");
+}
+
+#[tokio::test]
+async fn every_step_lost_once_goes_on_or_ends_in_its_error() {
+    let steps = Step::ALL
+        .into_iter()
+        .filter(|step| *step != Step::Deactivate);
+    let cases = steps
+        .flat_map(|step| [Fault::CutBefore, Fault::CutAfter].map(|cut| lose(step, cut).boxed()));
+    join_all(cases).await;
+}
+
+#[tokio::test]
+async fn retry_after_is_obeyed_in_both_forms() {
+    let wait = |wait| async move {
+        let scene = Scene::new(Script::new().wait(wait).polls(2)).await;
+        let account = scene.account().await.unwrap();
+        let mut order = Order::create(&account, &[name()]).await.unwrap();
+        order.prove(&account, &scene.solver).await.unwrap();
+        let start = Instant::now();
+        order.finalize(&account, &csr(&[NAME]).0).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_secs(2), "{wait:?}");
+        assert_eq!(scene.ca.count(Step::Order), 2, "{wait:?}");
+    };
+    tokio::join!(wait(Wait::Seconds(1)), wait(Wait::Date(1)));
+}
+
+#[tokio::test]
+async fn a_finalize_that_answers_with_the_certificate_is_not_polled() {
+    let scene = Scene::new(Script::new().polls(0)).await;
+    scene.issue_well().await;
+    assert_eq!(scene.ca.count(Step::Order), 0);
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_told_with_its_time_and_not_tried_again() {
+    let limited = Reply::problem(429, "rateLimited", "too many").header("retry-after", "3600");
+    let script = Script::new().always(Step::NewOrder, Fault::Answer(limited));
+    let (scene, error) = Scene::fail(script).await;
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert_eq!(error.problem().unwrap().kind, ProblemKind::RateLimited);
+    assert!(error.sentence().ends_with("it allows the next try in 1h"));
+    assert_eq!(scene.ca.count(Step::NewOrder), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_is_shown() {
+    let page = Fault::Answer(Reply::new(502, "<h1>Bad gateway</h1>"));
+    let (scene, error) = Scene::fail(Script::new().always(Step::NewOrder, page.clone())).await;
+    assert!(
+        error
+            .sentence()
+            .ends_with("502 Bad Gateway: <h1>Bad gateway</h1>")
+    );
+    assert_eq!(scene.ca.count(Step::NewOrder), 1);
+
+    let (scene, error) = Scene::fail(Script::new().always(Step::Authorization, page)).await;
+    assert_eq!(error.status(), Some(StatusCode::BAD_GATEWAY));
+    assert_eq!(scene.ca.count(Step::Authorization), 3);
+
+    let nonsense = Fault::Answer(Reply::new(200, "all is well"));
+    let (_, error) = Scene::fail(Script::new().always(Step::Directory, nonsense)).await;
+    assert!(matches!(error, Error::Json { .. }));
+}
+
+#[tokio::test]
+async fn a_ca_that_names_its_time_is_left_alone() {
+    let busy = Reply::problem(503, "serverInternal", "maintenance").header("retry-after", "600");
+    let script = Script::new().always(Step::Authorization, Fault::Answer(busy));
+    let (scene, error) = Scene::fail(script).await;
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(600)));
+    assert_eq!(scene.ca.count(Step::Authorization), 1);
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut() {
+    let (scene, error) = Scene::fail(Script::new().always(Step::Certificate, Fault::Endless)).await;
+    assert!(matches!(error, Error::TooLong { .. }));
+    assert_eq!(scene.ca.count(Step::Certificate), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_waited_for_once() {
+    let scene = Scene::new(Script::new().always(Step::NewAccount, Fault::Never)).await;
+    let mut options = scene.options();
+    options.request_timeout = Duration::from_millis(300);
+    let error = scene.account_with(options).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }));
+    assert!(error.sentence().contains("did not answer within 300ms"));
+    assert_eq!(scene.ca.count(Step::NewAccount), 1);
+}
+
+#[tokio::test]
+async fn a_redirected_post_is_not_followed_and_a_redirected_get_is() {
+    let redirect = Reply::new(307, "").header("location", "/order");
+    let script = Script::new().always(Step::NewAccount, Fault::Answer(redirect));
+    let (scene, error) = Scene::fail(script).await;
+    assert_eq!(error.status(), Some(StatusCode::TEMPORARY_REDIRECT));
+    assert_eq!(scene.ca.count(Step::NewOrder), 0);
+
+    let redirect = Reply::new(302, "").header("location", "/dir");
+    let script = Script::new().fault(Step::Directory, 1, Fault::Answer(redirect));
+    let scene = Scene::new(script).await;
+    scene.issue_well().await;
+    assert_eq!(scene.ca.count(Step::Directory), 2);
+
+    let plain = Reply::new(302, "").header("location", "http://127.0.0.1:1/dir");
+    let (_, error) = Scene::fail(Script::new().always(Step::Directory, Fault::Answer(plain))).await;
+    assert!(matches!(error, Error::NotHttps { .. }));
+}
+
+#[tokio::test]
+async fn eight_refused_nonces_are_got_over_and_nine_are_not() {
+    let refused = |count| {
+        let reply = Reply::problem(400, "badNonce", "no");
+        (1..=count).fold(Script::new(), |script, n| {
+            script.fault(Step::Challenge, n, Fault::Answer(reply.clone()))
+        })
+    };
+    let scene = Scene::new(refused(8)).await;
+    scene.issue_well().await;
+    assert_eq!(scene.ca.count(Step::Challenge), 9);
+    assert_eq!(
+        scene.ca.count(Step::NewNonce),
+        1,
+        "the refusal brings the nonce"
+    );
+    let (_, error) = Scene::fail(refused(9)).await;
+    assert!(matches!(error, Error::Nonces { count: 9, .. }));
+}
+
+#[tokio::test]
+async fn a_challenge_that_the_ca_is_at_already_is_waited_for() {
+    for (status, kind) in [(409, "conflict"), (400, "malformed")] {
+        let reply = Reply::problem(status, kind, "already running");
+        let script = Script::new().fault(Step::Challenge, 1, Fault::AnswerAfter(reply));
+        let scene = Scene::new(script).await;
+        scene.issue_well().await;
+        assert_eq!(scene.ca.count(Step::Challenge), 1);
+    }
+    let reply = Reply::problem(400, "malformed", "no");
+    let script = Script::new().always(Step::Challenge, Fault::Answer(reply));
+    let (scene, error) = Scene::fail(script).await;
+    assert_eq!(error.problem().unwrap().kind, ProblemKind::Malformed);
+    assert_eq!(scene.ca.count(Step::Deactivate), 1);
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_ready_yet_is_read_and_finalized_again() {
+    let reply = Reply::problem(403, "orderNotReady", "a moment");
+    let script = Script::new().fault(Step::Finalize, 1, Fault::Answer(reply.clone()));
+    let scene = Scene::new(script).await;
+    scene.issue_well().await;
+    assert_eq!(scene.ca.count(Step::Finalize), 2);
+
+    let (scene, error) =
+        Scene::fail(Script::new().always(Step::Finalize, Fault::Answer(reply))).await;
+    assert_eq!(error.problem().unwrap().kind, ProblemKind::OrderNotReady);
+    assert_eq!(scene.ca.count(Step::Finalize), 3);
+}
+
+#[tokio::test]
+async fn an_order_is_entered_where_it_stands() {
+    let scene = Scene::new(Script::new().polls(3).reusing_authorizations()).await;
+    let account = scene.account().await.unwrap();
+    let mut first = Order::create(&account, &[name()]).await.unwrap();
+    first.prove(&account, &scene.solver).await.unwrap();
+    let (request, _) = csr(&[NAME]);
+    let mut left = Box::pin(first.finalize(&account, &request));
+    while scene.ca.count(Step::Finalize) == 0 {
+        assert!(timeout(Duration::from_millis(5), &mut left).await.is_err());
+    }
+    drop(left);
+
+    let mut order = Order::resume(&account, first.url().clone()).await.unwrap();
+    assert_eq!(*order.status(), OrderStatus::Processing);
+    order.prove(&account, &scene.solver).await.unwrap();
+    order.finalize(&account, &request).await.unwrap();
+    let chain = order.certificate(&account).await.unwrap();
+    verify_chain(&chain, &scene.ca.issuing_root_pem(), NAME).unwrap();
+
+    let second = Order::create(&account, &[name()]).await.unwrap();
+    assert_eq!(*second.status(), OrderStatus::Ready);
+    assert_eq!(scene.ca.count(Step::Challenge), 1);
+}
+
+#[tokio::test]
+async fn in_a_mixed_order_only_the_new_name_is_challenged() {
+    let scene = Scene::new(Script::new().reusing_authorizations()).await;
+    let account = scene.account().await.unwrap();
+    let first = Order::create(&account, &[name()]).await.unwrap();
+    first.prove(&account, &scene.solver).await.unwrap();
+
+    let names = [name(), Identifier::Dns("new.example.org".to_owned())];
+    let failing = Order::create(&account, &names).await.unwrap();
+    let broken = Broken(ChallengeType::Http01);
+    let error = failing.prove(&account, &broken).await.unwrap_err();
+    assert!(
+        error
+            .sentence()
+            .contains("for new.example.org could not be put up")
+    );
+
+    let mut mixed = Order::create(&account, &names).await.unwrap();
+    assert_eq!(*mixed.status(), OrderStatus::Pending);
+    mixed.prove(&account, &scene.solver).await.unwrap();
+    let (request, _) = csr(&[NAME, "new.example.org"]);
+    mixed.finalize(&account, &request).await.unwrap();
+
+    assert_eq!(scene.ca.count(Step::Challenge), 2);
+    assert_eq!(
+        scene.ca.count(Step::Deactivate),
+        1,
+        "a valid one was given up"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_has_gone_is_looked_for_in_the_directory() {
+    let gone = Fault::Answer(Reply::new(404, ""));
+    let script = Script::new()
+        .fault(Step::NewNonce, 1, gone.clone())
+        .always(Step::NewOrder, gone);
+    let (scene, error) = Scene::fail(script).await;
+    assert_eq!(error.status(), Some(StatusCode::NOT_FOUND));
+    assert_eq!(scene.ca.count(Step::NewNonce), 2);
+    assert_eq!(scene.ca.count(Step::NewOrder), 1);
+    assert_eq!(scene.ca.count(Step::Directory), 3);
+}
+
+#[tokio::test]
+async fn when_one_name_fails_the_others_are_given_up() {
+    let scene = Scene::new(Script::new()).await;
+    let elsewhere = Http01::start().await;
+    let account = scene.account().await.unwrap();
+    let names = ["a.example", "b.example", "c.example"];
+    let names = names.map(|name| Identifier::Dns(name.to_owned()));
+    let order = Order::create(&account, &names).await.unwrap();
+
+    let error = order.prove(&account, &elsewhere).await.unwrap_err();
+
+    assert!(matches!(error, Error::Authorization { .. }));
+    assert!(
+        error
+            .sentence()
+            .contains("did not get this machine's answer")
+    );
+    assert_eq!(scene.ca.count(Step::Challenge), 1);
+    assert_eq!(scene.ca.count(Step::Deactivate), 2);
+    assert_eq!(elsewhere.len(), 0, "the challenge was left behind");
+}
+
+#[tokio::test]
+async fn a_challenge_is_taken_down_when_the_caller_goes_away() {
+    let scene = Scene::new(Script::new().always(Step::Challenge, Fault::Never)).await;
+    let account = scene.account().await.unwrap();
+    let order = Order::create(&account, &[name()]).await.unwrap();
+    let mut proof = Box::pin(order.prove(&account, &scene.solver));
+    while scene.ca.count(Step::Challenge) == 0 {
+        assert!(timeout(Duration::from_millis(5), &mut proof).await.is_err());
+    }
+    assert_eq!(scene.solver.len(), 1);
+    drop(proof);
+    assert_eq!(scene.solver.len(), 0);
+}
+
+/// A solver of another type, which fails.
+struct Broken(ChallengeType);
+
+impl Solver for Broken {
+    fn challenge_type(&self) -> ChallengeType {
+        self.0.clone()
+    }
+
+    fn present<'a>(
+        &'a self,
+        _: &'a Identifier,
+        _: &'a str,
+        _: &'a KeyAuthorization,
+    ) -> BoxFuture<'a, Result<Presented, SolverError>> {
+        async { Err(SolverError::new("port 80 is taken")) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_solver_that_fails_or_does_not_fit_costs_no_validation() {
+    let scene = Scene::new(Script::new()).await;
+    let account = scene.account().await.unwrap();
+    for (kind, words) in [
+        (
+            ChallengeType::Http01,
+            "could not be put up: port 80 is taken",
+        ),
+        (
+            ChallengeType::Dns01,
+            "does not offer dns-01 for www.example.org (only dns-persist-01, http-01)",
+        ),
+    ] {
+        let order = Order::create(&account, &[name()]).await.unwrap();
+        let error = order.prove(&account, &Broken(kind)).await.unwrap_err();
+        assert!(error.sentence().contains(words), "{}", error.sentence());
+    }
+    assert_eq!(scene.ca.count(Step::Challenge), 0);
+    assert_eq!(scene.ca.count(Step::Deactivate), 2);
+}
+
+#[tokio::test]
+async fn a_ca_that_wants_more_than_a_key_is_told_in_plain_words() {
+    let reply = Reply::problem(403, "externalAccountRequired", "EAB needed");
+    let script = Script::new().always(Step::NewAccount, Fault::Answer(reply));
+    let (scene, error) = Scene::fail(script).await;
+    assert!(error.is_permanent());
+    assert!(
+        error
+            .sentence()
+            .contains("(external account binding): EAB needed")
+    );
+    assert_eq!(scene.ca.count(Step::NewAccount), 1);
+}
+
+#[tokio::test]
+async fn a_ca_with_an_unknown_root_is_told_with_the_fix() {
+    let scene = Scene::new(Script::new()).await;
+    let error = scene.account_with(Options {
+        root_pem: Some(
+            crate::harness::ca::pki::TestCa::root("another")
+                .pem()
+                .into_bytes(),
+        ),
+        ..scene.options()
+    });
+    let error = error.await.unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }));
+    let sentence = error.sentence();
+    assert!(sentence.ends_with(
+        "if the CA is private, give its root certificate with `root` of the issuer or --acme-root"
+    ));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_no_pem_is_refused() {
+    let script = Script::new().always(Step::Finalize, Fault::Certificate(Wrong::Garbage));
+    let (_, error) = Scene::fail(script).await;
+    assert!(matches!(error, Error::Chain(_)));
+}
+
+#[tokio::test]
+async fn the_scripted_ca_lies_as_it_is_told() {
+    let lie = |wrong| async move {
+        let script = Script::new()
+            .lifetime(Duration::from_secs(3600))
+            .without_validation();
+        let script = match wrong {
+            Some(wrong) => script.always(Step::Finalize, Fault::Certificate(wrong)),
+            None => script,
+        };
+        let scene = Scene::new(script).await;
+        let (chain, key) = scene.issue().await.unwrap();
+        let leaf = verify_chain(&chain, &scene.ca.issuing_root_pem(), NAME);
+        leaf.ok()
+            .map(|leaf| (is_for_key(&leaf, &key), lifetime(&leaf)))
+    };
+    assert_eq!(lie(None).await, Some((true, 3600)));
+    assert_eq!(lie(Some(Wrong::Key)).await, Some((false, 3600)));
+    assert_eq!(lie(Some(Wrong::Names)).await, None);
+    assert_eq!(lie(Some(Wrong::Expired)).await, None);
+}
+
+fn lifetime(leaf: &[u8]) -> i64 {
+    let (_, leaf) = X509Certificate::from_der(leaf).unwrap();
+    let validity = leaf.validity();
+    validity.not_after.timestamp() - validity.not_before.timestamp()
+}

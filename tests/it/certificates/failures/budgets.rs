@@ -1,0 +1,127 @@
+//! What keeps a CA and an ask endpoint from being asked too often: budgets, the CA's own word and
+//! the bounds on new names.
+
+use std::time::SystemTime;
+
+use crate::harness::backends::app::App;
+use crate::harness::backends::origin::Origin;
+use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step};
+use crate::harness::clients::https::Client;
+use crate::harness::proxy::{Proxy, Setup};
+
+const NAME: &str = "www.example.org";
+
+const YES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+const NO: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
+
+/// How many questions the gate was asked.
+fn questions(gate: &mut Origin) -> usize {
+    std::iter::from_fn(|| (!gate.is_quiet()).then_some(())).count()
+}
+
+async fn start(setup: Setup, ca: &ScriptedCa, gate: &Origin) -> Proxy {
+    let ask = format!("http://{}/", gate.address);
+    setup
+        .args(["--upstream", "localhost:1", "--on-demand-ask", &ask])
+        .args(["--log-level", "debug"])
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_names_from_one_network_reaches_the_gate_a_few_times_only() {
+    for (answer, orders) in [(NO, 0), (YES, 20)] {
+        let setup = Setup::new();
+        let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+        let client = Client::new(&ca.issuing_root_pem());
+        let mut gate = Origin::answering(answer).await;
+        let mut proxy = start(setup, &ca, &gate).await;
+
+        for n in 0..60 {
+            let _ = client
+                .serial(proxy.https(), &format!("n{n}.example.org"))
+                .await;
+        }
+        // What has been answered once needs no new question.
+        let again = client.serial(proxy.https(), "n0.example.org").await;
+
+        assert_eq!(again.is_ok(), orders > 0);
+        assert_eq!(questions(&mut gate), 20);
+        assert_eq!(ca.count(Step::NewOrder), orders);
+        let line = proxy.logged("asked for 20 new names").await;
+        assert!(line.contains("127.0.0.0/24"), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_wants_to_be_left_alone_is_asked_for_no_name_even_after_a_kill() {
+    let setup = Setup::new();
+    let limited = Reply::problem(429, "rateLimited", "too many new orders from this account")
+        .header("retry-after", "3600");
+    let script = Script::new().always(Step::NewOrder, Fault::Answer(limited));
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let client = Client::new(&ca.issuing_root_pem());
+    let gate = Origin::answering(YES).await;
+    let proxy = start(setup, &ca, &gate).await;
+    client.serial(proxy.https(), NAME).await.unwrap_err();
+
+    let other = client.serial(proxy.https(), "www.example.net").await;
+    let mut proxy = proxy.kill().await.start().await;
+    let third = client.serial(proxy.https(), "www.example.com").await;
+
+    assert!(other.is_err() && third.is_err());
+    let line = proxy.logged("takes no orders for this account").await;
+    assert!(line.contains("too many new orders"), "{line}");
+    assert_eq!(ca.count(Step::NewOrder), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_of_one_domain_holds_no_other_back() {
+    let setup = Setup::new();
+    let limited = Reply::problem(429, "rateLimited", "too many certificates for example.org")
+        .header("retry-after", "3600");
+    let script = Script::new().fault(Step::NewOrder, 1, Fault::Answer(limited));
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let client = Client::new(&ca.issuing_root_pem());
+    let gate = Origin::answering(YES).await;
+    let proxy = start(setup, &ca, &gate).await;
+    client.serial(proxy.https(), NAME).await.unwrap_err();
+
+    let sibling = client.serial(proxy.https(), "api.example.org").await;
+    let stranger = client.serial(proxy.https(), "www.example.net").await;
+
+    assert!(sibling.is_err());
+    stranger.unwrap();
+    assert_eq!(ca.count(Step::NewOrder), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_has_spent_stays_spent() {
+    let setup = Setup::new();
+    let script = Script::new().fault(Step::Challenge, 1, Fault::Never);
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let id = format!("127.0.0.1-{}-dir", ca.directory_url().port().unwrap());
+    let names = setup.data().join("budgets").join(id).join("names");
+    std::fs::create_dir_all(&names).unwrap();
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let spent = format!(r#"{{"spent":[{now},{now},{now}]}}"#);
+    std::fs::write(names.join("www.example.org.json"), spent).unwrap();
+    let app = App::start().await;
+    let proxy = setup
+        .args(["--upstream", &app.address.to_string(), "--domain", NAME])
+        .args(["--log-level", "debug"])
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await;
+    ca.reached(Step::Challenge).await;
+
+    let mut proxy = proxy.kill().await.start().await;
+
+    let line = proxy.logged("certificate is not ordered yet").await;
+    assert!(
+        line.contains("4 failed authorizations in an hour"),
+        "{line}"
+    );
+    assert_eq!(ca.count(Step::NewOrder), 1);
+}

@@ -1,0 +1,290 @@
+//! A CA that is down, refuses, limits or lies: the log says why, what is served stays served, and
+//! the next try is set.
+
+use std::time::Duration;
+
+use crate::harness::backends::app::App;
+use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
+use crate::harness::clients::https::Client;
+use crate::harness::clients::raw::soon;
+use crate::harness::proxy::{Proxy, Setup, holds};
+
+const NAME: &str = "www.example.org";
+
+async fn start(setup: Setup, ca: &ScriptedCa) -> Proxy {
+    let app = App::start().await;
+    setup
+        .args(["--upstream", &app.address.to_string(), "--domain", NAME])
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await
+}
+
+/// A proxy whose certificate is due within seconds, and whose CA lies at each renewal.
+async fn keeps_the_old_certificate(wrong: Wrong, reason: &str) {
+    let setup = Setup::new();
+    let script = (2..20).fold(
+        Script::new().lifetime(Duration::from_secs(12)),
+        |script, n| script.fault(Step::Finalize, n, Fault::Certificate(wrong)),
+    );
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let client = Client::new(&ca.issuing_root_pem());
+    let mut proxy = start(setup, &ca).await;
+    proxy.logged("certificate obtained").await;
+    let serial = client.serial(proxy.https(), NAME).await.unwrap();
+
+    let line = proxy.logged("certificate not obtained").await;
+
+    for part in [reason, "attempt=1", "retry_in=", "served_until="] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
+    let orders = ca.count(Step::NewOrder);
+    assert_eq!(orders, 2);
+    // A restart neither forgets the failure nor asks again before its time, and serves on.
+    let setup = proxy.kill().await.args(["--log-level", "debug"]);
+    let mut proxy = setup.start().await;
+    proxy.logged("certificate loaded").await;
+    assert_eq!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
+    proxy.logged("certificate is not ordered yet").await;
+    assert_eq!(ca.count(Step::NewOrder), orders);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_for_another_key_is_not_used() {
+    keeps_the_old_certificate(Wrong::Key, "does not belong to its certificate").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_for_other_names_is_not_used() {
+    keeps_the_old_certificate(Wrong::Names, "it is not for www.example.org").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_none_is_not_used() {
+    keeps_the_old_certificate(Wrong::Garbage, "certificate").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_limit_is_obeyed_and_shown() {
+    let setup = Setup::new();
+    let limited = Reply::problem(429, "rateLimited", "too many new orders recently")
+        .header("retry-after", "86400");
+    let script = Script::new().always(Step::NewOrder, Fault::Answer(limited));
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let mut proxy = start(setup, &ca).await;
+
+    let line = proxy.logged("certificate not obtained").await;
+
+    assert!(line.contains("too many new orders recently"), "{line}");
+    assert!(line.contains("retry_in=1day"), "{line}");
+    let client = Client::new(&ca.issuing_root_pem());
+    let error = client.serial(proxy.https(), NAME).await.unwrap_err();
+    assert!(error.to_string().contains("UnrecognisedName"), "{error}");
+    let line = proxy.logged("no certificate").await;
+    assert!(line.contains("the next try is at"), "{line}");
+    assert_eq!(ca.count(Step::NewOrder), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_an_operator_can_change_is_said_so_and_tried_seldom() {
+    let setup = Setup::new();
+    let refused = Reply::problem(400, "rejectedIdentifier", "this name is not for you");
+    let script = Script::new().always(Step::NewOrder, Fault::Answer(refused));
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let mut proxy = start(setup, &ca).await;
+
+    let line = proxy.logged("certificate not obtained").await;
+
+    assert!(line.contains("permanent=true"), "{line}");
+    assert!(line.contains("retry_in=1h"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_is_down_is_named() {
+    let setup = Setup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    let (directory, root) = (ca.directory_url(), ca.root_pem());
+    drop(ca);
+    let mut proxy = setup
+        .args(["--upstream", "localhost:1", "--domain", NAME])
+        .ca(&directory, &root)
+        .start()
+        .await;
+    let line = proxy.logged("certificate not obtained").await;
+    for part in ["attempt=1", "retry_in=", "permanent=false"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_hangs_keeps_no_local_name_waiting() {
+    let setup = Setup::new();
+    let script = Script::new().always(Step::NewOrder, Fault::Never);
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let names = (0..8).flat_map(|n| ["--domain".to_owned(), format!("n{n}.example.org")]);
+    let proxy = setup
+        .args(["--upstream", "localhost:1", "--domain", "*.localhost"])
+        .args(names)
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await;
+    soon(async {
+        while ca.count(Step::NewOrder) < 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    let client = proxy.client();
+
+    soon(client.serial(proxy.https(), "a.localhost"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_in_the_middle_of_an_order_leaves_nothing_broken() {
+    for step in [
+        Step::NewAccount,
+        Step::NewOrder,
+        Step::Challenge,
+        Step::Finalize,
+        Step::Certificate,
+    ] {
+        let setup = Setup::new();
+        let script = Script::new().fault(step, 1, Fault::Never);
+        let ca = ScriptedCa::start(script, setup.http().port()).await;
+        let client = Client::new(&ca.issuing_root_pem());
+        let proxy = start(setup, &ca).await;
+        ca.reached(step).await;
+
+        let mut proxy = proxy.kill().await.start().await;
+
+        proxy.logged("certificate obtained").await;
+        client.serial(proxy.https(), NAME).await.unwrap();
+        assert!(
+            !proxy.log().contains("damaged"),
+            "{step:?}: {}",
+            proxy.log()
+        );
+        assert!(!holds(&proxy.data().join("tmp"), ""), "{step:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_root_of_the_internal_ca_stops_only_those_who_need_it() {
+    let setup = Setup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    let folder = setup.data().join("internal-ca");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("root.key"), "garbage").unwrap();
+    std::fs::write(folder.join("root.pem"), "garbage").unwrap();
+
+    let mut proxy = start(setup, &ca).await;
+
+    proxy.logged("certificate obtained").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_and_no_token_is_ever_logged() {
+    let setup = Setup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    let app = App::start().await;
+    let mut proxy = setup
+        .args(["--upstream", &app.address.to_string(), "--domain", NAME])
+        .args(["--log-level", "trace"])
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await;
+    proxy.logged("certificate obtained").await;
+    let keys = ["certificates", "accounts"].map(|folder| proxy.data().join(folder));
+    let log = proxy.log();
+    for line in keys.iter().flat_map(|folder| key_lines(folder)) {
+        assert!(!log.contains(&line), "a line of a key is in the log");
+    }
+    assert!(!log.contains("PRIVATE KEY"));
+    let tokens = ca.tokens();
+    assert!(!tokens.is_empty());
+    for token in tokens {
+        let line = log.lines().find(|line| line.contains(&token));
+        assert_eq!(line, None);
+    }
+}
+
+/// The lines of all private keys below `dir`.
+fn key_lines(dir: &std::path::Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            lines.extend(key_lines(&path));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let key = text.split_once("BEGIN PRIVATE KEY-----\n");
+        lines.extend(key.iter().flat_map(|(_, key)| {
+            key.lines()
+                .take_while(|line| !line.starts_with('-'))
+                .map(str::to_owned)
+        }));
+    }
+    lines
+}
+
+fn forgotten() -> Fault {
+    Fault::Answer(Reply::problem(
+        400,
+        "accountDoesNotExist",
+        "no such account",
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_the_ca_has_forgotten_is_made_anew() {
+    let setup = Setup::new();
+    let script =
+        Script::new()
+            .fault(Step::NewOrder, 1, forgotten())
+            .fault(Step::NewAccount, 2, forgotten());
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+
+    let mut proxy = start(setup, &ca).await;
+
+    proxy.logged("the CA has forgotten the account").await;
+    proxy.logged("certificate obtained").await;
+    // Made, looked for by its key, and made again; then the order once more.
+    assert_eq!(ca.count(Step::NewAccount), 3);
+    assert_eq!(ca.count(Step::NewOrder), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_that_forgets_every_account_is_not_asked_in_a_loop() {
+    let setup = Setup::new();
+    let script = Script::new().always(Step::NewOrder, forgotten());
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+
+    let mut proxy = start(setup, &ca).await;
+
+    let line = proxy.logged("certificate not obtained").await;
+    assert!(line.contains("the CA does not know the account"), "{line}");
+    assert_eq!(ca.count(Step::NewOrder), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_ca_is_asked_for_what_could_not_be_stored() {
+    let setup = Setup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    // In the place of the folder in which it is tried.
+    std::fs::create_dir(setup.data()).unwrap();
+    std::fs::write(setup.data().join("probe"), "").unwrap();
+
+    let mut proxy = start(setup, &ca).await;
+
+    let line = proxy.logged("nothing can be stored").await;
+    assert!(line.contains("/probe/"), "{line}");
+    let client = Client::new(&ca.issuing_root_pem());
+    assert!(client.serial(proxy.https(), NAME).await.is_err());
+    let requests = Step::ALL.iter().map(|step| ca.count(*step));
+    assert_eq!(requests.sum::<usize>(), 0);
+}

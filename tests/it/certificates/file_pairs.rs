@@ -1,0 +1,65 @@
+//! Certificates that the operator brings as files.
+
+use std::path::Path;
+
+use crate::harness::backends::app::App;
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::https::Client;
+use crate::harness::proxy::{Proxy, Setup};
+
+async fn start(setup: Setup) -> Proxy {
+    let app = App::start().await;
+    let text = format!(
+        "[sites.localhost]\nupstream = \"{}\"\ntls = {{ cert = \"cert.pem\", key = \"key.pem\" }}\n",
+        app.address
+    );
+    setup.proxyfile(&text).start().await
+}
+
+/// Certificate and key of `localhost`.
+fn pair(ca: &TestCa) -> (String, String) {
+    let (certificate, key) = ca.loopback();
+    (certificate.pem(), key.serialize_pem())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_pair_is_served_once_it_is_whole() {
+    let ca = TestCa::root("test");
+    let setup = Setup::new();
+    let (cert, key) = pair(&ca);
+    let cert_file = setup.file("cert.pem", &cert);
+    let key_file = setup.file("key.pem", &key);
+    let mut proxy = start(setup).await;
+    let client = Client::new(&ca.pem());
+    let first = client.serial(proxy.https(), "localhost").await.unwrap();
+
+    // Half a certificate, then all of it and still the old key.
+    let (cert, key) = pair(&ca);
+    write(&cert_file, &cert[..cert.len() / 2]);
+    let line = proxy.logged("the former pair is served").await;
+    assert!(line.contains("cert.pem") && line.contains("WARN"), "{line}");
+    write(&cert_file, &cert);
+    let line = proxy.logged("does not belong to its certificate").await;
+    assert!(line.contains("cert.pem"), "{line}");
+    assert_eq!(
+        client.serial(proxy.https(), "localhost").await.unwrap(),
+        first
+    );
+
+    write(&key_file, &key);
+    proxy.logged("certificate files reloaded").await;
+    let second = client.serial(proxy.https(), "localhost").await.unwrap();
+    assert_ne!(second, first);
+
+    // A file that is gone for a moment changes nothing.
+    std::fs::remove_file(&key_file).unwrap();
+    proxy.logged("cannot be read").await;
+    assert_eq!(
+        client.serial(proxy.https(), "localhost").await.unwrap(),
+        second
+    );
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}

@@ -1,0 +1,440 @@
+//! Certificates that other programs left behind, in the shape in which each leaves them.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use proxy::app;
+use proxy::certs::import::{Scan, scan};
+use proxy::config::{Config, Flags};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use tempfile::TempDir;
+
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::https::Client;
+use crate::harness::proxy::{Setup, command};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A CA as the other programs used one: a root and an intermediate.
+struct Ca {
+    root: TestCa,
+    intermediate: TestCa,
+}
+
+/// What it signed.
+struct Leaf {
+    leaf: String,
+    issuer: String,
+    key: String,
+}
+
+impl Ca {
+    fn named(name: &str) -> Self {
+        let root = TestCa::root("root");
+        let intermediate = root.intermediate(name);
+        Self { root, intermediate }
+    }
+
+    fn new() -> Self {
+        Self::named("an intermediate")
+    }
+
+    /// A certificate that began a day ago and has `left`.
+    fn sign(&self, names: &[&str], left: Duration) -> Leaf {
+        self.sign_until(names, SystemTime::now() + left)
+    }
+
+    fn sign_until(&self, names: &[&str], not_after: SystemTime) -> Leaf {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = (SystemTime::now() - 30 * DAY).into();
+        params.not_after = not_after.into();
+        params.distinguished_name.push(DnType::CommonName, "a leaf");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, self.intermediate.issuer()).unwrap();
+        Leaf {
+            leaf: leaf.pem(),
+            issuer: self.intermediate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+impl Leaf {
+    fn chain(&self) -> String {
+        format!("{}{}", self.leaf, self.issuer)
+    }
+}
+
+/// A folder that another program left behind.
+struct Left(TempDir);
+
+impl Left {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let left = Self(TempDir::new().unwrap());
+        for (name, text) in files {
+            let path = left.path(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        left
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// The names of all that was found, each with the length of its chain.
+fn names(scanned: &Scan) -> Vec<(String, usize)> {
+    assert!(scanned.refused.is_empty(), "{:?}", scanned.refused);
+    let found = scanned.found.iter();
+    found
+        .map(|found| {
+            let chain = found.certificate().certified_key().cert.len();
+            (found.names()[0].to_string(), chain)
+        })
+        .collect()
+}
+
+fn whole(names: &[&str]) -> Vec<(String, usize)> {
+    names.iter().map(|name| ((*name).to_owned(), 2)).collect()
+}
+
+#[test]
+fn certbots_links_are_followed() {
+    let leaf = Ca::new().sign(&["www.example.org"], 30 * DAY);
+    let left = Left::new(&[
+        ("archive/www.example.org/fullchain3.pem", &leaf.chain()),
+        ("archive/www.example.org/privkey3.pem", &leaf.key),
+        ("live/README", "This directory contains your keys"),
+    ]);
+    let live = left.path("live/www.example.org");
+    std::fs::create_dir(&live).unwrap();
+    for name in ["fullchain", "privkey"] {
+        let target = format!("../../archive/www.example.org/{name}3.pem");
+        std::os::unix::fs::symlink(target, live.join(format!("{name}.pem"))).unwrap();
+    }
+    for place in ["", "live", "live/www.example.org"] {
+        let scanned = scan(&left.path(place)).unwrap();
+        assert_eq!(names(&scanned), whole(&["www.example.org"]), "{place}");
+    }
+    std::fs::remove_file(left.path("archive/www.example.org/fullchain3.pem")).unwrap();
+    let refused = scan(&left.path("live")).unwrap().refused;
+    assert!(
+        refused[0]
+            .to_string()
+            .contains("fullchain.pem cannot be read"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn caddys_folder_is_read_without_its_own_ca() {
+    let ca = Ca::new();
+    let (www, wild) = (
+        ca.sign(&["www.example.org"], 30 * DAY),
+        ca.sign(&["*.example.org"], 30 * DAY),
+    );
+    let acme = "certificates/acme-v02.api.letsencrypt.org-directory";
+    let left = Left::new(&[
+        (
+            &format!("caddy/{acme}/www.example.org/www.example.org.crt"),
+            &www.chain(),
+        ),
+        (
+            &format!("caddy/{acme}/www.example.org/www.example.org.key"),
+            &www.key,
+        ),
+        (
+            &format!("caddy/{acme}/www.example.org/www.example.org.json"),
+            "{}",
+        ),
+        (
+            &format!("caddy/{acme}/wildcard_.example.org/wildcard_.example.org.crt"),
+            &wild.chain(),
+        ),
+        (
+            &format!("caddy/{acme}/wildcard_.example.org/wildcard_.example.org.key"),
+            &wild.key,
+        ),
+    ]);
+    for place in ["", "caddy", "caddy/certificates"] {
+        let scanned = scan(&left.path(place)).unwrap();
+        assert_eq!(
+            names(&scanned),
+            whole(&["*.example.org", "www.example.org"]),
+            "{place}"
+        );
+    }
+    let local = left.path("caddy/certificates/local/localhost");
+    std::fs::create_dir_all(&local).unwrap();
+    std::fs::write(local.join("localhost.crt"), www.chain()).unwrap();
+    let scanned = scan(&left.path("caddy")).unwrap();
+    assert_eq!(scanned.found.len(), 2);
+    assert!(scanned.refused[0].to_string().contains("Caddy's own CA"));
+}
+
+#[test]
+fn both_versions_of_traefiks_file_are_read() {
+    let leaf = Ca::new().sign(&["www.example.org"], 30 * DAY);
+    let (chain, key) = (STANDARD.encode(leaf.chain()), STANDARD.encode(&leaf.key));
+    let current = format!(
+        r#"{{"le": {{"Account": {{"Email": ""}}, "Certificates": [{{"domain": {{"main": "www.example.org"}}, "certificate": "{chain}", "key": "{key}", "Store": "default"}}]}},
+            "unused": {{"Account": null, "Certificates": null}}}}"#
+    );
+    let former = format!(
+        r#"{{"Account": {{}}, "Certificates": [{{"Domain": {{"Main": "www.example.org", "SANs": null}}, "Certificate": "{chain}", "Key": "{key}"}}]}}"#
+    );
+    for text in [current, former] {
+        let left = Left::new(&[("acme.json", &text)]);
+        for place in ["", "acme.json"] {
+            let scanned = scan(&left.path(place)).unwrap();
+            assert_eq!(names(&scanned), whole(&["www.example.org"]));
+        }
+    }
+    let broken = r#"{"le": {"Certificates": [{"domain": {"main": "a.example"}, "certificate": "%", "key": ""}]}}"#;
+    for (text, sentence) in [
+        (
+            broken,
+            "(a.example): its certificate or key is not in base64",
+        ),
+        ("{", "is not Traefik's acme.json"),
+    ] {
+        let left = Left::new(&[("acme.json", text)]);
+        let refused = scan(left.0.path()).unwrap().refused;
+        assert!(refused[0].to_string().contains(sentence), "{refused:?}");
+    }
+}
+
+#[test]
+fn legos_folder_is_read_with_the_chain_beside_it() {
+    let ca = Ca::new();
+    let (one, two) = (
+        ca.sign(&["one.example"], 30 * DAY),
+        ca.sign(&["*.two.example"], 30 * DAY),
+    );
+    let left = Left::new(&[
+        ("certificates/one.example.crt", &one.chain()),
+        ("certificates/one.example.issuer.crt", &one.issuer),
+        ("certificates/one.example.key", &one.key),
+        ("certificates/one.example.json", "{}"),
+        ("certificates/_.two.example.crt", &two.leaf),
+        ("certificates/_.two.example.issuer.crt", &two.issuer),
+        ("certificates/_.two.example.key", &two.key),
+    ]);
+    for place in ["", "certificates"] {
+        let scanned = scan(&left.path(place)).unwrap();
+        assert_eq!(names(&scanned), whole(&["*.two.example", "one.example"]));
+    }
+}
+
+#[test]
+fn plain_pem_is_one_file_or_a_pair() {
+    let leaf = Ca::new().sign(&["www.example.org"], 30 * DAY);
+    let both = format!("Bag Attributes\n{}{}", leaf.key, leaf.chain());
+    for (chain_name, chain, key_name) in [
+        ("haproxy.pem", both, "nothing"),
+        ("www.crt", leaf.chain(), "www.key"),
+        ("www.pem", leaf.chain(), "www-key.pem"),
+        ("www.pem", leaf.chain(), "www.pem.key"),
+        ("fullchain1.pem", leaf.chain(), "privkey1.pem"),
+        ("cert.pem", leaf.chain(), "key.pem"),
+    ] {
+        let left = Left::new(&[(chain_name, &chain), (key_name, &leaf.key)]);
+        for place in ["", chain_name] {
+            let scanned = scan(&left.path(place)).unwrap();
+            assert_eq!(names(&scanned), whole(&["www.example.org"]), "{chain_name}");
+        }
+    }
+    // The whole chain is preferred to the leaf alone.
+    let left = Left::new(&[
+        ("cert1.pem", &leaf.leaf),
+        ("chain1.pem", &leaf.issuer),
+        ("fullchain1.pem", &leaf.chain()),
+        ("privkey1.pem", &leaf.key),
+    ]);
+    assert_eq!(
+        names(&scan(left.0.path()).unwrap()),
+        whole(&["www.example.org"])
+    );
+}
+
+#[test]
+fn what_nobody_could_serve_is_refused_with_its_reason() {
+    let ca = Ca::new();
+    let good = ca.sign(&["www.example.org"], 30 * DAY);
+    let past = ca.sign_until(&["www.example.org"], SystemTime::now() - DAY);
+    let other = Ca::new().sign(&["www.example.org"], 30 * DAY);
+    let staging = Ca::named("(STAGING) Counterfeit Cashew").sign(&["www.example.org"], 30 * DAY);
+    let nameless = ca.sign(&[], 30 * DAY);
+    let own_key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["www.example.org".to_owned()]).unwrap();
+    let own = own.self_signed(&own_key).unwrap().pem();
+    for (chain, key, sentence) in [
+        (past.chain(), &past.key, "it expired at"),
+        (
+            good.chain(),
+            &other.key,
+            "does not belong to its certificate",
+        ),
+        (
+            format!("{}{}", good.leaf, Ca::new().intermediate.pem()),
+            &good.key,
+            "its chain is broken",
+        ),
+        (
+            good.chain().replace("MII", "!!!"),
+            &good.key,
+            "cannot be read",
+        ),
+        (staging.chain(), &staging.key, "from a staging CA"),
+        (nameless.chain(), &nameless.key, "for no host name"),
+        (own, &own_key.serialize_pem(), "signed by itself"),
+    ] {
+        let left = Left::new(&[("www.crt", &chain), ("www.key", key)]);
+        let scanned = scan(&left.path("www.crt")).unwrap();
+        assert!(scanned.found.is_empty(), "{sentence}");
+        let [refused] = &scanned.refused[..] else {
+            panic!("{sentence}: {:?}", scanned.refused);
+        };
+        let refused = refused.to_string();
+        assert!(
+            refused.contains(sentence) && refused.contains("www.crt"),
+            "{refused}"
+        );
+    }
+    let left = Left::new(&[("www.crt", &good.chain()), ("empty/README", "nothing")]);
+    let refused = &scan(&left.path("www.crt")).unwrap().refused[0];
+    assert!(
+        refused.to_string().contains("put the key next to it"),
+        "{refused}"
+    );
+    for (place, sentence) in [("empty", "in a known form"), ("nowhere", "cannot be read")] {
+        let error = scan(&left.path(place)).unwrap_err().to_string();
+        assert!(error.contains(sentence), "{error}");
+    }
+}
+
+/// A configuration for `www.example.org` whose CA cannot be reached.
+const SITE: [&str; 6] = [
+    "--upstream",
+    "localhost:1",
+    "--domain",
+    "www.example.org",
+    "--acme-directory",
+    "https://127.0.0.1:1/dir",
+];
+
+fn config(data: &Path) -> Config {
+    let text = |index: usize| SITE[index].to_owned();
+    let flags = Flags {
+        upstream: vec![text(1)],
+        domain: vec![text(3)],
+        acme_directory: Some(text(5)),
+        storage: Some(format!("file:{}", data.display())),
+        ..Flags::default()
+    };
+    Config::from_quick(&flags).unwrap()
+}
+
+async fn import(data: &Path, leaf: &Leaf) -> String {
+    let left = Left::new(&[("www.crt", &leaf.chain()), ("www.key", &leaf.key)]);
+    let imported = app::import(&config(data), &left.path("www.crt")).await;
+    let imported = imported.unwrap();
+    assert!(imported.refused.is_empty(), "{:?}", imported.refused);
+    imported.lines.join("\n")
+}
+
+fn serial(leaf: &Leaf) -> String {
+    let text = format!("{}{}", leaf.chain(), leaf.key);
+    let certificate = proxy::certs::Certificate::from_pem(text.as_bytes()).unwrap();
+    certificate.serial().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_imported_is_served_without_an_order() {
+    let ca = Ca::new();
+    let leaf = ca.sign(
+        &["www.example.org", "example.org", "*.example.org"],
+        60 * DAY,
+    );
+    let setup = Setup::new().args(SITE);
+    let line = import(&setup.data(), &leaf).await;
+    let sentence = "www.example.org, example.org, *.example.org imported, valid until";
+    assert!(line.contains(sentence), "{line}");
+
+    let mut proxy = setup.start().await;
+    proxy.logged("certificate loaded").await;
+    let client = Client::new(&ca.root.pem());
+    let served = client.serial(proxy.https(), "www.example.org").await;
+    assert_eq!(served.unwrap(), serial(&leaf));
+    assert!(
+        !proxy.log().contains("certificate is being obtained"),
+        "{}",
+        proxy.log()
+    );
+    let records = proxy.data().join("certificates");
+    let issuer = std::fs::read_dir(records).unwrap().next().unwrap().unwrap();
+    assert!(
+        issuer
+            .path()
+            .join("_wildcard.example.org/certificate.pem")
+            .is_file()
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_overwritten_by_an_older_one() {
+    let (ca, data) = (Ca::new(), TempDir::new().unwrap());
+    let long = ca.sign(&["www.example.org"], 60 * DAY);
+    let short = ca.sign(&["www.example.org"], 30 * DAY);
+    assert!(import(data.path(), &short).await.contains("imported"));
+    assert!(import(data.path(), &long).await.contains("imported"));
+    let line = import(data.path(), &short).await;
+    assert!(line.contains("www.example.org kept as it is"), "{line}");
+
+    let setup = Setup::new().args(SITE);
+    std::fs::rename(data.path(), setup.data()).unwrap();
+    let proxy = setup.start().await;
+    let client = Client::new(&ca.root.pem());
+    let served = client.serial(proxy.https(), "www.example.org").await;
+    assert_eq!(served.unwrap(), serial(&long));
+}
+
+#[tokio::test]
+async fn the_command_tells_what_it_took_and_what_not() {
+    let ca = Ca::new();
+    let (good, past) = (
+        ca.sign(&["www.example.org"], 60 * DAY),
+        ca.sign_until(&["old.example.org"], SystemTime::now() - DAY),
+    );
+    let left = Left::new(&[
+        ("www.crt", &good.chain()),
+        ("www.key", &good.key),
+        ("old/old.crt", &past.chain()),
+        ("old/old.key", &past.key),
+    ]);
+    let storage = format!("file:{}", left.path("data").display());
+    for (place, is_done, sentence) in [
+        ("", true, "www.crt: www.example.org imported, valid until"),
+        ("", true, "www.example.org kept as it is"),
+        ("old", false, "old.crt: it expired at"),
+        ("data", false, "data holds no certificate in a known form"),
+    ] {
+        let mut command = command();
+        command.args(["certs", "import"]).arg(left.path(place));
+        let output = command
+            .args(["--storage", &storage])
+            .output()
+            .await
+            .unwrap();
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains(sentence), "{place}: {said}");
+        assert_eq!(output.status.success(), is_done, "{place}: {said}");
+    }
+}

@@ -1,0 +1,351 @@
+//! Every step of an order with every fault, in one table: what is told, when the next try is, what the CA saw of it, and
+//! that nothing is left behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+use proxy::acme::{
+    ChallengeType, Identifier, KeyAuthorization, Options, Presented, Solver, SolverError,
+};
+use proxy::certs::challenge::Solvers;
+use proxy::certs::issuer::{
+    AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
+};
+use proxy::certs::{
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Spending, Standing,
+};
+use proxy::name::{HostName, HostPattern, NameMap};
+use proxy::storage::{FileStorage, Storage};
+use proxy::tasks::Tasks;
+
+use crate::harness::ca::http01::Http01;
+use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
+
+const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+const NAME: &str = "www.example.org";
+
+/// How many cases run at once.
+const PARALLEL: usize = 8;
+
+/// How long the proxy waits for one answer, for a validation and for a certificate.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came of one attempt.
+struct Outcome {
+    cause: String,
+    sentence: String,
+    wait: Option<Duration>,
+    at_step: usize,
+    orders: usize,
+    pending: usize,
+    tokens: usize,
+    files: Vec<String>,
+}
+
+impl Outcome {
+    /// The outcome as the table writes it.
+    fn row(&self) -> String {
+        let Self { cause, .. } = self;
+        let next = match self.wait.map(|wait| wait.as_secs()) {
+            None => "none".to_owned(),
+            Some(45..=72) => "soon".to_owned(),
+            Some(2880..=5400) => "seldom".to_owned(),
+            // What the CA asked for is counted from its answer on.
+            Some(7170..=7560) => "asked".to_owned(),
+            Some(seconds) => format!("{seconds}s"),
+        };
+        let requests = match self.at_step {
+            few @ 0..=3 => few.to_string(),
+            _ => "many".to_owned(),
+        };
+        let kept = match self.is_kept("orders/") {
+            true => "kept",
+            false => "-",
+        };
+        let pending = self.pending;
+        let sentence = match self.wait {
+            Some(_) => &self.sentence,
+            None => "served",
+        };
+        format!("{cause} {requests} {pending} {kept} {next} {sentence}")
+    }
+
+    fn is_kept(&self, folder: &str) -> bool {
+        self.files.iter().any(|file| file.starts_with(folder))
+    }
+
+    /// What no fault may leave behind.
+    fn assert_clean(&self, case: &str) {
+        assert!(self.orders <= 1, "{case}: {} orders", self.orders);
+        assert_eq!(self.tokens, 0, "{case}: a challenge is still up");
+        let is_served = self.wait.is_none();
+        assert_eq!(self.is_kept("certificates/"), is_served, "{case}");
+        assert_eq!(self.is_kept("attempts/"), !is_served, "{case}");
+        let known = ["accounts/", "attempts/", "certificates/", "orders/"];
+        let strays = self
+            .files
+            .iter()
+            .filter(|file| !known.iter().any(|known| file.starts_with(known)));
+        assert_eq!(strays.count(), 0, "{case}: {:?}", self.files);
+        // An authorization stays open only where the order is gone on with, or where the CA did not say which it is.
+        let is_unknown = case.starts_with("NewOrder") || case.starts_with("Authorization");
+        assert!(
+            self.pending == 0 || is_unknown || self.is_kept("orders/"),
+            "{case}"
+        );
+    }
+}
+
+/// Keeps what its issuer says, as its type and not only as a sentence.
+#[derive(Debug)]
+struct Recorder {
+    issuer: AcmeIssuer,
+    cause: Mutex<String>,
+}
+
+impl Issuer for Recorder {
+    fn id(&self) -> &str {
+        self.issuer.id()
+    }
+
+    fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+        async move {
+            let outcome = self.issuer.issue(request).await;
+            *self.cause.lock().unwrap() = outcome.as_ref().map_or_else(cause, |_| "-".to_owned());
+            outcome
+        }
+        .boxed()
+    }
+
+    fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        self.issuer.settled(subject)
+    }
+}
+
+/// The variant.
+fn cause(error: &Error) -> String {
+    let text = match error {
+        Error::Acme(error) => format!("{error:?}"),
+        error => format!("{error:?}"),
+    };
+    text.chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect()
+}
+
+/// One attempt at a CA that has this fault at this step, always.
+async fn attempt(step: Step, fault: Fault) -> Outcome {
+    let dir = tempfile::TempDir::new().unwrap();
+    let port_80 = Arc::new(Http01::start().await);
+    let ca = ScriptedCa::start(Script::new().always(step, fault), port_80.port()).await;
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+    let recorder = Arc::new(Recorder {
+        issuer: issuer(&ca, &storage, vec![port_80.clone()]),
+        cause: Mutex::default(),
+    });
+    let (manager, tasks) = manager(storage, recorder.clone());
+    let name = HostName::parse(NAME).unwrap();
+
+    let _ = manager.certificate(&name, CLIENT).await;
+
+    let (sentence, wait) = match manager.standing(&name).await {
+        Standing::BackingOff { until, reason, .. } => (
+            reason,
+            Some(until.duration_since(SystemTime::now()).unwrap()),
+        ),
+        standing => (standing.to_string(), None),
+    };
+    tasks.stop();
+    let cause = recorder.cause.lock().unwrap().clone();
+    let host = ca.directory_url().authority().to_owned();
+    Outcome {
+        cause,
+        sentence: without_time(&sentence).replace(&host, "HOST"),
+        wait,
+        at_step: ca.count(step),
+        orders: ca.count(Step::NewOrder),
+        pending: ca.pending_authorizations(),
+        tokens: port_80.len(),
+        files: files(dir.path()),
+    }
+}
+
+fn without_time(sentence: &str) -> String {
+    match sentence.split_once(" expired at ") {
+        Some((start, _)) => format!("{start} expired at TIME"),
+        None => sentence.to_owned(),
+    }
+}
+
+fn issuer(
+    ca: &ScriptedCa,
+    storage: &Arc<dyn Storage>,
+    solvers: Vec<Arc<dyn Solver>>,
+) -> AcmeIssuer {
+    let mut protocol = Options::new(ca.directory_url());
+    protocol.root_pem = Some(ca.root_pem().into_bytes());
+    protocol.request_timeout = PATIENCE;
+    protocol.authorization_timeout = PATIENCE;
+    protocol.finalize_timeout = PATIENCE;
+    AcmeIssuer::over(protocol, None, Arc::clone(storage), Solvers::new(solvers)).unwrap()
+}
+
+fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, Tasks) {
+    let site = HostPattern::parse(NAME).unwrap();
+    let mut policies = NameMap::new();
+    policies.insert(site.clone(), Arc::new(Policy::configured(site)));
+    let tasks = Tasks::new();
+    let manager = CertManager::start(ManagerParts {
+        policies,
+        issuers: Issuers {
+            public: vec![public],
+            internal: Arc::new(InternalCa::new(
+                Arc::clone(&storage),
+                InternalCaOptions::default(),
+            )),
+        },
+        records: Records::new(storage),
+        cache: Arc::new(CertCache::new(10)),
+        preflight: None,
+        on_cert: None,
+        clock: Clock::system(),
+        tasks: tasks.clone(),
+    });
+    (manager, tasks)
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(dir)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.path().is_dir() {
+                true => folders.push(entry.path()),
+                false => found.push(
+                    entry
+                        .path()
+                        .strip_prefix(dir)
+                        .unwrap()
+                        .display()
+                        .to_string(),
+                ),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The faults by the names that the table has for them.
+fn fault(word: &str) -> Fault {
+    let busy = |status, kind| {
+        Fault::Answer(Reply::problem(status, kind, "not now").header("retry-after", "7200"))
+    };
+    match word {
+        "status-404" => Fault::Answer(Reply::new(404, "")),
+        "status-500" => Fault::Answer(Reply::new(500, "<h1>Oops</h1>")),
+        "unauthorized" => Fault::Answer(Reply::problem(403, "unauthorized", "no luck")),
+        "rejected" => Fault::Answer(Reply::problem(400, "rejectedIdentifier", "no luck")),
+        "rate-limited" => busy(429, "rateLimited"),
+        "busy" => busy(503, "serverInternal"),
+        "late" => Fault::Late(Duration::from_millis(300)),
+        "never" => Fault::Never,
+        "garbage" => Fault::Answer(Reply::new(200, "all is well")),
+        "endless" => Fault::Endless,
+        "cut-before" => Fault::CutBefore,
+        "cut-after" => Fault::CutAfter,
+        "wrong-key" => Fault::Certificate(Wrong::Key),
+        "wrong-names" => Fault::Certificate(Wrong::Names),
+        "wrong-expired" => Fault::Certificate(Wrong::Expired),
+        "wrong-garbage" => Fault::Certificate(Wrong::Garbage),
+        _ => panic!("no fault is called {word}"),
+    }
+}
+
+fn step(word: &str) -> Step {
+    let mut steps = Step::ALL.into_iter();
+    steps.find(|step| format!("{step:?}") == word).unwrap()
+}
+
+/// The case as it came out.
+async fn walk(case: &str) -> String {
+    let (at, word) = case.split_once(' ').unwrap();
+    let outcome = attempt(step(at), fault(word)).await;
+    outcome.assert_clean(case);
+    format!("{case} {}", outcome.row())
+}
+
+/// Each row: step, fault, cause, requests at that step, authorizations left pending, whether the order is kept for the next
+/// attempt, when that is, and the standing's sentence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_step_with_every_fault_ends_as_the_table_says() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/order_faults.txt");
+    let table = std::fs::read_to_string(table).unwrap();
+    let rows = table
+        .lines()
+        .filter(|row| !row.is_empty() && !row.starts_with('#'));
+    let rows = rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "));
+    let walks = rows.map(|row| async move {
+        let case = row.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let found = walk(&case).await;
+        (found != row).then(|| format!("table: {row}\nfound: {found}\n"))
+    });
+    let walks: Vec<_> = walks.collect();
+    assert!(walks.len() > 100, "only {} rows", walks.len());
+    let wrong: Vec<_> = stream::iter(walks)
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+    let wrong: String = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+/// Says that its challenge is up.
+struct Claims(ChallengeType);
+
+impl Solver for Claims {
+    fn challenge_type(&self) -> ChallengeType {
+        self.0.clone()
+    }
+
+    fn present<'a>(
+        &'a self,
+        _: &'a Identifier,
+        _: &'a str,
+        _: &'a KeyAuthorization,
+    ) -> BoxFuture<'a, Result<Presented, SolverError>> {
+        let (_, seen) = tokio::sync::watch::channel(false);
+        async { Ok(Presented::new(seen, || ())) }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_places_three_orders_at_most_however_many_types_there_are() {
+    use ChallengeType::{Dns01, DnsPersist01, Http01, TlsAlpn01};
+    let dir = tempfile::TempDir::new().unwrap();
+    // Nobody listens on port 1.
+    let ca = ScriptedCa::start(Script::new().offering(&["tls-alpn-01", "dns-01"]), 1).await;
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+    let types = [Http01, TlsAlpn01, Dns01, DnsPersist01];
+    let solvers = types.map(|kind| Arc::new(Claims(kind)) as Arc<dyn Solver>);
+
+    let error = issuer(&ca, &storage, solvers.into())
+        .issue(IssueRequest {
+            subject: &HostPattern::parse(NAME).unwrap(),
+            spending: &Spending::free(),
+            clock: Clock::system(),
+            replaces: None,
+        })
+        .await
+        .unwrap_err();
+
+    assert_eq!(ca.count(Step::NewOrder), 3, "{error}");
+    assert_eq!(error.challenges(), ["http-01", "tls-alpn-01", "dns-01"]);
+    assert_eq!(error.failed_authorizations(), 3);
+}

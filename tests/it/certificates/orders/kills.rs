@@ -1,0 +1,291 @@
+//! A process that is killed at any of the writes of an order, or where it changes a zone: the next one serves the one
+//! certificate that was signed, and leaves nothing in DNS.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use proxy::acme::{Options, Solver};
+use proxy::certs::challenge::{Dns01Solver, DnsMeans, DnsOptions, Propagation, SiteDns, Solvers};
+use proxy::certs::issuer::{AcmeIssuer, InternalCa, InternalCaOptions};
+use proxy::certs::{
+    CertCache, CertManager, Clock, Issuers, ManagerParts, NameServer, Policy, Records, Resolver,
+    ResolverOptions, Stored,
+};
+use proxy::name::{HostName, HostPattern, NameMap};
+use proxy::storage::{Key, Storage};
+use proxy::tasks::Tasks;
+use serde_json::json;
+use tokio::runtime::Builder;
+
+use crate::harness::ca::http01::Http01;
+use crate::harness::ca::scripted::{Script, ScriptedCa, Step};
+use crate::harness::clients::raw::soon;
+use crate::harness::crashes::stopping_storage::StoppingStorage;
+use crate::harness::crashes::stopping_zone::StoppingZone;
+use crate::harness::crashes::stops::{Stop, Stops};
+use crate::harness::dns::server::DnsServer;
+use crate::harness::memory_storage::MemoryStorage;
+
+const NAME: &str = "www.example.org";
+const WILDCARD: &str = "*.example.org";
+const CHALLENGE: &str = "_acme-challenge.example.org";
+/// How many changes are tried at once: most of the time is spent waiting.
+const AT_ONCE: usize = 5;
+
+const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+/// How names are proved.
+#[derive(Clone)]
+enum Way {
+    Http01(Arc<dyn Solver>),
+    Dns01(Arc<DnsServer>),
+}
+
+/// A CA, and what outlives a process.
+struct World {
+    ca: ScriptedCa,
+    way: Way,
+    storage: Arc<MemoryStorage>,
+}
+
+/// One process.
+struct Life {
+    manager: CertManager,
+    tasks: Tasks,
+    issuer: String,
+}
+
+impl Way {
+    async fn http01() -> (Self, ScriptedCa) {
+        let port_80 = Http01::start().await;
+        let ca = ScriptedCa::start(Script::new(), port_80.port()).await;
+        (Self::Http01(Arc::new(port_80)), ca)
+    }
+
+    async fn dns01() -> (Self, ScriptedCa) {
+        let dns = Arc::new(DnsServer::start());
+        let ca = ScriptedCa::start(Script::new().dns01(&dns), 1).await;
+        (Self::Dns01(dns), ca)
+    }
+
+    fn site(&self) -> Policy {
+        match self {
+            Self::Http01(_) => Policy::configured(HostPattern::parse(NAME).unwrap()),
+            Self::Dns01(_) => Policy::wildcard(HostPattern::parse(WILDCARD).unwrap()),
+        }
+    }
+
+    fn solvers(&self, stops: &Arc<Stops>, storage: &Arc<dyn Storage>, tasks: &Tasks) -> Solvers {
+        let dns = match self {
+            Self::Http01(solver) => return Solvers::new(vec![Arc::clone(solver)]),
+            Self::Dns01(dns) => dns,
+        };
+        let mut options = DnsOptions::new(DnsMeans::Exec(PathBuf::new()));
+        options.name_servers = vec![dns.address()];
+        let resolver = Resolver::new(ResolverOptions {
+            servers: vec![NameServer::At(dns.address())],
+            authority_port: dns.address().port(),
+        });
+        let zone = StoppingZone::new(Arc::clone(dns), Arc::clone(stops));
+        let propagation = Propagation::new(Arc::new(resolver), &options);
+        let solver = Dns01Solver::new(Arc::new(zone), propagation, tasks.clone());
+        let own = SiteDns::Records(solver.remembering_in(Arc::clone(storage)));
+        let mut dns = NameMap::new();
+        dns.insert(HostPattern::parse(WILDCARD).unwrap(), Some(own));
+        Solvers::default().with_dns(dns)
+    }
+}
+
+impl World {
+    fn new((way, ca): (Way, ScriptedCa)) -> Arc<Self> {
+        let storage = Arc::new(MemoryStorage::default());
+        Arc::new(Self { ca, way, storage })
+    }
+
+    fn start(&self, stops: &Arc<Stops>) -> Life {
+        let inner = Arc::clone(&self.storage) as _;
+        let storage: Arc<dyn Storage> = Arc::new(StoppingStorage::new(inner, Arc::clone(stops)));
+        let tasks = Tasks::new();
+        let mut protocol = Options::new(self.ca.directory_url());
+        protocol.root_pem = Some(self.ca.root_pem().into_bytes());
+        let solvers = self.way.solvers(stops, &storage, &tasks);
+        let issuer = AcmeIssuer::over(protocol, None, Arc::clone(&storage), solvers).unwrap();
+        let policy = self.way.site();
+        let mut policies = NameMap::new();
+        policies.insert(policy.managed().unwrap().clone(), Arc::new(policy));
+        let internal = InternalCa::new(Arc::clone(&storage), InternalCaOptions::default());
+        let id = proxy::certs::issuer::Issuer::id(&issuer).to_owned();
+        let manager = CertManager::start(ManagerParts {
+            policies,
+            issuers: Issuers {
+                public: vec![Arc::new(issuer)],
+                internal: Arc::new(internal),
+            },
+            records: Records::new(storage),
+            cache: Arc::new(CertCache::new(10)),
+            preflight: None,
+            on_cert: None,
+            clock: Clock::system(),
+            tasks: tasks.clone(),
+        });
+        Life {
+            manager,
+            tasks,
+            issuer: id,
+        }
+    }
+
+    /// Where the process is killed at its `n`-th change; none when it makes fewer.
+    async fn killed_at(self: &Arc<Self>, n: usize, stop: Stop) -> Option<String> {
+        let world = Arc::clone(self);
+        let life = async move {
+            let stops = Stops::at(n, stop);
+            let life = world.start(&stops);
+            let ends = async {
+                life.serial().await.unwrap();
+                stops.until(|| world.is_clean()).await;
+            };
+            tokio::select! {
+                change = stops.stopped() => Some(change),
+                () = ends => None,
+            }
+        };
+        // All that runs in it goes with it, at whatever it waits for.
+        let process = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let at = soon(process.spawn(life)).await.unwrap();
+        process.shutdown_background();
+        at
+    }
+
+    /// Whether nothing is in DNS, and nothing is written down that would have to be removed there.
+    fn is_clean(&self) -> bool {
+        let is_set = match &self.way {
+            Way::Http01(_) => false,
+            Way::Dns01(dns) => !dns.texts(CHALLENGE).is_empty(),
+        };
+        !is_set && !self.storage.holds("dns-records/")
+    }
+
+    /// The serial number of the stored certificate.
+    async fn stored(&self, issuer: &str) -> Option<String> {
+        let records = Records::new(Arc::clone(&self.storage) as _);
+        let site = self.way.site();
+        let subject = site.managed().unwrap();
+        match records.load_certificate(issuer, subject).await.unwrap() {
+            Stored::Found(certificate) => Some(certificate.serial().to_owned()),
+            Stored::Missing | Stored::Damaged(_) => None,
+        }
+    }
+}
+
+impl Life {
+    async fn serial(&self) -> Option<String> {
+        let name = HostName::parse(NAME).unwrap();
+        let served = self.manager.certificate(&name, CLIENT).await;
+        served
+            .ok()
+            .map(|certificate| certificate.serial().to_owned())
+    }
+}
+
+/// Kills a process at its `n`-th change and looks at what the next one makes of it; `false` when there is no such change.
+async fn survives(world: &Arc<World>, n: usize, stop: Stop) -> bool {
+    let Some(change) = world.killed_at(n, stop).await else {
+        return false;
+    };
+    let case = format!("{stop:?} change {n}: {change}");
+    let was_signed = world.ca.certificates() == 1;
+    let is_placed = change.starts_with("orders/") && !was_signed;
+    // An order that is not ready is given up for a new one; of one whose URL was not written nobody knows.
+    let is_unready = is_placed || change.starts_with("dns-records/") || change == "present";
+    let is_unknown = is_placed && stop == Stop::Before;
+
+    let stops = Stops::never();
+    let life = world.start(&stops);
+    let serial = soon(life.serial()).await;
+
+    assert!(serial.is_some(), "{case}: no certificate");
+    assert_eq!(world.ca.certificates(), 1, "{case}");
+    let orders = world.ca.count(Step::NewOrder);
+    assert_eq!(orders, 1 + usize::from(is_unready), "{case}");
+    let pending = world.ca.pending_authorizations();
+    assert_eq!(pending, usize::from(is_unknown), "{case}");
+    assert_eq!(world.stored(&life.issuer).await, serial, "{case}");
+    stops.until(|| world.is_clean()).await;
+    life.tasks.stop();
+    true
+}
+
+/// Kills processes at every change that they make; returns how many there are.
+async fn survives_all(scene: impl AsyncFn() -> (Way, ScriptedCa)) -> usize {
+    let case = async |n, stop| survives(&World::new(scene().await), n, stop).await;
+    let mut n = 0;
+    loop {
+        let cases = (n..n + AT_ONCE).flat_map(|n| [case(n, Stop::Before), case(n, Stop::After)]);
+        let is_change = join_all(cases).await;
+        n += is_change.iter().filter(|it| **it).count() / 2;
+        if is_change.contains(&false) {
+            return n;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_write_costs_no_second_certificate() {
+    assert!(survives_all(Way::http01).await > 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_write_or_change_of_the_zone_leaves_no_record_in_dns() {
+    assert!(survives_all(Way::dns01).await > 14);
+}
+
+/// Leaves what a process leaves that is killed when its certificate is stored and its record is not yet removed.
+async fn leave(world: &World, certificate: &str, since: u64) {
+    let Way::Dns01(dns) = &world.way else {
+        panic!("only dns-01 leaves records")
+    };
+    dns.txt(CHALLENGE, &["left"]);
+    let entry = json!({
+        "certificate": certificate, "name": CHALLENGE, "value": "left", "since": since,
+    });
+    let entry = entry.to_string();
+    let key = Key::new(&["dns-records", certificate, "left.json"]);
+    let stored = world.storage.store(&key, entry.as_bytes());
+    stored.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_was_left_goes_at_the_start_although_nothing_is_ordered() {
+    let world = World::new(Way::dns01().await);
+    let life = world.start(&Stops::never());
+    soon(life.serial()).await.unwrap();
+    life.tasks.drain(Duration::from_secs(10)).await;
+    assert!(world.is_clean());
+    leave(&world, WILDCARD, u64::MAX).await;
+
+    let stops = Stops::never();
+    let life = world.start(&stops);
+
+    stops.until(|| world.is_clean()).await;
+    assert_eq!(world.ca.count(Step::NewOrder), 1);
+    life.tasks.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_nothing_here_can_remove_is_forgotten_in_the_end() {
+    let world = World::new(Way::dns01().await);
+    leave(&world, "*.former.example.org", 1).await;
+
+    let stops = Stops::never();
+    let life = world.start(&stops);
+
+    stops.until(|| !world.storage.holds("dns-records/")).await;
+    life.tasks.stop();
+}

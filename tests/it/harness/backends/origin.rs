@@ -1,0 +1,136 @@
+//! Backends that do as the test says, well behaved or not.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proxy::tasks::Tasks;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::harness::clients::raw::{Raw, soon};
+
+/// A backend on a port of its own.
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    events: UnboundedReceiver<String>,
+    _tasks: Tasks,
+}
+
+/// One connection to the backend.
+pub(crate) struct Visit {
+    pub(crate) raw: Raw,
+    /// Counted from 1.
+    pub(crate) number: usize,
+    events: UnboundedSender<String>,
+}
+
+impl Visit {
+    /// Lets the test know.
+    pub(crate) fn tell(&self, event: impl Into<String>) {
+        let _ = self.events.send(event.into());
+    }
+
+    /// Reads one request whole and tells its head and body to the test.
+    pub(crate) async fn read_request(&mut self) -> Option<String> {
+        let head = self.raw.read_head().await?;
+        match self.raw.read_body(&head).await {
+            Some(body) => self.tell(format!("{head}{body}")),
+            None => {
+                self.tell("broken");
+                return None;
+            }
+        }
+        Some(head)
+    }
+}
+
+impl Origin {
+    /// Runs `script` on each connection.
+    pub(crate) async fn start<F, Fut>(script: F) -> Self
+    where
+        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), script).await
+    }
+
+    async fn start_on<F, Fut>(address: SocketAddr, script: F) -> Self
+    where
+        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (sender, events) = unbounded_channel();
+        let tasks = Tasks::new();
+        let (counter, group) = (Arc::clone(&connections), tasks.clone());
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
+                group.spawn(script(Visit {
+                    raw: Raw::new(stream),
+                    number,
+                    events: sender.clone(),
+                }));
+            }
+        });
+        Self {
+            address,
+            connections,
+            events,
+            _tasks: tasks,
+        }
+    }
+
+    /// Gives every request the same answer, and keeps its connections open.
+    pub(crate) async fn answering(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self::answering_on((Ipv4Addr::LOCALHOST, 0).into(), answer).await
+    }
+
+    /// The same at an address that the test names.
+    pub(crate) async fn answering_on(
+        address: SocketAddr,
+        answer: impl AsRef<[u8]> + Send + Sync + 'static,
+    ) -> Self {
+        let answer = Arc::new(answer);
+        Self::start_on(address, move |mut visit| {
+            let answer = Arc::clone(&answer);
+            async move {
+                while visit.read_request().await.is_some() {
+                    visit.raw.send((*answer).as_ref()).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Says `ok`.
+    pub(crate) async fn ok() -> Self {
+        Self::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The next request or other event.
+    pub(crate) async fn event(&mut self) -> String {
+        soon(self.events.recv()).await.unwrap()
+    }
+
+    /// Whether nothing has happened that the test has not looked at.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.events.try_recv().is_err()
+    }
+}
+
+/// An address that refuses connections.
+pub(crate) async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}

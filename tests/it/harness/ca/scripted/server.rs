@@ -1,0 +1,440 @@
+//! The HTTPS side of a scripted CA: routes, counts, and the faults of the script.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use proxy::tasks::Tasks;
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use url::Url;
+
+use super::authority::{Books, Task};
+use super::jws::{Signed, dns01_value, malformed};
+use super::reply::{Body, Reply};
+use super::script::{Fault, Script, Step};
+use super::signing::sign;
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::raw::soon;
+
+/// A running scripted CA; it stops with the value.
+pub(crate) struct ScriptedCa {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+}
+
+struct Shared {
+    base: String,
+    script: Script,
+    http01_port: u16,
+    api_root: TestCa,
+    issuing_root: TestCa,
+    intermediate: TestCa,
+    books: Mutex<Books>,
+    counts: watch::Sender<HashMap<Step, usize>>,
+    http: reqwest::Client,
+    tasks: Tasks,
+}
+
+/// The connection ends here.
+#[derive(Debug, thiserror::Error)]
+#[error("cut by the script")]
+struct Cut;
+
+impl ScriptedCa {
+    /// Starts a CA that fetches challenges at this port of this machine, whatever the name.
+    pub(crate) async fn start(script: Script, http01_port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let base = format!("https://{}", listener.local_addr().unwrap());
+        let issuing_root = TestCa::root("scripted root");
+        let tasks = Tasks::new();
+        let shared = Arc::new(Shared {
+            books: Mutex::new(Books::new(base.clone())),
+            base,
+            script,
+            http01_port,
+            api_root: TestCa::root("root of the scripted API"),
+            intermediate: issuing_root.intermediate("scripted intermediate"),
+            issuing_root,
+            counts: watch::Sender::default(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            tasks: tasks.clone(),
+        });
+        tasks.spawn(accept(Arc::clone(&shared), listener));
+        Self { shared, tasks }
+    }
+
+    /// What the client is told.
+    pub(crate) fn directory_url(&self) -> Url {
+        format!("{}/dir", self.shared.base).parse().unwrap()
+    }
+
+    /// The root of the API's own HTTPS.
+    pub(crate) fn root_pem(&self) -> String {
+        self.shared.api_root.pem()
+    }
+
+    /// The root that the issued certificates chain to.
+    pub(crate) fn issuing_root_pem(&self) -> String {
+        self.shared.issuing_root.pem()
+    }
+
+    /// The tokens of all challenges that it has set.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.shared.books().tokens()
+    }
+
+    /// How many certificates it has signed.
+    pub(crate) fn certificates(&self) -> usize {
+        self.shared.books().certificates()
+    }
+
+    /// How many authorizations wait for a challenge to be met.
+    pub(crate) fn pending_authorizations(&self) -> usize {
+        self.shared.books().pending_authorizations()
+    }
+
+    /// What each order that was placed said that it replaces.
+    pub(crate) fn replaced(&self) -> Vec<Option<String>> {
+        self.shared.books().replaced()
+    }
+
+    /// How many requests of a kind have come, those that went wrong included.
+    pub(crate) fn count(&self, step: Step) -> usize {
+        count(&self.shared.counts.borrow(), step)
+    }
+
+    /// Waits until a request of a kind has come.
+    pub(crate) async fn reached(&self, step: Step) {
+        self.counted(step, 1).await;
+    }
+
+    /// Waits until so many requests of a kind have come.
+    pub(crate) async fn counted(&self, step: Step, number: usize) {
+        let mut counts = self.shared.counts.subscribe();
+        soon(counts.wait_for(|counts| count(counts, step) >= number))
+            .await
+            .unwrap();
+    }
+}
+
+fn count(counts: &HashMap<Step, usize>, step: Step) -> usize {
+    counts.get(&step).copied().unwrap_or(0)
+}
+
+impl Drop for ScriptedCa {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let tls = TlsAcceptor::from(shared.api_root.loopback_tls());
+    let shutdown = shared.tasks.shutdown();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted.unwrap().0,
+            () = shutdown.requested() => return,
+        };
+        let connection = serve(Arc::clone(&shared), tls.clone(), stream);
+        let shutdown = shutdown.clone();
+        shared.tasks.spawn(async move {
+            tokio::select! {
+                () = connection => (),
+                () = shutdown.requested() => (),
+            }
+        });
+    }
+}
+
+async fn serve(shared: Arc<Shared>, tls: TlsAcceptor, stream: TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    let Ok(stream) = tls.accept(stream).await else {
+        return;
+    };
+    let service = service_fn(|request| Arc::clone(&shared).answer(request));
+    let connection = hyper::server::conn::http1::Builder::new();
+    // A cut ends in an error here, and that is the point of it.
+    let _ = connection
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+impl Shared {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+        let Some(route) = Route::of(head.uri.path(), &body) else {
+            return Ok(Reply::new(404, "").into_response());
+        };
+        let n = self.count(route.step);
+        let fault = self.script.fault_of(route.step, n).cloned();
+        match &fault {
+            Some(Fault::CutBefore) => return Err(Cut),
+            Some(Fault::Never) => std::future::pending().await,
+            Some(Fault::Late(wait)) => tokio::time::sleep(*wait).await,
+            Some(Fault::Endless) => return Ok(endless()),
+            Some(Fault::Answer(reply)) => return Ok(self.finish(reply.clone(), route.step)),
+            Some(
+                Fault::CutAfter | Fault::NeverAfter | Fault::AnswerAfter(_) | Fault::Certificate(_),
+            )
+            | None => (),
+        }
+        let reply = match head.method {
+            Method::POST => self.post(&route, &head.headers, &body, fault.as_ref()),
+            _ => self.get(&route),
+        };
+        let reply = reply.unwrap_or_else(|refusal| refusal);
+        match fault {
+            Some(Fault::CutAfter) => Err(Cut),
+            Some(Fault::NeverAfter) => std::future::pending().await,
+            Some(Fault::AnswerAfter(instead)) => Ok(self.finish(instead, route.step)),
+            _ => Ok(self.finish(reply, route.step)),
+        }
+    }
+
+    fn count(&self, step: Step) -> usize {
+        let mut number = 0;
+        self.counts.send_modify(|counts| {
+            let count = counts.entry(step).or_default();
+            *count += 1;
+            number = *count;
+        });
+        number
+    }
+
+    /// Every answer to a POST brings a nonce, the refused ones too.
+    fn finish(&self, reply: Reply, step: Step) -> Response<Body> {
+        let reply = match step {
+            Step::Directory | Step::RenewalInfo => reply,
+            _ => reply.header("replay-nonce", &self.books().new_nonce()),
+        };
+        reply.into_response()
+    }
+
+    fn get(&self, route: &Route) -> Result<Reply, Reply> {
+        match route.step {
+            Step::Directory => {
+                let mut directory = self.books().directory(&self.script);
+                if self.script.has_renewal_info {
+                    directory["renewalInfo"] = format!("{}/renewal-info", self.base).into();
+                }
+                Ok(Reply::json(200, &directory))
+            }
+            Step::RenewalInfo => Ok(Reply::new(404, "")),
+            Step::NewNonce => Ok(Reply::new(200, "")),
+            _ => Err(Reply::problem(405, "malformed", "POST only")),
+        }
+    }
+
+    fn post(
+        self: &Arc<Self>,
+        route: &Route,
+        headers: &http::HeaderMap,
+        body: &[u8],
+        fault: Option<&Fault>,
+    ) -> Result<Reply, Reply> {
+        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        if content_type != Some(b"application/jose+json") || !headers.contains_key(USER_AGENT) {
+            return Err(Reply::problem(
+                415,
+                "malformed",
+                "wrong type, or no user agent",
+            ));
+        }
+        let signed = Signed::parse(body)?;
+        if signed.header.url != format!("{}{}", self.base, route.path) {
+            return Err(malformed("signed for another URL"));
+        }
+        self.books().use_nonce(&signed.header.nonce)?;
+        if route.step == Step::NewAccount {
+            let key = signed
+                .header
+                .jwk
+                .clone()
+                .ok_or_else(|| malformed("no key"))?;
+            signed.verify(&key)?;
+            return self.books().new_account(key, &signed.json()?);
+        }
+        let kid = signed
+            .header
+            .kid
+            .as_deref()
+            .ok_or_else(|| malformed("no account"))?;
+        let (account, key) = self.books().account(kid)?;
+        signed.verify(&key)?;
+        self.work(route, account, &signed, fault)
+    }
+
+    /// What an account may ask for.
+    fn work(
+        self: &Arc<Self>,
+        route: &Route,
+        account: usize,
+        signed: &Signed,
+        fault: Option<&Fault>,
+    ) -> Result<Reply, Reply> {
+        let is_read = matches!(
+            route.step,
+            Step::Authorization | Step::Order | Step::Certificate
+        );
+        if is_read != signed.payload.is_empty() {
+            return Err(malformed(
+                "a body where none belongs, or none where one does",
+            ));
+        }
+        let number = route.number;
+        match route.step {
+            Step::NewOrder => self
+                .books()
+                .new_order(account, &signed.json()?, &self.script),
+            Step::Authorization => self.books().authorization(number, &self.script),
+            Step::Order => self.books().poll_order(number, &self.script),
+            Step::Certificate => self.books().chain(number),
+            Step::Deactivate => {
+                self.books().deactivate(number)?;
+                self.books().authorization(number, &self.script)
+            }
+            Step::Challenge => self.start_validation(number, &signed.payload),
+            Step::Finalize => self.finalize(number, &signed.json()?, fault),
+            Step::Directory | Step::NewNonce | Step::NewAccount | Step::RenewalInfo => {
+                Err(malformed("not here"))
+            }
+        }
+    }
+
+    fn start_validation(self: &Arc<Self>, number: usize, payload: &[u8]) -> Result<Reply, Reply> {
+        if payload != b"{}" {
+            return Err(malformed("want {}"));
+        }
+        let task = self.books().start_validation(number)?;
+        let reply = Reply::json(200, &self.books().challenge(number, &self.script)?);
+        match self.script.is_validating {
+            true => {
+                self.tasks.spawn(Arc::clone(self).validate(task));
+            }
+            false => self.books().end_validation(number, Ok(())),
+        }
+        Ok(reply)
+    }
+
+    /// Looks at the challenge (RFC 8555 sections 8.3 and 8.4).
+    async fn validate(self: Arc<Self>, task: Task) {
+        let outcome = match &self.script.dns {
+            Some(dns) => {
+                let texts = dns.texts(&format!("_acme-challenge.{}", task.host));
+                match texts.contains(&dns01_value(&task.expected)) {
+                    true => Ok(()),
+                    false => Err(problem("unauthorized", &format!("found {texts:?}"))),
+                }
+            }
+            None => self.fetch(&task).await,
+        };
+        self.books().end_validation(task.authorization, outcome);
+    }
+
+    async fn fetch(&self, task: &Task) -> Result<(), Value> {
+        let url = format!(
+            "http://{}/.well-known/acme-challenge/{}",
+            SocketAddr::new(self.script.validator, self.http01_port),
+            task.token
+        );
+        let request = self
+            .http
+            .get(url)
+            .header(HOST, &task.host)
+            .timeout(Duration::from_secs(10));
+        match request.send().await {
+            Ok(answer) => match answer.text().await {
+                Ok(text) if text == task.expected => Ok(()),
+                text => Err(problem("unauthorized", &format!("got {text:?}"))),
+            },
+            Err(error) => Err(problem("connection", &error.to_string())),
+        }
+    }
+
+    fn finalize(
+        &self,
+        number: usize,
+        request: &Value,
+        fault: Option<&Fault>,
+    ) -> Result<Reply, Reply> {
+        let wanted = self.books().wanted(number)?;
+        let csr = request["csr"].as_str().ok_or_else(|| malformed("no CSR"))?;
+        let wrong = match fault {
+            Some(Fault::Certificate(wrong)) => Some(*wrong),
+            _ => None,
+        };
+        let how = (self.script.lifetime, wrong);
+        let chain = sign(&self.intermediate, csr, &wanted, how)?;
+        self.books().set_chain(number, chain);
+        self.books().order(number, &self.script)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap()
+    }
+}
+
+fn problem(kind: &str, detail: &str) -> Value {
+    serde_json::json!({ "type": format!("urn:ietf:params:acme:error:{kind}"), "detail": detail })
+}
+
+fn endless() -> Response<Body> {
+    let spaces = futures_util::stream::repeat_with(|| {
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b' '; 16 * 1024])))
+    });
+    let body = StreamBody::new(spaces).map_err(|never| match never {});
+    Response::new(body.boxed_unsync())
+}
+
+/// Which service a request is for.
+struct Route {
+    step: Step,
+    path: String,
+    number: usize,
+}
+
+impl Route {
+    fn of(path: &str, body: &[u8]) -> Option<Self> {
+        let mut parts = path.trim_start_matches('/').split('/');
+        let (service, number) = (parts.next()?, parts.next());
+        let step = match (service, number) {
+            ("dir", None) => Step::Directory,
+            ("nonce", None) => Step::NewNonce,
+            ("account", None) => Step::NewAccount,
+            ("order", None) => Step::NewOrder,
+            ("authz", Some(_)) if is_deactivation(body) => Step::Deactivate,
+            ("authz", Some(_)) => Step::Authorization,
+            ("challenge", Some(_)) => Step::Challenge,
+            ("order", Some(_)) => Step::Order,
+            ("finalize", Some(_)) => Step::Finalize,
+            ("certificate", Some(_)) => Step::Certificate,
+            ("renewal-info", Some(_)) => Step::RenewalInfo,
+            _ => return None,
+        };
+        Some(Self {
+            step,
+            path: path.to_owned(),
+            number: match step {
+                Step::RenewalInfo => 0,
+                _ => number.map_or(Some(0), |number| number.parse().ok())?,
+            },
+        })
+    }
+}
+
+fn is_deactivation(body: &[u8]) -> bool {
+    let payload = Signed::parse(body).and_then(|signed| signed.json());
+    payload.is_ok_and(|payload| payload["status"] == "deactivated")
+}

@@ -1,0 +1,71 @@
+//! The certificates of a scripted CA, right and wrong.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, KeyPair, SanType,
+};
+
+use super::authority::Identifier;
+use super::jws::decode;
+use super::reply::Reply;
+use super::script::Wrong;
+use crate::harness::ca::pki::{TestCa, valid_for};
+
+/// Signs what the CSR asks for, or something wrong.
+pub(super) fn sign(
+    ca: &TestCa,
+    csr: &str,
+    wanted: &BTreeSet<Identifier>,
+    (lifetime, wrong): (Duration, Option<Wrong>),
+) -> Result<String, Reply> {
+    let refuse = |detail: &str| Reply::problem(400, "badCSR", detail);
+    let mut csr = CertificateSigningRequestParams::from_der(&decode(csr)?.into())
+        .map_err(|error| refuse(&error.to_string()))?;
+    if csr
+        .params
+        .subject_alt_names
+        .iter()
+        .map(name)
+        .collect::<BTreeSet<_>>()
+        != *wanted
+    {
+        return Err(refuse("the names are not those of the order"));
+    }
+    let params = &mut csr.params;
+    valid_for(params, lifetime);
+    params.use_authority_key_identifier_extension = true;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    match wrong {
+        Some(Wrong::Garbage) => return Ok("-----BEGIN CERTIFICATE-----\n%%%\n".to_owned()),
+        Some(Wrong::Names) => {
+            params.subject_alt_names = CertificateParams::new(["wrong.example".to_owned()])
+                .unwrap()
+                .subject_alt_names;
+        }
+        Some(Wrong::Expired) => {
+            let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
+            params.not_before = (yesterday - lifetime).into();
+            params.not_after = yesterday.into();
+        }
+        Some(Wrong::Key) | None => (),
+    }
+    let leaf = match wrong {
+        Some(Wrong::Key) => {
+            let key = KeyPair::generate().unwrap();
+            csr.params.signed_by(&key, ca.issuer())
+        }
+        _ => csr.signed_by(ca.issuer()),
+    };
+    let leaf = leaf.map_err(|error| refuse(&error.to_string()))?;
+    Ok(format!("{}{}", leaf.pem(), ca.pem()))
+}
+
+fn name(san: &SanType) -> Identifier {
+    match san {
+        SanType::DnsName(name) => ("dns".to_owned(), name.as_str().to_owned()),
+        SanType::IpAddress(ip) => ("ip".to_owned(), ip.to_string()),
+        other => ("other".to_owned(), format!("{other:?}")),
+    }
+}

@@ -1,0 +1,301 @@
+//! `proxy certs`: what it says of certificates and does to them, with a running proxy and without.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::admin::{Outcome, certs};
+use crate::harness::backends::app::App;
+use crate::harness::ca::pebble::{Pebble, PebbleOptions};
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::https::Client;
+use crate::harness::proxy::{Ports, Proxy, Setup, command};
+
+const NAME: &str = "www.example.org";
+const LOCAL: [&str; 4] = ["--upstream", "localhost:1", "--domain", "localhost"];
+
+async fn succeed(data: &Path, args: &[&str]) -> String {
+    let outcome = certs(data, args).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    outcome.out
+}
+
+/// What `show` tells of a fact.
+fn fact<'a>(shown: &'a str, name: &str) -> &'a str {
+    let line = shown.lines().find_map(|line| {
+        let rest = line.strip_prefix("  ")?.strip_prefix(name)?;
+        rest.starts_with("  ").then(|| rest.trim())
+    });
+    line.unwrap_or_else(|| panic!("no `{name}` in:\n{shown}"))
+}
+
+/// A proxy whose one name has its certificate from Pebble.
+async fn with_pebble() -> (Proxy, Pebble) {
+    let app = App::start().await;
+    let ports = Ports::reserve();
+    let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
+    let mut proxy = Setup::on(ports)
+        .args(["--upstream", &app.address.to_string(), "--domain", NAME])
+        .ca(&pebble.directory_url(), &pebble.root_pem())
+        .start()
+        .await;
+    proxy.logged("certificate obtained").await;
+    (proxy, pebble)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_listed_shown_and_renewed_while_the_proxy_runs() {
+    let (proxy, pebble) = with_pebble().await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let data = proxy.data();
+
+    let listed = succeed(&data, &["list"]).await;
+    assert!(listed.starts_with("NAME             ISSUER"), "{listed}");
+    assert!(listed.contains("served until"), "{listed}");
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+
+    let shown = succeed(&data, &["show", NAME]).await;
+    let socket = data.join("admin.sock").display().to_string();
+    assert!(
+        shown.starts_with("www.example.org: served until 2"),
+        "{shown}"
+    );
+    assert!(shown.contains(&format!("(told by the running proxy on {socket})")));
+    assert_eq!(fact(&shown, "names"), NAME);
+    assert_eq!(fact(&shown, "key"), "ECDSA P-256");
+    assert!(fact(&shown, "signed by").contains("Pebble"), "{shown}");
+    assert_eq!(fact(&shown, "SHA-256").len(), 95);
+    assert!(Path::new(fact(&shown, "file")).exists(), "{shown}");
+    let serial = client.serial(proxy.https(), NAME).await.unwrap();
+
+    let renewed = succeed(&data, &["renew", NAME]).await;
+    let start = "www.example.org has a new certificate: served until 2";
+    assert!(renewed.starts_with(start), "{renewed}");
+    assert_ne!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
+    let again = succeed(&data, &["show", NAME]).await;
+    assert_ne!(fact(&again, "serial"), fact(&shown, "serial"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_certificate_gives_way_to_another_while_the_proxy_runs() {
+    let (proxy, pebble) = with_pebble().await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let data = proxy.data();
+    for reason in ["keyCompromise", "superseded"] {
+        let serial = client.serial(proxy.https(), NAME).await.unwrap();
+        let said = succeed(&data, &["revoke", NAME, "--reason", reason]).await;
+        let start = "the certificate of www.example.org is revoked, and another is served until 2";
+        assert!(said.starts_with(start), "{said}");
+        assert_ne!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
+        assert_eq!(pebble.revocation(&serial).await["Status"], "Revoked");
+    }
+    let rolled = succeed(&data, &["account", "rollover"]).await;
+    assert!(
+        rolled.starts_with("a new account key is in use at "),
+        "{rolled}"
+    );
+    let renewed = succeed(&data, &["renew", NAME]).await;
+    assert!(renewed.contains("has a new certificate"), "{renewed}");
+
+    let wrong = certs(&data, &["revoke", NAME, "--reason", "boredom"]).await;
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong
+            .err
+            .starts_with("`boredom` cannot be used: it is no reason"),
+        "{}",
+        wrong.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
+    let (proxy, pebble) = with_pebble().await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let serial = client.serial(proxy.https(), NAME).await.unwrap();
+    let setup = proxy.stop().await;
+    let (data, root) = (setup.data(), setup.file("ca.pem", &pebble.root_pem()));
+    let root = root.display().to_string();
+    let directory = pebble.directory_url();
+    let ca = ["--acme-directory", directory.as_str(), "--acme-root", &root];
+
+    let rolled = succeed(&data, &[&["account", "rollover"], ca.as_slice()].concat()).await;
+    assert!(
+        rolled.starts_with("a new account key is in use at "),
+        "{rolled}"
+    );
+    let revoke = [&["revoke", NAME, "--reason", "superseded"], ca.as_slice()].concat();
+    let said = succeed(&data, &revoke).await;
+    let sentence = "the certificate of www.example.org is revoked and removed; no proxy runs that would order another\n";
+    assert_eq!(said, sentence);
+    assert_eq!(pebble.revocation(&serial).await["Status"], "Revoked");
+    let again = certs(&data, &revoke).await;
+    let sentence = "the certificate of www.example.org is not revoked: no certificate is stored for www.example.org\n";
+    assert_eq!((again.code, again.err.as_str()), (1, sentence));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_internal_ca_signed_is_not_revoked() {
+    let mut proxy = Setup::new().args(LOCAL).start().await;
+    proxy.logged("certificate obtained").await;
+    let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
+    assert_eq!(refused.code, 1);
+    let start = "the certificate of localhost is not revoked: `internal` is no CA over ACME";
+    assert!(refused.err.starts_with(start), "{}", refused.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn storage_alone_tells_what_lies_there_and_says_so() {
+    let mut proxy = Setup::new().args(LOCAL).start().await;
+    proxy.logged("certificate obtained").await;
+    let setup = proxy.stop().await;
+    let data = setup.data();
+
+    let shown = succeed(&data, &["show", "localhost"]).await;
+    let start = "localhost: stored and valid until 2";
+    assert!(shown.starts_with(start), "{shown}");
+    let source = format!(
+        "(read from {0}; no proxy answers on {0}/admin.sock)",
+        data.display()
+    );
+    assert!(shown.contains(&source), "{shown}");
+
+    let listed = succeed(&data, &["list", "--json"]).await;
+    let line: Value = serde_json::from_str(listed.trim()).unwrap();
+    assert_eq!(line["name"], "localhost");
+    assert_eq!(line["state"], "stored");
+
+    let missing = certs(&data, &["show", "a.example"]).await;
+    assert_eq!(
+        (missing.code, missing.err.as_str()),
+        (1, "nothing is stored for a.example\n")
+    );
+}
+
+#[tokio::test]
+async fn what_needs_a_running_proxy_says_how_to_reach_one() {
+    let setup = Setup::new();
+    let data = setup.data();
+    let outcome = certs(&data, &["renew", NAME]).await;
+    let expected = format!(
+        "no proxy is running with the data directory {}; start it or pass --admin PATH\n",
+        data.display()
+    );
+    assert_eq!((outcome.code, outcome.err), (1, expected));
+
+    let outcome = certs(&data, &["renew", NAME, "--admin", "/nowhere"]).await;
+    let expected = "no proxy answers on the admin socket /nowhere; start it or pass the path of its socket with --admin PATH\n";
+    assert_eq!((outcome.code, outcome.err.as_str()), (1, expected));
+}
+
+#[tokio::test]
+async fn the_wrong_data_directory_is_told_and_not_made() {
+    let setup = Setup::new();
+    let data = setup.data();
+    let outcome = certs(&data, &["list"]).await;
+    assert_eq!(outcome.code, 1);
+    let start = format!("the data directory {} cannot be used", data.display());
+    assert!(outcome.err.starts_with(&start), "{}", outcome.err);
+    assert!(!data.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
+    // Nobody listens where the CA should be.
+    let setup = Setup::new();
+    let root = setup.file("root.pem", &TestCa::root("a CA that is away").pem());
+    let root = root.display().to_string();
+    let mut proxy = setup
+        .args(["--upstream", "localhost:1", "--domain", NAME])
+        .args([
+            "--acme-directory",
+            "https://127.0.0.1:9/dir",
+            "--acme-root",
+            &root,
+        ])
+        .start()
+        .await;
+    proxy.logged("certificate not obtained").await;
+    let data = proxy.data();
+
+    let outcome = certs(&data, &["renew", NAME]).await;
+    assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
+    let start = "www.example.org has no new certificate: the last of 2 failed tries said: ";
+    assert!(outcome.err.starts_with(start), "{}", outcome.err);
+
+    let live = succeed(&data, &["show", NAME]).await;
+    let start = "www.example.org: no certificate after 2 failed tries at 127.0.0.1; next try 2";
+    assert!(live.starts_with(start), "{live}");
+    assert_eq!(fact(&live, "failed"), "2");
+    assert!(fact(&live, "last error").contains("127.0.0.1:9"), "{live}");
+
+    let _setup = proxy.stop().await;
+    let stored = succeed(&data, &["show", NAME]).await;
+    assert_eq!(stored.lines().next(), live.lines().next());
+    assert_eq!(fact(&stored, "next try"), fact(&live, "next try"));
+    let listed = succeed(&data, &["list"]).await;
+    assert!(
+        listed.contains("no certificate after 2 failed tries"),
+        "{listed}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
+    let proxy = Setup::new().args(LOCAL).start().await;
+    let data = proxy.data();
+    let sentence = |outcome: Outcome| {
+        assert_eq!(outcome.code, 2, "{}", outcome.err);
+        assert!(
+            outcome
+                .err
+                .ends_with("write it as in `www.example.org` or `*.example.org`\n"),
+            "{}",
+            outcome.err
+        );
+        outcome.err
+    };
+    let live = sentence(certs(&data, &["show", "no name"]).await);
+    let _setup = proxy.stop().await;
+    assert_eq!(sentence(certs(&data, &["show", "no name"]).await), live);
+}
+
+#[tokio::test]
+async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
+    let setup = Setup::new();
+    let text = "storage = \"file:data\"\n[sites]\n\"www.example.org\" = \"localhost:1\"\n\"intranet.corp\" = \"localhost:1\"\n";
+    let file = setup.file("Proxyfile", text);
+    std::fs::create_dir_all(setup.data()).unwrap();
+    for (name, part) in [
+        ("www.example.org", "a running proxy does so by itself"),
+        ("intranet.corp", ".corp is reserved"),
+    ] {
+        let output = command()
+            .args(["certs", "show", name, "--config"])
+            .arg(&file)
+            .output()
+            .await
+            .unwrap();
+        let shown = Outcome::from(output).out;
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_proxyfile_says_where_the_data_and_the_socket_lie() {
+    let setup = Setup::new();
+    let socket = setup.data().with_file_name("other.sock");
+    let text = "storage = \"file:data\"\nadmin = \"other.sock\"\n[sites]\n\"localhost\" = \"localhost:1\"\n";
+    let file = setup.file("Proxyfile", text);
+    let mut proxy = setup.proxyfile(text).start().await;
+    proxy.logged("certificate obtained").await;
+    let output = command()
+        .args(["certs", "show", "localhost", "--config"])
+        .arg(file)
+        .output()
+        .await
+        .unwrap();
+    let shown = Outcome::from(output).out;
+    let source = format!("(told by the running proxy on {})", socket.display());
+    assert!(shown.contains(&source), "{shown}");
+}

@@ -1,0 +1,268 @@
+//! `proxy trust`: the root in the stores of a machine that is made of a folder and a few scripts.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::harness::ca::pki::TestCa;
+use crate::harness::proxy::command;
+
+const DEBIAN: &str = "usr/local/share/ca-certificates";
+const FEDORA: &str = "etc/pki/ca-trust/source/anchors";
+const ARCH: &str = "etc/ca-certificates/trust-source/anchors";
+const SUSE: &str = "etc/pki/trust/anchors";
+
+/// A machine below a folder: its stores, its programs, which note how they are called, a home, and
+/// the data of a proxy.
+struct Machine(TempDir);
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self(TempDir::new().unwrap());
+        for folder in ["bin", "home", "data"] {
+            machine.folder(folder);
+        }
+        machine
+    }
+
+    /// The same with the root of an internal CA.
+    fn with_root() -> Self {
+        let machine = Self::new();
+        let folder = machine.folder("data/internal-ca");
+        let pem = TestCa::root("proxy internal CA").pem();
+        std::fs::write(folder.join("root.pem"), pem).unwrap();
+        machine
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn folder(&self, path: &str) -> PathBuf {
+        let path = self.path(path);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// A program that notes its arguments and then does what `script` says.
+    fn program(&self, name: &str, script: &str) {
+        let path = self.path("bin").join(name);
+        let calls = self.path("calls");
+        let text = format!(
+            "#!/bin/sh\necho \"{name} $*\" >> '{}'\n{script}\n",
+            calls.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    /// How the programs were called since the last time.
+    fn calls(&self) -> Vec<String> {
+        let calls = std::fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let _ = std::fs::remove_file(self.path("calls"));
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    /// The files in a store.
+    fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.path(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    fn command(&self, args: &[&str]) -> tokio::process::Command {
+        let mut command = command();
+        command
+            .arg("trust")
+            .args(args)
+            .arg("--root")
+            .arg(self.0.path())
+            .args([
+                "--storage",
+                &format!("file:{}", self.path("data").display()),
+            ])
+            .env("PATH", self.path("bin"))
+            .env("HOME", self.path("home"));
+        command
+    }
+
+    async fn trust(&self, args: &[&str]) -> (bool, String) {
+        said(&self.command(args).output().await.unwrap())
+    }
+}
+
+/// Whether a command succeeded, and all that it said.
+fn said(output: &Output) -> (bool, String) {
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn the_root_goes_into_the_systems_store_and_out_again() {
+    for (folder, install, remove) in [
+        (
+            DEBIAN,
+            "update-ca-certificates ",
+            "update-ca-certificates --fresh",
+        ),
+        (FEDORA, "update-ca-trust extract", "update-ca-trust extract"),
+        (ARCH, "trust extract-compat", "trust extract-compat"),
+        (SUSE, "update-ca-certificates ", "update-ca-certificates "),
+    ] {
+        let machine = Machine::with_root();
+        machine.folder(folder);
+        machine.program(install.split(' ').next().unwrap(), "");
+
+        let (is_done, said) = machine.trust(&[]).await;
+        assert!(is_done && said.contains(": the root is trusted"), "{said}");
+        assert_eq!(machine.calls(), [install]);
+        let files = machine.files(folder);
+        let name = files[0].file_name().unwrap().to_str().unwrap();
+        assert!(
+            name.starts_with("proxy-internal-ca-") && name.ends_with(".crt"),
+            "{name}"
+        );
+        let root = std::fs::read(machine.path("data/internal-ca/root.pem")).unwrap();
+        assert_eq!(std::fs::read(&files[0]).unwrap(), root);
+        let mode = std::fs::metadata(&files[0]).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+
+        let (is_done, said) = machine.trust(&["--remove"]).await;
+        assert!(is_done && said.contains(": the root is removed"), "{said}");
+        assert_eq!(machine.calls(), [remove]);
+        assert!(machine.files(folder).is_empty());
+
+        let (is_done, said) = machine.trust(&["--remove"]).await;
+        assert!(
+            is_done && said.contains(": the root was not there"),
+            "{said}"
+        );
+        assert!(machine.calls().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_missing_or_fails_leaves_the_store_as_it_was() {
+    let machine = Machine::with_root();
+    machine.folder(DEBIAN);
+    let (is_done, said) = machine.trust(&[]).await;
+    assert!(
+        !is_done && said.contains("unchanged: `update-ca-certificates` is missing"),
+        "{said}"
+    );
+    assert!(machine.files(DEBIAN).is_empty());
+
+    machine.program("update-ca-certificates", "echo disk full >&2; exit 1");
+    let (is_done, said) = machine.trust(&[]).await;
+    let sentence = "unchanged: `update-ca-certificates` failed: disk full";
+    assert!(!is_done && said.contains(sentence), "{said}");
+    assert!(said.contains("not every store could be changed"), "{said}");
+    assert!(machine.files(DEBIAN).is_empty());
+}
+
+#[tokio::test]
+async fn without_an_internal_ca_nothing_is_made() {
+    let machine = Machine::new();
+    machine.folder(DEBIAN);
+    for args in [&[][..], &["--remove"]] {
+        let (is_done, said) = machine.trust(args).await;
+        let sentence = "start the proxy with a local name first";
+        assert!(
+            !is_done && said.contains("no internal CA yet") && said.contains(sentence),
+            "{said}"
+        );
+    }
+    assert!(machine.files("data").is_empty() && machine.files(DEBIAN).is_empty());
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_the_command_that_may() {
+    let machine = Machine::with_root();
+    let store = machine.folder(DEBIAN);
+    std::fs::set_permissions(machine.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&store, PermissionsExt::from_mode(0o555)).unwrap();
+    let args = ["trust", "--root"];
+    let program = machine.path("proxy");
+    std::fs::copy(env!("CARGO_BIN_EXE_proxy"), &program).unwrap();
+    // Root may write anywhere, so that the test becomes somebody else.
+    let mut command = match rustix::process::geteuid().is_root() {
+        true => {
+            let mut command = std::process::Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+            command.arg(&program);
+            command
+        }
+        false => std::process::Command::new(&program),
+    };
+    let storage = format!("file:{}", machine.path("data").display());
+    command.args(args).arg(machine.0.path());
+    command
+        .args(["--storage", &storage])
+        .env("HOME", machine.path("home"));
+    let (is_done, said) = said(&command.output().unwrap());
+    let sentence = format!(
+        "unchanged: it needs root; run `sudo {} trust --storage {storage}`",
+        program.display()
+    );
+    assert!(!is_done && said.contains(&sentence), "{said}");
+}
+
+#[tokio::test]
+async fn every_browser_store_is_changed_where_certutil_exists() {
+    let machine = Machine::with_root();
+    machine.folder(DEBIAN);
+    machine.program("update-ca-certificates", "");
+    for folder in [
+        ".pki/nssdb",
+        ".mozilla/firefox/ab12.default",
+        ".mozilla/firefox/empty",
+    ] {
+        machine.folder(&format!("home/{folder}"));
+    }
+    for folder in [".pki/nssdb", ".mozilla/firefox/ab12.default"] {
+        std::fs::write(machine.path("home").join(folder).join("cert9.db"), "").unwrap();
+    }
+
+    let (is_done, said) = machine.trust(&[]).await;
+    assert!(
+        !is_done && said.contains("`certutil` is missing; install it"),
+        "{said}"
+    );
+    assert!(
+        said.contains(": the root is trusted"),
+        "the system's store is another matter: {said}"
+    );
+    machine.calls();
+
+    machine.program("certutil", "");
+    let (is_done, said) = machine.trust(&[]).await;
+    assert!(is_done, "{said}");
+    assert_eq!(said.matches(": the root is trusted").count(), 3, "{said}");
+    let calls = machine.calls();
+    let home = machine.path("home");
+    let folder = format!("-d sql:{}/.pki/nssdb -n proxy-internal-ca-", home.display());
+    assert!(
+        calls[1].starts_with(&format!("certutil -A {folder}")),
+        "{calls:?}"
+    );
+    assert!(calls[1].ends_with("/data/internal-ca/root.pem") && calls[1].contains(" -t C,, "));
+    assert!(calls[2].contains("ab12.default"), "{calls:?}");
+
+    machine.trust(&["--remove"]).await;
+    let calls = machine.calls();
+    assert!(
+        calls[1].starts_with("certutil -L ")
+            && calls[2].starts_with(&format!("certutil -D {folder}")),
+        "{calls:?}"
+    );
+
+    machine.program("certutil", "exit 255");
+    let (is_done, said) = machine.trust(&["--remove"]).await;
+    assert!(is_done, "{said}");
+    assert_eq!(
+        said.matches(": the root was not there").count(),
+        3,
+        "{said}"
+    );
+}

@@ -1,0 +1,138 @@
+//! The end of the process: what runs is finished, what idles is closed, and a second signal cuts.
+
+use http::Request;
+use proxy::tasks::Tasks;
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+use crate::harness::backends::app::App;
+use crate::harness::ca::scripted::{Fault, Script, ScriptedCa, Step};
+use crate::harness::clients::https::Client;
+use crate::harness::clients::raw::soon;
+use crate::harness::proxy::{Proxy, Setup};
+
+async fn start() -> (App, Proxy, Client) {
+    let app = App::start().await;
+    let proxy = Setup::new().local(&app).start().await;
+    let client = proxy.client();
+    (app, proxy, client)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_request_is_answered_before_the_process_ends() {
+    for is_h2 in [false, true] {
+        let (app, mut proxy, client) = start().await;
+        let https = proxy.https();
+        let client = client.clone();
+        let request = Tasks::new().spawn(async move {
+            match is_h2 {
+                true => client.get2(https, "localhost", "/gate").await,
+                false => client.get(https, "localhost", "/gate").await,
+            }
+        });
+        app.gate_reached().await;
+        proxy.signal(Signal::TERM);
+        proxy.logged("draining").await;
+        app.open_gate();
+        let answer = soon(request).await.unwrap();
+        assert_eq!(answer.body, "through the gate");
+        assert!(proxy.ended().await.success());
+        assert!(proxy.log().contains("stopped"), "{}", proxy.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_are_closed_properly() {
+    let (_app, mut proxy, client) = start().await;
+    let mut idle = client
+        .alpn("http/1.1")
+        .connect(proxy.https(), "localhost")
+        .await
+        .unwrap();
+    proxy.signal(Signal::INT);
+    // A TLS close_notify reads as the end; a connection that is merely cut would be an error.
+    assert_eq!(soon(idle.read(&mut [0; 16])).await.unwrap(), 0);
+    assert!(proxy.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_of_http_2_are_told_to_go_and_get_what_they_have_asked_for() {
+    let (app, mut proxy, client) = start().await;
+    let stream = client.alpn("h2").connect(proxy.https(), "localhost").await;
+    let (sender, connection) = h2::client::handshake(stream.unwrap()).await.unwrap();
+    let connection = Tasks::new().spawn(connection);
+    let mut sender = sender.ready().await.unwrap();
+    let request = Request::get("https://localhost/gate").body(()).unwrap();
+    let (response, _) = sender.send_request(request, true).unwrap();
+    app.gate_reached().await;
+    proxy.signal(Signal::TERM);
+    soon(async {
+        while sender.clone().ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    app.open_gate();
+    assert_eq!(soon(response).await.unwrap().status(), 200);
+    drop(sender);
+    soon(connection).await.unwrap().unwrap();
+    assert!(proxy.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_handshake_holds_no_drain() {
+    let text = "[sites]\n\"localhost\" = \"localhost:1\"\n[limits]\nhandshake-timeout = \"1h\"\n";
+    let mut proxy = Setup::new().proxyfile(text).start().await;
+    let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
+    let _silent = TcpStream::connect(proxy.https()).await.unwrap();
+    // Clients are accepted in turn: when this one is served, the silent one is inside.
+    let client = Client::new(&root);
+    client.serial(proxy.https(), "localhost").await.unwrap();
+
+    proxy.signal(Signal::TERM);
+
+    assert!(soon(proxy.ended()).await.success());
+    assert!(!proxy.log().contains("cut"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
+    let setup = Setup::new();
+    let script = Script::new().always(Step::NewOrder, Fault::Never);
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let mut proxy = setup
+        .args(["--upstream", "localhost:1", "--domain", "www.example.org"])
+        .ca(&ca.directory_url(), &ca.root_pem())
+        .start()
+        .await;
+    ca.reached(Step::NewOrder).await;
+    let client = Client::new(&ca.issuing_root_pem());
+    let https = proxy.https();
+    let waiting = Tasks::new().spawn(async move { client.serial(https, "www.example.org").await });
+    let other = Client::new(&ca.issuing_root_pem());
+    // An unknown name is refused at once, and shows that the one before it is inside.
+    other
+        .serial(proxy.https(), "unknown.example.org")
+        .await
+        .unwrap_err();
+
+    proxy.signal(Signal::TERM);
+
+    assert!(soon(proxy.ended()).await.success());
+    soon(waiting).await.unwrap().unwrap_err();
+    assert!(!proxy.log().contains("cut"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_stops_at_once() {
+    let (app, mut proxy, client) = start().await;
+    let https = proxy.https();
+    let _request = Tasks::new().spawn(async move { client.get(https, "localhost", "/gate").await });
+    app.gate_reached().await;
+    proxy.signal(Signal::TERM);
+    proxy.logged("draining").await;
+    proxy.signal(Signal::TERM);
+    assert!(proxy.ended().await.success());
+    assert!(proxy.log().contains("stopped at once"), "{}", proxy.log());
+}

@@ -1,0 +1,528 @@
+//! Requests and responses that go through as they should.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Version};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Frame;
+use proxy::name::{HostName, HostPattern};
+use proxy::proxy::{Handler, Redirect, Site};
+
+use crate::harness::backends::origin::{Origin, nobody};
+use crate::harness::clients::raw::{Raw, ask, header, soon};
+use crate::harness::service::{Setup, before, empty, frames};
+
+const URL2: &str = "https://www.example.org/a/../b//c?x=%2e&y";
+
+#[tokio::test]
+async fn a_request_reaches_its_backend_with_its_path_and_host_untouched() {
+    let mut origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    let answer = ask(
+        door.h1,
+        "GET /a/../b//c?x=%2e&y HTTP/1.1\r\nHost: WWW.example.org:8443\r\nX-One: 1\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    let seen = origin.event().await;
+    assert!(
+        seen.starts_with("GET /a/../b//c?x=%2e&y HTTP/1.1\r\n"),
+        "{seen}"
+    );
+    assert_eq!(header(&seen, "host"), Some("WWW.example.org:8443"));
+    assert_eq!(header(&seen, "x-one"), Some("1"));
+    assert_eq!(header(&seen, "connection"), None);
+    assert_eq!(
+        header(&seen, "x-forwarded-host"),
+        Some("WWW.example.org:8443")
+    );
+    assert_eq!(header(&seen, "x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(header(&seen, "x-forwarded-proto"), Some("https"));
+}
+
+#[tokio::test]
+async fn an_http2_request_becomes_the_same_http1_request() {
+    let mut origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    let request = Request::get(URL2)
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .body(empty())
+        .unwrap();
+    let response = door.fetch2(request).await;
+    assert_eq!(
+        (response.status().as_u16(), response.version()),
+        (200, Version::HTTP_2)
+    );
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "ok"
+    );
+    let seen = origin.event().await;
+    assert!(
+        seen.starts_with("GET /a/../b//c?x=%2e&y HTTP/1.1\r\n"),
+        "{seen}"
+    );
+    assert_eq!(header(&seen, "host"), Some("www.example.org"));
+    assert_eq!(header(&seen, "cookie"), Some("a=1; b=2"));
+    assert_eq!(header(&seen, "x-forwarded-host"), Some("www.example.org"));
+}
+
+#[tokio::test]
+async fn what_a_client_claims_of_itself_is_dropped_and_connection_cannot_undo_it() {
+    let mut origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    ask(
+        door.h1,
+        "GET / HTTP/1.1\r\nHost: www.example.org\r\nX-Forwarded-For: 203.0.113.9\r\nX_Forwarded_For: 203.0.113.9\r\n\
+         X-Forwarded-Proto: http\r\nX-Real-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n\
+         Connection: close, X-Forwarded-For, Host, X-Mine\r\nX-Mine: 1\r\n\r\n",
+    )
+    .await;
+    let seen = origin.event().await;
+    assert!(!seen.contains("203.0.113.9"), "{seen}");
+    assert_eq!(header(&seen, "x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(header(&seen, "x-forwarded-proto"), Some("https"));
+    assert_eq!(header(&seen, "host"), Some("www.example.org"));
+    assert_eq!(header(&seen, "x-mine"), None);
+}
+
+#[tokio::test]
+async fn hop_by_hop_fields_of_a_response_end_at_the_proxy() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: x-inner\r\nx-inner: 1\r\n\
+         keep-alive: timeout=5\r\nupgrade: h2c\r\nx-outer: 1\r\n\r\nok",
+    )
+    .await;
+    let door = before(&[origin.address]).await;
+    let mut client = Raw::connect(door.h1).await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n")
+        .await;
+    let head = client.read_head().await.unwrap();
+    for name in ["connection", "x-inner", "keep-alive", "upgrade"] {
+        assert_eq!(header(&head, name), None, "{head}");
+    }
+    assert_eq!(header(&head, "x-outer"), Some("1"));
+}
+
+#[tokio::test]
+async fn connections_to_the_backend_are_used_again() {
+    let mut origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    for _ in 0..20 {
+        let request = Request::get("/")
+            .header("host", "www.example.org")
+            .body(empty())
+            .unwrap();
+        let response = door.fetch1(request).await;
+        response.into_body().collect().await.unwrap();
+        origin.event().await;
+    }
+    assert!(origin.connections() <= 2, "{}", origin.connections());
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways_at_once() {
+    const CHUNK: usize = 64 * 1024;
+    let origin = Origin::start(|mut visit| async move {
+        let head = visit.raw.read_head().await.unwrap();
+        let len = header(&head, "content-length").unwrap().to_owned();
+        visit
+            .raw
+            .send(format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n"))
+            .await;
+        for _ in 0..16 {
+            let part = visit.raw.read_exact(CHUNK).await;
+            visit.raw.send(part).await;
+        }
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let payload: Vec<u8> = (0..16 * CHUNK).map(|index| (index / 7) as u8).collect();
+    for is_http2 in [false, true] {
+        let request = match is_http2 {
+            true => Request::post(URL2),
+            false => Request::post("/").header("host", "www.example.org"),
+        };
+        let body = BodyExt::boxed(Full::new(Bytes::from(payload.clone())));
+        let request = request.body(body).unwrap();
+        let response = match is_http2 {
+            true => door.fetch2(request).await,
+            false => door.fetch1(request).await,
+        };
+        let echo = soon(response.into_body().collect())
+            .await
+            .unwrap()
+            .to_bytes();
+        assert!(echo == payload, "HTTP/2: {is_http2}");
+    }
+}
+
+#[tokio::test]
+async fn each_part_of_a_stream_goes_on_as_it_comes() {
+    let origin = Origin::start(|mut visit| async move {
+        visit.raw.read_head().await.unwrap();
+        visit
+            .raw
+            .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+            .await;
+        // Goes on only when the upload's next part is there: the client has seen the first event by then.
+        visit.raw.read_until("more").await.unwrap();
+        visit.raw.send("3\r\ntwo\r\n0\r\n\r\n").await;
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let mut client = Raw::connect(door.h1).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    client.read_until("one").await.unwrap();
+    client.send("4\r\nmore\r\n0\r\n\r\n").await;
+    client.read_until("two\r\n0\r\n\r\n").await.unwrap();
+}
+
+fn trailers() -> HeaderMap {
+    HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("7"))])
+}
+
+#[tokio::test]
+async fn trailers_pass_both_ways() {
+    let mut origin = Origin::start(|mut visit| async move {
+        while let Some(head) = visit.raw.read_head().await {
+            let trailer = visit.raw.read_until("x-sum: 7\r\n\r\n").await.unwrap();
+            visit.tell(format!("{head}{trailer}"));
+            visit
+                .raw
+                .send(
+                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
+                     2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n",
+                )
+                .await;
+        }
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let body = || {
+        frames(vec![
+            Frame::data(Bytes::from_static(b"up")),
+            Frame::trailers(trailers()),
+        ])
+    };
+    let request = Request::post("/")
+        .header("host", "www.example.org")
+        .header("te", "trailers");
+    let request = request.header("trailer", "x-sum").body(body()).unwrap();
+    let response = door
+        .fetch1(request)
+        .await
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(response.trailers(), Some(&trailers()));
+    let seen = origin.event().await;
+    assert_eq!(header(&seen, "te"), Some("trailers"));
+
+    let request = Request::post(URL2)
+        .header("trailer", "x-sum")
+        .body(body())
+        .unwrap();
+    let response = door
+        .fetch2(request)
+        .await
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(response.trailers(), Some(&trailers()));
+    origin.event().await;
+}
+
+#[tokio::test]
+async fn responses_without_a_body_keep_what_they_say_of_it() {
+    for (method, answer, length) in [
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n",
+            Some("1234"),
+        ),
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            None,
+        ),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n", None),
+        (
+            "GET",
+            "HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n",
+            None,
+        ),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            Some("0"),
+        ),
+    ] {
+        let origin = Origin::answering(answer).await;
+        let door = before(&[origin.address]).await;
+        let request =
+            format!("{method} / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n");
+        let seen = ask(door.h1, request).await;
+        assert_eq!(seen.lines().next(), answer.lines().next());
+        assert_eq!(header(&seen, "content-length"), length, "{seen}");
+        assert!(seen.ends_with("\r\n\r\n"), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_upload_is_over_goes_on_at_once() {
+    let origin = Origin::start(|mut visit| async move {
+        visit.raw.read_head().await.unwrap();
+        visit
+            .raw
+            .send("HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
+            .await;
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    const LEN: usize = 10_000_000;
+    let mut client = Raw::connect(door.h1).await;
+    let head = format!("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: {LEN}\r\n\r\n");
+    client.send(head).await;
+    let head = client.read_head().await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    // A client that looks for its answer only after the upload is not reset before it has read it.
+    client.send(vec![b'x'; LEN]).await;
+    assert_eq!(client.read_exact(3).await, b"big");
+    client
+        .send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+        .await;
+    assert!(
+        client
+            .read_head()
+            .await
+            .unwrap()
+            .starts_with("HTTP/1.1 421")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_clients_at_once_get_each_their_own_answer() {
+    let origin = Origin::start(|mut visit| async move {
+        while let Some(head) = visit.raw.read_head().await {
+            let id = header(&head, "x-id").unwrap().to_owned();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{id}",
+                id.len()
+            );
+            visit.raw.send(answer).await;
+        }
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let clients: Vec<_> = (0..20)
+        .map(|client| {
+            let address = door.h1;
+            door.tasks.spawn(async move {
+                let mut raw = Raw::connect(address).await;
+                for turn in 0..50 {
+                    let id = format!("{client}-{turn}-");
+                    raw.send(format!(
+                        "GET / HTTP/1.1\r\nHost: www.example.org\r\nX-Id: {id}\r\n\r\n"
+                    ))
+                    .await;
+                    let head = raw.read_head().await.unwrap();
+                    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+                    assert_eq!(raw.read_exact(id.len()).await, id.as_bytes());
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert!(origin.connections() <= 60, "{}", origin.connections());
+    door.in_flight(0).await;
+}
+
+#[tokio::test]
+async fn interim_responses_do_not_end_an_exchange() {
+    let origin = Origin::answering(
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n\
+         HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+    )
+    .await;
+    let door = before(&[origin.address]).await;
+    let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
+    let answer = ask(door.h1, request).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"),
+        "{answer}"
+    );
+    assert_eq!(header(&answer, "link"), None, "hints are not an answer's");
+    let request = Request::get("https://www.example.org/").body(empty());
+    let response = door.fetch2(request.unwrap()).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.headers().get("link").is_none());
+}
+
+#[tokio::test]
+async fn options_for_the_whole_server_stays_so() {
+    let mut origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    let request = "OPTIONS * HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
+    ask(door.h1, request).await;
+    let seen = origin.event().await;
+    assert!(seen.starts_with("OPTIONS * HTTP/1.1\r\n"), "{seen}");
+}
+
+#[tokio::test]
+async fn clients_that_speak_http_1_0_get_what_they_understand() {
+    let mut origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    )
+    .await;
+    let door = before(&[origin.address]).await;
+    let answer = ask(door.h1, "GET / HTTP/1.0\r\nHost: www.example.org\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+    assert_eq!(header(&answer, "transfer-encoding"), None);
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert!(origin.event().await.starts_with("GET / HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn hosts_without_a_site_are_never_proxied() {
+    let mut origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    let request = "GET / HTTP/1.1\r\nHost: other.example.org\r\nConnection: close\r\n\r\n";
+    let answer = ask(door.h1, request).await;
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    let request = Request::get("https://other.example.org/")
+        .body(empty())
+        .unwrap();
+    assert_eq!(door.fetch2(request).await.status(), 421);
+    assert!(origin.is_quiet());
+}
+
+#[tokio::test]
+async fn a_connection_carries_only_hosts_of_the_site_that_it_was_opened_for() {
+    let (mut shop, mut admin) = (Origin::ok().await, Origin::ok().await);
+    let mut setup = Setup::new()
+        .site("*.shop.example.org", &[shop.address])
+        .site("admin.example.org", &[admin.address]);
+    setup.sni = Some(HostName::parse("a.shop.example.org").unwrap());
+    let door = setup.open().await;
+    for (host, status) in [
+        ("a.shop.example.org", 200),
+        ("b.shop.example.org", 200),
+        ("admin.example.org", 421),
+    ] {
+        let request = Request::get(format!("https://{host}/"))
+            .body(empty())
+            .unwrap();
+        assert_eq!(door.fetch2(request).await.status(), status, "{host}");
+    }
+    shop.event().await;
+    shop.event().await;
+    assert!(admin.is_quiet());
+}
+
+#[tokio::test]
+async fn a_moved_site_redirects_with_path_and_query() {
+    let mut setup = Setup::new();
+    let moved = Redirect::parse("https://www.example.org").unwrap();
+    let pattern = HostPattern::parse("example.org").unwrap();
+    setup
+        .sites
+        .push(Site::new(pattern, Handler::Redirect(moved)));
+    let door = setup.open().await;
+    let request = "POST /a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n";
+    let answer = ask(door.h1, request).await;
+    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
+    assert_eq!(
+        header(&answer, "location"),
+        Some("https://www.example.org/a?b=c")
+    );
+}
+
+#[tokio::test]
+async fn a_backend_that_refuses_is_passed_over() {
+    let origin = Origin::ok().await;
+    let door = before(&[nobody().await, origin.address]).await;
+    let mut client = door.client2().await;
+    for _ in 0..10 {
+        let response = client
+            .send_request(Request::get(URL2).body(empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(response.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn the_backend_with_fewer_requests_in_flight_is_chosen() {
+    let mut busy = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        visit.raw.read_to_end().await;
+    })
+    .await;
+    let mut free = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        visit.raw.read_to_end().await;
+    })
+    .await;
+    let door = before(&[busy.address, free.address]).await;
+    let mut held = Vec::new();
+    for _ in 0..6 {
+        let mut client = Raw::connect(door.h1).await;
+        client
+            .send("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n")
+            .await;
+        held.push(client);
+        tokio::select! {
+            _ = busy.event() => {}
+            _ = free.event() => {}
+        }
+    }
+    assert_eq!((busy.connections(), free.connections()), (3, 3));
+}
+
+#[tokio::test]
+async fn too_many_fields_are_refused_over_both_protocols() {
+    let mut origin = Origin::ok().await;
+    let mut setup = Setup::new().site("www.example.org", &[origin.address]);
+    setup.service.head_fields = 20;
+    let door = setup.open().await;
+    let mut request = Request::get(URL2);
+    for index in 0..30 {
+        request = request.header("cookie", format!("c{index}=1"));
+    }
+    assert_eq!(
+        door.fetch2(request.body(empty()).unwrap()).await.status(),
+        431
+    );
+    let fields = "X: 1\r\n".repeat(30);
+    let answer = ask(
+        door.h1,
+        format!("GET / HTTP/1.1\r\nHost: www.example.org\r\n{fields}\r\n"),
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert!(origin.is_quiet());
+}
+
+#[tokio::test]
+async fn the_proxys_own_answers_over_http_2_say_how_long_they_are_and_of_when() {
+    let origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    let request = Request::get("https://other.example.org/").body(empty());
+    let response = door.fetch2(request.unwrap()).await;
+    assert_eq!(response.status(), 421);
+    let length = response.headers()["content-length"].to_str().unwrap();
+    let length: usize = length.parse().unwrap();
+    let date = response.headers()["date"].to_str().unwrap();
+    httpdate::parse_http_date(date).unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.to_bytes().len(), length);
+}

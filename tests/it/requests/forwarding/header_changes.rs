@@ -1,0 +1,96 @@
+//! Changes to header fields, in both directions.
+
+use std::sync::Arc;
+
+use http::Request;
+use proxy::name::{HostName, HostPattern};
+use proxy::proxy::{ChangeKind, HeaderChange, HeaderChanges, PathPrefix, Route, Routes, Site};
+use proxy::proxy::{FixedResponse, Handler};
+
+use crate::harness::backends::origin::Origin;
+use crate::harness::clients::raw::{ask, header};
+use crate::harness::service::{Door, Setup, empty};
+
+fn changes(changes: &[(ChangeKind, &str, &str)]) -> Option<Box<HeaderChanges>> {
+    HeaderChanges::new(
+        changes
+            .iter()
+            .map(|(kind, name, value)| HeaderChange::new(*kind, name, value).unwrap()),
+    )
+}
+
+async fn open(mut setup: Setup, route: Route) -> Door {
+    setup.sites = vec![Site::new(
+        HostPattern::parse("www.example.org").unwrap(),
+        Routes::new([route]),
+    )];
+    setup.open().await
+}
+
+async fn before(origin: &Origin) -> (Setup, Route) {
+    let setup = Setup::new().site("unused.example.org", &[origin.address]);
+    let handler = Handler::Upstream(Arc::clone(&setup.upstreams[0]));
+    (setup, Route::new(PathPrefix::root(), handler))
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\nAccept: a\r\nX-Two: 1\r\nX-Two: 2\r\nX-Three: 3\r\nConnection: close, X-Four\r\n\r\n";
+
+#[tokio::test]
+async fn the_backend_gets_the_changed_fields() {
+    use ChangeKind::{Add, Remove, Set};
+    let mut origin = Origin::ok().await;
+    let (mut setup, mut route) = before(&origin).await;
+    setup.sni = Some(HostName::parse("www.example.org").unwrap());
+    route.request_headers = changes(&[
+        (Remove, "accept", ""),
+        (Set, "X-Two", "only"),
+        (Add, "X-Three", "more"),
+        // Named by the client's Connection, which has ended before.
+        (Set, "X-Four", "{client} {host} {sni}"),
+    ]);
+    let door = open(setup, route).await;
+    ask(door.h1, REQUEST).await;
+    let seen = origin.event().await;
+    assert_eq!(header(&seen, "accept"), None);
+    assert_eq!(header(&seen, "x-two"), Some("only"));
+    assert_eq!(seen.matches("x-two:").count(), 1, "{seen}");
+    assert!(seen.contains("x-three: 3\r\nx-three: more\r\n"), "{seen}");
+    assert_eq!(
+        header(&seen, "x-four"),
+        Some("127.0.0.1 www.example.org www.example.org")
+    );
+}
+
+#[tokio::test]
+async fn the_client_gets_the_changed_fields_of_a_backends_answer() {
+    use ChangeKind::{Add, Remove, Set};
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nserver: app\r\nset-cookie: a=1\r\n\r\nok",
+    )
+    .await;
+    let (setup, mut route) = before(&origin).await;
+    route.response_headers = changes(&[
+        (Remove, "server", ""),
+        (Set, "x-frame-options", "DENY"),
+        (Add, "set-cookie", "b=2"),
+    ]);
+    let door = open(setup, route).await;
+    let request = Request::get("https://www.example.org/");
+    let response = door.fetch2(request.body(empty()).unwrap()).await;
+    let fields = response.headers();
+    assert!(!fields.contains_key("server"));
+    assert_eq!(fields["x-frame-options"], "DENY");
+    let cookies: Vec<_> = fields.get_all("set-cookie").iter().collect();
+    assert_eq!(cookies, ["a=1", "b=2"]);
+}
+
+#[tokio::test]
+async fn the_proxys_own_answers_are_changed_too() {
+    let fixed = FixedResponse::new(200, "x", "text/plain").unwrap();
+    let mut route = Route::new(PathPrefix::root(), Handler::Respond(fixed));
+    route.response_headers = changes(&[(ChangeKind::Set, "content-type", "text/css")]);
+    let door = open(Setup::new(), route).await;
+    let answer = ask(door.h1, REQUEST).await;
+    assert_eq!(header(&answer, "content-type"), Some("text/css"));
+    assert_eq!(answer.matches("content-type:").count(), 1, "{answer}");
+}

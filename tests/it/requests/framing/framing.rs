@@ -1,0 +1,467 @@
+//! Requests whose framing or target is in doubt: each is refused, or reaches the backend in one meaning only.
+
+use bytes::Bytes;
+use h2::Reason;
+use http::{Method, Request};
+use tokio::net::TcpStream;
+
+use crate::harness::backends::origin::Origin;
+use crate::harness::clients::raw::{Raw, ask, header, soon};
+use crate::harness::service::{Door, before};
+
+/// A request that a second reading would find behind the first.
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
+
+async fn setup() -> (Origin, Door) {
+    let origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    (origin, door)
+}
+
+/// Sends a request with these lines behind its Host, and expects `status`, a closed connection and an untouched backend.
+async fn refused(lines: &str, body: &str, status: u16) {
+    let (mut origin, door) = setup().await;
+    let request =
+        format!("POST / HTTP/1.1\r\nHost: www.example.org\r\n{lines}\r\n{body}{SMUGGLED}");
+    let answer = ask(door.h1, request).await;
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{lines:?}: {answer}"
+    );
+    assert_eq!(
+        answer.matches("HTTP/1.1 ").count(),
+        1,
+        "{lines:?}: {answer}"
+    );
+    assert!(origin.is_quiet(), "{lines:?}");
+}
+
+#[tokio::test]
+async fn transfer_codings_other_than_a_single_chunked_are_refused() {
+    let chunks = "3\r\nabc\r\n0\r\n\r\n";
+    for (lines, status) in [
+        ("Transfer-Encoding: xchunked\r\n", 400),
+        ("Transfer-Encoding: chunked, identity\r\n", 400),
+        ("Transfer-Encoding: identity\r\n", 400),
+        ("Transfer-Encoding:\r\n", 400),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+            400,
+        ),
+        ("Transfer-Encoding: \x0bchunked\r\n", 400),
+        ("Transfer-Encoding : chunked\r\n", 400),
+        ("Transfer-Encoding: \"chunked\"\r\n", 400),
+        ("Transfer-Encoding: gzip, chunked\r\n", 501),
+        ("Transfer-Encoding: identity, chunked\r\n", 501),
+        ("Transfer-Encoding: chunked, chunked\r\n", 501),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            501,
+        ),
+    ] {
+        refused(lines, chunks, status).await;
+    }
+}
+
+#[tokio::test]
+async fn lengths_that_are_no_single_number_are_refused() {
+    for value in [
+        "+5",
+        "-5",
+        "5,6",
+        "5, 5",
+        "0x5",
+        "5 5",
+        "",
+        "18446744073709551621",
+        "5\0",
+    ] {
+        refused(&format!("Content-Length: {value}\r\n"), "abcde", 400).await;
+    }
+    refused("Content-Length: 5\r\nContent-Length: 6\r\n", "abcde", 400).await;
+}
+
+#[tokio::test]
+async fn malformed_fields_are_refused() {
+    for lines in [
+        "X: a\0b\r\n",
+        "X: a\rb\r\n",
+        " X: folded\r\n",
+        "X: a\r\n folded\r\n",
+        "X : a\r\n",
+        ": empty\r\n",
+        "X\r\n",
+        "X(y): a\r\n",
+    ] {
+        refused(lines, "", 400).await;
+    }
+}
+
+#[tokio::test]
+async fn a_coding_wins_over_a_length_and_the_connection_ends() {
+    let chunks = "3\r\nabc\r\n0\r\n\r\n";
+    for lines in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: x\r\n",
+    ] {
+        let (mut origin, door) = setup().await;
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: www.example.org\r\n{lines}\r\n{chunks}{SMUGGLED}");
+        let answer = ask(door.h1, request).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+        assert_eq!(header(&answer, "connection"), Some("close"), "{answer}");
+        let seen = origin.event().await;
+        assert_eq!(header(&seen, "content-length"), None, "{seen}");
+        assert_eq!(
+            header(&seen, "transfer-encoding"),
+            Some("chunked"),
+            "{seen}"
+        );
+        assert!(seen.ends_with("\r\n\r\n3\r\nabc\r\n0\r\n"), "{seen}");
+        assert!(origin.is_quiet());
+    }
+}
+
+#[tokio::test]
+async fn equal_lengths_go_on_as_one() {
+    let (mut origin, door) = setup().await;
+    ask(
+        door.h1,
+        "POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 3\r\nContent-Length: 3\r\n\
+         Connection: close, content-length\r\n\r\nabc",
+    )
+    .await;
+    let seen = origin.event().await;
+    assert_eq!(seen.matches("content-length: 3\r\n").count(), 1, "{seen}");
+    assert!(seen.ends_with("\r\n\r\nabc"), "{seen}");
+}
+
+#[tokio::test]
+async fn http_1_0_has_no_transfer_coding() {
+    let (mut origin, door) = setup().await;
+    let request = "POST / HTTP/1.0\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    let answer = ask(door.h1, request).await;
+    assert!(answer.contains(" 400 "), "{answer}");
+    assert!(origin.is_quiet());
+}
+
+#[tokio::test]
+async fn the_framing_of_a_body_does_not_depend_on_the_method() {
+    for method in ["GET", "DELETE", "OPTIONS", "HEAD"] {
+        let (mut origin, door) = setup().await;
+        let request = format!(
+            "{method} / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+             5;ext=1\r\nabcde\r\n0\r\n\r\n"
+        );
+        ask(door.h1, request).await;
+        let seen = origin.event().await;
+        assert!(seen.starts_with(method), "{seen}");
+        assert_eq!(
+            header(&seen, "transfer-encoding"),
+            Some("chunked"),
+            "{seen}"
+        );
+        assert!(seen.ends_with("\r\n\r\n5\r\nabcde\r\n0\r\n"), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn broken_chunks_never_make_a_whole_upload() {
+    for chunks in [
+        "3\nabc\r\n0\r\n\r\n",
+        "0_3\r\nabc\r\n0\r\n\r\n",
+        "3 x\r\nabc\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "3;a\nb\r\nabc\r\n0\r\n\r\n",
+        "10000000000000003\r\nabc\r\n0\r\n\r\n",
+        "zz\r\n",
+    ] {
+        let mut origin = Origin::start(|mut visit| async move {
+            let received = visit.raw.read_to_end().await;
+            visit.tell(received);
+        })
+        .await;
+        let door = before(&[origin.address]).await;
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
+        );
+        let answer = ask(door.h1, request).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
+            "{chunks:?}: {answer}"
+        );
+        let received = origin.event().await;
+        assert!(!received.contains("\r\n0\r\n"), "{chunks:?}: {received}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_exactly_one_valid_host() {
+    for (host, status) in [
+        ("", 400),
+        ("Host: www.example.org\r\nHost: www.example.org\r\n", 400),
+        ("Host: www.example.org\r\nHost: evil.example\r\n", 400),
+        ("Host:\r\n", 400),
+        ("Host: user@www.example.org\r\n", 400),
+        ("Host: www.example.org, evil.example\r\n", 400),
+        ("Host: www.example.org/x\r\n", 400),
+        ("Host: evil.example\r\n", 421),
+    ] {
+        let (mut origin, door) = setup().await;
+        let request = format!("GET / HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
+        let answer = ask(door.h1, request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{host:?}: {answer}"
+        );
+        assert!(origin.is_quiet());
+    }
+}
+
+#[tokio::test]
+async fn the_authority_of_an_absolute_target_wins_and_is_what_the_backend_sees() {
+    let (mut origin, door) = setup().await;
+    ask(
+        door.h1,
+        "GET http://www.example.org/x HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+    )
+    .await;
+    let seen = origin.event().await;
+    assert!(seen.starts_with("GET /x HTTP/1.1\r\n"), "{seen}");
+    assert_eq!(header(&seen, "host"), Some("www.example.org"));
+    let request =
+        "GET http://evil.example/x HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
+    assert!(ask(door.h1, request).await.starts_with("HTTP/1.1 421 "));
+    assert!(origin.is_quiet());
+}
+
+#[tokio::test]
+async fn targets_that_are_no_path_are_refused() {
+    for (line, status) in [
+        ("GET * HTTP/1.1", 400),
+        ("GET /a b HTTP/1.1", 400),
+        ("GET /a\x7fb HTTP/1.1", 400),
+        ("GET /a\0b HTTP/1.1", 400),
+        ("GET a HTTP/1.1", 400),
+        ("GET www.example.org:443 HTTP/1.1", 400),
+        ("GET ftp://www.example.org/ HTTP/1.1", 400),
+        ("GET http://u@www.example.org/ HTTP/1.1", 400),
+        ("CONNECT www.example.org:443 HTTP/1.1", 405),
+    ] {
+        let (mut origin, door) = setup().await;
+        let request = format!("{line}\r\nHost: www.example.org\r\nConnection: close\r\n\r\n");
+        let answer = ask(door.h1, request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{line:?}: {answer}"
+        );
+        assert!(origin.is_quiet());
+    }
+}
+
+#[tokio::test]
+async fn a_fragment_is_no_part_of_what_the_backend_sees() {
+    let (mut origin, door) = setup().await;
+    let request = "GET /a?b#c/../d HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
+    ask(door.h1, request).await;
+    let seen = origin.event().await;
+    assert!(seen.starts_with("GET /a?b HTTP/1.1\r\n"), "{seen}");
+
+    let fields: [(&[u8], &[u8]); 4] = [
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b":authority", b"www.example.org"),
+        (b":path", b"/a?b#c"),
+    ];
+    ask2_raw(&door, &fields, true).await;
+    while let Ok(seen) = tokio::time::timeout(std::time::Duration::ZERO, origin.event()).await {
+        assert!(seen.starts_with("GET /a?b HTTP/1.1\r\n"), "{seen}");
+    }
+}
+
+async fn h2_client(door: &Door) -> h2::client::SendRequest<Bytes> {
+    let stream = TcpStream::connect(door.h2).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    door.tasks.spawn(connection);
+    client
+}
+
+/// The status that an HTTP/2 request with these fields and this body gets, or the reason of its reset.
+async fn ask2(
+    door: &Door,
+    fields: &[(&str, &str)],
+    body: &'static str,
+) -> Result<u16, Option<Reason>> {
+    let mut client = soon(h2_client(door).await.ready()).await.unwrap();
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri("https://www.example.org/");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(()).unwrap();
+    let (response, mut stream) = client.send_request(request, body.is_empty()).unwrap();
+    if !body.is_empty() {
+        stream
+            .send_data(Bytes::from_static(body.as_bytes()), true)
+            .unwrap();
+    }
+    match soon(response).await {
+        Ok(response) => Ok(response.status().as_u16()),
+        Err(error) => Err(error.reason()),
+    }
+}
+
+#[tokio::test]
+async fn http2_lengths_must_fit_their_data_and_be_numbers() {
+    for (length, body) in [
+        ("3", ""),
+        ("3", "abcd"),
+        ("3", "ab"),
+        ("+3", "abc"),
+        ("3, 3", "abc"),
+        ("", "abc"),
+        ("18446744073709551619", "abc"),
+    ] {
+        let (mut origin, door) = setup().await;
+        let outcome = ask2(&door, &[("content-length", length)], body).await;
+        assert!(
+            !matches!(outcome, Ok(200)),
+            "{length:?} {body:?}: {outcome:?}"
+        );
+        drop(door);
+        while let Ok(event) = tokio::time::timeout(std::time::Duration::ZERO, origin.event()).await
+        {
+            assert_eq!(event, "broken", "{length:?} {body:?}");
+        }
+    }
+    let (mut origin, door) = setup().await;
+    assert_eq!(
+        ask2(&door, &[("content-length", "3")], "abc").await,
+        Ok(200)
+    );
+    assert!(
+        origin
+            .event()
+            .await
+            .ends_with("content-length: 3\r\n\r\nabc")
+    );
+}
+
+/// What comes back on an HTTP/2 connection for one HEADERS frame with these fields: the types of the frames that are not
+/// about the connection's settings, up to the first.
+async fn ask2_raw(door: &Door, fields: &[(&[u8], &[u8])], is_end: bool) -> u8 {
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const WINDOW_UPDATE: u8 = 8;
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend_from_slice(text);
+        }
+    }
+    let flags = 4 | u8::from(is_end);
+    let mut client = Raw::connect(door.h2).await;
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    client.send([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await;
+    client
+        .send([
+            0,
+            0,
+            u8::try_from(block.len()).unwrap(),
+            1,
+            flags,
+            0,
+            0,
+            0,
+            1,
+        ])
+        .await;
+    client.send(block).await;
+    loop {
+        let head = client.read_exact(9).await;
+        client
+            .read_exact(usize::from(head[1]) << 8 | usize::from(head[2]))
+            .await;
+        if ![SETTINGS, PING, WINDOW_UPDATE].contains(&head[3]) {
+            return head[3];
+        }
+    }
+}
+
+#[tokio::test]
+async fn malformed_http2_requests_are_reset_and_never_forwarded() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const GOAWAY: u8 = 7;
+    let base: [(&[u8], &[u8]); 4] = [
+        (b":method", b"POST"),
+        (b":scheme", b"https"),
+        (b":authority", b"www.example.org"),
+        (b":path", b"/"),
+    ];
+    let (_origin, door) = setup().await;
+    assert_eq!(ask2_raw(&door, &base, true).await, HEADERS);
+    let fields: [(&[u8], &[u8]); 10] = [
+        (b"transfer-encoding", b"chunked"),
+        (b"connection", b"close"),
+        (b"upgrade", b"websocket"),
+        (b"keep-alive", b"timeout=5"),
+        (b"te", b"gzip"),
+        (b"x", b"a\r\nb: c"),
+        (b"x", b"a\0b"),
+        (b"x\r\ny", b"a"),
+        (b"Upper", b"a"),
+        (b"content-length", b"3"),
+    ];
+    for field in fields {
+        let (mut origin, door) = setup().await;
+        let mut all = base.to_vec();
+        all.push(field);
+        let frame = ask2_raw(&door, &all, true).await;
+        assert!([RST_STREAM, GOAWAY].contains(&frame), "{field:?}: {frame}");
+        assert!(origin.is_quiet(), "{field:?}");
+    }
+}
+
+#[tokio::test]
+async fn pseudo_fields_of_http2_are_held_to_the_rules_of_http1() {
+    let fields: [(usize, &[u8]); 9] = [
+        (2, b"www.example.org,evil.example"),
+        (2, b"u@www.example.org"),
+        (2, b"www.example.org\r\nx: y"),
+        (2, b""),
+        (3, b"x"),
+        (3, b"*"),
+        (3, b"/a b"),
+        (3, b"/a\r\nx: y"),
+        (3, b""),
+    ];
+    for (index, value) in fields {
+        let (mut origin, door) = setup().await;
+        let mut all: [(&[u8], &[u8]); 4] = [
+            (b":method", b"GET"),
+            (b":scheme", b"https"),
+            (b":authority", b"www.example.org"),
+            (b":path", b"/"),
+        ];
+        all[index].1 = value;
+        ask2_raw(&door, &all, true).await;
+        assert!(origin.is_quiet(), "{value:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_hosts_of_an_http2_request_must_agree() {
+    let (mut origin, door) = setup().await;
+    assert_eq!(ask2(&door, &[("host", "evil.example")], "").await, Ok(400));
+    assert!(origin.is_quiet());
+    assert_eq!(
+        ask2(&door, &[("host", "www.example.org")], "").await,
+        Ok(200)
+    );
+}

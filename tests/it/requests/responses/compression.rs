@@ -1,0 +1,222 @@
+//! Responses in the coding that their client likes best, and those that must stay as they are.
+
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use proxy::proxy::{Coding, CompressionOptions};
+
+use crate::harness::backends::origin::Origin;
+use crate::harness::clients::raw::{Raw, ask, header, soon};
+use crate::harness::service::{Door, Setup, empty};
+
+async fn compressing(origin: &Origin) -> Door {
+    let mut setup = Setup::new();
+    setup.features.compression = Some(CompressionOptions::default());
+    let setup = setup.site("www.example.org", &[origin.address]);
+    setup.open().await
+}
+
+/// A response of this type, and a body that gets smaller.
+fn page(fields: &str) -> String {
+    let body = text();
+    let len = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n{fields}\r\n{body}")
+}
+
+fn text() -> String {
+    "all work and no play ".repeat(500)
+}
+
+fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    match coding {
+        "gzip" => MultiGzDecoder::new(bytes).read_to_end(&mut out),
+        "br" => brotli::Decompressor::new(bytes, 4096).read_to_end(&mut out),
+        "zstd" => zstd::Decoder::new(bytes).unwrap().read_to_end(&mut out),
+        other => panic!("{other}"),
+    }
+    .unwrap();
+    out
+}
+
+fn value<'a>(response: &'a Response<Incoming>, name: &str) -> &'a str {
+    let value = response.headers().get(name);
+    value.map_or("-", |value| value.to_str().unwrap())
+}
+
+async fn fetch(door: &Door, accept: &str) -> Response<Incoming> {
+    let request = Request::get("https://www.example.org/").header("accept-encoding", accept);
+    door.fetch2(request.body(empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_client_gets_the_coding_that_it_likes_best() {
+    let origin = Origin::answering(page("content-type: text/html; charset=utf-8\r\n")).await;
+    let door = compressing(&origin).await;
+    for (accept, coding) in [
+        ("gzip", "gzip"),
+        ("gzip, br", "br"),
+        ("gzip, br, zstd", "zstd"),
+        ("zstd;q=0.1, gzip", "gzip"),
+    ] {
+        let response = fetch(&door, accept).await;
+        assert_eq!(value(&response, "content-encoding"), coding);
+        assert_eq!(value(&response, "content-length"), "-");
+        assert_eq!(value(&response, "vary"), "accept-encoding");
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(bytes.len() < text().len() / 10, "{coding}: {}", bytes.len());
+        assert_eq!(decode(coding, &bytes), text().as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_compressed_says_that_it_could_be() {
+    let origin = Origin::answering(page("content-type: text/css\r\netag: \"a\"\r\n")).await;
+    let door = compressing(&origin).await;
+    let response = fetch(&door, "identity").await;
+    assert_eq!(value(&response, "vary"), "accept-encoding");
+    assert_eq!(value(&response, "etag"), "\"a\"");
+    assert_eq!(value(&response, "content-encoding"), "-");
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(bytes, text());
+}
+
+#[tokio::test]
+async fn some_responses_stay_as_they_are() {
+    for fields in [
+        "content-type: text/html\r\ncontent-encoding: br\r\n",
+        "content-type: text/event-stream\r\n",
+        "content-type: text/html\r\ncache-control: public, No-Transform\r\n",
+        "content-type: text/html\r\ncontent-range: bytes 0-99/200\r\n",
+        "content-type: text/html\r\ncontent-digest: sha-256=:AA==:\r\n",
+        "content-type: image/png\r\n",
+        "content-type: text/html\r\ncontent-type: image/png\r\n",
+        "",
+    ] {
+        let origin = Origin::answering(page(fields)).await;
+        let door = compressing(&origin).await;
+        let response = fetch(&door, "gzip, br, zstd").await;
+        let coding = value(&response, "content-encoding");
+        assert!(
+            coding == "-" || fields.contains("content-encoding"),
+            "{fields}"
+        );
+        assert_eq!(value(&response, "vary"), "-", "{fields}");
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(bytes, text(), "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn small_bodies_and_http_1_0_clients_get_them_plain() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\nhello",
+    )
+    .await;
+    let response = fetch(&compressing(&origin).await, "gzip").await;
+    assert_eq!(value(&response, "content-encoding"), "-");
+
+    let origin = Origin::answering(page("content-type: text/html\r\n")).await;
+    let door = compressing(&origin).await;
+    let request = "GET / HTTP/1.0\r\nHost: www.example.org\r\nAccept-Encoding: gzip\r\n\r\n";
+    let answer = ask(door.h1, request).await;
+    assert_eq!(header(&answer, "content-encoding"), None);
+    assert!(answer.ends_with(&text()), "{answer}");
+}
+
+#[tokio::test]
+async fn the_head_says_the_same_for_head_and_weakens_the_tag() {
+    let fields =
+        "content-type: text/html\r\netag: \"a\"\r\nvary: Origin\r\naccept-ranges: bytes\r\n";
+    let origin = Origin::start(move |mut visit| async move {
+        while let Some(head) = visit.read_request().await {
+            let whole = page(fields);
+            let end = whole.find("\r\n\r\n").unwrap() + 4;
+            match head.starts_with("HEAD ") {
+                true => visit.raw.send(&whole[..end]).await,
+                false => visit.raw.send(&whole).await,
+            }
+        }
+    })
+    .await;
+    let door = compressing(&origin).await;
+    for method in ["HEAD", "GET"] {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nHost: www.example.org\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+        );
+        let answer = ask(door.h1, request).await;
+        assert_eq!(
+            header(&answer, "content-encoding"),
+            Some("gzip"),
+            "{answer}"
+        );
+        assert_eq!(header(&answer, "content-length"), None);
+        assert_eq!(header(&answer, "accept-ranges"), None);
+        assert_eq!(header(&answer, "etag"), Some("W/\"a\""));
+        assert_eq!(answer.matches("vary: ").count(), 2, "{answer}");
+        assert_eq!(
+            answer.ends_with("\r\n\r\n") && method == "HEAD",
+            method == "HEAD"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_slow_app_has_sent_is_there_when_it_pauses_and_trailers_follow() {
+    for coding in Coding::ALL {
+        let origin = Origin::start(|mut visit| async move {
+            visit.read_request().await;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n";
+            visit.raw.send(head).await;
+            visit.raw.send("5\r\nfirst\r\n").await;
+            // Goes on when the client has seen that.
+            visit.raw.read_until("never").await;
+        })
+        .await;
+        let door = compressing(&origin).await;
+        let mut response = fetch(&door, coding.name()).await;
+        let frame = soon(response.body_mut().frame()).await.unwrap().unwrap();
+        let mut first = [0; 5];
+        let bytes = frame.into_data().unwrap();
+        let read = match coding {
+            Coding::Gzip => MultiGzDecoder::new(&*bytes).read_exact(&mut first),
+            Coding::Brotli => brotli::Decompressor::new(&*bytes, 16).read_exact(&mut first),
+            Coding::Zstd => zstd::Decoder::new(&*bytes).unwrap().read_exact(&mut first),
+        };
+        read.unwrap();
+        assert_eq!(&first, b"first", "{coding}");
+    }
+    let chunked = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n";
+    let origin = Origin::answering(chunked).await;
+    let response = fetch(&compressing(&origin).await, "br").await;
+    let whole = response.into_body().collect().await.unwrap();
+    assert_eq!(whole.trailers().unwrap()["x-sum"], "1");
+    assert_eq!(decode("br", &whole.to_bytes()), b"hello");
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_does_not_end_as_if_whole() {
+    let origin = Origin::start(|mut visit| async move {
+        visit.read_request().await;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5000\r\n\r\n";
+        visit.raw.send(head).await;
+        visit.raw.send(text().as_bytes()[..2000].to_vec()).await;
+    })
+    .await;
+    let door = compressing(&origin).await;
+    let request = Request::get("https://www.example.org/").header("accept-encoding", "gzip");
+    let request = request.body(empty()).unwrap();
+    // The break may overtake the head, over both protocols.
+    if let Ok(response) = soon(door.client2().await.send_request(request)).await {
+        response.into_body().collect().await.unwrap_err();
+    }
+    let mut client = Raw::connect(door.h1).await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: www.example.org\r\nAccept-Encoding: gzip\r\n\r\n")
+        .await;
+    let answer = client.read_to_end().await;
+    assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
+}

@@ -1,0 +1,462 @@
+//! What a site is asked for together: guards, pages, compression, files, and the log of it all, through the whole proxy.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::harness::backends::origin::{Origin, Visit, nobody};
+use crate::harness::clients::raw::{ask, soon};
+use crate::harness::proxy::{Proxy, Setup};
+
+/// What a client has seen.
+struct Seen {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Seen {
+    fn header(&self, name: &str) -> &str {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next().map_or("-", |value| value.to_str().unwrap());
+        assert!(values.next().is_none(), "{name} is there twice");
+        value
+    }
+}
+
+/// One request for a site, over each of the protocols.
+async fn both(
+    proxy: &Proxy,
+    (method, host, path): (&str, &str, &str),
+    fields: &[(&str, &str)],
+) -> [Seen; 2] {
+    let (client, address) = (proxy.client(), proxy.https());
+    let request = |uri: String| {
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request
+    };
+    let one = request(path.to_owned())
+        .header("host", host)
+        .body(Full::default());
+    let two = request(format!("https://{host}{path}")).body(Full::default());
+    let mut http1 = client.http1(address, host).await;
+    let mut http2 = client.http2(address, host).await;
+    let answers = [
+        soon(http1.send_request(one.unwrap())).await.unwrap(),
+        soon(http2.send_request(two.unwrap())).await.unwrap(),
+    ];
+    let [one, two] = answers.map(|answer| async {
+        let (head, body) = answer.into_parts();
+        Seen {
+            status: head.status,
+            headers: head.headers,
+            body: soon(body.collect()).await.unwrap().to_bytes(),
+        }
+    });
+    [one.await, two.await]
+}
+
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+/// Waits until a log has so many lines.
+async fn lines(path: &Path, count: usize) -> Vec<Value> {
+    soon(async {
+        loop {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let whole = text
+                .split_inclusive('\n')
+                .filter(|line| line.ends_with('\n'));
+            let lines: Vec<_> = whole.collect();
+            if lines.len() >= count {
+                let lines = lines.into_iter();
+                return lines
+                    .map(|line| serde_json::from_str(line).unwrap())
+                    .collect();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+fn told(line: &Value) -> (u64, &str) {
+    (
+        line["status"].as_u64().unwrap(),
+        line["reason"].as_str().unwrap_or("-"),
+    )
+}
+
+/// A proxy whose sites refuse in all ways.
+async fn refusing(
+    app: SocketAddr,
+    (decider, mute): (SocketAddr, SocketAddr),
+) -> (Proxy, std::path::PathBuf) {
+    let setup = Setup::new();
+    let page = setup.file("page.html", &"<p>sorry</p>".repeat(200));
+    let log = setup.file("access.log", "");
+    let (log_text, page) = (quoted(&log), quoted(&page));
+    let hash = bcrypt::hash("secret", 4).unwrap();
+    let (gone, silent) = (nobody().await, nobody().await);
+    let folder = quoted(log.parent().unwrap());
+    let proxyfile = format!(
+        r#"
+access-log = {log_text}
+error-pages = {{ 401 = {page}, 4xx = {page}, 5xx = {page} }}
+compress = true
+[limits]
+head-size = "8k"
+head-fields = 40
+[sites."closed.localhost"]
+upstream = "{app}"
+maintenance = true
+hsts = "1d"
+basic-auth = {{ users = {{ anna = "{hash}" }} }}
+deny = ["127.0.0.1"]
+[sites."secret.localhost"]
+upstream = "{app}"
+hsts = "1d"
+basic-auth = {{ users = {{ anna = "{hash}" }} }}
+[sites."foreign.localhost"]
+upstream = "{app}"
+hsts = "1d"
+deny = ["127.0.0.1"]
+[sites."busy.localhost"]
+upstream = "{app}"
+hsts = "1d"
+rate-limit = {{ requests = 1, per = "1d", burst = 1 }}
+[sites."gone.localhost"]
+upstream = "{gone}"
+hsts = "1d"
+[sites."undecided.localhost"]
+upstream = "{app}"
+hsts = "1d"
+forward-auth = {{ url = "http://{silent}/" }}
+[sites."decided.localhost"]
+upstream = "{app}"
+forward-auth = {{ url = "http://{decider}/" }}
+max-body = "3"
+[sites."routed.localhost".routes]
+"/a" = "{app}"
+"/b" = {{ respond = {{ status = 204 }} }}
+"/files" = {{ files = {folder} }}
+"/slow" = "{mute}"
+[sites."routed.localhost"]
+request-timeout = "300ms"
+[sites."quiet.localhost"]
+upstream = "{app}"
+access-log = false
+"#
+    );
+    (setup.proxyfile(&proxyfile).start().await, log)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_refusal_has_the_sites_page_and_what_its_client_can_do() {
+    let app = Origin::ok().await;
+    let (proxy, log) = refusing(app.address, (app.address, app.address)).await;
+    let _first = both(&proxy, ("GET", "busy.localhost", "/"), &[]).await;
+    for (host, status, reason, cure) in [
+        ("secret.localhost", 401, "unauthorized", "www-authenticate"),
+        ("foreign.localhost", 403, "network", "-"),
+        ("busy.localhost", 429, "rate-limit", "retry-after"),
+        ("gone.localhost", 502, "backend-unreachable", "-"),
+        ("undecided.localhost", 503, "forward-auth", "-"),
+        ("closed.localhost", 503, "maintenance", "retry-after"),
+    ] {
+        let before = lines(&log, 2).await.len();
+        for seen in both(&proxy, ("GET", host, "/"), &[]).await {
+            assert_eq!(seen.status, status, "{host}");
+            assert!(seen.body.starts_with(b"<p>sorry</p>"), "{host}");
+            assert_eq!(seen.header("content-type"), "text/html; charset=utf-8");
+            assert_eq!(seen.header("strict-transport-security"), "max-age=86400");
+            assert_eq!(seen.header("cache-control"), "no-store");
+            assert!(cure == "-" || seen.header(cure) != "-", "{host}");
+        }
+        for seen in both(&proxy, ("HEAD", host, "/"), &[("accept-encoding", "br")]).await {
+            assert_eq!(seen.status, status, "{host}");
+            assert_eq!(seen.header("strict-transport-security"), "max-age=86400");
+            assert_eq!(
+                (seen.header("content-encoding"), seen.body.len()),
+                ("br", 0)
+            );
+        }
+        let lines = lines(&log, before + 4).await;
+        for line in &lines[before..] {
+            assert_eq!(told(line), (u64::from(status), reason), "{line}");
+        }
+    }
+    assert_eq!(
+        app.connections(),
+        1,
+        "only the first request was let through"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_site_asks_nobody_for_a_password_and_keeps_nobody_out() {
+    let app = Origin::ok().await;
+    let (proxy, _log) = refusing(app.address, (app.address, app.address)).await;
+    for seen in both(&proxy, ("GET", "closed.localhost", "/"), &[]).await {
+        assert_eq!(seen.status, 503);
+        assert_eq!(seen.header("www-authenticate"), "-");
+        assert_eq!(seen.header("retry-after"), "300");
+    }
+}
+
+/// What bytes that are sent to a site over HTTP/1.1 bring back.
+async fn say(proxy: &Proxy, host: &str, bytes: &str) -> String {
+    let client = proxy.client().alpn("http/1.1");
+    let mut stream = client.connect(proxy.https(), host).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let _ = soon(stream.read_to_string(&mut answer)).await;
+    answer
+}
+
+/// Requests that are refused, by the site whose connection they come on, with their status and reason.
+fn misfits() -> Vec<(&'static str, String, u64, &'static str)> {
+    let many = "X: 1\r\n".repeat(60);
+    let large = format!("X: {}\r\n", "x".repeat(20_000));
+    let get = |host: &str, path: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+    };
+    let routed = "routed.localhost";
+    vec![
+        (routed, "nonsense\r\n\r\n".to_owned(), 400, "malformed"),
+        (
+            routed,
+            format!("GET / HTTP/1.1\r\nHost: {routed}\r\n{large}\r\n"),
+            431,
+            "head-too-large",
+        ),
+        (
+            routed,
+            format!("GET / HTTP/1.1\r\nHost: {routed}\r\n{many}\r\n"),
+            431,
+            "head-too-large",
+        ),
+        (routed, "GET / HTTP/1.1\r\n\r\n".to_owned(), 400, "host"),
+        (routed, get("other.example", "/"), 421, "unknown-host"),
+        (routed, get("secret.localhost", "/"), 421, "misdirected"),
+        (
+            routed,
+            format!(
+                "POST / HTTP/1.1\r\nHost: {routed}\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+            ),
+            501,
+            "transfer-encoding",
+        ),
+        (routed, get(routed, "*"), 400, "target"),
+        (routed, get(routed, "/c"), 404, "no-route"),
+        (routed, get(routed, "/files/missing"), 404, "no-file"),
+        (
+            routed,
+            get(routed, "/files/page.html").replace("GET", "PUT"),
+            405,
+            "file-method",
+        ),
+        (routed, get(routed, "/slow"), 504, "request-timeout"),
+        (routed, get(routed, "/b/../a"), 400, "ambiguous-path"),
+        (
+            "decided.localhost",
+            get("decided.localhost", "/"),
+            403,
+            "forward-auth-refused",
+        ),
+        (
+            "decided.localhost",
+            "POST / HTTP/1.1\r\nHost: decided.localhost\r\nContent-Length: 4\r\n\r\n".to_owned(),
+            413,
+            "body-size",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
+    let decider = Origin::answering("HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await;
+    let app = Origin::ok().await;
+    let mute = Origin::start(|mut visit: Visit| async move {
+        visit.raw.read_to_end().await;
+    })
+    .await;
+    let deciders = (decider.address, mute.address);
+    let (proxy, log) = refusing(app.address, deciders).await;
+    for (host, bytes, status, reason) in misfits() {
+        let before = lines(&log, 0).await.len();
+        let answer = say(&proxy, host, &bytes).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{reason}: {answer}"
+        );
+        let lines = lines(&log, before + 1).await;
+        assert_eq!(told(&lines[before]), (status, reason), "{answer}");
+        assert_eq!(lines[before]["client"], "127.0.0.1");
+    }
+    assert_eq!(app.connections(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_http_is_in_the_log_with_its_reasons() {
+    let app = Origin::ok().await;
+    let (proxy, log) = refusing(app.address, (app.address, app.address)).await;
+    let get = |line: &str, host: &str| {
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+    };
+    for (bytes, status, reason) in [
+        (get("GET /x?y", "routed.localhost"), 308, "-"),
+        (get("GET /", "other.example"), 404, "unknown-host"),
+        (
+            get("GET /.well-known/acme-challenge/x", "routed.localhost"),
+            404,
+            "unknown-challenge",
+        ),
+        (
+            get("PUT /.well-known/acme-challenge/x", "routed.localhost"),
+            405,
+            "method",
+        ),
+        ("nonsense\r\n\r\n".to_owned(), 400, "malformed"),
+    ] {
+        let before = lines(&log, 0).await.len();
+        ask(proxy.http(), get("GET /", "quiet.localhost")).await;
+        ask(proxy.http(), bytes).await;
+        let lines = lines(&log, before + 1).await;
+        assert_eq!(told(&lines[before]), (status, reason));
+    }
+    let first = lines(&log, 1).await.remove(0);
+    assert_eq!(first["path"], "/x?y");
+    assert_eq!(first["host"], "routed.localhost");
+}
+
+/// A proxy before a folder of large and small files, which it compresses.
+async fn serving() -> (Proxy, TempDir) {
+    let folder = TempDir::new().unwrap();
+    let style = "body { color: black }\n".repeat(200);
+    for (name, text) in [
+        ("style.css", style.as_str()),
+        ("packed.css", style.as_str()),
+        ("packed.css.br", "packed before"),
+        ("small.css", "b{}"),
+        ("image.png", style.as_str()),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let proxyfile = format!(
+        "compress = true\n[sites.\"localhost\"]\nfiles = {}\n",
+        quoted(folder.path())
+    );
+    (Setup::new().proxyfile(&proxyfile).start().await, folder)
+}
+
+const ALL: (&str, &str) = ("accept-encoding", "gzip, br, zstd");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_are_compressed_once_and_their_parts_never() {
+    let (proxy, _folder) = serving().await;
+    let get = |path| ("GET", "localhost", path);
+    for seen in both(&proxy, get("/style.css"), &[ALL]).await {
+        assert_eq!(seen.header("content-encoding"), "zstd");
+        assert_eq!(seen.header("vary"), "accept-encoding");
+        assert!(seen.body.len() < 400, "{}", seen.body.len());
+        assert!(seen.header("etag").starts_with("W/"));
+        assert_eq!(seen.header("accept-ranges"), "-");
+    }
+    for seen in both(&proxy, get("/packed.css"), &[ALL]).await {
+        assert_eq!(seen.header("content-encoding"), "br");
+        assert_eq!(seen.header("vary"), "accept-encoding");
+        assert_eq!(seen.body, "packed before");
+    }
+    for path in ["/small.css", "/image.png"] {
+        for seen in both(&proxy, get(path), &[ALL]).await {
+            assert_eq!(seen.header("content-encoding"), "-", "{path}");
+        }
+    }
+    for seen in both(&proxy, get("/style.css"), &[ALL, ("range", "bytes=0-1999")]).await {
+        assert_eq!(seen.status, 206);
+        assert_eq!(seen.header("content-encoding"), "-");
+        assert_eq!(seen.header("content-range"), "bytes 0-1999/4400");
+        assert_eq!(seen.body.len(), 2000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_says_of_a_compressed_file_what_a_get_would_and_its_tag_is_known_again() {
+    let (proxy, _folder) = serving().await;
+    let [whole, _] = both(&proxy, ("GET", "localhost", "/style.css"), &[ALL]).await;
+    for seen in both(&proxy, ("HEAD", "localhost", "/style.css"), &[ALL]).await {
+        assert_eq!(seen.status, 200);
+        for name in [
+            "content-encoding",
+            "vary",
+            "etag",
+            "content-length",
+            "content-type",
+        ] {
+            assert_eq!(seen.header(name), whole.header(name), "{name}");
+        }
+        assert!(seen.body.is_empty());
+    }
+    let known = [ALL, ("if-none-match", whole.header("etag"))];
+    for seen in both(&proxy, ("GET", "localhost", "/style.css"), &known).await {
+        assert_eq!((seen.status.as_u16(), seen.body.len()), (304, 0));
+    }
+    let part = [
+        ALL,
+        ("range", "bytes=0-9"),
+        ("if-range", whole.header("etag")),
+    ];
+    for seen in both(&proxy, ("GET", "localhost", "/style.css"), &part).await {
+        assert_eq!(seen.status, 200, "a part of one coding is none of another");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_lets_a_client_in_can_set_its_cookies() {
+    let decider = Origin::start(|mut visit: Visit| async move {
+        while let Some(head) = visit.read_request().await {
+            let answer = match head.contains("cookie: session=old") {
+                true => "HTTP/1.1 200 OK\r\nset-cookie: session=new; Secure\r\nset-cookie: seen=1\r\ncontent-length: 0\r\n\r\n",
+                false => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            };
+            visit.raw.send(answer).await;
+        }
+    })
+    .await;
+    let app = Origin::answering(
+        "HTTP/1.1 200 OK\r\nset-cookie: theme=dark\r\ncontent-length: 2\r\n\r\nok",
+    )
+    .await;
+    let proxyfile = format!(
+        "[sites.\"localhost\"]\nupstream = \"{}\"\nforward-auth = {{ url = \"http://{}/\" }}\n",
+        app.address, decider.address
+    );
+    let proxy = Setup::new().proxyfile(&proxyfile).start().await;
+    for (session, cookies) in [
+        (
+            "session=old",
+            &["theme=dark", "session=new; Secure", "seen=1"][..],
+        ),
+        ("session=fresh", &["theme=dark"]),
+    ] {
+        for seen in both(&proxy, ("GET", "localhost", "/"), &[("cookie", session)]).await {
+            let set = seen.headers.get_all("set-cookie").iter();
+            let set: Vec<_> = set.map(|value| value.to_str().unwrap()).collect();
+            assert_eq!(set, cookies);
+            assert_eq!(seen.body, "ok");
+        }
+    }
+}

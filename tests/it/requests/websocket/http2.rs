@@ -1,0 +1,323 @@
+//! WebSocket over HTTP/2: an extended CONNECT becomes a handshake with the backend, and its stream the tunnel.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::ext::Protocol;
+use h2::{RecvStream, SendStream};
+use http::{Method, Request, Response};
+use proxy::tasks::Tasks;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::harness::backends::app::App;
+use crate::harness::backends::origin::Origin;
+use crate::harness::clients::raw::{header, soon};
+use crate::harness::proxy as process;
+use crate::harness::service::{Door, before};
+
+const URL: &str = "https://www.example.org/chat?a=b";
+
+/// An HTTP/2 connection whose server has said that it knows extended CONNECT.
+async fn client<S>(stream: S, tasks: &Tasks) -> SendRequest<Bytes>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    tasks.spawn(connection);
+    let sender = soon(sender.ready()).await.unwrap();
+    soon(async {
+        while !sender.is_extended_connect_protocol_enabled() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    sender
+}
+
+async fn door_client(door: &Door) -> SendRequest<Bytes> {
+    client(TcpStream::connect(door.h2).await.unwrap(), &door.tasks).await
+}
+
+fn connect(url: &str, protocol: &'static str) -> Request<()> {
+    Request::builder()
+        .method(Method::CONNECT)
+        .uri(url)
+        .extension(Protocol::from_static(protocol))
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", "chat")
+        .header("sec-websocket-key", "forged")
+        .body(())
+        .unwrap()
+}
+
+async fn open(
+    sender: &mut SendRequest<Bytes>,
+    request: Request<()>,
+) -> (Response<RecvStream>, SendStream<Bytes>) {
+    let (response, stream): (ResponseFuture, _) = sender.send_request(request, false).unwrap();
+    (soon(response).await.unwrap(), stream)
+}
+
+/// The two halves of an HTTP/2 stream as one byte stream.
+fn joined(mut receive: RecvStream, mut send: SendStream<Bytes>, tasks: &Tasks) -> DuplexStream {
+    let (near, far) = duplex(65_536);
+    let (mut from_client, mut to_client) = tokio::io::split(far);
+    tasks.spawn(async move {
+        while let Some(Ok(data)) = receive.data().await {
+            let _ = receive.flow_control().release_capacity(data.len());
+            if to_client.write_all(&data).await.is_err() {
+                break;
+            }
+        }
+        let _ = to_client.shutdown().await;
+    });
+    tasks.spawn(async move {
+        let mut bytes = vec![0; 4096];
+        while let Ok(len @ 1..) = from_client.read(&mut bytes).await {
+            send.send_data(Bytes::copy_from_slice(&bytes[..len]), false)
+                .unwrap();
+        }
+        let _ = send.send_data(Bytes::new(), true);
+    });
+    near
+}
+
+async fn echoes(response: Response<RecvStream>, send: SendStream<Bytes>, tasks: &Tasks) {
+    let stream = joined(response.into_body(), send, tasks);
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    for message in [Message::text("hello"), Message::binary(vec![7; 200_000])] {
+        socket.send(message.clone()).await.unwrap();
+        assert_eq!(soon(socket.next()).await.unwrap().unwrap(), message);
+    }
+    socket.close(None).await.unwrap();
+    while let Some(Ok(_)) = soon(socket.next()).await {}
+}
+
+#[tokio::test]
+async fn a_websocket_echoes_in_a_stream() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = before(&[listener.local_addr().unwrap()]).await;
+    door.tasks.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            if message.is_text() || message.is_binary() {
+                socket.send(message).await.unwrap();
+            }
+        }
+    });
+    let mut sender = door_client(&door).await;
+    let (response, send) = open(&mut sender, connect(URL, "websocket")).await;
+    assert_eq!(response.status(), 200);
+    for name in ["sec-websocket-accept", "upgrade", "connection"] {
+        assert!(!response.headers().contains_key(name), "{name}");
+    }
+    door.in_flight(1).await;
+    echoes(response, send, &door.tasks).await;
+    door.in_flight(0).await;
+}
+
+/// Answers each handshake with what `answer` makes of its key.
+async fn answering(answer: fn(&str) -> String) -> Origin {
+    Origin::start(move |mut visit| async move {
+        while let Some(head) = visit.read_request().await {
+            let key = header(&head, "sec-websocket-key").unwrap_or_default();
+            visit.raw.send(answer(key)).await;
+        }
+    })
+    .await
+}
+
+fn accept(key: &str) -> String {
+    let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: {accept}\r\nsec-websocket-protocol: chat\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn the_backend_sees_a_handshake_with_a_fresh_key() {
+    let mut origin = answering(accept).await;
+    let door = before(&[origin.address]).await;
+    let mut sender = door_client(&door).await;
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let (response, _send) = open(&mut sender, connect(URL, "websocket")).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
+        let seen = origin.event().await;
+        assert!(seen.starts_with("GET /chat?a=b HTTP/1.1\r\n"), "{seen}");
+        assert_eq!(header(&seen, "connection"), Some("upgrade"));
+        assert_eq!(header(&seen, "upgrade"), Some("websocket"));
+        assert_eq!(header(&seen, "host"), Some("www.example.org"));
+        assert_eq!(header(&seen, "sec-websocket-version"), Some("13"));
+        assert_eq!(header(&seen, "sec-websocket-protocol"), Some("chat"));
+        assert_eq!(seen.matches("sec-websocket-key").count(), 1, "{seen}");
+        keys.push(header(&seen, "sec-websocket-key").unwrap().to_owned());
+    }
+    assert!(keys[0] != keys[1] && keys.iter().all(|key| key.len() == 24));
+}
+
+#[tokio::test]
+async fn what_is_no_switch_is_never_taken_for_one() {
+    for (answer, status) in [
+        (
+            (|_| "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno".to_owned())
+                as fn(&str) -> String,
+            403,
+        ),
+        (
+            |_| "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned(),
+            502,
+        ),
+        (|_| "HTTP/1.1 204 No Content\r\n\r\n".to_owned(), 502),
+        (|_| accept("another key"), 502),
+        (|key| accept(key).replace("websocket\r\n", "h2c\r\n"), 502),
+        (|key| accept(key).replace("-accept:", "-other:"), 502),
+    ] {
+        let origin = answering(answer).await;
+        let door = before(&[origin.address]).await;
+        let mut sender = door_client(&door).await;
+        let (response, _send) = open(&mut sender, connect(URL, "websocket")).await;
+        assert_eq!(response.status(), status, "{}", answer("key"));
+        let mut body = response.into_body();
+        let data = soon(body.data()).await.unwrap().unwrap();
+        assert!(status == 502 || data == "no");
+    }
+}
+
+#[tokio::test]
+async fn no_other_protocol_and_no_plain_connect_is_served() {
+    let mut origin = Origin::ok().await;
+    let door = before(&[origin.address]).await;
+    let mut sender = door_client(&door).await;
+    let (response, _send) = open(&mut sender, connect(URL, "connect-udp")).await;
+    assert_eq!(response.status(), 405);
+    let plain = Request::builder()
+        .method(Method::CONNECT)
+        .uri("www.example.org:443")
+        .body(())
+        .unwrap();
+    let (response, _send) = open(&mut sender, plain).await;
+    assert_eq!(response.status(), 405);
+    let (response, _send) = open(&mut sender, connect("https://other.example/", "websocket")).await;
+    assert_eq!(response.status(), 421);
+    assert!(origin.is_quiet());
+}
+
+#[tokio::test]
+async fn what_a_backend_says_last_arrives_though_it_resets_its_connection() {
+    let origin = Origin::start(|mut visit| async move {
+        let head = visit.read_request().await.unwrap();
+        let key = header(&head, "sec-websocket-key").unwrap();
+        visit.raw.send(accept(key)).await;
+        visit.raw.read_exact(1).await;
+        visit.raw.send("bye").await;
+        visit.raw.reset();
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let mut sender = door_client(&door).await;
+    let (mut response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
+    send.send_data(Bytes::from("x"), false).unwrap();
+    let said = soon(response.body_mut().data()).await.unwrap().unwrap();
+    assert_eq!(said, "bye");
+    door.in_flight(0).await;
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_tunnel_of_a_backend_that_does_not_listen() {
+    let mut origin = Origin::start(|mut visit| async move {
+        let head = visit.read_request().await.unwrap();
+        let key = header(&head, "sec-websocket-key").unwrap();
+        visit.raw.send(accept(key)).await;
+        std::future::pending().await
+    })
+    .await;
+    let door = before(&[origin.address]).await;
+    let mut sender = door_client(&door).await;
+    let (_response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
+    origin.event().await;
+    door.in_flight(1).await;
+    send.send_reset(h2::Reason::CANCEL);
+    door.in_flight(0).await;
+}
+
+#[tokio::test]
+async fn more_than_a_window_passes_through_a_tunnel_both_ways() {
+    const SIZE: usize = 3 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = before(&[listener.local_addr().unwrap()]).await;
+    door.tasks.spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            socket.send(message).await.unwrap();
+        }
+    });
+    let mut sender = door_client(&door).await;
+    let (response, send) = open(&mut sender, connect(URL, "websocket")).await;
+    let stream = joined(response.into_body(), send, &door.tasks);
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    let message = Message::binary(vec![b'x'; SIZE]);
+    soon(socket.send(message.clone())).await.unwrap();
+    assert_eq!(soon(socket.next()).await.unwrap().unwrap(), message);
+}
+
+#[tokio::test]
+async fn the_tunnel_ends_with_either_side() {
+    for is_reset in [false, true] {
+        let mut origin = Origin::start(|mut visit| async move {
+            let head = visit.read_request().await.unwrap();
+            let key = header(&head, "sec-websocket-key").unwrap();
+            visit.raw.send(accept(key)).await;
+            let rest = visit.raw.read_to_end().await;
+            visit.tell(rest);
+        })
+        .await;
+        let door = before(&[origin.address]).await;
+        let mut sender = door_client(&door).await;
+        let (_response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
+        origin.event().await;
+        send.send_data(Bytes::from("late"), false).unwrap();
+        door.in_flight(1).await;
+        match is_reset {
+            true => send.send_reset(h2::Reason::CANCEL),
+            false => send.send_data(Bytes::new(), true).unwrap(),
+        }
+        let rest = origin.event().await;
+        assert!(is_reset || rest == "late", "{rest}");
+        door.in_flight(0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_connection_is_kept_while_a_tunnel_runs_in_it() {
+    let app = App::start().await;
+    let setup = process::Setup::new();
+    let proxyfile = format!(
+        "[limits]\nidle-timeout = \"300ms\"\n[sites]\n\"localhost\" = \"{}\"\n",
+        app.address
+    );
+    let proxy = setup.proxyfile(&proxyfile).start().await;
+    let tasks = Tasks::new();
+    let stream = proxy.client().alpn("h2");
+    let stream = stream.connect(proxy.https(), "localhost").await.unwrap();
+    let mut sender = client(stream, &tasks).await;
+    let request = connect("https://localhost/echo", "websocket");
+    let (mut response, send) = open(&mut sender, request).await;
+    assert_eq!(response.status(), 200);
+    // The time-out passes, and that of the farewell after it, while nothing moves.
+    let silence = Duration::from_millis(6500);
+    tokio::time::timeout(silence, response.body_mut().data())
+        .await
+        .unwrap_err();
+    echoes(response, send, &tasks).await;
+}

@@ -1,0 +1,86 @@
+//! Port 80: challenges, the way to https, and nothing else.
+
+use crate::harness::backends::app::App;
+use crate::harness::clients::raw::{ask, header};
+use crate::harness::proxy::{Proxy, Setup};
+
+async fn start() -> (Proxy, App) {
+    let app = App::start().await;
+    let setup = Setup::new().args(["--upstream", &app.address.to_string()]);
+    let proxy = setup
+        .args(["--domain", "app.localhost", "--domain", "127.0.0.1"])
+        .start()
+        .await;
+    (proxy, app)
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap()
+}
+
+#[tokio::test]
+async fn known_hosts_are_led_to_https_with_path_and_query() {
+    let (proxy, _app) = start().await;
+    let port = proxy.https().port();
+    for (host, path, location) in [
+        (
+            "app.localhost",
+            "/a/b?c=d&e",
+            format!("https://app.localhost:{port}/a/b?c=d&e"),
+        ),
+        (
+            "APP.localhost:8080",
+            "/",
+            format!("https://app.localhost:{port}/"),
+        ),
+        ("127.0.0.1", "/", format!("https://127.0.0.1:{port}/")),
+        (
+            "app.localhost",
+            "//evil.example/",
+            format!("https://app.localhost:{port}//evil.example/"),
+        ),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = ask(proxy.http(), request).await;
+        assert_eq!(status(&answer), "308", "{host}");
+        assert_eq!(header(&answer, "location"), Some(location.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn other_hosts_are_not_reflected_and_nothing_is_proxied() {
+    let (proxy, _app) = start().await;
+    for host in [
+        "evil.example",
+        "app.localhost@evil.example",
+        "",
+        "app.localhost, evil.example",
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = ask(proxy.http(), request).await;
+        assert!(
+            ["404", "400"].contains(&status(&answer)),
+            "{host}: {answer}"
+        );
+        assert!(
+            !answer.contains("evil") && !answer.contains("hello"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_not_found_whatever_the_host() {
+    let (proxy, _app) = start().await;
+    for (method, host, expected) in [
+        ("GET", "app.localhost", "404"),
+        ("HEAD", "evil.example", "404"),
+        ("POST", "app.localhost", "405"),
+    ] {
+        let request = format!(
+            "{method} /.well-known/acme-challenge/x HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        );
+        let answer = ask(proxy.http(), request).await;
+        assert_eq!(status(&answer), expected, "{method} {host}");
+    }
+}

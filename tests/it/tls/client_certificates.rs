@@ -1,0 +1,236 @@
+//! Certificates of clients: who is asked, who is let in, and what the backend is told.
+
+use http::Request;
+use http_body_util::Full;
+
+use crate::harness::backends::app::App;
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::https::{Client, read};
+use crate::harness::clients::raw::header;
+use crate::harness::proxy::{Proxy, Setup};
+
+/// A proxy with a site that needs certificates of `ca`, one that takes them and one that does not ask.
+async fn start(ca: &TestCa) -> (Proxy, App) {
+    let app = App::start().await;
+    let setup = Setup::new();
+    setup.file("clients.pem", &ca.pem());
+    let site = |name: &str, rest: &str| {
+        format!(
+            "\"{name}.localhost\" = {{ upstream = \"{}\"{rest} }}\n",
+            app.address
+        )
+    };
+    let text = [
+        "[sites]\n".to_owned(),
+        site("strict", ", client-auth = { ca = \"clients.pem\" }"),
+        site(
+            "easy",
+            ", client-auth = { ca = \"clients.pem\", mode = \"optional\" }",
+        ),
+        site("open", ", default = true"),
+    ];
+    (setup.proxyfile(&text.concat()).start().await, app)
+}
+
+const FORGED: [(&str, &str); 5] = [
+    ("X-Client-Cert-Subject", "CN=root"),
+    ("x_client_cert_subject", "CN=root"),
+    ("X-Client-Cert-Verified", "root"),
+    ("client-cert", ":root:"),
+    ("Client_Cert_Chain", ":root:"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verified_client_is_told_to_the_backend_and_cannot_forge_it() {
+    let ca = TestCa::root("clients");
+    let (proxy, _app) = start(&ca).await;
+    let (certificate, key) = ca.client("alice");
+    let alice = proxy.client().identified(&certificate, &key);
+    for name in ["strict.localhost", "easy.localhost"] {
+        let seen = alice.fields(proxy.https(), name, &FORGED).await;
+        assert_eq!(header(&seen, "x-client-cert-verified"), Some("true"));
+        assert_eq!(header(&seen, "x-client-cert-subject"), Some("CN=alice"));
+        assert_eq!(
+            header(&seen, "x-client-cert-fingerprint").unwrap().len(),
+            64
+        );
+        assert!(header(&seen, "client-cert").unwrap().starts_with(":MII"));
+        assert!(!seen.contains("root"), "{seen}");
+    }
+    let seen = alice.fields(proxy.https(), "open.localhost", &FORGED).await;
+    assert!(!seen.contains("cert"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_without_a_certificate_is_refused_or_told_as_such() {
+    let (proxy, _app) = start(&TestCa::root("clients")).await;
+    let nobody = proxy.client();
+    assert!(!gets_in(&nobody, &proxy, "strict.localhost").await);
+    let seen = nobody
+        .fields(proxy.https(), "easy.localhost", &FORGED)
+        .await;
+    assert_eq!(header(&seen, "x-client-cert-verified"), Some("false"));
+    assert!(!seen.contains("root") && header(&seen, "x-client-cert-subject").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_of_others_are_refused_everywhere_they_are_asked_for() {
+    let ca = TestCa::root("clients");
+    let (proxy, _app) = start(&ca).await;
+    let (certificate, key) = TestCa::root("clients").client("alice");
+    let mallory = proxy.client().identified(&certificate, &key);
+    // A certificate for servers is none for clients.
+    let (certificate, key) = ca.loopback();
+    let server = proxy.client().identified(&certificate, &key);
+    for client in [mallory, server] {
+        for name in ["strict.localhost", "easy.localhost"] {
+            assert!(!gets_in(&client, &proxy, name).await, "{name}");
+        }
+    }
+}
+
+/// Whether a request to `name` is answered, on a new connection.
+async fn gets_in(client: &Client, proxy: &Proxy, name: &str) -> bool {
+    let client = client.alpn("http/1.1");
+    let Ok(stream) = client.connect(proxy.https(), name).await else {
+        return false;
+    };
+    let stream = hyper_util::rt::TokioIo::new(stream);
+    let Ok((mut sender, connection)) = hyper::client::conn::http1::handshake(stream).await else {
+        return false;
+    };
+    let request = Request::get("/").header("host", name);
+    let request = request.body(Full::<bytes::Bytes>::default()).unwrap();
+    tokio::select! {
+        answer = sender.send_request(request) => answer.is_ok(),
+        _ = connection => false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_connection_reaches_a_site_that_asks_otherwise() {
+    let ca = TestCa::root("clients");
+    let (proxy, _app) = start(&ca).await;
+    let (certificate, key) = ca.client("alice");
+    let alice = proxy.client().identified(&certificate, &key);
+    let names = ["strict.localhost", "easy.localhost", "open.localhost"];
+    for opened in names {
+        for wanted in names {
+            let mut sender = alice.http2(proxy.https(), opened).await;
+            let request = Request::get(format!("https://{wanted}/"));
+            let request = request.body(Full::default()).unwrap();
+            let status = read(sender.send_request(request).await.unwrap())
+                .await
+                .status;
+            let expected = if opened == wanted { 200 } else { 421 };
+            assert_eq!(status, expected, "{wanted} over {opened}");
+        }
+    }
+    // Without a name it is the default site that was reached, which does not ask.
+    let unnamed = alice.without_sni();
+    for (wanted, expected) in [
+        ("strict.localhost", 421),
+        ("easy.localhost", 421),
+        ("open.localhost", 200),
+    ] {
+        let mut sender = unnamed.http1(proxy.https(), "open.localhost").await;
+        let request = Request::get("/").header("host", wanted);
+        let request = request.body(Full::default()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), expected, "{wanted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_never_taken_up_where_certificates_are_asked_for() {
+    let ca = TestCa::root("clients");
+    let (proxy, _app) = start(&ca).await;
+    let (certificate, key) = ca.client("alice");
+    // One memory of sessions for both clients: the second shows no certificate.
+    let nobody = proxy.client();
+    let alice = nobody.identified(&certificate, &key);
+    for _ in 0..2 {
+        assert!(gets_in(&alice, &proxy, "strict.localhost").await);
+        assert!(gets_in(&nobody, &proxy, "open.localhost").await);
+    }
+    assert!(!gets_in(&nobody, &proxy, "strict.localhost").await);
+    for (name, resumes) in [
+        ("strict.localhost", false),
+        ("easy.localhost", false),
+        ("open.localhost", true),
+    ] {
+        assert!(gets_in(&alice, &proxy, name).await);
+        let stream = alice
+            .alpn("http/1.1")
+            .connect(proxy.https(), name)
+            .await
+            .unwrap();
+        let kind = stream.get_ref().1.handshake_kind().unwrap();
+        assert_eq!(kind == rustls::HandshakeKind::Resumed, resumes, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_shows_its_certificate() {
+    let ca = TestCa::root("clients");
+    let (proxy, _app) = start(&ca).await;
+    let (certificate, key) = ca.client("alice");
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let root = file("root.pem", &proxy.internal_root());
+    let (cert, key) = (
+        file("cert.pem", &certificate.pem()),
+        file("key.pem", &key.serialize_pem()),
+    );
+    let port = proxy.https().port();
+    let curl = |with_certificate: bool| {
+        let mut command = tokio::process::Command::new("curl");
+        command
+            .args(["--silent", "--show-error", "--cacert"])
+            .arg(&root)
+            .args(["--resolve", &format!("strict.localhost:{port}:127.0.0.1")])
+            .arg(format!("https://strict.localhost:{port}/fields"));
+        if with_certificate {
+            command.arg("--cert").arg(&cert).arg("--key").arg(&key);
+        }
+        command.output()
+    };
+    let output = curl(true).await.unwrap();
+    let seen = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(header(&seen, "x-client-cert-subject"), Some("CN=alice"));
+    assert!(!curl(false).await.unwrap().status.success());
+}
+
+#[tokio::test]
+async fn a_ca_that_cannot_be_read_keeps_the_proxy_from_starting() {
+    let setup = Setup::new();
+    let (_, key) = TestCa::root("clients").client("alice");
+    setup.file("clients.pem", &key.serialize_pem());
+    for ca in ["clients.pem", "missing.pem"] {
+        let text = format!(
+            "[sites]\n\"localhost\" = {{ upstream = \"localhost:1\", client-auth = {{ ca = \"{ca}\" }} }}\n"
+        );
+        let path = setup.file("Proxyfile", &text);
+        let storage = format!("file:{}", setup.data().display());
+        for command in ["run", "check"] {
+            let output = crate::harness::proxy::command()
+                .arg(command)
+                .arg("--config")
+                .arg(&path)
+                .args(["--storage", &storage])
+                .output()
+                .await
+                .unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success(), "{command}: {error}");
+            assert!(
+                error.contains("no readable PEM file of CA certificates"),
+                "{error}"
+            );
+        }
+    }
+}

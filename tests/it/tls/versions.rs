@@ -1,0 +1,127 @@
+//! The oldest version of TLS that clients may speak: of all sites, of one, and of whoever crosses from one to another.
+
+use http::{Request, StatusCode};
+use http_body_util::Full;
+use hyper::client::conn::http1::SendRequest;
+
+use crate::harness::backends::app::App;
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::https::{Client, read};
+use crate::harness::proxy::{Proxy, Setup};
+
+/// A proxy with one site for everybody, which is the default, and one for new clients.
+async fn start() -> (Proxy, App) {
+    let app = App::start().await;
+    let address = app.address;
+    let text = format!(
+        "[sites]\n\"open.localhost\" = {{ upstream = \"{address}\", default = true }}\n\
+         \"strict.localhost\" = {{ upstream = \"{address}\", min-tls = \"1.3\", aliases = [\"*.strict.localhost\"] }}\n"
+    );
+    (Setup::new().proxyfile(&text).start().await, app)
+}
+
+async fn status(sender: &mut SendRequest<Full<bytes::Bytes>>, host: &str) -> StatusCode {
+    sender.ready().await.unwrap();
+    let request = Request::get("/").header("host", host);
+    let request = request.body(Full::default()).unwrap();
+    read(sender.send_request(request).await.unwrap())
+        .await
+        .status
+}
+
+/// Why the client gets no connection.
+async fn refusal(client: &Client, proxy: &Proxy, name: &str) -> String {
+    let outcome = client.connect(proxy.https(), name).await;
+    outcome.unwrap_err().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_wants_tls_1_3_refuses_older_clients_and_others_do_not() {
+    let (proxy, _app) = start().await;
+    let (https, old) = (proxy.https(), proxy.tls12_client());
+    for name in ["strict.localhost", "a.strict.localhost"] {
+        let error = refusal(&old, &proxy, name).await;
+        assert!(error.contains("ProtocolVersion"), "{name}: {error}");
+        assert_eq!(proxy.client().get2(https, name, "/").await.body, "hello");
+    }
+    let answer = old.get2(https, "open.localhost", "/").await;
+    assert_eq!(answer.body, "hello");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_holds_for_all_sites_holds_but_where_one_says_otherwise() {
+    let text = "min-tls = \"1.3\"\n[sites]\n\"new.localhost\" = \"localhost:1\"\n\
+                \"old.localhost\" = { upstream = \"localhost:1\", min-tls = \"1.2\" }\n";
+    let proxy = Setup::new().proxyfile(text).start().await;
+    let old = proxy.tls12_client();
+    let error = refusal(&old, &proxy, "new.localhost").await;
+    assert!(error.contains("ProtocolVersion"), "{error}");
+    old.serial(proxy.https(), "old.localhost").await.unwrap();
+    // Who names no host and has no site to go to is told so, whatever it speaks.
+    let error = refusal(&old.without_sni(), &proxy, "new.localhost").await;
+    assert!(error.contains("UnrecognisedName"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_connection_does_not_cross_to_a_stricter_site() {
+    let (proxy, _app) = start().await;
+    // Without a name it is the default site that was reached, which takes both.
+    for (client, expected) in [(proxy.tls12_client(), 421), (proxy.client(), 200)] {
+        let unnamed = client.without_sni();
+        let mut sender = unnamed.http1(proxy.https(), "open.localhost").await;
+        assert_eq!(status(&mut sender, "open.localhost").await, 200);
+        assert_eq!(status(&mut sender, "strict.localhost").await, expected);
+    }
+    let old = proxy.tls12_client();
+    let mut sender = old.http1(proxy.https(), "open.localhost").await;
+    assert_eq!(status(&mut sender, "strict.localhost").await, 421);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_and_a_certificate_can_be_wanted_of_the_same_client() {
+    let ca = TestCa::root("clients");
+    let setup = Setup::new();
+    setup.file("clients.pem", &ca.pem());
+    let text = "[sites]\n\"localhost\" = { upstream = \"localhost:1\", min-tls = \"1.3\", client-auth = { ca = \"clients.pem\", mode = \"optional\" } }\n";
+    let proxy = setup.proxyfile(text).start().await;
+    let error = refusal(&proxy.tls12_client(), &proxy, "localhost").await;
+    assert!(error.contains("ProtocolVersion"), "{error}");
+    let (certificate, key) = ca.client("alice");
+    for client in [
+        proxy.client(),
+        proxy.client().identified(&certificate, &key),
+    ] {
+        assert_eq!(
+            client.get(proxy.https(), "localhost", "/").await.status,
+            502
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_changes_it_for_new_connections_and_shuts_old_ones_out() {
+    let app = App::start().await;
+    let text = |version: &str| {
+        format!(
+            "min-tls = \"{version}\"\n[sites]\n\"localhost\" = \"{}\"\n",
+            app.address
+        )
+    };
+    let mut proxy = Setup::new().proxyfile(&text("1.2")).start().await;
+    let (https, old) = (proxy.https(), proxy.tls12_client());
+    let mut before = old.http1(https, "localhost").await;
+    let mut newer = proxy.client().http1(https, "localhost").await;
+    assert_eq!(status(&mut before, "localhost").await, 200);
+
+    proxy.reload(&text("1.3")).await;
+
+    assert_eq!(status(&mut before, "localhost").await, 421);
+    assert_eq!(status(&mut newer, "localhost").await, 200);
+    let error = refusal(&old, &proxy, "localhost").await;
+    assert!(error.contains("ProtocolVersion"), "{error}");
+
+    proxy.reload(&text("1.2")).await;
+
+    assert_eq!(status(&mut before, "localhost").await, 200);
+    assert_eq!(old.get(https, "localhost", "/").await.body, "hello");
+}

@@ -1,0 +1,117 @@
+//! Active checks of backends that are reached by other ways than plain TCP.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Empty;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use proxy::tasks::Tasks;
+use proxy::upstream::HealthOptions;
+use tokio::net::UnixListener;
+
+use crate::harness::backends::h2_origin::{H2Origin, Session};
+use crate::harness::backends::nginx::Nginx;
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::raw::soon;
+use crate::harness::service::{Door, Setup};
+
+async fn checked(address: &str, root: Option<PathBuf>) -> Door {
+    let mut setup = Setup::new();
+    setup.upstream.tls.root = root;
+    setup.upstream.balancing.health = Some(HealthOptions {
+        interval: Duration::from_millis(20),
+        ..HealthOptions::new("/healthz".to_owned())
+    });
+    setup.upstream(&[address], None).open().await
+}
+
+async fn until_down(door: &Door, is_down: bool) {
+    soon(async {
+        while door.upstreams[0].backends()[0].is_down() != is_down {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+fn status(is_well: &AtomicBool) -> StatusCode {
+    match is_well.load(Ordering::SeqCst) {
+        true => StatusCode::NO_CONTENT,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+#[tokio::test]
+async fn a_backend_behind_tls_is_checked_behind_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let well = dir.path().join("well");
+    let lines = format!(
+        "location /healthz {{ if (-f {}) {{ return 204; }} return 503; }}",
+        well.display()
+    );
+    for nginx in [
+        Nginx::start(&TestCa::root("backends"), &lines).await,
+        Nginx::start_http2(&TestCa::root("backends"), &lines).await,
+    ] {
+        let _ = std::fs::remove_file(&well);
+        let door = checked(&nginx.url(), Some(nginx.root())).await;
+        until_down(&door, true).await;
+        std::fs::write(&well, "").unwrap();
+        until_down(&door, false).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_trusted_is_down() {
+    let lines = "location /healthz { return 204; }";
+    let nginx = Nginx::start(&TestCa::root("backends"), lines).await;
+    let door = checked(&nginx.url(), None).await;
+    until_down(&door, true).await;
+}
+
+#[tokio::test]
+async fn a_backend_of_http_2_is_checked_by_http_2() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_well);
+    let origin = H2Origin::start(100, move |mut session: Session, _| {
+        let is_well = Arc::clone(&asked);
+        async move {
+            while let Some(Ok((request, mut respond))) = session.accept().await {
+                assert_eq!(request.uri().path(), "/healthz");
+                let mut response = Response::new(());
+                *response.status_mut() = status(&is_well);
+                respond.send_response(response, true).unwrap();
+            }
+        }
+    })
+    .await;
+    let door = checked(&origin.url(), None).await;
+    until_down(&door, true).await;
+    is_well.store(true, Ordering::SeqCst);
+    until_down(&door, false).await;
+}
+
+#[tokio::test]
+async fn a_backend_at_a_unix_socket_is_checked_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.sock");
+    let door = checked(&format!("unix:{}", path.display()), None).await;
+    until_down(&door, true).await;
+
+    let (listener, tasks) = (UnixListener::bind(&path).unwrap(), Tasks::new());
+    let group = tasks.clone();
+    tasks.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer =
+                service_fn(async |_| Ok::<_, hyper::Error>(Response::new(Empty::<Bytes>::new())));
+            let serving = hyper::server::conn::http1::Builder::new();
+            group.spawn(serving.serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    until_down(&door, false).await;
+}

@@ -1,0 +1,325 @@
+//! Which backends get requests: those that work, as far as checks and failures tell.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ::proxy::tasks::Tasks;
+use ::proxy::upstream::{
+    Address, Backend, Balancer, Balancing, HealthOptions, Means, Options, SendProxy, Upstream,
+};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+
+use crate::harness::backends::origin::{Origin, nobody};
+use crate::harness::clients::raw::soon;
+use crate::harness::proxy;
+use crate::harness::service::{Door, Setup, empty};
+
+/// A backend that says `ok`, and of its health what the flag says.
+async fn checked(is_well: &Arc<AtomicBool>) -> Origin {
+    let is_well = Arc::clone(is_well);
+    Origin::start(move |mut visit| {
+        let is_well = Arc::clone(&is_well);
+        async move {
+            while let Some(head) = visit.read_request().await {
+                let is_good = !head.starts_with("GET /healthz ") || is_well.load(Ordering::SeqCst);
+                let status = if is_good { "200 OK" } else { "503 Unwell" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+                visit.raw.send(answer).await;
+            }
+        }
+    })
+    .await
+}
+
+fn often() -> HealthOptions {
+    HealthOptions {
+        interval: Duration::from_millis(10),
+        ..HealthOptions::new("/healthz".to_owned())
+    }
+}
+
+async fn open(balancing: Balancing, backends: &[std::net::SocketAddr]) -> Door {
+    let mut setup = Setup::new();
+    setup.upstream = Options {
+        balancing: Box::new(balancing),
+        ..Options::default()
+    };
+    setup.site("www.example.org", backends).open().await
+}
+
+fn watched(health: HealthOptions) -> Balancing {
+    Balancing {
+        balancer: Balancer::RoundRobin,
+        health: Some(health),
+        slow_start: Duration::ZERO,
+        ..Balancing::default()
+    }
+}
+
+fn backend(door: &Door, index: usize) -> Backend {
+    door.upstreams[0].backends()[index].clone()
+}
+
+async fn until(what: impl Fn() -> bool) {
+    soon(async {
+        while !what() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn get(door: &Door) -> StatusCode {
+    let request = Request::get("/").header("host", "www.example.org");
+    let response = door.fetch1(request.body(empty()).unwrap()).await;
+    let status = response.status();
+    soon(response.into_body().collect()).await.unwrap();
+    status
+}
+
+#[tokio::test]
+async fn a_backend_whose_check_fails_gets_nothing_until_it_is_well() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let (sick, well) = (checked(&is_well).await, Origin::ok().await);
+    let door = open(watched(often()), &[sick.address, well.address]).await;
+    until(|| backend(&door, 0).is_down()).await;
+    let mut sick = sick;
+    while !sick.is_quiet() {}
+    for _ in 0..10 {
+        assert_eq!(get(&door).await, StatusCode::OK);
+    }
+    is_well.store(true, Ordering::SeqCst);
+    until(|| !backend(&door, 0).is_down()).await;
+    while !sick.is_quiet() {}
+    for _ in 0..2 {
+        assert_eq!(get(&door).await, StatusCode::OK);
+    }
+    soon(async { while !sick.event().await.starts_with("GET / ") {} }).await;
+}
+
+#[tokio::test]
+async fn a_check_asks_for_its_path_and_host_on_a_connection_of_its_own() {
+    let mut origin = Origin::ok().await;
+    let health = HealthOptions {
+        host: Some("app.internal".to_owned()),
+        ..often()
+    };
+    let _door = open(watched(health), &[origin.address]).await;
+    for _ in 0..3 {
+        let head = origin.event().await;
+        assert!(head.starts_with("GET /healthz HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("host: app.internal\r\n"), "{head}");
+        assert!(head.contains("connection: close\r\n"), "{head}");
+    }
+    assert!(origin.connections() >= 3);
+}
+
+/// A backend that reports each connection's first line and each request after it.
+async fn greeted() -> Origin {
+    Origin::start(async |mut visit| {
+        let Some(line) = visit.raw.read_until("\r\n").await else {
+            return;
+        };
+        while let Some(head) = visit.read_request().await {
+            visit.tell(format!("{line}{head}"));
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            visit.raw.send(answer).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_check_says_that_it_is_for_no_client_and_a_request_for_which_one() {
+    let mut origin = greeted().await;
+    let mut setup = Setup::new();
+    setup.upstream = Options {
+        balancing: Box::new(watched(often())),
+        send_proxy: Some(SendProxy::V1),
+        ..Options::default()
+    };
+    let backends = [nobody().await, origin.address];
+    let door = setup.site("www.example.org", &backends).open().await;
+    let mut greetings = async |path: &str, greeting: &str| {
+        let request = format!("\r\nGET {path} ");
+        let mut event = String::new();
+        soon(async {
+            while !event.contains(&request) {
+                event = origin.event().await;
+            }
+        })
+        .await;
+        assert!(event.starts_with(greeting), "{event}");
+    };
+    greetings("/healthz", "PROXY UNKNOWN\r\n").await;
+    for _ in 0..3 {
+        assert_eq!(get(&door).await, StatusCode::OK);
+        greetings("/", "PROXY TCP4 127.0.0.1 ").await;
+    }
+    greetings("/healthz", "PROXY UNKNOWN\r\n").await;
+}
+
+#[tokio::test]
+async fn without_a_working_backend_a_request_is_refused_at_once() {
+    let door = open(watched(often()), &[nobody().await, nobody().await]).await;
+    until(|| backend(&door, 0).is_down() && backend(&door, 1).is_down()).await;
+    assert_eq!(get(&door).await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_is_no_good_sign() {
+    let silent = Origin::start(async |mut visit| {
+        visit.read_request().await;
+        std::future::pending().await
+    })
+    .await;
+    let health = HealthOptions {
+        timeout: Duration::from_millis(20),
+        ..often()
+    };
+    let door = open(watched(health), &[silent.address]).await;
+    until(|| backend(&door, 0).is_down()).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_no_good_sign() {
+    let broken = Origin::start(async |mut visit| {
+        visit.read_request().await;
+        let cut = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nok";
+        visit.raw.send(cut).await;
+    })
+    .await;
+    let door = open(watched(often()), &[broken.address]).await;
+    until(|| backend(&door, 0).is_down()).await;
+}
+
+/// A backend that hangs up on each request while the flag is set.
+async fn moody(is_cross: &Arc<AtomicBool>) -> Origin {
+    let is_cross = Arc::clone(is_cross);
+    Origin::start(move |mut visit| {
+        let is_cross = Arc::clone(&is_cross);
+        async move {
+            while visit.read_request().await.is_some() && !is_cross.load(Ordering::SeqCst) {
+                let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                visit.raw.send(answer).await;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_backend_that_fails_again_and_again_is_left_alone_and_tried_later() {
+    let is_cross = Arc::new(AtomicBool::new(true));
+    let (bad, good) = (moody(&is_cross).await, Origin::ok().await);
+    let balancing = Balancing {
+        balancer: Balancer::RoundRobin,
+        eject_time: Duration::from_millis(500),
+        slow_start: Duration::ZERO,
+        ..Balancing::default()
+    };
+    let door = open(balancing, &[bad.address, good.address]).await;
+    for _ in 0..6 {
+        assert_eq!(get(&door).await, StatusCode::OK);
+    }
+    assert!(backend(&door, 0).is_ejected());
+    assert_eq!(bad.connections(), 3);
+    is_cross.store(false, Ordering::SeqCst);
+    until(|| !backend(&door, 0).is_ejected()).await;
+    for _ in 0..6 {
+        assert_eq!(get(&door).await, StatusCode::OK);
+    }
+    assert_eq!(bad.connections(), 4, "it has been trusted again");
+}
+
+#[tokio::test]
+async fn an_app_that_answers_with_errors_is_left_alone_only_where_that_is_wished() {
+    for is_wished in [false, true] {
+        let sick = Origin::answering("HTTP/1.1 503 Unwell\r\ncontent-length: 0\r\n\r\n").await;
+        let well = Origin::ok().await;
+        let balancing = Balancing {
+            balancer: Balancer::RoundRobin,
+            eject_status: is_wished.then(|| "502-504".parse().unwrap()),
+            ..Balancing::default()
+        };
+        let door = open(balancing, &[sick.address, well.address]).await;
+        for _ in 0..6 {
+            get(&door).await;
+        }
+        assert_eq!(backend(&door, 0).is_ejected(), is_wished);
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is_left_alone() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let (mut sick, gone) = (checked(&is_well).await, Origin::ok().await);
+    let tasks = Tasks::new();
+    let upstream = |old: &[Arc<Upstream>], backends: &[&Origin]| {
+        let addresses = backends.iter().map(|origin| origin.address.to_string());
+        let addresses = addresses.map(|address| Address::parse(&address).unwrap());
+        let options = Options {
+            balancing: Box::new(watched(often())),
+            ..Options::default()
+        };
+        let means = Means::new(tasks.clone());
+        let upstream = Upstream::succeeding(old, addresses.collect(), options, &means);
+        Arc::new(upstream.unwrap())
+    };
+    let old = upstream(&[], &[&sick, &gone]);
+    until(|| old.backends()[0].is_down()).await;
+    assert_eq!(tasks.len(), 2);
+    let new = upstream(&[Arc::clone(&old)], &[&sick]);
+    assert!(new.backends()[0].is_down());
+    assert_eq!(
+        tasks.len(),
+        2,
+        "the check that runs goes on, no other begins"
+    );
+    drop(old);
+    until(|| tasks.len() == 1).await;
+    is_well.store(true, Ordering::SeqCst);
+    until(|| !new.backends()[0].is_down()).await;
+    drop(new);
+    until(|| tasks.is_empty()).await;
+    while !sick.is_quiet() {}
+}
+
+#[tokio::test]
+async fn a_proxyfile_has_its_backends_checked_and_balanced() {
+    let (gone, good) = (nobody().await, Origin::ok().await.address);
+    let text = format!(
+        "[sites.\"localhost\"]\n\
+         upstream = [{{ address = \"{gone}\", weight = 5 }}, \"{good}\"]\n\
+         balance = \"cookie\"\n\
+         health = {{ path = \"/healthz\", interval = \"50ms\" }}\n"
+    );
+    let mut proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    let line = proxy.logged("backend is down").await;
+    assert!(line.contains(&gone.to_string()), "{line}");
+    for _ in 0..5 {
+        let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_a_few_lines_in_the_log_however_many_requests_there_are() {
+    let text = format!(
+        "[sites.\"localhost\"]\nupstream = [\"{}\", \"{}\"]\n",
+        nobody().await,
+        nobody().await
+    );
+    let mut proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    for _ in 0..50 {
+        let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    }
+    let line = proxy.logged("request failed at its backend").await;
+    assert!(line.ends_with("requests=1 seconds=0"), "{line}");
+    let log = proxy.log();
+    let warnings = log.lines().filter(|line| line.contains("WARN")).count();
+    assert!(warnings < 8, "{log}");
+}

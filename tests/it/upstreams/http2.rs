@@ -1,0 +1,529 @@
+//! Backends that speak HTTP/2: gRPC of every kind, and sessions that end, refuse and lie in the middle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use h2::Reason;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use proxy::proxy::GuardOptions;
+use proxy::upstream::Balancer;
+use tokio::sync::{Notify, mpsc};
+use tonic::Code;
+
+use crate::harness::backends::grpc::{self, GrpcServer, Raw, path};
+use crate::harness::backends::h2_origin::{H2Origin, Session};
+use crate::harness::clients::raw::{Raw as Raw1, ask, soon};
+use crate::harness::service::{Door, Setup, empty};
+
+const HOST: &str = "www.example.org";
+const LAST: &str = "Host: www.example.org\r\nConnection: close\r\n\r\n";
+
+async fn before(url: &str) -> Door {
+    Setup::new().upstream(&[url], None).open().await
+}
+
+async fn grpc_door() -> (GrpcServer, Door) {
+    let server = GrpcServer::start().await;
+    let door = before(&format!("h2c://{}", server.address)).await;
+    (server, door)
+}
+
+fn bytes(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+#[tokio::test]
+async fn a_unary_call_brings_its_message_and_metadata_back() {
+    let (_server, door) = grpc_door().await;
+    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    client.ready().await.unwrap();
+    let request = tonic::Request::new(bytes("hello"));
+    let answer = soon(client.unary(request, path("/echo"), Raw))
+        .await
+        .unwrap();
+    assert_eq!(answer.metadata().get("x-echo").unwrap(), "kept");
+    assert_eq!(answer.into_inner(), "hello");
+}
+
+#[tokio::test]
+async fn a_failed_call_brings_its_status_in_the_trailers() {
+    let (_server, door) = grpc_door().await;
+    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    client.ready().await.unwrap();
+    let request = tonic::Request::new(bytes("fail now"));
+    let status = soon(client.unary(request, path("/echo"), Raw))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_eq!(status.message(), "as you wish");
+}
+
+#[tokio::test]
+async fn a_server_streams_many_messages() {
+    let (_server, door) = grpc_door().await;
+    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    client.ready().await.unwrap();
+    let request = tonic::Request::new(Bytes::from(vec![b'x'; 5000]));
+    let answer = soon(client.server_streaming(request, path("/count"), Raw)).await;
+    let messages = soon(grpc::all(answer.unwrap().into_inner())).await;
+    assert_eq!(messages.len(), 5000);
+    assert_eq!(messages[4999], "4999");
+}
+
+#[tokio::test]
+async fn both_sides_speak_by_turns_on_one_stream() {
+    let (_server, door) = grpc_door().await;
+    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    client.ready().await.unwrap();
+    let (sender, receiver) = mpsc::unbounded_channel::<Bytes>();
+    let messages = futures_util::stream::unfold(receiver, async |mut receiver| {
+        let message = receiver.recv().await?;
+        Some((message, receiver))
+    });
+    let request = tonic::Request::new(messages.boxed());
+    let answer = soon(client.streaming(request, path("/chat"), Raw)).await;
+    let mut answers = answer.unwrap().into_inner();
+    for text in ["one", "two", "three"] {
+        sender.send(bytes(text)).unwrap();
+        let answer = soon(answers.message()).await.unwrap().unwrap();
+        assert_eq!(answer, format!("re: {text}"));
+    }
+    drop(sender);
+    assert!(soon(answers.message()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_call_that_its_client_gives_up_is_given_up_at_the_backend() {
+    let (server, door) = grpc_door().await;
+    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    client.ready().await.unwrap();
+    let request = tonic::Request::new(bytes("x"));
+    let answer = soon(client.server_streaming(request, path("/forever"), Raw)).await;
+    let mut messages = answer.unwrap().into_inner();
+    assert_eq!(soon(messages.message()).await.unwrap().unwrap(), "here");
+    door.in_flight(1).await;
+
+    drop(messages);
+
+    soon(server.cancelled()).await;
+    door.in_flight(0).await;
+}
+
+/// Answers a stream with 200 and this body.
+fn answer(mut respond: h2::server::SendResponse<Bytes>, body: &'static str) {
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    stream.send_data(bytes(body), true).unwrap();
+}
+
+async fn answer_all(mut session: Session) {
+    while let Some(Ok((_, respond))) = session.accept().await {
+        answer(respond, "ok");
+    }
+}
+
+#[tokio::test]
+async fn many_requests_share_one_connection() {
+    let origin = H2Origin::start(100, async |session, _| answer_all(session).await).await;
+    let door = before(&origin.url()).await;
+    let asks = (0..50).map(|_| ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")));
+    for answer in futures_util::future::join_all(asks).await {
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[tokio::test]
+async fn more_streams_than_the_backend_allows_open_another_connection() {
+    let origin = H2Origin::start(2, async |mut session: Session, _| {
+        let mut held = Vec::new();
+        while let Some(Ok((request, respond))) = session.accept().await {
+            match request.uri().path() {
+                "/hold" => held.push(respond),
+                _ => answer(respond, "ok"),
+            }
+        }
+    })
+    .await;
+    let door = before(&origin.url()).await;
+    let get = |path| ask(door.h1, format!("GET {path} HTTP/1.1\r\n{LAST}"));
+    assert!(get("/").await.starts_with("HTTP/1.1 200 "));
+    for count in 1..=2 {
+        door.tasks.spawn(get("/hold"));
+        door.in_flight(count).await;
+    }
+    let answer = soon(get("/")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(origin.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_a_going_backend_has_not_begun_is_sent_again() {
+    for method in ["GET", "POST"] {
+        let origin = H2Origin::start(100, async |mut session: Session, number| {
+            if number > 1 {
+                return answer_all(session).await;
+            }
+            let (_, respond) = session.accept().await.unwrap().unwrap();
+            answer(respond, "ok");
+            let (_, mut respond) = session.accept().await.unwrap().unwrap();
+            respond.send_reset(Reason::REFUSED_STREAM);
+            session.graceful_shutdown();
+            while session.accept().await.is_some() {}
+        })
+        .await;
+        let door = before(&origin.url()).await;
+        for _ in 0..3 {
+            let answer = ask(door.h1, format!("{method} / HTTP/1.1\r\n{LAST}")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
+        }
+        assert_eq!(origin.connections(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_runs_when_the_backend_goes_runs_to_its_end() {
+    let origin = H2Origin::start(100, async |mut session: Session, number| {
+        if number > 1 {
+            return answer_all(session).await;
+        }
+        let (_, mut respond) = session.accept().await.unwrap().unwrap();
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        stream.send_data(bytes("first"), false).unwrap();
+        session.graceful_shutdown();
+        let rest = async {
+            stream.send_data(bytes(" last"), true).unwrap();
+        };
+        rest.await;
+        while session.accept().await.is_some() {}
+    })
+    .await;
+    let door = before(&origin.url()).await;
+    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    assert!(
+        answer.contains("first") && answer.contains(" last"),
+        "{answer}"
+    );
+    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_reset_before_the_response_is_a_502_and_is_not_tried_again() {
+    let origin = H2Origin::start(100, async |mut session: Session, _| {
+        while let Some(Ok((_, mut respond))) = session.accept().await {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+        }
+    })
+    .await;
+    let door = before(&origin.url()).await;
+    for _ in 0..2 {
+        let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+/// A backend that sends half of a response, and resets the stream for `reason` once `is_seen`.
+async fn cutting(reason: Reason, is_seen: &Arc<Notify>) -> H2Origin {
+    let is_seen = Arc::clone(is_seen);
+    H2Origin::start(100, move |mut session: Session, _| {
+        let is_seen = Arc::clone(&is_seen);
+        async move {
+            let (_, mut respond) = session.accept().await.unwrap().unwrap();
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            stream.send_data(bytes("half"), false).unwrap();
+            tokio::select! {
+                _ = session.accept() => {}
+                () = is_seen.notified() => stream.send_reset(reason),
+            }
+            while session.accept().await.is_some() {}
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_response_that_is_cut_never_looks_whole() {
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        let is_seen = Arc::new(Notify::new());
+        let origin = cutting(reason, &is_seen).await;
+        let door = before(&origin.url()).await;
+        let mut client = Raw1::connect(door.h1).await;
+        client.send(format!("GET / HTTP/1.1\r\n{LAST}")).await;
+        client.read_until("half").await.unwrap();
+        is_seen.notify_one();
+        let rest = client.read_to_end().await;
+        assert!(!rest.contains("0\r\n\r\n"), "{reason:?}: {rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_response_resets_the_clients_stream_as_an_error() {
+    for (reason, expected) in [
+        (Reason::NO_ERROR, Reason::INTERNAL_ERROR),
+        (Reason::CANCEL, Reason::CANCEL),
+        (Reason::INTERNAL_ERROR, Reason::INTERNAL_ERROR),
+    ] {
+        let is_seen = Arc::new(Notify::new());
+        let origin = cutting(reason, &is_seen).await;
+        let door = before(&origin.url()).await;
+        let mut client = door.client2().await;
+        let request = Request::get(format!("https://{HOST}/"));
+        let request = request.body(empty()).unwrap();
+        let response = soon(client.send_request(request)).await.unwrap();
+        let mut body = response.into_body();
+        assert!(soon(body.frame()).await.unwrap().is_ok());
+        is_seen.notify_one();
+        let error = soon(body.frame()).await.unwrap().unwrap_err();
+        let source = std::error::Error::source(&error).unwrap();
+        let seen = source.downcast_ref::<h2::Error>().unwrap().reason();
+        assert_eq!(seen, Some(expected), "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_speaks_http_1_only_is_a_502() {
+    let origin = crate::harness::backends::origin::Origin::ok().await;
+    let door = before(&format!("h2c://{}", origin.address)).await;
+    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_web_socket_for_a_backend_of_http_2_alone_is_a_502() {
+    let origin = H2Origin::start(100, async |session, _| answer_all(session).await).await;
+    let door = before(&origin.url()).await;
+    let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let mut client = Raw1::connect(door.h1).await;
+    client.send(request).await;
+    let head = client.read_head().await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+}
+
+#[tokio::test]
+async fn what_a_backend_refuses_another_one_gets_whatever_the_method_and_the_budget() {
+    for method in ["GET", "POST"] {
+        let refusing = H2Origin::start(100, async |mut session: Session, _| {
+            while let Some(Ok((_, mut respond))) = session.accept().await {
+                respond.send_reset(Reason::REFUSED_STREAM);
+            }
+        });
+        let refusing = refusing.await;
+        let good = H2Origin::start(100, async |session, _| answer_all(session).await).await;
+        let mut setup = Setup::new();
+        setup.upstream.balancing.balancer = Balancer::RoundRobin;
+        setup.upstream.balancing.retries = 0;
+        let addresses = [&*refusing.url(), &*good.url()];
+        let door = setup.upstream(&addresses, None).open().await;
+        for _ in 0..6 {
+            let answer = ask(door.h1, format!("{method} / HTTP/1.1\r\n{LAST}")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
+        }
+        assert!(refusing.connections() > 0);
+        assert!(door.upstreams[0].backends()[0].is_ejected());
+    }
+}
+
+#[tokio::test]
+async fn web_sockets_put_no_backend_out_that_takes_none() {
+    let origin = async || H2Origin::start(100, async |session, _| answer_all(session).await).await;
+    let (one, other) = (origin().await, origin().await);
+    let setup = Setup::new().upstream(&[&one.url(), &other.url()], None);
+    let door = setup.open().await;
+    let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    for _ in 0..10 {
+        let mut client = Raw1::connect(door.h1).await;
+        client.send(request).await;
+        let head = client.read_head().await.unwrap();
+        assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    }
+    let backends = door.upstreams[0].backends();
+    assert!(backends.iter().all(|backend| !backend.is_ejected()));
+}
+
+#[tokio::test]
+async fn a_call_counts_once_at_a_backend_with_a_limit_however_it_fails() {
+    let origin = H2Origin::start(100, async |mut session: Session, _| {
+        while let Some(Ok((_, mut respond))) = session.accept().await {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+        }
+    })
+    .await;
+    let mut setup = Setup::new();
+    setup.upstream.balancing.max_connections = Some(1);
+    let door = setup.upstream(&[&origin.url()], None).open().await;
+    for _ in 0..3 {
+        let answer = soon(ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}"))).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        door.in_flight(0).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_over_the_limit_is_the_clients_fault_here_too() {
+    let origin = H2Origin::start(100, async |mut session: Session, _| {
+        let mut held = Vec::new();
+        while let Some(Ok(stream)) = session.accept().await {
+            held.push(stream);
+        }
+    })
+    .await;
+    let options = GuardOptions {
+        max_body: Some(10),
+        ..GuardOptions::default()
+    };
+    let setup = Setup::new().upstream(&[&origin.url()], None);
+    let door = setup.guarded(&options).open().await;
+    let chunks = "8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n";
+    let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
+    let answer = ask(door.h1, format!("{head}{chunks}")).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_brings_no_answer_gets_no_more_requests() {
+    let origin = H2Origin::start(100, async |mut session: Session, number| {
+        if number > 1 {
+            return answer_all(session).await;
+        }
+        let mut held = Vec::new();
+        while let Some(Ok(stream)) = session.accept().await {
+            held.push(stream);
+        }
+    })
+    .await;
+    let mut setup = Setup::new();
+    setup.upstream.response_timeout = Duration::from_millis(100);
+    let door = setup.upstream(&[&origin.url()], None).open().await;
+    for status in [504, 200] {
+        let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    assert_eq!(origin.connections(), 2);
+}
+
+/// Answers an upload with the names of its trailers.
+async fn name_trailers(
+    request: Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+) {
+    let mut body = request.into_body();
+    while let Some(data) = body.data().await {
+        let len = data.unwrap().len();
+        body.flow_control().release_capacity(len).unwrap();
+    }
+    let trailers = body.trailers().await.unwrap().unwrap();
+    let names: Vec<_> = trailers.keys().map(ToString::to_string).collect();
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    stream.send_data(names.join(" ").into(), true).unwrap();
+}
+
+#[tokio::test]
+async fn trailers_that_http_2_knows_not_are_left_out() {
+    let echo = async |mut session: Session, _| {
+        let (request, respond) = session.accept().await.unwrap().unwrap();
+        let rest = async { while session.accept().await.is_some() {} };
+        tokio::join!(name_trailers(request, respond), rest);
+    };
+    let origin = H2Origin::start(100, echo).await;
+    let door = before(&origin.url()).await;
+    let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
+    let trailers = "Connection: x\r\nHost: evil.example\r\nKeep-Alive: 5\r\nX-Sum: 7\r\n";
+    let answer = ask(door.h1, format!("{head}3\r\nabc\r\n0\r\n{trailers}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("\r\nx-sum\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_post_that_a_going_backend_has_begun_is_not_sent_again() {
+    let origin = H2Origin::start(100, async |mut session: Session, number| {
+        if number > 1 {
+            return answer_all(session).await;
+        }
+        let (_, respond) = session.accept().await.unwrap().unwrap();
+        answer(respond, "ok");
+        let begun = session.accept().await.unwrap().unwrap();
+        session.abrupt_shutdown(Reason::NO_ERROR);
+        while session.accept().await.is_some() {}
+        drop(begun);
+    })
+    .await;
+    let door = before(&origin.url()).await;
+    for status in [200, 502] {
+        let answer = ask(door.h1, format!("POST / HTTP/1.1\r\n{LAST}")).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+/// A backend that answers at once and reads no upload.
+async fn hasty(streams: u32) -> H2Origin {
+    H2Origin::start(streams, async |mut session: Session, _| {
+        let mut unread = Vec::new();
+        while let Some(Ok((request, respond))) = session.accept().await {
+            answer(respond, "ok");
+            unread.push(request);
+        }
+    })
+    .await
+}
+
+/// A client that has its response and goes on with its upload.
+async fn uploading(door: &Door) -> Raw1 {
+    let mut client = Raw1::connect(door.h1).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 9\r\n\r\nabc")
+        .await;
+    let head = client.read_head().await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    client
+}
+
+#[tokio::test]
+async fn uploads_that_outlast_their_responses_leave_no_other_request_without_a_stream() {
+    let origin = hasty(2).await;
+    let door = before(&origin.url()).await;
+    let _clients = [uploading(&door).await, uploading(&door).await];
+    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(origin.connections(), 2);
+}
+
+/// Begins a response at once, ends it after six bytes of the upload, and waits for more of that.
+async fn answer_before_the_end(
+    request: Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+) {
+    let mut stream = respond.send_response(Response::new(()), false).unwrap();
+    let mut body = request.into_body();
+    let mut len = 0;
+    while len < 6 {
+        len += body.data().await.unwrap().unwrap().len();
+    }
+    stream.send_data(bytes("ok"), true).unwrap();
+    let _ = body.data().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_pauses_after_its_response_is_held_to_its_pace() {
+    let origin = H2Origin::start(2, async |mut session: Session, _| {
+        let (request, respond) = session.accept().await.unwrap().unwrap();
+        let rest = async { while session.accept().await.is_some() {} };
+        tokio::join!(answer_before_the_end(request, respond), rest);
+    })
+    .await;
+    let setup = Setup::new().upstream(&[&origin.url()], None);
+    let door = setup.body_timeout(Duration::from_millis(100)).open().await;
+    let mut client = uploading(&door).await;
+    client.send("def").await;
+    soon(client.read_to_end()).await;
+}

@@ -1,0 +1,41 @@
+//! Upstreams that lead back to the proxy itself.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::StatusCode;
+
+use crate::harness::dns::server::DnsServer;
+use crate::harness::proxy::{Ports, Setup};
+
+const NAME: &str = "app.example.test";
+
+#[tokio::test]
+async fn a_name_that_leads_back_to_the_proxy_is_refused_before_requests_go_round() {
+    for listener in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+        refuses(listener.into()).await;
+    }
+}
+
+async fn refuses(listener: IpAddr) {
+    let dns = DnsServer::start();
+    dns.a(NAME, [127, 0, 0, 1].into());
+    let ports = Ports::reserve_at(listener);
+    let text = format!(
+        "resolvers = [\"{}\"]\n\
+         access-log = \"-\"\n\
+         [sites.\"{NAME}\"]\n\
+         upstream = \"https://{NAME}:{}\"\n\
+         upstream-options = {{ tls = {{ insecure = true }} }}\n",
+        dns.address(),
+        ports.https().port()
+    );
+    let mut proxy = Setup::on(ports).proxyfile(&text).start().await;
+
+    let answer = proxy.client().get(proxy.https(), NAME, "/").await;
+
+    assert_eq!(answer.status, StatusCode::LOOP_DETECTED);
+    let line = proxy.logged("request failed at its backend").await;
+    assert!(line.contains("leads back to the proxy itself"), "{line}");
+    let line = proxy.output("\"status\":508").await;
+    assert!(line.contains("\"reason\":\"loop\""), "{line}");
+}

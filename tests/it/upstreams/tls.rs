@@ -1,0 +1,257 @@
+//! Backends behind TLS: a real nginx, verified or not.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use proxy::name::HostName;
+use proxy::upstream::{
+    Address, HealthOptions, Means, Options, SendProxy, TlsError, TlsOptions, Upstream,
+};
+
+use crate::harness::backends::app::App;
+use crate::harness::backends::nginx::Nginx;
+use crate::harness::ca::pki::TestCa;
+use crate::harness::clients::raw::{Raw, ask, soon};
+use crate::harness::proxy::Setup as ProxySetup;
+use crate::harness::service::{Door, Setup, empty};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
+const FACTS: &str = "ssl_verify_client optional;
+    add_header x-reused $ssl_session_reused; add_header x-protocol $server_protocol;
+    add_header x-client $ssl_client_verify; add_header x-sni $ssl_server_name;
+    location / { return 200 \"$host\"; }";
+
+fn trusting(nginx: &Nginx) -> TlsOptions {
+    TlsOptions {
+        root: Some(nginx.root()),
+        ..TlsOptions::default()
+    }
+}
+
+async fn before(address: &str, tls: TlsOptions) -> Door {
+    let mut setup = Setup::new();
+    setup.upstream.tls = tls;
+    setup.upstream(&[address], None).open().await
+}
+
+async fn get(door: &Door) -> Response<Incoming> {
+    let request = Request::get("/").header("host", "www.example.org");
+    door.fetch1(request.body(empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_backend_whose_root_is_given_is_reached_under_the_clients_host() {
+    let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
+    let door = before(&nginx.url(), trusting(&nginx)).await;
+
+    let response = get(&door).await;
+
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["x-protocol"], "HTTP/1.1");
+    assert_eq!(response.headers()["x-sni"], "localhost");
+    assert_eq!(response.headers()["x-client"], "NONE");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body, "www.example.org");
+}
+
+#[tokio::test]
+async fn a_later_connection_resumes_the_session_of_an_earlier_one() {
+    let lines = format!("keepalive_timeout 0; {FACTS}");
+    let nginx = Nginx::start(&TestCa::root("backends"), &lines).await;
+    let door = before(&nginx.url(), trusting(&nginx)).await;
+
+    let first = get(&door).await;
+    assert_eq!(first.headers()["x-reused"], ".");
+    first.into_body().collect().await.unwrap();
+    let second = get(&door).await;
+    assert_eq!(second.headers()["x-reused"], "r");
+}
+
+#[tokio::test]
+async fn a_backend_that_prefers_http_2_gets_it() {
+    let nginx = Nginx::start_http2(&TestCa::root("backends"), FACTS).await;
+    let door = before(&nginx.url(), trusting(&nginx)).await;
+    for _ in 0..3 {
+        let response = get(&door).await;
+        assert_eq!(response.headers()["x-protocol"], "HTTP/2.0");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "www.example.org");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_is_told_its_client_before_tls_and_on_a_connection_for_that_client_alone() {
+    let facts = "add_header x-client $proxy_protocol_addr; add_header x-count $connection_requests;
+        add_header x-connection $connection; location / { return 200; }";
+    for is_http2 in [false, true] {
+        let nginx = Nginx::start_proxied(&TestCa::root("backends"), is_http2, facts).await;
+        let mut setup = Setup::new();
+        setup.upstream.tls = trusting(&nginx);
+        setup.upstream.send_proxy = Some(SendProxy::V2);
+        setup.upstream.balancing.health = Some(HealthOptions {
+            interval: Duration::from_millis(20),
+            ..HealthOptions::new("/".to_owned())
+        });
+        let door = setup.upstream(&[&nginx.url()], None).open().await;
+        let mut connections = BTreeSet::new();
+        for _ in 0..3 {
+            let response = get(&door).await;
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["x-client"], "127.0.0.1");
+            assert_eq!(response.headers()["x-count"], "1");
+            let connection = response.headers()["x-connection"].to_str().unwrap();
+            connections.insert(connection.to_owned());
+            response.into_body().collect().await.unwrap();
+        }
+        assert_eq!(connections.len(), 3);
+        assert!(!door.upstreams[0].backends()[0].is_down());
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_asks_for_a_client_certificate_gets_one() {
+    let lines = FACTS.replace("optional", "on");
+    let nginx = Nginx::start(&TestCa::root("backends"), &lines).await;
+    assert_eq!(
+        get(&before(&nginx.url(), trusting(&nginx)).await)
+            .await
+            .status(),
+        400
+    );
+
+    let tls = TlsOptions {
+        identity: Some(nginx.identity()),
+        ..trusting(&nginx)
+    };
+    let response = get(&before(&nginx.url(), tls).await).await;
+    assert_eq!(response.headers()["x-client"], "SUCCESS");
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusted_signed_is_a_502() {
+    let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
+    let other = Nginx::start(&TestCa::root("others"), FACTS).await;
+    for tls in [TlsOptions::default(), trusting(&other)] {
+        let answer = ask(before(&nginx.url(), tls).await.h1, GET).await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    }
+    let tls = TlsOptions {
+        is_insecure: true,
+        ..TlsOptions::default()
+    };
+    let answer = ask(before(&nginx.url(), tls).await.h1, GET).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn the_certificate_is_checked_for_the_name_that_is_asked_for() {
+    let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
+    let door = before(&format!("https://{}", nginx.address), trusting(&nginx)).await;
+    assert_eq!(
+        get(&door).await.status(),
+        200,
+        "the address is in the certificate"
+    );
+
+    let tls = TlsOptions {
+        sni: Some(HostName::parse("app.internal").unwrap()),
+        ..trusting(&nginx)
+    };
+    assert_eq!(get(&before(&nginx.url(), tls).await).await.status(), 502);
+}
+
+#[tokio::test]
+async fn plain_http_behind_an_https_address_is_a_502() {
+    let app = App::start().await;
+    let door = before(&format!("https://{}", app.address), TlsOptions::default()).await;
+    assert_eq!(get(&door).await.status(), 502);
+}
+
+#[tokio::test]
+async fn a_web_socket_goes_to_a_backend_that_speaks_http_2_too() {
+    let nginx = Nginx::start_http2(&TestCa::root("backends"), FACTS).await;
+    let door = before(&nginx.url(), trusting(&nginx)).await;
+    let mut client = Raw::connect(door.h1).await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await;
+    let head = soon(client.read_head()).await.unwrap().to_lowercase();
+    assert!(head.contains("x-protocol: http/1.1"), "{head}");
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told_at_the_start_without_their_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let damaged = dir.path().join("damaged.pem");
+    std::fs::write(
+        &damaged,
+        "-----BEGIN CERTIFICATE-----\nc2VjcmV0!\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
+    let empty = dir.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    let load = |root: PathBuf| {
+        let options = Options {
+            tls: TlsOptions {
+                root: Some(root),
+                ..TlsOptions::default()
+            },
+            ..Options::default()
+        };
+        let address = Address::parse("https://app").unwrap();
+        Upstream::new(
+            vec![address],
+            options,
+            &Means::new(proxy::tasks::Tasks::new()),
+        )
+    };
+    let error = load(damaged).unwrap_err();
+    assert!(
+        !format!("{error}{}", error.reason()).contains("c2Vj"),
+        "{error}"
+    );
+    assert!(matches!(
+        load(empty),
+        Err(TlsError::NoCertificate(_) | TlsError::File { .. })
+    ));
+    assert!(matches!(
+        load(dir.path().join("none")),
+        Err(TlsError::File { .. })
+    ));
+}
+
+#[tokio::test]
+async fn the_log_says_what_is_wrong_with_a_certificate_and_what_to_do() {
+    let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
+    let text = format!("[sites]\n\"localhost\" = \"{}\"\n", nginx.url());
+    let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
+
+    let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+
+    assert_eq!(answer.status, 502);
+    let line = proxy.logged("cannot be verified").await;
+    assert!(
+        line.contains("give its root in `upstream-options.tls.root`"),
+        "{line}"
+    );
+    assert!(line.contains(&nginx.url()), "{line}");
+}
+
+#[tokio::test]
+async fn a_proxyfile_names_the_root_beside_it() {
+    let ca = TestCa::root("backends");
+    let nginx = Nginx::start(&ca, FACTS).await;
+    let text = format!(
+        "[sites.localhost]\nupstream = \"{}\"\nupstream-options = {{ tls = {{ root = \"backends.pem\" }} }}\n",
+        nginx.url()
+    );
+    let setup = ProxySetup::new();
+    setup.file("backends.pem", &ca.pem());
+    let proxy = setup.proxyfile(&text).start().await;
+    let answer = proxy.client().get2(proxy.https(), "localhost", "/").await;
+    assert_eq!(answer.status, 200);
+}
