@@ -83,10 +83,7 @@ impl State {
         };
         let mut state = Self::of_kept(subject, kept)?;
         if let Some(attempts) = attempts {
-            let failure = format!(
-                "; the last attempt to renew it failed: {}",
-                attempts.last_error
-            );
+            let failure = format!("; the last try to renew it failed: {}", attempts.last_error);
             state.sentence.push_str(&failure);
         }
         Some(state)

@@ -13,8 +13,8 @@ mod tracked_stream;
 
 pub use http::{Http, HttpConnection};
 
-pub(in crate::server) use deadlines::Deadlines;
-pub(in crate::server) use driver::Driver;
-pub(in crate::server) use http1::builder as http1_builder;
-pub(in crate::server) use tracked_body::{RequestMark, TrackedBody};
-pub(in crate::server) use tracked_stream::TrackedStream;
+pub(super) use deadlines::Deadlines;
+pub(super) use driver::Driver;
+pub(super) use http1::builder as http1_builder;
+pub(super) use tracked_body::{RequestMark, TrackedBody};
+pub(super) use tracked_stream::TrackedStream;
