@@ -4,7 +4,7 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use crate::proxy::{ChangeKind, HeaderChange};
+use crate::proxy::{ChangeKind, HeaderChange, SecretText};
 
 use super::diagnostic::Report;
 use super::problem::Problem;
@@ -109,7 +109,12 @@ impl Reader<'_, '_> {
         }
         let secret = read_secret(text, self.folder)?;
         let source = secret.reference().unwrap_or_default();
-        Ok(HeaderChange::secret(kind, name, (source, secret.expose()))?)
+        let text = secret.expose();
+        Ok(HeaderChange::secret(
+            kind,
+            name,
+            SecretText { source, text },
+        )?)
     }
 
     fn has(&self, name: &str) -> bool {
