@@ -35,7 +35,7 @@ impl Vitals {
     /// How the proxy is. Looks at every name that the configuration spells out, which takes its time where they are many.
     #[must_use]
     pub fn status(&self) -> Status {
-        let certificates = self.manager.census();
+        let certificates = self.manager.stats();
         let refusals = self.refusals.by_reason().into_iter();
         let refusals = refusals.map(|(reason, count)| RefusalCount {
             reason: reason.word().to_owned(),
@@ -72,7 +72,7 @@ impl Vitals {
             ("proxy_connections", "Clients that are connected"),
             number(self.connections()),
         );
-        let certificates = self.manager.census();
+        let certificates = self.manager.stats();
         page.gauge(
             ("proxy_certificates", "Certificates in memory"),
             number(certificates.in_memory),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::grounds::open_storage;
 use super::{Error, signing, sites};
-use crate::certs::import::{self, Found, Kept};
+use crate::certs::import::{self, Candidate, ImportedName};
 use crate::certs::{Policy, Records};
 use crate::config::Config;
 use crate::name::HostPattern;
@@ -21,7 +21,7 @@ pub struct Imported {
 /// Stores the certificates at `path` for the issuers of `config`, so that the proxy serves and
 /// renews them. Nothing is asked of a CA, and nothing newer is overwritten.
 pub async fn import(config: &Config, path: &Path) -> Result<Imported, Error> {
-    let harvest = import::read(path)?;
+    let scan = import::scan(path)?;
     let storage = open_storage(config)?;
     let issuers = signing::stored_issuers(config, &storage)?;
     let policies = sites::policies(config, &issuers, None)?;
@@ -39,21 +39,21 @@ pub async fn import(config: &Config, path: &Path) -> Result<Imported, Error> {
         issuer.unwrap_or(&issuers.internal).id().to_owned()
     };
     let records = Records::new(storage);
-    let mut lines = Vec::with_capacity(harvest.found.len());
-    for found in &harvest.found {
-        let kept = import::keep(&records, found, issuer_of).await?;
+    let mut lines = Vec::with_capacity(scan.found.len());
+    for found in &scan.found {
+        let kept = import::store(&records, found, issuer_of).await?;
         lines.push(describe(found, &kept));
     }
-    let refused = harvest.refused.iter().map(ToString::to_string).collect();
+    let refused = scan.refused.iter().map(ToString::to_string).collect();
     Ok(Imported { lines, refused })
 }
 
-fn describe(found: &Found, kept: &[Kept]) -> String {
+fn describe(found: &Candidate, kept: &[ImportedName]) -> String {
     let (mut stored, mut as_good) = (Vec::new(), Vec::new());
     for kept in kept {
         match kept {
-            Kept::Stored { subject, .. } => stored.push(subject.to_string()),
-            Kept::AsGood { subject, .. } => as_good.push(subject.to_string()),
+            ImportedName::Stored { subject, .. } => stored.push(subject.to_string()),
+            ImportedName::AsGood { subject, .. } => as_good.push(subject.to_string()),
         }
     }
     let not_after = humantime::format_rfc3339_seconds(found.certificate().not_after());

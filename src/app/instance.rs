@@ -19,7 +19,7 @@ use super::plan::{Draft, Plan};
 use super::workers::Workers;
 use super::{Error, file_limit};
 use crate::admin;
-use crate::certs::{CertManager, Clock, ManagerParts, Rules};
+use crate::certs::{CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigFile};
 use crate::proxy::CurrentRouter;
 use crate::tasks::Tasks;
@@ -201,8 +201,8 @@ impl App {
     }
 }
 
-fn start_manager(grounds: &Grounds, rules: Rules) -> CertManager {
-    let Rules {
+fn start_manager(grounds: &Grounds, rules: Ruleset) -> CertManager {
+    let Ruleset {
         policies,
         issuers,
         preflight,

@@ -9,7 +9,7 @@ use super::{Error, dns, sites};
 use crate::certs::challenge::{DnsOptions, Http01Solver, Solvers, TlsAlpn01Solver};
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
-use crate::certs::{IssuerOptions, Issuers, OnCert, Policy, Resolver, Rules};
+use crate::certs::{IssuerOptions, Issuers, OnCert, Policy, Resolver, Ruleset};
 use crate::config::{CertificateSource, Config, SiteConfig};
 use crate::name::{HostPattern, NameMap};
 use crate::storage::Storage;
@@ -103,8 +103,8 @@ impl Signing {
     }
 
     /// The same as the manager of certificates takes it.
-    pub(super) fn rules(&self) -> Rules {
-        Rules {
+    pub(super) fn rules(&self) -> Ruleset {
+        Ruleset {
             policies: self.policies.clone(),
             issuers: issuers(&self.public, &self.internal),
             preflight: self.preflight.clone(),

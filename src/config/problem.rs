@@ -331,7 +331,7 @@ fn issuer_names(known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::documented::quotations;
+    use crate::certs::sentences::quotations;
 
     #[test]
     fn what_keeps_a_site_from_its_certificate_is_documented() {
