@@ -6,6 +6,7 @@
 mod broken;
 mod circles;
 mod graph;
+mod pages;
 mod paths;
 mod rooms;
 mod shape;

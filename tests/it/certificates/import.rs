@@ -395,7 +395,7 @@ async fn nothing_is_overwritten_by_an_older_one() {
     assert!(import(data.path(), &short).await.contains("imported"));
     assert!(import(data.path(), &long).await.contains("imported"));
     let line = import(data.path(), &short).await;
-    assert!(line.contains("www.example.org kept as it is"), "{line}");
+    assert!(line.contains("www.example.org kept: "), "{line}");
 
     let setup = Setup::new().args(SITE);
     std::fs::rename(data.path(), setup.data()).unwrap();
@@ -421,7 +421,7 @@ async fn the_command_tells_what_it_took_and_what_not() {
     let storage = format!("file:{}", left.path("data").display());
     for (place, is_done, sentence) in [
         ("", true, "www.crt: www.example.org imported, valid until"),
-        ("", true, "www.example.org kept as it is"),
+        ("", true, "www.example.org kept: "),
         ("old", false, "old.crt: it expired at"),
         ("data", false, "data holds no certificate in a known form"),
     ] {
