@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
-use crate::upstream::Means;
+use crate::upstream::UpstreamContext;
 
 /// How many parsed certificates are held.
 const CACHED_CERTIFICATES: usize = 10_000;
@@ -24,7 +24,7 @@ pub(super) struct Grounds {
     pub(super) cache: Arc<CertCache>,
     pub(super) tokens: Arc<Http01Tokens>,
     pub(super) challenges: Arc<TlsAlpn01Certificates>,
-    pub(super) means: Means,
+    pub(super) means: UpstreamContext,
     pub(super) refusals: RefusalCounters,
     /// Sees to certificates.
     pub(super) background: Tasks,
@@ -55,13 +55,13 @@ impl Grounds {
     }
 }
 
-fn means(config: &Config, fitting: usize) -> Means {
-    Means {
+fn means(config: &Config, fitting: usize) -> UpstreamContext {
+    UpstreamContext {
         // One HTTP/2 client can keep many backend connections busy: they have a bound of their own.
-        places: Arc::new(tokio::sync::Semaphore::new(fitting)),
+        connection_permits: Arc::new(tokio::sync::Semaphore::new(fitting)),
         workers: Workers::count(),
         resolver: sites::resolver(&config.resolver),
-        ..Means::new(Tasks::new())
+        ..UpstreamContext::new(Tasks::new())
     }
 }
 

@@ -10,13 +10,13 @@ use super::signing::Signing;
 use super::{Error, sites};
 use crate::config::Config;
 use crate::proxy::AccessLog;
-use crate::upstream::{Means, SystemRoots};
+use crate::upstream::{SystemRoots, UpstreamContext};
 
 /// What a configuration says, and what was made of it.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) config: Config,
-    pub(super) means: Means,
+    pub(super) means: UpstreamContext,
     pub(super) routing: Routing,
     pub(super) signing: Signing,
     pub(super) access_log: Option<AccessLog>,
@@ -45,7 +45,7 @@ impl Draft {
         let before = running.map(|(plan, own)| (&plan.config, own));
         let nothing = Routing::default();
         let routing = former.map_or(&nothing, |former| &former.routing);
-        let means = Means {
+        let means = UpstreamContext {
             system_roots,
             ..means(&config, grounds, former)
         };
@@ -75,12 +75,12 @@ impl Draft {
 }
 
 /// What is known of the hosts of backends goes on, unless other servers are asked for them.
-fn means(config: &Config, grounds: &Grounds, former: Option<&Plan>) -> Means {
+fn means(config: &Config, grounds: &Grounds, former: Option<&Plan>) -> UpstreamContext {
     let servers = &config.resolver.servers;
     match former {
         None => grounds.means.clone(),
         Some(former) if former.config.resolver.servers == *servers => former.means.clone(),
-        Some(_) => Means {
+        Some(_) => UpstreamContext {
             resolver: sites::resolver(&config.resolver),
             ..grounds.means.clone()
         },

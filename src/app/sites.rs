@@ -6,14 +6,15 @@ use super::Error;
 use crate::certs::issuer::Issuer;
 use crate::certs::{Ask, Issuers, NameServer, Policy, ResolverOptions};
 use crate::config::{Config, SiteConfig};
+use crate::dns;
 use crate::name::{HostName, HostPattern, NameMap};
-use crate::upstream::{DnsServer, Resolver};
+use crate::upstream::Resolver;
 
 /// What resolves the hosts of backends: by the servers that certificates are looked after with.
 pub(super) fn resolver(options: &ResolverOptions) -> Resolver {
     let servers = options.servers.iter().map(|server| match server {
-        NameServer::System => DnsServer::System,
-        NameServer::At(address) => DnsServer::At(*address),
+        NameServer::System => dns::NameServer::System,
+        NameServer::At(address) => dns::NameServer::At(*address),
     });
     Resolver::new(servers.collect())
 }
