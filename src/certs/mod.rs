@@ -1,77 +1,43 @@
 //! The life of a certificate: wanted, issued, stored, served, renewed. Knows no TLS server and no
 //! request.
 
-mod ask_answers;
-mod bounded;
 mod budget;
-mod cache;
-mod census;
 mod certificate;
 pub mod challenge;
 mod clock;
-mod description;
-#[cfg(test)]
-pub(crate) mod documented;
-mod failures;
-mod flight;
-mod former;
+mod dns;
 pub mod import;
-mod inventory;
 mod issuance;
 pub mod issuer;
-mod issuer_names;
-mod landing;
-mod left_in_dns;
+mod lru_table;
+mod maintenance;
 mod manager;
-mod newcomers;
-mod obtain;
-mod on_cert;
 mod on_demand;
-mod operator;
-mod options;
 mod policy;
 pub mod preflight;
-mod public_name;
-mod refusal;
+mod public_suffix;
+mod records;
 mod renewal;
-mod renewal_plan;
-mod renewals;
-mod resolver;
-mod retry;
-mod revocation;
-mod rules;
-mod schedule;
 mod secret;
-mod standing;
-mod standing_sources;
-mod stored;
-mod survey;
-mod wanted;
+#[cfg(test)]
+pub(crate) mod sentences;
+mod status;
 
 pub use crate::acme::{RevocationReason, UnknownReason};
 pub use budget::{Budgets, Held, Limit, Limits, OrderKind, Purchase, Spending};
-pub use cache::CertCache;
-pub use census::Census;
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{CertCache, Certificate, CertificateError, Description, TlsFiles};
 pub use clock::Clock;
-pub use description::Description;
-pub use inventory::{Inventory, Kept, NamePage};
-pub use manager::{CertManager, ManagerParts};
-pub use newcomers::Network;
-pub use on_cert::OnCert;
-pub use on_demand::{Ask, AskError};
-pub use options::{IssuerOptions, KeyType, OnDemandOptions, TlsFiles};
-pub use policy::{Issuers, Policy};
-pub use public_name::Unsignable;
-pub use refusal::Refusal;
-pub use renewal::renew_at;
-pub use renewal_plan::{RenewalPlan, Window};
-pub use resolver::{
+pub use dns::{
     Caa, CaaSet, NameServer, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer,
 };
-pub use revocation::{RevocationError, Revoker};
-pub use rules::Rules;
+pub use issuer::{IssuerOptions, KeyType};
+pub use manager::{CertManager, CertStats, ManagerParts, RevocationError, Revoker};
+pub use on_demand::{Ask, AskError, Network, OnDemandOptions};
+pub use policy::{Issuers, OnCert, Policy, Ruleset};
+pub use public_suffix::Unsignable;
+pub use records::{Attempts, Records, Stored, Trial};
+pub use renewal::{RenewalPlan, Window, renew_at};
 pub use secret::Secret;
-pub use standing::{Because, Occasion, Standing};
-pub use standing_sources::StandingSources;
-pub use stored::{Attempts, Records, Stored, Trial};
+pub use status::{
+    Because, Inventory, Kept, NamePage, Occasion, Refusal, Standing, StandingSources,
+};

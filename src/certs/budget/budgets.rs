@@ -312,8 +312,7 @@ pub(in crate::certs) fn spread(held: &Held) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::acme;
-    use crate::acme::Step;
+    use crate::acme::{self, Step};
     use crate::certs::clock::unix;
     use crate::certs::issuer::Error;
     use crate::storage::FileStorage;

@@ -1,6 +1,6 @@
 //! Whose budget it is: the account's, a registered domain's or a name's.
 
-use crate::certs::public_name::registered_domain;
+use crate::certs::public_suffix::registered_domain;
 use crate::name::HostPattern;
 use crate::storage::Key;
 

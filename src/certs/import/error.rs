@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::certs::CertificateError;
+use crate::certs::certificate::CertificateError;
 use crate::storage;
 
 /// One certificate or one place that cannot be imported.

@@ -1,9 +1,9 @@
 //! Chain and key as text, and where they came from.
 
-use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use super::Error;
 

@@ -1,18 +1,16 @@
 //! Certificates that other programs left behind: found in the formats of each, checked, and stored
 //! as if they had been obtained here. Asks no CA for anything.
 
-mod caddy;
-mod certbot;
+mod candidate;
 mod error;
-mod found;
-mod harvest;
-mod keep;
-mod lego;
 mod material;
-mod plain;
+mod pem;
+mod pem_folders;
+mod scan;
+mod store;
 mod traefik;
 
+pub use candidate::Candidate;
 pub use error::Error;
-pub use found::Found;
-pub use harvest::{Harvest, read};
-pub use keep::{Kept, keep};
+pub use scan::{Scan, scan};
+pub use store::{ImportedName, store};

@@ -8,7 +8,9 @@ use url::Url;
 
 use super::Error;
 use crate::acme::{CertId, ChallengeType, RenewalInfo, RevocationReason};
-use crate::certs::{Certificate, Clock, Limits, Spending};
+use crate::certs::budget::{Limits, Spending};
+use crate::certs::certificate::Certificate;
+use crate::certs::clock::Clock;
 use crate::name::HostPattern;
 
 /// Signs certificates. What it returns is verified by the caller before use.

@@ -7,8 +7,10 @@ use http::StatusCode;
 use super::NameConstraint;
 use super::internal::list;
 use crate::acme::{Blame, Step};
+use crate::certs::budget::Held;
+use crate::certs::certificate::CertificateError;
 use crate::certs::preflight::Reason;
-use crate::certs::{CertificateError, Held, Unsignable};
+use crate::certs::public_suffix::Unsignable;
 use crate::name::HostPattern;
 use crate::{acme, storage};
 

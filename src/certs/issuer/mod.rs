@@ -4,6 +4,7 @@ mod acme;
 mod contract;
 mod error;
 mod internal;
+mod options;
 
 pub use acme::AcmeIssuer;
 pub(super) use acme::LeftOrders;
@@ -13,5 +14,6 @@ pub use contract::{
 };
 pub use error::{Error, Reach};
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};
+pub use options::{IssuerOptions, KeyType};
 
 pub use crate::acme::RevocationReason;

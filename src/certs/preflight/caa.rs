@@ -2,7 +2,7 @@
 
 use super::reason::CaaReason;
 use crate::acme::ChallengeType;
-use crate::certs::{Caa, CaaSet};
+use crate::certs::dns::{Caa, CaaSet};
 
 /// The properties that CAs know; a critical one beyond them stops every CA.
 const KNOWN: [&str; 7] = [

@@ -8,17 +8,18 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::caa::{self, Applicant};
+use super::caa;
+use super::caa::Applicant;
 use super::options::PreflightOptions;
+use super::own_addresses::OwnAddresses;
 use super::probe::{Probe, Token};
-use super::reach::Reach;
+use super::reachability::Reachability;
 use super::reason::{Reason, Record};
-use super::surroundings::Surroundings;
 use super::verdict::{Answer, Place, Sighting, Verdict, Visit};
 use crate::acme::ChallengeType;
 use crate::certs::challenge::Http01Tokens;
+use crate::certs::dns::{Resolver, ResolverError};
 use crate::certs::issuer::{Inspection, Issuer};
-use crate::certs::{Resolver, ResolverError};
 use crate::name::{HostName, HostPattern};
 
 /// How long the whole look may take: a handshake may be waiting for it.
@@ -42,7 +43,7 @@ pub struct Preflight {
     resolver: Arc<Resolver>,
     tokens: Arc<Http01Tokens>,
     probe: Probe,
-    surroundings: Surroundings,
+    own_addresses: OwnAddresses,
 }
 
 impl Preflight {
@@ -56,7 +57,7 @@ impl Preflight {
             resolver,
             tokens,
             probe: Probe::new(options.port)?,
-            surroundings: Surroundings::new(options.trial.clone()),
+            own_addresses: OwnAddresses::new(options.trial.clone()),
         })
     }
 
@@ -110,7 +111,7 @@ impl Preflight {
 
     /// Whether the CA looks from the internet. A private one may see another DNS than this machine.
     async fn is_public(&self, inspection: &Inspection) -> bool {
-        if self.surroundings.is_trial() {
+        if self.own_addresses.is_trial() {
             return true;
         }
         let host = inspection.directory.host_str().unwrap_or_default();
@@ -124,7 +125,7 @@ impl Preflight {
             Some(ip) => Ok(vec![ip]),
             None => self.resolver.addresses(host.as_str()).await,
         };
-        let is_public = |address: &IpAddr| Reach::of(*address) == Reach::Public;
+        let is_public = |address: &IpAddr| Reachability::of(*address) == Reachability::Public;
         addresses.is_ok_and(|addresses| addresses.iter().all(is_public))
     }
 
@@ -133,7 +134,8 @@ impl Preflight {
         let token = Token::publish(&self.tokens);
         let is_fetched = inspection.challenges.contains(&ChallengeType::Http01);
         let is_open = |address: IpAddr| {
-            is_fetched && (!has_public_ca || self.surroundings.reach(address) == Reach::Public)
+            is_fetched
+                && (!has_public_ca || self.own_addresses.reach(address) == Reachability::Public)
         };
         let places = found.into_iter().map(|(record, address)| {
             let token = Some(&token).filter(|_| is_open(address));
@@ -162,8 +164,8 @@ impl Preflight {
         Place {
             record,
             address,
-            reach: self.surroundings.reach(address),
-            stand: self.surroundings.stand(address),
+            reach: self.own_addresses.reach(address),
+            stand: self.own_addresses.stand(address),
             visit,
         }
     }

@@ -4,13 +4,13 @@
 mod caa;
 mod inspector;
 mod options;
+mod own_addresses;
 mod probe;
-mod reach;
+mod reachability;
 mod reason;
-mod surroundings;
 mod verdict;
 
 pub use inspector::{Clearance, Preflight};
 pub use options::{PreflightOptions, Trial};
-pub use reach::Reach;
+pub use reachability::Reachability;
 pub use reason::{CaaReason, Reason, Record};

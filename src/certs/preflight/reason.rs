@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::reach::Reach;
+use super::reachability::Reachability;
 use crate::acme::ChallengeType;
 use crate::name::{HostName, HostPattern};
 
@@ -52,7 +52,7 @@ pub enum Reason {
         /// The address.
         address: IpAddr,
         /// What it is.
-        reach: Reach,
+        reach: Reachability,
     },
     /// Another machine answers.
     #[error("{} not this machine: it answers port 80 with status {status}; {}", .record.is(*.address), .record.fix())]
@@ -183,7 +183,7 @@ impl Reason {
         match self {
             Self::NoSuchName(_) | Self::NoAddress(_) => true,
             Self::NotPublic { record, reach, .. } => {
-                *record != Record::Literal && *reach != Reach::Documentation
+                *record != Record::Literal && *reach != Reachability::Documentation
             }
             _ => false,
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::reach::Reach;
+use super::reachability::Reachability;
 use super::reason::{Reason, Record};
 use crate::name::HostPattern;
 
@@ -63,7 +63,7 @@ pub(super) enum Visit {
 pub(super) struct Place {
     pub(super) record: Record,
     pub(super) address: IpAddr,
-    pub(super) reach: Reach,
+    pub(super) reach: Reachability,
     pub(super) stand: Stand,
     pub(super) visit: Visit,
 }
@@ -120,7 +120,7 @@ impl Sighting {
 
     /// An address that is only told inside a network, before one that nobody has.
     fn most_hopeful(&self) -> Option<&Place> {
-        let is_somebodys = |place: &&Place| place.reach != Reach::Documentation;
+        let is_somebodys = |place: &&Place| place.reach != Reachability::Documentation;
         let found = self.places.iter().find(is_somebodys);
         found.or_else(|| self.places.first())
     }
@@ -145,7 +145,7 @@ impl Sighting {
     }
 
     fn is_usable(&self, place: &Place) -> bool {
-        !self.has_public_ca || place.reach == Reach::Public
+        !self.has_public_ca || place.reach == Reachability::Public
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
                 IpAddr::V6(_) => Record::Aaaa,
             },
             address,
-            reach: Reach::of(address),
+            reach: Reachability::of(address),
             stand,
             visit,
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proxy::app;
-use proxy::certs::import::{Harvest, read};
+use proxy::certs::import::{Scan, scan};
 use proxy::config::{Config, Flags};
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use tempfile::TempDir;
@@ -89,9 +89,9 @@ impl Left {
 }
 
 /// The names of all that was found, each with the length of its chain.
-fn names(harvest: &Harvest) -> Vec<(String, usize)> {
-    assert!(harvest.refused.is_empty(), "{:?}", harvest.refused);
-    let found = harvest.found.iter();
+fn names(scanned: &Scan) -> Vec<(String, usize)> {
+    assert!(scanned.refused.is_empty(), "{:?}", scanned.refused);
+    let found = scanned.found.iter();
     found
         .map(|found| {
             let chain = found.certificate().certified_key().cert.len();
@@ -119,11 +119,11 @@ fn certbots_links_are_followed() {
         std::os::unix::fs::symlink(target, live.join(format!("{name}.pem"))).unwrap();
     }
     for place in ["", "live", "live/www.example.org"] {
-        let harvest = read(&left.path(place)).unwrap();
-        assert_eq!(names(&harvest), whole(&["www.example.org"]), "{place}");
+        let scanned = scan(&left.path(place)).unwrap();
+        assert_eq!(names(&scanned), whole(&["www.example.org"]), "{place}");
     }
     std::fs::remove_file(left.path("archive/www.example.org/fullchain3.pem")).unwrap();
-    let refused = read(&left.path("live")).unwrap().refused;
+    let refused = scan(&left.path("live")).unwrap().refused;
     assert!(
         refused[0]
             .to_string()
@@ -163,9 +163,9 @@ fn caddys_folder_is_read_without_its_own_ca() {
         ),
     ]);
     for place in ["", "caddy", "caddy/certificates"] {
-        let harvest = read(&left.path(place)).unwrap();
+        let scanned = scan(&left.path(place)).unwrap();
         assert_eq!(
-            names(&harvest),
+            names(&scanned),
             whole(&["*.example.org", "www.example.org"]),
             "{place}"
         );
@@ -173,9 +173,9 @@ fn caddys_folder_is_read_without_its_own_ca() {
     let local = left.path("caddy/certificates/local/localhost");
     std::fs::create_dir_all(&local).unwrap();
     std::fs::write(local.join("localhost.crt"), www.chain()).unwrap();
-    let harvest = read(&left.path("caddy")).unwrap();
-    assert_eq!(harvest.found.len(), 2);
-    assert!(harvest.refused[0].to_string().contains("Caddy's own CA"));
+    let scanned = scan(&left.path("caddy")).unwrap();
+    assert_eq!(scanned.found.len(), 2);
+    assert!(scanned.refused[0].to_string().contains("Caddy's own CA"));
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn both_versions_of_traefiks_file_are_read() {
     for text in [current, former] {
         let left = Left::new(&[("acme.json", &text)]);
         for place in ["", "acme.json"] {
-            let harvest = read(&left.path(place)).unwrap();
-            assert_eq!(names(&harvest), whole(&["www.example.org"]));
+            let scanned = scan(&left.path(place)).unwrap();
+            assert_eq!(names(&scanned), whole(&["www.example.org"]));
         }
     }
     let broken = r#"{"le": {"Certificates": [{"domain": {"main": "a.example"}, "certificate": "%", "key": ""}]}}"#;
@@ -205,7 +205,7 @@ fn both_versions_of_traefiks_file_are_read() {
         ("{", "is not Traefik's acme.json"),
     ] {
         let left = Left::new(&[("acme.json", text)]);
-        let refused = read(left.0.path()).unwrap().refused;
+        let refused = scan(left.0.path()).unwrap().refused;
         assert!(refused[0].to_string().contains(sentence), "{refused:?}");
     }
 }
@@ -227,8 +227,8 @@ fn legos_folder_is_read_with_the_chain_beside_it() {
         ("certificates/_.two.example.key", &two.key),
     ]);
     for place in ["", "certificates"] {
-        let harvest = read(&left.path(place)).unwrap();
-        assert_eq!(names(&harvest), whole(&["*.two.example", "one.example"]));
+        let scanned = scan(&left.path(place)).unwrap();
+        assert_eq!(names(&scanned), whole(&["*.two.example", "one.example"]));
     }
 }
 
@@ -246,8 +246,8 @@ fn plain_pem_is_one_file_or_a_pair() {
     ] {
         let left = Left::new(&[(chain_name, &chain), (key_name, &leaf.key)]);
         for place in ["", chain_name] {
-            let harvest = read(&left.path(place)).unwrap();
-            assert_eq!(names(&harvest), whole(&["www.example.org"]), "{chain_name}");
+            let scanned = scan(&left.path(place)).unwrap();
+            assert_eq!(names(&scanned), whole(&["www.example.org"]), "{chain_name}");
         }
     }
     // The whole chain is preferred to the leaf alone.
@@ -258,7 +258,7 @@ fn plain_pem_is_one_file_or_a_pair() {
         ("privkey1.pem", &leaf.key),
     ]);
     assert_eq!(
-        names(&read(left.0.path()).unwrap()),
+        names(&scan(left.0.path()).unwrap()),
         whole(&["www.example.org"])
     );
 }
@@ -296,10 +296,10 @@ fn what_nobody_could_serve_is_refused_with_its_reason() {
         (own, &own_key.serialize_pem(), "signed by itself"),
     ] {
         let left = Left::new(&[("www.crt", &chain), ("www.key", key)]);
-        let harvest = read(&left.path("www.crt")).unwrap();
-        assert!(harvest.found.is_empty(), "{sentence}");
-        let [refused] = &harvest.refused[..] else {
-            panic!("{sentence}: {:?}", harvest.refused);
+        let scanned = scan(&left.path("www.crt")).unwrap();
+        assert!(scanned.found.is_empty(), "{sentence}");
+        let [refused] = &scanned.refused[..] else {
+            panic!("{sentence}: {:?}", scanned.refused);
         };
         let refused = refused.to_string();
         assert!(
@@ -308,13 +308,13 @@ fn what_nobody_could_serve_is_refused_with_its_reason() {
         );
     }
     let left = Left::new(&[("www.crt", &good.chain()), ("empty/README", "nothing")]);
-    let refused = &read(&left.path("www.crt")).unwrap().refused[0];
+    let refused = &scan(&left.path("www.crt")).unwrap().refused[0];
     assert!(
         refused.to_string().contains("put the key next to it"),
         "{refused}"
     );
     for (place, sentence) in [("empty", "in a known form"), ("nowhere", "cannot be read")] {
-        let error = read(&left.path(place)).unwrap_err().to_string();
+        let error = scan(&left.path(place)).unwrap_err().to_string();
         assert!(error.contains(sentence), "{error}");
     }
 }
@@ -395,7 +395,7 @@ async fn nothing_is_overwritten_by_an_older_one() {
     assert!(import(data.path(), &short).await.contains("imported"));
     assert!(import(data.path(), &long).await.contains("imported"));
     let line = import(data.path(), &short).await;
-    assert!(line.contains("www.example.org kept as it is"), "{line}");
+    assert!(line.contains("www.example.org kept: "), "{line}");
 
     let setup = Setup::new().args(SITE);
     std::fs::rename(data.path(), setup.data()).unwrap();
@@ -421,7 +421,7 @@ async fn the_command_tells_what_it_took_and_what_not() {
     let storage = format!("file:{}", left.path("data").display());
     for (place, is_done, sentence) in [
         ("", true, "www.crt: www.example.org imported, valid until"),
-        ("", true, "www.example.org kept as it is"),
+        ("", true, "www.example.org kept: "),
         ("old", false, "old.crt: it expired at"),
         ("data", false, "data holds no certificate in a known form"),
     ] {

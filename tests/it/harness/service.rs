@@ -145,7 +145,7 @@ async fn listen(
                 stream,
                 is_h2,
                 info: ConnInfo::new(client, sni.clone()),
-                place: permit.into(),
+                slot: permit.into(),
             };
             let (http, shutdown) = (Arc::clone(&http), group.shutdown());
             group.spawn(async move { http.serve(connection, &shutdown).await });

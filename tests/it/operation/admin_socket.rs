@@ -77,7 +77,7 @@ async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
     let output = second.output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let expected = format!(
-        "another proxy answers on the admin socket {}/admin.sock; stop it, or give this one a socket of its own with --admin PATH",
+        "another proxy listens on the admin socket {}/admin.sock; stop it, or give this proxy its own socket with --admin PATH",
         data.display()
     );
     let error = String::from_utf8(output.stderr).unwrap();
@@ -104,7 +104,7 @@ async fn a_path_that_is_too_long_is_told_before_anything_starts() {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        error.contains("has 115 bytes, and a unix socket may have no more than 107; give a shorter one with --admin PATH"),
+        error.contains("has 115 bytes, but a unix socket can have no more than 107; give a shorter path with --admin PATH"),
         "{error}"
     );
 }
@@ -156,7 +156,7 @@ async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
         assert!(answer.contains(part), "{answer}");
     }
     let (_, unknown) = get(&proxy, "/certificates/a.example").await;
-    let expected = "nothing is known of a.example: no site is configured for it and nothing is stored; add it to [sites], or start with --domain";
+    let expected = "nothing is known about a.example: it has no site and no stored certificate; add it to [sites], or start with --domain";
     assert_eq!(unknown["error"], expected);
 }
 

@@ -17,7 +17,7 @@ const LOCAL: [&str; 6] = [
 
 /// Where the metrics of a proxy are that was given port 0.
 async fn address(proxy: &mut Proxy) -> SocketAddr {
-    let line = proxy.logged("metrics are served").await;
+    let line = proxy.logged("serving metrics").await;
     let (_, address) = line.split_once("address=").unwrap();
     address.trim().parse().unwrap()
 }

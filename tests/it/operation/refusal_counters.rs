@@ -151,18 +151,35 @@ async fn frames_that_break_http2_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_that_http2_refuses_by_itself_are_counted() {
+async fn a_stream_that_breaks_http2_is_reset_and_the_connection_goes_on() {
     let (proxy, _app) = start("").await;
     let client = proxy.client().alpn("h2");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    // GET https://localhost/ with `connection: close`, which HTTP/2 has no place for.
-    let head = b"\x82\x87\x84\x41\x09localhost\0\x0aconnection\x05close";
-    let len = u8::try_from(head.len()).unwrap();
-    let request = [&[0, 0, len, 1, 5, 0, 0, 0, 1][..], head].concat();
+    // GET https://localhost/ with `connection: close`, which HTTP/2 has no place for, and then without it.
+    let broken = b"\x82\x87\x84\x41\x09localhost\0\x0aconnection\x05close";
+    let sound = b"\x82\x87\x84\x41\x09localhost";
     stream.write_all(hello).await.unwrap();
-    stream.write_all(&request).await.unwrap();
-    refused(&proxy, &[("http2-stream", 1)]).await;
+    for (id, head) in [(1, &broken[..]), (3, &sound[..])] {
+        let len = u8::try_from(head.len()).unwrap();
+        let request = [&[0, 0, len, 1, 5, 0, 0, 0, id][..], head].concat();
+        stream.write_all(&request).await.unwrap();
+    }
+    let (headers, rst_stream, protocol_error) = (1, 3, [0, 0, 0, 1]);
+    let mut is_reset = false;
+    loop {
+        let mut head = [0; 9];
+        soon(stream.read_exact(&mut head)).await.unwrap();
+        let [_, high, low, kind, _, _, _, _, id] = head;
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        soon(stream.read_exact(&mut payload)).await.unwrap();
+        is_reset |= (kind, id) == (rst_stream, 1) && payload == protocol_error;
+        if (kind, id) == (headers, 3) {
+            break;
+        }
+    }
+    assert!(is_reset);
+    refused(&proxy, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

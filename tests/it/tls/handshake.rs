@@ -14,7 +14,7 @@ use crate::harness::proxy::{Setup, command};
 async fn a_local_name_needs_no_network_and_its_root_is_said() {
     let app = App::start().await;
     let mut proxy = Setup::new().local(&app).start().await;
-    let line = proxy.logged("signed by this machine's own CA").await;
+    let line = proxy.logged("the internal CA signs certificates").await;
     assert!(line.contains("internal-ca/root.pem"), "{line}");
     let client = proxy.client();
     let serial = client.serial(proxy.https(), "localhost").await.unwrap();

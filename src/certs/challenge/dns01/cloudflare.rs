@@ -14,7 +14,7 @@ use url::Url;
 use super::error::{CloudflareFault, Dns01Error};
 use super::options::CloudflareOptions;
 use super::provider::{DnsProvider, TxtRecord};
-use crate::certs::Secret;
+use crate::certs::secret::Secret;
 
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::ResponseCode;
 
 use super::options::ServerAddress;
-use crate::certs::ResolverError;
+use crate::certs::dns::ResolverError;
 use crate::storage;
 
 /// A challenge that could not be put up in DNS. Each sentence holds its cause: whoever prints a chain of errors prints the

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::certs::Secret;
+use crate::certs::secret::Secret;
 
 /// How a site's names are proved in DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]

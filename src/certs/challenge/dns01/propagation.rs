@@ -12,7 +12,7 @@ use super::error::Dns01Error;
 use super::options::DnsOptions;
 use super::provider::TxtRecord;
 use crate::backoff::Polling;
-use crate::certs::{Resolver, ResolverError, ZoneServer};
+use crate::certs::dns::{Resolver, ResolverError, ZoneServer};
 
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

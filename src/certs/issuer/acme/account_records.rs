@@ -7,7 +7,7 @@ use url::Url;
 
 use super::super::Error;
 use crate::acme::AccountKey;
-use crate::certs::Budgets;
+use crate::certs::budget::Budgets;
 use crate::storage::{self, Key, Lock, Storage};
 
 const RECORD: &str = "account.json";

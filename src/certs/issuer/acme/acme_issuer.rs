@@ -21,8 +21,9 @@ use crate::acme::{
     CertId, CertificateKey, ChallengeType, Identifier, Options, PersistentRecord, ProblemKind,
     RenewalInfo, Solver,
 };
+use crate::certs::budget::Limits;
 use crate::certs::challenge::Solvers;
-use crate::certs::{IssuerOptions, Limits};
+use crate::certs::issuer::options::IssuerOptions;
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
@@ -341,8 +342,9 @@ fn directory_id(directory: &Url) -> String {
 mod tests {
     use super::*;
     use crate::acme::Blame;
+    use crate::certs::budget::Spending;
     use crate::certs::challenge::{Http01Solver, Http01Tokens, PersistSolver};
-    use crate::certs::{Clock, Spending};
+    use crate::certs::clock::Clock;
     use crate::storage::FileStorage;
 
     #[tokio::test]

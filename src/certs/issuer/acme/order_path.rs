@@ -11,7 +11,7 @@ use super::super::{Error, IssueRequest, Pem, Predecessor};
 use super::order_record::{OrderRecord, OrderRecords};
 use super::order_terms::OrderTerms;
 use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver};
-use crate::certs::Certificate;
+use crate::certs::certificate::Certificate;
 use crate::name::HostPattern;
 
 /// How many orders one attempt may place.
@@ -230,7 +230,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::certs::certificate::tests::TestCa;
+    use crate::certs::certificate::TestCa;
 
     #[test]
     fn a_certificate_has_expired_when_the_clock_says_so() {

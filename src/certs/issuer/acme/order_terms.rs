@@ -7,7 +7,8 @@ use tracing::info;
 
 use super::super::Error;
 use crate::acme::{self, Account, CertId, Identifier, NewOrder, Order, ProblemKind};
-use crate::certs::{KeyType, Spending};
+use crate::certs::budget::Spending;
+use crate::certs::issuer::options::KeyType;
 
 /// The profile that public CAs sign addresses under.
 const ADDRESS_PROFILE: &str = "shortlived";

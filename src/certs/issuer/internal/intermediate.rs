@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use super::super::{Error, Pem};
 use super::InternalCa;
 use super::root::{Root, folder};
-use crate::certs::Certificate;
+use crate::certs::certificate::Certificate;
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
 

@@ -9,9 +9,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use super::super::{Error, IssueRequest, Issuer, Pem};
-use super::InternalCaOptions;
 use super::intermediate::Intermediate;
-use super::root::{self, Root};
+use super::root::Root;
+use super::{InternalCaOptions, root};
 use crate::storage::Storage;
 
 /// Signs for local names with a root of its own, which is opened when it is first needed.
@@ -92,9 +92,10 @@ mod tests {
     use x509_parser::prelude::{FromDer, X509Certificate};
 
     use super::*;
-    use crate::certs::Certificate;
+    use crate::certs::budget::Spending;
+    use crate::certs::certificate::Certificate;
+    use crate::certs::clock::Clock;
     use crate::certs::issuer::NameConstraint;
-    use crate::certs::{Clock, Spending};
     use crate::name::HostPattern;
     use crate::storage::{FileStorage, Key};
 

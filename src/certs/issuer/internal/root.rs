@@ -9,9 +9,9 @@ use tracing::{error, warn};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::super::Error;
-use super::name_constraint::{self, NameConstraint, list};
-use super::{InternalCa, InternalCaOptions};
-use crate::certs::{Certificate, CertificateError};
+use super::name_constraint::{NameConstraint, list};
+use super::{InternalCa, InternalCaOptions, name_constraint};
+use crate::certs::certificate::{Certificate, CertificateError};
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
 

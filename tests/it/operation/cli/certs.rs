@@ -60,7 +60,7 @@ async fn a_certificate_is_listed_shown_and_renewed_while_the_proxy_runs() {
         shown.starts_with("www.example.org: served until 2"),
         "{shown}"
     );
-    assert!(shown.contains(&format!("(told by the running proxy on {socket})")));
+    assert!(shown.contains(&format!("(from the running proxy on {socket})")));
     assert_eq!(fact(&shown, "names"), NAME);
     assert_eq!(fact(&shown, "key"), "ECDSA P-256");
     assert!(fact(&shown, "signed by").contains("Pebble"), "{shown}");
@@ -69,7 +69,7 @@ async fn a_certificate_is_listed_shown_and_renewed_while_the_proxy_runs() {
     let serial = client.serial(proxy.https(), NAME).await.unwrap();
 
     let renewed = succeed(&data, &["renew", NAME]).await;
-    let start = "www.example.org has a new certificate: served until 2";
+    let start = "www.example.org has a new certificate, which is valid until 2";
     assert!(renewed.starts_with(start), "{renewed}");
     assert_ne!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
     let again = succeed(&data, &["show", NAME]).await;
@@ -84,14 +84,15 @@ async fn a_revoked_certificate_gives_way_to_another_while_the_proxy_runs() {
     for reason in ["keyCompromise", "superseded"] {
         let serial = client.serial(proxy.https(), NAME).await.unwrap();
         let said = succeed(&data, &["revoke", NAME, "--reason", reason]).await;
-        let start = "the certificate of www.example.org is revoked, and another is served until 2";
+        let start =
+            "the certificate of www.example.org is revoked; its replacement is valid until 2";
         assert!(said.starts_with(start), "{said}");
         assert_ne!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
         assert_eq!(pebble.revocation(&serial).await["Status"], "Revoked");
     }
     let rolled = succeed(&data, &["account", "rollover"]).await;
     assert!(
-        rolled.starts_with("a new account key is in use at "),
+        rolled.starts_with("the account key is changed at "),
         "{rolled}"
     );
     let renewed = succeed(&data, &["renew", NAME]).await;
@@ -121,12 +122,12 @@ async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
 
     let rolled = succeed(&data, &[&["account", "rollover"], ca.as_slice()].concat()).await;
     assert!(
-        rolled.starts_with("a new account key is in use at "),
+        rolled.starts_with("the account key is changed at "),
         "{rolled}"
     );
     let revoke = [&["revoke", NAME, "--reason", "superseded"], ca.as_slice()].concat();
     let said = succeed(&data, &revoke).await;
-    let sentence = "the certificate of www.example.org is revoked and removed; no proxy runs that would order another\n";
+    let sentence = "the certificate of www.example.org is revoked and removed; no running proxy orders a replacement\n";
     assert_eq!(said, sentence);
     assert_eq!(pebble.revocation(&serial).await["Status"], "Revoked");
     let again = certs(&data, &revoke).await;
@@ -155,7 +156,7 @@ async fn storage_alone_tells_what_lies_there_and_says_so() {
     let start = "localhost: stored and valid until 2";
     assert!(shown.starts_with(start), "{shown}");
     let source = format!(
-        "(read from {0}; no proxy answers on {0}/admin.sock)",
+        "(from {0}; no proxy listens on {0}/admin.sock)",
         data.display()
     );
     assert!(shown.contains(&source), "{shown}");
@@ -178,13 +179,13 @@ async fn what_needs_a_running_proxy_says_how_to_reach_one() {
     let data = setup.data();
     let outcome = certs(&data, &["renew", NAME]).await;
     let expected = format!(
-        "no proxy is running with the data directory {}; start it or pass --admin PATH\n",
+        "no proxy is running with the data directory {}; start it, or give its admin socket with --admin PATH\n",
         data.display()
     );
     assert_eq!((outcome.code, outcome.err), (1, expected));
 
     let outcome = certs(&data, &["renew", NAME, "--admin", "/nowhere"]).await;
-    let expected = "no proxy answers on the admin socket /nowhere; start it or pass the path of its socket with --admin PATH\n";
+    let expected = "no proxy listens on the admin socket /nowhere; start it, or give the path of its socket with --admin PATH\n";
     assert_eq!((outcome.code, outcome.err.as_str()), (1, expected));
 }
 
@@ -220,7 +221,8 @@ async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
 
     let outcome = certs(&data, &["renew", NAME]).await;
     assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
-    let start = "www.example.org has no new certificate: the last of 2 failed tries said: ";
+    let start =
+        "the certificate of www.example.org is not renewed: the last of 2 failed tries said: ";
     assert!(outcome.err.starts_with(start), "{}", outcome.err);
 
     let live = succeed(&data, &["show", NAME]).await;
@@ -296,6 +298,6 @@ async fn the_proxyfile_says_where_the_data_and_the_socket_lie() {
         .await
         .unwrap();
     let shown = Outcome::from(output).out;
-    let source = format!("(told by the running proxy on {})", socket.display());
+    let source = format!("(from the running proxy on {})", socket.display());
     assert!(shown.contains(&source), "{shown}");
 }

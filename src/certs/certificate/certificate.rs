@@ -1,0 +1,475 @@
+//! A certificate that can be served: chain, key and the facts that are read from the leaf.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+
+use crate::acme::CertId;
+use crate::certs::clock::{from_unix, unix};
+use crate::name::{HostName, HostPattern};
+
+/// How far a certificate's start may lie in the future: clocks differ a little.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// The end of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// Why a chain and a key are not a certificate that can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The text holds no certificate.
+    #[error("there is no certificate in it; it must hold PEM blocks `BEGIN CERTIFICATE`")]
+    NoCertificate,
+    /// The text holds no private key.
+    #[error("there is no private key in it; it must hold a PEM block `BEGIN PRIVATE KEY`")]
+    NoKey,
+    /// A block is not PEM, or not what its label says.
+    #[error("its PEM cannot be read: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// The bytes of a certificate are not X.509.
+    #[error("a certificate in it is not valid X.509")]
+    X509,
+    /// The key is of a kind that cannot sign a handshake.
+    #[error("its private key cannot be used: {0}")]
+    Key(rustls::Error),
+    /// Key and leaf belong to different pairs.
+    #[error("its private key does not belong to its certificate")]
+    KeyMismatch,
+    /// A certificate of the chain is not signed by the next one.
+    #[error("its chain is broken: certificate {0} is not signed by the one after it")]
+    Chain(usize),
+    /// The certificate is for other names.
+    #[error("it is not for {wanted} but for {}", list(.names))]
+    Names {
+        /// What it should be for.
+        wanted: HostPattern,
+        /// What it is for.
+        names: Vec<HostPattern>,
+    },
+    /// The certificate has expired.
+    #[error("it expired at {}", humantime::format_rfc3339_seconds(*.0))]
+    Expired(SystemTime),
+    /// The certificate is not valid yet.
+    #[error("it is not valid before {}; check this machine's clock", humantime::format_rfc3339_seconds(*.0))]
+    NotYetValid(SystemTime),
+}
+
+fn list(names: &[HostPattern]) -> String {
+    names
+        .iter()
+        .map(HostPattern::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Chain, key and facts of one certificate. Its `Debug` shows no key.
+pub struct Certificate {
+    certified: Arc<CertifiedKey>,
+    names: Vec<HostPattern>,
+    serial: String,
+    not_before: SystemTime,
+    not_after: SystemTime,
+    /// From when on it is replaced, and when its CA is asked about that: Unix times, 0 for none.
+    renewal: [AtomicU64; 2],
+}
+
+impl Certificate {
+    /// Reads a certificate from one PEM text that holds the chain, leaf first, and the key.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
+        Self::from_pem_pair(pem, pem)
+    }
+
+    /// Reads a certificate from two PEM texts.
+    pub fn from_pem_pair(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
+        let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
+            rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey,
+            error => CertificateError::Pem(error),
+        })?;
+        Self::new(chain, key)
+    }
+
+    fn new(
+        mut chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CertificateError> {
+        let facts = Facts::read(chain.first().ok_or(CertificateError::NoCertificate)?)?;
+        check_links(&chain)?;
+        drop_root(&mut chain);
+        let key = any_supported_type(&key).map_err(CertificateError::Key)?;
+        let certified = CertifiedKey::new(chain, key);
+        certified
+            .keys_match()
+            .map_err(|_| CertificateError::KeyMismatch)?;
+        let certified = Arc::new(certified);
+        let Facts {
+            names,
+            serial,
+            not_before,
+            not_after,
+        } = facts;
+        Ok(Self {
+            certified,
+            names,
+            serial,
+            not_before,
+            not_after,
+            renewal: Default::default(),
+        })
+    }
+
+    /// The certificate's identifier at its CA (RFC 9773 section 4.1); none when it does not say
+    /// which key has signed it.
+    #[must_use]
+    pub fn id(&self) -> Option<CertId> {
+        let leaf = parse(self.certified.cert.first()?).ok()?;
+        let authority_key =
+            leaf.iter_extensions()
+                .find_map(|extension| match extension.parsed_extension() {
+                    ParsedExtension::AuthorityKeyIdentifier(key) => key.key_identifier.as_ref(),
+                    _ => None,
+                })?;
+        Some(CertId::new(authority_key.0, leaf.raw_serial()))
+    }
+
+    /// From when on it is replaced, once that is planned.
+    pub(crate) fn planned_renewal(&self) -> Option<SystemTime> {
+        read(&self.renewal[0])
+    }
+
+    /// Plans when it is replaced.
+    pub(crate) fn renew_at(&self, at: SystemTime) {
+        self.renewal[0].store(unix(at).max(1), Ordering::Relaxed);
+    }
+
+    /// When its CA is asked about the renewal next.
+    pub(crate) fn next_question(&self) -> Option<SystemTime> {
+        read(&self.renewal[1])
+    }
+
+    /// Plans when its CA is asked about the renewal.
+    pub(crate) fn ask_at(&self, at: Option<SystemTime>) {
+        self.renewal[1].store(at.map_or(0, unix), Ordering::Relaxed);
+    }
+
+    /// Fails unless the certificate is for `wanted` and valid at `now`.
+    pub fn verify_for(
+        &self,
+        wanted: &HostPattern,
+        now: SystemTime,
+    ) -> Result<(), CertificateError> {
+        let is_covered = match wanted {
+            HostPattern::Exact(name) => self.covers(name),
+            pattern => self.names.contains(pattern),
+        };
+        if !is_covered {
+            let names = self.names.clone();
+            return Err(CertificateError::Names {
+                wanted: wanted.clone(),
+                names,
+            });
+        }
+        if now >= self.not_after {
+            return Err(CertificateError::Expired(self.not_after));
+        }
+        if now + CLOCK_SKEW < self.not_before {
+            return Err(CertificateError::NotYetValid(self.not_before));
+        }
+        Ok(())
+    }
+
+    /// Whether the certificate is for `name`.
+    #[must_use]
+    pub fn covers(&self, name: &HostName) -> bool {
+        self.names.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// Chain and key as the TLS server takes them.
+    #[must_use]
+    pub fn certified_key(&self) -> &Arc<CertifiedKey> {
+        &self.certified
+    }
+
+    /// The certificate itself, without the chain above it.
+    #[must_use]
+    pub fn leaf(&self) -> &CertificateDer<'static> {
+        let leaf = self.certified.cert.first();
+        leaf.expect("a certificate is only made of a chain with a leaf")
+    }
+
+    /// The names in the leaf.
+    #[must_use]
+    pub fn names(&self) -> &[HostPattern] {
+        &self.names
+    }
+
+    /// The serial number in hexadecimal.
+    #[must_use]
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+
+    /// The start of its validity.
+    #[must_use]
+    pub fn not_before(&self) -> SystemTime {
+        self.not_before
+    }
+
+    /// The end of its validity.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("names", &self.names)
+            .field("serial", &self.serial)
+            .field(
+                "not_after",
+                &humantime::format_rfc3339_seconds(self.not_after).to_string(),
+            )
+            .finish_non_exhaustive()
+    }
+}
+
+struct Facts {
+    names: Vec<HostPattern>,
+    serial: String,
+    not_before: SystemTime,
+    not_after: SystemTime,
+}
+
+impl Facts {
+    fn read(leaf: &CertificateDer<'_>) -> Result<Self, CertificateError> {
+        let leaf = parse(leaf)?;
+        let alternatives = leaf
+            .subject_alternative_name()
+            .map_err(|_| CertificateError::X509)?;
+        let names = alternatives
+            .iter()
+            .flat_map(|extension| &extension.value.general_names)
+            .filter_map(pattern)
+            .collect();
+        Ok(Self {
+            names,
+            serial: leaf
+                .raw_serial()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+            not_before: time(leaf.validity().not_before.timestamp()),
+            not_after: time(leaf.validity().not_after.timestamp()),
+        })
+    }
+}
+
+fn read(time: &AtomicU64) -> Option<SystemTime> {
+    let seconds = time.load(Ordering::Relaxed);
+    (seconds > 0).then(|| from_unix(seconds))
+}
+
+fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateError> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(CertificateError::X509),
+    }
+}
+
+/// Names that are no host names are passed over: nobody can ask for them.
+fn pattern(name: &GeneralName<'_>) -> Option<HostPattern> {
+    match name {
+        GeneralName::DNSName(name) => HostPattern::parse(name).ok(),
+        GeneralName::IPAddress(octets) => {
+            let ip = match octets.len() {
+                4 => <[u8; 4]>::try_from(*octets).ok().map(IpAddr::from),
+                16 => <[u8; 16]>::try_from(*octets).ok().map(IpAddr::from),
+                _ => None,
+            };
+            ip.map(|ip| HostPattern::Exact(ip.into()))
+        }
+        _ => None,
+    }
+}
+
+/// A time that can be printed: what lies before 1970 or after 9999 becomes the nearest that can.
+fn time(timestamp: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(timestamp.clamp(0, LAST_SECOND).unsigned_abs())
+}
+
+fn check_links(chain: &[CertificateDer<'_>]) -> Result<(), CertificateError> {
+    for (index, pair) in chain.windows(2).enumerate() {
+        let (below, above) = (parse(&pair[0])?, parse(&pair[1])?);
+        let is_linked = below.issuer() == above.subject()
+            && below.verify_signature(Some(above.public_key())).is_ok();
+        if !is_linked {
+            return Err(CertificateError::Chain(index + 1));
+        }
+    }
+    Ok(())
+}
+
+/// A client has the root already or does not trust it: sending it only costs bytes.
+fn drop_root(chain: &mut Vec<CertificateDer<'_>>) {
+    let is_root = |der| parse(der).is_ok_and(|last| last.issuer() == last.subject());
+    if chain.len() > 1 && chain.last().is_some_and(is_root) {
+        chain.pop();
+    }
+}
+
+/// A certificate that the operator brings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TlsFiles {
+    /// PEM file with the leaf first, then the intermediates.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    /// A CA that signs whatever a test asks for.
+    pub(crate) struct TestCa {
+        params: CertificateParams,
+        key: KeyPair,
+        pub(crate) pem: String,
+    }
+
+    impl TestCa {
+        pub(crate) fn new() -> Self {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, "test root");
+            let pem = params.self_signed(&key).unwrap().pem();
+            Self { params, key, pem }
+        }
+
+        /// Leaf and key in one text, valid for `validity` seconds from and to now.
+        pub(crate) fn sign(&self, names: &[&str], validity: std::ops::Range<i64>) -> String {
+            let key = KeyPair::generate().unwrap();
+            let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let mut params = CertificateParams::new(names).unwrap();
+            let now = SystemTime::now();
+            let at = |seconds: i64| match seconds >= 0 {
+                true => now + Duration::from_secs(seconds.unsigned_abs()),
+                false => now - Duration::from_secs(seconds.unsigned_abs()),
+            };
+            params.use_authority_key_identifier_extension = true;
+            params.not_before = at(validity.start).into();
+            params.not_after = at(validity.end).into();
+            let issuer = Issuer::from_params(&self.params, &self.key);
+            let leaf = params.signed_by(&key, &issuer).unwrap();
+            format!("{}{}", leaf.pem(), key.serialize_pem())
+        }
+    }
+
+    fn pattern(text: &str) -> HostPattern {
+        HostPattern::parse(text).unwrap()
+    }
+
+    #[test]
+    fn the_facts_are_those_of_the_leaf() {
+        let pem = TestCa::new().sign(&["www.example.org", "*.example.net", "::1"], -60..3600);
+        let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let names = ["www.example.org", "*.example.net", "::1"].map(pattern);
+        assert_eq!(certificate.names(), names);
+        let left = certificate
+            .not_after()
+            .duration_since(SystemTime::now())
+            .unwrap();
+        assert!((3590..=3600).contains(&left.as_secs()));
+        assert!(certificate.covers(&HostName::parse("a.example.net").unwrap()));
+        assert!(!certificate.covers(&HostName::parse("example.net").unwrap()));
+    }
+
+    #[test]
+    fn a_certificate_is_verified_before_use() {
+        let ca = TestCa::new();
+        let wanted = pattern("www.example.org");
+        let verify = |pem: String| {
+            Certificate::from_pem(pem.as_bytes())?.verify_for(&wanted, SystemTime::now())
+        };
+        assert!(verify(ca.sign(&["www.example.org"], -60..60)).is_ok());
+        assert!(verify(ca.sign(&["*.example.org"], -60..60)).is_ok());
+        assert!(matches!(
+            verify(ca.sign(&["other.example.org"], -60..60)),
+            Err(CertificateError::Names { .. })
+        ));
+        assert!(matches!(
+            verify(ca.sign(&["www.example.org"], -60..-1)),
+            Err(CertificateError::Expired(_))
+        ));
+        assert!(
+            verify(ca.sign(&["www.example.org"], 60..600)).is_ok(),
+            "a little skew is fine"
+        );
+        assert!(matches!(
+            verify(ca.sign(&["www.example.org"], 3600..7200)),
+            Err(CertificateError::NotYetValid(_))
+        ));
+        assert!(matches!(
+            verify(String::new()),
+            Err(CertificateError::NoKey)
+        ));
+        let key = KeyPair::generate().unwrap().serialize_pem();
+        assert!(matches!(verify(key), Err(CertificateError::NoCertificate)));
+    }
+
+    #[test]
+    fn a_date_before_the_epoch_is_told_like_any_other() {
+        const YEAR: i64 = 365 * 24 * 3600;
+        let pem = TestCa::new().sign(&["www.example.org"], -70 * YEAR..-60 * YEAR);
+        let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let refused = certificate.verify_for(&pattern("www.example.org"), SystemTime::now());
+        assert!(refused.unwrap_err().to_string().contains("expired at 1970"));
+        assert!(format!("{certificate:?}").contains("1970"));
+    }
+
+    #[test]
+    fn a_key_of_another_pair_is_refused() {
+        let ca = TestCa::new();
+        let one = ca.sign(&["a.example"], -60..60);
+        let other = ca.sign(&["a.example"], -60..60);
+        let result = Certificate::from_pem_pair(one.as_bytes(), other.as_bytes());
+        assert!(matches!(result, Err(CertificateError::KeyMismatch)));
+    }
+
+    #[test]
+    fn a_chain_must_link_and_its_root_is_not_served() {
+        let ca = TestCa::new();
+        let pem = ca.sign(&["a.example"], -60..60);
+        let whole = Certificate::from_pem(format!("{pem}{}", ca.pem).as_bytes()).unwrap();
+        assert_eq!(whole.certified_key().cert.len(), 1);
+        let broken = Certificate::from_pem(format!("{pem}{}", TestCa::new().pem).as_bytes());
+        assert!(matches!(broken, Err(CertificateError::Chain(1))));
+    }
+
+    #[test]
+    fn debug_output_has_no_key() {
+        let pem = TestCa::new().sign(&["a.example"], -60..60);
+        let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let debug = format!("{certificate:?}");
+        assert!(
+            debug.contains("a.example") && !debug.to_lowercase().contains("key"),
+            "{debug}"
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! A certificate of another program that can be served here.
+
+use std::time::SystemTime;
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::error::Error;
+use super::material::{Material, blocks, is_certificate, is_key};
+use crate::certs::certificate::{Certificate, CertificateError};
+use crate::certs::issuer::Pem;
+use crate::name::HostPattern;
+
+/// Chain and key that fit together, are valid now and are from a CA that clients may trust.
+#[derive(Debug)]
+pub struct Candidate {
+    certificate: Certificate,
+    pem: Pem,
+    names: Vec<HostPattern>,
+    origin: String,
+}
+
+impl Candidate {
+    /// Checks what was found at one place.
+    pub(super) fn check(material: Material, now: SystemTime) -> Result<Self, Error> {
+        let Material { chain, key, origin } = material;
+        let chain = blocks(&chain, is_certificate);
+        let pem = Pem::new(&chain, &blocks(&key, is_key));
+        let certificate = Certificate::from_pem(pem.as_str().as_bytes());
+        let certificate = match certificate {
+            Ok(certificate) => certificate,
+            Err(source) => return Err(Error::Certificate { origin, source }),
+        };
+        let is_real = |name: &&HostPattern| !matches!(name, HostPattern::Any);
+        let names: Vec<_> = certificate
+            .names()
+            .iter()
+            .filter(is_real)
+            .cloned()
+            .collect();
+        let Some(first) = names.first() else {
+            return Err(Error::NoNames(origin));
+        };
+        match certificate.verify_for(first, now) {
+            // It will be valid when its time comes.
+            Ok(()) | Err(CertificateError::NotYetValid(_)) => {}
+            Err(source) => return Err(Error::Certificate { origin, source }),
+        }
+        match signer(&certificate) {
+            Signer::Itself => Err(Error::SelfSigned(origin)),
+            Signer::Staging => Err(Error::Staging(origin)),
+            Signer::Ca => Ok(Self {
+                certificate,
+                pem,
+                names,
+                origin,
+            }),
+        }
+    }
+
+    /// The names that it is for.
+    #[must_use]
+    pub fn names(&self) -> &[HostPattern] {
+        &self.names
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Chain and key.
+    #[must_use]
+    pub fn pem(&self) -> &Pem {
+        &self.pem
+    }
+
+    /// Where it was found.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// How many certificates its chain has.
+    pub(super) fn chain_len(&self) -> usize {
+        self.certificate.certified_key().cert.len()
+    }
+}
+
+enum Signer {
+    Itself,
+    Staging,
+    Ca,
+}
+
+fn signer(certificate: &Certificate) -> Signer {
+    let leaf = certificate.certified_key().cert.first();
+    let Some(Ok((_, leaf))) = leaf.map(|der| X509Certificate::from_der(der)) else {
+        return Signer::Ca;
+    };
+    if leaf.issuer() == leaf.subject() && leaf.verify_signature(None).is_ok() {
+        return Signer::Itself;
+    }
+    // All of Let's Encrypt's staging CAs say so in their names.
+    match leaf.issuer().to_string().contains("(STAGING)") {
+        true => Signer::Staging,
+        false => Signer::Ca,
+    }
+}

@@ -1,0 +1,61 @@
+//! All that one path holds, whatever program left it there.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::candidate::Candidate;
+use super::error::Error;
+use super::material::Attempt;
+use super::pem_folders::{read_caddy, read_certbot, read_lego};
+use super::{pem, traefik};
+
+/// Tells what lies at a path, or `None` when it is not of the format.
+type Reader = fn(&Path) -> Option<Vec<Attempt>>;
+
+/// The formats, the most telling first.
+const FORMATS: [Reader; 5] = [
+    traefik::read,
+    read_certbot,
+    read_caddy,
+    read_lego,
+    pem::read,
+];
+
+/// What was found at a path: what can be taken over, and what cannot with its reason.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Each certificate once.
+    pub found: Vec<Candidate>,
+    /// One sentence each.
+    pub refused: Vec<Error>,
+}
+
+/// Reads a file or folder of certbot, Caddy, Traefik or lego, or plain PEM. Writes nothing. Blocks.
+pub fn scan(path: &Path) -> Result<Scan, Error> {
+    fs::metadata(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let attempts = FORMATS.iter().find_map(|format| format(path));
+    let attempts = attempts.ok_or_else(|| Error::Unrecognized(path.to_owned()))?;
+    Ok(sort(attempts, SystemTime::now()))
+}
+
+fn sort(attempts: Vec<Attempt>, now: SystemTime) -> Scan {
+    let mut scan = Scan::default();
+    for attempt in attempts {
+        match attempt.and_then(|material| Candidate::check(material, now)) {
+            Ok(found) => scan.found.push(found),
+            Err(error) => scan.refused.push(error),
+        }
+    }
+    // The same certificate may lie there with and without its chain.
+    let serial = |found: &Candidate| found.certificate().serial().to_owned();
+    scan.found
+        .sort_by_key(|found| (serial(found), usize::MAX - found.chain_len()));
+    scan.found.dedup_by_key(|found| serial(found));
+    scan.found
+        .sort_by(|one, other| one.origin().cmp(other.origin()));
+    scan
+}

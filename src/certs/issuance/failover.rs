@@ -1,0 +1,578 @@
+//! The issuers of a name, asked one after the other until one signs.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::ari::{Ari, Subject};
+use crate::acme::Blame;
+use crate::certs::budget::{Budgets, Held, OrderKind, Purchase};
+use crate::certs::certificate::{Certificate, CertificateError};
+use crate::certs::clock::Clock;
+use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem, Predecessor};
+use crate::certs::lru_table::LruTable;
+use crate::certs::preflight::{Clearance, Preflight, Reason};
+use crate::certs::records::Trial;
+use crate::certs::status::unsignable;
+use crate::name::HostPattern;
+
+/// A certificate with who has signed it.
+#[derive(Debug)]
+pub(super) struct Issued<'a> {
+    pub(crate) issuer: &'a dyn Issuer,
+    pub(crate) certificate: Arc<Certificate>,
+    pub(crate) pem: Pem,
+}
+
+/// A name that wants a certificate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Application<'a> {
+    pub(crate) subject: &'a HostPattern,
+    /// What is served now: the new certificate has to be another one.
+    pub(crate) served: Option<&'a Certificate>,
+    /// Whether the last try failed, so that a rehearsal goes before the order.
+    pub(crate) has_failed: bool,
+    /// Whether certificates for it are kept in storage.
+    pub(crate) is_kept: bool,
+    /// Looks at it before a CA is asked.
+    pub(crate) preflight: Option<&'a Preflight>,
+}
+
+/// Why nobody has signed.
+#[derive(Debug)]
+pub(super) struct Unsigned {
+    pub(crate) error: Error,
+    /// Who was asked.
+    pub(crate) tried: Vec<Trial>,
+    /// What this machine saw of the name before.
+    pub(crate) doubt: Option<Reason>,
+}
+
+impl Unsigned {
+    fn of(failures: Vec<(String, Error)>, doubt: Option<Reason>) -> Self {
+        let tried = failures
+            .iter()
+            .filter(|(_, error)| !error.was_passed_over() && !matches!(error, Error::Preflight(_)));
+        let tried = tried.map(|(issuer, error)| Trial {
+            issuer: issuer.clone(),
+            challenges: error.challenges(),
+        });
+        Self {
+            tried: tried.collect(),
+            error: Error::of_all(failures),
+            doubt,
+        }
+    }
+
+    /// What holds the name back where nobody was asked, and until when: as soon as one of the issuers
+    /// takes orders again.
+    pub(crate) fn held(&self) -> Option<Held> {
+        let held = |error: &Error| match error {
+            Error::Held(held) => Some(Held::clone(held)),
+            _ => None,
+        };
+        match &self.error {
+            Error::All(failures) if failures.iter().all(|(_, error)| error.was_passed_over()) => {
+                let held = failures.iter().filter_map(|(_, error)| held(error));
+                held.min_by_key(Held::until)
+            }
+            error => held(error),
+        }
+    }
+}
+
+/// How many names' rests are remembered. Whom one of those that leave wants asked again is held back by its own failures.
+const RESTING: usize = 16_384;
+
+/// Which account at which CA wants to be left alone about which name.
+type Rest = (String, String, HostPattern);
+
+/// Asks issuers, and remembers which of them want to be left alone about a name while others are
+/// asked.
+#[derive(Debug)]
+pub(super) struct Failover {
+    budgets: Budgets,
+    ari: Arc<Ari>,
+    clock: Clock,
+    resting: LruTable<Rest, Instant>,
+}
+
+impl Failover {
+    /// Pays for every order from `budgets`, and learns from `ari` what it replaces.
+    pub(crate) fn new(budgets: Budgets, ari: Arc<Ari>, clock: Clock) -> Self {
+        Self {
+            budgets,
+            ari,
+            clock,
+            resting: LruTable::new(RESTING),
+        }
+    }
+
+    /// Asks one issuer after the other, as long as they fail for reasons of their own. Where an order
+    /// may fail, the staging twin of each is asked first, whose certificate is thrown away.
+    pub(crate) async fn run<'a>(
+        &self,
+        issuers: &'a [Arc<dyn Issuer>],
+        application: Application<'_>,
+    ) -> Result<Issued<'a>, Unsigned> {
+        let subject = application.subject;
+        let (mut failures, mut doubt) = (Vec::new(), None);
+        for (index, issuer) in issuers.iter().enumerate() {
+            let error = match self.ask(issuer.as_ref(), application, &mut doubt).await {
+                Ok(issued) => return Ok(issued),
+                Err(error) => error,
+            };
+            let is_own = matches!(error.blame(), Blame::Ca | Blame::CaForName);
+            if is_own && let Some(next) = issuers.get(index + 1) {
+                warn!(
+                    names = %subject, issuer = issuer.name(), next = next.name(), %error,
+                    "issuer failed, the next one is tried"
+                );
+            }
+            // A single issuer is left alone by the name's own back-off, which outlives the process; one whose budget is
+            // spent by the budget, which may be that of one account among several at its CA.
+            let is_held = matches!(error, Error::Held(_));
+            if is_own && !is_held && issuers.len() > 1 {
+                let wait = error.retry_after(self.clock.now());
+                self.rest(issuer.as_ref(), subject, wait);
+            }
+            failures.push((issuer.id().to_owned(), error));
+            if !is_own {
+                break;
+            }
+        }
+        Err(Unsigned::of(failures, doubt))
+    }
+
+    async fn ask<'a>(
+        &self,
+        issuer: &'a dyn Issuer,
+        application: Application<'_>,
+        doubt: &mut Option<Reason>,
+    ) -> Result<Issued<'a>, Error> {
+        let subject = application.subject;
+        if let Some(wait) = self.wait(issuer, subject) {
+            return Err(Error::Resting { wait });
+        }
+        if let Some(obstacle) = unsignable(issuer, subject) {
+            return Err(Error::NoPublicCa(obstacle));
+        }
+        let mut is_doubtful = application.has_failed;
+        if let Some(preflight) = application.preflight {
+            match preflight.clear(issuer, subject).await {
+                Ok(Clearance::Sure) => {}
+                Ok(Clearance::Doubtful(reason)) => {
+                    *doubt = Some(reason);
+                    is_doubtful = true;
+                }
+                // This machine may see another network than the CA does: no look of its own takes a
+                // renewal away.
+                Err(reason) if application.served.is_some() => {
+                    warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
+                    is_doubtful = true;
+                }
+                Err(reason) => return Err(reason.into()),
+            }
+        }
+        if is_doubtful && let Some(staging) = issuer.staging() {
+            self.rehearse(staging, application).await?;
+        }
+        self.issue(issuer, application).await
+    }
+
+    /// How long an issuer still wants to be left alone about a name.
+    fn wait(&self, issuer: &dyn Issuer, subject: &HostPattern) -> Option<Duration> {
+        let key = rest(issuer, subject);
+        let until = self.resting.get(&key)?;
+        let wait = until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            self.resting.remove(&key);
+            return None;
+        }
+        Some(wait)
+    }
+
+    fn rest(&self, issuer: &dyn Issuer, subject: &HostPattern, wait: Option<Duration>) {
+        let Some(wait) = wait else { return };
+        self.resting
+            .insert(rest(issuer, subject), Instant::now() + wait);
+    }
+
+    /// An order at a staging CA. That this CA itself fails says nothing about the real one.
+    async fn rehearse(
+        &self,
+        staging: &dyn Issuer,
+        application: Application<'_>,
+    ) -> Result<(), Error> {
+        let subject = application.subject;
+        match self.issue(staging, application).await {
+            Ok(_) => {
+                staging.settled(subject).await;
+                info!(
+                    names = %subject, issuer = staging.name(),
+                    "the order would succeed, it is placed for real"
+                );
+            }
+            Err(error) if error.blame() == Blame::Ca => warn!(
+                names = %subject, issuer = staging.name(), %error,
+                "the order cannot be rehearsed, it is placed for real"
+            ),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Pays for an order, has it done, and counts what was used.
+    async fn issue<'a>(
+        &self,
+        issuer: &'a dyn Issuer,
+        application: Application<'_>,
+    ) -> Result<Issued<'a>, Error> {
+        let replaces = self.ari.predecessor(Subject {
+            issuer: issuer.id(),
+            pattern: application.subject,
+            is_kept: application.is_kept,
+        });
+        let replaces = replaces.await;
+        let purchase = Purchase {
+            issuer: issuer.id(),
+            account: issuer.account(),
+            limits: issuer.limits(),
+            subject: application.subject,
+            kind: kind(replaces.as_ref()),
+        };
+        let paid = self.budgets.pay(purchase, self.clock.now()).await?;
+        let spending = paid.map_err(|held| Error::Held(Box::new(held)))?;
+        let request = IssueRequest {
+            subject: application.subject,
+            spending: &spending,
+            clock: self.clock,
+            replaces: replaces.as_ref(),
+        };
+        let issued = self.sign_another(issuer, application, request).await;
+        let failure = issued.as_ref().err();
+        spending.settle(failure, self.clock.now()).await;
+        issued
+    }
+
+    /// A certificate that is not the one that is served.
+    async fn sign_another<'a>(
+        &self,
+        issuer: &'a dyn Issuer,
+        application: Application<'_>,
+        request: IssueRequest<'_>,
+    ) -> Result<Issued<'a>, Error> {
+        let subject = application.subject;
+        info!(names = %subject, issuer = issuer.name(), "certificate is being obtained");
+        let issued = self.sign(issuer, request).await?;
+        let serial = issued.certificate.serial();
+        if application
+            .served
+            .is_none_or(|served| served.serial() != serial)
+        {
+            return Ok(issued);
+        }
+        // The process that stored it ended before the issuer was told; its successor is wanted.
+        issuer.settled(subject).await;
+        self.sign(issuer, request).await
+    }
+
+    async fn sign<'a>(
+        &self,
+        issuer: &'a dyn Issuer,
+        request: IssueRequest<'_>,
+    ) -> Result<Issued<'a>, Error> {
+        let subject = request.subject;
+        let pem = issuer.issue(request).await?;
+        match verified(subject, &pem, self.clock.now()) {
+            Ok(certificate) => Ok(Issued {
+                issuer,
+                certificate: Arc::new(certificate),
+                pem,
+            }),
+            Err(unusable) => {
+                issuer.settled(subject).await;
+                Err(unusable.into())
+            }
+        }
+    }
+}
+
+fn rest(issuer: &dyn Issuer, subject: &HostPattern) -> Rest {
+    let (id, account) = (issuer.id().to_owned(), issuer.account().to_owned());
+    (id, account, subject.clone())
+}
+
+/// How the successor of a certificate counts at the CA that signed it.
+fn kind(former: Option<&Predecessor>) -> OrderKind {
+    match former {
+        Some(former) if former.has_window && former.account.is_some() => OrderKind::Replacement,
+        Some(_) => OrderKind::Renewal,
+        None => OrderKind::First,
+    }
+}
+
+fn verified(
+    subject: &HostPattern,
+    pem: &Pem,
+    now: SystemTime,
+) -> Result<Certificate, CertificateError> {
+    let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
+    certificate.verify_for(subject, now)?;
+    Ok(certificate)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::certs::budget::{Limit, Limits};
+    use crate::certs::certificate::TestCa;
+    use crate::certs::records::Records;
+    use crate::storage::{FileStorage, Storage};
+
+    /// Fails with what the test puts there, else signs; counts what it is asked for.
+    #[derive(Debug)]
+    struct TestIssuer {
+        id: &'static str,
+        failure: Mutex<Option<fn() -> Error>>,
+        staging: Option<Arc<Self>>,
+        limits: Mutex<Limits>,
+        asked: AtomicUsize,
+        settled: AtomicUsize,
+    }
+
+    impl TestIssuer {
+        fn new(id: &'static str, failure: Option<fn() -> Error>) -> Arc<Self> {
+            Self::with_staging(id, failure, None)
+        }
+
+        fn with_staging(
+            id: &'static str,
+            failure: Option<fn() -> Error>,
+            staging: Option<Arc<Self>>,
+        ) -> Arc<Self> {
+            Arc::new(Self {
+                id,
+                failure: Mutex::new(failure),
+                staging,
+                limits: Mutex::new(Limits::NONE),
+                asked: AtomicUsize::new(0),
+                settled: AtomicUsize::new(0),
+            })
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Issuer for TestIssuer {
+        fn id(&self) -> &str {
+            self.id
+        }
+
+        fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let outcome = match *self.failure.lock().unwrap() {
+                Some(failure) => Err(failure()),
+                None => {
+                    request
+                        .spending
+                        .order(request.clock.now())
+                        .now_or_never()
+                        .unwrap()
+                        .unwrap();
+                    let name = request.subject.to_string();
+                    Ok(Pem::new(&TestCa::new().sign(&[&name], -60..3600), ""))
+                }
+            };
+            async move { outcome }.boxed()
+        }
+
+        fn limits(&self) -> Limits {
+            *self.limits.lock().unwrap()
+        }
+
+        fn settled<'a>(&'a self, _: &'a HostPattern) -> BoxFuture<'a, ()> {
+            self.settled.fetch_add(1, Ordering::SeqCst);
+            async {}.boxed()
+        }
+
+        fn staging(&self) -> Option<&dyn Issuer> {
+            self.staging
+                .as_deref()
+                .map(|staging| staging as &dyn Issuer)
+        }
+    }
+
+    fn issuance() -> Failover {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::open(dir.path()).unwrap();
+        over(storage)
+    }
+
+    fn over(storage: FileStorage) -> Failover {
+        let storage: Arc<dyn Storage> = Arc::new(storage);
+        let ari = Ari::new(Records::new(Arc::clone(&storage)), Clock::system());
+        Failover::new(Budgets::new(storage), Arc::new(ari), Clock::system())
+    }
+
+    fn of_ca() -> Error {
+        Error::NotText
+    }
+
+    fn limited() -> Error {
+        Error::Resting {
+            wait: Duration::from_secs(3600),
+        }
+    }
+
+    fn of_machine() -> Error {
+        Error::NoSubject
+    }
+
+    async fn run(
+        issuance: &Failover,
+        issuers: &[Arc<TestIssuer>],
+        rehearsal: bool,
+    ) -> Result<&'static str, Error> {
+        let subject = HostPattern::parse("www.example.org").unwrap();
+        let issuers: Vec<Arc<dyn Issuer>> = issuers
+            .iter()
+            .map(|issuer| Arc::clone(issuer) as Arc<dyn Issuer>)
+            .collect();
+        let application = Application {
+            subject: &subject,
+            served: None,
+            has_failed: rehearsal,
+            is_kept: true,
+            preflight: None,
+        };
+        let issued = issuance.run(&issuers, application).await;
+        let issued = issued.map_err(|unsigned| unsigned.error)?;
+        let found = ["one", "two"]
+            .into_iter()
+            .find(|id| *id == issued.issuer.id());
+        Ok(found.unwrap())
+    }
+
+    #[tokio::test]
+    async fn names_without_number_that_wait_take_bounded_memory() {
+        let (issuance, one) = (issuance(), TestIssuer::new("one", None));
+        let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
+        for n in 0..=RESTING {
+            issuance.rest(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
+        }
+        assert_eq!(issuance.resting.len(), RESTING);
+        assert!(issuance.wait(one.as_ref(), &name(RESTING)).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_next_issuer_signs_when_one_fails_for_reasons_of_its_own() {
+        let issuance = issuance();
+        let two = TestIssuer::new("two", None);
+        for (failure, outcome) in [(None, "one"), (Some(of_ca as fn() -> Error), "two")] {
+            let one = TestIssuer::new("one", failure);
+            let signed = run(&issuance, &[one, Arc::clone(&two)], false).await;
+            assert_eq!(signed.unwrap(), outcome);
+        }
+        let one = TestIssuer::new("one", Some(of_machine));
+        let error = run(&issuance, &[one, Arc::clone(&two)], false).await;
+        assert!(matches!(error, Err(Error::NoSubject)));
+        assert_eq!(two.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn all_failures_are_told_together() {
+        let one = TestIssuer::new("one", Some(limited));
+        let two = TestIssuer::new("two", Some(of_ca));
+
+        let error = run(&issuance(), &[one, two], false).await.unwrap_err();
+
+        let sentence = error.to_string();
+        assert!(
+            sentence.starts_with("one: the CA allows the next try in 1h; two: "),
+            "{sentence}"
+        );
+        assert!(error.has_spent_certificate());
+        assert_eq!(
+            error.retry_after(SystemTime::now()),
+            None,
+            "the second may be asked sooner"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_issuer_that_wants_to_be_left_alone_is_passed_over_until_then() {
+        let issuance = issuance();
+        let one = TestIssuer::new("one", Some(limited));
+        let issuers = [Arc::clone(&one), TestIssuer::new("two", None)];
+        for _ in 0..3 {
+            assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "two");
+        }
+        assert_eq!(one.asked(), 1);
+
+        *one.failure.lock().unwrap() = None;
+        tokio::time::advance(Duration::from_secs(3601)).await;
+        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "one");
+    }
+
+    #[tokio::test]
+    async fn a_rehearsal_spends_no_order_on_a_name_that_fails() {
+        for (failure, orders) in [
+            (None, 1),
+            // The staging CA itself is down, which says nothing about the name.
+            (Some(of_ca as fn() -> Error), 1),
+            (Some(of_machine), 0),
+        ] {
+            let staging = TestIssuer::new("staging", failure);
+            let one = TestIssuer::with_staging("one", None, Some(Arc::clone(&staging)));
+            let issuers = [Arc::clone(&one)];
+
+            let outcome = run(&issuance(), &issuers, true).await;
+
+            assert_eq!(outcome.is_ok(), orders == 1);
+            assert_eq!((staging.asked(), one.asked()), (1, orders));
+            let thrown_away = staging.settled.load(Ordering::SeqCst);
+            assert_eq!(thrown_away, usize::from(failure.is_none()));
+            run(&issuance(), &issuers, false).await.unwrap();
+            assert_eq!(staging.asked(), 1, "a first try needs no rehearsal");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_spent_budget_at_one_issuer_lets_the_next_one_sign() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::open(dir.path()).unwrap();
+        let issuance = over(storage);
+        let issuers = [TestIssuer::new("one", None), TestIssuer::new("two", None)];
+        let limit = Limit {
+            count: 1,
+            window: Duration::from_secs(3600),
+        };
+        for issuer in &issuers {
+            *issuer.limits.lock().unwrap() = Limits {
+                certificates: Some(limit),
+                ..Limits::NONE
+            };
+        }
+
+        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "one");
+        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "two");
+        let error = run(&issuance, &issuers, false).await.unwrap_err();
+
+        let Error::All(failures) = error else {
+            panic!("{error}");
+        };
+        assert!(failures.iter().all(|(_, error)| error.was_passed_over()));
+        assert_eq!((issuers[0].asked(), issuers[1].asked()), (1, 1));
+    }
+}

@@ -1,0 +1,41 @@
+//! Certificates of issuers that are not configured any more.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::StreamExt;
+
+use crate::certs::certificate::Certificate;
+use crate::certs::issuer::{InternalCa, Issuer};
+use crate::certs::records::{Records, Stored};
+use crate::name::HostPattern;
+use crate::storage::{self, Key};
+
+/// The valid certificate for `subject` that lasts longest of all that issuers other than `issuers` have signed, which
+/// were configured once. Staging CAs and this machine's own are not among them.
+pub(crate) async fn find(
+    records: &Records,
+    issuers: &[Arc<dyn Issuer>],
+    subject: &HostPattern,
+    now: SystemTime,
+) -> Result<Option<Arc<Certificate>>, storage::Error> {
+    let mut best: Option<Arc<Certificate>> = None;
+    let mut others = records.issuers();
+    while let Some(batch) = others.next().await {
+        for id in batch?.iter().filter_map(Key::last_segment) {
+            let is_own = issuers.iter().any(|issuer| issuer.id() == id);
+            if is_own || id == InternalCa::ID || id.contains("staging") {
+                continue;
+            }
+            if let Stored::Found(found) = records.load_certificate(&id, subject).await?
+                && found.verify_for(subject, now).is_ok()
+                && best
+                    .as_ref()
+                    .is_none_or(|best| best.not_after() < found.not_after())
+            {
+                best = Some(found);
+            }
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,571 @@
+//! The walk over all stored certificates: those that nobody visits are renewed too, and those that nobody wants are removed,
+//! as is what nobody came back for: records of orders, and records in DNS. It reads slowly, after the doors are open, and
+//! holds nothing but the name at hand.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use tracing::{debug, info, warn};
+
+use super::scheduler::{Due, Note};
+use super::stale_dns_records::StaleDnsRecords;
+use crate::backoff::spread;
+use crate::certs::clock::{Clock, from_unix};
+use crate::certs::issuance::{FIRST_QUESTIONS, Purpose};
+use crate::certs::issuer::LeftOrders;
+use crate::certs::manager::CertManager;
+use crate::certs::records::{Records, Stored};
+use crate::certs::renewal::RenewalPlan;
+use crate::name::HostPattern;
+use crate::storage::{self, Key};
+use crate::tasks::Shutdown;
+
+/// When the first walk begins: what configured names and the first clients need comes before it.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The time between two walks.
+const PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+/// The pause after each batch of names, so that the disk stays free for those who wait.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How long an expired certificate is kept that nobody wants.
+const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Walks over the stored certificates, once a day.
+#[derive(Debug)]
+pub(crate) struct StoreSweep {
+    manager: CertManager,
+    records: Records,
+    orders: LeftOrders,
+    left_in_dns: StaleDnsRecords,
+    clock: Clock,
+}
+
+/// What one walk has come across.
+#[derive(Debug, Default)]
+struct Count {
+    certificates: usize,
+    watched: usize,
+    removed: usize,
+}
+
+impl StoreSweep {
+    pub(crate) fn new(manager: CertManager, records: Records, clock: Clock) -> Self {
+        Self {
+            left_in_dns: StaleDnsRecords::new(manager.clone(), records.clone(), clock),
+            manager,
+            orders: LeftOrders::new(Arc::clone(records.storage())),
+            records,
+            clock,
+        }
+    }
+
+    /// Runs until the process stops.
+    pub(crate) async fn run(self, shutdown: Shutdown) {
+        let walks = async {
+            tokio::time::sleep(FIRST_PAUSE).await;
+            loop {
+                self.walk().await;
+                tokio::time::sleep(spread(PAUSE, 0.05)).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.requested() => (),
+            () = walks => (),
+            () = self.left_in_dns.run() => (),
+        }
+    }
+
+    async fn walk(&self) {
+        let mut count = Count::default();
+        if let Err(error) = self.walk_over(&mut count).await {
+            warn!(%error, "stored certificates cannot be listed");
+        }
+        let Count {
+            certificates,
+            watched,
+            removed,
+        } = count;
+        if certificates > 0 {
+            info!(
+                certificates,
+                watched, removed, "stored certificates surveyed"
+            );
+        }
+        match self.sweep_orders().await {
+            Ok(0) => (),
+            Ok(removed) => info!(removed, "records of orders that are over removed"),
+            Err(error) => warn!(%error, "records of orders cannot be swept"),
+        }
+    }
+
+    async fn walk_over(&self, count: &mut Count) -> Result<(), storage::Error> {
+        let mut issuers = self.records.issuers();
+        while let Some(batch) = issuers.next().await {
+            for issuer in batch? {
+                let Some(issuer) = issuer.last_segment() else {
+                    continue;
+                };
+                // What cannot be read of one issuer keeps nobody from the certificates of the others.
+                if let Err(error) = self.walk_issuer(&issuer, count).await {
+                    let issuer = self.name_of(&issuer);
+                    warn!(issuer, %error, "stored certificates cannot be listed");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn walk_issuer(&self, issuer: &str, count: &mut Count) -> Result<(), storage::Error> {
+        let mut names = self.records.names(issuer);
+        while let Some(batch) = names.next().await {
+            for name in batch? {
+                count.certificates += 1;
+                if let Err(error) = self.look(issuer, &name, count).await {
+                    debug!(record = %name, %error, "stored certificate is passed over");
+                }
+            }
+            tokio::time::sleep(BREATH).await;
+        }
+        Ok(())
+    }
+
+    async fn look(
+        &self,
+        issuer: &str,
+        name: &Key,
+        count: &mut Count,
+    ) -> Result<(), storage::Error> {
+        let segment = name.as_str().rsplit('/').next().unwrap_or_default();
+        let Some(subject) = self.records.subject_in(issuer, segment).await? else {
+            return Ok(());
+        };
+        if self.manager.is_configured(&subject) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let Some(plan) = self.plan(issuer, &subject).await? else {
+            return Ok(());
+        };
+        let end = from_unix(plan.not_after);
+        if end + KEPT_EXPIRED <= now {
+            count.removed += usize::from(self.remove(issuer, &subject).await?);
+        } else if end > now && self.manager.is_wanted(issuer, &subject) {
+            count.watched += 1;
+            self.watch(subject, &plan, now);
+        }
+        Ok(())
+    }
+
+    /// The plan beside a certificate, else what its lifetime says.
+    async fn plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Option<RenewalPlan>, storage::Error> {
+        if let Some(plan) = self.records.load_plan(issuer, subject).await? {
+            return Ok(Some(plan));
+        }
+        let stored = self.records.load_certificate(issuer, subject).await?;
+        Ok(match stored {
+            Stored::Found(it) => Some(RenewalPlan::new(subject, &it, it.not_before())),
+            Stored::Missing | Stored::Damaged(_) => None,
+        })
+    }
+
+    fn watch(&self, subject: HostPattern, plan: &RenewalPlan, now: SystemTime) {
+        let question = now + FIRST_QUESTIONS.mul_f64(fastrand::f64());
+        let due = match plan.renew_at() {
+            renewal if renewal <= question => Due {
+                subject,
+                at: renewal,
+                purpose: Purpose::Renew,
+            },
+            _ => Due {
+                subject,
+                at: question,
+                purpose: Purpose::Ask,
+            },
+        };
+        self.manager.note(Note::Known(due));
+    }
+
+    /// Removes the records of orders that their CAs have given up; returns how many.
+    async fn sweep_orders(&self) -> Result<usize, storage::Error> {
+        let mut removed = 0;
+        for folder in self.orders.folders().await? {
+            let mut records = self.orders.records(&folder);
+            while let Some(batch) = records.next().await {
+                for key in batch? {
+                    removed += usize::from(self.sweep_order(&key).await?);
+                }
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The order of a name that the configuration spells out is gone on with by its next attempt, however late.
+    async fn sweep_order(&self, key: &Key) -> Result<bool, storage::Error> {
+        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+            return Ok(false);
+        };
+        let subject = order.subject();
+        if self.manager.is_configured(subject) || self.manager.is_in_flight(subject) {
+            return Ok(false);
+        }
+        // Whoever is at it holds the lock, and may have placed a new order meanwhile.
+        let _lock = self.records.lock_issuance(subject).await?;
+        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+            return Ok(false);
+        };
+        self.orders.remove(&order).await?;
+        debug!(names = %order.subject(), "record of an order that is over removed");
+        Ok(true)
+    }
+
+    /// Removes what is stored for a name, unless a certificate has come meanwhile.
+    async fn remove(&self, issuer: &str, subject: &HostPattern) -> Result<bool, storage::Error> {
+        let _lock = self.records.lock_issuance(subject).await?;
+        let stored = self.records.load_certificate(issuer, subject).await?;
+        let limit = self.clock.now() - KEPT_EXPIRED;
+        if matches!(&stored, Stored::Found(it) if it.not_after() > limit) {
+            return Ok(false);
+        }
+        self.records.remove_certificate(issuer, subject).await?;
+        info!(names = %subject, issuer = self.name_of(issuer), "expired certificate removed");
+        Ok(true)
+    }
+
+    fn name_of(&self, issuer: &str) -> String {
+        self.manager.issuers().name_of(issuer).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt;
+    use futures_util::future::BoxFuture;
+    use serde_json::json;
+
+    use super::*;
+    use crate::certs::certificate::{CertCache, TestCa};
+    use crate::certs::clock::unix;
+    use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
+    use crate::certs::manager::{ManagerParts, World, on_demand, site};
+    use crate::certs::policy::{Issuers, Policy};
+    use crate::name::NameMap;
+    use crate::storage::FileStorage;
+    use crate::tasks::Tasks;
+
+    const DAY: i64 = 24 * 3600;
+
+    /// The walk of a process that has just started.
+    fn survey(world: &World, policies: Vec<Policy>) -> (StoreSweep, Tasks) {
+        let (manager, tasks) = world.manager(policies);
+        let survey = StoreSweep::new(manager, records(world), Clock::system());
+        (survey, tasks)
+    }
+
+    fn records(world: &World) -> Records {
+        Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()))
+    }
+
+    fn pattern(name: &str) -> HostPattern {
+        HostPattern::parse(name).unwrap()
+    }
+
+    /// Stores a certificate that was valid in `days` from now.
+    async fn store(world: &World, name: &str, days: std::ops::Range<i64>) {
+        let pem = TestCa::new().sign(&[name], days.start * DAY..days.end * DAY);
+        let records = records(world);
+        let subject = pattern(name);
+        let stored = records.store_certificate("test", &subject, &pem);
+        stored.await.unwrap();
+    }
+
+    /// Waits until an order has come.
+    async fn is_ordered(world: &World) {
+        let ordered = world.issuer.ordered.notified();
+        let soon = tokio::time::timeout(Duration::from_secs(10), ordered);
+        soon.await.expect("an order should come soon");
+    }
+
+    async fn is_stored(world: &World, name: &str) -> bool {
+        let records = records(world);
+        let stored = records.load_certificate("test", &pattern(name)).await;
+        matches!(stored, Ok(Stored::Found(_)))
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_visits_is_renewed_when_its_time_has_come() {
+        let world = World::new(Some(3600));
+        store(&world, "due.example.org", -80..10).await;
+        store(&world, "young.example.org", -10..80).await;
+        let (policy, asked) = on_demand(200).await;
+        let (survey, _tasks) = survey(&world, vec![policy]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+        is_ordered(&world).await;
+
+        assert_eq!(
+            (count.certificates, count.watched, count.removed),
+            (2, 2, 0)
+        );
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1);
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_time_is_that_of_the_plan_beside_the_certificate() {
+        let world = World::new(Some(3600));
+        let name = pattern("young.example.org");
+        store(&world, "young.example.org", -10..80).await;
+        let records = records(&world);
+        let stored = records.load_certificate("test", &name).await;
+        let Ok(Stored::Found(certificate)) = stored else {
+            panic!()
+        };
+        let mut plan = RenewalPlan::new(&name, &certificate, SystemTime::now());
+        plan.renew_at = 1;
+        let written = records.store_plan("test", &name, &plan);
+        written.await.unwrap();
+        let (policy, _) = on_demand(200).await;
+        let (survey, _tasks) = survey(&world, vec![policy]);
+
+        survey.walk().await;
+
+        is_ordered(&world).await;
+    }
+
+    #[tokio::test]
+    async fn a_name_too_long_for_a_file_is_renewed_beside_a_folder_that_cannot_be_read() {
+        let world = World::new(Some(3600));
+        let long = format!("{0}.{0}.{0}.example.org", "x".repeat(63));
+        store(&world, &long, -80..10).await;
+        std::fs::write(world.dir.path().join("certificates/broken"), "").unwrap();
+        std::fs::write(world.dir.path().join("certificates/zroken"), "").unwrap();
+        let (policy, _) = on_demand(200).await;
+        let (survey, _tasks) = survey(&world, vec![policy]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+        is_ordered(&world).await;
+
+        assert_eq!((count.certificates, count.watched), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_the_certificate_of_a_wildcard_site_serves_is_not_kept_up_by_itself() {
+        let world = World::new(None);
+        store(&world, "due.example.org", -80..10).await;
+        store(&world, "old.example.org", -100..-15).await;
+        let site = Policy::wildcard(pattern("*.example.org"));
+        let (survey, _tasks) = survey(&world, vec![site]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+
+        assert_eq!((count.watched, count.removed), (0, 1));
+        assert!(is_stored(&world, "due.example.org").await);
+        let due = pattern("due.example.org");
+        assert!(!survey.manager.maintain(due, Purpose::Renew).await);
+    }
+
+    /// Writes the record of an order that was placed so many days ago, and lived a week.
+    fn leave_order(world: &World, path: &str, name: &str, days: u64) {
+        let placed = unix(SystemTime::now()) - days * 24 * 3600;
+        let record = json!({
+            "issuer": "test", "account": "https://ca.test/1", "subject": name,
+            "url": "https://ca.test/order/1", "placed": placed, "key": "",
+            "expires": placed + 7 * 24 * 3600,
+        });
+        let path = world.dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, record.to_string()).unwrap();
+    }
+
+    const ACCOUNT: &str = "orders/test/https%3A%2F%2Fca.test%2F1";
+
+    #[tokio::test]
+    async fn records_of_orders_go_when_the_order_has_ended_and_nobody_comes_back_for_it() {
+        let world = World::new(None);
+        let long = format!("{0}.{0}.{0}.example.org", "x".repeat(63));
+        let hashed = format!("{ACCOUNT}/hashed");
+        for (path, name, days) in [
+            (
+                &format!("{ACCOUNT}/old.example.org.json"),
+                "old.example.org",
+                8,
+            ),
+            (
+                &format!("{ACCOUNT}/young.example.org.json"),
+                "young.example.org",
+                6,
+            ),
+            (
+                &format!("{ACCOUNT}/www.example.org.json"),
+                "www.example.org",
+                8,
+            ),
+            (&hashed, long.as_str(), 8),
+            (
+                &"orders/test/former.example.org.json".to_owned(),
+                "former.example.org",
+                8,
+            ),
+        ] {
+            leave_order(&world, path, name, days);
+        }
+        let damaged = world
+            .dir
+            .path()
+            .join(ACCOUNT)
+            .join("damaged.example.org.json");
+        std::fs::write(damaged, "half a").unwrap();
+        let (survey, _tasks) = survey(&world, vec![site("www.example.org")]);
+
+        assert_eq!(survey.sweep_orders().await.unwrap(), 4);
+
+        let left = std::fs::read_dir(world.dir.path().join(ACCOUNT)).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["www.example.org.json", "young.example.org.json"]);
+        let former = world.dir.path().join("orders/test/former.example.org.json");
+        assert!(!former.exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_record_of_an_order_under_way_stays() {
+        let world = World::new(None);
+        let path = format!("{ACCOUNT}/old.example.org.json");
+        leave_order(&world, &path, "old.example.org", 8);
+        let (survey, _tasks) = survey(&world, Vec::new());
+        let lock = records(&world)
+            .lock_issuance(&pattern("old.example.org"))
+            .await;
+
+        let mut sweep = Box::pin(survey.sweep_orders());
+        let waits = tokio::time::timeout(Duration::from_secs(3), &mut sweep).await;
+        leave_order(&world, &path, "old.example.org", 0);
+        drop(lock);
+
+        assert!(waits.is_err());
+        assert_eq!(sweep.await.unwrap(), 0);
+        assert!(world.dir.path().join(path).exists());
+    }
+
+    #[tokio::test]
+    async fn expired_certificates_that_nobody_wants_are_removed_after_a_fortnight() {
+        let world = World::new(None);
+        for (name, end) in [
+            ("old.example.org", -15),
+            ("recent.example.org", -13),
+            ("stranger.example.org", 1),
+            ("www.example.org", -15),
+        ] {
+            store(&world, name, -100..end).await;
+        }
+        let (survey, _tasks) = survey(&world, vec![site("www.example.org")]);
+        let mut count = Count::default();
+
+        survey.walk_over(&mut count).await.unwrap();
+
+        assert_eq!(
+            (count.certificates, count.watched, count.removed),
+            (4, 0, 1)
+        );
+        let folder = world.dir.path().join("certificates/test");
+        assert!(!folder.join("old.example.org").exists());
+        for name in [
+            "recent.example.org",
+            "stranger.example.org",
+            "www.example.org",
+        ] {
+            assert!(is_stored(&world, name).await, "{name}");
+        }
+    }
+
+    /// Has another name than id, and signs nothing.
+    #[derive(Debug)]
+    struct Corp;
+
+    impl Issuer for Corp {
+        fn id(&self) -> &'static str {
+            "test"
+        }
+
+        fn name(&self) -> &'static str {
+            "corp"
+        }
+
+        fn issue<'a>(&'a self, _: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+            async { Err(Error::NoSubject) }.boxed()
+        }
+    }
+
+    fn survey_of_corp(world: &World) -> (StoreSweep, Tasks) {
+        let tasks = Tasks::new();
+        let manager = CertManager::start(ManagerParts {
+            policies: NameMap::new(),
+            issuers: Issuers {
+                public: vec![Arc::new(Corp)],
+                internal: Arc::new(Corp),
+            },
+            records: records(world),
+            cache: Arc::new(CertCache::new(10)),
+            preflight: None,
+            on_cert: None,
+            clock: Clock::system(),
+            tasks: tasks.clone(),
+        });
+        let survey = StoreSweep::new(manager, records(world), Clock::system());
+        (survey, tasks)
+    }
+
+    #[tokio::test]
+    async fn the_log_calls_an_issuer_what_the_operator_calls_it() {
+        let world = World::new(None);
+        store(&world, "old.example.org", -100..-15).await;
+        let (survey, _tasks) = survey_of_corp(&world);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let written = Arc::clone(&log);
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || Shared(Arc::clone(&written)))
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+
+        survey.walk().await;
+        std::fs::remove_dir_all(world.dir.path().join("certificates/test")).unwrap_or_default();
+        std::fs::write(world.dir.path().join("certificates/test"), "").unwrap();
+        survey.walk().await;
+
+        let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+        for message in [
+            "expired certificate removed",
+            "stored certificates cannot be listed",
+        ] {
+            let line = log.lines().find(|line| line.contains(message));
+            let line = line.unwrap_or_else(|| panic!("{message}: {log}"));
+            assert!(line.contains("issuer=\"corp\""), "{line}");
+        }
+    }
+
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,1237 @@
+//! Certificates on request: one look-up or order at a time per name, however many wait for it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::mpsc;
+
+use super::attempt::Attempt;
+use super::single_flight::{Flight, Outcome};
+use crate::certs::certificate::{CertCache, Certificate};
+use crate::certs::clock::Clock;
+use crate::certs::issuance::{Obtainer, Purpose};
+use crate::certs::maintenance::{Due, Note, Scheduler, StoreSweep};
+use crate::certs::policy::{Issuers, OnCert, Policy, Ruleset, Ruling};
+use crate::certs::preflight::Preflight;
+use crate::certs::records::Records;
+use crate::certs::status::{Because, Refusal, Standing, backing_off, served};
+use crate::name::{HostName, HostPattern, NameMap};
+use crate::tasks::Tasks;
+
+/// How many names that nobody configured may be looked up at once: a flood of them is refused.
+const MAX_NAMES: usize = 1024;
+
+/// Keeps the certificates of all names that may have one.
+#[derive(Clone, Debug)]
+pub struct CertManager {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    rules: ArcSwap<Ruleset>,
+    obtainer: Obtainer,
+    in_flight: DashMap<HostPattern, Flight>,
+    schedule: mpsc::UnboundedSender<Note>,
+    clock: Clock,
+    tasks: Tasks,
+}
+
+/// What the manager is built from.
+#[derive(Debug)]
+pub struct ManagerParts {
+    /// Who may have a certificate.
+    pub policies: NameMap<Arc<Policy>>,
+    /// Who signs.
+    pub issuers: Issuers,
+    /// Where certificates and attempts are kept.
+    pub records: Records,
+    /// What is served.
+    pub cache: Arc<CertCache>,
+    /// Looks at each name before its CA is asked.
+    pub preflight: Option<Arc<Preflight>>,
+    /// What is run after each new certificate.
+    pub on_cert: Option<OnCert>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Runs look-ups, orders and the renewal loop.
+    pub tasks: Tasks,
+}
+
+impl CertManager {
+    /// Starts the renewal loop, which first sees to every name that the configuration spells out.
+    #[must_use]
+    pub fn start(parts: ManagerParts) -> Self {
+        let ManagerParts {
+            policies,
+            issuers,
+            records,
+            cache,
+            preflight,
+            on_cert,
+            clock,
+            tasks,
+        } = parts;
+        let (schedule, inbox) = mpsc::unbounded_channel();
+        let rules = Ruleset {
+            policies,
+            issuers,
+            preflight,
+            on_cert,
+        };
+        let inner = Inner {
+            rules: ArcSwap::from_pointee(rules),
+            obtainer: Obtainer::new(records.clone(), cache, clock),
+            in_flight: DashMap::new(),
+            schedule,
+            clock,
+            tasks: tasks.clone(),
+        };
+        let manager = Self {
+            inner: Arc::new(inner),
+        };
+        // The receiver lives until the scheduler below takes it.
+        manager.see_to(&manager.rules(), None);
+        tasks.spawn(Scheduler::new(manager.clone(), inbox, clock).run(tasks.shutdown()));
+        tasks.spawn(StoreSweep::new(manager.clone(), records, clock).run(tasks.shutdown()));
+        manager
+    }
+
+    /// Puts others in the place of the rules. What is served stays where its name may still have a certificate, what is
+    /// being ordered is ordered by the rules that it began with, and nothing is ordered again.
+    pub fn reload(&self, rules: Ruleset) {
+        let rules = Arc::new(rules);
+        let former = self.inner.rules.swap(Arc::clone(&rules));
+        let cache = self.inner.obtainer.cache();
+        cache.retain(|pattern| rules.policy(pattern).is_some());
+        self.see_to(&rules, Some(&former));
+    }
+
+    /// Has every name seen to now that is spelled out, and was not before.
+    fn see_to(&self, rules: &Ruleset, former: Option<&Ruleset>) {
+        let at = self.inner.clock.now();
+        for (_, policy) in rules.policies.iter() {
+            let Some(subject) = policy.managed() else {
+                continue;
+            };
+            if former.is_some_and(|former| former.manages(subject)) {
+                continue;
+            }
+            self.note(Note::Set(Due {
+                subject: subject.clone(),
+                at,
+                purpose: Purpose::Renew,
+            }));
+        }
+    }
+
+    /// The certificate for a name: from memory, else from storage, else issued now if the name may
+    /// have one. Of names that nobody configured, each network of clients may bring only so many
+    /// new ones. Dropping the future abandons the wait and not the order.
+    pub async fn certificate(&self, name: &HostName, client: IpAddr) -> Outcome {
+        if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
+            return Ok(certificate);
+        }
+        let ruling = self.ruling(&HostPattern::Exact(name.clone()));
+        let ruling = ruling.ok_or(Refusal::Unknown)?;
+        let subject = ruling.policy.subject(name);
+        if ruling.policy.ask().is_some()
+            && self.inner.in_flight.len() >= MAX_NAMES
+            && !self.inner.in_flight.contains_key(&subject)
+        {
+            return Err(Refusal::TooManyNames);
+        }
+        self.join(subject, &ruling, Purpose::Serve(client))
+            .certificate()
+            .await
+    }
+
+    /// What stands between a name and its certificate.
+    pub async fn standing(&self, name: &HostName) -> Standing {
+        let cache = self.inner.obtainer.cache();
+        if let Some(certificate) = cache.lookup(name.as_str())
+            && cache.is_pinned(name.as_str())
+        {
+            return Standing::FromFiles {
+                cert: None,
+                not_after: Some(certificate.not_after()),
+            };
+        }
+        let subject = HostPattern::Exact(name.clone());
+        let ruling = self.ruling(&subject);
+        let subject = ruling.as_ref().map(|ruling| ruling.policy.subject(name));
+        let subject = subject.unwrap_or_else(|| HostPattern::Exact(name.clone()));
+        let served = cache.lookup(name.as_str());
+        self.standing_for(&subject, ruling, served).await
+    }
+
+    /// The same for a pattern as a whole.
+    pub(crate) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
+        let rules = self.rules();
+        let policy = rules.policies.get(pattern).map(Arc::clone);
+        let ruling = policy.map(|policy| Ruling { rules, policy });
+        let served = self.inner.obtainer.cache().get(pattern);
+        self.standing_for(pattern, ruling, served).await
+    }
+
+    async fn standing_for(
+        &self,
+        subject: &HostPattern,
+        ruling: Option<Ruling>,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Standing {
+        let Some(Ruling { rules, policy }) = ruling else {
+            return Standing::refused(Because::UnknownName, Refusal::Unknown);
+        };
+        let attempts = self.inner.obtainer.failures().attempts(subject).await;
+        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
+        if let Some(certificate) = certificate {
+            let issuers = rules.issuers.for_subject(subject, &policy);
+            let records = self.inner.obtainer.records();
+            let signer = records.signer(issuers, subject, &certificate).await;
+            let issuer = signer.map_or("", |issuer| issuer.name());
+            return served(issuer, &certificate, attempts);
+        }
+        if self.inner.in_flight.contains_key(subject) {
+            return Standing::Ordering;
+        }
+        // What could not be written is known here alone.
+        let not_due = attempts.filter(|attempts| !attempts.is_due(self.inner.clock.now()));
+        if let Some(attempts) = not_due {
+            return backing_off(attempts);
+        }
+        let now = self.inner.clock.now();
+        let sources = rules.sources(self.inner.obtainer.records());
+        sources.standing_of(subject, &policy, now).await
+    }
+
+    /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
+    /// wants the name any more.
+    pub(crate) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
+        let Some(ruling) = self.ruling(&subject) else {
+            return false;
+        };
+        if !ruling.policy.signs_for(&subject) {
+            // By now its site has one certificate for all its names.
+            self.inner.obtainer.cache().remove(&subject);
+            return false;
+        }
+        if !ruling.policy.is_kept() {
+            // Its next visitor has another one made. To renew what anybody has ever asked for would be
+            // work without end.
+            self.inner.obtainer.cache().remove(&subject);
+            return true;
+        }
+        let is_under_way = self.inner.in_flight.contains_key(&subject);
+        let _ = self.land(subject.clone(), &ruling, purpose).await;
+        if is_under_way {
+            // That flight may have had another purpose, and its note may have come before the name
+            // left the queue: the name must not be lost.
+            let at = self.inner.clock.now() + Duration::from_secs(1);
+            self.note(Note::Known(Due {
+                subject,
+                at,
+                purpose,
+            }));
+        }
+        true
+    }
+
+    pub(crate) fn obtainer(&self) -> &Obtainer {
+        &self.inner.obtainer
+    }
+
+    pub(crate) fn rules(&self) -> Arc<Ruleset> {
+        self.inner.rules.load_full()
+    }
+
+    /// By what a subject is served a certificate now; none where nobody wants one.
+    pub(crate) fn ruling(&self, subject: &HostPattern) -> Option<Ruling> {
+        let rules = self.rules();
+        let policy = Arc::clone(rules.policy(subject)?);
+        Some(Ruling { rules, policy })
+    }
+
+    /// Whether a look-up or an order for the name is under way.
+    pub(crate) fn is_in_flight(&self, subject: &HostPattern) -> bool {
+        self.inner.in_flight.contains_key(subject)
+    }
+
+    /// Looks for a certificate, or joins who does, and waits for how it ends.
+    pub(super) async fn land(
+        &self,
+        subject: HostPattern,
+        ruling: &Ruling,
+        purpose: Purpose,
+    ) -> Outcome {
+        self.join(subject, ruling, purpose).landed().await
+    }
+
+    /// Whether the configuration spells the name out, so that it is seen to from the start.
+    pub(crate) fn is_configured(&self, subject: &HostPattern) -> bool {
+        let ruling = self.ruling(subject);
+        ruling.is_some_and(|Ruling { policy, .. }| {
+            policy.signs_for(subject) && policy.managed().is_some()
+        })
+    }
+
+    /// Whether the name may still have a certificate of this issuer.
+    pub(crate) fn is_wanted(&self, issuer: &str, subject: &HostPattern) -> bool {
+        self.ruling(subject)
+            .is_some_and(|Ruling { rules, policy }| {
+                let issuers = rules.issuers.for_subject(subject, &policy);
+                policy.signs_for(subject) && issuers.iter().any(|known| known.id() == issuer)
+            })
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
+    /// Tells the renewal loop about a name. It is gone only when the process stops.
+    pub(crate) fn note(&self, note: Note) {
+        let _ = self.inner.schedule.send(note);
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    fn join(&self, subject: HostPattern, ruling: &Ruling, purpose: Purpose) -> Flight {
+        match self.inner.in_flight.entry(subject.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let (flight, sender) = Flight::begin();
+                entry.insert(flight.clone());
+                let attempt = Attempt::new(self.clone(), subject, ruling.clone(), purpose);
+                self.inner.tasks.spawn(attempt.run(sender));
+                flight
+            }
+        }
+    }
+
+    /// A look-up or an order is over.
+    pub(super) fn has_landed(&self, subject: &HostPattern) {
+        self.inner.in_flight.remove(subject);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::SystemTime;
+
+    use futures_util::FutureExt;
+    use futures_util::future::{BoxFuture, join_all};
+    use tokio::sync::Notify;
+
+    use super::super::single_flight::MAX_WAITING;
+    use super::*;
+    use crate::certs::budget::Limits;
+    use crate::certs::certificate::TestCa;
+    use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
+    use crate::certs::on_demand::{Ask, OnDemandOptions};
+    use crate::certs::records::Attempts;
+    use crate::storage::{FileStorage, Storage};
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// Signs, or fails, as the test says; counts what it is asked for.
+    #[derive(Debug)]
+    pub(crate) struct TestIssuer {
+        validity: Mutex<Option<i64>>,
+        /// How long ago the validity began.
+        age: Mutex<i64>,
+        /// Signs for another name than it is asked for.
+        lies: AtomicBool,
+        orders: AtomicUsize,
+        pub(crate) ordered: Notify,
+        gate: tokio::sync::Semaphore,
+        /// It is one of those that sign for everybody.
+        is_public: AtomicBool,
+    }
+
+    impl TestIssuer {
+        /// An issuer whose certificates live `validity` seconds; without one it always fails.
+        pub(crate) fn new(validity: Option<i64>) -> Arc<Self> {
+            Arc::new(Self {
+                validity: Mutex::new(validity),
+                age: Mutex::new(1),
+                lies: AtomicBool::new(false),
+                orders: AtomicUsize::new(0),
+                ordered: Notify::new(),
+                gate: tokio::sync::Semaphore::new(1000),
+                is_public: AtomicBool::new(false),
+            })
+        }
+
+        pub(crate) fn orders(&self) -> usize {
+            self.orders.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Issuer for TestIssuer {
+        fn id(&self) -> &'static str {
+            "test"
+        }
+
+        fn is_public(&self) -> bool {
+            self.is_public.load(Ordering::SeqCst)
+        }
+
+        fn limits(&self) -> Limits {
+            match self.is_public() {
+                true => Limits::PUBLIC,
+                false => Limits::NONE,
+            }
+        }
+
+        fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+            let subject = request.subject;
+            async move {
+                self.orders.fetch_add(1, Ordering::SeqCst);
+                self.ordered.notify_one();
+                self.gate.acquire().await.unwrap().forget();
+                let validity = *self.validity.lock().unwrap();
+                let validity = validity.ok_or(Error::NoSubject)?;
+                let age = *self.age.lock().unwrap();
+                let name = match self.lies.load(Ordering::SeqCst) {
+                    true => "other.example.org".to_owned(),
+                    false => subject.to_string(),
+                };
+                let pem = TestCa::new().sign(&[&name], -age..validity);
+                Ok(Pem::new(&pem, ""))
+            }
+            .boxed()
+        }
+    }
+
+    pub(crate) struct World {
+        pub(crate) dir: tempfile::TempDir,
+        pub(crate) issuer: Arc<TestIssuer>,
+    }
+
+    impl World {
+        pub(crate) fn new(validity: Option<i64>) -> Self {
+            Self {
+                dir: tempfile::tempdir().unwrap(),
+                issuer: TestIssuer::new(validity),
+            }
+        }
+
+        /// A process on this world's data directory.
+        pub(crate) fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
+            let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(self.dir.path()).unwrap());
+            let tasks = Tasks::new();
+            let issuer: Arc<dyn Issuer> = self.issuer.clone();
+            let policies = policies.into_iter().map(|policy| {
+                let site = policy.managed().cloned().unwrap_or(HostPattern::Any);
+                (site, Arc::new(policy))
+            });
+            let manager = CertManager::start(ManagerParts {
+                policies: policies.collect(),
+                issuers: Issuers {
+                    public: vec![issuer.clone()],
+                    internal: issuer,
+                },
+                records: Records::new(storage),
+                cache: Arc::new(CertCache::new(100)),
+                preflight: None,
+                on_cert: None,
+                clock: Clock::system(),
+                tasks: tasks.clone(),
+            });
+            (manager, tasks)
+        }
+    }
+
+    fn name(text: &str) -> HostName {
+        HostName::parse(text).unwrap()
+    }
+
+    pub(crate) fn site(text: &str) -> Policy {
+        Policy::configured(HostPattern::parse(text).unwrap())
+    }
+
+    /// A site for all names whose gate answers every question with `status`.
+    pub(crate) async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ask = format!("http://{}/ask?key=1", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let questions = Arc::clone(&asked);
+        Tasks::new().spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let questions = Arc::clone(&questions);
+                let service = hyper::service::service_fn(move |request: http::Request<_>| {
+                    let query = request.uri().query().unwrap_or_default();
+                    assert!(query.starts_with("key=1&domain="), "{query}");
+                    let _: hyper::body::Incoming = request.into_body();
+                    questions.fetch_add(1, Ordering::SeqCst);
+                    let response = http::Response::builder()
+                        .status(status)
+                        .header("location", "/elsewhere")
+                        .body(String::new());
+                    async { response }
+                });
+                let stream = hyper_util::rt::TokioIo::new(stream);
+                let http = hyper::server::conn::http1::Builder::new();
+                Tasks::new().spawn(http.serve_connection(stream, service));
+            }
+        });
+        let options = OnDemandOptions::new(ask.parse().unwrap());
+        (
+            Policy::on_demand(HostPattern::Any, Arc::new(Ask::new(&options).unwrap())),
+            asked,
+        )
+    }
+
+    /// The rules of a configuration with these sites.
+    fn rules(world: &World, policies: Vec<Policy>) -> Ruleset {
+        let issuer: Arc<dyn Issuer> = world.issuer.clone();
+        let policies = policies.into_iter();
+        let policies = policies.map(|policy| (policy.managed().cloned().unwrap(), policy.into()));
+        Ruleset {
+            policies: policies.collect(),
+            issuers: Issuers {
+                public: vec![issuer.clone()],
+                internal: issuer,
+            },
+            preflight: None,
+            on_cert: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn other_rules_order_what_is_new_keep_what_stays_and_let_go_of_the_rest() {
+        let world = World::new(Some(3600));
+        let names = ["old", "kept", "new"].map(|label| format!("{label}.example.org"));
+        let [old, kept, new] = names.each_ref().map(|text| name(text));
+        let (manager, _tasks) = world.manager(vec![site(&names[0]), site(&names[1])]);
+        for name in [&old, &kept] {
+            manager.certificate(name, CLIENT).await.unwrap();
+        }
+
+        manager.reload(rules(&world, vec![site(&names[1]), site(&names[2])]));
+
+        let cache = manager.obtainer().cache();
+        assert!(cache.lookup(kept.as_str()).is_some());
+        assert!(cache.lookup(old.as_str()).is_none());
+        let refusal = manager.certificate(&old, CLIENT).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Unknown));
+        assert!(!manager.maintain(old.into(), Purpose::Renew).await);
+        // Nobody asks for the new one.
+        while cache.lookup(new.as_str()).is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.issuer.orders(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_one_of_a_wildcards_from_now_on_keeps_its_certificate_until_it_is_due() {
+        let world = World::new(Some(3600));
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let own = manager.certificate(&wanted, CLIENT).await.unwrap();
+
+        let whole = HostPattern::parse("*.example.org").unwrap();
+        manager.reload(rules(&world, vec![Policy::wildcard(whole.clone())]));
+
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert_eq!(served.serial(), own.serial());
+        let subject = HostPattern::from(wanted);
+        assert!(!manager.is_configured(&subject) && !manager.is_wanted("test", &subject));
+        assert!(manager.is_configured(&whole) && manager.is_wanted("test", &whole));
+        assert!(!manager.maintain(subject.clone(), Purpose::Renew).await);
+        assert!(manager.obtainer().cache().get(&subject).is_none());
+    }
+
+    #[tokio::test]
+    async fn an_order_that_ends_after_its_name_is_gone_serves_nothing() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let gone = async {
+            world.issuer.ordered.notified().await;
+            manager.reload(rules(&world, vec![site("other.example.org")]));
+            world.issuer.gate.add_permits(1);
+        };
+        let (obtained, ()) = tokio::join!(manager.certificate(&wanted, CLIENT), gone);
+        obtained.unwrap();
+        assert!(manager.obtainer().cache().lookup(wanted.as_str()).is_none());
+    }
+
+    #[tokio::test]
+    async fn many_handshakes_for_a_new_name_place_one_order() {
+        let world = World::new(Some(3600));
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+
+        let served = join_all((0..200).map(|_| manager.certificate(&new, CLIENT))).await;
+
+        assert!(served.iter().all(Result::is_ok));
+        assert_eq!(world.issuer.orders(), 1);
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert!(matches!(
+            manager.standing(&new).await,
+            Standing::Served { .. }
+        ));
+    }
+
+    #[tokio::test]
+    async fn the_handshakes_that_wait_for_a_name_are_bounded() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        let (policy, _) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+        let open_the_gate = async {
+            world.issuer.ordered.notified().await;
+            world.issuer.gate.add_permits(1);
+        };
+        let handshakes =
+            join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new, CLIENT)));
+
+        let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
+
+        let refused = outcomes
+            .iter()
+            .filter(|it| matches!(it, Err(Refusal::TooManyWaiting)));
+        assert_eq!(refused.count(), 100);
+        assert_eq!(
+            outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+            MAX_WAITING
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_allowed_places_no_order() {
+        for status in [204, 301, 403, 500] {
+            let world = World::new(Some(3600));
+            let (policy, _) = on_demand(status).await;
+            let (manager, _tasks) = world.manager(vec![policy]);
+            let refusal = manager
+                .certificate(&name("new.example.org"), CLIENT)
+                .await
+                .unwrap_err();
+            assert!(
+                refusal.to_string().contains(&format!("status {status}")),
+                "{refusal}"
+            );
+            assert_eq!(world.issuer.orders(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_does_not_answer_refuses() {
+        let world = World::new(Some(3600));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ask = format!("http://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        drop(listener);
+        let ask = Arc::new(Ask::new(&OnDemandOptions::new(ask)).unwrap());
+        let (manager, _tasks) = world.manager(vec![Policy::on_demand(HostPattern::Any, ask)]);
+        let refusal = manager
+            .certificate(&name("new.example.org"), CLIENT)
+            .await
+            .unwrap_err();
+        assert!(refusal.to_string().contains("gave no answer"), "{refusal}");
+        assert_eq!(world.issuer.orders(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_configured_is_refused() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager
+            .certificate(&name("other.example.org"), CLIENT)
+            .await
+            .unwrap_err();
+        assert!(matches!(refusal, Refusal::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_no_is_asked_for_once_and_told() {
+        let world = World::new(Some(3600));
+        let (policy, asked) = on_demand(403).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let new = name("new.example.org");
+        for _ in 0..3 {
+            manager.certificate(&new, CLIENT).await.unwrap_err();
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let standing = manager.standing(&new).await.to_string();
+        assert!(
+            standing.contains("status 403; it gets one when"),
+            "{standing}"
+        );
+    }
+
+    #[tokio::test]
+    async fn names_with_a_stored_certificate_are_never_too_many() {
+        let world = World::new(Some(3600));
+        let names = (0..20).map(|n| name(&format!("n{n}.example.org")));
+        let names = names.collect::<Vec<_>>();
+        let (policy, _) = on_demand(200).await;
+        let (manager, tasks) = world.manager(vec![policy]);
+        for name in &names {
+            manager.certificate(name, CLIENT).await.unwrap();
+        }
+        let one_more = name("one-more.example.org");
+        let refusal = manager.certificate(&one_more, CLIENT).await;
+        let refusal = refusal.unwrap_err().to_string();
+        assert!(refusal.contains("127.0.0.0/24"), "{refusal}");
+        tasks.drain(Duration::ZERO).await;
+
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for _ in 0..2 {
+            for name in &names {
+                manager.certificate(name, CLIENT).await.unwrap();
+            }
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+        manager.certificate(&one_more, CLIENT).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_scanner_asks_of_a_local_wildcard_is_neither_renewed_nor_remembered() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("*.internal")]);
+        let subject = HostPattern::parse("a.internal").unwrap();
+        manager
+            .certificate(&name("a.internal"), CLIENT)
+            .await
+            .unwrap();
+
+        manager.maintain(subject.clone(), Purpose::Renew).await;
+
+        assert_eq!(world.issuer.orders(), 1);
+        assert!(manager.obtainer().cache().get(&subject).is_none());
+        *world.issuer.validity.lock().unwrap() = None;
+        for n in 0..3 {
+            let name = name(&format!("n{n}.internal"));
+            let refusal = manager.certificate(&name, CLIENT).await.unwrap_err();
+            assert!(matches!(refusal, Refusal::BackingOff { .. }), "{refusal}");
+            let failures = manager.obtainer().failures();
+            assert_eq!(failures.attempts(&name.into()).await, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_ca_is_not_asked_for_what_none_can_sign() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let (policy, asked) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        for text in ["nas.lan", "intranet", "co.uk"] {
+            let refusal = manager.certificate(&name(text), CLIENT).await.unwrap_err();
+            assert!(matches!(refusal, Refusal::NoPublicCa(_)), "{refusal}");
+        }
+        assert_eq!(world.issuer.orders(), 0);
+        assert_eq!(asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_name_over_budget_waits_and_does_not_count_as_failed() {
+        let world = World::new(Some(3600));
+        world.issuer.is_public.store(true, Ordering::SeqCst);
+        let budget = world.dir.path().join("budgets/test/domains");
+        std::fs::create_dir_all(&budget).unwrap();
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let spent = format!("{{\"spent\":{:?}}}", vec![now; 40]);
+        std::fs::write(budget.join("example.org.json"), spent).unwrap();
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+
+        let wanted = name("www.example.org");
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+
+        assert!(matches!(refusal, Refusal::Held(_)), "{refusal}");
+        assert_eq!(world.issuer.orders(), 0);
+        let subject = HostPattern::Exact(wanted.clone());
+        assert_eq!(
+            manager.inner.obtainer.failures().attempts(&subject).await,
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn a_restart_serves_what_is_stored_and_orders_nothing() {
+        let world = World::new(Some(3600));
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        tasks.drain(Duration::ZERO).await;
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let second = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+
+        assert_eq!(first.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn two_processes_on_one_data_directory_place_one_order() {
+        let world = World::new(Some(3600));
+        let processes = [
+            world.manager(vec![site("www.example.org")]),
+            world.manager(vec![site("www.example.org")]),
+        ];
+        let wanted = name("www.example.org");
+        let served = join_all(
+            processes
+                .iter()
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
+        );
+        assert!(served.await.iter().all(Result::is_ok));
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_failure_of_one_process_binds_the_other_that_waits_for_it() {
+        let world = World::new(None);
+        world.issuer.gate.forget_permits(1000);
+        let processes = [
+            world.manager(vec![site("www.example.org")]),
+            world.manager(vec![site("www.example.org")]),
+        ];
+        let wanted = name("www.example.org");
+        let handshakes = join_all(
+            processes
+                .iter()
+                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
+        );
+        let open_the_gate = async {
+            world.issuer.ordered.notified().await;
+            world.issuer.gate.add_permits(2);
+        };
+
+        let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
+
+        let is_refused = |it: &Outcome| matches!(it, Err(Refusal::BackingOff { failures: 1, .. }));
+        assert!(outcomes.iter().all(is_refused));
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_remembered_over_a_restart() {
+        let world = World::new(None);
+        let wanted = name("www.example.org");
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+        assert!(
+            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
+            "{refusal}"
+        );
+        tasks.drain(Duration::ZERO).await;
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+
+        assert!(
+            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
+            "{refusal}"
+        );
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&wanted).await;
+        let Standing::BackingOff {
+            until,
+            failures: 1,
+            reason,
+            ..
+        } = standing
+        else {
+            panic!("{standing}");
+        };
+        let wait = until.duration_since(SystemTime::now()).unwrap().as_secs();
+        assert!((40..=75).contains(&wait), "{wait} s");
+        assert!(reason.contains("cannot be for `*`"), "{reason}");
+    }
+
+    #[test]
+    fn a_process_that_is_killed_in_each_attempt_does_not_order_each_time() {
+        let process = || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap()
+        };
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        for _ in 0..2 {
+            // Its tasks end where they are when the runtime goes.
+            process().block_on(async {
+                let _process = world.manager(vec![site("www.example.org")]);
+                world.issuer.ordered.notified().await;
+            });
+        }
+        world.issuer.gate.add_permits(1);
+
+        process().block_on(async {
+            let wanted = name("www.example.org");
+            let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+            let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+
+            assert!(wait(&refusal) > Duration::from_secs(40), "{refusal}");
+            assert_eq!(world.issuer.orders(), 2);
+            let standing = manager.standing(&wanted).await.to_string();
+            assert!(standing.contains("the process ended"), "{standing}");
+        });
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_was_not_stored_is_not_replaced_by_its_predecessor() {
+        let world = World::new(Some(3600));
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        manager.certificate(&wanted, CLIENT).await.unwrap();
+        let subject = HostPattern::Exact(wanted.clone());
+        let pem = TestCa::new().sign(&["www.example.org"], -1..7200);
+        let newer = Arc::new(Certificate::from_pem(pem.as_bytes()).unwrap());
+        let cache = manager.inner.obtainer.cache();
+        cache.insert(&subject, Arc::clone(&newer));
+
+        manager.maintain(subject, Purpose::Renew).await;
+
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert_eq!(served.serial(), newer.serial());
+    }
+
+    #[tokio::test]
+    async fn a_stored_certificate_is_served_by_a_machine_whose_clock_is_behind() {
+        let world = World::new(Some(3600));
+        let wanted = name("www.example.org");
+        let pem = TestCa::new().sign(&["www.example.org"], 86_400..2 * 86_400);
+        let stored = Certificate::from_pem(pem.as_bytes()).unwrap();
+        let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
+        let subject = HostPattern::Exact(wanted.clone());
+        let written = records.store_certificate("test", &subject, &pem);
+        written.await.unwrap();
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+        manager.maintain(subject, Purpose::Renew).await;
+
+        assert_eq!(served.serial(), stored.serial());
+        assert_eq!(world.issuer.orders(), 0);
+    }
+
+    /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
+    async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
+        let wanted = name("www.example.org");
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
+        world.issuer.ordered.notified().await;
+        world.issuer.ordered.notified().await;
+        let meanwhile = manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert_eq!(
+            meanwhile.serial(),
+            first.serial(),
+            "the old one is served meanwhile"
+        );
+        first
+    }
+
+    /// Lets the renewal go on and waits for its end.
+    async fn release(world: &World, manager: &CertManager) {
+        let flight = manager
+            .inner
+            .in_flight
+            .get(&HostPattern::Exact(name("www.example.org")));
+        let flight = flight.map(|flight| flight.clone()).unwrap();
+        world.issuer.gate.add_permits(1);
+        let _ = flight.landed().await;
+    }
+
+    #[tokio::test]
+    async fn an_operator_gets_a_new_certificate_before_the_old_one_is_due() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        let subject = HostPattern::Exact(name("www.example.org"));
+
+        let second = manager.renew_now(&subject).await.unwrap();
+
+        assert_ne!(second.serial(), first.serial());
+        let served = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        assert_eq!(served.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 2);
+        let unknown = manager
+            .renew_now(&HostPattern::Exact(name("a.example")))
+            .await;
+        assert!(matches!(unknown, Err(Refusal::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
+        let world = World::new(None);
+        let subject = HostPattern::Exact(name("www.example.org"));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refused = manager.certificate(&name("www.example.org"), CLIENT).await;
+        assert!(matches!(
+            refused,
+            Err(Refusal::BackingOff { failures: 1, .. })
+        ));
+
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
+        assert_eq!(world.issuer.orders(), 2);
+
+        let other = World::new(None);
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let failed = Attempts::default().failed("x".to_owned(), now, hour);
+        let storage = FileStorage::open(other.dir.path()).unwrap();
+        let records = Records::new(Arc::new(storage));
+        let held_off = failed.held_off(now, Some(hour));
+        let stored = records.store_attempts(&subject, &held_off).await;
+        stored.unwrap();
+        let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
+        assert_eq!(other.issuer.orders(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_due_certificate_is_served_until_its_successor_is_there() {
+        let world = World::new(Some(4));
+        world.issuer.gate.forget_permits(999);
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = held_renewal(&world, &manager).await;
+        *world.issuer.validity.lock().unwrap() = Some(3600);
+
+        release(&world, &manager).await;
+
+        let renewed = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        assert_ne!(renewed.serial(), first.serial());
+        assert_eq!(world.issuer.orders(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failed_renewal_keeps_the_old_certificate_and_says_why() {
+        let world = World::new(Some(4));
+        world.issuer.gate.forget_permits(999);
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = held_renewal(&world, &manager).await;
+        *world.issuer.validity.lock().unwrap() = None;
+
+        release(&world, &manager).await;
+
+        let wanted = name("www.example.org");
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert_eq!(served.serial(), first.serial());
+        let standing = manager.standing(&wanted).await.to_string();
+        assert!(
+            standing.contains("the last try to renew it failed"),
+            "{standing}"
+        );
+    }
+
+    /// How long a name has to wait for its next order.
+    fn wait(refusal: &Refusal) -> Duration {
+        let Refusal::BackingOff { until, .. } = refusal else {
+            panic!("{refusal}");
+        };
+        until.duration_since(SystemTime::now()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_due_when_it_comes_is_not_replaced_at_once() {
+        let world = World::new(Some(3600));
+        *world.issuer.age.lock().unwrap() = 24 * 3600;
+        let wanted = name("www.example.org");
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
+
+        manager
+            .maintain(HostPattern::Exact(wanted.clone()), Purpose::Renew)
+            .await;
+        manager
+            .maintain(HostPattern::Exact(wanted.clone()), Purpose::Renew)
+            .await;
+
+        assert_eq!(world.issuer.orders(), 1);
+        tasks.drain(Duration::ZERO).await;
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        manager
+            .maintain(HostPattern::Exact(wanted.clone()), Purpose::Renew)
+            .await;
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert_eq!(served.serial(), first.serial());
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&wanted).await.to_string();
+        assert!(standing.contains("clock"), "{standing}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_no_use_is_not_ordered_again_within_minutes() {
+        let world = World::new(Some(3600));
+        world.issuer.lies.store(true, Ordering::SeqCst);
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&name("www.example.org"), CLIENT).await;
+        assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));
+    }
+
+    #[tokio::test]
+    async fn a_restart_with_a_due_certificate_serves_it_while_its_renewal_waits() {
+        let world = World::new(Some(3600));
+        *world.issuer.age.lock().unwrap() = 24 * 3600;
+        world.issuer.gate.forget_permits(999);
+        let wanted = name("www.example.org");
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
+        tasks.drain(Duration::ZERO).await;
+        std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let subject = HostPattern::Exact(wanted.clone());
+        let ruling = manager.ruling(&subject).unwrap();
+        let renewal = manager.join(subject, &ruling, Purpose::Renew);
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+
+        assert_eq!(served.serial(), first.serial());
+        drop(renewal);
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_is_down_takes_no_certificate_away() {
+        let world = World::new(Some(3600));
+        let wanted = name("new.example.org");
+        let (policy, _) = on_demand(200).await;
+        let (manager, tasks) = world.manager(vec![policy]);
+        *world.issuer.age.lock().unwrap() = 24 * 3600;
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
+        tasks.drain(Duration::ZERO).await;
+        std::fs::remove_dir_all(world.dir.path().join("attempts")).unwrap();
+
+        let (policy, asked) = on_demand(503).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        manager.certificate(&wanted, CLIENT).await.unwrap();
+        manager
+            .maintain(HostPattern::Exact(wanted.clone()), Purpose::Renew)
+            .await;
+
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        let served = manager.inner.obtainer.cache().lookup(wanted.as_str());
+        assert_eq!(served.unwrap().serial(), first.serial());
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_made_up_names_is_refused_and_not_remembered() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.forget_permits(1000);
+        let (policy, _) = on_demand(200).await;
+        let (manager, _tasks) = world.manager(vec![policy]);
+        let ask = |n: usize| {
+            manager
+                .certificate(&name(&format!("n{n}.example.org")), CLIENT)
+                .now_or_never()
+        };
+        assert!((0..MAX_NAMES).all(|n| ask(n).is_none()));
+        assert!(matches!(ask(MAX_NAMES), Some(Err(Refusal::TooManyNames))));
+        assert!(ask(0).is_none(), "a name under way may be waited for");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failed_attempt_and_not_repeated_at_once() {
+        let world = World::new(Some(3600));
+        world.issuer.gate.close();
+        let wanted = name("www.example.org");
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::Stopping), "{refusal}");
+        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
+        assert!(wait(&refusal) > Duration::from_secs(40));
+        assert_eq!(world.issuer.orders(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_former_issuers_certificate_is_served_until_one_of_todays_has_signed() {
+        let world = World::new(None);
+        let wanted = name("www.example.org");
+        let subject = HostPattern::Exact(wanted.clone());
+        let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
+        let pem = |end| TestCa::new().sign(&["www.example.org"], -60..end);
+        let former = pem(7200);
+        for (issuer, pem) in [
+            ("former", &former),
+            ("internal", &pem(9000)),
+            ("a-staging", &pem(9000)),
+        ] {
+            let stored = records.store_certificate(issuer, &subject, pem);
+            stored.await.unwrap();
+        }
+        let former = Certificate::from_pem(former.as_bytes()).unwrap();
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        // The order that the start brings fails.
+        let _ = manager.certificate(&wanted, CLIENT).await;
+
+        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
+
+        assert_eq!(served.serial(), former.serial());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_replaced() {
+        let world = World::new(Some(3600));
+        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        tasks.drain(Duration::ZERO).await;
+        let file = world
+            .dir
+            .path()
+            .join("certificates/test/www.example.org/certificate.pem");
+        std::fs::write(&file, "half a fi").unwrap();
+
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+
+        assert_eq!(world.issuer.orders(), 2);
+        assert!(
+            std::fs::read_to_string(&file)
+                .unwrap()
+                .contains("BEGIN CERTIFICATE")
+        );
+    }
+
+    #[tokio::test]
+    async fn all_names_of_a_whole_wildcard_share_one_order() {
+        let world = World::new(Some(3600));
+        let wildcard = HostPattern::parse("*.home.example.org").unwrap();
+        let (manager, _tasks) = world.manager(vec![Policy::wildcard(wildcard.clone())]);
+        let names = ["a.home.example.org", "b.home.example.org"].map(name);
+        let outcomes = join_all(names.iter().map(|name| manager.certificate(name, CLIENT))).await;
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap().names(), std::slice::from_ref(&wildcard));
+        }
+        assert_eq!(world.issuer.orders(), 1);
+        let standing = manager.standing(&names[0]).await;
+        assert!(matches!(standing, Standing::Served { .. }), "{standing:?}");
+        let base = name("home.example.org");
+        assert!(manager.certificate(&base, CLIENT).await.is_err());
+        assert!(manager.maintain(wildcard, Purpose::Renew).await);
+    }
+}

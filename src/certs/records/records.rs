@@ -1,0 +1,251 @@
+//! What the certificates' life leaves in storage, and under which keys.
+
+use std::sync::Arc;
+
+use super::attempts::Attempts;
+use crate::certs::certificate::{Certificate, CertificateError};
+use crate::certs::issuer::Issuer;
+use crate::certs::renewal::RenewalPlan;
+use crate::name::HostPattern;
+use crate::storage::{self, Key, Listing, Lock, Storage};
+
+/// The records of certificates and of attempts to get them.
+#[derive(Clone, Debug)]
+pub struct Records {
+    storage: Arc<dyn Storage>,
+}
+
+/// A certificate as it lies in storage.
+#[derive(Debug)]
+pub enum Stored {
+    /// It can be read; whether it is still good is for the reader to see.
+    Found(Arc<Certificate>),
+    /// There is none.
+    Missing,
+    /// There is one that cannot be used at all.
+    Damaged(CertificateError),
+}
+
+impl Records {
+    /// The records in `storage`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Self { storage }
+    }
+
+    /// The storage below.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// The certificate that `issuer` signed for `subject`.
+    pub async fn load_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Stored, storage::Error> {
+        let key = certificate_key(issuer, subject);
+        let Some(pem) = self.storage.load(&key).await? else {
+            return Ok(Stored::Missing);
+        };
+        Ok(match Certificate::from_pem(&pem) {
+            Ok(certificate) => Stored::Found(Arc::new(certificate)),
+            Err(error) => Stored::Damaged(error),
+        })
+    }
+
+    /// Writes chain and key as one record, so that no reader ever sees halves of two pairs. The
+    /// record is ordinary PEM, leaf first and key last: HAProxy takes it as `crt`, nginx as both
+    /// `ssl_certificate` and `ssl_certificate_key`.
+    pub async fn store_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        pem: &str,
+    ) -> Result<(), storage::Error> {
+        self.storage
+            .store(&certificate_key(issuer, subject), pem.as_bytes())
+            .await
+    }
+
+    /// Chain and key of what is stored, as they lie there.
+    pub(crate) async fn load_pem(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Vec<u8>, storage::Error> {
+        let pem = self.storage.load(&certificate_key(issuer, subject)).await?;
+        Ok(pem.unwrap_or_default())
+    }
+
+    /// Removes the certificate that `issuer` signed for `subject`, and what was planned for it.
+    pub async fn remove_certificate(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<(), storage::Error> {
+        self.storage.delete(&plan_key(issuer, subject)).await?;
+        self.storage.delete(&certificate_key(issuer, subject)).await
+    }
+
+    /// All issuers of stored certificates, in batches: the last segment of each key.
+    #[must_use]
+    pub fn issuers(&self) -> Listing {
+        self.storage.list(&Key::new(&[CERTIFICATES]))
+    }
+
+    /// All names that `issuer` has signed a stored certificate for, in batches: the last segment of
+    /// each key.
+    #[must_use]
+    pub fn names(&self, issuer: &str) -> Listing {
+        self.storage.list(&Key::new(&[CERTIFICATES, issuer]))
+    }
+
+    /// Where the certificate's record lies, for people.
+    #[must_use]
+    pub fn certificate_location(&self, issuer: &str, subject: &HostPattern) -> String {
+        self.storage.location(&certificate_key(issuer, subject))
+    }
+
+    /// What a certificate is for by the last segment of its key, as a listing gives it. A name that is
+    /// too long for a file name is read from the certificate.
+    pub(crate) async fn subject_in(
+        &self,
+        issuer: &str,
+        segment: &str,
+    ) -> Result<Option<HostPattern>, storage::Error> {
+        if let Some(text) = Key::decode(segment) {
+            return Ok(HostPattern::parse(&text).ok());
+        }
+        let folder = Key::new(&[CERTIFICATES, issuer]).below(segment);
+        let pem = self.storage.load(&folder.join(CERTIFICATE)).await?;
+        let certificate = pem.and_then(|pem| Certificate::from_pem(&pem).ok());
+        let is_it = |name: &&HostPattern| Key::new(&[&name.to_string()]).as_str() == segment;
+        Ok(certificate.and_then(|it| it.names().iter().find(is_it).cloned()))
+    }
+
+    /// When the certificate that `issuer` signed for `subject` is to be renewed.
+    pub async fn load_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+    ) -> Result<Option<RenewalPlan>, storage::Error> {
+        let record = self.storage.load(&plan_key(issuer, subject)).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Remembers over restarts when a certificate is to be renewed.
+    pub async fn store_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        plan: &RenewalPlan,
+    ) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(plan).unwrap_or_default();
+        self.storage.store(&plan_key(issuer, subject), &json).await
+    }
+
+    /// Puts the plan that is kept for a certificate into effect, so that it tells when it is renewed.
+    pub(crate) async fn recall_plan(
+        &self,
+        issuer: &str,
+        subject: &HostPattern,
+        certificate: &Certificate,
+    ) {
+        let plan = self.load_plan(issuer, subject).await.ok().flatten();
+        if let Some(plan) = plan.filter(|plan| plan.is_for(certificate)) {
+            certificate.renew_at(plan.renew_at());
+        }
+    }
+
+    /// Which of the issuers has signed the certificate, as far as their records tell.
+    pub(crate) async fn signer<'a>(
+        &self,
+        issuers: &'a [Arc<dyn Issuer>],
+        subject: &HostPattern,
+        certificate: &Certificate,
+    ) -> Option<&'a Arc<dyn Issuer>> {
+        if let [only] = issuers {
+            return Some(only);
+        }
+        for issuer in issuers {
+            let stored = self.load_certificate(issuer.id(), subject).await;
+            if let Ok(Stored::Found(stored)) = stored
+                && stored.serial() == certificate.serial()
+            {
+                return Some(issuer);
+            }
+        }
+        issuers.first()
+    }
+
+    /// What is remembered of failed attempts for `subject`; nothing after a success.
+    pub async fn load_attempts(
+        &self,
+        subject: &HostPattern,
+    ) -> Result<Option<Attempts>, storage::Error> {
+        let record = self.storage.load(&attempts_key(subject)).await?;
+        Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
+    }
+
+    /// Remembers attempts over restarts.
+    pub async fn store_attempts(
+        &self,
+        subject: &HostPattern,
+        attempts: &Attempts,
+    ) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(attempts).unwrap_or_default();
+        self.storage.store(&attempts_key(subject), &json).await
+    }
+
+    /// Forgets the attempts for `subject`.
+    pub async fn clear_attempts(&self, subject: &HostPattern) -> Result<(), storage::Error> {
+        self.storage.delete(&attempts_key(subject)).await
+    }
+
+    /// Proves that what is written can be read again: writes, reads and deletes a record.
+    pub async fn prove_writable(&self) -> Result<(), storage::Error> {
+        let key = Key::new(&["probe", &format!("{:016x}", fastrand::u64(..))]);
+        let mark = key.as_str().as_bytes();
+        self.storage.store(&key, mark).await?;
+        let read = self.storage.load(&key).await?;
+        self.storage.delete(&key).await?;
+        match read.as_deref() == Some(mark) {
+            true => Ok(()),
+            false => Err(storage::Error::Lossy {
+                location: self.storage.location(&key),
+            }),
+        }
+    }
+
+    /// Waits until no other process issues for `subject`.
+    pub async fn lock_issuance(&self, subject: &HostPattern) -> Result<Lock, storage::Error> {
+        self.storage
+            .lock(&Key::new(&["issue", &subject.to_string()]))
+            .await
+    }
+}
+
+/// The folder of the certificates, by issuer and name.
+pub(crate) const CERTIFICATES: &str = "certificates";
+const CERTIFICATE: &str = "certificate.pem";
+/// The folder of the attempts, by name with [`ATTEMPTS_ENDING`].
+pub(crate) const ATTEMPTS: &str = "attempts";
+pub(crate) const ATTEMPTS_ENDING: &str = ".json";
+
+fn certificate_key(issuer: &str, subject: &HostPattern) -> Key {
+    folder(issuer, subject).join(CERTIFICATE)
+}
+
+fn plan_key(issuer: &str, subject: &HostPattern) -> Key {
+    folder(issuer, subject).join("renewal.json")
+}
+
+fn folder(issuer: &str, subject: &HostPattern) -> Key {
+    Key::new(&[CERTIFICATES, issuer, &subject.to_string()])
+}
+
+fn attempts_key(subject: &HostPattern) -> Key {
+    Key::new(&[ATTEMPTS, &format!("{subject}{ATTEMPTS_ENDING}")])
+}
