@@ -6,22 +6,22 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use proxy::storage::{Error, Key, Listing, Lock, PageRequest, Storage};
 
-use crate::harness::crashes::stops::Stops;
+use crate::harness::crashes::crash_point::CrashPoint;
 
 /// Another storage, of which nothing is changed from some change on.
 #[derive(Debug)]
-pub(crate) struct StoppingStorage {
+pub(crate) struct CrashingStorage {
     inner: Arc<dyn Storage>,
-    stops: Arc<Stops>,
+    crash_point: Arc<CrashPoint>,
 }
 
-impl StoppingStorage {
-    pub(crate) fn new(inner: Arc<dyn Storage>, stops: Arc<Stops>) -> Self {
-        Self { inner, stops }
+impl CrashingStorage {
+    pub(crate) fn new(inner: Arc<dyn Storage>, crash_point: Arc<CrashPoint>) -> Self {
+        Self { inner, crash_point }
     }
 }
 
-impl Storage for StoppingStorage {
+impl Storage for CrashingStorage {
     fn load<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
         self.inner.load(key)
     }
@@ -29,12 +29,16 @@ impl Storage for StoppingStorage {
     fn store<'a>(&'a self, key: &'a Key, value: &'a [u8]) -> BoxFuture<'a, Result<(), Error>> {
         // The storage below may write before it is awaited.
         let work = async { self.inner.store(key, value).await };
-        self.stops.change(key.as_str().to_owned(), work).boxed()
+        self.crash_point
+            .change(key.as_str().to_owned(), work)
+            .boxed()
     }
 
     fn delete<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<(), Error>> {
         let work = async { self.inner.delete(key).await };
-        self.stops.change(format!("end of {key}"), work).boxed()
+        self.crash_point
+            .change(format!("end of {key}"), work)
+            .boxed()
     }
 
     fn lock<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Lock, Error>> {

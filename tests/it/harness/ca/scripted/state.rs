@@ -1,4 +1,4 @@
-//! The books of a scripted CA: nonces, accounts, orders, authorizations.
+//! The state of a scripted CA: nonces, accounts, orders, authorizations.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ pub(super) type Identifier = (String, String);
 
 /// What the CA knows.
 #[derive(Default)]
-pub(super) struct Books {
+pub(super) struct CaState {
     base: String,
     nonces: HashSet<String>,
     accounts: Vec<Jwk>,
@@ -44,14 +44,14 @@ struct Authorization {
 }
 
 /// What the validator has to fetch.
-pub(super) struct Task {
+pub(super) struct Validation {
     pub(super) authorization: usize,
     pub(super) host: String,
     pub(super) token: String,
     pub(super) expected: String,
 }
 
-impl Books {
+impl CaState {
     pub(super) fn new(base: String) -> Self {
         Self {
             base,
@@ -304,14 +304,14 @@ impl Books {
     }
 
     /// A second start is refused, as by CAs that count it as abuse.
-    pub(super) fn start_validation(&mut self, number: usize) -> Result<Task, Reply> {
+    pub(super) fn start_validation(&mut self, number: usize) -> Result<Validation, Reply> {
         let authorization = self.authorizations.get_mut(number).ok_or_else(nothing)?;
         if authorization.status != "pending" || authorization.is_being_validated {
             return Err(malformed("the challenge is not pending"));
         }
         authorization.is_being_validated = true;
         let key = &self.accounts[authorization.account];
-        Ok(Task {
+        Ok(Validation {
             authorization: number,
             host: authorization
                 .identifier

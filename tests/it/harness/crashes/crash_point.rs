@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 
-/// Where a process stops.
+/// Where a process crash_point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum Crash {
     /// The change is not made.
     Before,
     /// The change is made, and nobody hears of it.
@@ -20,16 +20,16 @@ pub(crate) enum Stop {
 
 /// The changes of one process, whatever they are made to.
 #[derive(Debug)]
-pub(crate) struct Stops {
+pub(crate) struct CrashPoint {
     changes: AtomicUsize,
-    last: (usize, Stop),
+    last: (usize, Crash),
     stopped: watch::Sender<Option<String>>,
     made: watch::Sender<()>,
 }
 
-impl Stops {
+impl CrashPoint {
     /// Nothing is changed from the `n`-th change on, counted from 0.
-    pub(crate) fn at(n: usize, stop: Stop) -> Arc<Self> {
+    pub(crate) fn at(n: usize, stop: Crash) -> Arc<Self> {
         Arc::new(Self {
             changes: AtomicUsize::new(0),
             last: (n, stop),
@@ -40,7 +40,7 @@ impl Stops {
 
     /// All changes are made.
     pub(crate) fn never() -> Arc<Self> {
-        Self::at(usize::MAX, Stop::Before)
+        Self::at(usize::MAX, Crash::Before)
     }
 
     /// Waits until it stands still; returns what the change is called.
@@ -70,7 +70,7 @@ impl Stops {
             return outcome;
         }
         if n == last {
-            if stop == Stop::After {
+            if stop == Crash::After {
                 work.await?;
             }
             self.stopped.send_replace(Some(name));
