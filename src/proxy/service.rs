@@ -22,7 +22,8 @@ use super::websocket::upgrade::{self, Tunnels, WebSocketUpgrade};
 use crate::per_worker::CachePadded;
 use crate::tasks::Tasks;
 use crate::upstream::{
-    Caller, ClientAddresses, ClientBody, Expectation, Interims, RequestBody, ResponseBody, Upstream,
+    self, Caller, ClientAddresses, ClientBody, ExpectContinue, Interims, RequestBody, ResponseBody,
+    Upstream,
 };
 
 /// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
@@ -301,7 +302,7 @@ impl Destination<'_> {
         let conn = context.conn;
         Caller {
             worker: context.worker,
-            client: if self.upstream.tells_clients_apart() {
+            client: if self.upstream.uses_client_address() {
                 conn.client_ip(request.headers())
             } else {
                 conn.client.ip()
@@ -315,17 +316,17 @@ impl Destination<'_> {
 fn expect_continue(
     request: &mut Request<RequestBody>,
     context: &RequestContext<'_>,
-) -> Option<Expectation> {
+) -> Option<ExpectContinue> {
     if !context.scan.has(Fields::EXPECT) {
         return None;
     }
     if hop_by_hop::expects_continue(request) {
-        request.body_mut().wait_to_be_asked();
+        request.body_mut().wait_for_continue();
     }
     if context.version >= Version::HTTP_2 {
         return None;
     }
-    request.body().expectation().cloned()
+    request.body().expect_continue().cloned()
 }
 
 /// Makes the client's request the backend's: nothing of the client's connection is left in it, and only the proxy tells of
@@ -359,11 +360,11 @@ fn make_ready(
     route.change_request(request, context);
     let target = route.target(context.take_target())?;
     framing::frame_request(request, context.scan, target);
-    if upstream.announces_clients() {
+    if upstream.sends_proxy_header() {
         announce(request, context.conn);
     }
     if let Some(interims) = context.interims.as_ref().filter(|_| !route.changes_links()) {
-        interims.listen(request);
+        upstream::listen_for_interims(request, interims);
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::rate_limit::{RateLimitOptions, RateLimiter};
 use crate::proxy::error::{Error, Refusal};
 use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
 use crate::proxy::request::RequestContext;
-use crate::upstream::{Means, RequestBody, ResponseBody, TlsError};
+use crate::upstream::{RequestBody, ResponseBody, TlsError, UpstreamContext};
 
 /// All that stands before one site. What the site does not ask for is not there.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Guards {
     pub fn new(
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        means: &Means,
+        means: &UpstreamContext,
     ) -> Result<Self, TlsError> {
         Self::carrying_over(None, options, hashing_limit, means)
     }
@@ -54,7 +54,7 @@ impl Guards {
         previous: Option<&Self>,
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        means: &Means,
+        means: &UpstreamContext,
     ) -> Result<Self, TlsError> {
         let networks = &options.networks;
         let previous_limits = previous.map_or(&[][..], |previous| &previous.rate_limits);
@@ -206,7 +206,12 @@ mod tests {
             },
             ..GuardOptions::default()
         };
-        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new())).unwrap();
+        let guards = Guards::new(
+            &options,
+            &Arc::default(),
+            &UpstreamContext::new(Tasks::new()),
+        )
+        .unwrap();
         let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
         let trusted = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
         let conn = if is_trusted {

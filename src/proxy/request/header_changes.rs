@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::context::RequestContext;
 use super::template::{PlaceholderError, Template};
-use crate::upstream::is_claim;
+use crate::upstream::is_client_field;
 
 /// Why a field cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -228,7 +228,7 @@ fn is_owned(name: &HeaderName) -> bool {
         "keep-alive" | "proxy-connection" | "http2-settings" | "proxy" => true,
         // The usual name of the client's address where X-Forwarded-For is not read.
         "x-real-ip" => false,
-        text => is_framing || is_claim(text),
+        text => is_framing || is_client_field(text),
     }
 }
 
