@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
 use crate::harness::admin::ask;
-use crate::harness::proxy::{Proxy, Setup, command};
+use crate::harness::proxy::{Proxy, ProxySetup, command};
 
 const LOCAL: [&str; 4] = ["--upstream", "localhost:1", "--domain", "localhost"];
 
@@ -21,7 +21,7 @@ async fn get(proxy: &Proxy, path: &str) -> (String, Value) {
 
 #[tokio::test]
 async fn the_socket_is_for_its_owner_alone_and_goes_with_the_process() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -37,7 +37,7 @@ async fn it_answers_in_json_page_by_page() {
         "--domain",
         "localhost,a.localhost",
     ];
-    let mut proxy = Setup::new().args(args).start().await;
+    let mut proxy = ProxySetup::new().args(args).start().await;
     proxy.logged("names=localhost").await;
     let (status, page) = get(&proxy, "/certificates?limit=1").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
@@ -52,7 +52,7 @@ async fn it_answers_in_json_page_by_page() {
 
 #[tokio::test]
 async fn a_killed_process_leaves_a_socket_that_the_next_one_replaces() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let setup = proxy.kill().await;
     assert!(socket.exists());
@@ -62,7 +62,7 @@ async fn a_killed_process_leaves_a_socket_that_the_next_one_replaces() {
 
 #[tokio::test]
 async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let data = proxy.data();
     let storage = format!("file:{}", data.display());
     let mut second = command();
@@ -88,7 +88,7 @@ async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
 #[tokio::test]
 async fn a_path_that_is_too_long_is_told_before_anything_starts() {
     let path = format!("/tmp/{}", "x".repeat(110));
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let storage = format!("file:{}", setup.data().display());
     let mut proxy = command();
     proxy
@@ -111,7 +111,7 @@ async fn a_path_that_is_too_long_is_told_before_anything_starts() {
 
 #[tokio::test]
 async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
     for (request, start) in [
@@ -162,7 +162,7 @@ async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
 
 #[tokio::test]
 async fn the_seventeenth_client_waits_until_a_silent_one_is_cut() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let mut silent = Vec::new();
     for _ in 0..16 {

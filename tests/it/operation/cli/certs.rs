@@ -5,11 +5,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::harness::admin::{Outcome, certs};
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Ports, Proxy, Setup, command};
+use crate::harness::proxy::{Ports, Proxy, ProxySetup, command};
 
 const NAME: &str = "www.example.org";
 const LOCAL: [&str; 4] = ["--upstream", "localhost:1", "--domain", "localhost"];
@@ -34,7 +34,7 @@ async fn with_pebble() -> (Proxy, Pebble) {
     let app = App::start().await;
     let ports = Ports::reserve();
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
-    let mut proxy = Setup::on(ports)
+    let mut proxy = ProxySetup::on(ports)
         .args(["--upstream", &app.address.to_string(), "--domain", NAME])
         .ca(&pebble.directory_url(), &pebble.root_pem())
         .start()
@@ -137,7 +137,7 @@ async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_internal_ca_signed_is_not_revoked() {
-    let mut proxy = Setup::new().args(LOCAL).start().await;
+    let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     proxy.logged("certificate obtained").await;
     let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
     assert_eq!(refused.code, 1);
@@ -147,7 +147,7 @@ async fn what_the_internal_ca_signed_is_not_revoked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn storage_alone_tells_what_lies_there_and_says_so() {
-    let mut proxy = Setup::new().args(LOCAL).start().await;
+    let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     proxy.logged("certificate obtained").await;
     let setup = proxy.stop().await;
     let data = setup.data();
@@ -175,7 +175,7 @@ async fn storage_alone_tells_what_lies_there_and_says_so() {
 
 #[tokio::test]
 async fn what_needs_a_running_proxy_says_how_to_reach_one() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let data = setup.data();
     let outcome = certs(&data, &["renew", NAME]).await;
     let expected = format!(
@@ -191,7 +191,7 @@ async fn what_needs_a_running_proxy_says_how_to_reach_one() {
 
 #[tokio::test]
 async fn the_wrong_data_directory_is_told_and_not_made() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let data = setup.data();
     let outcome = certs(&data, &["list"]).await;
     assert_eq!(outcome.code, 1);
@@ -203,7 +203,7 @@ async fn the_wrong_data_directory_is_told_and_not_made() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
     // Nobody listens where the CA should be.
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let root = setup.file("root.pem", &TestCa::root("a CA that is away").pem());
     let root = root.display().to_string();
     let mut proxy = setup
@@ -244,7 +244,7 @@ async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
 
 #[tokio::test]
 async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let data = proxy.data();
     let sentence = |outcome: Outcome| {
         assert_eq!(outcome.code, 2, "{}", outcome.err);
@@ -264,7 +264,7 @@ async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
 
 #[tokio::test]
 async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let text = "storage = \"file:data\"\n[sites]\n\"www.example.org\" = \"localhost:1\"\n\"intranet.corp\" = \"localhost:1\"\n";
     let file = setup.file("Proxyfile", text);
     std::fs::create_dir_all(setup.data()).unwrap();
@@ -285,7 +285,7 @@ async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_proxyfile_says_where_the_data_and_the_socket_lie() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let socket = setup.data().with_file_name("other.sock");
     let text = "storage = \"file:data\"\nadmin = \"other.sock\"\n[sites]\n\"localhost\" = \"localhost:1\"\n";
     let file = setup.file("Proxyfile", text);
