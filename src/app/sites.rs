@@ -2,14 +2,15 @@
 
 use crate::certs::{NameServer, ResolverOptions};
 use crate::config::SiteConfig;
+use crate::dns;
 use crate::name::{HostName, HostPattern};
-use crate::upstream::{DnsServer, Resolver};
+use crate::upstream::Resolver;
 
 /// Builds the resolver of backends, which asks the same servers as the DNS checks for certificates.
 pub(super) fn resolver(options: &ResolverOptions) -> Resolver {
     let servers = options.servers.iter().map(|server| match server {
-        NameServer::System => DnsServer::System,
-        NameServer::At(address) => DnsServer::At(*address),
+        NameServer::System => dns::NameServer::System,
+        NameServer::At(address) => dns::NameServer::At(*address),
     });
     Resolver::new(servers.collect())
 }
