@@ -19,7 +19,7 @@ use super::plan::{Draft, Plan};
 use super::workers::Workers;
 use super::{Error, file_limit};
 use crate::admin;
-use crate::certs::{CertManager, Clock, ManagerParts, Ruleset};
+use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigFile};
 use crate::proxy::CurrentRouter;
 use crate::tasks::Tasks;
@@ -201,18 +201,9 @@ impl App {
     }
 }
 
-fn start_manager(grounds: &Grounds, rules: Ruleset) -> CertManager {
-    let Ruleset {
-        policies,
-        issuers,
-        preflight,
-        on_cert,
-    } = rules;
-    CertManager::start(ManagerParts {
-        policies,
-        issuers,
-        preflight,
-        on_cert,
+fn start_manager(grounds: &Grounds, ruleset: Ruleset) -> CertManager {
+    certs::start(ManagerParts {
+        ruleset,
         records: grounds.certificate_records(),
         cache: Arc::clone(&grounds.cache),
         clock: Clock::system(),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::certs::issuer::Issuer;
-use crate::certs::{Ask, Issuers, NameServer, Policy, ResolverOptions};
+use crate::certs::{Ask, Issuers, Policy, ResolverOptions};
 use crate::config::{Config, SiteConfig};
+use crate::dns::NameServer;
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::upstream::{DnsServer, Resolver};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::certs::NameServer;
+use crate::dns::NameServer;
 
 use super::problem::Problem;
 

@@ -2,8 +2,9 @@
 
 mod machine;
 mod orders;
-mod readme;
 mod records;
+mod samples;
+mod troubleshooting;
 mod waiting;
 
-pub(crate) use readme::quotations;
+pub(crate) use troubleshooting::quotations;
