@@ -12,7 +12,7 @@
 //! ground, knowing no room: name  backoff  gcra  dns  per_worker  tasks  metrics
 //! ```
 //!
-//! Imports go downward only; `tests/architecture.rs` holds them to the table of allowed edges.
+//! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
 
 pub mod cli;
 

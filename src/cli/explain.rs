@@ -8,8 +8,8 @@ use crate::config::{
 };
 
 use super::comforts;
-use super::command_line::Failure;
 use super::explain_client as client;
+use super::failure::Failure;
 use super::source::Source;
 use super::values::{duration, list, quoted};
 use super::{explain_guards, explain_routes};

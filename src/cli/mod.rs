@@ -1,7 +1,6 @@
-//! The command line: its flags and one file per subcommand. Knows the configuration and how to hand it over.
+//! The command line: its flags, and one file per subcommand. Builds a configuration and hands it over to the app.
 
 mod certs;
-mod check;
 mod comforts;
 mod command_line;
 mod demo;
@@ -10,13 +9,13 @@ mod explain;
 mod explain_client;
 mod explain_guards;
 mod explain_routes;
+mod failure;
 mod fmt;
 mod hash_password;
-
-mod run;
 mod source;
 mod status;
 mod trust;
 mod values;
 
-pub use command_line::{Start, Streams, main, run_with};
+pub use command_line::{Streams, main, run_with};
+pub use failure::Start;

@@ -1,70 +1,23 @@
 //! What the user asked for: the Proxyfile and the flags, read, checked and brought to one typed `Config`. Fills the
 //! option types of the rooms; no room sees it.
 
-mod access_log;
-mod balance;
-mod balance_text;
-mod certificates;
-mod client_auth;
-mod comforts;
-mod data_directory;
-mod diagnostic;
-mod dns;
-mod dns_format;
-mod error;
-mod file;
-mod file_check;
-mod flags;
-mod guards;
-mod header_changes;
-mod issuer;
-mod issuers;
-mod lasting;
-mod layout;
-mod listen;
-mod log;
-mod min_tls;
-mod origin;
-mod overrides;
-mod password;
-mod problem;
-mod proxyfile;
-mod quick;
-mod redirect;
-mod resolvers;
-mod responses;
-mod routes;
-mod secret;
-mod section;
-mod settings;
-mod site;
-mod site_certificate;
-mod site_checks;
-mod sites;
-mod storage_url;
-mod syntax;
-mod table;
-mod trust;
-mod units;
-mod upstream_tls;
+mod check;
+mod format;
+mod load;
+mod model;
+mod read;
+mod report;
+mod value;
 
 pub use crate::proxy::{ChangeKind, HeaderChange, SiteFeatureOptions};
-pub use balance_text::BalanceText;
-pub use diagnostic::Diagnostic;
-pub use dns_format::format_dns;
-pub use error::Error;
-pub use file::ConfigFile;
-pub use file_check::FileError;
-pub use flags::Flags;
-pub use layout::format_proxyfile;
-pub use log::{LogFormat, LogOptions};
-pub use origin::{Origin, Origins};
-pub use password::hash_password;
-pub use resolvers::ResolverName;
-pub use secret::SecretText;
-pub use settings::Config;
-pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
-pub use storage_url::StorageUrl;
-pub use trust::{Cdn, TrustedPeer};
-pub use units::format_size;
-pub use upstream_tls::UpstreamTls;
+pub use check::FileError;
+pub use format::{BalanceText, UpstreamTls, format_dns, format_proxyfile};
+pub use load::ConfigFile;
+pub use model::{
+    CertificateSource, Config, Flags, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+};
+pub use report::{Diagnostic, Error, Origin, Origins};
+pub use value::{
+    Cdn, LogFormat, LogOptions, ResolverName, SecretText, StorageUrl, TrustedPeer, format_size,
+    hash_password,
+};

@@ -17,7 +17,7 @@ use proxy::dns::NameServer;
 use proxy::tasks::Tasks;
 use tokio::sync::watch;
 
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::server::DnsServer;

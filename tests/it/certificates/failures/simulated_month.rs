@@ -50,7 +50,7 @@ struct StrictCa {
     turns: Semaphore,
     root: Root,
     key: KeyPair,
-    books: Mutex<Books>,
+    books: Mutex<CaState>,
 }
 
 struct Root(TestCa);
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Root {
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct CaState {
     certificates: HashMap<String, (SystemTime, SystemTime)>,
     valid_until: HashMap<String, SystemTime>,
     orders: VecDeque<SystemTime>,
@@ -75,7 +75,7 @@ struct Books {
     lapsed: Vec<String>,
 }
 
-impl Books {
+impl CaState {
     /// Counts an event; an offence when more than `limit` of them lie within `span`.
     fn count(
         &mut self,
@@ -207,8 +207,8 @@ impl StrictCa {
         }
     }
 
-    /// Counts a visit of a name that has a certificate.
-    fn visit(&self) {
+    /// Counts a connection of a name that has a certificate.
+    fn connection(&self) {
         let time = self.clock.now().duration_since(self.start).unwrap();
         let minute = usize::try_from(time.as_secs() / 60).unwrap();
         self.books.lock().unwrap().load(minute);
@@ -229,7 +229,7 @@ impl Issuer for StrictCa {
             let name = request.subject.to_string();
             let _turn = self.turns.acquire().await;
             if self.books.lock().unwrap().valid_until.contains_key(&name) {
-                self.visit();
+                self.connection();
             }
             request.spending.order(self.clock.now()).await?;
             self.is_down(Step::NewOrder)?;
@@ -249,7 +249,7 @@ impl Issuer for StrictCa {
         id: &'a CertId,
     ) -> BoxFuture<'a, Result<Option<RenewalInfo>, Error>> {
         async move {
-            self.visit();
+            self.connection();
             self.is_down(Step::RenewalInfo)?;
             let books = self.books.lock().unwrap();
             Ok(books.certificates.get(id.as_str()).copied().map(window))

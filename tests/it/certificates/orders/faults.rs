@@ -25,7 +25,7 @@ use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
 
 use crate::harness::ca::http01::Http01;
-use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
+use crate::harness::ca::scripted::{CertificateFault, Fault, Reply, Script, ScriptedCa, Step};
 
 const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -263,10 +263,10 @@ fn fault(word: &str) -> Fault {
         "endless" => Fault::Endless,
         "cut-before" => Fault::CutBefore,
         "cut-after" => Fault::CutAfter,
-        "wrong-key" => Fault::Certificate(Wrong::Key),
-        "wrong-names" => Fault::Certificate(Wrong::Names),
-        "wrong-expired" => Fault::Certificate(Wrong::Expired),
-        "wrong-garbage" => Fault::Certificate(Wrong::Garbage),
+        "wrong-key" => Fault::Certificate(CertificateFault::Key),
+        "wrong-names" => Fault::Certificate(CertificateFault::Names),
+        "wrong-expired" => Fault::Certificate(CertificateFault::Expired),
+        "wrong-garbage" => Fault::Certificate(CertificateFault::Garbage),
         _ => panic!("no fault is called {word}"),
     }
 }

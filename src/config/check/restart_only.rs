@@ -1,0 +1,81 @@
+//! What can only be set at a start.
+
+use crate::config::model::Config;
+use crate::config::report::{Location, Problem, Report};
+use crate::config::value::TomlTable;
+
+/// Notes each setting that differs from what the proxy runs with and would not come into effect.
+pub(crate) fn check_restart_only(
+    table: &TomlTable<'_>,
+    (config, running): (&Config, &Config),
+    report: &mut Report<'_>,
+) {
+    let has_other_socket =
+        config.admin != running.admin && config.admin_path() != running.admin_path();
+    for (key, has_changed) in [
+        ("storage", config.storage != running.storage),
+        ("admin", has_other_socket),
+        ("metrics", config.metrics != running.metrics),
+        ("log.format", config.log.format != running.log.format),
+    ] {
+        if has_changed {
+            note(key, table, report);
+        }
+    }
+}
+
+fn note(key: &'static str, table: &TomlTable<'_>, report: &mut Report<'_>) {
+    let place = match key.split_once('.') {
+        None => table.peek(key),
+        Some((section, key)) => {
+            let section = table.peek(section).and_then(|value| value.table().ok());
+            section.and_then(|section| section.peek(key))
+        }
+    };
+    match place {
+        Some(value) => report.at(value.start(), Problem::RestartOnly(key)),
+        None => {
+            let path = report.path().to_owned();
+            report.add(Location::WholeFile(path), Problem::RestartOnlyGone(key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Flags;
+    use crate::config::load::ProxyfileText;
+
+    const SITE: &str = "[sites]\n\"a.test\" = \"1\"\n";
+
+    fn after(before: &str, text: &str) -> String {
+        let path = Path::new("Proxyfile");
+        let [before, text] = [before, text].map(|text| format!("{text}{SITE}"));
+        let running = Config::from_proxyfile(path, &before, &Flags::default()).unwrap();
+        let source = ProxyfileText { path, text: &text };
+        let outcome = Config::load(source, &Flags::default(), Some(&running));
+        outcome
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_refused_where_it_stands_or_has_stood() {
+        let stood = "storage = \"file:/data\"\nlog.format = \"json\"\n";
+        assert_eq!(after(stood, stood), "");
+        let problems = after(stood, "storage = \"file:/other\"\nlog.level = \"debug\"\n");
+        let lines: Vec<_> = problems.lines().collect();
+        assert!(
+            lines[0].starts_with("Proxyfile:1:11: `storage` cannot change"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("Proxyfile: `log.format` is not set any more"),
+            "{lines:?}"
+        );
+    }
+}

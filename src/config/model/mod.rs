@@ -1,0 +1,10 @@
+//! The effective configuration and the flags, as data. Knows neither how they are read nor how they are written.
+
+mod config;
+mod flags;
+mod site;
+
+pub use config::Config;
+pub use flags::Flags;
+pub(crate) use site::INTERNAL;
+pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteConfig};

@@ -1,0 +1,249 @@
+//! How the backends of a site or route share its requests, and what is done about those that fail.
+
+use http::uri::{Authority, PathAndQuery};
+use toml::de::DeValue;
+
+use crate::config::report::{BalancingProblem, Problem, Report};
+use crate::config::value::{TomlTable, TomlValue, parse_count, read_duration};
+use crate::upstream::{Balancer, Balancing, HealthOptions, Share, StatusRange};
+
+/// Reads `balance` and `health`, and what the addresses of `upstream` say beside where they are. What is inherited from an
+/// upstream elsewhere does not hold for another one.
+pub(crate) fn read(table: &mut TomlTable<'_>, balancing: &mut Balancing, report: &mut Report<'_>) {
+    if let Some(upstream) = table.value("upstream") {
+        read_line(upstream, balancing, report);
+    }
+    if let Some(balancer) = table.read("balance", report, |value| balancer(value.string()?)) {
+        balancing.balancer = balancer;
+    }
+    if let Some(value) = table.value("health") {
+        balancing.health = read_health(value, report);
+    }
+}
+
+/// Reads what the addresses of a whole upstream in one line say beside where they are.
+pub(crate) fn read_line(
+    upstream: TomlValue<'_>,
+    balancing: &mut Balancing,
+    report: &mut Report<'_>,
+) {
+    balancing.balancer = Balancer::default();
+    balancing.health = None;
+    let values = match upstream.node() {
+        DeValue::Array(_) => upstream.list("").unwrap_or_default(),
+        _ => vec![upstream],
+    };
+    let shares: Vec<_> = values
+        .into_iter()
+        .map(|value| read_share(value, report))
+        .collect();
+    if !shares.is_empty() && shares.iter().all(|share| share.weight == 0) {
+        report.at(upstream.start(), BalancingProblem::NoWeight.into());
+    }
+    let is_plain = shares.iter().all(|share| *share == Share::default());
+    balancing.shares = if is_plain { Vec::new() } else { shares };
+}
+
+/// Notes `balance` and `health` where no `upstream` stands.
+pub(crate) fn refuse_alone(table: &TomlTable<'_>, report: &mut Report<'_>) {
+    for key in ["balance", "health"] {
+        if let Some(value) = table.peek(key) {
+            report.at(value.start(), BalancingProblem::NoUpstream(key).into());
+        }
+    }
+}
+
+/// The address in an entry of `upstream`, which may be a table that says more.
+pub(crate) fn address<'t>(value: TomlValue<'t>) -> Result<TomlValue<'t>, Problem> {
+    match value.node() {
+        DeValue::Table(_) => value.table()?.value("address").ok_or(Problem::Missing {
+            key: "address",
+            example: "{ address = \"localhost:3000\", weight = 3 }",
+        }),
+        _ => Ok(value),
+    }
+}
+
+fn read_share(value: TomlValue<'_>, report: &mut Report<'_>) -> Share {
+    let mut share = Share::default();
+    if !matches!(value.node(), DeValue::Table(_)) {
+        return share;
+    }
+    let Ok(mut table) = value.table() else {
+        return share;
+    };
+    table.value("address");
+    if let Some(weight) = table.read("weight", report, number) {
+        share.weight = weight;
+    }
+    share.max_connections = table.read("max-connections", report, count);
+    table.finish(report);
+    share
+}
+
+fn read_health(value: TomlValue<'_>, report: &mut Report<'_>) -> Option<HealthOptions> {
+    let mut table = match value.node() {
+        DeValue::Table(_) => value.table().ok()?,
+        DeValue::String(_) => match value.string().and_then(path) {
+            Ok(path) => return Some(HealthOptions::new(path)),
+            Err(problem) => {
+                report.at(value.start(), problem);
+                return None;
+            }
+        },
+        _ => {
+            let expected = "a path such as `\"/healthz\"` or a table";
+            report.at(value.start(), value.mismatch(expected));
+            return None;
+        }
+    };
+    let key = ("path", "health = { path = \"/healthz\" }");
+    let found = table.require(key, report, |value| path(value.string()?));
+    let mut health = HealthOptions::new(found.clone().unwrap_or_default());
+    set(&mut table, ("expect", &mut health.expect), report, status);
+    let interval = ("interval", &mut health.interval);
+    set(&mut table, interval, report, read_duration);
+    set(
+        &mut table,
+        ("timeout", &mut health.timeout),
+        report,
+        read_duration,
+    );
+    set(&mut table, ("rise", &mut health.rise), report, count);
+    set(&mut table, ("fall", &mut health.fall), report, count);
+    health.host = table.read("host", report, |value| host(value.string()?));
+    table.finish(report);
+    found.map(|_| health)
+}
+
+fn set<'t, T>(
+    table: &mut TomlTable<'t>,
+    (key, slot): (&'static str, &mut T),
+    report: &mut Report<'_>,
+    parse: impl FnOnce(&TomlValue<'t>) -> Result<T, Problem>,
+) {
+    if let Some(value) = table.read(key, report, parse) {
+        *slot = value;
+    }
+}
+
+fn balancer(text: &str) -> Result<Balancer, Problem> {
+    let unknown = |error| BalancingProblem::Balancer(text.to_owned(), error);
+    Ok(text.parse().map_err(unknown)?)
+}
+
+pub(crate) fn status(value: &TomlValue<'_>) -> Result<StatusRange, Problem> {
+    let text = value.text("a status, as in `200` or `\"200-399\"`")?;
+    let unknown = |error| BalancingProblem::Status(text.clone(), error);
+    Ok(text.parse().map_err(unknown)?)
+}
+
+pub(crate) fn count(value: &TomlValue<'_>) -> Result<u16, Problem> {
+    parse_count(&value.text("a count, as in `100`")?)
+}
+
+/// A count that may be zero.
+pub(crate) fn number(value: &TomlValue<'_>) -> Result<u16, Problem> {
+    match value.text("a count, as in `100`")?.as_str() {
+        "0" => Ok(0),
+        text => parse_count(text),
+    }
+}
+
+fn path(text: &str) -> Result<String, Problem> {
+    let is_path = text.starts_with('/') && text.parse::<PathAndQuery>().is_ok();
+    match is_path {
+        true => Ok(text.to_owned()),
+        false => Err(BalancingProblem::HealthPath(text.to_owned()).into()),
+    }
+}
+
+fn host(text: &str) -> Result<String, Problem> {
+    let is_host = !text.contains('@') && text.parse::<Authority>().is_ok();
+    match is_host {
+        true => Ok(text.to_owned()),
+        false => Err(BalancingProblem::HealthHost(text.to_owned()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Config, Flags, SiteAction};
+
+    fn options(site: &str) -> crate::upstream::Options {
+        let text = format!(
+            "storage = \"file:/data\"\n[upstreams]\nqueue = 7\n[sites]\n\"a.example.org\" = {site}"
+        );
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default());
+        match config.unwrap().sites.remove(0).routes.remove(0).action {
+            SiteAction::Upstream { options, .. } => options,
+            _ => panic!("{site}"),
+        }
+    }
+
+    #[test]
+    fn a_site_says_how_its_backends_share_their_work() {
+        let balancing = options(
+            r#"{ upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 5 }], balance = "least-conn",
+                health = { path = "/up?x=1", expect = 204, interval = "1s", timeout = "2s", rise = 4, fall = 5, host = "h:1" },
+                upstream-options = { max-connections = 9, max-fails = 0, slow-start = "0s", retry-budget = "50%", eject-status = "5xx" } }"#,
+        )
+        .balancing;
+        assert_eq!(balancing.balancer, Balancer::LeastConn);
+        let shares = [0, 1, 2].map(|index| balancing.share(index));
+        assert_eq!(shares.map(|share| share.weight), [1, 3, 1]);
+        assert_eq!(shares[1].max_connections, Some(5));
+        let health = balancing.health.unwrap();
+        assert_eq!((health.rise, health.fall), (4, 5));
+        assert_eq!(health.expect, "204".parse().unwrap());
+        assert_eq!(balancing.max_connections, Some(9));
+        assert_eq!((balancing.queue, balancing.max_fails), (7, 0));
+        assert_eq!(balancing.slow_start, Duration::ZERO);
+        assert_eq!(balancing.retry_percent, 50);
+        assert_eq!(balancing.eject_status, Some("500-599".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_route_balances_its_own_upstream_by_its_own_word_and_the_site_s_by_the_site_s() {
+        let text = r#"storage = "file:/data"
+            [sites."a.example.org"]
+            upstream = [{ address = "a:1", weight = 2 }, "b:1"]
+            balance = "cookie"
+            health = "/up"
+            upstream-options = { queue = 7 }
+            routes = { "/same" = { rewrite = "/x" }, "/line" = ["c:1", { address = "d:1", weight = 5 }], "/table" = { upstream = "e:1", health = "/ok" } }
+        "#;
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
+        let routes = config.unwrap().sites.remove(0).routes.into_iter();
+        let balancing: Vec<_> = routes
+            .filter_map(|route| match route.action {
+                SiteAction::Upstream { options, .. } => Some(options.balancing),
+                _ => None,
+            })
+            .collect();
+        let [own, same, line, table] = balancing.as_slice() else {
+            panic!("{balancing:?}");
+        };
+        assert_eq!(same, own);
+        let random = Balancer::RandomTwo;
+        assert_eq!((line.balancer, line.share(1).weight), (random, 5));
+        assert_eq!(line.health, None);
+        assert_eq!((table.balancer, table.share(0).weight), (random, 1));
+        assert_eq!(table.health, Some(HealthOptions::new("/ok".to_owned())));
+        assert_eq!([line.queue, table.queue], [7, 7]);
+    }
+
+    #[test]
+    fn the_short_forms_are_enough() {
+        let line = options(r#"["a:1", { address = "b:1", weight = 2 }]"#).balancing;
+        assert_eq!(line.share(1).weight, 2);
+        let health = options(r#"{ upstream = "a:1", health = "/up" }"#).balancing;
+        assert_eq!(health.health, Some(HealthOptions::new("/up".to_owned())));
+        let plain = options(r#"["a:1", { address = "b:1" }]"#).balancing;
+        assert_eq!(plain.shares, []);
+    }
+}

@@ -1,0 +1,132 @@
+//! `request-headers` and `response-headers`: what happens to header fields.
+
+use std::path::Path;
+
+use toml::de::DeValue;
+
+use crate::config::model::HeaderConfig;
+use crate::config::report::{Problem, Report};
+use crate::config::value::{TomlTable, TomlValue, read_secret};
+use crate::proxy::{ChangeKind, HeaderChange};
+
+/// Reads both tables of a site or a route.
+pub(crate) fn read(
+    table: &mut TomlTable<'_>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> HeaderConfig {
+    HeaderConfig {
+        request: read_changes("request-headers", table, (folder, report)),
+        response: read_changes("response-headers", table, (folder, report)),
+    }
+}
+
+/// What is removed comes first, then what is set, then what is added.
+fn read_changes(
+    key: &'static str,
+    table: &mut TomlTable<'_>,
+    (folder, report): (&Path, &mut Report<'_>),
+) -> Vec<HeaderChange> {
+    let Some(mut table) = table.read(key, report, TomlValue::table) else {
+        return Vec::new();
+    };
+    let mut reader = Reader {
+        changes: Vec::new(),
+        folder,
+        report,
+    };
+    reader.read_removed(&mut table);
+    reader.read_values("set", &mut table);
+    reader.read_values("add", &mut table);
+    table.finish(reader.report);
+    reader.changes
+}
+
+struct Reader<'a, 'r> {
+    changes: Vec<HeaderChange>,
+    folder: &'a Path,
+    report: &'a mut Report<'r>,
+}
+
+impl Reader<'_, '_> {
+    fn read_removed(&mut self, table: &mut TomlTable<'_>) {
+        let expected = "a list of header names, as in `[\"Server\"]`";
+        let names = table.read("remove", self.report, |value| value.list(expected));
+        for value in names.unwrap_or_default() {
+            match value.string() {
+                Ok(name) => self.change(
+                    value.start(),
+                    HeaderChange::remove(name).map_err(Into::into),
+                ),
+                Err(problem) => self.report.at(value.start(), problem),
+            }
+        }
+    }
+
+    fn read_values(&mut self, key: &'static str, table: &mut TomlTable<'_>) {
+        let Some(fields) = table.read(key, self.report, TomlValue::table) else {
+            return;
+        };
+        for (name, start, value) in fields.entries() {
+            match (key, value.node(), value.string()) {
+                ("add", DeValue::Array(_), _) => self.read_list(name, start, value),
+                ("add", _, Ok(text)) => {
+                    let change = self.parse(ChangeKind::Add, name, text);
+                    self.change(start, change);
+                }
+                (_, _, Ok(text)) => {
+                    let change = self.parse(ChangeKind::Set, name, text);
+                    self.change(start, change);
+                }
+                (_, _, Err(problem)) => self.report.at(value.start(), problem),
+            }
+        }
+    }
+
+    /// Several values of one field.
+    fn read_list(&mut self, name: &str, start: usize, value: TomlValue<'_>) {
+        let texts = value.list("a string or a list of them").unwrap_or_default();
+        let is_new = !self.has(name);
+        for value in texts {
+            match (value.string(), is_new) {
+                (Ok(text), true) => match self.parse(ChangeKind::Add, name, text) {
+                    Ok(change) => self.changes.push(change),
+                    Err(problem) => self.report.at(value.start(), problem),
+                },
+                (Ok(text), false) => {
+                    let change = self.parse(ChangeKind::Add, name, text);
+                    self.change(start, change);
+                    return;
+                }
+                (Err(problem), _) => self.report.at(value.start(), problem),
+            }
+        }
+    }
+
+    /// A value, or where it is: a secret has no place in a file that many may read.
+    fn parse(&self, kind: ChangeKind, name: &str, text: &str) -> Result<HeaderChange, Problem> {
+        if !text.starts_with("env:") && !text.starts_with("file:") {
+            return Ok(HeaderChange::new(kind, name, text)?);
+        }
+        let secret = read_secret(text, self.folder)?;
+        let source = secret.reference().unwrap_or_default();
+        Ok(HeaderChange::secret(kind, name, (source, secret.expose()))?)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.changes
+            .iter()
+            .any(|change| change.name().as_str().eq_ignore_ascii_case(name))
+    }
+
+    fn change(&mut self, start: usize, change: Result<HeaderChange, Problem>) {
+        match change {
+            Ok(change) if self.has(change.name().as_str()) => {
+                let name = change.name().clone();
+                self.report.at(start, Problem::SameHeader(name));
+            }
+            Ok(change) => self.changes.push(change),
+            Err(problem) => self.report.at(start, problem),
+        }
+    }
+}

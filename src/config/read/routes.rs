@@ -1,0 +1,220 @@
+//! What happens to the requests of a site, by the beginning of their path.
+
+use toml::de::DeValue;
+
+use crate::config::model::{HeaderConfig, RouteConfig, SiteAction};
+use crate::config::report::Problem;
+use crate::config::value::{TomlTable, TomlValue};
+use crate::proxy::{PathPrefix, Rewrite};
+use crate::upstream::{Address, Options};
+
+use super::actions;
+use super::balancing;
+use super::header_changes;
+use super::site_reader::{FORMS, SiteReader};
+use super::upstreams;
+
+const ACTIONS: [&str; 4] = ["upstream", "redirect", "respond", "files"];
+
+/// That a problem was noted.
+pub(crate) struct Noted;
+
+impl SiteReader<'_, '_> {
+    /// The `routes` of a site, each with where it stands. A route without an action has that of the site.
+    pub(crate) fn read_routes(
+        &mut self,
+        table: &mut TomlTable<'_>,
+        own: Option<&RouteConfig>,
+    ) -> Vec<(usize, RouteConfig)> {
+        let Some(table) = table.read("routes", self.report, TomlValue::table) else {
+            return Vec::new();
+        };
+        if table.entries().is_empty() {
+            self.report.at(table.start(), Problem::NoRoutes);
+        }
+        let mut routes: Vec<(usize, RouteConfig)> = Vec::new();
+        for (text, start, value) in table.entries() {
+            let prefix = match PathPrefix::parse(text) {
+                Ok(prefix) => prefix,
+                Err(error) => {
+                    self.report.at(start, error.into());
+                    continue;
+                }
+            };
+            if own.is_some() && prefix.is_root() {
+                self.report.at(start, Problem::SiteRoute);
+            } else if let Some((first, _)) = routes.iter().find(|(_, route)| route.prefix == prefix)
+            {
+                let line = self.report.line(*first);
+                self.report.at(start, Problem::SameRoute { prefix, line });
+                continue;
+            }
+            let action = own.map(|own| &own.action);
+            routes.extend(
+                self.read_route(start, prefix, value, action)
+                    .map(|route| (start, route)),
+            );
+        }
+        routes
+    }
+
+    fn read_route(
+        &mut self,
+        start: usize,
+        prefix: PathPrefix,
+        value: TomlValue<'_>,
+        inherited: Option<&SiteAction>,
+    ) -> Option<RouteConfig> {
+        match value.node() {
+            DeValue::String(_) | DeValue::Array(_) => {
+                let mut options = self.inherited_options(inherited).clone();
+                balancing::read_line(value, &mut options.balancing, self.report);
+                let addresses = self.read_addresses(value);
+                let action = SiteAction::Upstream { addresses, options };
+                Some(RouteConfig {
+                    prefix,
+                    ..RouteConfig::whole(action)
+                })
+            }
+            DeValue::Table(_) => {
+                self.read_route_table(start, prefix, value.table().ok()?, inherited)
+            }
+            _ => {
+                self.report.at(value.start(), value.mismatch(FORMS));
+                None
+            }
+        }
+    }
+
+    fn read_route_table(
+        &mut self,
+        start: usize,
+        prefix: PathPrefix,
+        mut table: TomlTable<'_>,
+        inherited: Option<&SiteAction>,
+    ) -> Option<RouteConfig> {
+        let action = self.read_action(&mut table, &prefix, inherited);
+        let strips = table.read("strip-prefix", self.report, TomlValue::boolean);
+        let rewrite = self.read_rewrite(&mut table, &prefix);
+        if let Some(value) = table.value("strip-prefix").filter(|_| strips == Some(true))
+            && table.value("rewrite").is_some()
+        {
+            self.report.at(value.start(), Problem::StripAndRewrite);
+        }
+        let headers: HeaderConfig = header_changes::read(&mut table, self.folder, self.report);
+        match &action {
+            Ok(Some(action)) => self.check_use(&mut table, action),
+            Ok(None) => self.report.at(start, Problem::NoRouteAction),
+            Err(Noted) => {}
+        }
+        table.finish(self.report);
+        let strip = strips
+            .unwrap_or_default()
+            .then(|| Rewrite::strip(prefix.clone()));
+        Some(RouteConfig {
+            prefix,
+            action: action.ok()??,
+            rewrite: strip.or(rewrite),
+            headers,
+        })
+    }
+
+    /// The one action that a table names; the `inherited` one where it names none.
+    pub(crate) fn read_action(
+        &mut self,
+        table: &mut TomlTable<'_>,
+        prefix: &PathPrefix,
+        inherited: Option<&SiteAction>,
+    ) -> Result<Option<SiteAction>, Noted> {
+        let base = self.inherited_options(inherited).clone();
+        let options = self.read_options(table, &base);
+        let mut given = ACTIONS
+            .into_iter()
+            .filter_map(|key| Some((key, table.value(key)?)))
+            .collect::<Vec<_>>()
+            .into_iter();
+        let Some((key, value)) = given.next() else {
+            if matches!(inherited, Some(SiteAction::Upstream { .. }) | None) {
+                balancing::refuse_alone(table, self.report);
+            }
+            return Ok(match inherited.cloned() {
+                Some(SiteAction::Upstream { addresses, .. }) => {
+                    if let Some(value) = table.value("upstream-options") {
+                        self.check_tls(value, &addresses, (&options, &base));
+                    }
+                    Some(SiteAction::Upstream { addresses, options })
+                }
+                // It appends what follows the prefix, which a route has another one of.
+                Some(SiteAction::Redirect(_)) | None => None,
+                action => action,
+            });
+        };
+        if let Some((other, value)) = given.next() {
+            let problem = Problem::TwoActions([key, other]);
+            self.report.at(value.start(), problem);
+            return Err(Noted);
+        }
+        let action = match key {
+            "redirect" => {
+                actions::read_redirect(value, prefix, self.report).map(SiteAction::Redirect)
+            }
+            "respond" => actions::read_fixed(value, self.report).map(SiteAction::Respond),
+            "files" => actions::read_files(value, self.folder, self.report).map(SiteAction::Files),
+            _ => {
+                let addresses = self.read_addresses(value);
+                self.check_tls(value, &addresses, (&options, &base));
+                Some(SiteAction::Upstream { addresses, options })
+            }
+        };
+        action.map(Some).ok_or(Noted)
+    }
+
+    /// Notes TLS settings of its own for an upstream that has no use for them.
+    fn check_tls(
+        &mut self,
+        place: TomlValue<'_>,
+        addresses: &[Address],
+        (options, inherited): (&Options, &Options),
+    ) {
+        if options.tls != inherited.tls {
+            upstreams::check_used(place.start(), addresses, self.report);
+        }
+    }
+
+    fn inherited_options<'s>(&'s self, inherited: Option<&'s SiteAction>) -> &'s Options {
+        match inherited {
+            Some(SiteAction::Upstream { options, .. }) => options,
+            _ => &self.config.upstreams,
+        }
+    }
+
+    pub(crate) fn read_rewrite(
+        &mut self,
+        table: &mut TomlTable<'_>,
+        prefix: &PathPrefix,
+    ) -> Option<Rewrite> {
+        table.read("rewrite", self.report, |value| {
+            Ok(Rewrite::replace(prefix.clone(), value.string()?)?)
+        })
+    }
+
+    /// Notes what only an upstream could make use of.
+    pub(crate) fn check_use(&mut self, table: &mut TomlTable<'_>, action: &SiteAction) {
+        let without_effect: &[&'static str] = match action {
+            SiteAction::Upstream { .. } => &[],
+            SiteAction::Files(_) => &["upstream-options", "balance", "health"],
+            SiteAction::Redirect(_) | SiteAction::Respond(_) => &[
+                "upstream-options",
+                "balance",
+                "health",
+                "strip-prefix",
+                "rewrite",
+            ],
+        };
+        for key in without_effect {
+            if let Some(value) = table.peek(key) {
+                self.report.at(value.start(), Problem::WithoutUpstream(key));
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The `[sites]` of a Proxyfile, each by itself and against the others.
+
+use std::path::Path;
+
+use toml::de::DeValue;
+
+use crate::config::check::{PlacedSite, check_together};
+use crate::config::model::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::config::report::{Problem, Report};
+use crate::config::value::{TomlTable, TomlValue};
+use crate::name::HostPattern;
+use crate::proxy::{PathPrefix, SiteFeatureOptions};
+
+use super::balancing;
+use super::client_tls;
+use super::guards;
+use super::header_changes;
+use super::site_certificate::{Names, Sources};
+use super::site_features;
+use super::site_reader::{FORMS, KEYS, SiteReader};
+
+pub(crate) fn read(
+    value: Option<TomlValue<'_>>,
+    (folder, issuers): (&Path, &[String]),
+    config: &Config,
+    report: &mut Report<'_>,
+) -> Vec<SiteConfig> {
+    let table = match value.map(|value| (value.start(), value.table())) {
+        Some((_, Ok(table))) => table,
+        Some((start, Err(problem))) => {
+            report.at(start, problem);
+            return Vec::new();
+        }
+        None => {
+            report.at(0, Problem::NoSites);
+            return Vec::new();
+        }
+    };
+    if table.entries().is_empty() {
+        report.at(table.start(), Problem::NoSites);
+    }
+    let mut reader = SiteReader {
+        folder,
+        issuers,
+        config,
+        report,
+    };
+    let sites: Vec<_> = table
+        .entries()
+        .into_iter()
+        .filter_map(|(name, start, value)| reader.read(name, start, value))
+        .collect();
+    check_together(&sites, config, report);
+    sites.into_iter().map(|placed| placed.site).collect()
+}
+
+impl SiteReader<'_, '_> {
+    fn read(&mut self, name: &str, start: usize, value: TomlValue<'_>) -> Option<PlacedSite> {
+        if !self.report.is_quoted(start)
+            && let Some(whole) = unquoted_name(name, value)
+        {
+            self.report.at(start, Problem::UnquotedName(whole));
+            return None;
+        }
+        let pattern = match parse_pattern(name) {
+            Ok(pattern) => Some(pattern),
+            Err(problem) => {
+                self.report.at(start, problem);
+                None
+            }
+        };
+        match value.node() {
+            DeValue::String(_) | DeValue::Array(_) => self.read_line(start, pattern, value),
+            DeValue::Table(_) => self.read_table(start, pattern, value.table().ok()?),
+            _ => {
+                self.report.at(value.start(), value.mismatch(FORMS));
+                None
+            }
+        }
+    }
+
+    fn read_line(
+        &mut self,
+        start: usize,
+        pattern: Option<HostPattern>,
+        value: TomlValue<'_>,
+    ) -> Option<PlacedSite> {
+        let addresses = self.read_addresses(value);
+        let mut options = self.config.upstreams.clone();
+        balancing::read_line(value, &mut options.balancing, self.report);
+        self.check_certificate(start, pattern.as_ref(), Sources::default());
+        let site = SiteConfig {
+            pattern: pattern?,
+            aliases: Vec::new(),
+            routes: vec![RouteConfig::whole(SiteAction::Upstream {
+                addresses,
+                options,
+            })],
+            headers: HeaderConfig::default(),
+            guards: None,
+            on_demand: None,
+            issuer: None,
+            dns: None,
+            tls: None,
+            default: false,
+            features: self.config.features.clone(),
+            client_auth: None,
+            min_tls: self.config.min_tls,
+        };
+        Some(PlacedSite {
+            site,
+            start,
+            aliases: Vec::new(),
+            routes: vec![start],
+        })
+    }
+
+    fn read_table(
+        &mut self,
+        start: usize,
+        pattern: Option<HostPattern>,
+        mut table: TomlTable<'_>,
+    ) -> Option<PlacedSite> {
+        let (alias_starts, aliases) = self.read_aliases(&mut table);
+        let (route_starts, routes) = self.read_all_routes(start, &mut table);
+        let headers = header_changes::read(&mut table, self.folder, self.report);
+        let names = Names {
+            start,
+            pattern: pattern.as_ref(),
+            aliases: alias_starts.iter().copied().zip(&aliases).collect(),
+        };
+        let certificate = self.read_certificate(&names, &mut table);
+        let default = table.read("default", self.report, TomlValue::boolean);
+        let guards = guards::read(&mut table, self.folder, self.config, self.report);
+        let features = self.read_features(&mut table);
+        let client_auth = client_tls::read(&mut table, self.folder, self.report);
+        let min_tls = client_tls::read_min_tls(&mut table, self.report);
+        table.finish(self.report);
+        let site = SiteConfig {
+            pattern: pattern?,
+            aliases,
+            routes,
+            headers,
+            guards,
+            on_demand: certificate.on_demand,
+            issuer: certificate.issuer,
+            dns: certificate.dns,
+            tls: certificate.tls,
+            default: default.unwrap_or_default(),
+            features,
+            client_auth,
+            min_tls: min_tls.unwrap_or(self.config.min_tls),
+        };
+        Some(PlacedSite {
+            site,
+            start,
+            aliases: alias_starts,
+            routes: route_starts,
+        })
+    }
+
+    fn read_features(&mut self, table: &mut TomlTable<'_>) -> SiteFeatureOptions {
+        let context = site_features::Context {
+            shared: &self.config.features,
+            has_access_log: self.config.access_log.is_some(),
+            folder: self.folder,
+        };
+        context.read_site(table, self.report)
+    }
+
+    fn read_aliases(&mut self, table: &mut TomlTable<'_>) -> (Vec<usize>, Vec<HostPattern>) {
+        let expected = "a list of names, as in `[\"example.org\"]`";
+        let names = table.read("aliases", self.report, |value| value.list(expected));
+        let mut aliases = Vec::new();
+        for value in names.unwrap_or_default() {
+            match value.string().and_then(parse_pattern) {
+                Ok(pattern) => aliases.push((value.start(), pattern)),
+                Err(problem) => self.report.at(value.start(), problem),
+            }
+        }
+        aliases.into_iter().unzip()
+    }
+
+    /// What the site itself says, and its routes.
+    fn read_all_routes(
+        &mut self,
+        start: usize,
+        table: &mut TomlTable<'_>,
+    ) -> (Vec<usize>, Vec<RouteConfig>) {
+        let root = PathPrefix::root();
+        let action = self.read_action(table, &root, None);
+        let rewrite = self.read_rewrite(table, &root);
+        let has_routes = table.value("routes").is_some();
+        if matches!(action, Ok(None)) && !has_routes && table.has_only(KEYS) {
+            self.report.at(start, Problem::NoAction);
+        }
+        let own = action.ok().flatten().map(|action| RouteConfig {
+            rewrite,
+            ..RouteConfig::whole(action)
+        });
+        let mut routes = self.read_routes(table, own.as_ref());
+        if let Some(own) = own {
+            self.check_use(table, &own.action);
+            routes.insert(0, (start, own));
+        }
+        routes.into_iter().unzip()
+    }
+}
+
+/// The name that was meant by `www.example.org = "…"`, which TOML reads as tables within tables.
+fn unquoted_name(name: &str, value: TomlValue<'_>) -> Option<String> {
+    let table = value.table().ok()?;
+    let (key, _, inner) = table
+        .entries()
+        .into_iter()
+        .find(|(key, _, _)| !KEYS.contains(key))?;
+    let whole = format!("{name}.{key}");
+    match inner.node() {
+        DeValue::String(_) | DeValue::Array(_) => Some(whole),
+        DeValue::Table(_) => Some(unquoted_name(&whole, inner).unwrap_or(whole)),
+        _ => None,
+    }
+}
+
+fn parse_pattern(text: &str) -> Result<HostPattern, Problem> {
+    HostPattern::parse(text).map_err(|error| Problem::SiteName {
+        name: text.to_owned(),
+        error,
+    })
+}

@@ -1,0 +1,157 @@
+//! What is wrong and where: one line per problem, all problems of a file and its flags together.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::problem::Problem;
+
+/// Where a problem stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// In a file; line and column count from one, the column in characters.
+    File {
+        /// The file as the user named it.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// The column.
+        column: usize,
+    },
+    /// In what a file does not say.
+    WholeFile(PathBuf),
+    /// In the value of a flag, or of its environment variable.
+    Flag(&'static str),
+    /// In the command line as a whole.
+    CommandLine,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, line, column } => {
+                write!(f, "{}:{line}:{column}: ", path.display())
+            }
+            Self::WholeFile(path) => write!(f, "{}: ", path.display()),
+            Self::Flag(flag) => write!(f, "{flag}: "),
+            Self::CommandLine => Ok(()),
+        }
+    }
+}
+
+/// One problem with its place and its fix; prints as one line.
+#[derive(Debug)]
+pub struct Diagnostic {
+    place: Location,
+    problem: Problem,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.place, self.problem)
+    }
+}
+
+/// Collects the problems while a configuration is read.
+#[derive(Debug)]
+pub(crate) struct Report<'t> {
+    path: &'t Path,
+    text: &'t str,
+    found: Vec<Diagnostic>,
+}
+
+impl<'t> Report<'t> {
+    pub(crate) fn new(path: &'t Path, text: &'t str) -> Self {
+        Self {
+            path,
+            text,
+            found: Vec::new(),
+        }
+    }
+
+    /// The file as the user named it.
+    pub(crate) fn path(&self) -> &Path {
+        self.path
+    }
+
+    /// Notes a problem at a byte offset of the file.
+    pub(crate) fn at(&mut self, offset: usize, problem: Problem) {
+        let (line, column) = position(self.text, offset);
+        let path = self.path.to_owned();
+        self.add(Location::File { path, line, column }, problem);
+    }
+
+    /// Notes a problem with the file as a whole.
+    pub(crate) fn whole_file(&mut self, problem: Problem) {
+        let path = self.path.to_owned();
+        self.add(Location::WholeFile(path), problem);
+    }
+
+    /// Notes a problem with a flag.
+    pub(crate) fn flag(&mut self, flag: &'static str, problem: Problem) {
+        self.add(Location::Flag(flag), problem);
+    }
+
+    pub(crate) fn add(&mut self, place: Location, problem: Problem) {
+        self.found.push(Diagnostic { place, problem });
+    }
+
+    /// The line of a byte offset.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        position(self.text, offset).0
+    }
+
+    /// Whether no line ends within these byte offsets.
+    pub(crate) fn is_one_line(&self, offsets: Range<usize>) -> bool {
+        let text = self.text.get(offsets);
+        text.is_some_and(|text| !text.contains('\n'))
+    }
+
+    /// Whether the text at a byte offset is quoted.
+    pub(crate) fn is_quoted(&self, offset: usize) -> bool {
+        self.text
+            .get(offset..)
+            .is_some_and(|rest| rest.starts_with(['"', '\'']))
+    }
+
+    /// Whether nothing was noted.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// All that was noted, in the order of the file, then of the flags.
+    pub(crate) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|found| match found.place {
+            Location::File { line, column, .. } => (line, column),
+            Location::WholeFile(_) | Location::Flag(_) | Location::CommandLine => (usize::MAX, 0),
+        });
+        self.found
+    }
+}
+
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    (line, before[line_start..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        let text = "ä = 1\nbc = 2\n";
+        for (offset, place) in [
+            (0, (1, 1)),
+            (2, (1, 2)),
+            (7, (2, 1)),
+            (8, (2, 2)),
+            (14, (3, 1)),
+            (99, (3, 1)),
+        ] {
+            assert_eq!(position(text, offset), place, "{offset}");
+        }
+    }
+}

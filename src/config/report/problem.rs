@@ -1,0 +1,348 @@
+//! Everything that can be wrong with a configuration, each with its fix.
+
+use http::HeaderName;
+
+use crate::name::{HostPattern, NameError};
+use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixError, RedirectError};
+use crate::upstream::AddressError;
+
+use super::balancing_problem::BalancingProblem;
+use super::dns_problem::DnsProblem;
+use super::guard_problem::GuardProblem;
+use super::syntax;
+
+/// One thing that is wrong, as one sentence with the fix.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("{}", syntax::message(.0))]
+    Syntax(toml::de::Error),
+    #[error("more mistakes are not shown here: {0}; mend these first")]
+    MoreMistakes(usize),
+    #[error("unknown key `{key}`; {}", known_keys(nearest.as_deref(), known))]
+    UnknownKey {
+        key: String,
+        nearest: Option<String>,
+        known: Vec<&'static str>,
+    },
+    #[error("`{key}` takes {expected}, not {found}")]
+    Type {
+        key: String,
+        expected: &'static str,
+        found: &'static str,
+    },
+    #[error("`{key}` is missing; add it, as in `{example}`")]
+    Missing {
+        key: &'static str,
+        example: &'static str,
+    },
+    #[error("`{0}` is no mail address; write one, as in `ops@example.org`")]
+    Email(String),
+    #[error(
+        "`{0}` is no address to listen on; write `IP:PORT`, as in `[::]:443` or `127.0.0.1:8443`, or a port alone"
+    )]
+    Listen(String),
+    #[error("http and https cannot share {0}; give each a port of its own")]
+    SharedPort(std::net::SocketAddr),
+    #[error("metrics cannot share {0} with http or https; give them a port of their own")]
+    SharedMetrics(std::net::SocketAddr),
+    #[error("`{0}` is no duration; write it as in `30s`, `5m`, `12h` or `90d`")]
+    Duration(String),
+    #[error("the duration must be longer than zero; `{0}` would end everything at once")]
+    ZeroDuration(String),
+    #[error("`{0}` is longer than a year; write a shorter duration")]
+    LongDuration(String),
+    #[error("`{0}` is no size; write it as in `16k`, `10m` or `1g`")]
+    Size(String),
+    #[error("`{0}` is out of range; write a size from `8k` to `16m`")]
+    HeadSize(String),
+    #[error("`{0}` is no count; write a whole number from 1 to 65535")]
+    Count(String),
+    #[error("only `file:` storage exists here; write `file:DIRECTORY` instead of `{0}://…`")]
+    StorageScheme(String),
+    #[error("`{0}` is no storage; write `file:DIRECTORY`, as in `file:/var/lib/proxy`")]
+    Storage(String),
+    #[error(
+        "no data directory is known, since HOME is not set; name one with `--storage file:DIRECTORY`"
+    )]
+    NoDataDirectory,
+    #[error("`{0}` is no log level; write `error`, `warn`, `info`, `debug` or `trace`")]
+    LogLevel(String),
+    #[error("`{0}` is no log format; write `text` or `json`")]
+    LogFormat(String),
+    #[error("`{0}` is no coding; write `zstd`, `br` or `gzip`")]
+    Coding(String),
+    #[error(
+        "`compress` has nothing to choose from; name at least one, or write `compress = false`"
+    )]
+    NoCoding,
+    #[error("`{text}` is no content type: {error}")]
+    ContentType {
+        text: String,
+        #[source]
+        error: crate::proxy::MediaRangeError,
+    },
+    #[error("`{0}` has no error page; write an error status as in `502`, `4xx` or `5xx`")]
+    ErrorStatus(String),
+    #[error("an access log needs a file; write its path, or `-` for standard output")]
+    AccessLogFile,
+    #[error("`{0}` is no access log format; write `json`, `common` or `combined`")]
+    AccessLogFormat(String),
+    #[error(
+        "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"
+    )]
+    NoAccessLog,
+
+    #[error("`{text}` is no ACME directory; {}", known_directories(*nearest))]
+    Directory {
+        text: String,
+        nearest: Option<&'static str>,
+    },
+    #[error(
+        "`{0}` makes accounts with credentials only; add `eab = {{ key-id = \"…\", hmac-key = \"env:EAB_HMAC_KEY\" }}` as the CA shows them"
+    )]
+    NeedsExternalAccount(String),
+    #[error(
+        "`{0}` makes accounts with credentials only; add `--eab-key-id` and `--eab-hmac-key` as the CA shows them"
+    )]
+    NeedsExternalAccountFlags(String),
+    #[error("`--eab-key-id` and `--eab-hmac-key` belong together; add the other one")]
+    HalfExternalAccount,
+    #[error("the `hmac-key` of `eab` is not base64url; copy it from the CA as it stands there")]
+    HmacKey,
+    #[error("the environment variable `{0}` is not set; set it, or name a file with `file:PATH`")]
+    SecretVariable(String),
+    #[error("the secret in {} cannot be read: {source}", path.display())]
+    SecretFile {
+        path: std::path::PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the secret is empty; write it, or `env:NAME` or `file:PATH` for where it is")]
+    SecretEmpty,
+    #[error("`{0}` is no key type; write `p256`, `p384`, `rsa2048` or `rsa4096`")]
+    KeyType(String),
+    #[error("`{0}` is no challenge; write `http-01`, `tls-alpn-01`, `dns-01` or `dns-persist-01`")]
+    Challenge(String),
+    #[error(
+        "an issuer cannot be named `{0}`; `internal` is this machine's own CA, choose another name"
+    )]
+    IssuerName(String),
+    #[error("there are two issuers `{0}`; give one of them another `name`")]
+    SameIssuer(String),
+    #[error("`{text}` is no issuer; write {}", issuer_names(known))]
+    UnknownIssuer { text: String, known: Vec<String> },
+    #[error("a site with `tls` files needs no issuer; remove `issuer` or `tls`")]
+    IssuerAndTls,
+    #[error("an ACME directory is reached over https only; write `https://` instead of `{0}://`")]
+    DirectoryScheme(String),
+    #[error(
+        "`{0}` is no DNS server; write `system` or an IP address, as in `9.9.9.9` or `[2620:fe::9]:53`"
+    )]
+    Resolver(String),
+    #[error("`resolvers` names no DNS server; write at least one, as in `[\"system\"]`")]
+    NoResolver,
+    #[error(
+        "`{0}` is no name constraint; write a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
+    )]
+    NameConstraint(String),
+    #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
+    NoHook,
+    #[error(
+        "`{0}` is nobody to trust; write a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
+    )]
+    TrustedPeer(String),
+    #[error(
+        "`{0}` is everybody, so each client could choose its own address; name the networks of your own proxies"
+    )]
+    TrustsAll(ipnet::IpNet),
+    #[error(
+        "`{text}` has bits beyond its network; write `{network}`, or a single address without `/`"
+    )]
+    NetworkBits { text: String, network: ipnet::IpNet },
+    #[error("`{0}` is no way to take the PROXY protocol; write `required` or `optional`")]
+    ProxyProtocol(String),
+    #[error(
+        "PROXY headers are taken from trusted peers only, and there are none; name your load balancer, as in `trust = [\"10.0.0.0/8\"]`"
+    )]
+    ProxyProtocolWithoutTrust,
+    #[error("`{0}` is no version of the PROXY protocol; write `v1`, `v2` or `off`")]
+    SendProxy(String),
+    #[error("`{0}` is no way to ask for client certificates; write `required` or `optional`")]
+    ClientAuthMode(String),
+    #[error("`{0}` is no version of TLS that clients can be held to; write `1.2` or `1.3`")]
+    MinTls(String),
+    #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
+    StagingAndDirectory,
+
+    #[error(transparent)]
+    Dns(#[from] DnsProblem),
+
+    #[error(
+        "there is no site; add one, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"
+    )]
+    NoSites,
+    #[error(
+        "`{name}` is no site name: {error}; write it as in `www.example.org`, without scheme, port and path"
+    )]
+    SiteName {
+        name: String,
+        #[source]
+        error: NameError,
+    },
+    #[error(
+        "the dots of an unquoted name make nested tables; put the site's name in quotes: `\"{0}\"`"
+    )]
+    UnquotedName(String),
+    #[error("`{pattern}` is already a site on line {line}; keep one of the two")]
+    SameSite { pattern: HostPattern, line: usize },
+    #[error("a site on line {0} is the default already; keep one `default = true`")]
+    SecondDefault(usize),
+    #[error("`{}` and `{}` both say what happens to the requests; remove one of them", .0[0], .0[1])]
+    TwoActions([&'static str; 2]),
+    #[error(
+        "the site says nothing about its requests; add `upstream = \"localhost:3000\"` or `redirect = \"https://www.example.org\"`"
+    )]
+    NoAction,
+    #[error(
+        "neither the route nor its site says what happens to the requests; add `upstream = \"localhost:3000\"`"
+    )]
+    NoRouteAction,
+    #[error("{0}")]
+    Prefix(#[from] PrefixError),
+    #[error(
+        "`{prefix}` is already a route on line {line}, so this one can never match; keep one of the two"
+    )]
+    SameRoute { prefix: PathPrefix, line: usize },
+    #[error(
+        "the site itself says what happens to `/`, so this route can never match; keep one of the two"
+    )]
+    SiteRoute,
+    #[error(
+        "`routes` is empty; add one, as in `routes = {{ \"/api/\" = \"localhost:4000\" }}`, or remove it"
+    )]
+    NoRoutes,
+    #[error("`strip-prefix` and `rewrite` both say what the path becomes; remove one of them")]
+    StripAndRewrite,
+    #[error("`{0}` has no effect, since the proxy answers these requests itself; remove it")]
+    WithoutUpstream(&'static str),
+    #[error("{0}")]
+    HeaderChange(#[from] HeaderChangeError),
+    #[error("`{0}` is changed twice here; name it once")]
+    SameHeader(HeaderName),
+    #[error("{0}")]
+    Respond(#[from] FixedResponseError),
+    #[error("`{0}` is no status; write a number, as in `404`")]
+    Status(String),
+    #[error("`{0}` leads out of the folder; write a file's path below it, as in `index.html`")]
+    Fallback(String),
+    #[error("{0}")]
+    Address(#[from] AddressError),
+    #[error(transparent)]
+    Balancing(#[from] BalancingProblem),
+    #[error("the list of upstreams is empty; name one, as in `[\"localhost:3000\"]`")]
+    NoAddress,
+    #[error(
+        "`{0}` is where the proxy itself listens, so requests would go in circles; name the app's own port"
+    )]
+    OwnAddress(crate::upstream::Address),
+    #[error(
+        "`{0}` stands here twice; name it once, as in `{{ address = \"{0}\", weight = 2 }}` if it is to get more"
+    )]
+    SameAddress(crate::upstream::Address),
+    #[error(
+        "`insecure = true` takes any certificate, so `root` has no use beside it; remove one of them"
+    )]
+    InsecureAndRoot,
+    #[error("`{name}` is no name of a backend: {error}; write it as in `app.internal`")]
+    Sni {
+        name: String,
+        #[source]
+        error: NameError,
+    },
+    #[error(
+        "none of the upstreams here is behind TLS; write it as in `https://app:8443`, or remove `tls`"
+    )]
+    TlsWithoutHttps,
+    #[error("{0}")]
+    Redirect(#[from] RedirectError),
+    #[error(
+        "`{0}` leads back to this same place, so clients would go in circles; name another host or path"
+    )]
+    RedirectLoop(String),
+    #[error(
+        "`{0}` is no URL to ask; write an http or https URL, as in `http://localhost:4000/allowed`"
+    )]
+    Ask(String),
+    #[error(
+        "no certificate can be had for the wildcard `{0}` as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
+    )]
+    WildcardCertificate(HostPattern),
+    #[error(
+        "the site `*` needs `on-demand = {{ ask = \"http://…\" }}`, which says what names may have a certificate"
+    )]
+    AnyWithoutAsk,
+    #[error(
+        "`on-demand` is for wildcard sites and `*`; remove it, `{0}` gets its certificate anyway"
+    )]
+    OnDemandExact(HostPattern),
+    #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
+    OnDemandAndTls,
+
+    #[error(transparent)]
+    Guard(#[from] GuardProblem),
+
+    #[error("`{0}` cannot change while the proxy runs; restart the proxy, or write what it was")]
+    RestartOnly(&'static str),
+    #[error(
+        "`{0}` is not set any more, and cannot change while the proxy runs; restart the proxy, or write what it was"
+    )]
+    RestartOnlyGone(&'static str),
+
+    #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
+    NoDomain,
+    #[error(
+        "there is nowhere to send requests; add `--upstream ADDR`, as in `--upstream localhost:3000`"
+    )]
+    NoUpstream,
+    #[error(
+        "no certificate can be had for the wildcard `{0}` as a whole; add `--on-demand-ask URL` to get one per name"
+    )]
+    WildcardWithoutAsk(HostPattern),
+}
+
+fn known_keys(nearest: Option<&str>, known: &[&str]) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("known here: `{}`", known.join("`, `")),
+    }
+}
+
+fn known_directories(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "write `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or an https URL"
+            .to_owned(),
+    }
+}
+
+fn issuer_names(known: &[String]) -> String {
+    let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("`internal` or {}", known.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certs::sentences::quotations;
+
+    #[test]
+    fn what_keeps_a_site_from_its_certificate_is_documented() {
+        let wildcard = HostPattern::parse("*.example.org").unwrap();
+        let quotations = quotations();
+        for problem in [
+            Problem::WildcardCertificate(wildcard),
+            Problem::NeedsExternalAccount("zerossl".to_owned()),
+        ] {
+            assert!(quotations.contains(&problem.to_string()), "{problem}");
+        }
+    }
+}

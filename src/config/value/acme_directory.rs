@@ -1,0 +1,170 @@
+//! The CA's directory: a known name or a URL.
+
+use url::Url;
+
+use crate::certs::IssuerOptions;
+use crate::config::report::Problem;
+
+pub(crate) const LETSENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+pub(crate) const LETSENCRYPT_STAGING: &str =
+    "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+/// A CA that is known by name.
+struct Known {
+    name: &'static str,
+    url: &'static str,
+    staging: Option<&'static str>,
+    needs_account: bool,
+}
+
+/// Google's staging twin wants credentials of its own, so it is none that could be used unasked.
+const KNOWN: [Known; 5] = [
+    Known {
+        name: "letsencrypt",
+        url: LETSENCRYPT,
+        staging: Some(LETSENCRYPT_STAGING),
+        needs_account: false,
+    },
+    Known {
+        name: "letsencrypt-staging",
+        url: LETSENCRYPT_STAGING,
+        staging: None,
+        needs_account: false,
+    },
+    Known {
+        name: "zerossl",
+        url: "https://acme.zerossl.com/v2/DV90",
+        staging: None,
+        needs_account: true,
+    },
+    Known {
+        name: "google",
+        url: "https://dv.acme-v02.api.pki.goog/directory",
+        staging: None,
+        needs_account: true,
+    },
+    Known {
+        name: "buypass",
+        url: "https://api.buypass.com/acme/directory",
+        staging: Some("https://api.test4.buypass.no/acme/directory"),
+        needs_account: false,
+    },
+];
+
+/// Alike enough to be a slip of the fingers.
+const SIMILARITY: f64 = 0.85;
+
+/// A directory with what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Directory {
+    pub(crate) name: String,
+    pub(crate) url: Url,
+    pub(crate) staging: Option<Url>,
+    /// Whether accounts there are made with credentials only.
+    pub(crate) needs_account: bool,
+}
+
+impl Directory {
+    /// Let's Encrypt, where nothing else is said.
+    pub(crate) fn letsencrypt() -> Self {
+        Self::from_known(&KNOWN[0])
+    }
+
+    /// Let's Encrypt's staging CA.
+    pub(crate) fn staging() -> Self {
+        Self::from_known(&KNOWN[1])
+    }
+
+    fn from_known(known: &Known) -> Self {
+        let parse = |url| Url::parse(url).expect("the built-in directory URLs are valid");
+        Self {
+            name: known.name.to_owned(),
+            url: parse(known.url),
+            staging: known.staging.map(parse),
+            needs_account: known.needs_account,
+        }
+    }
+
+    /// Reads a known name or an https URL, which is then named after its host.
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        if let Some(known) = KNOWN.iter().find(|known| known.name == text) {
+            return Ok(Self::from_known(known));
+        }
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "https" => {
+                if let Some(known) = KNOWN.iter().find(|known| known.url == url.as_str()) {
+                    return Ok(Self::from_known(known));
+                }
+                Ok(Self {
+                    name: url.host_str().unwrap_or_default().to_owned(),
+                    url,
+                    staging: None,
+                    needs_account: false,
+                })
+            }
+            Ok(url) if url.scheme() == "http" => {
+                Err(Problem::DirectoryScheme(url.scheme().to_owned()))
+            }
+            _ => Err(Problem::Directory {
+                text: text.to_owned(),
+                nearest: nearest(text),
+            }),
+        }
+    }
+
+    /// An issuer with nothing special about it.
+    pub(crate) fn into_issuer(self) -> IssuerOptions {
+        IssuerOptions {
+            staging: self.staging,
+            ..IssuerOptions::new(self.name, self.url)
+        }
+    }
+}
+
+fn nearest(text: &str) -> Option<&'static str> {
+    let text = text.to_lowercase().replace(['_', ' '], "-");
+    let similarities = KNOWN
+        .iter()
+        .map(|known| (strsim::jaro_winkler(&text, known.name), known.name));
+    similarities
+        .filter(|(similarity, _)| *similarity >= SIMILARITY)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_have_names_or_https_urls() {
+        for (text, name, url) in [
+            ("letsencrypt", "letsencrypt", LETSENCRYPT),
+            (LETSENCRYPT, "letsencrypt", LETSENCRYPT),
+            (
+                "letsencrypt-staging",
+                "letsencrypt-staging",
+                LETSENCRYPT_STAGING,
+            ),
+            ("zerossl", "zerossl", "https://acme.zerossl.com/v2/DV90"),
+            (
+                "https://localhost:14000/dir",
+                "localhost",
+                "https://localhost:14000/dir",
+            ),
+        ] {
+            let directory = Directory::parse(text).unwrap();
+            assert_eq!(directory.name, name);
+            assert_eq!(directory.url.as_str(), url);
+        }
+        for (text, part) in [
+            ("http://ca.internal/dir", "https only"),
+            ("letsencript", "did you mean `letsencrypt`?"),
+            ("ftp://ca/dir", "is no ACME directory"),
+            ("localhost:14000/dir", "is no ACME directory"),
+        ] {
+            let message = Directory::parse(text).unwrap_err().to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}

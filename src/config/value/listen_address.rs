@@ -1,0 +1,77 @@
+//! Addresses to listen on as users write them.
+
+use crate::config::report::Problem;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::toml_table::TomlValue;
+
+/// Parses `IP:PORT`, `:PORT` or a port alone, which means all addresses of the machine.
+pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if !port.starts_with('+')
+        && let Ok(port) = port.parse::<u16>()
+    {
+        return Ok((Ipv6Addr::UNSPECIFIED, port).into());
+    }
+    text.parse().map_err(|_| Problem::Listen(text.to_owned()))
+}
+
+/// The same for what is not for everybody: a port alone is one of this machine's own.
+pub(crate) fn parse_own_listen(text: &str) -> Result<SocketAddr, Problem> {
+    let mut address = parse_listen(text)?;
+    let has_host = text.parse::<SocketAddr>().is_ok();
+    if !has_host {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Ok(address)
+}
+
+pub(crate) fn read_listen(value: &TomlValue<'_>) -> Result<SocketAddr, Problem> {
+    parse_listen(&value.text("an address, as in `\"[::]:443\"`")?)
+}
+
+/// The same where a port alone is one of this machine's own.
+pub(crate) fn read_own_listen(value: &TomlValue<'_>) -> Result<SocketAddr, Problem> {
+    parse_own_listen(&value.text("an address, as in `\"127.0.0.1:9100\"`")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_for_everybody_only_where_everybody_is_meant() {
+        for (text, address) in [
+            ("9100", "127.0.0.1:9100"),
+            (":0", "127.0.0.1:0"),
+            ("[::]:9100", "[::]:9100"),
+            ("10.0.0.1:9100", "10.0.0.1:9100"),
+        ] {
+            assert_eq!(parse_own_listen(text).unwrap().to_string(), address);
+        }
+    }
+
+    #[test]
+    fn listen_addresses_are_read_in_every_form() {
+        for (text, address) in [
+            ("8080", "[::]:8080"),
+            (":8080", "[::]:8080"),
+            ("0", "[::]:0"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:443", "[::1]:443"),
+        ] {
+            assert_eq!(parse_listen(text).unwrap().to_string(), address);
+        }
+        for text in [
+            "",
+            ":",
+            "65536",
+            "+80",
+            "localhost:80",
+            "127.0.0.1",
+            "::1:80:x",
+        ] {
+            assert!(parse_listen(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Paths as users write them.
+
+use std::path::{Path, PathBuf};
+
+/// A command whose relative path starts at `folder`. A bare name would be looked for in `PATH`.
+pub(crate) fn command(folder: &Path, path: &str) -> PathBuf {
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    folder.join(path)
+}

@@ -1,0 +1,97 @@
+//! Secrets in the configuration: the text itself, or where it is.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::certs::Secret;
+use crate::config::report::Problem;
+
+/// Reads `env:NAME` from the environment, `file:PATH` from a file whose relative path starts at `folder`, and takes all
+/// else for the secret itself. White space around it is none of its.
+pub(crate) fn read_secret(text: &str, folder: &Path) -> Result<Secret, Problem> {
+    let secret = if let Some(name) = text.strip_prefix("env:") {
+        let value = std::env::var(name).map_err(|_| Problem::SecretVariable(name.to_owned()))?;
+        Secret::referred(text, value.trim())
+    } else if let Some(path) = text.strip_prefix("file:") {
+        let path = folder.join(path);
+        match std::fs::read_to_string(&path) {
+            Ok(secret) => Secret::referred(format!("file:{}", path.display()), secret.trim()),
+            Err(source) => return Err(Problem::SecretFile { path, source }),
+        }
+    } else {
+        Secret::new(text.trim())
+    };
+    match secret.expose().is_empty() {
+        true => Err(Problem::SecretEmpty),
+        false => Ok(secret),
+    }
+}
+
+/// A secret as the user wrote it: the text itself, or where it is. Its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// What was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+/// The hash of a password for `basic-auth`. `None` when the system has no random numbers.
+#[must_use]
+pub fn hash_password(password: &str) -> Option<String> {
+    crate::proxy::PasswordHash::make(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_a_text_a_variable_or_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
+        std::fs::write(dir.path().join("empty"), "\n").unwrap();
+        let resolve = |text| read_secret(text, dir.path());
+        assert_eq!(resolve("plain").unwrap().expose(), "plain");
+        assert_eq!(resolve("file:key").unwrap().expose(), "of the file");
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(resolve("env:PATH").unwrap().expose(), path.trim());
+        for (text, part) in [
+            ("env:NO_SUCH_VARIABLE_HERE", "NO_SUCH_VARIABLE_HERE"),
+            ("file:missing", "missing"),
+            ("file:empty", "empty"),
+            (" ", "empty"),
+        ] {
+            let message = resolve(text).unwrap_err().to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_secret_knows_where_it_is_from() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
+        let file = read_secret("file:key", dir.path()).unwrap();
+        let reference = format!("file:{}", dir.path().join("key").display());
+        assert_eq!(file.reference(), Some(reference.as_str()));
+        let variable = read_secret("env:PATH", dir.path()).unwrap();
+        assert_eq!(variable.variable(), Some("PATH"));
+        let shown = SecretText::from("hush".to_owned());
+        assert_eq!(format!("{shown:?}"), "SecretText(..)");
+    }
+}

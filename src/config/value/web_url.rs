@@ -1,0 +1,17 @@
+//! URLs of web servers as users write them.
+
+use url::Url;
+
+use crate::certs::OnDemandOptions;
+use crate::config::report::Problem;
+
+/// An absolute http or https URL.
+pub(crate) fn parse_web_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}
+
+pub(crate) fn parse_ask(text: &str) -> Result<OnDemandOptions, Problem> {
+    let ask = parse_web_url(text).ok_or_else(|| Problem::Ask(text.to_owned()))?;
+    Ok(OnDemandOptions::new(ask))
+}

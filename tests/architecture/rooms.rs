@@ -1,0 +1,131 @@
+//! Which room may import which.
+
+use super::graph::Graph;
+
+/// For each room, the rooms that it may import. The ground is the seven rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 18] = [
+    ("name", &[]),
+    ("backoff", &[]),
+    ("gcra", &[]),
+    ("dns", &[]),
+    ("per_worker", &[]),
+    ("tasks", &[]),
+    ("metrics", &[]),
+    ("acme", &["backoff", "name"]),
+    ("storage", &["name", "tasks"]),
+    (
+        "certs",
+        &[
+            "acme",
+            "storage",
+            "name",
+            "backoff",
+            "gcra",
+            "dns",
+            "per_worker",
+            "tasks",
+            "metrics",
+        ],
+    ),
+    ("tls", &["certs", "name"]),
+    (
+        "upstream",
+        &["name", "backoff", "dns", "per_worker", "tasks", "metrics"],
+    ),
+    (
+        "proxy",
+        &["upstream", "name", "gcra", "per_worker", "tasks", "metrics"],
+    ),
+    (
+        "server",
+        &["tls", "proxy", "certs", "per_worker", "tasks", "metrics"],
+    ),
+    (
+        "admin",
+        &["certs", "upstream", "proxy", "metrics", "tasks", "name"],
+    ),
+    // The option types that rooms define, and what they are made of.
+    (
+        "config",
+        &[
+            "acme", "storage", "certs", "tls", "upstream", "proxy", "server", "admin", "name",
+            "dns",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "config",
+            "admin",
+            "server",
+            "tls",
+            "certs",
+            "acme",
+            "storage",
+            "proxy",
+            "upstream",
+            "name",
+            "backoff",
+            "dns",
+            "per_worker",
+            "tasks",
+            "metrics",
+        ],
+    ),
+    // The built-in app of the demo runs on tracked tasks like all else; commands about a running
+    // proxy ask it over the admin socket.
+    ("cli", &["app", "config", "admin", "tasks"]),
+];
+
+/// Imports between rooms go by the table only.
+pub(crate) fn check(graph: &Graph<'_>) -> Vec<String> {
+    let mut complaints = unknown_rooms(graph);
+    for one in &graph.uses {
+        let source = &graph.sources[one.from];
+        let (room, target) = (source.room(), one.path[0].as_str());
+        let Some((_, allowed)) = EDGES.iter().find(|(name, _)| *name == room) else {
+            continue;
+        };
+        if target != room && !allowed.contains(&target) {
+            let rule = format!("`{room}` must not import `{target}`");
+            complaints.push(source.complain(one.at, &rule));
+        } else if (room, target) == ("server", "certs")
+            && !one.path.concat().to_lowercase().contains("http01")
+        {
+            let rule = "`server` may import of `certs` only the http-01 table";
+            complaints.push(source.complain(one.at, rule));
+        }
+    }
+    complaints
+}
+
+fn unknown_rooms(graph: &Graph<'_>) -> Vec<String> {
+    let is_known = |room: &str| EDGES.iter().any(|(name, _)| *name == room);
+    let unknown = graph.sources.iter().filter(|source| {
+        let room = source.room();
+        !matches!(room, "lib" | "main") && !is_known(room)
+    });
+    let complain = |source: &super::source::Source| {
+        let room = source.room();
+        let rule = format!("`{room}` is a room that the table of edges does not know");
+        source.complain(0, &rule)
+    };
+    unknown.map(complain).collect()
+}
+
+#[test]
+fn edges_lead_downward_only() {
+    let allowed = |from: &str| EDGES.iter().find(|(name, _)| *name == from).unwrap().1;
+    for (room, targets) in EDGES {
+        for target in targets {
+            assert!(
+                !allowed(target).contains(&room),
+                "`{room}` and `{target}` import each other"
+            );
+            assert!(
+                *target != "config" || matches!(room, "app" | "cli"),
+                "`{room}` imports `config`"
+            );
+        }
+    }
+}
