@@ -10,13 +10,13 @@ use super::shared_state::SharedState;
 use super::{Error, sites};
 use crate::config::{Config, SiteConfig};
 use crate::proxy::AccessLog;
-use crate::upstream::{Means, SystemRoots};
+use crate::upstream::{SystemRoots, UpstreamContext};
 
 /// A configuration, and what was built from it.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) config: Config,
-    pub(super) means: Means,
+    pub(super) means: UpstreamContext,
     pub(super) routing: Routing,
     pub(super) signing: Signing,
     pub(super) access_log: Option<AccessLog>,
@@ -46,7 +46,7 @@ impl Draft {
         running: Option<Running<'_>>,
     ) -> Result<Self, Error> {
         let former = running.map(|running| running.plan);
-        let means = Means {
+        let means = UpstreamContext {
             system_roots,
             ..means(&config, shared, former)
         };
@@ -85,12 +85,12 @@ impl Draft {
 }
 
 /// Keeps the cached addresses of backends unless the DNS servers have changed.
-fn means(config: &Config, shared: &SharedState, former: Option<&Plan>) -> Means {
+fn means(config: &Config, shared: &SharedState, former: Option<&Plan>) -> UpstreamContext {
     let servers = &config.resolver.servers;
     match former {
         None => shared.means.clone(),
         Some(former) if former.config.resolver.servers == *servers => former.means.clone(),
-        Some(_) => Means {
+        Some(_) => UpstreamContext {
             resolver: sites::resolver(&config.resolver),
             ..shared.means.clone()
         },

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
-use crate::upstream::Means;
+use crate::upstream::UpstreamContext;
 
 /// Number of parsed certificates in memory.
 const CACHED_CERTIFICATES: usize = 10_000;
@@ -24,7 +24,7 @@ pub(super) struct SharedState {
     pub(super) cache: Arc<CertCache>,
     pub(super) tokens: Arc<Http01Tokens>,
     pub(super) challenges: Arc<TlsAlpn01Certificates>,
-    pub(super) means: Means,
+    pub(super) means: UpstreamContext,
     pub(super) refusals: RefusalCounters,
     /// Tasks that manage certificates.
     pub(super) background: Tasks,
@@ -55,13 +55,13 @@ impl SharedState {
     }
 }
 
-fn means(config: &Config, max_connections: usize) -> Means {
-    Means {
+fn means(config: &Config, max_connections: usize) -> UpstreamContext {
+    UpstreamContext {
         // Connections to backends have a limit of their own: one HTTP/2 client can keep many of them busy.
-        places: Arc::new(tokio::sync::Semaphore::new(max_connections)),
+        connection_permits: Arc::new(tokio::sync::Semaphore::new(max_connections)),
         workers: Workers::count(),
         resolver: sites::resolver(&config.resolver),
-        ..Means::new(Tasks::new())
+        ..UpstreamContext::new(Tasks::new())
     }
 }
 

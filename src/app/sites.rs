@@ -2,17 +2,12 @@
 
 use crate::certs::ResolverOptions;
 use crate::config::SiteConfig;
-use crate::dns::NameServer;
 use crate::name::{HostName, HostPattern};
-use crate::upstream::{DnsServer, Resolver};
+use crate::upstream::Resolver;
 
 /// Builds the resolver of backends, which asks the same servers as the DNS checks for certificates.
 pub(super) fn resolver(options: &ResolverOptions) -> Resolver {
-    let servers = options.servers.iter().map(|server| match server {
-        NameServer::System => DnsServer::System,
-        NameServer::At(address) => DnsServer::At(*address),
-    });
-    Resolver::new(servers.collect())
+    Resolver::new(options.servers.clone())
 }
 
 /// Returns the name whose certificate a client gets that sends no SNI: the site marked as default, else the only site, else the

@@ -24,7 +24,7 @@ use super::service_options::ServiceOptions;
 use super::websocket::upgrade;
 use crate::tasks::Tasks;
 use crate::upstream::{
-    Caller, ClientAddresses, ClientBody, Interims, RequestBody, ResponseBody, Upstream,
+    self, Caller, ClientAddresses, ClientBody, Interims, RequestBody, ResponseBody, Upstream,
 };
 
 /// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
@@ -113,10 +113,10 @@ impl ProxyService {
             interims,
         };
         if scan.has(Fields::EXPECT) && hop_by_hop::expects_continue(&request) {
-            request.body_mut().wait_to_be_asked();
+            request.body_mut().wait_for_continue();
         }
         let expectation = match scan.has(Fields::EXPECT) && version < Version::HTTP_2 {
-            true => request.body().expectation().cloned(),
+            true => request.body().expect_continue().cloned(),
             false => None,
         };
         let mut response = match self
@@ -281,16 +281,16 @@ impl ProxyService {
         }
         route.change_request(request, way.facts);
         framing::frame_request(request, way.scan, route.target(way.target)?);
-        if trip.upstream.announces_clients() {
+        if trip.upstream.sends_proxy_header() {
             announce(request, way.facts.conn);
         }
         if let Some(interims) = way.interims.filter(|_| !route.changes_links()) {
-            interims.listen(request);
+            upstream::listen_for_interims(request, interims);
         }
         let conn = way.facts.conn;
         let caller = Caller {
             worker: self.worker,
-            client: match trip.upstream.tells_clients_apart() {
+            client: match trip.upstream.uses_client_address() {
                 true => conn.address(request.headers()),
                 false => conn.client.ip(),
             },

@@ -2,9 +2,9 @@
 
 mod machine;
 mod orders;
+mod quotations;
 mod records;
 mod samples;
-mod troubleshooting;
 mod waiting;
 
-pub(crate) use troubleshooting::quotations;
+pub(crate) use quotations::quotations;

@@ -19,7 +19,7 @@ use crate::proxy::error::{Error, Refusal};
 use crate::proxy::request::{forwarded, hop_by_hop};
 use crate::upstream;
 use crate::upstream::{
-    Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream, remove_aliases,
+    Address, Caller, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext, remove_aliases,
 };
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -76,7 +76,10 @@ pub(super) enum Decision {
 }
 
 impl ForwardAuth {
-    pub(super) fn new(options: &ForwardAuthOptions, means: &Means) -> Result<Self, TlsError> {
+    pub(super) fn new(
+        options: &ForwardAuthOptions,
+        means: &UpstreamContext,
+    ) -> Result<Self, TlsError> {
         let defaults = upstream::Options::default();
         let deadlines = upstream::Options {
             connect_timeout: defaults.connect_timeout.min(options.timeout),
@@ -96,7 +99,7 @@ impl ForwardAuth {
     pub(super) fn is_made_of(
         &self,
         options: &ForwardAuthOptions,
-        means: &Means,
+        means: &UpstreamContext,
     ) -> Result<bool, TlsError> {
         Ok(self.options == *options && self.server.is_current(means)?)
     }

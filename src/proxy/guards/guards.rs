@@ -15,7 +15,7 @@ use super::rate_limit::{RateLimitOptions, RateLimiter};
 use crate::proxy::error::{Error, Refusal};
 use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
 use crate::proxy::request::{ConnInfo, HeaderScan, Host};
-use crate::upstream::{Means, RequestBody, ResponseBody, TlsError};
+use crate::upstream::{RequestBody, ResponseBody, TlsError, UpstreamContext};
 
 /// All that stands before one site. What the site does not ask for is not there.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Guards {
     pub fn new(
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        means: &Means,
+        means: &UpstreamContext,
     ) -> Result<Self, TlsError> {
         Self::succeeding(None, options, (hashing_limit, means))
     }
@@ -64,7 +64,7 @@ impl Guards {
     pub fn succeeding(
         former: Option<&Self>,
         options: &GuardOptions,
-        (hashing_limit, means): (&Arc<HashingLimit>, &Means),
+        (hashing_limit, means): (&Arc<HashingLimit>, &UpstreamContext),
     ) -> Result<Self, TlsError> {
         let networks = &options.networks;
         let former_limits = former.map_or(&[][..], |former| &former.rate_limits);
@@ -225,7 +225,12 @@ mod tests {
             },
             ..GuardOptions::default()
         };
-        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new())).unwrap();
+        let guards = Guards::new(
+            &options,
+            &Arc::default(),
+            &UpstreamContext::new(Tasks::new()),
+        )
+        .unwrap();
         let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
         let conn = match is_trusted {
             true => conn.trusting(Arc::new(TrustedProxies::new(["10.0.0.0/8"

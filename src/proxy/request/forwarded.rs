@@ -8,7 +8,7 @@ use super::forwarded_field;
 use super::forwarding_chain::{FOR, FORWARDED_HOST, ForwardingChain, PROTO};
 use super::header_scan::{Fields, HeaderScan};
 use super::host::Host;
-use crate::upstream::is_claim;
+use crate::upstream::is_client_field;
 
 /// Drops what the client claims of itself, and sets X-Forwarded-For, -Proto, -Host and Host afresh. Of what a trusted peer
 /// says the believable part is kept.
@@ -73,7 +73,7 @@ fn forwarded(told: Option<&ForwardingChain>, host: &Host, conn: &ConnInfo) -> He
 fn drop_claims(headers: &mut HeaderMap) {
     let claimed: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_claim(name.as_str()))
+        .filter(|name| is_client_field(name.as_str()))
         .cloned()
         .collect();
     for name in claimed {

@@ -13,7 +13,7 @@ use super::header_scan::{Fields, HeaderScan};
 use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
 use crate::proxy::websocket::upgrade;
-use crate::upstream::{RequestBody, ResponseBody, announce_trailers};
+use crate::upstream::{RequestBody, ResponseBody};
 
 /// Refuses a request whose framing, target or size is not certain.
 pub(in crate::proxy) fn check<B>(
@@ -85,7 +85,7 @@ pub(in crate::proxy) fn frame_request(
         Method::POST | Method::PUT | Method::PATCH
     );
     if scan.has(Fields::TRAILER) {
-        announce_trailers(request);
+        RequestBody::announce_trailers(request);
     }
     let headers = request.headers_mut();
     if scan.has(Fields::TRANSFER_ENCODING | Fields::CONTENT_LENGTH) {

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::conn_info::ConnInfo;
 use super::host::Host;
 use super::template::{PlaceholderError, Template};
-use crate::upstream::is_claim;
+use crate::upstream::is_client_field;
 
 /// Why a field cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -225,7 +225,7 @@ fn is_owned(name: &HeaderName) -> bool {
         "keep-alive" | "proxy-connection" | "http2-settings" | "proxy" => true,
         // The usual name of the client's address where X-Forwarded-For is not read.
         "x-real-ip" => false,
-        text => is_framing || is_claim(text),
+        text => is_framing || is_client_field(text),
     }
 }
 

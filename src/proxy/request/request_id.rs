@@ -28,7 +28,7 @@ pub(in crate::proxy) fn told(headers: &HeaderMap, conn: &ConnInfo) -> Option<Hea
 pub(in crate::proxy) fn tell(request: &mut Request<RequestBody>, id: &HeaderValue) {
     request.headers_mut().insert(REQUEST_ID, id.clone());
     if !request.body().is_empty() {
-        request.body_mut().keep_out(&[REQUEST_ID].into());
+        request.body_mut().forbid_trailers(&[REQUEST_ID].into());
     }
 }
 

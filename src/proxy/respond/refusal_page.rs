@@ -240,7 +240,7 @@ fn upstream_page(error: &upstream::Error) -> Page {
     match error {
         upstream::Error::NoBackend
         | upstream::Error::NoHealthyBackend
-        | upstream::Error::NoPlace => Page::new(
+        | upstream::Error::ConnectionLimit => Page::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "No application is ready to serve this site.\n",
         ),
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn who_may_come_again_is_told_how_and_when() {
-        for error in [upstream::Error::QueueFull, upstream::Error::NoPlace] {
+        for error in [upstream::Error::QueueFull, upstream::Error::ConnectionLimit] {
             let busy = answer(&error.into(), Version::HTTP_11);
             assert_eq!(
                 (busy.status().as_u16(), &busy.headers()[RETRY_AFTER]),

@@ -64,7 +64,7 @@ impl Route {
         }
         if let Some(changes) = &self.request_headers {
             changes.apply(request.headers_mut(), facts);
-            request.body_mut().keep_out(changes.owned());
+            request.body_mut().forbid_trailers(changes.owned());
         }
     }
 }

@@ -19,7 +19,7 @@ use proxy::proxy::{
 };
 use proxy::server::{Http, HttpConnection, Limits};
 use proxy::tasks::Tasks;
-use proxy::upstream::{Address, Means, Options, Resolver, Upstream};
+use proxy::upstream::{Address, Options, Resolver, Upstream, UpstreamContext};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -60,18 +60,18 @@ impl ServiceSetup {
 
     /// Adds a site for `www.example.org` before backends of any kind, found by `resolver` or by the system.
     pub(crate) fn upstream(self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
-        let mut means = Means::new(self.tasks.clone());
+        let mut means = UpstreamContext::new(self.tasks.clone());
         means.resolver = resolver.unwrap_or(means.resolver);
         self.site_by("www.example.org", addresses, &means)
     }
 
     /// Adds a site for `pattern` before backends of any kind.
     pub(crate) fn upstream_at(self, pattern: &str, addresses: &[&str]) -> Self {
-        let means = Means::new(self.tasks.clone());
+        let means = UpstreamContext::new(self.tasks.clone());
         self.site_by(pattern, addresses, &means)
     }
 
-    fn site_by(mut self, pattern: &str, addresses: &[&str], means: &Means) -> Self {
+    fn site_by(mut self, pattern: &str, addresses: &[&str], means: &UpstreamContext) -> Self {
         let addresses = addresses
             .iter()
             .map(|address| Address::parse(address).unwrap())
@@ -89,7 +89,7 @@ impl ServiceSetup {
 
     /// Puts these guards before the site that was added last.
     pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
-        let means = Means::new(self.tasks.clone());
+        let means = UpstreamContext::new(self.tasks.clone());
         let guards = Guards::new(options, &Arc::default(), &means).unwrap();
         self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
         self

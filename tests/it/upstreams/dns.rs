@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
-use proxy::upstream::{Backend, Balancing, DnsServer as Server, HealthOptions, Resolver};
+use proxy::dns::NameServer as Server;
+use proxy::upstream::{Backend, Balancing, HealthOptions, Resolver};
 
 use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{RawStream, ask};

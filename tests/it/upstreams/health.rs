@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ::proxy::tasks::Tasks;
 use ::proxy::upstream::{
-    Address, Backend, Balancer, Balancing, HealthOptions, Means, Options, SendProxy, Upstream,
+    Address, Backend, Balancer, Balancing, HealthOptions, Options, SendProxy, Upstream,
+    UpstreamContext,
 };
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -268,8 +269,8 @@ async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is
             balancing: Box::new(watched(often())),
             ..Options::default()
         };
-        let means = Means::new(tasks.clone());
-        let upstream = Upstream::succeeding(old, addresses.collect(), options, &means);
+        let means = UpstreamContext::new(tasks.clone());
+        let upstream = Upstream::carrying_over(old, addresses.collect(), options, &means);
         Arc::new(upstream.unwrap())
     };
     let old = upstream(&[], &[&sick, &gone]);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use http::Request;
+use proxy::dns::NameServer as Server;
 use proxy::name::HostName;
-use proxy::upstream::{Balancer, DnsServer as Server, Resolver, TlsOptions};
+use proxy::upstream::{Balancer, Resolver, TlsOptions};
 
 use crate::harness::backends::grpc::{self, GrpcServer, path};
 use crate::harness::backends::nginx::Nginx;

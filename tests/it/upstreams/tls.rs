@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use proxy::name::HostName;
 use proxy::upstream::{
-    Address, HealthOptions, Means, Options, SendProxy, TlsError, TlsOptions, Upstream,
+    Address, HealthOptions, Options, SendProxy, TlsError, TlsOptions, Upstream, UpstreamContext,
 };
 
 use crate::harness::backends::nginx::Nginx;
@@ -207,7 +207,7 @@ fn files_that_cannot_be_used_are_told_at_the_start_without_their_content() {
         Upstream::new(
             vec![address],
             options,
-            &Means::new(proxy::tasks::Tasks::new()),
+            &UpstreamContext::new(proxy::tasks::Tasks::new()),
         )
     };
     let error = load(damaged).unwrap_err();
