@@ -159,7 +159,7 @@ async fn the_record_of_an_alias_is_set_at_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_attempt_leaves_no_record() {
+async fn an_attempt_that_is_cancelled_or_outlived_by_the_process_leaves_no_record() {
     let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
     let solver = servers.solver(&provider, &tasks);
     tokio::select! {

@@ -272,7 +272,7 @@ async fn a_ca_that_forgets_every_account_is_not_asked_in_a_loop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_order_is_placed_if_its_certificate_could_not_be_stored() {
+async fn no_ca_is_asked_if_storage_cannot_be_written() {
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     // A file stands where the folder of the write test should be.

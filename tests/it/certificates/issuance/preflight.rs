@@ -183,7 +183,7 @@ async fn a_doubt_that_the_ca_confirms_is_reported_and_backed_off_like_any_failur
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_whose_address_is_unreachable_is_not_ordered() {
+async fn a_name_with_a_documentation_address_is_not_ordered() {
     let world = World::new().await;
     world.dns.a(NAME, Ipv4Addr::new(192, 0, 2, 5));
     world

@@ -218,7 +218,7 @@ fn explain_shows_how_tls_backends_are_verified() {
 }
 
 #[test]
-fn explain_never_prints_a_secret() {
+fn explain_does_not_print_header_values_that_may_be_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Proxyfile");
     let text = "[sites.\"a.test\"]\nupstream = \"app:1\"\n\
