@@ -1,5 +1,5 @@
-//! Host names: what they are, which patterns match them, and the one lookup rule that SNI, Host and the configuration
-//! share. Knows no room.
+//! Host names, the patterns that match them, and the one lookup rule that SNI, Host and the configuration share. Knows no
+//! room.
 
 use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Why a text is not a host name.
+/// Reasons why a text is not a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Nothing was left after the trailing dot.
@@ -28,14 +28,14 @@ pub enum NameError {
     /// RFC 5890 section 2.3.1.
     #[error("a label of the name starts or ends with a hyphen")]
     Hyphen,
-    /// A character that no host name has, or a Unicode name that IDNA refuses.
+    /// A character that no host name can have, or a Unicode name that IDNA refuses.
     #[error("the name has a character that a host name cannot have")]
     Character,
-    /// The last label is a number, so that the name would be taken for an IPv4 address.
-    #[error("the name ends in a number but is no IP address")]
+    /// The last label is a number, so the name looks like an IPv4 address.
+    #[error("the name ends in a number but is not an IP address")]
     Number,
-    /// A `*` anywhere but as the whole first label.
-    #[error("a wildcard is only allowed as the whole first label, as in `*.example.org`")]
+    /// A `*` that is not the whole first label.
+    #[error("a wildcard must be the whole first label, like in `*.example.org`")]
     Wildcard,
 }
 
@@ -44,34 +44,35 @@ pub enum NameError {
 pub struct HostName(Arc<str>);
 
 impl HostName {
-    /// Parses a name as users and peers write it: any case, Unicode, one trailing dot, an IPv6 address with or without
-    /// brackets. A port is not part of a name.
+    /// Parses a name as users and peers write it: in any case, in Unicode, with one trailing dot, or as an IPv6 address with
+    /// or without brackets. A port is not part of a name.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if let Some(ip) = parse_ip(text) {
             return Ok(Self(ip.to_string().into()));
         }
         let name = text.strip_suffix('.').unwrap_or(text);
-        let name = match name.is_ascii() {
-            true => Cow::Borrowed(name),
-            false => Cow::Owned(idna::domain_to_ascii(name).map_err(|_| NameError::Character)?),
+        let name = if name.is_ascii() {
+            Cow::Borrowed(name)
+        } else {
+            Cow::Owned(idna::domain_to_ascii(name).map_err(|_| NameError::Character)?)
         };
         check(&name)?;
         Ok(Self(name.to_ascii_lowercase().into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address, when the name is one.
+    /// Returns the IP address, if the name is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.0.parse().ok()
     }
 
-    /// Whether no public CA can ever sign the name, so that the internal CA serves it: `localhost`, `*.localhost`,
+    /// `true` if no public CA can issue for the name, so that the internal CA does: `localhost`, `*.localhost`,
     /// `*.internal`, `*.home.arpa`, `*.test` and addresses that are not globally reachable.
     #[must_use]
     pub fn is_local(&self) -> bool {
@@ -88,7 +89,7 @@ impl HostName {
         }
     }
 
-    /// The wildcard pattern one label up, which covers this name: `*.example.org` for `www.example.org`.
+    /// Returns the wildcard that covers this name: `*.example.org` for `www.example.org`.
     #[must_use]
     pub fn wildcard(&self) -> Option<HostPattern> {
         if self.ip().is_some() {
@@ -137,15 +138,16 @@ fn check(name: &str) -> Result<(), NameError> {
         }
     }
     let last = name.rsplit('.').next().unwrap_or(name);
-    // The system reads hexadecimal numbers too, and no certificate can have such a name.
+    // The system also accepts hexadecimal numbers as addresses, and no certificate can have such a name.
     let digits = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
     let is_digit = |byte: u8| match digits {
         Some(_) => byte.is_ascii_hexdigit(),
         None => byte.is_ascii_digit(),
     };
-    match digits.unwrap_or(last).bytes().all(is_digit) {
-        true => Err(NameError::Number),
-        false => Ok(()),
+    if digits.unwrap_or(last).bytes().all(is_digit) {
+        Err(NameError::Number)
+    } else {
+        Ok(())
     }
 }
 
@@ -211,7 +213,7 @@ impl<'de> Deserialize<'de> for HostName {
     }
 }
 
-/// Which names a site or a certificate is for.
+/// A pattern of names that a site or a certificate is for.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostPattern {
     /// This name only.
@@ -237,7 +239,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether the pattern covers `name`.
+    /// `true` if the pattern covers `name`.
     #[must_use]
     pub fn matches(&self, name: &HostName) -> bool {
         match self {
@@ -247,7 +249,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether no public CA can ever sign a certificate for the pattern.
+    /// `true` if no public CA can issue for the pattern.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
@@ -296,7 +298,7 @@ pub struct NameMap<T> {
 }
 
 impl<T> NameMap<T> {
-    /// A map of nothing.
+    /// Creates an empty map.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -306,7 +308,7 @@ impl<T> NameMap<T> {
         }
     }
 
-    /// Sets the value of a pattern and returns the one it had.
+    /// Sets the value of a pattern, and returns its former one.
     pub fn insert(&mut self, pattern: HostPattern, value: T) -> Option<T> {
         match pattern {
             HostPattern::Exact(name) => self.exact.insert(name, value),
@@ -315,8 +317,8 @@ impl<T> NameMap<T> {
         }
     }
 
-    /// The value for a host as a peer wrote it, without its port: case and a trailing dot do not matter. Allocates only
-    /// for hosts that are not in their canonical form.
+    /// Returns the value for a host as a peer wrote it, without its port. Case and a trailing dot do not matter. Allocates
+    /// only for hosts that are not in canonical form.
     #[must_use]
     pub fn lookup(&self, host: &str) -> Option<&T> {
         let host = canonical(host);
@@ -333,7 +335,7 @@ impl<T> NameMap<T> {
         self.any.as_ref()
     }
 
-    /// The value of exactly this pattern.
+    /// Returns the value of exactly this pattern.
     #[must_use]
     pub fn get(&self, pattern: &HostPattern) -> Option<&T> {
         match pattern {
@@ -343,7 +345,7 @@ impl<T> NameMap<T> {
         }
     }
 
-    /// All patterns with their values, in no order.
+    /// Iterates over all patterns and their values, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (HostPattern, &T)> {
         let exact = self
             .exact
@@ -358,13 +360,13 @@ impl<T> NameMap<T> {
             .chain(self.any.iter().map(|value| (HostPattern::Any, value)))
     }
 
-    /// How many patterns have a value.
+    /// Returns the number of patterns with a value.
     #[must_use]
     pub fn len(&self) -> usize {
         self.exact.len() + self.wildcard.len() + usize::from(self.any.is_some())
     }
 
-    /// Whether no pattern has a value.
+    /// `true` if no pattern has a value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -392,9 +394,10 @@ fn canonical(host: &str) -> Cow<'_, str> {
         return parse_ip(host).map_or(Cow::Borrowed(host), |ip| Cow::Owned(ip.to_string()));
     }
     let host = host.strip_suffix('.').unwrap_or(host);
-    match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        true => Cow::Owned(host.to_ascii_lowercase()),
-        false => Cow::Borrowed(host),
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
     }
 }
 

@@ -1,5 +1,4 @@
-//! Records as files below one data directory: folders 0700, files 0600, each written beside its
-//! place, synced and renamed.
+//! Records as files in a data directory: folders 0700, files 0600, each written to a temporary file, synced and renamed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -13,20 +12,20 @@ use futures_util::{FutureExt, StreamExt};
 use super::page::Picker;
 use super::{Error, Key, Listing, Lock, PageRequest, Storage};
 
-/// How often a lock that another process holds is tried again.
+/// Interval of attempts to take a lock that another process holds.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
-/// How many keys are listed at once.
+/// Number of keys in a batch.
 const BATCH: usize = 256;
 
-/// The default storage: a data directory on the local disk.
+/// Storage in a data directory on the local disk.
 #[derive(Clone, Debug)]
 pub struct FileStorage {
     root: PathBuf,
 }
 
 impl FileStorage {
-    /// Opens a data directory, and makes it if it is missing.
+    /// Opens a data directory. Creates it if it is missing.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let storage = Self {
             root: root.to_owned(),
@@ -41,7 +40,7 @@ impl FileStorage {
         Ok(storage)
     }
 
-    /// Proves that the directory can be written.
+    /// Checks that the directory can be written to.
     pub fn probe(&self) -> Result<(), Error> {
         let probed = self.create_scratch().and_then(|(path, mut file)| {
             let written = file.write_all(b"writable").and_then(|()| file.sync_all());
@@ -53,7 +52,7 @@ impl FileStorage {
         })
     }
 
-    /// Files that a killed process left half-written. Young ones may belong to a living one.
+    /// Removes temporary files that a killed process has left. Recent ones may belong to a running process.
     fn clear_scratch(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.scratch())? {
             let entry = entry?;
@@ -91,7 +90,7 @@ impl FileStorage {
         create_dir(folder)?;
         let (scratch, mut file) = self.create_scratch()?;
         let rename = || match fs::rename(&scratch, path) {
-            // The folder was empty, and was removed, since it was made.
+            // Another task has removed the folder while it was still empty.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create_dir(folder)?;
                 fs::rename(&scratch, path)
@@ -109,7 +108,7 @@ impl FileStorage {
         done
     }
 
-    /// A folder goes with its last record, so that a million names that come and go leave nothing.
+    /// Removes folders with their last record, so that a million short-lived names leave nothing behind.
     fn remove_if_empty(&self, folder: Option<&Path>) {
         let depth = |folder: &Path| {
             folder
@@ -125,7 +124,7 @@ impl FileStorage {
     }
 }
 
-/// A folder that is being listed.
+/// A listing in progress.
 #[derive(Debug)]
 struct Folder {
     key: Key,
@@ -246,7 +245,7 @@ fn pick(folder: &Path, mut picker: Picker) -> io::Result<Vec<String>> {
         entries => entries?,
     };
     for entry in entries {
-        // What is no text is none of our segments.
+        // Segments are always text.
         if let Some(segment) = entry?.file_name().to_str() {
             picker.offer(segment);
         }
@@ -254,7 +253,7 @@ fn pick(folder: &Path, mut picker: Picker) -> io::Result<Vec<String>> {
     Ok(picker.finish())
 }
 
-/// A locked file, removed before it is released so that locks do not pile up.
+/// A locked file. It is removed before the lock is released, so that lock files do not pile up.
 #[derive(Debug)]
 struct FileLock {
     path: PathBuf,
@@ -282,8 +281,8 @@ fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // The last holder may have removed the file between our open and our lock: such a lock is on a
-    // file that nobody else will ever find.
+    // The last holder may have removed the file between our open and our lock. Such a lock protects nothing, since nobody
+    // else can find that file.
     let is_current = match fs::metadata(path) {
         Ok(current) => current.ino() == file.metadata()?.ino(),
         Err(_) => false,
@@ -294,15 +293,14 @@ fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
     }))
 }
 
-/// Makes a folder and those above it. What lies in a new one outlasts a loss of power only when its
-/// parent was synced too.
+/// Creates a folder and its parents. The content of a new folder survives a power loss only if its parent is synced too.
 fn create_dir(path: &Path) -> io::Result<()> {
     let parents = parents_of_missing(path);
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     for parent in parents {
         match File::open(parent) {
             Ok(folder) => folder.sync_all()?,
-            // A folder that others own may be one to write to and not to read.
+            // A parent of another owner may be writable but not readable.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             Err(error) => return Err(error),
         }
@@ -310,14 +308,17 @@ fn create_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The parents of all folders that `path` needs and that are not there, lowest first.
+/// Returns the parents of all missing folders of `path`, lowest first.
 fn parents_of_missing(path: &Path) -> Vec<&Path> {
     path.ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
         .filter_map(Path::parent)
-        .map(|parent| match parent.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => parent,
+        .map(|parent| {
+            if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            }
         })
         .collect()
 }
@@ -327,7 +328,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down: nobody waits for this any more.
+            // The runtime is shutting down, so nobody waits for the result.
             Err(_) => std::future::pending().await,
         },
     }
@@ -413,7 +414,7 @@ mod tests {
         let key = |n: usize| Key::new(&["certificates", "ca", &format!("n{n}.example"), "x.pem"]);
         let folder = Key::new(&["certificates", "ca"]);
         assert!(storage.list(&folder).next().await.is_none());
-        // Not stored one by one, as each would be synced.
+        // Written directly, since `store` syncs each record.
         for n in 0..2 * BATCH + 1 {
             let path = dir.path().join("data").join(key(n).as_str());
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Durable records: certificates, accounts, attempts. Knows bytes and keys, not what they mean.
+//! Durable records of certificates, accounts and attempts. Knows bytes and keys, but not their meaning.
 
 mod contract;
 mod error;

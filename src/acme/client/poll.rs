@@ -1,4 +1,4 @@
-//! How often to look at what the CA is working on, and for how long.
+//! Polls of a resource that the CA is working on: their intervals and their deadline.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::backoff::Polling;
 
-/// How long the quick looks last.
+/// Duration of the quick polls.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// A series of looks with a deadline: quick ones while the CA is likely to be done any moment, then slower ones.
+/// Polls with a deadline: quick ones while the CA is likely to finish soon, then slower ones.
 #[derive(Debug)]
 pub(in crate::acme) struct Looks {
     quick: Polling,
@@ -20,7 +20,7 @@ pub(in crate::acme) struct Looks {
 }
 
 impl Looks {
-    /// Looks for at most `limit`, without a quick start.
+    /// Polls for at most `limit`, without quick polls.
     pub(in crate::acme) fn slow(limit: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -32,32 +32,33 @@ impl Looks {
         }
     }
 
-    /// Looks for at most `limit`, quickly at first.
+    /// Polls for at most `limit`, quickly at first.
     pub(in crate::acme) fn quick(limit: Duration) -> Self {
         let mut looks = Self::slow(limit);
         looks.hurry();
         looks
     }
 
-    /// Makes the next looks quick ones.
+    /// Makes the next polls quick ones.
     pub(in crate::acme) fn hurry(&mut self) {
         self.quick_until = Instant::now() + QUICK;
     }
 
-    /// The time that all looks together may take.
+    /// Returns the time that all polls together may take.
     pub(in crate::acme) fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// Waits for the next look and returns whether there is one. A Retry-After wins over the schedule.
+    /// Waits for the next poll. Returns `false` after the deadline. A Retry-After overrides the schedule.
     pub(in crate::acme) async fn next(&mut self, retry_after: Option<Duration>) -> bool {
         let now = Instant::now();
         if now >= self.deadline {
             return false;
         }
-        let delay = match now < self.quick_until {
-            true => self.quick.next(retry_after),
-            false => self.slow.next(retry_after),
+        let delay = if now < self.quick_until {
+            self.quick.next(retry_after)
+        } else {
+            self.slow.next(retry_after)
         };
         sleep(delay.min(self.deadline - now)).await;
         true

@@ -32,7 +32,7 @@ pub(in crate::acme) fn listed(types: &[ChallengeType], separator: &str) -> Strin
     }
 }
 
-/// What the CA saw when it looked, and what would let it see the right thing.
+/// Says what the CA found at the challenge, and how the operator can correct it.
 pub(in crate::acme) fn failed_authorization(
     name: &Identifier,
     challenge: &ChallengeType,
@@ -79,7 +79,7 @@ pub(in crate::acme) fn failed_authorization(
     }
 }
 
-/// The sentence, where the CA's problem comes of a record.
+/// Returns the sentence for a TXT record that the CA did not find, if that is the problem.
 fn missing_record(
     name: &Identifier,
     challenge: &ChallengeType,
