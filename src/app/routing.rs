@@ -168,8 +168,8 @@ impl Builder<'_> {
         };
         let former = self.former.router.get(&site.pattern);
         let former = former.and_then(|former| former.guards.as_deref());
-        let shared = (&self.former.hashing_limit, self.means);
-        let guards = Guards::succeeding(former, options, shared);
+        let limit = &self.former.hashing_limit;
+        let guards = Guards::carrying_over(former, options, limit, self.means);
         let guards = guards.map_err(|source| unusable(site, source))?;
         Ok(Some(Box::new(guards)))
     }

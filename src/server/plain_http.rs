@@ -21,7 +21,9 @@ use super::connection::{
 };
 use super::options::Limits;
 use crate::certs::challenge::Http01Tokens;
-use crate::proxy::{ConnInfo, CurrentRouter, Reason, TrustedProxies, WorkerRefusals, to_https};
+use crate::proxy::{
+    ConnInfo, CurrentRouter, DirectResponse, Reason, TrustedProxies, WorkerRefusals, to_https,
+};
 use crate::tasks::Shutdown;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -109,7 +111,7 @@ impl PlainHttp {
         if let Some(rejected) = rejected {
             self.refusals.count(rejected.reason);
             if let Some(log) = self.current_router.access_log() {
-                log.note_rejected_early(&conn, rejected);
+                log.note_rejected_early(conn.client, rejected);
             }
         }
     }
@@ -131,7 +133,12 @@ impl PlainHttp {
                 Method::HEAD => 0,
                 _ => response.body().size_hint().exact().unwrap_or_default(),
             };
-            log.note(request, conn, (response.status(), sent), reason);
+            let sent = DirectResponse {
+                status: response.status(),
+                bytes: sent,
+                reason,
+            };
+            log.note(request, conn.client_addr(request.headers()), sent);
         }
         response
     }

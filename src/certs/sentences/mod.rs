@@ -2,8 +2,8 @@
 
 mod machine;
 mod orders;
-mod readme;
+mod quotations;
 mod records;
 mod waiting;
 
-pub(crate) use readme::quotations;
+pub(crate) use quotations::quotations;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use super::readme::{CA, NAME, at, name, no_connection, told};
+use super::quotations::{CA, NAME, at, name, no_connection, told};
 use crate::acme::{self, ChallengeType, ExternalAccount, Identifier, Problem, Step};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuer::Error;

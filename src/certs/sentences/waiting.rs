@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::orders::{no_such_name, rate_limited};
-use super::readme::{CA, NAME, at, name, no_connection, told};
+use super::quotations::{CA, NAME, at, name, no_connection, told};
 use crate::acme::ChallengeType;
 use crate::certs::budget::{Held, Limit, Limits};
 use crate::certs::dns::ResolverError;

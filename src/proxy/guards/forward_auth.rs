@@ -14,12 +14,11 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::admission::Grant;
-use super::guards::Visit;
 use crate::proxy::error::{Error, Refusal};
-use crate::proxy::request::{forwarded, hop_by_hop};
-use crate::upstream;
+use crate::proxy::request::{RequestContext, forwarded, hop_by_hop};
 use crate::upstream::{
-    Address, Caller, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext, remove_aliases,
+    self, Address, Caller, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext,
+    remove_aliases,
 };
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -108,12 +107,12 @@ impl ForwardAuth {
     pub(super) async fn ask<B>(
         &self,
         request: &Request<B>,
-        visit: &Visit<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Decision, Error> {
-        let question = self.question(request, visit)?;
+        let question = self.question(request, context)?;
         let caller = Caller {
-            worker: visit.worker,
-            client: visit.conn.client.ip(),
+            worker: context.worker,
+            client: context.conn.client.ip(),
         };
         let answer = self.server.send(question, caller).await;
         let answer = answer.map_err(Refusal::ForwardAuth)?;
@@ -133,12 +132,12 @@ impl ForwardAuth {
     fn question<B>(
         &self,
         request: &Request<B>,
-        visit: &Visit<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Request<RequestBody>, Error> {
         let mut fields = request.headers().clone();
-        hop_by_hop::strip_request(&mut fields, visit.scan);
-        forwarded::set(&mut fields, visit.scan, visit.host, visit.conn);
-        if let Some(identity) = visit.conn.identity() {
+        hop_by_hop::strip_request(&mut fields, context.scan);
+        forwarded::set(&mut fields, context);
+        if let Some(identity) = context.conn.identity() {
             identity.tell(&mut fields);
         }
         for name in NOT_ASKED {
@@ -151,7 +150,7 @@ impl ForwardAuth {
             ref method => method.as_str(),
         };
         let method = HeaderValue::from_str(method);
-        let uri = HeaderValue::from_bytes(visit.target.as_str().as_bytes());
+        let uri = HeaderValue::from_bytes(context.target.as_str().as_bytes());
         fields.insert(METHOD, method.map_err(|_| Error::Target)?);
         fields.insert(URI, uri.map_err(|_| Error::Target)?);
         fields.insert(HOST, self.host.clone());

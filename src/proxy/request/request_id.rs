@@ -34,7 +34,6 @@ pub(in crate::proxy) fn tell(request: &mut Request<RequestBody>, id: &HeaderValu
 
 /// The names of one runtime's requests: a random start and a count, which no other runtime writes to.
 #[derive(Debug)]
-#[repr(align(128))]
 pub(in crate::proxy) struct RequestIds {
     start: u64,
     count: AtomicU64,
