@@ -41,7 +41,7 @@ pub enum Error {
 impl Error {
     /// `true` if the disk is full or read-only. Records can still be read then.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_disk_unwritable(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
             Self::Directory { source, .. }
@@ -60,13 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_passes_and_a_forbidden_one_does_not() {
+    fn a_full_disk_is_told_from_a_forbidden_one() {
         let error = |kind: io::ErrorKind| Error::Write {
             path: "x".into(),
             source: kind.into(),
         };
-        assert!(error(io::ErrorKind::StorageFull).is_passing());
-        assert!(error(io::ErrorKind::ReadOnlyFilesystem).is_passing());
-        assert!(!error(io::ErrorKind::PermissionDenied).is_passing());
+        assert!(error(io::ErrorKind::StorageFull).is_disk_unwritable());
+        assert!(error(io::ErrorKind::ReadOnlyFilesystem).is_disk_unwritable());
+        assert!(!error(io::ErrorKind::PermissionDenied).is_disk_unwritable());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
-use super::page::Picker;
+use super::page::PageBuilder;
 use super::{Error, Key, Listing, Lock, PageRequest, Storage};
 
 /// Interval of attempts to take a lock that another process holds.
@@ -31,8 +31,8 @@ impl FileStorage {
             root: root.to_owned(),
         };
         let prepared = create_dir(root)
-            .and_then(|()| create_dir(&storage.scratch()))
-            .and_then(|()| storage.clear_scratch());
+            .and_then(|()| create_dir(&storage.temporary_folder()))
+            .and_then(|()| storage.remove_stale_temporary_files());
         prepared.map_err(|source| Error::Directory {
             path: root.to_owned(),
             source,
@@ -42,7 +42,7 @@ impl FileStorage {
 
     /// Checks that the directory can be written to.
     pub fn probe(&self) -> Result<(), Error> {
-        let probed = self.create_scratch().and_then(|(path, mut file)| {
+        let probed = self.create_temporary_file().and_then(|(path, mut file)| {
             let written = file.write_all(b"writable").and_then(|()| file.sync_all());
             fs::remove_file(path).and(written)
         });
@@ -53,8 +53,8 @@ impl FileStorage {
     }
 
     /// Removes temporary files that a killed process has left. Recent ones may belong to a running process.
-    fn clear_scratch(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.scratch())? {
+    fn remove_stale_temporary_files(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.temporary_folder())? {
             let entry = entry?;
             let age = entry
                 .metadata()
@@ -67,12 +67,14 @@ impl FileStorage {
         Ok(())
     }
 
-    fn scratch(&self) -> PathBuf {
+    fn temporary_folder(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
-    fn create_scratch(&self) -> io::Result<(PathBuf, File)> {
-        let path = self.scratch().join(format!("{:016x}", fastrand::u64(..)));
+    fn create_temporary_file(&self) -> io::Result<(PathBuf, File)> {
+        let path = self
+            .temporary_folder()
+            .join(format!("{:016x}", fastrand::u64(..)));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -88,7 +90,7 @@ impl FileStorage {
     fn write(&self, path: &Path, value: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
         create_dir(folder)?;
-        let (scratch, mut file) = self.create_scratch()?;
+        let (scratch, mut file) = self.create_temporary_file()?;
         let rename = || match fs::rename(&scratch, path) {
             // Another task has removed the folder while it was still empty.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -230,8 +232,9 @@ impl Storage for FileStorage {
 
     fn page<'a>(&'a self, request: PageRequest<'a>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
         let path = self.path(request.folder);
-        let picker = Picker::new(request);
-        blocking(move || pick(&path, picker).map_err(|source| Error::Read { path, source })).boxed()
+        let builder = PageBuilder::new(request);
+        blocking(move || read_page(&path, builder).map_err(|source| Error::Read { path, source }))
+            .boxed()
     }
 
     fn location(&self, key: &Key) -> String {
@@ -239,7 +242,7 @@ impl Storage for FileStorage {
     }
 }
 
-fn pick(folder: &Path, mut picker: Picker) -> io::Result<Vec<String>> {
+fn read_page(folder: &Path, mut builder: PageBuilder) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -247,10 +250,10 @@ fn pick(folder: &Path, mut picker: Picker) -> io::Result<Vec<String>> {
     for entry in entries {
         // Segments are always text.
         if let Some(segment) = entry?.file_name().to_str() {
-            picker.offer(segment);
+            builder.offer(segment);
         }
     }
-    Ok(picker.finish())
+    Ok(builder.finish())
 }
 
 /// A locked file. It is removed before the lock is released, so that lock files do not pile up.
@@ -409,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_is_listed_in_batches_and_goes_with_its_last_record() {
+    async fn a_folder_is_listed_in_batches_and_removed_with_its_last_record() {
         let (dir, storage) = storage();
         let key = |n: usize| Key::new(&["certificates", "ca", &format!("n{n}.example"), "x.pem"]);
         let folder = Key::new(&["certificates", "ca"]);
@@ -469,7 +472,7 @@ mod tests {
         fs::write(dir.path().join("file"), b"").unwrap();
         let error = FileStorage::open(&dir.path().join("file/data")).unwrap_err();
         assert!(error.to_string().contains("--storage"), "{error}");
-        assert!(!error.is_passing());
+        assert!(!error.is_disk_unwritable());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_segment_of_a_key_is_read_as_none() {
+    fn other_texts_are_not_decoded() {
         let long = Key::new(&[&"a".repeat(201)]);
         assert_eq!(long.last_segment(), None);
         for encoded in ["A", "%", "%4", "%61", "%+1", ".a", "a_b", "%FF"] {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_tells_what_it_was_made_from() {
+    fn a_segment_can_be_decoded() {
         for segment in [
             "www.example.org",
             "*.example.org",

@@ -19,14 +19,14 @@ pub struct PageRequest<'a> {
 
 /// The first segments among those that were offered.
 #[derive(Debug)]
-pub(super) struct Picker {
+pub(super) struct PageBuilder {
     ending: String,
     after: Option<String>,
     limit: usize,
     first: BinaryHeap<String>,
 }
 
-impl Picker {
+impl PageBuilder {
     pub(super) fn new(request: PageRequest<'_>) -> Self {
         Self {
             ending: request.ending.to_owned(),
@@ -69,16 +69,16 @@ mod tests {
 
     fn pick(after: Option<&str>, limit: usize) -> Vec<String> {
         let folder = Key::new(&["attempts"]);
-        let mut picker = Picker::new(PageRequest {
+        let mut builder = PageBuilder::new(PageRequest {
             folder: &folder,
             ending: ".json",
             after,
             limit,
         });
         for segment in ["c.json", "a.b.json", "a.json", "other", "b.json", "d.json"] {
-            picker.offer(segment);
+            builder.offer(segment);
         }
-        picker.finish()
+        builder.finish()
     }
 
     #[test]

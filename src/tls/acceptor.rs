@@ -12,10 +12,10 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::Error;
-use super::client_auth::{AskedClient, ClientAuth};
+use super::client_auth::{ClientAuth, ClientFacts};
 use super::refusal_log::RefusalLog;
 use super::resolver::{BySni, Fixed};
-use super::server_config::{ACME_TLS, asking_config, challenge_config, server_config};
+use super::server_config::{ACME_TLS, challenge_config, client_auth_config, server_config};
 use super::version::TlsVersion;
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager, Certificate, Refusal};
@@ -103,7 +103,7 @@ pub struct Accepted<S> {
     /// `true` if TLS 1.3 was agreed on.
     pub is_tls13: bool,
     /// The client's certificate, if it was asked for one.
-    pub client: Option<Box<AskedClient>>,
+    pub client: Option<Box<ClientFacts>>,
 }
 
 impl Acceptor {
@@ -128,15 +128,15 @@ impl Acceptor {
             challenges,
             refusals: RefusalLog::default(),
         };
-        Self::over(Arc::new(shared), rules)
+        Self::with_rules(Arc::new(shared), rules)
     }
 
     /// Builds the acceptor that replaces this one after a reload. Sessions can be resumed at either of them.
     pub fn changed(&self, rules: AcceptorRules) -> Result<Self, rustls::Error> {
-        Self::over(Arc::clone(&self.shared), rules)
+        Self::with_rules(Arc::clone(&self.shared), rules)
     }
 
-    fn over(shared: Arc<Shared>, rules: AcceptorRules) -> Result<Self, rustls::Error> {
+    fn with_rules(shared: Arc<Shared>, rules: AcceptorRules) -> Result<Self, rustls::Error> {
         let AcceptorRules {
             default_name,
             handshake_timeout,
@@ -166,21 +166,21 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let start = self.read_client_hello(io).await?;
-        if looks_for_challenge(&start.client_hello()) {
-            return self.show_challenge(start).await.map(|()| None);
+        if is_acme_validation(&start.client_hello()) {
+            return self.present_challenge(start).await.map(|()| None);
         }
         let sni = match start.client_hello().server_name().map(HostName::parse) {
             Some(Ok(name)) => Some(name),
             Some(Err(_)) => return self.refuse(start, Error::BadName).await,
             None => None,
         };
-        let Some(name) = sni.clone().or_else(|| self.unnamed(local)) else {
+        let Some(name) = sni.clone().or_else(|| self.name_without_sni(local)) else {
             return self.refuse(start, Error::NoName).await;
         };
         let certificate = match self.certificate(&name, client.ip()).await {
             Ok(certificate) => certificate,
             Err(refusal) => {
-                self.shared.refusals.say(client, &name, &refusal);
+                self.shared.refusals.log(client, &name, &refusal);
                 return self.refuse(start, Error::Refused { name, refusal }).await;
             }
         };
@@ -188,7 +188,7 @@ impl Acceptor {
         let config = site_tls.map_or(&self.shared.config, |site_tls| &site_tls.config);
         let config = match sni {
             Some(_) => Arc::clone(config),
-            None => fixed(config, &certificate),
+            None => with_certificate(config, &certificate),
         };
         let stream = self.finish(start, config).await?;
         let connection = stream.get_ref().1;
@@ -196,7 +196,7 @@ impl Acceptor {
         let is_tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         let chain = connection.peer_certificates();
         let auth = site_tls.and_then(|site_tls| site_tls.auth.as_ref());
-        let client = auth.map(|auth| Box::new(auth.asked(chain)));
+        let client = auth.map(|auth| Box::new(auth.facts(chain)));
         Ok(Some(Accepted {
             stream,
             sni,
@@ -207,7 +207,7 @@ impl Acceptor {
     }
 
     /// Presents a challenge to a CA (RFC 8737 section 3), and nothing else.
-    async fn show_challenge<S>(&self, start: StartHandshake<S>) -> Result<(), Error>
+    async fn present_challenge<S>(&self, start: StartHandshake<S>) -> Result<(), Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -234,7 +234,7 @@ impl Acceptor {
     }
 
     /// Returns the name for a client without SNI: the address that it connected to if that is a site, else the default name.
-    fn unnamed(&self, local: SocketAddr) -> Option<HostName> {
+    fn name_without_sni(&self, local: SocketAddr) -> Option<HostName> {
         let address = HostName::from(local.ip().to_canonical());
         match self.shared.cache.lookup(address.as_str()) {
             Some(_) => Some(address),
@@ -300,7 +300,7 @@ impl Shared {
         let config = match (&rules.client_auth, min) {
             (Some(auth), _) => {
                 let resolver = Arc::<BySni>::clone(&self.resolver);
-                Arc::new(asking_config(resolver, auth, min)?)
+                Arc::new(client_auth_config(resolver, auth, min)?)
             }
             (None, TlsVersion::Tls12) => Arc::clone(&self.config),
             (None, TlsVersion::Tls13) => Arc::clone(&self.newest),
@@ -313,7 +313,7 @@ impl Shared {
 }
 
 /// Copies a configuration that serves one certificate, whatever the SNI.
-fn fixed(config: &ServerConfig, certificate: &Certificate) -> Arc<ServerConfig> {
+fn with_certificate(config: &ServerConfig, certificate: &Certificate) -> Arc<ServerConfig> {
     let mut config = config.clone();
     config.cert_resolver = Arc::new(Fixed(Arc::clone(certificate.certified_key())));
     Arc::new(config)
@@ -321,7 +321,7 @@ fn fixed(config: &ServerConfig, certificate: &Certificate) -> Arc<ServerConfig> 
 
 /// `true` if a client offers only the protocol of tls-alpn-01. A client that offers others too is not a CA (RFC 8737 section
 /// 4).
-fn looks_for_challenge(hello: &ClientHello<'_>) -> bool {
+fn is_acme_validation(hello: &ClientHello<'_>) -> bool {
     let Some(mut offered) = hello.alpn() else {
         return false;
     };
@@ -352,9 +352,9 @@ mod tests {
 
     /// Accepts every certificate, as a scanner does.
     #[derive(Debug)]
-    struct Credulous;
+    struct AcceptAll;
 
-    impl ServerCertVerifier for Credulous {
+    impl ServerCertVerifier for AcceptAll {
         fn verify_server_cert(
             &self,
             _: &CertificateDer<'_>,
@@ -482,7 +482,7 @@ mod tests {
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Credulous))
+            .with_custom_certificate_verifier(Arc::new(AcceptAll))
             .with_no_client_auth();
         config.alpn_protocols = offered.iter().map(|it| it.as_bytes().to_vec()).collect();
         let name = ServerName::try_from(name).unwrap();
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_for_a_challenge_that_is_not_under_way_gets_an_alert_and_no_certificate() {
+    async fn a_validation_of_an_unknown_challenge_gets_an_alert_and_no_certificate() {
         let server = Server::new();
         let _other = server.challenge("other.example.org").await;
         for name in [NAME, "unknown.example.org", "192.0.2.1"] {
@@ -527,7 +527,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_offers_other_protocols_as_well_never_sees_a_challenge() {
+    async fn clients_that_offer_other_protocols_too_never_see_a_challenge() {
         let server = Server::new();
         let _under_way = (
             server.challenge(NAME).await,

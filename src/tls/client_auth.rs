@@ -138,9 +138,9 @@ impl ClientAuth {
     }
 
     /// Returns the facts about a client after its handshake.
-    pub(super) fn asked(&self, chain: Option<&[CertificateDer<'_>]>) -> AskedClient {
+    pub(super) fn facts(&self, chain: Option<&[CertificateDer<'_>]>) -> ClientFacts {
         let leaf = chain.and_then(<[_]>::first);
-        AskedClient {
+        ClientFacts {
             policy: self.policy,
             certificate: leaf.map(VerifiedCertificate::of),
         }
@@ -161,7 +161,7 @@ fn copied(digest: digest::Digest) -> [u8; 32] {
 
 /// A client that was asked for a certificate.
 #[derive(Clone, Debug)]
-pub struct AskedClient {
+pub struct ClientFacts {
     /// The policy under which it was asked.
     pub policy: [u8; 32],
     /// Its certificate, whose key it has proved to hold.

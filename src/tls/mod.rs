@@ -12,7 +12,7 @@ mod version;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorParts, AcceptorRules, SiteRules};
 pub use client_auth::{
-    AskedClient, ClientAuth, ClientAuthError, ClientAuthMode, ClientAuthOptions,
+    ClientAuth, ClientAuthError, ClientAuthMode, ClientAuthOptions, ClientFacts,
     VerifiedCertificate,
 };
 pub use error::Error;

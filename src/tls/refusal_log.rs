@@ -20,7 +20,7 @@ pub(super) struct RefusalLog {
 }
 
 impl RefusalLog {
-    pub(super) fn say(&self, client: SocketAddr, name: &HostName, refusal: &Refusal) {
+    pub(super) fn log(&self, client: SocketAddr, name: &HostName, refusal: &Refusal) {
         if self.is_due(name) {
             info!(sni = %name, client.addr = %client, error = %refusal, "no certificate")
         } else {

@@ -34,7 +34,7 @@ pub(super) fn server_config(
 
 /// Builds a configuration for a site with client certificates. Sessions cannot be resumed: each connection must show a
 /// certificate, and a session of another site must not replace it.
-pub(super) fn asking_config(
+pub(super) fn client_auth_config(
     resolver: Arc<dyn ResolvesServerCert>,
     auth: &ClientAuth,
     min: TlsVersion,

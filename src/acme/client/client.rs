@@ -150,7 +150,7 @@ impl Client {
     ) -> Result<Response, Error> {
         let mut given = None;
         let mut refused = 0;
-        let mut lost = Losses::new(call.repeat);
+        let mut lost = LostAttempts::new(call.repeat);
         loop {
             let nonce = match given.take() {
                 Some(nonce) => nonce,
@@ -244,7 +244,7 @@ impl Client {
 
     /// Sends an unsigned GET or HEAD. Follows a few redirects, and repeats a few lost requests.
     async fn read(&self, method: Method, step: Step, url: &Url) -> Result<Response, Error> {
-        let mut lost = Losses::new(Repeat::Safe);
+        let mut lost = LostAttempts::new(Repeat::Safe);
         loop {
             match self.read_once(method.clone(), step, url).await {
                 Err(error) if lost.may_repeat(&error) => lost.wait().await,
@@ -309,13 +309,13 @@ impl Client {
 }
 
 /// Counts the lost attempts of one request.
-struct Losses {
+struct LostAttempts {
     repeat: Repeat,
     left: usize,
     delay: Polling,
 }
 
-impl Losses {
+impl LostAttempts {
     fn new(repeat: Repeat) -> Self {
         Self {
             repeat,

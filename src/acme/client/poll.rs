@@ -11,7 +11,7 @@ const QUICK: Duration = Duration::from_secs(1);
 
 /// Polls with a deadline: quick ones while the CA is likely to finish soon, then slower ones.
 #[derive(Debug)]
-pub(in crate::acme) struct Looks {
+pub(in crate::acme) struct Polls {
     quick: Polling,
     quick_until: Instant,
     slow: Polling,
@@ -19,7 +19,7 @@ pub(in crate::acme) struct Looks {
     deadline: Instant,
 }
 
-impl Looks {
+impl Polls {
     /// Polls for at most `limit`, without quick polls.
     pub(in crate::acme) fn slow(limit: Duration) -> Self {
         let now = Instant::now();
@@ -34,13 +34,13 @@ impl Looks {
 
     /// Polls for at most `limit`, quickly at first.
     pub(in crate::acme) fn quick(limit: Duration) -> Self {
-        let mut looks = Self::slow(limit);
-        looks.hurry();
-        looks
+        let mut polls = Self::slow(limit);
+        polls.restart_quick();
+        polls
     }
 
     /// Makes the next polls quick ones.
-    pub(in crate::acme) fn hurry(&mut self) {
+    pub(in crate::acme) fn restart_quick(&mut self) {
         self.quick_until = Instant::now() + QUICK;
     }
 
@@ -69,39 +69,39 @@ impl Looks {
 mod tests {
     use super::*;
 
-    async fn delay(looks: &mut Looks, retry_after: Option<Duration>) -> Duration {
+    async fn delay(polls: &mut Polls, retry_after: Option<Duration>) -> Duration {
         let start = Instant::now();
-        assert!(looks.next(retry_after).await);
+        assert!(polls.next(retry_after).await);
         start.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn looks_are_quick_for_a_second_and_then_slow() {
-        let mut looks = Looks::quick(Duration::from_secs(60));
+        let mut polls = Polls::quick(Duration::from_secs(60));
         let start = Instant::now();
-        assert!(delay(&mut looks, None).await < Duration::from_millis(10));
+        assert!(delay(&mut polls, None).await < Duration::from_millis(10));
         let mut count = 1;
         while start.elapsed() < QUICK {
-            looks.next(None).await;
+            polls.next(None).await;
             count += 1;
         }
-        assert!((8..20).contains(&count), "{count} looks");
-        assert!(delay(&mut looks, None).await >= Duration::from_millis(250));
+        assert!((8..20).contains(&count), "{count} polls");
+        assert!(delay(&mut polls, None).await >= Duration::from_millis(250));
     }
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_obeyed_also_among_the_quick_looks() {
-        let mut looks = Looks::quick(Duration::from_secs(60));
+        let mut polls = Polls::quick(Duration::from_secs(60));
         let asked = Duration::from_secs(3);
-        assert!(delay(&mut looks, Some(asked)).await >= asked);
+        assert!(delay(&mut polls, Some(asked)).await >= asked);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_last_look_is_at_the_deadline() {
         let limit = Duration::from_secs(4);
-        let mut looks = Looks::slow(limit);
+        let mut polls = Polls::slow(limit);
         let start = Instant::now();
-        while looks.next(Some(Duration::from_secs(3))).await {}
+        while polls.next(Some(Duration::from_secs(3))).await {}
         assert!((limit..limit + Duration::from_millis(5)).contains(&start.elapsed()));
     }
 }

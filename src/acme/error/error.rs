@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use url::Url;
 
-use super::root_cause::{is_unknown_issuer, words_of_root};
+use super::root_cause::{is_unknown_issuer, root_cause_text};
 use super::sentence::{allowed_again, authority, because, failed_authorization, listed};
 use super::solver_error::SolverError;
 use super::step::Step;
@@ -276,7 +276,7 @@ impl Error {
     /// Returns one plain sentence with the root cause and, if there is one, the fix.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let Some(root) = words_of_root(self) else {
+        let Some(root) = root_cause_text(self) else {
             return self.to_string();
         };
         if is_unknown_issuer(self) {
@@ -288,7 +288,7 @@ impl Error {
     }
 
     /// `true` if Retry-After is longer than an order waits. The next attempt then has to wait for it.
-    pub(in crate::acme) fn names_its_time(&self) -> bool {
+    pub(in crate::acme) fn has_long_retry_after(&self) -> bool {
         self.retry_after().is_some_and(|wait| wait > LONGEST_WAIT)
     }
 
@@ -348,7 +348,7 @@ mod tests {
             ("dns", "give www.example.org an A or AAAA record"),
             ("unauthorized", "did not get this machine's answer"),
             ("caa", "does not allow this CA"),
-            ("tls", "nothing before it that ends TLS"),
+            ("tls", "nothing in front of it that terminates TLS"),
             ("serverInternal", "the CA failed: timed out"),
         ] {
             let sentence = authorization(kind).sentence();

@@ -6,7 +6,7 @@ use std::io;
 use rustls::CertificateError;
 
 /// Returns the text of the root cause, if an operator can use it.
-pub(in crate::acme) fn words_of_root(error: &dyn Error) -> Option<String> {
+pub(in crate::acme) fn root_cause_text(error: &dyn Error) -> Option<String> {
     let root = root_cause(error)?;
     // The library's text for a connection without a TLS goodbye does not help an operator.
     Some(

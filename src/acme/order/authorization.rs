@@ -12,7 +12,7 @@ use super::key_authorization::{KeyAuthorization, is_token};
 use super::persistent_record::PersistentRecord;
 use super::solver::{Presented, Solver};
 use crate::acme::account::Account;
-use crate::acme::client::Looks;
+use crate::acme::client::Polls;
 use crate::acme::error::{Error, Step};
 use crate::acme::resource::{
     AuthorizationResource, AuthorizationStatus, ChallengeResource, ChallengeStatus, ChallengeType,
@@ -103,7 +103,7 @@ impl Authorization<'_> {
         let record = PersistentRecord::new(&identifier, issuer, self.account.url());
         tracing::info!(
             names = %identifier, record = record.name, value = record.value,
-            "the CA looks up a TXT record that the operator has to set once"
+            "the CA polls up a TXT record that the operator has to set once"
         );
     }
 
@@ -142,13 +142,13 @@ impl Authorization<'_> {
 
     /// Waits until the CA has decided (RFC 8555 section 7.5.1): first for its request for the challenge, then by polls.
     async fn watch(&self, kind: &ChallengeType, presented: &mut Presented) -> Result<(), Error> {
-        let mut looks = Looks::slow(self.account.client().options().authorization_timeout);
-        if timeout(UNSEEN.min(looks.limit()), presented.seen())
+        let mut polls = Polls::slow(self.account.client().options().authorization_timeout);
+        if timeout(UNSEEN.min(polls.limit()), presented.seen())
             .await
             .is_ok()
         {
-            looks.hurry();
-            looks.next(None).await;
+            polls.restart_quick();
+            polls.next(None).await;
         }
         loop {
             let retry_after = match self.read().await {
@@ -156,13 +156,13 @@ impl Authorization<'_> {
                     Some(outcome) => return outcome,
                     None => retry_after,
                 },
-                Err(error) if error.is_transient() && !error.names_its_time() => {
+                Err(error) if error.is_transient() && !error.has_long_retry_after() => {
                     error.retry_after()
                 }
                 Err(error) => return Err(error),
             };
-            if !looks.next(retry_after).await {
-                return self.undecided(kind, looks.limit()).await;
+            if !polls.next(retry_after).await {
+                return self.undecided(kind, polls.limit()).await;
             }
         }
     }

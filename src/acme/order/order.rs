@@ -15,7 +15,7 @@ use url::Url;
 use super::authorization::Authorization;
 use super::solver::Solver;
 use crate::acme::account::Account;
-use crate::acme::client::{Looks, Response};
+use crate::acme::client::{Polls, Response};
 use crate::acme::error::{Error, Step};
 use crate::acme::renewal_info::{CertId, parse_time};
 use crate::acme::resource::{Identifier, OrderResource, OrderStatus, ProblemKind};
@@ -170,14 +170,14 @@ impl Order {
     /// Submits the CSR (DER) and waits until the certificate is issued (RFC 8555 section 7.4). If the order is processing or
     /// valid, it has a CSR already and only the wait is left.
     pub async fn finalize(&mut self, account: &Account, csr: &[u8]) -> Result<(), Error> {
-        let mut looks = Looks::quick(account.client().options().finalize_timeout);
+        let mut polls = Polls::quick(account.client().options().finalize_timeout);
         let mut tries = 1;
         loop {
             let doubt = match self.resource.status {
                 OrderStatus::Pending | OrderStatus::Ready => self.hand_in(account, csr).await?,
                 _ => None,
             };
-            let is_wanted = self.settle(account, &mut looks, doubt.is_some()).await?;
+            let is_wanted = self.settle(account, &mut polls, doubt.is_some()).await?;
             match doubt {
                 Some(error) if is_wanted && tries == FINALIZE_TRIES => return Err(error),
                 Some(_) if is_wanted => tries += 1,
@@ -199,7 +199,7 @@ impl Order {
                 self.retry_after = response.retry_after();
                 Ok(None)
             }
-            Err(error) if leaves_doubt(&error) && !error.names_its_time() => {
+            Err(error) if leaves_doubt(&error) && !error.has_long_retry_after() => {
                 tracing::debug!(order = %self.url, %error, "reading the order to see whether it was accepted");
                 self.resource.status = OrderStatus::Pending;
                 self.retry_after = error.retry_after();
@@ -214,7 +214,7 @@ impl Order {
     async fn settle(
         &mut self,
         account: &Account,
-        looks: &mut Looks,
+        polls: &mut Polls,
         in_doubt: bool,
     ) -> Result<bool, Error> {
         loop {
@@ -224,13 +224,13 @@ impl Order {
                 OrderStatus::Invalid | OrderStatus::Unknown(_) => return Err(self.failure()),
                 OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing => (),
             }
-            if !looks.next(self.retry_after.take()).await {
-                let limit = looks.limit();
+            if !polls.next(self.retry_after.take()).await {
+                let limit = polls.limit();
                 return Err(Error::OrderTimeout { limit });
             }
             match account.read(Step::Order, &self.url).await {
                 Ok(response) => *self = Self::from_response(self.url.clone(), &response)?,
-                Err(error) if error.is_transient() && !error.names_its_time() => {
+                Err(error) if error.is_transient() && !error.has_long_retry_after() => {
                     self.retry_after = error.retry_after();
                 }
                 Err(error) => return Err(error),

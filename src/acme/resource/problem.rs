@@ -64,17 +64,17 @@ pub enum ProblemKind {
     Compound,
     /// The validator could not connect.
     Connection,
-    /// The request collides with one under way.
+    /// The request conflicts with another one that is running.
     Conflict,
     /// The validator's DNS lookup failed.
     Dns,
-    /// The account must be bound to one that the CA knows.
+    /// The account needs an external account binding.
     ExternalAccountRequired,
-    /// The validator got something else than expected.
+    /// The validator received an unexpected response.
     IncorrectResponse,
     /// The contact is not acceptable.
     InvalidContact,
-    /// The profile is not to be had (draft-ietf-acme-profiles).
+    /// The profile is not available (draft-ietf-acme-profiles).
     InvalidProfile,
     /// The request is malformed.
     Malformed,
@@ -205,7 +205,7 @@ impl ProblemKind {
             Self::BadSignatureAlgorithm => "the CA does not accept ES256 signatures",
             Self::Caa => "a CAA record in DNS does not allow this CA",
             Self::Compound => "the CA found several problems",
-            Self::Conflict => "the CA is at work on this already",
+            Self::Conflict => "the CA is already working on this",
             Self::Connection => "the CA could not connect to this machine",
             Self::Dns => "the CA could not look the name up in DNS",
             Self::ExternalAccountRequired => {
@@ -213,7 +213,7 @@ impl ProblemKind {
             }
             Self::IncorrectResponse => "the CA got a wrong answer to the challenge",
             Self::InvalidContact => "the CA does not accept the contact address",
-            Self::InvalidProfile => "the CA does not let the order have its profile",
+            Self::InvalidProfile => "the CA does not allow the profile of the order",
             Self::Malformed => "the CA did not understand the request",
             Self::OrderNotReady => "the order is not ready to be finalized",
             Self::RateLimited => "the CA's rate limit is reached",

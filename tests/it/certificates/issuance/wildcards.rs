@@ -270,7 +270,7 @@ async fn a_record_that_stands_for_good_proves_a_wildcard() {
     assert!(
         sentence.starts_with(
             "the CA did not find the TXT record at _validation-persist.home.example.org \
-             that lets this account have certificates: "
+             that authorizes this account: "
         ),
         "{sentence}"
     );

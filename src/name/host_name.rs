@@ -1,8 +1,6 @@
-//! Host names, the patterns that match them, and the one lookup rule that SNI, Host and the configuration share. Knows no
-//! room.
+//! Host names in their canonical form.
 
 use std::borrow::{Borrow, Cow};
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -13,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Reasons why a text is not a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing was left after the trailing dot.
+    /// The name is empty.
     #[error("the name is empty")]
     Empty,
     /// RFC 1035 section 2.3.4 limits a name to 253 visible characters.
@@ -41,7 +39,7 @@ pub enum NameError {
 
 /// A host name: lower-case A-labels without a trailing dot, or an IP address in its canonical text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HostName(Arc<str>);
+pub struct HostName(pub(super) Arc<str>);
 
 impl HostName {
     /// Parses a name as users and peers write it: in any case, in Unicode, with one trailing dot, or as an IPv6 address with
@@ -88,19 +86,9 @@ impl HostName {
                 }),
         }
     }
-
-    /// Returns the wildcard that covers this name: `*.example.org` for `www.example.org`.
-    #[must_use]
-    pub fn wildcard(&self) -> Option<HostPattern> {
-        if self.ip().is_some() {
-            return None;
-        }
-        let (_, base) = self.0.split_once('.')?;
-        Some(HostPattern::Wildcard(Self(base.into())))
-    }
 }
 
-fn parse_ip(text: &str) -> Option<IpAddr> {
+pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
     let bare = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
@@ -213,194 +201,6 @@ impl<'de> Deserialize<'de> for HostName {
     }
 }
 
-/// A pattern of names that a site or a certificate is for.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HostPattern {
-    /// This name only.
-    Exact(HostName),
-    /// Every name one label below this one (RFC 6125 section 6.4.3): `*.example.org`.
-    Wildcard(HostName),
-    /// Every name: `*`.
-    Any,
-}
-
-impl HostPattern {
-    /// Parses `www.example.org`, `*.example.org` or `*`.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        if text == "*" {
-            return Ok(Self::Any);
-        }
-        match text.strip_prefix("*.") {
-            Some(base) => match HostName::parse(base)? {
-                base if base.ip().is_some() => Err(NameError::Wildcard),
-                base => Ok(Self::Wildcard(base)),
-            },
-            None => HostName::parse(text).map(Self::Exact),
-        }
-    }
-
-    /// `true` if the pattern covers `name`.
-    #[must_use]
-    pub fn matches(&self, name: &HostName) -> bool {
-        match self {
-            Self::Exact(exact) => exact == name,
-            Self::Wildcard(_) => name.wildcard().as_ref() == Some(self),
-            Self::Any => true,
-        }
-    }
-
-    /// `true` if no public CA can issue for the pattern.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Exact(name) | Self::Wildcard(name) => name.is_local(),
-            Self::Any => false,
-        }
-    }
-}
-
-impl From<HostName> for HostPattern {
-    fn from(name: HostName) -> Self {
-        Self::Exact(name)
-    }
-}
-
-impl FromStr for HostPattern {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(name) => f.write_str(name.as_str()),
-            Self::Wildcard(base) => write!(f, "*.{base}"),
-            Self::Any => f.write_str("*"),
-        }
-    }
-}
-
-impl fmt::Debug for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
-    }
-}
-
-/// Values by host pattern: the exact name wins over its one-label wildcard, which wins over `*`.
-#[derive(Clone, Debug)]
-pub struct NameMap<T> {
-    exact: HashMap<HostName, T>,
-    wildcard: HashMap<HostName, T>,
-    any: Option<T>,
-}
-
-impl<T> NameMap<T> {
-    /// Creates an empty map.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
-            any: None,
-        }
-    }
-
-    /// Sets the value of a pattern, and returns its former one.
-    pub fn insert(&mut self, pattern: HostPattern, value: T) -> Option<T> {
-        match pattern {
-            HostPattern::Exact(name) => self.exact.insert(name, value),
-            HostPattern::Wildcard(base) => self.wildcard.insert(base, value),
-            HostPattern::Any => self.any.replace(value),
-        }
-    }
-
-    /// Returns the value for a host as a peer wrote it, without its port. Case and a trailing dot do not matter. Allocates
-    /// only for hosts that are not in canonical form.
-    #[must_use]
-    pub fn lookup(&self, host: &str) -> Option<&T> {
-        let host = canonical(host);
-        if let Some(value) = self.exact.get(&*host) {
-            return Some(value);
-        }
-        if !self.wildcard.is_empty()
-            && let Some((label, base)) = host.split_once('.')
-            && !label.is_empty()
-            && let Some(value) = self.wildcard.get(base)
-        {
-            return Some(value);
-        }
-        self.any.as_ref()
-    }
-
-    /// Returns the value of exactly this pattern.
-    #[must_use]
-    pub fn get(&self, pattern: &HostPattern) -> Option<&T> {
-        match pattern {
-            HostPattern::Exact(name) => self.exact.get(name),
-            HostPattern::Wildcard(base) => self.wildcard.get(base),
-            HostPattern::Any => self.any.as_ref(),
-        }
-    }
-
-    /// Iterates over all patterns and their values, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = (HostPattern, &T)> {
-        let exact = self
-            .exact
-            .iter()
-            .map(|(name, value)| (HostPattern::Exact(name.clone()), value));
-        let wildcard = self
-            .wildcard
-            .iter()
-            .map(|(base, value)| (HostPattern::Wildcard(base.clone()), value));
-        exact
-            .chain(wildcard)
-            .chain(self.any.iter().map(|value| (HostPattern::Any, value)))
-    }
-
-    /// Returns the number of patterns with a value.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.exact.len() + self.wildcard.len() + usize::from(self.any.is_some())
-    }
-
-    /// `true` if no pattern has a value.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl<T> Default for NameMap<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T> FromIterator<(HostPattern, T)> for NameMap<T> {
-    fn from_iter<I: IntoIterator<Item = (HostPattern, T)>>(entries: I) -> Self {
-        let mut map = Self::new();
-        for (pattern, value) in entries {
-            map.insert(pattern, value);
-        }
-        map
-    }
-}
-
-fn canonical(host: &str) -> Cow<'_, str> {
-    if host.contains(':') {
-        return parse_ip(host).map_or(Cow::Borrowed(host), |ip| Cow::Owned(ip.to_string()));
-    }
-    let host = host.strip_suffix('.').unwrap_or(host);
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_no_names_are_refused_with_the_reason() {
+    fn other_texts_are_refused_with_the_reason() {
         let long_label = "a".repeat(64);
         let long_name = ["a".repeat(60).as_str(); 5].join(".");
         for (text, reason) in [
@@ -451,45 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_covers_exactly_one_label() {
-        let pattern = HostPattern::parse("*.example.org").unwrap();
-        assert!(pattern.matches(&name("www.example.org")));
-        assert!(!pattern.matches(&name("example.org")));
-        assert!(!pattern.matches(&name("a.b.example.org")));
-        assert_eq!(
-            HostPattern::parse("a.*.example.org"),
-            Err(NameError::Wildcard)
-        );
-        assert_eq!(HostPattern::parse("*.127.0.0.1"), Err(NameError::Wildcard));
-    }
-
-    #[test]
-    fn the_most_specific_pattern_wins() {
-        let map: NameMap<u8> = [
-            ("www.example.org", 1),
-            ("*.example.org", 2),
-            ("*", 3),
-            ("::1", 4),
-        ]
-        .into_iter()
-        .map(|(pattern, value)| (HostPattern::parse(pattern).unwrap(), value))
-        .collect();
-        for (host, value) in [
-            ("www.example.org", 1),
-            ("WWW.example.org.", 1),
-            ("api.example.org", 2),
-            ("a.b.example.org", 3),
-            ("example.org", 3),
-            ("[::1]", 4),
-            (".example.org", 3),
-        ] {
-            assert_eq!(map.lookup(host), Some(&value), "{host}");
-        }
-        assert_eq!(NameMap::<u8>::new().lookup("www.example.org"), None);
-    }
-
-    #[test]
-    fn local_names_are_those_that_no_public_ca_signs() {
+    fn local_names_are_those_that_no_public_ca_issues_for() {
         for local in [
             "localhost",
             "app.localhost",
