@@ -173,7 +173,7 @@ async fn a_failing_hook_is_named_as_the_reason_for_a_missing_certificate() {
 
     let line = proxy.logged("certificate not obtained").await;
     let sentence = format!(
-        "the challenge for home.example.org could not be put up: \
+        "the challenge for home.example.org could not be presented: \
          the hook {} failed to present (exit status: 7): no credentials",
         hook.display()
     );
@@ -270,7 +270,7 @@ async fn a_persistent_record_proves_a_wildcard() {
     assert!(
         sentence.starts_with(
             "the CA did not find the TXT record at _validation-persist.home.example.org \
-             that lets this account have certificates: "
+             that authorizes this account: "
         ),
         "{sentence}"
     );
