@@ -7,7 +7,7 @@ use crate::config::{self, Config, Flags};
 
 use super::command_line::{Failure, Start};
 use super::demo_app;
-use super::values::shell_quoted;
+use super::shell_words::shell_quoted;
 
 /// Why the demo does not run.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::command_line::Failure as CommandFailure;
-use super::super::values::shell_quoted;
+use super::super::shell_words::shell_quoted;
 use super::browser_store;
 use super::outcome::{Change, Error, Failure, Outcome};
 use super::root::Root;
