@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use harness::backends::app::App;
+use harness::backends::web_app::App;
 use harness::ca::pebble::{Pebble, PebbleOptions};
 use harness::clients::https::Client;
-use harness::proxy::{Ports, Setup};
+use harness::proxy::{Ports, ProxySetup};
 
 const NAMES: usize = 50;
 
@@ -35,7 +35,7 @@ async fn measure() {
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
     let client = Client::new(&pebble.issuance_root().await);
     let ask = format!("http://{}/ask", app.address);
-    let proxy = Setup::on(ports)
+    let proxy = ProxySetup::on(ports)
         .args([
             "--upstream",
             &app.address.to_string(),

@@ -134,7 +134,7 @@ mod request {
         ConnInfo, CurrentRouter, Handler, ProxyService, Redirect, Router, ServiceOptions, Site,
     };
     use proxy::tasks::Tasks;
-    use proxy::upstream::{Address, Means, Options, Upstream};
+    use proxy::upstream::{Address, Options, Upstream, UpstreamContext};
     use tokio::net::TcpListener;
     use tokio::runtime::Runtime;
     use tokio::task::LocalSet;
@@ -242,7 +242,7 @@ mod request {
             let upstream = Upstream::new(
                 vec![address],
                 Options::default(),
-                &Means::new(tasks.clone()),
+                &UpstreamContext::new(tasks.clone()),
             );
             Handler::Upstream(Arc::new(upstream.expect("plain HTTP needs no files")))
         });

@@ -1,4 +1,4 @@
-//! Numbers as Prometheus reads them, on a page that is filled when somebody asks for it. Knows no room.
+//! Metrics in the format of Prometheus, on a page that is filled for each request. Knows no room.
 
 use std::sync::atomic::AtomicI64;
 
@@ -13,22 +13,37 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 
 type Labels = [(&'static str, String); 1];
 
-/// The numbers of one moment.
+/// Name and description of a metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric<'a> {
+    name: &'a str,
+    help: &'a str,
+}
+
+impl<'a> Metric<'a> {
+    /// Names a metric.
+    #[must_use]
+    pub fn new(name: &'a str, help: &'a str) -> Self {
+        Self { name, help }
+    }
+}
+
+/// The metrics of one moment.
 #[derive(Debug, Default)]
 pub struct Page(Registry);
 
 impl Page {
-    /// Adds a number that goes up and down.
-    pub fn gauge(&mut self, (name, help): (&str, &str), value: i64) {
+    /// Adds a gauge.
+    pub fn gauge(&mut self, metric: Metric<'_>, value: i64) {
         let gauge = Gauge::<i64, AtomicI64>::default();
         gauge.set(value);
-        self.0.register(name, help, gauge);
+        self.0.register(metric.name, metric.help, gauge);
     }
 
-    /// Adds such a number for each value of a label.
+    /// Adds a gauge for each value of a label.
     pub fn gauges(
         &mut self,
-        (name, help): (&str, &str),
+        metric: Metric<'_>,
         label: &'static str,
         values: impl IntoIterator<Item = (String, i64)>,
     ) {
@@ -36,13 +51,13 @@ impl Page {
         for (value, number) in values {
             family.get_or_create(&[(label, value)]).set(number);
         }
-        self.0.register(name, help, family);
+        self.0.register(metric.name, metric.help, family);
     }
 
-    /// Adds a count, which only goes up, for each value of a label. Its name gets `_total` at its end.
+    /// Adds a counter for each value of a label. `_total` is appended to its name.
     pub fn counts(
         &mut self,
-        (name, help): (&str, &str),
+        metric: Metric<'_>,
         label: &'static str,
         values: impl IntoIterator<Item = (String, u64)>,
     ) {
@@ -50,14 +65,14 @@ impl Page {
         for (value, number) in values {
             family.get_or_create(&[(label, value)]).inc_by(number);
         }
-        self.0.register(name, help, family);
+        self.0.register(metric.name, metric.help, family);
     }
 
-    /// The page as it is sent.
+    /// Returns the page as text.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // A string takes all that is written to it.
+        // Writing to a string never fails.
         let _ = text::encode(&mut text, &self.0);
         text
     }
@@ -70,11 +85,15 @@ mod tests {
     #[test]
     fn numbers_stand_there_as_open_metrics() {
         let mut page = Page::default();
-        page.gauge(("open", "What is open"), 7);
+        page.gauge(Metric::new("open", "What is open"), 7);
         let counts = [("a\"b".to_owned(), 3)];
-        page.counts(("refusals", "What was refused"), "reason", counts);
+        page.counts(
+            Metric::new("refusals", "What was refused"),
+            "reason",
+            counts,
+        );
         let ends = [("*.a.example".to_owned(), -1)];
-        page.gauges(("end_seconds", "When it ends"), "name", ends);
+        page.gauges(Metric::new("end_seconds", "When it ends"), "name", ends);
         let expected = "\
 # HELP open What is open.
 # TYPE open gauge

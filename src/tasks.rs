@@ -1,10 +1,11 @@
 //! Tracked tasks: the only place that spawns, the signal to stop, and the drain with a deadline. Knows no room.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
@@ -57,12 +58,8 @@ impl Tasks {
             tracker: TaskTracker::new(),
             ..self.clone()
         };
-        self.trackers().push(branch.tracker.clone());
+        self.trackers.lock().push(branch.tracker.clone());
         branch
-    }
-
-    fn trackers(&self) -> MutexGuard<'_, Vec<TaskTracker>> {
-        self.trackers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `future` to its end, or until the runtime goes.
@@ -100,7 +97,7 @@ impl Tasks {
     /// How many tasks run, in the whole group.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.trackers().iter().map(TaskTracker::len).sum()
+        self.trackers.lock().iter().map(TaskTracker::len).sum()
     }
 
     /// Whether no task runs.
@@ -115,7 +112,7 @@ impl Tasks {
         let over = async {
             // Again, as the last task of one may have begun one of another.
             while !self.is_empty() {
-                let trackers = self.trackers().clone();
+                let trackers = self.trackers.lock().clone();
                 for tracker in trackers {
                     tracker.close();
                     tracker.wait().await;

@@ -9,10 +9,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::client::Client;
-use super::error::Error;
-use super::problem::printable;
-use super::step::Step;
+use crate::acme::client::Client;
+use crate::acme::error::{Error, Step};
+use crate::acme::resource::printable;
 
 /// When to ask again where the CA does not say (RFC 9773 section 4.3.2).
 const USUAL_WAIT: Duration = Duration::from_secs(6 * 3600);

@@ -8,13 +8,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
-use super::account::Account;
-use super::certificate_key::CertificateKey;
-use super::client::{Call, Client, Repeat};
-use super::error::Error;
-use super::jws::Signer;
-use super::problem::ProblemKind;
-use super::step::Step;
+use crate::acme::account::Account;
+use crate::acme::client::{Call, Client, Repeat};
+use crate::acme::error::{Error, Step};
+use crate::acme::jws::{CertificateKey, Signer};
+use crate::acme::resource::ProblemKind;
 
 /// Why a certificate is taken back (RFC 5280 section 5.3.1), as far as the holder of one can say so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Asks a running proxy over its admin socket.
+//! The client of the admin socket.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use url::form_urlencoded::byte_serialize;
 
-use super::answer::{Done, Page, Refused, Report, RevokeRequest, Status};
 use super::error::Error;
+use super::response::{Done, Page, Refused, Report, RevokeRequest, Status};
 
 /// A running proxy.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The proxy that listens on the socket at `path`; none when nobody does.
+    /// Connects to the socket at `path`. Returns `None` if no proxy listens there.
     pub async fn find(path: &Path) -> Result<Option<Self>, Error> {
         match UnixStream::connect(path).await {
             Ok(_) => Ok(Some(Self {
@@ -36,18 +36,18 @@ impl Client {
         }
     }
 
-    /// Where it listens.
+    /// Returns the path of its socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How it is.
+    /// Returns the status of the proxy.
     pub async fn status(&self) -> Result<Status, Error> {
         self.ask(Method::GET, "/status").await
     }
 
-    /// The names behind `after`.
+    /// Returns the names after `after` in order.
     pub async fn page(&self, after: Option<&str>, limit: usize) -> Result<Page, Error> {
         let after = after.map(|after| format!("&after={}", encoded(after)));
         let after = after.unwrap_or_default();
@@ -55,19 +55,19 @@ impl Client {
             .await
     }
 
-    /// All that is known of a name.
+    /// Returns everything known about a name.
     pub async fn report(&self, name: &str) -> Result<Report, Error> {
         self.ask(Method::GET, &format!("/certificates/{}", encoded(name)))
             .await
     }
 
-    /// Has the certificate of a name replaced now, and waits for how that ends.
+    /// Renews the certificate of a name now, and waits for the result.
     pub async fn renew(&self, name: &str) -> Result<Done, Error> {
         let path = format!("/certificates/{}/renew", encoded(name));
         self.ask(Method::POST, &path).await
     }
 
-    /// Has the certificate of a name taken back.
+    /// Revokes the certificate of a name.
     pub async fn revoke(&self, name: &str, reason: &str) -> Result<Done, Error> {
         let path = format!("/certificates/{}/revoke", encoded(name));
         let reason = reason.to_owned();
@@ -75,7 +75,7 @@ impl Client {
         self.send(Method::POST, &path, body.into()).await
     }
 
-    /// Gives the accounts at the CAs new keys.
+    /// Changes the keys of the accounts at the CAs.
     pub async fn roll_account_keys(&self) -> Result<Done, Error> {
         self.ask(Method::POST, "/account/rollover").await
     }
@@ -90,7 +90,7 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, Error> {
-        let failed = |source| Error::Conversation {
+        let failed = |source| Error::Connection {
             path: self.path.clone(),
             source,
         };
@@ -110,19 +110,19 @@ impl Client {
             let body = response.into_body().collect().await?;
             Ok((status, body.to_bytes()))
         };
-        // The exchange learns of everything that ends the connection early.
+        // An early end of the connection is also the error of the exchange.
         let (answer, _) = tokio::join!(exchange, connection);
         let (status, body) = answer.map_err(failed)?;
         self.read(status, &body)
     }
 
     fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, Error> {
-        let not_understood = |_| Error::Answer(self.path.clone());
+        let unreadable = |_| Error::Response(self.path.clone());
         if status.is_success() {
-            return serde_json::from_slice(body).map_err(not_understood);
+            return serde_json::from_slice(body).map_err(unreadable);
         }
-        let refused: Refused = serde_json::from_slice(body).map_err(not_understood)?;
-        Err(Error::Told {
+        let refused: Refused = serde_json::from_slice(body).map_err(unreadable)?;
+        Err(Error::Refused {
             status,
             sentence: refused.error,
         })

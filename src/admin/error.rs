@@ -1,149 +1,154 @@
-//! Why the admin socket could not be opened or reached, or a wish was not granted.
+//! Errors of the admin socket and of its operations.
 
 use std::io;
 use std::path::PathBuf;
 
 use http::StatusCode;
 
-use super::socket::LONGEST;
 use crate::certs::{Refusal, RevocationError, UnknownReason};
 use crate::name::{HostPattern, NameError};
 
-/// A failure of status or control, in one sentence.
+/// A failed operation, in one sentence with the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The socket's path does not fit.
+    /// The path of the socket is too long.
     #[error(
-        "the path of the admin socket, {}, has {} bytes, and a unix socket may have no more than {LONGEST}; give a shorter one with --admin PATH",
-        .0.display(), .0.as_os_str().len()
+        "the path of the admin socket, {}, has {} bytes, but a unix socket can have no more than {limit}; give a shorter path with --admin PATH",
+        path.display(), path.as_os_str().len()
     )]
-    TooLong(PathBuf),
-    /// Another process serves on the socket.
+    TooLong {
+        /// The path.
+        path: PathBuf,
+        /// Most bytes of a path.
+        limit: usize,
+    },
+    /// Another process listens on the socket.
     #[error(
-        "another proxy answers on the admin socket {}; stop it, or give this one a socket of its own with --admin PATH", .0.display()
+        "another proxy listens on the admin socket {}; stop it, or give this proxy its own socket with --admin PATH", .0.display()
     )]
     InUse(PathBuf),
-    /// Something else lies where the socket should be.
-    #[error("{} is there and is no socket; remove it, or give another path with --admin PATH", .0.display())]
+    /// Another kind of file is where the socket should be.
+    #[error("{} exists and is not a socket; remove it, or give another path with --admin PATH", .0.display())]
     NotASocket(PathBuf),
     /// The socket could not be opened.
     #[error("the admin socket {} cannot be opened: {source}; give another path with --admin PATH", path.display())]
     Open {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The socket belongs to somebody else.
-    #[error("the admin socket {} may not be used by this user; run the command as the user that the proxy runs as, or as root", .0.display())]
+    /// The socket belongs to another user.
+    #[error("this user may not use the admin socket {}; run the command as the user of the proxy, or as root", .0.display())]
     Denied(PathBuf),
     /// The socket cannot be connected to.
     #[error("the admin socket {} cannot be reached: {source}", path.display())]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The answer broke off.
-    #[error("the proxy on the admin socket {} ended the conversation: {source}; see its log", path.display())]
-    Conversation {
+    /// The connection ended before the response did.
+    #[error("the connection to the admin socket {} failed: {source}; see the log of the proxy", path.display())]
+    Connection {
         /// The socket.
         path: PathBuf,
-        /// What went wrong.
+        /// The error of the connection.
         source: hyper::Error,
     },
-    /// The answer is not what this program understands.
-    #[error("the answer on the admin socket {} is not understood; is the same version running?", .0.display())]
-    Answer(PathBuf),
-    /// The proxy answered with an error.
+    /// The response cannot be parsed.
+    #[error("the response of the admin socket {} cannot be read; the running proxy may be another version", .0.display())]
+    Response(PathBuf),
+    /// The proxy refused the request.
     #[error("{sentence}")]
-    Told {
-        /// The status of the answer.
+    Refused {
+        /// The status of the response.
         status: StatusCode,
         /// Its sentence.
         sentence: String,
     },
 
-    /// What is asked for is no name.
-    #[error("`{text}` is no name: {source}; write it as in `www.example.org` or `*.example.org`")]
+    /// The name is not valid.
+    #[error(
+        "`{text}` is not a valid name: {source}; use a form like `www.example.org` or `*.example.org`"
+    )]
     Name {
-        /// What was given.
+        /// The text that was given.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         source: NameError,
     },
-    /// A page without limit.
-    #[error("`{0}` is no limit; write a whole number from 1 on")]
+    /// The limit of a page is not valid.
+    #[error("`{0}` is not a valid limit; use a whole number from 1 on")]
     Limit(String),
-    /// No such resource.
-    #[error("there is no {0} here")]
+    /// There is no such resource.
+    #[error("there is no resource {0}")]
     NoResource(String),
-    /// The resource is there, for another method.
-    #[error("this resource is for {0}")]
+    /// The resource is for another method.
+    #[error("only {0} is allowed for this resource")]
     Method(&'static str),
-    /// Nobody configured the name and nothing is stored for it.
+    /// The name is neither configured nor stored.
     #[error(
-        "nothing is known of {0}: no site is configured for it and nothing is stored; add it to [sites], or start with --domain"
+        "nothing is known about {0}: it has no site and no stored certificate; add it to [sites], or start with --domain"
     )]
     Unknown(HostPattern),
-    /// Storage holds nothing of a name, and no proxy runs to be asked.
+    /// Nothing is stored for the name, and no proxy runs.
     #[error("nothing is stored for {0}")]
     NotStored(HostPattern),
-    /// Only a running proxy can do it.
+    /// The operation needs a running proxy.
     #[error("this needs a running proxy")]
     NeedsProxy,
-    /// A mistake in the program ended the search for an answer.
-    #[error("there is no answer: {0}")]
+    /// The task panicked.
+    #[error("the operation failed: {0}")]
     Abandoned(tokio::task::JoinError),
-    /// Records could not be read.
+    /// Records in storage cannot be read.
     #[error("{0}")]
     Records(#[from] Refusal),
-    /// What is given is no reason.
+    /// The reason of a revocation is not valid.
     #[error("`{text}` cannot be used: {source}")]
     Reason {
-        /// What was given.
+        /// The text that was given.
         text: String,
-        /// What can be.
+        /// The valid reasons.
         source: UnknownReason,
     },
-    /// The certificate was not taken back.
+    /// The certificate was not revoked.
     #[error("the certificate of {name} is not revoked: {source}")]
     NotRevoked {
         /// The name.
         name: HostPattern,
-        /// Why.
+        /// The reason.
         source: RevocationError,
     },
-    /// An account has kept its key.
+    /// The key of an account was not changed.
     #[error("the account key is not changed: {0}")]
     NotRolled(RevocationError),
-    /// The body is no request.
+    /// The body of a request cannot be parsed.
     #[error(
-        "the body of the request is not understood; send JSON, as in {{\"reason\": \"superseded\"}}"
+        "the body of the request cannot be read; send JSON like {{\"reason\": \"superseded\"}}"
     )]
     Body,
-    /// The wish for a new certificate came to nothing.
-    #[error("{name} has no new certificate: {reason}")]
+    /// The certificate was not renewed.
+    #[error("the certificate of {name} is not renewed: {reason}")]
     NotRenewed {
         /// The name.
         name: HostPattern,
-        /// Why.
+        /// The reason.
         reason: Refusal,
     },
 }
 
 impl Error {
-    /// Whether the question itself was wrong.
+    /// `true` if the arguments were not valid.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         self.status() == StatusCode::BAD_REQUEST
     }
 
-    /// Whether the system may let the socket be opened later: a full disk, or one that cannot be
-    /// written.
+    /// `true` if the socket cannot be opened because the disk is full or read-only.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_disk_unwritable(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         let Self::Open { source, .. } = self else {
             return false;
@@ -156,7 +161,7 @@ impl Error {
 
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Told { status, .. } => *status,
+            Self::Refused { status, .. } => *status,
             Self::Name { .. } | Self::Limit(_) | Self::Reason { .. } | Self::Body => {
                 StatusCode::BAD_REQUEST
             }
@@ -165,14 +170,14 @@ impl Error {
             Self::NotRenewed { .. } | Self::NotRevoked { .. } | Self::NotRolled(_) => {
                 StatusCode::CONFLICT
             }
-            Self::TooLong(_)
+            Self::TooLong { .. }
             | Self::InUse(_)
             | Self::NotASocket(_)
             | Self::Open { .. }
             | Self::Denied(_)
             | Self::Connect { .. }
-            | Self::Conversation { .. }
-            | Self::Answer(_)
+            | Self::Connection { .. }
+            | Self::Response(_)
             | Self::NeedsProxy
             | Self::Abandoned(_)
             | Self::Records(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,4 +1,4 @@
-//! Serves `/metrics` over TCP, where the operator asks for it.
+//! The server of `/metrics`, on a TCP listener of its own.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,90 +11,67 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
-use tracing::warn;
 
-use super::conversation::{CONNECTIONS, PAUSE, converse};
-use super::vitals::Vitals;
+use super::connection::{accept_connections, serve_connection};
+use super::stats::Stats;
 use crate::metrics::MEDIA_TYPE;
 use crate::tasks::Tasks;
 
-/// How long a client may take for the page.
-const LONGEST: Duration = Duration::from_secs(30);
+/// Time for a whole connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Shows the numbers of a running proxy to whoever connects.
+/// Serves the metrics of a running proxy to any client.
 #[derive(Debug)]
 pub struct Exporter {
-    vitals: Arc<Vitals>,
-    places: Arc<Semaphore>,
+    stats: Arc<Stats>,
     tasks: Tasks,
 }
 
 impl Exporter {
-    /// An exporter of `vitals` that runs its conversations among `tasks`.
+    /// Answers requests with `stats`, each in one of `tasks`.
     #[must_use]
-    pub fn new(vitals: Vitals, tasks: Tasks) -> Self {
+    pub fn new(stats: Stats, tasks: Tasks) -> Self {
         Self {
-            vitals: Arc::new(vitals),
-            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            stats: Arc::new(stats),
             tasks,
         }
     }
 
     /// Serves until the process stops.
     pub async fn run(self, listener: TcpListener) {
-        let shutdown = self.tasks.shutdown();
-        loop {
-            let accepted = async {
-                let place = Arc::clone(&self.places).acquire_owned().await;
-                (listener.accept().await, place)
-            };
-            let (stream, place) = tokio::select! {
-                () = shutdown.requested() => return,
-                accepted = accepted => accepted,
-            };
-            match stream {
-                Ok((stream, _)) => {
-                    let vitals = Arc::clone(&self.vitals);
-                    self.tasks.spawn(async move {
-                        serve(vitals, stream).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, "the listener of the metrics does not accept");
-                    sleep(PAUSE).await;
-                }
-            }
-        }
+        let stats = self.stats;
+        let serve = move |stream| serve(Arc::clone(&stats), stream);
+        accept_connections(listener, "metrics", self.tasks, serve).await;
     }
 }
 
-async fn serve(vitals: Arc<Vitals>, stream: TcpStream) {
+async fn serve(stats: Arc<Stats>, stream: TcpStream) {
     let service = service_fn(|request: Request<Incoming>| {
-        let vitals = Arc::clone(&vitals);
-        async move { Ok::<_, Infallible>(respond(vitals, &request).await) }
+        let stats = Arc::clone(&stats);
+        async move { Ok::<_, Infallible>(respond(stats, &request).await) }
     });
-    converse(stream, service, LONGEST).await;
+    serve_connection(stream, service, CONNECTION_TIMEOUT).await;
 }
 
-async fn respond(vitals: Arc<Vitals>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn respond(stats: Arc<Stats>, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if request.uri().path() != "/metrics" {
         return plain(StatusCode::NOT_FOUND, "metrics are at /metrics\n");
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let text = "only GET and HEAD are served here\n";
+        let text = "only GET and HEAD are allowed\n";
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text);
         let fields = response.headers_mut();
         fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    // Many certificates take their time, which challenges on port 80 are not to wait for.
-    match spawn_blocking(move || vitals.page().text()).await {
+    // Off this runtime, which must answer challenges on port 80 meanwhile: many certificates take a while.
+    match spawn_blocking(move || stats.page().text()).await {
         Ok(text) => page(StatusCode::OK, MEDIA_TYPE, text),
-        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "there are no numbers\n"),
+        Err(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be collected\n",
+        ),
     }
 }
 

@@ -1,29 +1,28 @@
-//! Status and control of a running proxy over a unix socket that only its own user can open, and
-//! the same answers from storage when none runs; its numbers for Prometheus where they are asked for. Knows no configuration; opens
-//! no TCP port.
+//! Status and control of a running proxy over a unix socket that only its own user can open, the same operations on storage while
+//! no proxy runs, and metrics for Prometheus over TCP. Knows no configuration, and binds no TCP port itself.
 
-mod answer;
-mod blueprint;
-mod call;
 mod client;
-mod conversation;
-mod desk;
+mod configured_names;
+mod connection;
 mod error;
 mod exporter;
+mod operations;
+mod request;
+mod response;
 mod server;
 mod socket;
 mod state;
-mod vitals;
+mod stats;
 
-pub use answer::{
+pub use client::Client;
+pub use configured_names::ConfiguredNames;
+pub use error::Error;
+pub use exporter::Exporter;
+pub use operations::Operations;
+pub use response::{
     AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, Page, RecordFacts,
     RefusalCount, Report, Status,
 };
-pub use blueprint::Blueprint;
-pub use client::Client;
-pub use desk::Desk;
-pub use error::Error;
-pub use exporter::Exporter;
 pub use server::Server;
 pub use socket::Socket;
-pub use vitals::Vitals;
+pub use stats::Stats;

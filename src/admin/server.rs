@@ -1,5 +1,4 @@
-//! Serves the admin socket: one request per connection, few connections, and no patience with slow
-//! ones.
+//! The server of the admin socket.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,83 +13,58 @@ use hyper::service::service_fn;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
-use tracing::warn;
+use tokio::time::timeout;
 
-use super::answer::{Refused, RevokeRequest};
-use super::call::Call;
-use super::conversation::{CONNECTIONS, PAUSE, converse};
-use super::desk::Desk;
+use super::connection::{accept_connections, serve_connection};
 use super::error::Error;
+use super::operations::Operations;
+use super::request::AdminRequest;
+use super::response::{Refused, RevokeRequest};
 use super::socket::Socket;
 use crate::tasks::Tasks;
 
-/// How long the body of a request may take.
+/// Time for the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long its body may be.
+/// Largest body of a request, in bytes.
 const BODY_SIZE: usize = 4096;
-/// How long a conversation may take, the wait for an order included.
-const LONGEST: Duration = Duration::from_secs(900);
+/// Time for a whole connection, including the wait for an order.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Answers on the admin socket.
+/// Serves the admin socket.
 #[derive(Debug)]
 pub struct Server {
-    desk: Arc<Desk>,
-    places: Arc<Semaphore>,
+    operations: Arc<Operations>,
     tasks: Tasks,
 }
 
 impl Server {
-    /// A server that answers from `desk` and runs its conversations among `tasks`.
+    /// Answers requests with `operations`, each in one of `tasks`.
     #[must_use]
-    pub fn new(desk: Desk, tasks: Tasks) -> Self {
+    pub fn new(operations: Operations, tasks: Tasks) -> Self {
         Self {
-            desk: Arc::new(desk),
-            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            operations: Arc::new(operations),
             tasks,
         }
     }
 
     /// Serves until the process stops.
     pub async fn run(self, socket: Socket) {
-        let shutdown = self.tasks.shutdown();
-        loop {
-            let accepted = async {
-                let place = Arc::clone(&self.places).acquire_owned().await;
-                (socket.accept().await, place)
-            };
-            let (stream, place) = tokio::select! {
-                () = shutdown.requested() => return,
-                accepted = accepted => accepted,
-            };
-            match stream {
-                Ok(stream) => {
-                    let desk = Arc::clone(&self.desk);
-                    self.tasks.spawn(async move {
-                        serve(desk, stream).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, "the admin socket does not accept");
-                    sleep(PAUSE).await;
-                }
-            }
-        }
+        let operations = self.operations;
+        let serve = move |stream| serve(Arc::clone(&operations), stream);
+        accept_connections(socket, "admin socket", self.tasks, serve).await;
     }
 }
 
-async fn serve(desk: Arc<Desk>, stream: UnixStream) {
+async fn serve(operations: Arc<Operations>, stream: UnixStream) {
     let service = service_fn(|request: Request<Incoming>| {
-        let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(respond(&desk, request).await) }
+        let operations = Arc::clone(&operations);
+        async move { Ok::<_, Infallible>(respond(&operations, request).await) }
     });
-    converse(stream, service, LONGEST).await;
+    serve_connection(stream, service, CONNECTION_TIMEOUT).await;
 }
 
-async fn respond(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    answer(desk, request).await.unwrap_or_else(|error| {
+async fn respond(operations: &Operations, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    answer(operations, request).await.unwrap_or_else(|error| {
         let refused = Refused {
             error: error.to_string(),
         };
@@ -104,18 +78,23 @@ async fn respond(desk: &Desk, request: Request<Incoming>) -> Response<Full<Bytes
     })
 }
 
-async fn answer(desk: &Desk, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Error> {
+async fn answer(
+    operations: &Operations,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Error> {
     let (head, body) = request.into_parts();
-    Ok(match Call::parse(&head)? {
-        Call::List { after, limit } => json(&desk.page(after.as_deref(), limit).await?),
-        Call::Show(name) => json(&desk.report(&name).await?),
-        Call::Renew(name) => json(&desk.renew(&name).await?),
-        Call::Revoke(name) => {
-            let request: RevokeRequest = read(body).await?;
-            json(&desk.revoke(&name, &request.reason).await?)
+    Ok(match AdminRequest::parse(&head)? {
+        AdminRequest::List { after, limit } => {
+            json(&operations.page(after.as_deref(), limit).await?)
         }
-        Call::Status => json(&desk.status().await?),
-        Call::Rollover => json(&desk.roll_account_keys().await?),
+        AdminRequest::Show(name) => json(&operations.report(&name).await?),
+        AdminRequest::Renew(name) => json(&operations.renew(&name).await?),
+        AdminRequest::Revoke(name) => {
+            let request: RevokeRequest = read(body).await?;
+            json(&operations.revoke(&name, &request.reason).await?)
+        }
+        AdminRequest::Status => json(&operations.status().await?),
+        AdminRequest::Rollover => json(&operations.roll_account_keys().await?),
     })
 }
 
@@ -127,7 +106,7 @@ async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, Error> {
 }
 
 fn json<T: Serialize>(value: &T) -> Response<Full<Bytes>> {
-    // Strings, numbers and lists of them always have a form in JSON.
+    // Strings, numbers and lists of them always serialize.
     let body = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Full::new(body.into()));
     let kind = HeaderValue::from_static("application/json");

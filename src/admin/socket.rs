@@ -1,24 +1,24 @@
-//! The unix socket: private from its first moment, one process at a time, replaced when its last
-//! owner was killed.
+//! The unix socket: closed to other users from its first moment, for one process at a time, and replaced if its last process was
+//! killed.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Type};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
+use super::connection::Listen;
 use super::error::Error;
 
-/// The longest path that a socket's address holds, beside the byte that ends it.
-pub(super) const LONGEST: usize = 107;
-/// How many clients may wait to be accepted.
+/// Longest path in the address of a unix socket, without the zero byte at its end.
+const MAX_PATH: usize = 107;
+/// Most clients that wait to be accepted.
 const BACKLOG: i32 = 16;
 
-/// A socket that is listened on; its file goes with the value.
+/// A listening unix socket. Its file is removed when it is dropped.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
@@ -27,17 +27,19 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens the socket at `path` with mode 0600. A file of a process that is gone is replaced.
-    /// Runs inside a runtime.
+    /// Opens the socket at `path` with mode 0600. Replaces the socket of a process that has ended. Needs a runtime.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if path.as_os_str().len() > LONGEST {
-            return Err(Error::TooLong(path.to_owned()));
+        if path.as_os_str().len() > MAX_PATH {
+            return Err(Error::TooLong {
+                path: path.to_owned(),
+                limit: MAX_PATH,
+            });
         }
         let failed = |source| Error::Open {
             path: path.to_owned(),
             source,
         };
-        // The lock ends with its process however that ends, which a file does not.
+        // The kernel releases the lock when the process ends, in whatever way. The socket's file would stay.
         let lock = match lock(path) {
             Ok(lock) => lock,
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(path.to_owned())),
@@ -52,13 +54,17 @@ impl Socket {
         })
     }
 
-    /// Where it lies.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    pub(super) async fn accept(&self) -> io::Result<tokio::net::UnixStream> {
+impl Listen for Socket {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
 }
@@ -69,7 +75,7 @@ impl Drop for Socket {
     }
 }
 
-/// The lock file stays where it is: one that is removed could be locked twice.
+/// Locks the file beside the socket. It is never removed: two processes could lock a removed file and its successor.
 fn lock(path: &Path) -> Result<File, TryLockError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
@@ -84,7 +90,7 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
     Ok(file)
 }
 
-/// Removes the socket of a process that is gone; leaves all else alone.
+/// Removes the socket of a process that has ended. Fails on any other file.
 fn clear(path: &Path) -> Result<(), Error> {
     let Ok(found) = fs::symlink_metadata(path) else {
         return Ok(());
@@ -92,8 +98,8 @@ fn clear(path: &Path) -> Result<(), Error> {
     if !found.file_type().is_socket() {
         return Err(Error::NotASocket(path.to_owned()));
     }
-    // Whoever listens here does not know of the lock.
-    if UnixStream::connect(path).is_ok() {
+    // Another program that listens here does not take our lock.
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(Error::InUse(path.to_owned()));
     }
     fs::remove_file(path).map_err(|source| Error::Open {
@@ -102,7 +108,7 @@ fn clear(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// The file takes the mode that its socket has when it is bound, so nobody else ever gets in.
+/// Sets the mode of the socket before it is bound. Its file has that mode from the start, so no other user can ever connect.
 fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let file = File::from(OwnedFd::from(socket));
@@ -119,7 +125,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_socket_is_private_and_goes_with_its_owner() {
+    async fn the_socket_is_private_and_removed_with_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.sock");
         let socket = Socket::open(&path).unwrap();
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_nobody_listens_on_is_replaced() {
+    async fn a_socket_without_a_listener_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.sock");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -153,23 +159,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_socket_stays() {
+    async fn other_files_are_not_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.sock");
         fs::write(&path, "precious").unwrap();
         let error = Socket::open(&path).unwrap_err();
-        assert!(error.to_string().contains("is no socket; remove it"));
+        assert!(error.to_string().contains("is not a socket; remove it"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
 
     #[tokio::test]
-    async fn a_path_that_does_not_fit_is_told_with_its_length() {
+    async fn a_path_that_is_too_long_is_reported_with_its_length() {
         let path = PathBuf::from(format!("/{}", "x".repeat(107)));
         let error = Socket::open(&path).unwrap_err().to_string();
         assert!(error.contains("has 108 bytes"), "{error}");
         assert!(error.contains("no more than 107"), "{error}");
         let dir = tempfile::tempdir().unwrap();
-        let room = LONGEST - dir.path().as_os_str().len() - 1;
+        let room = MAX_PATH - dir.path().as_os_str().len() - 1;
         Socket::open(&dir.path().join("x".repeat(room))).unwrap();
     }
 }

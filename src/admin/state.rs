@@ -1,14 +1,14 @@
-//! The state of a name in one word and one sentence, live or as storage tells it.
+//! The state of a name in one word and one sentence, from a running proxy or from storage.
 
 use std::time::SystemTime;
 
-use super::answer::time;
+use super::response::time;
 use crate::certs::{Attempts, Because, Kept, Standing, Stored, renew_at};
 use crate::name::HostPattern;
 
 const UNKNOWN: &str = "unknown";
 
-/// A name's state.
+/// The state of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) word: &'static str,
@@ -16,8 +16,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// What a running proxy says. A certificate that nobody has asked for since the start lies in
-    /// storage until somebody does.
+    /// Returns the state in a running proxy. A stored certificate that no client has needed since the start is not loaded yet,
+    /// and shows as stored.
     pub(super) fn live(standing: &Standing, stored: Option<Self>) -> Self {
         let sentence = standing.to_string();
         let word = match standing {
@@ -39,8 +39,8 @@ impl State {
         Self { word, sentence }
     }
 
-    /// What records and configuration say while no proxy runs: nothing is served then.
-    pub(super) fn at_rest(standing: &Standing, stored: Option<Self>) -> Self {
+    /// Returns the state while no proxy runs, in which no certificate is served.
+    pub(super) fn offline(standing: &Standing, stored: Option<Self>) -> Self {
         match (standing, stored) {
             (Standing::Served { .. }, Some(stored)) => stored,
             (standing, stored) => Self::live(standing, stored),
@@ -60,12 +60,12 @@ impl State {
         }
     }
 
-    /// Whether neither the configuration nor storage has the name.
+    /// `true` if neither the configuration nor storage has the name.
     pub(super) fn is_unknown(&self) -> bool {
         self.word == UNKNOWN
     }
 
-    /// What storage says of a certificate; nothing when it holds none.
+    /// Returns the state of the stored certificate and of failed attempts, or `None` if there is neither.
     pub(super) fn stored(
         subject: &HostPattern,
         kept: Option<&Kept>,
@@ -89,7 +89,7 @@ impl State {
         Some(state)
     }
 
-    /// Storage holds nothing.
+    /// The state of a name that is neither configured nor stored.
     pub(super) fn unknown() -> Self {
         Self {
             word: UNKNOWN,
@@ -120,7 +120,7 @@ impl State {
             },
             Err(error) => Self {
                 word: "unusable",
-                sentence: format!("the stored certificate is of no use: {error}"),
+                sentence: format!("the stored certificate cannot be used: {error}"),
             },
         })
     }

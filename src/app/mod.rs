@@ -1,30 +1,27 @@
-//! The composition root: builds the two towers from a configuration, runs them, drains them.
+//! The composition root: builds the two towers from a configuration, runs them, reloads them and drains them.
+//!
+//! ```text
+//! process -> lifecycle -> { listeners, admin_endpoints, plan } -> { certificates, routing } -> shared_state
+//! ```
 
-mod changes;
-mod check;
-mod control;
-mod desk;
-mod dns;
-mod entries;
+mod admin_endpoints;
+mod certificates;
 mod error;
 mod file_limit;
-mod file_pairs;
-mod front;
-mod grounds;
-mod import;
-mod instance;
+mod lifecycle;
+mod listeners;
 mod logging;
+mod offline;
 mod plan;
 mod process;
 mod routing;
-mod signing;
+mod shared_state;
 mod sites;
 mod workers;
 
-pub use changes::Changes;
-pub use check::check;
-pub use desk::{open_desk, open_revoking_desk};
+pub use certificates::{Imported, import};
 pub use error::Error;
-pub use import::{Imported, import};
-pub use instance::App;
+pub use lifecycle::App;
+pub use offline::{open_operations, open_revocation};
+pub use plan::{Changes, check};
 pub use process::run;

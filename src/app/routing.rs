@@ -11,7 +11,7 @@ use crate::proxy::{
     SiteFeatures,
 };
 use crate::tls::{ClientAuth, SiteRules, TlsVersion};
-use crate::upstream::{self, Address, Means, TlsError, Upstream};
+use crate::upstream::{self, Address, TlsError, Upstream, UpstreamContext};
 
 /// What each site wants of its clients' handshakes: nothing where no site wants more than others do.
 pub(super) type TlsRules = NameMap<SiteRules>;
@@ -32,7 +32,11 @@ impl Routing {
     /// Builds the router of `sites`. Upstreams and guards that are as they were in the `former` one go on with their
     /// connections and counts, and so do the backends of changed ones. What cannot be read ends it: a site that asks for
     /// certificates is never open to all. Blocks, on a runtime that backends can be checked on.
-    pub(super) fn build(sites: &[SiteConfig], means: &Means, former: &Self) -> Result<Self, Error> {
+    pub(super) fn build(
+        sites: &[SiteConfig],
+        means: &UpstreamContext,
+        former: &Self,
+    ) -> Result<Self, Error> {
         let mut builder = Builder {
             tls: tls_rules(sites)?,
             upstreams: HashMap::new(),
@@ -78,7 +82,7 @@ fn tls_rules(sites: &[SiteConfig]) -> Result<TlsRules, Error> {
 struct Builder<'a> {
     tls: TlsRules,
     upstreams: Upstreams,
-    means: &'a Means,
+    means: &'a UpstreamContext,
     former: &'a Routing,
     /// The former upstreams that name an address.
     by_address: HashMap<&'a Address, Vec<&'a Arc<Upstream>>>,
@@ -135,7 +139,7 @@ impl Builder<'_> {
             _ => {
                 let old = self.former_of(&key.0);
                 let (addresses, options) = key.clone();
-                let upstream = Upstream::succeeding(&old, addresses, options, self.means);
+                let upstream = Upstream::carrying_over(&old, addresses, options, self.means);
                 Arc::new(upstream?)
             }
         };
@@ -164,8 +168,8 @@ impl Builder<'_> {
         };
         let former = self.former.router.get(&site.pattern);
         let former = former.and_then(|former| former.guards.as_deref());
-        let shared = (&self.former.hashing_limit, self.means);
-        let guards = Guards::succeeding(former, options, shared);
+        let limit = &self.former.hashing_limit;
+        let guards = Guards::carrying_over(former, options, limit, self.means);
         let guards = guards.map_err(|source| unusable(site, source))?;
         Ok(Some(Box::new(guards)))
     }

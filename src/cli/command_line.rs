@@ -1,39 +1,35 @@
-//! From arguments to an exit code: 0 ok, 1 failed, 2 bad usage or configuration.
+//! Parses the arguments, runs the command, and returns the exit code: 0 ok, 1 failed, 2 bad usage or configuration.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::app;
-use crate::config::{Config, ConfigFile};
-
-use super::certs::{self, Certs};
+use super::certs::Certs;
 use super::demo::{self, Demo};
-use super::fmt::{self, Fmt};
-use super::source::{self, Source};
-use super::status::Status;
+use super::failure::{Failure, Start};
+use super::fmt::Fmt;
+use super::source::Source;
+use super::status::{self, Status};
 use super::trust::{self, Trust};
-use super::{check, explain, hash_password, run, status};
+use super::{explain, hash_password};
+use crate::app;
 
-/// Runs the proxy with a configuration, and the file that it came from if it did, until it has drained.
-pub type Start = fn(Config, Option<ConfigFile>) -> Result<(), Box<dyn Error>>;
-
-/// Where a command writes what it has to say.
+/// The output streams of a command.
 pub struct Streams<'a> {
-    /// The answer.
+    /// Output of the command.
     pub out: &'a mut dyn Write,
-    /// What went wrong.
+    /// Errors.
     pub err: &'a mut dyn Write,
 }
 
 const AFTER_HELP: &str = "\
-Every flag that takes part in a configuration has an environment variable, shown beside it.
-Without a subcommand, `proxy` does what `proxy run` does.";
+Every setting can also be given by the environment variable shown beside its flag.
+`proxy` without a subcommand is `proxy run`.";
 
-/// HTTPS in front of any web app, with certificates that renew themselves.
+/// HTTPS in front of any web app, with certificates that are obtained and renewed automatically
 #[derive(Debug, Parser)]
 #[command(name = "proxy", version, after_help = AFTER_HELP)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -46,70 +42,27 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Run until told to stop
+    /// Run the proxy until it is stopped
     Run(Box<Source>),
-    /// Say whether the configuration is valid, with all its errors
+    /// Check whether the configuration is valid, and show all errors
     Check(Box<Source>),
-    /// Write a Proxyfile in the one form that all have
+    /// Format a Proxyfile
     Fmt(Fmt),
-    /// Show the whole effective configuration, defaults included
+    /// Show the effective configuration, with all defaults
     Explain(Box<Source>),
-    /// How the running proxy is: connections, certificates, and what it has refused
+    /// Show the state of the running proxy: connections, certificates and refusals
     Status(Status),
-    /// Look at certificates and act on them
+    /// List, show, renew, revoke and import certificates
     Certs(Certs),
-    /// Try it here: a small built-in app behind HTTPS, without network, root or a file
+    /// Try the proxy with a small built-in app behind HTTPS: no network, root or file needed
     Demo(Demo),
-    /// Put the internal CA's root into this machine's stores of trust, or take it out again
+    /// Add the root certificate of the internal CA to this machine's trust stores, or remove it
     Trust(Trust),
     /// Read a password and print its hash for `basic-auth`
     HashPassword,
 }
 
-/// Why a command did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error(transparent)]
-    Source(#[from] source::Error),
-    #[error(transparent)]
-    Fmt(#[from] fmt::Error),
-    #[error(transparent)]
-    Certs(#[from] certs::Error),
-    #[error(transparent)]
-    Demo(#[from] demo::Error),
-    #[error(transparent)]
-    Trust(#[from] trust::Error),
-    #[error(transparent)]
-    HashPassword(#[from] hash_password::Error),
-    #[error(transparent)]
-    Unusable(app::Error),
-    #[error("cannot write the answer")]
-    Write(#[from] io::Error),
-    #[error(transparent)]
-    Run(Box<dyn Error>),
-}
-
-impl Failure {
-    fn exit_code(&self) -> u8 {
-        match self {
-            Self::Source(_) | Self::Unusable(_) => 2,
-            Self::Fmt(error) if error.is_usage() => 2,
-            Self::Certs(error) if error.is_usage() => 2,
-            Self::Demo(error) if error.is_usage() => 2,
-            Self::Trust(error) if error.is_usage() => 2,
-            Self::HashPassword(error) if error.is_usage() => 2,
-            Self::Certs(_)
-            | Self::Fmt(_)
-            | Self::Demo(_)
-            | Self::HashPassword(_)
-            | Self::Trust(_)
-            | Self::Write(_)
-            | Self::Run(_) => 1,
-        }
-    }
-}
-
-/// Does what the process's arguments say.
+/// Runs the command in the arguments of the process.
 #[must_use]
 pub fn main(start: Start) -> ExitCode {
     let streams = Streams {
@@ -119,23 +72,23 @@ pub fn main(start: Start) -> ExitCode {
     run_with(std::env::args_os(), streams, start)
 }
 
-/// Does what `args` say, the first being the program's own name.
+/// Runs the command in `args`. The first of them is the name of the program.
 pub fn run_with<A>(args: A, streams: Streams<'_>, start: Start) -> ExitCode
 where
     A: IntoIterator<Item = OsString>,
 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return tell_usage(&error, streams),
+        Err(error) => return write_usage(&error, streams),
     };
     match execute(cli, streams.out, start) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever has read the answer has read enough of it, as `head` does.
+        // The reader has closed the pipe early, as `head` does.
         Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            tell(&failure, streams.err);
+            write_failure(&failure, streams.err);
             ExitCode::from(failure.exit_code())
         }
     }
@@ -143,9 +96,9 @@ where
 
 fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
     match cli.command {
-        None => run::execute(cli.source, start),
-        Some(Command::Run(source)) => run::execute(*source, start),
-        Some(Command::Check(source)) => check::execute(*source, out),
+        None => run(cli.source, start),
+        Some(Command::Run(source)) => run(*source, start),
+        Some(Command::Check(source)) => check(*source, out),
         Some(Command::Fmt(fmt)) => Ok(fmt.execute(out)?),
         Some(Command::Explain(source)) => explain::execute(*source, out),
         Some(Command::Status(status)) => Ok(status::execute(status, out)?),
@@ -156,18 +109,41 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
     }
 }
 
-/// Help and version are answers; all else is bad usage. Exit codes are clap's own: 0 and 2.
-fn tell_usage(error: &clap::Error, streams: Streams<'_>) -> ExitCode {
-    let (stream, code) = match error.use_stderr() {
-        true => (streams.err, ExitCode::from(2)),
-        false => (streams.out, ExitCode::SUCCESS),
+/// `proxy run`, and `proxy` without a subcommand.
+fn run(source: Source, start: Start) -> Result<(), Failure> {
+    let loaded = source.load()?;
+    start(loaded.config, loaded.file).map_err(Failure::Failed)
+}
+
+/// `proxy check`: whether the configuration is valid and the files in it can be used.
+fn check(source: Source, out: &mut dyn Write) -> Result<(), Failure> {
+    let loaded = source.load()?;
+    app::check(&loaded.config).map_err(|error| Failure::Usage(Box::new(error)))?;
+    let name = loaded.file.map_or_else(
+        || "The command line".to_owned(),
+        |file| file.path().display().to_string(),
+    );
+    let sites = match loaded.config.sites.len() {
+        1 => "1 site".to_owned(),
+        count => format!("{count} sites"),
+    };
+    writeln!(out, "{name} is valid: {sites}")?;
+    Ok(())
+}
+
+/// Writes help and version to standard output, and usage errors to standard error.
+fn write_usage(error: &clap::Error, streams: Streams<'_>) -> ExitCode {
+    let (stream, code) = if error.use_stderr() {
+        (streams.err, ExitCode::from(2))
+    } else {
+        (streams.out, ExitCode::SUCCESS)
     };
     let _ = write!(stream, "{}", error.render());
     code
 }
 
-/// Writes an error with its causes as one sentence. Nothing can be done when that fails too.
-fn tell(failure: &Failure, err: &mut dyn Write) {
+/// Writes an error with its causes as one sentence. A failure to do so has nowhere to be reported.
+fn write_failure(failure: &Failure, err: &mut dyn Write) {
     let mut sentence = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {

@@ -1,18 +1,18 @@
-//! `proxy demo`: the proxy before a small built-in app, with nothing to set up.
+//! `proxy demo`: the proxy in front of a small built-in app, without any setup.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 
 use crate::config::{self, Config, Flags};
 
-use super::command_line::{Failure, Start};
 use super::demo_app;
+use super::failure::{Failure, Start};
 use super::shell_words::shell_quoted;
 
-/// Why the demo does not run.
+/// Reasons why the demo cannot run.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("{flag}: `{text}` is no address to listen on; write `IP:PORT`, as in `127.0.0.1:8443`")]
+    #[error("{flag}: `{text}` is not a valid address; use a form like `127.0.0.1:8443`")]
     Address { flag: &'static str, text: String },
     #[error(
         "cannot listen on {address}; give the demo another address: `proxy demo {flag} 127.0.0.1:0`"
@@ -30,22 +30,29 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// Whether another command line would help.
-    pub(super) fn is_usage(&self) -> bool {
+    /// `true` if the arguments are not valid.
+    fn is_usage(&self) -> bool {
         matches!(self, Self::Address { .. } | Self::Config(_))
     }
 }
 
-/// Where the demo listens and keeps its certificates.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let is_usage = error.is_usage();
+        Self::new(error, is_usage)
+    }
+}
+
+/// Run a small built-in app behind HTTPS.
 #[derive(Debug, clap::Args)]
 pub(super) struct Demo {
-    /// Where HTTP is answered
+    /// Address for plain HTTP
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen_http: String,
-    /// Where HTTPS is served
+    /// Address for HTTPS
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     listen_https: String,
-    /// Where the demo's own CA and certificates are kept [default: `demo` in the default data directory]
+    /// Storage of the demo's own CA and certificates [default: `demo` in the default data directory]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
 }
@@ -66,11 +73,11 @@ pub(super) fn execute(demo: Demo, out: &mut dyn Write, start: Start) -> Result<(
     if demo.storage.is_none() {
         config.storage = config.storage.join("demo");
     }
-    invite(&config, out)?;
-    start(config, None).map_err(Failure::Run)
+    write_instructions(&config, out)?;
+    start(config, None).map_err(Failure::Failed)
 }
 
-/// Makes sure that the address can be had; port 0 becomes a free port, so that it can be printed.
+/// Checks that an address is free. Replaces port 0 by a free port, so that it can be printed.
 fn free_address(flag: &'static str, text: &str) -> Result<SocketAddr, Error> {
     let address: SocketAddr = text.parse().map_err(|_| Error::Address {
         flag,
@@ -85,7 +92,7 @@ fn free_address(flag: &'static str, text: &str) -> Result<SocketAddr, Error> {
         })
 }
 
-fn invite(config: &Config, out: &mut dyn Write) -> io::Result<()> {
+fn write_instructions(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     let root = config
         .storage
         .directory()
@@ -94,17 +101,17 @@ fn invite(config: &Config, out: &mut dyn Write) -> io::Result<()> {
     let (http, https) = (config.listen.http.port(), config.listen.https.port());
     writeln!(
         out,
-        "A small app stands behind https://localhost:{https}; http://localhost:{http} leads there."
+        "A small app runs behind https://localhost:{https}; http://localhost:{http} redirects to it."
     )?;
     writeln!(
         out,
-        "Once the line `ready` appears, try in another terminal:\n"
+        "When the line `ready` appears, run this in another terminal:\n"
     )?;
     writeln!(
         out,
         "  curl --cacert {} https://localhost:{https}/\n",
         shell_quoted(&root.display().to_string())
     )?;
-    writeln!(out, "Ctrl-C ends it.")?;
+    writeln!(out, "Stop the demo with Ctrl-C.")?;
     out.flush()
 }

@@ -1,4 +1,4 @@
-//! The built-in app of the demo: a page that shows the request as it arrived, and an echo.
+//! The built-in app of the demo: a page that shows the request as it arrived, and an echo of request bodies.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,7 +18,7 @@ use crate::tasks::Tasks;
 
 type Body = Either<Full<Bytes>, Incoming>;
 
-/// Starts the app on a free loopback port and a thread of its own, which lasts as long as the process.
+/// Starts the app on a free loopback port and on its own thread, which lasts as long as the process.
 pub(super) fn start() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     listener.set_nonblocking(true)?;
@@ -58,7 +58,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible
     Ok(match request.uri().path() {
         "/" => page(&request),
         "/echo" => echo(request),
-        _ => text(StatusCode::NOT_FOUND, "Not here; try / or /echo.\n"),
+        _ => text(StatusCode::NOT_FOUND, "Not found; try / or /echo.\n"),
     })
 }
 
@@ -91,12 +91,12 @@ th, td {{ text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; b
 td {{ font-family: ui-monospace, monospace; overflow-wrap: anywhere }}
 </style>
 <h1>It works</h1>
-<p>This page comes from a small app behind the proxy. You speak TLS to the proxy; the app got your request over
-plain {protocol}, like this:</p>
+<p>This page comes from a small app behind the proxy. Your browser speaks TLS to the proxy. The app received your request
+over plain {protocol}, like this:</p>
 <table>
 <tr><th>{method}<td>{target}
 {rows}</table>
-<p>Whatever you send to <code>/echo</code> comes back.</p>
+<p><code>/echo</code> returns the body of your request.</p>
 </html>
 "#,
         protocol = escape(&format!("{:?}", request.version())),

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::config::explain;
 
-use super::command_line::Failure;
+use super::failure::Failure;
 use super::source::Source;
 
 pub(super) fn execute(source: Source, out: &mut dyn Write) -> Result<(), Failure> {

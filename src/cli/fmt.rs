@@ -1,4 +1,4 @@
-//! `proxy fmt`: a Proxyfile in the one form that all have.
+//! `proxy fmt`: formats a Proxyfile in place, or from standard input to standard output.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -6,46 +6,51 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use super::failure::Failure;
 use super::source::{find_file, given_path};
 use crate::config::{self, format_proxyfile};
 
-/// What stands for standard input in the place of a file.
+/// The argument for standard input.
 const STANDARD: &str = "-";
 
-/// Why a file was not formatted, or is not.
+/// Reasons why a file is not formatted.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("there is no Proxyfile here; name one, as in `proxy fmt /etc/proxy/Proxyfile`")]
+    #[error(
+        "there is no Proxyfile here; give its path, for example `proxy fmt /etc/proxy/Proxyfile`"
+    )]
     Nothing,
     #[error(transparent)]
     Config(#[from] config::Error),
-    #[error("cannot read {name}; name a readable Proxyfile, as in `proxy fmt Proxyfile`")]
+    #[error(
+        "cannot read {name}; give the path of a readable Proxyfile, for example `proxy fmt Proxyfile`"
+    )]
     Read {
         name: String,
         #[source]
         source: io::Error,
     },
-    #[error("{0} is no regular file; format what comes from it with `proxy fmt - < {0}`")]
+    #[error("{0} is not a regular file; format its content with `proxy fmt - < {0}`")]
     NoFile(String),
     #[error(
-        "{name} has {count} names (hard links), and the others would keep the former text; run `proxy fmt - < {name}` and write its output there"
+        "{name} has {count} hard links, and the other ones would keep the former text; run `proxy fmt - < {name}` and write its output to the file"
     )]
     ManyNames { name: String, count: u64 },
     #[error("{0} is not formatted; run `proxy fmt` on it")]
     Unformatted(String),
-    #[error("cannot write {}, so it is as it was", path.display())]
+    #[error("cannot write {}; the file is unchanged", path.display())]
     Replace {
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("cannot write the answer")]
+    #[error("cannot write the output")]
     Write(#[from] io::Error),
 }
 
 impl Error {
-    /// Whether the user did it, and not the machine.
-    pub(super) fn is_usage(&self) -> bool {
+    /// `true` if the arguments or the file are not valid.
+    fn is_usage(&self) -> bool {
         matches!(
             self,
             Self::Nothing
@@ -57,6 +62,14 @@ impl Error {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let is_usage = error.is_usage();
+        Self::new(error, is_usage)
+    }
+}
+
+/// Format a Proxyfile.
 #[derive(Debug, clap::Args)]
 pub(super) struct Fmt {
     /// Proxyfile to format, or `-` for standard input to standard output [default: ./Proxyfile, then /etc/proxy/Proxyfile]
@@ -72,9 +85,10 @@ impl Fmt {
         let path = given_path(self.file).or_else(find_file);
         let path = path.ok_or(Error::Nothing)?;
         let is_standard = path.as_os_str() == STANDARD;
-        let name = match is_standard {
-            true => "standard input".to_owned(),
-            false => path.display().to_string(),
+        let name = if is_standard {
+            "standard input".to_owned()
+        } else {
+            path.display().to_string()
         };
         let kind = fs::metadata(&path).ok().filter(|_| !is_standard);
         if !self.check && kind.as_ref().is_some_and(|kind| !kind.is_file()) {
@@ -89,7 +103,7 @@ impl Fmt {
             (true, _) if formatted != text => Err(Error::Unformatted(name)),
             (true, _) => Ok(()),
             (_, true) => Ok(out.write_all(formatted.as_bytes())?),
-            _ if formatted == text => Ok(writeln!(out, "{name} was formatted already")?),
+            _ if formatted == text => Ok(writeln!(out, "{name} is already formatted")?),
             _ if let Some(count) = kind.map(|kind| kind.nlink()).filter(|count| *count > 1) => {
                 Err(Error::ManyNames { name, count })
             }
@@ -103,20 +117,19 @@ impl Fmt {
 }
 
 fn read(path: &Path, is_standard: bool) -> io::Result<String> {
-    match is_standard {
-        true => {
-            let mut text = String::new();
-            io::stdin().lock().read_to_string(&mut text)?;
-            Ok(text)
-        }
-        false => fs::read_to_string(path),
+    if !is_standard {
+        return fs::read_to_string(path);
     }
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text)?;
+    Ok(text)
 }
 
-/// Gives a file another name.
+/// Renames a file.
 type Rename = fn(&Path, &Path) -> io::Result<()>;
 
-/// Puts another text in the place of a file's, whole or not at all, unless something is mounted on it. Its owner and permissions stay, and so does a link to it.
+/// Replaces the text of a file, whole or not at all. Keeps its owner, its permissions and symbolic links to it. A file that is a
+/// mount point is overwritten instead.
 fn replace(path: &Path, text: &str, rename: Rename) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -133,7 +146,7 @@ fn replace(path: &Path, text: &str, rename: Rename) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     match done {
-        // What something is mounted on, as in a container, keeps its place.
+        // A mount point, such as a single file in a container, cannot be renamed over.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => overwrite(&path, text),
         done => done,
     }
@@ -161,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_keeps_its_place_is_written_where_it_is() {
+    fn a_mount_point_is_overwritten_in_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("Proxyfile");
         fs::write(&path, "a   =   1\n").unwrap();

@@ -1,39 +1,48 @@
-//! `proxy hash-password`: what `basic-auth` takes in the place of a password.
+//! `proxy hash-password`: the hash that `basic-auth` takes instead of a password.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use super::failure::Failure;
 use crate::config::hash_password;
 
-/// Why there is no hash.
+/// Reasons why there is no hash.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("cannot read the password")]
     Read(#[source] io::Error),
     #[error(
-        "the password is empty; type one, or pipe it in as in `printf %s secret | proxy hash-password`"
+        "the password is empty; type one, or pipe it in, for example with `printf %s secret | proxy hash-password`"
     )]
     Empty,
     #[error("the two passwords differ; run the command again")]
     Differ,
-    #[error("the system has no random numbers, without which a hash is not safe")]
+    #[error("the system provides no random numbers, and without them a hash is not safe")]
     NoRandomness,
-    #[error("cannot write the answer")]
+    #[error("cannot write the output")]
     Write(#[source] io::Error),
 }
 
 impl Error {
-    /// Whether the user did it, and not the machine.
-    pub(super) fn is_usage(&self) -> bool {
+    /// `true` if the input was not valid.
+    fn is_usage(&self) -> bool {
         matches!(self, Self::Empty | Self::Differ)
     }
 }
 
-/// Writes the hash of the password that is typed twice at a terminal, or of the first line that is piped in.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let is_usage = error.is_usage();
+        Self::new(error, is_usage)
+    }
+}
+
+/// Reads a password twice from a terminal, or from the first line of a pipe, and writes its hash.
 pub(super) fn execute(out: &mut dyn Write) -> Result<(), Error> {
     let stdin = io::stdin();
-    let password = match stdin.is_terminal() {
-        true => ask()?,
-        false => read_line(&mut stdin.lock())?,
+    let password = if stdin.is_terminal() {
+        ask()?
+    } else {
+        read_line(&mut stdin.lock())?
     };
     write_hash(&password, out)
 }
@@ -41,9 +50,10 @@ pub(super) fn execute(out: &mut dyn Write) -> Result<(), Error> {
 fn ask() -> Result<String, Error> {
     let prompt = |text| rpassword::prompt_password(text).map_err(Error::Read);
     let password = prompt("Password: ")?;
-    match prompt("Once more: ")? == password {
-        true => Ok(password),
-        false => Err(Error::Differ),
+    if prompt("Once more: ")? == password {
+        Ok(password)
+    } else {
+        Err(Error::Differ)
     }
 }
 
@@ -66,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_that_is_piped_in_is_hashed_without_its_end() {
+    fn a_piped_password_is_hashed_without_its_line_end() {
         for input in ["a b:ç\n", "a b:ç", "a b:ç\r\nanother\n"] {
             assert_eq!(read_line(&mut input.as_bytes()).unwrap(), "a b:ç");
         }

@@ -1,18 +1,17 @@
-//! The command line: its flags and one file per subcommand. Knows the configuration and how to hand it over.
+//! The command line: its flags, and one file per subcommand. Builds a configuration and hands it over to the app.
 
 mod certs;
-mod check;
 mod command_line;
 mod demo;
 mod demo_app;
 mod explain;
+mod failure;
 mod fmt;
 mod hash_password;
-
-mod run;
 mod shell_words;
 mod source;
 mod status;
 mod trust;
 
-pub use command_line::{Start, Streams, main, run_with};
+pub use command_line::{Streams, main, run_with};
+pub use failure::Start;

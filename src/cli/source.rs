@@ -1,15 +1,17 @@
-//! The flags that say what to run, and the way from them to a configuration.
+//! The flags of `proxy run`, and the configuration that they lead to.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 
+use super::failure::Failure;
 use crate::config::{self, Config, ConfigFile, Flags, SecretText};
 
-const PLACES: [&str; 2] = ["Proxyfile", "/etc/proxy/Proxyfile"];
+/// Default paths of the Proxyfile.
+const DEFAULT_PATHS: [&str; 2] = ["Proxyfile", "/etc/proxy/Proxyfile"];
 
-/// Why there is nothing to run.
+/// Reasons why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
@@ -17,16 +19,22 @@ pub(super) enum Error {
     #[error(
         "There is nothing to run yet. Three ways to start:
 
-  proxy demo                                                   try it here and now
+  proxy demo                                                   try it with a built-in app
   proxy --upstream localhost:3000 --domain www.example.org     put HTTPS in front of one app
-  proxy run --config Proxyfile                                 run what a file says
+  proxy run --config Proxyfile                                 run with a configuration file
 
-Without --config, ./Proxyfile and /etc/proxy/Proxyfile are looked for. `proxy --help` shows all flags."
+Without --config, the proxy looks for ./Proxyfile and /etc/proxy/Proxyfile. `proxy --help` shows all flags."
     )]
     Nothing,
 }
 
-/// What to run: a file, or sites named by flags.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Usage(Box::new(error))
+    }
+}
+
+/// The flags that name a Proxyfile or sites.
 #[derive(Debug, clap::Args)]
 pub(super) struct Source {
     /// Proxyfile to read [default: ./Proxyfile, then /etc/proxy/Proxyfile]
@@ -39,11 +47,11 @@ pub(super) struct Source {
     overrides: OverrideFlags,
 }
 
-/// The flags that name sites, so that no file is needed.
+/// The flags that name sites without a Proxyfile.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Sites without a file")]
+#[command(next_help_heading = "Sites without a Proxyfile")]
 struct QuickFlags {
-    /// Where requests go, as in `localhost:3000`; repeat to balance
+    /// Backend, such as `localhost:3000`; repeat to balance between several
     #[arg(
         long,
         value_name = "ADDR",
@@ -51,37 +59,37 @@ struct QuickFlags {
         value_delimiter = ','
     )]
     upstream: Vec<String>,
-    /// A host name to serve; repeatable
+    /// Host name to serve; repeatable
     #[arg(long, value_name = "NAME", env = "PROXY_DOMAIN", value_delimiter = ',')]
     domain: Vec<String>,
-    /// Serve any name that this URL answers 200 for, asked as `URL?domain=NAME`
+    /// Serve any name for which `URL?domain=NAME` answers 200
     #[arg(long, value_name = "URL", env = "PROXY_ON_DEMAND_ASK")]
     on_demand_ask: Option<String>,
 }
 
-/// The flags that win over the file.
+/// The flags that override the Proxyfile.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Settings, which win over the file")]
+#[command(next_help_heading = "Settings, which override the Proxyfile")]
 struct OverrideFlags {
-    /// Contact for the CA
+    /// Contact email address for the CA
     #[arg(long, value_name = "ADDR", env = "PROXY_EMAIL")]
     email: Option<String>,
-    /// The CA: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or the https URL of an ACME directory [default: letsencrypt]
+    /// CA: `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or the https URL of an ACME directory [default: letsencrypt]
     #[arg(long, value_name = "URL", env = "PROXY_ACME_DIRECTORY")]
     acme_directory: Option<String>,
     /// Use Let's Encrypt's staging CA, whose certificates browsers do not trust
     #[arg(long, env = "PROXY_STAGING", value_parser = FalseyValueParser::new())]
     staging: bool,
-    /// PEM file with an extra root for the CA's own HTTPS
+    /// PEM file with an extra root certificate for HTTPS requests to the CA
     #[arg(long, value_name = "FILE", env = "PROXY_ACME_ROOT")]
     acme_root: Option<OsString>,
-    /// Order certificates without a look at DNS and port 80 before
+    /// Order certificates without checking DNS and port 80 first
     #[arg(long, env = "PROXY_NO_PREFLIGHT", value_parser = FalseyValueParser::new())]
     no_preflight: bool,
-    /// The CA's name for the credentials that bind the account (EAB)
+    /// Key ID of the external account binding (EAB)
     #[arg(long, value_name = "ID", env = "PROXY_EAB_KEY_ID")]
     eab_key_id: Option<String>,
-    /// Their key in base64url, better as `env:NAME` or `file:PATH`
+    /// HMAC key of the external account binding in base64url, preferably as `env:NAME` or `file:PATH`
     #[arg(
         long,
         value_name = "KEY",
@@ -89,43 +97,43 @@ struct OverrideFlags {
         hide_env_values = true
     )]
     eab_hmac_key: Option<SecretText>,
-    /// Where challenges are answered and plain HTTP is redirected [default: `[::]:80`]
+    /// Address for plain HTTP: challenges, and redirects to HTTPS [default: `[::]:80`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTP")]
     listen_http: Option<String>,
-    /// Where HTTPS is served [default: `[::]:443`]
+    /// Address for HTTPS [default: `[::]:443`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTPS")]
     listen_https: Option<String>,
-    /// Where certificates are kept, as in `file:/var/lib/proxy`
+    /// Storage of certificates, such as `file:/var/lib/proxy`
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
     /// Unix socket for status and control [default: `admin.sock` in the data directory]
     #[arg(long, value_name = "PATH", env = "PROXY_ADMIN")]
     admin: Option<OsString>,
-    /// Where `/metrics` is served for Prometheus, to whoever can connect [default: nowhere]
+    /// Address to serve Prometheus metrics on, without authentication [default: none]
     #[arg(long, value_name = "ADDR", env = "PROXY_METRICS")]
     metrics: Option<String>,
-    /// File with a line for each request, or `-` for standard output [default: none]
+    /// File of the access log, or `-` for standard output [default: none]
     #[arg(long, value_name = "FILE", env = "PROXY_ACCESS_LOG")]
     access_log: Option<String>,
-    /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
+    /// Log level: `error`, `warn`, `info`, `debug` or `trace` [default: info]
     #[arg(long, value_name = "LEVEL", env = "PROXY_LOG_LEVEL")]
     log_level: Option<String>,
-    /// `text` or `json` [default: text]
+    /// Log format: `text` or `json` [default: text]
     #[arg(long, value_name = "FORMAT", env = "PROXY_LOG_FORMAT")]
     log_format: Option<String>,
 }
 
-/// What `Source::load` found.
+/// A loaded configuration.
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// The configuration.
     pub(super) config: Config,
-    /// The file it came from, if any.
+    /// The file that it came from, if there is one.
     pub(super) file: Option<ConfigFile>,
 }
 
 impl Source {
-    /// Reads the configuration that the flags name.
+    /// Loads the configuration that the flags name.
     pub(super) fn load(self) -> Result<Loaded, Error> {
         let path = given_path(self.config.clone());
         let flags = self.into_flags();
@@ -141,7 +149,7 @@ impl Source {
         })
     }
 
-    /// An empty value counts as none: that is how compose files and unit files leave a variable out.
+    /// Ignores empty values: compose files and unit files use them to leave a variable out.
     fn into_flags(self) -> Flags {
         let (quick, overrides) = (self.quick, self.overrides);
         let given = |value: Option<String>| value.filter(|text| !text.is_empty());
@@ -171,10 +179,15 @@ impl Source {
     }
 }
 
+/// Returns a path that was given and is not empty.
 pub(super) fn given_path(value: Option<OsString>) -> Option<PathBuf> {
     value.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
+/// Returns the first default path with a Proxyfile.
 pub(super) fn find_file() -> Option<PathBuf> {
-    PLACES.iter().map(PathBuf::from).find(|path| path.exists())
+    DEFAULT_PATHS
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
 }

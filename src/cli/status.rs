@@ -1,27 +1,28 @@
-//! `proxy status`: how the running proxy is, and what it has refused.
+//! `proxy status`: the state of the running proxy.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::certs::{Error, Places, wait_for};
+use super::certs::{Error, TargetFlags, wait_for};
 use crate::admin;
 
-/// How the running proxy is.
+/// Show the state of the running proxy.
 #[derive(Debug, clap::Args)]
 pub(super) struct Status {
     /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    places: Places,
+    target: TargetFlags,
 }
 
 pub(super) fn execute(status: Status, out: &mut dyn Write) -> Result<(), Error> {
     wait_for(async {
-        let answer = status.places.running().await?.status().await?;
-        match status.json {
-            true => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
-            false => write_status(&answer, out)?,
+        let answer = status.target.running().await?.status().await?;
+        if status.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
+        } else {
+            write_status(&answer, out)?;
         }
         Ok(())
     })
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_is_short_and_aligned() {
+    fn the_output_is_short_and_aligned() {
         let refusals = [("unknown-host", 120), ("no-certificate", 3)];
         let expected = "\
 up            1day 2h 3m 4s
@@ -98,7 +99,7 @@ refused since the start
     }
 
     #[test]
-    fn what_is_well_is_not_dwelt_upon() {
+    fn there_are_no_lines_about_what_is_well() {
         let expected = "\
 up            1day 2h 3m 4s
 sites         3

@@ -15,7 +15,9 @@ mod site_features;
 mod websocket;
 
 pub use crate::upstream::{BodyError, ClientBody, Interims, StreamBody};
-pub use access_log::{AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget};
+pub use access_log::{
+    AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget, DirectResponse,
+};
 pub use body::Body;
 pub use compression::{Coding, CompressionOptions, MediaRange, MediaRangeError};
 pub use error::{Error, Reason, Refusal, RefusalCounters, RejectedEarly, WorkerRefusals};
@@ -26,14 +28,14 @@ pub use guards::{
 };
 pub use handler::{
     Files, FixedResponse, FixedResponseError, Handler, Redirect, RedirectError, RedirectOptions,
-    to_https,
 };
 pub use request::{
     ChangeKind, ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, HeaderChange,
-    HeaderChangeError, HeaderChanges, PathPrefix, PlaceholderError, PrefixError, TrustedProxies,
+    HeaderChangeError, HeaderChanges, PathPrefix, PlaceholderError, PrefixError, SecretText,
+    TrustedProxies,
 };
 pub use respond::{MaintenanceOptions, PageError, Statuses};
-pub use routing::{CurrentRouter, Rewrite, Route, Router, Routes, Site};
+pub use routing::{CurrentRouter, Rewrite, Route, Router, Routes, Site, to_https};
 pub use service::ProxyService;
 pub use service_options::ServiceOptions;
 pub use site_features::{SiteFeatureOptions, SiteFeatures};

@@ -4,27 +4,26 @@ use std::future::Future;
 use std::mem;
 use std::sync::Arc;
 
-use http::header::STRICT_TRANSPORT_SECURITY;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::Body as _;
+use http::{Method, Request, Response, StatusCode, Version};
 
-use super::access_log::Entry;
 use super::body::Body;
 use super::error::{Error, Reason, RejectedEarly, WorkerRefusals};
-use super::guards::{Admission, Guards, Verdict, Visit, enter};
+use super::guards::{Admission, GuardOutcome, Guards};
 use super::handler::Handler;
 use super::request::{
-    ConnInfo, Facts, Fields, HeaderScan, Host, RequestIds, forwarded, framing, hop_by_hop, host,
+    ConnInfo, Fields, HeaderScan, RequestContext, RequestIds, forwarded, framing, hop_by_hop,
     request_id,
 };
-use super::respond::refusal_page;
+use super::respond::{self, last_steps};
 use super::routing::{CurrentRouter, Route, Router, Site};
 use super::service_options::ServiceOptions;
-use super::websocket::upgrade;
+use super::site_features::SiteFeatures;
+use super::websocket::upgrade::{self, Tunnels, WebSocketUpgrade};
+use crate::per_worker::CachePadded;
 use crate::tasks::Tasks;
 use crate::upstream::{
-    Caller, ClientAddresses, ClientBody, Interims, RequestBody, ResponseBody, Upstream,
+    self, Caller, ClientAddresses, ClientBody, ExpectContinue, Interims, RequestBody, ResponseBody,
+    Upstream,
 };
 
 /// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
@@ -34,7 +33,7 @@ pub struct ProxyService {
     options: Arc<ServiceOptions>,
     tasks: Tasks,
     worker: usize,
-    request_ids: Arc<RequestIds>,
+    request_ids: Arc<CachePadded<RequestIds>>,
     refusals: Arc<WorkerRefusals>,
 }
 
@@ -47,7 +46,7 @@ impl ProxyService {
             options: Arc::new(options),
             tasks,
             worker: 0,
-            request_ids: Arc::new(RequestIds::new()),
+            request_ids: Arc::new(CachePadded::new(RequestIds::new())),
             refusals: Arc::default(),
         }
     }
@@ -58,7 +57,7 @@ impl ProxyService {
         Self {
             worker,
             tasks,
-            request_ids: Arc::new(RequestIds::new()),
+            request_ids: Arc::new(CachePadded::new(RequestIds::new())),
             ..self.clone()
         }
     }
@@ -76,10 +75,10 @@ impl ProxyService {
     }
 
     /// Counts a request that was refused before it came here, and writes its line.
-    pub fn note_rejected_early(&self, conn: &ConnInfo, unread: RejectedEarly) {
-        self.refusals.count(unread.reason);
+    pub fn note_rejected_early(&self, conn: &ConnInfo, rejected: RejectedEarly) {
+        self.refusals.count(rejected.reason);
         if let Some(log) = self.router.current(self.worker).access_log() {
-            log.note_rejected_early(conn, unread);
+            log.note_rejected_early(conn.client, rejected);
         }
     }
 
@@ -100,164 +99,136 @@ impl ProxyService {
     async fn answer(
         &self,
         mut request: Request<RequestBody>,
-        conn: &Arc<ConnInfo>,
+        conn: &ConnInfo,
         interims: Option<Interims>,
     ) -> Response<Body> {
-        let version = request.version();
-        let is_head = *request.method() == Method::HEAD;
-        let scan = HeaderScan::of(request.headers());
         let router = self.router.current(self.worker);
-        let mut notes = Notes {
-            entry: router.access_log().map(|log| log.begin(&request, conn)),
-            hsts: None,
-            interims,
-        };
-        if scan.has(Fields::EXPECT) && hop_by_hop::expects_continue(&request) {
-            request.body_mut().wait_to_be_asked();
-        }
-        let expectation = match scan.has(Fields::EXPECT) && version < Version::HTTP_2 {
-            true => request.body().expectation().cloned(),
-            false => None,
-        };
-        let mut response = match self
-            .forward(request, scan, (&router, conn, &mut notes))
-            .await
-        {
+        let mut context = RequestContext::new(&request, conn, self.worker);
+        context.interims = interims;
+        context.entry = router.access_log().map(|log| {
+            let client = conn.client_addr(request.headers());
+            log.begin(&request, client)
+        });
+        let expectation = expect_continue(&mut request, &context);
+        let is_head = *request.method() == Method::HEAD;
+        let mut response = match self.forward(request, &router, &mut context).await {
             Ok(mut response) => {
-                if version == Version::HTTP_2 {
+                if context.version == Version::HTTP_2 {
                     hop_by_hop::detach(response.headers_mut());
                 }
                 response
             }
-            Err(error) => self.refuse(&error, (version, conn), &mut notes.entry),
+            Err(error) => self.refuse(&error, &mut context),
         };
         if expectation.is_some_and(|expectation| !expectation.is_met()) {
-            refusal_page::end_unasked(&mut response);
+            last_steps::close_connection(&mut response);
         }
         if is_head {
-            response = refusal_page::as_head(response);
+            response = last_steps::as_head(response);
         }
-        if let Some(hsts) = notes.hsts {
-            let fields = response.headers_mut();
-            fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
-        }
-        if let Some(mut entry) = notes.entry {
-            entry.answered(response.status(), !response.body().is_end_stream());
-            response.body_mut().log(Some(entry));
-        }
+        last_steps::complete(&mut response, context);
         response
     }
 
+    /// Finds the request's site, and lets that serve it.
     async fn forward(
         &self,
         mut request: Request<RequestBody>,
-        scan: HeaderScan,
-        (router, conn, notes): (&Router, &ConnInfo, &mut Notes),
+        router: &Router,
+        context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
-        framing::check(&request, scan, &self.options)?;
-        let target = framing::origin_form(&request)?;
-        let host = Host::of(&request)?;
-        let site = host::site(router, &host, conn)?;
-        notes.hsts = site.guards.as_deref().and_then(Guards::hsts);
-        let told = conn.told_client(request.headers());
-        let facts = Facts {
-            conn,
-            host: &host,
-            client: told.as_ref().unwrap_or_else(|| conn.forwarded_for()),
-        };
-        let mut way = Way {
-            site,
-            scan,
-            target,
-            facts,
-            request_id: None,
-            interims: notes.interims.as_ref(),
-        };
-        let entry = &mut notes.entry;
-        let Some(features) = site.features.as_deref() else {
-            return self.admit(&mut request, way, entry).await;
-        };
-        let version = request.version();
-        let asked = (request.headers(), version, conn);
-        let wish = features.wish(asked, &self.request_ids, entry);
-        way.request_id.clone_from(&wish.request_id);
-        let outcome = match features.is_closed() {
-            true => Err(Error::Maintenance),
-            false => Box::pin(self.admit(&mut request, way, entry)).await,
+        context.read_head(&request, &self.options)?;
+        let site = router.site_for(context)?;
+        context.hsts = site.guards.as_deref().and_then(Guards::hsts);
+        match site.features.as_deref() {
+            None => self.admit(&mut request, site, context).await,
+            // Boxed, like all that most requests do without: each of them would carry room for it.
+            Some(features) => {
+                Ok(Box::pin(self.serve_with(features, &mut request, site, context)).await)
+            }
+        }
+    }
+
+    /// Serves a request of a site that has features beyond routes and guards.
+    async fn serve_with(
+        &self,
+        features: &SiteFeatures,
+        request: &mut Request<RequestBody>,
+        site: &Site,
+        context: &mut RequestContext<'_>,
+    ) -> Response<Body> {
+        let coding = features.begin(request.headers(), context, &self.request_ids);
+        let outcome = if features.is_closed() {
+            Err(Error::Maintenance)
+        } else {
+            self.admit(request, site, context).await
         };
         let response = outcome.unwrap_or_else(|error| {
-            let mut response = self.refuse(&error, (version, conn), entry);
+            let mut response = self.refuse(&error, context);
             features.put_page(&mut response);
             response
         });
-        Ok(features.dress(response, wish))
+        features.finish(response, coding, context)
     }
 
     /// Lets a request in that the site's guards let pass.
     async fn admit(
         &self,
         request: &mut Request<RequestBody>,
-        way: Way<'_>,
-        entry: &mut Option<Box<Entry>>,
+        site: &Site,
+        context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
-        let guards = way.site.guards.as_deref();
-        if guards.is_none() {
-            return self.act(request, way, (None, entry)).await;
-        }
-        let visit = Visit {
-            conn: way.facts.conn,
-            host: way.facts.host,
-            target: &way.target,
-            scan: way.scan,
-            worker: self.worker,
+        let Some(guards) = site.guards.as_deref() else {
+            return self.handle(request, site, None, context).await;
         };
-        // Boxed, like all that most requests do without: each of them would carry room for it.
-        let admission = match Box::pin(enter(guards, request, visit)).await? {
-            Verdict::Pass(None) => return Box::pin(self.act(request, way, (None, entry))).await,
-            Verdict::Pass(Some(admission)) => admission,
-            Verdict::Answered(response) => {
-                self.note(Reason::ForwardAuthRefused, entry);
-                return pass_back(*response, request.method());
+        // Boxed, as above.
+        match Box::pin(guards.check(request, context)).await? {
+            GuardOutcome::Admitted(admission) => {
+                let handling = self.handle(request, site, admission.as_deref(), context);
+                let response = Box::pin(handling).await?;
+                Ok(match admission {
+                    None => response,
+                    Some(admission) => admission.complete(response),
+                })
             }
-        };
-        let response = Box::pin(self.act(request, way, (Some(&admission), entry))).await?;
-        Ok(admission.complete(response))
+            GuardOutcome::Answered(response) => {
+                self.note(Reason::ForwardAuthRefused, context);
+                pass_back(*response, request.method())
+            }
+        }
     }
 
     /// Lets the route's handler answer.
-    async fn act(
+    async fn handle(
         &self,
         request: &mut Request<RequestBody>,
-        way: Way<'_>,
-        (admission, entry): (Option<&Admission>, &mut Option<Box<Entry>>),
+        site: &Site,
+        admission: Option<&Admission>,
+        context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
-        let route = way.site.routes.route(way.target.path())?;
-        let facts = way.facts;
+        let route = site.routes.route(context.target.path())?;
         let mut response = match &route.handler {
             Handler::Upstream(upstream) => {
-                let trip = Trip {
+                let destination = Destination {
                     upstream,
                     route,
                     admission,
-                    way,
                 };
-                self.exchange(request, trip, entry).await?
+                self.exchange(request, destination, context).await?
             }
-            Handler::Redirect(redirect) => {
-                refusal_page::redirection(redirect, facts.host, &way.target)?
-            }
+            Handler::Redirect(redirect) => redirect.answer(context)?,
             // Over HTTP/2 a client would take success for an open WebSocket.
             Handler::Respond(_) if request.method() == Method::CONNECT => {
                 return Err(Error::Connect);
             }
             Handler::Respond(fixed) => fixed.answer(request.method()),
             Handler::Files(files) => {
-                let path = route.target(way.target.clone())?;
-                Box::pin(files.answer(request, &path, &way.target)).await?
+                let path = route.target(context.target.clone())?;
+                Box::pin(files.answer(request, &path, &context.target)).await?
             }
         };
         if let Some(changes) = &route.response_headers {
-            changes.apply(response.headers_mut(), facts);
+            changes.apply(response.headers_mut(), context);
         }
         Ok(response)
     }
@@ -266,100 +237,136 @@ impl ProxyService {
     async fn exchange(
         &self,
         request: &mut Request<RequestBody>,
-        trip: Trip<'_>,
-        entry: &mut Option<Box<Entry>>,
+        destination: Destination<'_>,
+        context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
-        let Trip { route, way, .. } = trip;
         let method = request.method().clone();
-        let switch = upgrade::asked(request, way.scan);
-        prepare(request, &way);
-        if let Some(wish) = &switch {
-            wish.ask(request);
-        }
-        if let Some(admission) = trip.admission {
-            admission.grant(request);
-        }
-        route.change_request(request, way.facts);
-        framing::frame_request(request, way.scan, route.target(way.target)?);
-        if trip.upstream.announces_clients() {
-            announce(request, way.facts.conn);
-        }
-        if let Some(interims) = way.interims.filter(|_| !route.changes_links()) {
-            interims.listen(request);
-        }
-        let conn = way.facts.conn;
-        let caller = Caller {
-            worker: self.worker,
-            client: match trip.upstream.tells_clients_apart() {
-                true => conn.address(request.headers()),
-                false => conn.client.ip(),
-            },
-        };
+        let upgrade = upgrade::requested(request, context.scan);
+        make_ready(request, upgrade.as_ref(), destination, context)?;
+        let caller = destination.caller(request, context);
         let request = mem::replace(request, Request::new(RequestBody::empty()));
-        let sending = trip.upstream.send(request, caller);
-        let response = match trip.admission {
+        let sending = destination.upstream.send(request, caller);
+        let response = match destination.admission {
             None => sending.await?,
             Some(admission) => Box::pin(admission.within(sending)).await?,
         };
-        if let (Some(entry), Some(backend)) = (entry.as_mut(), response.body().backend()) {
+        if let (Some(entry), Some(backend)) = (&mut context.entry, response.body().backend()) {
             entry.sent_to(backend);
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let patience = self.options.body_timeout;
-            return upgrade::switch(response, switch, entry, (&self.tasks, patience));
+            let tunnels = Tunnels {
+                tasks: &self.tasks,
+                patience: self.options.body_timeout,
+            };
+            return upgrade::switch(response, upgrade, &mut context.entry, tunnels);
         }
-        if let Some(wish) = switch {
-            wish.check(response.status())?;
+        if let Some(upgrade) = upgrade {
+            upgrade.check(response.status())?;
         }
         pass_back(response, &method)
     }
 
-    /// The proxy's own answer.
-    fn refuse(
-        &self,
-        error: &Error,
-        (version, conn): (Version, &ConnInfo),
-        entry: &mut Option<Box<Entry>>,
-    ) -> Response<Body> {
-        self.note(error.reason(), entry);
-        if let (Some(entry), Some(backend)) = (entry, error.backend()) {
+    /// Makes the proxy's own response to a request that failed.
+    fn refuse(&self, error: &Error, context: &mut RequestContext<'_>) -> Response<Body> {
+        self.note(error.reason(), context);
+        if let (Some(entry), Some(backend)) = (&mut context.entry, error.backend()) {
             entry.sent_to(backend);
         }
-        refusal_page::refusal(error, version, conn, self.router.failures())
+        respond::refusal(
+            error,
+            context.version,
+            context.conn.client,
+            self.router.failures(),
+        )
     }
 
-    /// Counts a refusal, and tells the access log why.
-    fn note(&self, reason: Reason, entry: &mut Option<Box<Entry>>) {
+    /// Counts a refusal, and records its reason for the access log.
+    fn note(&self, reason: Reason, context: &mut RequestContext<'_>) {
         self.refusals.count(reason);
-        if let Some(entry) = entry {
+        if let Some(entry) = &mut context.entry {
             entry.refused(reason);
         }
     }
 }
 
-/// What is kept of a request beside its answer.
-struct Notes {
-    entry: Option<Box<Entry>>,
-    hsts: Option<HeaderValue>,
-    interims: Option<Interims>,
-}
-
-/// A request on its way through a site.
-struct Way<'r> {
-    site: &'r Site,
-    scan: HeaderScan,
-    target: PathAndQuery,
-    facts: Facts<'r>,
-    request_id: Option<HeaderValue>,
-    interims: Option<&'r Interims>,
-}
-
-/// The last stretch of the way, to a backend.
-struct Trip<'r> {
+/// Where a request goes that an upstream answers.
+#[derive(Clone, Copy)]
+struct Destination<'r> {
     upstream: &'r Upstream,
     route: &'r Route,
     admission: Option<&'r Admission>,
-    way: Way<'r>,
+}
+
+impl Destination<'_> {
+    fn caller(&self, request: &Request<RequestBody>, context: &RequestContext<'_>) -> Caller {
+        let conn = context.conn;
+        Caller {
+            worker: context.worker,
+            client: if self.upstream.uses_client_address() {
+                conn.client_ip(request.headers())
+            } else {
+                conn.client.ip()
+            },
+        }
+    }
+}
+
+/// Lets a client of HTTP/1.1 or later that waits for `100 Continue` be asked for its body. Returns what becomes of that, where
+/// the connection ends if nobody asks.
+fn expect_continue(
+    request: &mut Request<RequestBody>,
+    context: &RequestContext<'_>,
+) -> Option<ExpectContinue> {
+    if !context.scan.has(Fields::EXPECT) {
+        return None;
+    }
+    if hop_by_hop::expects_continue(request) {
+        request.body_mut().wait_for_continue();
+    }
+    if context.version >= Version::HTTP_2 {
+        return None;
+    }
+    request.body().expect_continue().cloned()
+}
+
+/// Makes the client's request the backend's: nothing of the client's connection is left in it, and only the proxy tells of
+/// the client.
+fn make_ready(
+    request: &mut Request<RequestBody>,
+    upgrade: Option<&WebSocketUpgrade>,
+    destination: Destination<'_>,
+    context: &mut RequestContext<'_>,
+) -> Result<(), Error> {
+    let Destination {
+        upstream,
+        route,
+        admission,
+    } = destination;
+    request.extensions_mut().clear();
+    hop_by_hop::strip_request(request.headers_mut(), context.scan);
+    forwarded::set(request.headers_mut(), context);
+    if let Some(identity) = context.conn.identity() {
+        identity.tell(request.headers_mut());
+    }
+    if let Some(id) = &context.request_id {
+        request_id::tell(request, id);
+    }
+    if let Some(upgrade) = upgrade {
+        upgrade.pass_on(request);
+    }
+    if let Some(admission) = admission {
+        admission.grant(request);
+    }
+    route.change_request(request, context);
+    let target = route.target(context.take_target())?;
+    framing::frame_request(request, context.scan, target);
+    if upstream.sends_proxy_header() {
+        announce(request, context.conn);
+    }
+    if let Some(interims) = context.interims.as_ref().filter(|_| !route.changes_links()) {
+        upstream::listen_for_interims(request, interims);
+    }
+    Ok(())
 }
 
 fn pass_back(
@@ -373,25 +380,11 @@ fn pass_back(
     Ok(response.map(Body::upstream))
 }
 
-/// Leaves word for a backend that wants to know its client before the first request.
+/// Tells the addresses of the connection to a backend that wants to know its client before the first request.
 fn announce(request: &mut Request<RequestBody>, conn: &ConnInfo) {
     let addresses = ClientAddresses {
-        source: conn.speaker(request.headers()),
+        source: conn.client_addr(request.headers()),
         destination: conn.local,
     };
     request.extensions_mut().insert(addresses);
-}
-
-/// Makes the client's head the backend's: nothing of the client's connection, and the proxy's own word on the client.
-fn prepare(request: &mut Request<RequestBody>, way: &Way<'_>) {
-    request.extensions_mut().clear();
-    hop_by_hop::strip_request(request.headers_mut(), way.scan);
-    let Facts { conn, host, .. } = way.facts;
-    forwarded::set(request.headers_mut(), way.scan, host, conn);
-    if let Some(identity) = conn.identity() {
-        identity.tell(request.headers_mut());
-    }
-    if let Some(id) = &way.request_id {
-        request_id::tell(request, id);
-    }
 }

@@ -1,17 +1,16 @@
-//! What a site adds to its requests beyond forwarding them.
+//! The features of a site beyond routes and guards: access log, request ids, compression, error pages and maintenance.
 
 use std::path::{Path, PathBuf};
 
-use http::{HeaderMap, HeaderValue, Response, Version};
+use http::{HeaderMap, Response, Version};
 use http_body::Body as _;
 
-use super::access_log::Entry;
 use super::body::Body;
 use super::compression::{self, Coding, CompressionOptions, Encoder};
-use super::request::{ConnInfo, REQUEST_ID, RequestIds, request_id};
+use super::request::{REQUEST_ID, RequestContext, RequestIds, request_id};
 use super::respond::{ErrorPages, Maintenance, MaintenanceOptions, PageError, Statuses};
 
-/// What a site adds to its requests beyond forwarding them, as the configuration says it.
+/// The features of a site, as the configuration says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteFeatureOptions {
     /// Whether the access log has a line for each request.
@@ -49,7 +48,7 @@ impl SiteFeatureOptions {
     }
 }
 
-/// The same, ready for requests.
+/// The features of a site, ready for requests.
 #[derive(Debug)]
 pub struct SiteFeatures {
     is_logged: bool,
@@ -60,7 +59,7 @@ pub struct SiteFeatures {
 }
 
 impl SiteFeatures {
-    /// Those of `options`, with their files read, which blocks. `None` where a request needs nothing of them.
+    /// Loads the features with their files, which blocks. `None` where all is as by default and a request needs none of them.
     pub fn load(options: &SiteFeatureOptions) -> Result<Option<Box<Self>>, PageError> {
         if *options == SiteFeatureOptions::default() {
             return Ok(None);
@@ -85,32 +84,32 @@ impl SiteFeatures {
         self.maintenance.is_some()
     }
 
-    /// What is to be done for a request that begins.
-    pub(super) fn wish(
+    /// Begins a request: names it, and silences its log entry where the site keeps none. Returns the coding that the client
+    /// prefers for the response.
+    pub(super) fn begin(
         &self,
-        (headers, version, conn): (&HeaderMap, Version, &ConnInfo),
+        headers: &HeaderMap,
+        context: &mut RequestContext<'_>,
         ids: &RequestIds,
-        entry: &mut Option<Box<Entry>>,
-    ) -> Wish {
+    ) -> Option<Coding> {
         if !self.is_logged
-            && let Some(mut entry) = entry.take()
+            && let Some(mut entry) = context.entry.take()
         {
             entry.silence();
         }
-        let request_id = self
-            .has_request_id
-            .then(|| request_id::told(headers, conn).unwrap_or_else(|| ids.next()));
-        if let (Some(id), Some(entry)) = (&request_id, entry) {
-            entry.identified(id.clone());
+        if self.has_request_id {
+            let told = request_id::told(headers, context.conn);
+            let id = told.unwrap_or_else(|| ids.next());
+            if let Some(entry) = &mut context.entry {
+                entry.identified(id.clone());
+            }
+            context.request_id = Some(id);
         }
         let offered = self.compression.as_ref();
-        Wish {
-            request_id,
-            // The end of an HTTP/1.0 body cannot be told from its break.
-            coding: offered
-                .filter(|_| version > Version::HTTP_10)
-                .and_then(|offered| compression::choose(headers, &offered.codings)),
-        }
+        // The end of an HTTP/1.0 body cannot be told from its break.
+        offered
+            .filter(|_| context.version > Version::HTTP_10)
+            .and_then(|offered| compression::choose(headers, &offered.codings))
     }
 
     /// Makes one of the proxy's own answers the site's.
@@ -121,14 +120,19 @@ impl SiteFeatures {
         }
     }
 
-    /// Does what was wished.
-    pub(super) fn dress(&self, mut response: Response<Body>, wish: Wish) -> Response<Body> {
-        if let Some(id) = wish.request_id {
+    /// Completes the response: tells the client the request's id, and compresses the body with the `coding` that it prefers.
+    pub(super) fn finish(
+        &self,
+        mut response: Response<Body>,
+        coding: Option<Coding>,
+        context: &mut RequestContext<'_>,
+    ) -> Response<Body> {
+        if let Some(id) = context.request_id.take() {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         match &self.compression {
             Some(options) if compression::is_worth_it(options, &response) => {
-                compress(response, wish.coding)
+                compress(response, coding)
             }
             _ => response,
         }
@@ -141,16 +145,9 @@ fn compress(mut response: Response<Body>, coding: Option<Coding>) -> Response<Bo
         .filter(|_| !response.body().is_end_stream())
         .map(Encoder::open);
     let coding = coding.filter(|_| !matches!(encoder, Some(None)));
-    compression::dress(response.headers_mut(), coding);
+    compression::set_head(response.headers_mut(), coding);
     match encoder.flatten() {
         Some(encoder) => response.map(|body| body.encoded(encoder)),
         None => response,
     }
-}
-
-/// What one request asks of its site's features.
-#[derive(Debug)]
-pub(super) struct Wish {
-    pub(super) request_id: Option<HeaderValue>,
-    coding: Option<Coding>,
 }

@@ -1,6 +1,7 @@
-//! The HTTPS door: TLS, then HTTP.
+//! HTTPS connections: the TLS handshake under a deadline, then HTTP.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
-use super::crowd::Place;
-use super::http::{Http, HttpConnection};
-use super::{Client, Limits, reason, stray_http};
+use super::accept::{Accepted, ConnectionSlot};
+use super::connection::{Http, HttpConnection};
+use super::http_on_https;
+use super::options::Limits;
 use crate::proxy::{
     ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, RejectedEarly,
     TrustedProxies,
@@ -20,20 +22,20 @@ use crate::proxy::{
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
 
-/// What the HTTPS door is built from.
+/// The parts of [`Https`].
 #[derive(Debug)]
 pub struct HttpsParts {
-    /// Makes TLS connections.
+    /// Does the TLS handshakes.
     pub acceptor: Arc<tls::Acceptor>,
     /// Answers requests.
     pub service: ProxyService,
-    /// What a client may take.
+    /// Limits of a connection.
     pub limits: Limits,
-    /// Runs the streams of HTTP/2 connections.
+    /// The tasks of HTTP/2 streams.
     pub tasks: Tasks,
-    /// The peers that may say for whom they speak.
+    /// The peers whose forwarding headers are believed.
     pub trust: Arc<TrustedProxies>,
-    /// Whether backends are told of their clients in the field Forwarded too.
+    /// Whether backends get the field `Forwarded` too.
     pub has_forwarded: bool,
 }
 
@@ -47,17 +49,17 @@ pub struct Https {
     has_forwarded: bool,
 }
 
-/// How long a handshake may go on when the process stops: it is over soon, or its client is silent
-/// or waits for a certificate.
-const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
+/// Time for running handshakes to finish when the process stops. One that takes longer has a silent client, or waits for a
+/// certificate.
+const HANDSHAKE_DRAIN: Duration = Duration::from_secs(1);
 
 async fn stopped(shutdown: &Shutdown) {
     shutdown.requested().await;
-    tokio::time::sleep(LAST_HANDSHAKES).await;
+    tokio::time::sleep(HANDSHAKE_DRAIN).await;
 }
 
 impl Https {
-    /// A door from its parts.
+    /// Puts the parts together.
     #[must_use]
     pub fn new(parts: HttpsParts) -> Arc<Self> {
         let HttpsParts {
@@ -77,24 +79,24 @@ impl Https {
         })
     }
 
-    /// Serves one client until it leaves, is overdue, or the process stops.
-    pub async fn serve(self: Arc<Self>, client: Client, shutdown: Shutdown) {
-        let Client {
+    /// Serves one connection until it is over, a deadline is missed or the process stops.
+    pub async fn serve(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
+        let Accepted {
             stream,
             peer,
             local,
-            place,
+            slot,
             is_trusted,
-        } = client;
+        } = accepted;
+        let addresses = Addresses { peer, local };
         let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
         let served = async move {
-            // On the heap and dropped at once: what a handshake takes is many times what a connection
-            // holds on to, and a task is as large as the largest of its phases.
-            let handshake = Box::pin(self.handshake(stream, (peer, local), &shutdown));
-            if let Some(accepted) = handshake.await {
-                let conn = ConnInfo::new(peer, None).reaching(local);
-                let conn = self.facts(conn, is_trusted);
-                self.serve_http(accepted, conn, place, &shutdown).await;
+            // Boxed: a handshake needs many times the memory of a connection, and a task is as large as the largest of its
+            // phases.
+            let handshake = Box::pin(self.handshake(stream, addresses, &shutdown));
+            if let Some(secured) = handshake.await {
+                let conn = self.conn_info(addresses, is_trusted);
+                self.serve_http(secured, conn, slot, &shutdown).await;
             }
         };
         served.instrument(span).await;
@@ -103,13 +105,13 @@ impl Https {
     async fn handshake(
         &self,
         stream: TcpStream,
-        addresses: (SocketAddr, SocketAddr),
+        addresses: Addresses,
         shutdown: &Shutdown,
     ) -> Option<Box<tls::Accepted<TcpStream>>> {
         tokio::select! {
             accepted = self.accept(stream, addresses) => accepted.map(Box::new),
             () = stopped(shutdown) => {
-                debug!("handshake ended by the drain");
+                debug!("TLS handshake cut at shutdown");
                 None
             }
         }
@@ -118,58 +120,61 @@ impl Https {
     async fn accept(
         &self,
         stream: TcpStream,
-        (peer, local): (SocketAddr, SocketAddr),
+        addresses: Addresses,
     ) -> Option<tls::Accepted<TcpStream>> {
-        let (patience, refusals) = (self.limits.handshake_timeout, self.http.refusals());
-        match timeout(patience, stray_http::is_http(&stream)).await {
+        let (limit, refusals) = (self.limits.handshake_timeout, self.http.refusals());
+        match timeout(limit, http_on_https::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
-                let conn = ConnInfo::new(peer, None).reaching(local);
-                let unread = RejectedEarly {
+                let conn = addresses.conn_info();
+                let rejected = RejectedEarly {
                     version: Version::HTTP_11,
                     status: StatusCode::BAD_REQUEST,
                     reason: Reason::PlainHttp,
                 };
-                self.http.note_rejected_early(&conn, unread);
-                let refused = timeout(patience, stray_http::refuse(stream)).await;
-                debug!(?refused, "plain HTTP at the HTTPS door");
+                self.http.note_rejected_early(&conn, rejected);
+                let refused = timeout(limit, http_on_https::refuse(stream)).await;
+                debug!(?refused, "plain HTTP on the HTTPS port");
                 return None;
             }
-            silent => {
-                debug!(?silent, "no TLS connection");
-                refusals.count(match silent {
+            failed => {
+                debug!(?failed, "TLS handshake failed");
+                refusals.count(match failed {
                     Ok(_) => Reason::HandshakeLeft,
                     Err(_) => Reason::HandshakeTimeout,
                 });
                 return None;
             }
         }
-        let accepted = self.acceptor.accept(stream, peer, local).await;
-        let refused = |error: &tls::Error| {
-            debug!(%error, "no TLS connection");
-            refusals.count(reason::handshake(error));
+        let accepted = self
+            .acceptor
+            .accept(stream, addresses.peer, addresses.local)
+            .await;
+        let failed = |error: &tls::Error| {
+            debug!(%error, "TLS handshake failed");
+            refusals.count(handshake_reason(error));
         };
-        accepted.inspect_err(refused).ok().flatten()
+        accepted.inspect_err(failed).ok().flatten()
     }
 
-    /// What is known of a connection apart from its handshake.
-    fn facts(&self, conn: ConnInfo, is_trusted: bool) -> ConnInfo {
-        let conn = match is_trusted {
-            true => conn.trusting(Arc::clone(&self.trust)),
-            false => conn,
-        };
-        match self.has_forwarded {
-            true => conn.with_forwarded(),
-            false => conn,
+    /// Returns the facts about a connection that do not come from its handshake.
+    fn conn_info(&self, addresses: Addresses, is_trusted: bool) -> ConnInfo {
+        let mut conn = addresses.conn_info();
+        if is_trusted {
+            conn = conn.trusting(Arc::clone(&self.trust));
         }
+        if self.has_forwarded {
+            conn = conn.with_forwarded();
+        }
+        conn
     }
 
-    /// Not a future of its own, which would have room for the stream.
+    /// Not an `async fn`: its future would have room for the stream.
     fn serve_http(
         &self,
-        accepted: Box<tls::Accepted<TcpStream>>,
+        secured: Box<tls::Accepted<TcpStream>>,
         mut conn: ConnInfo,
-        place: Place,
+        slot: ConnectionSlot,
         shutdown: &Shutdown,
     ) -> impl Future<Output = ()> {
         let tls::Accepted {
@@ -179,9 +184,9 @@ impl Https {
             is_tls13,
             client,
         } = {
-            // The box ends here, and not with the connection.
-            let accepted = accepted;
-            *accepted
+            // Frees the box now, and not at the end of the connection.
+            let secured = secured;
+            *secured
         };
         conn.sni = sni;
         conn.is_tls13 = is_tls13;
@@ -192,9 +197,47 @@ impl Https {
             stream,
             is_h2,
             info: conn,
-            place,
+            slot,
         };
         self.http.serve(connection, shutdown)
+    }
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy)]
+struct Addresses {
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+impl Addresses {
+    fn conn_info(self) -> ConnInfo {
+        ConnInfo::new(self.peer, None).reaching(self.local)
+    }
+}
+
+/// Returns the reason under which a failed handshake is counted.
+fn handshake_reason(error: &tls::Error) -> Reason {
+    match error {
+        tls::Error::TimedOut => Reason::HandshakeTimeout,
+        tls::Error::Handshake(error) => broken_handshake_reason(error),
+        tls::Error::NoName => Reason::NoName,
+        tls::Error::Refused { .. } => Reason::NoCertificate,
+        tls::Error::NoChallenge => Reason::NoChallenge,
+        tls::Error::Challenge(_) => Reason::ChallengeBroken,
+        tls::Error::BadName => Reason::BadName,
+    }
+}
+
+fn broken_handshake_reason(error: &io::Error) -> Reason {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    match error {
+        None => Reason::HandshakeLeft,
+        Some(rustls::Error::AlertReceived(_)) => Reason::HandshakeAlert,
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
+            Reason::ClientCertificate
+        }
+        Some(_) => Reason::HandshakeBroken,
     }
 }
 

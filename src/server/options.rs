@@ -1,20 +1,20 @@
-//! Where to listen and what one client may cost, with the defaults.
+//! The addresses to listen on and the limits of clients, with their defaults.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::proxy_protocol::ProxyProtocol;
+use super::accept::ProxyProtocol;
 
-/// The two addresses that clients reach. Port 0 takes a free one.
+/// The addresses to listen on. For port 0, the system chooses a free port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenOptions {
-    /// Answers challenges and redirects.
+    /// Address of plain HTTP: challenges, and redirects to HTTPS.
     pub http: SocketAddr,
-    /// Serves HTTPS.
+    /// Address of HTTPS.
     pub https: SocketAddr,
-    /// How clients of `http` begin, where they come by way of another proxy.
+    /// Whether connections to `http` begin with a PROXY header.
     pub http_proxy_protocol: Option<ProxyProtocol>,
-    /// The same for `https`.
+    /// Whether connections to `https` begin with a PROXY header.
     pub https_proxy_protocol: Option<ProxyProtocol>,
 }
 
@@ -29,26 +29,26 @@ impl Default for ListenOptions {
     }
 }
 
-/// What one client connection may take.
+/// Limits of client connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// For the TLS handshake to finish.
+    /// Time for the TLS handshake.
     pub handshake_timeout: Duration,
-    /// For a request's head to arrive once its first byte has.
+    /// Time from the first byte of a request's head to its last.
     pub header_timeout: Duration,
-    /// How long a kept-alive connection may lie unused.
+    /// Time that a connection may wait for its next request.
     pub idle_timeout: Duration,
-    /// How long a body may make no progress, in either direction.
+    /// Time that a body may make no progress, in either direction.
     pub body_timeout: Duration,
-    /// Bytes of one request's head.
+    /// Largest head of a request, in bytes.
     pub head_size: usize,
-    /// Fields in one request's head.
+    /// Most fields in the head of a request.
     pub head_fields: usize,
-    /// Concurrent streams of one HTTP/2 connection.
+    /// Most concurrent streams of one HTTP/2 connection.
     pub streams: u32,
-    /// Open connections of one client, where they are bounded.
+    /// Most open connections of one client, if they are limited.
     pub connections_per_client: Option<u16>,
-    /// How long open connections get to finish when the process stops.
+    /// Time for open connections to finish when the process stops.
     pub drain_timeout: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! The port-80 door: challenges first, then the way to https for hosts that are ours; nothing is
-//! ever proxied.
+//! Plain HTTP connections, on port 80: answers challenges, and redirects the hosts of sites to HTTPS. No request ever reaches a
+//! backend.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,13 +15,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tracing::{Instrument, debug_span};
 
-use super::activity::Activity;
-use super::connection::{self, Watch, drive};
-use super::tracked_body::{RequestMark, TrackedBody};
-use super::watched::Watched;
-use super::{Client, Limits};
+use super::accept::Accepted;
+use super::connection::{
+    Deadlines, Driver, RequestMark, TrackedBody, TrackedStream, http1_builder,
+};
+use super::options::Limits;
 use crate::certs::challenge::Http01Tokens;
-use crate::proxy::{ConnInfo, CurrentRouter, Reason, TrustedProxies, WorkerRefusals, to_https};
+use crate::proxy::{
+    ConnInfo, CurrentRouter, DirectResponse, Reason, TrustedProxies, WorkerRefusals, to_https,
+};
 use crate::tasks::Shutdown;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
@@ -38,7 +40,7 @@ pub struct PlainHttp {
     refusals: Arc<WorkerRefusals>,
 }
 
-/// An answer, and what is noted of it.
+/// An answer, and whether it is counted and logged.
 struct Answer {
     response: Response<Full<Bytes>>,
     reason: Option<Reason>,
@@ -46,7 +48,7 @@ struct Answer {
 }
 
 impl PlainHttp {
-    /// A door that answers from `tokens` and redirects the hosts of `current_router` to `https_port`.
+    /// Answers challenges from `tokens`, and redirects the hosts of `current_router` to `https_port`.
     #[must_use]
     pub fn new(
         tokens: Arc<Http01Tokens>,
@@ -54,7 +56,7 @@ impl PlainHttp {
         https_port: u16,
         limits: Limits,
     ) -> Self {
-        let http1 = connection::http1(&limits);
+        let http1 = http1_builder(&limits);
         Self {
             tokens,
             current_router,
@@ -66,51 +68,50 @@ impl PlainHttp {
         }
     }
 
-    /// The same door, where those of `trust` say for whom they speak.
+    /// Believes the forwarding headers of the peers in `trust`.
     #[must_use]
     pub fn trusting(self, trust: Arc<TrustedProxies>) -> Self {
         Self { trust, ..self }
     }
 
-    /// The same door, whose refusals are counted in `refusals`.
+    /// Counts refusals in `refusals`.
     #[must_use]
     pub fn counting(self, refusals: Arc<WorkerRefusals>) -> Self {
         Self { refusals, ..self }
     }
 
-    /// Serves one client until it leaves, is overdue, or the process stops.
-    pub async fn serve(self: Arc<Self>, client: Client, shutdown: Shutdown) {
-        let span =
-            debug_span!("connection", client.addr = %client.peer, server.addr = %client.local);
-        self.converse(client, &shutdown).instrument(span).await;
+    /// Serves one connection until it is over, a deadline is missed or the process stops.
+    pub async fn serve(self: Arc<Self>, accepted: Accepted, shutdown: Shutdown) {
+        let (peer, local) = (accepted.peer, accepted.local);
+        let span = debug_span!("connection", client.addr = %peer, server.addr = %local);
+        self.serve_http(accepted, &shutdown).instrument(span).await;
     }
 
-    async fn converse(&self, client: Client, shutdown: &Shutdown) {
-        let activity = Activity::new(false);
-        let watch = Watch {
-            activity: &activity,
+    async fn serve_http(&self, accepted: Accepted, shutdown: &Shutdown) {
+        let deadlines = Deadlines::new(false);
+        let driver = Driver {
+            deadlines: &deadlines,
             limits: &self.limits,
             shutdown,
             refusals: &self.refusals,
         };
-        let conn = ConnInfo::new(client.peer, None).reaching(client.local);
-        let conn = match client.is_trusted {
-            true => conn.trusting(Arc::clone(&self.trust)),
-            false => conn,
-        };
-        let stream = Watched::new(client.stream, Arc::clone(&activity), client.place);
+        let mut conn = ConnInfo::new(accepted.peer, None).reaching(accepted.local);
+        if accepted.is_trusted {
+            conn = conn.trusting(Arc::clone(&self.trust));
+        }
+        let stream = TrackedStream::new(accepted.stream, Arc::clone(&deadlines), accepted.slot);
         let service = service_fn(|request| {
-            let mark = RequestMark::new(Arc::clone(&activity));
+            let mark = RequestMark::new(Arc::clone(&deadlines));
             let response = self.answer(&request, &conn);
             async move { Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, mark))) }
         });
         let connection = self.http1.serve_connection(TokioIo::new(stream), service);
-        let broken = drive(Box::pin(connection), watch).await;
-        let unread = broken.and_then(|broken| connection::unread(&broken, &activity));
-        if let Some(unread) = unread {
-            self.refusals.count(unread.reason);
+        let error = driver.drive(Box::pin(connection)).await;
+        let rejected = error.and_then(|error| error.rejected_early(deadlines.is_reading_head()));
+        if let Some(rejected) = rejected {
+            self.refusals.count(rejected.reason);
             if let Some(log) = self.current_router.access_log() {
-                log.note_rejected_early(&conn, unread);
+                log.note_rejected_early(conn.client, rejected);
             }
         }
     }
@@ -132,12 +133,17 @@ impl PlainHttp {
                 Method::HEAD => 0,
                 _ => response.body().size_hint().exact().unwrap_or_default(),
             };
-            log.note(request, conn, (response.status(), sent), reason);
+            let sent = DirectResponse {
+                status: response.status(),
+                bytes: sent,
+                reason,
+            };
+            log.note(request, conn.client_addr(request.headers()), sent);
         }
         response
     }
 
-    /// RFC 8555 section 8.3: the key authorization for a token that is under way.
+    /// Answers with the key authorization of a pending challenge (RFC 8555 section 8.3).
     fn challenge(&self, method: &Method, token: &str) -> Answer {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::service::{ServiceName, Target};
 use crate::name::{HostName, NameError};
+use crate::upstream::srv_name::{SrvName, SrvTarget};
 
 /// Why a text is not the address of a backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,13 +62,13 @@ pub enum Protocol {
     H2c,
 }
 
-/// Where a backend's socket is.
+/// Where a backend listens.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) enum Place {
+pub(super) enum Endpoint {
     Tcp(HostName, u16),
     Unix(Arc<Path>),
-    /// Wherever DNS says that a service runs. Each of its members is a place of its own.
-    Service(ServiceName),
+    /// Wherever DNS says that a service runs. Each of its targets has an endpoint of its own.
+    Service(SrvName),
 }
 
 /// Where one backend listens and what it speaks there. As small as a pointer, since each outcome of a request has room for it.
@@ -78,19 +78,19 @@ pub struct Address(Arc<Parts>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Parts {
     protocol: Protocol,
-    place: Place,
-    /// Which of the addresses of its host it is, where it has been told apart from the others.
-    member: Option<IpAddr>,
-    /// Whose target it is, where DNS says so.
-    service: Option<ServiceName>,
+    endpoint: Endpoint,
+    /// One IP address of its host, if this is the backend at that address only.
+    at_ip: Option<IpAddr>,
+    /// The service of which it is a target, if any.
+    service: Option<SrvName>,
 }
 
 impl Address {
-    fn new(protocol: Protocol, place: Place, member: Option<IpAddr>) -> Self {
+    fn new(protocol: Protocol, endpoint: Endpoint, at_ip: Option<IpAddr>) -> Self {
         Self(Arc::new(Parts {
             protocol,
-            place,
-            member,
+            endpoint,
+            at_ip,
             service: None,
         }))
     }
@@ -119,14 +119,13 @@ impl Address {
             split_port(rest, default_port).ok_or_else(|| AddressError::Port(text.to_owned()))?;
         let host =
             HostName::parse(host).map_err(|error| AddressError::Host(host.to_owned(), error))?;
-        Ok(Self::new(protocol, Place::Tcp(host, port), None))
+        Ok(Self::new(protocol, Endpoint::Tcp(host, port), None))
     }
 
     fn parse_service(protocol: Protocol, rest: &str) -> Result<Self, AddressError> {
         let name = authority(rest)?;
-        let service =
-            ServiceName::parse(name).ok_or_else(|| AddressError::Service(name.to_owned()))?;
-        Ok(Self::new(protocol, Place::Service(service), None))
+        let service = SrvName::parse(name).ok_or_else(|| AddressError::Service(name.to_owned()))?;
+        Ok(Self::new(protocol, Endpoint::Service(service), None))
     }
 
     fn parse_unix(path: &str) -> Result<Self, AddressError> {
@@ -138,11 +137,11 @@ impl Address {
         if path.len() > MAX_SOCKET_PATH {
             return Err(AddressError::LongSocket(path.to_owned()));
         }
-        let place = Place::Unix(Path::new(path).into());
-        Ok(Self::new(Protocol::Http, place, None))
+        let endpoint = Endpoint::Unix(Path::new(path).into());
+        Ok(Self::new(Protocol::Http, endpoint, None))
     }
 
-    /// What is spoken there.
+    /// Protocol that it speaks.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.0.protocol
@@ -151,62 +150,62 @@ impl Address {
     /// The host to resolve; a unix socket and a service have none.
     #[must_use]
     pub fn host(&self) -> Option<&HostName> {
-        match &self.0.place {
-            Place::Tcp(host, _) => Some(host),
-            Place::Unix(_) | Place::Service(_) => None,
+        match &self.0.endpoint {
+            Endpoint::Tcp(host, _) => Some(host),
+            Endpoint::Unix(_) | Endpoint::Service(_) => None,
         }
     }
 
     /// The TCP port; a unix socket and a service have none.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        match self.0.place {
-            Place::Tcp(_, port) => Some(port),
-            Place::Unix(_) | Place::Service(_) => None,
+        match self.0.endpoint {
+            Endpoint::Tcp(_, port) => Some(port),
+            Endpoint::Unix(_) | Endpoint::Service(_) => None,
         }
     }
 
     /// The host and the port as a request names them; a unix socket is on this machine.
     #[must_use]
     pub fn authority(&self) -> String {
-        match &self.0.place {
-            Place::Tcp(host, port) if host.as_str().contains(':') => format!("[{host}]:{port}"),
-            Place::Tcp(host, port) => format!("{host}:{port}"),
-            Place::Unix(_) => "localhost".to_owned(),
-            Place::Service(service) => service.to_string(),
+        match &self.0.endpoint {
+            Endpoint::Tcp(host, port) if host.as_str().contains(':') => format!("[{host}]:{port}"),
+            Endpoint::Tcp(host, port) => format!("{host}:{port}"),
+            Endpoint::Unix(_) => "localhost".to_owned(),
+            Endpoint::Service(service) => service.to_string(),
         }
     }
 
-    pub(super) fn place(&self) -> &Place {
-        &self.0.place
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.0.endpoint
     }
 
-    /// The only IP address that it leads to, if it leads to one only.
+    /// Its IP address, if it has only one.
     pub(super) fn ip(&self) -> Option<IpAddr> {
-        self.0.member.or_else(|| self.host()?.ip())
+        self.0.at_ip.or_else(|| self.host()?.ip())
     }
 
-    /// The same, at this one of its host's addresses.
-    pub(super) fn at(&self, member: IpAddr) -> Self {
-        Self::new(self.protocol(), self.0.place.clone(), Some(member))
+    /// The backend at one of its host's IP addresses.
+    pub(super) fn at(&self, at_ip: IpAddr) -> Self {
+        Self::new(self.protocol(), self.0.endpoint.clone(), Some(at_ip))
     }
 
-    /// What speaks the same at one address of a service.
-    pub(super) fn serving(&self, target: &Target, member: IpAddr) -> Self {
+    /// The backend at one target of a service.
+    pub(super) fn at_target(&self, target: &SrvTarget, at_ip: IpAddr) -> Self {
         Self(Arc::new(Parts {
             protocol: self.protocol(),
-            place: Place::Tcp(target.host.clone(), target.port),
-            member: Some(member),
-            service: match &self.0.place {
-                Place::Service(service) => Some(service.clone()),
-                Place::Tcp(..) | Place::Unix(_) => None,
+            endpoint: Endpoint::Tcp(target.host.clone(), target.port),
+            at_ip: Some(at_ip),
+            service: match &self.0.endpoint {
+                Endpoint::Service(service) => Some(service.clone()),
+                Endpoint::Tcp(..) | Endpoint::Unix(_) => None,
             },
         }))
     }
 
-    /// Whom a certificate has to name. The target of a service is what DNS says, which may be forged: the service's own domain
-    /// stands in the configuration (RFC 6125 section 6.2.1).
-    pub(super) fn certified(&self) -> Option<&HostName> {
+    /// Name that its certificate must have. For a service this is the domain in the configuration, since the targets come from
+    /// DNS, which may be forged (RFC 6125 section 6.2.1).
+    pub(super) fn tls_name(&self) -> Option<&HostName> {
         match &self.0.service {
             Some(service) => Some(service.domain()),
             None => self.host(),
@@ -221,10 +220,10 @@ fn authority(rest: &str) -> Result<&str, AddressError> {
     if authority.contains('@') {
         return Err(AddressError::User);
     }
-    match authority.len() < rest.len() {
-        true => Err(AddressError::Path(rest[authority.len()..].to_owned())),
-        false => Ok(authority),
+    if authority.len() < rest.len() {
+        return Err(AddressError::Path(rest[authority.len()..].to_owned()));
     }
+    Ok(authority)
 }
 
 fn split_port(text: &str, default_port: Option<u16>) -> Option<(&str, u16)> {
@@ -255,7 +254,7 @@ impl FromStr for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_service = matches!(self.0.place, Place::Service(_));
+        let is_service = matches!(self.0.endpoint, Endpoint::Service(_));
         f.write_str(match (self.0.protocol, is_service) {
             (Protocol::Http, false) => "",
             (Protocol::Https, false) => "https://",
@@ -264,12 +263,12 @@ impl fmt::Display for Address {
             (Protocol::Https, true) => "srv+https://",
             (Protocol::H2c, true) => "srv+h2c://",
         })?;
-        match &self.0.place {
-            Place::Tcp(..) | Place::Service(_) => f.write_str(&self.authority())?,
-            Place::Unix(path) => write!(f, "unix:{}", path.display())?,
+        match &self.0.endpoint {
+            Endpoint::Tcp(..) | Endpoint::Service(_) => f.write_str(&self.authority())?,
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display())?,
         }
-        match self.0.member {
-            Some(member) => write!(f, " at {member}"),
+        match self.0.at_ip {
+            Some(at_ip) => write!(f, " at {at_ip}"),
             None => Ok(()),
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::address::Address;
+use crate::upstream::address::Address;
 
 /// What failed between a request and its response's head.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum Error {
     QueueTimeout,
     /// As many connections to backends are open as may be.
     #[error("as many connections to backends are open as the limit of open files allows")]
-    NoPlace,
+    ConnectionLimit,
     /// The backend's host has no address.
     #[error("the host of backend {backend} did not resolve")]
     Resolve {
@@ -152,7 +152,10 @@ impl Error {
     /// Whether it is a matter of load, so that trying again soon may help.
     #[must_use]
     pub fn is_overload(&self) -> bool {
-        matches!(self, Self::QueueFull | Self::QueueTimeout | Self::NoPlace)
+        matches!(
+            self,
+            Self::QueueFull | Self::QueueTimeout | Self::ConnectionLimit
+        )
     }
 
     /// What a failed exchange says: the client's half and the backend's half end it alike.
@@ -194,7 +197,7 @@ impl Error {
             | Self::NoHealthyBackend
             | Self::QueueFull
             | Self::QueueTimeout
-            | Self::NoPlace
+            | Self::ConnectionLimit
             | Self::ResponseTimeout { .. }
             | Self::ResponseHeadTooLarge { .. }
             | Self::RequestStalled
@@ -210,7 +213,7 @@ impl Error {
     /// the proxy has run short of.
     pub(super) fn is_fault(&self) -> bool {
         match self {
-            Self::NoUpgrade { .. } | Self::NoPlace => false,
+            Self::NoUpgrade { .. } | Self::ConnectionLimit => false,
             Self::Connect { source, .. } => !is_shortage(source),
             _ => true,
         }
@@ -305,6 +308,6 @@ mod tests {
         for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
             assert!(connect(errno).is_fault(), "{errno}");
         }
-        assert!(!Error::NoPlace.is_fault());
+        assert!(!Error::ConnectionLimit.is_fault());
     }
 }

@@ -1,8 +1,10 @@
-//! Checks what README.md and docs/ refer to: links, paths of the repository, and the keys of Proxyfile.example.
+//! Checks README.md and docs/ against the repository: links, paths, keys, flags and reasons of refusals.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::source::sources;
 
 /// Folders whose files the pages name in backticks.
 const FOLDERS: [&str; 5] = ["benches/", "docker/", "docs/", "src/", "tests/"];
@@ -117,6 +119,26 @@ fn collect_keys(value: &toml::Value, has_free_keys: bool, keys: &mut HashSet<Str
     }
 }
 
+/// The words between `start` and the next quotation mark, in all source files that have `mark`.
+fn words_in_sources(mark: &str, start: &str) -> Vec<String> {
+    let marked = sources("src")
+        .into_iter()
+        .filter(|source| source.text.contains(mark));
+    let words = |text: &str| -> Vec<String> {
+        let parts = text.split(start).skip(1);
+        parts
+            .filter_map(|part| Some(part.split_once('"')?.0.to_owned()))
+            .collect()
+    };
+    marked.flat_map(|source| words(&source.text)).collect()
+}
+
+fn missing_in_operations(words: Vec<String>) -> Vec<String> {
+    let operations = page("docs/operations.md".into()).text;
+    let is_missing = |word: &String| !operations.contains(&format!("`{word}"));
+    words.into_iter().filter(is_missing).collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
     let pages = pages();
@@ -176,6 +198,23 @@ fn every_key_of_the_example_is_explained() {
     };
     let missing: Vec<_> = keys.iter().filter(|key| !is_named(key)).collect();
     assert!(missing.is_empty(), "not under \"All keys\": {missing:?}");
+}
+
+#[test]
+fn every_flag_with_a_variable_is_explained() {
+    let variables = words_in_sources("clap::Args", "env = \"PROXY_");
+    assert!(variables.len() > 15, "the flags were not found");
+    let flag = |variable: &String| format!("--{}", variable.to_lowercase().replace('_', "-"));
+    let missing = missing_in_operations(variables.iter().map(flag).collect());
+    assert!(missing.is_empty(), "not in docs/operations.md: {missing:?}");
+}
+
+#[test]
+fn every_reason_of_a_refusal_is_explained() {
+    let reasons = words_in_sources("reasons! {", " = \"");
+    assert!(reasons.len() > 50, "the reasons were not found");
+    let missing = missing_in_operations(reasons);
+    assert!(missing.is_empty(), "not in docs/operations.md: {missing:?}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use connect::{Plan, connect_for_a_while, visit};
+use connect::{Plan, connect_for_a_while, connection};
 use hold::hold;
 use stock::stock;
 
@@ -58,8 +58,8 @@ enum Load {
         #[arg(long)]
         protocol: Protocol,
     },
-    /// One visit to each of nINDEX.NAME, one after the other.
-    Visit {
+    /// One connection to each of nINDEX.NAME, one after the other.
+    OriginConnection {
         #[arg(long)]
         names: usize,
     },
@@ -112,7 +112,7 @@ fn main() -> Result<(), Failure> {
                 connections,
                 protocol,
             } => hold(&target, connections, protocol).await,
-            Load::Visit { names } => visit(&target, names).await,
+            Load::OriginConnection { names } => connection(&target, names).await,
             Load::Stock { folder, names } => stock(&folder, &target.name, names),
         }
     })

@@ -2,8 +2,9 @@
 
 mod machine;
 mod orders;
-mod readme;
+mod quotations;
 mod records;
+mod samples;
 mod waiting;
 
-pub(crate) use readme::quotations;
+pub(crate) use quotations::quotations;

@@ -1,17 +1,15 @@
-//! The subcommands of `proxy certs`.
+//! The subcommands of `proxy certs`, and those among them that only print a result: renew, revoke, import, account.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-use super::account::Account;
 use super::error::Error;
-use super::import::Import;
 use super::list::List;
-use super::renew::Renew;
-use super::revoke::Revoke;
-use super::runtime::wait_for;
 use super::show::Show;
+use super::target::{CaFlags, TargetFlags};
+use crate::app;
 
-/// Look at certificates and act on them.
+/// List, show, renew, revoke and import certificates
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Certs {
     #[command(subcommand)]
@@ -20,18 +18,69 @@ pub(in crate::cli) struct Certs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// One line per name: issuer, validity, renewal and state
+    /// List all names with their issuer, validity, renewal and standing
     List(List),
-    /// All that is known of one name, and what stands between it and its certificate
+    /// Show everything known about one name, and why it has no certificate if it has none
     Show(Show),
-    /// Have the running proxy replace a certificate now, and wait for how that ends
+    /// Renew a certificate in the running proxy now, and wait for the result
     Renew(Renew),
-    /// Take a certificate back; a running proxy puts another into its place
+    /// Revoke a certificate; a running proxy replaces it
     Revoke(Revoke),
-    /// Take over what certbot, Caddy, Traefik, lego or a pair of PEM files left behind
+    /// Import certificates of certbot, Caddy, Traefik or lego, or from a PEM file
     Import(Import),
-    /// Act on the accounts at the CAs
+    /// Manage the accounts at the CAs
     Account(Account),
+}
+
+#[derive(Debug, clap::Args)]
+struct Renew {
+    /// Name, such as `www.example.org` or `*.example.org`
+    name: String,
+    #[command(flatten)]
+    target: TargetFlags,
+}
+
+#[derive(Debug, clap::Args)]
+struct Revoke {
+    /// Name, such as `www.example.org` or `*.example.org`
+    name: String,
+    /// `unspecified`, `key-compromise`, `affiliation-changed`, `superseded`, `cessation-of-operation` or `privilege-withdrawn`
+    #[arg(long, value_name = "REASON", default_value = "unspecified")]
+    reason: String,
+    #[command(flatten)]
+    target: TargetFlags,
+    #[command(flatten)]
+    ca: CaFlags,
+}
+
+#[derive(Debug, clap::Args)]
+struct Import {
+    /// Folder of certbot, Caddy or lego, acme.json of Traefik, or a PEM file
+    path: PathBuf,
+    #[command(flatten)]
+    target: TargetFlags,
+    #[command(flatten)]
+    ca: CaFlags,
+}
+
+#[derive(Debug, clap::Args)]
+struct Account {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Replace the account key at every configured CA
+    Rollover(Box<Rollover>),
+}
+
+#[derive(Debug, clap::Args)]
+struct Rollover {
+    #[command(flatten)]
+    target: TargetFlags,
+    #[command(flatten)]
+    ca: CaFlags,
 }
 
 impl Certs {
@@ -46,5 +95,60 @@ impl Certs {
                 Command::Account(account) => account.execute(out).await,
             }
         })
+    }
+}
+
+impl Renew {
+    async fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
+        let done = self.target.running().await?.renew(&self.name).await?;
+        writeln!(out, "{}", done.done)?;
+        Ok(())
+    }
+}
+
+impl Revoke {
+    async fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
+        let target = self.target.open_with_ca(self.ca).await?;
+        let done = target.revoke(&self.name, &self.reason).await?;
+        writeln!(out, "{}", done.done)?;
+        Ok(())
+    }
+}
+
+impl Import {
+    async fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
+        let config = self.target.load_with_ca(self.ca)?;
+        let imported = app::import(&config, &self.path).await?;
+        for line in imported.lines.iter().chain(&imported.refused) {
+            writeln!(out, "{line}")?;
+        }
+        if imported.lines.is_empty() {
+            Err(Error::NothingImported)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Account {
+    async fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
+        let Action::Rollover(rollover) = self.action;
+        let target = rollover.target.open_with_ca(rollover.ca).await?;
+        let done = target.roll_account_keys().await?;
+        writeln!(out, "{}", done.done)?;
+        Ok(())
+    }
+}
+
+/// Runs a command to its end on a runtime of its own.
+pub(in crate::cli) fn wait_for(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    match runtime.block_on(work) {
+        // The reader has closed the pipe early, as `head` does.
+        Err(Error::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
     }
 }

@@ -1,8 +1,9 @@
-//! Why a command about certificates or about a running proxy failed.
+//! Errors of commands about certificates or about a running proxy.
 
 use std::io;
 use std::path::PathBuf;
 
+use crate::cli::failure::Failure;
 use crate::{admin, app, config};
 
 /// A failed command, in one sentence with the fix.
@@ -16,25 +17,32 @@ pub(in crate::cli) enum Error {
     App(#[from] app::Error),
     #[error(transparent)]
     Admin(#[from] admin::Error),
-    #[error("no proxy is running with the data directory {}; start it or pass --admin PATH", .0.display())]
+    #[error("no proxy is running with the data directory {}; start it, or give its admin socket with --admin PATH", .0.display())]
     NotRunning(PathBuf),
-    #[error("no proxy answers on the admin socket {}; start it or pass the path of its socket with --admin PATH", .0.display())]
+    #[error("no proxy listens on the admin socket {}; start it, or give the path of its socket with --admin PATH", .0.display())]
     NoAnswer(PathBuf),
     #[error("nothing was imported; the lines above say why")]
     NothingImported,
-    #[error("the answer could not be written as JSON: {0}")]
+    #[error("the output cannot be formatted as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("cannot write the answer")]
+    #[error("cannot write the output")]
     Write(#[from] io::Error),
 }
 
 impl Error {
-    /// Whether the command line is to blame.
-    pub(in crate::cli) fn is_usage(&self) -> bool {
+    /// `true` if the arguments or the configuration are not valid.
+    fn is_usage(&self) -> bool {
         match self {
             Self::Config(_) => true,
             Self::Admin(error) => error.is_usage(),
             _ => false,
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let is_usage = error.is_usage();
+        Self::new(error, is_usage)
     }
 }

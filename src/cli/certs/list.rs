@@ -1,13 +1,13 @@
-//! `proxy certs list`: one line per name, page by page, so that a million names fill no memory.
+//! `proxy certs list`: one line per name, page by page, so that even a million names need little memory.
 
 use std::io::Write;
 
 use super::error::Error;
-use super::office::Places;
 use super::table::Table;
+use super::target::TargetFlags;
 use crate::admin::Line;
 
-/// How many names are held at once.
+/// Number of names in memory at once.
 const PAGE: usize = 5_000;
 
 const HEAD: [&str; 5] = ["NAME", "ISSUER", "NOT AFTER", "RENEW AT", "STANDING"];
@@ -18,27 +18,28 @@ pub(super) struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    places: Places,
+    target: TargetFlags,
 }
 
 impl List {
     pub(super) async fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
-        let office = self.places.office().await?;
+        let target = self.target.open().await?;
         let mut table = Table::new(HEAD);
         let mut after = None;
         loop {
-            let page = office.page(after.as_deref(), PAGE).await?;
-            match self.json {
-                true => write_json(&page.certificates, out)?,
-                false => table.write(page.certificates.iter().map(cells), out)?,
+            let page = target.page(after.as_deref(), PAGE).await?;
+            if self.json {
+                write_json(&page.certificates, out)?;
+            } else {
+                table.write(page.certificates.iter().map(cells), out)?;
             }
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
-        if !self.json && !office.is_live() {
-            writeln!(out, "\n({})", office.source())?;
+        if !self.json && !target.is_live() {
+            writeln!(out, "\n({})", target.source())?;
         }
         Ok(())
     }

@@ -1,18 +1,12 @@
-//! `proxy certs`: one small file per subcommand, and the way to a running proxy.
+//! `proxy certs`: its subcommands, and the way to a running proxy or its storage.
 
-mod account;
 mod command;
 mod error;
-mod import;
 mod list;
-mod office;
-mod renew;
-mod revoke;
-mod runtime;
 mod show;
 mod table;
+mod target;
 
-pub(super) use command::Certs;
+pub(super) use command::{Certs, wait_for};
 pub(super) use error::Error;
-pub(super) use office::Places;
-pub(super) use runtime::wait_for;
+pub(super) use target::TargetFlags;

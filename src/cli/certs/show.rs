@@ -1,26 +1,26 @@
-//! `proxy certs show NAME`: all that is known of one name.
+//! `proxy certs show NAME`: everything known about one name.
 
 use std::io::{self, Write};
 
 use super::error::Error;
-use super::office::Places;
+use super::target::TargetFlags;
 use crate::admin::{AttemptsFacts, CertificateFacts, RecordFacts};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
-    /// The name, as in `www.example.org` or `*.example.org`
+    /// Name, such as `www.example.org` or `*.example.org`
     name: String,
     /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    places: Places,
+    target: TargetFlags,
 }
 
 impl Show {
     pub(super) async fn execute(self, out: &mut dyn Write) -> Result<(), Error> {
-        let office = self.places.office().await?;
-        let report = office.report(&self.name).await?;
+        let target = self.target.open().await?;
+        let report = target.report(&self.name).await?;
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
             return Ok(());
@@ -35,7 +35,7 @@ impl Show {
         for record in &report.records_to_set {
             write_record(record, out)?;
         }
-        writeln!(out, "\n({})", office.source())?;
+        writeln!(out, "\n({})", target.source())?;
         Ok(())
     }
 }
@@ -62,8 +62,8 @@ fn write_certificate(certificate: &CertificateFacts, out: &mut dyn Write) -> io:
 }
 
 fn write_attempts(attempts: &AttemptsFacts, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\nattempts since the last success")?;
-    write_fact("failed", &attempts.failures.to_string(), out)?;
+    writeln!(out, "\nfailed attempts since the last success")?;
+    write_fact("failures", &attempts.failures.to_string(), out)?;
     if let Some(at) = &attempts.failed_at {
         write_fact("last failed", at, out)?;
     }
@@ -71,14 +71,14 @@ fn write_attempts(attempts: &AttemptsFacts, out: &mut dyn Write) -> io::Result<(
     write_fact("next try", &attempts.next_try, out)
 }
 
-/// The value stands in quotation marks, as zone files have it: it holds semicolons and spaces.
+/// Writes the value in quotation marks, as in zone files, since it contains semicolons and spaces.
 fn write_record(record: &RecordFacts, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nTXT record to set once")?;
     write_fact("issuer", &record.issuer, out)?;
     write_fact("name", &record.name, out)?;
     let value = match &record.value {
         Some(value) => format!("\"{value}\""),
-        None => "not known before the CA was asked once".to_owned(),
+        None => "not known until the first request to the CA".to_owned(),
     };
     write_fact("value", &value, out)
 }

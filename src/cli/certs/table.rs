@@ -1,8 +1,8 @@
-//! A table that is printed page by page: its columns grow and never shrink.
+//! A table that is printed page by page. Its columns may grow from page to page.
 
 use std::io::{self, Write};
 
-/// A table of `N` columns, the last of which is as wide as it likes.
+/// A table of `N` columns. The last one has no fixed width.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
     head: Option<[&'static str; N]>,
@@ -17,7 +17,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Writes some rows, and the head before the first.
+    /// Writes rows, and the head before the first of them.
     pub(super) fn write<'a>(
         &mut self,
         rows: impl Iterator<Item = [&'a str; N]> + Clone,
@@ -37,9 +37,10 @@ impl<const N: usize> Table<N> {
 
     fn write_row(&self, row: [&str; N], out: &mut dyn Write) -> io::Result<()> {
         for (index, (cell, width)) in row.into_iter().zip(self.widths).enumerate() {
-            match index + 1 == N {
-                true => writeln!(out, "{cell}")?,
-                false => write!(out, "{cell:<width$}  ")?,
+            if index + 1 == N {
+                writeln!(out, "{cell}")?;
+            } else {
+                write!(out, "{cell:<width$}  ")?;
             }
         }
         Ok(())
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_the_head_stands_once() {
+    fn columns_are_aligned_and_the_head_is_written_once() {
         let mut out = Vec::new();
         let mut table = Table::new(["NAME", "STANDING"]);
         for page in [

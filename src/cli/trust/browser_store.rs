@@ -1,4 +1,4 @@
-//! The roots that browsers trust beside the system's: NSS databases, changed by `certutil`.
+//! The trust stores of browsers: NSS databases, which `certutil` changes.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,10 +8,10 @@ use super::outcome::{Change, Failure, Outcome};
 use super::root::Root;
 use super::tool::{ToolError, Tools};
 
-/// Chromium's databases.
+/// Databases of Chromium.
 const SHARED: [&str; 2] = [".pki/nssdb", "snap/chromium/current/.pki/nssdb"];
 
-/// Folders of Firefox's profiles, each with a database of its own.
+/// Folders with profiles of Firefox, each of which has its own database.
 const PROFILES: [&str; 4] = [
     ".mozilla/firefox",
     ".config/mozilla/firefox",
@@ -19,7 +19,7 @@ const PROFILES: [&str; 4] = [
     ".var/app/org.mozilla.firefox/.mozilla/firefox",
 ];
 
-/// The databases below a home folder.
+/// Finds the databases in a home directory.
 pub(super) fn find(home: &Path) -> Vec<PathBuf> {
     let profiles = PROFILES
         .iter()
@@ -36,7 +36,7 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Puts the root into a database or takes it out.
+/// Adds the root certificate to a database or removes it.
 pub(super) fn change(database: &Path, change: Change, root: &Root, tools: &Tools) -> Outcome {
     let run = |command: &str, more: &[OsString]| {
         let mut folder = OsString::from("sql:");
@@ -58,7 +58,7 @@ pub(super) fn change(database: &Path, change: Change, root: &Root, tools: &Tools
         }
         Change::Remove => match run("-L", &[]) {
             Ok(()) => run("-D", &[]).map(|()| Outcome::Removed),
-            Err(ToolError::Failed { .. }) => Ok(Outcome::WasNotThere),
+            Err(ToolError::Failed { .. }) => Ok(Outcome::NotInstalled),
             Err(error) => Err(error),
         },
     };

@@ -1,27 +1,27 @@
-//! The command itself: the root, then store by store, one line each.
+//! The command: shows the root certificate, then changes store by store, with one line for each.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::command_line::Failure as CommandFailure;
-use super::super::shell_words::shell_quoted;
 use super::browser_store;
 use super::outcome::{Change, Error, Failure, Outcome};
 use super::root::Root;
 use super::system_store::SystemStore;
 use super::tool::Tools;
+use crate::cli::failure::Failure as CommandFailure;
+use crate::cli::shell_words::shell_quoted;
 use crate::config::StorageUrl;
 
-/// Which root, and whether it goes in or out.
+/// Add the root certificate of the internal CA to this machine's trust stores, or remove it.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Trust {
-    /// Take the root out again
+    /// Remove the root certificate
     #[arg(long)]
     remove: bool,
-    /// Where the proxy keeps its data [default: the default data directory]
+    /// Storage of the proxy [default: the default data directory]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
-    /// The folder that takes the place of `/`
+    /// Folder to use instead of `/`
     #[arg(long, value_name = "DIR", default_value = "/", hide = true)]
     root: PathBuf,
 }
@@ -29,9 +29,10 @@ pub(in crate::cli) struct Trust {
 pub(in crate::cli) fn execute(trust: Trust, out: &mut dyn Write) -> Result<(), CommandFailure> {
     let given = trust.storage.as_deref().filter(|text| !text.is_empty());
     let storage = StorageUrl::of_flag(given).map_err(Error::Config)?;
-    let change = match trust.remove {
-        true => Change::Remove,
-        false => Change::Install,
+    let change = if trust.remove {
+        Change::Remove
+    } else {
+        Change::Install
     };
     let data = std::path::absolute(storage.directory())?;
     let sudo = sudo(change, &data);
@@ -39,7 +40,7 @@ pub(in crate::cli) fn execute(trust: Trust, out: &mut dyn Write) -> Result<(), C
     writeln!(out, "{root}")?;
     let tools = Tools::below(&trust.root);
     let mut is_complete = true;
-    let mut tell = |store: &str, outcome: &Outcome| -> io::Result<()> {
+    let mut write_line = |store: &str, outcome: &Outcome| -> io::Result<()> {
         is_complete &= !outcome.is_failed();
         writeln!(out, "{store}: {outcome}")
     };
@@ -47,30 +48,31 @@ pub(in crate::cli) fn execute(trust: Trust, out: &mut dyn Write) -> Result<(), C
     match SystemStore::find(&trust.root) {
         Some(store) => {
             let outcome = store.change(change, &root, &tools, &sudo);
-            tell(
+            write_line(
                 &format!("system store {}", store.folder().display()),
                 &outcome,
             )?;
         }
-        None if change == Change::Remove => tell("system store", &Outcome::WasNotThere)?,
-        None => tell("system store", &Outcome::Failed(Failure::NoSystemStore))?,
+        None if change == Change::Remove => write_line("system store", &Outcome::NotInstalled)?,
+        None => write_line("system store", &Outcome::Failed(Failure::NoSystemStore))?,
     }
     let home = std::env::home_dir().unwrap_or_default();
     let databases = browser_store::find(&home);
     for database in &databases {
         let outcome = browser_store::change(database, change, &root, &tools);
-        tell(&format!("browser store {}", database.display()), &outcome)?;
+        write_line(&format!("browser store {}", database.display()), &outcome)?;
     }
     if databases.is_empty() {
-        writeln!(out, "browser stores: none below {}", home.display())?;
+        writeln!(out, "browser stores: none in {}", home.display())?;
     }
-    match is_complete {
-        true => Ok(()),
-        false => Err(Error::Incomplete.into()),
+    if is_complete {
+        Ok(())
+    } else {
+        Err(Error::Incomplete.into())
     }
 }
 
-/// The same command as root, whose default data directory is another one.
+/// Returns this command for root, whose default data directory is a different one.
 fn sudo(change: Change, data: &Path) -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| "proxy".into());
     let remove = match change {

@@ -1,4 +1,4 @@
-//! `proxy trust`: the internal CA's root in the stores that this machine's programs trust, or out of them again.
+//! `proxy trust`: adds the root certificate of the internal CA to this machine's trust stores, or removes it.
 
 mod browser_store;
 mod command;
@@ -8,4 +8,3 @@ mod system_store;
 mod tool;
 
 pub(super) use command::{Trust, execute};
-pub(super) use outcome::Error;

@@ -1,24 +1,24 @@
-//! What became of one store, and why a root cannot be trusted at all.
+//! Results of a change to one trust store, and errors of the whole command.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::tool::ToolError;
+use crate::cli::failure::Failure as CommandFailure;
 use crate::config;
 
-use super::tool::ToolError;
-
-/// Why nothing, or not all, was done.
+/// Reasons why no store, or not every store, was changed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error(
-        "no internal CA yet in {}; start the proxy with a local name first, or name its storage with `--storage file:DIR`",
+        "there is no internal CA yet in {}; start the proxy with a local name first, or give its storage with `--storage file:DIR`",
         .0.display()
     )]
     NoRoot(PathBuf),
-    #[error("{} cannot be read: {source}; as root it can: run `{sudo}`", path.display())]
+    #[error("{} cannot be read: {source}; only root can, so run `{sudo}`", path.display())]
     NotAllowed {
         path: PathBuf,
         sudo: String,
@@ -26,39 +26,46 @@ pub(in crate::cli) enum Error {
     },
     #[error("{} cannot be read: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} holds no certificate; remove it and start the proxy to have it made anew", .0.display())]
+    #[error("{} contains no certificate; remove it and start the proxy, which creates a new one", .0.display())]
     Damaged(PathBuf),
-    #[error("not every store could be changed; the lines above say what to do")]
+    #[error("not every trust store could be changed; the lines above say what to do")]
     Incomplete,
 }
 
 impl Error {
-    /// Whether another command line would help.
-    pub(in crate::cli) fn is_usage(&self) -> bool {
+    /// `true` if the arguments are not valid.
+    fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_))
     }
 }
 
-/// What is done with the root.
+impl From<Error> for CommandFailure {
+    fn from(error: Error) -> Self {
+        let is_usage = error.is_usage();
+        Self::new(error, is_usage)
+    }
+}
+
+/// A change to a trust store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Install,
     Remove,
 }
 
-/// What became of a store.
+/// The result of a change to one trust store.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Installed,
     Removed,
-    WasNotThere,
+    NotInstalled,
     Failed(Failure),
 }
 
-/// Why a store is as it was.
+/// Reasons why a trust store was not changed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    #[error("it needs root; run `{0}`")]
+    #[error("this needs root; run `{0}`")]
     NeedsRoot(String),
     #[error("{} cannot be changed: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
@@ -68,7 +75,7 @@ pub(super) enum Failure {
         "`certutil` is missing; install it (Debian: libnss3-tools, others: nss-tools or nss) and run `proxy trust` again"
     )]
     NoCertutil,
-    #[error("no known folder for roots is there; install the package ca-certificates")]
+    #[error("no known folder for root certificates exists; install the package ca-certificates")]
     NoSystemStore,
 }
 
@@ -81,9 +88,9 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Installed => f.write_str("the root is trusted"),
-            Self::Removed => f.write_str("the root is removed"),
-            Self::WasNotThere => f.write_str("the root was not there"),
+            Self::Installed => f.write_str("the root certificate is trusted"),
+            Self::Removed => f.write_str("the root certificate is removed"),
+            Self::NotInstalled => f.write_str("the root certificate was not installed"),
             Self::Failed(failure) => write!(f, "unchanged: {failure}"),
         }
     }

@@ -1,4 +1,4 @@
-//! The root of the internal CA, as it lies in storage.
+//! The root certificate of the internal CA in storage.
 
 use std::fmt;
 use std::io;
@@ -11,12 +11,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::outcome::Error;
 
-/// A root that can be put into a store.
+/// A root certificate.
 #[derive(Debug)]
 pub(super) struct Root {
-    /// Where it lies.
+    /// Path of its file.
     pub(super) path: PathBuf,
-    /// Its text.
+    /// Content of its file.
     pub(super) pem: Vec<u8>,
     subject: String,
     fingerprint: String,
@@ -24,7 +24,7 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Reads the root of the data directory; `sudo` is the command that may when this one may not.
+    /// Reads the root certificate in the data directory. `sudo` is the command to suggest if only root can read it.
     pub(super) fn read(data: &Path, sudo: &str) -> Result<Self, Error> {
         let path = data.join("internal-ca").join("root.pem");
         let pem = match std::fs::read(&path) {
@@ -58,7 +58,7 @@ impl Root {
         })
     }
 
-    /// A name that no other root has in a store.
+    /// Returns a name that no other certificate in a store has.
     pub(super) fn name(&self) -> String {
         format!("proxy-internal-ca-{}", &self.fingerprint[..8])
     }

@@ -1,4 +1,4 @@
-//! The roots that the system's programs trust: a folder of files and a program that makes bundles of them.
+//! The trust store of the system: a folder of root certificates, and a program that bundles them.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use super::outcome::{Change, Failure, Outcome};
 use super::root::Root;
 use super::tool::Tools;
 
-/// How one family of systems does it.
+/// The folder and the programs of one family of systems.
 #[derive(Debug)]
 struct Layout {
     folder: &'static str,
@@ -18,7 +18,7 @@ struct Layout {
 }
 
 const LAYOUTS: [Layout; 4] = [
-    // Fedora, RHEL and their kin.
+    // Fedora, RHEL and derivatives.
     Layout {
         folder: "etc/pki/ca-trust/source/anchors",
         install: &["update-ca-trust", "extract"],
@@ -44,7 +44,7 @@ const LAYOUTS: [Layout; 4] = [
     },
 ];
 
-/// The store of this machine.
+/// This machine's trust store.
 #[derive(Debug)]
 pub(super) struct SystemStore {
     folder: PathBuf,
@@ -52,7 +52,7 @@ pub(super) struct SystemStore {
 }
 
 impl SystemStore {
-    /// The first layout whose folder is there.
+    /// Finds the first layout whose folder exists.
     pub(super) fn find(root: &Path) -> Option<Self> {
         LAYOUTS.iter().find_map(|layout| {
             let folder = root.join(layout.folder);
@@ -60,12 +60,12 @@ impl SystemStore {
         })
     }
 
-    /// Where it lies.
+    /// Returns its folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Puts the root in or takes it out; `sudo` is the command for those who may not.
+    /// Adds or removes the root certificate. `sudo` is the command to suggest if only root may.
     pub(super) fn change(&self, change: Change, root: &Root, tools: &Tools, sudo: &str) -> Outcome {
         let path = self.folder.join(root.name()).with_extension("crt");
         let changed = match change {
@@ -91,7 +91,7 @@ impl SystemStore {
         match tools.run(program, args) {
             Ok(()) => Ok(Outcome::Installed),
             Err(error) => {
-                // What nobody made use of would be trusted at some later run of the program.
+                // A file left behind would be trusted at some later run of the program.
                 if is_new {
                     let _ = fs::remove_file(path);
                 }
@@ -104,7 +104,7 @@ impl SystemStore {
         match fs::remove_file(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Outcome::WasNotThere);
+                return Ok(Outcome::NotInstalled);
             }
             Err(source) => return Err(failure(path, source)),
         }
@@ -115,7 +115,7 @@ impl SystemStore {
     }
 }
 
-/// Writes a file that everybody can read, whatever the umask says.
+/// Writes a file that every user can read, whatever the umask.
 fn write(path: &Path, pem: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)

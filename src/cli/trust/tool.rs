@@ -1,11 +1,11 @@
-//! The programs that keep a store, run to their end.
+//! Runs the programs that manage trust stores.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Why a program did not do its work.
+/// Reasons why a program failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ToolError {
     #[error("`{0}` is missing; install the package that it belongs to")]
@@ -16,14 +16,14 @@ pub(super) enum ToolError {
     Failed { name: String, said: String },
 }
 
-/// Where programs are looked for.
+/// The directories with programs.
 #[derive(Debug)]
 pub(super) struct Tools {
     path: OsString,
 }
 
 impl Tools {
-    /// What the user can run, and what only root has in its path.
+    /// Takes the user's path, and the directories that usually only root's path has.
     pub(super) fn below(root: &Path) -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let more = ["usr/sbin", "sbin"].map(|folder| root.join(folder));
@@ -33,7 +33,7 @@ impl Tools {
         }
     }
 
-    /// Runs a program without input and waits for it.
+    /// Runs a program without input, and waits for its end.
     pub(super) fn run<A: AsRef<OsStr>>(&self, name: &str, args: &[A]) -> Result<(), ToolError> {
         let output = Command::new(name)
             .args(args)
@@ -56,7 +56,7 @@ impl Tools {
 fn last_line(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or("it says nothing on standard error")
+    line.unwrap_or("no message on standard error")
         .trim()
         .to_owned()
 }

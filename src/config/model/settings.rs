@@ -1,11 +1,11 @@
 //! The keys at the top of a Proxyfile that hold one value each, with their places in a `Config`.
 
-use crate::certs::NameServer;
 use crate::config::fields::{Codec, Field, boolean, field, path, tls_versions};
 use crate::config::report::Problem;
 use crate::config::value::{
     ResolverName, StorageUrl, command, parse_email, parse_peer, parse_resolver, read_own_listen,
 };
+use crate::dns::NameServer;
 
 use super::config::Config;
 

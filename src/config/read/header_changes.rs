@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::model::HeaderConfig;
 use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue, read_secret};
-use crate::proxy::{ChangeKind, HeaderChange};
+use crate::proxy::{ChangeKind, HeaderChange, SecretText};
 
 /// Reads both tables of a site or a route.
 pub(crate) fn read(table: &TomlTable<'_>, folder: &Path, report: &mut Report<'_>) -> HeaderConfig {
@@ -107,7 +107,12 @@ impl Reader<'_, '_> {
         }
         let secret = read_secret(text, self.folder)?;
         let source = secret.reference().unwrap_or_default();
-        Ok(HeaderChange::secret(kind, name, (source, secret.expose()))?)
+        let text = secret.expose();
+        Ok(HeaderChange::secret(
+            kind,
+            name,
+            SecretText { source, text },
+        )?)
     }
 
     fn has(&self, name: &str) -> bool {

@@ -6,18 +6,18 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::entry::Entry;
+use super::entry::LogEntry;
 
 /// The backend's side of a tunnel: what is read from it is sent to the client.
 #[derive(Debug)]
 pub(in crate::proxy) struct Counted<S> {
     inner: S,
-    entry: Option<Box<Entry>>,
+    entry: Option<Box<LogEntry>>,
 }
 
 impl<S> Counted<S> {
     /// Counts for `entry`, which ends with the stream.
-    pub(in crate::proxy) fn new(inner: S, entry: Option<Box<Entry>>) -> Self {
+    pub(in crate::proxy) fn new(inner: S, entry: Option<Box<LogEntry>>) -> Self {
         Self { inner, entry }
     }
 }

@@ -3,40 +3,41 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use super::entry::{Asked, Outcome};
 use super::escape;
 use super::options::AccessLogFormat;
+use super::outcome::Outcome;
+use super::request_record::RequestRecord;
 
 /// Writes the line of a request, with its line break.
-pub(super) fn line(format: AccessLogFormat, asked: &Asked, outcome: &Outcome) -> String {
-    let mut line = String::with_capacity(asked.texts.len() + 320);
+pub(super) fn line(format: AccessLogFormat, request: &RequestRecord, outcome: &Outcome) -> String {
+    let mut line = String::with_capacity(request.texts.len() + 320);
     match format {
-        AccessLogFormat::Json => json(&mut line, asked, outcome),
-        AccessLogFormat::Common | AccessLogFormat::Combined => common(&mut line, asked, outcome),
+        AccessLogFormat::Json => json(&mut line, request, outcome),
+        AccessLogFormat::Common | AccessLogFormat::Combined => common(&mut line, request, outcome),
     }
     if format == AccessLogFormat::Combined {
         line.push(' ');
-        quoted_or_dash(&mut line, asked.referer());
+        quoted_or_dash(&mut line, request.referer());
         line.push(' ');
-        quoted_or_dash(&mut line, asked.user_agent());
+        quoted_or_dash(&mut line, request.user_agent());
     }
     line.push('\n');
     line
 }
 
-fn json(line: &mut String, asked: &Asked, outcome: &Outcome) {
-    let time = humantime::format_rfc3339_millis(asked.time);
-    let (ip, port) = (asked.client.ip(), asked.client.port());
+fn json(line: &mut String, request: &RequestRecord, outcome: &Outcome) {
+    let time = humantime::format_rfc3339_millis(request.time);
+    let (ip, port) = (request.client.ip(), request.client.port());
     put(
         line,
         format_args!("{{\"time\":\"{time}\",\"client\":\"{ip}\",\"port\":{port}"),
     );
     for (key, value) in [
-        ("method", asked.method()),
-        ("host", asked.host()),
-        ("path", asked.path()),
-        ("referer", asked.referer()),
-        ("user_agent", asked.user_agent()),
+        ("method", request.method()),
+        ("host", request.host()),
+        ("path", request.path()),
+        ("referer", request.referer()),
+        ("user_agent", request.user_agent()),
     ] {
         if !value.is_empty() {
             put(line, format_args!(",\"{key}\":\""));
@@ -44,7 +45,10 @@ fn json(line: &mut String, asked: &Asked, outcome: &Outcome) {
             line.push('"');
         }
     }
-    put(line, format_args!(",\"protocol\":\"{:?}\"", asked.version));
+    put(
+        line,
+        format_args!(",\"protocol\":\"{:?}\"", request.version),
+    );
     if let Some(id) = &outcome.request_id {
         line.push_str(",\"request_id\":\"");
         escape::json(line, id.as_bytes());
@@ -80,20 +84,20 @@ fn json(line: &mut String, asked: &Asked, outcome: &Outcome) {
     line.push('}');
 }
 
-fn common(line: &mut String, asked: &Asked, outcome: &Outcome) {
-    put(line, format_args!("{} - - [", asked.client.ip()));
+fn common(line: &mut String, request: &RequestRecord, outcome: &Outcome) {
+    put(line, format_args!("{} - - [", request.client.ip()));
     // `Sun, 06 Nov 1994 08:49:37 GMT` has all parts in fixed places.
-    let date = httpdate::fmt_http_date(asked.time);
+    let date = httpdate::fmt_http_date(request.time);
     let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default();
     let (day, month, year, time) = (part(5..7), part(8..11), part(12..16), part(17..25));
     put(line, format_args!("{day}/{month}/{year}:{time} +0000] \""));
-    match asked.method() {
+    match request.method() {
         b"" => line.push('-'),
         method => {
             escape::quoted(line, method);
             line.push(' ');
-            escape::quoted(line, asked.path());
-            put(line, format_args!(" {:?}", asked.version));
+            escape::quoted(line, request.path());
+            put(line, format_args!(" {:?}", request.version));
         }
     }
     let (status, sent) = (outcome.shown_status(), outcome.sent);

@@ -4,12 +4,14 @@ mod counted;
 mod entry;
 mod escape;
 mod format;
+mod lane;
 mod log;
 mod options;
+mod outcome;
+mod request_record;
 mod writer;
 
-pub use log::AccessLog;
-pub use options::{AccessLogFormat, AccessLogOptions, AccessLogTarget};
-
 pub(super) use counted::Counted;
-pub(super) use entry::Entry;
+pub(super) use entry::LogEntry;
+pub use log::{AccessLog, DirectResponse};
+pub use options::{AccessLogFormat, AccessLogOptions, AccessLogTarget};

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::log::Dropped;
+use super::lane::LaneReader;
 use super::options::AccessLogTarget;
 use crate::tasks::Shutdown;
 
@@ -28,8 +28,7 @@ const BATCH: usize = 4096;
 
 pub(super) struct Writer {
     sink: Sink,
-    lines: Vec<mpsc::Receiver<String>>,
-    dropped: Vec<Arc<Dropped>>,
+    lanes: Vec<LaneReader>,
     looked: Instant,
     lost: u64,
     is_failing: bool,
@@ -42,10 +41,7 @@ struct Sink {
 }
 
 impl Writer {
-    pub(super) fn open(
-        target: &AccessLogTarget,
-        (lines, dropped): (Vec<mpsc::Receiver<String>>, Vec<Arc<Dropped>>),
-    ) -> io::Result<Self> {
+    pub(super) fn open(target: &AccessLogTarget, lanes: Vec<LaneReader>) -> io::Result<Self> {
         let sink = match target {
             AccessLogTarget::Stdout => Sink {
                 file: File::from_std(io::stdout().as_fd().try_clone_to_owned()?.into()),
@@ -58,8 +54,7 @@ impl Writer {
         };
         Ok(Self {
             sink,
-            lines,
-            dropped,
+            lanes,
             looked: Instant::now(),
             lost: 0,
             is_failing: false,
@@ -96,16 +91,17 @@ impl Writer {
         self.tell_lost();
     }
 
-    /// Takes what waits, of all runtimes. Is true when nothing ever comes any more.
+    /// Takes the lines that wait, of all workers. `true` when no line ever comes any more.
     fn poll_lines(&mut self, cx: &mut Context<'_>, batch: &mut Vec<String>) -> Poll<bool> {
         let mut is_over = true;
-        for lines in &mut self.lines {
+        for lane in &mut self.lanes {
             // Pending registers the waker; none from a channel is its end.
-            is_over &= lines.poll_recv_many(cx, batch, BATCH) == Poll::Ready(0);
+            is_over &= lane.lines.poll_recv_many(cx, batch, BATCH) == Poll::Ready(0);
         }
-        match batch.is_empty() && !is_over {
-            true => Poll::Pending,
-            false => Poll::Ready(is_over),
+        if batch.is_empty() && !is_over {
+            Poll::Pending
+        } else {
+            Poll::Ready(is_over)
         }
     }
 
@@ -146,7 +142,7 @@ impl Writer {
     }
 
     fn tell_lost(&mut self) {
-        let dropped: u64 = self.dropped.iter().map(|dropped| dropped.take()).sum();
+        let dropped: u64 = self.lanes.iter().map(LaneReader::take_dropped).sum();
         let lost = std::mem::take(&mut self.lost) + dropped;
         if lost > 0 {
             warn!(lost, "lines of the access log were lost");

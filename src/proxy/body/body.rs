@@ -8,7 +8,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::file_body::FileBody;
-use crate::proxy::access_log::Entry;
+use crate::proxy::access_log::LogEntry;
 use crate::proxy::compression::{Compressed, Encoder};
 use crate::upstream::{BodyError, ResponseBody};
 
@@ -16,7 +16,7 @@ use crate::upstream::{BodyError, ResponseBody};
 #[derive(Debug, Default)]
 pub struct Body {
     kind: Kind,
-    entry: Option<Box<Entry>>,
+    entry: Option<Box<LogEntry>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,9 +57,10 @@ impl Body {
 
     /// What a backend sends. It may pause for as long as it likes: events and long polls do.
     pub(in crate::proxy) fn upstream(body: ResponseBody) -> Self {
-        match http_body::Body::is_end_stream(&body) {
-            true => Self::empty(),
-            false => Kind::Upstream(body).into(),
+        if http_body::Body::is_end_stream(&body) {
+            Self::empty()
+        } else {
+            Kind::Upstream(body).into()
         }
     }
 
@@ -82,7 +83,7 @@ impl Body {
     }
 
     /// Has the record of the request end with the body.
-    pub(in crate::proxy) fn log(&mut self, entry: Option<Box<Entry>>) {
+    pub(in crate::proxy) fn log(&mut self, entry: Option<Box<LogEntry>>) {
         self.entry = entry;
     }
 }

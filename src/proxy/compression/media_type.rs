@@ -30,14 +30,14 @@ impl MediaRange {
             None => (subtype, false),
         };
         let is_suffix = subtype.is_empty() || subtype.starts_with('+');
-        match !kind.is_empty() && is_token(kind) && is_token(subtype) && is_suffix == is_wild {
-            true => Ok(Self {
-                kind: kind.to_owned(),
-                subtype: subtype.to_owned(),
-                is_wild,
-            }),
-            false => Err(MediaRangeError),
+        if kind.is_empty() || !is_token(kind) || !is_token(subtype) || is_suffix != is_wild {
+            return Err(MediaRangeError);
         }
+        Ok(Self {
+            kind: kind.to_owned(),
+            subtype: subtype.to_owned(),
+            is_wild,
+        })
     }
 
     /// Whether `essence`, a content type without its parameters, is among them.
@@ -47,9 +47,10 @@ impl MediaRange {
             return false;
         };
         let start = subtype.len().saturating_sub(self.subtype.len());
-        let end = match self.is_wild {
-            true => subtype.get(start..).unwrap_or_default(),
-            false => subtype,
+        let end = if self.is_wild {
+            subtype.get(start..).unwrap_or_default()
+        } else {
+            subtype
         };
         self.kind.eq_ignore_ascii_case(kind) && self.subtype.eq_ignore_ascii_case(end)
     }

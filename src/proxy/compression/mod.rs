@@ -13,5 +13,5 @@ pub use options::CompressionOptions;
 
 pub(super) use accept::choose;
 pub(super) use coding::Encoder;
-pub(super) use rules::{dress, is_worth_it};
+pub(super) use rules::{is_worth_it, set_head};
 pub(super) use stream::Compressed;

@@ -5,11 +5,10 @@ use http::header::{
     ETAG, VARY,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::Body as _;
+use http_body::Body;
 
 use super::coding::Coding;
 use super::options::CompressionOptions;
-use crate::proxy::body::Body;
 use crate::proxy::request::hop_by_hop::has_token;
 
 /// Fields that are about the very bytes of a body.
@@ -22,10 +21,10 @@ const NEVER: [&str; 4] = [
     "application/grpc-web",
 ];
 
-/// Whether a response is one for clients that accept a coding.
-pub(in crate::proxy) fn is_worth_it(
+/// `true` if a response gets smaller by a coding, for a client that accepts one.
+pub(in crate::proxy) fn is_worth_it<B: Body>(
     options: &CompressionOptions,
-    response: &Response<Body>,
+    response: &Response<B>,
 ) -> bool {
     let headers = response.headers();
     !matches!(
@@ -60,7 +59,7 @@ fn has_type(options: &CompressionOptions, headers: &HeaderMap) -> bool {
 }
 
 /// The declared length comes first, for the answer to a HEAD has no other.
-fn length(response: &Response<Body>) -> Option<u64> {
+fn length<B: Body>(response: &Response<B>) -> Option<u64> {
     let declared = response.headers().get(CONTENT_LENGTH);
     match declared.map(|value| value.to_str().ok().and_then(|text| text.parse().ok())) {
         Some(declared) => declared,
@@ -73,7 +72,7 @@ fn length(response: &Response<Body>) -> Option<u64> {
 }
 
 /// Makes a response's head that of the coding. Without one, caches are told that others may get another response.
-pub(in crate::proxy) fn dress(headers: &mut HeaderMap, coding: Option<Coding>) {
+pub(in crate::proxy) fn set_head(headers: &mut HeaderMap, coding: Option<Coding>) {
     if !has_token(headers, &VARY, "accept-encoding") && !has_token(headers, &VARY, "*") {
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
     }

@@ -129,7 +129,7 @@ fn upstream_reason(error: &upstream::Error) -> Reason {
         upstream::Error::NoHealthyBackend => Reason::NoHealthyBackend,
         upstream::Error::QueueFull => Reason::QueueFull,
         upstream::Error::QueueTimeout => Reason::QueueTimeout,
-        upstream::Error::NoPlace => Reason::NoPlace,
+        upstream::Error::ConnectionLimit => Reason::NoPlace,
         upstream::Error::Resolve { .. } => Reason::BackendUnresolved,
         upstream::Error::Connect { .. } => Reason::BackendUnreachable,
         upstream::Error::Loop { .. } => Reason::Loop,

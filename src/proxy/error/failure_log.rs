@@ -1,5 +1,6 @@
 //! Says that requests fail at a backend: one line for each backend, reason and some seconds, however many requests there are.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -9,7 +10,6 @@ use tracing::{debug, warn};
 
 use super::error::Error;
 use super::reason::Reason;
-use crate::proxy::request::ConnInfo;
 use crate::upstream::Address;
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -39,10 +39,9 @@ struct Told {
 
 impl FailureLog {
     /// Takes note of a request that its backend has failed.
-    pub(in crate::proxy) fn note(&self, error: &Error, status: StatusCode, conn: &ConnInfo) {
-        let key = (error.backend().cloned(), error.reason());
-        let (client, status) = (conn.client, status.as_u16());
-        let due = self.count(key);
+    pub(in crate::proxy) fn note(&self, error: &Error, status: StatusCode, client: SocketAddr) {
+        let due = self.count(error.backend().cloned(), error.reason());
+        let status = status.as_u16();
         let error = error as &dyn std::error::Error;
         match due {
             Some(Told { requests, seconds }) => {
@@ -53,7 +52,8 @@ impl FailureLog {
     }
 
     /// Counts a failure. Returns what is to be told of, if it is time for that.
-    fn count(&self, key: (Option<Address>, Reason)) -> Option<Told> {
+    fn count(&self, backend: Option<Address>, reason: Reason) -> Option<Told> {
+        let key = (backend, reason);
         let now = Instant::now();
         if let Some(mut said) = self.said.get_mut(&key) {
             said.unsaid += 1;
@@ -99,12 +99,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_one_line_in_ten_seconds_that_counts_what_it_stands_for() {
         let log = FailureLog::default();
-        let fail = |port| log.count((backend(port), Reason::BackendUnreachable));
+        let fail = |port| log.count(backend(port), Reason::BackendUnreachable);
         assert_eq!((fail(1), fail(2)), (told(1, 0), told(1, 0)));
         for _ in 0..100 {
             assert_eq!(fail(1), None);
         }
-        let other = log.count((backend(1), Reason::BackendTimeout));
+        let other = log.count(backend(1), Reason::BackendTimeout);
         assert_eq!(other, told(1, 0), "another reason is news");
         tokio::time::advance(EVERY).await;
         assert_eq!(
@@ -118,7 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_known_keeps_its_count_however_much_is_remembered() {
         let log = FailureLog::default();
-        let fail = |port| log.count((backend(port), Reason::BackendBroken));
+        let fail = |port| log.count(backend(port), Reason::BackendBroken);
         for port in 1..=REMEMBERED {
             fail(port);
         }
@@ -131,12 +131,9 @@ mod tests {
     async fn what_is_remembered_is_bounded() {
         let log = FailureLog::default();
         let said =
-            (1..5000).filter(|port| log.count((backend(*port), Reason::BackendBroken)).is_some());
+            (1..5000).filter(|port| log.count(backend(*port), Reason::BackendBroken).is_some());
         assert_eq!(said.count(), REMEMBERED);
         tokio::time::advance(EVERY).await;
-        assert_eq!(
-            log.count((backend(5000), Reason::BackendBroken)),
-            told(1, 0)
-        );
+        assert_eq!(log.count(backend(5000), Reason::BackendBroken), told(1, 0));
     }
 }

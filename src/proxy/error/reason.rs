@@ -45,8 +45,6 @@ reasons! {
     TargetTooLong = "target-too-long",
     /// A head that its client has not sent to its end.
     HeadCut = "head-cut",
-    /// A stream that HTTP/2 refuses by itself.
-    Http2Stream = "http2-stream",
     /// A head that cannot be read.
     Malformed = "malformed",
     /// No single valid host.

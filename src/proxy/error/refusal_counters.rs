@@ -1,25 +1,24 @@
-//! How often the proxy has refused, by reason, since the process began.
+//! Counters of what the proxy has refused, by reason.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::reason::Reason;
+use crate::per_worker::CachePadded;
 
-/// What all runtimes have refused. It lasts for as long as the process, whatever the configuration says. Clones are the same
-/// count.
+/// Refusals of all workers since the process began, across all reloads. Clones are the same counters.
 #[derive(Clone, Debug)]
 pub struct RefusalCounters {
     workers: Arc<[Arc<WorkerRefusals>]>,
     home: Arc<WorkerRefusals>,
 }
 
-/// What one runtime has refused, on cache lines of its own: nothing is written to that another core writes to.
+/// Refusals of one worker.
 #[derive(Debug)]
-#[repr(align(128))]
-pub struct WorkerRefusals([AtomicU64; Reason::ALL.len()]);
+pub struct WorkerRefusals(CachePadded<[AtomicU64; Reason::ALL.len()]>);
 
 impl RefusalCounters {
-    /// Nothing yet, for so many workers and for the runtime that they are started from.
+    /// Counters at zero, for `workers` and for the runtime that they are started from.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self {
@@ -28,28 +27,28 @@ impl RefusalCounters {
         }
     }
 
-    /// Where the worker of this number counts.
+    /// Counter of the worker with this number.
     #[must_use]
     pub fn of_worker(&self, worker: usize) -> &Arc<WorkerRefusals> {
         self.workers.get(worker).unwrap_or(&self.home)
     }
 
-    /// Where the runtime counts that the workers are started from.
+    /// Counter of the runtime that the workers are started from.
     #[must_use]
     pub fn of_home(&self) -> &Arc<WorkerRefusals> {
         &self.home
     }
 
-    /// Each reason that there can be, and how often it was there.
+    /// Counts by reason, of all reasons there are.
     pub fn counts(&self) -> impl Iterator<Item = (Reason, u64)> {
-        let tallies = || self.workers.iter().chain([&self.home]);
-        let count = move |reason| tallies().map(|refusals| refusals.of(reason)).sum();
+        let counters = || self.workers.iter().chain([&self.home]);
+        let count = move |reason| counters().map(|counter| counter.of(reason)).sum();
         Reason::ALL
             .iter()
             .map(move |reason| (*reason, count(*reason)))
     }
 
-    /// Each reason that there was and how often, the most frequent first.
+    /// Counts by reason without the zeros, the most frequent first.
     #[must_use]
     pub fn by_reason(&self) -> Vec<(Reason, u64)> {
         let mut counts: Vec<_> = self.counts().filter(|(_, count)| *count > 0).collect();
@@ -71,7 +70,9 @@ impl WorkerRefusals {
 
 impl Default for WorkerRefusals {
     fn default() -> Self {
-        Self([const { AtomicU64::new(0) }; Reason::ALL.len()])
+        Self(CachePadded::new(
+            [const { AtomicU64::new(0) }; Reason::ALL.len()],
+        ))
     }
 }
 

@@ -51,7 +51,7 @@ impl Admission {
     /// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
     pub(in crate::proxy) fn grant(&self, request: &mut Request<RequestBody>) {
         let Some(grant) = &self.grant else { return };
-        request.body_mut().keep_out(&grant.names);
+        request.body_mut().forbid_trailers(&grant.names);
         let headers = request.headers_mut();
         remove_aliases(headers, &grant.names);
         for (name, value) in &grant.fields {

@@ -14,12 +14,11 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::admission::Grant;
-use super::guards::Visit;
 use crate::proxy::error::{Error, Refusal};
-use crate::proxy::request::{forwarded, hop_by_hop};
-use crate::upstream;
+use crate::proxy::request::{RequestContext, forwarded, hop_by_hop};
 use crate::upstream::{
-    Address, Caller, Means, RequestBody, ResponseBody, TlsError, Upstream, remove_aliases,
+    self, Address, Caller, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext,
+    remove_aliases,
 };
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -76,7 +75,10 @@ pub(super) enum Decision {
 }
 
 impl ForwardAuth {
-    pub(super) fn new(options: &ForwardAuthOptions, means: &Means) -> Result<Self, TlsError> {
+    pub(super) fn new(
+        options: &ForwardAuthOptions,
+        means: &UpstreamContext,
+    ) -> Result<Self, TlsError> {
         let defaults = upstream::Options::default();
         let deadlines = upstream::Options {
             connect_timeout: defaults.connect_timeout.min(options.timeout),
@@ -96,7 +98,7 @@ impl ForwardAuth {
     pub(super) fn is_made_of(
         &self,
         options: &ForwardAuthOptions,
-        means: &Means,
+        means: &UpstreamContext,
     ) -> Result<bool, TlsError> {
         Ok(self.options == *options && self.server.is_current(means)?)
     }
@@ -105,12 +107,12 @@ impl ForwardAuth {
     pub(super) async fn ask<B>(
         &self,
         request: &Request<B>,
-        visit: &Visit<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Decision, Error> {
-        let question = self.question(request, visit)?;
+        let question = self.question(request, context)?;
         let caller = Caller {
-            worker: visit.worker,
-            client: visit.conn.client.ip(),
+            worker: context.worker,
+            client: context.conn.client.ip(),
         };
         let answer = self.server.send(question, caller).await;
         let answer = answer.map_err(Refusal::ForwardAuth)?;
@@ -130,12 +132,12 @@ impl ForwardAuth {
     fn question<B>(
         &self,
         request: &Request<B>,
-        visit: &Visit<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Request<RequestBody>, Error> {
         let mut fields = request.headers().clone();
-        hop_by_hop::strip_request(&mut fields, visit.scan);
-        forwarded::set(&mut fields, visit.scan, visit.host, visit.conn);
-        if let Some(identity) = visit.conn.identity() {
+        hop_by_hop::strip_request(&mut fields, context.scan);
+        forwarded::set(&mut fields, context);
+        if let Some(identity) = context.conn.identity() {
             identity.tell(&mut fields);
         }
         for name in NOT_ASKED {
@@ -148,7 +150,7 @@ impl ForwardAuth {
             ref method => method.as_str(),
         };
         let method = HeaderValue::from_str(method);
-        let uri = HeaderValue::from_bytes(visit.target.as_str().as_bytes());
+        let uri = HeaderValue::from_bytes(context.target.as_str().as_bytes());
         fields.insert(METHOD, method.map_err(|_| Error::Target)?);
         fields.insert(URI, uri.map_err(|_| Error::Target)?);
         fields.insert(HOST, self.host.clone());

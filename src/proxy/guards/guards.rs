@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
 use tokio::time::Instant;
@@ -14,8 +13,8 @@ use super::options::{GuardOptions, NetworkOptions};
 use super::rate_limit::{RateLimitOptions, RateLimiter};
 use crate::proxy::error::{Error, Refusal};
 use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
-use crate::proxy::request::{ConnInfo, HeaderScan, Host};
-use crate::upstream::{Means, RequestBody, ResponseBody, TlsError};
+use crate::proxy::request::RequestContext;
+use crate::upstream::{RequestBody, ResponseBody, TlsError, UpstreamContext};
 
 /// All that stands before one site. What the site does not ask for is not there.
 #[derive(Debug)]
@@ -31,21 +30,11 @@ pub struct Guards {
     hsts: Option<HeaderValue>,
 }
 
-/// What is known of a request when its site's guards are asked.
-#[derive(Debug)]
-pub(in crate::proxy) struct Visit<'a> {
-    pub(in crate::proxy) conn: &'a ConnInfo,
-    pub(in crate::proxy) host: &'a Host,
-    pub(in crate::proxy) target: &'a PathAndQuery,
-    pub(in crate::proxy) scan: HeaderScan,
-    pub(in crate::proxy) worker: usize,
-}
-
-/// What the guards say.
-pub(in crate::proxy) enum Verdict {
+/// The outcome of all guards for one request.
+pub(in crate::proxy) enum GuardOutcome {
     /// The request may go on.
-    Pass(Option<Box<Admission>>),
-    /// Whoever was asked has answered in the app's place.
+    Admitted(Option<Box<Admission>>),
+    /// The server that decides has answered instead of the app.
     Answered(Box<Response<ResponseBody>>),
 }
 
@@ -55,28 +44,29 @@ impl Guards {
     pub fn new(
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        means: &Means,
+        means: &UpstreamContext,
     ) -> Result<Self, TlsError> {
-        Self::succeeding(None, options, (hashing_limit, means))
+        Self::carrying_over(None, options, hashing_limit, means)
     }
 
-    /// The same in the place of `former`, of which each guard that is asked for in the same way goes on with what it knows.
-    pub fn succeeding(
-        former: Option<&Self>,
+    /// Like [`Self::new`], but each guard that `previous` has with the same options goes on with its state.
+    pub fn carrying_over(
+        previous: Option<&Self>,
         options: &GuardOptions,
-        (hashing_limit, means): (&Arc<HashingLimit>, &Means),
+        hashing_limit: &Arc<HashingLimit>,
+        means: &UpstreamContext,
     ) -> Result<Self, TlsError> {
         let networks = &options.networks;
-        let former_limits = former.map_or(&[][..], |former| &former.rate_limits);
+        let previous_limits = previous.map_or(&[][..], |previous| &previous.rate_limits);
         let basic_auth = options.basic_auth.as_ref().and_then(|options| {
-            let known = former.and_then(|former| former.basic_auth.as_ref());
+            let known = previous.and_then(|previous| previous.basic_auth.as_ref());
             match known.filter(|known| known.options() == options) {
                 Some(known) => Some(Arc::clone(known)),
                 None => BasicAuth::new(options, hashing_limit, means.workers).map(Arc::new),
             }
         });
         let forward_auth = options.forward_auth.as_ref().map(|options| {
-            let known = former.and_then(|former| former.forward_auth.as_ref());
+            let known = previous.and_then(|previous| previous.forward_auth.as_ref());
             Ok(match known {
                 Some(known) if known.is_made_of(options, means)? => Arc::clone(known),
                 _ => Arc::new(ForwardAuth::new(options, means)?),
@@ -87,7 +77,7 @@ impl Guards {
             head_fields: options.head_fields,
             max_body: options.max_body,
             networks: (!networks.is_empty()).then(|| networks.clone()),
-            rate_limits: rate_limits(&options.rate_limits, former_limits.to_vec()),
+            rate_limits: rate_limits(&options.rate_limits, previous_limits.to_vec()),
             basic_auth,
             forward_auth: forward_auth.transpose()?,
             request_timeout: options.request_timeout,
@@ -103,26 +93,26 @@ impl Guards {
     }
 
     /// Asks what is cheap first, and who the client is only when it does not come too often.
-    async fn check(
+    pub(in crate::proxy) async fn check(
         &self,
         request: &mut Request<RequestBody>,
-        visit: Visit<'_>,
-    ) -> Result<Verdict, Error> {
+        context: &RequestContext<'_>,
+    ) -> Result<GuardOutcome, Error> {
         let deadline = self.request_timeout.map(|limit| Instant::now() + limit);
-        self.check_sizes(request, &visit)?;
-        self.check_client(request, &visit)?;
+        self.check_sizes(request, context)?;
+        self.check_client(request, context)?;
         let admission = Admission {
             grant: None,
             deadline,
         };
-        let asked = admission.within(self.identify(request, &visit)).await?;
+        let asked = admission.within(self.identify(request, context)).await?;
         let grant = match asked {
             None => None,
             Some(Decision::Pass(grant)) => Some(grant),
-            Some(Decision::Refuse(answer)) => return Ok(Verdict::Answered(answer)),
+            Some(Decision::Refuse(answer)) => return Ok(GuardOutcome::Answered(answer)),
         };
         let is_needed = grant.is_some() || deadline.is_some();
-        Ok(Verdict::Pass(
+        Ok(GuardOutcome::Admitted(
             is_needed.then(|| Box::new(Admission { grant, deadline })),
         ))
     }
@@ -130,9 +120,9 @@ impl Guards {
     fn check_sizes(
         &self,
         request: &mut Request<RequestBody>,
-        visit: &Visit<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<(), Error> {
-        let size = visit.scan.size + visit.target.as_str().len();
+        let size = context.scan.size + context.target.as_str().len();
         if self.head_size.is_some_and(|limit| size > limit) {
             return Err(Error::HeadTooLarge);
         }
@@ -151,8 +141,12 @@ impl Guards {
         Ok(())
     }
 
-    fn check_client<B>(&self, request: &Request<B>, visit: &Visit<'_>) -> Result<(), Error> {
-        let client = visit.conn.address(request.headers());
+    fn check_client<B>(
+        &self,
+        request: &Request<B>,
+        context: &RequestContext<'_>,
+    ) -> Result<(), Error> {
+        let client = context.conn.client_ip(request.headers());
         let networks = self.networks.as_ref();
         if !networks.is_none_or(|networks| networks.admit(client)) {
             return Err(Refusal::Network.into());
@@ -168,52 +162,39 @@ impl Guards {
     async fn identify(
         &self,
         request: &mut Request<RequestBody>,
-        visit: &Visit<'_>,
+        context: &RequestContext<'_>,
     ) -> Result<Option<Decision>, Error> {
         if let Some(basic_auth) = &self.basic_auth {
             basic_auth
-                .check(request.headers_mut(), visit.worker)
+                .check(request.headers_mut(), context.worker)
                 .await?;
         }
         match &self.forward_auth {
             None => Ok(None),
-            Some(forward_auth) => forward_auth.ask(request, visit).await.map(Some),
+            Some(forward_auth) => forward_auth.ask(request, context).await.map(Some),
         }
     }
 }
 
-/// A limiter for each of `limits`: one of the `former` that has counted by the same rate, else a new one.
+/// A limiter for each of `limits`: one of the `previous` that has counted by the same rate, else a new one.
 fn rate_limits(
     limits: &[RateLimitOptions],
-    mut former: Vec<Arc<RateLimiter>>,
+    mut previous: Vec<Arc<RateLimiter>>,
 ) -> Vec<Arc<RateLimiter>> {
     let limiter = |options: &RateLimitOptions| {
-        let known = former.iter().position(|known| known.options() == options);
+        let known = previous.iter().position(|known| known.options() == options);
         known.map_or_else(
             || Arc::new(RateLimiter::new(options)),
-            |index| former.remove(index),
+            |index| previous.remove(index),
         )
     };
     limits.iter().map(limiter).collect()
 }
 
-/// Has a site's guards look at a request, where it has any.
-pub(in crate::proxy) async fn enter(
-    guards: Option<&Guards>,
-    request: &mut Request<RequestBody>,
-    visit: Visit<'_>,
-) -> Result<Verdict, Error> {
-    match guards {
-        None => Ok(Verdict::Pass(None)),
-        // On the heap, so that requests without guards carry no room for them.
-        Some(guards) => Box::pin(guards.check(request, visit)).await,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::request::TrustedProxies;
+    use crate::proxy::request::{ConnInfo, TrustedProxies};
     use crate::tasks::Tasks;
 
     /// Whether a client that a proxy at 10.0.0.1 speaks for comes from a network that is kept out.
@@ -225,24 +206,23 @@ mod tests {
             },
             ..GuardOptions::default()
         };
-        let guards = Guards::new(&options, &Arc::default(), &Means::new(Tasks::new())).unwrap();
+        let guards = Guards::new(
+            &options,
+            &Arc::default(),
+            &UpstreamContext::new(Tasks::new()),
+        )
+        .unwrap();
         let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
-        let conn = match is_trusted {
-            true => conn.trusting(Arc::new(TrustedProxies::new(["10.0.0.0/8"
-                .parse()
-                .unwrap()]))),
-            false => conn,
+        let trusted = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
+        let conn = if is_trusted {
+            conn.trusting(Arc::new(trusted))
+        } else {
+            conn
         };
         let request = Request::get("/").header("host", "www.example.org");
         let request = request.header("x-forwarded-for", client).body(()).unwrap();
-        let visit = Visit {
-            conn: &conn,
-            host: &Host::of(&request).unwrap(),
-            target: &PathAndQuery::from_static("/"),
-            scan: HeaderScan::of(request.headers()),
-            worker: 0,
-        };
-        guards.check_client(&request, &visit).is_err()
+        let context = RequestContext::new(&request, &conn, 0);
+        guards.check_client(&request, &context).is_err()
     }
 
     #[test]

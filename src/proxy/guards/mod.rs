@@ -10,7 +10,7 @@ mod rate_limit;
 pub(super) use admission::Admission;
 pub use basic_auth::{BasicAuthOptions, HashingLimit, PasswordHash, PasswordHashError, Realm};
 pub use forward_auth::ForwardAuthOptions;
+pub(super) use guards::GuardOutcome;
 pub use guards::Guards;
-pub(super) use guards::{Verdict, Visit, enter};
 pub use options::{GuardOptions, HstsOptions, NetworkOptions};
 pub use rate_limit::{ClientKey, RateLimitOptions, RateScope};

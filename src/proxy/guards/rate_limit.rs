@@ -1,12 +1,14 @@
-//! How often requests may come: GCRA, whose whole memory of a client is one point in time.
+//! Rate limits on the requests of a site or of each client.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::gcra::{Gcra, Meter};
 
 /// A rate of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +50,7 @@ const SET_SIZE: usize = 16;
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     options: RateLimitOptions,
-    rate: Rate,
-    start: Instant,
+    rate: Gcra,
     meters: Meters,
 }
 
@@ -63,8 +64,7 @@ impl RateLimiter {
     pub(super) fn new(options: &RateLimitOptions) -> Self {
         Self {
             options: options.clone(),
-            rate: Rate::new(options),
-            start: Instant::now(),
+            rate: Gcra::new(options.requests, options.per, options.burst),
             meters: match options.by {
                 RateScope::Client => Meters::Clients(ClientMeters::new(SETS)),
                 RateScope::Site => Meters::Site(Mutex::default()),
@@ -79,45 +79,10 @@ impl RateLimiter {
 
     /// Counts a request of `client`, or tells how long to wait with the next one.
     pub(super) fn take(&self, client: IpAddr) -> Result<(), Duration> {
-        let now = nanos(self.start.elapsed());
+        let now = Instant::now();
         match &self.meters {
             Meters::Clients(meters) => meters.take(ClientKey::of(client), now, &self.rate),
-            Meters::Site(meter) => lock(meter).take(now, &self.rate),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Rate {
-    /// Nanoseconds from one request to the next.
-    interval: u64,
-    /// How far ahead of its time the last request of a burst may come.
-    tolerance: u64,
-}
-
-impl Rate {
-    fn new(options: &RateLimitOptions) -> Self {
-        let interval = (nanos(options.per) / u64::from(options.requests.max(1))).max(1);
-        Self {
-            interval,
-            tolerance: interval.saturating_mul(u64::from(options.burst.max(1))),
-        }
-    }
-}
-
-/// When the requests so far would have come at an even pace.
-#[derive(Clone, Copy, Debug, Default)]
-struct Meter(u64);
-
-impl Meter {
-    fn take(&mut self, now: u64, rate: &Rate) -> Result<(), Duration> {
-        let next = self.0.max(now).saturating_add(rate.interval);
-        match next.saturating_sub(now.saturating_add(rate.tolerance)) {
-            0 => {
-                self.0 = next;
-                Ok(())
-            }
-            early => Err(Duration::from_nanos(early)),
+            Meters::Site(meter) => self.rate.take(&mut meter.lock(), now),
         }
     }
 }
@@ -160,31 +125,22 @@ impl ClientMeters {
     }
 
     /// Where a set is full, a newcomer takes the place of the client that has been idle for longest, or has used up least.
-    fn take(&self, client: ClientKey, now: u64, rate: &Rate) -> Result<(), Duration> {
+    fn take(&self, client: ClientKey, now: Instant, rate: &Gcra) -> Result<(), Duration> {
         let hash = self.hasher.hash_one(client);
         let number = usize::try_from(hash % self.sets.len() as u64).unwrap_or_default();
-        let mut set = lock(&self.sets[number]);
+        let mut set = self.sets[number].lock();
         if let Some((_, meter)) = set.iter_mut().find(|(key, _)| *key == client) {
-            return meter.take(now, rate);
+            return rate.take(meter, now);
         }
         let mut meter = Meter::default();
-        meter.take(now, rate)?;
+        rate.take(&mut meter, now)?;
         if set.len() < SET_SIZE {
             set.push((client, meter));
-        } else if let Some(idlest) = set.iter_mut().min_by_key(|(_, meter)| meter.0) {
+        } else if let Some(idlest) = set.iter_mut().min_by_key(|(_, meter)| *meter) {
             *idlest = (client, meter);
         }
         Ok(())
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// What is behind the lock is whole after every line of its holder.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -251,37 +207,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_memory_is_bounded_and_the_idle_make_room() {
         let meters = ClientMeters::new(4);
-        let rate = Rate::new(&RateLimitOptions {
-            requests: 1,
-            per: Duration::from_secs(1),
-            burst: 10,
-            by: RateScope::Client,
-        });
+        let rate = Gcra::new(1, Duration::from_secs(1), 10);
+        let now = Instant::now();
         let busy = ClientKey::of(client(0));
-        while meters.take(busy, 0, &rate).is_ok() {}
+        while meters.take(busy, now, &rate).is_ok() {}
         for number in 1..100_000 {
             meters
-                .take(ClientKey::of(client(number)), 0, &rate)
+                .take(ClientKey::of(client(number)), now, &rate)
                 .unwrap();
         }
-        let held: usize = meters.sets.iter().map(|set| lock(set).len()).sum();
-        let room: usize = meters.sets.iter().map(|set| lock(set).capacity()).sum();
+        let held: usize = meters.sets.iter().map(|set| set.lock().len()).sum();
+        let room: usize = meters.sets.iter().map(|set| set.lock().capacity()).sum();
         assert_eq!((held, room), (4 * SET_SIZE, 4 * SET_SIZE));
         // Nobody who has used up more than the newcomers was forgotten for them.
-        assert!(meters.take(busy, 0, &rate).is_err());
+        assert!(meters.take(busy, now, &rate).is_err());
     }
 
-    #[test]
-    fn the_slowest_rate_and_the_largest_burst_fit_the_clock() {
-        let rate = Rate::new(&RateLimitOptions {
-            requests: 1,
-            per: Duration::from_secs(366 * 24 * 3600),
-            burst: u16::MAX,
-            by: RateScope::Client,
-        });
-        let mut meter = Meter::default();
+    #[tokio::test(start_paused = true)]
+    async fn the_slowest_rate_and_the_largest_burst_fit_the_clock() {
+        let rate = Gcra::new(1, Duration::from_secs(366 * 24 * 3600), u16::MAX);
+        let (meters, busy) = (ClientMeters::new(1), ClientKey::of(client(1)));
+        let late = Instant::now() + Duration::from_nanos(u64::MAX / 2);
         for _ in 0..1000 {
-            meter.take(u64::MAX / 2, &rate).unwrap();
+            meters.take(busy, late, &rate).unwrap();
         }
     }
 

@@ -8,4 +8,4 @@ mod redirect;
 pub use files::Files;
 pub use fixed_response::{FixedResponse, FixedResponseError};
 pub use handler::Handler;
-pub use redirect::{Redirect, RedirectError, RedirectOptions, to_https};
+pub use redirect::{Redirect, RedirectError, RedirectOptions};

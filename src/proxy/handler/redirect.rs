@@ -1,11 +1,12 @@
 //! Sending a client elsewhere.
 
+use http::header::LOCATION;
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, Response, StatusCode, Uri};
 
-use crate::name::HostName;
-use crate::proxy::request::{PathPrefix, PlaceholderError, Template, host};
-use crate::proxy::routing::{Router, Site};
+use crate::proxy::body::Body;
+use crate::proxy::error::Error;
+use crate::proxy::request::{PathPrefix, PlaceholderError, RequestContext, Template, host};
 
 /// Why a text is not the target of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,9 +101,10 @@ impl Redirect {
         if appends && options.to.contains(['?', '#']) {
             return Err(RedirectError::Tail);
         }
-        let target = match appends {
-            true => Template::parse(options.to.trim_end_matches('/'), &PIECES)?,
-            false => whole,
+        let target = if appends {
+            Template::parse(options.to.trim_end_matches('/'), &PIECES)?
+        } else {
+            whole
         };
         Ok(Self {
             options: options.clone(),
@@ -122,6 +124,19 @@ impl Redirect {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// The response to a request.
+    pub(in crate::proxy) fn answer(
+        &self,
+        context: &RequestContext<'_>,
+    ) -> Result<Response<Body>, Error> {
+        let location = self.location(context.host.name(), &context.target);
+        let location = location.ok_or(Error::Target)?;
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(LOCATION, location);
+        Ok(response)
     }
 
     /// The value of Location for a request. `None` if that is no text a field may hold.
@@ -161,12 +176,11 @@ impl Redirect {
 /// Whether browsers will read the target as the operator does, whatever a client puts into its places.
 fn check_target(text: &str) -> Result<(), RedirectError> {
     if let Some(path) = text.strip_prefix('/') {
-        return match path.starts_with(['/', '\\', '{']) {
-            true => Err(RedirectError::Path),
-            false => HeaderValue::from_str(text)
-                .map(drop)
-                .map_err(|_| RedirectError::Url),
-        };
+        if path.starts_with(['/', '\\', '{']) {
+            return Err(RedirectError::Path);
+        }
+        let value = HeaderValue::from_str(text);
+        return value.map(drop).map_err(|_| RedirectError::Url);
     }
     // A query right behind the host would be part of it.
     let sample = text
@@ -183,39 +197,9 @@ fn check_target(text: &str) -> Result<(), RedirectError> {
     }
 }
 
-/// The https URL of a plain request and its site, or `None` when no site has its host.
-///
-/// `host` is the Host field as it came, perhaps with a port. What is returned is made of the name as the router knows
-/// it, so that nothing a client sends is reflected but its path and query.
-#[must_use]
-pub fn to_https<'r>(
-    router: &'r Router,
-    host: &str,
-    path_and_query: &str,
-    https_port: u16,
-) -> Option<(String, &'r Site)> {
-    let name = HostName::parse(host::split(host)?).ok()?;
-    let site = router.site(name.as_str())?;
-    let path = match path_and_query.starts_with('/') {
-        true => path_and_query,
-        false => "/",
-    };
-    let host = match name.as_str().contains(':') {
-        true => format!("[{name}]"),
-        false => name.to_string(),
-    };
-    let location = match https_port {
-        443 => format!("https://{host}{path}"),
-        port => format!("https://{host}:{port}{path}"),
-    };
-    Some((location, site))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::handler::Handler;
     use super::*;
-    use crate::name::HostPattern;
 
     #[test]
     fn the_path_and_query_follow_the_target() {
@@ -329,55 +313,6 @@ mod tests {
             };
             let redirect = Redirect::new(&options, &PathPrefix::root());
             assert_eq!(redirect.is_ok(), is_right, "{status}");
-        }
-    }
-
-    fn router() -> Router {
-        Router::new(["www.example.org", "*.example.net", "::1"].map(|pattern| {
-            let moved = Redirect::parse("https://a.example").unwrap();
-            Site::new(
-                HostPattern::parse(pattern).unwrap(),
-                Handler::Redirect(moved),
-            )
-        }))
-    }
-
-    #[test]
-    fn known_hosts_go_to_https_under_their_canonical_name() {
-        for (host, path, port, url) in [
-            (
-                "www.example.org",
-                "/a?b",
-                443,
-                "https://www.example.org/a?b",
-            ),
-            (
-                "WWW.Example.ORG.:8080",
-                "/",
-                8443,
-                "https://www.example.org:8443/",
-            ),
-            ("Shop.example.net", "/", 443, "https://shop.example.net/"),
-            ("[0:0::1]:80", "/", 443, "https://[::1]/"),
-            ("www.example.org", "*", 443, "https://www.example.org/"),
-        ] {
-            let router = router();
-            let (location, _) = to_https(&router, host, path, port).unwrap();
-            assert_eq!(location, url);
-        }
-    }
-
-    #[test]
-    fn other_hosts_go_nowhere() {
-        for host in [
-            "evil.example",
-            "",
-            "www.example.org@evil.example",
-            "www.example.org/x",
-            "www.example.org, evil.example",
-            "a.b.example.net",
-        ] {
-            assert!(to_https(&router(), host, "/", 443).is_none(), "{host}");
         }
     }
 }

@@ -78,29 +78,31 @@ impl ConnInfo {
         }
     }
 
-    /// Who sent a request with these fields: the connection's client, or for whom that one speaks when it is trusted. The
-    /// answer is the same before and after the fields were made ready for the backend.
+    /// Address of the client that sent a request with these fields: that of the connection, or the one that a trusted peer
+    /// speaks for. It is the same before and after the fields were made ready for the backend.
     #[must_use]
-    pub fn address(&self, headers: &HeaderMap) -> IpAddr {
+    pub fn client_ip(&self, headers: &HeaderMap) -> IpAddr {
         match &self.trust {
             None => self.client.ip(),
             Some(trust) => ForwardingChain::of(headers, self.client.ip(), trust).client(),
         }
     }
 
-    /// The same with its port, which is 0 where a trusted peer speaks for another and has not told it.
-    pub(in crate::proxy) fn speaker(&self, headers: &HeaderMap) -> SocketAddr {
-        let address = self.address(headers);
-        match address == self.client.ip() {
-            true => self.client,
-            false => (address, 0).into(),
+    /// Address of the client with its port, which is 0 where a trusted peer speaks for another: it does not tell the port.
+    #[must_use]
+    pub fn client_addr(&self, headers: &HeaderMap) -> SocketAddr {
+        let ip = self.client_ip(headers);
+        if ip == self.client.ip() {
+            self.client
+        } else {
+            (ip, 0).into()
         }
     }
 
-    /// The same as text, where a trusted peer speaks for somebody.
+    /// Address of the client as text, where a trusted peer speaks for it.
     pub(in crate::proxy) fn told_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         self.trust.as_ref()?;
-        HeaderValue::try_from(self.address(headers).to_string()).ok()
+        HeaderValue::try_from(self.client_ip(headers).to_string()).ok()
     }
 
     /// The value of X-Forwarded-For, made once for all requests.
@@ -147,9 +149,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
         let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
-        assert_eq!(conn.address(&headers).to_string(), "10.0.0.1");
+        assert_eq!(conn.client_ip(&headers).to_string(), "10.0.0.1");
         let trust = Arc::new(TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]));
         let conn = conn.trusting(trust);
-        assert_eq!(conn.address(&headers).to_string(), "192.0.2.7");
+        assert_eq!(conn.client_ip(&headers).to_string(), "192.0.2.7");
     }
 }

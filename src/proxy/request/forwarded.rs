@@ -4,22 +4,21 @@ use http::header::{FORWARDED, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use super::conn_info::ConnInfo;
+use super::context::RequestContext;
 use super::forwarded_field;
 use super::forwarding_chain::{FOR, FORWARDED_HOST, ForwardingChain, PROTO};
-use super::header_scan::{Fields, HeaderScan};
+use super::header_scan::Fields;
 use super::host::Host;
-use crate::upstream::is_claim;
+use crate::upstream::is_client_field;
 
 /// Drops what the client claims of itself, and sets X-Forwarded-For, -Proto, -Host and Host afresh. Of what a trusted peer
 /// says the believable part is kept.
 ///
 /// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
-pub(in crate::proxy) fn set(
-    headers: &mut HeaderMap,
-    scan: HeaderScan,
-    host: &Host,
-    conn: &ConnInfo,
-) {
+pub(in crate::proxy) fn set(headers: &mut HeaderMap, context: &RequestContext<'_>) {
+    let RequestContext {
+        conn, scan, host, ..
+    } = context;
     let told = match conn.trust() {
         Some(trust) if scan.has(Fields::CLAIM) => {
             Some(ForwardingChain::of(headers, conn.client.ip(), trust))
@@ -73,7 +72,7 @@ fn forwarded(told: Option<&ForwardingChain>, host: &Host, conn: &ConnInfo) -> He
 fn drop_claims(headers: &mut HeaderMap) {
     let claimed: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_claim(name.as_str()))
+        .filter(|name| is_client_field(name.as_str()))
         .cloned()
         .collect();
     for name in claimed {
@@ -109,11 +108,14 @@ mod tests {
         }
         let request =
             http::Request::get("https://www.example.org:8443/").version(http::Version::HTTP_2);
-        let host = Host::of(&request.body(()).unwrap()).unwrap();
-        let scan = HeaderScan::of(&headers);
-        let before = conn.address(&headers);
-        set(&mut headers, scan, &host, conn);
-        assert_eq!(conn.address(&headers), before);
+        let mut request = request.body(()).unwrap();
+        *request.headers_mut() = headers;
+        let mut context = RequestContext::new(&request, conn, 0);
+        context.host = Host::of(&request).unwrap();
+        let mut headers = request.into_parts().0.headers;
+        let before = conn.client_ip(&headers);
+        set(&mut headers, &context);
+        assert_eq!(conn.client_ip(&headers), before);
         let mut seen: Vec<_> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))

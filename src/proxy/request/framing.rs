@@ -4,6 +4,7 @@
 //! The HTTP library has already refused what it cannot parse, and lets a transfer coding win over a length, closing that
 //! connection afterwards (RFC 9112 section 6.1).
 
+use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -12,8 +13,7 @@ use http_body::Body;
 use super::header_scan::{Fields, HeaderScan};
 use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
-use crate::proxy::websocket::upgrade;
-use crate::upstream::{RequestBody, ResponseBody, announce_trailers};
+use crate::upstream::{RequestBody, ResponseBody};
 
 /// Refuses a request whose framing, target or size is not certain.
 pub(in crate::proxy) fn check<B>(
@@ -38,10 +38,18 @@ pub(in crate::proxy) fn check<B>(
     if scan.size + target.map_or(0, |target| target.as_str().len()) > options.head_size {
         return Err(Error::HeadTooLarge);
     }
-    if request.method() == Method::CONNECT && !upgrade::is_extended_connect(request) {
+    if request.method() == Method::CONNECT && !is_extended_connect(request) {
         return Err(Error::Connect);
     }
     Ok(())
+}
+
+/// `true` if `request` is a CONNECT that asks for WebSocket over HTTP/2 (RFC 8441 section 5).
+pub(in crate::proxy) fn is_extended_connect<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.version() == Version::HTTP_2
+        && request.method() == Method::CONNECT
+        && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
 
 /// The target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS; the bytes of the path stay untouched.
@@ -85,7 +93,7 @@ pub(in crate::proxy) fn frame_request(
         Method::POST | Method::PUT | Method::PATCH
     );
     if scan.has(Fields::TRAILER) {
-        announce_trailers(request);
+        RequestBody::announce_trailers(request);
     }
     let headers = request.headers_mut();
     if scan.has(Fields::TRANSFER_ENCODING | Fields::CONTENT_LENGTH) {
@@ -130,12 +138,9 @@ pub(in crate::proxy) fn frame_response(
     let length = response.body().size_hint().exact();
     let headers = response.headers_mut();
     let declared = declared_length(headers);
-    let is_right = match (is_bodiless, has_none) {
-        (_, true) => false,
-        (true, false) => declared.is_some(),
-        (false, false) => declared.is_some() && declared == length,
-    };
-    if !is_right {
+    // Of a body that is not there, only its own word tells the length.
+    let is_right = declared.is_some() && (is_bodiless || declared == length);
+    if has_none || !is_right {
         headers.remove(CONTENT_LENGTH);
     }
     Ok(())

@@ -9,10 +9,9 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::conn_info::ConnInfo;
-use super::host::Host;
+use super::context::RequestContext;
 use super::template::{PlaceholderError, Template};
-use crate::upstream::is_claim;
+use crate::upstream::is_client_field;
 
 /// Why a field cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,15 +59,6 @@ const FACTS: [(&str, Fact); 3] = [
     ("sni", Fact::Sni),
 ];
 
-/// The request that a value tells of.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::proxy) struct Facts<'r> {
-    pub(in crate::proxy) conn: &'r ConnInfo,
-    pub(in crate::proxy) host: &'r Host,
-    /// The client's address, which a trusted peer may have told.
-    pub(in crate::proxy) client: &'r HeaderValue,
-}
-
 /// One change to one field. Its `Debug` shows the value as [`Self::shown`] does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderChange {
@@ -88,6 +78,21 @@ pub enum ChangeKind {
     Add,
 }
 
+/// A value that must not be shown.
+#[derive(Clone, Copy)]
+pub struct SecretText<'s> {
+    /// Where it was read from, which is shown instead.
+    pub source: &'s str,
+    /// The value itself.
+    pub text: &'s str,
+}
+
+impl fmt::Debug for SecretText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretText({})", self.source)
+    }
+}
+
 impl HeaderChange {
     /// Takes the field away.
     pub fn remove(name: &str) -> Result<Self, HeaderChangeError> {
@@ -105,11 +110,11 @@ impl HeaderChange {
     pub fn secret(
         kind: ChangeKind,
         name: &str,
-        (source, secret): (&str, &str),
+        secret: SecretText<'_>,
     ) -> Result<Self, HeaderChangeError> {
         let name = parse_name(name)?;
-        HeaderValue::from_str(secret).map_err(|_| HeaderChangeError::Value(name.clone()))?;
-        let value = Template::hidden(source, secret);
+        HeaderValue::from_str(secret.text).map_err(|_| HeaderChangeError::Value(name.clone()))?;
+        let value = Template::hidden(secret.source, secret.text);
         Ok(Self { kind, name, value })
     }
 
@@ -129,18 +134,16 @@ impl HeaderChange {
     #[must_use]
     pub fn shown(&self) -> Option<&str> {
         let is_secret = SECRET.contains(&self.name.as_str());
-        match is_secret && self.kind != ChangeKind::Remove && !self.value.is_hidden() {
-            true => None,
-            false => Some(self.value.text()),
-        }
+        let is_spelt_out = self.kind != ChangeKind::Remove && !self.value.is_hidden();
+        (!is_secret || !is_spelt_out).then(|| self.value.text())
     }
 
-    fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
+    fn apply(&self, headers: &mut HeaderMap, context: &RequestContext<'_>) {
         match self.kind {
             ChangeKind::Remove => drop(headers.remove(&self.name)),
-            ChangeKind::Set => drop(headers.insert(self.fresh_name(), fill(&self.value, facts))),
+            ChangeKind::Set => drop(headers.insert(self.fresh_name(), fill(&self.value, context))),
             ChangeKind::Add => {
-                headers.append(self.fresh_name(), fill(&self.value, facts));
+                headers.append(self.fresh_name(), fill(&self.value, context));
             }
         }
     }
@@ -186,9 +189,9 @@ impl HeaderChanges {
         self.changes.iter().any(|change| change.name == name)
     }
 
-    pub(in crate::proxy) fn apply(&self, headers: &mut HeaderMap, facts: Facts<'_>) {
+    pub(in crate::proxy) fn apply(&self, headers: &mut HeaderMap, context: &RequestContext<'_>) {
         for change in &self.changes {
-            change.apply(headers, facts);
+            change.apply(headers, context);
         }
     }
 
@@ -201,10 +204,10 @@ impl HeaderChanges {
 fn parse_name(text: &str) -> Result<HeaderName, HeaderChangeError> {
     let name = HeaderName::from_bytes(text.as_bytes())
         .map_err(|_| HeaderChangeError::Name(text.to_owned()))?;
-    match is_owned(&name) {
-        true => Err(HeaderChangeError::Owned(name)),
-        false => Ok(name),
+    if is_owned(&name) {
+        return Err(HeaderChangeError::Owned(name));
     }
+    Ok(name)
 }
 
 fn is_owned(name: &HeaderName) -> bool {
@@ -225,7 +228,7 @@ fn is_owned(name: &HeaderName) -> bool {
         "keep-alive" | "proxy-connection" | "http2-settings" | "proxy" => true,
         // The usual name of the client's address where X-Forwarded-For is not read.
         "x-real-ip" => false,
-        text => is_framing || is_claim(text),
+        text => is_framing || is_client_field(text),
     }
 }
 
@@ -234,12 +237,12 @@ fn parse_value(name: &HeaderName, text: &str) -> Result<Template<Fact>, HeaderCh
     Ok(Template::parse(text, &FACTS)?)
 }
 
-fn fill(template: &Template<Fact>, facts: Facts<'_>) -> HeaderValue {
+fn fill(template: &Template<Fact>, context: &RequestContext<'_>) -> HeaderValue {
     let value = template.filled(|fact, value| {
         value.extend_from_slice(match fact {
-            Fact::Client => facts.client.as_bytes(),
-            Fact::Host => facts.host.name().as_bytes(),
-            Fact::Sni => facts
+            Fact::Client => context.client().as_bytes(),
+            Fact::Host => context.host.name().as_bytes(),
+            Fact::Sni => context
                 .conn
                 .sni
                 .as_ref()
@@ -255,13 +258,20 @@ mod tests {
     use http::{Request, Version};
     use proptest::prelude::*;
 
+    use super::super::conn_info::ConnInfo;
     use super::*;
     use crate::name::HostName;
+    use crate::proxy::ServiceOptions;
+
+    fn secret(text: &str) -> SecretText<'_> {
+        let source = "env:TOKEN";
+        SecretText { source, text }
+    }
 
     #[test]
     fn a_secret_goes_out_as_it_is_and_is_shown_as_where_it_is() {
         let name = "Authorization";
-        let change = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "Bearer {client}"));
+        let change = HeaderChange::secret(ChangeKind::Set, name, secret("Bearer {client}"));
         let change = change.unwrap();
         assert!(!format!("{change:?}").contains("Bearer"));
         assert_eq!(change.shown(), Some("env:TOKEN"));
@@ -271,7 +281,7 @@ mod tests {
         let literal = HeaderChange::new(ChangeKind::Set, name, "Bearer hush").unwrap();
         assert!(!format!("{literal:?}").contains("hush"));
         assert_eq!(literal.shown(), None);
-        let broken = HeaderChange::secret(ChangeKind::Set, name, ("env:TOKEN", "a\nb"));
+        let broken = HeaderChange::secret(ChangeKind::Set, name, secret("a\nb"));
         assert!(!broken.unwrap_err().to_string().contains("a\nb"));
     }
 
@@ -279,15 +289,12 @@ mod tests {
         let sni = HostName::parse("www.example.org").unwrap();
         let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), Some(sni));
         let request = Request::get("https://shop.example.org:8443/").version(Version::HTTP_2);
-        let host = &Host::of(&request.body(()).unwrap()).unwrap();
+        let request = request.body(()).unwrap();
+        let mut context = RequestContext::new(&request, &conn, 0);
+        let options = ServiceOptions::default();
+        context.read_head(&request, &options).unwrap();
         if let Some(changes) = HeaderChanges::new(changes.to_vec()) {
-            let client = conn.forwarded_for();
-            let facts = Facts {
-                conn: &conn,
-                host,
-                client,
-            };
-            changes.apply(headers, facts);
+            changes.apply(headers, &context);
         }
     }
 

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use crate::upstream::is_claim;
+use crate::upstream::is_client_field;
 
 /// A set of fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Fields {
             _ => match name.as_str() {
                 "keep-alive" | "proxy-connection" => Self::OTHER_HOP,
                 "http2-settings" | "proxy" => Self::UNWANTED,
-                name if is_claim(name) => Self::CLAIM,
+                name if is_client_field(name) => Self::CLAIM,
                 _ => Self::NONE,
             },
         }

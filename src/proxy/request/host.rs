@@ -1,15 +1,11 @@
 //! Which host a request is for.
 
 use std::net::Ipv6Addr;
-use std::ptr;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Request, Version};
 
-use super::conn_info::ConnInfo;
-use crate::name::HostName;
 use crate::proxy::error::Error;
-use crate::proxy::routing::{Router, Site};
 
 /// The host of a request as its client wrote it: valid, but in any case and perhaps with a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +28,23 @@ impl Host {
                 let is_same = field
                     .as_bytes()
                     .eq_ignore_ascii_case(authority.as_str().as_bytes());
-                match is_same {
-                    true => Self::new(field.clone(), true),
-                    false => Err(Error::Host),
+                if is_same {
+                    Self::new(field.clone(), true)
+                } else {
+                    Err(Error::Host)
                 }
             }
             (Some(authority), Some(_), _) => Self::parse(authority.as_str()),
             (Some(_), None, _) => Err(Error::Host),
+        }
+    }
+
+    /// A host of no name, in the place of one that is not read yet.
+    pub(in crate::proxy) fn none() -> Self {
+        Self {
+            value: HeaderValue::from_static(""),
+            name_len: 0,
+            is_field: false,
         }
     }
 
@@ -118,38 +124,6 @@ fn is_name(name: &str) -> bool {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         })
-}
-
-/// The site of the host, if this connection may reach it.
-pub(in crate::proxy) fn site<'a>(
-    router: &'a Router,
-    host: &Host,
-    conn: &ConnInfo,
-) -> Result<&'a Site, Error> {
-    let site = router.site(host.name()).ok_or(Error::UnknownHost)?;
-    let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
-    let is_new_enough = conn.is_tls13 || !site.needs_tls13;
-    match is_asked_alike
-        && is_new_enough
-        && is_served_under(conn.sni.as_ref(), host.name(), site, router)
-    {
-        true => Ok(site),
-        false => Err(Error::Misdirected),
-    }
-}
-
-/// Whether a connection that was opened for `sni` may carry requests for `site`: only when that name is served by the
-/// same site (RFC 9110 section 7.4). Without the extension there is nothing to compare.
-fn is_served_under(sni: Option<&HostName>, host: &str, site: &Site, router: &Router) -> bool {
-    match sni {
-        None => true,
-        Some(sni) => {
-            sni.as_str() == host
-                || router
-                    .site(sni.as_str())
-                    .is_some_and(|other| ptr::eq(other, site))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod client_identity;
 mod conn_info;
+mod context;
 pub(super) mod forwarded;
 mod forwarded_field;
 mod forwarding_chain;
@@ -17,10 +18,9 @@ mod trusted_proxies;
 
 pub use client_identity::{ClientCertificate, ClientIdentity, ClientPolicy};
 pub use conn_info::ConnInfo;
-pub(super) use header_changes::Facts;
-pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges};
+pub(super) use context::RequestContext;
+pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges, SecretText};
 pub(super) use header_scan::{Fields, HeaderScan};
-pub(super) use host::Host;
 pub use path_prefix::{PathPrefix, PrefixError};
 pub(super) use request_id::{REQUEST_ID, RequestIds};
 pub use template::PlaceholderError;

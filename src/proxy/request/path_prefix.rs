@@ -44,13 +44,13 @@ impl PathPrefix {
         if text == "/" {
             return Ok(Self::root());
         }
-        match inner
+        if inner
             .split('/')
             .any(|segment| matches!(segment, "" | "." | ".."))
         {
-            true => Err(PrefixError::Segment),
-            false => Ok(Self(text[..=inner.len()].into())),
+            return Err(PrefixError::Segment);
         }
+        Ok(Self(text[..=inner.len()].into()))
     }
 
     /// Whether all paths begin with it.
@@ -82,10 +82,7 @@ impl PathPrefix {
 
 impl fmt::Display for PathPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.is_root() {
-            true => f.write_str("/"),
-            false => f.write_str(&self.0),
-        }
+        f.write_str(if self.is_root() { "/" } else { &self.0 })
     }
 }
 

@@ -28,13 +28,12 @@ pub(in crate::proxy) fn told(headers: &HeaderMap, conn: &ConnInfo) -> Option<Hea
 pub(in crate::proxy) fn tell(request: &mut Request<RequestBody>, id: &HeaderValue) {
     request.headers_mut().insert(REQUEST_ID, id.clone());
     if !request.body().is_empty() {
-        request.body_mut().keep_out(&[REQUEST_ID].into());
+        request.body_mut().forbid_trailers(&[REQUEST_ID].into());
     }
 }
 
 /// The names of one runtime's requests: a random start and a count, which no other runtime writes to.
 #[derive(Debug)]
-#[repr(align(128))]
 pub(in crate::proxy) struct RequestIds {
     start: u64,
     count: AtomicU64,

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::proxy::body::Body;
@@ -62,32 +61,14 @@ impl fmt::Display for Statuses {
     }
 }
 
-/// A site that is closed for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MaintenanceOptions {
-    /// What its visitors see.
-    pub page: Option<PathBuf>,
-    /// When they are told to come again.
-    pub retry_after: Duration,
-}
-
-impl Default for MaintenanceOptions {
-    fn default() -> Self {
-        Self {
-            page: None,
-            retry_after: Duration::from_secs(300),
-        }
-    }
-}
-
 /// A page in memory.
 #[derive(Clone, Debug)]
-pub(in crate::proxy) struct Page {
+pub(in crate::proxy) struct SitePage {
     text: Bytes,
     content_type: HeaderValue,
 }
 
-impl Page {
+impl SitePage {
     pub(in crate::proxy) fn read(path: &Path) -> Result<Self, PageError> {
         let text = std::fs::read(path).map_err(|source| PageError {
             path: path.to_owned(),
@@ -105,7 +86,7 @@ impl Page {
         })
     }
 
-    fn put(&self, response: &mut Response<Body>) {
+    pub(in crate::proxy) fn put(&self, response: &mut Response<Body>) {
         let content_type = self.content_type.clone();
         response.headers_mut().insert(CONTENT_TYPE, content_type);
         *response.body_mut() = Body::full(self.text.clone());
@@ -114,13 +95,13 @@ impl Page {
 
 /// The pages of a site's errors.
 #[derive(Debug)]
-pub(in crate::proxy) struct ErrorPages(Vec<(Statuses, Page)>);
+pub(in crate::proxy) struct ErrorPages(Vec<(Statuses, SitePage)>);
 
 impl ErrorPages {
     pub(in crate::proxy) fn read(files: &[(Statuses, PathBuf)]) -> Result<Self, PageError> {
         let pages = files
             .iter()
-            .map(|(statuses, path)| Ok((*statuses, Page::read(path)?)));
+            .map(|(statuses, path)| Ok((*statuses, SitePage::read(path)?)));
         pages.collect::<Result<_, _>>().map(Self)
     }
 
@@ -130,30 +111,6 @@ impl ErrorPages {
         let of = |wanted: Statuses| self.0.iter().find(|(statuses, _)| *statuses == wanted);
         let fitting = || self.0.iter().find(|(statuses, _)| statuses.has(status));
         if let Some((_, page)) = of(Statuses::One(status)).or_else(fitting) {
-            page.put(response);
-        }
-    }
-}
-
-/// The answer of a site that is closed for a while.
-#[derive(Debug)]
-pub(in crate::proxy) struct Maintenance {
-    page: Option<Page>,
-    retry_after: HeaderValue,
-}
-
-impl Maintenance {
-    pub(in crate::proxy) fn read(options: &MaintenanceOptions) -> Result<Self, PageError> {
-        Ok(Self {
-            page: options.page.as_deref().map(Page::read).transpose()?,
-            retry_after: HeaderValue::from(options.retry_after.as_secs().max(1)),
-        })
-    }
-
-    pub(in crate::proxy) fn put(&self, response: &mut Response<Body>) {
-        let retry_after = self.retry_after.clone();
-        response.headers_mut().insert(RETRY_AFTER, retry_after);
-        if let Some(page) = &self.page {
             page.put(response);
         }
     }

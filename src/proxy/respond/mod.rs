@@ -1,7 +1,12 @@
-//! The proxy's own responses: short pages for errors, and those that a site has instead.
+//! The proxy's own responses: short pages for errors, those that a site has instead, and the last steps to every response.
 
 mod error_pages;
-pub(super) mod refusal_page;
+pub(super) mod last_steps;
+mod maintenance;
+mod refusal_page;
 
-pub(super) use error_pages::{ErrorPages, Maintenance};
-pub use error_pages::{MaintenanceOptions, PageError, Statuses};
+pub(super) use error_pages::ErrorPages;
+pub use error_pages::{PageError, Statuses};
+pub(super) use maintenance::Maintenance;
+pub use maintenance::MaintenanceOptions;
+pub(super) use refusal_page::refusal;

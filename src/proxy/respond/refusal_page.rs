@@ -1,22 +1,17 @@
 //! The proxy's own answers: short pages that name nothing internal.
 
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
-    WWW_AUTHENTICATE,
-};
-use http::uri::PathAndQuery;
+use std::net::SocketAddr;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
-use http_body::Body as _;
 use tracing::debug;
 
 use crate::proxy::body::Body;
 use crate::proxy::error::{Error, FailureLog, Refusal};
-use crate::proxy::handler::Redirect;
-use crate::proxy::request::{ConnInfo, Host};
 use crate::upstream;
 
 /// An answer that is the same for everyone who gets it.
-struct Page {
+struct RefusalPage {
     status: StatusCode,
     text: &'static str,
     /// The connection's framing is in doubt, or its client does not keep to it.
@@ -27,17 +22,16 @@ struct Page {
 pub(in crate::proxy) fn refusal(
     error: &Error,
     version: Version,
-    conn: &ConnInfo,
+    client: SocketAddr,
     failures: &FailureLog,
 ) -> Response<Body> {
     let page = page(error);
-    match is_backend(error) {
-        true => failures.note(error, page.status, conn),
-        false => {
-            let (client, status) = (conn.client, page.status.as_u16());
-            let error = error as &dyn std::error::Error;
-            debug!(client.addr = %client, status, error, "request refused");
-        }
+    if is_backend(error) {
+        failures.note(error, page.status, client);
+    } else {
+        let status = page.status.as_u16();
+        let error = error as &dyn std::error::Error;
+        debug!(client.addr = %client, status, error, "request refused");
     }
     let mut response = Response::new(Body::full(page.text));
     *response.status_mut() = page.status;
@@ -55,7 +49,7 @@ pub(in crate::proxy) fn refusal(
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
     }
     if let Error::Guard(refusal) = error {
-        add_cure(refusal, headers);
+        add_guard_fields(refusal, headers);
     }
     if matches!(error, Error::Upstream(error) if error.is_overload()) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -66,8 +60,8 @@ pub(in crate::proxy) fn refusal(
     response
 }
 
-/// What the client can do about it, where there is anything.
-fn add_cure(refusal: &Refusal, headers: &mut HeaderMap) {
+/// Adds the fields that say how or when the client may come again.
+fn add_guard_fields(refusal: &Refusal, headers: &mut HeaderMap) {
     match refusal {
         Refusal::Unauthorized { challenge } => {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
@@ -114,119 +108,86 @@ fn is_backend(error: &Error) -> bool {
     }
 }
 
-/// The answer of a site that has moved.
-pub(in crate::proxy) fn redirection(
-    redirect: &Redirect,
-    host: &Host,
-    target: &PathAndQuery,
-) -> Result<Response<Body>, Error> {
-    let location = redirect.location(host.name(), target);
-    let location = location.ok_or(Error::Target)?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = redirect.status();
-    response.headers_mut().insert(LOCATION, location);
-    Ok(response)
-}
-
-/// Tells a client of HTTP/1.1 whose upload nobody wants that there is no next request on its connection.
-pub(in crate::proxy) fn end_unasked(response: &mut Response<Body>) {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-}
-
-/// The same answer without its body, as a HEAD gets it. HTTP/2 would send the body along.
-pub(in crate::proxy) fn as_head(mut answer: Response<Body>) -> Response<Body> {
-    let Some(length) = answer.body().size_hint().exact() else {
-        return answer.map(|_| Body::empty());
-    };
-    if length > 0 {
-        let fields = answer.headers_mut();
-        fields.entry(CONTENT_LENGTH).or_insert(length.into());
-        *answer.body_mut() = Body::empty();
-    }
-    answer
-}
-
-fn page(error: &Error) -> Page {
+fn page(error: &Error) -> RefusalPage {
     match error {
-        Error::TransferEncoding => Page::last(
+        Error::TransferEncoding => RefusalPage::last(
             StatusCode::NOT_IMPLEMENTED,
             "The request's transfer coding is not supported.\n",
         ),
-        Error::ContentLength => Page::malformed("The request's length is malformed.\n"),
-        Error::Target => Page::malformed("The request's target is malformed.\n"),
-        Error::Host => Page::malformed("The request does not name one valid host.\n"),
-        Error::Connect => Page::last(
+        Error::ContentLength => RefusalPage::malformed("The request's length is malformed.\n"),
+        Error::Target => RefusalPage::malformed("The request's target is malformed.\n"),
+        Error::Host => RefusalPage::malformed("The request does not name one valid host.\n"),
+        Error::Connect => RefusalPage::last(
             StatusCode::METHOD_NOT_ALLOWED,
             "This method is not allowed here.\n",
         ),
-        Error::TooManyFields => Page::last(
+        Error::TooManyFields => RefusalPage::last(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "The request has too many header fields.\n",
         ),
-        Error::HeadTooLarge => Page::last(
+        Error::HeadTooLarge => RefusalPage::last(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "The request's head is too large.\n",
         ),
-        Error::UnknownHost => Page::new(
+        Error::UnknownHost => RefusalPage::new(
             StatusCode::MISDIRECTED_REQUEST,
             "This host is not served here.\n",
         ),
-        Error::Misdirected => Page::new(
+        Error::Misdirected => RefusalPage::new(
             StatusCode::MISDIRECTED_REQUEST,
             "This host is not served on this connection.\n",
         ),
-        Error::AmbiguousPath => Page::new(
+        Error::AmbiguousPath => RefusalPage::new(
             StatusCode::BAD_REQUEST,
             "The request's path can be read in more than one way.\n",
         ),
         Error::NoRoute | Error::NoFile => {
-            Page::new(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
+            RefusalPage::new(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
         }
-        Error::FileMethod => Page::new(
+        Error::FileMethod => RefusalPage::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "This method is not allowed here.\n",
         ),
-        Error::File(_) => Page::new(
+        Error::File(_) => RefusalPage::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "This page cannot be read just now.\n",
         ),
         Error::Guard(refusal) => guard_page(refusal),
-        Error::Maintenance => Page::new(
+        Error::Maintenance => RefusalPage::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "This site is under maintenance. Please come again later.\n",
         ),
         Error::Upstream(error) => upstream_page(error),
         Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade => {
-            Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
+            RefusalPage::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
         }
     }
 }
 
-fn guard_page(refusal: &Refusal) -> Page {
+fn guard_page(refusal: &Refusal) -> RefusalPage {
     match refusal {
-        Refusal::Network => Page::new(
+        Refusal::Network => RefusalPage::new(
             StatusCode::FORBIDDEN,
             "This site does not serve your network.\n",
         ),
-        Refusal::RateLimited { .. } => Page::new(
+        Refusal::RateLimited { .. } => RefusalPage::new(
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests; wait a moment before the next one.\n",
         ),
-        Refusal::Unauthorized { .. } => Page::new(
+        Refusal::Unauthorized { .. } => RefusalPage::new(
             StatusCode::UNAUTHORIZED,
             "This site needs a name and a password.\n",
         ),
-        Refusal::PasswordsBusy => Page::new(
+        Refusal::PasswordsBusy => RefusalPage::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Too many people log in at this moment; try again.\n",
         ),
-        Refusal::BodyTooLarge => Page::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
-        Refusal::RequestTimeout => Page::new(
+        Refusal::BodyTooLarge => RefusalPage::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+        Refusal::RequestTimeout => RefusalPage::new(
             StatusCode::GATEWAY_TIMEOUT,
             "The request took longer than this site allows.\n",
         ),
-        Refusal::ForwardAuth(_) | Refusal::ForwardAuthSwitched => Page::new(
+        Refusal::ForwardAuth(_) | Refusal::ForwardAuthSwitched => RefusalPage::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "It cannot be decided at this moment whether you may see this site; try again.\n",
         ),
@@ -236,15 +197,15 @@ fn guard_page(refusal: &Refusal) -> Page {
 const TOO_LARGE: &str = "The request's body is larger than this site allows.\n";
 const BAD_GATEWAY: &str = "The application behind this site gave no valid response.\n";
 
-fn upstream_page(error: &upstream::Error) -> Page {
+fn upstream_page(error: &upstream::Error) -> RefusalPage {
     match error {
         upstream::Error::NoBackend
         | upstream::Error::NoHealthyBackend
-        | upstream::Error::NoPlace => Page::new(
+        | upstream::Error::ConnectionLimit => RefusalPage::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "No application is ready to serve this site.\n",
         ),
-        upstream::Error::QueueFull | upstream::Error::QueueTimeout => Page::new(
+        upstream::Error::QueueFull | upstream::Error::QueueTimeout => RefusalPage::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "The application behind this site is busy. Please try again.\n",
         ),
@@ -256,24 +217,30 @@ fn upstream_page(error: &upstream::Error) -> Page {
         | upstream::Error::Refused { .. }
         | upstream::Error::Reset { .. }
         | upstream::Error::ResponseHeadTooLarge { .. }
-        | upstream::Error::Exchange { .. } => Page::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY),
-        upstream::Error::Loop { .. } => Page::new(StatusCode::LOOP_DETECTED, BAD_GATEWAY),
+        | upstream::Error::Exchange { .. } => {
+            RefusalPage::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
+        }
+        upstream::Error::Loop { .. } => RefusalPage::new(StatusCode::LOOP_DETECTED, BAD_GATEWAY),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
-            Page::new(
+            RefusalPage::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "The application behind this site did not respond in time.\n",
             )
         }
-        upstream::Error::RequestStalled => Page::last(
+        upstream::Error::RequestStalled => RefusalPage::last(
             StatusCode::REQUEST_TIMEOUT,
             "The request's body did not arrive in time.\n",
         ),
-        upstream::Error::RequestTooLarge => Page::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
-        upstream::Error::RequestBroken(_) => Page::malformed("The request's body is malformed.\n"),
+        upstream::Error::RequestTooLarge => {
+            RefusalPage::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+        }
+        upstream::Error::RequestBroken(_) => {
+            RefusalPage::malformed("The request's body is malformed.\n")
+        }
     }
 }
 
-impl Page {
+impl RefusalPage {
     fn new(status: StatusCode, text: &'static str) -> Self {
         Self {
             status,
@@ -301,8 +268,8 @@ mod tests {
     use super::*;
 
     fn answer(error: &Error, version: Version) -> Response<Body> {
-        let conn = ConnInfo::new("192.0.2.7:40000".parse().unwrap(), None);
-        refusal(error, version, &conn, &FailureLog::default())
+        let client = "192.0.2.7:40000".parse().unwrap();
+        refusal(error, version, client, &FailureLog::default())
     }
 
     fn backend() -> upstream::Address {
@@ -375,7 +342,7 @@ mod tests {
 
     #[test]
     fn who_may_come_again_is_told_how_and_when() {
-        for error in [upstream::Error::QueueFull, upstream::Error::NoPlace] {
+        for error in [upstream::Error::QueueFull, upstream::Error::ConnectionLimit] {
             let busy = answer(&error.into(), Version::HTTP_11);
             assert_eq!(
                 (busy.status().as_u16(), &busy.headers()[RETRY_AFTER]),

@@ -1,4 +1,4 @@
-//! The router that is current, for each runtime.
+//! The router that is current, for each worker.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -6,32 +6,39 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::router::Router;
+use crate::per_worker::{CachePadded, PerWorker};
 use crate::proxy::access_log::AccessLog;
 use crate::proxy::error::FailureLog;
 
-/// Holds the current router once for each runtime. A request keeps its runtime's copy for as long as it lasts, so that the
-/// counter which that takes is written by one core only.
+/// Holds the current router once for each worker. A request keeps its worker's copy for as long as it lasts, so that the
+/// reference count which that takes is written by one core only.
 #[derive(Debug)]
 pub struct CurrentRouter {
-    copies: Box<[ArcSwap<Copy>]>,
+    copies: PerWorker<ArcSwap<CachePadded<WorkerRouter>>>,
     failures: FailureLog,
 }
 
-/// One runtime's hold on a router, on cache lines of its own, and where the requests that it routes are logged.
+/// One worker's hold on a router, and on the log of the requests that it routes.
 #[derive(Debug)]
-#[repr(align(128))]
-pub(in crate::proxy) struct Copy {
+pub(in crate::proxy) struct WorkerRouter {
     router: Router,
     access_log: Option<AccessLog>,
 }
 
-impl Copy {
+impl WorkerRouter {
+    fn new(router: &Router, access_log: Option<AccessLog>) -> CachePadded<Self> {
+        CachePadded::new(Self {
+            router: router.clone(),
+            access_log,
+        })
+    }
+
     pub(in crate::proxy) fn access_log(&self) -> Option<&AccessLog> {
         self.access_log.as_ref()
     }
 }
 
-impl Deref for Copy {
+impl Deref for WorkerRouter {
     type Target = Router;
 
     fn deref(&self) -> &Router {
@@ -40,35 +47,28 @@ impl Deref for Copy {
 }
 
 impl CurrentRouter {
-    /// `router` for so many runtimes, at least one, without an access log.
+    /// Starts with `router` for all workers, without an access log.
     #[must_use]
     pub fn new(router: &Router, workers: usize) -> Arc<Self> {
-        let copy = |_| {
-            ArcSwap::from_pointee(Copy {
-                router: router.clone(),
-                access_log: None,
-            })
-        };
+        let copy = |_| ArcSwap::from_pointee(WorkerRouter::new(router, None));
         Arc::new(Self {
-            copies: (0..workers.max(1)).map(copy).collect(),
+            copies: PerWorker::new(workers, copy),
             failures: FailureLog::default(),
         })
     }
 
-    /// Has the requests that come from now on routed by `router` and logged in `access_log`. Those that are under way end
-    /// as they began, and the last of them frees what was there before.
+    /// Routes the requests that come from now on by `router`, and logs them in `access_log`. Those that are under way end
+    /// as they began, and the last of them frees the router before.
     pub fn replace(&self, router: &Router, access_log: Option<&AccessLog>) {
         for (worker, current) in self.copies.iter().enumerate() {
-            current.store(Arc::new(Copy {
-                router: router.clone(),
-                access_log: access_log.map(|log| log.for_worker(worker)),
-            }));
+            let access_log = access_log.map(|log| log.for_worker(worker));
+            current.store(Arc::new(WorkerRouter::new(router, access_log)));
         }
     }
 
-    /// The router of the runtime of this number, for the length of a request.
-    pub(in crate::proxy) fn current(&self, worker: usize) -> Arc<Copy> {
-        self.copies[worker % self.copies.len()].load_full()
+    /// The router of the worker with this number, for the length of a request.
+    pub(in crate::proxy) fn current(&self, worker: usize) -> Arc<CachePadded<WorkerRouter>> {
+        self.copies[worker].load_full()
     }
 
     /// The router, for those who look at it now and then.
@@ -77,12 +77,12 @@ impl CurrentRouter {
         self.copies[0].load().router.clone()
     }
 
-    /// Where it is said that requests fail, whichever runtime they are on.
+    /// The log of failed requests, which all workers share.
     pub(in crate::proxy) fn failures(&self) -> &FailureLog {
         &self.failures
     }
 
-    /// Where requests are logged that come now and are answered without the service.
+    /// The access log for requests that are answered without the service.
     #[must_use]
     pub fn access_log(&self) -> Option<AccessLog> {
         self.copies[0].load().access_log.clone()

@@ -1,12 +1,14 @@
 //! Which site serves a host, and which of its routes a path.
 
 mod current_router;
+mod https_redirect;
 mod path_normalization;
 mod rewrite;
 mod router;
 mod routes;
 
 pub use current_router::CurrentRouter;
+pub use https_redirect::to_https;
 pub use rewrite::Rewrite;
 pub use router::{Router, Site};
 pub use routes::{Route, Routes};

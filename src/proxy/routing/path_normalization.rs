@@ -1,4 +1,4 @@
-//! What else a path could be read as: backends decode, fold and cut paths each in their own way.
+//! The normal forms that backends make of a path: each decodes, folds and cuts in its own way.
 
 use percent_encoding::percent_decode;
 
@@ -15,12 +15,13 @@ const STEPS: [Step; 6] = [
     resolve_dots,
 ];
 
-/// Whether any other reading of `path` is `wanted`. Costs no more than a look at its bytes where there is no other.
+/// `true` if any form of `path` but the one it came in is `wanted`. Where a path has no other form, this costs one pass over
+/// its bytes.
 pub(in crate::proxy) fn any_other(path: &[u8], mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
-    !has_one_reading(path) && all(path).iter().any(|reading| wanted(reading))
+    !has_one_form(path) && all(path).iter().any(|form| wanted(form))
 }
 
-fn has_one_reading(path: &[u8]) -> bool {
+fn has_one_form(path: &[u8]) -> bool {
     let mut before = 0;
     path.iter().all(|byte| {
         let pair = (std::mem::replace(&mut before, *byte), *byte);
@@ -28,18 +29,18 @@ fn has_one_reading(path: &[u8]) -> bool {
     })
 }
 
-/// The path as it is and after every choice of steps.
+/// Returns the path as it is and after every choice of steps.
 fn all(path: &[u8]) -> Vec<Vec<u8>> {
-    let mut readings = vec![path.to_vec()];
+    let mut forms = vec![path.to_vec()];
     for step in STEPS {
-        for index in 0..readings.len() {
-            let reading = step(&readings[index]);
-            if !readings.contains(&reading) {
-                readings.push(reading);
+        for index in 0..forms.len() {
+            let form = step(&forms[index]);
+            if !forms.contains(&form) {
+                forms.push(form);
             }
         }
     }
-    readings
+    forms
 }
 
 fn decode(path: &[u8]) -> Vec<u8> {

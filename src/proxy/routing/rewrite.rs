@@ -45,13 +45,11 @@ impl Rewrite {
             return Ok(target.clone());
         };
         let put = self.put.as_str();
-        let slash = match put.is_empty() && !rest.starts_with('/') {
-            true => "/",
-            false => "",
-        };
         if rest.starts_with('*') {
             return Ok(target.clone());
         }
+        let needs_slash = put.is_empty() && !rest.starts_with('/');
+        let slash = if needs_slash { "/" } else { "" };
         PathAndQuery::try_from([put, slash, rest].concat()).map_err(|_| Error::Target)
     }
 

@@ -1,11 +1,13 @@
 //! Which site serves a host.
 
+use std::ptr;
 use std::sync::Arc;
 
 use super::routes::Routes;
-use crate::name::{HostPattern, NameMap};
+use crate::name::{HostName, HostPattern, NameMap};
+use crate::proxy::error::Error;
 use crate::proxy::guards::Guards;
-use crate::proxy::request::ClientPolicy;
+use crate::proxy::request::{ClientPolicy, RequestContext};
 use crate::proxy::site_features::SiteFeatures;
 
 /// What is served under one host pattern and its aliases.
@@ -86,6 +88,30 @@ impl Router {
         self.sites.sites.get(*index)
     }
 
+    /// The site of a request's host, if the request's connection may reach it.
+    pub(in crate::proxy) fn site_for(&self, context: &RequestContext<'_>) -> Result<&Site, Error> {
+        let (conn, host) = (context.conn, context.host.name());
+        let site = self.site(host).ok_or(Error::UnknownHost)?;
+        let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
+        let is_new_enough = conn.is_tls13 || !site.needs_tls13;
+        if is_asked_alike && is_new_enough && self.is_served_under(conn.sni.as_ref(), host, site) {
+            Ok(site)
+        } else {
+            Err(Error::Misdirected)
+        }
+    }
+
+    /// `true` if a connection that was opened for `sni` may carry requests for `site`: only when the same site serves that
+    /// name (RFC 9110 section 7.4). Without the extension there is nothing to compare.
+    fn is_served_under(&self, sni: Option<&HostName>, host: &str, site: &Site) -> bool {
+        sni.is_none_or(|sni| {
+            sni.as_str() == host
+                || self
+                    .site(sni.as_str())
+                    .is_some_and(|other| ptr::eq(other, site))
+        })
+    }
+
     /// How many sites there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -144,6 +170,6 @@ mod tests {
             ..site("www.example.org")
         }]);
         let (one, other) = (router.site("www.example.org"), router.site("a.example.net"));
-        assert!(std::ptr::eq(one.unwrap(), other.unwrap()));
+        assert!(ptr::eq(one.unwrap(), other.unwrap()));
     }
 }

@@ -8,7 +8,7 @@ use super::path_normalization;
 use super::rewrite::Rewrite;
 use crate::proxy::error::Error;
 use crate::proxy::handler::Handler;
-use crate::proxy::request::{Facts, HeaderChanges, PathPrefix};
+use crate::proxy::request::{HeaderChanges, PathPrefix, RequestContext};
 use crate::upstream::RequestBody;
 
 /// What becomes of the requests for the paths below a prefix.
@@ -57,24 +57,24 @@ impl Route {
     pub(in crate::proxy) fn change_request(
         &self,
         request: &mut Request<RequestBody>,
-        facts: Facts<'_>,
+        context: &RequestContext<'_>,
     ) {
         if let Some(rewrite) = &self.rewrite {
             rewrite.tell(request.headers_mut());
         }
         if let Some(changes) = &self.request_headers {
-            changes.apply(request.headers_mut(), facts);
-            request.body_mut().keep_out(changes.owned());
+            changes.apply(request.headers_mut(), context);
+            request.body_mut().forbid_trailers(changes.owned());
         }
     }
 }
 
 /// The routes of one site.
 #[derive(Clone, Debug)]
-pub struct Routes(Box<[Entry]>);
+pub struct Routes(Box<[RouteEntry]>);
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct RouteEntry {
     route: Route,
     /// The longest other prefix that covers this one.
     parent: Option<usize>,
@@ -88,13 +88,13 @@ impl Routes {
         sorted.reverse();
         sorted.sort_by(|a, b| a.prefix.compare(b.prefix.as_str().as_bytes()));
         sorted.dedup_by(|later, first| later.prefix == first.prefix);
-        let mut entries: Vec<Entry> = Vec::with_capacity(sorted.len());
+        let mut entries: Vec<RouteEntry> = Vec::with_capacity(sorted.len());
         for route in sorted {
             let path = route.prefix.as_str().as_bytes();
             let parent = entries
                 .iter()
                 .rposition(|entry| entry.route.prefix.covers(path));
-            entries.push(Entry { route, parent });
+            entries.push(RouteEntry { route, parent });
         }
         Self(entries.into())
     }

@@ -4,11 +4,12 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -36,7 +37,7 @@ impl OnTunnel {
 
     /// Waits for the stream. `None` when the request was answered otherwise.
     pub(in crate::proxy) async fn stream(self) -> Option<StreamIo> {
-        let receiver = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let receiver = self.0.lock().take();
         receiver?.await.ok()
     }
 }

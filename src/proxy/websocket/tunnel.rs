@@ -84,14 +84,11 @@ impl<'a, S> Side<'a, S> {
             return;
         }
         self.is_blocked = is_blocked;
-        match is_blocked {
-            true => {
-                self.signs.blocked.fetch_add(1, Ordering::Relaxed);
-                self.signs.trouble.notify_one();
-            }
-            false => {
-                self.signs.blocked.fetch_sub(1, Ordering::Relaxed);
-            }
+        if is_blocked {
+            self.signs.blocked.fetch_add(1, Ordering::Relaxed);
+            self.signs.trouble.notify_one();
+        } else {
+            self.signs.blocked.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -104,13 +101,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        match (&outcome, buf.filled().len() == before) {
-            (Poll::Ready(Ok(())), true) => {
+        if matches!(outcome, Poll::Ready(Ok(()))) {
+            if buf.filled().len() == before {
                 self.signs.has_end.store(true, Ordering::Relaxed);
                 self.signs.trouble.notify_one();
+            } else {
+                self.signs.moved();
             }
-            (Poll::Ready(Ok(())), false) => self.signs.moved(),
-            _ => {}
         }
         outcome
     }

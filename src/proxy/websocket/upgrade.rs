@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use h2::ext::Protocol;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -16,46 +15,39 @@ use tracing::debug;
 use super::stream_io::OnTunnel;
 use super::tunnel::carry;
 use super::web_socket_key::WebSocketKey;
-use crate::proxy::access_log::{Counted, Entry};
+use crate::proxy::access_log::{Counted, LogEntry};
 use crate::proxy::body::Body;
 use crate::proxy::error::Error;
+use crate::proxy::request::framing::is_extended_connect;
 use crate::proxy::request::hop_by_hop::{has_token, strip_hop_by_hop};
 use crate::proxy::request::{Fields, HeaderScan};
 use crate::tasks::Tasks;
 use crate::upstream::{RequestBody, ResponseBody};
 
-/// A client's wish to switch to WebSocket.
+/// A client's request to switch to WebSocket.
 #[derive(Debug)]
-pub(in crate::proxy) struct Wish {
-    client: Client,
+pub(in crate::proxy) struct WebSocketUpgrade {
+    client: ClientSide,
     /// For a client of HTTP/2, which has no handshake of its own.
     key: Option<WebSocketKey>,
 }
 
-/// What becomes the client's half of the tunnel.
+/// The client's side of the tunnel, once it is there.
 #[derive(Debug)]
-enum Client {
+enum ClientSide {
     Connection(OnUpgrade),
     Stream(OnTunnel),
 }
 
-/// Whether `request` is a CONNECT that asks for WebSocket over HTTP/2 (RFC 8441 section 5).
-pub(in crate::proxy) fn is_extended_connect<B>(request: &Request<B>) -> bool {
-    let protocol = request.extensions().get::<Protocol>();
-    request.version() == Version::HTTP_2
-        && request.method() == Method::CONNECT
-        && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
-}
-
-/// The client's half of an upgrade to WebSocket, when `request` asks for one (RFC 6455 section 4.1).
-pub(in crate::proxy) fn asked(
+/// Takes the client's side of an upgrade out of `request`, if that asks for WebSocket (RFC 6455 section 4.1).
+pub(in crate::proxy) fn requested(
     request: &mut Request<RequestBody>,
     scan: HeaderScan,
-) -> Option<Wish> {
+) -> Option<WebSocketUpgrade> {
     if *request.method() == Method::CONNECT && is_extended_connect(request) {
         let stream = request.extensions_mut().remove()?;
-        return Some(Wish {
-            client: Client::Stream(stream),
+        return Some(WebSocketUpgrade {
+            client: ClientSide::Stream(stream),
             key: Some(WebSocketKey::random()),
         });
     }
@@ -65,16 +57,16 @@ pub(in crate::proxy) fn asked(
         && request.body().is_empty()
         && is_websocket(request.headers())
         && has_token(request.headers(), &CONNECTION, "upgrade");
-    is_asked.then(|| Wish {
-        client: Client::Connection(hyper::upgrade::on(request)),
+    is_asked.then(|| WebSocketUpgrade {
+        client: ClientSide::Connection(hyper::upgrade::on(request)),
         key: None,
     })
 }
 
-impl Wish {
-    /// Asks the backend for the same. Runs after the hop-by-hop fields are gone.
-    pub(in crate::proxy) fn ask(&self, request: &mut Request<RequestBody>) {
-        ask(request.headers_mut());
+impl WebSocketUpgrade {
+    /// Requests the same of the backend. Runs after the hop-by-hop fields are gone.
+    pub(in crate::proxy) fn pass_on(&self, request: &mut Request<RequestBody>) {
+        set_upgrade_fields(request.headers_mut());
         if let Some(key) = &self.key {
             *request.method_mut() = Method::GET;
             let headers = request.headers_mut();
@@ -86,34 +78,41 @@ impl Wish {
 
     /// Refuses a backend's success that is no switch: over HTTP/2 the client would take it for one.
     pub(in crate::proxy) fn check(&self, status: StatusCode) -> Result<(), Error> {
-        match self.key.is_some() && status.is_success() {
-            true => Err(Error::NoWebSocket),
-            false => Ok(()),
+        if self.key.is_some() && status.is_success() {
+            return Err(Error::NoWebSocket);
         }
+        Ok(())
     }
 }
 
-fn ask(headers: &mut HeaderMap) {
+fn set_upgrade_fields(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// Switches both sides after the backend's 101, and has one of `tasks` carry the bytes from then on. A side that has ended, or
-/// takes nothing, is waited for no longer than `patience`.
+/// The tasks that carry tunnels.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Tunnels<'s> {
+    pub(in crate::proxy) tasks: &'s Tasks,
+    /// How long a side that has ended, or takes nothing, is waited for.
+    pub(in crate::proxy) patience: Duration,
+}
+
+/// Switches both sides after the backend's 101. From then on one of the tasks carries the bytes.
 pub(in crate::proxy) fn switch(
     mut response: Response<ResponseBody>,
-    wish: Option<Wish>,
-    entry: &mut Option<Box<Entry>>,
-    (tasks, patience): (&Tasks, Duration),
+    upgrade: Option<WebSocketUpgrade>,
+    entry: &mut Option<Box<LogEntry>>,
+    tunnels: Tunnels<'_>,
 ) -> Result<Response<Body>, Error> {
-    let Some(wish) = wish.filter(|_| is_websocket(response.headers())) else {
+    let Some(upgrade) = upgrade.filter(|_| is_websocket(response.headers())) else {
         return Err(Error::UnaskedUpgrade);
     };
     let backend = hyper::upgrade::on(&mut response);
     let scan = HeaderScan::of(response.headers());
     strip_hop_by_hop(response.headers_mut(), scan);
-    match &wish.key {
-        None => ask(response.headers_mut()),
+    match &upgrade.key {
+        None => set_upgrade_fields(response.headers_mut()),
         Some(key) => answer_connect(&mut response, key)?,
     }
     let (parts, body) = response.into_parts();
@@ -122,8 +121,9 @@ pub(in crate::proxy) fn switch(
         entry.answered(parts.status, false);
     }
     let in_flight = body.into_in_flight();
-    tasks.spawn(async move {
-        tunnel(wish.client, backend, entry, patience).await;
+    let patience = tunnels.patience;
+    tunnels.tasks.spawn(async move {
+        tunnel(upgrade.client, backend, entry, patience).await;
         drop(in_flight);
     });
     Ok(Response::from_parts(parts, Body::empty()))
@@ -136,9 +136,10 @@ fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> 
     let accept = headers.remove(SEC_WEBSOCKET_ACCEPT);
     headers.remove(CONTENT_LENGTH);
     headers.remove(CONTENT_TYPE);
-    match accept.is_some_and(|accept| key.is_accepted_by(&accept)) {
-        true => Ok(()),
-        false => Err(Error::NoWebSocket),
+    if accept.is_some_and(|accept| key.is_accepted_by(&accept)) {
+        Ok(())
+    } else {
+        Err(Error::NoWebSocket)
     }
 }
 
@@ -150,17 +151,22 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     )
 }
 
-async fn tunnel(client: Client, backend: OnUpgrade, entry: Option<Box<Entry>>, patience: Duration) {
+async fn tunnel(
+    client: ClientSide,
+    backend: OnUpgrade,
+    entry: Option<Box<LogEntry>>,
+    patience: Duration,
+) {
     let backend = match backend.await {
         Ok(backend) => Counted::new(TokioIo::new(backend), entry),
         Err(error) => return debug!(%error, "upgrade failed"),
     };
     let ended = match client {
-        Client::Connection(client) => match client.await {
+        ClientSide::Connection(client) => match client.await {
             Ok(client) => carry(TokioIo::new(client), backend, patience).await,
             Err(error) => return debug!(%error, "upgrade failed"),
         },
-        Client::Stream(client) => match client.stream().await {
+        ClientSide::Stream(client) => match client.stream().await {
             Some(client) => carry(client, backend, patience).await,
             None => return debug!("upgrade failed"),
         },
@@ -181,7 +187,7 @@ mod tests {
         }
         let mut request = request.body(RequestBody::empty()).unwrap();
         let scan = HeaderScan::of(request.headers());
-        asked(&mut request, scan).is_some()
+        requested(&mut request, scan).is_some()
     }
 
     #[test]

@@ -1,18 +1,15 @@
-//! How the backends of an upstream share its requests: whose turn it is, who is kept to one backend, and who may not have
-//! a request now.
+//! Balancing algorithms: which of several backends a request goes to.
 
-mod balancer;
-mod choice;
-mod options;
-mod rendezvous;
-mod sticky;
-mod turns;
+mod candidates;
+mod least_conn;
+mod pick;
+mod random_two;
+mod round_robin;
+mod sticky_cookie;
 
-pub use balancer::{Balancer, BalancerError};
-pub use options::{Balancing, CookieKey, HealthOptions, Share, StatusRange, StatusRangeError};
-pub use sticky::is_cookie_name;
+pub use sticky_cookie::is_cookie_name;
 
-pub(super) use choice::Choice;
-pub(super) use rendezvous::seed;
-pub(super) use sticky::Sticky;
-pub(super) use turns::Turns;
+pub(super) use candidates::Candidates;
+pub(super) use pick::pick;
+pub(super) use round_robin::RoundRobin;
+pub(super) use sticky_cookie::StickyCookie;

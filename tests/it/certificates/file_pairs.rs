@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
-async fn start(setup: Setup) -> Proxy {
+async fn start(setup: ProxySetup) -> Proxy {
     let app = App::start().await;
     let text = format!(
         "[sites.localhost]\nupstream = \"{}\"\ntls = {{ cert = \"cert.pem\", key = \"key.pem\" }}\n",
@@ -25,7 +25,7 @@ fn pair(ca: &TestCa) -> (String, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_pair_is_served_once_it_is_whole() {
     let ca = TestCa::root("test");
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let (cert, key) = pair(&ca);
     let cert_file = setup.file("cert.pem", &cert);
     let key_file = setup.file("key.pem", &key);
@@ -36,7 +36,7 @@ async fn a_changed_pair_is_served_once_it_is_whole() {
     // Half a certificate, then all of it and still the old key.
     let (cert, key) = pair(&ca);
     write(&cert_file, &cert[..cert.len() / 2]);
-    let line = proxy.logged("the former pair is served").await;
+    let line = proxy.logged("the former pair is still served").await;
     assert!(line.contains("cert.pem") && line.contains("WARN"), "{line}");
     write(&cert_file, &cert);
     let line = proxy.logged("does not belong to its certificate").await;

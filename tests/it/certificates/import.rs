@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Setup, command};
+use crate::harness::proxy::{ProxySetup, command};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -362,7 +362,7 @@ async fn what_is_imported_is_served_without_an_order() {
         &["www.example.org", "example.org", "*.example.org"],
         60 * DAY,
     );
-    let setup = Setup::new().args(SITE);
+    let setup = ProxySetup::new().args(SITE);
     let line = import(&setup.data(), &leaf).await;
     let sentence = "www.example.org, example.org, *.example.org imported, valid until";
     assert!(line.contains(sentence), "{line}");
@@ -395,9 +395,9 @@ async fn nothing_is_overwritten_by_an_older_one() {
     assert!(import(data.path(), &short).await.contains("imported"));
     assert!(import(data.path(), &long).await.contains("imported"));
     let line = import(data.path(), &short).await;
-    assert!(line.contains("www.example.org kept as it is"), "{line}");
+    assert!(line.contains("www.example.org kept: "), "{line}");
 
-    let setup = Setup::new().args(SITE);
+    let setup = ProxySetup::new().args(SITE);
     std::fs::rename(data.path(), setup.data()).unwrap();
     let proxy = setup.start().await;
     let client = Client::new(&ca.root.pem());
@@ -421,7 +421,7 @@ async fn the_command_tells_what_it_took_and_what_not() {
     let storage = format!("file:{}", left.path("data").display());
     for (place, is_done, sentence) in [
         ("", true, "www.crt: www.example.org imported, valid until"),
-        ("", true, "www.example.org kept as it is"),
+        ("", true, "www.example.org kept: "),
         ("old", false, "old.crt: it expired at"),
         ("data", false, "data holds no certificate in a known form"),
     ] {

@@ -4,11 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// A proxy for `nas.home.arpa` with a hook beside its Proxyfile.
 async fn proxy_with(hook: &str) -> Proxy {
-    let setup = Setup::new()
+    let setup = ProxySetup::new()
         .proxyfile("on-cert = \"hook\"\n[sites]\n\"nas.home.arpa\" = \"localhost:1\"\n");
     let path = setup.file("hook", &format!("#!/bin/sh\n{hook}\n"));
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o700)).unwrap();

@@ -1,6 +1,7 @@
 //! Real peers for the tests, and what makes them.
 
 pub(crate) mod admin;
+pub(crate) mod deadline;
 pub(crate) mod memory_storage;
 pub(crate) mod ports;
 pub(crate) mod proxy;
@@ -8,12 +9,12 @@ pub(crate) mod service;
 pub(crate) mod skip;
 
 pub(crate) mod backends {
-    pub(crate) mod app;
     pub(crate) mod grpc;
     pub(crate) mod h2_origin;
     pub(crate) mod nginx;
     pub(crate) mod node;
     pub(crate) mod origin;
+    pub(crate) mod web_app;
 }
 
 pub(crate) mod ca {
@@ -30,9 +31,9 @@ pub(crate) mod clients {
 }
 
 pub(crate) mod crashes {
-    pub(crate) mod stopping_storage;
-    pub(crate) mod stopping_zone;
-    pub(crate) mod stops;
+    pub(crate) mod crash_point;
+    pub(crate) mod crashing_dns;
+    pub(crate) mod crashing_storage;
 }
 
 pub(crate) mod dns {

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::Client;
 
 /// How long anything may take that the proxy is waited for.
@@ -57,7 +57,7 @@ impl Ports {
 }
 
 /// What a proxy is started with.
-pub(crate) struct Setup {
+pub(crate) struct ProxySetup {
     dir: TempDir,
     ports: Ports,
     args: Vec<String>,
@@ -67,7 +67,7 @@ pub(crate) struct Setup {
     says_addresses: bool,
 }
 
-impl Setup {
+impl ProxySetup {
     /// A proxy on free ports with a data directory of its own.
     pub(crate) fn new() -> Self {
         Self::on(Ports::reserve())
@@ -224,12 +224,12 @@ pub(crate) struct Proxy {
     child: Child,
     output: watch::Receiver<String>,
     log: watch::Receiver<String>,
-    setup: Setup,
+    setup: ProxySetup,
     readers: Tasks,
 }
 
 impl Proxy {
-    fn spawn(mut command: Command, setup: Setup) -> Self {
+    fn spawn(mut command: Command, setup: ProxySetup) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -363,14 +363,14 @@ impl Proxy {
     }
 
     /// Kills the process at once and gives its setup back, with its data as it lies.
-    pub(crate) async fn kill(mut self) -> Setup {
+    pub(crate) async fn kill(mut self) -> ProxySetup {
         self.signal(Signal::KILL);
         self.ended().await;
         self.setup
     }
 
     /// Lets the process drain and gives its setup back.
-    pub(crate) async fn stop(mut self) -> Setup {
+    pub(crate) async fn stop(mut self) -> ProxySetup {
         self.signal(Signal::TERM);
         assert!(self.ended().await.success(), "{}", self.log());
         self.setup

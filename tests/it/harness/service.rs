@@ -19,31 +19,31 @@ use proxy::proxy::{
 };
 use proxy::server::{Http, HttpConnection, Limits};
 use proxy::tasks::Tasks;
-use proxy::upstream::{Address, Means, Options, Resolver, Upstream};
+use proxy::upstream::{Address, Options, Resolver, Upstream, UpstreamContext};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 
 /// A way in to the service. What is set before `open` differs from the defaults.
-pub(crate) struct Setup {
+pub(crate) struct ServiceSetup {
     pub(crate) sites: Vec<Site>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     pub(crate) sni: Option<HostName>,
-    pub(crate) service: ServiceOptions,
+    pub(crate) options: ServiceOptions,
     pub(crate) upstream: Options,
     pub(crate) features: SiteFeatureOptions,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) tasks: Tasks,
 }
 
-impl Setup {
+impl ServiceSetup {
     pub(crate) fn new() -> Self {
         Self {
             sites: Vec::new(),
             upstreams: Vec::new(),
             sni: None,
-            service: ServiceOptions::default(),
+            options: ServiceOptions::default(),
             upstream: Options::default(),
             features: SiteFeatureOptions::default(),
             access_log: None,
@@ -60,18 +60,18 @@ impl Setup {
 
     /// Adds a site for `www.example.org` before backends of any kind, found by `resolver` or by the system.
     pub(crate) fn upstream(self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
-        let mut means = Means::new(self.tasks.clone());
+        let mut means = UpstreamContext::new(self.tasks.clone());
         means.resolver = resolver.unwrap_or(means.resolver);
         self.site_by("www.example.org", addresses, &means)
     }
 
     /// Adds a site for `pattern` before backends of any kind.
     pub(crate) fn upstream_at(self, pattern: &str, addresses: &[&str]) -> Self {
-        let means = Means::new(self.tasks.clone());
+        let means = UpstreamContext::new(self.tasks.clone());
         self.site_by(pattern, addresses, &means)
     }
 
-    fn site_by(mut self, pattern: &str, addresses: &[&str], means: &Means) -> Self {
+    fn site_by(mut self, pattern: &str, addresses: &[&str], means: &UpstreamContext) -> Self {
         let addresses = addresses
             .iter()
             .map(|address| Address::parse(address).unwrap())
@@ -89,23 +89,23 @@ impl Setup {
 
     /// Puts these guards before the site that was added last.
     pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
-        let means = Means::new(self.tasks.clone());
+        let means = UpstreamContext::new(self.tasks.clone());
         let guards = Guards::new(options, &Arc::default(), &means).unwrap();
         self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
         self
     }
 
     pub(crate) fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.service.body_timeout = timeout;
+        self.options.body_timeout = timeout;
         self
     }
 
-    pub(crate) async fn open(self) -> Door {
+    pub(crate) async fn start(self) -> Service {
         let router = Router::new(self.sites);
         let routers = CurrentRouter::new(&router, 1);
         routers.replace(&router, self.access_log.as_ref());
-        let service = ProxyService::new(routers, self.service, self.tasks.clone());
-        Door {
+        let service = ProxyService::new(routers, self.options, self.tasks.clone());
+        Service {
             h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
             h2: listen(&service, self.sni, &self.tasks, true).await,
             upstreams: self.upstreams,
@@ -115,16 +115,19 @@ impl Setup {
 }
 
 /// The service, ready for clients.
-pub(crate) struct Door {
+pub(crate) struct Service {
     pub(crate) h1: SocketAddr,
     pub(crate) h2: SocketAddr,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     pub(crate) tasks: Tasks,
 }
 
-/// A door to these backends under `www.example.org`.
-pub(crate) async fn before(backends: &[SocketAddr]) -> Door {
-    Setup::new().site("www.example.org", backends).open().await
+/// A service to these backends under `www.example.org`.
+pub(crate) async fn serve(backends: &[SocketAddr]) -> Service {
+    ServiceSetup::new()
+        .site("www.example.org", backends)
+        .start()
+        .await
 }
 
 async fn listen(
@@ -145,7 +148,7 @@ async fn listen(
                 stream,
                 is_h2,
                 info: ConnInfo::new(client, sni.clone()),
-                place: permit.into(),
+                slot: permit.into(),
             };
             let (http, shutdown) = (Arc::clone(&http), group.shutdown());
             group.spawn(async move { http.serve(connection, &shutdown).await });
@@ -166,7 +169,7 @@ pub(crate) fn frames(frames: Vec<Frame<Bytes>>) -> AnyBody {
     BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames)))
 }
 
-impl Door {
+impl Service {
     /// Waits until the backends have this number of requests and tunnels in flight.
     pub(crate) async fn in_flight(&self, count: usize) {
         let backends = || {

@@ -12,21 +12,22 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::backends::app::App;
-use crate::harness::backends::origin::{Origin, nobody};
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::proxy as process;
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::backends::origin::{Origin, refusing_address};
+use crate::harness::backends::web_app::App;
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::ProxySetup;
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 /// A log in a folder of its own, and the door that writes it.
 struct Logged {
-    door: Door,
+    service: Service,
     folder: TempDir,
     _logs: Tasks,
 }
 
 impl Logged {
-    async fn new(change: impl FnOnce(&mut AccessLogOptions), setup: Setup) -> Self {
+    async fn new(change: impl FnOnce(&mut AccessLogOptions), setup: ServiceSetup) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("access.log");
         let mut options = AccessLogOptions::new(AccessLogTarget::File(path));
@@ -35,15 +36,15 @@ impl Logged {
         let mut setup = setup;
         setup.access_log = Some(AccessLog::start(&options, 1, &logs).unwrap());
         Self {
-            door: setup.open().await,
+            service: setup.start().await,
             folder,
             _logs: logs,
         }
     }
 
     /// With JSON lines before this backend.
-    async fn before(origin: &Origin) -> Self {
-        let setup = Setup::new().site("www.example.org", &[origin.address]);
+    async fn serve(origin: &Origin) -> Self {
+        let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
         Self::new(|_| (), setup).await
     }
 
@@ -83,13 +84,13 @@ async fn a_line_says_all_that_is_known_and_no_credential() {
         "HTTP/1.1 200 OK\r\nset-cookie: s3cret\r\ncontent-length: 5\r\n\r\nhello",
     )
     .await;
-    let log = Logged::before(&origin).await;
+    let log = Logged::serve(&origin).await;
     let fields = "User-Agent: curl/8\r\nReferer: https://a.example/?x\r\nCookie: s3cret\r\nAuthorization: Basic s3cret\r\n";
-    ask(log.door.h1, get("/a?b=c", fields)).await;
+    ask(log.service.h1, get("/a?b=c", fields)).await;
     let request = Request::post("https://www.example.org/h2")
         .body(empty())
         .unwrap();
-    let response = log.door.fetch2(request).await;
+    let response = log.service.fetch2(request).await;
     response.into_body().collect().await.unwrap();
 
     let lines = log.json(2).await;
@@ -124,10 +125,11 @@ async fn a_line_says_all_that_is_known_and_no_credential() {
 
 #[tokio::test]
 async fn every_refusal_has_its_reason() {
-    let setup = Setup::new()
-        .site("www.example.org", &[nobody().await])
+    let setup = ServiceSetup::new()
+        .site("www.example.org", &[refusing_address().await])
         .site("none.example.org", &[]);
-    let plain = Origin::start(async |mut visit| visit.raw.send("HTTP/1.1 400 \r\n\r\n").await);
+    let plain =
+        Origin::start(async |mut connection| connection.raw.send("HTTP/1.1 400 \r\n\r\n").await);
     let plain = plain.await;
     let setup = setup.upstream_at("tls.example.org", &[&format!("https://{}", plain.address)]);
     let log = Logged::new(|_| (), setup).await;
@@ -141,7 +143,7 @@ async fn every_refusal_has_its_reason() {
         format!("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{close}"),
         format!("HEAD / HTTP/1.1\r\nHost: other.example\r\n{close}"),
     ] {
-        ask(log.door.h1, request).await;
+        ask(log.service.h1, request).await;
     }
     let lines = log.json(7).await;
     let told: Vec<_> = lines
@@ -177,7 +179,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 async fn a_client_whose_http_2_connection_is_given_up_has_a_line_that_says_why() {
     let (data, headers, rst_stream, settings) = (0, 1, 3, 4);
     let origin = Origin::ok().await;
-    let log = Logged::before(&origin).await;
+    let log = Logged::serve(&origin).await;
     // GET https://www.example.org/ in the shortest form.
     let head = [&b"\x82\x87\x84\x41\x0f"[..], b"www.example.org"].concat();
     let resets = (0..1000).flat_map(|n| {
@@ -186,7 +188,7 @@ async fn a_client_whose_http_2_connection_is_given_up_has_a_line_that_says_why()
         [request, frame(rst_stream, 0, stream, &[0, 0, 0, 8])].concat()
     });
     for hostile in [frame(data, 0, 0, b"x"), resets.collect()] {
-        let mut client = Raw::connect(log.door.h2).await;
+        let mut client = RawStream::connect(log.service.h2).await;
         let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         let all = [hello, frame(settings, 0, 0, b""), hostile].concat();
         client.send(all).await;
@@ -224,10 +226,10 @@ async fn hostile_bytes_stay_one_value_of_one_line() {
         AccessLogFormat::Combined,
     ] {
         let origin = Origin::ok().await;
-        let setup = Setup::new().site("www.example.org", &[origin.address]);
+        let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
         let log = Logged::new(|options| options.format = format, setup).await;
         for request in &requests {
-            let answer = ask(log.door.h1, request).await;
+            let answer = ask(log.service.h1, request).await;
             assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         }
         let lines = log.lines(2).await;
@@ -257,10 +259,10 @@ async fn hostile_bytes_stay_one_value_of_one_line() {
 #[tokio::test]
 async fn queries_are_left_out_where_they_may_hold_secrets() {
     let origin = Origin::ok().await;
-    let setup = Setup::new().site("www.example.org", &[origin.address]);
+    let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
     let log = Logged::new(|options| options.query = false, setup).await;
     ask(
-        log.door.h1,
+        log.service.h1,
         get("/a?token=s3cret", "Referer: https://a/?s3cret\r\n"),
     )
     .await;
@@ -274,32 +276,32 @@ async fn queries_are_left_out_where_they_may_hold_secrets() {
 
 #[tokio::test]
 async fn a_client_that_leaves_early_is_told_from_a_backend_that_breaks_off() {
-    let origin = Origin::start(|mut visit| async move {
-        let head = visit.read_request().await.unwrap();
+    let origin = Origin::start(|mut connection| async move {
+        let head = connection.read_request().await.unwrap();
         match head.split(' ').nth(1).unwrap() {
             "/silent" => {}
             path => {
                 let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello";
-                visit.raw.send(head).await;
+                connection.raw.send(head).await;
                 if path == "/broken" {
                     return;
                 }
             }
         }
-        visit.raw.read_to_end().await;
+        connection.raw.read_to_end().await;
     })
     .await;
-    let log = Logged::before(&origin).await;
-    ask(log.door.h1, get("/broken", "")).await;
+    let log = Logged::serve(&origin).await;
+    ask(log.service.h1, get("/broken", "")).await;
     log.lines(1).await;
-    let mut client = Raw::connect(log.door.h1).await;
+    let mut client = RawStream::connect(log.service.h1).await;
     client.send(get("/slow", "")).await;
     client.read_until("hello").await;
     drop(client);
     log.lines(2).await;
-    let mut client = Raw::connect(log.door.h1).await;
+    let mut client = RawStream::connect(log.service.h1).await;
     client.send(get("/silent", "")).await;
-    log.door.in_flight(1).await;
+    log.service.in_flight(1).await;
     drop(client);
 
     let lines = log.json(3).await;
@@ -317,17 +319,17 @@ async fn a_client_that_leaves_early_is_told_from_a_backend_that_breaks_off() {
 
 #[tokio::test]
 async fn a_tunnel_is_logged_at_its_end_with_what_went_through() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
+    let origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
         let switched =
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
-        visit.raw.send(switched).await;
-        visit.raw.send("eleven byte").await;
-        visit.raw.read_to_end().await;
+        connection.raw.send(switched).await;
+        connection.raw.send("eleven byte").await;
+        connection.raw.read_to_end().await;
     })
     .await;
-    let log = Logged::before(&origin).await;
-    let mut client = Raw::connect(log.door.h1).await;
+    let log = Logged::serve(&origin).await;
+    let mut client = RawStream::connect(log.service.h1).await;
     client
         .send("GET /ws HTTP/1.1\r\nHost: www.example.org\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
         .await;
@@ -342,18 +344,18 @@ async fn a_tunnel_is_logged_at_its_end_with_what_went_through() {
 #[tokio::test]
 async fn a_site_may_have_no_log() {
     let origin = Origin::ok().await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.features.access_log = false;
     let mut setup = setup.site("quiet.example.org", &[origin.address]);
     setup.features = SiteFeatureOptions::default();
     let setup = setup.site("www.example.org", &[origin.address]);
     let log = Logged::new(|_| (), setup).await;
     ask(
-        log.door.h1,
+        log.service.h1,
         "GET / HTTP/1.1\r\nHost: quiet.example.org\r\nConnection: close\r\n\r\n",
     )
     .await;
-    ask(log.door.h1, get("/loud", "")).await;
+    ask(log.service.h1, get("/loud", "")).await;
     let lines = log.json(1).await;
     assert_eq!((lines.len(), &lines[0]["path"]), (1, &"/loud".into()));
 }
@@ -363,13 +365,13 @@ async fn backend_client_and_log_know_a_request_by_one_id() {
     let mut origin =
         Origin::answering("HTTP/1.1 200 OK\r\nx-request-id: theirs\r\ncontent-length: 2\r\n\r\nok")
             .await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.features.request_id = true;
     let log = Logged::new(|_| (), setup.site("www.example.org", &[origin.address])).await;
     let mut ids = Vec::new();
     for _ in 0..2 {
         let fields = "X-Request-Id: forged\r\nConnection: X-Request-Id\r\n";
-        let answer = ask(log.door.h1, get("/", fields)).await;
+        let answer = ask(log.service.h1, get("/", fields)).await;
         let seen = origin.event().await;
         let id = header(&answer, "x-request-id").unwrap().to_owned();
         assert_eq!(id.len(), 32);
@@ -387,7 +389,7 @@ async fn the_file_is_opened_anew_when_it_was_moved_and_nothing_is_lost() {
     let app = App::start().await;
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("access.log");
-    let setup = process::Setup::new().local(&app);
+    let setup = ProxySetup::new().local(&app);
     let mut proxy = setup
         .args(["--access-log", path.to_str().unwrap()])
         .start()
@@ -417,14 +419,14 @@ async fn the_file_is_opened_anew_when_it_was_moved_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_move_is_also_seen_without_a_signal() {
     let origin = Origin::ok().await;
-    let log = Logged::before(&origin).await;
+    let log = Logged::serve(&origin).await;
     let path = log.folder.path().join("access.log");
-    ask(log.door.h1, get("/", "")).await;
+    ask(log.service.h1, get("/", "")).await;
     log.lines(1).await;
     std::fs::rename(&path, log.folder.path().join("old.log")).unwrap();
     soon(async {
         while !path.exists() {
-            ask(log.door.h1, get("/", "")).await;
+            ask(log.service.h1, get("/", "")).await;
         }
     })
     .await;

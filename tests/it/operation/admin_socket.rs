@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
 use crate::harness::admin::ask;
-use crate::harness::proxy::{Proxy, Setup, command};
+use crate::harness::proxy::{Proxy, ProxySetup, command};
 
 const LOCAL: [&str; 4] = ["--upstream", "localhost:1", "--domain", "localhost"];
 
@@ -21,7 +21,7 @@ async fn get(proxy: &Proxy, path: &str) -> (String, Value) {
 
 #[tokio::test]
 async fn the_socket_is_for_its_owner_alone_and_goes_with_the_process() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -37,7 +37,7 @@ async fn it_answers_in_json_page_by_page() {
         "--domain",
         "localhost,a.localhost",
     ];
-    let mut proxy = Setup::new().args(args).start().await;
+    let mut proxy = ProxySetup::new().args(args).start().await;
     proxy.logged("names=localhost").await;
     let (status, page) = get(&proxy, "/certificates?limit=1").await;
     assert_eq!(status, "HTTP/1.1 200 OK");
@@ -52,7 +52,7 @@ async fn it_answers_in_json_page_by_page() {
 
 #[tokio::test]
 async fn a_killed_process_leaves_a_socket_that_the_next_one_replaces() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let setup = proxy.kill().await;
     assert!(socket.exists());
@@ -62,7 +62,7 @@ async fn a_killed_process_leaves_a_socket_that_the_next_one_replaces() {
 
 #[tokio::test]
 async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let data = proxy.data();
     let storage = format!("file:{}", data.display());
     let mut second = command();
@@ -77,7 +77,7 @@ async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
     let output = second.output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let expected = format!(
-        "another proxy answers on the admin socket {}/admin.sock; stop it, or give this one a socket of its own with --admin PATH",
+        "another proxy listens on the admin socket {}/admin.sock; stop it, or give this proxy its own socket with --admin PATH",
         data.display()
     );
     let error = String::from_utf8(output.stderr).unwrap();
@@ -88,7 +88,7 @@ async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
 #[tokio::test]
 async fn a_path_that_is_too_long_is_told_before_anything_starts() {
     let path = format!("/tmp/{}", "x".repeat(110));
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let storage = format!("file:{}", setup.data().display());
     let mut proxy = command();
     proxy
@@ -104,14 +104,14 @@ async fn a_path_that_is_too_long_is_told_before_anything_starts() {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        error.contains("has 115 bytes, and a unix socket may have no more than 107; give a shorter one with --admin PATH"),
+        error.contains("has 115 bytes, but a unix socket can have no more than 107; give a shorter path with --admin PATH"),
         "{error}"
     );
 }
 
 #[tokio::test]
 async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
     for (request, start) in [
@@ -156,13 +156,13 @@ async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
         assert!(answer.contains(part), "{answer}");
     }
     let (_, unknown) = get(&proxy, "/certificates/a.example").await;
-    let expected = "nothing is known of a.example: no site is configured for it and nothing is stored; add it to [sites], or start with --domain";
+    let expected = "nothing is known about a.example: it has no site and no stored certificate; add it to [sites], or start with --domain";
     assert_eq!(unknown["error"], expected);
 }
 
 #[tokio::test]
 async fn the_seventeenth_client_waits_until_a_silent_one_is_cut() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let mut silent = Vec::new();
     for _ in 0..16 {

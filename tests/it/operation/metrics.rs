@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::harness::clients::raw::{ask, header, soon};
-use crate::harness::proxy::{Proxy, Setup, command};
+use crate::harness::clients::raw::{ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup, command};
 
 const LOCAL: [&str; 6] = [
     "--upstream",
@@ -17,7 +18,7 @@ const LOCAL: [&str; 6] = [
 
 /// Where the metrics of a proxy are that was given port 0.
 async fn address(proxy: &mut Proxy) -> SocketAddr {
-    let line = proxy.logged("metrics are served").await;
+    let line = proxy.logged("serving metrics").await;
     let (_, address) = line.split_once("address=").unwrap();
     address.trim().parse().unwrap()
 }
@@ -30,7 +31,7 @@ const UNKNOWN: &str = "GET / HTTP/1.1\r\nhost: example.org\r\nconnection: close\
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_connections_and_ends_of_certificates_are_there() {
-    let mut proxy = Setup::new().args(LOCAL).start().await;
+    let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     let address = address(&mut proxy).await;
     ask(proxy.http(), UNKNOWN).await;
     let connected = proxy.client().connect(proxy.https(), "localhost").await;
@@ -61,7 +62,7 @@ async fn refusals_connections_and_ends_of_certificates_are_there() {
 
 #[tokio::test]
 async fn all_else_is_refused() {
-    let mut proxy = Setup::new().args(LOCAL).start().await;
+    let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     let address = address(&mut proxy).await;
     for (request, status) in [
         ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 404"),
@@ -79,7 +80,7 @@ async fn a_reload_leaves_the_counts_and_refuses_another_address() {
     let text = |metrics: &str, site: &str| {
         format!("metrics = \"{metrics}\"\n[sites]\n\"{site}\" = \"localhost:1\"\n")
     };
-    let setup = Setup::new().proxyfile(&text("127.0.0.1:0", "localhost"));
+    let setup = ProxySetup::new().proxyfile(&text("127.0.0.1:0", "localhost"));
     let mut proxy = setup.start().await;
     let address = address(&mut proxy).await;
     ask(proxy.http(), UNKNOWN).await;
@@ -97,7 +98,7 @@ async fn a_reload_leaves_the_counts_and_refuses_another_address() {
 async fn an_address_that_is_taken_ends_the_start_with_the_way_out() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let storage = format!("file:{}", setup.data().display());
     let mut proxy = command();
     proxy.args(&LOCAL[..4]).args(["--storage", &storage]);

@@ -1,4 +1,4 @@
-//! What is refused is counted by its reason, on every door and in every protocol, and nothing else is.
+//! What is refused is counted by its reason, on every service and in every protocol, and nothing else is.
 
 use bytes::Bytes;
 use http::Request;
@@ -7,17 +7,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::admin::refused;
-use crate::harness::backends::app::App;
 use crate::harness::backends::origin::Origin;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::{Client, read};
-use crate::harness::clients::raw::{Raw, ask, soon};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::clients::raw::{RawStream, ask};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// A proxy with sites before one app, the default among them, and these limits. It logs no request.
 async fn start(limits: &str) -> (Proxy, App) {
     let app = App::start().await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let text = sites(&app, limits);
     (setup.proxyfile(&text).start().await, app)
 }
@@ -151,18 +152,35 @@ async fn frames_that_break_http2_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_that_http2_refuses_by_itself_are_counted() {
+async fn a_stream_that_breaks_http2_is_reset_and_the_connection_goes_on() {
     let (proxy, _app) = start("").await;
     let client = proxy.client().alpn("h2");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    // GET https://localhost/ with `connection: close`, which HTTP/2 has no place for.
-    let head = b"\x82\x87\x84\x41\x09localhost\0\x0aconnection\x05close";
-    let len = u8::try_from(head.len()).unwrap();
-    let request = [&[0, 0, len, 1, 5, 0, 0, 0, 1][..], head].concat();
+    // GET https://localhost/ with `connection: close`, which HTTP/2 has no place for, and then without it.
+    let broken = b"\x82\x87\x84\x41\x09localhost\0\x0aconnection\x05close";
+    let sound = b"\x82\x87\x84\x41\x09localhost";
     stream.write_all(hello).await.unwrap();
-    stream.write_all(&request).await.unwrap();
-    refused(&proxy, &[("http2-stream", 1)]).await;
+    for (id, head) in [(1, &broken[..]), (3, &sound[..])] {
+        let len = u8::try_from(head.len()).unwrap();
+        let request = [&[0, 0, len, 1, 5, 0, 0, 0, id][..], head].concat();
+        stream.write_all(&request).await.unwrap();
+    }
+    let (headers, rst_stream, protocol_error) = (1, 3, [0, 0, 0, 1]);
+    let mut is_reset = false;
+    loop {
+        let mut head = [0; 9];
+        soon(stream.read_exact(&mut head)).await.unwrap();
+        let [_, high, low, kind, _, _, _, _, id] = head;
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+        soon(stream.read_exact(&mut payload)).await.unwrap();
+        is_reset |= (kind, id) == (rst_stream, 1) && payload == protocol_error;
+        if (kind, id) == (headers, 3) {
+            break;
+        }
+    }
+    assert!(is_reset);
+    refused(&proxy, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,14 +198,14 @@ async fn heads_that_are_cut_and_http2_where_http1_was_agreed_on_are_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_break_off_are_counted() {
-    let origin = Origin::start(async |mut visit| {
-        visit.read_request().await;
+    let origin = Origin::start(async |mut connection| {
+        connection.read_request().await;
         let cut = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello";
-        visit.raw.send(cut).await;
+        connection.raw.send(cut).await;
     });
     let origin = origin.await;
     let text = format!("[sites]\n\"localhost\" = \"{}\"\n", origin.address);
-    let proxy = Setup::new().proxyfile(&text).start().await;
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
     // What had come of the answer may go down with it.
     status1(&proxy, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut sender = proxy.client().http2(proxy.https(), "localhost").await;
@@ -216,7 +234,7 @@ async fn what_plain_http_refuses_is_counted() {
     ] {
         ask(proxy.http(), request).await;
     }
-    let mut leaving = Raw::connect(proxy.http()).await;
+    let mut leaving = RawStream::connect(proxy.http()).await;
     leaving.send("GET / HT").await;
     leaving.finish().await;
     leaving.read_to_end().await;
@@ -243,7 +261,7 @@ async fn handshakes_that_come_to_nothing_are_counted() {
     ask(proxy.https(), [22, 3, 1, 2, 0, 1]).await;
     ask(proxy.https(), "GET / HTTP/1.1\r\n\r\n").await;
     ask(proxy.https(), "no TLS at all").await;
-    let mut leaving = Raw::connect(proxy.https()).await;
+    let mut leaving = RawStream::connect(proxy.https()).await;
     leaving.finish().await;
     leaving.read_to_end().await;
     let stranger = Client::new(&TestCa::root("stranger").pem());
@@ -268,7 +286,7 @@ async fn handshakes_that_come_to_nothing_are_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_without_the_certificate_that_is_asked_for_are_counted() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("clients.pem", &TestCa::root("clients").pem());
     let text = "[sites]\n\"localhost\" = { upstream = \"localhost:1\", client-auth = { ca = \"clients.pem\" } }\n";
     let proxy = setup.proxyfile(text).start().await;
@@ -299,8 +317,8 @@ async fn clients_that_do_not_get_on_are_counted() {
 async fn a_client_with_too_many_connections_is_counted_on_both_doors() {
     let (proxy, _app) = start("connections-per-client = 2").await;
     let mut held = [
-        Raw::connect(proxy.http()).await,
-        Raw::connect(proxy.http()).await,
+        RawStream::connect(proxy.http()).await,
+        RawStream::connect(proxy.http()).await,
     ];
     for kept in &mut held {
         kept.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
@@ -311,9 +329,9 @@ async fn a_client_with_too_many_connections_is_counted_on_both_doors() {
     refused(&proxy, &[("connections-per-client", 2)]).await;
 }
 
-/// A proxy whose HTTPS door takes PROXY headers from these peers alone.
+/// A proxy whose HTTPS service takes PROXY headers from these peers alone.
 async fn announced_by(trust: &str) -> Proxy {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let (http, https) = (setup.http(), setup.https());
     let text = format!(
         "trust = [\"{trust}\"]\n[limits]\nhandshake-timeout = \"200ms\"\n[listen]\nhttp = \"{http}\"\n\
@@ -360,7 +378,7 @@ async fn what_is_answered_is_not_counted_nor_the_end_of_an_idle_connection() {
             200
         );
     }
-    let mut idle = Raw::connect(proxy.http()).await;
+    let mut idle = RawStream::connect(proxy.http()).await;
     idle.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(idle.read_to_end().await.starts_with("HTTP/1.1 308 "));
     refused(&proxy, &[]).await;

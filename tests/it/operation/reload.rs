@@ -15,16 +15,17 @@ use rustix::process::Signal;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::backends::app::App;
 use crate::harness::backends::nginx::Nginx;
 use crate::harness::backends::origin::Origin;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::ca::scripted::{Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::clients::raw::{Raw, soon};
+use crate::harness::clients::raw::RawStream;
+use crate::harness::deadline::soon;
 use crate::harness::dns::server::DnsServer;
 use crate::harness::ports::Reservation;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// A Proxyfile whose site `localhost` answers with this version in a field.
 fn versioned(app: SocketAddr, version: usize) -> String {
@@ -111,7 +112,7 @@ async fn two_hundred_swaps_under_load_fail_no_request_and_order_nothing_again() 
                 + "[sites.\"other.localhost\"]\nredirect = \"https://localhost\"\n"
         }
     };
-    let mut proxy = Setup::new().proxyfile(&text(0)).start().await;
+    let mut proxy = ProxySetup::new().proxyfile(&text(0)).start().await;
     let (client, https) = (proxy.client(), proxy.https());
     let (load, tasks) = (Load::default(), Tasks::new());
     let mut running = Vec::new();
@@ -149,7 +150,7 @@ async fn two_hundred_swaps_under_load_fail_no_request_and_order_nothing_again() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_file_changes_nothing_and_every_mistake_is_said() {
     let app = App::start().await;
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
         .start()
         .await;
@@ -207,7 +208,10 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_said() {
 async fn check_finds_what_a_reload_would_refuse() {
     let ca = TestCa::root("test");
     let (certificate, key) = ca.loopback();
-    let mut proxy = Setup::new().proxyfile(&named(&["localhost"])).start().await;
+    let mut proxy = ProxySetup::new()
+        .proxyfile(&named(&["localhost"]))
+        .start()
+        .await;
     let cert = proxy.file("cert.pem", &certificate.pem());
     proxy.file("key.pem", &key.serialize_pem());
     let text = "[sites.\"www.example.org\"]\nupstream = \"3000\"\ntls = { cert = \"cert.pem\", key = \"key.pem\" }\n";
@@ -228,7 +232,7 @@ async fn check_finds_what_a_reload_would_refuse() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_of_two_files_wins_however_fast_they_come() {
     let app = App::start().await;
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
         .start()
         .await;
@@ -247,7 +251,7 @@ async fn the_last_of_two_files_wins_however_fast_they_come() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_socket_lives_on_even_when_its_site_goes() {
     let app = App::start().await;
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
         .start()
         .await;
@@ -271,7 +275,7 @@ async fn a_web_socket_lives_on_even_when_its_site_goes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_under_way_ends_on_the_site_that_it_began_with() {
     let app = App::start().await;
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
         .start()
         .await;
@@ -286,7 +290,7 @@ async fn a_request_under_way_ends_on_the_site_that_it_began_with() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_connections_to_a_backend_are_used_on() {
     let mut origin = Origin::ok().await;
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(origin.address, 1))
         .start()
         .await;
@@ -316,7 +320,7 @@ async fn connections_over_tls_are_used_on_until_what_is_trusted_or_shown_changes
         Nginx::start(&ca, CONNECTION).await,
         Nginx::start_http2(&ca, CONNECTION).await,
     ] {
-        let setup = Setup::new();
+        let setup = ProxySetup::new();
         let root = setup.file("root.pem", &ca.pem());
         let text = |version: usize, queue: usize, tls: &str| {
             format!(
@@ -385,7 +389,10 @@ async fn connections_to_a_named_backend_are_used_on_and_other_servers_may_know_i
             dns.address()
         )
     };
-    let mut proxy = Setup::new().proxyfile(&text(1, 10, &dns[0])).start().await;
+    let mut proxy = ProxySetup::new()
+        .proxyfile(&text(1, 10, &dns[0]))
+        .start()
+        .await;
     let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
     for (version, queue) in [(1, 10), (2, 10), (3, 11)] {
         let line = proxy.reload(&text(version, queue, &dns[0])).await;
@@ -410,7 +417,7 @@ async fn an_address_comes_and_goes_and_open_connections_stay() {
     let text = |http, https| {
         format!("[listen]\nhttp = \"{http}\"\nhttps = \"{https}\"\n") + &versioned(app.address, 1)
     };
-    let setup = Setup::new().addresses_by_file();
+    let setup = ProxySetup::new().addresses_by_file();
     let mut proxy = setup.proxyfile(&text(http, https)).start().await;
     let client = proxy.client();
     let mut sender = client.http1(https, "localhost").await;
@@ -455,7 +462,10 @@ async fn what_was_counted_against_a_rate_is_counted_on_until_the_rate_changes() 
     let app = App::start().await;
     let limited = |version, rate: &str| versioned(app.address, version) + "rate-limit = " + rate;
     let hourly = "{ requests = 2, per = \"1h\" }";
-    let mut proxy = Setup::new().proxyfile(&limited(1, hourly)).start().await;
+    let mut proxy = ProxySetup::new()
+        .proxyfile(&limited(1, hourly))
+        .start()
+        .await;
     let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
     for _ in 0..2 {
         assert_eq!(send(&mut sender, "localhost").await.status(), 200);
@@ -470,7 +480,7 @@ async fn what_was_counted_against_a_rate_is_counted_on_until_the_rate_changes() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_names_get_certificates_and_removed_ones_are_served_no_more() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let before = named(&["a.example.org", "b.example.org"]);
     let setup = setup.proxyfile(&before);
@@ -511,7 +521,7 @@ async fn a_site_changes_from_its_own_files_to_an_issuer_and_back_without_a_gap()
     let ca = TestCa::root("test");
     let (certificate, key) = ca.loopback();
     let files = "[sites.localhost]\nrespond = { body = \"hello\" }\ntls = { cert = \"cert.pem\", key = \"key.pem\" }\n";
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("cert.pem", &certificate.pem());
     setup.file("key.pem", &key.serialize_pem());
     let mut proxy = setup.proxyfile(files).start().await;
@@ -531,7 +541,7 @@ async fn a_site_changes_from_its_own_files_to_an_issuer_and_back_without_a_gap()
 async fn a_site_that_asks_for_certificates_from_now_on_is_not_reached_as_before() {
     let ca = TestCa::root("clients");
     let app = App::start().await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("clients.pem", &ca.pem());
     let mut proxy = setup.proxyfile(&versioned(app.address, 1)).start().await;
     let (client, https) = (proxy.client(), proxy.https());
@@ -558,14 +568,14 @@ async fn lines_go_to_the_log_that_is_current_and_the_level_changes() {
             versioned(app.address, version)
         )
     };
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .proxyfile(&logged(1, "one.log", "info"))
         .start()
         .await;
     let one = proxy.data().with_file_name("one.log");
     let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
     send(&mut sender, "localhost").await;
-    let mut plain = Raw::connect(proxy.http()).await;
+    let mut plain = RawStream::connect(proxy.http()).await;
     let redirected = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
     plain.send(redirected).await;
     plain.read_head().await.unwrap();
@@ -593,7 +603,7 @@ async fn swaps_do_not_add_to_the_memory() {
         let routes = (0..200).map(route).collect::<String>();
         format!("[sites.localhost.routes]\n{routes}")
     };
-    let mut proxy = Setup::new().proxyfile(&text(0)).start().await;
+    let mut proxy = ProxySetup::new().proxyfile(&text(0)).start().await;
     for version in 1..10 {
         proxy.reload(&text(version)).await;
     }
@@ -610,7 +620,7 @@ async fn swaps_do_not_add_to_the_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_file_nothing_is_read_again_and_the_process_lives_on() {
     let app = App::start().await;
-    let mut proxy: Proxy = Setup::new().local(&app).start().await;
+    let mut proxy: Proxy = ProxySetup::new().local(&app).start().await;
     proxy.signal(Signal::HUP);
     proxy.logged("nothing is read again").await;
     let answer = proxy.client().get(proxy.https(), "localhost", "/").await;

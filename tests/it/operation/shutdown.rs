@@ -6,15 +6,15 @@ use rustix::process::Signal;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{Fault, Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::clients::raw::soon;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 async fn start() -> (App, Proxy, Client) {
     let app = App::start().await;
-    let proxy = Setup::new().local(&app).start().await;
+    let proxy = ProxySetup::new().local(&app).start().await;
     let client = proxy.client();
     (app, proxy, client)
 }
@@ -83,7 +83,7 @@ async fn clients_of_http_2_are_told_to_go_and_get_what_they_have_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_handshake_holds_no_drain() {
     let text = "[sites]\n\"localhost\" = \"localhost:1\"\n[limits]\nhandshake-timeout = \"1h\"\n";
-    let mut proxy = Setup::new().proxyfile(text).start().await;
+    let mut proxy = ProxySetup::new().proxyfile(text).start().await;
     let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
     let _silent = TcpStream::connect(proxy.https()).await.unwrap();
     // Clients are accepted in turn: when this one is served, the silent one is inside.
@@ -98,7 +98,7 @@ async fn a_silent_handshake_holds_no_drain() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let script = Script::new().always(Step::NewOrder, Fault::Never);
     let ca = ScriptedCa::start(script, setup.http().port()).await;
     let mut proxy = setup

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::backends::node::{self, NodeApp};
-use crate::harness::clients::raw::soon;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup};
 use crate::harness::skip::skip;
 
 /// How long a browser may take to start on a busy machine and to do all that the page asks for.
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A proxy before the app, with all that could come between a page and it; the access log is at `access.log`.
 async fn proxy(app: &NodeApp) -> (Proxy, std::path::PathBuf) {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let log = setup.file("access.log", "");
     let proxyfile = format!(
         "access-log = {:?}\ncompress = true\nrequest-id = true\n[sites]\n\"localhost\" = \"{}\"\n",

@@ -5,10 +5,10 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::{Client, read};
-use crate::harness::clients::raw::soon;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 async fn start(limits: &str) -> (Proxy, Client, App) {
     let app = App::start().await;
@@ -16,7 +16,7 @@ async fn start(limits: &str) -> (Proxy, Client, App) {
         "[sites]\n\"localhost\" = \"{}\"\n[limits]\n{limits}\n",
         app.address
     );
-    let proxy = Setup::new().proxyfile(&text).start().await;
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
     let client = proxy.client().alpn("http/1.1");
     (proxy, client, app)
 }
@@ -115,7 +115,7 @@ fn for_ten_connections() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_bounded_by_the_limit_of_open_files() {
     let app = App::start().await;
-    let proxy = Setup::new()
+    let proxy = ProxySetup::new()
         .local(&app)
         .open_files(for_ten_connections())
         .start()
@@ -136,7 +136,7 @@ async fn connections_are_bounded_by_the_limit_of_open_files() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
-    let setup = Setup::new().args(args).raisable_files(100, 200);
+    let setup = ProxySetup::new().args(args).raisable_files(100, 200);
     let proxy = setup.start().await;
     assert_eq!(proxy.file_limits(), (200, 200));
 }
@@ -222,7 +222,7 @@ async fn a_flood_of_resets_ends_the_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_streams_of_one_client_leave_files_for_others() {
     let app = App::start().await;
-    let proxy = Setup::new()
+    let proxy = ProxySetup::new()
         .local(&app)
         .open_files(for_ten_connections())
         .start()

@@ -1,12 +1,12 @@
 //! Port 80: challenges, the way to https, and nothing else.
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::clients::raw::{ask, header};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 async fn start() -> (Proxy, App) {
     let app = App::start().await;
-    let setup = Setup::new().args(["--upstream", &app.address.to_string()]);
+    let setup = ProxySetup::new().args(["--upstream", &app.address.to_string()]);
     let proxy = setup
         .args(["--domain", "app.localhost", "--domain", "127.0.0.1"])
         .start()

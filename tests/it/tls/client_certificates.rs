@@ -3,16 +3,16 @@
 use http::Request;
 use http_body_util::Full;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::{Client, read};
 use crate::harness::clients::raw::header;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// A proxy with a site that needs certificates of `ca`, one that takes them and one that does not ask.
 async fn start(ca: &TestCa) -> (Proxy, App) {
     let app = App::start().await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("clients.pem", &ca.pem());
     let site = |name: &str, rest: &str| {
         format!(
@@ -207,7 +207,7 @@ async fn curl_shows_its_certificate() {
 
 #[tokio::test]
 async fn a_ca_that_cannot_be_read_keeps_the_proxy_from_starting() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let (_, key) = TestCa::root("clients").client("alice");
     setup.file("clients.pem", &key.serialize_pem());
     for ca in ["clients.pem", "missing.pem"] {

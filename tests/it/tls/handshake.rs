@@ -4,17 +4,17 @@ use std::process::Stdio;
 
 use rcgen::{CertificateParams, KeyPair};
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
 use crate::harness::clients::raw::ask;
-use crate::harness::proxy::{Setup, command};
+use crate::harness::proxy::{ProxySetup, command};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_local_name_needs_no_network_and_its_root_is_said() {
     let app = App::start().await;
-    let mut proxy = Setup::new().local(&app).start().await;
-    let line = proxy.logged("signed by this machine's own CA").await;
+    let mut proxy = ProxySetup::new().local(&app).start().await;
+    let line = proxy.logged("the internal CA signs certificates").await;
     assert!(line.contains("internal-ca/root.pem"), "{line}");
     let client = proxy.client();
     let serial = client.serial(proxy.https(), "localhost").await.unwrap();
@@ -37,7 +37,7 @@ async fn a_local_name_needs_no_network_and_its_root_is_said() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_without_sni_gets_the_default_site() {
-    let setup = Setup::new().proxyfile(
+    let setup = ProxySetup::new().proxyfile(
         "[sites]\n\
          \"a.localhost\" = { upstream = \"localhost:1\" }\n\
          \"b.localhost\" = { upstream = \"localhost:1\", default = true }\n",
@@ -56,7 +56,7 @@ async fn a_client_without_sni_gets_the_default_site() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_without_sni_is_refused_where_no_site_is_the_default() {
-    let setup = Setup::new().proxyfile(
+    let setup = ProxySetup::new().proxyfile(
         "[sites]\n\"a.localhost\" = \"localhost:1\"\n\"b.localhost\" = \"localhost:1\"\n",
     );
     let proxy = setup.start().await;
@@ -74,7 +74,7 @@ async fn a_wildcard_site_covers_one_label() {
     let app = App::start().await;
     let address = app.address;
     let text = format!("[sites]\n\"*.home.arpa\" = \"{address}\"\n");
-    let proxy = Setup::new().proxyfile(&text).start().await;
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
     let client = proxy.client();
     assert_eq!(
         client.get(proxy.https(), "nas.home.arpa", "/").await.body,
@@ -100,7 +100,7 @@ async fn a_site_may_bring_its_own_certificate() {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(["www.example.org".to_owned()]).unwrap();
     let leaf = params.signed_by(&key, ca.issuer()).unwrap();
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("site.pem", &leaf.pem());
     setup.file("site.key", &key.serialize_pem());
     let text = format!(
@@ -121,7 +121,7 @@ async fn a_key_of_another_certificate_keeps_the_proxy_from_starting() {
     let ca = TestCa::root("the operator's CA");
     let (certificate, _) = ca.loopback();
     let (_, other_key) = ca.loopback();
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("site.pem", &certificate.pem());
     setup.file("site.key", &other_key.serialize_pem());
     let path = setup.file(
@@ -148,7 +148,7 @@ async fn a_key_of_another_certificate_keeps_the_proxy_from_starting() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_http_is_told_that_https_is_spoken_here() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
-    let proxy = Setup::new().args(args).start().await;
+    let proxy = ProxySetup::new().args(args).start().await;
     for request in [
         "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
         format!("POST / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9000)),
@@ -165,7 +165,7 @@ async fn plain_http_is_told_that_https_is_spoken_here() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_below_1_2_are_refused_and_the_hybrid_key_exchange_is_the_first_choice() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
-    let proxy = Setup::new().args(args).start().await;
+    let proxy = ProxySetup::new().args(args).start().await;
     let stream = proxy.client().connect(proxy.https(), "localhost").await;
     let stream = stream.unwrap();
     let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap();

@@ -4,10 +4,10 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::{Client, read};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// A proxy with one site for everybody, which is the default, and one for new clients.
 async fn start() -> (Proxy, App) {
@@ -17,7 +17,7 @@ async fn start() -> (Proxy, App) {
         "[sites]\n\"open.localhost\" = {{ upstream = \"{address}\", default = true }}\n\
          \"strict.localhost\" = {{ upstream = \"{address}\", min-tls = \"1.3\", aliases = [\"*.strict.localhost\"] }}\n"
     );
-    (Setup::new().proxyfile(&text).start().await, app)
+    (ProxySetup::new().proxyfile(&text).start().await, app)
 }
 
 async fn status(sender: &mut SendRequest<Full<bytes::Bytes>>, host: &str) -> StatusCode {
@@ -52,7 +52,7 @@ async fn a_site_that_wants_tls_1_3_refuses_older_clients_and_others_do_not() {
 async fn what_holds_for_all_sites_holds_but_where_one_says_otherwise() {
     let text = "min-tls = \"1.3\"\n[sites]\n\"new.localhost\" = \"localhost:1\"\n\
                 \"old.localhost\" = { upstream = \"localhost:1\", min-tls = \"1.2\" }\n";
-    let proxy = Setup::new().proxyfile(text).start().await;
+    let proxy = ProxySetup::new().proxyfile(text).start().await;
     let old = proxy.tls12_client();
     let error = refusal(&old, &proxy, "new.localhost").await;
     assert!(error.contains("ProtocolVersion"), "{error}");
@@ -80,7 +80,7 @@ async fn an_old_connection_does_not_cross_to_a_stricter_site() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_and_a_certificate_can_be_wanted_of_the_same_client() {
     let ca = TestCa::root("clients");
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("clients.pem", &ca.pem());
     let text = "[sites]\n\"localhost\" = { upstream = \"localhost:1\", min-tls = \"1.3\", client-auth = { ca = \"clients.pem\", mode = \"optional\" } }\n";
     let proxy = setup.proxyfile(text).start().await;
@@ -107,7 +107,7 @@ async fn a_reload_changes_it_for_new_connections_and_shuts_old_ones_out() {
             app.address
         )
     };
-    let mut proxy = Setup::new().proxyfile(&text("1.2")).start().await;
+    let mut proxy = ProxySetup::new().proxyfile(&text("1.2")).start().await;
     let (https, old) = (proxy.https(), proxy.tls12_client());
     let mut before = old.http1(https, "localhost").await;
     let mut newer = proxy.client().http1(https, "localhost").await;

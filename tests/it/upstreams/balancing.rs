@@ -15,10 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::harness::backends::origin::{Origin, nobody};
-use crate::harness::clients::raw::soon;
+use crate::harness::backends::origin::{Origin, refusing_address};
+use crate::harness::deadline::soon;
 use crate::harness::proxy;
-use crate::harness::service::{Door, Setup};
+use crate::harness::service::{Service, ServiceSetup};
 
 /// A client on one connection.
 struct Client(http1::SendRequest<Empty<Bytes>>);
@@ -30,10 +30,10 @@ struct Answer {
 }
 
 impl Client {
-    async fn new(door: &Door) -> Self {
-        let stream = TcpStream::connect(door.h1).await.unwrap();
+    async fn new(service: &Service) -> Self {
+        let stream = TcpStream::connect(service.h1).await.unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        door.tasks.spawn(connection);
+        service.tasks.spawn(connection);
         Self(sender)
     }
 
@@ -77,26 +77,26 @@ async fn named(name: &str) -> Origin {
 /// A backend that takes each request and hangs up on it, once the flag is set.
 async fn dying(name: &'static str, is_dead: &Arc<AtomicBool>) -> Origin {
     let is_dead = Arc::clone(is_dead);
-    Origin::start(move |mut visit| {
+    Origin::start(move |mut connection| {
         let is_dead = Arc::clone(&is_dead);
         async move {
-            while visit.read_request().await.is_some() && !is_dead.load(Ordering::SeqCst) {
+            while connection.read_request().await.is_some() && !is_dead.load(Ordering::SeqCst) {
                 let len = name.len();
                 let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n{name}");
-                visit.raw.send(answer).await;
+                connection.raw.send(answer).await;
             }
         }
     })
     .await
 }
 
-async fn open(balancing: Balancing, backends: &[SocketAddr]) -> Door {
-    let mut setup = Setup::new();
+async fn open(balancing: Balancing, backends: &[SocketAddr]) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         balancing: Box::new(balancing),
         ..Options::default()
     };
-    setup.site("www.example.org", backends).open().await
+    setup.site("www.example.org", backends).start().await
 }
 
 fn by(balancer: Balancer) -> Balancing {
@@ -109,8 +109,8 @@ fn by(balancer: Balancer) -> Balancing {
 #[tokio::test]
 async fn ten_thousand_requests_spread_within_five_percent() {
     let (one, other) = (named("one").await, named("other").await);
-    let door = open(Balancing::default(), &[one.address, other.address]).await;
-    let mut client = Client::new(&door).await;
+    let service = open(Balancing::default(), &[one.address, other.address]).await;
+    let mut client = Client::new(&service).await;
     let mut first = 0_i32;
     for _ in 0..10_000 {
         first += i32::from(client.get().await.body == "one");
@@ -129,8 +129,8 @@ async fn a_weight_is_a_multiple_of_the_requests() {
         shares: vec![heavy],
         ..by(Balancer::RoundRobin)
     };
-    let door = open(balancing, &[one.address, other.address]).await;
-    let mut client = Client::new(&door).await;
+    let service = open(balancing, &[one.address, other.address]).await;
+    let mut client = Client::new(&service).await;
     let mut first = 0;
     for _ in 0..40 {
         first += i32::from(client.get().await.body == "one");
@@ -149,15 +149,15 @@ async fn clients_see_nothing_of_a_backend_that_refuses_or_dies() {
     ] {
         let is_dead = Arc::new(AtomicBool::new(false));
         let (good, bad) = (named("good").await, dying("bad", &is_dead).await);
-        let backends = [nobody().await, bad.address, good.address];
-        let door = open(by(balancer.parse().unwrap()), &backends).await;
-        let mut client = Client::new(&door).await;
+        let backends = [refusing_address().await, bad.address, good.address];
+        let service = open(by(balancer.parse().unwrap()), &backends).await;
+        let mut client = Client::new(&service).await;
         for number in 0..200 {
             is_dead.store(number >= 50, Ordering::SeqCst);
             let answer = client.get().await;
             assert_eq!(answer.status, StatusCode::OK, "{balancer} {number}");
         }
-        let backends = door.upstreams[0].backends();
+        let backends = service.upstreams[0].backends();
         assert!(!backends[2].is_ejected(), "{balancer}");
     }
 }
@@ -166,11 +166,11 @@ async fn clients_see_nothing_of_a_backend_that_refuses_or_dies() {
 async fn what_may_not_be_sent_twice_is_not() {
     let is_dead = Arc::new(AtomicBool::new(true));
     let bad = [dying("one", &is_dead).await, dying("other", &is_dead).await];
-    let door = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
-    let answer = Client::new(&door).await.ask(Method::POST, None).await;
+    let service = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
+    let answer = Client::new(&service).await.ask(Method::POST, None).await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert_eq!(bad[0].connections() + bad[1].connections(), 1);
-    let answer = Client::new(&door).await.get().await;
+    let answer = Client::new(&service).await.get().await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert_eq!(bad[0].connections() + bad[1].connections(), 3);
 }
@@ -179,8 +179,8 @@ async fn what_may_not_be_sent_twice_is_not() {
 async fn retries_do_not_multiply_an_outage() {
     let is_dead = Arc::new(AtomicBool::new(true));
     let bad = [dying("one", &is_dead).await, dying("other", &is_dead).await];
-    let door = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
-    let mut client = Client::new(&door).await;
+    let service = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
+    let mut client = Client::new(&service).await;
     let start = Instant::now();
     for _ in 0..500 {
         assert_eq!(client.get().await.status, StatusCode::BAD_GATEWAY);
@@ -194,12 +194,12 @@ async fn retries_do_not_multiply_an_outage() {
 async fn a_full_backend_has_a_bounded_queue() {
     let (gate, opened) = (Arc::new(tokio::sync::Semaphore::new(0)), "done");
     let held = Arc::clone(&gate);
-    let origin = Origin::start(move |mut visit| {
+    let origin = Origin::start(move |mut connection| {
         let gate = Arc::clone(&held);
         async move {
-            while visit.read_request().await.is_some() {
+            while connection.read_request().await.is_some() {
                 gate.acquire().await.unwrap().forget();
-                visit
+                connection
                     .raw
                     .send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
                     .await;
@@ -212,11 +212,11 @@ async fn a_full_backend_has_a_bounded_queue() {
         queue: 1,
         ..Balancing::default()
     };
-    let door = open(balancing, &[origin.address]).await;
+    let service = open(balancing, &[origin.address]).await;
     let mut clients = [
-        Client::new(&door).await,
-        Client::new(&door).await,
-        Client::new(&door).await,
+        Client::new(&service).await,
+        Client::new(&service).await,
+        Client::new(&service).await,
     ];
     let [served, queued, refused] = &mut clients;
     let serve = async {
@@ -228,7 +228,7 @@ async fn a_full_backend_has_a_bounded_queue() {
     };
     let refuse = async {
         soon(async {
-            while door.upstreams[0].queued() == 0 {
+            while service.upstreams[0].queued() == 0 {
                 tokio::task::yield_now().await;
             }
         })
@@ -244,8 +244,8 @@ async fn a_full_backend_has_a_bounded_queue() {
 
 #[tokio::test]
 async fn who_waits_too_long_in_the_queue_is_told_to_come_again() {
-    let origin = Origin::start(async |mut visit| {
-        visit.read_request().await;
+    let origin = Origin::start(async |mut connection| {
+        connection.read_request().await;
         std::future::pending().await
     })
     .await;
@@ -254,12 +254,12 @@ async fn who_waits_too_long_in_the_queue_is_told_to_come_again() {
         queue_timeout: Duration::from_millis(20),
         ..Balancing::default()
     };
-    let door = open(balancing, &[origin.address]).await;
-    let mut first = Client::new(&door).await;
+    let service = open(balancing, &[origin.address]).await;
+    let mut first = Client::new(&service).await;
     let holding = first.get();
     let late = async {
-        door.in_flight(1).await;
-        Client::new(&door).await.get().await
+        service.in_flight(1).await;
+        Client::new(&service).await.get().await
     };
     tokio::select! {
         _ = holding => unreachable!(),
@@ -279,12 +279,12 @@ async fn a_cookie_keeps_a_browser_to_its_backend_until_that_dies() {
         dying("one", &is_dead[0]).await,
         dying("other", &is_dead[1]).await,
     ];
-    let door = open(
+    let service = open(
         by(Balancer::Cookie),
         &[origins[0].address, origins[1].address],
     )
     .await;
-    let mut client = Client::new(&door).await;
+    let mut client = Client::new(&service).await;
     let first = client.get().await;
     let kept = cookie(&first).unwrap();
     for _ in 0..20 {
@@ -317,9 +317,9 @@ async fn a_backend_without_weight_keeps_the_browsers_that_it_has_and_gets_no_oth
     let before = open(weighted(1), &addresses[..1]).await;
     let kept = cookie(&Client::new(&before).await.get().await).unwrap();
 
-    let door = open(weighted(0), &addresses).await;
+    let service = open(weighted(0), &addresses).await;
 
-    let mut client = Client::new(&door).await;
+    let mut client = Client::new(&service).await;
     for _ in 0..20 {
         assert_eq!(client.ask(Method::GET, Some(&kept)).await.body, "one");
         assert_eq!(client.get().await.body, "other");
@@ -329,8 +329,8 @@ async fn a_backend_without_weight_keeps_the_browsers_that_it_has_and_gets_no_oth
 #[tokio::test]
 async fn a_forged_cookie_is_no_cookie() {
     let (one, other) = (named("one").await, named("other").await);
-    let door = open(by(Balancer::Cookie), &[one.address, other.address]).await;
-    let mut client = Client::new(&door).await;
+    let service = open(by(Balancer::Cookie), &[one.address, other.address]).await;
+    let mut client = Client::new(&service).await;
     let real = cookie(&client.get().await).unwrap();
     let name = real.split_once('=').unwrap().0;
     let mut bodies = std::collections::BTreeSet::new();
@@ -350,7 +350,7 @@ async fn the_address_counts_that_a_trusted_peer_speaks_for() {
         "trust = [\"127.0.0.1\"]\n[sites.\"localhost\"]\nupstream = [\"{}\", \"{}\"]\nbalance = \"ip-hash\"\n",
         origins[0].address, origins[1].address
     );
-    let proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    let proxy = proxy::ProxySetup::new().proxyfile(&text).start().await;
     let client = proxy.client();
     let mut bodies = std::collections::BTreeSet::new();
     for client_number in 0..24 {
@@ -368,9 +368,9 @@ async fn the_address_counts_that_a_trusted_peer_speaks_for() {
 async fn a_client_address_stays_with_its_backend() {
     let origins = [named("a").await, named("b").await, named("c").await];
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
-    let door = open(by(Balancer::IpHash), &addresses).await;
-    let first = Client::new(&door).await.get().await.body;
+    let service = open(by(Balancer::IpHash), &addresses).await;
+    let first = Client::new(&service).await.get().await.body;
     for _ in 0..20 {
-        assert_eq!(Client::new(&door).await.get().await.body, first);
+        assert_eq!(Client::new(&service).await.get().await.body, first);
     }
 }

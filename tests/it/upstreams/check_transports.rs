@@ -17,22 +17,22 @@ use tokio::net::UnixListener;
 use crate::harness::backends::h2_origin::{H2Origin, Session};
 use crate::harness::backends::nginx::Nginx;
 use crate::harness::ca::pki::TestCa;
-use crate::harness::clients::raw::soon;
-use crate::harness::service::{Door, Setup};
+use crate::harness::deadline::soon;
+use crate::harness::service::{Service, ServiceSetup};
 
-async fn checked(address: &str, root: Option<PathBuf>) -> Door {
-    let mut setup = Setup::new();
+async fn checked(address: &str, root: Option<PathBuf>) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.upstream.tls.root = root;
     setup.upstream.balancing.health = Some(HealthOptions {
         interval: Duration::from_millis(20),
         ..HealthOptions::new("/healthz".to_owned())
     });
-    setup.upstream(&[address], None).open().await
+    setup.upstream(&[address], None).start().await
 }
 
-async fn until_down(door: &Door, is_down: bool) {
+async fn until_down(service: &Service, is_down: bool) {
     soon(async {
-        while door.upstreams[0].backends()[0].is_down() != is_down {
+        while service.upstreams[0].backends()[0].is_down() != is_down {
             tokio::task::yield_now().await;
         }
     })
@@ -59,10 +59,10 @@ async fn a_backend_behind_tls_is_checked_behind_tls() {
         Nginx::start_http2(&TestCa::root("backends"), &lines).await,
     ] {
         let _ = std::fs::remove_file(&well);
-        let door = checked(&nginx.url(), Some(nginx.root())).await;
-        until_down(&door, true).await;
+        let service = checked(&nginx.url(), Some(nginx.root())).await;
+        until_down(&service, true).await;
         std::fs::write(&well, "").unwrap();
-        until_down(&door, false).await;
+        until_down(&service, false).await;
     }
 }
 
@@ -70,8 +70,8 @@ async fn a_backend_behind_tls_is_checked_behind_tls() {
 async fn a_backend_that_is_not_trusted_is_down() {
     let lines = "location /healthz { return 204; }";
     let nginx = Nginx::start(&TestCa::root("backends"), lines).await;
-    let door = checked(&nginx.url(), None).await;
-    until_down(&door, true).await;
+    let service = checked(&nginx.url(), None).await;
+    until_down(&service, true).await;
 }
 
 #[tokio::test]
@@ -90,18 +90,18 @@ async fn a_backend_of_http_2_is_checked_by_http_2() {
         }
     })
     .await;
-    let door = checked(&origin.url(), None).await;
-    until_down(&door, true).await;
+    let service = checked(&origin.url(), None).await;
+    until_down(&service, true).await;
     is_well.store(true, Ordering::SeqCst);
-    until_down(&door, false).await;
+    until_down(&service, false).await;
 }
 
 #[tokio::test]
 async fn a_backend_at_a_unix_socket_is_checked_there() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("app.sock");
-    let door = checked(&format!("unix:{}", path.display()), None).await;
-    until_down(&door, true).await;
+    let service = checked(&format!("unix:{}", path.display()), None).await;
+    until_down(&service, true).await;
 
     let (listener, tasks) = (UnixListener::bind(&path).unwrap(), Tasks::new());
     let group = tasks.clone();
@@ -113,5 +113,5 @@ async fn a_backend_at_a_unix_socket_is_checked_there() {
             group.spawn(serving.serve_connection(TokioIo::new(stream), answer));
         }
     });
-    until_down(&door, false).await;
+    until_down(&service, false).await;
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
-use proxy::upstream::{Backend, Balancing, DnsServer as Server, HealthOptions, Resolver};
+use proxy::dns::NameServer as Server;
+use proxy::upstream::{Backend, Balancing, HealthOptions, Resolver};
 
 use crate::harness::backends::origin::Origin;
-use crate::harness::clients::raw::{Raw, ask, soon};
+use crate::harness::clients::raw::{RawStream, ask};
+use crate::harness::deadline::soon;
 use crate::harness::dns::server::DnsServer;
-use crate::harness::service::{Door, Setup};
+use crate::harness::service::{Service, ServiceSetup};
 
 const NAME: &str = "app.example.test";
 const GET: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
@@ -31,23 +33,23 @@ async fn apps(numbers: &[u8]) -> (u16, Vec<Origin>) {
     (port, origins)
 }
 
-async fn before(port: u16, dns: &DnsServer) -> Door {
+async fn serve(port: u16, dns: &DnsServer) -> Service {
     balanced(port, dns, Balancing::default()).await
 }
 
-async fn balanced(port: u16, dns: &DnsServer, balancing: Balancing) -> Door {
+async fn balanced(port: u16, dns: &DnsServer, balancing: Balancing) -> Service {
     let resolver = Resolver::new(vec![Server::At(dns.address())]);
     let address = format!("{NAME}:{port}");
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     *setup.upstream.balancing = balancing;
-    setup.upstream(&[&address], Some(resolver)).open().await
+    setup.upstream(&[&address], Some(resolver)).start().await
 }
 
 /// The backend at this one of the name's addresses, once it is there.
-async fn member(door: &Door, last: u8) -> Backend {
+async fn member(service: &Service, last: u8) -> Backend {
     let address = format!(" at {}", ip(last));
     let find = || {
-        let mut backends = door.upstreams[0].backends().into_iter();
+        let mut backends = service.upstreams[0].backends().into_iter();
         backends.find(|backend| backend.address().to_string().ends_with(&address))
     };
     soon(async {
@@ -61,7 +63,7 @@ async fn member(door: &Door, last: u8) -> Backend {
     .await
 }
 
-async fn who(client: &mut Raw) -> String {
+async fn who(client: &mut RawStream) -> String {
     client.send(GET).await;
     client.read_head().await.unwrap();
     String::from_utf8(client.read_exact(5).await).unwrap()
@@ -72,8 +74,8 @@ async fn all_addresses_of_a_name_get_their_share_of_a_single_client() {
     let dns = DnsServer::start();
     dns.a(NAME, ip(1)).a(NAME, ip(2)).a(NAME, ip(3));
     let (port, origins) = apps(&[1, 2, 3]).await;
-    let door = before(port, &dns).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(port, &dns).await;
+    let mut client = RawStream::connect(service.h1).await;
     let mut shares: BTreeMap<String, u32> = BTreeMap::new();
     for _ in 0..300 {
         *shares.entry(who(&mut client).await).or_default() += 1;
@@ -92,8 +94,8 @@ async fn a_moved_name_is_followed_by_its_ttl_although_connections_are_kept() {
     let dns = DnsServer::start();
     dns.ttl(1).a(NAME, ip(1));
     let (port, _origins) = apps(&[1, 2]).await;
-    let door = before(port, &dns).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(port, &dns).await;
+    let mut client = RawStream::connect(service.h1).await;
     assert_eq!(who(&mut client).await, "app-1");
 
     dns.forget(NAME).a(NAME, ip(2));
@@ -109,9 +111,9 @@ async fn an_address_without_an_app_costs_no_request() {
     let dns = DnsServer::start();
     dns.a(NAME, ip(1)).a(NAME, ip(2));
     let (port, _origins) = apps(&[2]).await;
-    let door = before(port, &dns).await;
+    let service = serve(port, &dns).await;
     for _ in 0..20 {
-        let answer = ask(door.h1, LAST).await;
+        let answer = ask(service.h1, LAST).await;
         assert!(answer.ends_with("app-2"), "{answer}");
     }
 }
@@ -121,14 +123,14 @@ async fn the_last_addresses_stand_while_dns_is_down() {
     let dns = DnsServer::start();
     dns.ttl(0).a(NAME, ip(1));
     let (port, _origins) = apps(&[1]).await;
-    let door = before(port, &dns).await;
-    assert!(ask(door.h1, LAST).await.ends_with("app-1"));
+    let service = serve(port, &dns).await;
+    assert!(ask(service.h1, LAST).await.ends_with("app-1"));
 
     dns.code(NAME, ResponseCode::ServFail);
 
     let start = tokio::time::Instant::now();
     while start.elapsed().as_millis() < 1_200 {
-        let answer = ask(door.h1, LAST).await;
+        let answer = ask(service.h1, LAST).await;
         assert!(answer.ends_with("app-1"), "{answer}");
     }
 }
@@ -138,18 +140,18 @@ async fn the_last_addresses_stand_while_a_name_is_gone_for_a_moment() {
     let dns = DnsServer::start();
     dns.ttl(0).a(NAME, ip(1));
     let (port, _origins) = apps(&[1, 2]).await;
-    let door = before(port, &dns).await;
-    assert!(ask(door.h1, LAST).await.ends_with("app-1"));
+    let service = serve(port, &dns).await;
+    assert!(ask(service.h1, LAST).await.ends_with("app-1"));
 
     dns.forget(NAME);
 
     let start = tokio::time::Instant::now();
     while start.elapsed().as_millis() < 2_200 {
-        let answer = ask(door.h1, LAST).await;
+        let answer = ask(service.h1, LAST).await;
         assert!(answer.ends_with("app-1"), "{answer}");
     }
     dns.a(NAME, ip(2));
-    soon(async { while !ask(door.h1, LAST).await.ends_with("app-2") {} }).await;
+    soon(async { while !ask(service.h1, LAST).await.ends_with("app-2") {} }).await;
 }
 
 #[tokio::test]
@@ -159,20 +161,20 @@ async fn a_flood_of_addresses_makes_no_flood_of_backends() {
         dns.a(NAME, ip(number));
     }
     let (port, _origins) = apps(&[0, 1]).await;
-    let door = before(port, &dns).await;
-    member(&door, 1).await;
-    assert_eq!(door.upstreams[0].backends().len(), 64);
+    let service = serve(port, &dns).await;
+    member(&service, 1).await;
+    assert_eq!(service.upstreams[0].backends().len(), 64);
 }
 
 #[tokio::test]
 async fn a_name_that_does_not_exist_is_a_502_until_it_does() {
     let dns = DnsServer::start();
     let (port, _origins) = apps(&[1]).await;
-    let door = before(port, &dns).await;
-    let answer = ask(door.h1, LAST).await;
+    let service = serve(port, &dns).await;
+    let answer = ask(service.h1, LAST).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     dns.a(NAME, ip(1));
-    soon(async { while !ask(door.h1, LAST).await.ends_with("app-1") {} }).await;
+    soon(async { while !ask(service.h1, LAST).await.ends_with("app-1") {} }).await;
 }
 
 #[tokio::test]
@@ -184,9 +186,9 @@ async fn an_address_that_stays_keeps_its_health_and_its_connections_when_others_
         max_fails: 1,
         ..Balancing::default()
     };
-    let door = balanced(port, &dns, balancing).await;
-    let mut client = Raw::connect(door.h1).await;
-    let dead = member(&door, 1).await;
+    let service = balanced(port, &dns, balancing).await;
+    let mut client = RawStream::connect(service.h1).await;
+    let dead = member(&service, 1).await;
     soon(async {
         while !dead.is_ejected() {
             assert_eq!(who(&mut client).await, "app-2");
@@ -199,21 +201,21 @@ async fn an_address_that_stays_keeps_its_health_and_its_connections_when_others_
         .a(NAME, ip(2))
         .a(NAME, ip(3));
 
-    member(&door, 3).await;
-    assert!(member(&door, 1).await.is_ejected());
+    member(&service, 3).await;
+    assert!(member(&service, 1).await.is_ejected());
     soon(async { while who(&mut client).await != "app-2" {} }).await;
     assert_eq!(origins[0].connections(), 1);
 
     dns.forget(NAME).a(NAME, ip(3));
     soon(async {
-        while door.upstreams[0].backends().len() != 1 {
+        while service.upstreams[0].backends().len() != 1 {
             tokio::task::yield_now().await;
         }
     })
     .await;
     dns.a(NAME, ip(1));
     assert!(
-        !member(&door, 1).await.is_ejected(),
+        !member(&service, 1).await.is_ejected(),
         "one that was gone is new"
     );
 }
@@ -227,8 +229,8 @@ async fn each_address_of_a_name_is_checked_under_the_name() {
         health: Some(HealthOptions::new("/healthz".to_owned())),
         ..Balancing::default()
     };
-    let door = balanced(port, &dns, balancing).await;
-    let (well, dead) = (member(&door, 1).await, member(&door, 2).await);
+    let service = balanced(port, &dns, balancing).await;
+    let (well, dead) = (member(&service, 1).await, member(&service, 2).await);
     soon(async {
         while !dead.is_down() {
             tokio::task::yield_now().await;
@@ -238,5 +240,5 @@ async fn each_address_of_a_name_is_checked_under_the_name() {
     let head = soon(origins[0].event()).await.to_ascii_lowercase();
     assert!(head.contains(&format!("host: {NAME}:{port}\r\n")), "{head}");
     assert!(!well.is_down());
-    assert!(ask(door.h1, LAST).await.ends_with("app-1"));
+    assert!(ask(service.h1, LAST).await.ends_with("app-1"));
 }

@@ -14,9 +14,10 @@ use proxy::tasks::Tasks;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use crate::harness::backends::origin::{Origin, nobody};
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::service::{Door, Setup, before, empty};
+use crate::harness::backends::origin::{Origin, refusing_address};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::service::{Service, ServiceSetup, empty, serve};
 
 const URL2: &str = "https://www.example.org/";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -31,24 +32,24 @@ fn last(method: &str, fields: &str) -> String {
 
 /// An origin whose first connection serves one request, and dies without a word when the second comes.
 async fn dying(is_reset: bool) -> Origin {
-    Origin::start(move |mut visit| async move {
+    Origin::start(move |mut connection| async move {
         let mut served = 0;
-        while visit.read_request().await.is_some() {
+        while connection.read_request().await.is_some() {
             served += 1;
-            if served > 1 && visit.number == 1 {
+            if served > 1 && connection.number == 1 {
                 return if is_reset {
-                    visit.raw.reset()
+                    connection.raw.reset()
                 };
             }
-            visit.raw.send(OK).await;
+            connection.raw.send(OK).await;
         }
     })
     .await
 }
 
 /// Leaves one idle connection in the pool.
-async fn warm_up(door: &Door, origin: &mut Origin) {
-    let mut client = Raw::connect(door.h1).await;
+async fn warm_up(service: &Service, origin: &mut Origin) {
+    let mut client = RawStream::connect(service.h1).await;
     client.send(get()).await;
     client.read_until("ok").await.unwrap();
     origin.event().await;
@@ -58,9 +59,9 @@ async fn warm_up(door: &Door, origin: &mut Origin) {
 async fn an_idempotent_request_survives_the_death_of_a_reused_connection() {
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
         let mut origin = dying(method == "HEAD").await;
-        let door = before(&[origin.address]).await;
-        warm_up(&door, &mut origin).await;
-        let answer = ask(door.h1, last(method, "")).await;
+        let service = serve(&[origin.address]).await;
+        warm_up(&service, &mut origin).await;
+        let answer = ask(service.h1, last(method, "")).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
         // Died on the old connection, answered on a new one.
         for _ in 0..2 {
@@ -77,7 +78,7 @@ async fn vanishing(tasks: &Tasks) -> SocketAddr {
     tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         drop(listener);
-        let mut raw = Raw::new(stream);
+        let mut raw = RawStream::new(stream);
         raw.read_head().await;
         raw.send(OK).await;
         raw.read_head().await;
@@ -90,8 +91,8 @@ async fn a_replay_passes_over_a_backend_that_is_gone() {
     let tasks = Tasks::new();
     let origin = Origin::ok().await;
     for _ in 0..5 {
-        let door = before(&[vanishing(&tasks).await, origin.address]).await;
-        let mut client = door.client2().await;
+        let service = serve(&[vanishing(&tasks).await, origin.address]).await;
+        let mut client = service.client2().await;
         for _ in 0..20 {
             let request = Request::get(URL2).body(empty()).unwrap();
             assert_eq!(client.send_request(request).await.unwrap().status(), 200);
@@ -112,9 +113,9 @@ async fn a_request_that_may_have_been_heard_is_never_sent_twice() {
         ),
     ] {
         let mut origin = dying(method == "PATCH").await;
-        let door = before(&[origin.address]).await;
-        warm_up(&door, &mut origin).await;
-        let answer = ask(door.h1, last(method, fields) + body).await;
+        let service = serve(&[origin.address]).await;
+        warm_up(&service, &mut origin).await;
+        let answer = ask(service.h1, last(method, fields) + body).await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "{method}: {answer}");
         assert!(origin.event().await.starts_with(method));
         assert!(origin.is_quiet());
@@ -124,44 +125,44 @@ async fn a_request_that_may_have_been_heard_is_never_sent_twice() {
 
 #[tokio::test]
 async fn nothing_is_sent_a_third_time() {
-    let mut origin = Origin::start(|mut visit| async move {
-        if visit.number == 1 && visit.read_request().await.is_some() {
-            visit.raw.send(OK).await;
+    let mut origin = Origin::start(|mut connection| async move {
+        if connection.number == 1 && connection.read_request().await.is_some() {
+            connection.raw.send(OK).await;
         }
-        visit.read_request().await;
+        connection.read_request().await;
     })
     .await;
-    let door = before(&[origin.address]).await;
-    warm_up(&door, &mut origin).await;
-    let answer = ask(door.h1, last("GET", "")).await;
+    let service = serve(&[origin.address]).await;
+    warm_up(&service, &mut origin).await;
+    let answer = ask(service.h1, last("GET", "")).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert_eq!(origin.connections(), 2);
 }
 
 #[tokio::test]
 async fn a_request_is_not_sent_again_once_an_answer_has_begun() {
-    let mut origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.send(OK).await;
-        visit.read_request().await;
-        visit.raw.send("HTTP/1.1 20").await;
+    let mut origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.send(OK).await;
+        connection.read_request().await;
+        connection.raw.send("HTTP/1.1 20").await;
     })
     .await;
-    let door = before(&[origin.address]).await;
-    warm_up(&door, &mut origin).await;
-    let answer = ask(door.h1, last("GET", "")).await;
+    let service = serve(&[origin.address]).await;
+    warm_up(&service, &mut origin).await;
+    let answer = ask(service.h1, last("GET", "")).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert_eq!(origin.connections(), 1);
 }
 
 #[tokio::test]
 async fn a_first_request_on_a_connection_is_not_sent_again() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
+    let origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let answer = ask(door.h1, last("GET", "")).await;
+    let service = serve(&[origin.address]).await;
+    let answer = ask(service.h1, last("GET", "")).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert_eq!(origin.connections(), 1);
 }
@@ -173,16 +174,16 @@ async fn connections_that_the_backend_closes_are_not_used_again() {
         "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok",
         "HTTP/1.1 200 OK\r\n\r\nok",
     ] {
-        let mut origin = Origin::start(move |mut visit| async move {
-            visit.read_request().await;
-            visit.raw.send(answer).await;
-            visit.raw.finish().await;
-            visit.raw.read_to_end().await;
+        let mut origin = Origin::start(move |mut connection| async move {
+            connection.read_request().await;
+            connection.raw.send(answer).await;
+            connection.raw.finish().await;
+            connection.raw.read_to_end().await;
         })
         .await;
-        let door = before(&[origin.address]).await;
+        let service = serve(&[origin.address]).await;
         for count in 1..=3 {
-            let seen = ask(door.h1, last("POST", "")).await;
+            let seen = ask(service.h1, last("POST", "")).await;
             assert!(seen.starts_with("HTTP/1.1 200 "), "{seen}");
             origin.event().await;
             assert_eq!(origin.connections(), count, "{answer}");
@@ -196,10 +197,10 @@ async fn a_connection_that_has_spoken_http_1_0_carries_no_later_upload() {
         "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok",
     )
     .await;
-    let door = before(&[origin.address]).await;
-    warm_up(&door, &mut origin).await;
+    let service = serve(&[origin.address]).await;
+    warm_up(&service, &mut origin).await;
     let upload = last("POST", "Transfer-Encoding: chunked\r\n") + "3\r\nabc\r\n0\r\n\r\n";
-    ask(door.h1, upload).await;
+    ask(service.h1, upload).await;
     let seen = origin.event().await;
     assert!(seen.contains("\r\n\r\n3\r\nabc\r\n0"), "{seen}");
     assert_eq!(origin.connections(), 2);
@@ -212,16 +213,16 @@ async fn bytes_behind_a_response_end_its_connection() {
         "HTTP/1.1 204 No Content\r\n\r\nevil",
         "HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\nevil",
     ] {
-        let mut origin = Origin::start(move |mut visit| async move {
-            visit.read_request().await;
-            visit.raw.send(answer).await;
-            visit.raw.read_to_end().await;
-            visit.tell("closed");
+        let mut origin = Origin::start(move |mut connection| async move {
+            connection.read_request().await;
+            connection.raw.send(answer).await;
+            connection.raw.read_to_end().await;
+            connection.tell("closed");
         })
         .await;
-        let door = before(&[origin.address]).await;
+        let service = serve(&[origin.address]).await;
         for _ in 0..2 {
-            let seen = ask(door.h1, last("GET", "")).await;
+            let seen = ask(service.h1, last("GET", "")).await;
             assert!(!seen.contains("evil"), "{seen}");
             assert_eq!(seen.lines().next(), answer.lines().next());
             origin.event().await;
@@ -233,35 +234,35 @@ async fn bytes_behind_a_response_end_its_connection() {
 
 #[tokio::test]
 async fn idle_connections_are_closed_in_time() {
-    let mut origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.send(OK).await;
-        visit.raw.read_to_end().await;
-        visit.tell("closed");
+    let mut origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.send(OK).await;
+        connection.raw.read_to_end().await;
+        connection.tell("closed");
     })
     .await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.upstream.idle_timeout = Duration::from_millis(80);
-    let door = setup
+    let service = setup
         .site("www.example.org", &[origin.address])
-        .open()
+        .start()
         .await;
-    warm_up(&door, &mut origin).await;
+    warm_up(&service, &mut origin).await;
     assert_eq!(origin.event().await, "closed");
 }
 
 #[tokio::test]
 async fn a_drain_closes_idle_connections_and_waits_for_busy_ones() {
-    let mut origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.send(OK).await;
-        visit.raw.read_to_end().await;
-        visit.tell("closed");
+    let mut origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.send(OK).await;
+        connection.raw.read_to_end().await;
+        connection.tell("closed");
     })
     .await;
-    let door = before(&[origin.address]).await;
-    warm_up(&door, &mut origin).await;
-    door.tasks.stop();
+    let service = serve(&[origin.address]).await;
+    warm_up(&service, &mut origin).await;
+    service.tasks.stop();
     assert_eq!(origin.event().await, "closed");
 }
 
@@ -278,8 +279,8 @@ async fn what_is_no_response_is_a_bad_gateway() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     ] {
         let origin = Origin::answering(answer).await;
-        let door = before(&[origin.address]).await;
-        let seen = ask(door.h1, last("GET", "")).await;
+        let service = serve(&[origin.address]).await;
+        let seen = ask(service.h1, last("GET", "")).await;
         assert!(seen.starts_with("HTTP/1.1 502 "), "{answer:?}: {seen}");
         assert!(!seen.contains("127.0.0.1"), "{seen}");
     }
@@ -302,15 +303,17 @@ async fn the_framing_of_a_response_is_never_copied() {
         ),
     ] {
         let origin = Origin::answering(answer).await;
-        let door = before(&[origin.address]).await;
-        let seen = ask(door.h1, last("GET", "")).await;
+        let service = serve(&[origin.address]).await;
+        let seen = ask(service.h1, last("GET", "")).await;
         assert_eq!(header(&seen, "content-length"), length, "{seen}");
         assert_eq!(
             seen.matches("content-length").count(),
             usize::from(length.is_some()),
             "{seen}"
         );
-        let response = door.fetch2(Request::get(URL2).body(empty()).unwrap()).await;
+        let response = service
+            .fetch2(Request::get(URL2).body(empty()).unwrap())
+            .await;
         assert_eq!(
             response.into_body().collect().await.unwrap().to_bytes(),
             "ok"
@@ -320,13 +323,13 @@ async fn the_framing_of_a_response_is_never_copied() {
 
 #[tokio::test]
 async fn a_backend_that_is_not_there_is_a_bad_gateway() {
-    let door = before(&[nobody().await, nobody().await]).await;
-    let seen = ask(door.h1, last("GET", "")).await;
+    let service = serve(&[refusing_address().await, refusing_address().await]).await;
+    let seen = ask(service.h1, last("GET", "")).await;
     assert!(seen.starts_with("HTTP/1.1 502 "), "{seen}");
     assert!(!seen.contains("127.0.0.1"), "{seen}");
-    let door = before(&[]).await;
+    let service = serve(&[]).await;
     assert!(
-        ask(door.h1, last("GET", ""))
+        ask(service.h1, last("GET", ""))
             .await
             .starts_with("HTTP/1.1 503 ")
     );
@@ -334,40 +337,40 @@ async fn a_backend_that_is_not_there_is_a_bad_gateway() {
 
 #[tokio::test]
 async fn a_response_that_does_not_begin_is_a_gateway_time_out_and_ends_its_connection() {
-    let mut origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.read_to_end().await;
-        visit.tell("closed");
+    let mut origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.read_to_end().await;
+        connection.tell("closed");
     })
     .await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.upstream.response_timeout = Duration::from_millis(50);
-    let door = setup
+    let service = setup
         .site("www.example.org", &[origin.address])
-        .open()
+        .start()
         .await;
     for request in [
         last("GET", ""),
         last("POST", "Content-Length: 3\r\n") + "abc",
     ] {
-        let seen = ask(door.h1, request).await;
+        let seen = ask(service.h1, request).await;
         assert!(seen.starts_with("HTTP/1.1 504 "), "{seen}");
         origin.event().await;
         assert_eq!(origin.event().await, "closed");
     }
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 #[tokio::test]
 async fn an_upload_that_moves_holds_the_response_time_out() {
     let origin = Origin::ok().await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.upstream.response_timeout = Duration::from_secs(1);
-    let door = setup
+    let service = setup
         .site("www.example.org", &[origin.address])
-        .open()
+        .start()
         .await;
-    let mut client = Raw::connect(door.h1).await;
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 5\r\n\r\n")
         .await;
@@ -387,9 +390,9 @@ const CUT: [&str; 3] = [
 ];
 
 async fn cut(answer: &'static str) -> Origin {
-    Origin::start(move |mut visit| async move {
-        visit.read_request().await;
-        visit.raw.send(answer).await;
+    Origin::start(move |mut connection| async move {
+        connection.read_request().await;
+        connection.raw.send(answer).await;
     })
     .await
 }
@@ -398,14 +401,14 @@ async fn cut(answer: &'static str) -> Origin {
 async fn a_response_that_is_cut_never_looks_whole_over_http1() {
     for answer in CUT {
         let origin = cut(answer).await;
-        let door = before(&[origin.address]).await;
-        let seen = ask(door.h1, get()).await;
+        let service = serve(&[origin.address]).await;
+        let seen = ask(service.h1, get()).await;
         assert!(!seen.contains("0\r\n\r\n"), "{seen}");
         let request = Request::get("/")
             .header("host", "www.example.org")
             .body(empty())
             .unwrap();
-        let Ok(response) = fetch1(&door, request).await else {
+        let Ok(response) = fetch1(&service, request).await else {
             continue;
         };
         assert!(
@@ -415,15 +418,15 @@ async fn a_response_that_is_cut_never_looks_whole_over_http1() {
     }
 }
 
-/// Like `Door::fetch1`, for answers that may not even have a head.
+/// Like `Service::fetch1`, for answers that may not even have a head.
 async fn fetch1(
-    door: &Door,
+    service: &Service,
     request: Request<crate::harness::service::AnyBody>,
 ) -> hyper::Result<hyper::Response<Incoming>> {
-    let stream = TcpStream::connect(door.h1).await.unwrap();
+    let stream = TcpStream::connect(service.h1).await.unwrap();
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
-    door.tasks.spawn(connection);
+    service.tasks.spawn(connection);
     soon(sender.send_request(request)).await
 }
 
@@ -431,9 +434,9 @@ async fn fetch1(
 async fn a_response_that_is_cut_never_looks_whole_over_http2() {
     for answer in CUT {
         let origin = cut(answer).await;
-        let door = before(&[origin.address]).await;
+        let service = serve(&[origin.address]).await;
         let request = Request::get(URL2).body(empty()).unwrap();
-        let response = soon(door.client2().await.send_request(request)).await;
+        let response = soon(service.client2().await.send_request(request)).await;
         // The reset may overtake the head.
         let error = match response {
             Ok(response) => soon(response.into_body().collect()).await.unwrap_err(),
@@ -449,20 +452,23 @@ async fn a_response_that_is_cut_never_looks_whole_over_http2() {
 async fn a_response_that_pauses_is_not_cut() {
     let gate = Arc::new(Notify::new());
     let opener = Arc::clone(&gate);
-    let origin = Origin::start(move |mut visit| {
+    let origin = Origin::start(move |mut connection| {
         let gate = Arc::clone(&gate);
         async move {
-            visit.read_request().await;
-            visit.raw.send(CUT[0]).await;
+            connection.read_request().await;
+            connection.raw.send(CUT[0]).await;
             gate.notified().await;
-            visit.raw.send("0\r\n\r\n").await;
+            connection.raw.send("0\r\n\r\n").await;
         }
     })
     .await;
     let pause = Duration::from_millis(50);
-    let door = Setup::new().body_timeout(pause);
-    let door = door.site("www.example.org", &[origin.address]).open().await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = ServiceSetup::new().body_timeout(pause);
+    let service = service
+        .site("www.example.org", &[origin.address])
+        .start()
+        .await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(get()).await;
     client.read_until("part\r\n").await.unwrap();
 
@@ -480,12 +486,12 @@ async fn a_response_that_pauses_is_not_cut() {
 #[tokio::test]
 async fn an_upload_that_stalls_is_a_request_time_out_and_never_looks_whole() {
     let mut origin = Origin::ok().await;
-    let setup = Setup::new().body_timeout(Duration::from_millis(50));
-    let door = setup
+    let setup = ServiceSetup::new().body_timeout(Duration::from_millis(50));
+    let service = setup
         .site("www.example.org", &[origin.address])
-        .open()
+        .start()
         .await;
-    let mut client = Raw::connect(door.h1).await;
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         .await;
@@ -502,15 +508,15 @@ async fn an_upload_that_its_client_breaks_off_never_looks_whole() {
         "Content-Length: 5\r\n\r\nabc",
     ] {
         for is_reset in [false, true] {
-            let mut origin = Origin::start(|mut visit| async move {
-                visit.raw.read_until("abc").await.unwrap();
-                visit.tell("begun");
-                let rest = visit.raw.read_to_end().await;
-                visit.tell(rest);
+            let mut origin = Origin::start(|mut connection| async move {
+                connection.raw.read_until("abc").await.unwrap();
+                connection.tell("begun");
+                let rest = connection.raw.read_to_end().await;
+                connection.tell(rest);
             })
             .await;
-            let door = before(&[origin.address]).await;
-            let mut client = Raw::connect(door.h1).await;
+            let service = serve(&[origin.address]).await;
+            let mut client = RawStream::connect(service.h1).await;
             client
                 .send(format!(
                     "POST / HTTP/1.1\r\nHost: www.example.org\r\n{fields}"
@@ -530,18 +536,18 @@ async fn an_upload_that_its_client_breaks_off_never_looks_whole() {
 async fn an_http2_upload_that_is_reset_never_looks_whole() {
     for answer in ["", CUT[0]] {
         for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
-            let mut origin = Origin::start(move |mut visit| async move {
-                visit.raw.read_until("abc").await.unwrap();
-                visit.raw.send(answer).await;
-                visit.tell("begun");
-                let rest = visit.raw.read_to_end().await;
-                visit.tell(rest);
+            let mut origin = Origin::start(move |mut connection| async move {
+                connection.raw.read_until("abc").await.unwrap();
+                connection.raw.send(answer).await;
+                connection.tell("begun");
+                let rest = connection.raw.read_to_end().await;
+                connection.tell(rest);
             })
             .await;
-            let door = before(&[origin.address]).await;
-            let stream = TcpStream::connect(door.h2).await.unwrap();
+            let service = serve(&[origin.address]).await;
+            let stream = TcpStream::connect(service.h2).await.unwrap();
             let (client, connection) = h2::client::handshake(stream).await.unwrap();
-            door.tasks.spawn(connection);
+            service.tasks.spawn(connection);
             let mut client = soon(client.ready()).await.unwrap();
             let request = Request::post(URL2).body(()).unwrap();
             let (response, mut upload) = client.send_request(request, false).unwrap();
@@ -561,15 +567,15 @@ async fn an_http2_upload_that_is_reset_never_looks_whole() {
 #[tokio::test]
 async fn a_client_that_goes_takes_its_request_to_the_backend_along() {
     for answer in ["", CUT[0]] {
-        let mut origin = Origin::start(move |mut visit| async move {
-            visit.read_request().await;
-            visit.raw.send(answer).await;
-            visit.raw.read_to_end().await;
-            visit.tell("closed");
+        let mut origin = Origin::start(move |mut connection| async move {
+            connection.read_request().await;
+            connection.raw.send(answer).await;
+            connection.raw.read_to_end().await;
+            connection.tell("closed");
         })
         .await;
-        let door = before(&[origin.address]).await;
-        let mut client = Raw::connect(door.h1).await;
+        let service = serve(&[origin.address]).await;
+        let mut client = RawStream::connect(service.h1).await;
         client.send(get()).await;
         origin.event().await;
         if !answer.is_empty() {
@@ -578,9 +584,9 @@ async fn a_client_that_goes_takes_its_request_to_the_backend_along() {
         drop(client);
         assert_eq!(origin.event().await, "closed");
 
-        let mut client = door.client2().await;
+        let mut client = service.client2().await;
         let request = client.send_request(Request::get(URL2).body(empty()).unwrap());
-        let request = door.tasks.spawn(request);
+        let request = service.tasks.spawn(request);
         origin.event().await;
         if answer.is_empty() {
             request.abort();
@@ -598,19 +604,19 @@ async fn a_response_may_have_a_head_of_64_kib_and_a_larger_one_is_refused_by_nam
         format!("HTTP/1.1 200 OK\r\nx-large: {field}\r\ncontent-length: 2\r\n\r\nok")
     };
     let origin = Origin::answering(answer(60 * 1024)).await;
-    let taken = ask(before(&[origin.address]).await.h1, last("GET", "")).await;
+    let taken = ask(serve(&[origin.address]).await.h1, last("GET", "")).await;
     assert!(taken.starts_with("HTTP/1.1 200 ") && taken.ends_with("ok"));
     let origin = Origin::answering(answer(100 * 1024)).await;
     let lines = tempfile::NamedTempFile::new().unwrap();
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     let target = AccessLogTarget::File(lines.path().to_owned());
     let log = AccessLog::start(&AccessLogOptions::new(target), 1, &setup.tasks);
     setup.access_log = Some(log.unwrap());
-    let door = setup
+    let service = setup
         .site("www.example.org", &[origin.address])
-        .open()
+        .start()
         .await;
-    let refused = ask(door.h1, last("GET", "")).await;
+    let refused = ask(service.h1, last("GET", "")).await;
     assert!(refused.starts_with("HTTP/1.1 502 "), "{}", refused.len());
     soon(async {
         while !std::fs::read_to_string(lines.path())

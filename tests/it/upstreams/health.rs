@@ -6,27 +6,28 @@ use std::time::Duration;
 
 use ::proxy::tasks::Tasks;
 use ::proxy::upstream::{
-    Address, Backend, Balancer, Balancing, HealthOptions, Means, Options, SendProxy, Upstream,
+    Address, Backend, Balancer, Balancing, HealthOptions, Options, SendProxy, Upstream,
+    UpstreamContext,
 };
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 
-use crate::harness::backends::origin::{Origin, nobody};
-use crate::harness::clients::raw::soon;
+use crate::harness::backends::origin::{Origin, refusing_address};
+use crate::harness::deadline::soon;
 use crate::harness::proxy;
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 /// A backend that says `ok`, and of its health what the flag says.
 async fn checked(is_well: &Arc<AtomicBool>) -> Origin {
     let is_well = Arc::clone(is_well);
-    Origin::start(move |mut visit| {
+    Origin::start(move |mut connection| {
         let is_well = Arc::clone(&is_well);
         async move {
-            while let Some(head) = visit.read_request().await {
+            while let Some(head) = connection.read_request().await {
                 let is_good = !head.starts_with("GET /healthz ") || is_well.load(Ordering::SeqCst);
                 let status = if is_good { "200 OK" } else { "503 Unwell" };
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
-                visit.raw.send(answer).await;
+                connection.raw.send(answer).await;
             }
         }
     })
@@ -40,13 +41,13 @@ fn often() -> HealthOptions {
     }
 }
 
-async fn open(balancing: Balancing, backends: &[std::net::SocketAddr]) -> Door {
-    let mut setup = Setup::new();
+async fn open(balancing: Balancing, backends: &[std::net::SocketAddr]) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         balancing: Box::new(balancing),
         ..Options::default()
     };
-    setup.site("www.example.org", backends).open().await
+    setup.site("www.example.org", backends).start().await
 }
 
 fn watched(health: HealthOptions) -> Balancing {
@@ -58,8 +59,8 @@ fn watched(health: HealthOptions) -> Balancing {
     }
 }
 
-fn backend(door: &Door, index: usize) -> Backend {
-    door.upstreams[0].backends()[index].clone()
+fn backend(service: &Service, index: usize) -> Backend {
+    service.upstreams[0].backends()[index].clone()
 }
 
 async fn until(what: impl Fn() -> bool) {
@@ -71,9 +72,9 @@ async fn until(what: impl Fn() -> bool) {
     .await;
 }
 
-async fn get(door: &Door) -> StatusCode {
+async fn get(service: &Service) -> StatusCode {
     let request = Request::get("/").header("host", "www.example.org");
-    let response = door.fetch1(request.body(empty()).unwrap()).await;
+    let response = service.fetch1(request.body(empty()).unwrap()).await;
     let status = response.status();
     soon(response.into_body().collect()).await.unwrap();
     status
@@ -83,18 +84,18 @@ async fn get(door: &Door) -> StatusCode {
 async fn a_backend_whose_check_fails_gets_nothing_until_it_is_well() {
     let is_well = Arc::new(AtomicBool::new(false));
     let (sick, well) = (checked(&is_well).await, Origin::ok().await);
-    let door = open(watched(often()), &[sick.address, well.address]).await;
-    until(|| backend(&door, 0).is_down()).await;
+    let service = open(watched(often()), &[sick.address, well.address]).await;
+    until(|| backend(&service, 0).is_down()).await;
     let mut sick = sick;
     while !sick.is_quiet() {}
     for _ in 0..10 {
-        assert_eq!(get(&door).await, StatusCode::OK);
+        assert_eq!(get(&service).await, StatusCode::OK);
     }
     is_well.store(true, Ordering::SeqCst);
-    until(|| !backend(&door, 0).is_down()).await;
+    until(|| !backend(&service, 0).is_down()).await;
     while !sick.is_quiet() {}
     for _ in 0..2 {
-        assert_eq!(get(&door).await, StatusCode::OK);
+        assert_eq!(get(&service).await, StatusCode::OK);
     }
     soon(async { while !sick.event().await.starts_with("GET / ") {} }).await;
 }
@@ -118,14 +119,14 @@ async fn a_check_asks_for_its_path_and_host_on_a_connection_of_its_own() {
 
 /// A backend that reports each connection's first line and each request after it.
 async fn greeted() -> Origin {
-    Origin::start(async |mut visit| {
-        let Some(line) = visit.raw.read_until("\r\n").await else {
+    Origin::start(async |mut connection| {
+        let Some(line) = connection.raw.read_until("\r\n").await else {
             return;
         };
-        while let Some(head) = visit.read_request().await {
-            visit.tell(format!("{line}{head}"));
+        while let Some(head) = connection.read_request().await {
+            connection.tell(format!("{line}{head}"));
             let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-            visit.raw.send(answer).await;
+            connection.raw.send(answer).await;
         }
     })
     .await
@@ -134,14 +135,14 @@ async fn greeted() -> Origin {
 #[tokio::test]
 async fn a_check_says_that_it_is_for_no_client_and_a_request_for_which_one() {
     let mut origin = greeted().await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         balancing: Box::new(watched(often())),
         send_proxy: Some(SendProxy::V1),
         ..Options::default()
     };
-    let backends = [nobody().await, origin.address];
-    let door = setup.site("www.example.org", &backends).open().await;
+    let backends = [refusing_address().await, origin.address];
+    let service = setup.site("www.example.org", &backends).start().await;
     let mut greetings = async |path: &str, greeting: &str| {
         let request = format!("\r\nGET {path} ");
         let mut event = String::new();
@@ -155,7 +156,7 @@ async fn a_check_says_that_it_is_for_no_client_and_a_request_for_which_one() {
     };
     greetings("/healthz", "PROXY UNKNOWN\r\n").await;
     for _ in 0..3 {
-        assert_eq!(get(&door).await, StatusCode::OK);
+        assert_eq!(get(&service).await, StatusCode::OK);
         greetings("/", "PROXY TCP4 127.0.0.1 ").await;
     }
     greetings("/healthz", "PROXY UNKNOWN\r\n").await;
@@ -163,15 +164,19 @@ async fn a_check_says_that_it_is_for_no_client_and_a_request_for_which_one() {
 
 #[tokio::test]
 async fn without_a_working_backend_a_request_is_refused_at_once() {
-    let door = open(watched(often()), &[nobody().await, nobody().await]).await;
-    until(|| backend(&door, 0).is_down() && backend(&door, 1).is_down()).await;
-    assert_eq!(get(&door).await, StatusCode::SERVICE_UNAVAILABLE);
+    let service = open(
+        watched(often()),
+        &[refusing_address().await, refusing_address().await],
+    )
+    .await;
+    until(|| backend(&service, 0).is_down() && backend(&service, 1).is_down()).await;
+    assert_eq!(get(&service).await, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_no_good_sign() {
-    let silent = Origin::start(async |mut visit| {
-        visit.read_request().await;
+    let silent = Origin::start(async |mut connection| {
+        connection.read_request().await;
         std::future::pending().await
     })
     .await;
@@ -179,31 +184,31 @@ async fn an_answer_that_does_not_come_is_no_good_sign() {
         timeout: Duration::from_millis(20),
         ..often()
     };
-    let door = open(watched(health), &[silent.address]).await;
-    until(|| backend(&door, 0).is_down()).await;
+    let service = open(watched(health), &[silent.address]).await;
+    until(|| backend(&service, 0).is_down()).await;
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_no_good_sign() {
-    let broken = Origin::start(async |mut visit| {
-        visit.read_request().await;
+    let broken = Origin::start(async |mut connection| {
+        connection.read_request().await;
         let cut = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nok";
-        visit.raw.send(cut).await;
+        connection.raw.send(cut).await;
     })
     .await;
-    let door = open(watched(often()), &[broken.address]).await;
-    until(|| backend(&door, 0).is_down()).await;
+    let service = open(watched(often()), &[broken.address]).await;
+    until(|| backend(&service, 0).is_down()).await;
 }
 
 /// A backend that hangs up on each request while the flag is set.
 async fn moody(is_cross: &Arc<AtomicBool>) -> Origin {
     let is_cross = Arc::clone(is_cross);
-    Origin::start(move |mut visit| {
+    Origin::start(move |mut connection| {
         let is_cross = Arc::clone(&is_cross);
         async move {
-            while visit.read_request().await.is_some() && !is_cross.load(Ordering::SeqCst) {
+            while connection.read_request().await.is_some() && !is_cross.load(Ordering::SeqCst) {
                 let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-                visit.raw.send(answer).await;
+                connection.raw.send(answer).await;
             }
         }
     })
@@ -220,16 +225,16 @@ async fn a_backend_that_fails_again_and_again_is_left_alone_and_tried_later() {
         slow_start: Duration::ZERO,
         ..Balancing::default()
     };
-    let door = open(balancing, &[bad.address, good.address]).await;
+    let service = open(balancing, &[bad.address, good.address]).await;
     for _ in 0..6 {
-        assert_eq!(get(&door).await, StatusCode::OK);
+        assert_eq!(get(&service).await, StatusCode::OK);
     }
-    assert!(backend(&door, 0).is_ejected());
+    assert!(backend(&service, 0).is_ejected());
     assert_eq!(bad.connections(), 3);
     is_cross.store(false, Ordering::SeqCst);
-    until(|| !backend(&door, 0).is_ejected()).await;
+    until(|| !backend(&service, 0).is_ejected()).await;
     for _ in 0..6 {
-        assert_eq!(get(&door).await, StatusCode::OK);
+        assert_eq!(get(&service).await, StatusCode::OK);
     }
     assert_eq!(bad.connections(), 4, "it has been trusted again");
 }
@@ -244,11 +249,11 @@ async fn an_app_that_answers_with_errors_is_left_alone_only_where_that_is_wished
             eject_status: is_wished.then(|| "502-504".parse().unwrap()),
             ..Balancing::default()
         };
-        let door = open(balancing, &[sick.address, well.address]).await;
+        let service = open(balancing, &[sick.address, well.address]).await;
         for _ in 0..6 {
-            get(&door).await;
+            get(&service).await;
         }
-        assert_eq!(backend(&door, 0).is_ejected(), is_wished);
+        assert_eq!(backend(&service, 0).is_ejected(), is_wished);
     }
 }
 
@@ -264,8 +269,8 @@ async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is
             balancing: Box::new(watched(often())),
             ..Options::default()
         };
-        let means = Means::new(tasks.clone());
-        let upstream = Upstream::succeeding(old, addresses.collect(), options, &means);
+        let means = UpstreamContext::new(tasks.clone());
+        let upstream = Upstream::carrying_over(old, addresses.collect(), options, &means);
         Arc::new(upstream.unwrap())
     };
     let old = upstream(&[], &[&sick, &gone]);
@@ -289,14 +294,14 @@ async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is
 
 #[tokio::test]
 async fn a_proxyfile_has_its_backends_checked_and_balanced() {
-    let (gone, good) = (nobody().await, Origin::ok().await.address);
+    let (gone, good) = (refusing_address().await, Origin::ok().await.address);
     let text = format!(
         "[sites.\"localhost\"]\n\
          upstream = [{{ address = \"{gone}\", weight = 5 }}, \"{good}\"]\n\
          balance = \"cookie\"\n\
          health = {{ path = \"/healthz\", interval = \"50ms\" }}\n"
     );
-    let mut proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    let mut proxy = proxy::ProxySetup::new().proxyfile(&text).start().await;
     let line = proxy.logged("backend is down").await;
     assert!(line.contains(&gone.to_string()), "{line}");
     for _ in 0..5 {
@@ -309,10 +314,10 @@ async fn a_proxyfile_has_its_backends_checked_and_balanced() {
 async fn an_outage_is_a_few_lines_in_the_log_however_many_requests_there_are() {
     let text = format!(
         "[sites.\"localhost\"]\nupstream = [\"{}\", \"{}\"]\n",
-        nobody().await,
-        nobody().await
+        refusing_address().await,
+        refusing_address().await
     );
-    let mut proxy = proxy::Setup::new().proxyfile(&text).start().await;
+    let mut proxy = proxy::ProxySetup::new().proxyfile(&text).start().await;
     for _ in 0..50 {
         let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY);

@@ -15,20 +15,21 @@ use tonic::Code;
 
 use crate::harness::backends::grpc::{self, GrpcServer, Raw, path};
 use crate::harness::backends::h2_origin::{H2Origin, Session};
-use crate::harness::clients::raw::{Raw as Raw1, ask, soon};
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::clients::raw::{RawStream, ask};
+use crate::harness::deadline::soon;
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 const HOST: &str = "www.example.org";
 const LAST: &str = "Host: www.example.org\r\nConnection: close\r\n\r\n";
 
-async fn before(url: &str) -> Door {
-    Setup::new().upstream(&[url], None).open().await
+async fn serve(url: &str) -> Service {
+    ServiceSetup::new().upstream(&[url], None).start().await
 }
 
-async fn grpc_door() -> (GrpcServer, Door) {
+async fn grpc_service() -> (GrpcServer, Service) {
     let server = GrpcServer::start().await;
-    let door = before(&format!("h2c://{}", server.address)).await;
-    (server, door)
+    let service = serve(&format!("h2c://{}", server.address)).await;
+    (server, service)
 }
 
 fn bytes(text: &'static str) -> Bytes {
@@ -37,8 +38,8 @@ fn bytes(text: &'static str) -> Bytes {
 
 #[tokio::test]
 async fn a_unary_call_brings_its_message_and_metadata_back() {
-    let (_server, door) = grpc_door().await;
-    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    let (_server, service) = grpc_service().await;
+    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
     client.ready().await.unwrap();
     let request = tonic::Request::new(bytes("hello"));
     let answer = soon(client.unary(request, path("/echo"), Raw))
@@ -50,8 +51,8 @@ async fn a_unary_call_brings_its_message_and_metadata_back() {
 
 #[tokio::test]
 async fn a_failed_call_brings_its_status_in_the_trailers() {
-    let (_server, door) = grpc_door().await;
-    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    let (_server, service) = grpc_service().await;
+    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
     client.ready().await.unwrap();
     let request = tonic::Request::new(bytes("fail now"));
     let status = soon(client.unary(request, path("/echo"), Raw))
@@ -63,8 +64,8 @@ async fn a_failed_call_brings_its_status_in_the_trailers() {
 
 #[tokio::test]
 async fn a_server_streams_many_messages() {
-    let (_server, door) = grpc_door().await;
-    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    let (_server, service) = grpc_service().await;
+    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
     client.ready().await.unwrap();
     let request = tonic::Request::new(Bytes::from(vec![b'x'; 5000]));
     let answer = soon(client.server_streaming(request, path("/count"), Raw)).await;
@@ -75,8 +76,8 @@ async fn a_server_streams_many_messages() {
 
 #[tokio::test]
 async fn both_sides_speak_by_turns_on_one_stream() {
-    let (_server, door) = grpc_door().await;
-    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    let (_server, service) = grpc_service().await;
+    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
     client.ready().await.unwrap();
     let (sender, receiver) = mpsc::unbounded_channel::<Bytes>();
     let messages = futures_util::stream::unfold(receiver, async |mut receiver| {
@@ -97,19 +98,19 @@ async fn both_sides_speak_by_turns_on_one_stream() {
 
 #[tokio::test]
 async fn a_call_that_its_client_gives_up_is_given_up_at_the_backend() {
-    let (server, door) = grpc_door().await;
-    let mut client = grpc::connect(door.h2, HOST, &door.tasks).await;
+    let (server, service) = grpc_service().await;
+    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
     client.ready().await.unwrap();
     let request = tonic::Request::new(bytes("x"));
     let answer = soon(client.server_streaming(request, path("/forever"), Raw)).await;
     let mut messages = answer.unwrap().into_inner();
     assert_eq!(soon(messages.message()).await.unwrap().unwrap(), "here");
-    door.in_flight(1).await;
+    service.in_flight(1).await;
 
     drop(messages);
 
     soon(server.cancelled()).await;
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 /// Answers a stream with 200 and this body.
@@ -127,8 +128,8 @@ async fn answer_all(mut session: Session) {
 #[tokio::test]
 async fn many_requests_share_one_connection() {
     let origin = H2Origin::start(100, async |session, _| answer_all(session).await).await;
-    let door = before(&origin.url()).await;
-    let asks = (0..50).map(|_| ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")));
+    let service = serve(&origin.url()).await;
+    let asks = (0..50).map(|_| ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")));
     for answer in futures_util::future::join_all(asks).await {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
@@ -147,12 +148,12 @@ async fn more_streams_than_the_backend_allows_open_another_connection() {
         }
     })
     .await;
-    let door = before(&origin.url()).await;
-    let get = |path| ask(door.h1, format!("GET {path} HTTP/1.1\r\n{LAST}"));
+    let service = serve(&origin.url()).await;
+    let get = |path| ask(service.h1, format!("GET {path} HTTP/1.1\r\n{LAST}"));
     assert!(get("/").await.starts_with("HTTP/1.1 200 "));
     for count in 1..=2 {
-        door.tasks.spawn(get("/hold"));
-        door.in_flight(count).await;
+        service.tasks.spawn(get("/hold"));
+        service.in_flight(count).await;
     }
     let answer = soon(get("/")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -174,9 +175,9 @@ async fn a_request_that_a_going_backend_has_not_begun_is_sent_again() {
             while session.accept().await.is_some() {}
         })
         .await;
-        let door = before(&origin.url()).await;
+        let service = serve(&origin.url()).await;
         for _ in 0..3 {
-            let answer = ask(door.h1, format!("{method} / HTTP/1.1\r\n{LAST}")).await;
+            let answer = ask(service.h1, format!("{method} / HTTP/1.1\r\n{LAST}")).await;
             assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
         }
         assert_eq!(origin.connections(), 2);
@@ -200,13 +201,13 @@ async fn a_stream_that_runs_when_the_backend_goes_runs_to_its_end() {
         while session.accept().await.is_some() {}
     })
     .await;
-    let door = before(&origin.url()).await;
-    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    let service = serve(&origin.url()).await;
+    let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
     assert!(
         answer.contains("first") && answer.contains(" last"),
         "{answer}"
     );
-    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
@@ -218,9 +219,9 @@ async fn a_reset_before_the_response_is_a_502_and_is_not_tried_again() {
         }
     })
     .await;
-    let door = before(&origin.url()).await;
+    let service = serve(&origin.url()).await;
     for _ in 0..2 {
-        let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+        let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     }
     assert_eq!(origin.connections(), 1);
@@ -250,8 +251,8 @@ async fn a_response_that_is_cut_never_looks_whole() {
     for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
         let is_seen = Arc::new(Notify::new());
         let origin = cutting(reason, &is_seen).await;
-        let door = before(&origin.url()).await;
-        let mut client = Raw1::connect(door.h1).await;
+        let service = serve(&origin.url()).await;
+        let mut client = RawStream::connect(service.h1).await;
         client.send(format!("GET / HTTP/1.1\r\n{LAST}")).await;
         client.read_until("half").await.unwrap();
         is_seen.notify_one();
@@ -269,8 +270,8 @@ async fn a_cut_response_resets_the_clients_stream_as_an_error() {
     ] {
         let is_seen = Arc::new(Notify::new());
         let origin = cutting(reason, &is_seen).await;
-        let door = before(&origin.url()).await;
-        let mut client = door.client2().await;
+        let service = serve(&origin.url()).await;
+        let mut client = service.client2().await;
         let request = Request::get(format!("https://{HOST}/"));
         let request = request.body(empty()).unwrap();
         let response = soon(client.send_request(request)).await.unwrap();
@@ -287,17 +288,17 @@ async fn a_cut_response_resets_the_clients_stream_as_an_error() {
 #[tokio::test]
 async fn a_backend_that_speaks_http_1_only_is_a_502() {
     let origin = crate::harness::backends::origin::Origin::ok().await;
-    let door = before(&format!("h2c://{}", origin.address)).await;
-    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    let service = serve(&format!("h2c://{}", origin.address)).await;
+    let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
 }
 
 #[tokio::test]
 async fn a_web_socket_for_a_backend_of_http_2_alone_is_a_502() {
     let origin = H2Origin::start(100, async |session, _| answer_all(session).await).await;
-    let door = before(&origin.url()).await;
+    let service = serve(&origin.url()).await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let mut client = Raw1::connect(door.h1).await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(request).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
@@ -313,17 +314,17 @@ async fn what_a_backend_refuses_another_one_gets_whatever_the_method_and_the_bud
         });
         let refusing = refusing.await;
         let good = H2Origin::start(100, async |session, _| answer_all(session).await).await;
-        let mut setup = Setup::new();
+        let mut setup = ServiceSetup::new();
         setup.upstream.balancing.balancer = Balancer::RoundRobin;
         setup.upstream.balancing.retries = 0;
         let addresses = [&*refusing.url(), &*good.url()];
-        let door = setup.upstream(&addresses, None).open().await;
+        let service = setup.upstream(&addresses, None).start().await;
         for _ in 0..6 {
-            let answer = ask(door.h1, format!("{method} / HTTP/1.1\r\n{LAST}")).await;
+            let answer = ask(service.h1, format!("{method} / HTTP/1.1\r\n{LAST}")).await;
             assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
         }
         assert!(refusing.connections() > 0);
-        assert!(door.upstreams[0].backends()[0].is_ejected());
+        assert!(service.upstreams[0].backends()[0].is_ejected());
     }
 }
 
@@ -331,16 +332,16 @@ async fn what_a_backend_refuses_another_one_gets_whatever_the_method_and_the_bud
 async fn web_sockets_put_no_backend_out_that_takes_none() {
     let origin = async || H2Origin::start(100, async |session, _| answer_all(session).await).await;
     let (one, other) = (origin().await, origin().await);
-    let setup = Setup::new().upstream(&[&one.url(), &other.url()], None);
-    let door = setup.open().await;
+    let setup = ServiceSetup::new().upstream(&[&one.url(), &other.url()], None);
+    let service = setup.start().await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     for _ in 0..10 {
-        let mut client = Raw1::connect(door.h1).await;
+        let mut client = RawStream::connect(service.h1).await;
         client.send(request).await;
         let head = client.read_head().await.unwrap();
         assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
     }
-    let backends = door.upstreams[0].backends();
+    let backends = service.upstreams[0].backends();
     assert!(backends.iter().all(|backend| !backend.is_ejected()));
 }
 
@@ -352,13 +353,13 @@ async fn a_call_counts_once_at_a_backend_with_a_limit_however_it_fails() {
         }
     })
     .await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.upstream.balancing.max_connections = Some(1);
-    let door = setup.upstream(&[&origin.url()], None).open().await;
+    let service = setup.upstream(&[&origin.url()], None).start().await;
     for _ in 0..3 {
-        let answer = soon(ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}"))).await;
+        let answer = soon(ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}"))).await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
-        door.in_flight(0).await;
+        service.in_flight(0).await;
     }
 }
 
@@ -375,11 +376,11 @@ async fn an_upload_over_the_limit_is_the_clients_fault_here_too() {
         max_body: Some(10),
         ..GuardOptions::default()
     };
-    let setup = Setup::new().upstream(&[&origin.url()], None);
-    let door = setup.guarded(&options).open().await;
+    let setup = ServiceSetup::new().upstream(&[&origin.url()], None);
+    let service = setup.guarded(&options).start().await;
     let chunks = "8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n";
     let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
-    let answer = ask(door.h1, format!("{head}{chunks}")).await;
+    let answer = ask(service.h1, format!("{head}{chunks}")).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
@@ -395,11 +396,11 @@ async fn a_connection_that_brings_no_answer_gets_no_more_requests() {
         }
     })
     .await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.upstream.response_timeout = Duration::from_millis(100);
-    let door = setup.upstream(&[&origin.url()], None).open().await;
+    let service = setup.upstream(&[&origin.url()], None).start().await;
     for status in [504, 200] {
-        let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+        let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{answer}"
@@ -432,10 +433,10 @@ async fn trailers_that_http_2_knows_not_are_left_out() {
         tokio::join!(name_trailers(request, respond), rest);
     };
     let origin = H2Origin::start(100, echo).await;
-    let door = before(&origin.url()).await;
+    let service = serve(&origin.url()).await;
     let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
     let trailers = "Connection: x\r\nHost: evil.example\r\nKeep-Alive: 5\r\nX-Sum: 7\r\n";
-    let answer = ask(door.h1, format!("{head}3\r\nabc\r\n0\r\n{trailers}\r\n")).await;
+    let answer = ask(service.h1, format!("{head}3\r\nabc\r\n0\r\n{trailers}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.contains("\r\nx-sum\r\n"), "{answer}");
 }
@@ -454,9 +455,9 @@ async fn a_post_that_a_going_backend_has_begun_is_not_sent_again() {
         drop(begun);
     })
     .await;
-    let door = before(&origin.url()).await;
+    let service = serve(&origin.url()).await;
     for status in [200, 502] {
-        let answer = ask(door.h1, format!("POST / HTTP/1.1\r\n{LAST}")).await;
+        let answer = ask(service.h1, format!("POST / HTTP/1.1\r\n{LAST}")).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{answer}"
@@ -478,8 +479,8 @@ async fn hasty(streams: u32) -> H2Origin {
 }
 
 /// A client that has its response and goes on with its upload.
-async fn uploading(door: &Door) -> Raw1 {
-    let mut client = Raw1::connect(door.h1).await;
+async fn uploading(service: &Service) -> RawStream {
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 9\r\n\r\nabc")
         .await;
@@ -491,9 +492,9 @@ async fn uploading(door: &Door) -> Raw1 {
 #[tokio::test]
 async fn uploads_that_outlast_their_responses_leave_no_other_request_without_a_stream() {
     let origin = hasty(2).await;
-    let door = before(&origin.url()).await;
-    let _clients = [uploading(&door).await, uploading(&door).await];
-    let answer = ask(door.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
+    let service = serve(&origin.url()).await;
+    let _clients = [uploading(&service).await, uploading(&service).await];
+    let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(origin.connections(), 2);
 }
@@ -521,9 +522,9 @@ async fn an_upload_that_pauses_after_its_response_is_held_to_its_pace() {
         tokio::join!(answer_before_the_end(request, respond), rest);
     })
     .await;
-    let setup = Setup::new().upstream(&[&origin.url()], None);
-    let door = setup.body_timeout(Duration::from_millis(100)).open().await;
-    let mut client = uploading(&door).await;
+    let setup = ServiceSetup::new().upstream(&[&origin.url()], None);
+    let service = setup.body_timeout(Duration::from_millis(100)).start().await;
+    let mut client = uploading(&service).await;
     client.send("def").await;
     soon(client.read_to_end()).await;
 }

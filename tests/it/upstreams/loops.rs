@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::StatusCode;
 
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::{Ports, Setup};
+use crate::harness::proxy::{Ports, ProxySetup};
 
 const NAME: &str = "app.example.test";
 
@@ -29,7 +29,7 @@ async fn refuses(listener: IpAddr) {
         dns.address(),
         ports.https().port()
     );
-    let mut proxy = Setup::on(ports).proxyfile(&text).start().await;
+    let mut proxy = ProxySetup::on(ports).proxyfile(&text).start().await;
 
     let answer = proxy.client().get(proxy.https(), NAME, "/").await;
 

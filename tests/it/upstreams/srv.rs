@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use http::Request;
+use proxy::dns::NameServer as Server;
 use proxy::name::HostName;
-use proxy::upstream::{Balancer, DnsServer as Server, Resolver, TlsOptions};
+use proxy::upstream::{Balancer, Resolver, TlsOptions};
 
 use crate::harness::backends::grpc::{self, GrpcServer, path};
 use crate::harness::backends::nginx::Nginx;
 use crate::harness::backends::origin::Origin;
 use crate::harness::ca::pki::TestCa;
-use crate::harness::clients::raw::{Raw, ask, soon};
+use crate::harness::clients::raw::{RawStream, ask};
+use crate::harness::deadline::soon;
 use crate::harness::dns::bind::Bind;
 use crate::harness::dns::server::DnsServer;
 use crate::harness::ports::Reservation;
-use crate::harness::proxy::Setup as ProxySetup;
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::proxy::ProxySetup;
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 const SERVICE: &str = "_http._tcp.app.example.test";
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -30,21 +32,21 @@ async fn app(name: &'static str) -> (u16, Origin) {
 }
 
 /// Takes turns, so that shares are exact.
-async fn before(upstream: &str, dns: SocketAddr) -> Door {
-    let mut setup = Setup::new();
+async fn serve(upstream: &str, dns: SocketAddr) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.upstream.balancing.balancer = Balancer::RoundRobin;
     let resolver = Resolver::new(vec![Server::At(dns)]);
-    setup.upstream(&[upstream], Some(resolver)).open().await
+    setup.upstream(&[upstream], Some(resolver)).start().await
 }
 
-async fn who(door: &Door) -> String {
-    let answer = ask(door.h1, LAST).await;
+async fn who(service: &Service) -> String {
+    let answer = ask(service.h1, LAST).await;
     answer[answer.len() - 3..].to_owned()
 }
 
 /// How many of so many requests each app gets.
-async fn shares(door: &Door, count: u32) -> BTreeMap<String, u32> {
-    let mut client = Raw::connect(door.h1).await;
+async fn shares(service: &Service, count: u32) -> BTreeMap<String, u32> {
+    let mut client = RawStream::connect(service.h1).await;
     let mut shares = BTreeMap::new();
     for _ in 0..count {
         client
@@ -67,8 +69,8 @@ async fn targets_are_reached_at_their_ports_and_share_by_weight() {
         .srv(SERVICE, "a.example.test", [10, 60, one])
         .srv(SERVICE, "b.example.test", [10, 20, two])
         .srv(SERVICE, "b.example.test", [10, 0, none]);
-    let door = before(&format!("srv://{SERVICE}"), dns.address()).await;
-    let shares = shares(&door, 810).await;
+    let service = serve(&format!("srv://{SERVICE}"), dns.address()).await;
+    let shares = shares(&service, 810).await;
     for (name, expected) in [("one", 600), ("two", 200), ("nil", 10)] {
         let share = shares.get(name).copied().unwrap_or_default();
         assert!(share.abs_diff(expected) <= 2, "{shares:?}");
@@ -87,8 +89,8 @@ async fn the_addresses_of_a_target_share_its_weight() {
         .a("b.example.test", HERE)
         .srv(SERVICE, "a.example.test", [10, 3, one])
         .srv(SERVICE, "b.example.test", [10, 1, two]);
-    let door = before(&format!("srv://{SERVICE}"), dns.address()).await;
-    let shares = shares(&door, 80).await;
+    let service = serve(&format!("srv://{SERVICE}"), dns.address()).await;
+    let shares = shares(&service, 80).await;
     assert_eq!(
         shares.into_iter().collect::<Vec<_>>(),
         [("one".to_owned(), 60), ("two".to_owned(), 20)]
@@ -103,16 +105,16 @@ async fn the_next_priority_serves_while_the_first_has_no_address() {
         .a("spare.example.test", HERE)
         .srv(SERVICE, "spare.example.test", [20, 1, spare])
         .srv(SERVICE, "main.example.test", [10, 1, main]);
-    let door = before(&format!("srv://{SERVICE}"), dns.address()).await;
+    let service = serve(&format!("srv://{SERVICE}"), dns.address()).await;
     for _ in 0..4 {
-        assert_eq!(who(&door).await, "two");
+        assert_eq!(who(&service).await, "two");
     }
 
     dns.a("main.example.test", HERE);
 
-    soon(async { while who(&door).await != "one" {} }).await;
+    soon(async { while who(&service).await != "one" {} }).await;
     for _ in 0..4 {
-        assert_eq!(who(&door).await, "one");
+        assert_eq!(who(&service).await, "one");
     }
 }
 
@@ -123,15 +125,15 @@ async fn targets_that_come_and_go_are_followed_by_their_ttl() {
     dns.ttl(1)
         .a("a.example.test", HERE)
         .srv(SERVICE, "a.example.test", [1, 1, one]);
-    let door = before(&format!("srv://{SERVICE}"), dns.address()).await;
-    assert_eq!(who(&door).await, "one");
+    let service = serve(&format!("srv://{SERVICE}"), dns.address()).await;
+    assert_eq!(who(&service).await, "one");
 
     dns.srv(SERVICE, "a.example.test", [1, 1, two]);
-    soon(async { while shares(&door, 4).await.len() != 2 {} }).await;
+    soon(async { while shares(&service, 4).await.len() != 2 {} }).await;
 
     dns.forget(SERVICE)
         .srv(SERVICE, "a.example.test", [1, 1, two]);
-    soon(async { while shares(&door, 4).await.contains_key("one") {} }).await;
+    soon(async { while shares(&service, 4).await.contains_key("one") {} }).await;
 }
 
 #[tokio::test]
@@ -139,12 +141,12 @@ async fn no_service_is_a_502_until_there_is_one() {
     let dns = DnsServer::start();
     let (one, _one) = app("one").await;
     dns.srv(SERVICE, ".", [0, 0, 0]).a("a.example.test", HERE);
-    let door = before(&format!("srv://{SERVICE}"), dns.address()).await;
-    let answer = ask(door.h1, LAST).await;
+    let service = serve(&format!("srv://{SERVICE}"), dns.address()).await;
+    let answer = ask(service.h1, LAST).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     dns.forget(SERVICE)
         .srv(SERVICE, "a.example.test", [0, 0, one]);
-    soon(async { while !ask(door.h1, LAST).await.ends_with("one") {} }).await;
+    soon(async { while !ask(service.h1, LAST).await.ends_with("one") {} }).await;
 }
 
 #[tokio::test]
@@ -155,8 +157,8 @@ async fn bind_tells_where_a_service_runs() {
          _http._tcp.app IN SRV 20 1 1 spare\nnode IN A 127.0.0.1\nspare IN A 127.0.0.2\n"
     );
     let bind = Bind::with(&records).await;
-    let door = before("srv://_http._tcp.app.example.org", bind.address()).await;
-    let shares = shares(&door, 40).await;
+    let service = serve("srv://_http._tcp.app.example.org", bind.address()).await;
+    let shares = shares(&service, 40).await;
     assert_eq!(
         shares.into_iter().collect::<Vec<_>>(),
         [("one".to_owned(), 10), ("two".to_owned(), 30)]
@@ -172,8 +174,8 @@ async fn services_may_speak_http_2() {
         "a.example.test",
         [1, 1, server.address.port()],
     );
-    let door = before("srv+h2c://_grpc._tcp.example.test", dns.address()).await;
-    let mut client = grpc::connect(door.h2, "www.example.org", &door.tasks).await;
+    let service = serve("srv+h2c://_grpc._tcp.example.test", dns.address()).await;
+    let mut client = grpc::connect(service.h2, "www.example.org", &service.tasks).await;
     client.ready().await.unwrap();
     let request = tonic::Request::new(bytes::Bytes::from_static(b"hello"));
     let answer = soon(client.unary(request, path("/echo"), grpc::Raw))
@@ -193,7 +195,7 @@ async fn services_behind_tls_are_verified_by_their_own_domain() {
     let port = nginx.address.port();
     // The certificate is for `localhost` and `app.services.test`.
     let certified = "_http._tcp.app.services.test";
-    for (service, target, sni, expected) in [
+    for (name, target, sni, expected) in [
         (certified, "a.example.test", None, Some("app.services.test")),
         (SERVICE, "app.services.test", None, None),
         (
@@ -203,22 +205,22 @@ async fn services_behind_tls_are_verified_by_their_own_domain() {
             Some("localhost"),
         ),
     ] {
-        dns.forget(service)
+        dns.forget(name)
             .a(target, HERE)
-            .srv(service, target, [1, 1, port]);
-        let mut setup = Setup::new();
+            .srv(name, target, [1, 1, port]);
+        let mut setup = ServiceSetup::new();
         setup.upstream.tls = TlsOptions {
             root: Some(nginx.root()),
             sni: sni.map(|name| HostName::parse(name).unwrap()),
             ..TlsOptions::default()
         };
         let resolver = Resolver::new(vec![Server::At(dns.address())]);
-        let upstream = format!("srv+https://{service}");
-        let door = setup.upstream(&[&upstream], Some(resolver)).open().await;
+        let upstream = format!("srv+https://{name}");
+        let service = setup.upstream(&[&upstream], Some(resolver)).start().await;
         let request = Request::get("/").header("host", "www.example.org");
-        let response = door.fetch1(request.body(empty()).unwrap()).await;
+        let response = service.fetch1(request.body(empty()).unwrap()).await;
         let status = if expected.is_some() { 200 } else { 502 };
-        assert_eq!(response.status(), status, "{service} at {target}");
+        assert_eq!(response.status(), status, "{name} at {target}");
         let sni = response.headers().get("x-sni");
         assert_eq!(sni.map(|sni| sni.to_str().unwrap()), expected);
     }

@@ -9,15 +9,16 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use proxy::name::HostName;
 use proxy::upstream::{
-    Address, HealthOptions, Means, Options, SendProxy, TlsError, TlsOptions, Upstream,
+    Address, HealthOptions, Options, SendProxy, TlsError, TlsOptions, Upstream, UpstreamContext,
 };
 
-use crate::harness::backends::app::App;
 use crate::harness::backends::nginx::Nginx;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
-use crate::harness::clients::raw::{Raw, ask, soon};
-use crate::harness::proxy::Setup as ProxySetup;
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::clients::raw::{RawStream, ask};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::ProxySetup;
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
 const FACTS: &str = "ssl_verify_client optional;
@@ -32,23 +33,23 @@ fn trusting(nginx: &Nginx) -> TlsOptions {
     }
 }
 
-async fn before(address: &str, tls: TlsOptions) -> Door {
-    let mut setup = Setup::new();
+async fn serve(address: &str, tls: TlsOptions) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.upstream.tls = tls;
-    setup.upstream(&[address], None).open().await
+    setup.upstream(&[address], None).start().await
 }
 
-async fn get(door: &Door) -> Response<Incoming> {
+async fn get(service: &Service) -> Response<Incoming> {
     let request = Request::get("/").header("host", "www.example.org");
-    door.fetch1(request.body(empty()).unwrap()).await
+    service.fetch1(request.body(empty()).unwrap()).await
 }
 
 #[tokio::test]
 async fn a_backend_whose_root_is_given_is_reached_under_the_clients_host() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
-    let door = before(&nginx.url(), trusting(&nginx)).await;
+    let service = serve(&nginx.url(), trusting(&nginx)).await;
 
-    let response = get(&door).await;
+    let response = get(&service).await;
 
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["x-protocol"], "HTTP/1.1");
@@ -62,21 +63,21 @@ async fn a_backend_whose_root_is_given_is_reached_under_the_clients_host() {
 async fn a_later_connection_resumes_the_session_of_an_earlier_one() {
     let lines = format!("keepalive_timeout 0; {FACTS}");
     let nginx = Nginx::start(&TestCa::root("backends"), &lines).await;
-    let door = before(&nginx.url(), trusting(&nginx)).await;
+    let service = serve(&nginx.url(), trusting(&nginx)).await;
 
-    let first = get(&door).await;
+    let first = get(&service).await;
     assert_eq!(first.headers()["x-reused"], ".");
     first.into_body().collect().await.unwrap();
-    let second = get(&door).await;
+    let second = get(&service).await;
     assert_eq!(second.headers()["x-reused"], "r");
 }
 
 #[tokio::test]
 async fn a_backend_that_prefers_http_2_gets_it() {
     let nginx = Nginx::start_http2(&TestCa::root("backends"), FACTS).await;
-    let door = before(&nginx.url(), trusting(&nginx)).await;
+    let service = serve(&nginx.url(), trusting(&nginx)).await;
     for _ in 0..3 {
-        let response = get(&door).await;
+        let response = get(&service).await;
         assert_eq!(response.headers()["x-protocol"], "HTTP/2.0");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "www.example.org");
@@ -89,17 +90,17 @@ async fn a_backend_is_told_its_client_before_tls_and_on_a_connection_for_that_cl
         add_header x-connection $connection; location / { return 200; }";
     for is_http2 in [false, true] {
         let nginx = Nginx::start_proxied(&TestCa::root("backends"), is_http2, facts).await;
-        let mut setup = Setup::new();
+        let mut setup = ServiceSetup::new();
         setup.upstream.tls = trusting(&nginx);
         setup.upstream.send_proxy = Some(SendProxy::V2);
         setup.upstream.balancing.health = Some(HealthOptions {
             interval: Duration::from_millis(20),
             ..HealthOptions::new("/".to_owned())
         });
-        let door = setup.upstream(&[&nginx.url()], None).open().await;
+        let service = setup.upstream(&[&nginx.url()], None).start().await;
         let mut connections = BTreeSet::new();
         for _ in 0..3 {
-            let response = get(&door).await;
+            let response = get(&service).await;
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()["x-client"], "127.0.0.1");
             assert_eq!(response.headers()["x-count"], "1");
@@ -108,7 +109,7 @@ async fn a_backend_is_told_its_client_before_tls_and_on_a_connection_for_that_cl
             response.into_body().collect().await.unwrap();
         }
         assert_eq!(connections.len(), 3);
-        assert!(!door.upstreams[0].backends()[0].is_down());
+        assert!(!service.upstreams[0].backends()[0].is_down());
     }
 }
 
@@ -117,7 +118,7 @@ async fn a_backend_that_asks_for_a_client_certificate_gets_one() {
     let lines = FACTS.replace("optional", "on");
     let nginx = Nginx::start(&TestCa::root("backends"), &lines).await;
     assert_eq!(
-        get(&before(&nginx.url(), trusting(&nginx)).await)
+        get(&serve(&nginx.url(), trusting(&nginx)).await)
             .await
             .status(),
         400
@@ -127,7 +128,7 @@ async fn a_backend_that_asks_for_a_client_certificate_gets_one() {
         identity: Some(nginx.identity()),
         ..trusting(&nginx)
     };
-    let response = get(&before(&nginx.url(), tls).await).await;
+    let response = get(&serve(&nginx.url(), tls).await).await;
     assert_eq!(response.headers()["x-client"], "SUCCESS");
 }
 
@@ -136,23 +137,23 @@ async fn a_certificate_that_nobody_trusted_signed_is_a_502() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
     let other = Nginx::start(&TestCa::root("others"), FACTS).await;
     for tls in [TlsOptions::default(), trusting(&other)] {
-        let answer = ask(before(&nginx.url(), tls).await.h1, GET).await;
+        let answer = ask(serve(&nginx.url(), tls).await.h1, GET).await;
         assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     }
     let tls = TlsOptions {
         is_insecure: true,
         ..TlsOptions::default()
     };
-    let answer = ask(before(&nginx.url(), tls).await.h1, GET).await;
+    let answer = ask(serve(&nginx.url(), tls).await.h1, GET).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]
 async fn the_certificate_is_checked_for_the_name_that_is_asked_for() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
-    let door = before(&format!("https://{}", nginx.address), trusting(&nginx)).await;
+    let service = serve(&format!("https://{}", nginx.address), trusting(&nginx)).await;
     assert_eq!(
-        get(&door).await.status(),
+        get(&service).await.status(),
         200,
         "the address is in the certificate"
     );
@@ -161,21 +162,21 @@ async fn the_certificate_is_checked_for_the_name_that_is_asked_for() {
         sni: Some(HostName::parse("app.internal").unwrap()),
         ..trusting(&nginx)
     };
-    assert_eq!(get(&before(&nginx.url(), tls).await).await.status(), 502);
+    assert_eq!(get(&serve(&nginx.url(), tls).await).await.status(), 502);
 }
 
 #[tokio::test]
 async fn plain_http_behind_an_https_address_is_a_502() {
     let app = App::start().await;
-    let door = before(&format!("https://{}", app.address), TlsOptions::default()).await;
-    assert_eq!(get(&door).await.status(), 502);
+    let service = serve(&format!("https://{}", app.address), TlsOptions::default()).await;
+    assert_eq!(get(&service).await.status(), 502);
 }
 
 #[tokio::test]
 async fn a_web_socket_goes_to_a_backend_that_speaks_http_2_too() {
     let nginx = Nginx::start_http2(&TestCa::root("backends"), FACTS).await;
-    let door = before(&nginx.url(), trusting(&nginx)).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&nginx.url(), trusting(&nginx)).await;
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
         .await;
@@ -206,7 +207,7 @@ fn files_that_cannot_be_used_are_told_at_the_start_without_their_content() {
         Upstream::new(
             vec![address],
             options,
-            &Means::new(proxy::tasks::Tasks::new()),
+            &UpstreamContext::new(proxy::tasks::Tasks::new()),
         )
     };
     let error = load(damaged).unwrap_err();

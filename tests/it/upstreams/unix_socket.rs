@@ -9,7 +9,7 @@ use proxy::tasks::Tasks;
 use tokio::net::UnixListener;
 
 use crate::harness::clients::raw::ask;
-use crate::harness::service::Setup;
+use crate::harness::service::ServiceSetup;
 
 fn post(body: &str) -> String {
     let len = body.len();
@@ -36,16 +36,19 @@ async fn an_app_at_a_unix_socket_is_served_and_may_be_started_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("app.sock");
     let address = format!("unix:{}", path.display());
-    let door = Setup::new().upstream(&[&address], None).open().await;
+    let service = ServiceSetup::new()
+        .upstream(&[&address], None)
+        .start()
+        .await;
 
-    let answer = ask(door.h1, post("early")).await;
+    let answer = ask(service.h1, post("early")).await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
 
     for body in ["first", "second"] {
         let tasks = Tasks::new();
         let _ = std::fs::remove_file(&path);
         serve(UnixListener::bind(&path).unwrap(), &tasks);
-        let answer = ask(door.h1, post(body)).await;
+        let answer = ask(service.h1, post(body)).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(answer.ends_with(body), "{answer}");
     }

@@ -59,10 +59,10 @@ impl fmt::Display for Realm {
 #[derive(Debug)]
 pub(in crate::proxy::guards) struct BasicAuth {
     options: BasicAuthOptions,
-    /// CredentialCache against for names that nobody has, so that they are not told apart by time.
+    /// Verified for names that nobody has, so that time does not tell them from the others.
     stand_in: PasswordHash,
     challenge: HeaderValue,
-    verified: CredentialCache,
+    cache: CredentialCache,
     hashing_limit: Arc<HashingLimit>,
 }
 
@@ -77,7 +77,7 @@ impl BasicAuth {
             options: options.clone(),
             stand_in: options.users.values().next()?.clone(),
             challenge: options.realm.challenge(),
-            verified: CredentialCache::new(workers),
+            cache: CredentialCache::new(workers),
             hashing_limit: Arc::clone(hashing_limit),
         })
     }
@@ -95,7 +95,7 @@ impl BasicAuth {
         worker: usize,
     ) -> Result<(), Refusal> {
         let credentials = Credentials::of(headers).ok_or_else(|| self.refused())?;
-        if !self.verified.contains(&credentials, worker) {
+        if !self.cache.contains(&credentials, worker) {
             self.verify(&credentials, worker).await?;
         }
         if !self.options.forward {
@@ -105,26 +105,21 @@ impl BasicAuth {
     }
 
     async fn verify(&self, credentials: &Credentials, worker: usize) -> Result<(), Refusal> {
-        let turn = self
-            .hashing_limit
-            .turn()
-            .await
-            .ok_or(Refusal::PasswordsBusy)?;
+        let permit = self.hashing_limit.permit().await;
+        let permit = permit.ok_or(Refusal::PasswordsBusy)?;
         // The many requests of one page come with the same credentials.
-        if self.verified.contains(credentials, worker) {
+        if self.cache.contains(credentials, worker) {
             return Ok(());
         }
         let user = std::str::from_utf8(credentials.user()).ok();
         let known = user.and_then(|user| self.options.users.get(user));
         let hash = known.unwrap_or(&self.stand_in).clone();
-        let is_right = turn.verify(hash, credentials.password().to_vec()).await;
-        match is_right.ok_or(Refusal::PasswordsBusy)? {
-            true if known.is_some() => {
-                self.verified.insert(credentials, worker);
-                Ok(())
-            }
-            _ => Err(self.refused()),
+        let is_right = permit.verify(hash, credentials.password().to_vec()).await;
+        if !is_right.ok_or(Refusal::PasswordsBusy)? || known.is_none() {
+            return Err(self.refused());
         }
+        self.cache.insert(credentials, worker);
+        Ok(())
     }
 
     fn refused(&self) -> Refusal {
@@ -177,7 +172,7 @@ mod tests {
     async fn what_was_verified_needs_no_turn() {
         let guard = guard(false);
         guard.check(&mut basic("anna:se:cret"), 0).await.unwrap();
-        guard.hashing_limit.places.close();
+        guard.hashing_limit.waiting.close();
         guard.check(&mut basic("anna:se:cret"), 0).await.unwrap();
         let other = guard.check(&mut basic("anna:other"), 0).await;
         assert!(matches!(other, Err(Refusal::PasswordsBusy)));

@@ -2,29 +2,26 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::credentials::Credentials;
+use crate::per_worker::{CachePadded, PerWorker};
 
-/// So many are remembered by each runtime; the oldest makes room.
+/// Credentials that each worker remembers. The oldest make room.
 const CAPACITY: usize = 1024;
 
 type Tag = [u8; 32];
 
-/// Remembers credentials by a tag that says nothing of them without this memory's own key, once for each runtime.
+/// Remembers credentials by a tag that says nothing of them without the key of this cache, for each worker apart.
 pub(in crate::proxy::guards) struct CredentialCache {
     key: Option<hmac::Key>,
-    lanes: Box<[Lane]>,
+    workers: PerWorker<CachePadded<Mutex<Tags>>>,
 }
 
-/// One runtime's memory, on cache lines of its own.
-#[derive(Default)]
-#[repr(align(128))]
-struct Lane(Mutex<Tags>);
-
+/// The memory of one worker.
 #[derive(Default)]
 struct Tags {
     known: HashSet<Tag>,
@@ -36,33 +33,33 @@ impl CredentialCache {
         Self {
             // Without random numbers nothing is remembered.
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
-            lanes: (0..workers.max(1)).map(|_| Lane::default()).collect(),
+            workers: PerWorker::new(workers, |_| CachePadded::default()),
         }
     }
 
-    /// Whether these were verified on the runtime of this number.
+    /// `true` if these were verified on the worker with this number.
     pub(in crate::proxy::guards) fn contains(
         &self,
         credentials: &Credentials,
         worker: usize,
     ) -> bool {
         self.tag(credentials)
-            .is_some_and(|tag| self.lane(worker).known.contains(&tag))
+            .is_some_and(|tag| self.tags(worker).known.contains(&tag))
     }
 
     pub(in crate::proxy::guards) fn insert(&self, credentials: &Credentials, worker: usize) {
         let Some(tag) = self.tag(credentials) else {
             return;
         };
-        let mut lane = self.lane(worker);
-        if !lane.known.insert(tag) {
+        let mut tags = self.tags(worker);
+        if !tags.known.insert(tag) {
             return;
         }
-        lane.by_age.push_back(tag);
-        if lane.by_age.len() > CAPACITY
-            && let Some(oldest) = lane.by_age.pop_front()
+        tags.by_age.push_back(tag);
+        if tags.by_age.len() > CAPACITY
+            && let Some(oldest) = tags.by_age.pop_front()
         {
-            lane.known.remove(&oldest);
+            tags.known.remove(&oldest);
         }
     }
 
@@ -71,9 +68,8 @@ impl CredentialCache {
         tag.as_ref().try_into().ok()
     }
 
-    fn lane(&self, worker: usize) -> MutexGuard<'_, Tags> {
-        let lane = &self.lanes[worker % self.lanes.len()].0;
-        lane.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tags(&self, worker: usize) -> MutexGuard<'_, Tags> {
+        self.workers[worker].lock()
     }
 }
 
@@ -94,25 +90,25 @@ mod tests {
 
     #[test]
     fn only_the_very_same_credentials_are_known_again() {
-        let verified = CredentialCache::new(2);
-        verified.insert(&credentials("anna:a:b"), 0);
-        assert!(verified.contains(&credentials("anna:a:b"), 0));
-        assert!(!verified.contains(&credentials("anna:a:b"), 1));
+        let cache = CredentialCache::new(2);
+        cache.insert(&credentials("anna:a:b"), 0);
+        assert!(cache.contains(&credentials("anna:a:b"), 0));
+        assert!(!cache.contains(&credentials("anna:a:b"), 1));
         for other in ["anna:a:c", "anna:a", "Anna:a:b", "anna:a:b "] {
-            assert!(!verified.contains(&credentials(other), 0), "{other}");
+            assert!(!cache.contains(&credentials(other), 0), "{other}");
         }
     }
 
     #[test]
     fn the_memory_is_bounded_and_the_oldest_makes_room() {
-        let verified = CredentialCache::new(1);
+        let cache = CredentialCache::new(1);
         for number in 0..=CAPACITY {
-            verified.insert(&credentials(&format!("anna:{number}")), 0);
+            cache.insert(&credentials(&format!("anna:{number}")), 0);
         }
-        let lane = verified.lane(0);
-        assert_eq!((lane.known.len(), lane.by_age.len()), (CAPACITY, CAPACITY));
-        drop(lane);
-        assert!(!verified.contains(&credentials("anna:0"), 0));
-        assert!(verified.contains(&credentials("anna:1"), 0));
+        let tags = cache.tags(0);
+        assert_eq!((tags.known.len(), tags.by_age.len()), (CAPACITY, CAPACITY));
+        drop(tags);
+        assert!(!cache.contains(&credentials("anna:0"), 0));
+        assert!(cache.contains(&credentials("anna:1"), 0));
     }
 }

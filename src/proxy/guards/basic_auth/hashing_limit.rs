@@ -1,4 +1,4 @@
-//! Who may have the machine compute a password's hash, and when.
+//! The limit on password hashes that are computed at once, and on requests that wait for one.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -7,14 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::password_hash::PasswordHash;
 
-/// So many requests may wait for their turn.
-const PLACES: usize = 64;
+/// Requests that may hold a permit or wait for one.
+const MOST_WAITING: usize = 64;
 
-/// Bounds how many passwords are verified at once, over all sites that share it: half of the cores are left for requests.
+/// Limits how many passwords are verified at once by all sites that share it. Half of the cores are left for requests.
 #[derive(Debug)]
 pub struct HashingLimit {
-    pub(in crate::proxy::guards) places: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
+    pub(in crate::proxy::guards) waiting: Arc<Semaphore>,
+    running: Arc<Semaphore>,
 }
 
 impl Default for HashingLimit {
@@ -25,20 +25,20 @@ impl Default for HashingLimit {
 }
 
 impl HashingLimit {
-    fn new(turns: usize) -> Self {
+    fn new(at_once: usize) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(PLACES)),
-            turns: Arc::new(Semaphore::new(turns)),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            running: Arc::new(Semaphore::new(at_once)),
         }
     }
 
-    /// Waits for a turn. `None` when too many wait already.
-    pub(in crate::proxy::guards) async fn turn(&self) -> Option<HashingPermit> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+    /// Waits for a permit. `None` when too many wait already.
+    pub(in crate::proxy::guards) async fn permit(&self) -> Option<HashingPermit> {
+        let waiting = Arc::clone(&self.waiting).try_acquire_owned().ok()?;
+        let running = Arc::clone(&self.running).acquire_owned().await.ok()?;
         Some(HashingPermit {
-            _place: place,
-            _turn: turn,
+            _waiting: waiting,
+            _running: running,
         })
     }
 }
@@ -46,13 +46,13 @@ impl HashingLimit {
 /// The right to verify one password.
 #[derive(Debug)]
 pub(in crate::proxy::guards) struct HashingPermit {
-    _place: OwnedSemaphorePermit,
-    _turn: OwnedSemaphorePermit,
+    _waiting: OwnedSemaphorePermit,
+    _running: OwnedSemaphorePermit,
 }
 
 impl HashingPermit {
-    /// Whether `password` is the one, found out away from the runtime. The turn ends with the work, even where nobody waits
-    /// for it any longer. `None` when the process is ending.
+    /// Verifies `password` on a thread for blocking work. The permit ends with the work, even where nobody waits for it any
+    /// longer. `None` when the process is ending.
     pub(in crate::proxy::guards) async fn verify(
         self,
         hash: PasswordHash,
@@ -74,15 +74,15 @@ mod tests {
 
     #[tokio::test]
     async fn only_so_many_wait_and_a_turn_ends_with_its_work() {
-        let hashing_limit = HashingLimit::new(1);
-        let first = hashing_limit.turn().await.unwrap();
-        let mut waiting: Vec<_> = (1..PLACES)
-            .map(|_| Box::pin(hashing_limit.turn()))
+        let limit = HashingLimit::new(1);
+        let first = limit.permit().await.unwrap();
+        let mut waiting: Vec<_> = (1..MOST_WAITING)
+            .map(|_| Box::pin(limit.permit()))
             .collect();
-        for turn in &mut waiting {
-            assert!(futures_util::poll!(turn.as_mut()).is_pending());
+        for permit in &mut waiting {
+            assert!(futures_util::poll!(permit.as_mut()).is_pending());
         }
-        assert!(hashing_limit.turn().await.is_none());
+        assert!(limit.permit().await.is_none());
         let right = first.verify(cheap("a"), b"a".to_vec()).await;
         assert_eq!(right, Some(true));
         let next = waiting.remove(0).await.unwrap();

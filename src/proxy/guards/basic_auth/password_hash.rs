@@ -40,9 +40,10 @@ const MOST_BCRYPT: u32 = 16;
 impl PasswordHash {
     /// Parses `$argon2id$…`, `$2a$…`, `$2b$…` or `$2y$…`.
     pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
-        let scheme = match text.starts_with("$2") {
-            true => check_bcrypt(text)?,
-            false => check_argon2id(text)?,
+        let scheme = if text.starts_with("$2") {
+            check_bcrypt(text)?
+        } else {
+            check_argon2id(text)?
         };
         Ok(Self {
             text: text.into(),
@@ -86,9 +87,10 @@ fn check_argon2id(text: &str) -> Result<Scheme, PasswordHashError> {
     let is_cheap = params.m_cost() <= MOST_KIB
         && params.t_cost() <= MOST_ROUNDS
         && params.p_cost() <= MOST_LANES;
-    match is_cheap {
-        true => Ok(Scheme::Argon2id),
-        false => Err(PasswordHashError::Cost),
+    if is_cheap {
+        Ok(Scheme::Argon2id)
+    } else {
+        Err(PasswordHashError::Cost)
     }
 }
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http::header::RANGE;
 use http_range::{HttpRange, HttpRangeParseError};
 
-use super::folder::Found;
+use super::folder::OpenFile;
 
 /// By what a file's state is known again.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Validators {
 
 /// How a request is to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Selection {
     Whole,
     Part(Range<u64>),
     NotModified,
@@ -33,7 +33,7 @@ pub(super) enum Verdict {
 
 impl Validators {
     /// Those of a file: its time to the nanosecond and its size. A coding is another representation.
-    pub(super) fn of(found: &Found) -> Self {
+    pub(super) fn of(found: &OpenFile) -> Self {
         let since = found
             .modified
             .and_then(|modified| modified.duration_since(std::time::UNIX_EPOCH).ok());
@@ -46,19 +46,20 @@ impl Validators {
     }
 
     /// The verdict on a request, in the order of RFC 9110 section 13.2.2.
-    pub(super) fn judge(&self, headers: &HeaderMap, len: u64) -> Verdict {
+    pub(super) fn judge(&self, headers: &HeaderMap, len: u64) -> Selection {
         if !self.is_as_required(headers) {
-            return Verdict::PreconditionFailed;
+            return Selection::PreconditionFailed;
         }
         if self.is_known(headers) {
-            return Verdict::NotModified;
+            return Selection::NotModified;
         }
         let is_same = headers
             .typed_get::<IfRange>()
             .is_none_or(|range| !range.is_modified(self.etag.as_ref(), self.modified.as_ref()));
-        match is_same {
-            true => part(headers, len),
-            false => Verdict::Whole,
+        if is_same {
+            part(headers, len)
+        } else {
+            Selection::Whole
         }
     }
 
@@ -92,18 +93,18 @@ impl Validators {
 }
 
 /// One part; a request for several gets the whole, as it may, so that small requests cause no large answers.
-fn part(headers: &HeaderMap, len: u64) -> Verdict {
+fn part(headers: &HeaderMap, len: u64) -> Selection {
     let mut fields = headers.get_all(RANGE).iter();
     let (Some(range), None) = (fields.next(), fields.next()) else {
-        return Verdict::Whole;
+        return Selection::Whole;
     };
     match HttpRange::parse_bytes(range.as_bytes(), len) {
         Ok(parts) => match parts.as_slice() {
-            [part] => Verdict::Part(part.start..part.start + part.length),
-            _ => Verdict::Whole,
+            [part] => Selection::Part(part.start..part.start + part.length),
+            _ => Selection::Whole,
         },
-        Err(HttpRangeParseError::NoOverlap) => Verdict::NoSuchPart,
-        Err(HttpRangeParseError::InvalidRange) => Verdict::Whole,
+        Err(HttpRangeParseError::NoOverlap) => Selection::NoSuchPart,
+        Err(HttpRangeParseError::InvalidRange) => Selection::Whole,
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
     const THEN: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
     const BEFORE: &str = "Sun, 09 Sep 2001 01:46:39 GMT";
 
-    fn judge(fields: &[(&'static str, &str)]) -> Verdict {
+    fn judge(fields: &[(&'static str, &str)]) -> Selection {
         let validators = Validators {
             etag: Some("\"one\"".parse().unwrap()),
             modified: Some(LastModified::from(
@@ -139,28 +140,28 @@ mod tests {
         for (fields, verdict) in [
             (
                 &[("if-none-match", "\"one\"")] as &[_],
-                Verdict::NotModified,
+                Selection::NotModified,
             ),
             (
                 &[("if-none-match", "\"two\", W/\"one\"")],
-                Verdict::NotModified,
+                Selection::NotModified,
             ),
-            (&[("if-none-match", "*")], Verdict::NotModified),
-            (&[("if-none-match", "\"two\"")], Verdict::Whole),
-            (&[("if-modified-since", THEN)], Verdict::NotModified),
-            (&[("if-modified-since", BEFORE)], Verdict::Whole),
-            (&[("if-modified-since", "then")], Verdict::Whole),
+            (&[("if-none-match", "*")], Selection::NotModified),
+            (&[("if-none-match", "\"two\"")], Selection::Whole),
+            (&[("if-modified-since", THEN)], Selection::NotModified),
+            (&[("if-modified-since", BEFORE)], Selection::Whole),
+            (&[("if-modified-since", "then")], Selection::Whole),
             (
                 &[("if-none-match", "\"two\""), ("if-modified-since", THEN)],
-                Verdict::Whole,
+                Selection::Whole,
             ),
-            (&[("if-match", "\"two\"")], Verdict::PreconditionFailed),
-            (&[("if-match", "\"one\"")], Verdict::Whole),
+            (&[("if-match", "\"two\"")], Selection::PreconditionFailed),
+            (&[("if-match", "\"one\"")], Selection::Whole),
             (
                 &[("if-unmodified-since", BEFORE)],
-                Verdict::PreconditionFailed,
+                Selection::PreconditionFailed,
             ),
-            (&[("if-unmodified-since", THEN)], Verdict::Whole),
+            (&[("if-unmodified-since", THEN)], Selection::Whole),
         ] {
             assert_eq!(judge(fields), verdict, "{fields:?}");
         }
@@ -169,17 +170,17 @@ mod tests {
     #[test]
     fn one_part_is_cut_out_and_several_are_the_whole() {
         for (range, verdict) in [
-            ("bytes=0-0", Verdict::Part(0..1)),
-            ("bytes=2-", Verdict::Part(2..10)),
-            ("bytes=-3", Verdict::Part(7..10)),
-            ("bytes=5-99", Verdict::Part(5..10)),
-            ("bytes=-99", Verdict::Part(0..10)),
-            ("bytes=10-", Verdict::NoSuchPart),
-            ("bytes=0-1,3-4", Verdict::Whole),
-            ("bytes=3-1", Verdict::Whole),
-            ("lines=1-2", Verdict::Whole),
-            ("bytes=18446744073709551615-", Verdict::NoSuchPart),
-            ("bytes=1-18446744073709551615", Verdict::Part(1..10)),
+            ("bytes=0-0", Selection::Part(0..1)),
+            ("bytes=2-", Selection::Part(2..10)),
+            ("bytes=-3", Selection::Part(7..10)),
+            ("bytes=5-99", Selection::Part(5..10)),
+            ("bytes=-99", Selection::Part(0..10)),
+            ("bytes=10-", Selection::NoSuchPart),
+            ("bytes=0-1,3-4", Selection::Whole),
+            ("bytes=3-1", Selection::Whole),
+            ("lines=1-2", Selection::Whole),
+            ("bytes=18446744073709551615-", Selection::NoSuchPart),
+            ("bytes=1-18446744073709551615", Selection::Part(1..10)),
         ] {
             assert_eq!(judge(&[("range", range)]), verdict, "{range}");
         }
@@ -189,11 +190,11 @@ mod tests {
     fn a_part_of_another_state_is_the_whole() {
         let range = ("range", "bytes=0-0");
         for (condition, verdict) in [
-            ("\"one\"", Verdict::Part(0..1)),
-            ("\"two\"", Verdict::Whole),
-            ("W/\"one\"", Verdict::Whole),
-            (THEN, Verdict::Part(0..1)),
-            (BEFORE, Verdict::Whole),
+            ("\"one\"", Selection::Part(0..1)),
+            ("\"two\"", Selection::Whole),
+            ("W/\"one\"", Selection::Whole),
+            (THEN, Selection::Part(0..1)),
+            (BEFORE, Selection::Whole),
         ] {
             assert_eq!(
                 judge(&[range, ("if-range", condition)]),

@@ -10,10 +10,10 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::task::spawn_blocking;
 
-use super::conditions::{Validators, Verdict};
+use super::conditions::{Selection, Validators};
 use super::encoding::Encoding;
 use super::file_path::FilePath;
-use super::folder::{Folder, Found, Lookup};
+use super::folder::{Folder, Lookup, OpenFile};
 use crate::proxy::body::{Body, FileBody};
 use crate::proxy::error::Error;
 
@@ -40,12 +40,12 @@ impl Files {
         self.0.fallback.as_deref()
     }
 
-    /// The answer to a request for `target`, which `asked` became.
+    /// The response to a request for `target`, which was `requested` before the rewrite.
     pub(in crate::proxy) async fn answer<B>(
         &self,
         request: &Request<B>,
         target: &PathAndQuery,
-        asked: &PathAndQuery,
+        requested: &PathAndQuery,
     ) -> Result<Response<Body>, Error> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Error::FileMethod);
@@ -55,7 +55,7 @@ impl Files {
         let found = spawn_blocking(move || folder.look_up(&path, &encodings)).await;
         match found.map_err(io::Error::other).flatten() {
             Ok(Lookup::File(found)) => Ok(deliver(found, request)),
-            Ok(Lookup::Folder) => into_folder(asked),
+            Ok(Lookup::Folder) => into_folder(requested),
             Ok(Lookup::Nothing) => Err(Error::NoFile),
             Err(error) => Err(Error::File(error)),
         }
@@ -63,9 +63,9 @@ impl Files {
 }
 
 /// Sends the client into the folder, from where relative links lead on.
-fn into_folder(asked: &PathAndQuery) -> Result<Response<Body>, Error> {
-    let query = asked.query().map(|query| format!("?{query}"));
-    let location = format!("{}/{}", asked.path(), query.unwrap_or_default());
+fn into_folder(requested: &PathAndQuery) -> Result<Response<Body>, Error> {
+    let query = requested.query().map(|query| format!("?{query}"));
+    let location = format!("{}/{}", requested.path(), query.unwrap_or_default());
     let location = HeaderValue::try_from(location).map_err(|_| Error::Target)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
@@ -73,11 +73,11 @@ fn into_folder(asked: &PathAndQuery) -> Result<Response<Body>, Error> {
     Ok(response)
 }
 
-fn deliver<B>(found: Found, request: &Request<B>) -> Response<Body> {
+fn deliver<B>(found: OpenFile, request: &Request<B>) -> Response<Body> {
     let validators = Validators::of(&found);
-    let verdict = validators.judge(request.headers(), found.len);
+    let selection = validators.judge(request.headers(), found.len);
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = status(&verdict);
+    *response.status_mut() = status(&selection);
     let headers = response.headers_mut();
     if let Some(etag) = validators.etag {
         headers.typed_insert(etag);
@@ -86,18 +86,18 @@ fn deliver<B>(found: Found, request: &Request<B>) -> Response<Body> {
         headers.typed_insert(modified);
     }
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    let part = match verdict {
-        Verdict::Whole => 0..found.len,
-        Verdict::Part(part) => {
+    let part = match selection {
+        Selection::Whole => 0..found.len,
+        Selection::Part(part) => {
             let range = ContentRange::bytes(part.clone(), found.len);
             headers.typed_insert(range.expect("the part lies within the file"));
             part
         }
-        Verdict::NoSuchPart => {
+        Selection::NoSuchPart => {
             headers.typed_insert(ContentRange::unsatisfied_bytes(found.len));
             return response;
         }
-        Verdict::NotModified | Verdict::PreconditionFailed => return response,
+        Selection::NotModified | Selection::PreconditionFailed => return response,
     };
     headers.typed_insert(AcceptRanges::bytes());
     headers.insert(CONTENT_TYPE, content_type(&found.name));
@@ -111,13 +111,13 @@ fn deliver<B>(found: Found, request: &Request<B>) -> Response<Body> {
     response
 }
 
-fn status(verdict: &Verdict) -> StatusCode {
-    match verdict {
-        Verdict::Whole => StatusCode::OK,
-        Verdict::Part(_) => StatusCode::PARTIAL_CONTENT,
-        Verdict::NotModified => StatusCode::NOT_MODIFIED,
-        Verdict::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-        Verdict::NoSuchPart => StatusCode::RANGE_NOT_SATISFIABLE,
+fn status(selection: &Selection) -> StatusCode {
+    match selection {
+        Selection::Whole => StatusCode::OK,
+        Selection::Part(_) => StatusCode::PARTIAL_CONTENT,
+        Selection::NotModified => StatusCode::NOT_MODIFIED,
+        Selection::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Selection::NoSuchPart => StatusCode::RANGE_NOT_SATISFIABLE,
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Folder {
 
 /// A file that is open for reading.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct OpenFile {
     pub(super) file: File,
     pub(super) len: u64,
     pub(super) modified: Option<SystemTime>,
@@ -36,7 +36,7 @@ pub(super) struct Found {
 /// What lies at a path.
 #[derive(Debug)]
 pub(super) enum Lookup {
-    File(Found),
+    File(OpenFile),
     /// A folder that has an index, and whose path lacks its slash.
     Folder,
     Nothing,
@@ -49,9 +49,10 @@ impl Folder {
     /// out: the system resolves links inside of it only.
     pub(super) fn look_up(&self, path: &FilePath, encodings: &[Encoding]) -> io::Result<Lookup> {
         let root = Dir::open_ambient_dir(&self.root, ambient_authority())?;
-        let found = match path.is_folder {
-            true => open(&root, join(&path.relative, INDEX), encodings)?.map(Lookup::File),
-            false => look_up_file(&root, &path.relative, encodings)?,
+        let found = if path.is_folder {
+            open(&root, join(&path.relative, INDEX), encodings)?.map(Lookup::File)
+        } else {
+            look_up_file(&root, &path.relative, encodings)?
         };
         match (found, &self.fallback) {
             (Some(found), _) => Ok(found),
@@ -80,7 +81,7 @@ fn join(folder: &str, name: &str) -> String {
 }
 
 /// A file that is there as such, perhaps compressed. The compressed form of a file that is not there is not served.
-fn open(root: &Dir, name: String, encodings: &[Encoding]) -> io::Result<Option<Found>> {
+fn open(root: &Dir, name: String, encodings: &[Encoding]) -> io::Result<Option<OpenFile>> {
     if !is_file(root, Path::new(&name))? {
         return Ok(None);
     }
@@ -98,13 +99,13 @@ fn open_as(
     path: &str,
     name: String,
     encoding: Option<Encoding>,
-) -> io::Result<Option<Found>> {
+) -> io::Result<Option<OpenFile>> {
     let Some(file) = present(root.open(path))? else {
         return Ok(None);
     };
     let file = file.into_std();
     let facts = file.metadata()?;
-    Ok(Some(Found {
+    Ok(Some(OpenFile {
         file,
         len: facts.len(),
         modified: facts.modified().ok(),

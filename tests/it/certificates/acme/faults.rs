@@ -16,7 +16,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::harness::ca::http01::Http01;
 use crate::harness::ca::pki::{csr, is_for_key, verify_chain};
-use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step, Wait, Wrong};
+use crate::harness::ca::scripted::{
+    CertificateFault, Fault, Reply, Script, ScriptedCa, Step, Wait,
+};
 
 const NAME: &str = "www.example.org";
 
@@ -453,7 +455,10 @@ async fn a_ca_with_an_unknown_root_is_told_with_the_fix() {
 
 #[tokio::test]
 async fn a_certificate_that_is_no_pem_is_refused() {
-    let script = Script::new().always(Step::Finalize, Fault::Certificate(Wrong::Garbage));
+    let script = Script::new().always(
+        Step::Finalize,
+        Fault::Certificate(CertificateFault::Garbage),
+    );
     let (_, error) = Scene::fail(script).await;
     assert!(matches!(error, Error::Chain(_)));
 }
@@ -475,9 +480,9 @@ async fn the_scripted_ca_lies_as_it_is_told() {
             .map(|leaf| (is_for_key(&leaf, &key), lifetime(&leaf)))
     };
     assert_eq!(lie(None).await, Some((true, 3600)));
-    assert_eq!(lie(Some(Wrong::Key)).await, Some((false, 3600)));
-    assert_eq!(lie(Some(Wrong::Names)).await, None);
-    assert_eq!(lie(Some(Wrong::Expired)).await, None);
+    assert_eq!(lie(Some(CertificateFault::Key)).await, Some((false, 3600)));
+    assert_eq!(lie(Some(CertificateFault::Names)).await, None);
+    assert_eq!(lie(Some(CertificateFault::Expired)).await, None);
 }
 
 fn lifetime(leaf: &[u8]) -> i64 {

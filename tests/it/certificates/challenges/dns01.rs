@@ -12,11 +12,12 @@ use proxy::certs::challenge::{
     Cloudflare, CloudflareOptions, Dns01Error, Dns01Solver, DnsMeans, DnsOptions, DnsProvider,
     Propagation, Rfc2136, Rfc2136Options, ServerAddress, TsigAlgorithm, TxtRecord,
 };
-use proxy::certs::{NameServer, Resolver, ResolverOptions, Secret};
+use proxy::certs::{Resolver, ResolverOptions, Secret};
+use proxy::dns::NameServer;
 use proxy::tasks::Tasks;
 use tokio::sync::watch;
 
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::server::DnsServer;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, Identifier, Options, Order};
 use proxy::certs::challenge::{TlsAlpn01Certificates, TlsAlpn01Solver};
 use proxy::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
-use proxy::certs::{CertCache, CertManager, Clock, Issuers, ManagerParts, Records};
+use proxy::certs::{CertCache, Clock, Issuers, ManagerParts, Records, Ruleset};
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -15,12 +15,12 @@ use proxy::tls::{Acceptor, AcceptorParts, AcceptorRules};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::{csr, verify_chain};
 use crate::harness::ca::scripted::{Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Ports, Setup};
+use crate::harness::proxy::{Ports, ProxySetup};
 
 const NAME: &str = "www.example.org";
 
@@ -28,14 +28,14 @@ const NAME: &str = "www.example.org";
 const DEAD: u16 = 1;
 
 /// A TLS listener that serves no name and shows the challenges of a table.
-struct Door {
+struct Service {
     port: u16,
     challenges: Arc<TlsAlpn01Certificates>,
     tasks: Tasks,
     _dir: TempDir,
 }
 
-impl Door {
+impl Service {
     async fn open() -> Self {
         let dir = TempDir::new().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
@@ -45,16 +45,18 @@ impl Door {
         ));
         let (cache, tasks) = (Arc::new(CertCache::new(1)), Tasks::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
-        let manager = CertManager::start(ManagerParts {
-            policies: NameMap::new(),
-            issuers: Issuers {
-                public: vec![Arc::clone(&issuer)],
-                internal: issuer,
+        let manager = proxy::certs::start(ManagerParts {
+            ruleset: Ruleset {
+                policies: NameMap::new(),
+                issuers: Issuers {
+                    public: vec![Arc::clone(&issuer)],
+                    internal: issuer,
+                },
+                preflight: None,
+                on_cert: None,
             },
             records: Records::new(storage),
             cache: Arc::clone(&cache),
-            preflight: None,
-            on_cert: None,
             clock: Clock::system(),
             tasks: tasks.clone(),
         });
@@ -85,7 +87,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for Service {
     fn drop(&mut self) {
         self.tasks.stop();
     }
@@ -93,9 +95,9 @@ impl Drop for Door {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_and_an_address_are_proved_in_a_handshake() {
-    let door = Door::open().await;
+    let service = Service::open().await;
     let options = PebbleOptions {
-        tls_port: door.port,
+        tls_port: service.port,
         ..PebbleOptions::new(DEAD)
     };
     let pebble = Pebble::start(options).await;
@@ -104,7 +106,7 @@ async fn a_name_and_an_address_are_proved_in_a_handshake() {
     let client = Arc::new(AcmeClient::new(options).unwrap());
     let key = AccountKey::generate().unwrap();
     let account = Account::register(client, key, &[]).await.unwrap();
-    let solver = TlsAlpn01Solver::new(Arc::clone(&door.challenges));
+    let solver = TlsAlpn01Solver::new(Arc::clone(&service.challenges));
     let names = [NAME, "127.0.0.1"];
     let identifiers = names.map(|name| Identifier::from(&HostName::parse(name).unwrap()));
 
@@ -117,7 +119,7 @@ async fn a_name_and_an_address_are_proved_in_a_handshake() {
     for name in names {
         verify_chain(&chain, &root, name).unwrap();
     }
-    assert!(door.challenges.is_empty(), "challenges left behind");
+    assert!(service.challenges.is_empty(), "challenges left behind");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,7 +131,7 @@ async fn a_name_whose_port_80_is_closed_is_proved_on_port_443() {
         ..PebbleOptions::new(DEAD)
     };
     let pebble = Pebble::start(options).await;
-    let mut proxy = Setup::on(ports)
+    let mut proxy = ProxySetup::on(ports)
         .args(["--upstream", &app.address.to_string(), "--domain", NAME])
         .ca(&pebble.directory_url(), &pebble.root_pem())
         .start()
@@ -151,7 +153,7 @@ async fn a_name_that_no_type_proves_is_told_with_every_cause() {
         ..PebbleOptions::new(DEAD)
     };
     let pebble = Pebble::start(options).await;
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .args(["--upstream", "localhost:1", "--domain", NAME])
         .ca(&pebble.directory_url(), &pebble.root_pem())
         .start()
@@ -170,7 +172,7 @@ async fn a_name_that_no_type_proves_is_told_with_every_cause() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_type_that_the_ca_does_not_offer_costs_no_order() {
     let ca = ScriptedCa::start(Script::new(), DEAD).await;
-    let mut proxy = Setup::new()
+    let mut proxy = ProxySetup::new()
         .args(["--upstream", "localhost:1", "--domain", NAME])
         .ca(&ca.directory_url(), &ca.root_pem())
         .start()

@@ -3,11 +3,11 @@
 
 use std::time::SystemTime;
 
-use crate::harness::backends::app::App;
 use crate::harness::backends::origin::Origin;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 const NAME: &str = "www.example.org";
 
@@ -19,7 +19,7 @@ fn questions(gate: &mut Origin) -> usize {
     std::iter::from_fn(|| (!gate.is_quiet()).then_some(())).count()
 }
 
-async fn start(setup: Setup, ca: &ScriptedCa, gate: &Origin) -> Proxy {
+async fn start(setup: ProxySetup, ca: &ScriptedCa, gate: &Origin) -> Proxy {
     let ask = format!("http://{}/", gate.address);
     setup
         .args(["--upstream", "localhost:1", "--on-demand-ask", &ask])
@@ -32,7 +32,7 @@ async fn start(setup: Setup, ca: &ScriptedCa, gate: &Origin) -> Proxy {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_names_from_one_network_reaches_the_gate_a_few_times_only() {
     for (answer, orders) in [(NO, 0), (YES, 20)] {
-        let setup = Setup::new();
+        let setup = ProxySetup::new();
         let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
         let client = Client::new(&ca.issuing_root_pem());
         let mut gate = Origin::answering(answer).await;
@@ -56,7 +56,7 @@ async fn a_flood_of_names_from_one_network_reaches_the_gate_a_few_times_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_that_wants_to_be_left_alone_is_asked_for_no_name_even_after_a_kill() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let limited = Reply::problem(429, "rateLimited", "too many new orders from this account")
         .header("retry-after", "3600");
     let script = Script::new().always(Step::NewOrder, Fault::Answer(limited));
@@ -78,7 +78,7 @@ async fn a_ca_that_wants_to_be_left_alone_is_asked_for_no_name_even_after_a_kill
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_of_one_domain_holds_no_other_back() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let limited = Reply::problem(429, "rateLimited", "too many certificates for example.org")
         .header("retry-after", "3600");
     let script = Script::new().fault(Step::NewOrder, 1, Fault::Answer(limited));
@@ -98,7 +98,7 @@ async fn a_limit_of_one_domain_holds_no_other_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_has_spent_stays_spent() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let script = Script::new().fault(Step::Challenge, 1, Fault::Never);
     let ca = ScriptedCa::start(script, setup.http().port()).await;
     let id = format!("127.0.0.1-{}-dir", ca.directory_url().port().unwrap());

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use crate::harness::backends::app::App;
-use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
+use crate::harness::backends::web_app::App;
+use crate::harness::ca::scripted::{CertificateFault, Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::clients::raw::soon;
-use crate::harness::proxy::{Proxy, Setup, holds};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup, holds};
 
 const NAME: &str = "www.example.org";
 
-async fn start(setup: Setup, ca: &ScriptedCa) -> Proxy {
+async fn start(setup: ProxySetup, ca: &ScriptedCa) -> Proxy {
     let app = App::start().await;
     setup
         .args(["--upstream", &app.address.to_string(), "--domain", NAME])
@@ -21,8 +21,8 @@ async fn start(setup: Setup, ca: &ScriptedCa) -> Proxy {
 }
 
 /// A proxy whose certificate is due within seconds, and whose CA lies at each renewal.
-async fn keeps_the_old_certificate(wrong: Wrong, reason: &str) {
-    let setup = Setup::new();
+async fn keeps_the_old_certificate(wrong: CertificateFault, reason: &str) {
+    let setup = ProxySetup::new();
     let script = (2..20).fold(
         Script::new().lifetime(Duration::from_secs(12)),
         |script, n| script.fault(Step::Finalize, n, Fault::Certificate(wrong)),
@@ -52,22 +52,22 @@ async fn keeps_the_old_certificate(wrong: Wrong, reason: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_for_another_key_is_not_used() {
-    keeps_the_old_certificate(Wrong::Key, "does not belong to its certificate").await;
+    keeps_the_old_certificate(CertificateFault::Key, "does not belong to its certificate").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_for_other_names_is_not_used() {
-    keeps_the_old_certificate(Wrong::Names, "it is not for www.example.org").await;
+    keeps_the_old_certificate(CertificateFault::Names, "it is not for www.example.org").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_none_is_not_used() {
-    keeps_the_old_certificate(Wrong::Garbage, "certificate").await;
+    keeps_the_old_certificate(CertificateFault::Garbage, "certificate").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rate_limit_is_obeyed_and_shown() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let limited = Reply::problem(429, "rateLimited", "too many new orders recently")
         .header("retry-after", "86400");
     let script = Script::new().always(Step::NewOrder, Fault::Answer(limited));
@@ -88,7 +88,7 @@ async fn a_rate_limit_is_obeyed_and_shown() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_only_an_operator_can_change_is_said_so_and_tried_seldom() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let refused = Reply::problem(400, "rejectedIdentifier", "this name is not for you");
     let script = Script::new().always(Step::NewOrder, Fault::Answer(refused));
     let ca = ScriptedCa::start(script, setup.http().port()).await;
@@ -102,7 +102,7 @@ async fn what_only_an_operator_can_change_is_said_so_and_tried_seldom() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_that_is_down_is_named() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let (directory, root) = (ca.directory_url(), ca.root_pem());
     drop(ca);
@@ -119,7 +119,7 @@ async fn a_ca_that_is_down_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_that_hangs_keeps_no_local_name_waiting() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let script = Script::new().always(Step::NewOrder, Fault::Never);
     let ca = ScriptedCa::start(script, setup.http().port()).await;
     let names = (0..8).flat_map(|n| ["--domain".to_owned(), format!("n{n}.example.org")]);
@@ -152,7 +152,7 @@ async fn a_kill_in_the_middle_of_an_order_leaves_nothing_broken() {
         Step::Finalize,
         Step::Certificate,
     ] {
-        let setup = Setup::new();
+        let setup = ProxySetup::new();
         let script = Script::new().fault(step, 1, Fault::Never);
         let ca = ScriptedCa::start(script, setup.http().port()).await;
         let client = Client::new(&ca.issuing_root_pem());
@@ -174,7 +174,7 @@ async fn a_kill_in_the_middle_of_an_order_leaves_nothing_broken() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_root_of_the_internal_ca_stops_only_those_who_need_it() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let folder = setup.data().join("internal-ca");
     std::fs::create_dir_all(&folder).unwrap();
@@ -188,7 +188,7 @@ async fn a_damaged_root_of_the_internal_ca_stops_only_those_who_need_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_key_and_no_token_is_ever_logged() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let app = App::start().await;
     let mut proxy = setup
@@ -242,7 +242,7 @@ fn forgotten() -> Fault {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_the_ca_has_forgotten_is_made_anew() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let script =
         Script::new()
             .fault(Step::NewOrder, 1, forgotten())
@@ -260,7 +260,7 @@ async fn an_account_that_the_ca_has_forgotten_is_made_anew() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ca_that_forgets_every_account_is_not_asked_in_a_loop() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let script = Script::new().always(Step::NewOrder, forgotten());
     let ca = ScriptedCa::start(script, setup.http().port()).await;
 
@@ -273,7 +273,7 @@ async fn a_ca_that_forgets_every_account_is_not_asked_in_a_loop() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_ca_is_asked_for_what_could_not_be_stored() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     // In the place of the folder in which it is tried.
     std::fs::create_dir(setup.data()).unwrap();
@@ -281,7 +281,7 @@ async fn no_ca_is_asked_for_what_could_not_be_stored() {
 
     let mut proxy = start(setup, &ca).await;
 
-    let line = proxy.logged("nothing can be stored").await;
+    let line = proxy.logged("storage cannot be written").await;
     assert!(line.contains("/probe/"), "{line}");
     let client = Client::new(&ca.issuing_root_pem());
     assert!(client.serial(proxy.https(), NAME).await.is_err());

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use proxy::acme::{self, CertId, ChallengeType, Identifier, RenewalInfo, Step};
 use proxy::certs::issuer::{Error, IssueRequest, Issuer, Pem};
 use proxy::certs::{
-    CertCache, CertManager, Certificate, Clock, Issuers, Limits, ManagerParts, Policy, Records,
-    RenewalPlan,
+    CertCache, Certificate, Clock, Issuers, Limits, ManagerParts, Policy, Records, RenewalPlan,
+    Ruleset,
 };
 use proxy::name::{HostName, HostPattern};
 use proxy::tasks::Tasks;
@@ -50,7 +50,7 @@ struct StrictCa {
     turns: Semaphore,
     root: Root,
     key: KeyPair,
-    books: Mutex<Books>,
+    books: Mutex<CaState>,
 }
 
 struct Root(TestCa);
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Root {
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct CaState {
     certificates: HashMap<String, (SystemTime, SystemTime)>,
     valid_until: HashMap<String, SystemTime>,
     orders: VecDeque<SystemTime>,
@@ -75,7 +75,7 @@ struct Books {
     lapsed: Vec<String>,
 }
 
-impl Books {
+impl CaState {
     /// Counts an event; an offence when more than `limit` of them lie within `span`.
     fn count(
         &mut self,
@@ -207,8 +207,8 @@ impl StrictCa {
         }
     }
 
-    /// Counts a visit of a name that has a certificate.
-    fn visit(&self) {
+    /// Counts a connection of a name that has a certificate.
+    fn connection(&self) {
         let time = self.clock.now().duration_since(self.start).unwrap();
         let minute = usize::try_from(time.as_secs() / 60).unwrap();
         self.books.lock().unwrap().load(minute);
@@ -229,7 +229,7 @@ impl Issuer for StrictCa {
             let name = request.subject.to_string();
             let _turn = self.turns.acquire().await;
             if self.books.lock().unwrap().valid_until.contains_key(&name) {
-                self.visit();
+                self.connection();
             }
             request.spending.order(self.clock.now()).await?;
             self.is_down(Step::NewOrder)?;
@@ -249,7 +249,7 @@ impl Issuer for StrictCa {
         id: &'a CertId,
     ) -> BoxFuture<'a, Result<Option<RenewalInfo>, Error>> {
         async move {
-            self.visit();
+            self.connection();
             self.is_down(Step::RenewalInfo)?;
             let books = self.books.lock().unwrap();
             Ok(books.certificates.get(id.as_str()).copied().map(window))
@@ -313,16 +313,18 @@ async fn month(waves: Vec<Wave>, new: usize) -> Arc<StrictCa> {
         (site.clone(), Arc::new(Policy::configured(site)))
     });
     let tasks = Tasks::new();
-    let manager = CertManager::start(ManagerParts {
-        policies: policies.collect(),
-        issuers: Issuers {
-            public: vec![issuer.clone()],
-            internal: issuer,
+    let manager = proxy::certs::start(ManagerParts {
+        ruleset: Ruleset {
+            policies: policies.collect(),
+            issuers: Issuers {
+                public: vec![issuer.clone()],
+                internal: issuer,
+            },
+            preflight: None,
+            on_cert: None,
         },
         records,
         cache: Arc::new(CertCache::new(2 * NAMES)),
-        preflight: None,
-        on_cert: None,
         clock,
         tasks: tasks.clone(),
     });

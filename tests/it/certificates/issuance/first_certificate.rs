@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Ports, Setup};
+use crate::harness::proxy::{Ports, ProxySetup};
 
 const NAME: &str = "www.example.org";
 
@@ -45,7 +45,7 @@ async fn one_command_gets_a_certificate_and_a_restart_keeps_it() {
     let pebble = Pebble::start(options).await;
     let root_pem = pebble.issuance_root().await;
     let client = Client::new(&root_pem);
-    let setup = Setup::on(ports)
+    let setup = ProxySetup::on(ports)
         .args(["--upstream", &app.address.to_string(), "--domain", NAME])
         .args(["--email", "ops@example.org"])
         .ca(&pebble.directory_url(), &pebble.root_pem());
@@ -89,7 +89,7 @@ async fn a_name_on_demand_is_issued_in_its_first_handshake() {
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
     let client = Client::new(&pebble.issuance_root().await);
     let ask = format!("http://{}/ask", app.address);
-    let proxy = Setup::on(ports)
+    let proxy = ProxySetup::on(ports)
         .args([
             "--upstream",
             &app.address.to_string(),

@@ -10,7 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::harness::ca::pki::{valid_for, verify_chain};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 const CONSTRAINED: &str = "[internal-ca]\nname-constraints = [\"home.arpa\", \"10.0.0.0/8\"]\n\
      [sites]\n\"nas.home.arpa\" = \"localhost:1\"\n\"10.1.2.3\" = \"localhost:1\"\n";
@@ -57,7 +57,7 @@ async fn others_verify_the_chain() {
         ),
         (CONSTRAINED, ["nas.home.arpa", "10.1.2.3"]),
     ] {
-        let mut proxy = Setup::new().proxyfile(proxyfile).start().await;
+        let mut proxy = ProxySetup::new().proxyfile(proxyfile).start().await;
         let root = proxy.data().join("internal-ca/root.pem");
         for name in names {
             let record = record(&mut proxy, name).await;
@@ -70,7 +70,7 @@ async fn others_verify_the_chain() {
 
 #[tokio::test]
 async fn keys_are_private() {
-    let mut proxy = Setup::new().proxyfile(CONSTRAINED).start().await;
+    let mut proxy = ProxySetup::new().proxyfile(CONSTRAINED).start().await;
     let record = record(&mut proxy, "nas.home.arpa").await;
     let folder = proxy.data().join("internal-ca");
     for file in [
@@ -115,7 +115,7 @@ async fn a_constrained_root_is_worth_nothing_outside_its_names() {
             ["10.1.2.3", "::1"],
         ),
     ] {
-        let mut proxy = Setup::new().proxyfile(proxyfile).start().await;
+        let mut proxy = ProxySetup::new().proxyfile(proxyfile).start().await;
         proxy.logged("certificate obtained").await;
         let (data, root) = (proxy.data(), proxy.internal_root());
         let root_file = data.join("internal-ca/root.pem");
@@ -140,7 +140,7 @@ async fn a_constrained_root_is_worth_nothing_outside_its_names() {
 #[tokio::test]
 async fn a_name_outside_is_refused_with_the_fix() {
     let text = format!("{CONSTRAINED}\"app.localhost\" = \"localhost:1\"\n");
-    let mut proxy = Setup::new().proxyfile(&text).start().await;
+    let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
     let line = proxy.logged("certificate not obtained").await;
     let sentence = "may not sign for app.localhost, only for home.arpa, 10.0.0.0/8; add it to `name-constraints`, remove ";
     assert!(line.contains(sentence), "{line}");
@@ -149,7 +149,7 @@ async fn a_name_outside_is_refused_with_the_fix() {
 #[tokio::test]
 async fn a_root_from_before_is_kept_and_told_about() {
     let free = CONSTRAINED.replace("[internal-ca]\nname-constraints", "#");
-    let proxy = Setup::new().proxyfile(&free).start().await;
+    let proxy = ProxySetup::new().proxyfile(&free).start().await;
     let root = proxy.internal_root();
     let setup = proxy.stop().await;
     setup.file("Proxyfile", CONSTRAINED);

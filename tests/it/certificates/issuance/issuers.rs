@@ -6,10 +6,9 @@ use std::sync::Arc;
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, ExternalAccount, Options};
 use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
 use proxy::certs::issuer::{
-    AcmeIssuer, Error, IssueRequest, Issuer, Pem, Reach, Revocation, RevocationReason,
-    RevocationSigner,
+    AcmeIssuer, Error, IssueRequest, Issuer, Pem, Revocation, RevocationReason, RevocationSigner,
 };
-use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Spending};
+use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Reach, Spending};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;
@@ -19,13 +18,13 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::harness::admin::certs;
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::verify_chain;
 use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
 use crate::harness::ports::Reservation;
-use crate::harness::proxy::Setup;
+use crate::harness::proxy::ProxySetup;
 use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
@@ -462,7 +461,7 @@ async fn a_new_contact_is_told_to_the_ca_and_a_second_one_has_an_account_of_its_
 async fn a_live_ca_takes_over_from_a_dead_one_and_sites_choose() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::trusting()).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let root = setup.file("ca.pem", &pebble.root_pem());
     // Nobody listens there any more.
     let dead = Reservation::new().address();

@@ -2,16 +2,16 @@
 
 use futures_util::future::join_all;
 
-use crate::harness::backends::app::App;
 use crate::harness::backends::origin::Origin;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 async fn world(ask_answers: &'static str) -> (Proxy, ScriptedCa, Client) {
     let app = App::start().await;
     let gate = Origin::answering(ask_answers).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let client = Client::new(&ca.issuing_root_pem());
     let ask = format!("http://{}/", gate.address);

@@ -4,17 +4,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
 use proxy::app::App;
+use proxy::certs::Standing;
 use proxy::certs::preflight::Trial;
-use proxy::certs::{NameServer, Standing};
 use proxy::config::{Config, Flags};
+use proxy::dns::NameServer;
 use proxy::name::{HostName, HostPattern};
 use tokio::net::TcpListener;
 
 use crate::harness::backends::origin::Origin;
 use crate::harness::ca::scripted::{Script, ScriptedCa, Step};
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::Setup;
+use crate::harness::proxy::ProxySetup;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -328,7 +329,7 @@ async fn a_preflight_that_is_off_asks_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_doubt_is_in_the_log() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let dns = DnsServer::start();
     dns.txt(NAME, &["no address"]);
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;

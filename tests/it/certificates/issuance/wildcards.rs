@@ -9,19 +9,19 @@ use proxy::acme::{
 use proxy::certs::challenge::PersistSolver;
 
 use crate::harness::admin::{Outcome, certs};
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::clients::https::Client;
 use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::{Proxy, Setup, command};
+use crate::harness::proxy::{Proxy, ProxySetup, command};
 use crate::harness::skip::skip;
 
 const WILDCARD: &str = "*.home.example.org";
 
 /// A hook that keeps a record of its calls and has them done by the DNS server of Pebble.
-fn hook(setup: &Setup, pebble: &Pebble) -> String {
+fn hook(setup: &ProxySetup, pebble: &Pebble) -> String {
     let script = format!(
         r#"#!/bin/sh
         set -eu
@@ -49,7 +49,7 @@ fn proxyfile(app: &App, resolver: impl ToString, sites: &[(&str, &str)]) -> Stri
 }
 
 /// A proxy with this Proxyfile that orders from the Pebble.
-fn from(setup: Setup, pebble: &Pebble, file: &str, level: &str) -> Setup {
+fn from(setup: ProxySetup, pebble: &Pebble, file: &str, level: &str) -> ProxySetup {
     let setup = setup.proxyfile(file).args(["--log-level", level]);
     setup.ca(&pebble.directory_url(), &pebble.root_pem())
 }
@@ -75,7 +75,7 @@ async fn serves_all_names(proxy: &mut Proxy, pebble: &Pebble) {
 async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let hook = hook(&setup, &pebble);
     let dns = format!(
         "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
@@ -108,7 +108,7 @@ async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
 }
 
 /// Writes that a certificate is due, and has the CA say the same where it says anything of that; no proxy runs.
-async fn make_due(setup: &Setup, pebble: &Pebble) {
+async fn make_due(setup: &ProxySetup, pebble: &Pebble) {
     let certificates = setup.data().join("certificates");
     let mut issuers = std::fs::read_dir(certificates).unwrap();
     let folder = issuers.next().unwrap().unwrap().path();
@@ -129,7 +129,7 @@ async fn make_due(setup: &Setup, pebble: &Pebble) {
 async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhile() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let hook = hook(&setup, &pebble);
     let dns = format!(
         "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
@@ -163,7 +163,7 @@ async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhi
 async fn a_hook_that_fails_is_what_stands_between_the_name_and_its_certificate() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let hook = setup.file("hook", "#!/bin/sh\necho 'no credentials' >&2\nexit 7\n");
     std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o700)).unwrap();
     let dns = format!("{{ exec = \"{}\" }}", hook.display());
@@ -194,7 +194,7 @@ async fn an_update_proves_a_wildcard_and_its_base_at_once() {
         "{{ rfc2136 = {{ server = \"{server}\", key-name = \"{KEY_NAME}\", key = \"file:key\", \
          algorithm = \"hmac-sha512\" }}, name-servers = [\"{server}\"] }}"
     );
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("key", KEY);
     let sites = [(WILDCARD, dns.as_str()), ("home.example.org", &dns)];
     let file = proxyfile(&app, server, &sites);
@@ -224,7 +224,7 @@ async fn cloudflare_proves_a_wildcard_and_no_log_has_its_token() {
     let pebble = Pebble::start(options).await;
     let other = "_acme-challenge.home.example.org";
     let api = CloudflareApi::start(Arc::clone(&dns), "example.org", other).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("token", &format!("{TOKEN}\n"));
     let setting = format!(
         "{{ cloudflare = {{ token = \"file:token\", url = \"{}\" }}, name-servers = [\"{}\"] }}",
@@ -301,7 +301,7 @@ async fn the_record_to_set_is_shown_by_the_proxy_and_from_storage_and_proves_all
         ..PebbleOptions::new(1)
     };
     let pebble = Pebble::start(options).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     // For what reads the file without the flags of the proxy.
     let root = setup.file("ca.pem", &pebble.root_pem());
     let file = format!(

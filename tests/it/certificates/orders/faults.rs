@@ -17,14 +17,15 @@ use proxy::certs::issuer::{
     AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
 };
 use proxy::certs::{
-    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Spending, Standing,
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Ruleset, Spending,
+    Standing,
 };
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
 
 use crate::harness::ca::http01::Http01;
-use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step, Wrong};
+use crate::harness::ca::scripted::{CertificateFault, Fault, Reply, Script, ScriptedCa, Step};
 
 const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -201,19 +202,21 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
     let mut policies = NameMap::new();
     policies.insert(site.clone(), Arc::new(Policy::configured(site)));
     let tasks = Tasks::new();
-    let manager = CertManager::start(ManagerParts {
-        policies,
-        issuers: Issuers {
-            public: vec![public],
-            internal: Arc::new(InternalCa::new(
-                Arc::clone(&storage),
-                InternalCaOptions::default(),
-            )),
+    let manager = proxy::certs::start(ManagerParts {
+        ruleset: Ruleset {
+            policies,
+            issuers: Issuers {
+                public: vec![public],
+                internal: Arc::new(InternalCa::new(
+                    Arc::clone(&storage),
+                    InternalCaOptions::default(),
+                )),
+            },
+            preflight: None,
+            on_cert: None,
         },
         records: Records::new(storage),
         cache: Arc::new(CertCache::new(10)),
-        preflight: None,
-        on_cert: None,
         clock: Clock::system(),
         tasks: tasks.clone(),
     });
@@ -260,10 +263,10 @@ fn fault(word: &str) -> Fault {
         "endless" => Fault::Endless,
         "cut-before" => Fault::CutBefore,
         "cut-after" => Fault::CutAfter,
-        "wrong-key" => Fault::Certificate(Wrong::Key),
-        "wrong-names" => Fault::Certificate(Wrong::Names),
-        "wrong-expired" => Fault::Certificate(Wrong::Expired),
-        "wrong-garbage" => Fault::Certificate(Wrong::Garbage),
+        "wrong-key" => Fault::Certificate(CertificateFault::Key),
+        "wrong-names" => Fault::Certificate(CertificateFault::Names),
+        "wrong-expired" => Fault::Certificate(CertificateFault::Expired),
+        "wrong-garbage" => Fault::Certificate(CertificateFault::Garbage),
         _ => panic!("no fault is called {word}"),
     }
 }

@@ -10,9 +10,10 @@ use proxy::acme::{Options, Solver};
 use proxy::certs::challenge::{Dns01Solver, DnsMeans, DnsOptions, Propagation, SiteDns, Solvers};
 use proxy::certs::issuer::{AcmeIssuer, InternalCa, InternalCaOptions};
 use proxy::certs::{
-    CertCache, CertManager, Clock, Issuers, ManagerParts, NameServer, Policy, Records, Resolver,
-    ResolverOptions, Stored,
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Resolver,
+    ResolverOptions, Ruleset, Stored,
 };
+use proxy::dns::NameServer;
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{Key, Storage};
 use proxy::tasks::Tasks;
@@ -21,10 +22,10 @@ use tokio::runtime::Builder;
 
 use crate::harness::ca::http01::Http01;
 use crate::harness::ca::scripted::{Script, ScriptedCa, Step};
-use crate::harness::clients::raw::soon;
-use crate::harness::crashes::stopping_storage::StoppingStorage;
-use crate::harness::crashes::stopping_zone::StoppingZone;
-use crate::harness::crashes::stops::{Stop, Stops};
+use crate::harness::crashes::crash_point::{Crash, CrashPoint};
+use crate::harness::crashes::crashing_dns::CrashingDns;
+use crate::harness::crashes::crashing_storage::CrashingStorage;
+use crate::harness::deadline::soon;
 use crate::harness::dns::server::DnsServer;
 use crate::harness::memory_storage::MemoryStorage;
 
@@ -77,7 +78,12 @@ impl Way {
         }
     }
 
-    fn solvers(&self, stops: &Arc<Stops>, storage: &Arc<dyn Storage>, tasks: &Tasks) -> Solvers {
+    fn solvers(
+        &self,
+        crash_point: &Arc<CrashPoint>,
+        storage: &Arc<dyn Storage>,
+        tasks: &Tasks,
+    ) -> Solvers {
         let dns = match self {
             Self::Http01(solver) => return Solvers::new(vec![Arc::clone(solver)]),
             Self::Dns01(dns) => dns,
@@ -88,7 +94,7 @@ impl Way {
             servers: vec![NameServer::At(dns.address())],
             authority_port: dns.address().port(),
         });
-        let zone = StoppingZone::new(Arc::clone(dns), Arc::clone(stops));
+        let zone = CrashingDns::new(Arc::clone(dns), Arc::clone(crash_point));
         let propagation = Propagation::new(Arc::new(resolver), &options);
         let solver = Dns01Solver::new(Arc::new(zone), propagation, tasks.clone());
         let own = SiteDns::Records(solver.remembering_in(Arc::clone(storage)));
@@ -104,29 +110,32 @@ impl World {
         Arc::new(Self { ca, way, storage })
     }
 
-    fn start(&self, stops: &Arc<Stops>) -> Life {
+    fn start(&self, crash_point: &Arc<CrashPoint>) -> Life {
         let inner = Arc::clone(&self.storage) as _;
-        let storage: Arc<dyn Storage> = Arc::new(StoppingStorage::new(inner, Arc::clone(stops)));
+        let storage: Arc<dyn Storage> =
+            Arc::new(CrashingStorage::new(inner, Arc::clone(crash_point)));
         let tasks = Tasks::new();
         let mut protocol = Options::new(self.ca.directory_url());
         protocol.root_pem = Some(self.ca.root_pem().into_bytes());
-        let solvers = self.way.solvers(stops, &storage, &tasks);
+        let solvers = self.way.solvers(crash_point, &storage, &tasks);
         let issuer = AcmeIssuer::over(protocol, None, Arc::clone(&storage), solvers).unwrap();
         let policy = self.way.site();
         let mut policies = NameMap::new();
         policies.insert(policy.managed().unwrap().clone(), Arc::new(policy));
         let internal = InternalCa::new(Arc::clone(&storage), InternalCaOptions::default());
         let id = proxy::certs::issuer::Issuer::id(&issuer).to_owned();
-        let manager = CertManager::start(ManagerParts {
-            policies,
-            issuers: Issuers {
-                public: vec![Arc::new(issuer)],
-                internal: Arc::new(internal),
+        let manager = proxy::certs::start(ManagerParts {
+            ruleset: Ruleset {
+                policies,
+                issuers: Issuers {
+                    public: vec![Arc::new(issuer)],
+                    internal: Arc::new(internal),
+                },
+                preflight: None,
+                on_cert: None,
             },
             records: Records::new(storage),
             cache: Arc::new(CertCache::new(10)),
-            preflight: None,
-            on_cert: None,
             clock: Clock::system(),
             tasks: tasks.clone(),
         });
@@ -138,17 +147,17 @@ impl World {
     }
 
     /// Where the process is killed at its `n`-th change; none when it makes fewer.
-    async fn killed_at(self: &Arc<Self>, n: usize, stop: Stop) -> Option<String> {
+    async fn killed_at(self: &Arc<Self>, n: usize, stop: Crash) -> Option<String> {
         let world = Arc::clone(self);
         let life = async move {
-            let stops = Stops::at(n, stop);
-            let life = world.start(&stops);
+            let crash_point = CrashPoint::at(n, stop);
+            let life = world.start(&crash_point);
             let ends = async {
                 life.serial().await.unwrap();
-                stops.until(|| world.is_clean()).await;
+                crash_point.until(|| world.is_clean()).await;
             };
             tokio::select! {
-                change = stops.stopped() => Some(change),
+                change = crash_point.stopped() => Some(change),
                 () = ends => None,
             }
         };
@@ -195,7 +204,7 @@ impl Life {
 }
 
 /// Kills a process at its `n`-th change and looks at what the next one makes of it; `false` when there is no such change.
-async fn survives(world: &Arc<World>, n: usize, stop: Stop) -> bool {
+async fn survives(world: &Arc<World>, n: usize, stop: Crash) -> bool {
     let Some(change) = world.killed_at(n, stop).await else {
         return false;
     };
@@ -204,10 +213,10 @@ async fn survives(world: &Arc<World>, n: usize, stop: Stop) -> bool {
     let is_placed = change.starts_with("orders/") && !was_signed;
     // An order that is not ready is given up for a new one; of one whose URL was not written nobody knows.
     let is_unready = is_placed || change.starts_with("dns-records/") || change == "present";
-    let is_unknown = is_placed && stop == Stop::Before;
+    let is_unknown = is_placed && stop == Crash::Before;
 
-    let stops = Stops::never();
-    let life = world.start(&stops);
+    let crash_point = CrashPoint::never();
+    let life = world.start(&crash_point);
     let serial = soon(life.serial()).await;
 
     assert!(serial.is_some(), "{case}: no certificate");
@@ -217,7 +226,7 @@ async fn survives(world: &Arc<World>, n: usize, stop: Stop) -> bool {
     let pending = world.ca.pending_authorizations();
     assert_eq!(pending, usize::from(is_unknown), "{case}");
     assert_eq!(world.stored(&life.issuer).await, serial, "{case}");
-    stops.until(|| world.is_clean()).await;
+    crash_point.until(|| world.is_clean()).await;
     life.tasks.stop();
     true
 }
@@ -227,7 +236,7 @@ async fn survives_all(scene: impl AsyncFn() -> (Way, ScriptedCa)) -> usize {
     let case = async |n, stop| survives(&World::new(scene().await), n, stop).await;
     let mut n = 0;
     loop {
-        let cases = (n..n + AT_ONCE).flat_map(|n| [case(n, Stop::Before), case(n, Stop::After)]);
+        let cases = (n..n + AT_ONCE).flat_map(|n| [case(n, Crash::Before), case(n, Crash::After)]);
         let is_change = join_all(cases).await;
         n += is_change.iter().filter(|it| **it).count() / 2;
         if is_change.contains(&false) {
@@ -264,16 +273,16 @@ async fn leave(world: &World, certificate: &str, since: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_was_left_goes_at_the_start_although_nothing_is_ordered() {
     let world = World::new(Way::dns01().await);
-    let life = world.start(&Stops::never());
+    let life = world.start(&CrashPoint::never());
     soon(life.serial()).await.unwrap();
     life.tasks.drain(Duration::from_secs(10)).await;
     assert!(world.is_clean());
     leave(&world, WILDCARD, u64::MAX).await;
 
-    let stops = Stops::never();
-    let life = world.start(&stops);
+    let crash_point = CrashPoint::never();
+    let life = world.start(&crash_point);
 
-    stops.until(|| world.is_clean()).await;
+    crash_point.until(|| world.is_clean()).await;
     assert_eq!(world.ca.count(Step::NewOrder), 1);
     life.tasks.stop();
 }
@@ -283,9 +292,11 @@ async fn a_record_that_nothing_here_can_remove_is_forgotten_in_the_end() {
     let world = World::new(Way::dns01().await);
     leave(&world, "*.former.example.org", 1).await;
 
-    let stops = Stops::never();
-    let life = world.start(&stops);
+    let crash_point = CrashPoint::never();
+    let life = world.start(&crash_point);
 
-    stops.until(|| !world.storage.holds("dns-records/")).await;
+    crash_point
+        .until(|| !world.storage.holds("dns-records/"))
+        .await;
     life.tasks.stop();
 }

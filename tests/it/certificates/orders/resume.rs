@@ -12,17 +12,17 @@ use tokio::net::TcpListener;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::{Ports, Proxy, Setup, holds};
+use crate::harness::proxy::{Ports, Proxy, ProxySetup, holds};
 
 const NAME: &str = "www.example.org";
 
 /// A scripted CA and what a proxy for it is started with.
-async fn scene(script: Script) -> (ScriptedCa, Setup) {
-    let setup = Setup::new();
+async fn scene(script: Script) -> (ScriptedCa, ProxySetup) {
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(script, setup.http().port()).await;
     let setup = setup
         .args(["--upstream", "localhost:1", "--domain", NAME])
@@ -32,7 +32,7 @@ async fn scene(script: Script) -> (ScriptedCa, Setup) {
 }
 
 /// Kills the proxy once this step is reached.
-async fn killed_at(step: Step, ca: &ScriptedCa, setup: Setup) -> Setup {
+async fn killed_at(step: Step, ca: &ScriptedCa, setup: ProxySetup) -> ProxySetup {
     let proxy = setup.start().await;
     ca.reached(step).await;
     proxy.kill().await
@@ -191,7 +191,7 @@ async fn an_order_at_a_real_ca_is_taken_up_where_it_stands() {
             ..PebbleOptions::new(ports.http().port())
         };
         let pebble = Pebble::start(options).await;
-        let mut proxy = Setup::on(ports)
+        let mut proxy = ProxySetup::on(ports)
             .args(["--upstream", "localhost:1", "--domain", NAME])
             .args(["--log-level", "debug"])
             .ca(&pebble.directory_url(), &pebble.root_pem())
@@ -217,9 +217,9 @@ const CHALLENGE: &str = "_acme-challenge.home.example.org";
 /// A scripted CA that believes in dns-01, and a proxy with a wildcard site whose records are set like this and shown there.
 async fn dns_scene(
     script: Script,
-    setup: Setup,
+    setup: ProxySetup,
     (dns, shown): (&str, SocketAddr),
-) -> (ScriptedCa, Setup) {
+) -> (ScriptedCa, ProxySetup) {
     let script = script
         .without_validation()
         .dns01(&Arc::new(DnsServer::start()));
@@ -234,7 +234,10 @@ async fn dns_scene(
 }
 
 /// Kills the proxy when its challenge is met and its record set; returns what it was started with.
-async fn killed_with_a_record(setup: Setup, dns: (&str, SocketAddr)) -> (ScriptedCa, Setup) {
+async fn killed_with_a_record(
+    setup: ProxySetup,
+    dns: (&str, SocketAddr),
+) -> (ScriptedCa, ProxySetup) {
     let script = Script::new().fault(Step::Challenge, 1, Fault::NeverAfter);
     let (ca, setup) = dns_scene(script, setup, dns).await;
     let setup = killed_at(Step::Challenge, &ca, setup).await;
@@ -242,7 +245,7 @@ async fn killed_with_a_record(setup: Setup, dns: (&str, SocketAddr)) -> (Scripte
 }
 
 /// The next process removes the record, and gets the one certificate.
-async fn removes_it(ca: &ScriptedCa, setup: Setup) {
+async fn removes_it(ca: &ScriptedCa, setup: ProxySetup) {
     let mut proxy = setup.start().await;
     proxy
         .logged("TXT record that was left in DNS removed")
@@ -256,7 +259,7 @@ async fn removes_it(ca: &ScriptedCa, setup: Setup) {
 async fn what_a_killed_process_had_set_at_cloudflare_is_removed_by_the_next() {
     let zone = Arc::new(DnsServer::start());
     let api = CloudflareApi::start(Arc::clone(&zone), "example.org", CHALLENGE).await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("token", &format!("{TOKEN}\n"));
     let dns = format!(
         "cloudflare = {{ token = \"file:token\", url = \"{}\" }}",
@@ -273,7 +276,7 @@ async fn what_a_killed_process_had_set_at_cloudflare_is_removed_by_the_next() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_had_set_by_an_update_is_removed_by_the_next() {
     let bind = Bind::start().await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     setup.file("key", KEY);
     let dns = format!(
         "rfc2136 = {{ server = \"{}\", key-name = \"{KEY_NAME}\", key = \"file:key\", \
@@ -292,7 +295,7 @@ async fn what_a_killed_process_had_set_by_an_update_is_removed_by_the_next() {
 async fn a_hook_is_called_to_clean_up_what_it_was_setting_when_the_process_was_killed() {
     let zone = DnsServer::start();
     let told = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let script = format!(
         "#!/bin/sh\necho \"$*\" >>\"$0.calls\"\n[ \"$1\" = cleanup ] || exec curl -sS http://{}\n",
         told.local_addr().unwrap()

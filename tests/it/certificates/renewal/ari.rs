@@ -9,19 +9,19 @@ use proxy::acme::{
 };
 use proxy::certs::challenge::Solvers;
 use proxy::certs::issuer::{AcmeIssuer, IssueRequest, Issuer, Predecessor};
-use proxy::certs::{Budgets, Certificate, Clock, Limits, OrderKind, Purchase, Spending};
+use proxy::certs::{Budgets, Certificate, Clock, Limits, OrderKind, Purchase, Spending, Usage};
 use proxy::name::{HostName, HostPattern};
 use proxy::storage::{FileStorage, Storage};
 use rcgen::KeyPair;
 use serde_json::json;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::http01::Http01;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::csr;
 use crate::harness::ca::scripted::{Fault, Reply, Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
@@ -52,7 +52,7 @@ fn hasty() -> Script {
         .fault(Step::RenewalInfo, 2, Fault::Answer(window(30)))
 }
 
-async fn start(setup: Setup, ca: &ScriptedCa) -> Proxy {
+async fn start(setup: ProxySetup, ca: &ScriptedCa) -> Proxy {
     let app = App::start().await;
     setup
         .args(["--upstream", &app.address.to_string(), "--domain", NAME])
@@ -63,7 +63,7 @@ async fn start(setup: Setup, ca: &ScriptedCa) -> Proxy {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_window_in_the_past_renews_at_once_and_names_what_is_replaced() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(hasty(), setup.http().port()).await;
     let client = Client::new(&ca.issuing_root_pem());
     let mut proxy = start(setup, &ca).await;
@@ -90,7 +90,7 @@ async fn an_order_that_is_refused_for_its_predecessor_is_placed_without_it_at_on
     ] {
         let refusal = Reply::problem(status, kind, "it was replaced before");
         let script = hasty().fault(Step::NewOrder, 2, Fault::Answer(refusal));
-        let setup = Setup::new();
+        let setup = ProxySetup::new();
         let ca = ScriptedCa::start(script, setup.http().port()).await;
         let mut proxy = start(setup, &ca).await;
 
@@ -147,7 +147,7 @@ async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_for() {
         ..request
     };
     issuer.issue(request).await.unwrap();
-    spending.settle(None, SystemTime::now()).await;
+    spending.settle(Usage::SIGNED, SystemTime::now()).await;
 
     assert_eq!(ca.count(Step::NewOrder), 3);
     let folder = dir.path().join("budgets").join(issuer.id());
@@ -163,7 +163,7 @@ async fn a_ca_that_talks_nonsense_about_renewals_disturbs_nobody() {
         .lifetime(Duration::from_secs(3600))
         .with_renewal_info()
         .always(Step::RenewalInfo, Fault::Answer(nonsense));
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let ca = ScriptedCa::start(script, setup.http().port()).await;
     let client = Client::new(&ca.issuing_root_pem());
     let setup = setup.args(["--log-level", "debug"]);

@@ -97,7 +97,7 @@ impl Nginx {
     }
 
     async fn listening(&self) {
-        crate::harness::clients::raw::soon(async {
+        crate::harness::deadline::soon(async {
             while TcpStream::connect(self.address).await.is_err() {
                 tokio::task::yield_now().await;
             }

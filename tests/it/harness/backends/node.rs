@@ -7,7 +7,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proxy::tasks::Tasks;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::harness::clients::raw::{Raw, soon};
+use crate::harness::clients::raw::RawStream;
+use crate::harness::deadline::soon;
 
 /// A backend on a port of its own.
 pub(crate) struct Origin {
@@ -20,14 +22,14 @@ pub(crate) struct Origin {
 }
 
 /// One connection to the backend.
-pub(crate) struct Visit {
-    pub(crate) raw: Raw,
+pub(crate) struct OriginConnection {
+    pub(crate) raw: RawStream,
     /// Counted from 1.
     pub(crate) number: usize,
     events: UnboundedSender<String>,
 }
 
-impl Visit {
+impl OriginConnection {
     /// Lets the test know.
     pub(crate) fn tell(&self, event: impl Into<String>) {
         let _ = self.events.send(event.into());
@@ -51,7 +53,7 @@ impl Origin {
     /// Runs `script` on each connection.
     pub(crate) async fn start<F, Fut>(script: F) -> Self
     where
-        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        F: Fn(OriginConnection) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), script).await
@@ -59,7 +61,7 @@ impl Origin {
 
     async fn start_on<F, Fut>(address: SocketAddr, script: F) -> Self
     where
-        F: Fn(Visit) -> Fut + Send + Sync + 'static,
+        F: Fn(OriginConnection) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind(address).await.unwrap();
@@ -71,8 +73,8 @@ impl Origin {
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
-                group.spawn(script(Visit {
-                    raw: Raw::new(stream),
+                group.spawn(script(OriginConnection {
+                    raw: RawStream::new(stream),
                     number,
                     events: sender.clone(),
                 }));
@@ -97,11 +99,11 @@ impl Origin {
         answer: impl AsRef<[u8]> + Send + Sync + 'static,
     ) -> Self {
         let answer = Arc::new(answer);
-        Self::start_on(address, move |mut visit| {
+        Self::start_on(address, move |mut connection| {
             let answer = Arc::clone(&answer);
             async move {
-                while visit.read_request().await.is_some() {
-                    visit.raw.send((*answer).as_ref()).await;
+                while connection.read_request().await.is_some() {
+                    connection.raw.send((*answer).as_ref()).await;
                 }
             }
         })
@@ -113,7 +115,38 @@ impl Origin {
         Self::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await
     }
 
-    /// How many connections were made.
+    /// Sends the texts that the test gives it, up to the response that is not an interim one, to one request.
+    ///
+    /// It tells the request's head, four bytes of the body after each `100 Continue`, and in the end all that is left.
+    pub(crate) async fn driven() -> (Self, UnboundedSender<&'static str>) {
+        let (responses, texts) = unbounded_channel::<&'static str>();
+        let texts = Arc::new(Mutex::new(texts));
+        let origin = Self::start(move |mut connection| {
+            let texts = Arc::clone(&texts);
+            async move {
+                let Some(head) = connection.raw.read_head().await else {
+                    return;
+                };
+                connection.tell(head);
+                let mut texts = texts.lock().await;
+                while let Some(text) = texts.recv().await {
+                    connection.raw.send(text).await;
+                    if text.starts_with("HTTP/1.1 100 ") {
+                        let body = connection.raw.read_exact(4).await;
+                        connection.tell(String::from_utf8_lossy(&body));
+                    } else if !text.starts_with("HTTP/1.1 1") {
+                        break;
+                    }
+                }
+                let rest = connection.raw.read_to_end().await;
+                connection.tell(rest);
+            }
+        })
+        .await;
+        (origin, responses)
+    }
+
+    /// Number of connections that were made.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -130,7 +163,7 @@ impl Origin {
 }
 
 /// An address that refuses connections.
-pub(crate) async fn nobody() -> SocketAddr {
+pub(crate) async fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }

@@ -10,13 +10,13 @@ use tokio::process::{Child, Command};
 use crate::harness::ports::Reservation;
 
 /// A running front; it ends with the value.
-pub(crate) struct Front {
+pub(crate) struct FrontProxy {
     pub(crate) address: SocketAddr,
     _child: Child,
     _dir: TempDir,
 }
 
-impl Front {
+impl FrontProxy {
     /// HAProxy that passes TCP on to `backend`, with these options on its server line.
     pub(crate) async fn haproxy(backend: SocketAddr, options: &str) -> Self {
         Self::start("haproxy", |address, _| {

@@ -1,26 +1,20 @@
 //! One end of a TCP connection, spoken byte by byte.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Fails a test that waits for what never comes.
-pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(10), what)
-        .await
-        .expect("what the test waits for should come soon")
-}
+use crate::harness::deadline::soon;
 
 /// A connection and what was read ahead from it.
-pub(crate) struct Raw {
+pub(crate) struct RawStream {
     stream: TcpStream,
     ahead: Vec<u8>,
 }
 
-impl Raw {
+impl RawStream {
     pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self {
@@ -116,7 +110,7 @@ pub(crate) fn header<'head>(head: &'head str, name: &str) -> Option<&'head str> 
 
 /// Sends `request` on a connection of its own and returns everything that comes back.
 pub(crate) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
-    let mut client = Raw::connect(address).await;
+    let mut client = RawStream::connect(address).await;
     client.send(request).await;
     client.read_to_end().await
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::harness::admin::{Outcome, certs};
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Ports, Proxy, Setup, command};
+use crate::harness::proxy::{Ports, Proxy, ProxySetup, command};
 
 const NAME: &str = "www.example.org";
 const LOCAL: [&str; 4] = ["--upstream", "localhost:1", "--domain", "localhost"];
@@ -34,7 +34,7 @@ async fn with_pebble() -> (Proxy, Pebble) {
     let app = App::start().await;
     let ports = Ports::reserve();
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
-    let mut proxy = Setup::on(ports)
+    let mut proxy = ProxySetup::on(ports)
         .args(["--upstream", &app.address.to_string(), "--domain", NAME])
         .ca(&pebble.directory_url(), &pebble.root_pem())
         .start()
@@ -60,7 +60,7 @@ async fn a_certificate_is_listed_shown_and_renewed_while_the_proxy_runs() {
         shown.starts_with("www.example.org: served until 2"),
         "{shown}"
     );
-    assert!(shown.contains(&format!("(told by the running proxy on {socket})")));
+    assert!(shown.contains(&format!("(from the running proxy on {socket})")));
     assert_eq!(fact(&shown, "names"), NAME);
     assert_eq!(fact(&shown, "key"), "ECDSA P-256");
     assert!(fact(&shown, "signed by").contains("Pebble"), "{shown}");
@@ -69,7 +69,7 @@ async fn a_certificate_is_listed_shown_and_renewed_while_the_proxy_runs() {
     let serial = client.serial(proxy.https(), NAME).await.unwrap();
 
     let renewed = succeed(&data, &["renew", NAME]).await;
-    let start = "www.example.org has a new certificate: served until 2";
+    let start = "www.example.org has a new certificate, which is valid until 2";
     assert!(renewed.starts_with(start), "{renewed}");
     assert_ne!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
     let again = succeed(&data, &["show", NAME]).await;
@@ -84,14 +84,15 @@ async fn a_revoked_certificate_gives_way_to_another_while_the_proxy_runs() {
     for reason in ["keyCompromise", "superseded"] {
         let serial = client.serial(proxy.https(), NAME).await.unwrap();
         let said = succeed(&data, &["revoke", NAME, "--reason", reason]).await;
-        let start = "the certificate of www.example.org is revoked, and another is served until 2";
+        let start =
+            "the certificate of www.example.org is revoked; its replacement is valid until 2";
         assert!(said.starts_with(start), "{said}");
         assert_ne!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
         assert_eq!(pebble.revocation(&serial).await["Status"], "Revoked");
     }
     let rolled = succeed(&data, &["account", "rollover"]).await;
     assert!(
-        rolled.starts_with("a new account key is in use at "),
+        rolled.starts_with("the account key is changed at "),
         "{rolled}"
     );
     let renewed = succeed(&data, &["renew", NAME]).await;
@@ -121,12 +122,12 @@ async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
 
     let rolled = succeed(&data, &[&["account", "rollover"], ca.as_slice()].concat()).await;
     assert!(
-        rolled.starts_with("a new account key is in use at "),
+        rolled.starts_with("the account key is changed at "),
         "{rolled}"
     );
     let revoke = [&["revoke", NAME, "--reason", "superseded"], ca.as_slice()].concat();
     let said = succeed(&data, &revoke).await;
-    let sentence = "the certificate of www.example.org is revoked and removed; no proxy runs that would order another\n";
+    let sentence = "the certificate of www.example.org is revoked and removed; no running proxy orders a replacement\n";
     assert_eq!(said, sentence);
     assert_eq!(pebble.revocation(&serial).await["Status"], "Revoked");
     let again = certs(&data, &revoke).await;
@@ -136,7 +137,7 @@ async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_internal_ca_signed_is_not_revoked() {
-    let mut proxy = Setup::new().args(LOCAL).start().await;
+    let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     proxy.logged("certificate obtained").await;
     let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
     assert_eq!(refused.code, 1);
@@ -146,7 +147,7 @@ async fn what_the_internal_ca_signed_is_not_revoked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn storage_alone_tells_what_lies_there_and_says_so() {
-    let mut proxy = Setup::new().args(LOCAL).start().await;
+    let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     proxy.logged("certificate obtained").await;
     let setup = proxy.stop().await;
     let data = setup.data();
@@ -155,7 +156,7 @@ async fn storage_alone_tells_what_lies_there_and_says_so() {
     let start = "localhost: stored and valid until 2";
     assert!(shown.starts_with(start), "{shown}");
     let source = format!(
-        "(read from {0}; no proxy answers on {0}/admin.sock)",
+        "(from {0}; no proxy listens on {0}/admin.sock)",
         data.display()
     );
     assert!(shown.contains(&source), "{shown}");
@@ -174,23 +175,23 @@ async fn storage_alone_tells_what_lies_there_and_says_so() {
 
 #[tokio::test]
 async fn what_needs_a_running_proxy_says_how_to_reach_one() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let data = setup.data();
     let outcome = certs(&data, &["renew", NAME]).await;
     let expected = format!(
-        "no proxy is running with the data directory {}; start it or pass --admin PATH\n",
+        "no proxy is running with the data directory {}; start it, or give its admin socket with --admin PATH\n",
         data.display()
     );
     assert_eq!((outcome.code, outcome.err), (1, expected));
 
     let outcome = certs(&data, &["renew", NAME, "--admin", "/nowhere"]).await;
-    let expected = "no proxy answers on the admin socket /nowhere; start it or pass the path of its socket with --admin PATH\n";
+    let expected = "no proxy listens on the admin socket /nowhere; start it, or give the path of its socket with --admin PATH\n";
     assert_eq!((outcome.code, outcome.err.as_str()), (1, expected));
 }
 
 #[tokio::test]
 async fn the_wrong_data_directory_is_told_and_not_made() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let data = setup.data();
     let outcome = certs(&data, &["list"]).await;
     assert_eq!(outcome.code, 1);
@@ -202,7 +203,7 @@ async fn the_wrong_data_directory_is_told_and_not_made() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
     // Nobody listens where the CA should be.
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let root = setup.file("root.pem", &TestCa::root("a CA that is away").pem());
     let root = root.display().to_string();
     let mut proxy = setup
@@ -220,7 +221,8 @@ async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
 
     let outcome = certs(&data, &["renew", NAME]).await;
     assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
-    let start = "www.example.org has no new certificate: the last of 2 failed tries said: ";
+    let start =
+        "the certificate of www.example.org is not renewed: the last of 2 failed tries said: ";
     assert!(outcome.err.starts_with(start), "{}", outcome.err);
 
     let live = succeed(&data, &["show", NAME]).await;
@@ -242,7 +244,7 @@ async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
 
 #[tokio::test]
 async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
-    let proxy = Setup::new().args(LOCAL).start().await;
+    let proxy = ProxySetup::new().args(LOCAL).start().await;
     let data = proxy.data();
     let sentence = |outcome: Outcome| {
         assert_eq!(outcome.code, 2, "{}", outcome.err);
@@ -262,7 +264,7 @@ async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
 
 #[tokio::test]
 async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let text = "storage = \"file:data\"\n[sites]\n\"www.example.org\" = \"localhost:1\"\n\"intranet.corp\" = \"localhost:1\"\n";
     let file = setup.file("Proxyfile", text);
     std::fs::create_dir_all(setup.data()).unwrap();
@@ -283,7 +285,7 @@ async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_proxyfile_says_where_the_data_and_the_socket_lie() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let socket = setup.data().with_file_name("other.sock");
     let text = "storage = \"file:data\"\nadmin = \"other.sock\"\n[sites]\n\"localhost\" = \"localhost:1\"\n";
     let file = setup.file("Proxyfile", text);
@@ -296,6 +298,6 @@ async fn the_proxyfile_says_where_the_data_and_the_socket_lie() {
         .await
         .unwrap();
     let shown = Outcome::from(output).out;
-    let source = format!("(told by the running proxy on {})", socket.display());
+    let source = format!("(from the running proxy on {})", socket.display());
     assert!(shown.contains(&source), "{shown}");
 }

@@ -117,7 +117,7 @@ fn a_file_is_replaced_with_its_permissions_and_once_only() {
         0o640
     );
     let (_, out, _) = run(&dir, &["Proxyfile"], "");
-    assert_eq!(out, "Proxyfile was formatted already\n");
+    assert_eq!(out, "Proxyfile is already formatted\n");
     assert_eq!(
         fs::read_dir(dir.path()).unwrap().count(),
         1,
@@ -183,8 +183,8 @@ fn what_is_no_single_regular_file_is_not_replaced() {
     fs::hard_link(&path, dir.path().join("other")).unwrap();
     let (code, _, err) = run(&dir, &[], "");
     assert_eq!(code, Some(2));
-    let said = "Proxyfile has 2 names (hard links), and the others would keep the former text; \
-                run `proxy fmt - < Proxyfile` and write its output there\n";
+    let said = "Proxyfile has 2 hard links, and the other ones would keep the former text; \
+                run `proxy fmt - < Proxyfile` and write its output to the file\n";
     assert_eq!(err, said);
     assert_eq!(text_in(&dir), UNTIDY);
 
@@ -202,7 +202,7 @@ fn what_is_no_single_regular_file_is_not_replaced() {
     assert_eq!(code, Some(2));
     assert_eq!(
         err,
-        "pipe is no regular file; format what comes from it with `proxy fmt - < pipe`\n"
+        "pipe is not a regular file; format its content with `proxy fmt - < pipe`\n"
     );
 }
 

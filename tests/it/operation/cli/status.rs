@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::harness::admin::{run, status};
-use crate::harness::clients::raw::{ask, soon};
-use crate::harness::proxy::Setup;
+use crate::harness::clients::raw::ask;
+use crate::harness::deadline::soon;
+use crate::harness::proxy::ProxySetup;
 
 const SITES: [&str; 4] = [
     "--upstream",
@@ -15,7 +16,7 @@ const SITES: [&str; 4] = [
 
 #[tokio::test]
 async fn it_is_short_for_people_and_json_for_programs() {
-    let proxy = Setup::new().args(SITES).start().await;
+    let proxy = ProxySetup::new().args(SITES).start().await;
     soon(async { while status(&proxy).await["certificates"]["in_memory"] != 2 {} }).await;
     ask(
         proxy.http(),
@@ -49,7 +50,7 @@ refused since the start
 
 #[tokio::test]
 async fn open_connections_are_told_and_gone_when_they_are_closed() {
-    let proxy = Setup::new().args(SITES).start().await;
+    let proxy = ProxySetup::new().args(SITES).start().await;
     let client = proxy.client();
     let first = client.connect(proxy.https(), "localhost").await.unwrap();
     let second = client.connect(proxy.https(), "localhost").await.unwrap();
@@ -61,10 +62,10 @@ async fn open_connections_are_told_and_gone_when_they_are_closed() {
 
 #[tokio::test]
 async fn without_a_running_proxy_it_says_how_to_reach_one() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let told = run(&setup.data(), &["status"]).await;
     let expected = format!(
-        "no proxy is running with the data directory {}; start it or pass --admin PATH\n",
+        "no proxy is running with the data directory {}; start it, or give its admin socket with --admin PATH\n",
         setup.data().display()
     );
     assert_eq!((told.code, told.err), (1, expected));

@@ -129,13 +129,16 @@ async fn the_root_goes_into_the_systems_store_and_out_again() {
         assert_eq!(mode & 0o777, 0o644);
 
         let (is_done, said) = machine.trust(&["--remove"]).await;
-        assert!(is_done && said.contains(": the root is removed"), "{said}");
+        assert!(
+            is_done && said.contains(": the root certificate is removed"),
+            "{said}"
+        );
         assert_eq!(machine.calls(), [remove]);
         assert!(machine.files(folder).is_empty());
 
         let (is_done, said) = machine.trust(&["--remove"]).await;
         assert!(
-            is_done && said.contains(": the root was not there"),
+            is_done && said.contains(": the root certificate was not installed"),
             "{said}"
         );
         assert!(machine.calls().is_empty());
@@ -157,7 +160,10 @@ async fn a_program_that_is_missing_or_fails_leaves_the_store_as_it_was() {
     let (is_done, said) = machine.trust(&[]).await;
     let sentence = "unchanged: `update-ca-certificates` failed: disk full";
     assert!(!is_done && said.contains(sentence), "{said}");
-    assert!(said.contains("not every store could be changed"), "{said}");
+    assert!(
+        said.contains("not every trust store could be changed"),
+        "{said}"
+    );
     assert!(machine.files(DEBIAN).is_empty());
 }
 
@@ -202,7 +208,7 @@ async fn who_may_not_is_told_the_command_that_may() {
         .env("HOME", machine.path("home"));
     let (is_done, said) = said(&command.output().unwrap());
     let sentence = format!(
-        "unchanged: it needs root; run `sudo {} trust --storage {storage}`",
+        "unchanged: this needs root; run `sudo {} trust --storage {storage}`",
         program.display()
     );
     assert!(!is_done && said.contains(&sentence), "{said}");
@@ -261,7 +267,8 @@ async fn every_browser_store_is_changed_where_certutil_exists() {
     let (is_done, said) = machine.trust(&["--remove"]).await;
     assert!(is_done, "{said}");
     assert_eq!(
-        said.matches(": the root was not there").count(),
+        said.matches(": the root certificate was not installed")
+            .count(),
         3,
         "{said}"
     );

@@ -1,9 +1,9 @@
 //! Who the client is, behind other proxies and in front of liars.
 
-use crate::harness::backends::app::App;
-use crate::harness::clients::front_proxy::Front;
+use crate::harness::backends::web_app::App;
+use crate::harness::clients::front_proxy::FrontProxy;
 use crate::harness::clients::raw::{ask, header};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 const CLAIMS: [(&str, &str); 7] = [
     ("x-forwarded-for", "198.51.100.9, 203.0.113.5"),
@@ -19,7 +19,7 @@ const CLAIMS: [(&str, &str); 7] = [
 async fn start(top: &str) -> (Proxy, App) {
     let app = App::start().await;
     let text = format!("{top}\n[sites]\n\"localhost\" = \"{}\"\n", app.address);
-    (Setup::new().proxyfile(&text).start().await, app)
+    (ProxySetup::new().proxyfile(&text).start().await, app)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +66,7 @@ async fn nginx_in_front_is_believed_and_its_client_is_not() {
     let (proxy, _app) = start("trust = [\"127.0.0.1\"]").await;
     let directives = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; \
                       proxy_set_header X-Forwarded-Proto $scheme;";
-    let front = Front::nginx(proxy.https(), "localhost", directives).await;
+    let front = FrontProxy::nginx(proxy.https(), "localhost", directives).await;
     let request = "GET /fields HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.9, 203.0.113.5\r\nConnection: close\r\n\r\n";
     let seen = ask(front.address, request).await;
     // The client of nginx is on this machine, and trusted as well: its own word counts one step further.

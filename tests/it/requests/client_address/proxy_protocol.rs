@@ -5,17 +5,17 @@ use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::backends::app::App;
 use crate::harness::backends::origin::Origin;
-use crate::harness::clients::front_proxy::Front;
+use crate::harness::backends::web_app::App;
+use crate::harness::clients::front_proxy::FrontProxy;
 use crate::harness::clients::https::read;
 use crate::harness::clients::raw::{ask, header};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// A proxy before the app whose doors both take PROXY headers in this mode, from trusted peers.
 async fn start(trust: &str, mode: &str) -> (Proxy, App) {
     let app = App::start().await;
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let (http, https) = (setup.http(), setup.https());
     let text = format!(
         "trust = [\"{trust}\"]\n[listen]\n\
@@ -33,7 +33,7 @@ const REDIRECTED: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close
 async fn haproxy_announces_its_clients_in_both_versions() {
     let (proxy, _app) = start("127.0.0.1", "required").await;
     for option in ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl"] {
-        let front = Front::haproxy(proxy.https(), option).await;
+        let front = FrontProxy::haproxy(proxy.https(), option).await;
         let client = proxy.client();
         let seen = client.fields(front.address, "localhost", &[]).await;
         assert_eq!(
@@ -41,7 +41,7 @@ async fn haproxy_announces_its_clients_in_both_versions() {
             Some("127.0.0.1"),
             "{option}: {seen}"
         );
-        let plain = Front::haproxy(proxy.http(), option).await;
+        let plain = FrontProxy::haproxy(proxy.http(), option).await;
         let answer = ask(plain.address, REDIRECTED).await;
         assert!(answer.starts_with("HTTP/1.1 308 "), "{option}: {answer}");
     }
@@ -114,7 +114,7 @@ async fn a_peer_that_is_not_trusted_announces_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_peer_is_closed_by_the_handshakes_deadline() {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let https = setup.https();
     let text = format!(
         "trust = [\"127.0.0.1\"]\n[listen]\n\
@@ -127,13 +127,13 @@ async fn a_silent_peer_is_closed_by_the_handshakes_deadline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backend_hears_of_each_client_on_a_connection_of_its_own() {
-    let mut origin = Origin::start(|mut visit| async move {
-        let Some(line) = visit.raw.read_until("\r\n").await else {
+    let mut origin = Origin::start(|mut connection| async move {
+        let Some(line) = connection.raw.read_until("\r\n").await else {
             return;
         };
-        visit.tell(line);
-        while visit.raw.read_head().await.is_some() {
-            visit
+        connection.tell(line);
+        while connection.raw.read_head().await.is_some() {
+            connection
                 .raw
                 .send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
                 .await;
@@ -144,7 +144,7 @@ async fn a_backend_hears_of_each_client_on_a_connection_of_its_own() {
         "trust = [\"127.0.0.1\"]\n[sites]\n\"localhost\" = {{ upstream = \"{}\", upstream-options = {{ send-proxy = \"v1\" }} }}\n",
         origin.address
     );
-    let proxy = Setup::new().proxyfile(&text).start().await;
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
     let client = proxy.client();
     let mut sender = client.http1(proxy.https(), "localhost").await;
     let port = proxy.https().port();
@@ -166,12 +166,12 @@ async fn a_backend_hears_of_each_client_on_a_connection_of_its_own() {
 async fn haproxy_reads_what_backends_are_told() {
     let app = App::start().await;
     // Accepts the header, and passes on as its own what it has learned from it.
-    let back = Front::haproxy_accepting(app.address).await;
+    let back = FrontProxy::haproxy_accepting(app.address).await;
     let text = format!(
         "[sites]\n\"localhost\" = {{ upstream = \"{}\", upstream-options = {{ send-proxy = \"v2\" }} }}\n",
         back.address
     );
-    let proxy = Setup::new().proxyfile(&text).start().await;
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
     let seen = proxy.client().fields(proxy.https(), "localhost", &[]).await;
     assert_eq!(header(&seen, "x-learned"), Some("127.0.0.1"), "{seen}");
     let reached = format!("{}", proxy.https().port());

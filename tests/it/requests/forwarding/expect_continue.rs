@@ -6,13 +6,13 @@ use http::Request;
 use http_body_util::BodyExt;
 use proxy::proxy::{GuardOptions, NetworkOptions};
 use proxy::upstream::Options;
-use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::harness::backends::origin::{Origin, Visit};
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::service::{Door, Setup, before, frames};
+use crate::harness::backends::origin::{Origin, OriginConnection};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::service::{Service, ServiceSetup, frames, serve};
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -32,13 +32,13 @@ async fn an_upload_that_the_proxy_refuses_is_never_asked_for() {
         },
         ..GuardOptions::default()
     };
-    let setup = Setup::new().site("www.example.org", &[origin.address]);
-    let door = setup.guarded(&guards).open().await;
+    let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
+    let service = setup.guarded(&guards).start().await;
     for (fields, status) in [
         ("Content-Length: 4\r\n", 413),
         ("Content-Length: 3\r\n", 403),
     ] {
-        let answer = ask(door.h1, upload(fields)).await;
+        let answer = ask(service.h1, upload(fields)).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{answer}"
@@ -48,45 +48,17 @@ async fn an_upload_that_the_proxy_refuses_is_never_asked_for() {
     assert!(origin.is_quiet());
 }
 
-/// A backend that says what the test lets it say, after it has told the test the head; then all that comes.
-async fn obedient() -> (Origin, tokio::sync::mpsc::UnboundedSender<&'static str>) {
-    let (orders, words) = unbounded_channel();
-    let words = std::sync::Arc::new(Mutex::new(words));
-    let origin = Origin::start(move |mut visit: Visit| {
-        let words = std::sync::Arc::clone(&words);
-        async move {
-            let Some(head) = visit.raw.read_head().await else {
-                return;
-            };
-            visit.tell(head);
-            let mut words = words.lock().await;
-            while let Some(word) = words.recv().await {
-                visit.raw.send(word).await;
-                if word != CONTINUE {
-                    break;
-                }
-                let body = visit.raw.read_exact(4).await;
-                visit.tell(String::from_utf8(body).unwrap());
-            }
-            let rest = visit.raw.read_to_end().await;
-            visit.tell(rest);
-        }
-    })
-    .await;
-    (origin, orders)
-}
-
 /// Whether a client hears nothing for a while that is long for this machine and short for a patient proxy.
-async fn hears_nothing(client: &mut Raw) -> bool {
+async fn hears_nothing(client: &mut RawStream) -> bool {
     let moment = Duration::from_millis(200);
     timeout(moment, client.read_head()).await.is_err()
 }
 
 #[tokio::test]
 async fn an_upload_is_asked_for_when_its_backend_asks() {
-    let (mut origin, orders) = obedient().await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let (mut origin, responses) = Origin::driven().await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(upload("Content-Length: 4\r\n")).await;
 
     let head = origin.event().await;
@@ -94,11 +66,11 @@ async fn an_upload_is_asked_for_when_its_backend_asks() {
     assert_eq!(header(&head, "content-length"), Some("4"));
     assert!(hears_nothing(&mut client).await);
 
-    orders.send(CONTINUE).unwrap();
+    responses.send(CONTINUE).unwrap();
     assert_eq!(client.read_head().await.unwrap(), CONTINUE);
     client.send("body").await;
     assert_eq!(origin.event().await, "body");
-    orders.send(OK).unwrap();
+    responses.send(OK).unwrap();
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert_eq!(header(&head, "connection"), None);
@@ -106,19 +78,19 @@ async fn an_upload_is_asked_for_when_its_backend_asks() {
 
 #[tokio::test]
 async fn a_chunked_upload_is_asked_for_once_and_arrives_whole() {
-    let mut origin = Origin::start(|mut visit: Visit| async move {
-        while let Some(head) = visit.raw.read_head().await {
+    let mut origin = Origin::start(|mut connection: OriginConnection| async move {
+        while let Some(head) = connection.raw.read_head().await {
             if header(&head, "expect").is_some() {
-                visit.raw.send(CONTINUE).await;
+                connection.raw.send(CONTINUE).await;
             }
-            let body = visit.raw.read_body(&head).await.unwrap();
-            visit.tell(format!("{head}{body}"));
-            visit.raw.send(OK).await;
+            let body = connection.raw.read_body(&head).await.unwrap();
+            connection.tell(format!("{head}{body}"));
+            connection.raw.send(OK).await;
         }
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     for _ in 0..2 {
         client.send(upload("Transfer-Encoding: chunked\r\n")).await;
         assert_eq!(client.read_head().await.unwrap(), CONTINUE);
@@ -138,16 +110,16 @@ async fn an_upload_that_its_backend_refuses_is_never_asked_for() {
         ("413 Content Too Large", "Content-Length: 999999999\r\n"),
         ("401 Unauthorized", "Transfer-Encoding: chunked\r\n"),
     ] {
-        let mut origin = Origin::start(move |mut visit: Visit| async move {
-            visit.raw.read_head().await;
+        let mut origin = Origin::start(move |mut connection: OriginConnection| async move {
+            connection.raw.read_head().await;
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nno");
-            visit.raw.send(answer).await;
-            let rest = visit.raw.read_to_end().await;
-            visit.tell(rest);
+            connection.raw.send(answer).await;
+            let rest = connection.raw.read_to_end().await;
+            connection.tell(rest);
         })
         .await;
-        let door = before(&[origin.address]).await;
-        let answer = ask(door.h1, upload(fields)).await;
+        let service = serve(&[origin.address]).await;
+        let answer = ask(service.h1, upload(fields)).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
             "{answer}"
@@ -155,10 +127,10 @@ async fn an_upload_that_its_backend_refuses_is_never_asked_for() {
         assert!(answer.ends_with("\r\n\r\nno"), "{answer}");
         assert_eq!(header(&answer, "connection"), Some("close"));
         assert_eq!(origin.event().await, "", "nothing of the body was sent");
-        door.in_flight(0).await;
+        service.in_flight(0).await;
 
         ask(
-            door.h1,
+            service.h1,
             "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n",
         )
         .await;
@@ -169,8 +141,8 @@ async fn an_upload_that_its_backend_refuses_is_never_asked_for() {
 #[tokio::test]
 async fn a_backend_that_says_nothing_gets_the_upload_after_a_second() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     let start = Instant::now();
     client.send(upload("Content-Length: 4\r\n")).await;
     assert_eq!(client.read_head().await.unwrap(), CONTINUE);
@@ -183,17 +155,17 @@ async fn a_backend_that_says_nothing_gets_the_upload_after_a_second() {
 
 #[tokio::test]
 async fn a_backend_that_answers_before_it_reads_gets_what_a_client_sends_unasked() {
-    let mut origin = Origin::start(|mut visit: Visit| async move {
-        visit.raw.read_head().await;
+    let mut origin = Origin::start(|mut connection: OriginConnection| async move {
+        connection.raw.read_head().await;
         let begin = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
-        visit.raw.send(begin).await;
-        let body = visit.raw.read_exact(4).await;
-        visit.tell(String::from_utf8(body).unwrap());
-        visit.raw.send("0\r\n\r\n").await;
+        connection.raw.send(begin).await;
+        let body = connection.raw.read_exact(4).await;
+        connection.tell(String::from_utf8(body).unwrap());
+        connection.raw.send("0\r\n\r\n").await;
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(upload("Content-Length: 4\r\n") + "body").await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
@@ -204,13 +176,13 @@ async fn a_backend_that_answers_before_it_reads_gets_what_a_client_sends_unasked
 #[tokio::test]
 async fn who_expects_something_else_or_speaks_an_older_version_does_not_wait() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     for (version, expectation) in [("1.1", "200-ok"), ("1.0", "100-continue")] {
         let request = format!(
             "PUT / HTTP/{version}\r\nHost: www.example.org\r\nConnection: close\r\nExpect: {expectation}\r\n\
              Content-Length: 4\r\n\r\nbody"
         );
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert!(
             answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.0 200 "),
             "{answer}"
@@ -225,26 +197,26 @@ async fn who_expects_something_else_or_speaks_an_older_version_does_not_wait() {
 async fn an_upload_over_http_2_waits_for_the_same_word() {
     let asked = std::sync::Arc::new(Notify::new());
     let said = std::sync::Arc::clone(&asked);
-    let mut origin = Origin::start(move |mut visit: Visit| {
+    let mut origin = Origin::start(move |mut connection: OriginConnection| {
         let said = std::sync::Arc::clone(&said);
         async move {
-            let head = visit.raw.read_head().await.unwrap();
-            visit.tell(head.clone());
+            let head = connection.raw.read_head().await.unwrap();
+            connection.tell(head.clone());
             said.notified().await;
-            visit.raw.send(CONTINUE).await;
-            let body = visit.raw.read_body(&head).await.unwrap();
-            visit.tell(body);
-            visit.raw.send(OK).await;
+            connection.raw.send(CONTINUE).await;
+            let body = connection.raw.read_body(&head).await.unwrap();
+            connection.tell(body);
+            connection.raw.send(OK).await;
         }
     })
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let piece = http_body::Frame::data(bytes::Bytes::from_static(b"body"));
     let request = Request::put("https://www.example.org/")
         .header("expect", "100-continue")
         .body(frames(vec![piece]))
         .unwrap();
-    let mut client = door.client2().await;
+    let mut client = service.client2().await;
     let response = client.send_request(request);
     let (response, ()) = tokio::join!(response, async {
         let head = origin.event().await;
@@ -256,26 +228,26 @@ async fn an_upload_over_http_2_waits_for_the_same_word() {
     assert_eq!(response.unwrap().collect().await.unwrap().to_bytes(), "ok");
 }
 
-async fn impatient(origin: &Origin) -> Door {
-    let mut setup = Setup::new();
+async fn impatient(origin: &Origin) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         response_timeout: Duration::from_millis(300),
         ..Options::default()
     };
     setup
         .site("www.example.org", &[origin.address])
-        .open()
+        .start()
         .await
 }
 
 #[tokio::test]
 async fn a_backend_that_never_answers_is_out_of_time_though_nothing_was_sent() {
-    let origin = Origin::start(|mut visit: Visit| async move {
-        visit.raw.read_to_end().await;
+    let origin = Origin::start(|mut connection: OriginConnection| async move {
+        connection.raw.read_to_end().await;
     })
     .await;
-    let door = impatient(&origin).await;
-    let answer = soon(ask(door.h1, upload("Content-Length: 4\r\n"))).await;
+    let service = impatient(&origin).await;
+    let answer = soon(ask(service.h1, upload("Content-Length: 4\r\n"))).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }

@@ -7,18 +7,19 @@ use hyper::body::Frame;
 use proxy::name::{HostName, HostPattern};
 use proxy::proxy::{Handler, Redirect, Site};
 
-use crate::harness::backends::origin::{Origin, nobody};
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::service::{Setup, before, empty, frames};
+use crate::harness::backends::origin::{Origin, refusing_address};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::service::{ServiceSetup, empty, frames, serve};
 
 const URL2: &str = "https://www.example.org/a/../b//c?x=%2e&y";
 
 #[tokio::test]
 async fn a_request_reaches_its_backend_with_its_path_and_host_untouched() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let answer = ask(
-        door.h1,
+        service.h1,
         "GET /a/../b//c?x=%2e&y HTTP/1.1\r\nHost: WWW.example.org:8443\r\nX-One: 1\r\nConnection: close\r\n\r\n",
     )
     .await;
@@ -43,13 +44,13 @@ async fn a_request_reaches_its_backend_with_its_path_and_host_untouched() {
 #[tokio::test]
 async fn an_http2_request_becomes_the_same_http1_request() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let request = Request::get(URL2)
         .header("cookie", "a=1")
         .header("cookie", "b=2")
         .body(empty())
         .unwrap();
-    let response = door.fetch2(request).await;
+    let response = service.fetch2(request).await;
     assert_eq!(
         (response.status().as_u16(), response.version()),
         (200, Version::HTTP_2)
@@ -71,9 +72,9 @@ async fn an_http2_request_becomes_the_same_http1_request() {
 #[tokio::test]
 async fn what_a_client_claims_of_itself_is_dropped_and_connection_cannot_undo_it() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     ask(
-        door.h1,
+        service.h1,
         "GET / HTTP/1.1\r\nHost: www.example.org\r\nX-Forwarded-For: 203.0.113.9\r\nX_Forwarded_For: 203.0.113.9\r\n\
          X-Forwarded-Proto: http\r\nX-Real-IP: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n\
          Connection: close, X-Forwarded-For, Host, X-Mine\r\nX-Mine: 1\r\n\r\n",
@@ -94,8 +95,8 @@ async fn hop_by_hop_fields_of_a_response_end_at_the_proxy() {
          keep-alive: timeout=5\r\nupgrade: h2c\r\nx-outer: 1\r\n\r\nok",
     )
     .await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n")
         .await;
@@ -109,13 +110,13 @@ async fn hop_by_hop_fields_of_a_response_end_at_the_proxy() {
 #[tokio::test]
 async fn connections_to_the_backend_are_used_again() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     for _ in 0..20 {
         let request = Request::get("/")
             .header("host", "www.example.org")
             .body(empty())
             .unwrap();
-        let response = door.fetch1(request).await;
+        let response = service.fetch1(request).await;
         response.into_body().collect().await.unwrap();
         origin.event().await;
     }
@@ -125,20 +126,20 @@ async fn connections_to_the_backend_are_used_again() {
 #[tokio::test]
 async fn bodies_stream_both_ways_at_once() {
     const CHUNK: usize = 64 * 1024;
-    let origin = Origin::start(|mut visit| async move {
-        let head = visit.raw.read_head().await.unwrap();
+    let origin = Origin::start(|mut connection| async move {
+        let head = connection.raw.read_head().await.unwrap();
         let len = header(&head, "content-length").unwrap().to_owned();
-        visit
+        connection
             .raw
             .send(format!("HTTP/1.1 200 OK\r\ncontent-length: {len}\r\n\r\n"))
             .await;
         for _ in 0..16 {
-            let part = visit.raw.read_exact(CHUNK).await;
-            visit.raw.send(part).await;
+            let part = connection.raw.read_exact(CHUNK).await;
+            connection.raw.send(part).await;
         }
     })
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let payload: Vec<u8> = (0..16 * CHUNK).map(|index| (index / 7) as u8).collect();
     for is_http2 in [false, true] {
         let request = match is_http2 {
@@ -148,8 +149,8 @@ async fn bodies_stream_both_ways_at_once() {
         let body = BodyExt::boxed(Full::new(Bytes::from(payload.clone())));
         let request = request.body(body).unwrap();
         let response = match is_http2 {
-            true => door.fetch2(request).await,
-            false => door.fetch1(request).await,
+            true => service.fetch2(request).await,
+            false => service.fetch1(request).await,
         };
         let echo = soon(response.into_body().collect())
             .await
@@ -161,19 +162,19 @@ async fn bodies_stream_both_ways_at_once() {
 
 #[tokio::test]
 async fn each_part_of_a_stream_goes_on_as_it_comes() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.raw.read_head().await.unwrap();
-        visit
+    let origin = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await.unwrap();
+        connection
             .raw
             .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
             .await;
         // Goes on only when the upload's next part is there: the client has seen the first event by then.
-        visit.raw.read_until("more").await.unwrap();
-        visit.raw.send("3\r\ntwo\r\n0\r\n\r\n").await;
+        connection.raw.read_until("more").await.unwrap();
+        connection.raw.send("3\r\ntwo\r\n0\r\n\r\n").await;
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await;
@@ -188,11 +189,11 @@ fn trailers() -> HeaderMap {
 
 #[tokio::test]
 async fn trailers_pass_both_ways() {
-    let mut origin = Origin::start(|mut visit| async move {
-        while let Some(head) = visit.raw.read_head().await {
-            let trailer = visit.raw.read_until("x-sum: 7\r\n\r\n").await.unwrap();
-            visit.tell(format!("{head}{trailer}"));
-            visit
+    let mut origin = Origin::start(|mut connection| async move {
+        while let Some(head) = connection.raw.read_head().await {
+            let trailer = connection.raw.read_until("x-sum: 7\r\n\r\n").await.unwrap();
+            connection.tell(format!("{head}{trailer}"));
+            connection
                 .raw
                 .send(
                     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n\
@@ -202,7 +203,7 @@ async fn trailers_pass_both_ways() {
         }
     })
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let body = || {
         frames(vec![
             Frame::data(Bytes::from_static(b"up")),
@@ -213,7 +214,7 @@ async fn trailers_pass_both_ways() {
         .header("host", "www.example.org")
         .header("te", "trailers");
     let request = request.header("trailer", "x-sum").body(body()).unwrap();
-    let response = door
+    let response = service
         .fetch1(request)
         .await
         .into_body()
@@ -228,7 +229,7 @@ async fn trailers_pass_both_ways() {
         .header("trailer", "x-sum")
         .body(body())
         .unwrap();
-    let response = door
+    let response = service
         .fetch2(request)
         .await
         .into_body()
@@ -265,10 +266,10 @@ async fn responses_without_a_body_keep_what_they_say_of_it() {
         ),
     ] {
         let origin = Origin::answering(answer).await;
-        let door = before(&[origin.address]).await;
+        let service = serve(&[origin.address]).await;
         let request =
             format!("{method} / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n");
-        let seen = ask(door.h1, request).await;
+        let seen = ask(service.h1, request).await;
         assert_eq!(seen.lines().next(), answer.lines().next());
         assert_eq!(header(&seen, "content-length"), length, "{seen}");
         assert!(seen.ends_with("\r\n\r\n"), "{seen}");
@@ -277,17 +278,17 @@ async fn responses_without_a_body_keep_what_they_say_of_it() {
 
 #[tokio::test]
 async fn an_answer_that_comes_before_the_upload_is_over_goes_on_at_once() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.raw.read_head().await.unwrap();
-        visit
+    let origin = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await.unwrap();
+        connection
             .raw
             .send("HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
             .await;
     })
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     const LEN: usize = 10_000_000;
-    let mut client = Raw::connect(door.h1).await;
+    let mut client = RawStream::connect(service.h1).await;
     let head = format!("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: {LEN}\r\n\r\n");
     client.send(head).await;
     let head = client.read_head().await.unwrap();
@@ -309,23 +310,23 @@ async fn an_answer_that_comes_before_the_upload_is_over_goes_on_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_clients_at_once_get_each_their_own_answer() {
-    let origin = Origin::start(|mut visit| async move {
-        while let Some(head) = visit.raw.read_head().await {
+    let origin = Origin::start(|mut connection| async move {
+        while let Some(head) = connection.raw.read_head().await {
             let id = header(&head, "x-id").unwrap().to_owned();
             let answer = format!(
                 "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{id}",
                 id.len()
             );
-            visit.raw.send(answer).await;
+            connection.raw.send(answer).await;
         }
     })
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let clients: Vec<_> = (0..20)
         .map(|client| {
-            let address = door.h1;
-            door.tasks.spawn(async move {
-                let mut raw = Raw::connect(address).await;
+            let address = service.h1;
+            service.tasks.spawn(async move {
+                let mut raw = RawStream::connect(address).await;
                 for turn in 0..50 {
                     let id = format!("{client}-{turn}-");
                     raw.send(format!(
@@ -343,7 +344,7 @@ async fn many_clients_at_once_get_each_their_own_answer() {
         client.await.unwrap();
     }
     assert!(origin.connections() <= 60, "{}", origin.connections());
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 #[tokio::test]
@@ -353,16 +354,16 @@ async fn interim_responses_do_not_end_an_exchange() {
          HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
     )
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"),
         "{answer}"
     );
     assert_eq!(header(&answer, "link"), None, "hints are not an answer's");
     let request = Request::get("https://www.example.org/").body(empty());
-    let response = door.fetch2(request.unwrap()).await;
+    let response = service.fetch2(request.unwrap()).await;
     assert_eq!(response.status(), 200);
     assert!(response.headers().get("link").is_none());
 }
@@ -370,9 +371,9 @@ async fn interim_responses_do_not_end_an_exchange() {
 #[tokio::test]
 async fn options_for_the_whole_server_stays_so() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let request = "OPTIONS * HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    ask(door.h1, request).await;
+    ask(service.h1, request).await;
     let seen = origin.event().await;
     assert!(seen.starts_with("OPTIONS * HTTP/1.1\r\n"), "{seen}");
 }
@@ -383,8 +384,12 @@ async fn clients_that_speak_http_1_0_get_what_they_understand() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     )
     .await;
-    let door = before(&[origin.address]).await;
-    let answer = ask(door.h1, "GET / HTTP/1.0\r\nHost: www.example.org\r\n\r\n").await;
+    let service = serve(&[origin.address]).await;
+    let answer = ask(
+        service.h1,
+        "GET / HTTP/1.0\r\nHost: www.example.org\r\n\r\n",
+    )
+    .await;
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
     assert_eq!(header(&answer, "transfer-encoding"), None);
     assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
@@ -394,25 +399,25 @@ async fn clients_that_speak_http_1_0_get_what_they_understand() {
 #[tokio::test]
 async fn hosts_without_a_site_are_never_proxied() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let request = "GET / HTTP/1.1\r\nHost: other.example.org\r\nConnection: close\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
     let request = Request::get("https://other.example.org/")
         .body(empty())
         .unwrap();
-    assert_eq!(door.fetch2(request).await.status(), 421);
+    assert_eq!(service.fetch2(request).await.status(), 421);
     assert!(origin.is_quiet());
 }
 
 #[tokio::test]
 async fn a_connection_carries_only_hosts_of_the_site_that_it_was_opened_for() {
     let (mut shop, mut admin) = (Origin::ok().await, Origin::ok().await);
-    let mut setup = Setup::new()
+    let mut setup = ServiceSetup::new()
         .site("*.shop.example.org", &[shop.address])
         .site("admin.example.org", &[admin.address]);
     setup.sni = Some(HostName::parse("a.shop.example.org").unwrap());
-    let door = setup.open().await;
+    let service = setup.start().await;
     for (host, status) in [
         ("a.shop.example.org", 200),
         ("b.shop.example.org", 200),
@@ -421,7 +426,7 @@ async fn a_connection_carries_only_hosts_of_the_site_that_it_was_opened_for() {
         let request = Request::get(format!("https://{host}/"))
             .body(empty())
             .unwrap();
-        assert_eq!(door.fetch2(request).await.status(), status, "{host}");
+        assert_eq!(service.fetch2(request).await.status(), status, "{host}");
     }
     shop.event().await;
     shop.event().await;
@@ -430,15 +435,15 @@ async fn a_connection_carries_only_hosts_of_the_site_that_it_was_opened_for() {
 
 #[tokio::test]
 async fn a_moved_site_redirects_with_path_and_query() {
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     let moved = Redirect::parse("https://www.example.org").unwrap();
     let pattern = HostPattern::parse("example.org").unwrap();
     setup
         .sites
         .push(Site::new(pattern, Handler::Redirect(moved)));
-    let door = setup.open().await;
+    let service = setup.start().await;
     let request = "POST /a?b=c HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
     assert_eq!(
         header(&answer, "location"),
@@ -449,8 +454,8 @@ async fn a_moved_site_redirects_with_path_and_query() {
 #[tokio::test]
 async fn a_backend_that_refuses_is_passed_over() {
     let origin = Origin::ok().await;
-    let door = before(&[nobody().await, origin.address]).await;
-    let mut client = door.client2().await;
+    let service = serve(&[refusing_address().await, origin.address]).await;
+    let mut client = service.client2().await;
     for _ in 0..10 {
         let response = client
             .send_request(Request::get(URL2).body(empty()).unwrap())
@@ -462,20 +467,20 @@ async fn a_backend_that_refuses_is_passed_over() {
 
 #[tokio::test]
 async fn the_backend_with_fewer_requests_in_flight_is_chosen() {
-    let mut busy = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.read_to_end().await;
+    let mut busy = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.read_to_end().await;
     })
     .await;
-    let mut free = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.read_to_end().await;
+    let mut free = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.read_to_end().await;
     })
     .await;
-    let door = before(&[busy.address, free.address]).await;
+    let service = serve(&[busy.address, free.address]).await;
     let mut held = Vec::new();
     for _ in 0..6 {
-        let mut client = Raw::connect(door.h1).await;
+        let mut client = RawStream::connect(service.h1).await;
         client
             .send("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n")
             .await;
@@ -491,20 +496,23 @@ async fn the_backend_with_fewer_requests_in_flight_is_chosen() {
 #[tokio::test]
 async fn too_many_fields_are_refused_over_both_protocols() {
     let mut origin = Origin::ok().await;
-    let mut setup = Setup::new().site("www.example.org", &[origin.address]);
-    setup.service.head_fields = 20;
-    let door = setup.open().await;
+    let mut setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
+    setup.options.head_fields = 20;
+    let service = setup.start().await;
     let mut request = Request::get(URL2);
     for index in 0..30 {
         request = request.header("cookie", format!("c{index}=1"));
     }
     assert_eq!(
-        door.fetch2(request.body(empty()).unwrap()).await.status(),
+        service
+            .fetch2(request.body(empty()).unwrap())
+            .await
+            .status(),
         431
     );
     let fields = "X: 1\r\n".repeat(30);
     let answer = ask(
-        door.h1,
+        service.h1,
         format!("GET / HTTP/1.1\r\nHost: www.example.org\r\n{fields}\r\n"),
     )
     .await;
@@ -515,9 +523,9 @@ async fn too_many_fields_are_refused_over_both_protocols() {
 #[tokio::test]
 async fn the_proxys_own_answers_over_http_2_say_how_long_they_are_and_of_when() {
     let origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let request = Request::get("https://other.example.org/").body(empty());
-    let response = door.fetch2(request.unwrap()).await;
+    let response = service.fetch2(request.unwrap()).await;
     assert_eq!(response.status(), 421);
     let length = response.headers()["content-length"].to_str().unwrap();
     let length: usize = length.parse().unwrap();

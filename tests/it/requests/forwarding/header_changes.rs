@@ -9,7 +9,7 @@ use proxy::proxy::{FixedResponse, Handler};
 
 use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{ask, header};
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 fn changes(changes: &[(ChangeKind, &str, &str)]) -> Option<Box<HeaderChanges>> {
     HeaderChanges::new(
@@ -19,16 +19,16 @@ fn changes(changes: &[(ChangeKind, &str, &str)]) -> Option<Box<HeaderChanges>> {
     )
 }
 
-async fn open(mut setup: Setup, route: Route) -> Door {
+async fn open(mut setup: ServiceSetup, route: Route) -> Service {
     setup.sites = vec![Site::new(
         HostPattern::parse("www.example.org").unwrap(),
         Routes::new([route]),
     )];
-    setup.open().await
+    setup.start().await
 }
 
-async fn before(origin: &Origin) -> (Setup, Route) {
-    let setup = Setup::new().site("unused.example.org", &[origin.address]);
+async fn serve(origin: &Origin) -> (ServiceSetup, Route) {
+    let setup = ServiceSetup::new().site("unused.example.org", &[origin.address]);
     let handler = Handler::Upstream(Arc::clone(&setup.upstreams[0]));
     (setup, Route::new(PathPrefix::root(), handler))
 }
@@ -39,7 +39,7 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\nAccept: a\r\nX
 async fn the_backend_gets_the_changed_fields() {
     use ChangeKind::{Add, Remove, Set};
     let mut origin = Origin::ok().await;
-    let (mut setup, mut route) = before(&origin).await;
+    let (mut setup, mut route) = serve(&origin).await;
     setup.sni = Some(HostName::parse("www.example.org").unwrap());
     route.request_headers = changes(&[
         (Remove, "accept", ""),
@@ -48,8 +48,8 @@ async fn the_backend_gets_the_changed_fields() {
         // Named by the client's Connection, which has ended before.
         (Set, "X-Four", "{client} {host} {sni}"),
     ]);
-    let door = open(setup, route).await;
-    ask(door.h1, REQUEST).await;
+    let service = open(setup, route).await;
+    ask(service.h1, REQUEST).await;
     let seen = origin.event().await;
     assert_eq!(header(&seen, "accept"), None);
     assert_eq!(header(&seen, "x-two"), Some("only"));
@@ -68,15 +68,15 @@ async fn the_client_gets_the_changed_fields_of_a_backends_answer() {
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nserver: app\r\nset-cookie: a=1\r\n\r\nok",
     )
     .await;
-    let (setup, mut route) = before(&origin).await;
+    let (setup, mut route) = serve(&origin).await;
     route.response_headers = changes(&[
         (Remove, "server", ""),
         (Set, "x-frame-options", "DENY"),
         (Add, "set-cookie", "b=2"),
     ]);
-    let door = open(setup, route).await;
+    let service = open(setup, route).await;
     let request = Request::get("https://www.example.org/");
-    let response = door.fetch2(request.body(empty()).unwrap()).await;
+    let response = service.fetch2(request.body(empty()).unwrap()).await;
     let fields = response.headers();
     assert!(!fields.contains_key("server"));
     assert_eq!(fields["x-frame-options"], "DENY");
@@ -89,8 +89,8 @@ async fn the_proxys_own_answers_are_changed_too() {
     let fixed = FixedResponse::new(200, "x", "text/plain").unwrap();
     let mut route = Route::new(PathPrefix::root(), Handler::Respond(fixed));
     route.response_headers = changes(&[(ChangeKind::Set, "content-type", "text/css")]);
-    let door = open(Setup::new(), route).await;
-    let answer = ask(door.h1, REQUEST).await;
+    let service = open(ServiceSetup::new(), route).await;
+    let answer = ask(service.h1, REQUEST).await;
     assert_eq!(header(&answer, "content-type"), Some("text/css"));
     assert_eq!(answer.matches("content-type:").count(), 1, "{answer}");
 }

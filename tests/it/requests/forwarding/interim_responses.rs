@@ -8,50 +8,25 @@ use h2::client::ResponseFuture;
 use http::{Request, Response, StatusCode};
 use proxy::proxy::GuardOptions;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use crate::harness::backends::origin::{Origin, Visit};
-use crate::harness::clients::raw::{Raw, header, soon};
-use crate::harness::service::{Door, Setup, before};
+use crate::harness::backends::origin::Origin;
+use crate::harness::clients::raw::{RawStream, header};
+use crate::harness::deadline::soon;
+use crate::harness::service::{Service, ServiceSetup, serve};
 
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nlink: </b.js>\r\nconnection: x-hop\r\n\
     keep-alive: timeout=5\r\nx-hop: 1\r\nset-cookie: a=b\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// A backend that reads a head and says what the test has it say.
-async fn obedient() -> (Origin, UnboundedSender<&'static str>) {
-    let (orders, words) = unbounded_channel::<&'static str>();
-    let words = std::sync::Arc::new(tokio::sync::Mutex::new(words));
-    let origin = Origin::start(move |mut visit: Visit| {
-        let words = std::sync::Arc::clone(&words);
-        async move {
-            let Some(head) = visit.raw.read_head().await else {
-                return;
-            };
-            visit.tell(head);
-            let mut words = words.lock().await;
-            while let Some(word) = words.recv().await {
-                visit.raw.send(word).await;
-                if word == OK {
-                    break;
-                }
-            }
-            visit.raw.read_to_end().await;
-        }
-    })
-    .await;
-    (origin, orders)
-}
-
 async fn send(
-    door: &Door,
+    service: &Service,
     request: Request<()>,
     is_over: bool,
 ) -> (ResponseFuture, h2::SendStream<Bytes>) {
-    let stream = TcpStream::connect(door.h2).await.unwrap();
+    let stream = TcpStream::connect(service.h2).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-    door.tasks.spawn(connection);
+    service.tasks.spawn(connection);
     let mut sender = soon(sender.ready()).await.unwrap();
     sender.send_request(request, is_over).unwrap()
 }
@@ -69,15 +44,15 @@ async fn interim(response: &mut ResponseFuture) -> Response<()> {
 
 #[tokio::test]
 async fn early_hints_come_before_the_response_does() {
-    let (_origin, orders) = obedient().await;
-    let door = before(&[_origin.address]).await;
-    let (mut response, _stream) = send(&door, get(), true).await;
+    let (_origin, responses) = Origin::driven().await;
+    let service = serve(&[_origin.address]).await;
+    let (mut response, _stream) = send(&service, get(), true).await;
 
-    orders.send(HINTS).unwrap();
+    responses.send(HINTS).unwrap();
     let hints = interim(&mut response).await;
-    orders.send("HTTP/1.1 102 Processing\r\n\r\n").unwrap();
+    responses.send("HTTP/1.1 102 Processing\r\n\r\n").unwrap();
     let second = interim(&mut response).await;
-    orders.send(OK).unwrap();
+    responses.send(OK).unwrap();
     let last = soon(response).await.unwrap();
 
     assert_eq!(hints.status(), StatusCode::EARLY_HINTS);
@@ -91,14 +66,14 @@ async fn early_hints_come_before_the_response_does() {
 
 #[tokio::test]
 async fn clients_of_http_1_1_get_the_response_alone() {
-    let (origin, orders) = obedient().await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let (origin, responses) = Origin::driven().await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n")
         .await;
-    orders.send(HINTS).unwrap();
-    orders.send(OK).unwrap();
+    responses.send(HINTS).unwrap();
+    responses.send(OK).unwrap();
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     assert_eq!(header(&head, "link"), None);
@@ -106,13 +81,13 @@ async fn clients_of_http_1_1_get_the_response_alone() {
 
 #[tokio::test]
 async fn hints_without_end_are_cut_down_to_a_few() {
-    let (origin, orders) = obedient().await;
-    let door = before(&[origin.address]).await;
-    let (mut response, _stream) = send(&door, get(), true).await;
+    let (origin, responses) = Origin::driven().await;
+    let service = serve(&[origin.address]).await;
+    let (mut response, _stream) = send(&service, get(), true).await;
     for _ in 0..100 {
-        orders.send(HINTS).unwrap();
+        responses.send(HINTS).unwrap();
     }
-    orders.send(OK).unwrap();
+    responses.send(OK).unwrap();
     let mut hints = 0;
     while let Some(hint) = soon(poll_fn(|cx| response.poll_informational(cx))).await {
         hint.unwrap();
@@ -124,23 +99,23 @@ async fn hints_without_end_are_cut_down_to_a_few() {
 
 #[tokio::test]
 async fn an_upload_over_http_2_is_asked_for_when_its_backend_asks() {
-    let (mut origin, orders) = obedient().await;
-    let door = before(&[origin.address]).await;
+    let (mut origin, responses) = Origin::driven().await;
+    let service = serve(&[origin.address]).await;
     let request = Request::put("https://www.example.org/").header("expect", "100-continue");
-    let (mut response, mut stream) = send(&door, request.body(()).unwrap(), false).await;
+    let (mut response, mut stream) = send(&service, request.body(()).unwrap(), false).await;
     let head = origin.event().await;
     assert_eq!(header(&head, "expect"), Some("100-continue"));
 
     let start = Instant::now();
     for _ in 0..50 {
-        orders.send("HTTP/1.1 102 Processing\r\n\r\n").unwrap();
+        responses.send("HTTP/1.1 102 Processing\r\n\r\n").unwrap();
     }
-    orders.send("HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+    responses.send("HTTP/1.1 100 Continue\r\n\r\n").unwrap();
     while interim(&mut response).await.status() != StatusCode::CONTINUE {}
     // It is asked for without a word too, but later.
     assert!(start.elapsed() < Duration::from_millis(800));
     stream.send_data(Bytes::from_static(b"body"), true).unwrap();
-    orders.send(OK).unwrap();
+    responses.send(OK).unwrap();
     assert_eq!(soon(response).await.unwrap().status(), StatusCode::OK);
 }
 
@@ -151,10 +126,10 @@ async fn an_upload_that_is_refused_is_read_to_its_end_so_that_its_client_sees_wh
         max_body: Some(3),
         ..GuardOptions::default()
     };
-    let setup = Setup::new().site("www.example.org", &[origin.address]);
-    let door = setup.guarded(&guards).open().await;
+    let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
+    let service = setup.guarded(&guards).start().await;
     let request = Request::put("https://www.example.org/").body(()).unwrap();
-    let (response, mut stream) = send(&door, request, false).await;
+    let (response, mut stream) = send(&service, request, false).await;
     stream
         .send_data(Bytes::from_static(b"four"), false)
         .unwrap();

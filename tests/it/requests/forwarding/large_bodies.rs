@@ -9,9 +9,9 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use proxy::tasks::Tasks;
 
-use crate::harness::backends::app::App;
+use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::read;
-use crate::harness::proxy::Setup;
+use crate::harness::proxy::ProxySetup;
 
 const GIB: usize = 1 << 30;
 const PIECE: usize = 64 * 1024;
@@ -21,7 +21,7 @@ const GROWTH: u64 = 32 * 1024;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gibibyte_passes_both_ways_without_growth() {
     let app = App::start().await;
-    let proxy = Setup::new().local(&app).start().await;
+    let proxy = ProxySetup::new().local(&app).start().await;
     let client = proxy.client();
     assert_eq!(
         client.get(proxy.https(), "localhost", "/").await.body,
@@ -65,7 +65,7 @@ async fn a_gibibyte_passes_both_ways_without_growth() {
 async fn more_than_all_windows_passes_both_ways_over_http_2() {
     const SIZE: usize = 64 << 20;
     let app = App::start().await;
-    let proxy = Setup::new().local(&app).start().await;
+    let proxy = ProxySetup::new().local(&app).start().await;
     let stream = proxy.client().alpn("h2");
     let stream = stream.connect(proxy.https(), "localhost").await.unwrap();
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

@@ -9,13 +9,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::mpsc;
 
 use crate::harness::backends::origin::Origin;
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::proxy::{Proxy, Setup as Process};
-use crate::harness::service::{Door, before, empty};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup};
+use crate::harness::service::{Service, empty, serve};
 
 /// A proxy with all that could hold a stream back, before this app.
 async fn comfortable(origin: &Origin) -> Proxy {
-    let setup = Process::new();
+    let setup = ProxySetup::new();
     let log = setup.file("access.log", "");
     let proxyfile = format!(
         "compress = {{ min-size = \"1\" }}\nrequest-id = true\naccess-log = {:?}\n[sites]\n\"localhost\" = \"{}\"\n",
@@ -29,17 +30,17 @@ async fn comfortable(origin: &Origin) -> Proxy {
 async fn events(kind: &'static str) -> (Origin, mpsc::UnboundedSender<&'static str>) {
     let (say, said) = mpsc::unbounded_channel::<&'static str>();
     let said = std::sync::Arc::new(tokio::sync::Mutex::new(said));
-    let origin = Origin::start(move |mut visit| {
+    let origin = Origin::start(move |mut connection| {
         let said = std::sync::Arc::clone(&said);
         async move {
-            visit.read_request().await;
+            connection.read_request().await;
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
             );
-            visit.raw.send(head).await;
+            connection.raw.send(head).await;
             while let Some(word) = said.lock().await.recv().await {
                 let event = format!("{:x}\r\n{word}\r\n", word.len());
-                visit.raw.send(event).await;
+                connection.raw.send(event).await;
             }
         }
     })
@@ -86,7 +87,7 @@ async fn each_event_is_there_before_the_next_is_sent() {
 
 /// A request whose body the test sends piece by piece.
 async fn upload(
-    door: &Door,
+    service: &Service,
 ) -> (
     mpsc::UnboundedSender<Bytes>,
     impl Future<Output = http::Response<Incoming>> + use<>,
@@ -96,10 +97,10 @@ async fn upload(
         let piece = sent.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(Frame::data(piece)), sent))
     });
-    let stream = tokio::net::TcpStream::connect(door.h2).await.unwrap();
+    let stream = tokio::net::TcpStream::connect(service.h2).await.unwrap();
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
-    door.tasks.spawn(connection);
+    service.tasks.spawn(connection);
     let request = Request::post("https://www.example.org/")
         .body(StreamBody::new(Box::pin(frames)))
         .unwrap();
@@ -109,17 +110,17 @@ async fn upload(
 
 #[tokio::test]
 async fn an_upload_may_run_on_when_its_response_is_over() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.raw.read_head().await.unwrap();
-        visit.raw.read_until("first").await.unwrap();
+    let origin = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await.unwrap();
+        connection.raw.read_until("first").await.unwrap();
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly";
-        visit.raw.send(answer).await;
-        visit.raw.read_until("last").await;
-        visit.tell("all");
+        connection.raw.send(answer).await;
+        connection.raw.read_until("last").await;
+        connection.tell("all");
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let (pieces, response) = upload(&door).await;
+    let service = serve(&[origin.address]).await;
+    let (pieces, response) = upload(&service).await;
     pieces.send("first".into()).unwrap();
     let response = response.await;
     assert_eq!(response.status(), 200);
@@ -130,24 +131,24 @@ async fn an_upload_may_run_on_when_its_response_is_over() {
     let request = Request::get("https://other.example/")
         .body(empty())
         .unwrap();
-    assert_eq!(door.fetch2(request).await.status(), 421);
+    assert_eq!(service.fetch2(request).await.status(), 421);
 }
 
 #[tokio::test]
 async fn both_directions_talk_in_turns_over_http_2() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.raw.read_head().await.unwrap();
+    let origin = Origin::start(|mut connection| async move {
+        connection.raw.read_head().await.unwrap();
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-        visit.raw.send(head).await;
+        connection.raw.send(head).await;
         for word in ["one", "two", "six"] {
-            visit.raw.read_until(word).await.unwrap();
-            visit.raw.send(format!("3\r\n{word}\r\n")).await;
+            connection.raw.read_until(word).await.unwrap();
+            connection.raw.send(format!("3\r\n{word}\r\n")).await;
         }
-        visit.raw.send("0\r\n\r\n").await;
+        connection.raw.send("0\r\n\r\n").await;
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let (pieces, response) = upload(&door).await;
+    let service = serve(&[origin.address]).await;
+    let (pieces, response) = upload(&service).await;
     let mut body = response.await.into_body();
     for word in ["one", "two", "six"] {
         pieces.send(word.into()).unwrap();
@@ -163,10 +164,10 @@ async fn an_http_1_0_client_reads_a_stream_to_the_end_of_its_connection() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n",
     )
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     for connection in ["", "Connection: keep-alive\r\n"] {
         let request = format!("GET / HTTP/1.0\r\nHost: www.example.org\r\n{connection}\r\n");
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
         assert_eq!(header(&answer, "transfer-encoding"), None);
         assert!(answer.ends_with("\r\n\r\nonetwo"), "{answer}");
@@ -175,20 +176,20 @@ async fn an_http_1_0_client_reads_a_stream_to_the_end_of_its_connection() {
 
 #[tokio::test]
 async fn responses_without_a_body_end_at_once_and_leave_their_connection_in_order() {
-    let origin = Origin::start(|mut visit| async move {
-        while let Some(head) = visit.read_request().await {
+    let origin = Origin::start(|mut connection| async move {
+        while let Some(head) = connection.read_request().await {
             let answer = match head.split(' ').nth(1).unwrap() {
                 "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
                 "/304" => "HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\ncontent-length: 9\r\n\r\n",
                 _ if head.starts_with("HEAD ") => "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n",
                 _ => "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
             };
-            visit.raw.send(answer).await;
+            connection.raw.send(answer).await;
         }
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     for (method, path, status) in [
         ("GET", "/204", "204"),
         ("GET", "/304", "304"),

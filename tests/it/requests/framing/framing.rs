@@ -6,24 +6,25 @@ use http::{Method, Request};
 use tokio::net::TcpStream;
 
 use crate::harness::backends::origin::Origin;
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::service::{Door, before};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::service::{Service, serve};
 
 /// A request that a second reading would find behind the first.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 
-async fn setup() -> (Origin, Door) {
+async fn setup() -> (Origin, Service) {
     let origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
-    (origin, door)
+    let service = serve(&[origin.address]).await;
+    (origin, service)
 }
 
 /// Sends a request with these lines behind its Host, and expects `status`, a closed connection and an untouched backend.
 async fn refused(lines: &str, body: &str, status: u16) {
-    let (mut origin, door) = setup().await;
+    let (mut origin, service) = setup().await;
     let request =
         format!("POST / HTTP/1.1\r\nHost: www.example.org\r\n{lines}\r\n{body}{SMUGGLED}");
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),
         "{lines:?}: {answer}"
@@ -105,10 +106,10 @@ async fn a_coding_wins_over_a_length_and_the_connection_ends() {
         "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: x\r\n",
     ] {
-        let (mut origin, door) = setup().await;
+        let (mut origin, service) = setup().await;
         let request =
             format!("POST / HTTP/1.1\r\nHost: www.example.org\r\n{lines}\r\n{chunks}{SMUGGLED}");
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
         assert_eq!(header(&answer, "connection"), Some("close"), "{answer}");
         let seen = origin.event().await;
@@ -125,9 +126,9 @@ async fn a_coding_wins_over_a_length_and_the_connection_ends() {
 
 #[tokio::test]
 async fn equal_lengths_go_on_as_one() {
-    let (mut origin, door) = setup().await;
+    let (mut origin, service) = setup().await;
     ask(
-        door.h1,
+        service.h1,
         "POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 3\r\nContent-Length: 3\r\n\
          Connection: close, content-length\r\n\r\nabc",
     )
@@ -139,9 +140,9 @@ async fn equal_lengths_go_on_as_one() {
 
 #[tokio::test]
 async fn http_1_0_has_no_transfer_coding() {
-    let (mut origin, door) = setup().await;
+    let (mut origin, service) = setup().await;
     let request = "POST / HTTP/1.0\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(answer.contains(" 400 "), "{answer}");
     assert!(origin.is_quiet());
 }
@@ -149,12 +150,12 @@ async fn http_1_0_has_no_transfer_coding() {
 #[tokio::test]
 async fn the_framing_of_a_body_does_not_depend_on_the_method() {
     for method in ["GET", "DELETE", "OPTIONS", "HEAD"] {
-        let (mut origin, door) = setup().await;
+        let (mut origin, service) = setup().await;
         let request = format!(
             "{method} / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
              5;ext=1\r\nabcde\r\n0\r\n\r\n"
         );
-        ask(door.h1, request).await;
+        ask(service.h1, request).await;
         let seen = origin.event().await;
         assert!(seen.starts_with(method), "{seen}");
         assert_eq!(
@@ -178,16 +179,16 @@ async fn broken_chunks_never_make_a_whole_upload() {
         "10000000000000003\r\nabc\r\n0\r\n\r\n",
         "zz\r\n",
     ] {
-        let mut origin = Origin::start(|mut visit| async move {
-            let received = visit.raw.read_to_end().await;
-            visit.tell(received);
+        let mut origin = Origin::start(|mut connection| async move {
+            let received = connection.raw.read_to_end().await;
+            connection.tell(received);
         })
         .await;
-        let door = before(&[origin.address]).await;
+        let service = serve(&[origin.address]).await;
         let request = format!(
             "POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
         );
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
             "{chunks:?}: {answer}"
@@ -209,9 +210,9 @@ async fn there_is_exactly_one_valid_host() {
         ("Host: www.example.org/x\r\n", 400),
         ("Host: evil.example\r\n", 421),
     ] {
-        let (mut origin, door) = setup().await;
+        let (mut origin, service) = setup().await;
         let request = format!("GET / HTTP/1.1\r\n{host}Connection: close\r\n\r\n");
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{host:?}: {answer}"
@@ -222,9 +223,9 @@ async fn there_is_exactly_one_valid_host() {
 
 #[tokio::test]
 async fn the_authority_of_an_absolute_target_wins_and_is_what_the_backend_sees() {
-    let (mut origin, door) = setup().await;
+    let (mut origin, service) = setup().await;
     ask(
-        door.h1,
+        service.h1,
         "GET http://www.example.org/x HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
     )
     .await;
@@ -233,7 +234,7 @@ async fn the_authority_of_an_absolute_target_wins_and_is_what_the_backend_sees()
     assert_eq!(header(&seen, "host"), Some("www.example.org"));
     let request =
         "GET http://evil.example/x HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    assert!(ask(door.h1, request).await.starts_with("HTTP/1.1 421 "));
+    assert!(ask(service.h1, request).await.starts_with("HTTP/1.1 421 "));
     assert!(origin.is_quiet());
 }
 
@@ -250,9 +251,9 @@ async fn targets_that_are_no_path_are_refused() {
         ("GET http://u@www.example.org/ HTTP/1.1", 400),
         ("CONNECT www.example.org:443 HTTP/1.1", 405),
     ] {
-        let (mut origin, door) = setup().await;
+        let (mut origin, service) = setup().await;
         let request = format!("{line}\r\nHost: www.example.org\r\nConnection: close\r\n\r\n");
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{line:?}: {answer}"
@@ -263,9 +264,9 @@ async fn targets_that_are_no_path_are_refused() {
 
 #[tokio::test]
 async fn a_fragment_is_no_part_of_what_the_backend_sees() {
-    let (mut origin, door) = setup().await;
+    let (mut origin, service) = setup().await;
     let request = "GET /a?b#c/../d HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    ask(door.h1, request).await;
+    ask(service.h1, request).await;
     let seen = origin.event().await;
     assert!(seen.starts_with("GET /a?b HTTP/1.1\r\n"), "{seen}");
 
@@ -275,26 +276,26 @@ async fn a_fragment_is_no_part_of_what_the_backend_sees() {
         (b":authority", b"www.example.org"),
         (b":path", b"/a?b#c"),
     ];
-    ask2_raw(&door, &fields, true).await;
+    ask2_raw(&service, &fields, true).await;
     while let Ok(seen) = tokio::time::timeout(std::time::Duration::ZERO, origin.event()).await {
         assert!(seen.starts_with("GET /a?b HTTP/1.1\r\n"), "{seen}");
     }
 }
 
-async fn h2_client(door: &Door) -> h2::client::SendRequest<Bytes> {
-    let stream = TcpStream::connect(door.h2).await.unwrap();
+async fn h2_client(service: &Service) -> h2::client::SendRequest<Bytes> {
+    let stream = TcpStream::connect(service.h2).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
-    door.tasks.spawn(connection);
+    service.tasks.spawn(connection);
     client
 }
 
 /// The status that an HTTP/2 request with these fields and this body gets, or the reason of its reset.
 async fn ask2(
-    door: &Door,
+    service: &Service,
     fields: &[(&str, &str)],
     body: &'static str,
 ) -> Result<u16, Option<Reason>> {
-    let mut client = soon(h2_client(door).await.ready()).await.unwrap();
+    let mut client = soon(h2_client(service).await.ready()).await.unwrap();
     let mut request = Request::builder()
         .method(Method::POST)
         .uri("https://www.example.org/");
@@ -325,21 +326,21 @@ async fn http2_lengths_must_fit_their_data_and_be_numbers() {
         ("", "abc"),
         ("18446744073709551619", "abc"),
     ] {
-        let (mut origin, door) = setup().await;
-        let outcome = ask2(&door, &[("content-length", length)], body).await;
+        let (mut origin, service) = setup().await;
+        let outcome = ask2(&service, &[("content-length", length)], body).await;
         assert!(
             !matches!(outcome, Ok(200)),
             "{length:?} {body:?}: {outcome:?}"
         );
-        drop(door);
+        drop(service);
         while let Ok(event) = tokio::time::timeout(std::time::Duration::ZERO, origin.event()).await
         {
             assert_eq!(event, "broken", "{length:?} {body:?}");
         }
     }
-    let (mut origin, door) = setup().await;
+    let (mut origin, service) = setup().await;
     assert_eq!(
-        ask2(&door, &[("content-length", "3")], "abc").await,
+        ask2(&service, &[("content-length", "3")], "abc").await,
         Ok(200)
     );
     assert!(
@@ -352,7 +353,7 @@ async fn http2_lengths_must_fit_their_data_and_be_numbers() {
 
 /// What comes back on an HTTP/2 connection for one HEADERS frame with these fields: the types of the frames that are not
 /// about the connection's settings, up to the first.
-async fn ask2_raw(door: &Door, fields: &[(&[u8], &[u8])], is_end: bool) -> u8 {
+async fn ask2_raw(service: &Service, fields: &[(&[u8], &[u8])], is_end: bool) -> u8 {
     const SETTINGS: u8 = 4;
     const PING: u8 = 6;
     const WINDOW_UPDATE: u8 = 8;
@@ -365,7 +366,7 @@ async fn ask2_raw(door: &Door, fields: &[(&[u8], &[u8])], is_end: bool) -> u8 {
         }
     }
     let flags = 4 | u8::from(is_end);
-    let mut client = Raw::connect(door.h2).await;
+    let mut client = RawStream::connect(service.h2).await;
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     client.send([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).await;
     client
@@ -404,8 +405,8 @@ async fn malformed_http2_requests_are_reset_and_never_forwarded() {
         (b":authority", b"www.example.org"),
         (b":path", b"/"),
     ];
-    let (_origin, door) = setup().await;
-    assert_eq!(ask2_raw(&door, &base, true).await, HEADERS);
+    let (_origin, service) = setup().await;
+    assert_eq!(ask2_raw(&service, &base, true).await, HEADERS);
     let fields: [(&[u8], &[u8]); 10] = [
         (b"transfer-encoding", b"chunked"),
         (b"connection", b"close"),
@@ -419,10 +420,10 @@ async fn malformed_http2_requests_are_reset_and_never_forwarded() {
         (b"content-length", b"3"),
     ];
     for field in fields {
-        let (mut origin, door) = setup().await;
+        let (mut origin, service) = setup().await;
         let mut all = base.to_vec();
         all.push(field);
-        let frame = ask2_raw(&door, &all, true).await;
+        let frame = ask2_raw(&service, &all, true).await;
         assert!([RST_STREAM, GOAWAY].contains(&frame), "{field:?}: {frame}");
         assert!(origin.is_quiet(), "{field:?}");
     }
@@ -442,7 +443,7 @@ async fn pseudo_fields_of_http2_are_held_to_the_rules_of_http1() {
         (3, b""),
     ];
     for (index, value) in fields {
-        let (mut origin, door) = setup().await;
+        let (mut origin, service) = setup().await;
         let mut all: [(&[u8], &[u8]); 4] = [
             (b":method", b"GET"),
             (b":scheme", b"https"),
@@ -450,18 +451,21 @@ async fn pseudo_fields_of_http2_are_held_to_the_rules_of_http1() {
             (b":path", b"/"),
         ];
         all[index].1 = value;
-        ask2_raw(&door, &all, true).await;
+        ask2_raw(&service, &all, true).await;
         assert!(origin.is_quiet(), "{value:?}");
     }
 }
 
 #[tokio::test]
 async fn the_hosts_of_an_http2_request_must_agree() {
-    let (mut origin, door) = setup().await;
-    assert_eq!(ask2(&door, &[("host", "evil.example")], "").await, Ok(400));
+    let (mut origin, service) = setup().await;
+    assert_eq!(
+        ask2(&service, &[("host", "evil.example")], "").await,
+        Ok(400)
+    );
     assert!(origin.is_quiet());
     assert_eq!(
-        ask2(&door, &[("host", "www.example.org")], "").await,
+        ask2(&service, &[("host", "www.example.org")], "").await,
         Ok(200)
     );
 }

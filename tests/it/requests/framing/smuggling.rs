@@ -7,16 +7,17 @@ use proxy::proxy::{GuardOptions, NetworkOptions};
 use proxy::upstream::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::backends::origin::{Origin, Visit};
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::proxy::Setup as Process;
-use crate::harness::service::{Door, Setup, before};
+use crate::harness::backends::origin::{Origin, OriginConnection};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::ProxySetup;
+use crate::harness::service::{Service, ServiceSetup, serve};
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 const LAST: &str = "GET /last HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
 
-/// A door where `kept-out.example.org` lets nobody in.
-async fn door(origin: &Origin) -> Door {
+/// A service where `kept-out.example.org` lets nobody in.
+async fn serve_two_sites(origin: &Origin) -> Service {
     let guards = GuardOptions {
         networks: NetworkOptions {
             deny: vec!["127.0.0.0/8".parse().unwrap()],
@@ -24,18 +25,18 @@ async fn door(origin: &Origin) -> Door {
         },
         ..GuardOptions::default()
     };
-    Setup::new()
+    ServiceSetup::new()
         .site("www.example.org", &[origin.address])
         .site("kept-out.example.org", &[origin.address])
         .guarded(&guards)
-        .open()
+        .start()
         .await
 }
 
 /// Sends all of it, and says which requests the backend has had.
-async fn forwarded(origin: &mut Origin, door: &Door, bytes: &str) -> (String, Vec<String>) {
-    let answer = ask(door.h1, bytes).await;
-    door.in_flight(0).await;
+async fn forwarded(origin: &mut Origin, service: &Service, bytes: &str) -> (String, Vec<String>) {
+    let answer = ask(service.h1, bytes).await;
+    service.in_flight(0).await;
     let mut seen = Vec::new();
     while let Ok(event) = tokio::time::timeout(Duration::ZERO, origin.event()).await {
         seen.push(event);
@@ -73,9 +74,9 @@ async fn the_body_of_a_refused_request_is_never_the_next_one() {
         ),
     ] {
         let mut origin = Origin::ok().await;
-        let door = door(&origin).await;
+        let service = serve_two_sites(&origin).await;
         let bytes = format!("POST / HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n{body}{LAST}");
-        let (answer, seen) = forwarded(&mut origin, &door, &bytes).await;
+        let (answer, seen) = forwarded(&mut origin, &service, &bytes).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{answer}"
@@ -90,20 +91,20 @@ async fn the_body_of_a_refused_request_is_never_the_next_one() {
 
 #[tokio::test]
 async fn the_body_of_an_upload_that_nobody_wants_is_never_a_request() {
-    let mut origin = Origin::start(|mut visit: Visit| async move {
-        let head = visit.raw.read_head().await.unwrap();
+    let mut origin = Origin::start(|mut connection: OriginConnection| async move {
+        let head = connection.raw.read_head().await.unwrap();
         let answer = "HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n";
-        visit.raw.send(answer).await;
-        let rest = visit.raw.read_to_end().await;
-        visit.tell(head + &rest);
+        connection.raw.send(answer).await;
+        let rest = connection.raw.read_to_end().await;
+        connection.tell(head + &rest);
     })
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let len = SMUGGLED.len();
     let upload = format!(
         "POST / HTTP/1.1\r\nHost: www.example.org\r\nExpect: 100-continue\r\nContent-Length: {len}\r\n\r\n{SMUGGLED}{LAST}"
     );
-    let answer = ask(door.h1, upload).await;
+    let answer = ask(service.h1, upload).await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     let seen = origin.event().await;
@@ -118,8 +119,8 @@ async fn the_body_of_an_upload_that_nobody_wants_is_never_a_request() {
 async fn a_request_has_no_body_that_ends_with_its_connection() {
     for version in ["1.0", "1.1"] {
         let mut origin = Origin::ok().await;
-        let door = before(&[origin.address]).await;
-        let mut client = Raw::connect(door.h1).await;
+        let service = serve(&[origin.address]).await;
+        let mut client = RawStream::connect(service.h1).await;
         client
             .send(format!("POST /a HTTP/{version}\r\nHost: www.example.org\r\nConnection: close\r\n\r\n{SMUGGLED}"))
             .await;
@@ -142,15 +143,15 @@ async fn extensions_and_trailers_of_chunks_have_an_end_and_go_nowhere() {
         format!("3\r\nabc\r\n0\r\nx: {long}\r\n\r\n"),
         format!("3\r\nabc\r\n0\r\n{many}\r\n"),
     ] {
-        let mut origin = Origin::start(|mut visit: Visit| async move {
-            let seen = visit.raw.read_to_end().await;
-            visit.tell(seen);
+        let mut origin = Origin::start(|mut connection: OriginConnection| async move {
+            let seen = connection.raw.read_to_end().await;
+            connection.tell(seen);
         })
         .await;
-        let door = before(&[origin.address]).await;
+        let service = serve(&[origin.address]).await;
         let request =
             "POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n";
-        let answer = ask(door.h1, format!("{request}{chunks}")).await;
+        let answer = ask(service.h1, format!("{request}{chunks}")).await;
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
             "{answer}"
@@ -166,19 +167,19 @@ async fn extensions_and_trailers_of_chunks_have_an_end_and_go_nowhere() {
 
 #[tokio::test]
 async fn trailers_cannot_name_what_frames_or_routes_a_message() {
-    let mut origin = Origin::start(|mut visit: Visit| async move {
-        let head = visit.raw.read_head().await.unwrap();
-        let body = visit.raw.read_until("x-sum: 7\r\n\r\n").await;
-        visit.tell(head + &body.unwrap_or_default());
-        visit
+    let mut origin = Origin::start(|mut connection: OriginConnection| async move {
+        let head = connection.raw.read_head().await.unwrap();
+        let body = connection.raw.read_until("x-sum: 7\r\n\r\n").await;
+        connection.tell(head + &body.unwrap_or_default());
+        connection
             .raw
             .send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
             .await;
     })
     .await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let answer = ask(
-        door.h1,
+        service.h1,
         "POST / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\
          Trailer: host, content-length, transfer-encoding, x-forwarded-for, x_real_ip, x-sum\r\n\r\n\
          3\r\nabc\r\n0\r\nHost: evil.example\r\nContent-Length: 9\r\nTransfer-Encoding: gzip\r\nX-Forwarded-For: 10.0.0.1\r\nX_Real_IP: 10.0.0.1\r\nX-Sum: 7\r\n\r\n",
@@ -193,12 +194,12 @@ async fn trailers_cannot_name_what_frames_or_routes_a_message() {
 
 #[tokio::test]
 async fn trailers_cannot_bring_back_what_the_site_sets_or_takes_away() {
-    let mut origin = Origin::start(|mut visit: Visit| async move {
-        let head = visit.raw.read_head().await.unwrap();
-        let body = visit.raw.read_until("0\r\n").await.unwrap();
-        let rest = visit.raw.read_until("\r\n").await.unwrap();
-        visit.tell(head + &body + &rest);
-        visit
+    let mut origin = Origin::start(|mut connection: OriginConnection| async move {
+        let head = connection.raw.read_head().await.unwrap();
+        let body = connection.raw.read_until("0\r\n").await.unwrap();
+        let rest = connection.raw.read_until("\r\n").await.unwrap();
+        connection.tell(head + &body + &rest);
+        connection
             .raw
             .send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
             .await;
@@ -209,7 +210,7 @@ async fn trailers_cannot_bring_back_what_the_site_sets_or_takes_away() {
          request-headers = {{ set = {{ X-Tenant = \"a\" }}, remove = [\"X-Debug\"] }}\n",
         origin.address
     );
-    let proxy = Process::new().proxyfile(&text).start().await;
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
     let client = proxy.client().alpn("http/1.1");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
     stream
@@ -228,30 +229,30 @@ async fn trailers_cannot_bring_back_what_the_site_sets_or_takes_away() {
 
 #[tokio::test]
 async fn interim_responses_without_end_are_out_of_time() {
-    let mut origin = Origin::start(|mut visit: Visit| async move {
-        visit.raw.read_head().await;
+    let mut origin = Origin::start(|mut connection: OriginConnection| async move {
+        connection.raw.read_head().await;
         let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100);
         let flood = async {
             loop {
-                visit.raw.send(&interim).await;
+                connection.raw.send(&interim).await;
                 tokio::task::yield_now().await;
             }
         };
         // Sending goes on after the other side has closed, until its end is seen.
         let _ = tokio::time::timeout(Duration::from_secs(1), flood).await;
-        visit.tell("flooded");
+        connection.tell("flooded");
     })
     .await;
-    let mut setup = Setup::new();
+    let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         response_timeout: Duration::from_millis(300),
         ..Options::default()
     };
     let setup = setup.site("www.example.org", &[origin.address]);
-    let door = setup.open().await;
-    let answer = ask(door.h1, LAST).await;
+    let service = setup.start().await;
+    let answer = ask(service.h1, LAST).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
-    door.in_flight(0).await;
+    service.in_flight(0).await;
     origin.event().await;
 }
 
@@ -271,21 +272,21 @@ async fn heads_of_responses_are_held_to_the_rules_of_requests() {
         long.as_str(),
     ] {
         let origin = Origin::answering(answer.to_owned()).await;
-        let door = before(&[origin.address]).await;
-        let seen = ask(door.h1, LAST).await;
+        let service = serve(&[origin.address]).await;
+        let seen = ask(service.h1, LAST).await;
         assert!(seen.starts_with("HTTP/1.1 502 "), "{answer:?}: {seen}");
     }
 }
 
 /// What a client of HTTP/1.0 reads over TLS, and whether its end was said.
 async fn read_http_1_0(answer: &'static str) -> (String, bool) {
-    let origin = Origin::start(move |mut visit: Visit| async move {
-        visit.read_request().await;
-        visit.raw.send(answer).await;
+    let origin = Origin::start(move |mut connection: OriginConnection| async move {
+        connection.read_request().await;
+        connection.raw.send(answer).await;
     })
     .await;
     let proxyfile = format!("[sites]\n\"localhost\" = \"{}\"\n", origin.address);
-    let proxy = Process::new().proxyfile(&proxyfile).start().await;
+    let proxy = ProxySetup::new().proxyfile(&proxyfile).start().await;
     let client = proxy.client().alpn("http/1.1");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
     let request = b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n";

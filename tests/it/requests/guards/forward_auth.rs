@@ -9,11 +9,11 @@ use http::header::HeaderName;
 use http_body_util::BodyExt;
 
 use crate::harness::backends::nginx::Nginx;
-use crate::harness::backends::origin::{Origin, Visit, nobody};
+use crate::harness::backends::origin::{Origin, OriginConnection, refusing_address};
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::raw::{ask, header};
 use crate::harness::proxy;
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 const USER: &str = "x-auth-request-user";
 
@@ -30,10 +30,10 @@ fn asking(server: std::net::SocketAddr) -> GuardOptions {
     }
 }
 
-/// A door to `app`, which `server` decides about.
-async fn door(app: &Origin, server: std::net::SocketAddr) -> Door {
-    let setup = Setup::new().site("www.example.org", &[app.address]);
-    setup.guarded(&asking(server)).open().await
+/// A service to `app`, which `server` decides about.
+async fn serve(app: &Origin, server: std::net::SocketAddr) -> Service {
+    let setup = ServiceSetup::new().site("www.example.org", &[app.address]);
+    setup.guarded(&asking(server)).start().await
 }
 
 fn has_cookie(head: &str, cookie: &str) -> bool {
@@ -76,46 +76,46 @@ fn login(head: &str) -> String {
 }
 
 async fn login_server() -> Origin {
-    Origin::start(|mut visit: Visit| async move {
-        while let Some(head) = visit.read_request().await {
-            visit.raw.send(login(&head)).await;
+    Origin::start(|mut connection: OriginConnection| async move {
+        while let Some(head) = connection.read_request().await {
+            connection.raw.send(login(&head)).await;
         }
     })
     .await
 }
 
 /// The answer to a request for a URL, with cookies as a browser has them.
-async fn browse(door: &Door, url: &str, cookie: &str) -> String {
+async fn browse(service: &Service, url: &str, cookie: &str) -> String {
     let rest = url.strip_prefix("https://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
     let request = format!(
         "GET /{path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
     );
-    ask(door.h1, request).await
+    ask(service.h1, request).await
 }
 
 #[tokio::test]
 async fn a_visitor_logs_in_comes_back_and_is_known_to_the_app() {
     let (mut app, server) = (Origin::ok().await, login_server().await);
-    let setup = Setup::new()
+    let setup = ServiceSetup::new()
         .site("www.example.org", &[app.address])
         .guarded(&asking(server.address))
         .site("auth.example.org", &[server.address]);
-    let door = setup.open().await;
+    let service = setup.start().await;
 
     let page = "https://www.example.org/inbox?page=2";
-    let first = browse(&door, page, "theme=dark").await;
+    let first = browse(&service, page, "theme=dark").await;
     assert!(first.starts_with("HTTP/1.1 302 "), "{first}");
     assert_eq!(header(&first, "set-cookie"), Some("csrf=7; Secure"));
     assert!(app.is_quiet());
 
     let callback = header(&first, "location").unwrap();
-    let second = browse(&door, callback, "csrf=7").await;
+    let second = browse(&service, callback, "csrf=7").await;
     assert!(second.starts_with("HTTP/1.1 302 "), "{second}");
     assert_eq!(header(&second, "set-cookie"), Some("session=anna; Secure"));
     assert_eq!(header(&second, "location"), Some(page));
 
-    let third = browse(&door, page, "theme=dark; session=anna").await;
+    let third = browse(&service, page, "theme=dark; session=anna").await;
     assert!(third.starts_with("HTTP/1.1 200 "), "{third}");
     let seen = app.event().await;
     assert!(seen.starts_with("GET /inbox?page=2 "), "{seen}");
@@ -127,11 +127,11 @@ async fn a_visitor_logs_in_comes_back_and_is_known_to_the_app() {
 #[tokio::test]
 async fn no_client_sets_what_is_copied() {
     let (mut app, server) = (Origin::ok().await, login_server().await);
-    let door = door(&app, server.address).await;
+    let service = serve(&app, server.address).await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nCookie: session=anna\r\n\
         X-Auth-Request-User: root\r\nX_Auth_Request_User: root\r\nx-auth-request_user: root\r\n\
         Connection: close, x-auth-request-user\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let seen = app.event().await;
     assert_eq!(header(&seen, USER), Some("anna"));
@@ -142,11 +142,11 @@ async fn no_client_sets_what_is_copied() {
 async fn what_the_server_does_not_say_is_said_by_nobody() {
     let mut app = Origin::ok().await;
     let server = Origin::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
-    let door = door(&app, server.address).await;
+    let service = serve(&app, server.address).await;
     let request = Request::get("https://www.example.org/")
         .header(USER, "root")
         .header("x_auth_request_user", "root");
-    let answer = door.fetch2(request.body(empty()).unwrap()).await;
+    let answer = service.fetch2(request.body(empty()).unwrap()).await;
     assert_eq!(answer.status(), 200);
     let seen = app.event().await;
     assert!(!seen.contains("root"), "{seen}");
@@ -156,12 +156,12 @@ async fn what_the_server_does_not_say_is_said_by_nobody() {
 async fn the_question_tells_of_the_request_and_leaves_its_body_to_the_app() {
     let mut app = Origin::ok().await;
     let mut server = Origin::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
-    let door = door(&app, server.address).await;
+    let service = serve(&app, server.address).await;
     let request = "PUT /a/../b?c=%2e HTTP/1.1\r\nHost: www.example.org\r\nCookie: a=1\r\n\
         Authorization: Bearer b\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Uri: /free\r\n\
         X-Forwarded-Method: GET\r\nIf-None-Match: \"e\"\r\nContent-Length: 5\r\n\
         Connection: close\r\n\r\nhello";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let question = server.event().await;
     assert!(
@@ -196,22 +196,22 @@ async fn a_refusal_is_the_answer_as_it_is() {
     let refusal = "HTTP/1.1 403 Forbidden\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\
         keep-alive: timeout=5\r\ncontent-type: text/html\r\ncontent-length: 7\r\n\r\nno way!";
     let server = Origin::answering(refusal).await;
-    let door = door(&app, server.address).await;
+    let service = serve(&app, server.address).await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     assert!(answer.ends_with("\r\n\r\nno way!"), "{answer}");
     assert_eq!(header(&answer, "content-type"), Some("text/html"));
     assert_eq!(header(&answer, "keep-alive"), None);
 
     let request = Request::get("https://www.example.org/").body(empty());
-    let answer = door.fetch2(request.unwrap()).await;
+    let answer = service.fetch2(request.unwrap()).await;
     assert_eq!(answer.status(), 403);
     assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "no way!");
 
-    let answer = ask(door.h1, request_of("HEAD")).await;
+    let answer = ask(service.h1, request_of("HEAD")).await;
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
     assert_eq!(header(&answer, "content-length"), Some("7"));
     assert!(app.is_quiet());
@@ -231,7 +231,7 @@ async fn nobody_comes_in_while_nobody_decides() {
     let broken = Origin::answering("HTTP/1.1 2oo OK\r\n\r\n").await;
     let silent = Origin::answering("").await;
     for server in [
-        nobody().await,
+        refusing_address().await,
         switching.address,
         broken.address,
         silent.address,
@@ -239,9 +239,9 @@ async fn nobody_comes_in_while_nobody_decides() {
         let mut options = asking(server);
         let forward_auth = options.forward_auth.as_mut().unwrap();
         forward_auth.timeout = Duration::from_millis(200);
-        let setup = Setup::new().site("www.example.org", &[app.address]);
-        let door = setup.guarded(&options).open().await;
-        let answer = ask(door.h1, request_of("GET")).await;
+        let setup = ServiceSetup::new().site("www.example.org", &[app.address]);
+        let service = setup.guarded(&options).start().await;
+        let answer = ask(service.h1, request_of("GET")).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         assert!(answer.contains("cannot be decided"), "{answer}");
     }
@@ -259,7 +259,7 @@ async fn a_server_behind_https_is_verified_by_the_systems_roots_which_a_reload_r
         app.address,
         nginx.url()
     );
-    let setup = proxy::Setup::new();
+    let setup = proxy::ProxySetup::new();
     let roots = setup.file("roots.pem", &TestCa::root("others").pem());
     let setup = setup.system_roots(&roots).proxyfile(&text);
     let mut proxy = setup.start().await;

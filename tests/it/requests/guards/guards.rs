@@ -15,15 +15,16 @@ use proxy::proxy::{
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::harness::backends::app::App;
-use crate::harness::backends::origin::{Origin, Visit};
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::proxy::Setup as Process;
-use crate::harness::service::{Door, Setup, empty, frames};
+use crate::harness::backends::origin::{Origin, OriginConnection};
+use crate::harness::backends::web_app::App;
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::proxy::ProxySetup;
+use crate::harness::service::{Service, ServiceSetup, empty, frames};
 
-async fn door(app: &Origin, guards: &GuardOptions) -> Door {
-    let setup = Setup::new().site("www.example.org", &[app.address]);
-    setup.guarded(guards).open().await
+async fn serve(app: &Origin, guards: &GuardOptions) -> Service {
+    let setup = ServiceSetup::new().site("www.example.org", &[app.address]);
+    setup.guarded(guards).start().await
 }
 
 fn get(fields: &str) -> String {
@@ -50,8 +51,8 @@ async fn only_clients_of_the_right_networks_come_in() {
         (networks(&[], &["127.0.0.1/32"]), 403),
         (networks(&["127.0.0.0/8"], &["127.0.0.1/32"]), 403),
     ] {
-        let door = door(&app, &guards).await;
-        let answer = ask(door.h1, get("X-Forwarded-For: 10.0.0.1\r\n")).await;
+        let service = serve(&app, &guards).await;
+        let answer = ask(service.h1, get("X-Forwarded-For: 10.0.0.1\r\n")).await;
         let expected = format!("HTTP/1.1 {status} ");
         assert!(answer.starts_with(&expected), "{guards:?}: {answer}");
     }
@@ -81,9 +82,9 @@ fn basic(credentials: &str) -> String {
 async fn who_knows_the_password_comes_in_and_the_app_does_not_see_it() {
     let mut app = Origin::ok().await;
     for is_forwarded in [false, true] {
-        let door = door(&app, &passwords(is_forwarded)).await;
+        let service = serve(&app, &passwords(is_forwarded)).await;
         for _ in 0..2 {
-            let answer = ask(door.h1, get(&basic("anna:pä:ss"))).await;
+            let answer = ask(service.h1, get(&basic("anna:pä:ss"))).await;
             assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
             let seen = app.event().await;
             assert_eq!(header(&seen, "authorization").is_some(), is_forwarded);
@@ -94,7 +95,7 @@ async fn who_knows_the_password_comes_in_and_the_app_does_not_see_it() {
 #[tokio::test]
 async fn all_others_are_asked_for_a_password() {
     let mut app = Origin::ok().await;
-    let door = door(&app, &passwords(true)).await;
+    let service = serve(&app, &passwords(true)).await;
     let right = basic("anna:pä:ss");
     for fields in [
         String::new(),
@@ -107,7 +108,7 @@ async fn all_others_are_asked_for_a_password() {
         right.replace("Authorization", "Proxy-Authorization"),
         basic(&format!("anna:{}", "x".repeat(20_000))),
     ] {
-        let answer = ask(door.h1, get(&fields)).await;
+        let answer = ask(service.h1, get(&fields)).await;
         assert!(answer.starts_with("HTTP/1.1 401 "), "{fields}: {answer}");
         let challenge = "Basic realm=\"the office\", charset=\"UTF-8\"";
         assert_eq!(header(&answer, "www-authenticate"), Some(challenge));
@@ -122,7 +123,7 @@ async fn all_others_are_asked_for_a_password() {
 #[tokio::test]
 async fn no_path_method_or_protocol_leads_around_a_guard() {
     let mut app = Origin::ok().await;
-    let door = door(&app, &passwords(false)).await;
+    let service = serve(&app, &passwords(false)).await;
     for (line, host) in [
         ("GET // HTTP/1.1", "www.example.org"),
         ("GET /public/../%2e%2e/ HTTP/1.1", "www.example.org"),
@@ -140,17 +141,17 @@ async fn no_path_method_or_protocol_leads_around_a_guard() {
         ("GET / HTTP/1.0", "www.example.org"),
     ] {
         let request = format!("{line}\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert!(answer.contains(" 401 "), "{line}: {answer}");
     }
     let socket = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\n\
         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    let mut client = Raw::connect(door.h1).await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(socket).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
     let request = Request::get("https://www.example.org/").body(empty());
-    assert_eq!(door.fetch2(request.unwrap()).await.status(), 401);
+    assert_eq!(service.fetch2(request.unwrap()).await.status(), 401);
     assert!(app.is_quiet());
 }
 
@@ -168,12 +169,12 @@ fn post(fields: &str) -> String {
 #[tokio::test]
 async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
     let mut app = Origin::ok().await;
-    let door = door(&app, &at_most(5)).await;
+    let service = serve(&app, &at_most(5)).await;
     for fields in [
         "Content-Length: 6\r\n",
         "Expect: 100-continue\r\nContent-Length: 999999999\r\n",
     ] {
-        let mut client = Raw::connect(door.h1).await;
+        let mut client = RawStream::connect(service.h1).await;
         client.send(post(fields)).await;
         let head = client.read_head().await.unwrap();
         assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
@@ -181,20 +182,20 @@ async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
     }
     assert!(app.is_quiet());
     let fits = post("Content-Length: 5\r\nConnection: close\r\n") + "12345";
-    let answer = ask(door.h1, fits).await;
+    let answer = ask(service.h1, fits).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]
 async fn a_body_that_grows_too_large_is_broken_off_and_its_client_told() {
-    let mut app = Origin::start(|mut visit: Visit| async move {
-        let seen = visit.raw.read_to_end().await;
+    let mut app = Origin::start(|mut connection: OriginConnection| async move {
+        let seen = connection.raw.read_to_end().await;
         let is_whole = seen.ends_with("\r\n0\r\n\r\n");
-        visit.tell(if is_whole { "whole" } else { "broken" });
+        connection.tell(if is_whole { "whole" } else { "broken" });
     })
     .await;
-    let door = door(&app, &at_most(70_000)).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&app, &at_most(70_000)).await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(post("Transfer-Encoding: chunked\r\n")).await;
     let piece = format!("2710\r\n{}\r\n", "x".repeat(10_000));
     for _ in 0..8 {
@@ -212,7 +213,7 @@ async fn a_body_that_grows_too_large_is_broken_off_and_its_client_told() {
 
     let pieces = [0; 2].map(|_| Frame::data(Bytes::from(vec![b'x'; 40_000])));
     let request = Request::post("https://www.example.org/").body(frames(pieces.into()));
-    let answer = door.fetch2(request.unwrap()).await;
+    let answer = service.fetch2(request.unwrap()).await;
     assert_eq!(answer.status(), 413);
     assert_eq!(app.event().await, "broken");
 }
@@ -225,15 +226,15 @@ async fn a_site_may_take_smaller_heads_than_others() {
         head_fields: Some(10),
         ..GuardOptions::default()
     };
-    let door = door(&app, &guards).await;
+    let service = serve(&app, &guards).await;
     let large = format!("x: {}\r\n", "y".repeat(8192));
     let many: String = (0..10).map(|n| format!("x-{n}: y\r\n")).collect();
     for fields in [large, many] {
-        let answer = ask(door.h1, get(&fields)).await;
+        let answer = ask(service.h1, get(&fields)).await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     }
     assert!(app.is_quiet());
-    let answer = ask(door.h1, get("")).await;
+    let answer = ask(service.h1, get("")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
@@ -247,11 +248,11 @@ fn within(millis: u64) -> GuardOptions {
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_answered_for_the_app() {
     let mut app = Origin::answering("").await;
-    let door = door(&app, &within(200)).await;
-    let answer = ask(door.h1, get("")).await;
+    let service = serve(&app, &within(200)).await;
+    let answer = ask(service.h1, get("")).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     app.event().await;
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 #[tokio::test]
@@ -259,27 +260,27 @@ async fn a_response_that_takes_too_long_breaks_off_and_never_looks_whole() {
     let app =
         Origin::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
             .await;
-    let door = door(&app, &within(300)).await;
-    let answer = ask(door.h1, get("")).await;
+    let service = serve(&app, &within(300)).await;
+    let answer = ask(service.h1, get("")).await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(answer.ends_with("5\r\nhello\r\n"), "{answer}");
     let request = Request::get("https://www.example.org/").body(empty());
-    let answer = door.fetch2(request.unwrap()).await;
+    let answer = service.fetch2(request.unwrap()).await;
     assert!(soon(answer.into_body().collect()).await.is_err());
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 #[tokio::test]
 async fn browsers_are_told_to_stay_with_https_unless_the_app_says_otherwise() {
     let name = "strict-transport-security";
-    let app = Origin::start(|mut visit: Visit| async move {
-        while let Some(head) = visit.read_request().await {
+    let app = Origin::start(|mut connection: OriginConnection| async move {
+        while let Some(head) = connection.read_request().await {
             let own = match head.starts_with("GET /own ") {
                 true => "strict-transport-security: max-age=1\r\n",
                 false => "",
             };
             let answer = format!("HTTP/1.1 200 OK\r\n{own}content-length: 0\r\n\r\n");
-            visit.raw.send(answer).await;
+            connection.raw.send(answer).await;
         }
     })
     .await;
@@ -289,13 +290,13 @@ async fn browsers_are_told_to_stay_with_https_unless_the_app_says_otherwise() {
         include_subdomains: true,
         preload: false,
     });
-    let open = door(&app, &guards).await;
+    let open = serve(&app, &guards).await;
     let told = Some("max-age=300; includeSubDomains");
     assert_eq!(header(&ask(open.h1, get("")).await, name), told);
     let own = get("").replacen("GET /", "GET /own", 1);
     assert_eq!(header(&ask(open.h1, own).await, name), Some("max-age=1"));
     guards.networks = networks(&[], &["127.0.0.0/8"]).networks;
-    let closed = door(&app, &guards).await;
+    let closed = serve(&app, &guards).await;
     let refused = ask(closed.h1, get("")).await;
     assert!(refused.starts_with("HTTP/1.1 403 "), "{refused}");
     assert_eq!(header(&refused, name), told);
@@ -311,7 +312,7 @@ async fn a_hash_of_the_command_line_opens_a_site_of_the_proxyfile() {
         .unwrap();
     let hash = String::from_utf8(hashed.stdout).unwrap();
     let app = App::start().await;
-    let setup = Process::new();
+    let setup = ProxySetup::new();
     setup.file("anna.hash", &hash);
     let text = format!(
         "[sites.\"localhost\"]\nupstream = \"{}\"\nbasic-auth = {{ users = {{ anna = \"file:anna.hash\" }} }}\n",
@@ -341,7 +342,7 @@ async fn a_client_has_only_so_many_connections() {
         "[sites]\n\"localhost\" = \"{}\"\n[limits]\nconnections-per-client = 3\n",
         app.address
     );
-    let proxy = Process::new().proxyfile(&text).start().await;
+    let proxy = ProxySetup::new().proxyfile(&text).start().await;
     let client = proxy.client();
     let mut open = Vec::new();
     for _ in 0..3 {

@@ -9,14 +9,15 @@ use hyper::body::Incoming;
 use proxy::proxy::{Coding, CompressionOptions};
 
 use crate::harness::backends::origin::Origin;
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::service::{Service, ServiceSetup, empty};
 
-async fn compressing(origin: &Origin) -> Door {
-    let mut setup = Setup::new();
+async fn compressing(origin: &Origin) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.features.compression = Some(CompressionOptions::default());
     let setup = setup.site("www.example.org", &[origin.address]);
-    setup.open().await
+    setup.start().await
 }
 
 /// A response of this type, and a body that gets smaller.
@@ -47,22 +48,22 @@ fn value<'a>(response: &'a Response<Incoming>, name: &str) -> &'a str {
     value.map_or("-", |value| value.to_str().unwrap())
 }
 
-async fn fetch(door: &Door, accept: &str) -> Response<Incoming> {
+async fn fetch(service: &Service, accept: &str) -> Response<Incoming> {
     let request = Request::get("https://www.example.org/").header("accept-encoding", accept);
-    door.fetch2(request.body(empty()).unwrap()).await
+    service.fetch2(request.body(empty()).unwrap()).await
 }
 
 #[tokio::test]
 async fn a_client_gets_the_coding_that_it_likes_best() {
     let origin = Origin::answering(page("content-type: text/html; charset=utf-8\r\n")).await;
-    let door = compressing(&origin).await;
+    let service = compressing(&origin).await;
     for (accept, coding) in [
         ("gzip", "gzip"),
         ("gzip, br", "br"),
         ("gzip, br, zstd", "zstd"),
         ("zstd;q=0.1, gzip", "gzip"),
     ] {
-        let response = fetch(&door, accept).await;
+        let response = fetch(&service, accept).await;
         assert_eq!(value(&response, "content-encoding"), coding);
         assert_eq!(value(&response, "content-length"), "-");
         assert_eq!(value(&response, "vary"), "accept-encoding");
@@ -75,8 +76,8 @@ async fn a_client_gets_the_coding_that_it_likes_best() {
 #[tokio::test]
 async fn what_is_not_compressed_says_that_it_could_be() {
     let origin = Origin::answering(page("content-type: text/css\r\netag: \"a\"\r\n")).await;
-    let door = compressing(&origin).await;
-    let response = fetch(&door, "identity").await;
+    let service = compressing(&origin).await;
+    let response = fetch(&service, "identity").await;
     assert_eq!(value(&response, "vary"), "accept-encoding");
     assert_eq!(value(&response, "etag"), "\"a\"");
     assert_eq!(value(&response, "content-encoding"), "-");
@@ -97,8 +98,8 @@ async fn some_responses_stay_as_they_are() {
         "",
     ] {
         let origin = Origin::answering(page(fields)).await;
-        let door = compressing(&origin).await;
-        let response = fetch(&door, "gzip, br, zstd").await;
+        let service = compressing(&origin).await;
+        let response = fetch(&service, "gzip, br, zstd").await;
         let coding = value(&response, "content-encoding");
         assert!(
             coding == "-" || fields.contains("content-encoding"),
@@ -120,9 +121,9 @@ async fn small_bodies_and_http_1_0_clients_get_them_plain() {
     assert_eq!(value(&response, "content-encoding"), "-");
 
     let origin = Origin::answering(page("content-type: text/html\r\n")).await;
-    let door = compressing(&origin).await;
+    let service = compressing(&origin).await;
     let request = "GET / HTTP/1.0\r\nHost: www.example.org\r\nAccept-Encoding: gzip\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert_eq!(header(&answer, "content-encoding"), None);
     assert!(answer.ends_with(&text()), "{answer}");
 }
@@ -131,23 +132,23 @@ async fn small_bodies_and_http_1_0_clients_get_them_plain() {
 async fn the_head_says_the_same_for_head_and_weakens_the_tag() {
     let fields =
         "content-type: text/html\r\netag: \"a\"\r\nvary: Origin\r\naccept-ranges: bytes\r\n";
-    let origin = Origin::start(move |mut visit| async move {
-        while let Some(head) = visit.read_request().await {
+    let origin = Origin::start(move |mut connection| async move {
+        while let Some(head) = connection.read_request().await {
             let whole = page(fields);
             let end = whole.find("\r\n\r\n").unwrap() + 4;
             match head.starts_with("HEAD ") {
-                true => visit.raw.send(&whole[..end]).await,
-                false => visit.raw.send(&whole).await,
+                true => connection.raw.send(&whole[..end]).await,
+                false => connection.raw.send(&whole).await,
             }
         }
     })
     .await;
-    let door = compressing(&origin).await;
+    let service = compressing(&origin).await;
     for method in ["HEAD", "GET"] {
         let request = format!(
             "{method} / HTTP/1.1\r\nHost: www.example.org\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
         );
-        let answer = ask(door.h1, request).await;
+        let answer = ask(service.h1, request).await;
         assert_eq!(
             header(&answer, "content-encoding"),
             Some("gzip"),
@@ -167,17 +168,17 @@ async fn the_head_says_the_same_for_head_and_weakens_the_tag() {
 #[tokio::test]
 async fn what_a_slow_app_has_sent_is_there_when_it_pauses_and_trailers_follow() {
     for coding in Coding::ALL {
-        let origin = Origin::start(|mut visit| async move {
-            visit.read_request().await;
+        let origin = Origin::start(|mut connection| async move {
+            connection.read_request().await;
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n";
-            visit.raw.send(head).await;
-            visit.raw.send("5\r\nfirst\r\n").await;
+            connection.raw.send(head).await;
+            connection.raw.send("5\r\nfirst\r\n").await;
             // Goes on when the client has seen that.
-            visit.raw.read_until("never").await;
+            connection.raw.read_until("never").await;
         })
         .await;
-        let door = compressing(&origin).await;
-        let mut response = fetch(&door, coding.name()).await;
+        let service = compressing(&origin).await;
+        let mut response = fetch(&service, coding.name()).await;
         let frame = soon(response.body_mut().frame()).await.unwrap().unwrap();
         let mut first = [0; 5];
         let bytes = frame.into_data().unwrap();
@@ -199,21 +200,24 @@ async fn what_a_slow_app_has_sent_is_there_when_it_pauses_and_trailers_follow() 
 
 #[tokio::test]
 async fn a_body_that_breaks_off_does_not_end_as_if_whole() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
+    let origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5000\r\n\r\n";
-        visit.raw.send(head).await;
-        visit.raw.send(text().as_bytes()[..2000].to_vec()).await;
+        connection.raw.send(head).await;
+        connection
+            .raw
+            .send(text().as_bytes()[..2000].to_vec())
+            .await;
     })
     .await;
-    let door = compressing(&origin).await;
+    let service = compressing(&origin).await;
     let request = Request::get("https://www.example.org/").header("accept-encoding", "gzip");
     let request = request.body(empty()).unwrap();
     // The break may overtake the head, over both protocols.
-    if let Ok(response) = soon(door.client2().await.send_request(request)).await {
+    if let Ok(response) = soon(service.client2().await.send_request(request)).await {
         response.into_body().collect().await.unwrap_err();
     }
-    let mut client = Raw::connect(door.h1).await;
+    let mut client = RawStream::connect(service.h1).await;
     client
         .send("GET / HTTP/1.1\r\nHost: www.example.org\r\nAccept-Encoding: gzip\r\n\r\n")
         .await;

@@ -10,9 +10,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::backends::origin::{Origin, Visit, nobody};
-use crate::harness::clients::raw::{ask, soon};
-use crate::harness::proxy::{Proxy, Setup};
+use crate::harness::backends::origin::{Origin, OriginConnection, refusing_address};
+use crate::harness::clients::raw::ask;
+use crate::harness::deadline::soon;
+use crate::harness::proxy::{Proxy, ProxySetup};
 
 /// What a client has seen.
 struct Seen {
@@ -104,12 +105,12 @@ async fn refusing(
     app: SocketAddr,
     (decider, mute): (SocketAddr, SocketAddr),
 ) -> (Proxy, std::path::PathBuf) {
-    let setup = Setup::new();
+    let setup = ProxySetup::new();
     let page = setup.file("page.html", &"<p>sorry</p>".repeat(200));
     let log = setup.file("access.log", "");
     let (log_text, page) = (quoted(&log), quoted(&page));
     let hash = bcrypt::hash("secret", 4).unwrap();
-    let (gone, silent) = (nobody().await, nobody().await);
+    let (gone, silent) = (refusing_address().await, refusing_address().await);
     let folder = quoted(log.parent().unwrap());
     let proxyfile = format!(
         r#"
@@ -289,8 +290,8 @@ fn misfits() -> Vec<(&'static str, String, u64, &'static str)> {
 async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
     let decider = Origin::answering("HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await;
     let app = Origin::ok().await;
-    let mute = Origin::start(|mut visit: Visit| async move {
-        visit.raw.read_to_end().await;
+    let mute = Origin::start(|mut connection: OriginConnection| async move {
+        connection.raw.read_to_end().await;
     })
     .await;
     let deciders = (decider.address, mute.address);
@@ -359,7 +360,10 @@ async fn serving() -> (Proxy, TempDir) {
         "compress = true\n[sites.\"localhost\"]\nfiles = {}\n",
         quoted(folder.path())
     );
-    (Setup::new().proxyfile(&proxyfile).start().await, folder)
+    (
+        ProxySetup::new().proxyfile(&proxyfile).start().await,
+        folder,
+    )
 }
 
 const ALL: (&str, &str) = ("accept-encoding", "gzip, br, zstd");
@@ -426,13 +430,13 @@ async fn a_head_says_of_a_compressed_file_what_a_get_would_and_its_tag_is_known_
 
 #[tokio::test]
 async fn a_server_that_lets_a_client_in_can_set_its_cookies() {
-    let decider = Origin::start(|mut visit: Visit| async move {
-        while let Some(head) = visit.read_request().await {
+    let decider = Origin::start(|mut connection: OriginConnection| async move {
+        while let Some(head) = connection.read_request().await {
             let answer = match head.contains("cookie: session=old") {
                 true => "HTTP/1.1 200 OK\r\nset-cookie: session=new; Secure\r\nset-cookie: seen=1\r\ncontent-length: 0\r\n\r\n",
                 false => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             };
-            visit.raw.send(answer).await;
+            connection.raw.send(answer).await;
         }
     })
     .await;
@@ -444,7 +448,7 @@ async fn a_server_that_lets_a_client_in_can_set_its_cookies() {
         "[sites.\"localhost\"]\nupstream = \"{}\"\nforward-auth = {{ url = \"http://{}/\" }}\n",
         app.address, decider.address
     );
-    let proxy = Setup::new().proxyfile(&proxyfile).start().await;
+    let proxy = ProxySetup::new().proxyfile(&proxyfile).start().await;
     for (session, cookies) in [
         (
             "session=old",

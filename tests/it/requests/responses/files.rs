@@ -13,7 +13,7 @@ use proxy::proxy::{Files, Handler, PathPrefix, Rewrite, Route, Routes, Site};
 use tempfile::TempDir;
 
 use crate::harness::clients::raw::{ask, header};
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 /// A folder with a few files, and what lies beside it.
 struct Tree(TempDir);
@@ -53,26 +53,26 @@ impl Tree {
     }
 }
 
-async fn open(route: Route) -> Door {
-    let mut setup = Setup::new();
+async fn open(route: Route) -> Service {
+    let mut setup = ServiceSetup::new();
     setup.sites.push(Site::new(
         HostPattern::parse("www.example.org").unwrap(),
         Routes::new([route]),
     ));
-    setup.open().await
+    setup.start().await
 }
 
-async fn serve(tree: &Tree) -> Door {
+async fn serve(tree: &Tree) -> Service {
     let handler = Handler::Files(tree.files(None));
     open(Route::new(PathPrefix::root(), handler)).await
 }
 
-async fn fetch(door: &Door, path: &str, fields: &[(&str, &str)]) -> Response<Incoming> {
-    send(door, Method::GET, path, fields).await
+async fn fetch(service: &Service, path: &str, fields: &[(&str, &str)]) -> Response<Incoming> {
+    send(service, Method::GET, path, fields).await
 }
 
 async fn send(
-    door: &Door,
+    service: &Service,
     method: Method,
     path: &str,
     fields: &[(&str, &str)],
@@ -82,7 +82,7 @@ async fn send(
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    door.fetch2(request.body(empty()).unwrap()).await
+    service.fetch2(request.body(empty()).unwrap()).await
 }
 
 async fn text(response: Response<Incoming>) -> String {
@@ -93,7 +93,7 @@ async fn text(response: Response<Incoming>) -> String {
 #[tokio::test]
 async fn files_are_served_with_their_type_and_length() {
     let tree = Tree::new();
-    let door = serve(&tree).await;
+    let service = serve(&tree).await;
     for (path, kind, body) in [
         ("/", "text/html; charset=utf-8", "home"),
         ("/index.html?x=y", "text/html; charset=utf-8", "home"),
@@ -106,7 +106,7 @@ async fn files_are_served_with_their_type_and_length() {
             "contact",
         ),
     ] {
-        let response = fetch(&door, path, &[]).await;
+        let response = fetch(&service, path, &[]).await;
         assert_eq!(response.status(), 200, "{path}");
         assert_eq!(response.headers()["content-type"], kind, "{path}");
         let length = body.len().to_string();
@@ -118,7 +118,7 @@ async fn files_are_served_with_their_type_and_length() {
 #[tokio::test]
 async fn nothing_outside_the_folder_and_nothing_hidden_is_served() {
     let tree = Tree::new();
-    let door = serve(&tree).await;
+    let service = serve(&tree).await;
     for path in [
         "/absolute.txt",
         "/relative.txt",
@@ -142,7 +142,7 @@ async fn nothing_outside_the_folder_and_nothing_hidden_is_served() {
         "/missing",
         "/lonely.css",
     ] {
-        let response = fetch(&door, path, &[("accept-encoding", "gzip")]).await;
+        let response = fetch(&service, path, &[("accept-encoding", "gzip")]).await;
         assert_eq!(response.status(), 404, "{path}");
         assert!(!text(response).await.contains("secret"), "{path}");
     }
@@ -154,41 +154,41 @@ async fn a_folder_with_an_index_is_entered_by_its_slash() {
     let prefix = PathPrefix::parse("/static").unwrap();
     let mut route = Route::new(prefix.clone(), Handler::Files(tree.files(None)));
     route.rewrite = Some(Rewrite::strip(prefix));
-    let door = open(route).await;
-    let response = fetch(&door, "/static/sub?x=y", &[]).await;
+    let service = open(route).await;
+    let response = fetch(&service, "/static/sub?x=y", &[]).await;
     assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
     assert_eq!(response.headers()["location"], "/static/sub/?x=y");
-    let response = fetch(&door, "/static/sub/", &[]).await;
+    let response = fetch(&service, "/static/sub/", &[]).await;
     assert_eq!(text(response).await, "sub");
-    let response = fetch(&door, "/static", &[]).await;
+    let response = fetch(&service, "/static", &[]).await;
     assert_eq!(text(response).await, "home");
 }
 
 #[tokio::test]
 async fn what_a_client_has_is_not_sent_again() {
     let tree = Tree::new();
-    let door = serve(&tree).await;
-    let response = fetch(&door, "/index.html", &[]).await;
+    let service = serve(&tree).await;
+    let response = fetch(&service, "/index.html", &[]).await;
     let etag = response.headers()["etag"].to_str().unwrap().to_owned();
     let modified = response.headers()["last-modified"].to_str().unwrap();
     for condition in [
         ("if-none-match", etag.as_str()),
         ("if-modified-since", modified),
     ] {
-        let response = fetch(&door, "/index.html", &[condition]).await;
+        let response = fetch(&service, "/index.html", &[condition]).await;
         assert_eq!(response.status(), 304, "{condition:?}");
         assert_eq!(response.headers()["etag"], etag.as_str());
         assert_eq!(text(response).await, "");
     }
     fs::write(tree.0.path().join("root/index.html"), "changed").unwrap();
-    let response = fetch(&door, "/index.html", &[("if-none-match", &etag)]).await;
+    let response = fetch(&service, "/index.html", &[("if-none-match", &etag)]).await;
     assert_eq!(text(response).await, "changed");
 }
 
 #[tokio::test]
 async fn a_part_of_a_file_is_sent_alone() {
     let tree = Tree::new();
-    let door = serve(&tree).await;
+    let service = serve(&tree).await;
     for (range, status, content_range, body) in [
         ("bytes=2-4", 206, Some("bytes 2-4/10"), "234"),
         ("bytes=-2", 206, Some("bytes 8-9/10"), "89"),
@@ -196,7 +196,7 @@ async fn a_part_of_a_file_is_sent_alone() {
         ("bytes=0-1,4-5", 200, None, "0123456789"),
         ("bytes=10-", 416, Some("bytes */10"), ""),
     ] {
-        let response = fetch(&door, "/a%20b.txt", &[("range", range)]).await;
+        let response = fetch(&service, "/a%20b.txt", &[("range", range)]).await;
         assert_eq!(response.status(), status, "{range}");
         let told = response.headers().get("content-range");
         assert_eq!(told.map(|value| value.to_str().unwrap()), content_range);
@@ -207,13 +207,13 @@ async fn a_part_of_a_file_is_sent_alone() {
 #[tokio::test]
 async fn a_head_request_gets_the_head_alone_and_other_methods_are_refused() {
     let tree = Tree::new();
-    let door = serve(&tree).await;
-    let response = send(&door, Method::HEAD, "/a%20b.txt", &[]).await;
+    let service = serve(&tree).await;
+    let response = send(&service, Method::HEAD, "/a%20b.txt", &[]).await;
     assert_eq!(response.headers()["content-length"], "10");
     assert_eq!(response.headers()["accept-ranges"], "bytes");
     assert_eq!(text(response).await, "");
     for method in [Method::POST, Method::DELETE, Method::OPTIONS] {
-        let response = send(&door, method, "/a%20b.txt", &[]).await;
+        let response = send(&service, method, "/a%20b.txt", &[]).await;
         assert_eq!(response.status(), 405);
         assert_eq!(response.headers()["allow"], "GET, HEAD");
     }
@@ -222,13 +222,13 @@ async fn a_head_request_gets_the_head_alone_and_other_methods_are_refused() {
 #[tokio::test]
 async fn a_file_that_is_compressed_beforehand_is_sent_to_who_takes_it() {
     let tree = Tree::new();
-    let door = serve(&tree).await;
+    let service = serve(&tree).await;
     for (accepted, encoding, body) in [
         ("gzip, br", Some("br"), "br"),
         ("gzip, zstd", Some("gzip"), "gz"),
         ("br;q=0, zstd", None, "plain"),
     ] {
-        let response = fetch(&door, "/app.js", &[("accept-encoding", accepted)]).await;
+        let response = fetch(&service, "/app.js", &[("accept-encoding", accepted)]).await;
         let told = response.headers().get("content-encoding");
         assert_eq!(told.map(|value| value.to_str().unwrap()), encoding);
         assert_eq!(response.headers()["vary"], "accept-encoding");
@@ -244,11 +244,11 @@ async fn a_file_that_is_compressed_beforehand_is_sent_to_who_takes_it() {
 async fn a_path_without_a_file_gets_the_fallback_where_there_is_one() {
     let tree = Tree::new();
     let handler = Handler::Files(tree.files(Some("index.html")));
-    let door = open(Route::new(PathPrefix::root(), handler)).await;
-    let response = fetch(&door, "/users/7", &[]).await;
+    let service = open(Route::new(PathPrefix::root(), handler)).await;
+    let response = fetch(&service, "/users/7", &[]).await;
     assert_eq!(response.status(), 200);
     assert_eq!(text(response).await, "home");
-    let response = fetch(&door, "/.env", &[]).await;
+    let response = fetch(&service, "/.env", &[]).await;
     assert_eq!(response.status(), 404);
 }
 
@@ -259,12 +259,12 @@ async fn a_large_file_arrives_whole_over_both_protocols() {
         .map(|index| b'a' + (index % 23) as u8)
         .collect();
     fs::write(tree.0.path().join("root/large.bin"), &bytes).unwrap();
-    let door = serve(&tree).await;
-    let response = fetch(&door, "/large.bin", &[]).await;
+    let service = serve(&tree).await;
+    let response = fetch(&service, "/large.bin", &[]).await;
     assert!(text(response).await.as_bytes() == bytes);
 
     let request = "GET /large.bin HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert_eq!(header(&answer, "content-length"), Some("3000000"));
     assert!(answer.as_bytes().ends_with(&bytes));
 }
@@ -293,8 +293,8 @@ fn a_folder_that_is_not_there_is_told_by_check() {
 #[tokio::test]
 async fn a_folder_that_is_gone_is_the_operators_fault() {
     let tree = Tree::new();
-    let door = serve(&tree).await;
+    let service = serve(&tree).await;
     fs::remove_dir_all(tree.0.path().join("root")).unwrap();
-    let response = fetch(&door, "/", &[]).await;
+    let response = fetch(&service, "/", &[]).await;
     assert_eq!(response.status(), 500);
 }

@@ -10,15 +10,15 @@ use proxy::proxy::{
 use crate::harness::backends::origin::Origin;
 use crate::harness::clients::https::read;
 use crate::harness::clients::raw::{ask, header};
-use crate::harness::proxy::Setup as ProxySetup;
-use crate::harness::service::{Door, Setup, empty};
+use crate::harness::proxy::ProxySetup;
+use crate::harness::service::{Service, ServiceSetup, empty};
 
 fn prefix(text: &str) -> PathPrefix {
     PathPrefix::parse(text).unwrap()
 }
 
-/// A door to a site of these routes.
-async fn open(setup: Setup, routes: Vec<Route>) -> Door {
+/// A service to a site of these routes.
+async fn open(setup: ServiceSetup, routes: Vec<Route>) -> Service {
     let mut setup = setup;
     setup.sites = vec![Site {
         aliases: vec![HostPattern::parse("example.org").unwrap()],
@@ -27,12 +27,12 @@ async fn open(setup: Setup, routes: Vec<Route>) -> Door {
             Routes::new(routes),
         )
     }];
-    setup.open().await
+    setup.start().await
 }
 
 /// Routes to these backends, each under its own prefix.
-async fn before(backends: &[(&str, &Origin)]) -> (Setup, Vec<Route>) {
-    let mut setup = Setup::new();
+async fn serve(backends: &[(&str, &Origin)]) -> (ServiceSetup, Vec<Route>) {
+    let mut setup = ServiceSetup::new();
     for (_, origin) in backends {
         setup = setup.site("unused.example.org", &[origin.address]);
     }
@@ -43,10 +43,10 @@ async fn before(backends: &[(&str, &Origin)]) -> (Setup, Vec<Route>) {
     (setup, routes)
 }
 
-async fn get(door: &Door, path: &str) -> String {
+async fn get(service: &Service, path: &str) -> String {
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n");
-    ask(door.h1, request).await
+    ask(service.h1, request).await
 }
 
 fn target(seen: &str) -> &str {
@@ -56,14 +56,14 @@ fn target(seen: &str) -> &str {
 #[tokio::test]
 async fn the_longest_prefix_gets_the_request_and_its_bytes_stay() {
     let (mut app, mut api) = (Origin::ok().await, Origin::ok().await);
-    let (setup, routes) = before(&[("/", &app), ("/api/", &api)]).await;
-    let door = open(setup, routes).await;
+    let (setup, routes) = serve(&[("/", &app), ("/api/", &api)]).await;
+    let service = open(setup, routes).await;
     for path in ["/api", "/api/", "/api/a%2Fb//c?x=../y"] {
-        get(&door, path).await;
+        get(&service, path).await;
         assert_eq!(target(&api.event().await), path);
     }
     for path in ["/", "/apix", "/a%2Fb//c/../d?x=/api"] {
-        get(&door, path).await;
+        get(&service, path).await;
         assert_eq!(target(&app.event().await), path);
     }
     assert!(app.is_quiet() && api.is_quiet());
@@ -72,8 +72,8 @@ async fn the_longest_prefix_gets_the_request_and_its_bytes_stay() {
 #[tokio::test]
 async fn no_spelling_of_a_path_reaches_another_route_than_its_own() {
     let (mut app, mut admin) = (Origin::ok().await, Origin::ok().await);
-    let (setup, routes) = before(&[("/", &app), ("/admin", &admin)]).await;
-    let door = open(setup, routes).await;
+    let (setup, routes) = serve(&[("/", &app), ("/admin", &admin)]).await;
+    let service = open(setup, routes).await;
     for path in [
         "/%61dmin",
         "/a/../admin",
@@ -85,13 +85,13 @@ async fn no_spelling_of_a_path_reaches_another_route_than_its_own() {
         "/admin/../x",
         "http://www.example.org/./admin",
     ] {
-        let answer = get(&door, path).await;
+        let answer = get(&service, path).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{path}: {answer}");
     }
     for path in ["/%61dmin", "//admin"] {
         let uri = format!("https://www.example.org{path}");
         let request = Request::get(uri).body(empty()).unwrap();
-        assert_eq!(door.fetch2(request).await.status(), 400, "{path}");
+        assert_eq!(service.fetch2(request).await.status(), 400, "{path}");
     }
     assert!(app.is_quiet() && admin.is_quiet());
 }
@@ -99,9 +99,9 @@ async fn no_spelling_of_a_path_reaches_another_route_than_its_own() {
 #[tokio::test]
 async fn a_path_without_a_route_is_told_so() {
     let mut api = Origin::ok().await;
-    let (setup, routes) = before(&[("/api", &api)]).await;
-    let door = open(setup, routes).await;
-    let answer = get(&door, "/other").await;
+    let (setup, routes) = serve(&[("/api", &api)]).await;
+    let service = open(setup, routes).await;
+    let answer = get(&service, "/other").await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     assert!(
         answer.ends_with("There is nothing at this address.\n"),
@@ -113,18 +113,18 @@ async fn a_path_without_a_route_is_told_so() {
 #[tokio::test]
 async fn the_backend_gets_the_path_that_the_route_makes() {
     let (mut strip, mut replace) = (Origin::ok().await, Origin::ok().await);
-    let (setup, mut routes) = before(&[("/api/", &strip), ("/v1", &replace)]).await;
+    let (setup, mut routes) = serve(&[("/api/", &strip), ("/v1", &replace)]).await;
     routes[0].rewrite = Some(Rewrite::strip(prefix("/api")));
     routes[1].rewrite = Some(Rewrite::replace(prefix("/v1"), "/v2/").unwrap());
-    let door = open(setup, routes).await;
+    let service = open(setup, routes).await;
     for (path, rewritten) in [("/api?q", "/?q"), ("/api/x//%2F?q", "/x//%2F?q")] {
-        get(&door, path).await;
+        get(&service, path).await;
         let seen = strip.event().await;
         assert_eq!(target(&seen), rewritten);
         assert_eq!(header(&seen, "x-forwarded-prefix"), Some("/api"));
     }
     for (path, rewritten) in [("/v1", "/v2"), ("/v1/x?q", "/v2/x?q")] {
-        get(&door, path).await;
+        get(&service, path).await;
         let seen = replace.event().await;
         assert_eq!(target(&seen), rewritten);
         assert_eq!(header(&seen, "x-forwarded-prefix"), None);
@@ -143,13 +143,13 @@ async fn a_route_redirects_with_the_rest_of_the_path() {
         Route::new(prefix("/old"), Handler::Redirect(old)),
         Route::new(prefix("/cart"), Handler::Redirect(shop)),
     ];
-    let door = open(Setup::new(), routes).await;
+    let service = open(ServiceSetup::new(), routes).await;
     for (path, status, location) in [
         ("/old/a?b", "308", "/new/a?b"),
         ("/cart?a=b", "302", "https://www.example.org/shop/cart?a=b"),
         ("/cart/1", "302", "https://www.example.org/shop/cart/1"),
     ] {
-        let answer = get(&door, path).await;
+        let answer = get(&service, path).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{answer}"
@@ -161,18 +161,18 @@ async fn a_route_redirects_with_the_rest_of_the_path() {
 #[tokio::test]
 async fn a_fixed_answer_is_the_same_over_both_protocols() {
     let gone = FixedResponse::new(410, "gone\n", "text/html").unwrap();
-    let door = open(
-        Setup::new(),
+    let service = open(
+        ServiceSetup::new(),
         vec![Route::new(prefix("/"), Handler::Respond(gone))],
     )
     .await;
-    let answer = get(&door, "/x").await;
+    let answer = get(&service, "/x").await;
     assert!(answer.starts_with("HTTP/1.1 410 "), "{answer}");
     assert_eq!(header(&answer, "content-type"), Some("text/html"));
     assert!(answer.ends_with("\r\n\r\ngone\n"), "{answer}");
 
     let head = Request::head("https://example.org/").body(empty()).unwrap();
-    let response = door.fetch2(head).await;
+    let response = service.fetch2(head).await;
     assert_eq!(response.headers()["content-length"], "5");
     let answer = read(response).await;
     assert_eq!((answer.status.as_u16(), answer.body.len()), (410, 0));

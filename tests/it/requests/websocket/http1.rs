@@ -9,8 +9,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::harness::backends::origin::Origin;
-use crate::harness::clients::raw::{Raw, ask, header, soon};
-use crate::harness::service::{Setup, before};
+use crate::harness::clients::raw::{RawStream, ask, header};
+use crate::harness::deadline::soon;
+use crate::harness::service::{ServiceSetup, serve};
 
 const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: www.example.org\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -20,8 +21,8 @@ const SWITCHED: &str =
 #[tokio::test]
 async fn a_websocket_echoes_through_the_proxy() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let door = before(&[listener.local_addr().unwrap()]).await;
-    door.tasks.spawn(async move {
+    let service = serve(&[listener.local_addr().unwrap()]).await;
+    service.tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         while let Some(Ok(message)) = socket.next().await {
@@ -30,7 +31,7 @@ async fn a_websocket_echoes_through_the_proxy() {
             }
         }
     });
-    let stream = TcpStream::connect(door.h1).await.unwrap();
+    let stream = TcpStream::connect(service.h1).await.unwrap();
     let request = "ws://www.example.org/chat".into_client_request().unwrap();
     let (mut socket, _) = soon(tokio_tungstenite::client_async(request, stream))
         .await
@@ -45,16 +46,16 @@ async fn a_websocket_echoes_through_the_proxy() {
 
 #[tokio::test]
 async fn the_upgrade_is_passed_on_with_its_fields_and_the_tunnel_ends_with_either_side() {
-    let mut origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.send(SWITCHED).await;
-        visit.raw.send("early").await;
-        let rest = visit.raw.read_to_end().await;
-        visit.tell(rest);
+    let mut origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.send(SWITCHED).await;
+        connection.raw.send("early").await;
+        let rest = connection.raw.read_to_end().await;
+        connection.tell(rest);
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(UPGRADE).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
@@ -64,29 +65,29 @@ async fn the_upgrade_is_passed_on_with_its_fields_and_the_tunnel_ends_with_eithe
     assert_eq!(header(&seen, "upgrade"), Some("websocket"));
     assert_eq!(header(&seen, "connection"), Some("upgrade"));
     assert_eq!(header(&seen, "sec-websocket-version"), Some("13"));
-    door.in_flight(1).await;
+    service.in_flight(1).await;
     client.send("late").await;
     drop(client);
     assert_eq!(origin.event().await, "late");
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 #[tokio::test]
 async fn a_tunnel_outlives_the_time_outs_of_requests() {
-    let origin = Origin::start(|mut visit| async move {
-        visit.read_request().await;
-        visit.raw.send(SWITCHED).await;
-        let line = visit.raw.read_until("ping").await.unwrap();
-        visit.raw.send(line).await;
+    let origin = Origin::start(|mut connection| async move {
+        connection.read_request().await;
+        connection.raw.send(SWITCHED).await;
+        let line = connection.raw.read_until("ping").await.unwrap();
+        connection.raw.send(line).await;
     })
     .await;
-    let mut setup = Setup::new().body_timeout(Duration::from_millis(20));
+    let mut setup = ServiceSetup::new().body_timeout(Duration::from_millis(20));
     setup.upstream.response_timeout = Duration::from_millis(500);
-    let door = setup
+    let service = setup
         .site("www.example.org", &[origin.address])
-        .open()
+        .start()
         .await;
-    let mut client = Raw::connect(door.h1).await;
+    let mut client = RawStream::connect(service.h1).await;
     client.send(UPGRADE).await;
     client.read_head().await.unwrap();
     // Both time-outs pass while nothing moves.
@@ -100,8 +101,8 @@ async fn a_tunnel_outlives_the_time_outs_of_requests() {
 #[tokio::test]
 async fn a_backend_may_decline() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
-    let mut client = Raw::connect(door.h1).await;
+    let service = serve(&[origin.address]).await;
+    let mut client = RawStream::connect(service.h1).await;
     for _ in 0..2 {
         client.send(UPGRADE).await;
         let head = client.read_head().await.unwrap();
@@ -114,10 +115,10 @@ async fn a_backend_may_decline() {
 #[tokio::test]
 async fn nothing_is_tunnelled_before_the_backend_has_switched() {
     let mut origin = Origin::answering("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let request =
         format!("{UPGRADE}GET /behind HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
-    let answer = ask(door.h1, request).await;
+    let answer = ask(service.h1, request).await;
     assert!(
         answer.starts_with("HTTP/1.1 403 ") && answer.contains("HTTP/1.1 421 "),
         "{answer}"
@@ -139,15 +140,15 @@ async fn a_switch_that_nobody_asked_for_is_a_bad_gateway() {
             "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n",
         ),
     ] {
-        let mut origin = Origin::start(move |mut visit| async move {
-            visit.read_request().await;
-            visit.raw.send(answer).await;
-            visit.raw.read_to_end().await;
-            visit.tell("closed");
+        let mut origin = Origin::start(move |mut connection| async move {
+            connection.read_request().await;
+            connection.raw.send(answer).await;
+            connection.raw.read_to_end().await;
+            connection.tell("closed");
         })
         .await;
-        let door = before(&[origin.address]).await;
-        let mut client = Raw::connect(door.h1).await;
+        let service = serve(&[origin.address]).await;
+        let mut client = RawStream::connect(service.h1).await;
         client
             .send(format!(
                 "GET / HTTP/1.1\r\nHost: www.example.org\r\n{upgrade}\r\n"
@@ -167,9 +168,9 @@ async fn a_switch_that_nobody_asked_for_is_a_bad_gateway() {
 #[tokio::test]
 async fn http2_requests_do_not_switch() {
     let origin = Origin::answering(SWITCHED).await;
-    let door = before(&[origin.address]).await;
+    let service = serve(&[origin.address]).await;
     let request = Request::get("https://www.example.org/")
         .body(crate::harness::service::empty())
         .unwrap();
-    assert_eq!(door.fetch2(request).await.status(), 502);
+    assert_eq!(service.fetch2(request).await.status(), 502);
 }

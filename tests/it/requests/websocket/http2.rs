@@ -15,11 +15,12 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::harness::backends::app::App;
 use crate::harness::backends::origin::Origin;
-use crate::harness::clients::raw::{header, soon};
-use crate::harness::proxy as process;
-use crate::harness::service::{Door, before};
+use crate::harness::backends::web_app::App;
+use crate::harness::clients::raw::header;
+use crate::harness::deadline::soon;
+use crate::harness::proxy::ProxySetup;
+use crate::harness::service::{Service, serve};
 
 const URL: &str = "https://www.example.org/chat?a=b";
 
@@ -40,8 +41,12 @@ where
     sender
 }
 
-async fn door_client(door: &Door) -> SendRequest<Bytes> {
-    client(TcpStream::connect(door.h2).await.unwrap(), &door.tasks).await
+async fn h2_client(service: &Service) -> SendRequest<Bytes> {
+    client(
+        TcpStream::connect(service.h2).await.unwrap(),
+        &service.tasks,
+    )
+    .await
 }
 
 fn connect(url: &str, protocol: &'static str) -> Request<()> {
@@ -102,8 +107,8 @@ async fn echoes(response: Response<RecvStream>, send: SendStream<Bytes>, tasks: 
 #[tokio::test]
 async fn a_websocket_echoes_in_a_stream() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let door = before(&[listener.local_addr().unwrap()]).await;
-    door.tasks.spawn(async move {
+    let service = serve(&[listener.local_addr().unwrap()]).await;
+    service.tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         while let Some(Ok(message)) = socket.next().await {
@@ -112,23 +117,23 @@ async fn a_websocket_echoes_in_a_stream() {
             }
         }
     });
-    let mut sender = door_client(&door).await;
+    let mut sender = h2_client(&service).await;
     let (response, send) = open(&mut sender, connect(URL, "websocket")).await;
     assert_eq!(response.status(), 200);
     for name in ["sec-websocket-accept", "upgrade", "connection"] {
         assert!(!response.headers().contains_key(name), "{name}");
     }
-    door.in_flight(1).await;
-    echoes(response, send, &door.tasks).await;
-    door.in_flight(0).await;
+    service.in_flight(1).await;
+    echoes(response, send, &service.tasks).await;
+    service.in_flight(0).await;
 }
 
 /// Answers each handshake with what `answer` makes of its key.
 async fn answering(answer: fn(&str) -> String) -> Origin {
-    Origin::start(move |mut visit| async move {
-        while let Some(head) = visit.read_request().await {
+    Origin::start(move |mut connection| async move {
+        while let Some(head) = connection.read_request().await {
             let key = header(&head, "sec-websocket-key").unwrap_or_default();
-            visit.raw.send(answer(key)).await;
+            connection.raw.send(answer(key)).await;
         }
     })
     .await
@@ -145,8 +150,8 @@ fn accept(key: &str) -> String {
 #[tokio::test]
 async fn the_backend_sees_a_handshake_with_a_fresh_key() {
     let mut origin = answering(accept).await;
-    let door = before(&[origin.address]).await;
-    let mut sender = door_client(&door).await;
+    let service = serve(&[origin.address]).await;
+    let mut sender = h2_client(&service).await;
     let mut keys = Vec::new();
     for _ in 0..2 {
         let (response, _send) = open(&mut sender, connect(URL, "websocket")).await;
@@ -183,8 +188,8 @@ async fn what_is_no_switch_is_never_taken_for_one() {
         (|key| accept(key).replace("-accept:", "-other:"), 502),
     ] {
         let origin = answering(answer).await;
-        let door = before(&[origin.address]).await;
-        let mut sender = door_client(&door).await;
+        let service = serve(&[origin.address]).await;
+        let mut sender = h2_client(&service).await;
         let (response, _send) = open(&mut sender, connect(URL, "websocket")).await;
         assert_eq!(response.status(), status, "{}", answer("key"));
         let mut body = response.into_body();
@@ -196,8 +201,8 @@ async fn what_is_no_switch_is_never_taken_for_one() {
 #[tokio::test]
 async fn no_other_protocol_and_no_plain_connect_is_served() {
     let mut origin = Origin::ok().await;
-    let door = before(&[origin.address]).await;
-    let mut sender = door_client(&door).await;
+    let service = serve(&[origin.address]).await;
+    let mut sender = h2_client(&service).await;
     let (response, _send) = open(&mut sender, connect(URL, "connect-udp")).await;
     assert_eq!(response.status(), 405);
     let plain = Request::builder()
@@ -214,57 +219,57 @@ async fn no_other_protocol_and_no_plain_connect_is_served() {
 
 #[tokio::test]
 async fn what_a_backend_says_last_arrives_though_it_resets_its_connection() {
-    let origin = Origin::start(|mut visit| async move {
-        let head = visit.read_request().await.unwrap();
+    let origin = Origin::start(|mut connection| async move {
+        let head = connection.read_request().await.unwrap();
         let key = header(&head, "sec-websocket-key").unwrap();
-        visit.raw.send(accept(key)).await;
-        visit.raw.read_exact(1).await;
-        visit.raw.send("bye").await;
-        visit.raw.reset();
+        connection.raw.send(accept(key)).await;
+        connection.raw.read_exact(1).await;
+        connection.raw.send("bye").await;
+        connection.raw.reset();
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let mut sender = door_client(&door).await;
+    let service = serve(&[origin.address]).await;
+    let mut sender = h2_client(&service).await;
     let (mut response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
     send.send_data(Bytes::from("x"), false).unwrap();
     let said = soon(response.body_mut().data()).await.unwrap().unwrap();
     assert_eq!(said, "bye");
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 #[tokio::test]
 async fn a_reset_ends_the_tunnel_of_a_backend_that_does_not_listen() {
-    let mut origin = Origin::start(|mut visit| async move {
-        let head = visit.read_request().await.unwrap();
+    let mut origin = Origin::start(|mut connection| async move {
+        let head = connection.read_request().await.unwrap();
         let key = header(&head, "sec-websocket-key").unwrap();
-        visit.raw.send(accept(key)).await;
+        connection.raw.send(accept(key)).await;
         std::future::pending().await
     })
     .await;
-    let door = before(&[origin.address]).await;
-    let mut sender = door_client(&door).await;
+    let service = serve(&[origin.address]).await;
+    let mut sender = h2_client(&service).await;
     let (_response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
     origin.event().await;
-    door.in_flight(1).await;
+    service.in_flight(1).await;
     send.send_reset(h2::Reason::CANCEL);
-    door.in_flight(0).await;
+    service.in_flight(0).await;
 }
 
 #[tokio::test]
 async fn more_than_a_window_passes_through_a_tunnel_both_ways() {
     const SIZE: usize = 3 << 20;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let door = before(&[listener.local_addr().unwrap()]).await;
-    door.tasks.spawn(async move {
+    let service = serve(&[listener.local_addr().unwrap()]).await;
+    service.tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
         while let Some(Ok(message)) = socket.next().await {
             socket.send(message).await.unwrap();
         }
     });
-    let mut sender = door_client(&door).await;
+    let mut sender = h2_client(&service).await;
     let (response, send) = open(&mut sender, connect(URL, "websocket")).await;
-    let stream = joined(response.into_body(), send, &door.tasks);
+    let stream = joined(response.into_body(), send, &service.tasks);
     let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
     let message = Message::binary(vec![b'x'; SIZE]);
     soon(socket.send(message.clone())).await.unwrap();
@@ -274,34 +279,34 @@ async fn more_than_a_window_passes_through_a_tunnel_both_ways() {
 #[tokio::test]
 async fn the_tunnel_ends_with_either_side() {
     for is_reset in [false, true] {
-        let mut origin = Origin::start(|mut visit| async move {
-            let head = visit.read_request().await.unwrap();
+        let mut origin = Origin::start(|mut connection| async move {
+            let head = connection.read_request().await.unwrap();
             let key = header(&head, "sec-websocket-key").unwrap();
-            visit.raw.send(accept(key)).await;
-            let rest = visit.raw.read_to_end().await;
-            visit.tell(rest);
+            connection.raw.send(accept(key)).await;
+            let rest = connection.raw.read_to_end().await;
+            connection.tell(rest);
         })
         .await;
-        let door = before(&[origin.address]).await;
-        let mut sender = door_client(&door).await;
+        let service = serve(&[origin.address]).await;
+        let mut sender = h2_client(&service).await;
         let (_response, mut send) = open(&mut sender, connect(URL, "websocket")).await;
         origin.event().await;
         send.send_data(Bytes::from("late"), false).unwrap();
-        door.in_flight(1).await;
+        service.in_flight(1).await;
         match is_reset {
             true => send.send_reset(h2::Reason::CANCEL),
             false => send.send_data(Bytes::new(), true).unwrap(),
         }
         let rest = origin.event().await;
         assert!(is_reset || rest == "late", "{rest}");
-        door.in_flight(0).await;
+        service.in_flight(0).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_connection_is_kept_while_a_tunnel_runs_in_it() {
     let app = App::start().await;
-    let setup = process::Setup::new();
+    let setup = ProxySetup::new();
     let proxyfile = format!(
         "[limits]\nidle-timeout = \"300ms\"\n[sites]\n\"localhost\" = \"{}\"\n",
         app.address

@@ -3,13 +3,13 @@
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::backends::app::App;
-use crate::harness::proxy::Setup;
+use crate::harness::backends::web_app::App;
+use crate::harness::proxy::ProxySetup;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_web_socket_echoes_over_tls() {
     let app = App::start().await;
-    let proxy = Setup::new().local(&app).start().await;
+    let proxy = ProxySetup::new().local(&app).start().await;
     let client = proxy.client().alpn("http/1.1");
     let stream = client.connect(proxy.https(), "localhost").await.unwrap();
 

@@ -8,13 +8,13 @@
 //! assert_eq!(ca.count(Step::NewOrder), 1);
 //! ```
 
-mod authority;
 mod jws;
 mod reply;
 mod script;
 mod server;
 mod signing;
+mod state;
 
 pub(crate) use reply::Reply;
-pub(crate) use script::{Fault, Script, Step, Wait, Wrong};
+pub(crate) use script::{CertificateFault, Fault, Script, Step, Wait};
 pub(crate) use server::ScriptedCa;

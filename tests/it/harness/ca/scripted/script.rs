@@ -71,12 +71,12 @@ pub(crate) enum Fault {
     /// A body without end, of whitespace.
     Endless,
     /// The certificate is not the one that was asked for.
-    Certificate(Wrong),
+    Certificate(CertificateFault),
 }
 
 /// What is wrong with a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum CertificateFault {
     /// It is for another key.
     Key,
     /// It is for other names.

@@ -19,13 +19,13 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::authority::{Books, Task};
 use super::jws::{Signed, dns01_value, malformed};
 use super::reply::{Body, Reply};
 use super::script::{Fault, Script, Step};
 use super::signing::sign;
+use super::state::{CaState, Validation};
 use crate::harness::ca::pki::TestCa;
-use crate::harness::clients::raw::soon;
+use crate::harness::deadline::soon;
 
 /// A running scripted CA; it stops with the value.
 pub(crate) struct ScriptedCa {
@@ -40,7 +40,7 @@ struct Shared {
     api_root: TestCa,
     issuing_root: TestCa,
     intermediate: TestCa,
-    books: Mutex<Books>,
+    state: Mutex<CaState>,
     counts: watch::Sender<HashMap<Step, usize>>,
     http: reqwest::Client,
     tasks: Tasks,
@@ -59,7 +59,7 @@ impl ScriptedCa {
         let issuing_root = TestCa::root("scripted root");
         let tasks = Tasks::new();
         let shared = Arc::new(Shared {
-            books: Mutex::new(Books::new(base.clone())),
+            state: Mutex::new(CaState::new(base.clone())),
             base,
             script,
             http01_port,
@@ -91,22 +91,22 @@ impl ScriptedCa {
 
     /// The tokens of all challenges that it has set.
     pub(crate) fn tokens(&self) -> Vec<String> {
-        self.shared.books().tokens()
+        self.shared.state().tokens()
     }
 
     /// How many certificates it has signed.
     pub(crate) fn certificates(&self) -> usize {
-        self.shared.books().certificates()
+        self.shared.state().certificates()
     }
 
     /// How many authorizations wait for a challenge to be met.
     pub(crate) fn pending_authorizations(&self) -> usize {
-        self.shared.books().pending_authorizations()
+        self.shared.state().pending_authorizations()
     }
 
     /// What each order that was placed said that it replaces.
     pub(crate) fn replaced(&self) -> Vec<Option<String>> {
-        self.shared.books().replaced()
+        self.shared.state().replaced()
     }
 
     /// How many requests of a kind have come, those that went wrong included.
@@ -217,7 +217,7 @@ impl Shared {
     fn finish(&self, reply: Reply, step: Step) -> Response<Body> {
         let reply = match step {
             Step::Directory | Step::RenewalInfo => reply,
-            _ => reply.header("replay-nonce", &self.books().new_nonce()),
+            _ => reply.header("replay-nonce", &self.state().new_nonce()),
         };
         reply.into_response()
     }
@@ -225,7 +225,7 @@ impl Shared {
     fn get(&self, route: &Route) -> Result<Reply, Reply> {
         match route.step {
             Step::Directory => {
-                let mut directory = self.books().directory(&self.script);
+                let mut directory = self.state().directory(&self.script);
                 if self.script.has_renewal_info {
                     directory["renewalInfo"] = format!("{}/renewal-info", self.base).into();
                 }
@@ -256,7 +256,7 @@ impl Shared {
         if signed.header.url != format!("{}{}", self.base, route.path) {
             return Err(malformed("signed for another URL"));
         }
-        self.books().use_nonce(&signed.header.nonce)?;
+        self.state().use_nonce(&signed.header.nonce)?;
         if route.step == Step::NewAccount {
             let key = signed
                 .header
@@ -264,14 +264,14 @@ impl Shared {
                 .clone()
                 .ok_or_else(|| malformed("no key"))?;
             signed.verify(&key)?;
-            return self.books().new_account(key, &signed.json()?);
+            return self.state().new_account(key, &signed.json()?);
         }
         let kid = signed
             .header
             .kid
             .as_deref()
             .ok_or_else(|| malformed("no account"))?;
-        let (account, key) = self.books().account(kid)?;
+        let (account, key) = self.state().account(kid)?;
         signed.verify(&key)?;
         self.work(route, account, &signed, fault)
     }
@@ -296,14 +296,14 @@ impl Shared {
         let number = route.number;
         match route.step {
             Step::NewOrder => self
-                .books()
+                .state()
                 .new_order(account, &signed.json()?, &self.script),
-            Step::Authorization => self.books().authorization(number, &self.script),
-            Step::Order => self.books().poll_order(number, &self.script),
-            Step::Certificate => self.books().chain(number),
+            Step::Authorization => self.state().authorization(number, &self.script),
+            Step::Order => self.state().poll_order(number, &self.script),
+            Step::Certificate => self.state().chain(number),
             Step::Deactivate => {
-                self.books().deactivate(number)?;
-                self.books().authorization(number, &self.script)
+                self.state().deactivate(number)?;
+                self.state().authorization(number, &self.script)
             }
             Step::Challenge => self.start_validation(number, &signed.payload),
             Step::Finalize => self.finalize(number, &signed.json()?, fault),
@@ -317,19 +317,19 @@ impl Shared {
         if payload != b"{}" {
             return Err(malformed("want {}"));
         }
-        let task = self.books().start_validation(number)?;
-        let reply = Reply::json(200, &self.books().challenge(number, &self.script)?);
+        let task = self.state().start_validation(number)?;
+        let reply = Reply::json(200, &self.state().challenge(number, &self.script)?);
         match self.script.is_validating {
             true => {
                 self.tasks.spawn(Arc::clone(self).validate(task));
             }
-            false => self.books().end_validation(number, Ok(())),
+            false => self.state().end_validation(number, Ok(())),
         }
         Ok(reply)
     }
 
     /// Looks at the challenge (RFC 8555 sections 8.3 and 8.4).
-    async fn validate(self: Arc<Self>, task: Task) {
+    async fn validate(self: Arc<Self>, task: Validation) {
         let outcome = match &self.script.dns {
             Some(dns) => {
                 let texts = dns.texts(&format!("_acme-challenge.{}", task.host));
@@ -340,10 +340,10 @@ impl Shared {
             }
             None => self.fetch(&task).await,
         };
-        self.books().end_validation(task.authorization, outcome);
+        self.state().end_validation(task.authorization, outcome);
     }
 
-    async fn fetch(&self, task: &Task) -> Result<(), Value> {
+    async fn fetch(&self, task: &Validation) -> Result<(), Value> {
         let url = format!(
             "http://{}/.well-known/acme-challenge/{}",
             SocketAddr::new(self.script.validator, self.http01_port),
@@ -369,7 +369,7 @@ impl Shared {
         request: &Value,
         fault: Option<&Fault>,
     ) -> Result<Reply, Reply> {
-        let wanted = self.books().wanted(number)?;
+        let wanted = self.state().wanted(number)?;
         let csr = request["csr"].as_str().ok_or_else(|| malformed("no CSR"))?;
         let wrong = match fault {
             Some(Fault::Certificate(wrong)) => Some(*wrong),
@@ -377,12 +377,12 @@ impl Shared {
         };
         let how = (self.script.lifetime, wrong);
         let chain = sign(&self.intermediate, csr, &wanted, how)?;
-        self.books().set_chain(number, chain);
-        self.books().order(number, &self.script)
+        self.state().set_chain(number, chain);
+        self.state().order(number, &self.script)
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap()
+    fn state(&self) -> MutexGuard<'_, CaState> {
+        self.state.lock().unwrap()
     }
 }
 

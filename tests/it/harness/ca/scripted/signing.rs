@@ -7,10 +7,10 @@ use rcgen::{
     CertificateParams, CertificateSigningRequestParams, ExtendedKeyUsagePurpose, KeyPair, SanType,
 };
 
-use super::authority::Identifier;
 use super::jws::decode;
 use super::reply::Reply;
-use super::script::Wrong;
+use super::script::CertificateFault;
+use super::state::Identifier;
 use crate::harness::ca::pki::{TestCa, valid_for};
 
 /// Signs what the CSR asks for, or something wrong.
@@ -18,7 +18,7 @@ pub(super) fn sign(
     ca: &TestCa,
     csr: &str,
     wanted: &BTreeSet<Identifier>,
-    (lifetime, wrong): (Duration, Option<Wrong>),
+    (lifetime, wrong): (Duration, Option<CertificateFault>),
 ) -> Result<String, Reply> {
     let refuse = |detail: &str| Reply::problem(400, "badCSR", detail);
     let mut csr = CertificateSigningRequestParams::from_der(&decode(csr)?.into())
@@ -38,21 +38,23 @@ pub(super) fn sign(
     params.use_authority_key_identifier_extension = true;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     match wrong {
-        Some(Wrong::Garbage) => return Ok("-----BEGIN CERTIFICATE-----\n%%%\n".to_owned()),
-        Some(Wrong::Names) => {
+        Some(CertificateFault::Garbage) => {
+            return Ok("-----BEGIN CERTIFICATE-----\n%%%\n".to_owned());
+        }
+        Some(CertificateFault::Names) => {
             params.subject_alt_names = CertificateParams::new(["wrong.example".to_owned()])
                 .unwrap()
                 .subject_alt_names;
         }
-        Some(Wrong::Expired) => {
+        Some(CertificateFault::Expired) => {
             let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
             params.not_before = (yesterday - lifetime).into();
             params.not_after = yesterday.into();
         }
-        Some(Wrong::Key) | None => (),
+        Some(CertificateFault::Key) | None => (),
     }
     let leaf = match wrong {
-        Some(Wrong::Key) => {
+        Some(CertificateFault::Key) => {
             let key = KeyPair::generate().unwrap();
             csr.params.signed_by(&key, ca.issuer())
         }

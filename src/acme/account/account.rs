@@ -1,0 +1,225 @@
+//! An account at a CA (RFC 8555 section 7.3): made once, found again by its key, and the signer of everything after.
+
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+use serde_json::json;
+use url::Url;
+
+use crate::acme::client::{Call, Client, Repeat, Response};
+use crate::acme::error::{Error, Step};
+use crate::acme::jws::{AccountKey, Jws, Signer};
+use crate::acme::resource::{AccountResource, ProblemKind};
+
+/// An account that the CA knows.
+#[derive(Debug)]
+pub struct Account {
+    client: Arc<Client>,
+    key: AccountKey,
+    url: String,
+    orders_url: Option<Url>,
+    issuer_domain: OnceLock<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewAccount<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    contact: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    terms_of_service_agreed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    only_return_existing: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_account_binding: Option<Jws>,
+}
+
+impl Account {
+    /// Registers the key and agrees to the CA's terms (RFC 8555 section 7.3). `contact` holds URLs, as in
+    /// `mailto:ops@example.org`. The client's external account is bound to it. Where the CA knows the key already it answers with the account that it has, and its contact
+    /// stays as it was. Store the key before, the URL after.
+    pub async fn register(
+        client: Arc<Client>,
+        key: AccountKey,
+        contact: &[String],
+    ) -> Result<Self, Error> {
+        let binding = match &client.options().external_account {
+            Some(external) => {
+                let directory = client.directory().await?;
+                Some(external.bind(&key, &directory.new_account)?)
+            }
+            None => None,
+        };
+        let request = NewAccount {
+            contact,
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+            external_account_binding: binding,
+        };
+        let response = new_account(&client, &key, &request).await;
+        let response = response.map_err(|refusal| match &client.options().external_account {
+            Some(external) => external.explain(refusal),
+            None => refusal,
+        })?;
+        Self::from_response(client, key, &response)
+    }
+
+    /// Asks for the account of a key without making one (RFC 8555 section 7.3.1).
+    pub async fn find(client: Arc<Client>, key: AccountKey) -> Result<Option<Self>, Error> {
+        let request = NewAccount {
+            contact: &[],
+            terms_of_service_agreed: false,
+            only_return_existing: true,
+            external_account_binding: None,
+        };
+        match new_account(&client, &key, &request).await {
+            Ok(response) => Self::from_response(client, key, &response).map(Some),
+            Err(error) if error.is(&ProblemKind::AccountDoesNotExist) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The account that was kept from an earlier run; the CA is not asked.
+    #[must_use]
+    pub fn restore(
+        client: Arc<Client>,
+        key: AccountKey,
+        url: String,
+        orders_url: Option<Url>,
+    ) -> Self {
+        Self {
+            client,
+            key,
+            url,
+            orders_url,
+            issuer_domain: OnceLock::new(),
+        }
+    }
+
+    fn from_response(
+        client: Arc<Client>,
+        key: AccountKey,
+        response: &Response,
+    ) -> Result<Self, Error> {
+        let url = response.location()?;
+        let account: AccountResource = response.json()?;
+        let orders_url = account.orders.map(|orders| orders.into_url());
+        Ok(Self::restore(client, key, url, orders_url))
+    }
+
+    /// The account's URL, exactly as the CA wrote it: the `kid` of every request.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the CA lists the account's orders (RFC 8555 section 7.1.2.1); many CAs do not.
+    #[must_use]
+    pub fn orders_url(&self) -> Option<&Url> {
+        self.orders_url.as_ref()
+    }
+
+    /// What the CA calls itself in records that are set once, where a challenge of this account has told it.
+    #[must_use]
+    pub fn issuer_domain(&self) -> Option<&str> {
+        self.issuer_domain.get().map(String::as_str)
+    }
+
+    pub(in crate::acme) fn learn_issuer_domain(&self, domain: &str) {
+        self.issuer_domain.get_or_init(|| domain.to_owned());
+    }
+
+    /// The key that is the account.
+    #[must_use]
+    pub fn key(&self) -> &AccountKey {
+        &self.key
+    }
+
+    /// The CA of the account.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// The contact that the CA has, which fails unless it knows the account by its key.
+    pub async fn contact(&self) -> Result<Vec<String>, Error> {
+        let url = self.resource()?;
+        let account: AccountResource = self.read(Step::Account, &url).await?.json()?;
+        Ok(account.contact)
+    }
+
+    /// Has the CA replace the contact (RFC 8555 section 7.3.2); an empty list clears it.
+    pub async fn update_contact(&self, contact: &[String]) -> Result<(), Error> {
+        let url = self.resource()?;
+        let request = json!({ "contact": contact });
+        self.write(Step::Account, &url, &request).await.map(|_| ())
+    }
+
+    fn resource(&self) -> Result<Url, Error> {
+        Url::parse(&self.url).map_err(|_| Error::Header {
+            step: Step::NewAccount,
+            header: "Location",
+        })
+    }
+
+    /// Reads a resource of the account (POST-as-GET, RFC 8555 section 6.3).
+    pub(in crate::acme) async fn read(&self, step: Step, url: &Url) -> Result<Response, Error> {
+        let call = self.call(step, b"", Repeat::Safe);
+        self.client.post(&call, url).await
+    }
+
+    /// Sends a request that changes something, once.
+    pub(in crate::acme) async fn write<T: Serialize>(
+        &self,
+        step: Step,
+        url: &Url,
+        request: &T,
+    ) -> Result<Response, Error> {
+        let payload = payload(request);
+        let call = self.call(step, &payload, Repeat::Never);
+        self.client.post(&call, url).await
+    }
+
+    /// Places an order, once.
+    pub(in crate::acme) async fn new_order<T: Serialize>(
+        &self,
+        request: &T,
+    ) -> Result<Response, Error> {
+        let payload = payload(request);
+        let call = self.call(Step::NewOrder, &payload, Repeat::Never);
+        self.client
+            .post_service(&call, |directory| &directory.new_order)
+            .await
+    }
+
+    fn call<'a>(&'a self, step: Step, payload: &'a [u8], repeat: Repeat) -> Call<'a> {
+        Call {
+            step,
+            signer: Signer::by_account(&self.key, &self.url),
+            payload,
+            repeat,
+        }
+    }
+}
+
+/// Asking twice gives the same account, so a lost answer is asked for again.
+async fn new_account(
+    client: &Client,
+    key: &AccountKey,
+    request: &NewAccount<'_>,
+) -> Result<Response, Error> {
+    let payload = payload(request);
+    let call = Call {
+        step: Step::NewAccount,
+        signer: Signer::by_key(key),
+        payload: &payload,
+        repeat: Repeat::Safe,
+    };
+    client
+        .post_service(&call, |directory| &directory.new_account)
+        .await
+}
+
+fn payload<T: Serialize>(request: &T) -> Vec<u8> {
+    serde_json::to_vec(request).expect("requests are made of texts and lists only")
+}

@@ -1,0 +1,403 @@
+//! The way to the CA: HTTPS with limits, the directory, nonces, and which requests are repeated (RFC 8555 section 6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::{Method, StatusCode};
+use reqwest::Certificate;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use super::options::Options;
+use super::response::Response;
+use crate::acme::error::{Error, Step};
+use crate::acme::jws::{Nonce, NoncePool, Signer};
+use crate::acme::resource::Directory;
+use crate::backoff::Polling;
+
+/// A certificate chain is a few KiB, everything else is shorter.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// How many redirects of a GET are followed.
+const REDIRECTS: usize = 3;
+
+/// How long a directory is taken for current.
+const DIRECTORY_LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// How many refused nonces one request gets over.
+const NONCE_RETRIES: usize = 8;
+
+/// How often a request whose answer was lost is made anew, where that is safe.
+const LOST_RETRIES: usize = 2;
+
+/// How far the CA's clock may be from ours before it is worth a warning.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// One CA, and what this process knows of it. Cheap to share in an `Arc`; orders of one account can run side by side.
+#[derive(Debug)]
+pub struct Client {
+    options: Options,
+    http: reqwest::Client,
+    directory: Mutex<Option<CachedDirectory>>,
+    nonces: NoncePool,
+}
+
+#[derive(Debug)]
+struct CachedDirectory {
+    directory: Arc<Directory>,
+    read: Instant,
+}
+
+/// One signed request.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::acme) struct Call<'a> {
+    pub(in crate::acme) step: Step,
+    pub(in crate::acme) signer: Signer<'a>,
+    pub(in crate::acme) payload: &'a [u8],
+    pub(in crate::acme) repeat: Repeat,
+}
+
+/// What to do when it is unknown whether the CA has worked on a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::acme) enum Repeat {
+    /// Sign it anew and send it again: twice is the same as once.
+    Safe,
+    /// Say so: the caller reads the resource to see where it stands.
+    Never,
+}
+
+impl Client {
+    /// Prepares to talk to a CA; nothing is sent yet. Reads the system's root certificates from disk.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        require_https(Step::Directory, &options.directory)?;
+        let roots = match &options.root_pem {
+            Some(pem) => Certificate::from_pem_bundle(pem).map_err(Error::Root)?,
+            None => Vec::new(),
+        };
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
+            .https_only(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .timeout(options.request_timeout)
+            .connect_timeout(options.connect_timeout)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tls_certs_merge(roots)
+            .build()
+            .map_err(Error::Setup)?;
+        Ok(Self {
+            options,
+            http,
+            directory: Mutex::new(None),
+            nonces: NoncePool::default(),
+        })
+    }
+
+    /// The settings that the client was made with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Where the CA's services are (RFC 8555 section 7.1.1); read once, and again when it is half a day old or proves
+    /// wrong.
+    pub async fn directory(&self) -> Result<Arc<Directory>, Error> {
+        let mut cached = self.directory.lock().await;
+        if let Some(known) = &*cached
+            && known.read.elapsed() < DIRECTORY_LIFE
+        {
+            return Ok(Arc::clone(&known.directory));
+        }
+        let url = &self.options.directory;
+        let response = self.read(Method::GET, Step::Directory, url).await?;
+        warn_of_skew(&response);
+        let directory = Arc::new(response.json::<Directory>()?);
+        *cached = Some(CachedDirectory {
+            directory: Arc::clone(&directory),
+            read: Instant::now(),
+        });
+        Ok(directory)
+    }
+
+    /// POSTs to a service of the directory. Where it is not found the directory is read anew, and a service that has moved
+    /// is asked once more.
+    pub(in crate::acme) async fn post_service(
+        &self,
+        call: &Call<'_>,
+        service: fn(&Directory) -> &Url,
+    ) -> Result<Response, Error> {
+        let known = self.directory().await?;
+        match self.post(call, service(&known)).await {
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
+                let current = self.directory_after(&known).await?;
+                match service(&current) == service(&known) {
+                    true => Err(error),
+                    false => self.post(call, service(&current)).await,
+                }
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// POSTs one signed request (RFC 8555 section 6.2). No two requests have the same bytes: after a refused nonce or a lost
+    /// answer it is signed anew.
+    pub(in crate::acme) async fn post(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+    ) -> Result<Response, Error> {
+        let mut given = None;
+        let mut refused = 0;
+        let mut lost = Losses::new(call.repeat);
+        loop {
+            let nonce = match given.take() {
+                Some(nonce) => nonce,
+                None => self.nonce().await?,
+            };
+            match self.post_once(call, url, &nonce).await {
+                Ok(response) if response.is_bad_nonce() => {
+                    self.nonces.clear();
+                    given = response.nonce();
+                    refused += 1;
+                    if refused > NONCE_RETRIES {
+                        let step = call.step;
+                        return Err(Error::Nonces {
+                            step,
+                            count: refused,
+                        });
+                    }
+                }
+                outcome => match outcome.and_then(|response| self.keep_nonce(response).success()) {
+                    Err(error) if lost.may_repeat(&error) => lost.wait().await,
+                    outcome => return outcome,
+                },
+            }
+        }
+    }
+
+    async fn post_once(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        nonce: &Nonce,
+    ) -> Result<Response, Error> {
+        let body = call.signer.sign(url, nonce, call.payload)?;
+        let request = self
+            .http
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/jose+json")
+            .header(ACCEPT, accepted(call.step))
+            .body(body);
+        self.send(call.step, url, request).await
+    }
+
+    fn keep_nonce(&self, response: Response) -> Response {
+        if let Some(nonce) = response.nonce() {
+            self.nonces.put(nonce);
+        }
+        response
+    }
+
+    /// A nonce of an earlier answer, else a new one (RFC 8555 section 7.2).
+    async fn nonce(&self) -> Result<Nonce, Error> {
+        match self.nonces.take() {
+            Some(nonce) => Ok(nonce),
+            None => self.new_nonce().await,
+        }
+    }
+
+    async fn new_nonce(&self) -> Result<Nonce, Error> {
+        let step = Step::NewNonce;
+        let known = self.directory().await?;
+        let response = match self.read(Method::HEAD, step, &known.new_nonce).await {
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
+                let current = self.directory_after(&known).await?;
+                self.read(Method::HEAD, step, &current.new_nonce).await?
+            }
+            outcome => outcome?,
+        };
+        response.nonce().ok_or(Error::Header {
+            step,
+            header: "Replay-Nonce",
+        })
+    }
+
+    /// The directory read after `wrong` has proved wrong.
+    async fn directory_after(&self, wrong: &Arc<Directory>) -> Result<Arc<Directory>, Error> {
+        let mut cached = self.directory.lock().await;
+        if cached
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(&known.directory, wrong))
+        {
+            *cached = None;
+        }
+        drop(cached);
+        self.directory().await
+    }
+
+    /// GETs what anyone may read.
+    pub(in crate::acme) async fn get(&self, step: Step, url: &Url) -> Result<Response, Error> {
+        self.read(Method::GET, step, url).await
+    }
+
+    /// GETs or HEADs what anyone may read, over a few redirects and lost answers.
+    async fn read(&self, method: Method, step: Step, url: &Url) -> Result<Response, Error> {
+        let mut lost = Losses::new(Repeat::Safe);
+        loop {
+            match self.read_once(method.clone(), step, url).await {
+                Err(error) if lost.may_repeat(&error) => lost.wait().await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn read_once(&self, method: Method, step: Step, url: &Url) -> Result<Response, Error> {
+        let mut url = url.clone();
+        let mut redirects = 0;
+        loop {
+            let request = self.http.request(method.clone(), url.clone());
+            let response = self.send(step, &url, request).await?;
+            match redirect(&response) {
+                Some(next) if redirects < REDIRECTS => url = next,
+                _ => return response.success(),
+            }
+            redirects += 1;
+        }
+    }
+
+    async fn send(
+        &self,
+        step: Step,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Response, Error> {
+        require_https(step, url)?;
+        let failed = |source| self.failure(step, url, source);
+        let mut answer = request.send().await.map_err(failed)?;
+        let mut response = Response {
+            step,
+            url: url.clone(),
+            status: answer.status(),
+            headers: std::mem::take(answer.headers_mut()),
+            body: Vec::new(),
+        };
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            if response.body.len() + chunk.len() > BODY_LIMIT {
+                let limit = BODY_LIMIT;
+                return Err(Error::TooLong { step, limit });
+            }
+            response.body.extend_from_slice(&chunk);
+        }
+        let status = response.status.as_u16();
+        tracing::debug!(%step, %url, status, "the CA answered");
+        Ok(response)
+    }
+
+    fn failure(&self, step: Step, url: &Url, source: reqwest::Error) -> Error {
+        let (url, source) = (url.clone(), source.without_url());
+        if source.is_connect() {
+            return Error::Connect { step, url, source };
+        }
+        if source.is_timeout() {
+            let limit = self.options.request_timeout;
+            return Error::Timeout { step, url, limit };
+        }
+        Error::Lost { step, url, source }
+    }
+}
+
+/// How often one request was lost, and whether it may be made again.
+struct Losses {
+    repeat: Repeat,
+    left: usize,
+    delay: Polling,
+}
+
+impl Losses {
+    fn new(repeat: Repeat) -> Self {
+        Self {
+            repeat,
+            left: LOST_RETRIES,
+            delay: Polling::new(Duration::from_millis(250), Duration::from_secs(1)),
+        }
+    }
+
+    /// Whether to make the request again: nothing was sent, or sending it twice is the same as once. A CA that names its time
+    /// is left alone until then, and one that takes all the time it has is not asked for more.
+    fn may_repeat(&mut self, error: &Error) -> bool {
+        let is_safe = match error {
+            Error::Connect { .. } => true,
+            Error::Lost { .. } => self.repeat == Repeat::Safe,
+            error => {
+                self.repeat == Repeat::Safe
+                    && error
+                        .status()
+                        .is_some_and(|status| status.is_server_error())
+                    && error.retry_after().is_none()
+            }
+        };
+        if !is_safe || self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        true
+    }
+
+    async fn wait(&mut self) {
+        sleep(self.delay.next(None)).await;
+    }
+}
+
+fn require_https(step: Step, url: &Url) -> Result<(), Error> {
+    match url.scheme() {
+        "https" => Ok(()),
+        _ => Err(Error::NotHttps {
+            step,
+            url: url.clone(),
+        }),
+    }
+}
+
+fn accepted(step: Step) -> HeaderValue {
+    HeaderValue::from_static(match step {
+        Step::Certificate => "application/pem-certificate-chain",
+        _ => "*/*",
+    })
+}
+
+fn redirect(response: &Response) -> Option<Url> {
+    if !response.status.is_redirection() {
+        return None;
+    }
+    let target = response.headers.get(LOCATION)?.to_str().ok()?;
+    response.url.join(target).ok()
+}
+
+/// A wrong clock makes good certificates look expired.
+fn warn_of_skew(response: &Response) {
+    let skew = response.skew(std::time::SystemTime::now());
+    if let Some(skew) = skew.filter(|skew| *skew > CLOCK_SKEW) {
+        let skew = humantime::format_duration(Duration::from_secs(skew.as_secs()));
+        tracing::warn!(%skew, directory = %response.url, "this machine's clock differs from the CA's");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_without_https_is_refused() {
+        let options = Options::new(Url::parse("http://ca.test/dir").unwrap());
+        assert!(matches!(Client::new(options), Err(Error::NotHttps { .. })));
+    }
+
+    #[test]
+    fn a_root_that_is_no_pem_is_refused() {
+        let mut options = Options::new(Url::parse("https://ca.test/dir").unwrap());
+        options.root_pem = Some(b"-----BEGIN CERTIFICATE-----\nnonsense\n".to_vec());
+        assert!(matches!(Client::new(options), Err(Error::Root(_))));
+    }
+}

@@ -1,0 +1,15 @@
+//! Requests to the CA: HTTPS, the directory, retries and polls.
+
+mod client;
+mod link;
+mod options;
+mod poll;
+mod response;
+
+pub use client::Client;
+pub use options::Options;
+
+pub(super) use client::{Call, Repeat};
+pub(super) use link::links;
+pub(super) use poll::Looks;
+pub(super) use response::Response;

@@ -1,0 +1,207 @@
+//! One answer of the CA, read to its end.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::link::links;
+use crate::acme::error::{Error, Step};
+use crate::acme::jws::Nonce;
+use crate::acme::resource::{Excerpt, Problem, ProblemKind};
+
+const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
+
+/// Longer waits are a CA's slip, and would overflow what adds to them.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// An answer with its body.
+#[derive(Debug)]
+pub(in crate::acme) struct Response {
+    pub(in crate::acme) step: Step,
+    pub(in crate::acme) url: Url,
+    pub(in crate::acme) status: StatusCode,
+    pub(in crate::acme) headers: HeaderMap,
+    pub(in crate::acme) body: Vec<u8>,
+}
+
+impl Response {
+    /// The answer when it is a success, else the error that it tells of.
+    pub(in crate::acme) fn success(self) -> Result<Self, Error> {
+        match self.status.is_success() {
+            true => Ok(self),
+            false => Err(self.into_error()),
+        }
+    }
+
+    fn into_error(self) -> Error {
+        let retry_after = self.retry_after();
+        match Problem::parse(&self.body) {
+            Some(mut problem) => {
+                if problem.kind == ProblemKind::UserActionRequired && problem.instance.is_none() {
+                    problem.instance = self.terms_of_service();
+                }
+                Error::Refused {
+                    step: self.step,
+                    status: self.status,
+                    problem,
+                    retry_after,
+                }
+            }
+            None => Error::Status {
+                step: self.step,
+                status: self.status,
+                excerpt: Excerpt::of(&self.body),
+                retry_after,
+            },
+        }
+    }
+
+    /// Where the CA's current terms are (RFC 8555 section 7.3.3).
+    fn terms_of_service(&self) -> Option<String> {
+        let links = links(&self.headers, &self.url, "terms-of-service");
+        links.first().map(Url::to_string)
+    }
+
+    /// The body as the resource that it should be.
+    pub(in crate::acme) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|source| Error::Json {
+            step: self.step,
+            source,
+        })
+    }
+
+    /// The nonce for a later request.
+    pub(in crate::acme) fn nonce(&self) -> Option<Nonce> {
+        Nonce::parse(self.text(&REPLAY_NONCE)?)
+    }
+
+    /// Whether the request was not looked at, because of its nonce (RFC 8555 section 6.5).
+    pub(in crate::acme) fn is_bad_nonce(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST
+            && Problem::parse(&self.body)
+                .is_some_and(|problem| problem.kind == ProblemKind::BadNonce)
+    }
+
+    /// The URL of the new resource, as text exactly as the CA wrote it where it wrote a whole URL.
+    pub(in crate::acme) fn location(&self) -> Result<String, Error> {
+        let missing = || Error::Header {
+            step: self.step,
+            header: "Location",
+        };
+        let text = self.text(&LOCATION).ok_or_else(missing)?;
+        match Url::parse(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Ok(self.url.join(text).map_err(|_| missing())?.into()),
+        }
+    }
+
+    /// How long the CA wants the client to wait (RFC 9110 section 10.2.3). A date is measured against the CA's own clock.
+    pub(in crate::acme) fn retry_after(&self) -> Option<Duration> {
+        let text = self.text(&RETRY_AFTER)?.trim();
+        let wait = match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => self.until(httpdate::parse_http_date(text).ok()?)?,
+        };
+        (!wait.is_zero()).then(|| wait.min(LONGEST_WAIT))
+    }
+
+    /// How far the CA's clock is from `now`, one way or the other.
+    pub(in crate::acme) fn skew(&self, now: SystemTime) -> Option<Duration> {
+        let skew = self.date()?.duration_since(now);
+        Some(skew.unwrap_or_else(|behind| behind.duration()))
+    }
+
+    fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.text(&DATE)?).ok()
+    }
+
+    fn until(&self, then: SystemTime) -> Option<Duration> {
+        let now = self.date().unwrap_or_else(SystemTime::now);
+        then.duration_since(now).ok()
+    }
+
+    fn text(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name).map(HeaderValue::to_str)?.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(headers: &[(&'static str, &str)]) -> Response {
+        let headers = headers.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        });
+        Response {
+            step: Step::Order,
+            url: Url::parse("https://ca.test/dir/order").unwrap(),
+            status: StatusCode::OK,
+            headers: headers.collect(),
+            body: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_by_the_clock_of_the_ca() {
+        let date = ("date", "Thu, 01 Jan 1970 00:01:00 GMT");
+        for (value, expected) in [
+            ("120", Some(Duration::from_secs(120))),
+            (
+                "Thu, 01 Jan 1970 00:03:00 GMT",
+                Some(Duration::from_secs(120)),
+            ),
+            ("Thu, 01 Jan 1970 00:00:30 GMT", None),
+            ("0", None),
+            ("-5", None),
+            ("soon", None),
+            ("18446744073709551615", Some(LONGEST_WAIT)),
+        ] {
+            let response = response(&[date, ("retry-after", value)]);
+            assert_eq!(response.retry_after(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_clock_may_be_ahead_of_the_cas_or_behind_it() {
+        let hour = Duration::from_secs(3600);
+        let answer = response(&[("date", "Thu, 01 Jan 1970 01:00:00 GMT")]);
+        for (now, skew) in [(0, hour), (3600, Duration::ZERO), (7200, hour)] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            assert_eq!(answer.skew(now), Some(skew));
+        }
+        assert_eq!(response(&[]).skew(SystemTime::UNIX_EPOCH), None);
+    }
+
+    #[test]
+    fn new_terms_are_found_in_the_link_of_the_answer() {
+        let mut answer = response(&[("link", "<https://ca.test/terms>;rel=\"terms-of-service\"")]);
+        answer.status = StatusCode::FORBIDDEN;
+        answer.body = br#"{"type":"urn:ietf:params:acme:error:userActionRequired"}"#.to_vec();
+        let sentence = answer.success().err().unwrap().to_string();
+        assert!(
+            sentence.ends_with("; see https://ca.test/terms"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn a_location_is_kept_verbatim_and_a_relative_one_resolved() {
+        for (value, expected) in [
+            ("https://CA.test:443/acct/1", "https://CA.test:443/acct/1"),
+            ("../acct/1", "https://ca.test/acct/1"),
+        ] {
+            assert_eq!(
+                response(&[("location", value)]).location().unwrap(),
+                expected
+            );
+        }
+        assert!(response(&[]).location().is_err());
+    }
+}

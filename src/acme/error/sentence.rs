@@ -1,0 +1,104 @@
+//! Parts of the sentences of errors, with what the operator can do.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::acme::resource::{ChallengeType, Identifier, Problem, ProblemKind, printable};
+
+pub(in crate::acme) fn authority(url: &Url) -> &str {
+    &url[url::Position::BeforeHost..url::Position::AfterPort]
+}
+
+pub(in crate::acme) fn allowed_again(retry_after: &Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| {
+        let wait = humantime::format_duration(Duration::from_secs(wait.as_secs().max(1)));
+        format!("; it allows the next try in {wait}")
+    })
+}
+
+pub(in crate::acme) fn because(problem: Option<&Problem>) -> String {
+    problem.map_or_else(String::new, |problem| format!(": {problem}"))
+}
+
+pub(in crate::acme) fn listed(types: &[ChallengeType], separator: &str) -> String {
+    match types {
+        [] => "nothing".to_owned(),
+        types => types
+            .iter()
+            .map(|kind| printable(&kind.to_string(), 40))
+            .collect::<Vec<_>>()
+            .join(separator),
+    }
+}
+
+/// What the CA saw when it looked, and what would let it see the right thing.
+pub(in crate::acme) fn failed_authorization(
+    name: &Identifier,
+    challenge: &ChallengeType,
+    problem: Option<&Problem>,
+) -> String {
+    let Some(problem) = problem else {
+        return format!("the CA could not validate {name} by {challenge}, and did not say why");
+    };
+    let details = problem.details();
+    let said = details.trim_end_matches('.');
+    if let Some(sentence) = missing_record(name, challenge, problem, said) {
+        return sentence;
+    }
+    let (place, port) = match challenge {
+        ChallengeType::Http01 => (
+            format!("http://{}/.well-known/acme-challenge/", name.host()),
+            80,
+        ),
+        ChallengeType::TlsAlpn01 => (name.host(), 443),
+        _ => (name.host(), 80),
+    };
+    match problem.kind {
+        ProblemKind::Connection => format!(
+            "the CA could not reach {place} on port {port}: {said}; \
+             open port {port} to the internet and point {name}'s DNS at this machine"
+        ),
+        ProblemKind::Dns => format!(
+            "the CA could not look up {name} in DNS: {said}; \
+             give {name} an A or AAAA record that points at this machine"
+        ),
+        ProblemKind::Unauthorized | ProblemKind::IncorrectResponse => format!(
+            "the CA asked {place} and did not get this machine's answer: {said}; \
+             point {name}'s DNS at this machine and nowhere else"
+        ),
+        ProblemKind::Tls => format!(
+            "the CA could not make a TLS connection to {name} on port 443: {said}; \
+             point {name}'s DNS at this machine, with nothing before it that ends TLS"
+        ),
+        ProblemKind::Caa => format!(
+            "a CAA record for {name} does not allow this CA: {said}; \
+             add the CA to the record, or remove the record"
+        ),
+        _ => format!("the CA could not validate {name} by {challenge}: {problem}"),
+    }
+}
+
+/// The sentence, where the CA's problem comes of a record.
+fn missing_record(
+    name: &Identifier,
+    challenge: &ChallengeType,
+    problem: &Problem,
+    said: &str,
+) -> Option<String> {
+    let is_missing = matches!(
+        problem.kind,
+        ProblemKind::Dns | ProblemKind::Unauthorized | ProblemKind::IncorrectResponse
+    );
+    match challenge {
+        ChallengeType::Dns01 if is_missing => Some(format!(
+            "the CA did not find this machine's TXT record at _acme-challenge.{name}: {said}; \
+             see that all name servers of the zone show what the `dns` setting writes"
+        )),
+        ChallengeType::DnsPersist01 if is_missing => Some(format!(
+            "the CA did not find the TXT record at _validation-persist.{name} that lets this account have certificates: \
+             {said}; set the one that `proxy certs show` prints"
+        )),
+        _ => None,
+    }
+}

@@ -1,0 +1,15 @@
+//! The error of a challenge solver, which only the solver can read.
+
+use std::error::Error as StdError;
+
+/// Why a challenge could not be put up.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SolverError(Box<dyn StdError + Send + Sync>);
+
+impl SolverError {
+    /// Wraps the solver's own error.
+    pub fn new(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}

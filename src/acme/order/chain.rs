@@ -1,0 +1,57 @@
+//! Which of the chains that a CA offers is taken (RFC 8555 section 7.4.2).
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::order::Order;
+use crate::acme::account::Account;
+use crate::acme::client::links;
+use crate::acme::error::{Error, Step};
+
+/// How many other chains are looked at.
+const ALTERNATES: usize = 8;
+
+impl Order {
+    /// Downloads the chain whose topmost certificate was issued by `common_name`, else the CA's usual one. The others are
+    /// only asked for when the usual one does not fit.
+    pub async fn certificate_issued_by(
+        &self,
+        account: &Account,
+        common_name: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let usual = self.download(account).await?;
+        if is_issued_by(&usual.body, common_name) {
+            return Ok(usual.body);
+        }
+        for url in links(&usual.headers, &usual.url, "alternate")
+            .iter()
+            .take(ALTERNATES)
+        {
+            match account.read(Step::Certificate, url).await {
+                Ok(other) if is_issued_by(&other.body, common_name) => return Ok(other.body),
+                Ok(_) => (),
+                Err(error) => {
+                    tracing::debug!(%url, %error, "another chain of the CA cannot be read");
+                }
+            }
+        }
+        tracing::warn!(
+            preferred = common_name,
+            "the CA offers no chain of the preferred issuer, its usual one is taken"
+        );
+        Ok(usual.body)
+    }
+}
+
+/// Whether the last certificate of a PEM chain names `common_name` as its issuer.
+fn is_issued_by(chain: &[u8], common_name: &str) -> bool {
+    let Some(Ok(top)) = CertificateDer::pem_slice_iter(chain).last() else {
+        return false;
+    };
+    let Ok((_, top)) = X509Certificate::from_der(&top) else {
+        return false;
+    };
+    let mut names = top.issuer().iter_common_name();
+    names.any(|name| name.as_str() == Ok(common_name))
+}

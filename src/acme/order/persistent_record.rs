@@ -1,0 +1,61 @@
+//! The TXT record that lets one account have certificates for a name until it is removed (draft-ietf-acme-dns-persist).
+
+use crate::acme::resource::Identifier;
+
+/// A record that an operator sets once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistentRecord {
+    /// Where it is set, without the last dot.
+    pub name: String,
+    /// Its text.
+    pub value: String,
+}
+
+impl PersistentRecord {
+    /// The record by which the CA that is known as `issuer_domain` lets `account_url` have certificates for `identifier`,
+    /// which may be a wildcard.
+    #[must_use]
+    pub fn new(identifier: &Identifier, issuer_domain: &str, account_url: &str) -> Self {
+        let policy = match identifier.to_string().starts_with("*.") {
+            true => "; policy=wildcard",
+            false => "",
+        };
+        Self {
+            name: Self::owner(identifier),
+            value: format!("{issuer_domain}; accounturi={account_url}{policy}"),
+        }
+    }
+
+    /// Where the record of `identifier` is set, whichever CA it is for.
+    #[must_use]
+    pub fn owner(identifier: &Identifier) -> String {
+        let name = identifier.to_string();
+        let base = name.strip_prefix("*.").unwrap_or(&name);
+        format!("_validation-persist.{base}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_at_the_base_of_a_wildcard_and_says_so() {
+        for (name, value) in [
+            (
+                "example.org",
+                "ca.example; accounturi=https://ca.example/acct/1",
+            ),
+            (
+                "*.example.org",
+                "ca.example; accounturi=https://ca.example/acct/1; policy=wildcard",
+            ),
+        ] {
+            let identifier = Identifier::Dns(name.to_owned());
+            let record =
+                PersistentRecord::new(&identifier, "ca.example", "https://ca.example/acct/1");
+            assert_eq!(record.name, "_validation-persist.example.org");
+            assert_eq!(record.value, value);
+        }
+    }
+}

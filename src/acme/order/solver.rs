@@ -1,0 +1,94 @@
+//! The seam between the protocol, which knows what a name is proved with, and whoever can put it up for the CA to see.
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::key_authorization::KeyAuthorization;
+use crate::acme::error::SolverError;
+use crate::acme::resource::{ChallengeType, Identifier};
+
+/// Puts challenges of one type up for the CA to see.
+pub trait Solver: Send + Sync {
+    /// The type that this solver can meet.
+    fn challenge_type(&self) -> ChallengeType;
+
+    /// Puts the challenge up. When the future is done the CA may look at any moment; when the result is dropped the challenge
+    /// is taken down.
+    fn present<'a>(
+        &'a self,
+        identifier: &'a Identifier,
+        token: &'a str,
+        key_authorization: &'a KeyAuthorization,
+    ) -> BoxFuture<'a, Result<Presented, SolverError>>;
+}
+
+/// A challenge that is up; dropping it takes it down.
+pub struct Presented {
+    seen: watch::Receiver<bool>,
+    take_down: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Presented {
+    /// A challenge that `seen` becomes true for once the CA has looked, and that `take_down` takes down.
+    pub fn new(seen: watch::Receiver<bool>, take_down: impl FnOnce() + Send + 'static) -> Self {
+        Self {
+            seen,
+            take_down: Some(Box::new(take_down)),
+        }
+    }
+
+    /// Waits until the CA has looked, for ever where the solver cannot tell. Cancel safe.
+    pub async fn seen(&mut self) {
+        if self.seen.wait_for(|seen| *seen).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Presented {
+    fn drop(&mut self) {
+        if let Some(take_down) = self.take_down.take() {
+            take_down();
+        }
+    }
+}
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presented").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_challenge_is_seen_when_the_signal_says_so_and_not_when_it_ends() {
+        let (signal, seen) = watch::channel(false);
+        let mut presented = Presented::new(seen, || ());
+        let wait = Duration::from_secs(1);
+        assert!(timeout(wait, presented.seen()).await.is_err());
+        signal.send(true).unwrap();
+        assert!(timeout(wait, presented.seen()).await.is_ok());
+        let (signal, seen) = watch::channel(false);
+        let mut presented = Presented::new(seen, || ());
+        drop(signal);
+        assert!(timeout(wait, presented.seen()).await.is_err());
+    }
+
+    #[test]
+    fn a_dropped_challenge_is_taken_down() {
+        let (down, is_down) = watch::channel(false);
+        let presented = Presented::new(is_down.clone(), move || down.send(true).unwrap());
+        assert!(!*is_down.borrow());
+        drop(presented);
+        assert!(*is_down.borrow());
+    }
+}

@@ -1,0 +1,435 @@
+//! Problem documents: what the CA says went wrong (RFC 8555 section 6.7, RFC 7807).
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+
+use super::identifier::{Identifier, identifier_or_none};
+
+/// How much of a peer's text is shown.
+const SHOWN: usize = 500;
+
+/// A problem document.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Problem {
+    /// What kind of problem it is.
+    #[serde(rename = "type", default)]
+    pub kind: ProblemKind,
+    /// The CA's own words.
+    #[serde(default)]
+    pub detail: String,
+    /// The HTTP status, where the CA repeats it.
+    pub status: Option<u16>,
+    /// Where to read more; for `userActionRequired` the page to act on.
+    pub instance: Option<String>,
+    /// The problems of single identifiers (RFC 8555 section 6.7.1).
+    #[serde(default)]
+    pub subproblems: Vec<Subproblem>,
+}
+
+/// The problem of one identifier of an order (RFC 8555 section 6.7.1).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Subproblem {
+    /// What kind of problem it is.
+    #[serde(rename = "type", default)]
+    pub kind: ProblemKind,
+    /// The CA's own words.
+    #[serde(default)]
+    pub detail: String,
+    /// Whose problem it is.
+    #[serde(default, deserialize_with = "identifier_or_none")]
+    pub identifier: Option<Identifier>,
+}
+
+/// The kinds of problem of RFC 8555 section 6.7.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The CA does not know the account.
+    AccountDoesNotExist,
+    /// The certificate is revoked already.
+    AlreadyRevoked,
+    /// The CSR is not acceptable.
+    BadCsr,
+    /// The nonce is not acceptable.
+    BadNonce,
+    /// The key is not acceptable.
+    BadPublicKey,
+    /// The revocation reason is not allowed.
+    BadRevocationReason,
+    /// The signature algorithm is not supported.
+    BadSignatureAlgorithm,
+    /// A CAA record forbids the CA to issue.
+    Caa,
+    /// Several problems; see the subproblems.
+    Compound,
+    /// The validator could not connect.
+    Connection,
+    /// The request collides with one under way.
+    Conflict,
+    /// The validator's DNS lookup failed.
+    Dns,
+    /// The account must be bound to one that the CA knows.
+    ExternalAccountRequired,
+    /// The validator got something else than expected.
+    IncorrectResponse,
+    /// The contact is not acceptable.
+    InvalidContact,
+    /// The profile is not to be had (draft-ietf-acme-profiles).
+    InvalidProfile,
+    /// The request is malformed.
+    Malformed,
+    /// The order is not ready to be finalized.
+    OrderNotReady,
+    /// A limit was exceeded.
+    RateLimited,
+    /// The CA does not issue for the identifier.
+    RejectedIdentifier,
+    /// The CA failed.
+    ServerInternal,
+    /// The validator's TLS failed.
+    Tls,
+    /// The account may not do this, or the answer to a challenge was wrong.
+    Unauthorized,
+    /// The kind of contact is not supported.
+    UnsupportedContact,
+    /// The kind of identifier is not supported.
+    UnsupportedIdentifier,
+    /// The operator must do something at the CA.
+    UserActionRequired,
+    /// A kind that this client does not know.
+    Unknown(String),
+}
+
+impl ProblemKind {
+    fn parse(urn: &str) -> Self {
+        let word = urn
+            .strip_prefix("urn:ietf:params:acme:error:")
+            .unwrap_or(urn);
+        match word {
+            "accountDoesNotExist" => Self::AccountDoesNotExist,
+            "alreadyRevoked" => Self::AlreadyRevoked,
+            "badCSR" => Self::BadCsr,
+            "badNonce" => Self::BadNonce,
+            "badPublicKey" => Self::BadPublicKey,
+            "badRevocationReason" => Self::BadRevocationReason,
+            "badSignatureAlgorithm" => Self::BadSignatureAlgorithm,
+            "caa" => Self::Caa,
+            "compound" => Self::Compound,
+            "connection" => Self::Connection,
+            "conflict" => Self::Conflict,
+            "dns" => Self::Dns,
+            "externalAccountRequired" => Self::ExternalAccountRequired,
+            "incorrectResponse" => Self::IncorrectResponse,
+            "invalidContact" => Self::InvalidContact,
+            "invalidProfile" => Self::InvalidProfile,
+            "malformed" => Self::Malformed,
+            "orderNotReady" => Self::OrderNotReady,
+            "rateLimited" => Self::RateLimited,
+            "rejectedIdentifier" => Self::RejectedIdentifier,
+            "serverInternal" => Self::ServerInternal,
+            "tls" => Self::Tls,
+            "unauthorized" => Self::Unauthorized,
+            "unsupportedContact" => Self::UnsupportedContact,
+            "unsupportedIdentifier" => Self::UnsupportedIdentifier,
+            // The second is what drafts of the RFC called it, and old servers still do.
+            "userActionRequired" | "agreementRequired" => Self::UserActionRequired,
+            _ => Self::Unknown(urn.to_owned()),
+        }
+    }
+
+    /// Whether only an operator can change the outcome.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::BadCsr
+            | Self::BadPublicKey
+            | Self::BadSignatureAlgorithm
+            | Self::Caa
+            | Self::ExternalAccountRequired
+            | Self::InvalidContact
+            | Self::InvalidProfile
+            | Self::RejectedIdentifier
+            | Self::UnsupportedContact
+            | Self::UnsupportedIdentifier
+            | Self::UserActionRequired => true,
+            Self::AccountDoesNotExist
+            | Self::AlreadyRevoked
+            | Self::BadNonce
+            | Self::BadRevocationReason
+            | Self::Compound
+            | Self::Conflict
+            | Self::Connection
+            | Self::Dns
+            | Self::IncorrectResponse
+            | Self::Malformed
+            | Self::OrderNotReady
+            | Self::RateLimited
+            | Self::ServerInternal
+            | Self::Tls
+            | Self::Unauthorized
+            | Self::Unknown(_) => false,
+        }
+    }
+
+    /// Whether the fault may lie with the type of challenge that was tried, so that another type may succeed.
+    #[must_use]
+    pub fn is_of_challenge(&self) -> bool {
+        matches!(
+            self,
+            Self::Connection | Self::Dns | Self::IncorrectResponse | Self::Tls | Self::Unauthorized
+        )
+    }
+
+    /// Whether the request was refused for the account's or the nonce's sake, whatever it asked for.
+    #[must_use]
+    pub fn is_of_account(&self) -> bool {
+        matches!(
+            self,
+            Self::AccountDoesNotExist
+                | Self::BadNonce
+                | Self::ExternalAccountRequired
+                | Self::RateLimited
+                | Self::UserActionRequired
+        )
+    }
+
+    /// The cause in plain words, without the CA's detail.
+    fn cause(&self) -> &str {
+        match self {
+            Self::AccountDoesNotExist => "the CA does not know the account",
+            Self::AlreadyRevoked => "the certificate is revoked already",
+            Self::BadCsr => "the CA does not accept the certificate request",
+            Self::BadNonce => "the CA did not accept the nonce",
+            Self::BadPublicKey => "the CA does not accept the key",
+            Self::BadRevocationReason => "the CA does not accept the reason to revoke",
+            Self::BadSignatureAlgorithm => "the CA does not accept ES256 signatures",
+            Self::Caa => "a CAA record in DNS does not allow this CA",
+            Self::Compound => "the CA found several problems",
+            Self::Conflict => "the CA is at work on this already",
+            Self::Connection => "the CA could not connect to this machine",
+            Self::Dns => "the CA could not look the name up in DNS",
+            Self::ExternalAccountRequired => {
+                "the CA registers only accounts that are bound to an account it knows already (external account binding)"
+            }
+            Self::IncorrectResponse => "the CA got a wrong answer to the challenge",
+            Self::InvalidContact => "the CA does not accept the contact address",
+            Self::InvalidProfile => "the CA does not let the order have its profile",
+            Self::Malformed => "the CA did not understand the request",
+            Self::OrderNotReady => "the order is not ready to be finalized",
+            Self::RateLimited => "the CA's rate limit is reached",
+            Self::RejectedIdentifier => "the CA refuses to issue for this name",
+            Self::ServerInternal => "the CA failed",
+            Self::Tls => "the CA could not make a TLS connection to this machine",
+            Self::Unauthorized => "the CA says that this is not allowed",
+            Self::UnsupportedContact => "the CA does not support this kind of contact",
+            Self::UnsupportedIdentifier => "the CA does not issue for names of this kind",
+            Self::UserActionRequired => "the CA asks the operator to act first",
+            Self::Unknown(urn) => match urn.as_str() {
+                "" | "about:blank" => "the CA refused",
+                urn => urn,
+            },
+        }
+    }
+}
+
+impl Default for ProblemKind {
+    fn default() -> Self {
+        Self::Unknown("about:blank".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for ProblemKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|urn| Self::parse(&urn))
+    }
+}
+
+impl Problem {
+    /// Reads a problem document; none where the bytes are something else.
+    pub(in crate::acme) fn parse(body: &[u8]) -> Option<Box<Self>> {
+        let problem: Self = serde_json::from_slice(body).ok()?;
+        let is_empty = problem.kind == ProblemKind::default() && problem.detail.is_empty();
+        (!is_empty).then(|| Box::new(problem))
+    }
+
+    /// The CA's words about the whole and about each identifier, safe to print.
+    #[must_use]
+    pub fn details(&self) -> String {
+        let mut text = self.detail.clone();
+        for subproblem in &self.subproblems {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            if let Some(identifier) = &subproblem.identifier {
+                text.push_str(&format!("{identifier}: "));
+            }
+            text.push_str(&subproblem.detail);
+        }
+        printable(&text, SHOWN)
+    }
+
+    fn fix(&self) -> Option<String> {
+        match (&self.kind, &self.instance) {
+            (ProblemKind::UserActionRequired, Some(page)) => {
+                Some(format!("see {}", printable(page, SHOWN)))
+            }
+            (ProblemKind::ExternalAccountRequired, _) => Some(
+                "ask the CA for binding credentials and set them as `eab` of the issuer".to_owned(),
+            ),
+            (ProblemKind::InvalidContact | ProblemKind::UnsupportedContact, _) => {
+                Some("set an e-mail address that can receive mail".to_owned())
+            }
+            (ProblemKind::Caa, _) => {
+                Some("add the CA to the CAA record, or remove the record".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The cause, the CA's words and, where there is one, the fix.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(self.kind.cause(), SHOWN))?;
+        let details = self.details();
+        if !details.is_empty() {
+            write!(f, ": {}", details.trim_end_matches('.'))?;
+        }
+        match self.fix() {
+            Some(fix) => write!(f, "; {fix}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The start of an answer that is no problem document, safe to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+impl Excerpt {
+    pub(in crate::acme) fn of(body: &[u8]) -> Self {
+        let start = &body[..body.len().min(200)];
+        Self(printable(&String::from_utf8_lossy(start), 200))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How a sentence about the answer goes on.
+    pub(in crate::acme) fn quoted(&self) -> String {
+        match self.as_str() {
+            "" => " with an empty body".to_owned(),
+            text => format!(": {text}"),
+        }
+    }
+}
+
+/// A peer's text with control characters escaped, cut after `limit` characters.
+pub(in crate::acme) fn printable(text: &str, limit: usize) -> String {
+    let mut shown = String::new();
+    for character in text.trim().chars().take(limit) {
+        match character.is_control() || is_direction_mark(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
+}
+
+/// Characters that reorder what stands around them on a terminal.
+fn is_direction_mark(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(json: &str) -> Problem {
+        *Problem::parse(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_compound_problem_names_each_identifier() {
+        let problem = problem(
+            r#"{"type":"urn:ietf:params:acme:error:compound","detail":"Errors.","status":403,
+                "subproblems":[
+                  {"type":"urn:ietf:params:acme:error:caa","detail":"forbidden","identifier":{"type":"dns","value":"a.example"}},
+                  {"type":"urn:ietf:params:acme:error:haunted","detail":"boo","identifier":{"type":"ghost","value":"x"}}]}"#,
+        );
+        assert_eq!(
+            problem.to_string(),
+            "the CA found several problems: Errors.; a.example: forbidden; boo"
+        );
+        assert_eq!(problem.subproblems[0].kind, ProblemKind::Caa);
+        assert_eq!(problem.subproblems[1].identifier, None);
+        assert_eq!(problem.status, Some(403));
+    }
+
+    #[test]
+    fn every_kind_of_the_rfc_is_known() {
+        let words = [
+            "accountDoesNotExist",
+            "alreadyRevoked",
+            "badCSR",
+            "badNonce",
+            "badPublicKey",
+            "badRevocationReason",
+            "badSignatureAlgorithm",
+            "caa",
+            "compound",
+            "connection",
+            "dns",
+            "externalAccountRequired",
+            "incorrectResponse",
+            "invalidContact",
+            "malformed",
+            "orderNotReady",
+            "rateLimited",
+            "rejectedIdentifier",
+            "serverInternal",
+            "tls",
+            "unauthorized",
+            "unsupportedContact",
+            "unsupportedIdentifier",
+            "userActionRequired",
+        ];
+        for word in words {
+            let kind = ProblemKind::parse(&format!("urn:ietf:params:acme:error:{word}"));
+            assert!(!matches!(kind, ProblemKind::Unknown(_)), "{word}");
+        }
+    }
+
+    #[test]
+    fn an_operator_is_told_what_to_do() {
+        let terms = problem(
+            r#"{"type":"urn:ietf:params:acme:error:userActionRequired","detail":"new terms","instance":"https://ca.test/tos"}"#,
+        );
+        assert_eq!(
+            terms.to_string(),
+            "the CA asks the operator to act first: new terms; see https://ca.test/tos"
+        );
+        assert!(terms.kind.is_permanent());
+        let binding = problem(r#"{"type":"urn:ietf:params:acme:error:externalAccountRequired"}"#);
+        assert!(binding.to_string().contains("external account binding"));
+    }
+
+    #[test]
+    fn a_body_that_is_no_problem_is_none() {
+        for body in ["", "<html>", "{}", "[]", r#"{"status":"pending"}"#, "null"] {
+            assert_eq!(Problem::parse(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_peer_cannot_steer_a_terminal() {
+        assert_eq!(
+            printable(" a\u{1b}[31m\nb\u{202e}c ", 100),
+            "a\\u{1b}[31m\\nb\\u{202e}c"
+        );
+        assert_eq!(printable("abcdef", 3), "abc");
+    }
+}

@@ -1,0 +1,297 @@
+//! The resources of RFC 8555 section 7.1 as they stand on the wire. Unknown fields are ignored and unknown words kept, so
+//! that a CA may learn new ones.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+use super::identifier::Identifier;
+use super::problem::Problem;
+
+/// An absolute URL that the CA gave for one of its resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceUrl(Url);
+
+impl ResourceUrl {
+    /// The URL itself.
+    #[must_use]
+    pub fn into_url(self) -> Url {
+        self.0
+    }
+}
+
+impl Deref for ResourceUrl {
+    type Target = Url;
+
+    fn deref(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for ResourceUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Url::parse(&text)
+            .map(Self)
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where the CA's services are (RFC 8555 section 7.1.1).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Directory {
+    /// Gives nonces.
+    pub new_nonce: ResourceUrl,
+    /// Makes and finds accounts.
+    pub new_account: ResourceUrl,
+    /// Takes orders.
+    pub new_order: ResourceUrl,
+    /// Revokes certificates.
+    pub revoke_cert: Option<ResourceUrl>,
+    /// Replaces an account's key.
+    pub key_change: Option<ResourceUrl>,
+    /// Says when to renew (RFC 9773).
+    pub renewal_info: Option<ResourceUrl>,
+    /// What the CA says of itself.
+    #[serde(default)]
+    pub meta: Meta,
+}
+
+/// What a CA says of itself (RFC 8555 section 7.1.1).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Meta {
+    /// The terms that registering agrees to.
+    pub terms_of_service: Option<String>,
+    /// The CA's pages.
+    pub website: Option<String>,
+    /// The names by which CAA records allow this CA.
+    pub caa_identities: Vec<String>,
+    /// Whether an account must be bound to one that the CA knows already.
+    pub external_account_required: bool,
+    /// The certificate profiles on offer, with a description of each.
+    pub profiles: BTreeMap<String, String>,
+}
+
+/// An account (RFC 8555 section 7.1.2).
+#[derive(Debug, Deserialize)]
+pub(in crate::acme) struct AccountResource {
+    /// The list of the account's orders; many CAs leave it out.
+    pub(in crate::acme) orders: Option<ResourceUrl>,
+    /// Many CAs keep none.
+    #[serde(default)]
+    pub(in crate::acme) contact: Vec<String>,
+}
+
+/// Where an order stands (RFC 8555 section 7.1.6).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderStatus {
+    /// Some authorization is missing.
+    Pending,
+    /// All authorizations are there; the CSR is awaited.
+    Ready,
+    /// The CA makes the certificate.
+    Processing,
+    /// The certificate is there.
+    Valid,
+    /// The order failed or lapsed.
+    Invalid,
+    /// A word that RFC 8555 does not have.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+impl fmt::Display for OrderStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Processing => "processing",
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Unknown(word) => word,
+        })
+    }
+}
+
+/// An order (RFC 8555 section 7.1.3).
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::acme) struct OrderResource {
+    pub(in crate::acme) status: OrderStatus,
+    pub(in crate::acme) identifiers: Vec<Identifier>,
+    pub(in crate::acme) authorizations: Vec<ResourceUrl>,
+    pub(in crate::acme) finalize: ResourceUrl,
+    pub(in crate::acme) certificate: Option<ResourceUrl>,
+    pub(in crate::acme) error: Option<Box<Problem>>,
+    /// A time, but for CAs that write something else.
+    #[serde(default)]
+    pub(in crate::acme) expires: serde_json::Value,
+}
+
+/// Where an authorization stands (RFC 8555 section 7.1.6).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthorizationStatus {
+    /// A challenge must be met.
+    Pending,
+    /// The account may have certificates for the identifier.
+    Valid,
+    /// A challenge failed.
+    Invalid,
+    /// The account gave it up.
+    Deactivated,
+    /// It is too old.
+    Expired,
+    /// The CA took it back.
+    Revoked,
+    /// A word that RFC 8555 does not have.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+impl fmt::Display for AuthorizationStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Deactivated => "deactivated",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::Unknown(word) => word,
+        })
+    }
+}
+
+/// An authorization (RFC 8555 section 7.1.4).
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::acme) struct AuthorizationResource {
+    pub(in crate::acme) identifier: Identifier,
+    pub(in crate::acme) status: AuthorizationStatus,
+    /// Whether it is for the names one label below.
+    #[serde(default)]
+    pub(in crate::acme) wildcard: bool,
+    #[serde(default)]
+    pub(in crate::acme) challenges: Vec<ChallengeResource>,
+}
+
+impl AuthorizationResource {
+    /// The first challenge of a type.
+    pub(in crate::acme) fn challenge(&self, kind: &ChallengeType) -> Option<&ChallengeResource> {
+        self.challenges
+            .iter()
+            .find(|challenge| challenge.r#type == *kind)
+    }
+
+    /// The types of the challenges but one.
+    pub(in crate::acme) fn types_beside(&self, kind: &ChallengeType) -> Vec<ChallengeType> {
+        let types = self.challenges.iter().map(|challenge| &challenge.r#type);
+        types.filter(|other| *other != kind).cloned().collect()
+    }
+
+    /// Why a challenge failed; the order need not say so (RFC 8555 section 7.5.1).
+    pub(in crate::acme) fn problem(&self) -> Option<Box<Problem>> {
+        self.challenges
+            .iter()
+            .find_map(|challenge| challenge.error.clone())
+    }
+}
+
+/// How a name is proved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+pub enum ChallengeType {
+    /// A file on port 80 (RFC 8555 section 8.3).
+    #[serde(rename = "http-01")]
+    Http01,
+    /// A certificate on port 443 (RFC 8737).
+    #[serde(rename = "tls-alpn-01")]
+    TlsAlpn01,
+    /// A TXT record (RFC 8555 section 8.4).
+    #[serde(rename = "dns-01")]
+    Dns01,
+    /// A TXT record that is set once (draft-ietf-acme-dns-persist).
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist01,
+    /// A type that this client does not know.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+impl fmt::Display for ChallengeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http01 => "http-01",
+            Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Dns01 => "dns-01",
+            Self::DnsPersist01 => "dns-persist-01",
+            Self::Unknown(word) => word,
+        })
+    }
+}
+
+/// Where a challenge stands (RFC 8555 section 7.1.6).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::acme) enum ChallengeStatus {
+    Pending,
+    Processing,
+    Valid,
+    Invalid,
+    #[serde(other)]
+    Unknown,
+}
+
+/// A challenge (RFC 8555 section 7.1.5); some types have no token.
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::acme) struct ChallengeResource {
+    pub(in crate::acme) r#type: ChallengeType,
+    pub(in crate::acme) url: ResourceUrl,
+    pub(in crate::acme) status: ChallengeStatus,
+    pub(in crate::acme) token: Option<String>,
+    /// The names that a persistent record may know the CA by.
+    #[serde(default, rename = "issuer-domain-names")]
+    pub(in crate::acme) issuer_domain_names: Vec<String>,
+    pub(in crate::acme) error: Option<Box<Problem>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authorization_with_types_and_words_of_the_future_is_read() {
+        let authorization: AuthorizationResource = serde_json::from_str(
+            r#"{"identifier":{"type":"dns","value":"Example.org"},"status":"haunted","wildcard":true,
+                "challenges":[
+                  {"type":"dns-persist-01","url":"https://ca.test/1","status":"pending","issuer":"x"},
+                  {"type":"http-01","url":"https://ca.test/2","status":"dreaming","token":"t"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            authorization.status,
+            AuthorizationStatus::Unknown("haunted".to_owned())
+        );
+        assert_eq!(
+            authorization.identifier,
+            Identifier::Dns("example.org".to_owned())
+        );
+        assert_eq!(authorization.challenges[0].token, None);
+        let http = authorization.challenge(&ChallengeType::Http01).unwrap();
+        assert_eq!(http.status, ChallengeStatus::Unknown);
+        assert!(authorization.challenge(&ChallengeType::Dns01).is_none());
+    }
+
+    #[test]
+    fn an_order_may_stand_in_a_way_that_the_rfc_does_not_name() {
+        let order: OrderResource = serde_json::from_str(
+            r#"{"status":"deactivated","identifiers":[],"authorizations":[],"finalize":"https://ca.test/f"}"#,
+        )
+        .unwrap();
+        assert_eq!(order.status.to_string(), "deactivated");
+    }
+}

@@ -1,0 +1,46 @@
+//! The names of a configuration, for operations without a running proxy.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::certs::issuer::RecordToSet;
+use crate::certs::{Issuers, Policy, Records, Standing, StandingSources};
+use crate::name::{HostPattern, NameMap};
+
+/// The names that a configuration gives certificates to, and where they come from.
+#[derive(Clone, Debug)]
+pub struct ConfiguredNames {
+    /// The names that may have a certificate.
+    pub policies: NameMap<Arc<Policy>>,
+    /// The issuers.
+    pub issuers: Issuers,
+    /// Certificate files of the operator, by site.
+    pub files: NameMap<PathBuf>,
+}
+
+impl ConfiguredNames {
+    /// Returns the standing of a name, from its records and the configuration.
+    pub(super) async fn standing(&self, records: &Records, name: &HostPattern) -> Standing {
+        let sources = self.sources(records);
+        sources.standing_of_pattern(name, SystemTime::now()).await
+    }
+
+    /// Returns the TXT records that the operator has to set once for a name.
+    pub(super) async fn records_to_set(
+        &self,
+        records: &Records,
+        name: &HostPattern,
+    ) -> Vec<RecordToSet> {
+        self.sources(records).records_to_set(name).await
+    }
+
+    fn sources<'a>(&'a self, records: &'a Records) -> StandingSources<'a> {
+        StandingSources {
+            policies: &self.policies,
+            issuers: &self.issuers,
+            records,
+            files: Some(&self.files),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Connections to the admin socket and to the metrics listener: one accept loop for both, and one HTTP/1.1 request on each
+//! connection, under deadlines.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::HttpService;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::tasks::Tasks;
+
+/// Most open connections of one listener. Others wait to be accepted.
+const MAX_CONNECTIONS: usize = 16;
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of a request that are buffered.
+const HEAD_SIZE: usize = 16 * 1024;
+/// Most fields in the head of a request.
+const HEAD_FIELDS: usize = 32;
+
+/// A socket that connections are accepted on.
+pub(super) trait Listen: Send + Sync {
+    /// An accepted connection.
+    type Stream: Send + 'static;
+
+    /// Waits for the next connection.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listen for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        Self::accept(self).await.map(|(stream, _)| stream)
+    }
+}
+
+/// Accepts connections until the process stops, and serves each in one of `tasks`. `name` is the listener in the log.
+pub(super) async fn accept_connections<L, F, Served>(
+    listener: L,
+    name: &'static str,
+    tasks: Tasks,
+    serve: F,
+) where
+    L: Listen,
+    F: Fn(L::Stream) -> Served,
+    Served: Future<Output = ()> + Send + 'static,
+{
+    let shutdown = tasks.shutdown();
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (stream, permit) = tokio::select! {
+            () = shutdown.requested() => return,
+            accepted = accepted => accepted,
+        };
+        match stream {
+            Ok(stream) => {
+                let served = serve(stream);
+                tasks.spawn(async move {
+                    served.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                warn!(listener = name, %error, "accept failed");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Has `service` answer one request. The client must have read the response after `time_limit`.
+pub(super) async fn serve_connection<I, S>(stream: I, service: S, time_limit: Duration)
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: HttpService<Incoming, ResBody = Full<Bytes>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_SIZE)
+        .max_headers(HEAD_FIELDS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(time_limit, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "admin connection failed"),
+        Err(_) => debug!("admin connection timed out"),
+    }
+}

@@ -1,0 +1,129 @@
+//! The dns-01 solvers of the sites, built from their `dns` settings.
+
+use std::sync::Arc;
+
+use crate::app::Error;
+use crate::certs::challenge::{
+    Cloudflare, Dns01Solver, DnsMeans, DnsOptions, DnsProvider, ExecHook, Propagation, Rfc2136,
+    SiteDns,
+};
+use crate::certs::{Resolver, Secret};
+use crate::config::SiteConfig;
+use crate::name::NameMap;
+use crate::storage::Storage;
+use crate::tasks::Tasks;
+
+/// Returns the solver of each site, or `None` for sites without dns-01. Records are remembered in `storage` until one of `tasks`
+/// has removed them.
+pub(super) fn solvers(
+    sites: &[SiteConfig],
+    resolver: &Arc<Resolver>,
+    tasks: &Tasks,
+    storage: &Arc<dyn Storage>,
+) -> Result<NameMap<Option<SiteDns>>, Error> {
+    let mut known: Vec<(&DnsOptions, SiteDns)> = Vec::new();
+    let mut solvers = NameMap::new();
+    for site in sites {
+        let Some(options) = &site.dns else {
+            for pattern in site.patterns() {
+                solvers.insert(pattern.clone(), None);
+            }
+            continue;
+        };
+        // Sites with the same settings share a solver, so that their hook runs once at a time.
+        let same = known.iter().find(|(known, _)| *known == options);
+        let solver = match same {
+            Some((_, solver)) => solver.clone(),
+            None => {
+                let solver = match provider(&options.means, sites)? {
+                    Some(provider) => {
+                        let propagation = Propagation::new(Arc::clone(resolver), options);
+                        let solver = Dns01Solver::new(provider, propagation, tasks.clone());
+                        SiteDns::Records(solver.remembering_in(Arc::clone(storage)))
+                    }
+                    None => SiteDns::Standing,
+                };
+                known.push((options, solver.clone()));
+                solver
+            }
+        };
+        for pattern in site.patterns() {
+            solvers.insert(pattern.clone(), Some(solver.clone()));
+        }
+    }
+    Ok(solvers)
+}
+
+/// Returns solvers only for sites whose records the operator sets.
+pub(super) fn persistent_solvers(sites: &[SiteConfig]) -> NameMap<Option<SiteDns>> {
+    let mut solvers = NameMap::new();
+    for site in sites {
+        let means = site.dns.as_ref().map(|options| &options.means);
+        let is_persistent = matches!(means, Some(DnsMeans::Persist));
+        for pattern in site.patterns() {
+            let solver = is_persistent.then_some(SiteDns::Standing);
+            solvers.insert(pattern.clone(), solver);
+        }
+    }
+    solvers
+}
+
+/// Returns the provider that sets the records, or `None` if the operator does.
+fn provider(means: &DnsMeans, sites: &[SiteConfig]) -> Result<Option<Arc<dyn DnsProvider>>, Error> {
+    Ok(Some(match means {
+        DnsMeans::Persist => return Ok(None),
+        DnsMeans::Exec(program) => Arc::new(ExecHook::new(program.clone(), variables(sites))),
+        DnsMeans::Rfc2136(update) => Arc::new(Rfc2136::new(update)?),
+        DnsMeans::Cloudflare(api) => Arc::new(Cloudflare::new(api)?),
+    }))
+}
+
+/// Returns the environment variables that hold secrets of any site.
+fn variables(sites: &[SiteConfig]) -> Vec<String> {
+    let means = sites
+        .iter()
+        .filter_map(|site| Some(&site.dns.as_ref()?.means));
+    let secrets = means.filter_map(|means| match means {
+        DnsMeans::Rfc2136(update) => Some(&update.key),
+        DnsMeans::Cloudflare(api) => Some(&api.token),
+        DnsMeans::Exec(_) | DnsMeans::Persist => None,
+    });
+    secrets
+        .filter_map(Secret::variable)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::certs::ResolverOptions;
+    use crate::config::{Config, Flags};
+    use crate::storage::FileStorage;
+
+    #[tokio::test]
+    async fn all_names_of_a_site_have_the_same_solver() {
+        let text = "storage = \"file:/data\"\n[sites.\"*.example.org\"]\nupstream = \"3000\"\n\
+                    aliases = [\"example.net\", \"*.example.net\"]\ndns = \"persist\"\n\
+                    [sites.\"www.example.net\"]\nupstream = \"3000\"\n";
+        let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
+        let sites = config.unwrap().sites;
+        let resolver = Arc::new(Resolver::new(ResolverOptions::default()));
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let running = solvers(&sites, &resolver, &Tasks::new(), &storage).unwrap();
+        for solvers in [running, persistent_solvers(&sites)] {
+            for (name, has_solver) in [
+                ("a.example.org", true),
+                ("example.net", true),
+                ("a.example.net", true),
+                ("www.example.net", false),
+            ] {
+                let solver = solvers.lookup(name).and_then(Option::as_ref);
+                assert_eq!(solver.is_some(), has_solver, "{name}");
+            }
+        }
+    }
+}

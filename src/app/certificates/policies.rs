@@ -1,0 +1,92 @@
+//! The policies of the configured sites: which names may have a certificate, and from which issuer.
+
+use std::sync::Arc;
+
+use crate::app::Error;
+use crate::certs::issuer::Issuer;
+use crate::certs::{Ask, Issuers, Policy};
+use crate::config::{Config, SiteConfig};
+use crate::name::{HostPattern, NameMap};
+
+/// Builds the policies of all sites but those with certificate files. Ask endpoints with the same settings as in `former` keep
+/// their cached answers.
+pub(in crate::app) fn policies(
+    config: &Config,
+    issuers: &Issuers,
+    former: Option<&NameMap<Arc<Policy>>>,
+) -> Result<NameMap<Arc<Policy>>, Error> {
+    let mut policies = NameMap::new();
+    for site in config.sites.iter().filter(|site| site.tls.is_none()) {
+        let known = site
+            .patterns()
+            .find_map(|pattern| former?.get(pattern)?.shared_ask());
+        let ask = match (&site.on_demand, known) {
+            (Some(options), Some(known)) if known.options() == options => Some(Arc::clone(known)),
+            (Some(options), _) => Some(Arc::new(Ask::new(options)?)),
+            (None, _) => None,
+        };
+        for pattern in site.patterns() {
+            let policy = match (&ask, pattern) {
+                (Some(ask), HostPattern::Wildcard(_) | HostPattern::Any) => {
+                    Policy::on_demand(pattern.clone(), Arc::clone(ask))
+                }
+                (None, HostPattern::Wildcard(_)) if site.dns.is_some() => {
+                    Policy::wildcard(pattern.clone())
+                }
+                (Some(_), HostPattern::Exact(_)) | (None, _) => Policy::configured(pattern.clone()),
+            };
+            let policy = match named_issuer(site, config, issuers) {
+                Some(issuer) => policy.issued_by(Arc::clone(issuer)),
+                None => policy,
+            };
+            policies.insert(pattern.clone(), Arc::new(policy));
+        }
+    }
+    Ok(policies)
+}
+
+/// Returns the issuer that the site names.
+fn named_issuer<'a>(
+    site: &SiteConfig,
+    config: &Config,
+    issuers: &'a Issuers,
+) -> Option<&'a Arc<dyn Issuer>> {
+    let name = site.issuer.as_ref()?;
+    let index = config
+        .issuers
+        .iter()
+        .position(|issuer| issuer.name == *name);
+    Some(index.map_or(&issuers.internal, |index| &issuers.public[index]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stored_issuers;
+    use super::*;
+    use crate::config::Flags;
+    use crate::storage::{FileStorage, Storage};
+
+    #[test]
+    fn an_ask_endpoint_with_the_same_settings_keeps_its_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let with_ask = |url: &str, former: Option<&NameMap<Arc<Policy>>>| {
+            let text = format!(
+                "storage = \"file:/data\"\n[sites.\"*.example.net\"]\nupstream = \"1\"\non-demand = {{ ask = \"{url}\" }}\n"
+            );
+            let path = std::path::Path::new("Proxyfile");
+            let config = Config::from_proxyfile(path, &text, &Flags::default()).unwrap();
+            let issuers = stored_issuers(&config, &storage).unwrap();
+            policies(&config, &issuers, former).unwrap()
+        };
+        let ask = |policies: &NameMap<Arc<Policy>>| {
+            let policy = policies.lookup("a.example.net").unwrap();
+            Arc::clone(policy.shared_ask().unwrap())
+        };
+        let first = with_ask("http://localhost:2/", None);
+        let same = with_ask("http://localhost:2/", Some(&first));
+        let other = with_ask("http://localhost:3/", Some(&first));
+        assert!(Arc::ptr_eq(&ask(&first), &ask(&same)));
+        assert!(!Arc::ptr_eq(&ask(&first), &ask(&other)));
+    }
+}

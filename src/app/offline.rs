@@ -1,0 +1,52 @@
+//! Operations on storage alone, for commands that need no running proxy.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Error;
+use super::certificates::{policies, stored_issuers};
+use crate::admin::{ConfiguredNames, Operations};
+use crate::certs::{Issuers, Records, Revoker};
+use crate::config::Config;
+use crate::storage::{self, FileStorage, Storage};
+
+/// Opens the data directory, which must exist, for revocations and account key rollovers at the configured CAs.
+pub fn open_revocation(config: &Config) -> Result<Operations, Error> {
+    let storage = open(config.storage.directory())?;
+    let issuers = stored_issuers(config, &storage)?.public;
+    let records = Records::new(storage);
+    let revoker = Revoker::new(records.clone(), issuers);
+    Ok(Operations::stored(records).with_revoker(revoker))
+}
+
+/// Opens the data directory, which must exist, for reports on certificates and the configured sites.
+pub fn open_operations(config: &Config) -> Result<Operations, Error> {
+    let storage = open(config.storage.directory())?;
+    let issuers = stored_issuers(config, &storage)?;
+    let operations = Operations::stored(Records::new(storage)).with_issuers(issuers.clone());
+    if config.sites.is_empty() {
+        return Ok(operations);
+    }
+    Ok(operations.with_names(configured_names(config, issuers)?))
+}
+
+fn configured_names(config: &Config, issuers: Issuers) -> Result<ConfiguredNames, Error> {
+    let files = config.sites.iter().filter_map(|site| {
+        let files = site.tls.as_ref()?;
+        Some((site.pattern.clone(), files.cert.clone()))
+    });
+    Ok(ConfiguredNames {
+        policies: policies(config, &issuers, None)?,
+        issuers,
+        files: files.collect(),
+    })
+}
+
+fn open(directory: &Path) -> Result<Arc<dyn Storage>, Error> {
+    // Opening storage creates the directory, which would hide that the wrong one was given.
+    std::fs::read_dir(directory).map_err(|source| storage::Error::Directory {
+        path: directory.to_owned(),
+        source,
+    })?;
+    Ok(Arc::new(FileStorage::open(directory)?))
+}

@@ -1,0 +1,78 @@
+//! State that lasts as long as the process and survives every reload.
+
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::workers::Workers;
+use super::{Error, sites};
+use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
+use crate::certs::{CertCache, Records};
+use crate::config::Config;
+use crate::proxy::RefusalCounters;
+use crate::storage::{FileStorage, Storage};
+use crate::tasks::Tasks;
+use crate::upstream::UpstreamContext;
+
+/// Number of parsed certificates in memory.
+const CACHED_CERTIFICATES: usize = 10_000;
+
+/// State that both towers share. Clones are the same state.
+#[derive(Clone, Debug)]
+pub(super) struct SharedState {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) cache: Arc<CertCache>,
+    pub(super) tokens: Arc<Http01Tokens>,
+    pub(super) challenges: Arc<TlsAlpn01Certificates>,
+    pub(super) means: UpstreamContext,
+    pub(super) refusals: RefusalCounters,
+    /// Tasks that manage certificates.
+    pub(super) background: Tasks,
+    /// Tasks that remove DNS records of challenges.
+    pub(super) records: Tasks,
+    /// Tasks that write access logs.
+    pub(super) logs: Tasks,
+}
+
+impl SharedState {
+    /// Opens storage. Backends may have `max_connections` connections in total.
+    pub(super) fn open(config: &Config, max_connections: usize) -> Result<Self, Error> {
+        Ok(Self {
+            storage: open_storage(config)?,
+            cache: Arc::new(CertCache::new(CACHED_CERTIFICATES)),
+            tokens: Arc::new(Http01Tokens::new()),
+            challenges: Arc::new(TlsAlpn01Certificates::new()),
+            means: means(config, max_connections),
+            refusals: RefusalCounters::new(Workers::count()),
+            background: Tasks::at_home(),
+            records: Tasks::at_home(),
+            logs: Tasks::at_home(),
+        })
+    }
+
+    pub(super) fn certificate_records(&self) -> Records {
+        Records::new(Arc::clone(&self.storage))
+    }
+}
+
+fn means(config: &Config, max_connections: usize) -> UpstreamContext {
+    UpstreamContext {
+        // Connections to backends have a limit of their own: one HTTP/2 client can keep many of them busy.
+        connection_permits: Arc::new(tokio::sync::Semaphore::new(max_connections)),
+        workers: Workers::count(),
+        resolver: sites::resolver(&config.resolver),
+        ..UpstreamContext::new(Tasks::new())
+    }
+}
+
+/// A full disk is only logged: the stored certificates can still be served.
+pub(super) fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
+    let storage = FileStorage::open(config.storage.directory())?;
+    match storage.probe() {
+        Err(error) if error.is_passing() => {
+            error!(%error, "storage cannot be written: no certificate can be ordered")
+        }
+        probed => probed?,
+    }
+    Ok(Arc::new(storage))
+}

@@ -1,0 +1,41 @@
+//! Reads the sentences that docs/troubleshooting.md quotes, and checks that none is missing there.
+
+use std::collections::HashSet;
+
+use super::{machine, orders, records, waiting};
+
+/// Returns all sentences that docs/troubleshooting.md quotes, each as one line.
+pub(crate) fn quotations() -> HashSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let paragraphs = page.split("\n\n");
+    let quoted = paragraphs.filter_map(|paragraph| paragraph.trim().strip_prefix("> "));
+    quoted.map(|text| text.replace("\n> ", " ")).collect()
+}
+
+#[tokio::test]
+async fn every_cause_is_documented_word_for_word() {
+    let sentences = [
+        waiting::standings(),
+        waiting::refused_before_the_order(),
+        waiting::doubted_before_the_order(),
+        waiting::names_that_no_public_ca_signs(),
+        waiting::names_on_demand().await,
+        waiting::budgets(),
+        orders::what_the_ca_saw(),
+        orders::what_the_ca_said(),
+        orders::what_several_cas_said(),
+        orders::silence_of_the_ca().await,
+        records::records_by_hook(),
+        records::records_by_update(),
+        machine::this_machine(),
+    ]
+    .concat();
+    let quotations = quotations();
+    let is_missing = |sentence: &&String| !quotations.contains(*sentence);
+    let missing: Vec<_> = sentences.iter().filter(is_missing).collect();
+    assert!(
+        missing.is_empty(),
+        "not in docs/troubleshooting.md: {missing:#?}"
+    );
+}

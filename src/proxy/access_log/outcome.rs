@@ -1,0 +1,32 @@
+//! The outcome of a request as the access log keeps it.
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+
+/// The status of a request whose client left before there was a response.
+const CLIENT_LEFT: u16 = 499;
+
+/// The outcome of a request, complete once the entry is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) status: Option<StatusCode>,
+    pub(super) sent: u64,
+    pub(super) first_byte: Option<Duration>,
+    pub(super) duration: Duration,
+    pub(super) upstream: Option<String>,
+    pub(super) request_id: Option<HeaderValue>,
+    pub(super) reason: Option<&'static str>,
+    pub(super) is_whole: bool,
+}
+
+impl Outcome {
+    pub(super) fn shown_status(&self) -> u16 {
+        self.status.map_or(CLIENT_LEFT, |status| status.as_u16())
+    }
+
+    /// `true` if the client left before all was sent to it.
+    pub(super) fn has_client_left(&self) -> bool {
+        self.status.is_none() || !self.is_whole
+    }
+}

@@ -1,0 +1,40 @@
+//! The last steps to a response, whoever gave it.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderValue, Response};
+use http_body::Body as _;
+
+use crate::proxy::body::Body;
+use crate::proxy::request::RequestContext;
+
+/// Closes the connection of a client of HTTP/1.1 whose upload nobody wants.
+pub(in crate::proxy) fn close_connection(response: &mut Response<Body>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+}
+
+/// Removes the body of a response to HEAD. HTTP/2 would send it along.
+pub(in crate::proxy) fn as_head(mut response: Response<Body>) -> Response<Body> {
+    let Some(length) = response.body().size_hint().exact() else {
+        return response.map(|_| Body::empty());
+    };
+    if length > 0 {
+        let fields = response.headers_mut();
+        fields.entry(CONTENT_LENGTH).or_insert(length.into());
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// Hands the entry of the access log over to the body, with which it ends, and sets the fields that every response of the
+/// site has.
+pub(in crate::proxy) fn complete(response: &mut Response<Body>, context: RequestContext<'_>) {
+    if let Some(hsts) = context.hsts {
+        let fields = response.headers_mut();
+        fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);
+    }
+    if let Some(mut entry) = context.entry {
+        entry.answered(response.status(), !response.body().is_end_stream());
+        response.body_mut().log(Some(entry));
+    }
+}

@@ -1,0 +1,91 @@
+//! The redirect of plain HTTP to HTTPS.
+
+use super::router::{Router, Site};
+use crate::name::HostName;
+use crate::proxy::request::host;
+
+/// Returns the https URL of a plain request and its site, or `None` when no site has its host.
+///
+/// `host` is the Host field as it came, perhaps with a port. The URL is made of the name as the router knows it, so that
+/// nothing a client sends is reflected but its path and query.
+#[must_use]
+pub fn to_https<'r>(
+    router: &'r Router,
+    host: &str,
+    path_and_query: &str,
+    https_port: u16,
+) -> Option<(String, &'r Site)> {
+    let name = HostName::parse(host::split(host)?).ok()?;
+    let site = router.site(name.as_str())?;
+    let path = if path_and_query.starts_with('/') {
+        path_and_query
+    } else {
+        "/"
+    };
+    let host = if name.as_str().contains(':') {
+        format!("[{name}]")
+    } else {
+        name.to_string()
+    };
+    let location = match https_port {
+        443 => format!("https://{host}{path}"),
+        port => format!("https://{host}:{port}{path}"),
+    };
+    Some((location, site))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::HostPattern;
+    use crate::proxy::handler::{Handler, Redirect};
+
+    fn router() -> Router {
+        Router::new(["www.example.org", "*.example.net", "::1"].map(|pattern| {
+            let moved = Redirect::parse("https://a.example").unwrap();
+            Site::new(
+                HostPattern::parse(pattern).unwrap(),
+                Handler::Redirect(moved),
+            )
+        }))
+    }
+
+    #[test]
+    fn known_hosts_go_to_https_under_their_canonical_name() {
+        for (host, path, port, url) in [
+            (
+                "www.example.org",
+                "/a?b",
+                443,
+                "https://www.example.org/a?b",
+            ),
+            (
+                "WWW.Example.ORG.:8080",
+                "/",
+                8443,
+                "https://www.example.org:8443/",
+            ),
+            ("Shop.example.net", "/", 443, "https://shop.example.net/"),
+            ("[0:0::1]:80", "/", 443, "https://[::1]/"),
+            ("www.example.org", "*", 443, "https://www.example.org/"),
+        ] {
+            let router = router();
+            let (location, _) = to_https(&router, host, path, port).unwrap();
+            assert_eq!(location, url);
+        }
+    }
+
+    #[test]
+    fn other_hosts_go_nowhere() {
+        for host in [
+            "evil.example",
+            "",
+            "www.example.org@evil.example",
+            "www.example.org/x",
+            "www.example.org, evil.example",
+            "a.b.example.net",
+        ] {
+            assert!(to_https(&router(), host, "/", 443).is_none(), "{host}");
+        }
+    }
+}

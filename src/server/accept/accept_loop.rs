@@ -1,0 +1,394 @@
+//! The accept loop of one listener: bounds the open connections, finds out whom they belong to, and survives a lack of file
+//! descriptors or memory. Knows nothing of TLS and HTTP.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::{debug, error, warn};
+
+use super::client_limit::{ClientLimit, ClientSlot, ConnectionSlot};
+use super::listener::Listener;
+use super::proxy_protocol::{self, ProxyHeader, ProxyProtocol, ProxyProtocolError, canonical};
+use crate::proxy::{Reason, TrustedProxies, WorkerRefusals};
+use crate::tasks::{Shutdown, Tasks};
+
+/// Pause of the loop when the process is out of file descriptors or memory.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// An accepted connection.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The client's address: the peer's own, or the one in its PROXY header.
+    pub peer: SocketAddr,
+    /// The address that the client connected to.
+    pub local: SocketAddr,
+    /// Its slot among the open connections, released when dropped.
+    pub slot: ConnectionSlot,
+    /// `true` if forwarding headers of this peer are believed.
+    pub is_trusted: bool,
+}
+
+/// Ruleset for connections to a listener. A reload replaces them for connections from then on.
+#[derive(Clone, Debug)]
+pub struct AcceptRules {
+    /// The trusted peers.
+    pub trust: Arc<TrustedProxies>,
+    /// The limit of open connections per client.
+    pub client_limit: ClientLimit,
+    /// Whether trusted peers begin their connections with a PROXY header.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// Time for the PROXY header to arrive.
+    pub timeout: Duration,
+}
+
+impl AcceptRules {
+    /// Replaces a trusted peer by the client in its PROXY header. Returns `None` if the connection is to be closed.
+    async fn read_proxy_header(
+        &self,
+        mode: ProxyProtocol,
+        mut accepted: Accepted,
+        shutdown: &Shutdown,
+        refusals: &WorkerRefusals,
+    ) -> Option<Accepted> {
+        let peer = accepted.peer;
+        let header = async {
+            match (accepted.is_trusted, mode) {
+                (true, _) => proxy_protocol::read(&mut accepted.stream, mode).await,
+                (false, ProxyProtocol::Optional) => Ok(None),
+                (false, ProxyProtocol::Required) => Err(ProxyProtocolError::Untrusted),
+            }
+        };
+        let header = tokio::select! {
+            header = timeout(self.timeout, header) => header,
+            () = shutdown.requested() => return None,
+        };
+        match header {
+            Ok(Ok(header)) => self.apply_proxy_header(accepted, header, refusals),
+            Ok(Err(error)) => {
+                debug!(client.addr = %peer, %error, "connection refused");
+                refusals.count(error.reason());
+                None
+            }
+            Err(_) => {
+                debug!(client.addr = %peer, "connection refused: no PROXY header in time");
+                refusals.count(Reason::ProxyHeaderTimeout);
+                None
+            }
+        }
+    }
+
+    fn apply_proxy_header(
+        &self,
+        mut accepted: Accepted,
+        header: Option<ProxyHeader>,
+        refusals: &WorkerRefusals,
+    ) -> Option<Accepted> {
+        match header {
+            None | Some(ProxyHeader::Local) => {}
+            // Forwarding headers of an unknown client must not be believed as if the peer had set them.
+            Some(ProxyHeader::Unknown) => accepted.is_trusted = false,
+            Some(ProxyHeader::Client {
+                source,
+                destination,
+            }) => {
+                debug!(client.addr = %source, proxy.addr = %accepted.peer, "PROXY header read");
+                accepted.peer = source;
+                accepted.local = destination;
+                accepted.is_trusted = self.trust.contains(source.ip());
+                if !accepted.is_trusted {
+                    accepted.slot.set_client(self.count(source, refusals)?);
+                }
+            }
+        }
+        Some(accepted)
+    }
+
+    /// Counts a connection of this client. Returns `None` if the client is at its limit.
+    fn count(&self, client: SocketAddr, refusals: &WorkerRefusals) -> Option<ClientSlot> {
+        let slot = self.client_limit.admit(client.ip());
+        if slot.is_none() {
+            debug!(client.addr = %client, "client is at its limit of connections");
+            refusals.count(Reason::ConnectionsPerClient);
+        }
+        slot
+    }
+}
+
+/// The parts of an [`AcceptLoop`] that it has in common with its connections.
+#[derive(Debug)]
+struct Context {
+    tasks: Tasks,
+    shutdown: Shutdown,
+    rules: Arc<ArcSwap<AcceptRules>>,
+    refusals: Arc<WorkerRefusals>,
+}
+
+/// Accepts the connections of one listener.
+#[derive(Debug)]
+pub struct AcceptLoop {
+    listener: Listener,
+    permits: Arc<Semaphore>,
+    context: Context,
+}
+
+impl AcceptLoop {
+    /// Accepts as many connections as `permits` has, over all loops that share it. The `rules` that are current when a
+    /// connection comes apply to it.
+    #[must_use]
+    pub fn new(
+        listener: Listener,
+        permits: Arc<Semaphore>,
+        tasks: Tasks,
+        rules: Arc<ArcSwap<AcceptRules>>,
+    ) -> Self {
+        Self {
+            listener,
+            permits,
+            context: Context {
+                shutdown: tasks.shutdown(),
+                tasks,
+                rules,
+                refusals: Arc::default(),
+            },
+        }
+    }
+
+    /// Counts refused connections in `refusals`.
+    #[must_use]
+    pub fn counting(mut self, refusals: Arc<WorkerRefusals>) -> Self {
+        self.context.refusals = refusals;
+        self
+    }
+
+    /// Accepts until the process stops or `closed` is requested. Each connection runs in a task of its own, on the runtime of
+    /// this future, and outlives the loop.
+    pub async fn run<F, Served>(self, closed: Shutdown, serve: F)
+    where
+        F: Fn(Accepted, Shutdown) -> Served + Clone + Send + 'static,
+        Served: Future<Output = ()> + Send + 'static,
+    {
+        let address = self.listener.address();
+        let socket = match self.listener.open() {
+            Ok(socket) => socket,
+            Err(error) => {
+                error!(server.addr = %address, %error, "listener cannot accept");
+                return;
+            }
+        };
+        let acceptor = Acceptor {
+            socket,
+            address,
+            permits: self.permits,
+            context: self.context,
+        };
+        let shutdown = acceptor.context.shutdown.clone();
+        let mut stopped = pin!(shutdown.requested());
+        let mut closed = pin!(closed.requested());
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stopped => return,
+                () = &mut closed => break,
+                accepted = acceptor.next() => accepted,
+            };
+            if let Some(accepted) = accepted {
+                acceptor.spawn(accepted, &serve);
+            }
+        }
+        // Connections that the kernel has established before the listener closes are served too.
+        while let Some(accepted) = acceptor.next().now_or_never() {
+            if let Some(accepted) = accepted {
+                acceptor.spawn(accepted, &serve);
+            }
+        }
+    }
+}
+
+/// An [`AcceptLoop`] that runs.
+struct Acceptor {
+    socket: TcpListener,
+    address: SocketAddr,
+    permits: Arc<Semaphore>,
+    context: Context,
+}
+
+impl Acceptor {
+    /// Accepts the next connection. Returns `None` if it was refused or lost.
+    ///
+    /// The connection comes first and its permit second, so that an idle listener holds no permit.
+    async fn next(&self) -> Option<Accepted> {
+        match self.socket.accept().await {
+            Ok((stream, peer)) => self.admit(stream, canonical(peer)).await,
+            Err(error) if is_clients_fault(&error) => {
+                debug!(error = %error, "client left before it was accepted");
+                None
+            }
+            Err(error) => {
+                warn!(server.addr = %self.address, error = %error, "accept failed");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                None
+            }
+        }
+    }
+
+    async fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        let rules = self.context.rules.load();
+        let is_trusted = rules.trust.contains(peer.ip());
+        let client = if is_trusted {
+            // A trusted peer has the connections of many clients. Each counts for the client that its PROXY header names.
+            ClientSlot::default()
+        } else {
+            rules.count(peer, &self.context.refusals)?
+        };
+        drop(rules);
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        let local = if self.address.ip().is_unspecified() {
+            stream.local_addr().unwrap_or(self.address)
+        } else {
+            self.address
+        };
+        Some(Accepted {
+            stream,
+            peer,
+            local: canonical(local),
+            slot: ConnectionSlot::new(permit, client),
+            is_trusted,
+        })
+    }
+
+    /// Serves a connection in a task of its own.
+    fn spawn<F, Served>(&self, accepted: Accepted, serve: &F)
+    where
+        F: Fn(Accepted, Shutdown) -> Served + Clone + Send + 'static,
+        Served: Future<Output = ()> + Send + 'static,
+    {
+        let rules = self.context.rules.load();
+        let Some(mode) = rules.proxy_protocol else {
+            let served = serve(accepted, self.context.shutdown.clone());
+            self.context.tasks.spawn(served);
+            return;
+        };
+        let (rules, serve) = (Arc::clone(&rules), serve.clone());
+        let shutdown = self.context.shutdown.clone();
+        let refusals = Arc::clone(&self.context.refusals);
+        self.context.tasks.spawn(async move {
+            let read = Box::pin(rules.read_proxy_header(mode, accepted, &shutdown, &refusals));
+            let accepted = read.await;
+            drop(refusals);
+            if let Some(accepted) = accepted {
+                serve(accepted, shutdown).await;
+            }
+        });
+    }
+}
+
+fn is_clients_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::super::listener::{PROBE_AFTER, PROBE_EVERY};
+    use super::*;
+
+    fn rules(trusted: &[&str], limit: Option<u16>) -> AcceptRules {
+        let networks = trusted.iter().map(|network| network.parse().unwrap());
+        AcceptRules {
+            trust: Arc::new(TrustedProxies::new(networks)),
+            client_limit: ClientLimit::new(limit),
+            proxy_protocol: None,
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    /// Accepts a connection of a client on this machine. Returns it with the client's own end.
+    async fn accept(rules: &AcceptRules) -> (Option<Accepted>, TcpStream) {
+        let mut listeners = Listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let listener = listeners.remove(0);
+        let tasks = Tasks::new();
+        let acceptor = Acceptor {
+            address: listener.address(),
+            socket: listener.open().unwrap(),
+            permits: Arc::new(Semaphore::new(1)),
+            context: Context {
+                shutdown: tasks.shutdown(),
+                tasks,
+                rules: Arc::new(ArcSwap::from_pointee(rules.clone())),
+                refusals: Arc::default(),
+            },
+        };
+        let (stream, accepted) =
+            tokio::join!(TcpStream::connect(acceptor.address), acceptor.next());
+        (accepted, stream.unwrap())
+    }
+
+    #[tokio::test]
+    async fn silent_clients_are_probed_and_answers_are_not_delayed() {
+        let (accepted, _stream) = accept(&rules(&[], None)).await;
+        let accepted = accepted.unwrap().stream;
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), PROBE_AFTER);
+        assert_eq!(accepted.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
+        assert!(accepted.tcp_nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_clients_of_a_trusted_peer_are_counted_one_by_one() {
+        let rules = rules(&["127.0.0.0/8"], Some(1));
+        let mut open = Vec::new();
+        for (source, is_accepted) in [
+            ("192.0.2.7:1", true),
+            ("192.0.2.7:2", false),
+            ("192.0.2.8:1", true),
+        ] {
+            let (accepted, stream) = accept(&rules).await;
+            let header = ProxyHeader::Client {
+                source: source.parse().unwrap(),
+                destination: "192.0.2.1:443".parse().unwrap(),
+            };
+            let accepted = rules.apply_proxy_header(
+                accepted.unwrap(),
+                Some(header),
+                &WorkerRefusals::default(),
+            );
+            assert_eq!(accepted.is_some(), is_accepted, "{source}");
+            open.push((accepted, stream));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_not_trusted_is_counted_at_once() {
+        let rules = rules(&[], Some(1));
+        let (first, _stream) = accept(&rules).await;
+        assert!(first.is_some());
+        assert!(accept(&rules).await.0.is_none());
+    }
+
+    #[test]
+    fn ipv4_clients_are_shown_with_their_ipv4_address() {
+        for (address, shown) in [
+            ("192.0.2.7:1", "192.0.2.7:1"),
+            ("[::ffff:192.0.2.7]:1", "192.0.2.7:1"),
+            ("[2001:db8::7]:1", "[2001:db8::7]:1"),
+        ] {
+            assert_eq!(canonical(address.parse().unwrap()).to_string(), shown);
+        }
+    }
+}

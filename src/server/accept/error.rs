@@ -1,0 +1,43 @@
+//! Errors of binding a listener.
+
+use std::io;
+use std::net::SocketAddr;
+
+/// A failed bind, with the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port is below 1024 and the process may not bind it.
+    #[error(
+        "listening on {address} is not permitted; run as root, allow the binary to bind it with `setcap cap_net_bind_service=+ep`, or choose a port above 1023"
+    )]
+    NotPermitted {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Another program listens on the address.
+    #[error(
+        "{address} is in use by another program; stop it, or choose another address with --listen-http or --listen-https"
+    )]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Any other error.
+    #[error("listening on {address} failed: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn bind(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::NotPermitted { address },
+            io::ErrorKind::AddrInUse => Self::InUse { address },
+            _ => Self::Bind { address, source },
+        }
+    }
+}

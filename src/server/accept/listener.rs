@@ -1,0 +1,164 @@
+//! A bound TCP socket. Knows nothing of who accepts on it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tokio::net::TcpListener;
+
+use super::error::Error;
+
+/// Connections that the kernel queues while no slot is free.
+const BACKLOG: i32 = 4096;
+
+/// TCP keep-alive: silence after which a client is probed, and the interval of further probes.
+pub(super) const PROBE_AFTER: Duration = Duration::from_secs(60);
+pub(super) const PROBE_EVERY: Duration = Duration::from_secs(15);
+
+/// A socket that listens on one address.
+#[derive(Debug)]
+pub struct Listener {
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds `address` once for each of `count` workers. The kernel spreads connections over them. `[::]` takes IPv4 clients
+    /// too, and becomes `0.0.0.0` where there is no IPv6.
+    pub fn bind(address: SocketAddr, count: usize) -> Result<Vec<Self>, Error> {
+        Self::bind_beside(&[], address, count)
+    }
+
+    /// Like [`Self::bind`], while this process still listens on its `own` addresses, which may overlap the new one.
+    pub fn bind_beside(
+        own: &[SocketAddr],
+        address: SocketAddr,
+        count: usize,
+    ) -> Result<Vec<Self>, Error> {
+        let fail = |source| Error::bind(address, source);
+        let is_own = own.iter().any(|own| own.port() == address.port());
+        let (first, address) = first(address, is_own).map_err(fail)?;
+        let mut listeners = vec![Self {
+            socket: first,
+            address,
+        }];
+        for _ in 1..count {
+            let socket = bind(address, Sharing::Workers).map_err(fail)?;
+            listeners.push(Self { socket, address });
+        }
+        Ok(listeners)
+    }
+
+    /// Returns the address, with the port that the system chose for port 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Registers the socket with the current runtime.
+    pub(super) fn open(self) -> io::Result<TcpListener> {
+        TcpListener::from_std(self.socket)
+    }
+}
+
+/// Who else of this process may bind the address of a socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Nobody,
+    Workers,
+}
+
+/// Binds the first socket on an address. Returns it with its real port.
+fn first(address: SocketAddr, is_own: bool) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+    // With port sharing alone, a second proxy would take half of the clients of the first one.
+    let free = match address.port() {
+        0 => Ok(()),
+        _ if is_own => Ok(()),
+        _ => bind(address, Sharing::Nobody).map(drop),
+    };
+    let bound = free.and_then(|()| bind(address, Sharing::Workers));
+    let socket = bound.or_else(|error| match address.ip() {
+        IpAddr::V6(ip) if ip.is_unspecified() && lacks_ipv6(&error) => bind(
+            (Ipv4Addr::UNSPECIFIED, address.port()).into(),
+            Sharing::Workers,
+        ),
+        _ => Err(error),
+    })?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::Workers)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    // Accepted connections inherit these options, so each saves two system calls.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&probes())?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Tunnels and pausing responses have no deadline: only these probes find out that the client is gone.
+fn probes() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_refused_with_the_way_out() {
+        let first = Listener::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = first[1].address();
+        assert_ne!(address.port(), 0);
+        for count in [1, 2] {
+            let error = Listener::bind(address, count).unwrap_err();
+            assert!(matches!(error, Error::InUse { address: taken } if taken == address));
+            assert!(error.to_string().contains("in use by another program"));
+        }
+    }
+
+    #[test]
+    fn an_address_may_overlap_one_of_this_process() {
+        let first = Listener::bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let own = first[0].address();
+        let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, own.port()));
+        assert!(Listener::bind(all, 2).is_err());
+        let beside = Listener::bind_beside(&[own], all, 2).unwrap();
+        assert_eq!(beside[1].address(), all);
+    }
+
+    #[tokio::test]
+    async fn the_unspecified_ipv6_address_takes_ipv4_clients_too() {
+        let mut listeners = Listener::bind("[::]:0".parse().unwrap(), 1).unwrap();
+        let listener = listeners.remove(0);
+        let port = listener.address().port();
+        let listener = listener.open().unwrap();
+        let client = TcpStream::connect(("127.0.0.1", port));
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        assert!(client.is_ok() && accepted.is_ok());
+    }
+}

@@ -1,0 +1,90 @@
+//! Errors that end an HTTP connection, and what they mean for the counts of refusals. Nothing is known here of how a connection
+//! runs.
+
+use std::error::Error as _;
+
+use http::{StatusCode, Version};
+
+use crate::proxy::{Reason, RejectedEarly};
+
+/// An error that ended a connection.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::server) enum ConnectionError {
+    #[error(transparent)]
+    Http1(#[from] hyper::Error),
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+}
+
+const HEAD_TOO_LARGE: (StatusCode, Reason) = (
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    Reason::HeadTooLarge,
+);
+
+impl ConnectionError {
+    /// Returns how the protocol refused a request and with it the connection, if it did. `is_reading_head` says whether a
+    /// request's head had begun.
+    pub(in crate::server) fn rejected_early(&self, is_reading_head: bool) -> Option<RejectedEarly> {
+        let (version, (status, reason)) = match self {
+            Self::Http1(error) if error.is_incomplete_message() && is_reading_head => {
+                let cut = (StatusCode::BAD_REQUEST, Reason::HeadCut);
+                (Version::HTTP_11, cut)
+            }
+            Self::Http1(error) => (Version::HTTP_11, refused_by_http1(error)?),
+            Self::Http2(error) => (Version::HTTP_2, refused_by_http2(error)?),
+        };
+        Some(RejectedEarly {
+            version,
+            status,
+            reason,
+        })
+    }
+
+    /// Returns why a response over HTTP/1.1 broke off, if that ended the connection.
+    pub(super) fn broken_response(&self) -> Option<Reason> {
+        let Self::Http1(error) = self else {
+            return None;
+        };
+        let source = error.source().filter(|_| error.is_user())?;
+        Some(Reason::of_body(source.downcast_ref()?))
+    }
+}
+
+fn refused_by_http1(error: &hyper::Error) -> Option<(StatusCode, Reason)> {
+    if error.is_parse_version_h2() {
+        return Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol));
+    }
+    if !error.is_parse() {
+        return None;
+    }
+    if !error.is_parse_too_large() {
+        return Some((StatusCode::BAD_REQUEST, Reason::Malformed));
+    }
+    // Only the text tells a long target from a large head.
+    Some(if error.to_string().starts_with("URI") {
+        (StatusCode::URI_TOO_LONG, Reason::TargetTooLong)
+    } else {
+        HEAD_TOO_LARGE
+    })
+}
+
+/// Returns how the connection was refused if the proxy's own HTTP/2 sent the GOAWAY.
+fn refused_by_http2(error: &h2::Error) -> Option<(StatusCode, Reason)> {
+    if !error.is_go_away() || !error.is_library() {
+        return None;
+    }
+    match error.reason()? {
+        h2::Reason::NO_ERROR | h2::Reason::INTERNAL_ERROR => None,
+        h2::Reason::ENHANCE_YOUR_CALM if is_head_too_large(error) => Some(HEAD_TOO_LARGE),
+        h2::Reason::ENHANCE_YOUR_CALM => Some((StatusCode::TOO_MANY_REQUESTS, Reason::Http2Flood)),
+        _ => Some((StatusCode::BAD_REQUEST, Reason::Http2Protocol)),
+    }
+}
+
+/// Only the text tells a large head from a flood.
+fn is_head_too_large(error: &h2::Error) -> bool {
+    let text = error.to_string();
+    ["too_many_continuations", "header_list_way_too_large"]
+        .iter()
+        .any(|word| text.contains(word))
+}

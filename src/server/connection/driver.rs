@@ -1,0 +1,209 @@
+//! Drives one HTTP connection until it is over, a deadline is missed or the process stops. Knows neither version of HTTP.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::connection_error::ConnectionError;
+use super::deadlines::{Check, Deadlines, Missed, PARK_AFTER};
+use crate::proxy::WorkerRefusals;
+use crate::server::options::Limits;
+use crate::tasks::Shutdown;
+
+/// Time for a client to close an idle connection after it was asked to.
+const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time between two checks whether a connection can be parked.
+const LONGEST_RECHECK: Duration = Duration::from_secs(60);
+
+/// A connection of either version of HTTP.
+pub(in crate::server) trait Protocol:
+    Future<Output = Result<(), Self::Error>>
+{
+    type Error: Into<ConnectionError> + std::fmt::Display;
+
+    /// Finishes the running requests and accepts no more.
+    fn graceful_shutdown(self: Pin<&mut Self>);
+
+    /// Drops all that is not needed to wait for the next request. Called when the connection has not been used for a while.
+    fn park(self: Pin<&mut Self>) {}
+}
+
+/// Ends a connection when it must end.
+pub(in crate::server) struct Driver<'a> {
+    pub(in crate::server) deadlines: &'a Deadlines,
+    pub(in crate::server) limits: &'a Limits,
+    pub(in crate::server) shutdown: &'a Shutdown,
+    pub(in crate::server) refusals: &'a WorkerRefusals,
+}
+
+impl Driver<'_> {
+    /// Polls `connection` to its end. Returns the error that ended it.
+    ///
+    /// Nearly all wakes are for the connection itself. The timer and the shutdown signal are therefore not polled on each
+    /// wake: they wake the task when they are due, and cost two reads of memory until then.
+    ///
+    /// The connection comes boxed, or the task would have room for it twice: as an argument and as the pinned value.
+    pub(in crate::server) async fn drive<C: Protocol>(
+        self,
+        mut connection: Pin<Box<C>>,
+    ) -> Option<ConnectionError> {
+        let (deadlines, shutdown) = (self.deadlines, self.shutdown);
+        let mut stop = pin!(shutdown.notified());
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut idle_timeout = self.limits.idle_timeout;
+        let (mut is_armed, mut is_draining, mut is_closing) = (false, false, false);
+        let (mut is_parked, mut recheck) = (false, Duration::ZERO);
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                    let error = result.inspect_err(|error| debug!(%error, "connection failed"));
+                    return Poll::Ready(error.err().map(Into::into));
+                }
+                if !is_armed {
+                    // From here on, the signal and the timer wake this task.
+                    let _ = stop.as_mut().poll(cx);
+                }
+                if !is_draining && shutdown.is_requested() {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
+                let was_woken = is_parked && !deadlines.is_parked();
+                if is_armed && !was_woken && !timer.is_elapsed() {
+                    return Poll::Pending;
+                }
+                is_armed = true;
+                is_parked = deadlines.is_parked();
+                recheck = next_recheck(recheck, was_woken);
+                match deadlines.check(self.limits, idle_timeout, recheck) {
+                    Check::Again(at) => {
+                        timer.as_mut().reset(at);
+                        if timer.as_mut().poll(cx).is_pending() {
+                            return Poll::Pending;
+                        }
+                    }
+                    Check::Unused => {
+                        deadlines.set_parked(true);
+                        if !is_draining && !is_closing {
+                            connection.as_mut().park();
+                        }
+                    }
+                    Check::Missed(Missed::Idle) if !is_closing => {
+                        debug!("idle connection closed");
+                        // A request that is on its way is still answered.
+                        is_closing = true;
+                        idle_timeout = IDLE_CLOSE_TIMEOUT;
+                        deadlines.restart_idle();
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Check::Missed(missed) => {
+                        debug!(deadline = ?missed, "connection cut");
+                        self.refusals.count(missed.reason());
+                        return Poll::Ready(None);
+                    }
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Returns when to check again whether a connection can be parked. Streams that run for hours are checked less and less often.
+fn next_recheck(last: Duration, was_woken: bool) -> Duration {
+    if was_woken {
+        PARK_AFTER
+    } else {
+        (2 * last).clamp(PARK_AFTER, LONGEST_RECHECK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::task::Context;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::tasks::Tasks;
+
+    struct Asked<'a, A> {
+        asked: A,
+        end: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    }
+
+    impl<A: Unpin> Future for Asked<'_, A> {
+        type Output = Result<(), hyper::Error>;
+
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            self.end.as_mut().poll(cx).map(Ok)
+        }
+    }
+
+    impl<A: Fn() + Unpin> Protocol for Asked<'_, A> {
+        type Error = hyper::Error;
+
+        fn graceful_shutdown(self: Pin<&mut Self>) {
+            (self.asked)();
+        }
+    }
+
+    /// Returns for how many seconds an idle connection is kept whose client is `asked` to end it.
+    async fn kept(asked: impl Fn(&Deadlines), end: impl Future<Output = ()>) -> u64 {
+        let deadlines = Deadlines::new(false);
+        deadlines.request_began();
+        deadlines.request_ended();
+        let driver = Driver {
+            deadlines: &deadlines,
+            limits: &Limits::default(),
+            shutdown: &Tasks::new().shutdown(),
+            refusals: &WorkerRefusals::default(),
+        };
+        let start = Instant::now();
+        let connection = Asked {
+            asked: || asked(&deadlines),
+            end: Box::pin(end),
+        };
+        driver.drive(Box::pin(connection)).await;
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_close_an_idle_connection_is_cut() {
+        assert_eq!(kept(|_| (), pending()).await, 75 + 5);
+        assert_eq!(kept(|_| (), ready(())).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_runs_for_long_is_seldom_checked() {
+        let deadlines = Deadlines::new(false);
+        deadlines.request_began();
+        let mut hour = Box::pin(sleep(Duration::from_secs(3600)));
+        let looks = std::cell::Cell::new(0);
+        let running = poll_fn(|cx| {
+            looks.set(looks.get() + 1);
+            hour.as_mut().poll(cx)
+        });
+        let driver = Driver {
+            deadlines: &deadlines,
+            limits: &Limits::default(),
+            shutdown: &Tasks::new().shutdown(),
+            refusals: &WorkerRefusals::default(),
+        };
+        let connection = Asked {
+            asked: || (),
+            end: Box::pin(running),
+        };
+        driver.drive(Box::pin(connection)).await;
+        assert!(looks.get() < 150, "{}", looks.get());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_comes_while_an_idle_connection_closes_is_answered() {
+        let answered = sleep(Duration::from_secs(300));
+        assert_eq!(kept(Deadlines::request_began, answered).await, 300);
+    }
+}

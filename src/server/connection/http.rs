@@ -1,0 +1,140 @@
+//! HTTP/1.1 and HTTP/2 on one byte stream, answered by one service.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::future::Either;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection_error::ConnectionError;
+use super::deadlines::Deadlines;
+use super::driver::Driver;
+use super::http1::{self, Http1};
+use super::http2::{self, Http2};
+use super::request_handler::RequestHandler;
+use super::tracked_stream::TrackedStream;
+use crate::proxy::{ConnInfo, ProxyService, RejectedEarly, WorkerRefusals};
+use crate::server::accept::ConnectionSlot;
+use crate::server::options::Limits;
+use crate::tasks::{Shutdown, Tasks};
+
+/// Serves HTTP connections.
+pub struct Http {
+    service: ProxyService,
+    limits: Limits,
+    http1: hyper::server::conn::http1::Builder,
+    http2: h2::server::Builder,
+    tasks: Tasks,
+}
+
+/// A connection to serve HTTP on.
+#[derive(Debug)]
+pub struct HttpConnection<S> {
+    /// The byte stream, after any TLS handshake.
+    pub stream: S,
+    /// `true` for HTTP/2, `false` for HTTP/1.1.
+    pub is_h2: bool,
+    /// Facts about the connection.
+    pub info: ConnInfo,
+    /// Its slot among the open connections. A tunnel keeps it to its end.
+    pub slot: ConnectionSlot,
+}
+
+impl Http {
+    /// Has `service` answer requests within `limits`. Each HTTP/2 stream is one of `tasks`.
+    #[must_use]
+    pub fn new(service: ProxyService, limits: Limits, tasks: Tasks) -> Self {
+        Self {
+            service,
+            http1: http1::builder(&limits),
+            http2: http2::builder(&limits),
+            limits,
+            tasks,
+        }
+    }
+
+    /// Counts a connection that was refused before its first request, and logs it.
+    pub(in crate::server) fn note_rejected_early(&self, conn: &ConnInfo, rejected: RejectedEarly) {
+        self.service.note_rejected_early(conn, rejected);
+    }
+
+    /// Returns the counters of refusals.
+    pub(in crate::server) fn refusals(&self) -> &WorkerRefusals {
+        self.service.refusals()
+    }
+
+    /// Serves one connection until it is over, a deadline is missed or the process stops.
+    ///
+    /// Not an `async fn`: its future would have room for the stream, and so would the task of each connection. The stream is
+    /// boxed before the future begins.
+    pub fn serve<S>(
+        &self,
+        connection: HttpConnection<S>,
+        shutdown: &Shutdown,
+    ) -> impl Future<Output = ()>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let HttpConnection {
+            stream,
+            is_h2,
+            info,
+            slot,
+        } = connection;
+        let deadlines = Deadlines::new(is_h2);
+        let request_handler = Arc::new(RequestHandler {
+            service: self.service.clone(),
+            info: Arc::new(info),
+            deadlines: Arc::clone(&deadlines),
+        });
+        let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot);
+        let handler = Arc::clone(&request_handler);
+        let protocol = if is_h2 {
+            let http2 = Http2::new(&self.http2, stream, handler, &self.tasks);
+            Either::Left(Box::pin(http2))
+        } else {
+            let service = service_fn(move |request| {
+                let answer = handler.call::<Incoming>(request, None);
+                async { Ok::<_, Infallible>(answer.await) }
+            });
+            let deadlines = Arc::clone(&deadlines);
+            let http1 = Http1::new(&self.http1, stream, service, deadlines);
+            Either::Right(Box::pin(http1))
+        };
+        async move {
+            let driver = Driver {
+                deadlines: &deadlines,
+                limits: &self.limits,
+                shutdown,
+                refusals: self.refusals(),
+            };
+            let error = match protocol {
+                Either::Left(http2) => driver.drive(http2).await,
+                Either::Right(http1) => driver.drive(http1).await,
+            };
+            if let Some(error) = error {
+                self.count(&error, &request_handler);
+            }
+        }
+    }
+
+    /// Counts the end of a connection if it is a refusal or a response that broke off.
+    fn count(&self, error: &ConnectionError, handler: &RequestHandler) {
+        if let Some(rejected) = error.rejected_early(handler.deadlines.is_reading_head()) {
+            self.service.note_rejected_early(&handler.info, rejected);
+        }
+        if let Some(reason) = error.broken_response() {
+            self.refusals().count(reason);
+        }
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
+}

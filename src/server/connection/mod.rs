@@ -1,0 +1,20 @@
+//! One HTTP connection: its versions of HTTP, its deadlines and its end.
+
+mod connection_error;
+mod deadlines;
+mod driver;
+mod http;
+mod http1;
+mod http2;
+mod http2_stream;
+mod request_handler;
+mod tracked_body;
+mod tracked_stream;
+
+pub use http::{Http, HttpConnection};
+
+pub(super) use deadlines::Deadlines;
+pub(super) use driver::Driver;
+pub(super) use http1::builder as http1_builder;
+pub(super) use tracked_body::{RequestMark, TrackedBody};
+pub(super) use tracked_stream::TrackedStream;

@@ -1,0 +1,44 @@
+//! Passes the requests of one connection to the proxy service.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+
+use super::deadlines::Deadlines;
+use super::tracked_body::{RequestMark, TrackedBody};
+use crate::proxy::{Body, ClientBody, ConnInfo, Interims, ProxyService};
+
+/// Answers the requests of one connection.
+#[derive(Debug)]
+pub(super) struct RequestHandler {
+    pub(super) service: ProxyService,
+    pub(super) info: Arc<ConnInfo>,
+    pub(super) deadlines: Arc<Deadlines>,
+}
+
+impl RequestHandler {
+    /// Answers one request. The future lies on the heap, or each connection would have room for it as long as it lives.
+    pub(super) fn call<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        interims: Option<Interims>,
+    ) -> Pin<Box<impl Future<Output = Response<TrackedBody<Body>>> + Send + use<B>>>
+    where
+        B: Into<ClientBody> + http_body::Body + Send + 'static,
+    {
+        let mark = RequestMark::new(Arc::clone(&self.deadlines));
+        self.deadlines.set_has_body(!request.body().is_end_stream());
+        let this = Arc::clone(self);
+        boxed(|| async move {
+            let response = this.service.call(request, &this.info, interims).await;
+            response.map(|body| TrackedBody::new(body, mark))
+        })
+    }
+}
+
+/// Builds a future on the heap. `Box::pin` would build it on the stack and copy all of its size.
+fn boxed<F>(future: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), future()))
+}

@@ -1,0 +1,83 @@
+//! A response body that records for the deadlines of its connection when chunks wait for the client, and when the request is
+//! over.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::deadlines::Deadlines;
+
+pin_project! {
+    #[derive(Debug)]
+    pub(in crate::server) struct TrackedBody<B> {
+        #[pin]
+        inner: B,
+        request: RequestMark,
+    }
+}
+
+/// A request in flight, from its head to the end of its response's body.
+#[derive(Debug)]
+pub(in crate::server) struct RequestMark {
+    deadlines: Arc<Deadlines>,
+    has_pending: bool,
+}
+
+impl RequestMark {
+    pub(in crate::server) fn new(deadlines: Arc<Deadlines>) -> Self {
+        deadlines.request_began();
+        Self {
+            deadlines,
+            has_pending: false,
+        }
+    }
+
+    fn chunk_done(&mut self) {
+        if std::mem::take(&mut self.has_pending) {
+            self.deadlines.chunk_done();
+        }
+    }
+}
+
+impl Drop for RequestMark {
+    fn drop(&mut self) {
+        self.chunk_done();
+        self.deadlines.request_ended();
+    }
+}
+
+impl<B> TrackedBody<B> {
+    pub(in crate::server) fn new(inner: B, request: RequestMark) -> Self {
+        Self { inner, request }
+    }
+}
+
+impl<B: Body> Body for TrackedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        this.request.chunk_done();
+        let frame = ready!(this.inner.poll_frame(cx));
+        if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+            this.request.has_pending = true;
+            this.request.deadlines.chunk_queued();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

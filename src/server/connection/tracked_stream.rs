@@ -1,0 +1,109 @@
+//! The byte stream of a client connection. Records reads and blocked writes for the deadlines, and holds the connection's
+//! slot: a tunnel keeps both after the HTTP connection is over.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::deadlines::Deadlines;
+use crate::server::accept::ConnectionSlot;
+
+#[derive(Debug)]
+pub(in crate::server) struct TrackedStream<S> {
+    inner: S,
+    unread: Bytes,
+    deadlines: Arc<Deadlines>,
+    _slot: ConnectionSlot,
+}
+
+impl<S> TrackedStream<S> {
+    pub(in crate::server) fn new(
+        inner: S,
+        deadlines: Arc<Deadlines>,
+        slot: impl Into<ConnectionSlot>,
+    ) -> Self {
+        Self {
+            inner,
+            unread: Bytes::new(),
+            deadlines,
+            _slot: slot.into(),
+        }
+    }
+
+    /// Puts bytes back that were read too early. Nothing may be left of bytes that were put back before.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
+    }
+
+    fn record<T>(&self, result: Poll<T>) -> Poll<T> {
+        if result.is_pending() {
+            self.deadlines.write_blocked();
+        } else {
+            self.deadlines.write_unblocked();
+        }
+        result
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let len = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread[..len]);
+            self.unread.advance(len);
+            self.deadlines.bytes_read();
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.deadlines.bytes_read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.record(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.record(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_flush(cx);
+        self.record(result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deadlines.is_kept_open() {
+            return Poll::Ready(Ok(()));
+        }
+        let result = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.record(result)
+    }
+}

@@ -1,0 +1,170 @@
+//! One backend of an upstream, with its load, its health and its connections.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::health_state::HealthState;
+use super::in_flight::{InFlight, Lane, LimitSlot};
+use super::max_connections::MaxConnections;
+use super::rendezvous::backend_seed;
+use crate::per_worker::{CachePadded, PerWorker};
+use crate::tasks::Tasks;
+use crate::upstream::address::Address;
+use crate::upstream::connection::Pool;
+use crate::upstream::options::Share;
+
+/// One address that requests can go to. Clones share its state.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    address: Address,
+    lanes: PerWorker<Arc<CachePadded<Lane>>>,
+    health_state: Arc<CachePadded<HealthState>>,
+    weight: u16,
+    max_connections: Option<MaxConnections>,
+    seed: u64,
+}
+
+impl Backend {
+    /// A backend with one of `pools` for each worker.
+    pub(in crate::upstream) fn new(
+        address: Address,
+        pools: PerWorker<Pool>,
+        health_state: Arc<CachePadded<HealthState>>,
+    ) -> Self {
+        let lane = |pool: &Pool| Lane::new(&address, pool.clone());
+        Self {
+            lanes: pools.iter().map(lane).collect(),
+            health_state,
+            weight: 1,
+            max_connections: None,
+            seed: backend_seed(&address.to_string()),
+            address,
+        }
+    }
+
+    /// Copies the backend for another upstream or for other rules. Both share requests and connections.
+    pub(in crate::upstream) fn with_health(
+        &self,
+        health_state: Arc<CachePadded<HealthState>>,
+    ) -> Self {
+        Self {
+            address: self.address.clone(),
+            lanes: self.lanes.clone(),
+            health_state,
+            weight: 1,
+            max_connections: self.max_connections.clone(),
+            seed: self.seed,
+        }
+    }
+
+    /// Sets its share of the requests and its limit. An unchanged limit keeps its count; a new one counts the requests that
+    /// are under way, for which it needs a runtime.
+    pub(in crate::upstream) fn with_share(
+        self,
+        share: Share,
+        max_connections: Option<u16>,
+        tasks: &Tasks,
+    ) -> Self {
+        let count = share.max_connections.or(max_connections);
+        let kept = self
+            .max_connections
+            .filter(|limit| Some(limit.count()) == count);
+        let lanes = &self.lanes;
+        let new = |count| {
+            let lanes = lanes.clone();
+            MaxConnections::counting(count, move || in_flight(&lanes), tasks)
+        };
+        Self {
+            weight: share.weight,
+            max_connections: kept.or_else(|| count.map(new)),
+            ..self
+        }
+    }
+
+    /// Address at which it listens.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Number of requests and tunnels that it is serving.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        in_flight(&self.lanes)
+    }
+
+    /// `true` if its active check fails.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.health_state.is_down()
+    }
+
+    /// `true` if it gets no requests for a while because too many have failed.
+    #[must_use]
+    pub fn is_ejected(&self) -> bool {
+        self.health_state.is_ejected(Instant::now())
+    }
+
+    /// The part of it that belongs to the worker of this number.
+    pub(in crate::upstream) fn lane(&self, worker: usize) -> &Arc<CachePadded<Lane>> {
+        &self.lanes[worker]
+    }
+
+    pub(in crate::upstream) fn health_state(&self) -> &Arc<CachePadded<HealthState>> {
+        &self.health_state
+    }
+
+    /// Records that a request failed here.
+    pub(in crate::upstream) fn record_failure(&self) {
+        if let Some(length) = self.health_state.record_failure(Instant::now()) {
+            warn!(backend = %self.address, retry_in = ?length, "backend gets no requests for a while");
+        }
+    }
+
+    /// Records that a request was served. Writes nothing if the backend is in good health.
+    pub(in crate::upstream) fn record_success(&self) {
+        if !self.health_state.is_good() && self.health_state.record_success(Instant::now()) {
+            info!(backend = %self.address, "backend gets requests again");
+        }
+    }
+
+    pub(in crate::upstream) fn weight(&self) -> u16 {
+        self.weight
+    }
+
+    /// Number that stands for it where clients are spread by hash.
+    pub(in crate::upstream) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(in crate::upstream) fn has_no_limit(&self) -> bool {
+        self.max_connections.is_none()
+    }
+
+    /// `true` if it may have one more request.
+    pub(in crate::upstream) fn has_room(&self) -> bool {
+        let limit = self.max_connections.as_ref();
+        limit.is_none_or(MaxConnections::has_room)
+    }
+
+    /// The slots that requests take, if there is a limit.
+    pub(in crate::upstream) fn slots(&self) -> Option<&Arc<Semaphore>> {
+        self.max_connections.as_ref().map(MaxConnections::slots)
+    }
+
+    /// Counts a request that goes here; `None` if the backend is full.
+    pub(in crate::upstream) fn enter(&self, worker: usize) -> Option<InFlight> {
+        let slot = match &self.max_connections {
+            None => None,
+            Some(limit) => Some(LimitSlot::take(limit.slots())?),
+        };
+        Some(InFlight::enter(self.lane(worker), slot))
+    }
+}
+
+fn in_flight(lanes: &PerWorker<Arc<CachePadded<Lane>>>) -> usize {
+    lanes.iter().map(|lane| lane.in_flight()).sum()
+}

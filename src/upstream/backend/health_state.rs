@@ -1,0 +1,401 @@
+//! Health of one backend: the active check, passive ejection and slow start. The requests of all workers read it, and write
+//! it only when something goes wrong or is over.
+
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backoff::spread;
+use crate::upstream::options::Balancing;
+
+/// Part of its requests that a backend gets in good health.
+pub(in crate::upstream) const FULL_SHARE: u32 = 1000;
+/// Part that a backend gets which has just recovered.
+const FIRST_SHARE: u32 = FULL_SHARE / 10;
+
+/// Longest ejection, unless `eject-time` is longer.
+const LONGEST_EJECTION: Duration = Duration::from_secs(60);
+const EJECTION_JITTER: f64 = 0.2;
+/// Time in good health after which ejections are short again.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Time that the request of a trial may take before another one is let through.
+const TRIAL: Duration = Duration::from_secs(5);
+
+/// The active check fails.
+const DOWN: u32 = 1;
+/// The last requests failed.
+const FAILED: u32 = 1 << 1;
+/// So many failed that it gets none for a while.
+const EJECTED: u32 = 1 << 2;
+/// The while is over, and one request finds out whether it works.
+const ON_TRIAL: u32 = 1 << 3;
+/// It has recovered and gets less than its share.
+const SLOW_START: u32 = 1 << 4;
+/// It is ejected, and gets a request all the same because all others are out too.
+const LAST_RESORT: u32 = 1 << 5;
+
+/// Health of one backend.
+#[derive(Debug)]
+pub(in crate::upstream) struct HealthState {
+    /// The bits above; none in good health.
+    marks: AtomicU32,
+    failures: AtomicU16,
+    ejections: AtomicU16,
+    /// In milliseconds since `epoch`, as are the others.
+    ejected_until: AtomicU64,
+    recovered_at: AtomicU64,
+    epoch: Instant,
+    max_fails: u16,
+    eject_time: Duration,
+    slow_start: Duration,
+}
+
+impl HealthState {
+    /// Good health.
+    pub(in crate::upstream) fn new(options: &Balancing) -> Self {
+        Self {
+            marks: AtomicU32::new(0),
+            failures: AtomicU16::new(0),
+            ejections: AtomicU16::new(0),
+            ejected_until: AtomicU64::new(0),
+            recovered_at: AtomicU64::new(0),
+            epoch: Instant::now(),
+            max_fails: options.max_fails,
+            eject_time: options.eject_time,
+            slow_start: options.slow_start,
+        }
+    }
+
+    /// Copies the health for other rules.
+    pub(in crate::upstream) fn with_rules(&self, options: &Balancing) -> Self {
+        let copy = |value: &AtomicU64| AtomicU64::new(value.load(Ordering::Acquire));
+        let count = |value: &AtomicU16| AtomicU16::new(value.load(Ordering::Acquire));
+        // Without a check nothing would ever mark it up again.
+        let forgotten = if options.health.is_some() { 0 } else { DOWN };
+        Self {
+            marks: AtomicU32::new(self.marks() & !forgotten),
+            failures: count(&self.failures),
+            ejections: count(&self.ejections),
+            ejected_until: copy(&self.ejected_until),
+            recovered_at: copy(&self.recovered_at),
+            epoch: self.epoch,
+            ..Self::new(options)
+        }
+    }
+
+    /// `true` if it is in good health in every respect.
+    pub(in crate::upstream) fn is_good(&self) -> bool {
+        self.marks() == 0
+    }
+
+    /// `true` if the active check fails.
+    pub(in crate::upstream) fn is_down(&self) -> bool {
+        self.marks() & DOWN != 0
+    }
+
+    /// `true` if it gets no requests because of failures.
+    pub(in crate::upstream) fn is_ejected(&self, now: Instant) -> bool {
+        self.marks() & EJECTED != 0 && self.millis(now) < self.ejected_until.load(Ordering::Acquire)
+    }
+
+    /// Part of its requests, of a thousand, that the backend may have now.
+    pub(in crate::upstream) fn share(&self, now: Instant) -> u32 {
+        let marks = self.marks();
+        if marks & DOWN != 0 || self.is_ejected(now) {
+            return 0;
+        }
+        if marks & SLOW_START == 0 {
+            FULL_SHARE
+        } else {
+            self.slow_start_share(now)
+        }
+    }
+
+    /// Part of its requests that it may have where no backend may have any. An ejected backend is worth another try; one whose
+    /// active check fails is not.
+    pub(in crate::upstream) fn last_resort_share(&self) -> u32 {
+        if self.is_down() { 0 } else { FULL_SHARE }
+    }
+
+    fn slow_start_share(&self, now: Instant) -> u32 {
+        let since = self.millis(now)
+            - self
+                .recovered_at
+                .load(Ordering::Acquire)
+                .min(self.millis(now));
+        let whole = u64::try_from(self.slow_start.as_millis()).unwrap_or(u64::MAX);
+        if since >= whole {
+            self.clear(SLOW_START);
+            return FULL_SHARE;
+        }
+        let risen = u64::from(FULL_SHARE - FIRST_SHARE) * since / whole;
+        FIRST_SHARE + u32::try_from(risen).unwrap_or(0)
+    }
+
+    /// Lets a request go here; `false` if another one is finding out already whether the backend works again.
+    ///
+    /// A request of last resort may bring the backend back. If it fails, that makes the ejection no longer: otherwise an
+    /// outage of all backends would keep most of them out long after it is over.
+    pub(in crate::upstream) fn admit(&self, now: Instant, is_last_resort: bool) -> bool {
+        if self.marks() & EJECTED == 0 {
+            return true;
+        }
+        let until = self.ejected_until.load(Ordering::Acquire);
+        let now = self.millis(now);
+        if now < until {
+            if is_last_resort {
+                self.set(LAST_RESORT);
+            }
+            return is_last_resort;
+        }
+        let next = now + millis(TRIAL);
+        let claimed =
+            self.ejected_until
+                .compare_exchange(until, next, Ordering::AcqRel, Ordering::Relaxed);
+        if claimed.is_ok() {
+            self.set(ON_TRIAL);
+        }
+        claimed.is_ok() || is_last_resort
+    }
+
+    /// Records a failure. Returns the length of the ejection, if it ejects the backend.
+    pub(in crate::upstream) fn record_failure(&self, now: Instant) -> Option<Duration> {
+        let failures = self.failures.load(Ordering::Acquire).saturating_add(1);
+        self.failures.store(failures, Ordering::Release);
+        let marks = self.set(FAILED);
+        let until = self.ejected_until.load(Ordering::Acquire);
+        let is_out = marks & EJECTED != 0 && self.millis(now) < until;
+        let was_on_trial = self.clear(ON_TRIAL) & ON_TRIAL != 0;
+        if self.max_fails == 0 || failures < self.max_fails || (is_out && !was_on_trial) {
+            return None;
+        }
+        let length = self.next_ejection(now);
+        let next = self.millis(now) + millis(length);
+        self.ejected_until
+            .compare_exchange(until, next, Ordering::AcqRel, Ordering::Relaxed)
+            .ok()?;
+        self.ejections.fetch_add(1, Ordering::AcqRel);
+        self.set(EJECTED);
+        Some(length)
+    }
+
+    fn next_ejection(&self, now: Instant) -> Duration {
+        let well = self.millis(now)
+            - self
+                .recovered_at
+                .load(Ordering::Acquire)
+                .min(self.millis(now));
+        if self.marks() & EJECTED == 0 && well >= millis(FORGOTTEN_AFTER) {
+            self.ejections.store(0, Ordering::Release);
+        }
+        let doublings = u32::from(self.ejections.load(Ordering::Acquire)).min(16);
+        let length = self.eject_time.saturating_mul(1 << doublings);
+        let longest = LONGEST_EJECTION.max(self.eject_time);
+        spread(length.min(longest), EJECTION_JITTER)
+    }
+
+    /// Records that a request was served. Returns `true` if this ends an ejection.
+    ///
+    /// A request that was under way when the backend was ejected does not end it: a backend that shuts down serves its old
+    /// connections to the end.
+    pub(in crate::upstream) fn record_success(&self, now: Instant) -> bool {
+        let marks = self.marks();
+        let is_asked = marks & (ON_TRIAL | LAST_RESORT) != 0;
+        if marks & (FAILED | EJECTED) == 0 || (marks & EJECTED != 0 && !is_asked) {
+            return false;
+        }
+        self.failures.store(0, Ordering::Release);
+        if self.clear(FAILED | EJECTED | ON_TRIAL | LAST_RESORT) & EJECTED == 0 {
+            return false;
+        }
+        self.ejected_until.store(0, Ordering::Release);
+        self.recover(now);
+        true
+    }
+
+    /// Records that the active check fails.
+    pub(in crate::upstream) fn mark_down(&self) {
+        self.set(DOWN);
+    }
+
+    /// Records that the active check succeeds again.
+    pub(in crate::upstream) fn mark_up(&self, now: Instant) {
+        self.failures.store(0, Ordering::Release);
+        if self.clear(DOWN | FAILED | EJECTED | ON_TRIAL | LAST_RESORT) & DOWN != 0 {
+            self.ejected_until.store(0, Ordering::Release);
+            self.recover(now);
+        }
+    }
+
+    fn recover(&self, now: Instant) {
+        self.recovered_at.store(self.millis(now), Ordering::Release);
+        if !self.slow_start.is_zero() {
+            self.set(SLOW_START);
+        }
+    }
+
+    fn marks(&self) -> u32 {
+        self.marks.load(Ordering::Acquire)
+    }
+
+    fn set(&self, marks: u32) -> u32 {
+        self.marks.fetch_or(marks, Ordering::AcqRel)
+    }
+
+    fn clear(&self, marks: u32) -> u32 {
+        self.marks.fetch_and(!marks, Ordering::AcqRel)
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        millis(now.duration_since(self.epoch))
+    }
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health() -> HealthState {
+        HealthState::new(&Balancing::default())
+    }
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    fn ejected(health_state: &HealthState, now: Instant) -> f64 {
+        let lengths: Vec<_> = (0..3).map(|_| health_state.record_failure(now)).collect();
+        assert_eq!(lengths[..2], [None, None]);
+        lengths[2].unwrap().as_secs_f64()
+    }
+
+    #[test]
+    fn failures_in_a_row_put_a_backend_out_and_successes_between_them_do_not() {
+        let (health_state, now) = (health(), Instant::now());
+        for _ in 0..10 {
+            health_state.record_failure(now);
+            health_state.record_failure(now);
+            assert!(!health_state.record_success(now));
+        }
+        assert!(health_state.is_good());
+        let length = ejected(&health_state, now);
+        assert!((4.0..=6.0).contains(&length), "{length}");
+        assert_eq!(health_state.share(now), 0);
+        assert_eq!(health_state.last_resort_share(), FULL_SHARE);
+    }
+
+    #[test]
+    fn one_request_finds_out_whether_it_works_again() {
+        let (health_state, now) = (health(), Instant::now());
+        ejected(&health_state, now);
+        assert!(!health_state.admit(now, false));
+        let later = after(now, 7);
+        assert_eq!(health_state.share(later), FULL_SHARE);
+        assert!(health_state.admit(later, false));
+        assert!(
+            !health_state.admit(later, false),
+            "one is on its way already"
+        );
+        assert_eq!(health_state.share(later), 0);
+        assert!(health_state.record_success(later));
+        assert_eq!(health_state.share(later), FIRST_SHARE);
+        assert_eq!(
+            health_state.share(after(later, 5)),
+            FIRST_SHARE + (FULL_SHARE - FIRST_SHARE) / 2
+        );
+        assert_eq!(health_state.share(after(later, 10)), FULL_SHARE);
+        assert!(health_state.is_good());
+    }
+
+    #[test]
+    fn each_failed_trial_makes_the_ejection_longer_up_to_a_minute() {
+        let (health_state, start) = (health(), Instant::now());
+        ejected(&health_state, start);
+        let mut now = start;
+        for expected in [10.0, 20.0, 40.0, 60.0, 60.0] {
+            now = after(now, 90);
+            assert!(health_state.admit(now, false));
+            let length = health_state.record_failure(now).unwrap().as_secs_f64();
+            let bounds = expected * 0.8..=expected * 1.2;
+            assert!(bounds.contains(&length), "{length} for {expected}");
+            assert_eq!(health_state.record_failure(now), None, "the trial is over");
+        }
+        now = after(now, 90);
+        assert!(health_state.admit(now, false));
+        assert!(health_state.record_success(now));
+        assert!(ejected(&health_state, after(now, 1)) > 40.0);
+        now = after(now, 200);
+        assert!(health_state.admit(now, false) && health_state.record_success(now));
+        let length = ejected(&health_state, after(now, 301));
+        assert!(length <= 6.0, "it has been well for long: {length}");
+    }
+
+    #[test]
+    fn a_request_from_before_the_ejection_does_not_bring_the_backend_back() {
+        let (health_state, now) = (health(), Instant::now());
+        ejected(&health_state, now);
+        assert!(!health_state.record_success(now));
+        assert_eq!(health_state.share(now), 0);
+        assert!(health_state.admit(now, true), "where there is none better");
+        assert!(health_state.record_success(now));
+        assert!(health_state.share(now) > 0);
+    }
+
+    #[test]
+    fn an_outage_of_all_makes_no_ejection_longer() {
+        let (health_state, now) = (health(), Instant::now());
+        ejected(&health_state, now);
+        for _ in 0..100 {
+            assert!(health_state.admit(now, true));
+            assert_eq!(health_state.record_failure(now), None);
+        }
+        assert!(!health_state.is_ejected(after(now, 7)));
+    }
+
+    #[test]
+    fn the_active_check_has_the_last_word() {
+        let (health_state, now) = (health(), Instant::now());
+        health_state.mark_down();
+        assert_eq!(
+            (health_state.share(now), health_state.last_resort_share()),
+            (0, 0)
+        );
+        health_state.record_success(now);
+        assert!(health_state.is_down());
+        health_state.mark_up(now);
+        assert_eq!(health_state.share(now), FIRST_SHARE);
+    }
+
+    #[test]
+    fn what_is_told_to_be_off_is_off() {
+        let options = Balancing {
+            max_fails: 0,
+            slow_start: Duration::ZERO,
+            ..Balancing::default()
+        };
+        let (health_state, now) = (HealthState::new(&options), Instant::now());
+        for _ in 0..100 {
+            assert_eq!(health_state.record_failure(now), None);
+        }
+        health_state.mark_down();
+        health_state.mark_up(now);
+        assert!(health_state.is_good());
+    }
+
+    #[test]
+    fn health_outlives_a_change_of_the_rules() {
+        let (health_state, now) = (health(), Instant::now());
+        ejected(&health_state, now);
+        let next = health_state.with_rules(&Balancing {
+            max_fails: 1,
+            ..Balancing::default()
+        });
+        assert!(next.is_ejected(now));
+        assert_eq!(next.max_fails, 1);
+    }
+}

@@ -1,0 +1,109 @@
+//! Requests in flight at one backend, counted per worker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::per_worker::CachePadded;
+use crate::upstream::address::Address;
+use crate::upstream::connection::Pool;
+
+/// One worker's part of a backend: its requests in flight and its connections. Each has cache lines of its own, so that no
+/// request writes to memory that another core reads.
+#[derive(Debug)]
+pub(in crate::upstream) struct Lane {
+    address: Address,
+    in_flight: AtomicUsize,
+    pool: Pool,
+}
+
+impl Lane {
+    /// A lane without a request.
+    pub(in crate::upstream) fn new(address: &Address, pool: Pool) -> Arc<CachePadded<Self>> {
+        Arc::new(CachePadded::new(Self {
+            address: address.clone(),
+            in_flight: AtomicUsize::new(0),
+            pool,
+        }))
+    }
+
+    /// Address of the backend.
+    pub(in crate::upstream) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Number of requests and tunnels of this worker that the backend is serving.
+    pub(in crate::upstream) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+/// One of the requests that `max-connections` allows, until it is dropped. Smaller than a permit, since each request has
+/// room for it.
+#[derive(Debug)]
+pub(in crate::upstream) struct LimitSlot(Arc<Semaphore>);
+
+impl LimitSlot {
+    /// Takes a slot; `None` if all are taken.
+    pub(in crate::upstream) fn take(slots: &Arc<Semaphore>) -> Option<Self> {
+        slots.try_acquire().ok()?.forget();
+        Some(Self(Arc::clone(slots)))
+    }
+}
+
+impl From<OwnedSemaphorePermit> for LimitSlot {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        let slots = Arc::clone(permit.semaphore());
+        permit.forget();
+        Self(slots)
+    }
+}
+
+impl Drop for LimitSlot {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
+}
+
+/// Counts one request or tunnel of a backend until it is dropped.
+#[derive(Debug)]
+pub struct InFlight {
+    lane: Arc<CachePadded<Lane>>,
+    _slot: Option<LimitSlot>,
+}
+
+impl InFlight {
+    /// Counts a request, with its slot if the backend has a limit.
+    pub(in crate::upstream) fn enter(
+        lane: &Arc<CachePadded<Lane>>,
+        slot: Option<LimitSlot>,
+    ) -> Self {
+        lane.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self {
+            lane: Arc::clone(lane),
+            _slot: slot,
+        }
+    }
+
+    /// Idle connections of the worker that the request runs on.
+    pub(in crate::upstream) fn pool(&self) -> &Pool {
+        &self.lane.pool
+    }
+
+    /// Address of the backend.
+    pub(in crate::upstream) fn address(&self) -> &Address {
+        &self.lane.address
+    }
+
+    /// The lane in which it counts.
+    pub(in crate::upstream) fn lane(&self) -> &Arc<CachePadded<Lane>> {
+        &self.lane
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.lane.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,14 @@
+//! One backend: requests in flight, limit, health, connections.
+
+mod backend;
+mod health_state;
+mod in_flight;
+mod max_connections;
+mod rendezvous;
+
+pub use backend::Backend;
+pub use in_flight::InFlight;
+
+pub(super) use health_state::HealthState;
+pub(super) use in_flight::Lane;
+pub(super) use rendezvous::{Bidder, client_seed, highest_bidder};

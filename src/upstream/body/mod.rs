@@ -1,0 +1,23 @@
+//! Bodies of requests on their way to a backend, with trailers, interim responses and time-outs.
+
+mod client_body;
+mod client_fields;
+mod expect_continue;
+mod interim;
+mod interim_listener;
+mod progress_timeout;
+mod request_body;
+mod trailers;
+mod upload_progress;
+
+pub use client_body::{ClientBody, StreamBody};
+pub use client_fields::{is_client_field, remove_aliases};
+pub use expect_continue::ExpectContinue;
+pub use interim::Interims;
+pub use interim_listener::listen_for_interims;
+pub use request_body::RequestBody;
+
+pub(super) use interim_listener::announce_upload;
+pub(super) use request_body::UploadGuard;
+pub(super) use trailers::clean_trailers;
+pub(super) use upload_progress::{ResponseUnderWay, UploadFailure, UploadProgress};

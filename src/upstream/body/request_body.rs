@@ -1,0 +1,263 @@
+//! A client's request body on its way to a backend. It breaks when its sender breaks, and never ends early and clean.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::TRAILER;
+use http::{HeaderName, HeaderValue, Request};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::client_body::ClientBody;
+use super::expect_continue::{ContinueGate, ExpectContinue};
+use super::interim::Interims;
+use super::progress_timeout::ProgressTimeout;
+use super::trailers::{announced_trailers, clean_client_trailers};
+use super::upload_progress::{UploadFailure, UploadProgress};
+use crate::tasks::{Shutdown, Tasks};
+use crate::upstream::error::BodyError;
+
+/// How long an abandoned upload is still read, so that the client sees the answer before its connection is reset.
+const LINGER: Duration = Duration::from_secs(30);
+/// How long such an upload may pause.
+const LINGER_PAUSE: Duration = Duration::from_secs(5);
+
+/// Counts a stream of a shared connection until it is dropped, in a form that the body need not know.
+pub(in crate::upstream) type UploadGuard = Arc<dyn Any + Send + Sync>;
+
+/// A client's request body on its way to a backend.
+#[derive(Debug, Default)]
+pub struct RequestBody(Option<Box<Upload>>);
+
+#[derive(Debug)]
+struct Upload {
+    incoming: Option<ClientBody>,
+    /// Before a body that its sender has not begun, and sends when it is asked to.
+    gate: Option<Box<ContinueGate>>,
+    /// Where the backend's interim responses go.
+    interims: Option<Interims>,
+    /// Number of bytes that may still come, where they are bounded.
+    room: Option<u64>,
+    progress_timeout: ProgressTimeout,
+    progress: UploadProgress,
+    /// Names that its trailers may not have.
+    own_fields: Vec<Arc<[HeaderName]>>,
+    /// Lives for as long as the body is under way.
+    guard: Option<UploadGuard>,
+    tasks: Tasks,
+}
+
+impl RequestBody {
+    /// A body without a byte.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(None)
+    }
+
+    /// The body of a client's request, which may pause for `timeout`.
+    ///
+    /// A body that is dropped before its end is read on for a while by one of `tasks`.
+    #[must_use]
+    pub fn new(incoming: ClientBody, timeout: Duration, tasks: &Tasks) -> Self {
+        if incoming.is_end_stream() {
+            return Self(None);
+        }
+        Self(Some(Box::new(Upload {
+            incoming: Some(incoming),
+            gate: None,
+            interims: None,
+            room: None,
+            progress_timeout: ProgressTimeout::new(timeout),
+            progress: UploadProgress::new(),
+            own_fields: Vec::new(),
+            guard: None,
+            tasks: tasks.clone(),
+        })))
+    }
+
+    /// `true` if there is no body.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Leaves the body unread until a backend asks for it: its sender waits for `100 Continue` and has sent nothing.
+    pub fn wait_for_continue(&mut self) {
+        if let Some(upload) = &mut self.0 {
+            upload.gate = Some(Box::new(ContinueGate::new()));
+        }
+    }
+
+    /// The state of the body's `Expect: 100-continue`, if its sender waits.
+    #[must_use]
+    pub fn expect_continue(&self) -> Option<&ExpectContinue> {
+        let gate = self.0.as_ref()?.gate.as_ref()?;
+        Some(gate.expect_continue())
+    }
+
+    /// Sets where the backend's interim responses go.
+    pub(in crate::upstream) fn set_interims(&mut self, interims: &Interims) {
+        if let Some(upload) = &mut self.0 {
+            upload.interims = Some(interims.clone());
+        }
+    }
+
+    /// Receiver of the backend's interim responses, if there is one.
+    pub(in crate::upstream) fn interims(&self) -> Option<&Interims> {
+        self.0.as_ref()?.interims.as_ref()
+    }
+
+    /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
+    pub fn limit(&mut self, limit: u64) {
+        if let Some(upload) = &mut self.0 {
+            upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
+        }
+    }
+
+    /// Removes fields of these names, which only the proxy sets in the head, from the trailers too.
+    pub fn forbid_trailers(&mut self, names: &Arc<[HeaderName]>) {
+        if let Some(upload) = &mut self.0 {
+            upload.own_fields.push(Arc::clone(names));
+        }
+    }
+
+    /// Names of the fields that its trailers may not have.
+    fn own_fields(&self) -> &[Arc<[HeaderName]>] {
+        self.0.as_ref().map_or(&[], |upload| &upload.own_fields)
+    }
+
+    /// Leaves only those names in the head's `Trailer` field that the body may bring.
+    pub fn announce_trailers(request: &mut Request<Self>) {
+        let names = announced_trailers(request.headers(), request.body().own_fields());
+        match HeaderValue::try_from(names) {
+            Ok(names) if !names.is_empty() => drop(request.headers_mut().insert(TRAILER, names)),
+            _ => drop(request.headers_mut().remove(TRAILER)),
+        }
+    }
+
+    /// Keeps `guard` for as long as the body is under way, which may be longer than its response.
+    pub(in crate::upstream) fn hold(&mut self, guard: Option<UploadGuard>) {
+        if let Some(upload) = &mut self.0 {
+            upload.guard = guard;
+        }
+    }
+
+    pub(in crate::upstream) fn progress(&self) -> Option<UploadProgress> {
+        self.0.as_ref().map(|upload| upload.progress.clone())
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Some(upload) => upload.poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|upload| upload.incoming.as_ref().is_some_and(Body::is_end_stream))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.0.as_ref().and_then(|upload| upload.incoming.as_ref()) {
+            Some(incoming) => incoming.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Upload {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.poll_open(cx));
+            self.gate = None;
+            if let Some(interims) = &self.interims {
+                interims.send_continue();
+            }
+        }
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    clean_client_trailers(trailers, &self.own_fields);
+                }
+                self.progress_timeout.reset();
+                self.progress.moved();
+                if let Some(room) = &mut self.room {
+                    let len = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    // The excess is read on after this is dropped, so that the client sees the answer.
+                    let Some(left) = room.checked_sub(len) else {
+                        self.progress.fail(UploadFailure::TooLarge);
+                        return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                    };
+                    *room = left;
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.incoming = None;
+                self.progress.fail(UploadFailure::Broken);
+                Poll::Ready(Some(Err(error)))
+            }
+            Poll::Ready(None) => {
+                self.incoming = None;
+                self.progress.moved();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                if !self.progress.is_answered() {
+                    self.progress.pause();
+                }
+                ready!(self.progress_timeout.poll_elapsed(cx));
+                while self.progress.is_answered() {
+                    // It may pause for as long as the response lasts, so look again later.
+                    self.progress_timeout.reset();
+                    ready!(self.progress_timeout.poll_elapsed(cx));
+                }
+                self.incoming = None;
+                self.progress.fail(UploadFailure::Stalled);
+                Poll::Ready(Some(Err(BodyError::Stalled)))
+            }
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(incoming) = self.incoming.take()
+            && self.gate.is_none()
+            && !incoming.is_end_stream()
+        {
+            self.tasks.spawn(linger(incoming, self.tasks.shutdown()));
+        }
+    }
+}
+
+async fn linger(mut incoming: ClientBody, shutdown: Shutdown) {
+    let read_on =
+        async { while let Ok(Some(Ok(_))) = timeout(LINGER_PAUSE, incoming.frame()).await {} };
+    tokio::select! {
+        () = read_on => {}
+        () = tokio::time::sleep(LINGER) => {}
+        () = shutdown.requested() => {}
+    }
+}

@@ -1,0 +1,11 @@
+//! HTTP connections to a backend and the pool of idle ones.
+
+mod h2_head;
+mod http1;
+mod http2;
+mod pool;
+
+pub(super) use h2_head::{to_http1, to_http2};
+pub(super) use http1::Http1Connection;
+pub(super) use http2::{Http2Connection, StreamSlot};
+pub(super) use pool::{Pool, PooledConnection};

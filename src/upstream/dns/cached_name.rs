@@ -1,0 +1,285 @@
+//! A cached DNS name: its addresses are used for as long as DNS says, then asked for again, and kept for a while when DNS does
+//! not answer.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::dns_client::{DnsAnswer, DnsClient, MAX_ADDRESSES, MIN_LIFETIME};
+use super::resolved_address::ResolvedAddress;
+use super::srv::resolve_srv;
+use crate::name::HostName;
+use crate::upstream::srv_name::SrvName;
+
+/// Time after a failure before DNS is asked again. The last answer is used until then.
+pub(in crate::upstream) const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Time for which the last addresses of a name are used after DNS says that it has none: a zone that is being rewritten may
+/// lack the name for a moment.
+const GRACE: Duration = Duration::from_secs(60);
+/// A question to DNS.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::upstream) enum Question {
+    Host(HostName),
+    Service(SrvName),
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(name) => name.fmt(f),
+            Self::Service(service) => service.fmt(f),
+        }
+    }
+}
+
+/// One host or service. All who need its addresses share one answer, and at most one query is under way.
+pub(in crate::upstream) struct CachedName {
+    question: Question,
+    client: DnsClient,
+    known: ArcSwapOption<KnownAddresses>,
+    /// Locked while DNS is asked.
+    asking: Mutex<LastQuery>,
+}
+
+/// Outcome of the last query.
+#[derive(Default)]
+struct LastQuery {
+    failure: Option<Failure>,
+    is_too_long: bool,
+}
+
+/// A failed query, which counts for a moment too: otherwise each request would lead to a query.
+struct Failure {
+    error: Arc<io::Error>,
+    until: Instant,
+}
+
+impl Failure {
+    fn new(error: io::Error) -> Self {
+        Self {
+            error: Arc::new(error),
+            until: Instant::now() + MIN_LIFETIME,
+        }
+    }
+
+    fn error(&self) -> io::Error {
+        io::Error::new(self.error.kind(), Arc::clone(&self.error))
+    }
+}
+
+/// The addresses to which a name resolved.
+#[derive(Debug)]
+pub(in crate::upstream) struct KnownAddresses {
+    /// In ascending order.
+    pub(in crate::upstream) addresses: Vec<ResolvedAddress>,
+    /// Time at which DNS is to be asked again.
+    pub(in crate::upstream) until: Instant,
+    /// Time since which DNS says that there are none.
+    gone: Option<Instant>,
+}
+
+impl KnownAddresses {
+    /// The addresses to use after a failed query; `None` if DNS has said for long that there are none.
+    fn after_failure(&self, error: &io::Error, now: Instant) -> Option<Self> {
+        let gone = match error.kind() {
+            io::ErrorKind::NotFound => self.gone.or(Some(now)),
+            _ => self.gone,
+        };
+        let end = gone.map_or(now + RETRY_AFTER, |gone| gone + GRACE);
+        let is_over = error.kind() == io::ErrorKind::NotFound && end <= now;
+        (!is_over).then(|| Self {
+            addresses: self.addresses.clone(),
+            until: end.clamp(now + MIN_LIFETIME, now + RETRY_AFTER),
+            gone,
+        })
+    }
+}
+
+impl CachedName {
+    pub(in crate::upstream) fn new(question: Question, client: DnsClient) -> Self {
+        Self {
+            question,
+            client,
+            known: ArcSwapOption::empty(),
+            asking: Mutex::new(LastQuery::default()),
+        }
+    }
+
+    pub(in crate::upstream) fn name(&self) -> impl fmt::Display {
+        &self.question
+    }
+
+    /// The addresses as far as they are known, even if they have expired.
+    pub(in crate::upstream) fn known(&self) -> Option<Arc<KnownAddresses>> {
+        self.known.load_full()
+    }
+
+    /// The addresses, after a query if they are not known or have expired.
+    pub(in crate::upstream) async fn addresses(&self) -> io::Result<Arc<KnownAddresses>> {
+        match self.known.load_full() {
+            Some(known) if known.until > Instant::now() => Ok(known),
+            _ => self.refresh().await,
+        }
+    }
+
+    async fn refresh(&self) -> io::Result<Arc<KnownAddresses>> {
+        let mut last_query = self.asking.lock().await;
+        let last = self.known.load_full();
+        if let Some(known) = &last
+            && known.until > Instant::now()
+        {
+            return Ok(Arc::clone(known));
+        }
+        if let Some(failure) = last_query
+            .failure
+            .as_ref()
+            .filter(|failure| failure.until > Instant::now())
+        {
+            return Err(failure.error());
+        }
+        let known = match self.resolve(last.as_deref()).await {
+            Ok(answer) => KnownAddresses {
+                addresses: self.bounded(answer.addresses, &mut last_query),
+                until: Instant::now() + answer.lifetime,
+                gone: None,
+            },
+            Err(error) => {
+                let kept = last
+                    .as_ref()
+                    .and_then(|last| last.after_failure(&error, Instant::now()));
+                let Some(known) = kept else {
+                    self.known.store(None);
+                    return Err(last_query.failure.insert(Failure::new(error)).error());
+                };
+                if last.is_some_and(|last| last.gone.is_none()) {
+                    warn!(host = %self.question, %error, "host of backends did not resolve; its last addresses are still used");
+                }
+                known
+            }
+        };
+        let known = Arc::new(known);
+        self.known.store(Some(Arc::clone(&known)));
+        Ok(known)
+    }
+
+    /// The addresses that answer the question, each once and in ascending order. Those of a service may be its `last` ones.
+    async fn resolve(
+        &self,
+        last: Option<&KnownAddresses>,
+    ) -> io::Result<DnsAnswer<ResolvedAddress>> {
+        let mut answer = match &self.question {
+            Question::Host(name) => {
+                let answer = self.client.resolve_host(name).await?;
+                let addresses = answer.addresses.into_iter().map(ResolvedAddress::from);
+                DnsAnswer {
+                    addresses: addresses.collect(),
+                    lifetime: answer.lifetime,
+                }
+            }
+            Question::Service(service) => {
+                let last = last.map_or(&[][..], |last| &last.addresses);
+                resolve_srv(&self.client, service, last).await?
+            }
+        };
+        answer.addresses.sort_unstable();
+        answer.addresses.dedup();
+        Ok(answer)
+    }
+
+    /// Removes the addresses beyond those that are used, and warns about it once.
+    fn bounded(
+        &self,
+        mut addresses: Vec<ResolvedAddress>,
+        last_query: &mut LastQuery,
+    ) -> Vec<ResolvedAddress> {
+        let is_too_long = addresses.len() > MAX_ADDRESSES;
+        if is_too_long && !last_query.is_too_long {
+            warn!(host = %self.question, used = MAX_ADDRESSES, "host of backends has too many addresses; the others get no requests");
+        }
+        last_query.is_too_long = is_too_long;
+        addresses.truncate(MAX_ADDRESSES);
+        addresses
+    }
+}
+
+impl fmt::Debug for CachedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedName")
+            .field("question", &self.question)
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::dns::NameServer;
+
+    #[tokio::test]
+    async fn a_name_without_an_address_is_not_asked_for_by_each_request() {
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let client = DnsClient::new(vec![NameServer::At(server.local_addr().unwrap())]);
+        let name = HostName::parse("app.example.test").unwrap();
+        let host = CachedName::new(Question::Host(name), client);
+        let mut questions = 0;
+        let answering = async {
+            let mut packet = [0; 512];
+            loop {
+                let (len, client) = server.recv_from(&mut packet).await.unwrap();
+                questions += 1;
+                // A response that says that there is no such name.
+                packet[2] = 0x84;
+                packet[3] = 3;
+                server.send_to(&packet[..len], client).await.unwrap();
+            }
+        };
+        let asking = async {
+            for _ in 0..20 {
+                let error = host.addresses().await.unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            }
+        };
+        tokio::select! {
+            () = asking => {}
+            () = answering => {}
+        }
+        assert!(questions <= 4, "{questions}");
+    }
+
+    #[test]
+    fn a_name_that_is_gone_keeps_its_addresses_for_a_while() {
+        let start = Instant::now();
+        let mut known = KnownAddresses {
+            addresses: vec![IpAddr::from([10, 0, 0, 1]).into()],
+            until: start,
+            gone: None,
+        };
+        let gone = io::Error::from(io::ErrorKind::NotFound);
+        let down = io::Error::from(io::ErrorKind::TimedOut);
+        let mut now = start;
+        let mut answers = 0;
+        while let Some(next) = known.after_failure(&gone, now) {
+            assert_eq!(next.addresses, known.addresses);
+            assert!(next.until > now && next.until <= now + RETRY_AFTER);
+            (now, known) = (next.until, next);
+            answers += 1;
+        }
+        assert_eq!(now - start, GRACE);
+        assert!(answers > 3, "{answers}");
+        // Silence is no word on whether it is gone.
+        for _ in 0..100 {
+            known = known.after_failure(&down, now).unwrap();
+            now = known.until;
+        }
+        assert!(known.after_failure(&gone, now).is_none());
+    }
+}

@@ -1,0 +1,215 @@
+//! DNS queries for the hosts of backends.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::{fmt, io};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
+use hickory_resolver::proto::rr::Record;
+use tokio::net::lookup_host;
+
+use crate::dns::{ClientOptions, NameServer};
+use crate::name::HostName;
+
+/// Time for one answer of one server: several attempts fit into the default connect time-out.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Bounds of the time for which an answer is used. A TTL of 0 would mean a query for each connection, and one of days would
+/// hide for as long that an app has moved.
+pub(in crate::upstream) const MIN_LIFETIME: Duration = Duration::from_secs(1);
+const MAX_LIFETIME: Duration = Duration::from_secs(60);
+/// Time for which an answer of the system's own look-up is used, which has no TTL.
+const WITHOUT_TTL: Duration = Duration::from_secs(10);
+
+/// Port of the route check. Any would do.
+const DISCARD: u16 = 9;
+/// Number of addresses of one name that are used.
+pub(in crate::upstream) const MAX_ADDRESSES: usize = 64;
+
+/// Asks a list of DNS servers. Clones share the client.
+#[derive(Clone)]
+pub(in crate::upstream) struct DnsClient(Arc<Lazy>);
+
+struct Lazy {
+    servers: Vec<NameServer>,
+    client: OnceLock<TokioResolver>,
+}
+
+impl DnsClient {
+    pub(in crate::upstream) fn new(servers: Vec<NameServer>) -> Self {
+        Self(Arc::new(Lazy {
+            servers,
+            client: OnceLock::new(),
+        }))
+    }
+
+    /// Resolves one host. Returns only addresses that this machine may reach.
+    pub(in crate::upstream) async fn resolve_host(
+        &self,
+        name: &HostName,
+    ) -> io::Result<DnsAnswer<IpAddr>> {
+        let is_system = self.0.servers.contains(&NameServer::System);
+        let answer = match self.ask_dns(name).await {
+            // The system may know names that DNS does not: mDNS, NIS, containers.
+            Err(error) if is_system => ask_system(name).await.map_err(|_| error),
+            answer => answer,
+        };
+        answer?.without_unspecified().map(DnsAnswer::within_reach)
+    }
+
+    async fn ask_dns(&self, name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
+        let client = self.get()?;
+        let found = client.lookup_ip(name.as_str()).await.map_err(into_io)?;
+        Ok(DnsAnswer {
+            addresses: found.iter().collect(),
+            lifetime: lifetime(found.as_lookup().answers()),
+        })
+    }
+
+    /// The client, which is built when it is first needed.
+    pub(in crate::upstream) fn get(&self) -> io::Result<&TokioResolver> {
+        if let Some(client) = self.0.client.get() {
+            return Ok(client);
+        }
+        let options = ClientOptions {
+            servers: self.0.servers.clone(),
+            timeout: TIMEOUT,
+            is_recursive: true,
+            knows_local_names: true,
+        };
+        let client = options.build().map_err(io::Error::other)?;
+        Ok(self.0.client.get_or_init(|| client))
+    }
+}
+
+impl fmt::Debug for DnsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DnsClient").field(&self.0.servers).finish()
+    }
+}
+
+/// Time for which these records may be used.
+pub(in crate::upstream) fn lifetime(records: &[Record]) -> Duration {
+    let ttl = records.iter().map(|record| record.ttl).min();
+    Duration::from_secs(ttl.unwrap_or_default().into()).clamp(MIN_LIFETIME, MAX_LIFETIME)
+}
+
+/// Addresses, and the time for which they may be used.
+#[derive(Debug)]
+pub(in crate::upstream) struct DnsAnswer<T> {
+    pub(in crate::upstream) addresses: Vec<T>,
+    pub(in crate::upstream) lifetime: Duration,
+}
+
+impl DnsAnswer<IpAddr> {
+    /// Removes the unspecified address, with which DNS filters answer for blocked names: a connection to it would lead to this
+    /// machine.
+    fn without_unspecified(mut self) -> io::Result<Self> {
+        self.addresses
+            .retain(|ip| !ip.to_canonical().is_unspecified());
+        if self.addresses.is_empty() {
+            let reason = "the answer has no address that leads anywhere";
+            return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+        }
+        Ok(self)
+    }
+
+    /// Removes addresses to which this machine has no route, such as those of IPv6 on a machine without it. Keeps all of them
+    /// if none would be left: the attempt to connect then shows what is wrong.
+    ///
+    /// Looks only at those that may be used, and at one more to show that some were left out, since each look takes a socket.
+    fn within_reach(mut self) -> Self {
+        self.addresses.sort_unstable();
+        self.addresses.dedup();
+        self.addresses.truncate(MAX_ADDRESSES + 1);
+        if self.addresses.iter().any(|ip| has_route(*ip)) {
+            self.addresses.retain(|ip| has_route(*ip));
+        }
+        self
+    }
+}
+
+/// `true` if the system has a route to `ip`. Sends nothing.
+fn has_route(ip: IpAddr) -> bool {
+    let own: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    UdpSocket::bind((own, 0)).is_ok_and(|socket| socket.connect((ip, DISCARD)).is_ok())
+}
+
+async fn ask_system(name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
+    let found = lookup_host((name.as_str(), 0)).await?;
+    Ok(DnsAnswer {
+        addresses: found.map(|address| address.ip()).collect(),
+        lifetime: WITHOUT_TTL,
+    })
+}
+
+/// Converts an error; `NotFound` if DNS says that there is no such name or record.
+pub(in crate::upstream) fn into_io(error: NetError) -> io::Error {
+    if error.is_nx_domain() || error.is_no_records_found() {
+        io::Error::new(io::ErrorKind::NotFound, error)
+    } else {
+        io::Error::other(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_route_is_left_out_where_there_is_another() {
+        let reach = |texts: &[&str]| {
+            let addresses = texts.iter().map(|text| text.parse().unwrap()).collect();
+            let answer = DnsAnswer {
+                addresses,
+                lifetime: MIN_LIFETIME,
+            };
+            let found = answer.within_reach().addresses.into_iter();
+            found.map(|ip| ip.to_string()).collect::<Vec<_>>()
+        };
+        // No machine has a route to a multicast group of a link that does not exist.
+        assert_eq!(
+            reach(&["127.0.0.2", "ff02::1", "127.0.0.1", "127.0.0.1"]),
+            ["127.0.0.1", "127.0.0.2"]
+        );
+        assert_eq!(reach(&["ff02::1"]), ["ff02::1"]);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_is_cut_before_each_is_looked_at() {
+        let addresses = (0..5000_u32)
+            .rev()
+            .map(|n| Ipv4Addr::from(0x7f00_0001 + n % 4000).into());
+        let answer = DnsAnswer {
+            addresses: addresses.collect(),
+            lifetime: MIN_LIFETIME,
+        };
+        let found = answer.within_reach().addresses;
+        assert_eq!(found.len(), MAX_ADDRESSES + 1);
+        assert!(found.is_sorted());
+        assert_eq!(found[0], IpAddr::from(Ipv4Addr::LOCALHOST));
+    }
+
+    #[test]
+    fn a_name_that_a_filter_keeps_back_does_not_lead_to_this_machine() {
+        let without = |texts: &[&str]| {
+            let addresses = texts.iter().map(|text| text.parse().unwrap()).collect();
+            let answer = DnsAnswer {
+                addresses,
+                lifetime: MIN_LIFETIME,
+            };
+            answer
+                .without_unspecified()
+                .map(|answer| answer.addresses.len())
+        };
+        assert_eq!(without(&["0.0.0.0", "10.0.0.1", "::"]).unwrap(), 1);
+        for texts in [&["0.0.0.0"][..], &["::", "::ffff:0.0.0.0"], &[]] {
+            let error = without(texts).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{texts:?}");
+        }
+    }
+}

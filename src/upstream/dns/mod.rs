@@ -1,0 +1,12 @@
+//! Resolution of the hosts and services of backends.
+
+mod cached_name;
+mod dns_client;
+mod resolved_address;
+mod resolver;
+mod srv;
+
+pub use resolver::Resolver;
+
+pub(super) use cached_name::{CachedName, RETRY_AFTER};
+pub(super) use resolved_address::ResolvedAddress;

@@ -1,0 +1,49 @@
+//! One address to which a name of backends resolves.
+
+use std::net::IpAddr;
+
+use crate::name::HostName;
+use crate::upstream::address::Address;
+use crate::upstream::srv_name::SrvTarget;
+
+/// One IP address, with the SRV target that led to it, if any.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::upstream) struct ResolvedAddress {
+    target: Option<SrvTarget>,
+    pub(in crate::upstream) ip: IpAddr,
+}
+
+impl From<IpAddr> for ResolvedAddress {
+    fn from(ip: IpAddr) -> Self {
+        Self { target: None, ip }
+    }
+}
+
+impl ResolvedAddress {
+    pub(in crate::upstream) fn of_target(target: SrvTarget, ip: IpAddr) -> Self {
+        Self {
+            target: Some(target),
+            ip,
+        }
+    }
+
+    /// The address of the backend that `whole`, a name, has at this IP address.
+    pub(in crate::upstream) fn backend_of(&self, whole: &Address) -> Address {
+        match &self.target {
+            None => whole.at(self.ip),
+            Some(target) => whole.at_target(target, self.ip),
+        }
+    }
+
+    /// Target of the SRV record, if the name is one of a service.
+    pub(in crate::upstream) fn target(&self) -> Option<&SrvTarget> {
+        self.target.as_ref()
+    }
+
+    /// `true` if it is an address of this host of a service.
+    pub(in crate::upstream) fn is_of(&self, host: &HostName) -> bool {
+        self.target
+            .as_ref()
+            .is_some_and(|target| target.host == *host)
+    }
+}

@@ -1,0 +1,87 @@
+//! The resolver of all backends, which keeps one entry for each host or service.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::cached_name::{CachedName, Question};
+use super::dns_client::DnsClient;
+use crate::dns::NameServer;
+use crate::name::HostName;
+use crate::upstream::address::{Address, Endpoint};
+
+/// Resolves the hosts and services of all backends. Clones share the entries.
+#[derive(Clone)]
+pub struct Resolver(Arc<Entries>);
+
+struct Entries {
+    client: DnsClient,
+    names: DashMap<Question, Arc<CachedName>>,
+}
+
+impl Resolver {
+    /// A resolver that asks these servers.
+    #[must_use]
+    pub fn new(servers: Vec<NameServer>) -> Self {
+        Self(Arc::new(Entries {
+            client: DnsClient::new(servers),
+            names: DashMap::new(),
+        }))
+    }
+
+    /// `true` if both are clones of one resolver.
+    pub(in crate::upstream) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The entry for the name in `address`, shared by all who ask for it. `None` if it is an IP address or on this machine.
+    pub(in crate::upstream) fn name_of(&self, address: &Address) -> Option<Arc<CachedName>> {
+        let question = match address.endpoint() {
+            Endpoint::Unix(_) => return None,
+            Endpoint::Tcp(name, _) if is_here(name) || name.ip().is_some() => return None,
+            Endpoint::Tcp(name, _) => Question::Host(name.clone()),
+            Endpoint::Service(service) => Question::Service(service.clone()),
+        };
+        let name = self
+            .0
+            .names
+            .entry(question.clone())
+            .or_insert_with(|| Arc::new(CachedName::new(question, self.0.client.clone())));
+        Some(Arc::clone(&name))
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Resolver").field(&self.0.client).finish()
+    }
+}
+
+/// `true` if the name always means this machine.
+fn is_here(name: &HostName) -> bool {
+    name.as_str() == "localhost" || name.as_str().ends_with(".localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_resolver_and_a_name_is_known_once() {
+        let resolver = Resolver::new(vec![NameServer::System]);
+        let host = |text: &str| resolver.name_of(&Address::parse(text).unwrap());
+        for here in [
+            "10.0.0.1:1",
+            "[::1]:1",
+            "localhost:1",
+            "app.localhost:1",
+            "unix:/a",
+        ] {
+            assert!(host(here).is_none(), "{here}");
+        }
+        let (one, other) = (host("app:1").unwrap(), host("https://app").unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+        assert!(!Arc::ptr_eq(&one, &host("srv://app").unwrap()));
+    }
+}

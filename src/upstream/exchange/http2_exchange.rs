@@ -1,0 +1,166 @@
+//! One request and its response's head on a stream of an HTTP/2 connection.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::time::sleep;
+
+use super::failure::Failure;
+use super::lease::Http2Lease;
+use super::response_body::ResponseBody;
+use super::response_timeout::poll_overdue;
+use crate::upstream::address::{Address, Protocol};
+use crate::upstream::body::{RequestBody, UploadFailure, UploadGuard, UploadProgress};
+use crate::upstream::connection::{to_http1, to_http2};
+use crate::upstream::error::Error;
+
+/// Sends `request` on a stream of its own and waits up to `limit` for the response's head. Dropping the future resets the
+/// stream.
+pub(in crate::upstream) async fn exchange_http2(
+    mut lease: Http2Lease,
+    mut request: Request<RequestBody>,
+    limit: Duration,
+) -> Result<Response<ResponseBody>, Failure> {
+    let guard: UploadGuard = lease.slot().clone();
+    request.body_mut().hold(Some(guard));
+    let progress = request.body().progress();
+    let spare = spare(&request);
+    let address = lease.in_flight().address();
+    let request = to_http2(request, address, address.protocol() == Protocol::Https);
+    let mut sender = lease.slot().sender();
+    let mut head = pin!(sender.try_send_request(request));
+    let mut timer = pin!(sleep(limit));
+    let outcome = poll_fn(|cx| {
+        if let Poll::Ready(outcome) = head.as_mut().poll(cx) {
+            return Poll::Ready(Some(outcome));
+        }
+        ready!(poll_overdue(timer.as_mut(), progress.as_ref(), limit, cx));
+        Poll::Ready(None)
+    });
+    match outcome.await {
+        Some(Ok(response)) => {
+            lease.keep(progress.map(UploadProgress::answered));
+            Ok(receive(response, lease))
+        }
+        Some(Err(error)) => {
+            let upload_failure = progress.and_then(|progress| progress.failure());
+            Err(fail(error, spare, upload_failure, lease))
+        }
+        None => Err(late(lease)),
+    }
+}
+
+/// Copies a request without a body, to be sent again if the backend says that it has not processed it (RFC 9113
+/// section 8.7). Requests with idempotent methods are copied by the caller.
+fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.body().is_empty() || request.method().is_idempotent() {
+        return None;
+    }
+    let mut copy = Request::new(RequestBody::empty());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}
+
+fn receive(response: Response<Incoming>, lease: Http2Lease) -> Response<ResponseBody> {
+    response.map(|incoming| {
+        if incoming.is_end_stream() {
+            ResponseBody::ended(incoming, Arc::clone(lease.in_flight().lane()))
+        } else {
+            ResponseBody::http2(incoming, lease)
+        }
+    })
+}
+
+fn late(lease: Http2Lease) -> Failure {
+    lease.slot().mark_doubtful();
+    Failure::late(lease.into_in_flight())
+}
+
+/// Meaning of an error of the stream or its connection for the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamError {
+    /// The backend has not processed it.
+    Unprocessed,
+    /// The connection died, and the backend may have processed it.
+    Unknown,
+    /// The backend reset the stream.
+    Reset(h2::Reason),
+    /// The backend sent invalid HTTP/2.
+    Invalid,
+}
+
+fn classify(error: &hyper::Error) -> StreamError {
+    let source = std::error::Error::source(error);
+    let Some(error) = source.and_then(|source| source.downcast_ref::<h2::Error>()) else {
+        return if error.is_canceled() || error.is_closed() {
+            StreamError::Unprocessed
+        } else {
+            StreamError::Unknown
+        };
+    };
+    match error.reason() {
+        // Only streams that the backend has not begun end by its GOAWAY.
+        _ if error.is_remote() && error.is_go_away() => StreamError::Unprocessed,
+        Some(h2::Reason::REFUSED_STREAM) if error.is_remote() => StreamError::Unprocessed,
+        Some(reason) if error.is_remote() => StreamError::Reset(reason),
+        _ if error.is_io() => StreamError::Unknown,
+        _ => StreamError::Invalid,
+    }
+}
+
+fn fail(
+    mut error: TrySendError<Request<RequestBody>>,
+    spare: Option<Request<RequestBody>>,
+    upload_failure: Option<UploadFailure>,
+    lease: Http2Lease,
+) -> Failure {
+    let in_flight = lease.into_in_flight();
+    let mut unsent = error.take_message().map(to_http1);
+    if let Some(unsent) = &mut unsent {
+        unsent.body_mut().hold(None);
+    }
+    let error = error.into_error();
+    let stream_error = classify(&error);
+    Failure {
+        unsent: unsent.or_else(|| spare.filter(|_| stream_error == StreamError::Unprocessed)),
+        is_unprocessed: stream_error == StreamError::Unprocessed,
+        is_silent: matches!(
+            stream_error,
+            StreamError::Unprocessed | StreamError::Unknown
+        ),
+        error: describe(error, stream_error, upload_failure, in_flight.address()),
+        in_flight,
+    }
+}
+
+fn describe(
+    error: hyper::Error,
+    stream_error: StreamError,
+    upload_failure: Option<UploadFailure>,
+    backend: &Address,
+) -> Error {
+    let backend = backend.clone();
+    match (upload_failure, stream_error) {
+        (Some(UploadFailure::Stalled), _) => Error::RequestStalled,
+        (Some(UploadFailure::TooLarge), _) => Error::RequestTooLarge,
+        (Some(UploadFailure::Broken), _) => Error::RequestBroken(error),
+        (None, StreamError::Reset(reason)) => Error::Reset { backend, reason },
+        (None, StreamError::Unprocessed) => Error::Refused {
+            backend,
+            source: error,
+        },
+        (None, StreamError::Unknown | StreamError::Invalid) => Error::Exchange {
+            backend,
+            source: error,
+        },
+    }
+}

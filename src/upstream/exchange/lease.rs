@@ -1,0 +1,164 @@
+//! Leases: the use of a connection by one request.
+
+use std::sync::Arc;
+
+use crate::upstream::address::Address;
+use crate::upstream::backend::InFlight;
+use crate::upstream::body::ResponseUnderWay;
+use crate::upstream::connection::{Http1Connection, Http2Connection, PooledConnection, StreamSlot};
+
+/// A connection for the request alone, or room for a stream on one that others use too.
+#[derive(Debug)]
+pub(in crate::upstream) enum Lease {
+    Http1(Http1Lease),
+    Http2(Http2Lease),
+}
+
+impl Lease {
+    /// A lease of a pooled connection.
+    pub(in crate::upstream) fn reused(pooled: PooledConnection, in_flight: InFlight) -> Self {
+        match pooled {
+            PooledConnection::Http1(connection) => {
+                Self::Http1(Http1Lease::reused(connection, in_flight))
+            }
+            PooledConnection::Http2(http2) => Self::Http2(Http2Lease::new(http2, in_flight, true)),
+        }
+    }
+
+    fn in_flight(&self) -> &InFlight {
+        match self {
+            Self::Http1(lease) => lease.in_flight(),
+            Self::Http2(lease) => lease.in_flight(),
+        }
+    }
+
+    /// The backend.
+    pub(in crate::upstream) fn address(&self) -> &Address {
+        self.in_flight().address()
+    }
+
+    /// `true` if other requests have used the connection before, so that it may be about to close.
+    pub(in crate::upstream) fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(lease) => lease.is_reused(),
+            Self::Http2(lease) => lease.is_reused(),
+        }
+    }
+}
+
+/// The use of an HTTP/1.1 connection for one exchange.
+///
+/// A lease that is dropped instead of released closes the connection: the rest of the response must never reach another
+/// request.
+#[derive(Debug)]
+pub(in crate::upstream) struct Http1Lease {
+    connection: Http1Connection,
+    in_flight: InFlight,
+    is_reused: bool,
+    is_last: bool,
+}
+
+impl Http1Lease {
+    fn reused(connection: Http1Connection, in_flight: InFlight) -> Self {
+        connection.begin_exchange();
+        let mut lease = Self::fresh(connection, in_flight);
+        lease.is_reused = true;
+        lease
+    }
+
+    pub(in crate::upstream) fn fresh(connection: Http1Connection, in_flight: InFlight) -> Self {
+        Self {
+            connection,
+            in_flight,
+            is_reused: false,
+            is_last: false,
+        }
+    }
+
+    fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    pub(in crate::upstream) fn connection(&mut self) -> &mut Http1Connection {
+        &mut self.connection
+    }
+
+    pub(in crate::upstream) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// Closes the connection after this exchange.
+    pub(in crate::upstream) fn make_last(&mut self) {
+        self.is_last = true;
+    }
+
+    /// Gives the connection back to the pool after a complete response.
+    pub(in crate::upstream) fn release(mut self) {
+        if self.is_last {
+            return;
+        }
+        if !self.connection.is_ready() {
+            self.connection.drive_without_waker();
+        }
+        self.in_flight.pool().check_in(self.connection);
+    }
+
+    /// Closes the connection, while the backend still counts as busy.
+    pub(in crate::upstream) fn into_in_flight(self) -> InFlight {
+        self.in_flight
+    }
+
+    /// Hands the connection over to the protocol that it switches to.
+    pub(in crate::upstream) fn into_tunnel(self) -> InFlight {
+        self.in_flight.pool().drive_tunnel(self.connection);
+        self.in_flight
+    }
+}
+
+/// The use of one stream of a shared connection. Dropping it while the response is under way resets the stream and leaves
+/// the others alone.
+#[derive(Debug)]
+pub(in crate::upstream) struct Http2Lease {
+    slot: Arc<StreamSlot>,
+    in_flight: InFlight,
+    is_reused: bool,
+    /// Set while the response to an upload is under way.
+    under_way: Option<ResponseUnderWay>,
+}
+
+impl Http2Lease {
+    pub(in crate::upstream) fn new(
+        http2: Http2Connection,
+        in_flight: InFlight,
+        is_reused: bool,
+    ) -> Self {
+        Self {
+            slot: http2.open_stream(),
+            in_flight,
+            is_reused,
+            under_way: None,
+        }
+    }
+
+    pub(in crate::upstream) fn slot(&self) -> &Arc<StreamSlot> {
+        &self.slot
+    }
+
+    /// Keeps a mark of the upload for as long as the response is under way.
+    pub(in crate::upstream) fn keep(&mut self, under_way: Option<ResponseUnderWay>) {
+        self.under_way = under_way;
+    }
+
+    pub(in crate::upstream) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
+    }
+
+    /// Resets the stream, while the backend still counts as busy.
+    pub(in crate::upstream) fn into_in_flight(self) -> InFlight {
+        self.in_flight
+    }
+
+    fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+}

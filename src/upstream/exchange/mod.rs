@@ -1,0 +1,16 @@
+//! One request and its response on one connection to a backend.
+
+mod dialer;
+mod exchange;
+mod failure;
+mod http2_exchange;
+mod lease;
+mod response_body;
+mod response_timeout;
+
+pub use response_body::ResponseBody;
+
+pub(super) use dialer::{ConnectionNeeds, Dialer};
+pub(super) use exchange::exchange;
+pub(super) use failure::Failure;
+pub(super) use lease::Lease;

@@ -1,0 +1,26 @@
+//! Time-out for the head of a response.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use crate::upstream::body::UploadProgress;
+
+/// Ready when the backend has been idle for `limit`. An upload that moves, or that waits for its client, stops the clock.
+pub(in crate::upstream) fn poll_overdue(
+    mut timer: Pin<&mut Sleep>,
+    progress: Option<&UploadProgress>,
+    limit: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    loop {
+        ready!(timer.as_mut().poll(cx));
+        let deadline = progress.map(|progress| progress.last() + limit);
+        match deadline.filter(|deadline| *deadline > Instant::now()) {
+            Some(deadline) => timer.as_mut().reset(deadline),
+            None => return Poll::Ready(()),
+        }
+    }
+}

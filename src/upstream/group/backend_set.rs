@@ -1,0 +1,203 @@
+//! The backends of an upstream at one moment, and the selection of one of them for a request.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::carry_over::{PreviousBackend, carry_over};
+use super::selection::{Selected, Selection};
+use super::settings::UpstreamSettings;
+use super::weights::reduced;
+use crate::per_worker::{CachePadded, PerWorker};
+use crate::upstream::address::Address;
+use crate::upstream::backend::Backend;
+use crate::upstream::balance::{Candidates, RoundRobin, StickyCookie, pick};
+use crate::upstream::error::Error;
+use crate::upstream::options::{Balancer, CookieKey, Share};
+
+/// Backends that serve the same requests.
+#[derive(Debug)]
+pub(in crate::upstream) struct BackendSet {
+    backends: Vec<Backend>,
+    /// `true` if all have the same weight, which is not 0.
+    is_even: bool,
+    balancer: Balancer,
+    sticky: Option<Box<StickyCookie>>,
+    round_robins: PerWorker<CachePadded<RoundRobin>>,
+}
+
+/// Address and weight of a backend of the set.
+#[derive(Debug)]
+pub(in crate::upstream) struct BackendSpec {
+    /// Position in the configuration, which gives its [`Share`].
+    pub(in crate::upstream) number: usize,
+    pub(in crate::upstream) address: Address,
+    /// Factor for the weight in the configuration.
+    pub(in crate::upstream) weight: u32,
+}
+
+impl BackendSet {
+    /// A set of these backends, with the state of previous ones. Starts health checks, if they are set.
+    pub(in crate::upstream) fn new(
+        specs: Vec<BackendSpec>,
+        previous: &[PreviousBackend],
+        settings: &Arc<UpstreamSettings>,
+    ) -> Self {
+        let balancing = &settings.options.balancing;
+        let weight = |spec: &BackendSpec| {
+            u64::from(balancing.share(spec.number).weight) * u64::from(spec.weight)
+        };
+        let weights = reduced(specs.iter().map(weight).collect());
+        let backends: Vec<_> = specs
+            .into_iter()
+            .zip(weights)
+            .map(|(spec, weight)| {
+                let share = Share {
+                    weight,
+                    ..balancing.share(spec.number)
+                };
+                let backend = carry_over(previous, spec.address, settings);
+                backend.with_share(share, balancing.max_connections, &settings.context.tasks)
+            })
+            .collect();
+        let sticky = (balancing.balancer == Balancer::Cookie).then(|| {
+            let addresses = backends.iter().map(|backend| backend.address().to_string());
+            let key = balancing.cookie_key.as_ref();
+            let key = key.map_or(&settings.context.cookie_key[..], CookieKey::secret);
+            Box::new(StickyCookie::new(&balancing.cookie_name, key, addresses))
+        });
+        let round_robin = |_| CachePadded::new(RoundRobin::new(backends.len()));
+        Self {
+            is_even: backends
+                .iter()
+                .all(|backend| backend.weight() == backends[0].weight().max(1)),
+            balancer: balancing.balancer,
+            sticky,
+            round_robins: PerWorker::new(settings.context.workers, round_robin),
+            backends,
+        }
+    }
+
+    /// All backends, in the order of their addresses.
+    pub(in crate::upstream) fn as_slice(&self) -> &[Backend] {
+        &self.backends
+    }
+
+    /// The backend that a request's cookie names.
+    pub(in crate::upstream) fn preferred(&self, headers: &HeaderMap) -> Option<usize> {
+        self.sticky.as_ref()?.find(headers)
+    }
+
+    /// Adds the cookie that keeps the client at this backend, if the upstream uses one and the client does not have it.
+    pub(in crate::upstream) fn set_cookie(
+        &self,
+        backend: usize,
+        preferred: Option<usize>,
+        headers: &mut HeaderMap,
+    ) {
+        if let Some(sticky) = &self.sticky
+            && preferred != Some(backend)
+        {
+            sticky.set(backend, headers);
+        }
+    }
+
+    /// Selects the backend for a request; `None` if it has to wait for one.
+    ///
+    /// If all are ejected, the failures may be over: any is better than none. If the active checks of all fail, none is tried.
+    pub(in crate::upstream) fn select(
+        &self,
+        selection: &Selection,
+    ) -> Result<Option<Selected>, Error> {
+        let worker = selection.caller.worker;
+        match self.backends.len() {
+            0 => return Err(Error::NoBackend),
+            1 if selection.tried.is_empty() && self.is_even => return self.select_only(worker),
+            _ => {}
+        }
+        for is_last_resort in [false, true] {
+            let mut candidates = self.candidates(selection, is_last_resort);
+            while let Some(backend) = self.pick(&candidates, selection.preferred) {
+                let health_state = self.backends[backend].health_state();
+                if health_state.is_good() || health_state.admit(Instant::now(), is_last_resort) {
+                    return Ok(self.enter(backend, worker));
+                }
+            }
+            candidates.needs_room = false;
+            if candidates.shares().next().is_some() {
+                return Ok(None);
+            }
+        }
+        Err(Error::NoHealthyBackend)
+    }
+
+    fn select_only(&self, worker: usize) -> Result<Option<Selected>, Error> {
+        if self.backends[0].is_down() {
+            return Err(Error::NoHealthyBackend);
+        }
+        Ok(self.enter(0, worker))
+    }
+
+    /// The backends that the request may have, full or not; with a sticky balancer only its own.
+    pub(in crate::upstream) fn eligible(&self, selection: &Selection) -> Vec<usize> {
+        let mut eligible = Vec::new();
+        for is_last_resort in [false, true] {
+            let mut candidates = self.candidates(selection, is_last_resort);
+            candidates.needs_room = false;
+            if self.balancer.is_sticky() {
+                eligible.extend(self.pick(&candidates, selection.preferred));
+            } else {
+                eligible.extend(candidates.shares().map(|(backend, _)| backend));
+            }
+            if !eligible.is_empty() {
+                break;
+            }
+        }
+        eligible
+    }
+
+    fn candidates<'a>(&'a self, selection: &'a Selection, is_last_resort: bool) -> Candidates<'a> {
+        let worker = selection.caller.worker;
+        Candidates {
+            backends: &self.backends,
+            worker,
+            client: selection.caller.client,
+            round_robin: &self.round_robins[worker],
+            tried: &selection.tried,
+            is_even: self.is_even,
+            is_last_resort,
+            needs_room: !self.balancer.is_sticky(),
+        }
+    }
+
+    fn pick(&self, candidates: &Candidates<'_>, preferred: Option<usize>) -> Option<usize> {
+        match preferred.filter(|backend| candidates.may_keep(*backend, Instant::now())) {
+            Some(backend) => Some(backend),
+            None => pick(self.balancer, candidates),
+        }
+    }
+
+    /// Counts a request at this backend; `None` if it is full.
+    pub(in crate::upstream) fn enter(&self, backend: usize, worker: usize) -> Option<Selected> {
+        let in_flight = self.backends[backend].enter(worker)?;
+        Some(Selected { backend, in_flight })
+    }
+
+    /// `true` if there is more than one. A single backend is never ejected, and is used unless its check fails.
+    pub(in crate::upstream) fn has_others(&self) -> bool {
+        self.backends.len() > 1
+    }
+
+    /// Records that a backend has failed a request.
+    pub(in crate::upstream) fn record_failure(&self, backend: usize) {
+        if self.has_others() {
+            self.backends[backend].record_failure();
+        }
+    }
+
+    /// Records that a backend has served a request.
+    pub(in crate::upstream) fn record_success(&self, backend: usize) {
+        self.backends[backend].record_success();
+    }
+}

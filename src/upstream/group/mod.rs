@@ -1,0 +1,16 @@
+//! An upstream and the way of a request through it: discovery of backends, selection, queue, retries and health checks.
+
+mod attempt;
+mod backend_set;
+mod carry_over;
+mod discovery;
+mod health_check;
+mod queue;
+mod retry;
+mod selection;
+mod settings;
+mod upstream;
+mod weights;
+
+pub use selection::Caller;
+pub use upstream::Upstream;

@@ -1,0 +1,471 @@
+//! An upstream: a named group of backends, and the way of a request through it.
+
+use std::sync::Arc;
+
+use http::header::UPGRADE;
+use http::{Request, Response};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::attempt::{Attempt, Attempts, FailedAttempt};
+use super::backend_set::BackendSet;
+use super::carry_over::PreviousBackend;
+use super::discovery::Discovery;
+use super::queue::Queue;
+use super::retry::{RetryBudget, repeatable_copy};
+use super::selection::{Caller, Selected, Selection};
+use super::settings::UpstreamSettings;
+use crate::per_worker::{CachePadded, PerWorker};
+use crate::upstream::address::Address;
+use crate::upstream::backend::{Backend, InFlight};
+use crate::upstream::body::RequestBody;
+use crate::upstream::error::Error;
+use crate::upstream::exchange::{ConnectionNeeds, Failure, ResponseBody, exchange};
+use crate::upstream::options::{Balancer, Options, UpstreamContext};
+use crate::upstream::transport::TlsError;
+
+/// Backends that serve the same requests.
+#[derive(Debug)]
+pub struct Upstream {
+    discovery: Discovery,
+    queue: Queue,
+    budgets: PerWorker<CachePadded<RetryBudget>>,
+    settings: Arc<UpstreamSettings>,
+}
+
+impl Upstream {
+    /// An upstream of these addresses. Reads the files for TLS if one of them needs it. Needs a runtime if backends are
+    /// checked or addresses are names.
+    pub fn new(
+        addresses: Vec<Address>,
+        options: Options,
+        context: &UpstreamContext,
+    ) -> Result<Self, TlsError> {
+        Self::carrying_over(&[], addresses, options, context)
+    }
+
+    /// An upstream in which a backend whose address is also in one of the `old` upstreams keeps its state: its health, and if
+    /// time-outs and TLS are the same, its connections and requests in flight. A backend that is gone serves its requests to
+    /// the end and gets no more.
+    pub fn carrying_over(
+        old: &[Arc<Self>],
+        addresses: Vec<Address>,
+        options: Options,
+        context: &UpstreamContext,
+    ) -> Result<Self, TlsError> {
+        let settings = Arc::new(UpstreamSettings::new(&addresses, options, context)?);
+        let previous = |old: &Arc<Self>| PreviousBackend::all(&old.settings, old.backends());
+        let previous: Vec<_> = old.iter().flat_map(previous).collect();
+        let old: Vec<_> = old.iter().map(|old| &old.discovery).collect();
+        let balancing = &settings.options.balancing;
+        let budget = |_| CachePadded::new(RetryBudget::new(balancing.retry_percent));
+        Ok(Self {
+            queue: Queue::new(balancing.queue.into(), balancing.queue_timeout),
+            budgets: PerWorker::new(context.workers, budget),
+            discovery: Discovery::new(addresses, &old, &previous, &settings),
+            settings,
+        })
+    }
+
+    /// `true` if the same addresses and options would make the same upstream now: the files for TLS are unchanged, and names
+    /// have the same resolver. Blocks while files are read.
+    pub fn is_current(&self, context: &UpstreamContext) -> Result<bool, TlsError> {
+        let settings = &self.settings;
+        let has_resolver =
+            !self.discovery.uses_dns() || settings.context.resolver.is(&context.resolver);
+        Ok(has_resolver && settings.dialer.is_current(&settings.options, context)?)
+    }
+
+    /// The backends in the order of their addresses, for use off the request path.
+    #[must_use]
+    pub fn backends(&self) -> Vec<Backend> {
+        self.discovery.backends()
+    }
+
+    /// `true` if its backends get PROXY headers: each request must then carry [`ClientAddresses`].
+    ///
+    /// [`ClientAddresses`]: crate::upstream::ClientAddresses
+    #[must_use]
+    pub fn sends_proxy_header(&self) -> bool {
+        self.settings.options.send_proxy.is_some()
+    }
+
+    /// `true` if the choice of a backend depends on the client's address.
+    #[must_use]
+    pub fn uses_client_address(&self) -> bool {
+        self.settings.options.balancing.balancer == Balancer::IpHash
+    }
+
+    /// Number of requests that wait for a backend which is not full.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Sends `request`, whose head goes out as it is, and returns the response when its head has arrived.
+    ///
+    /// A backend to which no connection can be made is passed over for the next one. A request on a reused connection that
+    /// dies is sent once more, on a new one, if that is safe: the backend has not begun with it, or no byte of a response has
+    /// arrived and the request has no body and an idempotent method (RFC 9110 section 9.2.2). A request that a backend accepts
+    /// and drops is sent to another if that is as safe and within the budget of retries.
+    ///
+    /// Dropping the future, or the response's body before its end, cuts the connection.
+    pub async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        caller: Caller,
+    ) -> Result<Response<ResponseBody>, Error> {
+        // Boxed, so that the many requests that need neither wait nor connect carry no room for it.
+        let backends = match self.discovery.current(caller.worker) {
+            Some(backends) => backends,
+            None => Box::pin(self.discovery.resolve(caller.worker)).await?,
+        };
+        let mut attempts = self.attempts(&backends, &request, caller);
+        let has_others = backends.has_others();
+        if has_others {
+            self.budgets[caller.worker].count();
+        }
+        let selected = match backends.select(&attempts.selection)? {
+            Some(selected) => selected,
+            None => Box::pin(self.wait(&attempts)).await?,
+        };
+        let mut attempt = match attempts.reuse(selected) {
+            Ok(attempt) => attempt,
+            Err(selected) => Box::pin(self.open(selected, &mut attempts, false)).await?,
+        };
+        loop {
+            let Attempt { backend, lease } = attempt;
+            let is_reused = lease.is_reused();
+            let may_repeat = is_reused || has_others;
+            let copy = may_repeat.then(|| repeatable_copy(&request)).flatten();
+            let timeout = self.settings.options.response_timeout;
+            let failure = match exchange(lease, request, timeout).await {
+                Ok(response) => return Ok(self.receive(response, backend, &attempts)),
+                Err(failure) => failure,
+            };
+            let failed = FailedAttempt {
+                backend,
+                is_reused,
+                failure,
+                copy,
+            };
+            (request, attempt) = Box::pin(self.repeat(failed, &mut attempts)).await?;
+        }
+    }
+
+    fn attempts<'a>(
+        &self,
+        backends: &'a BackendSet,
+        request: &Request<RequestBody>,
+        caller: Caller,
+    ) -> Attempts<'a> {
+        let headers = request.headers();
+        let send_proxy = self.settings.options.send_proxy;
+        Attempts {
+            backends,
+            selection: Selection {
+                caller,
+                preferred: backends.preferred(headers),
+                tried: Vec::new(),
+            },
+            is_upgrade: self.settings.dialer.has_http2() && headers.contains_key(UPGRADE),
+            retries: 0,
+            proxy_header: send_proxy.map(|version| version.header(request.extensions())),
+        }
+    }
+
+    /// Records the outcome for the backend, and sets the cookie that keeps the client at it.
+    fn receive(
+        &self,
+        mut response: Response<ResponseBody>,
+        backend: usize,
+        attempts: &Attempts<'_>,
+    ) -> Response<ResponseBody> {
+        let backends = attempts.backends;
+        if backends.has_others() {
+            let eject_status = self.settings.options.balancing.eject_status;
+            if eject_status.is_some_and(|range| range.has(response.status())) {
+                backends.record_failure(backend);
+            } else {
+                backends.record_success(backend);
+            }
+        }
+        let preferred = attempts.selection.preferred;
+        backends.set_cookie(backend, preferred, response.headers_mut());
+        response
+    }
+
+    /// Selects a backend, if necessary after a wait for one that is not full.
+    async fn select(&self, attempts: &Attempts<'_>) -> Result<Selected, Error> {
+        match attempts.backends.select(&attempts.selection)? {
+            Some(selected) => Ok(selected),
+            None => self.wait(attempts).await,
+        }
+    }
+
+    async fn wait(&self, attempts: &Attempts<'_>) -> Result<Selected, Error> {
+        let worker = attempts.selection.caller.worker;
+        let backends = attempts.backends.as_slice();
+        let mut full = Vec::new();
+        for backend in attempts.backends.eligible(&attempts.selection) {
+            if let Some(selected) = attempts.backends.enter(backend, worker) {
+                return Ok(selected);
+            }
+            let slots = backends[backend].slots();
+            full.extend(slots.map(|slots| (backend, Arc::clone(slots))));
+        }
+        if full.is_empty() {
+            return Err(Error::NoHealthyBackend);
+        }
+        let (backend, slot) = self.queue.wait(full).await?;
+        let in_flight = InFlight::enter(backends[backend].lane(worker), Some(slot.into()));
+        Ok(Selected { backend, in_flight })
+    }
+
+    /// Opens a connection to the selected backend, a new one if `is_fresh`, or else uses one to the next backend that accepts
+    /// or has one idle.
+    async fn open(
+        &self,
+        mut selected: Selected,
+        attempts: &mut Attempts<'_>,
+        mut is_fresh: bool,
+    ) -> Result<Attempt, Error> {
+        loop {
+            let backend = selected.backend;
+            let needs = ConnectionNeeds {
+                is_upgrade: attempts.is_upgrade,
+                is_fresh,
+                proxy_header: attempts.proxy_header.as_deref(),
+            };
+            let connecting = self.settings.dialer.connect(selected.in_flight, needs);
+            let error = match connecting.await {
+                Ok(lease) => return Ok(Attempt { backend, lease }),
+                Err(error) if error.is_connect() => error,
+                Err(error) => return Err(error),
+            };
+            if error.is_fault() {
+                attempts.backends.record_failure(backend);
+            }
+            attempts.selection.tried.push(backend);
+            if !attempts.may_try_another() {
+                return Err(error);
+            }
+            let Ok(next) = self.select(attempts).await else {
+                return Err(error);
+            };
+            debug!(
+                error = &error as &dyn std::error::Error,
+                "backend passed over"
+            );
+            match attempts.reuse(next) {
+                Ok(attempt) => return Ok(attempt),
+                Err(next) => selected = next,
+            }
+            is_fresh = false;
+        }
+    }
+
+    /// Prepares another attempt after a failure: the request to send again, and where. Returns the error if the request may
+    /// not be sent again.
+    async fn repeat(
+        &self,
+        failed: FailedAttempt,
+        attempts: &mut Attempts<'_>,
+    ) -> Result<(Request<RequestBody>, Attempt), Error> {
+        let backend = failed.backend;
+        let Failure {
+            error,
+            unsent,
+            is_unprocessed,
+            is_silent,
+            in_flight,
+        } = failed.failure;
+        if error.is_client() {
+            return Err(error);
+        }
+        let is_untouched = is_silent || is_unprocessed;
+        // A connection that has been idle may have died of old age, which says nothing about the backend.
+        let is_stale = failed.is_reused && is_untouched;
+        if !is_stale {
+            attempts.backends.record_failure(backend);
+        }
+        let Some(request) = unsent.or_else(|| failed.copy.filter(|_| is_untouched)) else {
+            return Err(error);
+        };
+        if is_stale {
+            // On a new one: another idle connection might be as dead.
+            let selected = Selected { backend, in_flight };
+            return Ok((request, self.open(selected, attempts, true).await?));
+        }
+        drop(in_flight);
+        attempts.selection.tried.push(backend);
+        if !attempts.may_try_another() || !self.may_retry(attempts, is_unprocessed) {
+            return Err(error);
+        }
+        attempts.retries += 1;
+        debug!(
+            error = &error as &dyn std::error::Error,
+            "request goes to another backend"
+        );
+        let Ok(selected) = self.select(attempts).await else {
+            return Err(error);
+        };
+        let attempt = match attempts.reuse(selected) {
+            Ok(attempt) => attempt,
+            Err(selected) => self.open(selected, attempts, false).await?,
+        };
+        Ok((request, attempt))
+    }
+
+    /// `true` if a request may be sent to another backend. A request with which no backend has begun takes nothing from the
+    /// budget.
+    fn may_retry(&self, attempts: &Attempts<'_>, is_unprocessed: bool) -> bool {
+        let budget = &self.budgets[attempts.selection.caller.worker];
+        let max_retries = self.settings.options.balancing.retries;
+        is_unprocessed || (attempts.retries < max_retries && budget.take(Instant::now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::Tasks;
+    use crate::upstream::group::discovery::CurrentBackends;
+    use crate::upstream::options::{Balancing, HealthOptions};
+
+    fn addresses(ports: &[u16]) -> Vec<Address> {
+        let parse = |port: &u16| Address::parse(&format!("127.0.0.1:{port}")).unwrap();
+        ports.iter().map(parse).collect()
+    }
+
+    fn upstream(old: &[Arc<Upstream>], ports: &[u16], balancing: Balancing) -> Arc<Upstream> {
+        let options = Options {
+            balancing: Box::new(balancing),
+            ..Options::default()
+        };
+        let context = UpstreamContext::new(Tasks::new());
+        Arc::new(Upstream::carrying_over(old, addresses(ports), options, &context).unwrap())
+    }
+
+    fn current(upstream: &Upstream) -> CurrentBackends<'_> {
+        upstream.discovery.current(0).unwrap()
+    }
+
+    fn pick(upstream: &Upstream) -> Result<Option<Selected>, Error> {
+        let caller = Caller {
+            worker: 0,
+            client: [192, 0, 2, 1].into(),
+        };
+        let request = Request::new(RequestBody::empty());
+        let backends = current(upstream);
+        backends.select(&upstream.attempts(&backends, &request, caller).selection)
+    }
+
+    fn limited(count: u16) -> Balancing {
+        Balancing {
+            max_connections: Some(count),
+            ..Balancing::default()
+        }
+    }
+
+    #[test]
+    fn when_all_are_out_because_of_failures_any_is_better_than_none() {
+        let upstream = upstream(&[], &[1, 2], Balancing::default());
+        for backend in [0, 0, 0, 1, 1, 1] {
+            current(&upstream).record_failure(backend);
+        }
+        assert!(upstream.backends().iter().all(Backend::is_ejected));
+        assert!(pick(&upstream).unwrap().is_some());
+    }
+
+    #[test]
+    fn when_the_checks_say_that_all_are_down_none_is_tried() {
+        for ports in [&[1][..], &[1, 2]] {
+            let upstream = upstream(&[], ports, Balancing::default());
+            for backend in upstream.backends() {
+                backend.health_state().mark_down();
+            }
+            let picked = pick(&upstream);
+            assert!(matches!(picked, Err(Error::NoHealthyBackend)));
+        }
+    }
+
+    #[test]
+    fn a_full_backend_is_passed_over_and_one_that_is_out_is_no_way_around_it() {
+        let upstream = upstream(&[], &[1, 2], limited(1));
+        let one = pick(&upstream).unwrap().unwrap();
+        let other = pick(&upstream).unwrap().unwrap();
+        assert_ne!(one.backend, other.backend);
+        assert!(pick(&upstream).unwrap().is_none());
+        drop(one.in_flight);
+        for _ in 0..3 {
+            current(&upstream).record_failure(one.backend);
+        }
+        assert!(pick(&upstream).unwrap().is_none());
+        assert!(!current(&upstream).as_slice()[other.backend].has_room());
+    }
+
+    #[test]
+    fn a_backend_whose_address_stays_keeps_its_state() {
+        let old = upstream(&[], &[1, 2], limited(1));
+        let selected = old.backends()[1].enter(0).unwrap();
+        old.backends()[1].health_state().mark_down();
+        let new = upstream(&[Arc::clone(&old)], &[2, 3], limited(1));
+        assert_eq!(new.backends()[0].in_flight(), 1);
+        assert!(new.backends()[0].is_down());
+        assert!(!new.backends()[0].has_room());
+        assert_eq!(new.backends()[1].in_flight(), 0);
+        drop(selected);
+        assert!(new.backends()[0].has_room());
+        let other = upstream(&[new], &[2], limited(5));
+        assert!(
+            other.backends()[0].is_down(),
+            "the rules for health are the same"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_limit_counts_the_requests_that_are_under_way() {
+        let settled = || tokio::time::sleep(std::time::Duration::from_secs(1));
+        let old = upstream(&[], &[1], Balancing::default());
+        let mut under_way: Vec<_> = (0..3).map(|_| pick(&old).unwrap()).collect();
+        let lower = upstream(&[Arc::clone(&old)], &[1], limited(2));
+        assert!(pick(&lower).unwrap().is_none(), "three are more than two");
+        under_way.pop();
+        settled().await;
+        assert!(pick(&lower).unwrap().is_none(), "two are as many as may be");
+        under_way.pop();
+        settled().await;
+        let one = pick(&lower).unwrap();
+        assert!(one.is_some() && pick(&lower).unwrap().is_none());
+
+        let higher = upstream(&[lower], &[1], limited(4));
+        let two = [pick(&higher).unwrap(), pick(&higher).unwrap()];
+        assert!(two.iter().all(Option::is_some));
+        assert!(pick(&higher).unwrap().is_none(), "two of them are old");
+        drop((under_way, one, two));
+        settled().await;
+        let all: Vec<_> = (0..5).map(|_| pick(&higher).unwrap().is_some()).collect();
+        assert!(all.iter().all(|is_in| *is_in), "each was over at once");
+        let held: Vec<_> = (0..5).filter_map(|_| pick(&higher).unwrap()).collect();
+        assert_eq!(held.len(), 4);
+    }
+
+    #[test]
+    fn without_a_check_nothing_is_down_for_ever() {
+        let check = HealthOptions::new("/".to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let _entered = runtime.enter();
+        let checked = Balancing {
+            health: Some(check),
+            ..Balancing::default()
+        };
+        let old = upstream(&[], &[1], checked);
+        old.backends()[0].health_state().mark_down();
+        let new = upstream(&[old], &[1], Balancing::default());
+        assert!(!new.backends()[0].is_down());
+    }
+}

@@ -1,0 +1,17 @@
+//! Settings of upstreams, with the defaults, and the context that all upstreams share.
+
+mod balancer;
+mod balancing;
+mod cookie_key;
+mod health_options;
+mod options;
+mod status_range;
+mod upstream_context;
+
+pub use balancer::{Balancer, BalancerError};
+pub use balancing::{Balancing, Share};
+pub use cookie_key::CookieKey;
+pub use health_options::HealthOptions;
+pub use options::Options;
+pub use status_range::{StatusRange, StatusRangeError};
+pub use upstream_context::UpstreamContext;

@@ -1,0 +1,92 @@
+//! Where this very proxy listens: a connection that leads there would make requests go round for ever.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+/// The addresses that the proxy itself listens on. Clones are the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct OwnAddresses(Arc<ArcSwap<Vec<SocketAddr>>>);
+
+impl OwnAddresses {
+    /// Takes note of where the proxy listens from now on.
+    pub fn set(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        self.0.store(Arc::new(addresses.into_iter().collect()));
+    }
+
+    /// Whether a connection to this address leads to the proxy itself.
+    pub(in crate::upstream) fn are_reached(&self, peer: SocketAddr) -> bool {
+        self.0.load().iter().any(|own| is_listener(*own, peer))
+    }
+}
+
+/// Whether whoever connects to `target` surely meets who listens on `listener`.
+///
+/// A listener on all addresses is known by loopback addresses only: the kernel may forward any other one of the machine
+/// elsewhere, as it does for the services of a cluster and the published ports of containers, and the socket does not tell.
+#[must_use]
+pub fn is_listener(listener: SocketAddr, target: SocketAddr) -> bool {
+    let (own, ip) = (listener.ip().to_canonical(), connected(target.ip()));
+    listener.port() == target.port()
+        && match own {
+            IpAddr::V4(own) if own.is_unspecified() => ip.is_ipv4() && ip.is_loopback(),
+            IpAddr::V6(own) if own.is_unspecified() => ip.is_loopback(),
+            own => own == ip,
+        }
+}
+
+/// Where a connection to this address ends: that to no certain one at the machine itself.
+fn connected(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reaches(own: &str, peer: &str) -> bool {
+        let addresses = OwnAddresses::default();
+        addresses.set(["192.0.2.200:80".parse().unwrap(), own.parse().unwrap()]);
+        addresses.are_reached(peer.parse().unwrap())
+    }
+
+    #[test]
+    fn a_listener_is_met_at_its_own_address_and_port_only() {
+        assert!(reaches("127.0.0.2:443", "127.0.0.2:443"));
+        assert!(reaches("10.0.0.5:443", "10.0.0.5:443"));
+        assert!(reaches("[::ffff:127.0.0.1]:443", "127.0.0.1:443"));
+        assert!(reaches("127.0.0.1:443", "0.0.0.0:443"));
+        assert!(!reaches("127.0.0.2:443", "127.0.0.1:443"));
+        assert!(!reaches("127.0.0.2:443", "127.0.0.2:8443"));
+        assert!(!OwnAddresses::default().are_reached("127.0.0.1:443".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_listener_on_all_addresses_is_met_at_loopback_addresses() {
+        for own in ["0.0.0.0:443", "[::]:443"] {
+            for peer in ["127.0.0.1:443", "127.0.0.7:443", "0.0.0.0:443"] {
+                assert!(reaches(own, peer), "{own} {peer}");
+            }
+            assert!(!reaches(own, "127.0.0.1:8443"), "{own}");
+        }
+        for peer in ["[::1]:443", "[::]:443"] {
+            assert!(reaches("[::]:443", peer), "{peer}");
+            assert!(!reaches("0.0.0.0:443", peer), "{peer}");
+        }
+        assert!(reaches("[::]:443", "[::ffff:127.0.0.1]:443"));
+    }
+
+    #[test]
+    fn what_may_be_forwarded_elsewhere_is_not_taken_for_a_listener_on_all_addresses() {
+        for own in ["0.0.0.0:443", "[::]:443"] {
+            for peer in ["10.96.0.1:443", "203.0.113.9:443", "[fd00::1]:443"] {
+                assert!(!reaches(own, peer), "{own} {peer}");
+            }
+        }
+    }
+}

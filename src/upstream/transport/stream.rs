@@ -1,0 +1,127 @@
+//! The byte stream of one connection to a backend: TCP, unix socket or TLS.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::client::TlsStream;
+
+/// Transport of a connection.
+#[derive(Debug)]
+pub(in crate::upstream) enum Transport {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The most that is read at once: with the head of an HTTP/2 frame it fills one TLS record. Measured with answers of 1 MiB:
+/// 24 KiB cost a tenth more over HTTP/2 and the same over HTTP/1.1, and 64 KiB cost the kernel half as much again.
+const READ_SIZE: u64 = 16 * 1024 - 9;
+
+/// Calls the same method of whatever stream it is.
+macro_rules! on_stream {
+    ($any:expr, $stream:ident => $call:expr) => {
+        match $any {
+            Transport::Tcp($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            Transport::Unix($stream) => {
+                let $stream = Pin::new($stream);
+                $call
+            }
+            Transport::Tls($stream) => {
+                let $stream = Pin::new($stream.as_mut());
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_stream!(self.get_mut(), stream => stream.poll_read(cx, buf))
+    }
+}
+
+/// A stream that records whether anything was read from it.
+#[derive(Debug)]
+pub(in crate::upstream) struct BackendStream {
+    stream: Take<Transport>,
+    has_received: Arc<AtomicBool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl BackendStream {
+    /// Keeps its `permit` to be open for as long as it lives, in a tunnel too.
+    pub(in crate::upstream) fn new(
+        stream: Transport,
+        has_received: Arc<AtomicBool>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            stream: stream.take(READ_SIZE),
+            has_received,
+            _permit: permit,
+        }
+    }
+}
+
+impl AsyncRead for BackendStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        self.stream.set_limit(READ_SIZE);
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.has_received.store(true, Ordering::Release);
+        }
+        outcome
+    }
+}
+
+impl AsyncWrite for BackendStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(self.stream.get_mut(), stream => stream.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_stream!(self.stream.get_mut(), stream => stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self.stream.get_ref() {
+            Transport::Tcp(stream) => stream.is_write_vectored(),
+            Transport::Unix(stream) => stream.is_write_vectored(),
+            Transport::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self.stream.get_mut(), stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_stream!(self.stream.get_mut(), stream => stream.poll_shutdown(cx))
+    }
+}
