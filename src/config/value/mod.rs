@@ -21,7 +21,7 @@ pub(crate) use listen_address::{parse_listen, parse_own_listen, read_listen, rea
 pub(crate) use log_options::{LOG_FORMATS, LOG_LEVELS};
 pub use log_options::{LogFormat, LogOptions};
 pub(crate) use path::command;
-pub use resolver_name::ResolverName;
+pub(crate) use resolver_name::ResolverName;
 pub(crate) use resolver_name::parse_resolver;
 pub(crate) use secret::read_secret;
 pub use secret::{SecretText, hash_password};
@@ -29,6 +29,6 @@ pub use storage_url::StorageUrl;
 pub(crate) use toml_table::{TomlTable, TomlValue, choose};
 pub(crate) use trusted_peer::parse_peer;
 pub use trusted_peer::{Cdn, TrustedPeer};
-pub use units::format_size;
+pub(crate) use units::format_size;
 pub(crate) use units::{parse_count, parse_duration, parse_head_size, parse_size, read_duration};
 pub(crate) use web_url::{parse_ask, parse_web_url};

@@ -62,7 +62,7 @@ pub(crate) fn read_duration(value: &TomlValue<'_>) -> Result<Duration, Problem> 
 
 /// A size as users write it.
 #[must_use]
-pub fn format_size(size: usize) -> String {
+pub(crate) fn format_size(size: usize) -> String {
     UNITS
         .iter()
         .find(|(_, factor)| size >= *factor && size.is_multiple_of(*factor))
