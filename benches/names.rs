@@ -18,8 +18,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use proxy::certs::issuer::{Error, IssueRequest, Issuer, Pem};
 use proxy::certs::{
-    Ask, CertCache, CertManager, Certificate, Clock, Issuers, ManagerParts, OnDemandOptions,
-    Policy, Records, RenewalPlan,
+    Ask, CertCache, Certificate, Clock, Issuers, ManagerParts, OnDemandOptions, Policy, Records,
+    RenewalPlan, Ruleset,
 };
 use proxy::name::{HostName, HostPattern};
 use proxy::storage::{FileStorage, Key};
@@ -122,16 +122,18 @@ async fn look_up(dir: &Path, count: usize) {
     let ask = OnDemandOptions::new("http://127.0.0.1:9/ask".parse().unwrap());
     let policy = Policy::on_demand(HostPattern::Any, Arc::new(Ask::new(&ask).unwrap()));
     let issuer: Arc<dyn Issuer> = Arc::new(Nobody);
-    let manager = CertManager::start(ManagerParts {
-        policies: [(HostPattern::Any, Arc::new(policy))].into_iter().collect(),
-        issuers: Issuers {
-            public: vec![Arc::clone(&issuer)],
-            internal: issuer,
+    let manager = proxy::certs::start(ManagerParts {
+        ruleset: Ruleset {
+            policies: [(HostPattern::Any, Arc::new(policy))].into_iter().collect(),
+            issuers: Issuers {
+                public: vec![Arc::clone(&issuer)],
+                internal: issuer,
+            },
+            preflight: None,
+            on_cert: None,
         },
         records: Records::new(Arc::new(FileStorage::open(dir).unwrap())),
         cache: Arc::new(CertCache::new(10_000)),
-        preflight: None,
-        on_cert: None,
         clock: Clock::system(),
         tasks: tasks.clone(),
     });

@@ -17,7 +17,7 @@ use super::shared_state::SharedState;
 use super::workers::Workers;
 use super::{Error, file_limit};
 use crate::admin;
-use crate::certs::{CertManager, Clock, ManagerParts, Ruleset};
+use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigFile};
 use crate::proxy::CurrentRouter;
 use crate::tasks::Tasks;
@@ -199,18 +199,9 @@ impl App {
     }
 }
 
-fn start_manager(shared: &SharedState, rules: Ruleset) -> CertManager {
-    let Ruleset {
-        policies,
-        issuers,
-        preflight,
-        on_cert,
-    } = rules;
-    CertManager::start(ManagerParts {
-        policies,
-        issuers,
-        preflight,
-        on_cert,
+fn start_manager(shared: &SharedState, ruleset: Ruleset) -> CertManager {
+    certs::start(ManagerParts {
+        ruleset,
         records: shared.certificate_records(),
         cache: Arc::clone(&shared.cache),
         clock: Clock::system(),

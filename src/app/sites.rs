@@ -1,18 +1,13 @@
 //! Facts about the configured sites as a whole: the resolver of their backends and the default certificate.
 
-use crate::certs::{NameServer, ResolverOptions};
+use crate::certs::ResolverOptions;
 use crate::config::SiteConfig;
-use crate::dns;
 use crate::name::{HostName, HostPattern};
 use crate::upstream::Resolver;
 
 /// Builds the resolver of backends, which asks the same servers as the DNS checks for certificates.
 pub(super) fn resolver(options: &ResolverOptions) -> Resolver {
-    let servers = options.servers.iter().map(|server| match server {
-        NameServer::System => dns::NameServer::System,
-        NameServer::At(address) => dns::NameServer::At(*address),
-    });
-    Resolver::new(servers.collect())
+    Resolver::new(options.servers.clone())
 }
 
 /// Returns the name whose certificate a client gets that sends no SNI: the site marked as default, else the only site, else the

@@ -1,12 +1,12 @@
-//! A table that hostile names cannot fill memory through.
+//! A table of bounded size, so that made-up names cannot fill memory.
 
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
+use parking_lot::Mutex;
 
-/// So many entries at most. When there is no room the one leaves that nobody has asked for the longest: a name that a
-/// scanner has made up is not asked for again, one that clients want is.
+/// Holds a limited number of entries and drops the one that was not asked for the longest. A name that a scanner made up is
+/// not asked for again; a name that clients want is.
 #[derive(Debug)]
 pub(super) struct LruTable<K: Eq + Hash, V> {
     limit: usize,
@@ -23,11 +23,11 @@ impl<K: Eq + Hash, V: Clone> LruTable<K, V> {
     }
 
     pub(super) fn get(&self, key: &K) -> Option<V> {
-        self.lock().get(key).cloned()
+        self.entries.lock().get(key).cloned()
     }
 
     pub(super) fn insert(&self, key: K, value: V) {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock();
         entries.put(key, value);
         if entries.len() > self.limit {
             entries.pop_lru();
@@ -35,16 +35,12 @@ impl<K: Eq + Hash, V: Clone> LruTable<K, V> {
     }
 
     pub(super) fn remove(&self, key: &K) {
-        self.lock().pop(key);
+        self.entries.lock().pop(key);
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LruCache<K, V>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().len()
     }
 }
 

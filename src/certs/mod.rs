@@ -24,18 +24,20 @@ pub(crate) mod sentences;
 mod status;
 
 pub use crate::acme::{RevocationReason, UnknownReason};
-pub use budget::{Budgets, Held, Limit, Limits, OrderKind, Purchase, Spending};
+pub use budget::{
+    Budgets, Held, Limit, Limits, OrderKind, PaymentError, Purchase, Reach, RetryLater, Spending,
+    Usage,
+};
 pub use certificate::{CertCache, Certificate, CertificateError, Description, TlsFiles};
 pub use clock::Clock;
-pub use dns::{
-    Caa, CaaSet, NameServer, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer,
-};
+pub use dns::{Caa, CaaSet, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer};
 pub use issuer::{IssuerOptions, KeyType};
-pub use manager::{CertManager, CertStats, ManagerParts, RevocationError, Revoker};
+pub use maintenance::start;
+pub use manager::{CertManager, CertStats, ManagerParts, Outcome, RevocationError, Revoker};
 pub use on_demand::{Ask, AskError, Network, OnDemandOptions};
 pub use policy::{Issuers, OnCert, Policy, Ruleset};
 pub use public_suffix::Unsignable;
-pub use records::{Attempts, Records, Stored, Trial};
+pub use records::{Attempts, Records, Stored, TriedIssuer};
 pub use renewal::{RenewalPlan, Window, renew_at};
 pub use secret::Secret;
 pub use status::{

@@ -343,7 +343,7 @@ mod tests {
     use crate::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver};
     use crate::certs::challenge::TlsAlpn01Solver;
     use crate::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
-    use crate::certs::{Issuers, ManagerParts, Records};
+    use crate::certs::{Issuers, ManagerParts, Records, Ruleset};
     use crate::name::HostPattern;
     use crate::storage::{FileStorage, Storage};
     use crate::tasks::Tasks;
@@ -416,16 +416,18 @@ mod tests {
             let served = certificate.certified_key().cert[0].clone();
             cache.pin(&HostPattern::parse(NAME).unwrap(), certificate);
             let challenges = Arc::new(TlsAlpn01Certificates::new());
-            let manager = CertManager::start(ManagerParts {
-                policies: NameMap::new(),
-                issuers: Issuers {
-                    public: vec![Arc::clone(&issuer)],
-                    internal: issuer,
+            let manager = crate::certs::start(ManagerParts {
+                ruleset: Ruleset {
+                    policies: NameMap::new(),
+                    issuers: Issuers {
+                        public: vec![Arc::clone(&issuer)],
+                        internal: issuer,
+                    },
+                    preflight: None,
+                    on_cert: None,
                 },
                 records: Records::new(storage),
                 cache: Arc::clone(&cache),
-                preflight: None,
-                on_cert: None,
                 clock: crate::certs::Clock::system(),
                 tasks: Tasks::new(),
             });

@@ -1,84 +1,24 @@
-//! The budgets at all CAs, in storage: what is spent is written before the order that spends it.
+//! The budgets at all CAs: what is spent is written before the order that spends it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Mutex;
-use tracing::error;
-
+use super::books::{Books, FAILURES};
 use super::held::Held;
-use super::ledger::Ledger;
-use super::limits::{Limit, Limits};
-use super::scope::Scope;
+use super::limits::Limits;
+use super::purchase::{Charge, Purchase};
 use super::spending::Spending;
-use crate::name::HostPattern;
-use crate::storage::{self, Key, Storage};
+use crate::storage::{self, Storage};
 
-const FAILURES: &str = "failed authorizations";
-
-/// What is about to be ordered, and where.
-#[derive(Clone, Copy, Debug)]
-pub struct Purchase<'a> {
-    /// The CA's id.
-    pub issuer: &'a str,
-    /// Which of the accounts at the CA pays.
-    pub account: &'a str,
-    /// Its budgets.
-    pub limits: Limits,
-    /// The name.
-    pub subject: &'a HostPattern,
-    /// How the CA counts it.
-    pub kind: OrderKind,
-}
-
-/// How a CA counts an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OrderKind {
-    /// As an order and as a new certificate of its domain.
-    First,
-    /// As an order: the CA has signed for the same names before.
-    Renewal,
-    /// As neither: it tells the CA which certificate it replaces (RFC 9773 section 5).
-    Replacement,
-}
-
-/// Which request for an order is paid for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Charge {
-    /// The first of an attempt, and with it the certificate.
-    First,
-    /// One for another challenge after one that failed.
-    Further,
-    /// One in the place of one that was refused.
-    Again,
-}
-
-/// Keeps the account books. Clones share them.
+/// Pays for orders. Clones share the account books.
 #[derive(Clone, Debug)]
-pub struct Budgets {
-    storage: Arc<dyn Storage>,
-    /// Those of one process queue here, not at the storage's lock.
-    turn: Arc<Mutex<()>>,
-}
-
-/// One account book that is open.
-#[derive(Debug)]
-pub(super) struct Book {
-    pub(super) scope: Scope,
-    pub(super) ledger: Ledger,
-    what: &'static str,
-    limit: Option<Limit>,
-    stored: Ledger,
-}
+pub struct Budgets(Books);
 
 impl Budgets {
-    /// The books in `storage`.
+    /// The budgets in `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Self {
-            storage,
-            turn: Arc::default(),
-        }
+        Self(Books::new(storage))
     }
 
     /// Pays for one order, or says what holds it back.
@@ -90,8 +30,8 @@ impl Budgets {
         if purchase.limits == Limits::NONE {
             return Ok(Ok(Spending::free()));
         }
-        let paid = self.pay_once(&purchase, Charge::First, now).await?;
-        Ok(paid.map(|()| Spending::new(self.clone(), &purchase, now)))
+        let paid = self.0.pay(&purchase, Charge::First, now).await?;
+        Ok(paid.map(|()| Spending::new(self.0.clone(), &purchase, now)))
     }
 
     /// What would hold back an order at `now`. Spends nothing.
@@ -103,199 +43,19 @@ impl Budgets {
         if purchase.limits == Limits::NONE {
             return Ok(None);
         }
-        let books = self.open(&purchase, Charge::First, now).await?;
-        Ok(held(&books, purchase.issuer))
+        self.0.find_held(&purchase, now).await
     }
 
-    /// What the account of one e-mail address has spent at a CA counts for that of another one: it is the same account, whose
-    /// address has changed.
+    /// Counts what the account of the e-mail address `former` has spent at a CA for that of `account`: it is the same
+    /// account, whose address has changed.
     pub(in crate::certs) async fn rename_account(
         &self,
         issuer: &str,
-        [former, account]: [&str; 2],
+        former: &str,
+        account: &str,
     ) -> Result<(), storage::Error> {
-        let _turn = self.turn.lock().await;
-        let _lock = self.storage.lock(&folder(issuer)).await?;
-        let former = Scope::Account.key(issuer, former);
-        let Some(spent) = self.read(&former).await? else {
-            return Ok(());
-        };
-        let key = Scope::Account.key(issuer, account);
-        let mut ledger = self.read(&key).await?.unwrap_or_default();
-        ledger.absorb(spent);
-        self.write(&key, &ledger).await?;
-        self.storage.delete(&former).await
+        self.0.rename_account(issuer, former, account).await
     }
-
-    pub(super) async fn pay_once(
-        &self,
-        purchase: &Purchase<'_>,
-        charge: Charge,
-        now: SystemTime,
-    ) -> Result<Result<(), Held>, storage::Error> {
-        let _turn = self.turn.lock().await;
-        let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
-        let mut books = self.open(purchase, charge, now).await?;
-        let held = held(&books, purchase.issuer);
-        if held.is_none() {
-            for book in books.iter_mut().filter(|book| book.limit.is_some()) {
-                book.ledger.spend(now);
-            }
-        }
-        self.close(purchase, books).await?;
-        Ok(held.map_or(Ok(()), Err))
-    }
-
-    /// Changes books that were paid from.
-    pub(super) async fn correct(
-        &self,
-        purchase: &Purchase<'_>,
-        now: SystemTime,
-        change: impl FnOnce(&mut [Book]),
-    ) {
-        let corrected = async {
-            let _turn = self.turn.lock().await;
-            let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
-            let mut books = self.open(purchase, Charge::First, now).await?;
-            change(&mut books);
-            self.close(purchase, books).await
-        };
-        if let Err(reason) = corrected.await {
-            error!(names = %purchase.subject, error = %reason, "budgets cannot be written");
-        }
-    }
-
-    /// The books that an order touches. The certificate is paid for with the first order.
-    async fn open(
-        &self,
-        purchase: &Purchase<'_>,
-        charge: Charge,
-        now: SystemTime,
-    ) -> Result<Vec<Book>, storage::Error> {
-        let Purchase {
-            limits, subject, ..
-        } = purchase;
-        let is_new = charge == Charge::First && purchase.kind == OrderKind::First;
-        let certificates = limits.certificates.filter(|_| is_new);
-        let is_order = purchase.kind != OrderKind::Replacement;
-        let failures = limits.failed_authorizations;
-        let failures = failures.filter(|_| charge != Charge::Again);
-        let wanted = [
-            (Scope::Account, "orders", limits.orders.filter(|_| is_order)),
-            (Scope::domain_of(subject), "new certificates", certificates),
-            (Scope::name_of(subject), FAILURES, failures),
-        ];
-        let mut books = Vec::with_capacity(wanted.len());
-        for (scope, what, limit) in wanted {
-            let stored = self.stored(&scope, purchase).await?;
-            let mut ledger = stored.clone();
-            // Other orders count by the limit, whether or not this one does.
-            let kept = match scope {
-                Scope::Account => limits.orders,
-                Scope::Domain(_) => limits.certificates,
-                Scope::Name(_) => limits.failed_authorizations,
-            };
-            ledger.tidy(kept, now);
-            books.push(Book {
-                scope,
-                ledger,
-                what,
-                limit,
-                stored,
-            });
-        }
-        Ok(books)
-    }
-
-    /// What is in a book. Whose orders those are that older versions counted nobody knows, so they count for every account.
-    async fn stored(
-        &self,
-        scope: &Scope,
-        purchase: &Purchase<'_>,
-    ) -> Result<Ledger, storage::Error> {
-        let key = scope.key(purchase.issuer, purchase.account);
-        if let Some(own) = self.read(&key).await? {
-            return Ok(own);
-        }
-        let former = match scope.former_key(purchase.issuer) {
-            Some(former) => self.read(&former).await?,
-            None => None,
-        };
-        Ok(former.unwrap_or_default())
-    }
-
-    /// A book that cannot be read is begun anew: it is worth less than the certificate.
-    async fn read(&self, key: &Key) -> Result<Option<Ledger>, storage::Error> {
-        let json = self.storage.load(key).await?;
-        Ok(json.map(|json| {
-            serde_json::from_slice(&json).unwrap_or_else(|reason| {
-                let file = self.storage.location(key);
-                error!(%file, error = %reason, "budget is damaged and begins anew");
-                Ledger::default()
-            })
-        }))
-    }
-
-    async fn close(&self, purchase: &Purchase<'_>, books: Vec<Book>) -> Result<(), storage::Error> {
-        for book in books {
-            if book.ledger == book.stored {
-                continue;
-            }
-            let key = book.scope.key(purchase.issuer, purchase.account);
-            if !book.ledger.is_empty() {
-                self.write(&key, &book.ledger).await?;
-                continue;
-            }
-            let former = book.scope.former_key(purchase.issuer);
-            for key in former.iter().chain([&key]) {
-                self.storage.delete(key).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn write(&self, key: &Key, ledger: &Ledger) -> Result<(), storage::Error> {
-        let json = serde_json::to_vec(ledger).unwrap_or_default();
-        self.storage.store(key, &json).await
-    }
-}
-
-impl Book {
-    /// Whether an order of this kind is paid for from this book.
-    pub(super) fn is_counted(&self) -> bool {
-        self.limit.is_some()
-    }
-
-    fn held(&self, issuer: &str) -> Option<Held> {
-        let (issuer, whose) = (issuer.to_owned(), self.scope.whose().to_owned());
-        if let Some(closed) = self.ledger.closed() {
-            return Some(Held::Closed {
-                issuer,
-                whose,
-                until: closed.until(),
-                reason: closed.reason().to_owned(),
-            });
-        }
-        let limit = self.limit?;
-        let until = self.ledger.free_at(limit)?;
-        Some(Held::Spent {
-            what: self.what,
-            limit,
-            whose,
-            issuer,
-            until,
-        })
-    }
-}
-
-/// What holds the order back the longest.
-fn held(books: &[Book], issuer: &str) -> Option<Held> {
-    let held = books.iter().filter_map(|book| book.held(issuer));
-    held.max_by_key(Held::until)
-}
-
-fn folder(issuer: &str) -> Key {
-    Key::new(&["budgets", issuer])
 }
 
 /// How far apart those wake who wait for one budget: all at once would only find it spent again.
@@ -311,10 +71,14 @@ pub(in crate::certs) fn spread(held: &Held) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::payment_error::PaymentError;
+    use super::super::purchase::OrderKind;
+    use super::super::usage::Usage;
     use super::*;
     use crate::acme::{self, Step};
     use crate::certs::clock::unix;
     use crate::certs::issuer::Error;
+    use crate::name::HostPattern;
     use crate::storage::FileStorage;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -346,13 +110,13 @@ mod tests {
         async fn fails(&self, subject: &str, failure: &Error) {
             let spending = self.pay(subject, Limits::PUBLIC).await.unwrap();
             spending.order(self.now).await.unwrap();
-            spending.settle(Some(failure), self.now).await;
+            spending.settle(failure.usage(self.now), self.now).await;
         }
 
         async fn succeeds(&self, subject: &str) -> Result<(), Held> {
             let spending = self.pay(subject, Limits::PUBLIC).await?;
             spending.order(self.now).await.unwrap();
-            spending.settle(None, self.now).await;
+            spending.settle(Usage::SIGNED, self.now).await;
             Ok(())
         }
     }
@@ -394,7 +158,9 @@ mod tests {
             let spending = world.pay("www.example.org", Limits::PRIVATE).await;
             if let Ok(spending) = spending {
                 spending.order(world.now).await.unwrap();
-                spending.settle(Some(&unproved()), world.now).await;
+                spending
+                    .settle(unproved().usage(world.now), world.now)
+                    .await;
                 failed.push(world.now);
             }
             world.now += Duration::from_secs(61);
@@ -435,7 +201,7 @@ mod tests {
                 ..purchase(&subject, Limits::PUBLIC)
             };
             let paid = world.budgets().pay(purchase, world.now).await.unwrap();
-            paid.unwrap().settle(None, world.now).await;
+            paid.unwrap().settle(Usage::SIGNED, world.now).await;
         }
         world.succeeds("www.example.org").await.unwrap();
     }
@@ -461,7 +227,7 @@ mod tests {
         };
         let spending = world.budgets().pay(purchase, world.now).await.unwrap()?;
         spending.order(world.now).await.unwrap();
-        spending.settle(None, world.now).await;
+        spending.settle(Usage::SIGNED, world.now).await;
         Ok(())
     }
 
@@ -512,7 +278,7 @@ mod tests {
         }
         renew(&world, "new", 250).await.unwrap();
 
-        let renamed = world.budgets().rename_account("ca", ["old", "new"]).await;
+        let renamed = world.budgets().rename_account("ca", "old", "new").await;
         renamed.unwrap();
 
         assert!(renew(&world, "new", 251).await.is_err());
@@ -549,7 +315,7 @@ mod tests {
         let world = World::new();
         let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
         // No order is placed: one that was left is gone on with.
-        spending.settle(None, world.now).await;
+        spending.settle(Usage::SIGNED, world.now).await;
         assert!(
             !world
                 .dir
@@ -616,8 +382,8 @@ mod tests {
             spending.spend_failed_authorization(1);
         }
         let refused = spending.order(world.now).await;
-        assert!(matches!(refused, Err(Error::Held(_))), "{refused:?}");
-        spending.settle(None, world.now).await;
+        assert!(matches!(refused, Err(PaymentError::Held(_))), "{refused:?}");
+        spending.settle(Usage::SIGNED, world.now).await;
     }
 
     #[tokio::test]
@@ -638,7 +404,9 @@ mod tests {
             let again = spending.order_without_predecessor(world.now).await;
             assert_eq!(again.is_ok(), is_free, "{again:?}");
             // The refused order has reached the CA, whatever becomes of the second.
-            spending.settle(Some(&Error::NoSubject), world.now).await;
+            spending
+                .settle(Error::NoSubject.usage(world.now), world.now)
+                .await;
         }
         // What may fail is paid once, and given back.
         let names = world.dir.path().join("budgets/ca/names");

@@ -1,12 +1,15 @@
 //! What one attempt to get a certificate has paid for, and what it really used.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::budgets::{Book, Budgets, Charge, OrderKind, Purchase};
+use parking_lot::Mutex;
+
+use super::books::{Book, Books};
 use super::limits::Limits;
+use super::payment_error::PaymentError;
+use super::purchase::{Charge, OrderKind, Purchase};
 use super::scope::Scope;
-use crate::certs::issuer::{Error, Reach};
+use super::usage::{Reach, RetryLater, Usage};
 use crate::name::HostPattern;
 
 /// How long one answer of a CA can keep all names of an account or a domain waiting: a slip of its
@@ -20,7 +23,7 @@ pub struct Spending(Option<Account>);
 
 #[derive(Debug)]
 struct Account {
-    budgets: Budgets,
+    books: Books,
     issuer: String,
     account: String,
     limits: Limits,
@@ -46,9 +49,9 @@ impl Spending {
         Self(None)
     }
 
-    pub(super) fn new(budgets: Budgets, purchase: &Purchase<'_>, paid: SystemTime) -> Self {
+    pub(super) fn new(books: Books, purchase: &Purchase<'_>, paid: SystemTime) -> Self {
         Self(Some(Account {
-            budgets,
+            books,
             issuer: purchase.issuer.to_owned(),
             account: purchase.account.to_owned(),
             limits: purchase.limits,
@@ -64,7 +67,7 @@ impl Spending {
     }
 
     /// Pays for the next order of the attempt, to be called before each: the first one is paid for.
-    pub async fn order(&self, now: SystemTime) -> Result<(), Error> {
+    pub async fn order(&self, now: SystemTime) -> Result<(), PaymentError> {
         let Some(account) = &self.0 else {
             return Ok(());
         };
@@ -76,25 +79,20 @@ impl Spending {
             return Ok(());
         }
         let purchase = account.purchase();
-        let paid = account
-            .budgets
-            .pay_once(&purchase, Charge::Further, now)
-            .await?;
-        paid.map_err(|held| Error::Held(Box::new(held)))?;
+        account.books.pay(&purchase, Charge::Further, now).await??;
         account.with(|used| used.paid.push(now));
         Ok(())
     }
 
     /// Pays for the order that takes the place of the last one, which the CA has refused for what it replaces: from now on
     /// the attempt counts as any renewal does. What may fail in it was paid for before.
-    pub async fn order_without_predecessor(&self, now: SystemTime) -> Result<(), Error> {
+    pub async fn order_without_predecessor(&self, now: SystemTime) -> Result<(), PaymentError> {
         let Some(account) = &self.0 else {
             return Ok(());
         };
         account.with(|used| used.is_refused = true);
         let purchase = account.purchase();
-        let paid = account.budgets.pay_once(&purchase, Charge::Again, now);
-        paid.await?.map_err(|held| Error::Held(Box::new(held)))
+        Ok(account.books.pay(&purchase, Charge::Again, now).await??)
     }
 
     /// Counts authorizations that the CA has found wanting. Those that the attempt's last error
@@ -106,20 +104,18 @@ impl Spending {
     }
 
     /// Takes back what was not used, counts what was, and heeds a CA that asks to be left alone.
-    pub async fn settle(self, failure: Option<&Error>, now: SystemTime) {
+    pub async fn settle(self, usage: Usage, now: SystemTime) {
         let Some(account) = self.0 else { return };
         let used = account.with(|used| used.clone());
         let reach = match used.orders {
             // An order that was left is gone on with, and was paid for when it was placed.
             0 => Reach::Nothing,
-            1 if !used.is_refused => failure.map_or(Reach::Certificate, Error::reach),
-            _ => failure
-                .map_or(Reach::Certificate, Error::reach)
-                .max(Reach::Order),
+            1 if !used.is_refused => usage.reach,
+            _ => usage.reach.max(Reach::Order),
         };
-        let told = failure.map_or(0, Error::failed_authorizations);
-        let failed = used.failed_authorizations.max(told);
-        let closing = failure.and_then(|failure| closing(failure, &account.subject, now));
+        let failed = used.failed_authorizations.max(usage.failed_authorizations);
+        let retry_later = usage.retry_later.as_ref();
+        let closed = retry_later.and_then(|answer| closed_scope(answer, &account.subject));
         let change = |books: &mut [Book]| {
             for book in books {
                 let unused = match &book.scope {
@@ -133,15 +129,16 @@ impl Spending {
                 if matches!(book.scope, Scope::Name(_)) && book.is_counted() {
                     (0..failed).for_each(|_| book.ledger.spend(now));
                 }
-                if let Some((scope, wait, reason)) = &closing
-                    && *scope == book.scope
+                if let Some(answer) = retry_later
+                    && closed.as_ref() == Some(&book.scope)
                 {
-                    book.ledger.close(now, *wait, reason);
+                    let wait = answer.wait.min(LONGEST_CLOSURE);
+                    book.ledger.close(now, wait, &answer.reason);
                 }
             }
         };
         let purchase = account.purchase();
-        account.budgets.correct(&purchase, now, change).await;
+        account.books.correct(&purchase, now, change).await;
     }
 }
 
@@ -160,25 +157,16 @@ impl Account {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Used) -> T) -> T {
-        work(&mut self.used.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.used.lock())
     }
 }
 
-/// Whom the CA wants to hear nothing of, for how long and why. A name's own back-off heeds the CA
-/// anyway.
-fn closing(
-    failure: &Error,
-    subject: &HostPattern,
-    now: SystemTime,
-) -> Option<(Scope, Duration, String)> {
-    let wait = failure.retry_after(now)?;
-    let error = failure.protocol()?;
-    let words = error.problem().map_or("", |problem| &problem.detail);
-    let scope = match error.status()?.as_u16() {
+/// The budget that the CA closes with its answer. A name's own back-off heeds the CA anyway.
+fn closed_scope(answer: &RetryLater, subject: &HostPattern) -> Option<Scope> {
+    let scope = match answer.status {
         503 => Scope::Account,
-        429 => Scope::of_refusal(subject, words),
+        429 => Scope::of_refusal(subject, &answer.detail),
         _ => return None,
     };
-    let is_shared = !matches!(scope, Scope::Name(_));
-    is_shared.then(|| (scope, wait.min(LONGEST_CLOSURE), failure.to_string()))
+    (!matches!(scope, Scope::Name(_))).then_some(scope)
 }

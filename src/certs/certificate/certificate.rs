@@ -368,9 +368,12 @@ pub(crate) mod tests {
             let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
             let mut params = CertificateParams::new(names).unwrap();
             let now = SystemTime::now();
-            let at = |seconds: i64| match seconds >= 0 {
-                true => now + Duration::from_secs(seconds.unsigned_abs()),
-                false => now - Duration::from_secs(seconds.unsigned_abs()),
+            let at = |seconds: i64| {
+                if seconds >= 0 {
+                    now + Duration::from_secs(seconds.unsigned_abs())
+                } else {
+                    now - Duration::from_secs(seconds.unsigned_abs())
+                }
             };
             params.use_authority_key_identifier_extension = true;
             params.not_before = at(validity.start).into();

@@ -8,5 +8,5 @@ mod resolver;
 
 pub use answer::{Caa, CaaSet, Zone, ZoneServer};
 pub use error::ResolverError;
-pub use options::{NameServer, ResolverOptions};
+pub use options::ResolverOptions;
 pub use resolver::Resolver;

@@ -1,15 +1,6 @@
 //! Which DNS servers are asked.
 
-use std::net::SocketAddr;
-
-/// Whom to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameServer {
-    /// Those that the system is set up with.
-    System,
-    /// A server that resolves any name.
-    At(SocketAddr),
-}
+use crate::dns::NameServer;
 
 /// What the resolver is made with.
 #[derive(Clone, Debug, PartialEq, Eq)]

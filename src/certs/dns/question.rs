@@ -5,6 +5,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::error::ResolverError;
+use crate::dns::ClientError;
 
 /// A name that is asked for.
 pub(super) struct Question {
@@ -45,9 +46,10 @@ impl Question {
         let of_kind = |record: &&Record| record.record_type() == kind;
         let records = answer.answers().iter().filter(of_kind);
         let records: Vec<_> = records.map(|record| record.data.clone()).collect();
-        match records.is_empty() {
-            true => Err(self.no_answer(kind.into())),
-            false => Ok(records),
+        if records.is_empty() {
+            Err(self.no_answer(kind.into()))
+        } else {
+            Ok(records)
         }
     }
 
@@ -58,7 +60,14 @@ impl Question {
         }
     }
 
-    pub(super) fn failed(&self, source: NetError) -> ResolverError {
+    pub(super) fn no_client(&self, error: ClientError) -> ResolverError {
+        match error {
+            ClientError::SystemSettings(source) => ResolverError::System(source),
+            ClientError::Setup(source) => self.failed(source),
+        }
+    }
+
+    fn failed(&self, source: NetError) -> ResolverError {
         ResolverError::Failed {
             name: self.text.clone(),
             source,

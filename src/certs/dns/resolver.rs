@@ -5,17 +5,13 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::answer::{CaaSet, Zone, ZoneServer, caa, txt};
 use super::error::ResolverError;
-use super::options::{NameServer, ResolverOptions};
+use super::options::ResolverOptions;
 use super::question::{Question, plain, plain_text, present};
+use crate::dns::{ClientOptions, NameServer};
 
 /// How long one server is given for one answer; it is asked twice.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -43,7 +39,7 @@ impl Resolver {
     /// The addresses of a host, A before AAAA. A failure of one kind counts only if the other has nothing.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolverError> {
         let question = Question::new(name)?;
-        let client = self.client(name)?;
+        let client = self.client(&question)?;
         let (four, six) = tokio::join!(
             question.ask(client, RecordType::A),
             question.ask(client, RecordType::AAAA)
@@ -75,14 +71,15 @@ impl Resolver {
     }
 
     async fn of_kind(&self, name: &str, kind: RecordType) -> Result<Vec<IpAddr>, ResolverError> {
-        let records = Question::new(name)?.ask(self.client(name)?, kind).await?;
+        let question = Question::new(name)?;
+        let records = question.ask(self.client(&question)?, kind).await?;
         Ok(records.iter().filter_map(RData::ip_addr).collect())
     }
 
     /// The CAA records that govern a name: its own, else those of the closest parent that has any (RFC 8659 section 3).
     pub async fn caa(&self, name: &str) -> Result<Option<CaaSet>, ResolverError> {
         for question in Question::new(name)?.with_parents() {
-            let asked = question.ask(self.client(name)?, RecordType::CAA).await;
+            let asked = question.ask(self.client(&question)?, RecordType::CAA).await;
             let Some(records) = present(asked)? else {
                 continue;
             };
@@ -98,7 +95,7 @@ impl Resolver {
     /// The zone that a name belongs to, with its name servers: found by going up from the name itself.
     pub async fn zone(&self, name: &str) -> Result<Zone, ResolverError> {
         for question in Question::new(name)?.with_parents() {
-            let asked = question.ask(self.client(name)?, RecordType::NS).await;
+            let asked = question.ask(self.client(&question)?, RecordType::NS).await;
             let Some(records) = present(asked)? else {
                 continue;
             };
@@ -134,7 +131,9 @@ impl Resolver {
     pub async fn canonical(&self, name: &str) -> Result<String, ResolverError> {
         let mut question = Question::new(name)?;
         for _ in 0..MAX_ALIASES {
-            let asked = question.ask(self.client(name)?, RecordType::CNAME).await;
+            let asked = question
+                .ask(self.client(&question)?, RecordType::CNAME)
+                .await;
             let records = present(asked)?.unwrap_or_default();
             let target = records.into_iter().find_map(|data| match data {
                 RData::CNAME(target) => Some(target.0),
@@ -156,61 +155,32 @@ impl Resolver {
         name: &str,
     ) -> Result<Vec<String>, ResolverError> {
         let question = Question::new(name)?;
-        let servers = vec![server_config(server)];
-        let mut options = lookup_options();
-        options.recursion_desired = false;
-        let client = build(servers, options).map_err(|error| question.failed(error))?;
+        let options = ClientOptions {
+            is_recursive: false,
+            ..client_options(vec![NameServer::At(server)])
+        };
+        let client = options.build().map_err(|error| question.no_client(error))?;
         let records = present(question.ask(&client, RecordType::TXT).await)?;
         let records = records.unwrap_or_default();
         Ok(records.iter().filter_map(txt).collect())
     }
 
-    fn client(&self, name: &str) -> Result<&TokioResolver, ResolverError> {
+    fn client(&self, question: &Question) -> Result<&TokioResolver, ResolverError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let mut servers = Vec::new();
-        for server in &self.options.servers {
-            match server {
-                NameServer::At(address) => servers.push(server_config(*address)),
-                NameServer::System => servers.extend(system_servers()?),
-            }
-        }
-        let client = build(servers, lookup_options()).map_err(|source| ResolverError::Failed {
-            name: plain_text(name).to_owned(),
-            source,
-        })?;
+        let options = client_options(self.options.servers.clone());
+        let client = options.build().map_err(|error| question.no_client(error))?;
         Ok(self.client.get_or_init(|| client))
     }
 }
 
-fn system_servers() -> Result<Vec<NameServerConfig>, ResolverError> {
-    let (config, _) =
-        hickory_resolver::system_conf::read_system_conf().map_err(ResolverError::System)?;
-    Ok(config.name_servers().to_vec())
-}
-
-fn build(servers: Vec<NameServerConfig>, options: ResolverOpts) -> Result<TokioResolver, NetError> {
-    let config = ResolverConfig::from_name_servers(servers);
-    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        .with_options(options)
-        .build()
-}
-
-fn server_config(address: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = address.port();
-        connection
-    });
-    NameServerConfig::new(address.ip(), true, connections.to_vec())
-}
-
-fn lookup_options() -> ResolverOpts {
-    let mut options = ResolverOpts::default();
-    options.timeout = TIMEOUT;
-    options.attempts = 1;
-    options.edns0 = true;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    options
+/// The settings of a client that never answers from what only this machine knows.
+fn client_options(servers: Vec<NameServer>) -> ClientOptions {
+    ClientOptions {
+        servers,
+        timeout: TIMEOUT,
+        is_recursive: true,
+        knows_local_names: false,
+    }
 }

@@ -102,8 +102,9 @@ fn signer(certificate: &Certificate) -> Signer {
         return Signer::Itself;
     }
     // All of Let's Encrypt's staging CAs say so in their names.
-    match leaf.issuer().to_string().contains("(STAGING)") {
-        true => Signer::Staging,
-        false => Signer::Ca,
+    if leaf.issuer().to_string().contains("(STAGING)") {
+        Signer::Staging
+    } else {
+        Signer::Ca
     }
 }

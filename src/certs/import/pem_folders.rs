@@ -41,9 +41,10 @@ fn read_caddy_issuer(issuer: &Path) -> Vec<Attempt> {
             chain.push(".crt");
             key.push(".key");
             let (chain, key) = (Path::new(&chain), Path::new(&key));
-            let attempt = match is_local {
-                true => Err(Error::LocalCa(chain.display().to_string())),
-                false => Material::read(chain, key),
+            let attempt = if is_local {
+                Err(Error::LocalCa(chain.display().to_string()))
+            } else {
+                Material::read(chain, key)
             };
             chain.is_file().then_some(attempt)
         })

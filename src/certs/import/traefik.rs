@@ -11,9 +11,10 @@ use super::material::{Attempt, Material, text};
 
 /// Takes the file, or the folder that it lies in.
 pub(super) fn read(path: &Path) -> Option<Vec<Attempt>> {
-    let file = match path.is_dir() {
-        true => path.join("acme.json"),
-        false => path.to_owned(),
+    let file = if path.is_dir() {
+        path.join("acme.json")
+    } else {
+        path.to_owned()
     };
     let is_json = file
         .extension()

@@ -46,13 +46,13 @@ pub(super) struct Ari {
     resting: DashMap<String, SystemTime>,
 }
 
-/// A certificate and who signed it for whom.
+/// The key of a renewal plan: who signed a certificate for which name.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Subject<'a> {
-    pub(crate) issuer: &'a str,
-    pub(crate) pattern: &'a HostPattern,
-    /// Whether it is kept in storage.
-    pub(crate) is_kept: bool,
+pub(super) struct PlanKey<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) subject: &'a HostPattern,
+    /// Whether the certificate and its plan are kept in storage.
+    pub(super) is_kept: bool,
 }
 
 impl Ari {
@@ -66,12 +66,12 @@ impl Ari {
     }
 
     /// Puts the plan that is kept for a certificate into effect, as after a restart.
-    pub(super) async fn recall(&self, subject: Subject<'_>, certificate: &Certificate) {
+    pub(super) async fn recall(&self, key: PlanKey<'_>, certificate: &Certificate) {
         let now = self.clock.now();
         let left = certificate.not_after().duration_since(now);
         let within = FIRST_QUESTIONS.min(left.unwrap_or_default() / 20);
         certificate.ask_at(Some(now + within.mul_f64(fastrand::f64())));
-        if let Some(plan) = self.plan(subject, certificate).await {
+        if let Some(plan) = self.plan(key, certificate).await {
             certificate.renew_at(plan.renew_at());
         }
     }
@@ -79,7 +79,7 @@ impl Ari {
     /// Makes the plan for a certificate that has just been obtained.
     pub(crate) async fn begin(
         &self,
-        subject: Subject<'_>,
+        key: PlanKey<'_>,
         certificate: &Certificate,
         account: Option<&str>,
     ) {
@@ -87,20 +87,20 @@ impl Ari {
         let left = certificate.not_after().duration_since(now);
         let within = AFTER_ISSUANCE.min(left.unwrap_or_default() / 1000);
         certificate.ask_at(Some(now + within.mul_f64(fastrand::f64())));
-        let mut plan = RenewalPlan::new(subject.pattern, certificate, now);
+        let mut plan = RenewalPlan::new(key.subject, certificate, now);
         plan.account = account.map(str::to_owned);
-        if let Some(former) = self.kept(subject).await {
+        if let Some(former) = self.kept(key).await {
             plan = former.successor(plan, now);
         }
         certificate.renew_at(plan.renew_at());
-        self.keep(subject, &plan).await;
+        self.keep(key, &plan).await;
     }
 
     /// Asks the CA when a certificate is to be renewed, unless it is too late for that.
     pub(crate) async fn ask(
         &self,
         issuer: &Arc<dyn Issuer>,
-        subject: Subject<'_>,
+        key: PlanKey<'_>,
         certificate: &Certificate,
     ) {
         let is_valid = certificate.not_after() > self.clock.now();
@@ -109,32 +109,30 @@ impl Ari {
         };
         let _turn = self.turns.acquire().await;
         // After the wait for a turn: what the questions before this one have found out spares it.
-        if let Some(until) = self.rest_of(subject.issuer, self.clock.now()) {
+        if let Some(until) = self.rest_of(key.issuer, self.clock.now()) {
             return certificate.ask_at(Some(until + after_rest()));
         }
         let next = match issuer.renewal_info(&id).await {
             Ok(Some(info)) => {
-                self.follow(subject, certificate, &info).await;
+                self.follow(key, certificate, &info).await;
                 let wait = info.ask_again_after;
                 // Never sooner than the CA says, and less and less in step with other names.
                 Some(wait + wait.mul_f64(0.25 * fastrand::f64()))
             }
             Ok(None) => None,
             Err(error) => {
-                let (names, issuer) = (subject.pattern, issuer.name());
+                let (names, issuer) = (key.subject, issuer.name());
                 debug!(%names, issuer, %error, "the CA does not say when to renew");
-                Some(self.patience(subject.issuer, &error))
+                Some(self.patience(key.issuer, &error))
             }
         };
         certificate.ask_at(next.map(|wait| self.clock.now() + wait));
     }
 
     /// What a new certificate would replace at the CA. None when it is not known that this CA has signed it.
-    pub(crate) async fn predecessor(&self, subject: Subject<'_>) -> Option<Predecessor> {
-        let plan = self.kept(subject).await?;
-        let stored = self
-            .records
-            .load_certificate(subject.issuer, subject.pattern);
+    pub(crate) async fn predecessor(&self, key: PlanKey<'_>) -> Option<Predecessor> {
+        let plan = self.kept(key).await?;
+        let stored = self.records.load_certificate(key.issuer, key.subject);
         let Ok(Stored::Found(certificate)) = stored.await else {
             return None;
         };
@@ -147,41 +145,15 @@ impl Ari {
         })
     }
 
-    async fn follow(&self, subject: Subject<'_>, certificate: &Certificate, info: &RenewalInfo) {
-        let kept = self.plan(subject, certificate).await;
-        let mut plan = kept
-            .unwrap_or_else(|| RenewalPlan::new(subject.pattern, certificate, self.clock.now()));
+    async fn follow(&self, key: PlanKey<'_>, certificate: &Certificate, info: &RenewalInfo) {
+        let kept = self.plan(key, certificate).await;
+        let mut plan =
+            kept.unwrap_or_else(|| RenewalPlan::new(key.subject, certificate, self.clock.now()));
         let followed = plan.follow(info);
         certificate.renew_at(plan.renew_at());
-        self.tell(followed, (subject, certificate), info);
+        log_followed(key.subject, followed, info, renew_at(certificate));
         if matches!(followed, Followed::First | Followed::Moved) {
-            self.keep(subject, &plan).await;
-        }
-    }
-
-    fn tell(
-        &self,
-        followed: Followed,
-        (subject, certificate): (Subject<'_>, &Certificate),
-        info: &RenewalInfo,
-    ) {
-        let names = subject.pattern;
-        let [start, end, renew_at] = [info.start, info.end, renew_at(certificate)]
-            .map(|time| humantime::format_rfc3339_seconds(time).to_string());
-        match (followed, &info.explanation) {
-            (Followed::Unchanged, _) => (),
-            (Followed::TooLate, _) => {
-                debug!(%names, start, end, "the CA's time for renewal is too late and not heeded")
-            }
-            (Followed::First, None) => {
-                debug!(%names, start, end, renew_at, "the CA has set the time of renewal")
-            }
-            (_, Some(explanation)) => {
-                warn!(%names, start, end, renew_at, explanation, "the CA has moved the time of renewal")
-            }
-            (Followed::Moved, None) => {
-                info!(%names, start, end, renew_at, "the CA has moved the time of renewal")
-            }
+            self.keep(key, &plan).await;
         }
     }
 
@@ -204,33 +176,47 @@ impl Ari {
         (until > now && until < now + LONGEST_WAIT * 2).then_some(until)
     }
 
-    async fn plan(&self, subject: Subject<'_>, certificate: &Certificate) -> Option<RenewalPlan> {
-        let plan = self.kept(subject).await;
+    async fn plan(&self, key: PlanKey<'_>, certificate: &Certificate) -> Option<RenewalPlan> {
+        let plan = self.kept(key).await;
         plan.filter(|plan| plan.is_for(certificate))
     }
 
-    async fn kept(&self, subject: Subject<'_>) -> Option<RenewalPlan> {
-        if !subject.is_kept {
+    async fn kept(&self, key: PlanKey<'_>) -> Option<RenewalPlan> {
+        if !key.is_kept {
             return None;
         }
-        let loaded = self
-            .records
-            .load_plan(subject.issuer, subject.pattern)
-            .await;
-        let failed =
-            |error: &_| debug!(names = %subject.pattern, %error, "no plan to renew is read");
+        let loaded = self.records.load_plan(key.issuer, key.subject).await;
+        let failed = |error: &_| debug!(names = %key.subject, %error, "no plan to renew is read");
         loaded.inspect_err(failed).ok().flatten()
     }
 
-    async fn keep(&self, subject: Subject<'_>, plan: &RenewalPlan) {
-        if !subject.is_kept {
+    async fn keep(&self, key: PlanKey<'_>, plan: &RenewalPlan) {
+        if !key.is_kept {
             return;
         }
-        let stored = self
-            .records
-            .store_plan(subject.issuer, subject.pattern, plan);
+        let stored = self.records.store_plan(key.issuer, key.subject, plan);
         if let Err(error) = stored.await {
-            warn!(names = %subject.pattern, %error, "the time of renewal is remembered in memory only");
+            warn!(names = %key.subject, %error, "the time of renewal is remembered in memory only");
+        }
+    }
+}
+
+fn log_followed(names: &HostPattern, followed: Followed, info: &RenewalInfo, renew_at: SystemTime) {
+    let [start, end, renew_at] = [info.start, info.end, renew_at]
+        .map(|time| humantime::format_rfc3339_seconds(time).to_string());
+    match (followed, &info.explanation) {
+        (Followed::Unchanged, _) => (),
+        (Followed::TooLate, _) => {
+            debug!(%names, start, end, "the CA's time for renewal is too late and not heeded")
+        }
+        (Followed::First, None) => {
+            debug!(%names, start, end, renew_at, "the CA has set the time of renewal")
+        }
+        (_, Some(explanation)) => {
+            warn!(%names, start, end, renew_at, explanation, "the CA has moved the time of renewal")
+        }
+        (Followed::Moved, None) => {
+            info!(%names, start, end, renew_at, "the CA has moved the time of renewal")
         }
     }
 }
@@ -283,7 +269,7 @@ mod tests {
     struct World {
         dir: tempfile::TempDir,
         oracle: Arc<Oracle>,
-        pattern: HostPattern,
+        subject: HostPattern,
         certificate: Certificate,
     }
 
@@ -294,7 +280,7 @@ mod tests {
             Self {
                 dir: tempfile::tempdir().unwrap(),
                 oracle: Arc::default(),
-                pattern: HostPattern::parse("a.example").unwrap(),
+                subject: HostPattern::parse("a.example").unwrap(),
                 certificate: Certificate::from_pem(pem.as_bytes()).unwrap(),
             }
         }
@@ -305,10 +291,10 @@ mod tests {
             Ari::new(Records::new(Arc::new(storage)), Clock::system())
         }
 
-        fn subject(&self) -> Subject<'_> {
-            Subject {
+        fn subject(&self) -> PlanKey<'_> {
+            PlanKey {
                 issuer: "oracle",
-                pattern: &self.pattern,
+                subject: &self.subject,
                 is_kept: true,
             }
         }
@@ -434,7 +420,7 @@ mod tests {
         let renewals = world.renewals();
         let written = renewals
             .records
-            .store_certificate("oracle", &world.pattern, &pem);
+            .store_certificate("oracle", &world.subject, &pem);
         written.await.unwrap();
         for (account, expected) in [(None, false), (Some("https://ca.test/1"), true)] {
             renewals.begin(world.subject(), &stored, account).await;

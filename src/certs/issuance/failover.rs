@@ -6,15 +6,16 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::ari::{Ari, Subject};
+use super::ari::Ari;
+use super::error::{Error, Unsigned};
+use super::request::CertRequest;
 use crate::acme::Blame;
-use crate::certs::budget::{Budgets, Held, OrderKind, Purchase};
+use crate::certs::budget::{Budgets, OrderKind, Purchase, Usage};
 use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::clock::Clock;
-use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem, Predecessor};
+use crate::certs::issuer::{self, IssueRequest, Issuer, Pem, Predecessor};
 use crate::certs::lru_table::LruTable;
-use crate::certs::preflight::{Clearance, Preflight, Reason};
-use crate::certs::records::Trial;
+use crate::certs::preflight::{Clearance, Reason};
 use crate::certs::status::unsignable;
 use crate::name::HostPattern;
 
@@ -24,63 +25,6 @@ pub(super) struct Issued<'a> {
     pub(crate) issuer: &'a dyn Issuer,
     pub(crate) certificate: Arc<Certificate>,
     pub(crate) pem: Pem,
-}
-
-/// A name that wants a certificate.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Application<'a> {
-    pub(crate) subject: &'a HostPattern,
-    /// What is served now: the new certificate has to be another one.
-    pub(crate) served: Option<&'a Certificate>,
-    /// Whether the last try failed, so that a rehearsal goes before the order.
-    pub(crate) has_failed: bool,
-    /// Whether certificates for it are kept in storage.
-    pub(crate) is_kept: bool,
-    /// Looks at it before a CA is asked.
-    pub(crate) preflight: Option<&'a Preflight>,
-}
-
-/// Why nobody has signed.
-#[derive(Debug)]
-pub(super) struct Unsigned {
-    pub(crate) error: Error,
-    /// Who was asked.
-    pub(crate) tried: Vec<Trial>,
-    /// What this machine saw of the name before.
-    pub(crate) doubt: Option<Reason>,
-}
-
-impl Unsigned {
-    fn of(failures: Vec<(String, Error)>, doubt: Option<Reason>) -> Self {
-        let tried = failures
-            .iter()
-            .filter(|(_, error)| !error.was_passed_over() && !matches!(error, Error::Preflight(_)));
-        let tried = tried.map(|(issuer, error)| Trial {
-            issuer: issuer.clone(),
-            challenges: error.challenges(),
-        });
-        Self {
-            tried: tried.collect(),
-            error: Error::of_all(failures),
-            doubt,
-        }
-    }
-
-    /// What holds the name back where nobody was asked, and until when: as soon as one of the issuers
-    /// takes orders again.
-    pub(crate) fn held(&self) -> Option<Held> {
-        let held = |error: &Error| match error {
-            Error::Held(held) => Some(Held::clone(held)),
-            _ => None,
-        };
-        match &self.error {
-            Error::All(failures) if failures.iter().all(|(_, error)| error.was_passed_over()) => {
-                let held = failures.iter().filter_map(|(_, error)| held(error));
-                held.min_by_key(Held::until)
-            }
-            error => held(error),
-        }
-    }
 }
 
 /// How many names' rests are remembered. Whom one of those that leave wants asked again is held back by its own failures.
@@ -112,15 +56,11 @@ impl Failover {
 
     /// Asks one issuer after the other, as long as they fail for reasons of their own. Where an order
     /// may fail, the staging twin of each is asked first, whose certificate is thrown away.
-    pub(crate) async fn run<'a>(
-        &self,
-        issuers: &'a [Arc<dyn Issuer>],
-        application: Application<'_>,
-    ) -> Result<Issued<'a>, Unsigned> {
-        let subject = application.subject;
+    pub(crate) async fn run<'a>(&self, request: CertRequest<'a>) -> Result<Issued<'a>, Unsigned> {
+        let (subject, issuers) = (request.subject, request.issuers());
         let (mut failures, mut doubt) = (Vec::new(), None);
         for (index, issuer) in issuers.iter().enumerate() {
-            let error = match self.ask(issuer.as_ref(), application, &mut doubt).await {
+            let error = match self.ask(issuer.as_ref(), request, &mut doubt).await {
                 Ok(issued) => return Ok(issued),
                 Err(error) => error,
             };
@@ -149,18 +89,18 @@ impl Failover {
     async fn ask<'a>(
         &self,
         issuer: &'a dyn Issuer,
-        application: Application<'_>,
+        request: CertRequest<'_>,
         doubt: &mut Option<Reason>,
     ) -> Result<Issued<'a>, Error> {
-        let subject = application.subject;
+        let subject = request.subject;
         if let Some(wait) = self.wait(issuer, subject) {
             return Err(Error::Resting { wait });
         }
         if let Some(obstacle) = unsignable(issuer, subject) {
             return Err(Error::NoPublicCa(obstacle));
         }
-        let mut is_doubtful = application.has_failed;
-        if let Some(preflight) = application.preflight {
+        let mut is_doubtful = request.has_failed;
+        if let Some(preflight) = &request.ruleset().preflight {
             match preflight.clear(issuer, subject).await {
                 Ok(Clearance::Sure) => {}
                 Ok(Clearance::Doubtful(reason)) => {
@@ -169,7 +109,7 @@ impl Failover {
                 }
                 // This machine may see another network than the CA does: no look of its own takes a
                 // renewal away.
-                Err(reason) if application.served.is_some() => {
+                Err(reason) if request.served.is_some() => {
                     warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
                     is_doubtful = true;
                 }
@@ -177,9 +117,9 @@ impl Failover {
             }
         }
         if is_doubtful && let Some(staging) = issuer.staging() {
-            self.rehearse(staging, application).await?;
+            self.rehearse(staging, request).await?;
         }
-        self.issue(issuer, application).await
+        self.issue(issuer, request).await
     }
 
     /// How long an issuer still wants to be left alone about a name.
@@ -201,13 +141,9 @@ impl Failover {
     }
 
     /// An order at a staging CA. That this CA itself fails says nothing about the real one.
-    async fn rehearse(
-        &self,
-        staging: &dyn Issuer,
-        application: Application<'_>,
-    ) -> Result<(), Error> {
-        let subject = application.subject;
-        match self.issue(staging, application).await {
+    async fn rehearse(&self, staging: &dyn Issuer, request: CertRequest<'_>) -> Result<(), Error> {
+        let subject = request.subject;
+        match self.issue(staging, request).await {
             Ok(_) => {
                 staging.settled(subject).await;
                 info!(
@@ -228,47 +164,43 @@ impl Failover {
     async fn issue<'a>(
         &self,
         issuer: &'a dyn Issuer,
-        application: Application<'_>,
+        request: CertRequest<'_>,
     ) -> Result<Issued<'a>, Error> {
-        let replaces = self.ari.predecessor(Subject {
-            issuer: issuer.id(),
-            pattern: application.subject,
-            is_kept: application.is_kept,
-        });
-        let replaces = replaces.await;
+        let replaces = self.ari.predecessor(request.plan_key(issuer)).await;
         let purchase = Purchase {
             issuer: issuer.id(),
             account: issuer.account(),
             limits: issuer.limits(),
-            subject: application.subject,
+            subject: request.subject,
             kind: kind(replaces.as_ref()),
         };
         let paid = self.budgets.pay(purchase, self.clock.now()).await?;
-        let spending = paid.map_err(|held| Error::Held(Box::new(held)))?;
-        let request = IssueRequest {
-            subject: application.subject,
+        let spending = paid?;
+        let order = IssueRequest {
+            subject: request.subject,
             spending: &spending,
             clock: self.clock,
             replaces: replaces.as_ref(),
         };
-        let issued = self.sign_another(issuer, application, request).await;
-        let failure = issued.as_ref().err();
-        spending.settle(failure, self.clock.now()).await;
-        issued
+        let issued = self.sign_another(issuer, request, order).await;
+        let now = self.clock.now();
+        let usage = issued.as_ref().err().map(|failure| failure.usage(now));
+        spending.settle(usage.unwrap_or(Usage::SIGNED), now).await;
+        Ok(issued?)
     }
 
     /// A certificate that is not the one that is served.
     async fn sign_another<'a>(
         &self,
         issuer: &'a dyn Issuer,
-        application: Application<'_>,
-        request: IssueRequest<'_>,
-    ) -> Result<Issued<'a>, Error> {
-        let subject = application.subject;
+        request: CertRequest<'_>,
+        order: IssueRequest<'_>,
+    ) -> Result<Issued<'a>, issuer::Error> {
+        let subject = request.subject;
         info!(names = %subject, issuer = issuer.name(), "certificate is being obtained");
-        let issued = self.sign(issuer, request).await?;
+        let issued = self.sign(issuer, order).await?;
         let serial = issued.certificate.serial();
-        if application
+        if request
             .served
             .is_none_or(|served| served.serial() != serial)
         {
@@ -276,16 +208,16 @@ impl Failover {
         }
         // The process that stored it ended before the issuer was told; its successor is wanted.
         issuer.settled(subject).await;
-        self.sign(issuer, request).await
+        self.sign(issuer, order).await
     }
 
     async fn sign<'a>(
         &self,
         issuer: &'a dyn Issuer,
-        request: IssueRequest<'_>,
-    ) -> Result<Issued<'a>, Error> {
-        let subject = request.subject;
-        let pem = issuer.issue(request).await?;
+        order: IssueRequest<'_>,
+    ) -> Result<Issued<'a>, issuer::Error> {
+        let subject = order.subject;
+        let pem = issuer.issue(order).await?;
         match verified(subject, &pem, self.clock.now()) {
             Ok(certificate) => Ok(Issued {
                 issuer,
@@ -332,17 +264,21 @@ mod tests {
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;
 
+    use super::super::request::Purpose;
     use super::*;
+    use crate::acme::{self, Step};
     use crate::certs::budget::{Limit, Limits};
     use crate::certs::certificate::TestCa;
+    use crate::certs::policy::{AppliedPolicy, Issuers, Policy, Ruleset};
     use crate::certs::records::Records;
+    use crate::name::NameMap;
     use crate::storage::{FileStorage, Storage};
 
     /// Fails with what the test puts there, else signs; counts what it is asked for.
     #[derive(Debug)]
     struct TestIssuer {
         id: &'static str,
-        failure: Mutex<Option<fn() -> Error>>,
+        failure: Mutex<Option<fn() -> issuer::Error>>,
         staging: Option<Arc<Self>>,
         limits: Mutex<Limits>,
         asked: AtomicUsize,
@@ -350,13 +286,13 @@ mod tests {
     }
 
     impl TestIssuer {
-        fn new(id: &'static str, failure: Option<fn() -> Error>) -> Arc<Self> {
+        fn new(id: &'static str, failure: Option<fn() -> issuer::Error>) -> Arc<Self> {
             Self::with_staging(id, failure, None)
         }
 
         fn with_staging(
             id: &'static str,
-            failure: Option<fn() -> Error>,
+            failure: Option<fn() -> issuer::Error>,
             staging: Option<Arc<Self>>,
         ) -> Arc<Self> {
             Arc::new(Self {
@@ -379,7 +315,10 @@ mod tests {
             self.id
         }
 
-        fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
+        fn issue<'a>(
+            &'a self,
+            request: IssueRequest<'a>,
+        ) -> BoxFuture<'a, Result<Pem, issuer::Error>> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             let outcome = match *self.failure.lock().unwrap() {
                 Some(failure) => Err(failure()),
@@ -413,7 +352,7 @@ mod tests {
         }
     }
 
-    fn issuance() -> Failover {
+    fn failover() -> Failover {
         let dir = tempfile::tempdir().unwrap();
         let storage = FileStorage::open(dir.path()).unwrap();
         over(storage)
@@ -425,22 +364,25 @@ mod tests {
         Failover::new(Budgets::new(storage), Arc::new(ari), Clock::system())
     }
 
-    fn of_ca() -> Error {
-        Error::NotText
+    fn of_ca() -> issuer::Error {
+        issuer::Error::NotText
     }
 
-    fn limited() -> Error {
-        Error::Resting {
-            wait: Duration::from_secs(3600),
-        }
+    fn limited() -> issuer::Error {
+        issuer::Error::Acme(acme::Error::Refused {
+            step: Step::NewOrder,
+            status: http::StatusCode::TOO_MANY_REQUESTS,
+            problem: serde_json::from_str("{}").unwrap(),
+            retry_after: Some(Duration::from_secs(3600)),
+        })
     }
 
-    fn of_machine() -> Error {
-        Error::NoSubject
+    fn of_machine() -> issuer::Error {
+        issuer::Error::NoSubject
     }
 
     async fn run(
-        issuance: &Failover,
+        failover: &Failover,
         issuers: &[Arc<TestIssuer>],
         rehearsal: bool,
     ) -> Result<&'static str, Error> {
@@ -449,14 +391,24 @@ mod tests {
             .iter()
             .map(|issuer| Arc::clone(issuer) as Arc<dyn Issuer>)
             .collect();
-        let application = Application {
-            subject: &subject,
-            served: None,
-            has_failed: rehearsal,
-            is_kept: true,
+        let ruleset = Ruleset {
+            policies: NameMap::new(),
+            issuers: Issuers {
+                internal: Arc::clone(&issuers[0]),
+                public: issuers,
+            },
             preflight: None,
+            on_cert: None,
         };
-        let issued = issuance.run(&issuers, application).await;
+        let applied = AppliedPolicy {
+            ruleset: Arc::new(ruleset),
+            policy: Arc::new(Policy::configured(subject.clone())),
+        };
+        let request = CertRequest {
+            has_failed: rehearsal,
+            ..CertRequest::new(&subject, &applied, Purpose::Renew)
+        };
+        let issued = failover.run(request).await;
         let issued = issued.map_err(|unsigned| unsigned.error)?;
         let found = ["one", "two"]
             .into_iter()
@@ -466,27 +418,30 @@ mod tests {
 
     #[tokio::test]
     async fn names_without_number_that_wait_take_bounded_memory() {
-        let (issuance, one) = (issuance(), TestIssuer::new("one", None));
+        let (failover, one) = (failover(), TestIssuer::new("one", None));
         let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
         for n in 0..=RESTING {
-            issuance.rest(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
+            failover.rest(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
         }
-        assert_eq!(issuance.resting.len(), RESTING);
-        assert!(issuance.wait(one.as_ref(), &name(RESTING)).is_some());
+        assert_eq!(failover.resting.len(), RESTING);
+        assert!(failover.wait(one.as_ref(), &name(RESTING)).is_some());
     }
 
     #[tokio::test]
     async fn the_next_issuer_signs_when_one_fails_for_reasons_of_its_own() {
-        let issuance = issuance();
+        let failover = failover();
         let two = TestIssuer::new("two", None);
-        for (failure, outcome) in [(None, "one"), (Some(of_ca as fn() -> Error), "two")] {
+        for (failure, outcome) in [(None, "one"), (Some(of_ca as fn() -> issuer::Error), "two")] {
             let one = TestIssuer::new("one", failure);
-            let signed = run(&issuance, &[one, Arc::clone(&two)], false).await;
+            let signed = run(&failover, &[one, Arc::clone(&two)], false).await;
             assert_eq!(signed.unwrap(), outcome);
         }
         let one = TestIssuer::new("one", Some(of_machine));
-        let error = run(&issuance, &[one, Arc::clone(&two)], false).await;
-        assert!(matches!(error, Err(Error::NoSubject)));
+        let error = run(&failover, &[one, Arc::clone(&two)], false).await;
+        assert!(matches!(
+            error,
+            Err(Error::Issuer(issuer::Error::NoSubject))
+        ));
         assert_eq!(two.asked(), 1);
     }
 
@@ -495,11 +450,11 @@ mod tests {
         let one = TestIssuer::new("one", Some(limited));
         let two = TestIssuer::new("two", Some(of_ca));
 
-        let error = run(&issuance(), &[one, two], false).await.unwrap_err();
+        let error = run(&failover(), &[one, two], false).await.unwrap_err();
 
         let sentence = error.to_string();
         assert!(
-            sentence.starts_with("one: the CA allows the next try in 1h; two: "),
+            sentence.starts_with(&format!("one: {}; two: ", limited())),
             "{sentence}"
         );
         assert!(error.has_spent_certificate());
@@ -512,17 +467,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_issuer_that_wants_to_be_left_alone_is_passed_over_until_then() {
-        let issuance = issuance();
+        let failover = failover();
         let one = TestIssuer::new("one", Some(limited));
         let issuers = [Arc::clone(&one), TestIssuer::new("two", None)];
         for _ in 0..3 {
-            assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "two");
+            assert_eq!(run(&failover, &issuers, false).await.unwrap(), "two");
         }
         assert_eq!(one.asked(), 1);
 
         *one.failure.lock().unwrap() = None;
         tokio::time::advance(Duration::from_secs(3601)).await;
-        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "one");
+        assert_eq!(run(&failover, &issuers, false).await.unwrap(), "one");
     }
 
     #[tokio::test]
@@ -530,20 +485,20 @@ mod tests {
         for (failure, orders) in [
             (None, 1),
             // The staging CA itself is down, which says nothing about the name.
-            (Some(of_ca as fn() -> Error), 1),
+            (Some(of_ca as fn() -> issuer::Error), 1),
             (Some(of_machine), 0),
         ] {
             let staging = TestIssuer::new("staging", failure);
             let one = TestIssuer::with_staging("one", None, Some(Arc::clone(&staging)));
             let issuers = [Arc::clone(&one)];
 
-            let outcome = run(&issuance(), &issuers, true).await;
+            let outcome = run(&failover(), &issuers, true).await;
 
             assert_eq!(outcome.is_ok(), orders == 1);
             assert_eq!((staging.asked(), one.asked()), (1, orders));
             let thrown_away = staging.settled.load(Ordering::SeqCst);
             assert_eq!(thrown_away, usize::from(failure.is_none()));
-            run(&issuance(), &issuers, false).await.unwrap();
+            run(&failover(), &issuers, false).await.unwrap();
             assert_eq!(staging.asked(), 1, "a first try needs no rehearsal");
         }
     }
@@ -552,7 +507,7 @@ mod tests {
     async fn a_spent_budget_at_one_issuer_lets_the_next_one_sign() {
         let dir = tempfile::tempdir().unwrap();
         let storage = FileStorage::open(dir.path()).unwrap();
-        let issuance = over(storage);
+        let failover = over(storage);
         let issuers = [TestIssuer::new("one", None), TestIssuer::new("two", None)];
         let limit = Limit {
             count: 1,
@@ -565,9 +520,9 @@ mod tests {
             };
         }
 
-        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "one");
-        assert_eq!(run(&issuance, &issuers, false).await.unwrap(), "two");
-        let error = run(&issuance, &issuers, false).await.unwrap_err();
+        assert_eq!(run(&failover, &issuers, false).await.unwrap(), "one");
+        assert_eq!(run(&failover, &issuers, false).await.unwrap(), "two");
+        let error = run(&failover, &issuers, false).await.unwrap_err();
 
         let Error::All(failures) = error else {
             panic!("{error}");

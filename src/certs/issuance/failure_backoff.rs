@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::error::Error;
 use crate::backoff;
-use crate::certs::issuer::Error;
 
 /// However little time is left, no name is tried more often: CAs allow few failures an hour.
 const LEAST: Duration = Duration::from_secs(15 * 60);
@@ -22,10 +22,12 @@ pub(crate) fn delay(
         Some(asked) => table.max(backoff::ISSUANCE.delay(failures, Some(asked))),
         None => table,
     };
-    let least = match failure.has_spent_certificate() {
-        true => backoff::UNUSABLE.delay(failures, None),
-        false if failure.is_permanent() => backoff::PERMANENT.delay(failures, None),
-        false => return delay,
+    let least = if failure.has_spent_certificate() {
+        backoff::UNUSABLE.delay(failures, None)
+    } else if failure.is_permanent() {
+        backoff::PERMANENT.delay(failures, None)
+    } else {
+        return delay;
     };
     delay.max(left.map_or(least, |left| least.min(left / 4)))
 }
@@ -34,12 +36,13 @@ pub(crate) fn delay(
 mod tests {
     use super::*;
     use crate::certs::certificate::CertificateError;
+    use crate::certs::issuer;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
     fn what_is_served_never_runs_out_between_two_tries() {
-        let failure = Error::NoSubject;
+        let failure = Error::Issuer(issuer::Error::NoSubject);
         for (failures, left, most) in [
             (12, Some(40 * HOUR), 5 * HOUR),
             (12, Some(HOUR), LEAST),
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_spent_certificate_waits_longer_but_not_past_the_end() {
-        let failure = Error::Certificate(CertificateError::NoKey);
+        let failure = Error::Issuer(CertificateError::NoKey.into());
         assert!(delay(2, &failure, None, None) > 9 * HOUR);
         assert!(delay(2, &failure, None, Some(4 * HOUR)) <= HOUR);
     }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use tracing::{debug, error, warn};
 
-use super::failover::Unsigned;
+use super::error::{Error, Unsigned};
 use super::failure_backoff;
-use super::request::Purpose;
+use super::request::{CertRequest, Purpose};
 use crate::backoff;
 use crate::certs::certificate::{CertCache, Certificate};
 use crate::certs::clock::{Clock, from_unix};
-use crate::certs::issuer::{Error, Issuer};
 use crate::certs::lru_table::LruTable;
 use crate::certs::policy::Policy;
 use crate::certs::preflight::Reason;
@@ -55,7 +54,7 @@ impl Failures {
     ) -> Result<(), Refusal> {
         let now = self.clock.now();
         let may_try = |attempts: &Attempts| match purpose {
-            Purpose::Wish => attempts.is_welcome(now),
+            Purpose::RenewNow => attempts.is_welcome(now),
             _ => attempts.is_due(now),
         };
         match self.attempts(subject).await {
@@ -152,11 +151,14 @@ impl Failures {
     }
 
     /// How long the certificate of a name is still valid, whether it is in memory or not.
-    async fn left(&self, issuers: &[Arc<dyn Issuer>], subject: &HostPattern) -> Option<Duration> {
-        let mut end = self.cache.get(subject).map(|served| served.not_after());
+    async fn left(&self, request: CertRequest<'_>) -> Option<Duration> {
+        let mut end = self
+            .cache
+            .get(request.subject)
+            .map(|served| served.not_after());
         if end.is_none() {
-            for issuer in issuers {
-                let plan = self.records.load_plan(issuer.id(), subject).await;
+            for issuer in request.issuers() {
+                let plan = self.records.load_plan(issuer.id(), request.subject).await;
                 let plan = plan.ok().flatten();
                 end = end.max(plan.map(|plan| from_unix(plan.not_after)));
             }
@@ -187,16 +189,12 @@ impl Failures {
     }
 
     /// Remembers a failure, and what was doubted before it.
-    pub(super) async fn remember(
-        &self,
-        subject: &HostPattern,
-        issuers: &[Arc<dyn Issuer>],
-        unsigned: Unsigned,
-    ) -> Refusal {
+    pub(super) async fn remember(&self, request: CertRequest<'_>, unsigned: Unsigned) -> Refusal {
+        let subject = request.subject;
         let failure = &unsigned.error;
         let sentence = told(failure, unsigned.doubt.as_ref());
         let former = self.attempts(subject).await.unwrap_or_default();
-        let left = self.left(issuers, subject).await;
+        let left = self.left(request).await;
         let now = self.clock.now();
         let asked = failure.retry_after(now);
         let delay = failure_backoff::delay(former.failures + 1, failure, asked, left);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tracing::{debug, error, info, warn};
 
 use super::ari::Ari;
-use super::failover::{Application, Failover, Issued};
+use super::failover::{Failover, Issued};
 use super::failures::Failures;
-use super::request::{Purpose, Wanted};
+use super::request::{CertRequest, Purpose};
 use super::unconfigured_issuer;
 use crate::certs::budget::Budgets;
 use crate::certs::certificate::{CertCache, Certificate, CertificateError};
@@ -69,54 +69,47 @@ impl Obtainer {
     /// stored certificate where the caller has just read it.
     pub(crate) async fn obtain(
         &self,
-        wanted: Wanted<'_>,
+        request: CertRequest<'_>,
         known: Option<Arc<Certificate>>,
     ) -> Result<Arc<Certificate>, Refusal> {
-        let Wanted {
+        let CertRequest {
             subject, purpose, ..
-        } = wanted;
-        let issuers = wanted.issuers();
-        if let Some(certificate) = self.current(issuers, wanted, known).await? {
+        } = request;
+        if let Some(certificate) = self.current(request, known).await? {
             return Ok(certificate);
         }
-        if let Some(obstacle) = unsignable_by_all(issuers, subject) {
+        if let Some(obstacle) = unsignable_by_all(request.issuers(), subject) {
             return Err(Refusal::NoPublicCa(obstacle));
         }
         self.failures.check(subject, purpose).await?;
-        wanted.allowed().await?;
+        request.allowed().await?;
         let _lock = self.records.lock_issuance(subject).await?;
         // Another process may have obtained it while this one waited for the lock, or have failed.
-        if let Some(certificate) = self.load(issuers, wanted).await?
+        if let Some(certificate) = self.load(request).await?
             && self.is_current(&certificate, purpose)
         {
             return Ok(certificate);
         }
         self.failures.check(subject, purpose).await?;
-        self.order(issuers, wanted).await
+        self.order(request).await
     }
 
     /// Has it signed, whatever is there.
-    async fn order(
-        &self,
-        issuers: &[Arc<dyn Issuer>],
-        wanted: Wanted<'_>,
-    ) -> Result<Arc<Certificate>, Refusal> {
-        let (subject, policy) = (wanted.subject, wanted.policy());
+    async fn order(&self, request: CertRequest<'_>) -> Result<Arc<Certificate>, Refusal> {
+        let (subject, policy) = (request.subject, request.policy());
         self.check_storage(subject, policy).await?;
         let former = self.failures.attempts(subject).await;
         let begun = self.failures.begin(subject, policy, former.as_ref());
         begun.await?;
         let served = self.cache.get(subject);
-        let application = Application {
-            subject,
+        let request = CertRequest {
             served: served.as_deref(),
             has_failed: former.as_ref().is_some_and(|former| former.failures > 0),
-            is_kept: policy.is_kept(),
-            preflight: wanted.ruling.rules.preflight.as_deref(),
+            ..request
         };
-        let outcome = self.failover.run(issuers, application).await;
-        match outcome.map_err(|unsigned| wanted.ruling.rules.issuers.named(unsigned)) {
-            Ok(issued) => Ok(self.take_over(issued, wanted).await),
+        let outcome = self.failover.run(request).await;
+        match outcome.map_err(|unsigned| unsigned.named(&request.ruleset().issuers)) {
+            Ok(issued) => Ok(self.take_over(issued, request).await),
             Err(unsigned) => Err(match unsigned.held() {
                 Some(held) => {
                     debug!(names = %subject, reason = %held, "certificate is not ordered yet");
@@ -124,25 +117,23 @@ impl Obtainer {
                     taken_back.await;
                     held.into()
                 }
-                None if policy.is_kept() => {
-                    self.failures.remember(subject, issuers, unsigned).await
-                }
+                None if policy.is_kept() => self.failures.remember(request, unsigned).await,
                 None => self.failures.pass_over(subject, &unsigned),
             }),
         }
     }
 
     /// Keeps and serves what was issued.
-    async fn take_over(&self, issued: Issued<'_>, wanted: Wanted<'_>) -> Arc<Certificate> {
-        let (subject, policy) = (wanted.subject, wanted.policy());
+    async fn take_over(&self, issued: Issued<'_>, request: CertRequest<'_>) -> Arc<Certificate> {
+        let (subject, policy) = (request.subject, request.policy());
         let Issued {
             issuer,
             certificate,
             pem,
         } = issued;
-        self.keep(wanted, issuer.id(), &pem).await;
-        let signed = wanted.signed_by(issuer.id());
-        self.ari.begin(signed, &certificate, pem.account()).await;
+        self.keep(request, issuer.id(), &pem).await;
+        let plan = request.plan_key(issuer);
+        self.ari.begin(plan, &certificate, pem.account()).await;
         self.serve(subject, &certificate);
         let held = self.failures.hold_if_due(subject, policy, &certificate);
         held.await;
@@ -157,79 +148,80 @@ impl Obtainer {
 
     /// The stored certificate when it is still valid. For a question to the CA what is served will
     /// do: storage is read again before anything is replaced.
-    pub(crate) async fn stored(&self, wanted: Wanted<'_>) -> Option<Arc<Certificate>> {
-        let issuers = wanted.issuers();
-        if let Some(served) = self.cache.get(wanted.subject)
-            && wanted.purpose == Purpose::Ask
+    pub(crate) async fn stored(&self, request: CertRequest<'_>) -> Option<Arc<Certificate>> {
+        if let Some(served) = self.cache.get(request.subject)
+            && request.purpose == Purpose::CheckAri
             && served.not_after() > self.clock.now()
         {
             return Some(served);
         }
-        self.load(issuers, wanted).await.ok().flatten()
+        self.load(request).await.ok().flatten()
     }
 
     /// The stored certificate when it is good enough for the purpose.
     async fn current(
         &self,
-        issuers: &[Arc<dyn Issuer>],
-        wanted: Wanted<'_>,
+        request: CertRequest<'_>,
         known: Option<Arc<Certificate>>,
     ) -> Result<Option<Arc<Certificate>>, Refusal> {
         let stored = match known {
             Some(certificate) => Some(certificate),
-            None => self.load(issuers, wanted).await?,
+            None => self.load(request).await?,
         };
         let Some(certificate) = stored else {
             return Ok(None);
         };
         // Nothing is replaced before its CA was asked, where it has a say.
-        let is_asked = match wanted.purpose {
-            Purpose::Ask => true,
-            Purpose::Wish => false,
+        let is_asked = match request.purpose {
+            Purpose::CheckAri => true,
+            Purpose::RenewNow => false,
             purpose => {
                 !self.is_current(&certificate, purpose) && certificate.next_question().is_some()
             }
         };
         if is_asked {
-            let signer = self.records.signer(issuers, wanted.subject, &certificate);
+            let signer = self
+                .records
+                .signer(request.issuers(), request.subject, &certificate);
             if let Some(issuer) = signer.await {
-                let signed = wanted.signed_by(issuer.id());
-                self.ari.ask(issuer, signed, &certificate).await;
+                let plan = request.plan_key(issuer.as_ref());
+                self.ari.ask(issuer, plan, &certificate).await;
             }
         }
-        let is_current = self.is_current(&certificate, wanted.purpose);
+        let is_current = self.is_current(&certificate, request.purpose);
         Ok(is_current.then_some(certificate))
     }
 
     fn is_current(&self, certificate: &Certificate, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Serve(_) => true,
-            Purpose::Renew | Purpose::Ask => renew_at(certificate) > self.clock.now(),
-            Purpose::Wish => false,
+            Purpose::Renew | Purpose::CheckAri => renew_at(certificate) > self.clock.now(),
+            Purpose::RenewNow => false,
         }
     }
 
     /// The best stored certificate of any of the issuers, when it is valid.
-    async fn load(
-        &self,
-        issuers: &[Arc<dyn Issuer>],
-        wanted: Wanted<'_>,
-    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+    async fn load(&self, request: CertRequest<'_>) -> Result<Option<Arc<Certificate>>, Refusal> {
         let mut best: Option<Loaded<'_>> = None;
-        for issuer in issuers {
-            let loaded = self.read(issuer, wanted.subject).await?;
+        for issuer in request.issuers() {
+            let loaded = self.read(issuer, request.subject).await?;
             let end = |loaded: &Loaded<'_>| loaded.certificate.not_after();
             best = [best, loaded].into_iter().flatten().max_by_key(end);
         }
-        match (best, wanted.purpose) {
-            (Some(loaded), _) => Ok(Some(self.take(loaded, wanted).await)),
+        match (best, request.purpose) {
+            (Some(loaded), _) => Ok(Some(self.take(loaded, request).await)),
             // Better than none, until one of today's issuers has signed.
             (None, Purpose::Serve(_)) => {
                 let now = self.clock.now();
-                let former = unconfigured_issuer::find(&self.records, issuers, wanted.subject, now);
+                let former = unconfigured_issuer::find(
+                    &self.records,
+                    request.issuers(),
+                    request.subject,
+                    now,
+                );
                 Ok(former.await?.inspect(|found| {
-                    warn!(names = %wanted.subject, serial = found.serial(), "certificate of a former issuer is served");
-                    self.cache.insert(wanted.subject, Arc::clone(found));
+                    warn!(names = %request.subject, serial = found.serial(), "certificate of a former issuer is served");
+                    self.cache.insert(request.subject, Arc::clone(found));
                 }))
             }
             (None, _) => Ok(None),
@@ -270,13 +262,13 @@ impl Obtainer {
 
     /// It is served from now on, unless nobody has asked for it: the many names whose time is only
     /// watched would drive those in use out of memory.
-    async fn take(&self, loaded: Loaded<'_>, wanted: Wanted<'_>) -> Arc<Certificate> {
+    async fn take(&self, loaded: Loaded<'_>, request: CertRequest<'_>) -> Arc<Certificate> {
         let Loaded {
             issuer,
             certificate,
             early,
         } = loaded;
-        let subject = wanted.subject;
+        let subject = request.subject;
         let served = self.cache.get(subject);
         let is_served = served.is_some();
         // What could not be stored is served all the same, and is better than what was before it.
@@ -286,10 +278,10 @@ impl Obtainer {
         if let Some(better) = better {
             return better;
         }
-        let signed = wanted.signed_by(issuer.id());
-        self.ari.recall(signed, &certificate).await;
-        let is_visited = matches!(wanted.purpose, Purpose::Serve(_));
-        if is_served || is_visited || wanted.policy().managed().is_some() {
+        let plan = request.plan_key(issuer.as_ref());
+        self.ari.recall(plan, &certificate).await;
+        let is_visited = matches!(request.purpose, Purpose::Serve(_));
+        if is_served || is_visited || request.policy().managed().is_some() {
             self.serve(subject, &certificate);
             info!(
                 names = %subject, issuer = issuer.name(), serial = certificate.serial(),
@@ -316,10 +308,10 @@ impl Obtainer {
     }
 
     /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
-    async fn keep(&self, wanted: Wanted<'_>, issuer: &str, pem: &Pem) {
-        let subject = wanted.subject;
+    async fn keep(&self, request: CertRequest<'_>, issuer: &str, pem: &Pem) {
+        let subject = request.subject;
         self.failures.forget(subject);
-        if !wanted.policy().is_kept() {
+        if !request.policy().is_kept() {
             return;
         }
         let stored = self
@@ -328,10 +320,10 @@ impl Obtainer {
             .await;
         if stored.is_ok() {
             // Whoever has signed, nobody's order is to be gone on with.
-            for issuer in wanted.issuers() {
+            for issuer in request.issuers() {
                 issuer.settled(subject).await;
             }
-            if let Some(hook) = &wanted.ruling.rules.on_cert {
+            if let Some(hook) = &request.ruleset().on_cert {
                 hook.run(subject, self.records.certificate_location(issuer, subject));
             }
         }

@@ -1,4 +1,4 @@
-//! Why an issuer gave no certificate.
+//! Reasons why one CA gave no certificate.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,23 +7,10 @@ use http::StatusCode;
 use super::NameConstraint;
 use super::internal::list;
 use crate::acme::{Blame, Step};
-use crate::certs::budget::Held;
+use crate::certs::budget::{Held, PaymentError, Reach, RetryLater, Usage};
 use crate::certs::certificate::CertificateError;
-use crate::certs::preflight::Reason;
-use crate::certs::public_suffix::Unsignable;
 use crate::name::HostPattern;
 use crate::{acme, storage};
-
-/// How far an attempt came at the CA, as far as its limits go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reach {
-    /// No order was placed.
-    Nothing,
-    /// An order was placed, and no certificate was signed.
-    Order,
-    /// A certificate was signed, or may have been.
-    Certificate,
-}
 
 /// A failed attempt to get a certificate signed.
 #[derive(Debug, thiserror::Error)]
@@ -112,15 +99,6 @@ pub enum Error {
         #[source]
         refusal: Box<acme::Error>,
     },
-    /// The CA wants to be left alone about the name.
-    #[error("the CA allows the next try in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
-    Resting {
-        /// For how long.
-        wait: Duration,
-    },
-    /// All issuers of the name have failed.
-    #[error("{}", each_issuer(.0))]
-    All(Vec<(String, Self)>),
     /// The issuer has no account and takes nothing back.
     #[error(
         "`{issuer}` is no CA over ACME: it has no account and its certificates cannot be revoked"
@@ -135,18 +113,12 @@ pub enum Error {
     /// A budget is spent, or the CA wants to be left alone by all names.
     #[error("{0}")]
     Held(Box<Held>),
-    /// The CA is a public one, and none of them can sign the name.
-    #[error("{0}")]
-    NoPublicCa(Unsignable),
     /// The name is proved by a record that names the account at another CA.
     #[error("the record that is set once is for the account at another CA")]
     OtherAccount,
     /// No certificate can be for every name.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
-    /// A look at the name showed that the CA would refuse it.
-    #[error("{0}; the CA was not asked")]
-    Preflight(#[from] Reason),
     /// The chain is no text.
     #[error("the certificate that the CA sent cannot be used: it is not text")]
     NotText,
@@ -158,9 +130,6 @@ impl Error {
     pub fn has_spent_certificate(&self) -> bool {
         match self {
             Self::Certificate(_) | Self::NotText => true,
-            Self::All(failures) => failures
-                .iter()
-                .any(|(_, error)| error.has_spent_certificate()),
             _ => self.protocol().is_some_and(has_spent_certificate),
         }
     }
@@ -169,11 +138,32 @@ impl Error {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::NoSolver(_) | Self::NoPublicCa(_) => true,
+            Self::NoSolver(_) => true,
             Self::Profile { .. } | Self::ProfileRefused { .. } | Self::NoAccount { .. } => true,
-            Self::All(failures) => failures.iter().all(|(_, error)| error.is_permanent()),
             _ => self.protocol().is_some_and(acme::Error::is_permanent),
         }
+    }
+
+    /// The end of the attempt, as the CA counts it.
+    #[must_use]
+    pub fn usage(&self, now: SystemTime) -> Usage {
+        Usage {
+            reach: self.reach(),
+            failed_authorizations: self.failed_authorizations(),
+            retry_later: self.retry_later(now),
+        }
+    }
+
+    fn retry_later(&self, now: SystemTime) -> Option<RetryLater> {
+        let wait = self.retry_after(now)?;
+        let error = self.protocol()?;
+        let detail = error.problem().map(|problem| problem.detail.clone());
+        Some(RetryLater {
+            status: error.status()?.as_u16(),
+            detail: detail.unwrap_or_default(),
+            wait,
+            reason: self.to_string(),
+        })
     }
 
     /// How far the attempt came; where that cannot be told, as far as it may have come.
@@ -183,10 +173,6 @@ impl Error {
             Self::Certificate(_) | Self::NotText => Reach::Certificate,
             Self::Acme(error) => reach(error),
             Self::Unproved(errors) => errors.iter().map(reach).max().unwrap_or(Reach::Order),
-            Self::All(failures) => {
-                let reached = failures.iter().map(|(_, error)| error.reach());
-                reached.max().unwrap_or(Reach::Nothing)
-            }
             Self::Storage(_) => Reach::Order,
             _ => Reach::Nothing,
         }
@@ -198,12 +184,6 @@ impl Error {
         match self {
             Self::Acme(error) => failed_authorizations(error),
             Self::Unproved(errors) => errors.iter().map(failed_authorizations).sum(),
-            Self::All(failures) => {
-                let failed = failures
-                    .iter()
-                    .map(|(_, error)| error.failed_authorizations());
-                failed.sum()
-            }
             _ => 0,
         }
     }
@@ -224,13 +204,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         match self {
-            Self::Resting { wait } => Some(*wait),
             Self::Held(held) => held.until().duration_since(now).ok(),
-            // As soon as any of them may be asked again.
-            Self::All(failures) => {
-                let waits = failures.iter().map(|(_, error)| error.retry_after(now));
-                waits.min().flatten()
-            }
             _ => self.protocol().and_then(acme::Error::retry_after),
         }
     }
@@ -241,7 +215,6 @@ impl Error {
         match self {
             Self::Acme(error) => Some(error),
             Self::Unproved(errors) => errors.last(),
-            Self::All(failures) => failures.last().and_then(|(_, error)| error.protocol()),
             _ => None,
         }
     }
@@ -253,37 +226,23 @@ impl Error {
             Self::Acme(error) => error.blame(),
             Self::Unproved(errors) => errors.last().map_or(Blame::Name, acme::Error::blame),
             // Another issuer may have other ways, and is another one to CAA.
-            Self::NoSolver(_) | Self::NoPublicCa(_) => Blame::CaForName,
-            Self::Preflight(reason) => match reason.is_about_issuer() {
-                true => Blame::CaForName,
-                false => Blame::Name,
-            },
+            Self::NoSolver(_) => Blame::CaForName,
             Self::Profile { .. } | Self::ProfileRefused { .. } => Blame::Ca,
             Self::NoAccount { .. } | Self::OtherAccount => Blame::Ca,
-            Self::Resting { .. } | Self::Held(_) => Blame::Ca,
+            Self::Held(_) => Blame::Ca,
             Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
-            Self::All(failures) => failures
-                .last()
-                .map_or(Blame::Ca, |(_, error)| error.blame()),
             Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
             Self::NoSubject | Self::Interrupted => Blame::Machine,
             Self::RootExpired { .. } | Self::NotPermitted { .. } => Blame::Machine,
         }
     }
+}
 
-    /// Whether the issuer was not asked, and nothing said against the name that another would say as well.
-    pub(crate) fn was_passed_over(&self) -> bool {
-        matches!(
-            self,
-            Self::Held(_) | Self::NoPublicCa(_) | Self::Resting { .. }
-        )
-    }
-
-    /// The failures of several issuers as one.
-    pub(crate) fn of_all(mut failures: Vec<(String, Self)>) -> Self {
-        match failures.len() {
-            1 => failures.remove(0).1,
-            _ => Self::All(failures),
+impl From<PaymentError> for Error {
+    fn from(error: PaymentError) -> Self {
+        match error {
+            PaymentError::Held(held) => Self::Held(held),
+            PaymentError::Storage(error) => Self::Storage(error),
         }
     }
 }
@@ -312,15 +271,6 @@ fn said(refusal: &acme::Error) -> String {
         Some(details) => details.trim_end_matches('.').to_owned(),
         None => refusal.sentence(),
     }
-}
-
-/// Why each issuer failed.
-fn each_issuer(failures: &[(String, Error)]) -> String {
-    let sentences: Vec<_> = failures
-        .iter()
-        .map(|(issuer, error)| format!("{issuer}: {error}"))
-        .collect();
-    sentences.join("; ")
 }
 
 /// Why each order of an attempt failed.

@@ -7,12 +7,12 @@ mod internal;
 mod options;
 
 pub use acme::AcmeIssuer;
-pub(super) use acme::LeftOrders;
+pub(super) use acme::StaleOrders;
 pub use contract::{
     CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet, Revocation,
     RevocationSigner,
 };
-pub use error::{Error, Reach};
+pub use error::Error;
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};
 pub use options::{IssuerOptions, KeyType};
 

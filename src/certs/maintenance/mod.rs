@@ -2,7 +2,7 @@
 
 mod scheduler;
 mod stale_dns_records;
+mod start;
 mod store_sweep;
 
-pub(super) use scheduler::{Due, Note, Scheduler};
-pub(super) use store_sweep::StoreSweep;
+pub use start::start;

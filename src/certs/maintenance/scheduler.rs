@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::certs::clock::{Clock, from_unix, unix};
 use crate::certs::issuance::Purpose;
-use crate::certs::manager::CertManager;
+use crate::certs::manager::{CertManager, Due, Reminder};
 use crate::name::HostPattern;
 use crate::tasks::{Shutdown, Tasks};
 
@@ -23,28 +23,11 @@ const LONG: Duration = Duration::from_secs(1);
 /// How many names may wait for their CA while others pass.
 const PASSED: usize = 256;
 
-/// A name and when it needs attention next.
-#[derive(Debug)]
-pub(crate) struct Due {
-    pub(crate) subject: HostPattern,
-    pub(crate) at: SystemTime,
-    pub(crate) purpose: Purpose,
-}
-
-/// What the scheduler is told.
-#[derive(Debug)]
-pub(crate) enum Note {
-    /// The name needs attention at this time and at no other.
-    Set(Due),
-    /// The name needs attention at this time, unless it has one already.
-    Known(Due),
-}
-
 /// Owns the queue of names; others send it messages.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     manager: CertManager,
-    inbox: mpsc::UnboundedReceiver<Note>,
+    inbox: mpsc::UnboundedReceiver<Reminder>,
     queue: Queue,
     turns: Arc<Semaphore>,
     passed: Arc<Semaphore>,
@@ -53,21 +36,15 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn new(
-        manager: CertManager,
-        inbox: mpsc::UnboundedReceiver<Note>,
-        clock: Clock,
-    ) -> Self {
-        let turns = Arc::new(Semaphore::new(PARALLEL));
-        let tasks = manager.tasks().clone();
+    pub(crate) fn new(manager: CertManager, inbox: mpsc::UnboundedReceiver<Reminder>) -> Self {
         Self {
+            clock: manager.clock(),
+            tasks: manager.tasks().clone(),
             manager,
             inbox,
             queue: Queue::default(),
-            turns,
+            turns: Arc::new(Semaphore::new(PARALLEL)),
             passed: Arc::new(Semaphore::new(PASSED)),
-            clock,
-            tasks,
         }
     }
 
@@ -79,8 +56,8 @@ impl Scheduler {
             let nap = self.queue.time_to_next(now).min(LONGEST_SLEEP);
             tokio::select! {
                 () = shutdown.requested() => return,
-                note = self.inbox.recv() => match note {
-                    Some(note) => self.queue.note(note),
+                reminder = self.inbox.recv() => match reminder {
+                    Some(reminder) => self.queue.apply(reminder),
                     None => return,
                 },
                 () = tokio::time::sleep(nap) => self.start_due(&shutdown).await,
@@ -125,7 +102,7 @@ struct Slot(u64);
 
 impl Slot {
     fn new(at: SystemTime, purpose: Purpose) -> Self {
-        Self(unix(at) << 1 | u64::from(purpose == Purpose::Ask))
+        Self(unix(at) << 1 | u64::from(purpose == Purpose::CheckAri))
     }
 
     fn at(self) -> SystemTime {
@@ -135,17 +112,17 @@ impl Slot {
     fn purpose(self) -> Purpose {
         match self.0 & 1 {
             0 => Purpose::Renew,
-            _ => Purpose::Ask,
+            _ => Purpose::CheckAri,
         }
     }
 }
 
 impl Queue {
-    fn note(&mut self, note: Note) {
-        match note {
-            Note::Set(due) => self.set(due),
-            Note::Known(due) if !self.slots.contains_key(&due.subject) => self.set(due),
-            Note::Known(_) => (),
+    fn apply(&mut self, reminder: Reminder) {
+        match reminder {
+            Reminder::Set(due) => self.set(due),
+            Reminder::SetIfAbsent(due) if !self.slots.contains_key(&due.subject) => self.set(due),
+            Reminder::SetIfAbsent(_) => (),
         }
     }
 
@@ -207,20 +184,20 @@ mod tests {
         let name = |text| HostPattern::parse(text).unwrap();
         let mut queue = Queue::default();
         for (text, seconds) in [("a.example", 30), ("b.example", 20), ("a.example", 10)] {
-            queue.note(Note::Set(due(name(text), at(seconds))));
+            queue.apply(Reminder::Set(due(name(text), at(seconds))));
         }
         assert_eq!(queue.time_to_next(start), Duration::from_secs(10));
-        queue.note(Note::Known(due(name("b.example"), at(1))));
+        queue.apply(Reminder::SetIfAbsent(due(name("b.example"), at(1))));
         let ask = Due {
-            purpose: Purpose::Ask,
+            purpose: Purpose::CheckAri,
             ..due(name("c.example"), at(30))
         };
-        queue.note(Note::Known(ask));
+        queue.apply(Reminder::SetIfAbsent(ask));
         assert_eq!(queue.pop(at(9)), None);
         for (text, purpose) in [
             ("a.example", Purpose::Renew),
             ("b.example", Purpose::Renew),
-            ("c.example", Purpose::Ask),
+            ("c.example", Purpose::CheckAri),
         ] {
             assert_eq!(queue.pop(at(40)), Some((name(text), purpose)));
         }

@@ -30,17 +30,18 @@ pub(super) struct StaleDnsRecords {
 }
 
 impl StaleDnsRecords {
-    pub(crate) fn new(manager: CertManager, records: Records, clock: Clock) -> Self {
+    pub(super) fn new(manager: CertManager) -> Self {
+        let records = manager.records().clone();
         Self {
-            manager,
             journal: DnsJournal::new(Arc::clone(records.storage())),
             records,
-            clock,
+            clock: manager.clock(),
+            manager,
         }
     }
 
     /// Never ends. What is not removed when it is dropped is for the next process.
-    pub(crate) async fn run(&self) {
+    pub(super) async fn run(&self) {
         loop {
             if let Err(error) = self.look().await {
                 warn!(%error, "records that were left in DNS cannot be listed");

@@ -8,13 +8,12 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use tracing::{debug, info, warn};
 
-use super::scheduler::{Due, Note};
 use super::stale_dns_records::StaleDnsRecords;
 use crate::backoff::spread;
 use crate::certs::clock::{Clock, from_unix};
 use crate::certs::issuance::{FIRST_QUESTIONS, Purpose};
-use crate::certs::issuer::LeftOrders;
-use crate::certs::manager::CertManager;
+use crate::certs::issuer::StaleOrders;
+use crate::certs::manager::{CertManager, Due, Reminder};
 use crate::certs::records::{Records, Stored};
 use crate::certs::renewal::RenewalPlan;
 use crate::name::HostPattern;
@@ -38,8 +37,8 @@ const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
 pub(crate) struct StoreSweep {
     manager: CertManager,
     records: Records,
-    orders: LeftOrders,
-    left_in_dns: StaleDnsRecords,
+    orders: StaleOrders,
+    stale_dns_records: StaleDnsRecords,
     clock: Clock,
 }
 
@@ -52,13 +51,14 @@ struct Count {
 }
 
 impl StoreSweep {
-    pub(crate) fn new(manager: CertManager, records: Records, clock: Clock) -> Self {
+    pub(super) fn new(manager: CertManager) -> Self {
+        let records = manager.records().clone();
         Self {
-            left_in_dns: StaleDnsRecords::new(manager.clone(), records.clone(), clock),
-            manager,
-            orders: LeftOrders::new(Arc::clone(records.storage())),
+            stale_dns_records: StaleDnsRecords::new(manager.clone()),
+            orders: StaleOrders::new(Arc::clone(records.storage())),
             records,
-            clock,
+            clock: manager.clock(),
+            manager,
         }
     }
 
@@ -74,7 +74,7 @@ impl StoreSweep {
         tokio::select! {
             () = shutdown.requested() => (),
             () = walks => (),
-            () = self.left_in_dns.run() => (),
+            () = self.stale_dns_records.run() => (),
         }
     }
 
@@ -186,10 +186,10 @@ impl StoreSweep {
             _ => Due {
                 subject,
                 at: question,
-                purpose: Purpose::Ask,
+                purpose: Purpose::CheckAri,
             },
         };
-        self.manager.note(Note::Known(due));
+        self.manager.remind(Reminder::SetIfAbsent(due));
     }
 
     /// Removes the records of orders that their CAs have given up; returns how many.
@@ -257,6 +257,7 @@ mod tests {
     use crate::certs::clock::unix;
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
     use crate::certs::manager::{ManagerParts, World, on_demand, site};
+    use crate::certs::policy::Ruleset;
     use crate::certs::policy::{Issuers, Policy};
     use crate::name::NameMap;
     use crate::storage::FileStorage;
@@ -267,7 +268,7 @@ mod tests {
     /// The walk of a process that has just started.
     fn survey(world: &World, policies: Vec<Policy>) -> (StoreSweep, Tasks) {
         let (manager, tasks) = world.manager(policies);
-        let survey = StoreSweep::new(manager, records(world), Clock::system());
+        let survey = StoreSweep::new(manager);
         (survey, tasks)
     }
 
@@ -511,20 +512,22 @@ mod tests {
 
     fn survey_of_corp(world: &World) -> (StoreSweep, Tasks) {
         let tasks = Tasks::new();
-        let manager = CertManager::start(ManagerParts {
-            policies: NameMap::new(),
-            issuers: Issuers {
-                public: vec![Arc::new(Corp)],
-                internal: Arc::new(Corp),
+        let manager = crate::certs::start(ManagerParts {
+            ruleset: Ruleset {
+                policies: NameMap::new(),
+                issuers: Issuers {
+                    public: vec![Arc::new(Corp)],
+                    internal: Arc::new(Corp),
+                },
+                preflight: None,
+                on_cert: None,
             },
             records: records(world),
             cache: Arc::new(CertCache::new(10)),
-            preflight: None,
-            on_cert: None,
             clock: Clock::system(),
             tasks: tasks.clone(),
         });
-        let survey = StoreSweep::new(manager, records(world), Clock::system());
+        let survey = StoreSweep::new(manager);
         (survey, tasks)
     }
 

@@ -1,109 +1,85 @@
-//! The task of one flight: gets the certificate, tells those who wait, and sets the next time.
+//! One attempt to get a certificate: gets it, tells those who wait, and sets the next time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
-use super::cert_manager::CertManager;
-use super::single_flight::{Outcome, Progress};
+use super::schedule::{Due, Reminder};
+use super::single_flight::Leader;
+use super::state::{ManagerState, Outcome};
 use crate::certs::certificate::Certificate;
-use crate::certs::issuance::{Purpose, Wanted};
-use crate::certs::maintenance::{Due, Note};
-use crate::certs::policy::Ruling;
+use crate::certs::issuance::{CertRequest, Purpose};
+use crate::certs::policy::AppliedPolicy;
 use crate::certs::renewal::renew_at;
 use crate::name::HostPattern;
 
-/// Takes the name out of the table of flights however its task ends.
-pub(crate) struct Attempt {
-    manager: CertManager,
-    subject: HostPattern,
-    ruling: Ruling,
-    purpose: Purpose,
-    stored: Option<Arc<Certificate>>,
-    is_over: bool,
+/// The task of one flight.
+pub(super) struct Attempt {
+    pub(super) state: Arc<ManagerState>,
+    pub(super) leader: Leader<HostPattern, Outcome>,
+    pub(super) subject: HostPattern,
+    pub(super) policy: AppliedPolicy,
+    pub(super) purpose: Purpose,
+    pub(super) stored: Option<Arc<Certificate>>,
+    pub(super) is_over: bool,
 }
 
 impl Attempt {
-    pub(crate) fn new(
-        manager: CertManager,
-        subject: HostPattern,
-        ruling: Ruling,
-        purpose: Purpose,
-    ) -> Self {
-        Self {
-            manager,
-            subject,
-            ruling,
-            purpose,
-            stored: None,
-            is_over: false,
-        }
-    }
-
-    pub(crate) async fn run(mut self, sender: watch::Sender<Progress>) {
+    pub(super) async fn run(mut self) {
         let purpose = self.purpose;
-        let wanted = Wanted {
-            subject: &self.subject,
-            ruling: &self.ruling,
-            purpose,
-        };
-        let obtainer = self.manager.obtainer();
+        let request = CertRequest::new(&self.subject, &self.policy, purpose);
+        let obtainer = &self.state.obtainer;
         if !matches!(purpose, Purpose::Serve(_))
-            && let Some(stored) = obtainer.stored(wanted).await
+            && let Some(stored) = obtainer.stored(request).await
         {
-            self.stored = Some(Arc::clone(&stored));
-            sender.send_replace(Progress::Stored(stored));
+            self.leader.publish(Ok(Arc::clone(&stored)));
+            self.stored = Some(stored);
         }
-        let known = self.stored.clone();
-        let outcome = obtainer.obtain(wanted, known).await;
+        let outcome = obtainer.obtain(request, self.stored.clone()).await;
         self.reschedule(&outcome);
-        let is_former = !Arc::ptr_eq(&self.ruling.rules, &self.manager.rules());
-        if is_former && self.manager.ruling(&self.subject).is_none() {
+        let has_changed = !Arc::ptr_eq(&self.policy.ruleset, &self.state.ruleset());
+        if has_changed && self.state.policy(&self.subject).is_none() {
             let subject = &self.subject;
-            obtainer.cache().retain(|pattern| pattern != subject);
+            self.state.cache().retain(|pattern| pattern != subject);
         }
         self.is_over = true;
         // A renewal that failed takes nothing away from those who wait for what is stored.
-        let stored = self.stored.take();
         let outcome = match purpose {
             // The operator hears of it.
-            Purpose::Wish => outcome,
-            _ => outcome.or_else(|refusal| stored.ok_or(refusal)),
+            Purpose::RenewNow => outcome,
+            _ => outcome.or_else(|refusal| self.stored.take().ok_or(refusal)),
         };
-        // Those who come after the flight has left the table find the certificate in the cache.
-        drop(self);
-        sender.send_replace(Progress::Landed(outcome));
+        // Those who come after the flight is over find the certificate in the cache.
+        self.leader.finish(outcome);
     }
 
     /// Sets the next time that the name needs attention, if it has a certificate or should have one.
     fn reschedule(&self, outcome: &Outcome) {
-        let is_served = || self.manager.obtainer().cache().get(&self.subject).is_some();
+        let is_served = || self.state.cache().get(&self.subject).is_some();
         let has_certificate = outcome.is_ok() || self.stored.is_some() || is_served();
-        if self.ruling.policy.managed().is_none() && !has_certificate {
+        if self.policy.policy.managed().is_none() && !has_certificate {
             return;
         }
         let Some(due) = self.next_look(outcome) else {
             return;
         };
         // What a handshake finds in storage has its time already, which need not be sooner.
-        let note = match (self.purpose, outcome) {
-            (Purpose::Serve(_), Ok(_)) => Note::Known(due),
-            _ => Note::Set(due),
+        let reminder = match (self.purpose, outcome) {
+            (Purpose::Serve(_), Ok(_)) => Reminder::SetIfAbsent(due),
+            _ => Reminder::Set(due),
         };
-        self.manager.note(note);
+        self.state.remind(reminder);
     }
 
     /// The next time that a name needs attention.
     fn next_look(&self, outcome: &Outcome) -> Option<Due> {
-        let now = self.manager.clock().now();
+        let now = self.state.clock.now();
         let mut purpose = Purpose::Renew;
         let at = match outcome {
             Ok(certificate) => {
                 let renewal = renew_at(certificate);
                 let question = certificate.next_question().filter(|at| *at < renewal);
                 if question.is_some() {
-                    purpose = Purpose::Ask;
+                    purpose = Purpose::CheckAri;
                 }
                 // Never at once again: what was due and could not be replaced is not asked for in
                 // a loop.
@@ -126,13 +102,9 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.is_over {
             // A panic: it counts as a failed attempt, and the name is seen to again.
-            let refusal = self
-                .manager
-                .obtainer()
-                .failures()
-                .remember_panic(&self.subject);
+            let failures = self.state.obtainer.failures();
+            let refusal = failures.remember_panic(&self.subject);
             self.reschedule(&Err(refusal));
         }
-        self.manager.has_landed(&self.subject);
     }
 }

@@ -4,124 +4,59 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use tokio::sync::mpsc;
 
 use super::attempt::Attempt;
-use super::single_flight::{Flight, Outcome};
-use crate::certs::certificate::{CertCache, Certificate};
+use super::schedule::{Due, Reminder};
+use super::single_flight::Flight;
+use super::state::{ManagerParts, ManagerState, Outcome};
 use crate::certs::clock::Clock;
 use crate::certs::issuance::{Obtainer, Purpose};
-use crate::certs::maintenance::{Due, Note, Scheduler, StoreSweep};
-use crate::certs::policy::{Issuers, OnCert, Policy, Ruleset, Ruling};
-use crate::certs::preflight::Preflight;
-use crate::certs::records::Records;
-use crate::certs::status::{Because, Refusal, Standing, backing_off, served};
-use crate::name::{HostName, HostPattern, NameMap};
+use crate::certs::policy::{AppliedPolicy, Ruleset};
+use crate::certs::status::Refusal;
+use crate::name::{HostName, HostPattern};
 use crate::tasks::Tasks;
 
-/// How many names that nobody configured may be looked up at once: a flood of them is refused.
+/// Limits how many names that nobody configured may be looked up at once: a flood of them is refused.
 const MAX_NAMES: usize = 1024;
 
 /// Keeps the certificates of all names that may have one.
 #[derive(Clone, Debug)]
 pub struct CertManager {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    rules: ArcSwap<Ruleset>,
-    obtainer: Obtainer,
-    in_flight: DashMap<HostPattern, Flight>,
-    schedule: mpsc::UnboundedSender<Note>,
-    clock: Clock,
-    tasks: Tasks,
-}
-
-/// What the manager is built from.
-#[derive(Debug)]
-pub struct ManagerParts {
-    /// Who may have a certificate.
-    pub policies: NameMap<Arc<Policy>>,
-    /// Who signs.
-    pub issuers: Issuers,
-    /// Where certificates and attempts are kept.
-    pub records: Records,
-    /// What is served.
-    pub cache: Arc<CertCache>,
-    /// Looks at each name before its CA is asked.
-    pub preflight: Option<Arc<Preflight>>,
-    /// What is run after each new certificate.
-    pub on_cert: Option<OnCert>,
-    /// The time of day.
-    pub clock: Clock,
-    /// Runs look-ups, orders and the renewal loop.
-    pub tasks: Tasks,
+    state: Arc<ManagerState>,
 }
 
 impl CertManager {
-    /// Starts the renewal loop, which first sees to every name that the configuration spells out.
-    #[must_use]
-    pub fn start(parts: ManagerParts) -> Self {
-        let ManagerParts {
-            policies,
-            issuers,
-            records,
-            cache,
-            preflight,
-            on_cert,
-            clock,
-            tasks,
-        } = parts;
-        let (schedule, inbox) = mpsc::unbounded_channel();
-        let rules = Ruleset {
-            policies,
-            issuers,
-            preflight,
-            on_cert,
-        };
-        let inner = Inner {
-            rules: ArcSwap::from_pointee(rules),
-            obtainer: Obtainer::new(records.clone(), cache, clock),
-            in_flight: DashMap::new(),
-            schedule,
-            clock,
-            tasks: tasks.clone(),
-        };
+    /// Builds the manager and puts every name that the configuration spells out on the schedule.
+    pub(crate) fn new(parts: ManagerParts, schedule: mpsc::UnboundedSender<Reminder>) -> Self {
         let manager = Self {
-            inner: Arc::new(inner),
+            state: Arc::new(ManagerState::new(parts, schedule)),
         };
-        // The receiver lives until the scheduler below takes it.
-        manager.see_to(&manager.rules(), None);
-        tasks.spawn(Scheduler::new(manager.clone(), inbox, clock).run(tasks.shutdown()));
-        tasks.spawn(StoreSweep::new(manager.clone(), records, clock).run(tasks.shutdown()));
+        manager.schedule_new_names(&manager.ruleset(), None);
         manager
     }
 
-    /// Puts others in the place of the rules. What is served stays where its name may still have a certificate, what is
-    /// being ordered is ordered by the rules that it began with, and nothing is ordered again.
-    pub fn reload(&self, rules: Ruleset) {
-        let rules = Arc::new(rules);
-        let former = self.inner.rules.swap(Arc::clone(&rules));
-        let cache = self.inner.obtainer.cache();
-        cache.retain(|pattern| rules.policy(pattern).is_some());
-        self.see_to(&rules, Some(&former));
+    /// Puts another ruleset into effect. What is served stays where its name may still have a certificate, what is being
+    /// ordered is ordered by the rules that it began with, and nothing is ordered again.
+    pub fn reload(&self, ruleset: Ruleset) {
+        let ruleset = Arc::new(ruleset);
+        let former = self.state.swap_ruleset(Arc::clone(&ruleset));
+        let cache = self.state.cache();
+        cache.retain(|pattern| ruleset.policy(pattern).is_some());
+        self.schedule_new_names(&ruleset, Some(&former));
     }
 
-    /// Has every name seen to now that is spelled out, and was not before.
-    fn see_to(&self, rules: &Ruleset, former: Option<&Ruleset>) {
-        let at = self.inner.clock.now();
-        for (_, policy) in rules.policies.iter() {
+    /// Makes every name due now that is spelled out, and was not before.
+    fn schedule_new_names(&self, ruleset: &Ruleset, former: Option<&Ruleset>) {
+        let at = self.clock().now();
+        for (_, policy) in ruleset.policies.iter() {
             let Some(subject) = policy.managed() else {
                 continue;
             };
             if former.is_some_and(|former| former.manages(subject)) {
                 continue;
             }
-            self.note(Note::Set(Due {
+            self.remind(Reminder::Set(Due {
                 subject: subject.clone(),
                 at,
                 purpose: Purpose::Renew,
@@ -133,106 +68,48 @@ impl CertManager {
     /// have one. Of names that nobody configured, each network of clients may bring only so many
     /// new ones. Dropping the future abandons the wait and not the order.
     pub async fn certificate(&self, name: &HostName, client: IpAddr) -> Outcome {
-        if let Some(certificate) = self.inner.obtainer.cache().lookup(name.as_str()) {
+        let state = &self.state;
+        if let Some(certificate) = state.cache().lookup(name.as_str()) {
             return Ok(certificate);
         }
-        let ruling = self.ruling(&HostPattern::Exact(name.clone()));
-        let ruling = ruling.ok_or(Refusal::Unknown)?;
-        let subject = ruling.policy.subject(name);
-        if ruling.policy.ask().is_some()
-            && self.inner.in_flight.len() >= MAX_NAMES
-            && !self.inner.in_flight.contains_key(&subject)
+        let applied = state.policy(&HostPattern::Exact(name.clone()));
+        let applied = applied.ok_or(Refusal::Unknown)?;
+        let subject = applied.policy.subject(name);
+        if applied.policy.ask().is_some()
+            && state.flights.len() >= MAX_NAMES
+            && !state.flights.contains(&subject)
         {
             return Err(Refusal::TooManyNames);
         }
-        self.join(subject, &ruling, Purpose::Serve(client))
-            .certificate()
-            .await
-    }
-
-    /// What stands between a name and its certificate.
-    pub async fn standing(&self, name: &HostName) -> Standing {
-        let cache = self.inner.obtainer.cache();
-        if let Some(certificate) = cache.lookup(name.as_str())
-            && cache.is_pinned(name.as_str())
-        {
-            return Standing::FromFiles {
-                cert: None,
-                not_after: Some(certificate.not_after()),
-            };
-        }
-        let subject = HostPattern::Exact(name.clone());
-        let ruling = self.ruling(&subject);
-        let subject = ruling.as_ref().map(|ruling| ruling.policy.subject(name));
-        let subject = subject.unwrap_or_else(|| HostPattern::Exact(name.clone()));
-        let served = cache.lookup(name.as_str());
-        self.standing_for(&subject, ruling, served).await
-    }
-
-    /// The same for a pattern as a whole.
-    pub(crate) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
-        let rules = self.rules();
-        let policy = rules.policies.get(pattern).map(Arc::clone);
-        let ruling = policy.map(|policy| Ruling { rules, policy });
-        let served = self.inner.obtainer.cache().get(pattern);
-        self.standing_for(pattern, ruling, served).await
-    }
-
-    async fn standing_for(
-        &self,
-        subject: &HostPattern,
-        ruling: Option<Ruling>,
-        certificate: Option<Arc<Certificate>>,
-    ) -> Standing {
-        let Some(Ruling { rules, policy }) = ruling else {
-            return Standing::refused(Because::UnknownName, Refusal::Unknown);
-        };
-        let attempts = self.inner.obtainer.failures().attempts(subject).await;
-        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
-        if let Some(certificate) = certificate {
-            let issuers = rules.issuers.for_subject(subject, &policy);
-            let records = self.inner.obtainer.records();
-            let signer = records.signer(issuers, subject, &certificate).await;
-            let issuer = signer.map_or("", |issuer| issuer.name());
-            return served(issuer, &certificate, attempts);
-        }
-        if self.inner.in_flight.contains_key(subject) {
-            return Standing::Ordering;
-        }
-        // What could not be written is known here alone.
-        let not_due = attempts.filter(|attempts| !attempts.is_due(self.inner.clock.now()));
-        if let Some(attempts) = not_due {
-            return backing_off(attempts);
-        }
-        let now = self.inner.clock.now();
-        let sources = rules.sources(self.inner.obtainer.records());
-        sources.standing_of(subject, &policy, now).await
+        self.join(&subject, &applied, Purpose::Serve(client))
+            .first()
+            .await?
     }
 
     /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
     /// wants the name any more.
     pub(crate) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
-        let Some(ruling) = self.ruling(&subject) else {
+        let Some(applied) = self.state.policy(&subject) else {
             return false;
         };
-        if !ruling.policy.signs_for(&subject) {
+        if !applied.policy.signs_for(&subject) {
             // By now its site has one certificate for all its names.
-            self.inner.obtainer.cache().remove(&subject);
+            self.state.cache().remove(&subject);
             return false;
         }
-        if !ruling.policy.is_kept() {
+        if !applied.policy.is_kept() {
             // Its next visitor has another one made. To renew what anybody has ever asked for would be
             // work without end.
-            self.inner.obtainer.cache().remove(&subject);
+            self.state.cache().remove(&subject);
             return true;
         }
-        let is_under_way = self.inner.in_flight.contains_key(&subject);
-        let _ = self.land(subject.clone(), &ruling, purpose).await;
+        let is_under_way = self.is_in_flight(&subject);
+        let _ = self.obtain(&subject, &applied, purpose).await;
         if is_under_way {
-            // That flight may have had another purpose, and its note may have come before the name
+            // That flight may have had another purpose, and its reminder may have come before the name
             // left the queue: the name must not be lost.
-            let at = self.inner.clock.now() + Duration::from_secs(1);
-            self.note(Note::Known(Due {
+            let at = self.clock().now() + Duration::from_secs(1);
+            self.remind(Reminder::SetIfAbsent(Due {
                 subject,
                 at,
                 purpose,
@@ -241,82 +118,79 @@ impl CertManager {
         true
     }
 
+    pub(super) fn state(&self) -> &ManagerState {
+        &self.state
+    }
+
     pub(crate) fn obtainer(&self) -> &Obtainer {
-        &self.inner.obtainer
+        &self.state.obtainer
     }
 
-    pub(crate) fn rules(&self) -> Arc<Ruleset> {
-        self.inner.rules.load_full()
-    }
-
-    /// By what a subject is served a certificate now; none where nobody wants one.
-    pub(crate) fn ruling(&self, subject: &HostPattern) -> Option<Ruling> {
-        let rules = self.rules();
-        let policy = Arc::clone(rules.policy(subject)?);
-        Some(Ruling { rules, policy })
+    pub(super) fn ruleset(&self) -> Arc<Ruleset> {
+        self.state.ruleset()
     }
 
     /// Whether a look-up or an order for the name is under way.
     pub(crate) fn is_in_flight(&self, subject: &HostPattern) -> bool {
-        self.inner.in_flight.contains_key(subject)
+        self.state.flights.contains(subject)
     }
 
     /// Looks for a certificate, or joins who does, and waits for how it ends.
-    pub(super) async fn land(
+    pub(super) async fn obtain(
         &self,
-        subject: HostPattern,
-        ruling: &Ruling,
+        subject: &HostPattern,
+        policy: &AppliedPolicy,
         purpose: Purpose,
     ) -> Outcome {
-        self.join(subject, ruling, purpose).landed().await
+        self.join(subject, policy, purpose).last().await?
     }
 
     /// Whether the configuration spells the name out, so that it is seen to from the start.
     pub(crate) fn is_configured(&self, subject: &HostPattern) -> bool {
-        let ruling = self.ruling(subject);
-        ruling.is_some_and(|Ruling { policy, .. }| {
+        let applied = self.state.policy(subject);
+        applied.is_some_and(|AppliedPolicy { policy, .. }| {
             policy.signs_for(subject) && policy.managed().is_some()
         })
     }
 
     /// Whether the name may still have a certificate of this issuer.
     pub(crate) fn is_wanted(&self, issuer: &str, subject: &HostPattern) -> bool {
-        self.ruling(subject)
-            .is_some_and(|Ruling { rules, policy }| {
-                let issuers = rules.issuers.for_subject(subject, &policy);
-                policy.signs_for(subject) && issuers.iter().any(|known| known.id() == issuer)
-            })
+        self.state.policy(subject).is_some_and(|applied| {
+            let mut issuers = applied.issuers(subject).iter();
+            applied.policy.signs_for(subject) && issuers.any(|known| known.id() == issuer)
+        })
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        self.inner.clock
+        self.state.clock
     }
 
-    /// Tells the renewal loop about a name. It is gone only when the process stops.
-    pub(crate) fn note(&self, note: Note) {
-        let _ = self.inner.schedule.send(note);
+    pub(crate) fn remind(&self, reminder: Reminder) {
+        self.state.remind(reminder);
     }
 
     pub(crate) fn tasks(&self) -> &Tasks {
-        &self.inner.tasks
+        &self.state.tasks
     }
 
-    fn join(&self, subject: HostPattern, ruling: &Ruling, purpose: Purpose) -> Flight {
-        match self.inner.in_flight.entry(subject.clone()) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => {
-                let (flight, sender) = Flight::begin();
-                entry.insert(flight.clone());
-                let attempt = Attempt::new(self.clone(), subject, ruling.clone(), purpose);
-                self.inner.tasks.spawn(attempt.run(sender));
-                flight
-            }
-        }
-    }
-
-    /// A look-up or an order is over.
-    pub(super) fn has_landed(&self, subject: &HostPattern) {
-        self.inner.in_flight.remove(subject);
+    fn join(
+        &self,
+        subject: &HostPattern,
+        policy: &AppliedPolicy,
+        purpose: Purpose,
+    ) -> Flight<Outcome> {
+        self.state.flights.join(subject, |leader| {
+            let attempt = Attempt {
+                state: Arc::clone(&self.state),
+                leader,
+                subject: subject.clone(),
+                policy: policy.clone(),
+                purpose,
+                stored: None,
+                is_over: false,
+            };
+            self.state.tasks.spawn(attempt.run());
+        })
     }
 }
 
@@ -330,13 +204,15 @@ pub(crate) mod tests {
     use futures_util::future::{BoxFuture, join_all};
     use tokio::sync::Notify;
 
-    use super::super::single_flight::MAX_WAITING;
+    use super::super::state::MAX_WAITING;
     use super::*;
     use crate::certs::budget::Limits;
-    use crate::certs::certificate::TestCa;
+    use crate::certs::certificate::{CertCache, Certificate, TestCa};
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
     use crate::certs::on_demand::{Ask, OnDemandOptions};
-    use crate::certs::records::Attempts;
+    use crate::certs::policy::{Issuers, Policy};
+    use crate::certs::records::{Attempts, Records};
+    use crate::certs::status::Standing;
     use crate::storage::{FileStorage, Storage};
 
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -385,9 +261,10 @@ pub(crate) mod tests {
         }
 
         fn limits(&self) -> Limits {
-            match self.is_public() {
-                true => Limits::PUBLIC,
-                false => Limits::NONE,
+            if self.is_public() {
+                Limits::PUBLIC
+            } else {
+                Limits::NONE
             }
         }
 
@@ -400,9 +277,10 @@ pub(crate) mod tests {
                 let validity = *self.validity.lock().unwrap();
                 let validity = validity.ok_or(Error::NoSubject)?;
                 let age = *self.age.lock().unwrap();
-                let name = match self.lies.load(Ordering::SeqCst) {
-                    true => "other.example.org".to_owned(),
-                    false => subject.to_string(),
+                let name = if self.lies.load(Ordering::SeqCst) {
+                    "other.example.org".to_owned()
+                } else {
+                    subject.to_string()
                 };
                 let pem = TestCa::new().sign(&[&name], -age..validity);
                 Ok(Pem::new(&pem, ""))
@@ -433,16 +311,18 @@ pub(crate) mod tests {
                 let site = policy.managed().cloned().unwrap_or(HostPattern::Any);
                 (site, Arc::new(policy))
             });
-            let manager = CertManager::start(ManagerParts {
-                policies: policies.collect(),
-                issuers: Issuers {
-                    public: vec![issuer.clone()],
-                    internal: issuer,
+            let manager = crate::certs::start(ManagerParts {
+                ruleset: Ruleset {
+                    policies: policies.collect(),
+                    issuers: Issuers {
+                        public: vec![issuer.clone()],
+                        internal: issuer,
+                    },
+                    preflight: None,
+                    on_cert: None,
                 },
                 records: Records::new(storage),
                 cache: Arc::new(CertCache::new(100)),
-                preflight: None,
-                on_cert: None,
                 clock: Clock::system(),
                 tasks: tasks.clone(),
             });
@@ -756,10 +636,7 @@ pub(crate) mod tests {
         assert!(matches!(refusal, Refusal::Held(_)), "{refusal}");
         assert_eq!(world.issuer.orders(), 0);
         let subject = HostPattern::Exact(wanted.clone());
-        assert_eq!(
-            manager.inner.obtainer.failures().attempts(&subject).await,
-            None
-        );
+        assert_eq!(manager.obtainer().failures().attempts(&subject).await, None);
     }
 
     #[tokio::test]
@@ -898,7 +775,7 @@ pub(crate) mod tests {
         let subject = HostPattern::Exact(wanted.clone());
         let pem = TestCa::new().sign(&["www.example.org"], -1..7200);
         let newer = Arc::new(Certificate::from_pem(pem.as_bytes()).unwrap());
-        let cache = manager.inner.obtainer.cache();
+        let cache = manager.obtainer().cache();
         cache.insert(&subject, Arc::clone(&newer));
 
         manager.maintain(subject, Purpose::Renew).await;
@@ -943,13 +820,11 @@ pub(crate) mod tests {
 
     /// Lets the renewal go on and waits for its end.
     async fn release(world: &World, manager: &CertManager) {
-        let flight = manager
-            .inner
-            .in_flight
-            .get(&HostPattern::Exact(name("www.example.org")));
-        let flight = flight.map(|flight| flight.clone()).unwrap();
+        let subject = HostPattern::Exact(name("www.example.org"));
+        let is_new = |_| panic!("no attempt is under way");
+        let flight = manager.state.flights.join(&subject, is_new);
         world.issuer.gate.add_permits(1);
-        let _ = flight.landed().await;
+        let _ = flight.last().await;
     }
 
     #[tokio::test]
@@ -1102,8 +977,8 @@ pub(crate) mod tests {
 
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let subject = HostPattern::Exact(wanted.clone());
-        let ruling = manager.ruling(&subject).unwrap();
-        let renewal = manager.join(subject, &ruling, Purpose::Renew);
+        let applied = manager.state.policy(&subject).unwrap();
+        let renewal = manager.join(&subject, &applied, Purpose::Renew);
         let served = manager.certificate(&wanted, CLIENT).await.unwrap();
 
         assert_eq!(served.serial(), first.serial());
@@ -1129,7 +1004,7 @@ pub(crate) mod tests {
             .await;
 
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        let served = manager.inner.obtainer.cache().lookup(wanted.as_str());
+        let served = manager.obtainer().cache().lookup(wanted.as_str());
         assert_eq!(served.unwrap().serial(), first.serial());
     }
 

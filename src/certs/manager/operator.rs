@@ -1,17 +1,18 @@
-//! What an operator may ask of the certificates beside what happens by itself.
+//! Questions and wishes of operators: standings, renewals now, revocations.
 
 use std::sync::Arc;
 
 use super::cert_manager::CertManager;
 use super::revocation::{RevocationError, Revoker};
-use super::single_flight::Outcome;
+use super::state::Outcome;
 use crate::acme::RevocationReason;
+use crate::certs::certificate::Certificate;
 use crate::certs::issuance::Purpose;
 use crate::certs::issuer::RecordToSet;
-use crate::certs::policy::{Issuers, Ruling};
+use crate::certs::policy::{AppliedPolicy, Issuers};
 use crate::certs::records::Records;
-use crate::certs::status::{Refusal, Standing};
-use crate::name::HostPattern;
+use crate::certs::status::{Because, Refusal, Standing, StandingSources, backing_off, served};
+use crate::name::{HostName, HostPattern};
 
 /// How often a wish waits for a look-up that began before it.
 const PATIENCE: usize = 3;
@@ -21,13 +22,13 @@ impl CertManager {
     /// ends. It overrides our own back-off once; it does not override the CA's Retry-After, the
     /// budgets or the gate of names on demand. What is served stays until its successor is there.
     pub async fn renew_now(&self, subject: &HostPattern) -> Outcome {
-        let rules = self.rules();
+        let ruleset = self.ruleset();
         let policy = match subject {
-            HostPattern::Exact(name) => rules.policies.lookup(name.as_str()),
-            pattern => rules.policies.get(pattern),
+            HostPattern::Exact(name) => ruleset.policies.lookup(name.as_str()),
+            pattern => ruleset.policies.get(pattern),
         };
         let policy = Arc::clone(policy.ok_or(Refusal::Unknown)?);
-        let ruling = Ruling { rules, policy };
+        let applied = AppliedPolicy { ruleset, policy };
         let serial = |outcome: &Outcome| {
             let certificate = outcome.as_ref().ok();
             certificate.map(|certificate| certificate.serial().to_owned())
@@ -37,13 +38,13 @@ impl CertManager {
         for _ in 0..PATIENCE {
             // A look-up that began before gives back what was there.
             let is_joined = self.is_in_flight(subject);
-            let outcome = self.land(subject.clone(), &ruling, Purpose::Wish).await;
+            let outcome = self.obtain(subject, &applied, Purpose::RenewNow).await;
             let is_new = serial(&outcome).is_some_and(|serial| Some(serial) != former);
             if is_new || !is_joined {
                 return outcome;
             }
         }
-        self.land(subject.clone(), &ruling, Purpose::Wish).await
+        self.obtain(subject, &applied, Purpose::RenewNow).await
     }
 
     /// Has the certificate of a name taken back, no longer serves it, and obtains another with a new
@@ -68,10 +69,10 @@ impl CertManager {
     /// Asks the issuers of all sites.
     #[must_use]
     pub fn revoker(&self) -> Revoker {
-        let rules = self.rules();
-        let mut known = rules.issuers.public.clone();
-        known.push(Arc::clone(&rules.issuers.internal));
-        for (_, policy) in rules.policies.iter() {
+        let ruleset = self.ruleset();
+        let mut known = ruleset.issuers.public.clone();
+        known.push(Arc::clone(&ruleset.issuers.internal));
+        for (_, policy) in ruleset.policies.iter() {
             let own = policy.own_issuer();
             known.extend(
                 own.filter(|own| known.iter().all(|other| other.id() != own.id()))
@@ -84,10 +85,69 @@ impl CertManager {
     /// The names that the configuration spells out.
     #[must_use]
     pub fn configured(&self) -> Vec<HostPattern> {
-        let rules = self.rules();
-        let policies = rules.policies.iter();
+        let ruleset = self.ruleset();
+        let policies = ruleset.policies.iter();
         let names = policies.filter_map(|(_, policy)| policy.managed().cloned());
         names.collect()
+    }
+
+    /// What stands between a name and its certificate.
+    pub async fn standing(&self, name: &HostName) -> Standing {
+        let cache = self.state().cache();
+        if let Some(certificate) = cache.lookup(name.as_str())
+            && cache.is_pinned(name.as_str())
+        {
+            return Standing::FromFiles {
+                cert: None,
+                not_after: Some(certificate.not_after()),
+            };
+        }
+        let subject = HostPattern::Exact(name.clone());
+        let applied = self.state().policy(&subject);
+        let subject = applied.as_ref().map(|applied| applied.policy.subject(name));
+        let subject = subject.unwrap_or_else(|| HostPattern::Exact(name.clone()));
+        let served = cache.lookup(name.as_str());
+        self.standing_for(&subject, applied, served).await
+    }
+
+    /// The same for a pattern as a whole.
+    pub(crate) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
+        let ruleset = self.ruleset();
+        let policy = ruleset.policies.get(pattern).map(Arc::clone);
+        let applied = policy.map(|policy| AppliedPolicy { ruleset, policy });
+        let served = self.state().cache().get(pattern);
+        self.standing_for(pattern, applied, served).await
+    }
+
+    async fn standing_for(
+        &self,
+        subject: &HostPattern,
+        applied: Option<AppliedPolicy>,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Standing {
+        let Some(applied) = applied else {
+            return Standing::refused(Because::UnknownName, Refusal::Unknown);
+        };
+        let attempts = self.obtainer().failures().attempts(subject).await;
+        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
+        if let Some(certificate) = certificate {
+            let issuers = applied.issuers(subject);
+            let records = self.obtainer().records();
+            let signer = records.signer(issuers, subject, &certificate).await;
+            let issuer = signer.map_or("", |issuer| issuer.name());
+            return served(issuer, &certificate, attempts);
+        }
+        if self.is_in_flight(subject) {
+            return Standing::Ordering;
+        }
+        // What could not be written is known here alone.
+        let not_due = attempts.filter(|attempts| !attempts.is_due(self.clock().now()));
+        if let Some(attempts) = not_due {
+            return backing_off(attempts);
+        }
+        let now = self.clock().now();
+        let sources = StandingSources::of(&applied.ruleset, self.records());
+        sources.standing_of(subject, &applied.policy, now).await
     }
 
     /// What stands between a subject and its certificate: a name as [`standing`](Self::standing)
@@ -101,14 +161,15 @@ impl CertManager {
 
     /// The TXT records that the operator has to set once for a name or a pattern to be proved.
     pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
-        let rules = self.rules();
-        rules.sources(self.records()).records_to_set(wanted).await
+        let ruleset = self.ruleset();
+        let sources = StandingSources::of(&ruleset, self.records());
+        sources.records_to_set(wanted).await
     }
 
     /// Who signs now.
     #[must_use]
     pub fn issuers(&self) -> Issuers {
-        self.rules().issuers.clone()
+        self.ruleset().issuers.clone()
     }
 
     /// The records that the manager keeps.

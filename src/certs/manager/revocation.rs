@@ -87,7 +87,7 @@ impl Revoker {
         let issuer = self.issuers.iter().find(|known| known.id() == kept.issuer);
         let issuer = issuer.ok_or_else(|| RevocationError::UnknownIssuer(kept.issuer.clone()))?;
         let pem = self.records.load_pem(&kept.issuer, subject).await?;
-        take_back(issuer.as_ref(), (&certificate, &pem), reason).await?;
+        take_back(issuer.as_ref(), &certificate, &pem, reason).await?;
         self.records
             .remove_certificate(&kept.issuer, subject)
             .await?;
@@ -104,9 +104,10 @@ impl Revoker {
                 Err(error) => return Err(error.into()),
             }
         }
-        match rolled.is_empty() {
-            true => Err(RevocationError::NoAccount),
-            false => Ok(rolled),
+        if rolled.is_empty() {
+            Err(RevocationError::NoAccount)
+        } else {
+            Ok(rolled)
         }
     }
 }
@@ -115,7 +116,8 @@ impl Revoker {
 /// the account asks, and where the CA does not know it, the key again.
 async fn take_back(
     issuer: &dyn Issuer,
-    (certificate, pem): (&Certificate, &[u8]),
+    certificate: &Certificate,
+    pem: &[u8],
     reason: RevocationReason,
 ) -> Result<(), Error> {
     let ask = |signer| {

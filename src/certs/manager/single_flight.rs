@@ -1,78 +1,190 @@
-//! One look-up or order that is under way, and those who wait for it.
+//! One task per key at a time, and those who wait for its value. Knows neither names nor certificates.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use tokio::sync::watch;
 
-use crate::certs::certificate::Certificate;
-use crate::certs::status::Refusal;
-
-/// How many handshakes may wait for one name.
-pub(super) const MAX_WAITING: usize = 1024;
-
-/// How a look-up or an order ends.
-pub(super) type Outcome = Result<Arc<Certificate>, Refusal>;
-
-/// How far a flight has come.
-#[derive(Clone, Debug)]
-pub(super) enum Progress {
-    /// Nothing is known yet.
-    Looking,
-    /// What is stored can be served while its successor is ordered.
-    Stored(Arc<Certificate>),
-    /// It is over.
-    Landed(Outcome),
+/// The keys whose values are being worked out, each by one leader.
+#[derive(Debug)]
+pub(super) struct SingleFlight<K: Eq + Hash, V> {
+    flights: Arc<DashMap<K, Flight<V>>>,
+    max_waiting: usize,
 }
 
-/// One look-up or order that is under way.
+/// How far a leader has come.
 #[derive(Clone, Debug)]
-pub(super) struct Flight {
-    progress: watch::Receiver<Progress>,
+enum Progress<V> {
+    Pending,
+    Interim(V),
+    Done(V),
+}
+
+/// Reasons why a flight gave no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FlightError {
+    /// As many as may wait for the key wait already.
+    TooManyWaiting,
+    /// The leader ended without a value.
+    Abandoned,
+}
+
+/// The wait for one key's value.
+#[derive(Clone, Debug)]
+pub(super) struct Flight<V> {
+    progress: watch::Receiver<Progress<V>>,
     waiting: Arc<AtomicUsize>,
+    max_waiting: usize,
 }
 
-impl Flight {
-    /// A flight that tells how far it has come through what is returned beside it.
-    pub(crate) fn begin() -> (Self, watch::Sender<Progress>) {
-        let (sender, progress) = watch::channel(Progress::Looking);
-        let flight = Self {
-            progress,
-            waiting: Arc::default(),
-        };
-        (flight, sender)
+/// The one who works out a key's value. However it ends, the key is free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Leader<K: Eq + Hash, V> {
+    flights: Arc<DashMap<K, Flight<V>>>,
+    key: K,
+    progress: watch::Sender<Progress<V>>,
+    is_done: bool,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
+    /// No key yet. At most `max_waiting` may wait for the first value of each.
+    pub(super) fn new(max_waiting: usize) -> Self {
+        Self {
+            flights: Arc::default(),
+            max_waiting,
+        }
     }
 
-    /// Waits for a certificate that can be served, or for the reason why there is none.
-    pub(crate) async fn certificate(mut self) -> Outcome {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+    /// Joins the flight of `key`. Where there is none, `lead` has it begun by the leader that it is given.
+    pub(super) fn join(&self, key: &K, lead: impl FnOnce(Leader<K, V>)) -> Flight<V> {
+        match self.flights.entry(key.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let (sender, progress) = watch::channel(Progress::Pending);
+                let flight = Flight {
+                    progress,
+                    waiting: Arc::default(),
+                    max_waiting: self.max_waiting,
+                };
+                entry.insert(flight.clone());
+                lead(Leader {
+                    flights: Arc::clone(&self.flights),
+                    key: key.clone(),
+                    progress: sender,
+                    is_done: false,
+                });
+                flight
+            }
+        }
+    }
+
+    pub(super) fn contains(&self, key: &K) -> bool {
+        self.flights.contains_key(key)
+    }
+
+    /// Number of keys whose values are being worked out.
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
+    }
+}
+
+impl<V: Clone> Flight<V> {
+    /// Waits for the interim value, or for the last one where that comes first.
+    pub(super) async fn first(mut self) -> Result<V, FlightError> {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refusal::TooManyWaiting);
+            return Err(FlightError::TooManyWaiting);
         }
         let waiting = Arc::clone(&self.waiting);
-        let _seat = Seat(&waiting);
-        let is_known = |progress: &Progress| !matches!(progress, Progress::Looking);
+        let _waiter = Waiter(&waiting);
+        let is_known = |progress: &Progress<V>| !matches!(progress, Progress::Pending);
         match self.progress.wait_for(is_known).await.as_deref() {
-            Ok(Progress::Stored(certificate)) => Ok(Arc::clone(certificate)),
-            Ok(Progress::Landed(outcome)) => outcome.clone(),
-            Ok(Progress::Looking) | Err(_) => Err(Refusal::Stopping),
+            Ok(Progress::Interim(value) | Progress::Done(value)) => Ok(value.clone()),
+            Ok(Progress::Pending) | Err(_) => Err(FlightError::Abandoned),
         }
     }
 
-    /// Waits until the flight is over, however it ends.
-    pub(super) async fn landed(mut self) -> Outcome {
-        let is_over = |progress: &Progress| matches!(progress, Progress::Landed(_));
-        match self.progress.wait_for(is_over).await.as_deref() {
-            Ok(Progress::Landed(outcome)) => outcome.clone(),
-            _ => Err(Refusal::Stopping),
+    /// Waits for the last value.
+    pub(super) async fn last(mut self) -> Result<V, FlightError> {
+        let is_done = |progress: &Progress<V>| matches!(progress, Progress::Done(_));
+        match self.progress.wait_for(is_done).await.as_deref() {
+            Ok(Progress::Done(value)) => Ok(value.clone()),
+            _ => Err(FlightError::Abandoned),
         }
     }
 }
 
-struct Seat<'a>(&'a AtomicUsize);
+struct Waiter<'a>(&'a AtomicUsize);
 
-impl Drop for Seat<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<K: Eq + Hash, V> Leader<K, V> {
+    /// Gives those who wait for a first value one that will do until the last one is there.
+    pub(super) fn publish(&self, interim: V) {
+        self.progress.send_replace(Progress::Interim(interim));
+    }
+
+    /// Frees the key, then gives its value to all who wait. Those who come later begin a new flight.
+    pub(super) fn finish(&mut self, value: V) {
+        self.flights.remove(&self.key);
+        self.is_done = true;
+        self.progress.send_replace(Progress::Done(value));
+    }
+}
+
+impl<K: Eq + Hash, V> Drop for Leader<K, V> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.flights.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Joins the flight of "key" and hands out its leader, where there was none.
+    fn join(
+        flights: &SingleFlight<&'static str, u8>,
+    ) -> (Flight<u8>, Option<Leader<&'static str, u8>>) {
+        let mut leader = None;
+        let flight = flights.join(&"key", |new| leader = Some(new));
+        (flight, leader)
+    }
+
+    #[tokio::test]
+    async fn all_who_join_get_the_value_of_one_leader() {
+        let flights = SingleFlight::new(2);
+        let (one, leader) = join(&flights);
+        let (two, none) = join(&flights);
+        assert!(none.is_none());
+        let mut leader = leader.unwrap();
+        leader.publish(1);
+        assert_eq!(one.clone().first().await, Ok(1));
+        leader.finish(2);
+        assert!(!flights.contains(&"key"));
+        assert_eq!((one.first().await, two.last().await), (Ok(2), Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_ends_without_a_value_frees_its_key_and_no_other_ones() {
+        let flights = SingleFlight::new(1);
+        let (abandoned, leader) = join(&flights);
+        drop(leader);
+        assert_eq!(abandoned.last().await, Err(FlightError::Abandoned));
+        let (_, leader) = join(&flights);
+        let mut leader = leader.unwrap();
+        leader.finish(1);
+        let (_, next) = join(&flights);
+        drop(leader);
+        assert!(next.is_some() && flights.len() == 1);
     }
 }

@@ -26,8 +26,8 @@ impl CertManager {
     /// Counts. Looks at every name that the configuration spells out.
     #[must_use]
     pub fn stats(&self) -> CertStats {
-        let (rules, cache) = (self.rules(), self.obtainer().cache());
-        let policies = rules.policies.iter();
+        let (ruleset, cache) = (self.ruleset(), self.obtainer().cache());
+        let policies = ruleset.policies.iter();
         let names = policies.filter_map(|(_, policy)| policy.managed());
         let mut stats = CertStats {
             in_memory: cache.len(),

@@ -1,15 +1,16 @@
 //! What the operator's endpoint has answered lately, name by name. In memory only and bounded.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
 use lru::LruCache;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::ask::AskError;
+use super::error::AskError;
 use crate::name::HostName;
 
 /// How many names are remembered; those that nobody asks for leave first.
@@ -43,7 +44,7 @@ impl AskCache {
     }
 
     pub(crate) fn find(&self, name: &HostName) -> Option<Answer> {
-        let mut answers = self.lock();
+        let mut answers = self.0.lock();
         let (until, answer) = answers.get(name)?;
         if Instant::now() < *until {
             return Some(answer.clone());
@@ -54,24 +55,19 @@ impl AskCache {
 
     /// Keeps an answer for its time. Nothing is kept for no time at all.
     pub(crate) fn keep(&self, name: &HostName, answer: Answer, time: Duration) {
-        let mut answers = self.lock();
-        match time.is_zero() {
-            true => answers.pop(name).map(|_| ()),
-            false => answers
-                .put(name.clone(), (Instant::now() + time, answer))
-                .map(|_| ()),
-        };
+        let mut answers = self.0.lock();
+        if time.is_zero() {
+            answers.pop(name);
+        } else {
+            answers.put(name.clone(), (Instant::now() + time, answer));
+        }
     }
 
     /// Notes that a name has passed the bound on all new names.
     pub(super) fn admit(&self, name: &HostName) {
-        if let Some((_, answer)) = self.lock().peek_mut(name) {
+        if let Some((_, answer)) = self.0.lock().peek_mut(name) {
             answer.is_admitted = true;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, LruCache<HostName, (Instant, Answer)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -166,6 +162,6 @@ mod tests {
         for n in 0..NAMES.get() + 100 {
             answers.keep(&name(&format!("n{n}.example.org")), yes(), YES);
         }
-        assert_eq!(answers.lock().len(), NAMES.get());
+        assert_eq!(answers.0.lock().len(), NAMES.get());
     }
 }

@@ -4,11 +4,13 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
+use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::gcra::{Gcra, Meter};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// How many networks are remembered; those that came first leave first.
@@ -44,62 +46,36 @@ impl fmt::Display for Network {
     }
 }
 
-/// Lets a bounded number of new names in.
+/// Lets a bounded number of new names in: an hour's worth at once, then one whenever an even share of the hour has passed.
 #[derive(Debug)]
 pub(super) struct NewNameLimit {
-    networks: Mutex<LruCache<Network, Rate>>,
-    all: Mutex<Rate>,
-    per_network: u16,
-    per_hour: u16,
+    per_network: Gcra,
+    networks: Mutex<LruCache<Network, Meter>>,
+    in_all: Gcra,
+    all: Mutex<Meter>,
 }
 
 impl NewNameLimit {
-    /// At most so many names an hour from each network and in all.
-    pub(crate) fn new(per_network: u16, per_hour: u16) -> Self {
+    /// Allows so many names an hour from each network and in all.
+    pub(super) fn new(per_network: u16, per_hour: u16) -> Self {
         Self {
+            per_network: Gcra::new(per_network, HOUR, per_network),
             networks: Mutex::new(LruCache::new(NETWORKS)),
+            in_all: Gcra::new(per_hour, HOUR, per_hour),
             all: Mutex::default(),
-            per_network,
-            per_hour,
         }
     }
 
-    /// Lets one more name in from a network, or says how long it has to wait.
+    /// Lets one more name in from a network, or returns the time that it has to wait.
     pub(super) fn admit_from(&self, network: Network) -> Result<(), Duration> {
-        let networks = self.networks.lock();
-        let mut networks = networks.unwrap_or_else(PoisonError::into_inner);
-        let rate = networks.get_or_insert_mut(network, Rate::default);
-        rate.take(self.per_network)
+        let mut networks = self.networks.lock();
+        let meter = networks.get_or_insert_mut(network, Meter::default);
+        self.per_network.take(meter, Instant::now())
     }
 
-    /// Lets one more name in from anywhere, or says how long it has to wait.
+    /// Lets one more name in from anywhere, or returns the time that it has to wait.
     pub(super) fn admit(&self) -> Result<(), Duration> {
-        let all = self.all.lock();
-        let mut all = all.unwrap_or_else(PoisonError::into_inner);
-        all.take(self.per_hour)
-    }
-}
-
-/// The generic cell rate algorithm: an hour's worth at once, then one each time an even share of
-/// the hour has passed.
-#[derive(Debug, Default)]
-struct Rate {
-    /// When all that was taken is paid back.
-    even: Option<Instant>,
-}
-
-impl Rate {
-    fn take(&mut self, per_hour: u16) -> Result<(), Duration> {
-        let now = Instant::now();
-        let share = HOUR / u32::from(per_hour.max(1));
-        let even = self.even.unwrap_or(now).max(now) + share;
-        let debt = even.duration_since(now);
-        // Shares are rounded down, so the whole hour's worth always fits.
-        if debt > HOUR {
-            return Err(debt - HOUR);
-        }
-        self.even = Some(even);
-        Ok(())
+        self.in_all.take(&mut self.all.lock(), Instant::now())
     }
 }
 

@@ -8,4 +8,4 @@ pub use on_cert::OnCert;
 pub use policy::{Issuers, Policy};
 pub use ruleset::Ruleset;
 
-pub(super) use ruleset::Ruling;
+pub(super) use ruleset::AppliedPolicy;

@@ -102,13 +102,14 @@ impl OnCert {
             command: command(),
             source,
         })?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(Error::Failed {
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Error::Failed {
                 command: command(),
                 status,
                 said: excerpt(&stderr),
-            }),
+            })
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::certs::budget::Held;
 use crate::certs::issuer::Issuer;
 use crate::certs::on_demand::Ask;
 use crate::name::{HostName, HostPattern};
@@ -94,9 +95,10 @@ impl Policy {
     /// What a certificate is asked for when `name` is: the name itself, but for a site that has one certificate for all.
     #[must_use]
     pub(crate) fn subject(&self, name: &HostName) -> HostPattern {
-        match self.is_whole {
-            true => self.site.clone(),
-            false => HostPattern::Exact(name.clone()),
+        if self.is_whole {
+            self.site.clone()
+        } else {
+            HostPattern::Exact(name.clone())
         }
     }
 
@@ -132,5 +134,21 @@ impl Issuers {
             None if subject.is_local() => std::slice::from_ref(&self.internal),
             None => &self.public,
         }
+    }
+
+    /// Returns what the operator calls the issuer with this id; the id where no issuer has it any more.
+    #[must_use]
+    pub fn name_of<'a>(&'a self, id: &'a str) -> &'a str {
+        let known = self.public.iter().chain([&self.internal]);
+        let known = known.map(|issuer| &**issuer);
+        let mut known = known.flat_map(|issuer| [Some(issuer), issuer.staging()]);
+        let found = known.find_map(|issuer| issuer.filter(|issuer| issuer.id() == id));
+        found.map_or(id, Issuer::name)
+    }
+
+    pub(crate) fn named_held(&self, mut held: Held) -> Held {
+        let (Held::Spent { issuer, .. } | Held::Closed { issuer, .. }) = &mut held;
+        *issuer = self.name_of(issuer).to_owned();
+        held
     }
 }

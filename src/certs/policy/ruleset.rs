@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::on_cert::OnCert;
 use super::policy::{Issuers, Policy};
+use crate::certs::issuer::Issuer;
 use crate::certs::preflight::Preflight;
-use crate::certs::records::Records;
-use crate::certs::status::StandingSources;
 use crate::name::{HostPattern, NameMap};
 
 /// Who may have certificates, and how they get them.
@@ -35,16 +34,6 @@ impl Ruleset {
         }
     }
 
-    /// What the standing of a name is made of beside what a running proxy knows.
-    pub(crate) fn sources<'a>(&'a self, records: &'a Records) -> StandingSources<'a> {
-        StandingSources {
-            policies: &self.policies,
-            issuers: &self.issuers,
-            records,
-            files: None,
-        }
-    }
-
     /// Whether the subject is spelled out, so that it is seen to from the start.
     pub(crate) fn manages(&self, subject: &HostPattern) -> bool {
         let policy = self.policies.get(subject);
@@ -52,9 +41,16 @@ impl Ruleset {
     }
 }
 
-/// A policy with the rules that it is one of: what has begun by them ends by them.
+/// A policy with the ruleset that it is one of: an attempt ends by the rules that it began with.
 #[derive(Clone, Debug)]
-pub(crate) struct Ruling {
-    pub(crate) rules: Arc<Ruleset>,
+pub(crate) struct AppliedPolicy {
+    pub(crate) ruleset: Arc<Ruleset>,
     pub(crate) policy: Arc<Policy>,
+}
+
+impl AppliedPolicy {
+    /// Who may sign for `subject`, in the order in which they are tried.
+    pub(crate) fn issuers(&self, subject: &HostPattern) -> &[Arc<dyn Issuer>] {
+        self.ruleset.issuers.for_subject(subject, &self.policy)
+    }
 }

@@ -47,16 +47,18 @@ pub(super) fn objection(
     let grants: Vec<_> = values.into_iter().filter_map(Grant::parse).collect();
     let is_ours = |grant: &&Grant<'_>| grant.is_for(applicant.identities);
     let ours: Vec<_> = grants.iter().filter(is_ours).collect();
-    match ours.is_empty() {
-        false => parameter_objection(&set.name, &ours, applicant),
-        true if applicant.identities.is_empty() && !grants.is_empty() => None,
-        true => Some(CaaReason::Issuer {
-            owner: set.name.clone(),
-            property,
-            allowed: grants.iter().map(|grant| shown(grant.issuer)).collect(),
-            identity: applicant.identities.first().map(|name| shown(name)),
-        }),
+    if !ours.is_empty() {
+        return parameter_objection(&set.name, &ours, applicant);
     }
+    if applicant.identities.is_empty() && !grants.is_empty() {
+        return None;
+    }
+    Some(CaaReason::Issuer {
+        owner: set.name.clone(),
+        property,
+        allowed: grants.iter().map(|grant| shown(grant.issuer)).collect(),
+        identity: applicant.identities.first().map(|name| shown(name)),
+    })
 }
 
 /// The values that decide (RFC 8659 sections 4.2 and 4.3); none where nothing is restricted.

@@ -139,7 +139,13 @@ impl Preflight {
         };
         let places = found.into_iter().map(|(record, address)| {
             let token = Some(&token).filter(|_| is_open(address));
-            self.place(name, (record, address), token)
+            async move {
+                let visit = match token {
+                    Some(token) => self.probe.visit(name, address, token).await,
+                    None => Visit::Unvisited,
+                };
+                self.place(record, address, visit)
+            }
         });
         Sighting {
             name: HostPattern::Exact(name.clone()),
@@ -150,17 +156,7 @@ impl Preflight {
         }
     }
 
-    /// One address, visited where there is a token to ask it for.
-    async fn place(
-        &self,
-        name: &HostName,
-        (record, address): (Record, IpAddr),
-        token: Option<&Token>,
-    ) -> Place {
-        let visit = match token {
-            Some(token) => self.probe.visit(name, address, token).await,
-            None => Visit::Unvisited,
-        };
+    fn place(&self, record: Record, address: IpAddr, visit: Visit) -> Place {
         Place {
             record,
             address,

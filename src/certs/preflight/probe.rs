@@ -100,10 +100,11 @@ async fn judge(mut response: reqwest::Response, expected: &str) -> Visit {
             Err(_) => return Visit::Silent,
         }
     }
-    match body == expected.as_bytes() && status == http::StatusCode::OK {
-        true => Visit::Ours,
-        false => Visit::Other {
+    if body == expected.as_bytes() && status == http::StatusCode::OK {
+        Visit::Ours
+    } else {
+        Visit::Other {
             status: status.as_u16(),
-        },
+        }
     }
 }

@@ -236,9 +236,12 @@ mod tests {
 
     fn seen(places: &[(&str, Stand, Visit)]) -> Sighting {
         let places: Vec<_> = places.iter().copied().map(place).collect();
-        let answer = |record| match places.iter().any(|place| place.record == record) {
-            true => Answer::Found,
-            false => Answer::NoRecord,
+        let answer = |record| {
+            if places.iter().any(|place| place.record == record) {
+                Answer::Found
+            } else {
+                Answer::NoRecord
+            }
         };
         Sighting {
             name: HostPattern::parse("www.example.org").unwrap(),

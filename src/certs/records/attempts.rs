@@ -31,12 +31,12 @@ pub struct Attempts {
     pub ca_not_before: u64,
     /// At which CAs and how the last attempt was made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<Trial>,
+    pub tried: Vec<TriedIssuer>,
 }
 
 /// One CA at which an attempt was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
+pub struct TriedIssuer {
     /// What the operator calls the CA.
     pub issuer: String,
     /// The types of the challenges that failed, where it came to that.
@@ -44,12 +44,13 @@ pub struct Trial {
     pub challenges: Vec<String>,
 }
 
-impl fmt::Display for Trial {
+impl fmt::Display for TriedIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.issuer)?;
-        match self.challenges.is_empty() {
-            true => Ok(()),
-            false => write!(f, " by {}", self.challenges.join(" and ")),
+        if self.challenges.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " by {}", self.challenges.join(" and "))
         }
     }
 }
@@ -108,7 +109,7 @@ impl Attempts {
 
     /// The memory with the CAs at which the attempt was made.
     #[must_use]
-    pub fn tried_at(self, tried: Vec<Trial>) -> Self {
+    pub fn tried_at(self, tried: Vec<TriedIssuer>) -> Self {
         Self { tried, ..self }
     }
 

@@ -3,7 +3,7 @@
 mod attempts;
 mod records;
 
-pub use attempts::{Attempts, Trial};
+pub use attempts::{Attempts, TriedIssuer};
 pub use records::{Records, Stored};
 
 pub(super) use records::{ATTEMPTS, ATTEMPTS_ENDING, CERTIFICATES};

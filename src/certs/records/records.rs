@@ -211,11 +211,12 @@ impl Records {
         self.storage.store(&key, mark).await?;
         let read = self.storage.load(&key).await?;
         self.storage.delete(&key).await?;
-        match read.as_deref() == Some(mark) {
-            true => Ok(()),
-            false => Err(storage::Error::Lossy {
+        if read.as_deref() == Some(mark) {
+            Ok(())
+        } else {
+            Err(storage::Error::Lossy {
                 location: self.storage.location(&key),
-            }),
+            })
         }
     }
 

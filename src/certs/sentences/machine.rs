@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::quotations::{at, name, told};
+use super::samples::{at, name, told};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuance::{DUE_ON_ARRIVAL, PANIC};
 use crate::certs::issuer::{Error, NameConstraint};

@@ -4,6 +4,7 @@ mod machine;
 mod orders;
 mod quotations;
 mod records;
+mod samples;
 mod waiting;
 
 pub(crate) use quotations::quotations;

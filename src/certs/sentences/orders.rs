@@ -5,9 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use super::quotations::{CA, NAME, at, name, no_connection, told};
+use super::samples::{CA, NAME, at, name, no_connection, told};
 use crate::acme::{self, ChallengeType, ExternalAccount, Identifier, Problem, Step};
 use crate::certs::certificate::CertificateError;
+use crate::certs::issuance;
 use crate::certs::issuer::Error;
 
 fn directory() -> url::Url {
@@ -155,17 +156,17 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
             )),
         },
         Error::NoSolver(name("*.example.org")),
-        Error::All(vec![
-            (CA.to_owned(), rate_limited()),
-            (
-                "zerossl".to_owned(),
-                Error::Resting {
-                    wait: Duration::from_secs(120),
-                },
-            ),
-        ]),
         Error::Certificate(CertificateError::NotYetValid(at("2026-11-24T09:00:00Z"))),
     ])
+}
+
+pub(super) fn what_several_cas_said() -> Vec<String> {
+    let wait = Duration::from_secs(120);
+    let failures = vec![
+        (CA.to_owned(), rate_limited().into()),
+        ("zerossl".to_owned(), issuance::Error::Resting { wait }),
+    ];
+    told([issuance::Error::All(failures)])
 }
 
 pub(super) async fn silence_of_the_ca() -> Vec<String> {

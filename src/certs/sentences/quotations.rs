@@ -1,13 +1,8 @@
 //! Reads the sentences that docs/troubleshooting.md quotes, and checks that none is missing there.
 
 use std::collections::HashSet;
-use std::time::SystemTime;
 
 use super::{machine, orders, records, waiting};
-use crate::name::HostPattern;
-
-pub(super) const NAME: &str = "www.example.org";
-pub(super) const CA: &str = "letsencrypt";
 
 /// Returns all sentences that docs/troubleshooting.md quotes, each as one line.
 pub(crate) fn quotations() -> HashSet<String> {
@@ -16,26 +11,6 @@ pub(crate) fn quotations() -> HashSet<String> {
     let paragraphs = page.split("\n\n");
     let quoted = paragraphs.filter_map(|paragraph| paragraph.trim().strip_prefix("> "));
     quoted.map(|text| text.replace("\n> ", " ")).collect()
-}
-
-pub(super) fn name(text: &str) -> HostPattern {
-    HostPattern::parse(text).unwrap()
-}
-
-pub(super) fn at(text: &str) -> SystemTime {
-    humantime::parse_rfc3339(text).unwrap()
-}
-
-pub(super) fn told(sentences: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
-    let sentences = sentences.into_iter();
-    sentences.map(|sentence| sentence.to_string()).collect()
-}
-
-/// The error of a client that nobody answers.
-pub(super) async fn no_connection() -> reqwest::Error {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    // Port 1 is nobody's.
-    client.get("http://127.0.0.1:1/").send().await.unwrap_err()
 }
 
 #[tokio::test]
@@ -49,6 +24,7 @@ async fn every_cause_is_documented_word_for_word() {
         waiting::budgets(),
         orders::what_the_ca_saw(),
         orders::what_the_ca_said(),
+        orders::what_several_cas_said(),
         orders::silence_of_the_ca().await,
         records::records_by_hook(),
         records::records_by_update(),

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::quotations::told;
+use super::samples::told;
 use crate::acme::{self, Identifier, SolverError};
 use crate::certs::challenge::{CloudflareFault, Dns01Error, HookFault, ServerAddress, UpdateFault};
 use crate::certs::dns::ResolverError;

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::orders::{no_such_name, rate_limited};
-use super::quotations::{CA, NAME, at, name, no_connection, told};
+use super::samples::{CA, NAME, at, name, no_connection, told};
 use crate::acme::ChallengeType;
 use crate::certs::budget::{Held, Limit, Limits};
 use crate::certs::dns::ResolverError;
-use crate::certs::issuance::told as after_doubt;
-use crate::certs::issuer::Error;
+use crate::certs::issuance::{Error, told as after_doubt};
 use crate::certs::on_demand::{AskError, Network};
 use crate::certs::preflight::{CaaReason, Reachability, Reason, Record};
 use crate::certs::public_suffix::Unsignable;
-use crate::certs::records::Trial;
+use crate::certs::records::TriedIssuer;
 use crate::certs::status::{Because, Occasion, Refusal, Standing};
 
 pub(super) fn standings() -> Vec<String> {
@@ -37,7 +36,7 @@ pub(super) fn standings() -> Vec<String> {
             until: at("2026-11-24T09:05:00Z"),
             failures: 3,
             reason,
-            tried: vec![Trial {
+            tried: vec![TriedIssuer {
                 issuer: CA.to_owned(),
                 challenges: vec!["http-01".to_owned(), "tls-alpn-01".to_owned()],
             }],
@@ -141,7 +140,7 @@ pub(super) fn doubted_before_the_order() -> Vec<String> {
         Reason::Slow(name(NAME)),
     ]);
     let doubt = Reason::NoSuchName(name(NAME));
-    sentences.push(after_doubt(&no_such_name(), Some(&doubt)));
+    sentences.push(after_doubt(&no_such_name().into(), Some(&doubt)));
     sentences
 }
 

@@ -9,7 +9,7 @@ use super::standing::{Because, Occasion, Standing};
 use crate::certs::budget::{Budgets, Held, OrderKind, Purchase};
 use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::issuer::{Issuer, RecordToSet};
-use crate::certs::policy::{Issuers, Policy};
+use crate::certs::policy::{Issuers, Policy, Ruleset};
 use crate::certs::public_suffix::Unsignable;
 use crate::certs::records::{Attempts, Records, Stored};
 use crate::certs::renewal::renew_at;
@@ -29,7 +29,17 @@ pub struct StandingSources<'a> {
     pub files: Option<&'a NameMap<PathBuf>>,
 }
 
-impl StandingSources<'_> {
+impl<'a> StandingSources<'a> {
+    /// The sources beside what a running proxy knows.
+    pub(crate) fn of(ruleset: &'a Ruleset, records: &'a Records) -> Self {
+        Self {
+            policies: &ruleset.policies,
+            issuers: &ruleset.issuers,
+            records,
+            files: None,
+        }
+    }
+
     /// What stands between `name` and its certificate at `now`. Sends nothing and changes nothing.
     pub async fn standing(&self, name: &HostName, now: SystemTime) -> Standing {
         if let Some(cert) = self.files.and_then(|files| files.lookup(name.as_str())) {
@@ -117,12 +127,12 @@ impl StandingSources<'_> {
     }
 
     /// The valid certificate that lasts the longest, and who signed it.
-    async fn valid<'a>(
+    async fn valid<'b>(
         &self,
-        issuers: &'a [Arc<dyn Issuer>],
+        issuers: &'b [Arc<dyn Issuer>],
         subject: &HostPattern,
         now: SystemTime,
-    ) -> Result<Option<(&'a str, Arc<Certificate>)>, storage::Error> {
+    ) -> Result<Option<(&'b str, Arc<Certificate>)>, storage::Error> {
         let mut best: Option<(&str, Arc<Certificate>)> = None;
         for issuer in issuers {
             let stored = self.records.load_certificate(issuer.id(), subject).await?;
@@ -220,9 +230,10 @@ fn refused(
         return None;
     };
     let error = ask.said(name)?.err()?;
-    let because = match error.is_down() {
-        true => Because::AskIsDown,
-        false => Because::AskSaidNo,
+    let because = if error.is_down() {
+        Because::AskIsDown
+    } else {
+        Because::AskSaidNo
     };
     Some(Standing::refused(because, error))
 }
@@ -252,11 +263,11 @@ mod tests {
     use futures_util::future::BoxFuture;
 
     use super::*;
-    use crate::certs::budget::Limits;
+    use crate::certs::budget::{Limits, Usage};
     use crate::certs::certificate::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Pem};
     use crate::certs::on_demand::{Ask, OnDemandOptions};
-    use crate::certs::records::Trial;
+    use crate::certs::records::TriedIssuer;
     use crate::storage::FileStorage;
 
     /// A CA that nobody may ask.
@@ -275,9 +286,10 @@ mod tests {
         }
 
         fn limits(&self) -> Limits {
-            match self.is_public {
-                true => Limits::PUBLIC,
-                false => Limits::NONE,
+            if self.is_public {
+                Limits::PUBLIC
+            } else {
+                Limits::NONE
             }
         }
 
@@ -353,7 +365,7 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let attempts = Attempts::default()
             .failed("open port 80".to_owned(), SystemTime::now(), hour)
-            .tried_at(vec![Trial {
+            .tried_at(vec![TriedIssuer {
                 issuer: "ca".to_owned(),
                 challenges: vec!["http-01".to_owned()],
             }]);
@@ -393,7 +405,7 @@ mod tests {
             let paid = budgets.pay(purchase, SystemTime::now()).await.unwrap();
             let spending = paid.unwrap();
             spending.order(SystemTime::now()).await.unwrap();
-            spending.settle(None, SystemTime::now()).await;
+            spending.settle(Usage::SIGNED, SystemTime::now()).await;
         }
         let standing = world.standing("www.example.org").await;
         assert!(matches!(standing, Standing::Held { .. }), "{standing}");

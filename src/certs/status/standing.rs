@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use crate::certs::records::Trial;
+use crate::certs::records::TriedIssuer;
 
 /// The state of a name. Its `Display` is one sentence that ends with what to do, where something
 /// is to be done.
@@ -59,7 +59,7 @@ pub enum Standing {
         /// The last failure.
         reason: String,
         /// At which CAs and how it was tried.
-        tried: Vec<Trial>,
+        tried: Vec<TriedIssuer>,
     },
     /// A budget is spent, or the CA wants to be left alone.
     Held {
@@ -232,7 +232,7 @@ mod tests {
             until: SystemTime::UNIX_EPOCH + Duration::from_secs(60),
             failures: 2,
             reason: "open port 80".to_owned(),
-            tried: vec![Trial {
+            tried: vec![TriedIssuer {
                 issuer: "ca".to_owned(),
                 challenges: vec!["http-01".to_owned(), "tls-alpn-01".to_owned()],
             }],

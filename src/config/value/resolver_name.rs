@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::certs::NameServer;
 use crate::config::report::Problem;
+use crate::dns::NameServer;
 
 const SYSTEM: &str = "system";
 

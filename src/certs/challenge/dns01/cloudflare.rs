@@ -188,13 +188,15 @@ impl Cloudflare {
         let body = read(response).await?;
         let garbled = || Failure::Fault(CloudflareFault::Garbled(status.as_u16()));
         let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(|_| garbled())?;
-        match envelope.success && status.is_success() {
-            true => Ok(envelope.result),
-            false if envelope.errors.is_empty() => Err(garbled()),
-            false => Err(Failure::Refused(Refusal {
+        if envelope.success && status.is_success() {
+            Ok(envelope.result)
+        } else if envelope.errors.is_empty() {
+            Err(garbled())
+        } else {
+            Err(Failure::Refused(Refusal {
                 status,
                 complaints: envelope.errors,
-            })),
+            }))
         }
     }
 }

@@ -119,9 +119,10 @@ pub enum HookFault {
 }
 
 fn said(stderr: &str) -> String {
-    match stderr.is_empty() {
-        true => " and said nothing".to_owned(),
-        false => format!(": {stderr}"),
+    if stderr.is_empty() {
+        " and said nothing".to_owned()
+    } else {
+        format!(": {stderr}")
     }
 }
 

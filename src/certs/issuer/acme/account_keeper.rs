@@ -159,15 +159,12 @@ impl AccountKeeper {
         };
         let copy = AccountKey::from_pkcs8_pem(&next.to_pkcs8_pem()?)?;
         let found = Account::find(self.client()?, copy).await?;
-        match found.is_some_and(|account| account.url() == record.url) {
-            true => {
-                self.promote(&next).await?;
-                Ok(Some(next))
-            }
-            false => {
-                self.records.delete_key(KeyRole::Next).await?;
-                self.records.key(KeyRole::Current).await
-            }
+        if found.is_some_and(|account| account.url() == record.url) {
+            self.promote(&next).await?;
+            Ok(Some(next))
+        } else {
+            self.records.delete_key(KeyRole::Next).await?;
+            self.records.key(KeyRole::Current).await
         }
     }
 

@@ -162,8 +162,9 @@ impl AccountRecords {
     ) -> Result<(), storage::Error> {
         let current = KeyRole::Current.file();
         if let Some(email) = owner {
-            let names = [name(email.as_ref()), self.name()];
-            self.budgets.rename_account(&self.id, names).await?;
+            let former = name(email.as_ref());
+            let renamed = self.budgets.rename_account(&self.id, former, self.name());
+            renamed.await?;
         }
         // The key that the account begins to exist with comes last.
         let files = [KeyRole::Next.file(), RECORD, current];

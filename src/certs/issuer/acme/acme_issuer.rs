@@ -191,9 +191,10 @@ impl Issuer for AcmeIssuer {
     }
 
     fn limits(&self) -> Limits {
-        match self.is_public {
-            true => Limits::PUBLIC,
-            false => Limits::PRIVATE,
+        if self.is_public {
+            Limits::PUBLIC
+        } else {
+            Limits::PRIVATE
         }
     }
 

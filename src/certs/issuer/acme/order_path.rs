@@ -8,8 +8,8 @@ use tracing::{debug, info, warn};
 
 use super::super::error::failed_authorizations;
 use super::super::{Error, IssueRequest, Pem, Predecessor};
-use super::order_record::{OrderRecord, OrderRecords};
-use super::order_terms::OrderTerms;
+use super::order_record::{OrderRecord, OrderRecords, PlacedOrder};
+use super::order_terms::{OrderTerms, Placing};
 use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver};
 use crate::certs::certificate::Certificate;
 use crate::name::HostPattern;
@@ -80,15 +80,20 @@ impl OrderPath<'_> {
     async fn place(&self, replaces: &mut Option<&CertId>) -> Result<Placed, Error> {
         let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
         let key = self.terms.generate_key().await?;
-        let paid = (self.request.spending, self.now());
-        let placed = self.terms.place(self.account, &identifier, replaces, paid);
-        let order = placed.await?;
-        let pair = (&order, &key);
-        match self
-            .records
-            .store((self.account, self.request.subject), pair, self.now())
-            .await
-        {
+        let placing = Placing {
+            account: self.account,
+            identifier: &identifier,
+            spending: self.request.spending,
+            now: self.now(),
+        };
+        let order = self.terms.place(placing, replaces).await?;
+        let placed = PlacedOrder {
+            account: self.account,
+            subject: self.request.subject,
+            order: &order,
+            key: &key,
+        };
+        match self.records.store(placed, self.now()).await {
             Ok(record) => {
                 debug!(names = %self.request.subject, order_url = %order.url(), "order placed");
                 Ok(Placed { order, key, record })
@@ -166,9 +171,10 @@ impl OrderPath<'_> {
             Ok(order) => order,
             Err(failure) => {
                 let failure = Error::Acme(failure);
-                return match record.is_over(&failure, self.now()) {
-                    true => Ok(None),
-                    false => Err(failure),
+                return if record.is_over(&failure, self.now()) {
+                    Ok(None)
+                } else {
+                    Err(failure)
                 };
             }
         };

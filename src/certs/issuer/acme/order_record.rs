@@ -84,6 +84,14 @@ impl fmt::Debug for OrderRecord {
     }
 }
 
+/// An order that was just placed, and the key that its certificate is for.
+pub(super) struct PlacedOrder<'a> {
+    pub(super) account: &'a Account,
+    pub(super) subject: &'a HostPattern,
+    pub(super) order: &'a Order,
+    pub(super) key: &'a KeyPair,
+}
+
 /// The orders of one CA that are under way, at most one per account and subject.
 #[derive(Debug)]
 pub(super) struct OrderRecords {
@@ -118,16 +126,21 @@ impl OrderRecords {
     /// Keeps an order that was just placed.
     pub(super) async fn store(
         &self,
-        (account, subject): (&Account, &HostPattern),
-        (order, key): (&Order, &KeyPair),
-        placed: SystemTime,
+        placed: PlacedOrder<'_>,
+        now: SystemTime,
     ) -> Result<OrderRecord, storage::Error> {
+        let PlacedOrder {
+            account,
+            subject,
+            order,
+            key,
+        } = placed;
         let record = OrderRecord {
             issuer: self.issuer.clone(),
             account: account.url().to_owned(),
             subject: subject.to_string(),
             url: order.url().clone(),
-            placed: unix(placed),
+            placed: unix(now),
             expires: order.expires().map(unix),
             key: key.serialize_pem(),
         };

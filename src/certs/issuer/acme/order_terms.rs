@@ -21,6 +21,15 @@ pub(super) struct OrderTerms {
     pub(super) preferred_chain: Option<String>,
 }
 
+/// An order that is about to be placed, and what pays for it.
+#[derive(Clone, Copy)]
+pub(super) struct Placing<'a> {
+    pub(super) account: &'a Account,
+    pub(super) identifier: &'a Identifier,
+    pub(super) spending: &'a Spending,
+    pub(super) now: SystemTime,
+}
+
 impl OrderTerms {
     /// A new key. RSA keys take seconds to find.
     pub(super) async fn generate_key(&self) -> Result<KeyPair, Error> {
@@ -39,15 +48,13 @@ impl OrderTerms {
     /// paid for before it is sent: where the CA does not take the predecessor for one, the order is placed without.
     pub(super) async fn place(
         &self,
-        account: &Account,
-        identifier: &Identifier,
+        placing: Placing<'_>,
         replaces: &mut Option<&CertId>,
-        paid: (&Spending, SystemTime),
     ) -> Result<Order, Error> {
-        let placed = self.try_place(account, identifier, replaces, paid).await;
+        let placed = self.try_place(placing, replaces).await;
         match (placed, &self.profile) {
             (Err(Error::Acme(refusal)), Some(wanted)) if is_about_profile(&refusal) => {
-                let directory = account.client().directory().await?;
+                let directory = placing.account.client().directory().await?;
                 let offered = directory.meta.profiles.keys();
                 Err(Error::ProfileRefused {
                     others: offered.filter(|it| *it != wanted).cloned().collect(),
@@ -61,11 +68,15 @@ impl OrderTerms {
 
     async fn try_place(
         &self,
-        account: &Account,
-        identifier: &Identifier,
+        placing: Placing<'_>,
         replaces: &mut Option<&CertId>,
-        (spending, now): (&Spending, SystemTime),
     ) -> Result<Order, Error> {
+        let Placing {
+            account,
+            identifier,
+            spending,
+            now,
+        } = placing;
         let profile = self.profile(account, identifier).await?;
         let request = NewOrder {
             identifiers: std::slice::from_ref(identifier),

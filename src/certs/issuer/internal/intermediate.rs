@@ -12,8 +12,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::super::{Error, Pem};
-use super::InternalCa;
-use super::root::{Root, folder};
+use super::root::{BACKDATE, Root, folder};
 use crate::certs::certificate::Certificate;
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
@@ -78,7 +77,7 @@ impl Intermediate {
     pub(super) fn sign(&self, subject: &HostPattern, now: SystemTime) -> Result<Pem, Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![subject.to_string()])?;
-        params.not_before = (now - InternalCa::BACKDATE).into();
+        params.not_before = (now - BACKDATE).into();
         params.not_after = (now + LEAF_LIFETIME).min(self.not_after).into();
         params.is_ca = IsCa::ExplicitNoCa;
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -109,7 +108,7 @@ async fn load(
 fn make(root: &Root, now: SystemTime) -> Result<Pem, Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
-    params.not_before = (now - InternalCa::BACKDATE).into();
+    params.not_before = (now - BACKDATE).into();
     params.not_after = (now + LIFETIME).min(root.not_after()).into();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];

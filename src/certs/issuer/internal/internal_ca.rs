@@ -1,7 +1,7 @@
 //! Signs for names that no public CA can sign for. Needs no network.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
@@ -25,10 +25,7 @@ pub struct InternalCa {
 
 impl InternalCa {
     /// The issuer's name.
-    pub(in crate::certs) const ID: &'static str = "internal";
-
-    /// Clocks of this machine's neighbours may be a little behind.
-    pub(super) const BACKDATE: Duration = Duration::from_secs(300);
+    pub(in crate::certs) const ID: &'static str = root::ID;
 
     /// A CA whose root lies in `storage`. Nothing is read or made yet.
     #[must_use]
@@ -90,6 +87,8 @@ impl Issuer for InternalCa {
 mod tests {
     use rustls::pki_types::CertificateDer;
     use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use std::time::Duration;
 
     use super::*;
     use crate::certs::budget::Spending;

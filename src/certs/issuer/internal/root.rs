@@ -9,11 +9,18 @@ use tracing::{error, warn};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::super::Error;
+use super::name_constraint;
 use super::name_constraint::{NameConstraint, list};
-use super::{InternalCa, InternalCaOptions, name_constraint};
+use super::options::InternalCaOptions;
 use crate::certs::certificate::{Certificate, CertificateError};
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
+
+/// The id of this machine's own CA, which is part of the keys of what it signed.
+pub(super) const ID: &str = "internal";
+
+/// The time by which certificates are dated back: clocks of other machines may be a little behind.
+pub(super) const BACKDATE: Duration = Duration::from_secs(300);
 
 const LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
 
@@ -76,7 +83,7 @@ impl Root {
             permitted,
             places: Places {
                 folder: storage.location(&folder()),
-                leaves: storage.location(&Key::new(&["certificates", InternalCa::ID])),
+                leaves: storage.location(&Key::new(&["certificates", ID])),
             },
         })
     }
@@ -98,14 +105,15 @@ impl Root {
         }
         let is_permitted = self.permitted.is_empty()
             || self.permitted.iter().any(|within| within.permits(subject));
-        match is_permitted {
-            true => Ok(()),
-            false => Err(Error::NotPermitted {
+        if is_permitted {
+            Ok(())
+        } else {
+            Err(Error::NotPermitted {
                 subject: subject.clone(),
                 permitted: self.permitted.clone(),
                 folder,
                 leaves,
-            }),
+            })
         }
     }
 
@@ -184,7 +192,7 @@ async fn make(
 fn params(key: &KeyPair, options: &InternalCaOptions) -> CertificateParams {
     let mut params = CertificateParams::default();
     let now = SystemTime::now();
-    params.not_before = (now - InternalCa::BACKDATE).into();
+    params.not_before = (now - BACKDATE).into();
     params.not_after = (now + LIFETIME).into();
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

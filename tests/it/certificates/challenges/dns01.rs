@@ -12,7 +12,8 @@ use proxy::certs::challenge::{
     Cloudflare, CloudflareOptions, Dns01Error, Dns01Solver, DnsMeans, DnsOptions, DnsProvider,
     Propagation, Rfc2136, Rfc2136Options, ServerAddress, TsigAlgorithm, TxtRecord,
 };
-use proxy::certs::{NameServer, Resolver, ResolverOptions, Secret};
+use proxy::certs::{Resolver, ResolverOptions, Secret};
+use proxy::dns::NameServer;
 use proxy::tasks::Tasks;
 use tokio::sync::watch;
 

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use hickory_proto::op::ResponseCode;
-use proxy::certs::{NameServer, Resolver, ResolverError, ResolverOptions};
+use proxy::certs::{Resolver, ResolverError, ResolverOptions};
+use proxy::dns::NameServer;
 
 use crate::harness::dns::server::DnsServer;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, Identifier, Options, Order};
 use proxy::certs::challenge::{TlsAlpn01Certificates, TlsAlpn01Solver};
 use proxy::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
-use proxy::certs::{CertCache, CertManager, Clock, Issuers, ManagerParts, Records};
+use proxy::certs::{CertCache, Clock, Issuers, ManagerParts, Records, Ruleset};
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -45,16 +45,18 @@ impl Service {
         ));
         let (cache, tasks) = (Arc::new(CertCache::new(1)), Tasks::new());
         let challenges = Arc::new(TlsAlpn01Certificates::new());
-        let manager = CertManager::start(ManagerParts {
-            policies: NameMap::new(),
-            issuers: Issuers {
-                public: vec![Arc::clone(&issuer)],
-                internal: issuer,
+        let manager = proxy::certs::start(ManagerParts {
+            ruleset: Ruleset {
+                policies: NameMap::new(),
+                issuers: Issuers {
+                    public: vec![Arc::clone(&issuer)],
+                    internal: issuer,
+                },
+                preflight: None,
+                on_cert: None,
             },
             records: Records::new(storage),
             cache: Arc::clone(&cache),
-            preflight: None,
-            on_cert: None,
             clock: Clock::system(),
             tasks: tasks.clone(),
         });

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use proxy::acme::{self, CertId, ChallengeType, Identifier, RenewalInfo, Step};
 use proxy::certs::issuer::{Error, IssueRequest, Issuer, Pem};
 use proxy::certs::{
-    CertCache, CertManager, Certificate, Clock, Issuers, Limits, ManagerParts, Policy, Records,
-    RenewalPlan,
+    CertCache, Certificate, Clock, Issuers, Limits, ManagerParts, Policy, Records, RenewalPlan,
+    Ruleset,
 };
 use proxy::name::{HostName, HostPattern};
 use proxy::tasks::Tasks;
@@ -313,16 +313,18 @@ async fn month(waves: Vec<Wave>, new: usize) -> Arc<StrictCa> {
         (site.clone(), Arc::new(Policy::configured(site)))
     });
     let tasks = Tasks::new();
-    let manager = CertManager::start(ManagerParts {
-        policies: policies.collect(),
-        issuers: Issuers {
-            public: vec![issuer.clone()],
-            internal: issuer,
+    let manager = proxy::certs::start(ManagerParts {
+        ruleset: Ruleset {
+            policies: policies.collect(),
+            issuers: Issuers {
+                public: vec![issuer.clone()],
+                internal: issuer,
+            },
+            preflight: None,
+            on_cert: None,
         },
         records,
         cache: Arc::new(CertCache::new(2 * NAMES)),
-        preflight: None,
-        on_cert: None,
         clock,
         tasks: tasks.clone(),
     });

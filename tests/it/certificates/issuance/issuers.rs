@@ -6,10 +6,9 @@ use std::sync::Arc;
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, ExternalAccount, Options};
 use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
 use proxy::certs::issuer::{
-    AcmeIssuer, Error, IssueRequest, Issuer, Pem, Reach, Revocation, RevocationReason,
-    RevocationSigner,
+    AcmeIssuer, Error, IssueRequest, Issuer, Pem, Revocation, RevocationReason, RevocationSigner,
 };
-use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Spending};
+use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Reach, Spending};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;

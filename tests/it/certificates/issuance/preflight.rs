@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
 use proxy::app::App;
+use proxy::certs::Standing;
 use proxy::certs::preflight::Trial;
-use proxy::certs::{NameServer, Standing};
 use proxy::config::{Config, Flags};
+use proxy::dns::NameServer;
 use proxy::name::{HostName, HostPattern};
 use tokio::net::TcpListener;
 

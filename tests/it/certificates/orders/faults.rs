@@ -17,7 +17,8 @@ use proxy::certs::issuer::{
     AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
 };
 use proxy::certs::{
-    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Spending, Standing,
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Ruleset, Spending,
+    Standing,
 };
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{FileStorage, Storage};
@@ -201,19 +202,21 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
     let mut policies = NameMap::new();
     policies.insert(site.clone(), Arc::new(Policy::configured(site)));
     let tasks = Tasks::new();
-    let manager = CertManager::start(ManagerParts {
-        policies,
-        issuers: Issuers {
-            public: vec![public],
-            internal: Arc::new(InternalCa::new(
-                Arc::clone(&storage),
-                InternalCaOptions::default(),
-            )),
+    let manager = proxy::certs::start(ManagerParts {
+        ruleset: Ruleset {
+            policies,
+            issuers: Issuers {
+                public: vec![public],
+                internal: Arc::new(InternalCa::new(
+                    Arc::clone(&storage),
+                    InternalCaOptions::default(),
+                )),
+            },
+            preflight: None,
+            on_cert: None,
         },
         records: Records::new(storage),
         cache: Arc::new(CertCache::new(10)),
-        preflight: None,
-        on_cert: None,
         clock: Clock::system(),
         tasks: tasks.clone(),
     });

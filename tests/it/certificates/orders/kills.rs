@@ -10,9 +10,10 @@ use proxy::acme::{Options, Solver};
 use proxy::certs::challenge::{Dns01Solver, DnsMeans, DnsOptions, Propagation, SiteDns, Solvers};
 use proxy::certs::issuer::{AcmeIssuer, InternalCa, InternalCaOptions};
 use proxy::certs::{
-    CertCache, CertManager, Clock, Issuers, ManagerParts, NameServer, Policy, Records, Resolver,
-    ResolverOptions, Stored,
+    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Resolver,
+    ResolverOptions, Ruleset, Stored,
 };
+use proxy::dns::NameServer;
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{Key, Storage};
 use proxy::tasks::Tasks;
@@ -123,16 +124,18 @@ impl World {
         policies.insert(policy.managed().unwrap().clone(), Arc::new(policy));
         let internal = InternalCa::new(Arc::clone(&storage), InternalCaOptions::default());
         let id = proxy::certs::issuer::Issuer::id(&issuer).to_owned();
-        let manager = CertManager::start(ManagerParts {
-            policies,
-            issuers: Issuers {
-                public: vec![Arc::new(issuer)],
-                internal: Arc::new(internal),
+        let manager = proxy::certs::start(ManagerParts {
+            ruleset: Ruleset {
+                policies,
+                issuers: Issuers {
+                    public: vec![Arc::new(issuer)],
+                    internal: Arc::new(internal),
+                },
+                preflight: None,
+                on_cert: None,
             },
             records: Records::new(storage),
             cache: Arc::new(CertCache::new(10)),
-            preflight: None,
-            on_cert: None,
             clock: Clock::system(),
             tasks: tasks.clone(),
         });

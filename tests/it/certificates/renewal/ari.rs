@@ -9,7 +9,7 @@ use proxy::acme::{
 };
 use proxy::certs::challenge::Solvers;
 use proxy::certs::issuer::{AcmeIssuer, IssueRequest, Issuer, Predecessor};
-use proxy::certs::{Budgets, Certificate, Clock, Limits, OrderKind, Purchase, Spending};
+use proxy::certs::{Budgets, Certificate, Clock, Limits, OrderKind, Purchase, Spending, Usage};
 use proxy::name::{HostName, HostPattern};
 use proxy::storage::{FileStorage, Storage};
 use rcgen::KeyPair;
@@ -147,7 +147,7 @@ async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_for() {
         ..request
     };
     issuer.issue(request).await.unwrap();
-    spending.settle(None, SystemTime::now()).await;
+    spending.settle(Usage::SIGNED, SystemTime::now()).await;
 
     assert_eq!(ca.count(Step::NewOrder), 3);
     let folder = dir.path().join("budgets").join(issuer.id());

@@ -11,18 +11,18 @@ use crate::storage::{self, Key, Listing, Storage};
 
 /// The records of all orders at all CAs, whoever has placed them.
 #[derive(Debug)]
-pub(crate) struct LeftOrders {
+pub(crate) struct StaleOrders {
     storage: Arc<dyn Storage>,
 }
 
 /// One of the records.
 #[derive(Clone, Debug)]
-pub(crate) struct LeftOrder {
+pub(crate) struct StaleOrder {
     key: Key,
     subject: HostPattern,
 }
 
-impl LeftOrder {
+impl StaleOrder {
     /// What the order is for.
     #[must_use]
     pub(crate) fn subject(&self) -> &HostPattern {
@@ -30,7 +30,7 @@ impl LeftOrder {
     }
 }
 
-impl LeftOrders {
+impl StaleOrders {
     /// The records in `storage`.
     #[must_use]
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
@@ -65,7 +65,7 @@ impl LeftOrders {
         &self,
         key: &Key,
         now: SystemTime,
-    ) -> Result<Option<LeftOrder>, storage::Error> {
+    ) -> Result<Option<StaleOrder>, storage::Error> {
         if is_account(key) {
             return Ok(None);
         }
@@ -78,14 +78,14 @@ impl LeftOrders {
             // No attempt can go on with what cannot be read.
             Err(_) => name_of(key),
         };
-        Ok(subject.map(|subject| LeftOrder {
+        Ok(subject.map(|subject| StaleOrder {
             key: key.clone(),
             subject,
         }))
     }
 
     /// Removes a record. The caller holds the lock of its name, and has looked at it since.
-    pub(crate) async fn remove(&self, order: &LeftOrder) -> Result<(), storage::Error> {
+    pub(crate) async fn remove(&self, order: &StaleOrder) -> Result<(), storage::Error> {
         self.storage.delete(&order.key).await
     }
 }

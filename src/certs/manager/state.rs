@@ -1,0 +1,95 @@
+//! Parts that the manager and its attempts share: the rules, the way to a certificate, and the schedule.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+
+use super::schedule::Reminder;
+use super::single_flight::{FlightError, SingleFlight};
+use crate::certs::certificate::{CertCache, Certificate};
+use crate::certs::clock::Clock;
+use crate::certs::issuance::Obtainer;
+use crate::certs::policy::{AppliedPolicy, Ruleset};
+use crate::certs::records::Records;
+use crate::certs::status::Refusal;
+use crate::name::HostPattern;
+use crate::tasks::Tasks;
+
+/// Limits how many handshakes may wait for one name.
+pub(super) const MAX_WAITING: usize = 1024;
+
+/// The end of a look-up or an order.
+pub type Outcome = Result<Arc<Certificate>, Refusal>;
+
+#[derive(Debug)]
+pub(super) struct ManagerState {
+    ruleset: ArcSwap<Ruleset>,
+    pub(super) obtainer: Obtainer,
+    pub(super) flights: SingleFlight<HostPattern, Outcome>,
+    schedule: mpsc::UnboundedSender<Reminder>,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+}
+
+/// Parts that the manager is built from.
+#[derive(Debug)]
+pub struct ManagerParts {
+    /// Who may have a certificate, and how each gets it.
+    pub ruleset: Ruleset,
+    /// Where certificates and attempts are kept.
+    pub records: Records,
+    /// What is served.
+    pub cache: Arc<CertCache>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Runs look-ups, orders and the renewal loop.
+    pub tasks: Tasks,
+}
+
+impl ManagerState {
+    pub(super) fn new(parts: ManagerParts, schedule: mpsc::UnboundedSender<Reminder>) -> Self {
+        Self {
+            ruleset: ArcSwap::from_pointee(parts.ruleset),
+            obtainer: Obtainer::new(parts.records, parts.cache, parts.clock),
+            flights: SingleFlight::new(MAX_WAITING),
+            schedule,
+            clock: parts.clock,
+            tasks: parts.tasks,
+        }
+    }
+
+    pub(super) fn cache(&self) -> &CertCache {
+        self.obtainer.cache()
+    }
+
+    pub(super) fn ruleset(&self) -> Arc<Ruleset> {
+        self.ruleset.load_full()
+    }
+
+    /// Puts another ruleset into effect and returns the one before it.
+    pub(super) fn swap_ruleset(&self, ruleset: Arc<Ruleset>) -> Arc<Ruleset> {
+        self.ruleset.swap(ruleset)
+    }
+
+    /// The policy that is in effect for a subject; none where nobody wants a certificate for it.
+    pub(super) fn policy(&self, subject: &HostPattern) -> Option<AppliedPolicy> {
+        let ruleset = self.ruleset();
+        let policy = Arc::clone(ruleset.policy(subject)?);
+        Some(AppliedPolicy { ruleset, policy })
+    }
+
+    /// Tells the renewal loop about a name. The loop is gone only when the process stops.
+    pub(super) fn remind(&self, reminder: Reminder) {
+        let _ = self.schedule.send(reminder);
+    }
+}
+
+impl From<FlightError> for Refusal {
+    fn from(error: FlightError) -> Self {
+        match error {
+            FlightError::TooManyWaiting => Self::TooManyWaiting,
+            FlightError::Abandoned => Self::Stopping,
+        }
+    }
+}
