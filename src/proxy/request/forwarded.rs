@@ -1,4 +1,4 @@
-//! What the backend is chain of the client: fields that only the proxy may set.
+//! The fields that tell the backend of the client: X-Forwarded-For, -Proto and -Host, Forwarded, and Host.
 
 use http::header::{FORWARDED, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
