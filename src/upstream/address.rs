@@ -1,4 +1,4 @@
-//! Where one backend listens and what it speaks, as users write it.
+//! The address and protocol of one backend, as users write them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::name::{HostName, NameError};
 use crate::upstream::srv_name::{SrvName, SrvTarget};
 
-/// Why a text is not the address of a backend.
+/// Reasons why a text is not the address of a backend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// A scheme that upstream traffic cannot use.
@@ -17,12 +17,12 @@ pub enum AddressError {
         "upstreams are reached by `http://`, `https://`, `h2c://`, `srv://` or `unix:/path`; write one of these instead of `{0}://`, or `host:port` alone"
     )]
     Scheme(String),
-    /// Something behind the port.
+    /// A path or query after the port.
     #[error(
         "an upstream has no path; leave out `{0}`, and put it before the requests' own paths with a route's `rewrite`"
     )]
     Path(String),
-    /// No port, or one that is no number from 1 to 65535.
+    /// No port, or one that is not a number from 1 to 65535.
     #[error("`{0}` has no port; write `host:port`, as in `localhost:3000`")]
     Port(String),
     /// A user and perhaps a password before the host. The text is left out: it may be a secret.
@@ -30,39 +30,39 @@ pub enum AddressError {
         "an upstream has no user before its host; leave out what stands before `@`, and send it as a request header instead"
     )]
     User,
-    /// The host is no name and no address.
+    /// A host that is neither a name nor an IP address.
     #[error("`{0}` is no host name or IP address: {1}")]
     Host(String, #[source] NameError),
-    /// What is no name of a service.
+    /// An invalid name of a service.
     #[error(
         "`{0}` is no name of a service in DNS; write it without a port, as in `srv://_http._tcp.app.example.org`"
     )]
     Service(String),
-    /// A unix socket whose place depends on where the proxy was started.
+    /// A relative path of a unix socket, which would depend on the working directory.
     #[error("`{0}` is no absolute path to a unix socket; write it as in `unix:/run/app.sock`")]
     Socket(String),
-    /// A path that no socket can have.
+    /// A path that is too long for a socket.
     #[error(
         "the unix socket's path is longer than the {MAX_SOCKET_PATH} bytes that the system allows; shorten `{0}`"
     )]
     LongSocket(String),
 }
 
-/// What the system's address of a unix socket has room for, without its final zero.
+/// Longest path in the system's address of a unix socket, without its final zero.
 const MAX_SOCKET_PATH: usize = 107;
 
-/// What is spoken with a backend.
+/// Protocol of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// HTTP/1.1 in the clear.
     Http,
-    /// TLS, and in it HTTP/2 or HTTP/1.1, whichever the backend prefers of the two.
+    /// TLS with HTTP/2 or HTTP/1.1, whichever the backend prefers.
     Https,
     /// HTTP/2 in the clear, without asking (RFC 9113 section 3.3).
     H2c,
 }
 
-/// Where a backend listens.
+/// Socket of a backend.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Endpoint {
     Tcp(HostName, u16),
@@ -71,7 +71,7 @@ pub(super) enum Endpoint {
     Service(SrvName),
 }
 
-/// Where one backend listens and what it speaks there. As small as a pointer, since each outcome of a request has room for it.
+/// Address and protocol of one backend. As small as a pointer, since each outcome of a request has room for it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address(Arc<Parts>);
 
@@ -129,7 +129,7 @@ impl Address {
     }
 
     fn parse_unix(path: &str) -> Result<Self, AddressError> {
-        // `unix:///run/app.sock` is what URLs make of it.
+        // URLs have the form `unix:///run/app.sock`.
         let path = path.strip_prefix("//").unwrap_or(path);
         if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
             return Err(AddressError::Socket(path.to_owned()));
@@ -213,7 +213,7 @@ impl Address {
     }
 }
 
-/// The text up to a final `/`, behind which nothing may stand and before which nobody.
+/// Returns the text without a final `/`. Refuses a path, and a user before the host.
 fn authority(rest: &str) -> Result<&str, AddressError> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

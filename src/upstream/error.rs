@@ -1,4 +1,4 @@
-//! Why a request got no response from its upstream.
+//! Reasons why a request got no response from its upstream, and why a body broke off.
 
 use std::error::Error as _;
 use std::io;
@@ -7,39 +7,39 @@ use rustix::io::Errno;
 
 use crate::upstream::address::Address;
 
-/// What failed between a request and its response's head.
+/// Failures between a request and its response's head.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The upstream has no backend at all.
     #[error("the upstream has no backend")]
     NoBackend,
-    /// The active checks say that no backend works.
+    /// The active checks of all backends fail.
     #[error("no backend of the upstream is up")]
     NoHealthyBackend,
-    /// All backends serve as much as they may, and as many requests wait as may.
+    /// All backends are full, and so is the queue.
     #[error("all backends are full, and so is the queue for them")]
     QueueFull,
-    /// All backends have served as much as they may for as long as a request may wait.
+    /// All backends were full for as long as a request may wait.
     #[error("all backends are full, and none was free in time")]
     QueueTimeout,
-    /// As many connections to backends are open as may be.
+    /// The limit of open connections to backends is reached.
     #[error("as many connections to backends are open as the limit of open files allows")]
     ConnectionLimit,
     /// The backend's host has no address.
     #[error("the host of backend {backend} did not resolve")]
     Resolve {
-        /// Where the request was to go.
+        /// The backend.
         backend: Address,
-        /// What the resolver said.
+        /// Error of the resolver.
         #[source]
         source: io::Error,
     },
     /// All addresses of the backend refused.
     #[error("no connection to backend {backend} could be made")]
     Connect {
-        /// Where the request was to go.
+        /// The backend.
         backend: Address,
-        /// What the last address said.
+        /// Error of the last address.
         #[source]
         source: io::Error,
     },
@@ -48,24 +48,24 @@ pub enum Error {
         "backend {backend} leads back to the proxy itself; give the address of the app, or correct the DNS of its name"
     )]
     Loop {
-        /// Where the request was to go.
+        /// The backend.
         backend: Address,
     },
     /// No address of the backend accepted within the connect time-out.
     #[error("backend {backend} did not accept a connection in time")]
     ConnectTimeout {
-        /// Where the request was to go.
+        /// The backend.
         backend: Address,
     },
-    /// The backend's certificate does not stand the test.
+    /// The backend's certificate is not trusted.
     #[error(
         "the certificate of backend {backend} cannot be verified: {}",
         certificate_fix(source)
     )]
     Certificate {
-        /// Where the request was to go.
+        /// The backend.
         backend: Address,
-        /// What is wrong with it.
+        /// Reason of the verifier.
         #[source]
         source: Box<rustls::Error>,
     },
@@ -74,9 +74,9 @@ pub enum Error {
         "no TLS connection to backend {backend} could be made; write `http://` if it speaks plain HTTP there"
     )]
     Handshake {
-        /// Where the request was to go.
+        /// The backend.
         backend: Address,
-        /// What broke.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -85,53 +85,53 @@ pub enum Error {
         "backend {backend} speaks HTTP/2 only, which takes no upgrade; send WebSockets to an `http://` or `https://` upstream"
     )]
     NoUpgrade {
-        /// Where the request was to go.
+        /// The backend.
         backend: Address,
     },
-    /// The backend said that it has not begun with the request, each time that it was asked.
+    /// The backend refused the request before it began with it, at each attempt.
     #[error("backend {backend} refused the request before it began with it")]
     Refused {
-        /// Where the request went.
+        /// The backend.
         backend: Address,
-        /// How it said so.
+        /// The refusal.
         #[source]
         source: hyper::Error,
     },
-    /// The backend gave the request's stream up.
+    /// The backend reset the request's stream.
     #[error("backend {backend} reset the request's stream ({reason:?})")]
     Reset {
-        /// Where the request went.
+        /// The backend.
         backend: Address,
-        /// Its reason.
+        /// Error code of the reset.
         reason: h2::Reason,
     },
     /// The response's head did not arrive within the response time-out.
     #[error("backend {backend} did not begin its response in time")]
     ResponseTimeout {
-        /// Where the request went.
+        /// The backend.
         backend: Address,
     },
-    /// The backend closed the connection, or what it sent is no HTTP response.
+    /// The backend closed the connection, or did not send a valid HTTP response.
     #[error("backend {backend} did not answer in HTTP")]
     Exchange {
-        /// Where the request went.
+        /// The backend.
         backend: Address,
-        /// What broke.
+        /// The cause.
         #[source]
         source: hyper::Error,
     },
-    /// The response's head has more bytes or more fields than one may have.
+    /// The response's head has too many bytes or fields.
     #[error(
         "the head of the response of backend {backend} is larger than 64 KiB or has more than 100 fields; look for a cookie or a field that grows"
     )]
     ResponseHeadTooLarge {
-        /// Where the request went.
+        /// The backend.
         backend: Address,
     },
-    /// The client did not go on with its upload.
+    /// The client's upload made no progress.
     #[error("the request's body made no progress")]
     RequestStalled,
-    /// The client sent more than the body may have.
+    /// The client's upload is larger than the limit.
     #[error("the request's body is too large")]
     RequestTooLarge,
     /// The client broke its upload off.
@@ -140,7 +140,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the client is to blame and not the upstream.
+    /// `true` if the client caused the failure.
     #[must_use]
     pub fn is_client(&self) -> bool {
         matches!(
@@ -149,7 +149,7 @@ impl Error {
         )
     }
 
-    /// Whether it is a matter of load, so that trying again soon may help.
+    /// `true` if the failure is due to load, so that another attempt soon may succeed.
     #[must_use]
     pub fn is_overload(&self) -> bool {
         matches!(
@@ -158,7 +158,7 @@ impl Error {
         )
     }
 
-    /// What a failed exchange says: the client's half and the backend's half end it alike.
+    /// Converts the error of an exchange, which may stem from the client's body as well as from the backend.
     pub(super) fn exchange(backend: &Address, error: hyper::Error) -> Self {
         let body = error
             .source()
@@ -182,7 +182,7 @@ impl Error {
         }
     }
 
-    /// Whether the request went nowhere, so that another backend may have it.
+    /// `true` if the request reached no backend, so that another one may have it.
     #[must_use]
     pub fn is_connect(&self) -> bool {
         match self {
@@ -209,8 +209,8 @@ impl Error {
         }
     }
 
-    /// Whether a failed connection speaks against the backend, and not only against what the request asks of it or what
-    /// the proxy has run short of.
+    /// `true` if a failed connection counts against the backend: not if the request asks too much of it, nor if the proxy has no
+    /// resources left.
     pub(super) fn is_fault(&self) -> bool {
         match self {
             Self::NoUpgrade { .. } | Self::ConnectionLimit => false,
@@ -219,7 +219,7 @@ impl Error {
         }
     }
 
-    /// What a failed TLS handshake says.
+    /// Converts the error of a TLS handshake.
     pub(super) fn handshake(backend: &Address, error: io::Error) -> Self {
         let backend = backend.clone();
         let source = error
@@ -238,7 +238,7 @@ impl Error {
     }
 }
 
-/// Whether this machine has no file descriptor or port left for a connection.
+/// `true` if this machine has no file descriptor or port left for a connection.
 fn is_shortage(error: &io::Error) -> bool {
     let is_files = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
     error.kind() == io::ErrorKind::AddrNotAvailable
@@ -266,7 +266,7 @@ fn certificate_fix(error: &rustls::Error) -> &'static str {
     }
 }
 
-/// Why a body ended before its end.
+/// Reasons why a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// Nothing arrived for the whole body time-out.
@@ -281,10 +281,10 @@ pub enum BodyError {
     /// The sender gave its HTTP/2 stream up without an error code (RFC 9113 section 8.1).
     #[error("the body's sender stopped before the end")]
     Stopped,
-    /// The file that the body is cannot be read, or has become shorter.
+    /// The file that is sent as the body cannot be read, or has become shorter.
     #[error("the body's file could not be read to its end")]
     File(#[source] io::Error),
-    /// There is more of it than may be.
+    /// The body is larger than the limit.
     #[error("the body is larger than the limit")]
     TooLarge,
     /// The whole exchange has taken too long.

@@ -10,7 +10,7 @@ use crate::backoff::spread;
 use crate::upstream::options::Balancing;
 
 /// Part of its requests that a backend gets in good health.
-pub(in crate::upstream) const FULL_SHARE: u32 = 1000;
+pub(super) const FULL_SHARE: u32 = 1000;
 /// Part that a backend gets which has just recovered.
 const FIRST_SHARE: u32 = FULL_SHARE / 10;
 

@@ -13,14 +13,14 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 
 /// A limit over all workers: a limit for each of them would not bound the sum.
 #[derive(Clone, Debug)]
-pub(in crate::upstream) struct MaxConnections {
+pub(super) struct MaxConnections {
     count: u16,
     slots: Arc<Semaphore>,
 }
 
 impl MaxConnections {
     /// A limit of `count` requests, of which none is under way.
-    pub(in crate::upstream) fn new(count: u16) -> Self {
+    pub(super) fn new(count: u16) -> Self {
         Self {
             count,
             slots: Arc::new(Semaphore::new(count.into())),
@@ -29,7 +29,7 @@ impl MaxConnections {
 
     /// A limit that also counts the requests which are under way without a slot in it. `in_flight` returns the number of
     /// requests with and without one.
-    pub(in crate::upstream) fn counting(
+    pub(super) fn counting(
         count: u16,
         in_flight: impl Fn() -> usize + Send + 'static,
         tasks: &Tasks,
@@ -54,15 +54,15 @@ impl MaxConnections {
         Self { count, slots }
     }
 
-    pub(in crate::upstream) fn count(&self) -> u16 {
+    pub(super) fn count(&self) -> u16 {
         self.count
     }
 
-    pub(in crate::upstream) fn slots(&self) -> &Arc<Semaphore> {
+    pub(super) fn slots(&self) -> &Arc<Semaphore> {
         &self.slots
     }
 
-    pub(in crate::upstream) fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.slots.available_permits() > 0
     }
 }

@@ -12,7 +12,7 @@ fn mix(value: u64) -> u64 {
 }
 
 /// Number that stands for a backend. It is the same in every process, so that several proxies agree.
-pub(in crate::upstream) fn backend_seed(address: &str) -> u64 {
+pub(super) fn backend_seed(address: &str) -> u64 {
     let bytes = address.bytes();
     bytes.fold(0, |seed, byte| mix(seed ^ u64::from(byte)))
 }

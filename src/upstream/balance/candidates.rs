@@ -26,7 +26,7 @@ pub(in crate::upstream) struct Candidates<'a> {
 
 impl Candidates<'_> {
     /// `true` if the backend is in good health and has no limit, as most backends are most of the time.
-    pub(in crate::upstream) fn is_unrestricted(&self, index: usize) -> bool {
+    pub(super) fn is_unrestricted(&self, index: usize) -> bool {
         let backend = &self.backends[index];
         backend.health_state().is_good() && backend.has_no_limit()
     }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// Picks the one that one more request would load least for its share; of several, one at random. If that one is idle, one is
 /// picked at random from all that are idle: otherwise the largest would get all requests of a quiet hour.
-pub(in crate::upstream) fn least_conn(
+pub(super) fn least_conn(
     shares: impl Iterator<Item = (usize, u64)>,
     load: impl Fn(usize) -> usize,
 ) -> Option<usize> {

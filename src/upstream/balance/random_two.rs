@@ -3,7 +3,7 @@
 use super::candidates::Candidates;
 
 /// Picks the one with fewer requests in flight of two backends that are drawn by share.
-pub(in crate::upstream) fn random_two(candidates: &Candidates<'_>) -> Option<usize> {
+pub(super) fn random_two(candidates: &Candidates<'_>) -> Option<usize> {
     let count = candidates.backends.len();
     let load = |index: usize| {
         candidates.backends[index]

@@ -1,4 +1,4 @@
-//! A request's body as the client's connection brings it.
+//! A request's body as it arrives from the client.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -23,11 +23,11 @@ pub enum ClientBody {
     Http2(StreamBody),
 }
 
-/// The body that an HTTP/2 stream brings. What is read is given back to the stream's window.
+/// The body on an HTTP/2 stream. Bytes that are read are given back to the stream's window.
 #[derive(Debug)]
 pub struct StreamBody {
     stream: RecvStream,
-    /// What is left of a declared length.
+    /// Rest of a declared length.
     left: Option<u64>,
     has_data: bool,
     is_over: bool,
@@ -46,7 +46,7 @@ impl From<StreamBody> for ClientBody {
 }
 
 impl StreamBody {
-    /// The body of a request with these fields, whose length the library holds its sender to.
+    /// The body of a request with these fields. The library checks its length against `Content-Length`.
     #[must_use]
     pub fn new(stream: RecvStream, headers: &HeaderMap) -> Self {
         let length = headers.get(CONTENT_LENGTH);

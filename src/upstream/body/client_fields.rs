@@ -28,7 +28,7 @@ fn is_alias(name: &str, canonical: &str) -> bool {
 }
 
 /// `true` if a field is one of `names` in any spelling that an app may take for it.
-pub(in crate::upstream) fn is_one_of(name: &HeaderName, names: &[HeaderName]) -> bool {
+pub(super) fn is_one_of(name: &HeaderName, names: &[HeaderName]) -> bool {
     let dashed = |byte: u8| match byte {
         b'_' => b'-',
         byte => byte,

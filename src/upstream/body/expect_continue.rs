@@ -24,7 +24,7 @@ pub struct ExpectContinue(Arc<AtomicU8>);
 
 impl ExpectContinue {
     /// Records that the upload was announced to a backend, which is the one to ask for it.
-    pub(in crate::upstream) fn announce(&self) {
+    pub(super) fn announce(&self) {
         self.settle(UNTOLD, WAITING);
     }
 
@@ -62,26 +62,26 @@ impl ExpectContinue {
 
 /// Holds an upload back until its backend asks for it. Opens at once if the upload was announced to no backend.
 #[derive(Debug)]
-pub(in crate::upstream) struct ContinueGate {
+pub(super) struct ContinueGate {
     expect_continue: ExpectContinue,
     /// Starts when the upload could be sent.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl ContinueGate {
-    pub(in crate::upstream) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             expect_continue: ExpectContinue(Arc::new(AtomicU8::new(UNTOLD))),
             patience: None,
         }
     }
 
-    pub(in crate::upstream) fn expect_continue(&self) -> &ExpectContinue {
+    pub(super) fn expect_continue(&self) -> &ExpectContinue {
         &self.expect_continue
     }
 
     /// Ready once the upload is to be read. Must be polled again after each message of the backend.
-    pub(in crate::upstream) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let expect_continue = &self.expect_continue;
         expect_continue.settle(UNTOLD, MET);
         if expect_continue.state() == WAITING {

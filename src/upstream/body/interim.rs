@@ -62,7 +62,7 @@ impl Interims {
     }
 
     /// Asks the client for its upload (RFC 9110 section 15.2.1). Called once.
-    pub(in crate::upstream) fn send_continue(&self) {
+    pub(super) fn send_continue(&self) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::CONTINUE;
         self.0.lock().push(response);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// A body that is never waited for costs no timer, and one that is costs a single timer however many frames it has. The
 /// clock runs only while someone waits for a frame, so that a slow reader is not taken for a stalled sender.
 #[derive(Debug)]
-pub(in crate::upstream) struct ProgressTimeout {
+pub(super) struct ProgressTimeout {
     timeout: Duration,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -20,7 +20,7 @@ pub(in crate::upstream) struct ProgressTimeout {
 impl ProgressTimeout {
     /// A bound of `timeout` on each wait.
     #[must_use]
-    pub(in crate::upstream) fn new(timeout: Duration) -> Self {
+    pub(super) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             waiting_since: None,
@@ -29,12 +29,12 @@ impl ProgressTimeout {
     }
 
     /// Ends the current wait: a frame arrived.
-    pub(in crate::upstream) fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.waiting_since = None;
     }
 
     /// Begins a wait or goes on with it: no frame is there yet. Ready once the wait has lasted too long.
-    pub(in crate::upstream) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.timeout;
         let timer = self
             .timer

@@ -22,9 +22,9 @@ use super::upload_progress::{UploadFailure, UploadProgress};
 use crate::tasks::{Shutdown, Tasks};
 use crate::upstream::error::BodyError;
 
-/// How long an abandoned upload is still read, so that the client sees the answer before its connection is reset.
+/// Time for which an abandoned upload is still read, so that the client sees the answer before its connection is reset.
 const LINGER: Duration = Duration::from_secs(30);
-/// How long such an upload may pause.
+/// Time for which such an upload may pause.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
 /// Counts a stream of a shared connection until it is dropped, in a form that the body need not know.
@@ -37,9 +37,9 @@ pub struct RequestBody(Option<Box<Upload>>);
 #[derive(Debug)]
 struct Upload {
     incoming: Option<ClientBody>,
-    /// Before a body that its sender has not begun, and sends when it is asked to.
+    /// Set until a body is asked for that its sender holds back.
     gate: Option<Box<ContinueGate>>,
-    /// Where the backend's interim responses go.
+    /// Receiver of the backend's interim responses.
     interims: Option<Interims>,
     /// Number of bytes that may still come, where they are bounded.
     room: Option<u64>,
@@ -101,14 +101,14 @@ impl RequestBody {
     }
 
     /// Sets where the backend's interim responses go.
-    pub(in crate::upstream) fn set_interims(&mut self, interims: &Interims) {
+    pub(super) fn set_interims(&mut self, interims: &Interims) {
         if let Some(upload) = &mut self.0 {
             upload.interims = Some(interims.clone());
         }
     }
 
     /// Receiver of the backend's interim responses, if there is one.
-    pub(in crate::upstream) fn interims(&self) -> Option<&Interims> {
+    pub(super) fn interims(&self) -> Option<&Interims> {
         self.0.as_ref()?.interims.as_ref()
     }
 

@@ -46,10 +46,7 @@ pub(in crate::upstream) fn clean_trailers(trailers: &mut HeaderMap) {
 
 /// Cleans the trailers of a client, which also may not have fields about the client, nor the `own` fields that the proxy sets
 /// in the head.
-pub(in crate::upstream) fn clean_client_trailers(
-    trailers: &mut HeaderMap,
-    own: &[Arc<[HeaderName]>],
-) {
+pub(super) fn clean_client_trailers(trailers: &mut HeaderMap, own: &[Arc<[HeaderName]>]) {
     clean_trailers(trailers);
     let is_taken = |name: &&HeaderName| is_own(name, own);
     for name in trailers
@@ -68,10 +65,7 @@ fn is_own(name: &HeaderName, own: &[Arc<[HeaderName]>]) -> bool {
 
 /// Returns the names, separated by commas, of those trailers that the head announces and that [`clean_client_trailers`]
 /// lets pass.
-pub(in crate::upstream) fn announced_trailers(
-    headers: &HeaderMap,
-    own: &[Arc<[HeaderName]>],
-) -> String {
+pub(super) fn announced_trailers(headers: &HeaderMap, own: &[Arc<[HeaderName]>]) -> String {
     let can_come = |text: &&str| {
         HeaderName::from_bytes(text.as_bytes()).is_ok_and(|name| {
             !NEVER.contains(&name) && !NEVER_EITHER.contains(&name.as_str()) && !is_own(&name, own)

@@ -1,4 +1,4 @@
-//! When an upload last moved, and how it ended.
+//! Progress of an upload: when it last moved, and how it failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When an upload last moved, and which side is expected to move next. Clones share the state.
+/// Progress of one upload, and which side is expected to move next. Clones share the state.
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct UploadProgress {
     start: Instant,
@@ -40,7 +40,7 @@ impl UploadProgress {
     }
 
     /// Records that a frame arrived.
-    pub(in crate::upstream) fn moved(&self) {
+    pub(super) fn moved(&self) {
         if self.is_answered() {
             return;
         }
@@ -81,7 +81,7 @@ impl UploadProgress {
         ResponseUnderWay(self)
     }
 
-    pub(in crate::upstream) fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         self.last.load(Ordering::Relaxed) == ANSWERED
     }
 

@@ -17,7 +17,7 @@ use crate::upstream::body::RequestBody;
 use crate::upstream::transport::BackendStream;
 
 /// Largest head of a response.
-pub(in crate::upstream) const RESPONSE_HEAD_SIZE: usize = 64 * 1024;
+pub(super) const RESPONSE_HEAD_SIZE: usize = 64 * 1024;
 
 /// Reads and writes a connection for as long as it is polled.
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;

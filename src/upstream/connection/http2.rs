@@ -98,7 +98,7 @@ impl Http2Connection {
     }
 
     /// Number of requests that it serves.
-    pub(in crate::upstream) fn streams(&self) -> usize {
+    pub(super) fn streams(&self) -> usize {
         self.0.streams.load(Ordering::Relaxed)
     }
 
@@ -124,7 +124,7 @@ impl Http2Connection {
     }
 
     /// Time since which no request has used it; `None` while one does.
-    pub(in crate::upstream) fn idle_since(&self) -> Option<Instant> {
+    pub(super) fn idle_since(&self) -> Option<Instant> {
         let since = self.0.idle_since.lock();
         (self.streams() == 0).then_some(*since)
     }

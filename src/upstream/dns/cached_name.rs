@@ -24,7 +24,7 @@ pub(in crate::upstream) const RETRY_AFTER: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(60);
 /// A question to DNS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::upstream) enum Question {
+pub(super) enum Question {
     Host(HostName),
     Service(SrvName),
 }
@@ -102,7 +102,7 @@ impl KnownAddresses {
 }
 
 impl CachedName {
-    pub(in crate::upstream) fn new(question: Question, client: DnsClient) -> Self {
+    pub(super) fn new(question: Question, client: DnsClient) -> Self {
         Self {
             question,
             client,

@@ -17,7 +17,7 @@ use crate::name::HostName;
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Bounds of the time for which an answer is used. A TTL of 0 would mean a query for each connection, and one of days would
 /// hide for as long that an app has moved.
-pub(in crate::upstream) const MIN_LIFETIME: Duration = Duration::from_secs(1);
+pub(super) const MIN_LIFETIME: Duration = Duration::from_secs(1);
 const MAX_LIFETIME: Duration = Duration::from_secs(60);
 /// Time for which an answer of the system's own look-up is used, which has no TTL.
 const WITHOUT_TTL: Duration = Duration::from_secs(10);
@@ -25,11 +25,11 @@ const WITHOUT_TTL: Duration = Duration::from_secs(10);
 /// Port of the route check. Any would do.
 const DISCARD: u16 = 9;
 /// Number of addresses of one name that are used.
-pub(in crate::upstream) const MAX_ADDRESSES: usize = 64;
+pub(super) const MAX_ADDRESSES: usize = 64;
 
 /// Asks a list of DNS servers. Clones share the client.
 #[derive(Clone)]
-pub(in crate::upstream) struct DnsClient(Arc<Lazy>);
+pub(super) struct DnsClient(Arc<Lazy>);
 
 struct Lazy {
     servers: Vec<NameServer>,
@@ -37,7 +37,7 @@ struct Lazy {
 }
 
 impl DnsClient {
-    pub(in crate::upstream) fn new(servers: Vec<NameServer>) -> Self {
+    pub(super) fn new(servers: Vec<NameServer>) -> Self {
         Self(Arc::new(Lazy {
             servers,
             client: OnceLock::new(),
@@ -45,10 +45,7 @@ impl DnsClient {
     }
 
     /// Resolves one host. Returns only addresses that this machine may reach.
-    pub(in crate::upstream) async fn resolve_host(
-        &self,
-        name: &HostName,
-    ) -> io::Result<DnsAnswer<IpAddr>> {
+    pub(super) async fn resolve_host(&self, name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
         let is_system = self.0.servers.contains(&NameServer::System);
         let answer = match self.ask_dns(name).await {
             // The system may know names that DNS does not: mDNS, NIS, containers.
@@ -68,7 +65,7 @@ impl DnsClient {
     }
 
     /// The client, which is built when it is first needed.
-    pub(in crate::upstream) fn get(&self) -> io::Result<&TokioResolver> {
+    pub(super) fn get(&self) -> io::Result<&TokioResolver> {
         if let Some(client) = self.0.client.get() {
             return Ok(client);
         }
@@ -90,16 +87,16 @@ impl fmt::Debug for DnsClient {
 }
 
 /// Time for which these records may be used.
-pub(in crate::upstream) fn lifetime(records: &[Record]) -> Duration {
+pub(super) fn lifetime(records: &[Record]) -> Duration {
     let ttl = records.iter().map(|record| record.ttl).min();
     Duration::from_secs(ttl.unwrap_or_default().into()).clamp(MIN_LIFETIME, MAX_LIFETIME)
 }
 
 /// Addresses, and the time for which they may be used.
 #[derive(Debug)]
-pub(in crate::upstream) struct DnsAnswer<T> {
+pub(super) struct DnsAnswer<T> {
     pub(in crate::upstream) addresses: Vec<T>,
-    pub(in crate::upstream) lifetime: Duration,
+    pub(super) lifetime: Duration,
 }
 
 impl DnsAnswer<IpAddr> {
@@ -148,7 +145,7 @@ async fn ask_system(name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
 }
 
 /// Converts an error; `NotFound` if DNS says that there is no such name or record.
-pub(in crate::upstream) fn into_io(error: NetError) -> io::Error {
+pub(super) fn into_io(error: NetError) -> io::Error {
     if error.is_nx_domain() || error.is_no_records_found() {
         io::Error::new(io::ErrorKind::NotFound, error)
     } else {

@@ -20,7 +20,7 @@ impl From<IpAddr> for ResolvedAddress {
 }
 
 impl ResolvedAddress {
-    pub(in crate::upstream) fn of_target(target: SrvTarget, ip: IpAddr) -> Self {
+    pub(super) fn of_target(target: SrvTarget, ip: IpAddr) -> Self {
         Self {
             target: Some(target),
             ip,
@@ -41,7 +41,7 @@ impl ResolvedAddress {
     }
 
     /// `true` if it is an address of this host of a service.
-    pub(in crate::upstream) fn is_of(&self, host: &HostName) -> bool {
+    pub(super) fn is_of(&self, host: &HostName) -> bool {
         self.target
             .as_ref()
             .is_some_and(|target| target.host == *host)

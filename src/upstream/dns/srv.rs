@@ -21,7 +21,7 @@ const AT_ONCE: usize = 16;
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Resolves the targets with the lowest priority number of which one has an address. Where a target's host does not resolve
 /// just now, its `last` addresses count.
-pub(in crate::upstream) async fn resolve_srv(
+pub(super) async fn resolve_srv(
     client: &DnsClient,
     service: &SrvName,
     last: &[ResolvedAddress],

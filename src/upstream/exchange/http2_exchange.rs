@@ -23,7 +23,7 @@ use crate::upstream::error::Error;
 
 /// Sends `request` on a stream of its own and waits up to `limit` for the response's head. Dropping the future resets the
 /// stream.
-pub(in crate::upstream) async fn exchange_http2(
+pub(super) async fn exchange_http2(
     mut lease: Http2Lease,
     mut request: Request<RequestBody>,
     limit: Duration,

@@ -66,7 +66,7 @@ impl Http1Lease {
         lease
     }
 
-    pub(in crate::upstream) fn fresh(connection: Http1Connection, in_flight: InFlight) -> Self {
+    pub(super) fn fresh(connection: Http1Connection, in_flight: InFlight) -> Self {
         Self {
             connection,
             in_flight,
@@ -88,12 +88,12 @@ impl Http1Lease {
     }
 
     /// Closes the connection after this exchange.
-    pub(in crate::upstream) fn make_last(&mut self) {
+    pub(super) fn make_last(&mut self) {
         self.is_last = true;
     }
 
     /// Gives the connection back to the pool after a complete response.
-    pub(in crate::upstream) fn release(mut self) {
+    pub(super) fn release(mut self) {
         if self.is_last {
             return;
         }
@@ -104,12 +104,12 @@ impl Http1Lease {
     }
 
     /// Closes the connection, while the backend still counts as busy.
-    pub(in crate::upstream) fn into_in_flight(self) -> InFlight {
+    pub(super) fn into_in_flight(self) -> InFlight {
         self.in_flight
     }
 
     /// Hands the connection over to the protocol that it switches to.
-    pub(in crate::upstream) fn into_tunnel(self) -> InFlight {
+    pub(super) fn into_tunnel(self) -> InFlight {
         self.in_flight.pool().drive_tunnel(self.connection);
         self.in_flight
     }
@@ -154,7 +154,7 @@ impl Http2Lease {
     }
 
     /// Resets the stream, while the backend still counts as busy.
-    pub(in crate::upstream) fn into_in_flight(self) -> InFlight {
+    pub(super) fn into_in_flight(self) -> InFlight {
         self.in_flight
     }
 

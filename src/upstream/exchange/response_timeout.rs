@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep};
 use crate::upstream::body::UploadProgress;
 
 /// Ready when the backend has been idle for `limit`. An upload that moves, or that waits for its client, stops the clock.
-pub(in crate::upstream) fn poll_overdue(
+pub(super) fn poll_overdue(
     mut timer: Pin<&mut Sleep>,
     progress: Option<&UploadProgress>,
     limit: Duration,

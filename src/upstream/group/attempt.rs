@@ -12,38 +12,38 @@ const MAX_CONNECT_ATTEMPTS: usize = 3;
 
 /// A backend and a connection to it, on which a request is sent.
 #[derive(Debug)]
-pub(in crate::upstream) struct Attempt {
-    pub(in crate::upstream) backend: usize,
-    pub(in crate::upstream) lease: Lease,
+pub(super) struct Attempt {
+    pub(super) backend: usize,
+    pub(super) lease: Lease,
 }
 
 /// An attempt that brought no response.
 #[derive(Debug)]
-pub(in crate::upstream) struct FailedAttempt {
-    pub(in crate::upstream) backend: usize,
+pub(super) struct FailedAttempt {
+    pub(super) backend: usize,
     /// `true` if other requests had used the connection before.
-    pub(in crate::upstream) is_reused: bool,
-    pub(in crate::upstream) failure: Failure,
+    pub(super) is_reused: bool,
+    pub(super) failure: Failure,
     /// A copy of the request, if it may be sent twice.
-    pub(in crate::upstream) copy: Option<Request<RequestBody>>,
+    pub(super) copy: Option<Request<RequestBody>>,
 }
 
 /// All attempts of one request.
 #[derive(Debug)]
-pub(in crate::upstream) struct Attempts<'a> {
-    pub(in crate::upstream) backends: &'a BackendSet,
-    pub(in crate::upstream) selection: Selection,
+pub(super) struct Attempts<'a> {
+    pub(super) backends: &'a BackendSet,
+    pub(super) selection: Selection,
     /// `true` if the request may switch protocols.
-    pub(in crate::upstream) is_upgrade: bool,
+    pub(super) is_upgrade: bool,
     /// Number of retries so far.
-    pub(in crate::upstream) retries: u16,
+    pub(super) retries: u16,
     /// PROXY header with which each of its connections begins, if the backends want one.
-    pub(in crate::upstream) proxy_header: Option<Vec<u8>>,
+    pub(super) proxy_header: Option<Vec<u8>>,
 }
 
 impl Attempts<'_> {
     /// Takes an idle connection to the selected backend, if there is one and the request may have it.
-    pub(in crate::upstream) fn reuse(&self, selected: Selected) -> Result<Attempt, Selected> {
+    pub(super) fn reuse(&self, selected: Selected) -> Result<Attempt, Selected> {
         let Selected { backend, in_flight } = selected;
         let pool = in_flight.pool();
         let may_reuse = self.proxy_header.is_none();
@@ -58,7 +58,7 @@ impl Attempts<'_> {
     }
 
     /// `true` if there is a backend that the request may still try.
-    pub(in crate::upstream) fn may_try_another(&self) -> bool {
+    pub(super) fn may_try_another(&self) -> bool {
         let count = self.backends.as_slice().len();
         self.selection.tried.len() < count.min(MAX_CONNECT_ATTEMPTS)
     }

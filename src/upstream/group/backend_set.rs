@@ -18,7 +18,7 @@ use crate::upstream::options::{Balancer, CookieKey, Share};
 
 /// Backends that serve the same requests.
 #[derive(Debug)]
-pub(in crate::upstream) struct BackendSet {
+pub(super) struct BackendSet {
     backends: Vec<Backend>,
     /// `true` if all have the same weight, which is not 0.
     is_even: bool,
@@ -29,17 +29,17 @@ pub(in crate::upstream) struct BackendSet {
 
 /// Address and weight of a backend of the set.
 #[derive(Debug)]
-pub(in crate::upstream) struct BackendSpec {
+pub(super) struct BackendSpec {
     /// Position in the configuration, which gives its [`Share`].
-    pub(in crate::upstream) number: usize,
-    pub(in crate::upstream) address: Address,
+    pub(super) number: usize,
+    pub(super) address: Address,
     /// Factor for the weight in the configuration.
-    pub(in crate::upstream) weight: u32,
+    pub(super) weight: u32,
 }
 
 impl BackendSet {
     /// A set of these backends, with the state of previous ones. Starts health checks, if they are set.
-    pub(in crate::upstream) fn new(
+    pub(super) fn new(
         specs: Vec<BackendSpec>,
         previous: &[PreviousBackend],
         settings: &Arc<UpstreamSettings>,
@@ -80,17 +80,17 @@ impl BackendSet {
     }
 
     /// All backends, in the order of their addresses.
-    pub(in crate::upstream) fn as_slice(&self) -> &[Backend] {
+    pub(super) fn as_slice(&self) -> &[Backend] {
         &self.backends
     }
 
     /// The backend that a request's cookie names.
-    pub(in crate::upstream) fn preferred(&self, headers: &HeaderMap) -> Option<usize> {
+    pub(super) fn preferred(&self, headers: &HeaderMap) -> Option<usize> {
         self.sticky.as_ref()?.find(headers)
     }
 
     /// Adds the cookie that keeps the client at this backend, if the upstream uses one and the client does not have it.
-    pub(in crate::upstream) fn set_cookie(
+    pub(super) fn set_cookie(
         &self,
         backend: usize,
         preferred: Option<usize>,
@@ -106,10 +106,7 @@ impl BackendSet {
     /// Selects the backend for a request; `None` if it has to wait for one.
     ///
     /// If all are ejected, the failures may be over: any is better than none. If the active checks of all fail, none is tried.
-    pub(in crate::upstream) fn select(
-        &self,
-        selection: &Selection,
-    ) -> Result<Option<Selected>, Error> {
+    pub(super) fn select(&self, selection: &Selection) -> Result<Option<Selected>, Error> {
         let worker = selection.caller.worker;
         match self.backends.len() {
             0 => return Err(Error::NoBackend),
@@ -140,7 +137,7 @@ impl BackendSet {
     }
 
     /// The backends that the request may have, full or not; with a sticky balancer only its own.
-    pub(in crate::upstream) fn eligible(&self, selection: &Selection) -> Vec<usize> {
+    pub(super) fn eligible(&self, selection: &Selection) -> Vec<usize> {
         let mut eligible = Vec::new();
         for is_last_resort in [false, true] {
             let mut candidates = self.candidates(selection, is_last_resort);
@@ -179,25 +176,25 @@ impl BackendSet {
     }
 
     /// Counts a request at this backend; `None` if it is full.
-    pub(in crate::upstream) fn enter(&self, backend: usize, worker: usize) -> Option<Selected> {
+    pub(super) fn enter(&self, backend: usize, worker: usize) -> Option<Selected> {
         let in_flight = self.backends[backend].enter(worker)?;
         Some(Selected { backend, in_flight })
     }
 
     /// `true` if there is more than one. A single backend is never ejected, and is used unless its check fails.
-    pub(in crate::upstream) fn has_others(&self) -> bool {
+    pub(super) fn has_others(&self) -> bool {
         self.backends.len() > 1
     }
 
     /// Records that a backend has failed a request.
-    pub(in crate::upstream) fn record_failure(&self, backend: usize) {
+    pub(super) fn record_failure(&self, backend: usize) {
         if self.has_others() {
             self.backends[backend].record_failure();
         }
     }
 
     /// Records that a backend has served a request.
-    pub(in crate::upstream) fn record_success(&self, backend: usize) {
+    pub(super) fn record_success(&self, backend: usize) {
         self.backends[backend].record_success();
     }
 }

@@ -12,17 +12,14 @@ use crate::upstream::options::Balancing;
 
 /// A backend from before, with the settings of its upstream.
 #[derive(Debug)]
-pub(in crate::upstream) struct PreviousBackend {
+pub(super) struct PreviousBackend {
     backend: Backend,
     settings: Arc<UpstreamSettings>,
 }
 
 impl PreviousBackend {
     /// All `backends` of an upstream with these settings.
-    pub(in crate::upstream) fn all(
-        settings: &Arc<UpstreamSettings>,
-        backends: Vec<Backend>,
-    ) -> Vec<Self> {
+    pub(super) fn all(settings: &Arc<UpstreamSettings>, backends: Vec<Backend>) -> Vec<Self> {
         let previous = |backend| Self {
             backend,
             settings: Arc::clone(settings),
@@ -35,7 +32,7 @@ impl PreviousBackend {
 ///
 /// Health is kept where it is watched in the same way, connections and requests in flight where the settings of connections
 /// are the same.
-pub(in crate::upstream) fn carry_over(
+pub(super) fn carry_over(
     previous: &[PreviousBackend],
     address: Address,
     settings: &Arc<UpstreamSettings>,

@@ -24,7 +24,7 @@ use crate::upstream::error::Error;
 
 /// Source of the backends of an upstream.
 #[derive(Debug)]
-pub(in crate::upstream) enum Discovery {
+pub(super) enum Discovery {
     /// A set that never changes.
     Fixed(BackendSet),
     /// A set that follows DNS.
@@ -33,7 +33,7 @@ pub(in crate::upstream) enum Discovery {
 
 /// The backends of this moment, for the length of a request.
 #[derive(Debug)]
-pub(in crate::upstream) enum CurrentBackends<'a> {
+pub(super) enum CurrentBackends<'a> {
     Fixed(&'a BackendSet),
     Named(WorkerBackends),
 }
@@ -56,7 +56,7 @@ impl Deref for CurrentBackends<'_> {
 impl Discovery {
     /// The backends at these addresses, with the state of `previous` ones. Names keep the addresses that the `old` upstreams
     /// know until DNS answers. Needs a runtime if one of the addresses is a name.
-    pub(in crate::upstream) fn new(
+    pub(super) fn new(
         addresses: Vec<Address>,
         old: &[&Self],
         previous: &[PreviousBackend],
@@ -82,12 +82,12 @@ impl Discovery {
     }
 
     /// `true` if backends are found in DNS.
-    pub(in crate::upstream) fn uses_dns(&self) -> bool {
+    pub(super) fn uses_dns(&self) -> bool {
         matches!(self, Self::Named(_))
     }
 
     /// The backends that are known now; `None` if no name has resolved.
-    pub(in crate::upstream) fn current(&self, worker: usize) -> Option<CurrentBackends<'_>> {
+    pub(super) fn current(&self, worker: usize) -> Option<CurrentBackends<'_>> {
         match self {
             Self::Fixed(backends) => Some(CurrentBackends::Fixed(backends)),
             Self::Named(named) => named.current(worker).map(CurrentBackends::Named),
@@ -95,10 +95,7 @@ impl Discovery {
     }
 
     /// The backends after a query to DNS.
-    pub(in crate::upstream) async fn resolve(
-        &self,
-        worker: usize,
-    ) -> Result<CurrentBackends<'_>, Error> {
+    pub(super) async fn resolve(&self, worker: usize) -> Result<CurrentBackends<'_>, Error> {
         match self {
             Self::Fixed(backends) => Ok(CurrentBackends::Fixed(backends)),
             Self::Named(named) => Ok(CurrentBackends::Named(named.resolve(worker).await?)),
@@ -106,7 +103,7 @@ impl Discovery {
     }
 
     /// All backends, in the order of their addresses.
-    pub(in crate::upstream) fn backends(&self) -> Vec<Backend> {
+    pub(super) fn backends(&self) -> Vec<Backend> {
         match self {
             Self::Fixed(backends) => backends.as_slice().to_vec(),
             Self::Named(named) => named.backends(),
@@ -189,7 +186,7 @@ fn specs(configured: &[ConfiguredAddress]) -> Vec<BackendSpec> {
 
 /// Backends of which some are found by name.
 #[derive(Debug)]
-pub(in crate::upstream) struct NamedBackends {
+pub(super) struct NamedBackends {
     addresses: Box<[ConfiguredAddress]>,
     settings: Arc<UpstreamSettings>,
     current: PerWorker<ArcSwap<CachePadded<Arc<BackendSet>>>>,

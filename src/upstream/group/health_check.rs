@@ -45,7 +45,7 @@ impl CheckError {
 }
 
 /// Checks one backend for as long as its health is used.
-pub(in crate::upstream) struct HealthCheck {
+pub(super) struct HealthCheck {
     address: Address,
     health: HealthOptions,
     settings: Arc<UpstreamSettings>,
@@ -82,7 +82,7 @@ impl Streak {
 impl HealthCheck {
     /// Starts checks of the backend at `address`, once for all workers, until `health_state` is dropped or the tasks stop. Must be
     /// called on a runtime, which runs the checks.
-    pub(in crate::upstream) fn start(
+    pub(super) fn start(
         address: &Address,
         health_state: &Arc<CachePadded<HealthState>>,
         settings: &Arc<UpstreamSettings>,

@@ -12,7 +12,7 @@ use crate::upstream::error::Error;
 
 /// Waiting requests. Requests that find a slot at once write nothing here.
 #[derive(Debug)]
-pub(in crate::upstream) struct Queue {
+pub(super) struct Queue {
     waiting: AtomicUsize,
     max_len: usize,
     timeout: Duration,
@@ -29,7 +29,7 @@ impl Drop for Ticket<'_> {
 
 impl Queue {
     /// A queue of at most `max_len` requests, each of which waits for at most `timeout`.
-    pub(in crate::upstream) fn new(max_len: usize, timeout: Duration) -> Self {
+    pub(super) fn new(max_len: usize, timeout: Duration) -> Self {
         Self {
             waiting: AtomicUsize::new(0),
             max_len,
@@ -38,13 +38,13 @@ impl Queue {
     }
 
     /// Number of waiting requests.
-    pub(in crate::upstream) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
     }
 
     /// Waits for a slot at one of the backends, each given by its index and its slots. There must be at least one. Requests that
     /// came first are served first.
-    pub(in crate::upstream) async fn wait(
+    pub(super) async fn wait(
         &self,
         backends: Vec<(usize, Arc<Semaphore>)>,
     ) -> Result<(usize, OwnedSemaphorePermit), Error> {

@@ -17,7 +17,7 @@ const MEMORY: Duration = Duration::from_secs(10);
 /// Budget of the retries of one upstream and worker. To count a request is one plain store; all else is computed when a retry
 /// is wanted.
 #[derive(Debug)]
-pub(in crate::upstream) struct RetryBudget {
+pub(super) struct RetryBudget {
     /// Number of requests since the last retry was wanted.
     requests: AtomicU32,
     ratio: f64,
@@ -32,7 +32,7 @@ struct Account {
 
 impl RetryBudget {
     /// Allows retries for `percent` of the requests, in addition to the reserve.
-    pub(in crate::upstream) fn new(percent: u16) -> Self {
+    pub(super) fn new(percent: u16) -> Self {
         Self {
             requests: AtomicU32::new(0),
             ratio: f64::from(percent) / 100.0,
@@ -44,14 +44,14 @@ impl RetryBudget {
     }
 
     /// Counts a request. A plain store, as only its own worker counts here.
-    pub(in crate::upstream) fn count(&self) {
+    pub(super) fn count(&self) {
         let requests = self.requests.load(Ordering::Relaxed);
         self.requests
             .store(requests.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Takes one retry from the budget; `false` if it is used up.
-    pub(in crate::upstream) fn take(&self, now: Instant) -> bool {
+    pub(super) fn take(&self, now: Instant) -> bool {
         let requests = f64::from(self.requests.swap(0, Ordering::Relaxed));
         let mut account = self.account.lock();
         let passed = now.duration_since(account.last);
@@ -75,9 +75,7 @@ impl RetryBudget {
 }
 
 /// Copies a request if it may be sent twice: it has no body and an idempotent method (RFC 9110 section 9.2.2).
-pub(in crate::upstream) fn repeatable_copy(
-    request: &Request<RequestBody>,
-) -> Option<Request<RequestBody>> {
+pub(super) fn repeatable_copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     if !request.body().is_empty() || !request.method().is_idempotent() {
         return None;
     }

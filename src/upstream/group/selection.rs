@@ -17,17 +17,17 @@ pub struct Caller {
 
 /// Facts about one request on which the selection depends.
 #[derive(Debug)]
-pub(in crate::upstream) struct Selection {
-    pub(in crate::upstream) caller: Caller,
+pub(super) struct Selection {
+    pub(super) caller: Caller,
     /// The backend that the client's cookie names.
-    pub(in crate::upstream) preferred: Option<usize>,
+    pub(super) preferred: Option<usize>,
     /// Backends that have failed the request.
-    pub(in crate::upstream) tried: Vec<usize>,
+    pub(super) tried: Vec<usize>,
 }
 
 /// A selected backend, at which the request is counted.
 #[derive(Debug)]
-pub(in crate::upstream) struct Selected {
-    pub(in crate::upstream) backend: usize,
-    pub(in crate::upstream) in_flight: InFlight,
+pub(super) struct Selected {
+    pub(super) backend: usize,
+    pub(super) in_flight: InFlight,
 }

@@ -7,15 +7,15 @@ use crate::upstream::transport::TlsError;
 
 /// Settings of one upstream, with the dialer that follows from them.
 #[derive(Debug)]
-pub(in crate::upstream) struct UpstreamSettings {
-    pub(in crate::upstream) options: Options,
-    pub(in crate::upstream) context: UpstreamContext,
-    pub(in crate::upstream) dialer: Dialer,
+pub(super) struct UpstreamSettings {
+    pub(super) options: Options,
+    pub(super) context: UpstreamContext,
+    pub(super) dialer: Dialer,
 }
 
 impl UpstreamSettings {
     /// Settings for these addresses. Reads the files for TLS if one of the addresses needs it.
-    pub(in crate::upstream) fn new(
+    pub(super) fn new(
         addresses: &[Address],
         options: Options,
         context: &UpstreamContext,
@@ -28,7 +28,7 @@ impl UpstreamSettings {
     }
 
     /// `true` if connections to `address` that were opened with the `other` settings may serve these.
-    pub(in crate::upstream) fn connects_like(&self, other: &Self, address: &Address) -> bool {
+    pub(super) fn connects_like(&self, other: &Self, address: &Address) -> bool {
         let without_balancing = |options: &Options| Options {
             balancing: Box::default(),
             ..options.clone()

@@ -6,7 +6,7 @@ use crate::upstream::dns::ResolvedAddress;
 const MAX_PARTS: u32 = 5040;
 
 /// Reduces weights to the smallest numbers with the same ratios, rounded where they do not fit. Only 0 becomes 0.
-pub(in crate::upstream) fn reduced(weights: Vec<u64>) -> Vec<u16> {
+pub(super) fn reduced(weights: Vec<u64>) -> Vec<u16> {
     let common = weights.iter().copied().fold(0, gcd).max(1);
     let most = weights.iter().max().map_or(0, |most| most / common);
     let fit = |weight: u64| {
@@ -34,9 +34,7 @@ where
 
 /// Returns the number by which weights are multiplied so that each target's can be shared evenly among its addresses; nearly
 /// evenly where many targets have many addresses.
-pub(in crate::upstream) fn weight_parts<'a>(
-    found: impl Iterator<Item = &'a Vec<ResolvedAddress>>,
-) -> u32 {
+pub(super) fn weight_parts<'a>(found: impl Iterator<Item = &'a Vec<ResolvedAddress>>) -> u32 {
     let of_services = found
         .flat_map(|found| by_target(found))
         .filter(|alike| alike[0].target().is_some());
@@ -50,13 +48,11 @@ pub(in crate::upstream) fn weight_parts<'a>(
 }
 
 /// Groups the addresses, which are in ascending order, by target.
-pub(in crate::upstream) fn by_target(
-    found: &[ResolvedAddress],
-) -> impl Iterator<Item = &[ResolvedAddress]> {
+pub(super) fn by_target(found: &[ResolvedAddress]) -> impl Iterator<Item = &[ResolvedAddress]> {
     found.chunk_by(|one, other| one.target() == other.target())
 }
 
-pub(in crate::upstream) fn saturating_len(alike: &[ResolvedAddress]) -> u32 {
+pub(super) fn saturating_len(alike: &[ResolvedAddress]) -> u32 {
     u32::try_from(alike.len()).unwrap_or(u32::MAX)
 }
 

@@ -16,7 +16,7 @@ impl CookieKey {
         Self { source, secret }
     }
 
-    /// Where it was read from; `None` if the secret stands in the configuration.
+    /// Source that it was read from; `None` if the secret stands in the configuration.
     #[must_use]
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()

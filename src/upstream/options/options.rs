@@ -1,26 +1,26 @@
-//! What may be set for an upstream, with the defaults.
+//! Settings of one upstream, with the defaults.
 
 use std::time::Duration;
 
 use super::balancing::Balancing;
 use crate::upstream::transport::{SendProxy, TlsOptions};
 
-/// How long an upstream may take, how it is trusted, and how it uses its backends.
+/// Time-outs, TLS and load balancing of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// For a TCP connection to stand.
+    /// Time for a TCP connection to be established.
     pub connect_timeout: Duration,
-    /// From the last movement of the request to the response's head: an upload that moves holds the clock. Never cuts a
+    /// Time from the last progress of the request to the response's head: an upload that moves stops the clock. Never cuts a
     /// running stream or a tunnel.
     pub response_timeout: Duration,
-    /// How long a pooled connection may lie unused. Below the keep-alive time of common app
+    /// Time for which a pooled connection may be idle. Below the keep-alive time of common app
     /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
     pub idle_timeout: Duration,
-    /// Whether a connection begins with a PROXY header that says for whom it is opened. It then carries one request only.
+    /// Version of the PROXY header that names the client, if connections begin with one. Each then carries one request only.
     pub send_proxy: Option<SendProxy>,
-    /// How backends behind `https://` are verified.
+    /// Verification of backends behind `https://`.
     pub tls: TlsOptions,
-    /// How its backends share the requests.
+    /// Distribution of the requests among the backends.
     pub balancing: Box<Balancing>,
 }
 

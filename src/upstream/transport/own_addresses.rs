@@ -1,30 +1,30 @@
-//! Where this very proxy listens: a connection that leads there would make requests go round for ever.
+//! Addresses on which the proxy itself listens: a connection to one of them would be a loop.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// The addresses that the proxy itself listens on. Clones are the same ones.
+/// Addresses on which the proxy itself listens. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct OwnAddresses(Arc<ArcSwap<Vec<SocketAddr>>>);
 
 impl OwnAddresses {
-    /// Takes note of where the proxy listens from now on.
+    /// Sets the addresses on which the proxy listens from now on.
     pub fn set(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
         self.0.store(Arc::new(addresses.into_iter().collect()));
     }
 
-    /// Whether a connection to this address leads to the proxy itself.
+    /// `true` if a connection to `peer` reaches the proxy itself.
     pub(in crate::upstream) fn are_reached(&self, peer: SocketAddr) -> bool {
         self.0.load().iter().any(|own| is_listener(*own, peer))
     }
 }
 
-/// Whether whoever connects to `target` surely meets who listens on `listener`.
+/// `true` if a connection to `target` certainly reaches the `listener`.
 ///
-/// A listener on all addresses is known by loopback addresses only: the kernel may forward any other one of the machine
-/// elsewhere, as it does for the services of a cluster and the published ports of containers, and the socket does not tell.
+/// For a listener on all addresses this is certain for loopback addresses only: the kernel may forward others of the machine
+/// elsewhere, as it does for the services of a cluster and the published ports of containers, and the socket does not show it.
 #[must_use]
 pub fn is_listener(listener: SocketAddr, target: SocketAddr) -> bool {
     let (own, ip) = (listener.ip().to_canonical(), connected(target.ip()));
@@ -36,7 +36,7 @@ pub fn is_listener(listener: SocketAddr, target: SocketAddr) -> bool {
         }
 }
 
-/// Where a connection to this address ends: that to no certain one at the machine itself.
+/// The address that a connection to `ip` reaches: the unspecified address means this machine.
 fn connected(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use http::Extensions;
 use proxy_header::{ProxiedAddress, ProxyHeader};
 
-/// In which version backends are told of their clients.
+/// Version of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SendProxy {
-    /// As text.
+    /// The text form.
     V1,
-    /// In bytes.
+    /// The binary form.
     V2,
 }
 
@@ -24,17 +24,17 @@ impl fmt::Display for SendProxy {
     }
 }
 
-/// For whom a connection is opened. Lies in a request's extensions.
+/// Addresses of the client for whom a connection is opened. Stored in the extensions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddresses {
-    /// The client's own.
+    /// The client's own address.
     pub source: SocketAddr,
-    /// What it has reached.
+    /// The address that it connected to.
     pub destination: SocketAddr,
 }
 
 impl SendProxy {
-    /// The header for the client of a request with these extensions, or for nobody but the proxy.
+    /// Encodes the header for the client of a request with these extensions, or for the proxy itself if they have none.
     pub(in crate::upstream) fn header(self, extensions: &Extensions) -> Vec<u8> {
         let addresses = extensions.get::<ClientAddresses>();
         let header = match addresses.copied().map(ClientAddresses::in_one_family) {
@@ -54,7 +54,7 @@ impl SendProxy {
 }
 
 impl ClientAddresses {
-    /// Both as IPv4, or both as IPv6: a header has no other pair.
+    /// Both addresses as IPv4, or both as IPv6: a header has no other pair.
     fn in_one_family(self) -> (SocketAddr, SocketAddr) {
         let Self {
             source,

@@ -19,7 +19,7 @@ pub(in crate::upstream) enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// The most that is read at once: with the head of an HTTP/2 frame it fills one TLS record. Measured with answers of 1 MiB:
+/// Most bytes that are read at once: with the head of an HTTP/2 frame they fill one TLS record. Measured with responses of 1 MiB:
 /// 24 KiB cost a tenth more over HTTP/2 and the same over HTTP/1.1, and 64 KiB cost the kernel half as much again.
 const READ_SIZE: u64 = 16 * 1024 - 9;
 

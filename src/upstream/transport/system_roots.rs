@@ -15,18 +15,18 @@ use rustls_native_certs::load_native_certs;
 pub struct SystemRoots(Arc<OnceLock<Result<TrustedRoots, MissingRoots>>>);
 
 /// Roots that were found.
-pub(in crate::upstream) struct TrustedRoots {
-    pub(in crate::upstream) verifier: Arc<WebPkiServerVerifier>,
+pub(super) struct TrustedRoots {
+    pub(super) verifier: Arc<WebPkiServerVerifier>,
     /// Equal for equal roots.
-    pub(in crate::upstream) digest: [u8; 32],
+    pub(super) digest: [u8; 32],
 }
 
 /// Reason why there are no roots, if the system gives one.
-pub(in crate::upstream) type MissingRoots = Option<Arc<rustls_native_certs::Error>>;
+pub(super) type MissingRoots = Option<Arc<rustls_native_certs::Error>>;
 
 impl SystemRoots {
     /// Reads them, unless that is done. Blocks.
-    pub(in crate::upstream) fn get(&self) -> Result<&TrustedRoots, MissingRoots> {
+    pub(super) fn get(&self) -> Result<&TrustedRoots, MissingRoots> {
         self.0.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 }

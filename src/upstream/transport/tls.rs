@@ -1,4 +1,4 @@
-//! TLS towards backends: whom they must prove to be, and who the proxy says it is.
+//! TLS to backends: verification of their certificates, and the certificate of the proxy itself.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,16 @@ use tokio_rustls::client::TlsStream;
 use super::system_roots::SystemRoots;
 use crate::name::HostName;
 
-/// How backends behind `https://` are verified.
+/// Settings for the verification of backends behind `https://`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// PEM roots instead of the system's.
+    /// PEM file with roots, instead of the system roots.
     pub root: Option<PathBuf>,
-    /// The name that is asked for and that the certificate must have, instead of the address's host.
+    /// Name for SNI and for the certificate, instead of the host in the address.
     pub sni: Option<HostName>,
-    /// What the proxy shows a backend that asks who it is.
+    /// Client certificate of the proxy, for backends that ask for one.
     pub identity: Option<IdentityFiles>,
-    /// Whether any certificate will do.
+    /// `true` if any certificate is accepted.
     pub is_insecure: bool,
 }
 
@@ -39,36 +39,36 @@ pub struct IdentityFiles {
     pub key: PathBuf,
 }
 
-/// Why no TLS towards backends can be set up.
+/// Reasons why TLS to backends cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is not there, not readable, or no PEM.
+    /// A file is missing, unreadable, or not PEM.
     #[error("{} cannot be read as PEM; name a file that can in `upstream-options.tls`", .path.display())]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// A file without a certificate.
     #[error("{} holds no certificate; name a PEM file that has one", .0.display())]
     NoCertificate(PathBuf),
-    /// A root that is no usable CA certificate.
+    /// A root that is not a usable CA certificate.
     #[error("{} holds no usable root; name the certificate of the CA that signed the backend's", .path.display())]
     Root {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: rustls::Error,
     },
-    /// The client certificate and its key do not belong together, or are of a kind that cannot be used.
+    /// The client certificate and its key do not belong together, or are of an unsupported kind.
     #[error("the client certificate {} cannot be used with the key {}; name a pair that belongs together", .files.cert.display(), .files.key.display())]
     Identity {
-        /// Which.
+        /// The pair.
         files: IdentityFiles,
-        /// Why.
+        /// The cause.
         #[source]
         source: rustls::Error,
     },
@@ -84,7 +84,7 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// What is behind it, to be told in one breath with it.
+    /// The cause, to be appended to the message.
     #[must_use]
     pub fn reason(&self) -> String {
         let source = std::error::Error::source(self);
@@ -93,7 +93,7 @@ impl TlsError {
 }
 
 impl TlsOptions {
-    /// Whether all files that they name can be used, or else the system's roots. Blocks.
+    /// Checks that the files, or else the system roots, can be used. Blocks.
     pub fn check(&self, system: &SystemRoots) -> Result<(), TlsError> {
         TlsClient::load(self, system).map(|_| ())
     }
@@ -107,12 +107,12 @@ pub(in crate::upstream) struct TlsClient {
     sni: Option<ServerName<'static>>,
     is_insecure: bool,
     roots: Option<Vec<CertificateDer<'static>>>,
-    /// What stands for the system's roots, where these are trusted.
+    /// Digest of the system roots, if these are trusted.
     system: Option<[u8; 32]>,
     chain: Vec<CertificateDer<'static>>,
 }
 
-/// Whether both trust the same and show the same, whatever the files are called.
+/// Compares what is trusted and which certificate is shown, not the names of the files.
 impl PartialEq for TlsClient {
     fn eq(&self, other: &Self) -> bool {
         let facts = |client: &Self| (client.sni.clone(), client.is_insecure, client.system);
@@ -167,7 +167,7 @@ impl TlsClient {
         })
     }
 
-    /// Makes `stream` to `host` a TLS connection, which may speak HTTP/2 unless `is_http1` is asked for.
+    /// Performs the handshake with `host` on `stream`. Offers HTTP/2 unless `is_http1` is set.
     pub(in crate::upstream) async fn connect(
         &self,
         stream: TcpStream,
@@ -196,7 +196,7 @@ fn server_name(host: &HostName) -> ServerName<'static> {
     }
 }
 
-/// What takes any certificate, or those of the roots that the options name.
+/// Builds a verifier that accepts any certificate, or those of the roots that the options name.
 fn verifier(
     options: &TlsOptions,
     given: Option<&[CertificateDer<'static>]>,
@@ -231,7 +231,7 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(path, error))
 }
 
-/// The library's own words quote the file, which may be a key; these do not.
+/// Converts an error. Leaves out the library's own words, which quote the file, and the file may be a key.
 fn unreadable(path: &Path, error: pem::Error) -> TlsError {
     TlsError::File {
         path: path.to_owned(),

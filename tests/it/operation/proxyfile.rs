@@ -1,4 +1,4 @@
-//! Proxyfiles good and bad: what is told about each, word for word.
+//! Valid and invalid Proxyfiles, with the exact messages about each.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,7 +11,7 @@ fn fixtures() -> PathBuf {
 }
 
 #[test]
-fn every_bad_proxyfile_gets_all_its_problems_with_place_and_fix() {
+fn every_bad_proxyfile_gets_all_its_problems_with_their_places_and_fixes() {
     let mut count = 0;
     for entry in fs::read_dir(fixtures()).unwrap() {
         let path = entry.unwrap().path();
@@ -38,7 +38,7 @@ fn the_example_is_valid_as_it_stands() {
     assert!(config.sites.len() > 3);
 }
 
-/// The example with all its settings in force.
+/// The example with all its settings uncommented.
 fn whole_example() -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Proxyfile.example");
     let text = fs::read_to_string(&path).unwrap();
@@ -57,7 +57,7 @@ fn every_setting_of_the_example_is_also_valid() {
     assert_eq!(config.issuers.len(), 2);
 }
 
-/// The keys of all tables of a document, table by table.
+/// Keys of all tables of a document, table by table.
 fn keys_of_tables(value: &toml::Value, keys: &mut Vec<HashSet<String>>) {
     match value {
         toml::Value::Table(table) => {
@@ -77,7 +77,7 @@ fn the_example_shows_every_key_that_there_is() {
     let mut shown = Vec::new();
     let document: toml::Table = text.parse().unwrap();
     keys_of_tables(&document.into(), &mut shown);
-    // An unknown key in each table makes the program tell those that it knows.
+    // An unknown key in each table makes the program list the keys that it knows.
     let spoiled = text
         .replace("]\n", "]\nzzz = 0\n")
         .replace("{ ", "{ zzz = 0, ");
