@@ -171,6 +171,19 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
                 ],
             ),
             (
+                "manager",
+                &[
+                    "clock",
+                    "certificate",
+                    "issuer",
+                    "renewal",
+                    "records",
+                    "policy",
+                    "status",
+                    "issuance",
+                ],
+            ),
+            (
                 "sentences",
                 &[
                     "dns",
@@ -182,19 +195,6 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
                     "issuer",
                     "preflight",
                     "records",
-                    "status",
-                    "issuance",
-                ],
-            ),
-            (
-                "manager",
-                &[
-                    "clock",
-                    "certificate",
-                    "issuer",
-                    "renewal",
-                    "records",
-                    "policy",
                     "status",
                     "issuance",
                 ],
@@ -230,13 +230,18 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
     (
         "config",
         &[
+            ("keys", &[]),
             ("report", &[]),
-            ("format", &["report"]),
-            ("value", &["report"]),
-            ("model", &["report", "value"]),
+            ("value", &["keys", "report"]),
+            ("fields", &["report", "value"]),
+            ("model", &["report", "value", "fields"]),
             ("check", &["report", "value", "model"]),
-            ("read", &["report", "value", "model", "check"]),
-            ("load", &["report", "value", "model", "read"]),
+            ("format", &["report", "value", "fields", "model"]),
+            (
+                "read",
+                &["keys", "report", "value", "fields", "model", "check"],
+            ),
+            ("load", &["report", "value", "fields", "model", "read"]),
         ],
     ),
     (
