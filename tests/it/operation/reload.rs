@@ -622,7 +622,7 @@ async fn without_a_file_nothing_is_read_again_and_the_process_lives_on() {
     let app = App::start().await;
     let mut proxy: Proxy = ProxySetup::new().local(&app).start().await;
     proxy.signal(Signal::HUP);
-    proxy.logged("nothing is read again").await;
+    proxy.logged("nothing to reload").await;
     let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
     assert_eq!(answer.body, "hello");
 }

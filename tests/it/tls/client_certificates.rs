@@ -228,7 +228,7 @@ async fn a_ca_that_cannot_be_read_keeps_the_proxy_from_starting() {
             let error = String::from_utf8(output.stderr).unwrap();
             assert!(!output.status.success(), "{command}: {error}");
             assert!(
-                error.contains("no readable PEM file of CA certificates"),
+                error.contains("not a readable PEM file with CA certificates"),
                 "{error}"
             );
         }

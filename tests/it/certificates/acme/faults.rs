@@ -314,7 +314,7 @@ async fn in_a_mixed_order_only_the_new_name_is_challenged() {
     assert!(
         error
             .sentence()
-            .contains("for new.example.org could not be put up")
+            .contains("for new.example.org could not be presented")
     );
 
     let mut mixed = Order::create(&account, &names).await.unwrap();
@@ -405,7 +405,7 @@ async fn a_solver_that_fails_or_does_not_fit_costs_no_validation() {
     for (kind, words) in [
         (
             ChallengeType::Http01,
-            "could not be put up: port 80 is taken",
+            "could not be presented: port 80 is taken",
         ),
         (
             ChallengeType::Dns01,

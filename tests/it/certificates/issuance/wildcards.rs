@@ -173,7 +173,7 @@ async fn a_hook_that_fails_is_what_stands_between_the_name_and_its_certificate()
 
     let line = proxy.logged("certificate not obtained").await;
     let sentence = format!(
-        "the challenge for home.example.org could not be put up: \
+        "the challenge for home.example.org could not be presented: \
          the hook {} failed to present (exit status: 7): no credentials",
         hook.display()
     );
@@ -270,7 +270,7 @@ async fn a_record_that_stands_for_good_proves_a_wildcard() {
     assert!(
         sentence.starts_with(
             "the CA did not find the TXT record at _validation-persist.home.example.org \
-             that lets this account have certificates: "
+             that authorizes this account: "
         ),
         "{sentence}"
     );
