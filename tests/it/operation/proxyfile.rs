@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proxy::config::{Config, Flags, SiteAction};
+use proxy::config::{Config, Flags, Key, Kind, PROXYFILE, SiteAction};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/proxyfiles")
@@ -96,6 +96,62 @@ fn the_example_shows_every_key_that_there_is() {
         let shown: HashSet<_> = alike.flatten().cloned().collect();
         let missing: Vec<_> = keys.difference(&shown).collect();
         assert!(missing.is_empty(), "not in the example: {missing:?}");
+    }
+}
+
+/// Notes the keys of a value of this kind, by name and sentence. Each of them must be known.
+fn note_keys(value: &toml::Value, kind: &Kind, noted: &mut HashSet<(&str, &str)>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                if let Some(key) = kind.keys().iter().find(|key| key.name == *name) {
+                    noted.insert((key.name, key.doc));
+                    note_keys(value, &key.kind, noted);
+                } else {
+                    let entry = kind.entry();
+                    note_keys(value, entry.unwrap_or_else(|| panic!("{name}")), noted);
+                }
+            }
+        }
+        toml::Value::Array(values) => {
+            let element = kind.element().unwrap_or_else(|| panic!("{values:?}"));
+            values
+                .iter()
+                .for_each(|value| note_keys(value, element, noted));
+        }
+        _ => (),
+    }
+}
+
+/// All keys of tables of this kind, and of the tables inside them.
+fn keys_of(kind: &'static Kind) -> Vec<&'static Key> {
+    let inner = kind.keys().iter().map(|key| &key.kind);
+    let inner = inner.chain(kind.element()).chain(kind.entry());
+    kind.keys().iter().chain(inner.flat_map(keys_of)).collect()
+}
+
+const FILE: &Kind = &Kind::Table(PROXYFILE);
+
+#[test]
+fn the_example_shows_every_key_of_the_table_of_keys_and_no_other() {
+    let document: toml::Table = whole_example().1.parse().unwrap();
+    let mut shown = HashSet::new();
+    note_keys(&document.into(), FILE, &mut shown);
+    for key in keys_of(FILE) {
+        assert!(shown.contains(&(key.name, key.doc)), "{key:?}");
+    }
+}
+
+#[test]
+fn every_key_has_a_sentence_and_an_example_of_its_kind() {
+    let keys = keys_of(FILE);
+    assert!(keys.len() > 100, "{}", keys.len());
+    for key in keys {
+        assert!(key.doc.trim().ends_with('.'), "{key:?}");
+        let example = format!("{} = {}", key.name, key.example);
+        let example: toml::Table = example.parse().unwrap();
+        let inner = Kind::Table(std::slice::from_ref(key));
+        note_keys(&example.into(), &inner, &mut HashSet::new());
     }
 }
 

@@ -182,7 +182,7 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_reported() {
         ),
         (
             format!("[listen]\nhttp = \"x\"\n{other}"),
-            &["`x` is no address to listen on"],
+            &["`x` is not a valid address to listen on"],
         ),
     ] {
         let line = proxy.reload(&text).await;

@@ -114,7 +114,7 @@ fn check_says_valid_or_lists_all_problems() {
     assert_eq!((outcome.code, outcome.out.as_str()), (code(2), ""));
     let lines: Vec<_> = outcome.err.lines().collect();
     assert!(lines[0].starts_with(&format!("{name}:1:1: unknown key")));
-    assert!(lines[1].starts_with(&format!("{name}:3:1: `a b` is no site name")));
+    assert!(lines[1].starts_with(&format!("{name}:3:1: `a b` is not a valid site name")));
     assert_eq!(lines.len(), 2);
 }
 
