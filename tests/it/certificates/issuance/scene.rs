@@ -84,7 +84,7 @@ pub(super) async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
             replaces: None,
         })
         .await;
-    issuer.settled(&subject).await;
+    issuer.forget_order(&subject).await;
     issued
 }
 
