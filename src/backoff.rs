@@ -1,18 +1,18 @@
-//! When to try again: a table of growing delays with jitter, where a server's Retry-After wins. Knows no room.
+//! Delays between attempts: a table of growing delays with jitter, which a server's Retry-After overrides. Knows no room.
 
 use std::time::Duration;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// Delays by number of failures; the last one repeats for ever.
+/// Delays by number of failures. The last one repeats forever.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
     seconds: &'static [u64],
     jitter: f64,
 }
 
-/// How long a name waits after its failed attempts to get a certificate.
+/// The delays of a name after failed attempts to get a certificate.
 pub const ISSUANCE: Schedule = Schedule {
     seconds: &[
         MINUTE,
@@ -31,23 +31,22 @@ pub const ISSUANCE: Schedule = Schedule {
     jitter: 0.2,
 };
 
-/// How long a name waits at least after a certificate that was signed and is of no use: CAs allow
-/// few equal certificates a week.
+/// The shortest delay of a name after a certificate that was issued but cannot be used: CAs limit equal certificates per
+/// week.
 pub const UNUSABLE: Schedule = Schedule {
     seconds: &[HOUR, 12 * HOUR, 42 * HOUR],
     jitter: 0.2,
 };
 
-/// How long a name waits at least when only an operator can change the outcome: between an hour
-/// and half as much more.
+/// The shortest delay of a name after a failure that only the operator can correct: an hour to an hour and a half.
 pub const PERMANENT: Schedule = Schedule {
     seconds: &[75 * MINUTE],
     jitter: 0.2,
 };
 
 impl Schedule {
-    /// The delay after the `failures`-th failure in a row (counted from 1). A Retry-After longer than the table's delay
-    /// wins over it, and is never shortened by the jitter.
+    /// Returns the delay after the `failures`-th failure in a row, counted from 1. A Retry-After that is longer than the
+    /// delay in the table overrides it, and is never shortened by jitter.
     #[must_use]
     pub fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let step = (failures.max(1) as usize - 1).min(self.seconds.len() - 1);
@@ -60,13 +59,13 @@ impl Schedule {
     }
 }
 
-/// `base` moved by up to `jitter` (a fraction) to either side, uniformly.
+/// Moves `base` by up to the fraction `jitter` to either side, uniformly.
 #[must_use]
 pub fn spread(base: Duration, jitter: f64) -> Duration {
     base.mul_f64(1.0 + jitter * (2.0 * fastrand::f64() - 1.0))
 }
 
-/// The delays between two looks at something that another machine is working on.
+/// The delays between polls of something that another machine is working on.
 #[derive(Clone, Debug)]
 pub struct Polling {
     next: Duration,
@@ -74,7 +73,7 @@ pub struct Polling {
 }
 
 impl Polling {
-    /// Starts at `first` and grows by half with each look, up to `longest`.
+    /// Starts at `first`, and grows by half with each poll up to `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self {
@@ -83,7 +82,7 @@ impl Polling {
         }
     }
 
-    /// The delay before the next look. A Retry-After wins over the schedule, up to a minute.
+    /// Returns the delay before the next poll. A Retry-After overrides the schedule, up to a minute.
     pub fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let own = self.next;
         self.next = own.mul_f64(1.5).min(self.longest);

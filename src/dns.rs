@@ -1,4 +1,4 @@
-//! DNS clients: which servers they ask, for how long, and whether names that only this machine knows count. Knows no room.
+//! DNS clients: their servers, their time-outs, and whether they know local names. Knows no room.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,13 +27,13 @@ pub struct ClientOptions {
     pub servers: Vec<NameServer>,
     /// The time that one server has for one answer. Each server is asked twice at most.
     pub timeout: Duration,
-    /// Whether the server may ask others. Without it, only what the server itself is an authority for is answered.
+    /// Whether the server may ask other servers. If not, it answers only for zones of its own.
     pub is_recursive: bool,
-    /// Whether the system's hosts file and search domains count, where [`NameServer::System`] is among the servers.
+    /// Whether the system's hosts file and search domains are used, if [`NameServer::System`] is among the servers.
     pub knows_local_names: bool,
 }
 
-/// Reasons why there is no DNS client.
+/// Errors of building a DNS client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The system's settings are unreadable.

@@ -12,7 +12,7 @@ pub struct Gcra {
     epoch: Instant,
     /// Nanoseconds from one event to the next at an even pace.
     interval: u64,
-    /// How many nanoseconds a meter may run ahead of the clock.
+    /// Nanoseconds by which a meter may run ahead of the clock.
     tolerance: u64,
 }
 

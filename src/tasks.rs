@@ -1,4 +1,4 @@
-//! Tracked tasks: the only place that spawns, the signal to stop, and the drain with a deadline. Knows no room.
+//! Tracked tasks: the only place that spawns, the shutdown signal, and the drain with a deadline. Knows no room.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-/// A group of tasks that are told to stop together and waited for together. Clones are the same group.
+/// A group of tasks that are stopped together and drained together. Clones are the same group.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     tracker: TaskTracker,
-    /// Its own and those of its branches.
+    /// The trackers of this group and of its branches.
     trackers: Arc<Mutex<Vec<TaskTracker>>>,
     shutdown: Shutdown,
     home: Option<Handle>,
@@ -29,7 +29,7 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// A group without tasks.
+    /// Creates a group without tasks.
     #[must_use]
     pub fn new() -> Self {
         let tracker = TaskTracker::new();
@@ -41,7 +41,7 @@ impl Tasks {
         }
     }
 
-    /// A group whose tasks run on the runtime that it is made on, wherever they are spawned from.
+    /// Creates a group whose tasks run on the current runtime, wherever they are spawned from.
     #[must_use]
     pub fn at_home() -> Self {
         Self {
@@ -50,8 +50,8 @@ impl Tasks {
         }
     }
 
-    /// A part of this group that counts for itself, so that the cores which spawn for every request write no counter in
-    /// common. It stops and drains with the group.
+    /// Creates a part of this group with a counter of its own, so that cores which spawn a task for each request do not
+    /// write to a common counter. It stops and drains with the group.
     #[must_use]
     pub fn branch(&self) -> Self {
         let branch = Self {
@@ -62,7 +62,7 @@ impl Tasks {
         branch
     }
 
-    /// Runs `future` to its end, or until the runtime goes.
+    /// Runs `future` to its end, or until the runtime ends.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -74,7 +74,7 @@ impl Tasks {
         }
     }
 
-    /// Runs `future` on that runtime, whichever this is called on.
+    /// Runs `future` on the given runtime.
     pub fn spawn_on<F>(&self, future: F, runtime: &Handle) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -83,34 +83,35 @@ impl Tasks {
         self.tracker.spawn_on(future, runtime)
     }
 
-    /// The signal that the group's tasks watch.
+    /// Returns the shutdown signal of the group.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
     }
 
-    /// Asks the tasks to stop; they finish what they are at.
+    /// Asks the tasks to stop. They finish what they are doing.
     pub fn stop(&self) {
         self.shutdown.request();
     }
 
-    /// How many tasks run, in the whole group.
+    /// Returns the number of running tasks in the whole group.
     #[must_use]
     pub fn len(&self) -> usize {
         self.trackers.lock().iter().map(TaskTracker::len).sum()
     }
 
-    /// Whether no task runs.
+    /// `true` if no task runs.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Stops the group, waits for its tasks up to `grace`, and returns how many still run. Those end with the runtime.
+    /// Stops the group, waits up to `grace` for its tasks, and returns the number of those that still run. They end with the
+    /// runtime.
     pub async fn drain(&self, grace: Duration) -> usize {
         self.stop();
         let over = async {
-            // Again, as the last task of one may have begun one of another.
+            // Again, since the last task of one tracker may have spawned a task of another.
             while !self.is_empty() {
                 let trackers = self.trackers.lock().clone();
                 for tracker in trackers {
@@ -126,8 +127,8 @@ impl Tasks {
     }
 }
 
-/// Tells a task that its group stops. To ask costs one read of memory that is only ever written once, so that every
-/// request may.
+/// The shutdown signal of a group. Checking it costs one read of memory that is written only once, so every request can
+/// afford it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown(Arc<Signal>);
 
@@ -151,13 +152,13 @@ impl Shutdown {
         }
     }
 
-    /// Is done once the group is asked to stop after this call. Ask [`is_requested`](Self::is_requested) after it, not
+    /// Completes when the group is asked to stop after this call. Check [`is_requested`](Self::is_requested) after it, not
     /// before.
     pub fn notified(&self) -> OwnedNotified {
         Arc::clone(&self.0.requested).notified_owned()
     }
 
-    /// Whether the group was asked to stop.
+    /// `true` if the group was asked to stop.
     #[must_use]
     pub fn is_requested(&self) -> bool {
         self.0.is_requested.load(Ordering::Acquire)

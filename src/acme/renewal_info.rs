@@ -1,4 +1,4 @@
-//! When the CA wants a certificate to be renewed (RFC 9773): its identifier, the question and the answer.
+//! ACME renewal information (ARI, RFC 9773): when the CA wants a certificate to be renewed.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -13,16 +13,16 @@ use crate::acme::client::Client;
 use crate::acme::error::{Error, Step};
 use crate::acme::resource::printable;
 
-/// When to ask again where the CA does not say (RFC 9773 section 4.3.2).
+/// Time until the next request if the CA sends no Retry-After (RFC 9773 section 4.3.2).
 const USUAL_WAIT: Duration = Duration::from_secs(6 * 3600);
 
-/// A CA that wants to be asked more often than this would be asked for nothing.
+/// Shortest time until the next request. More frequent requests would be useless.
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 
-/// A revocation must be noticed within a day.
+/// Longest time until the next request, so that a planned revocation is noticed within a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How much of a CA's page address is shown.
+/// Most characters of the URL of a CA's page that are shown.
 const SHOWN: usize = 300;
 
 /// The identifier of a certificate at its CA (RFC 9773 section 4.1).
@@ -31,15 +31,15 @@ const SHOWN: usize = 300;
 pub struct CertId(String);
 
 impl CertId {
-    /// Makes it from the leaf's authority key identifier and the content bytes of its DER serial number, a leading zero
-    /// included.
+    /// Builds the identifier from the leaf's authority key identifier and the content bytes of its DER serial number, with
+    /// any leading zero.
     #[must_use]
     pub fn new(authority_key: &[u8], serial: &[u8]) -> Self {
         let [authority_key, serial] = [authority_key, serial].map(|it| URL_SAFE_NO_PAD.encode(it));
         Self(format!("{authority_key}.{serial}"))
     }
 
-    /// The identifier as it stands in URLs and orders.
+    /// Returns the identifier as text for URLs and orders.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -52,16 +52,16 @@ impl fmt::Display for CertId {
     }
 }
 
-/// What a CA says about the renewal of one certificate (RFC 9773 section 4.2).
+/// The renewal information of one certificate (RFC 9773 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenewalInfo {
-    /// The start of the time in which it is to be renewed.
+    /// Start of the suggested renewal window.
     pub start: SystemTime,
-    /// The end of that time, later than the start.
+    /// End of the suggested renewal window, later than its start.
     pub end: SystemTime,
-    /// The CA's page about the reason, safe to print.
+    /// URL of the CA's page about the reason, safe to print.
     pub explanation: Option<String>,
-    /// How long until the CA is asked again: between a minute and a day.
+    /// Time until the next request.
     pub ask_again_after: Duration,
 }
 
@@ -80,7 +80,7 @@ struct WireWindow {
 }
 
 impl RenewalInfo {
-    /// Asks the CA, which needs no account (RFC 9773 section 4.1). None where the CA does not say when to renew.
+    /// Requests the renewal information, which needs no account (RFC 9773 section 4.1). Returns `None` if the CA has none.
     pub async fn of(client: &Client, id: &CertId) -> Result<Option<Self>, Error> {
         let step = Step::RenewalInfo;
         let directory = client.directory().await?;
@@ -121,7 +121,7 @@ fn resource(service: &Url, id: &CertId) -> Url {
     url
 }
 
-/// Reads a time of RFC 3339, whatever its zone.
+/// Parses a time of RFC 3339 in any time zone.
 pub(super) fn parse_time(text: &str) -> Option<SystemTime> {
     let text = text.to_ascii_uppercase();
     if text.ends_with('Z') {

@@ -1,4 +1,4 @@
-//! Taking a certificate back (RFC 8555 section 7.6), by the account that ordered it or by whoever has its key.
+//! Revocation of a certificate (RFC 8555 section 7.6), by the account that ordered it or with its key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,19 +14,19 @@ use crate::acme::error::{Error, Step};
 use crate::acme::jws::{CertificateKey, Signer};
 use crate::acme::resource::ProblemKind;
 
-/// Why a certificate is taken back (RFC 5280 section 5.3.1), as far as the holder of one can say so.
+/// The reason of a revocation (RFC 5280 section 5.3.1), one of those that the owner of a certificate can give.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RevocationReason {
     /// No reason is given.
     #[default]
     Unspecified,
-    /// Somebody else has the key.
+    /// The key may be known to somebody else.
     KeyCompromise,
     /// The names have a new owner.
     AffiliationChanged,
-    /// Another certificate is in its place.
+    /// Another certificate replaces it.
     Superseded,
-    /// The names are not used any more.
+    /// The names are no longer used.
     CessationOfOperation,
     /// The right to the names was withdrawn.
     PrivilegeWithdrawn,
@@ -42,7 +42,7 @@ impl RevocationReason {
         Self::PrivilegeWithdrawn,
     ];
 
-    /// The number that stands for it in CRLs and requests.
+    /// Returns its number in CRLs and requests.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -73,7 +73,7 @@ impl fmt::Display for RevocationReason {
     }
 }
 
-/// The word is none of the reasons.
+/// The text is not a valid reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "it is no reason to revoke; write `unspecified`, `key-compromise`, `affiliation-changed`, `superseded`, \
@@ -84,7 +84,7 @@ pub struct UnknownReason;
 impl FromStr for RevocationReason {
     type Err = UnknownReason;
 
-    /// Reads the word, as in `key-compromise`.
+    /// Parses a reason such as `key-compromise`.
     fn from_str(text: &str) -> Result<Self, UnknownReason> {
         let found = Self::ALL.into_iter().find(|reason| reason.word() == text);
         found.ok_or(UnknownReason)
@@ -92,8 +92,8 @@ impl FromStr for RevocationReason {
 }
 
 impl Account {
-    /// Revokes a certificate that the account ordered, or whose names it is allowed to have. One that is revoked already is a
-    /// success.
+    /// Revokes a certificate that the account has ordered, or for whose names it is authorized. Succeeds if the certificate
+    /// is already revoked.
     pub async fn revoke(
         &self,
         certificate: &CertificateDer<'_>,
@@ -105,7 +105,7 @@ impl Account {
 }
 
 impl CertificateKey {
-    /// Revokes the certificate of this key; no account is needed. One that is revoked already is a success.
+    /// Revokes the certificate of this key. Needs no account, and succeeds if the certificate is already revoked.
     pub async fn revoke(
         &self,
         client: &Client,

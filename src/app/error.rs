@@ -1,4 +1,4 @@
-//! Why the process could not start.
+//! Errors that keep the process from starting, or a new configuration from taking effect.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,25 +12,25 @@ use crate::tls::ClientAuthError;
 use crate::upstream::TlsError;
 use crate::{admin, server, storage};
 
-/// A failed start, in one sentence.
+/// A failed start or reload, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The runtime or its signal handlers could not be made.
-    #[error("the runtime could not be started: {0}")]
+    /// The runtime or its signal handlers cannot be set up.
+    #[error("the runtime cannot be started: {0}")]
     Runtime(std::io::Error),
-    /// There is no configuration.
+    /// The configuration is not valid.
     #[error("{0}")]
     Config(#[from] config::Error),
-    /// Files that the configuration names cannot be used: one line each.
+    /// Files in the configuration cannot be used: one line for each.
     #[error("{}", lines(.0))]
     Files(Vec<FileError>),
-    /// A mistake in the program ended the building of what the configuration asks for.
-    #[error("it could not be built: {0}")]
+    /// The task that builds the new configuration has panicked.
+    #[error("the configuration cannot be built: {0}")]
     Abandoned(tokio::task::JoinError),
     /// The data directory cannot be used.
     #[error("{0}")]
     Storage(#[from] storage::Error),
-    /// The admin socket could not be opened.
+    /// The admin socket cannot be opened.
     #[error("{0}")]
     Admin(#[from] admin::Error),
     /// The metrics cannot be served.
@@ -38,57 +38,57 @@ pub enum Error {
         "metrics cannot be served on {address}: {source}; give another address with --metrics ADDR"
     )]
     Metrics {
-        /// Where they were asked for.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The access log's file cannot be written.
     #[error("the access log {target} cannot be opened: {source}; name a file that can be written")]
     AccessLog {
-        /// Where the lines were to go.
+        /// The configured target.
         target: AccessLogTarget,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A page of a site cannot be read.
+    /// An error page of a site cannot be read.
     #[error(transparent)]
     Page(#[from] PageError),
-    /// A listener could not be opened.
+    /// A listener cannot be bound.
     #[error("{0}")]
     Listen(#[from] server::Error),
-    /// The issuer's client or the internal CA could not be made.
+    /// The client of an issuer or the internal CA cannot be set up.
     #[error("{0}")]
     Issuer(#[from] issuer::Error),
-    /// What another program left behind cannot be taken over.
+    /// The certificates of another program cannot be imported.
     #[error("{0}")]
     Import(#[from] import::Error),
-    /// The client of the ask endpoint could not be made.
+    /// The client of the ask endpoint cannot be set up.
     #[error("{0}")]
     Ask(#[from] AskError),
-    /// The client that looks at names before their orders could not be made.
-    #[error("the client of the preflight cannot be built: {0}")]
+    /// The client of the preflight checks cannot be set up.
+    #[error("the client of the preflight checks cannot be set up: {0}")]
     Preflight(reqwest::Error),
-    /// A site's way to set DNS records could not be made.
+    /// The dns-01 provider of a site cannot be set up.
     #[error("{0}")]
     Dns(#[from] Dns01Error),
-    /// TLS towards a site's backends could not be set up.
+    /// TLS to a site's backends cannot be set up.
     #[error("the upstream of {site} cannot be used: {source}{}", .source.reason())]
     Upstream {
         /// The site.
         site: HostPattern,
-        /// What is wrong with it.
+        /// The error.
         source: Box<TlsError>,
     },
-    /// The TLS server could not be made.
-    #[error("the TLS server could not be made: {0}")]
+    /// The TLS server cannot be set up.
+    #[error("the TLS server cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
-    /// The clients of a site cannot be asked for certificates.
-    #[error("clients of {site} cannot be verified: {source}")]
+    /// Client certificates of a site cannot be verified.
+    #[error("client certificates of {site} cannot be verified: {source}")]
     ClientAuth {
         /// The site.
         site: HostPattern,
-        /// What is wrong.
+        /// The error.
         source: ClientAuthError,
     },
     /// A site's file or folder cannot be read.
@@ -96,17 +96,17 @@ pub enum Error {
     ReadFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A site's certificate files cannot be served.
+    /// The certificate files of a site cannot be used.
     #[error("the certificate of {site} in {} cannot be used: {source}", path.display())]
     Certificate {
         /// The site.
         site: HostPattern,
         /// Its certificate file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: CertificateError,
     },
 }

@@ -1,18 +1,18 @@
-//! File descriptors: the limit is raised to its hard maximum, and bounds the connections.
+//! The limit of open files: raises it to its hard maximum, and derives the number of connections from it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// Descriptors for storage, the CA and port 80.
+/// File descriptors that are reserved for storage, the CA and port 80.
 const RESERVE: u64 = 64;
-/// A worker's listener, its runtime's own, and a client that waits for a place.
+/// File descriptors per worker: its listener, its runtime, and a client that waits for a permit.
 const PER_WORKER: u64 = 8;
-/// One for the client, one for the backend.
+/// File descriptors per connection: one for the client and one for the backend.
 const PER_CONNECTION: u64 = 2;
-/// Beyond it memory is the limit, whatever the descriptors allow.
+/// Most connections, however many file descriptors there are: memory is the limit then.
 const MOST_CONNECTIONS: u64 = 500_000;
 
-/// Raises the limit and returns how many client connections fit under it.
+/// Raises the limit, and returns the number of client connections that fit under it.
 pub(super) fn raise(workers: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
@@ -31,10 +31,10 @@ pub(super) fn raise(workers: usize) -> usize {
 
 fn connections(descriptors: Option<u64>, workers: usize) -> usize {
     let reserve = RESERVE + PER_WORKER * workers as u64;
-    let fitting = descriptors.map_or(MOST_CONNECTIONS, |descriptors| {
+    let connections = descriptors.map_or(MOST_CONNECTIONS, |descriptors| {
         (descriptors.saturating_sub(reserve) / PER_CONNECTION).clamp(1, MOST_CONNECTIONS)
     });
-    usize::try_from(fitting).unwrap_or(usize::MAX)
+    usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The log: lines on standard error, as text or JSON, panics among them.
+//! The log on standard error, as text or JSON. Panics are logged too.
 
 use std::io;
 
@@ -10,13 +10,13 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogOptions};
 
-/// How much the log says, which can be changed while it is written.
+/// The log level, which can be changed while the log is open.
 #[derive(Debug)]
 pub(super) struct LogLevel(reload::Handle<Targets, Registry>);
 
 impl LogLevel {
     pub(super) fn set(&self, level: Level) {
-        // It fails only where the log has not become the process's own.
+        // Fails only if another log was installed before, as in tests.
         let _ = self.0.reload(filter(level));
     }
 }
@@ -24,19 +24,19 @@ impl LogLevel {
 fn filter(level: Level) -> Targets {
     let is_all = level == Level::TRACE;
     let level = LevelFilter::from_level(level);
-    // Crates below only speak up when something is wrong, unless everything is asked for.
+    // Other crates log only warnings and errors, except at the level `trace`.
     let others = level.min(LevelFilter::WARN);
-    match is_all {
-        true => Targets::new().with_default(level),
-        false => Targets::new()
-            .with_default(others)
-            // It warns of what clients send, as often as they like to send it.
-            .with_target("rustls", others.min(LevelFilter::ERROR))
-            .with_target(env!("CARGO_CRATE_NAME"), level),
+    if is_all {
+        return Targets::new().with_default(level);
     }
+    Targets::new()
+        .with_default(others)
+        // Clients can cause warnings of rustls as often as they like.
+        .with_target("rustls", others.min(LevelFilter::ERROR))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
 }
 
-/// Starts the log of the process. A second start, as in tests, changes nothing.
+/// Opens the log of the process. A second call, as in tests, changes nothing.
 pub(super) fn start(options: &LogOptions) -> LogLevel {
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);
     let layer = match options.format {
@@ -57,7 +57,7 @@ pub(super) fn start(options: &LogOptions) -> LogLevel {
         let message = panic.payload_as_str().unwrap_or("no message");
         error!(
             place,
-            message, "a task panicked; its connection or order is lost, the rest goes on"
+            message, "a task panicked: its connection or order is lost, everything else continues"
         );
     }));
     LogLevel(handle)

@@ -1,4 +1,4 @@
-//! The process around one running proxy: runtime, ready line, signals.
+//! The process around a running proxy: its runtime, the ready line and the signals.
 
 use std::error::Error as _;
 use std::io::Write;
@@ -10,35 +10,34 @@ use super::logging::{self, LogLevel};
 use super::{App, Error};
 use crate::config::{Config, ConfigFile};
 
-/// Runs until the process is told to stop and has drained. Where there is a file, it is read again when the process is
-/// told to. Blocks.
+/// Runs the proxy until the process is told to stop and has drained. SIGHUP reloads the file, if there is one. Blocks.
 pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
     let level = logging::start(&config.log);
-    // Requests have runtimes of their own: certificates and port 80 never keep them waiting.
+    // For certificates and port 80. Requests have runtimes of their own, which this one never delays.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
     let outcome = runtime.block_on(serve(config, file, &level));
-    // A name that is still being resolved keeps nobody waiting.
+    // Does not wait for blocking tasks, such as a slow name resolution.
     runtime.shutdown_background();
     outcome
 }
 
 async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> Result<(), Error> {
     let mut stop = StopSignals::new().map_err(Error::Runtime)?;
-    // Before anything is open, for without a handler the signal ends the process.
+    // Registered before the start: without a handler, the signals end the process.
     let mut reopen = signal(SignalKind::user_defined1()).map_err(Error::Runtime)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(Error::Runtime)?;
     let mut app = App::start(config).await?;
-    if let Err(error) = announce(&app) {
-        warn!(%error, "the ready line could not be written to standard output");
+    if let Err(error) = write_ready_line(&app) {
+        warn!(%error, "the ready line cannot be written to standard output");
     }
     let name = loop {
         tokio::select! {
             name = stop.next() => break name,
             _ = reopen.recv() => app.reopen_access_log(),
-            // One that comes meanwhile is served next.
+            // A second SIGHUP during a reload is handled after it.
             _ = hang_up.recv() => tokio::select! {
                 name = stop.next() => break name,
                 () = reload(&mut app, file, level) => {}
@@ -49,17 +48,17 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> 
     tokio::select! {
         cut = app.stop() => match cut {
             0 => info!("stopped"),
-            cut => warn!(cut, "stopped, connections were cut at the end of the drain"),
+            cut => warn!(cut, "stopped: some connections were cut at the end of the drain"),
         },
         name = stop.next() => warn!(signal = name, "stopped at once"),
     }
     Ok(())
 }
 
-/// Brings what the file says by now into effect, or says why not.
+/// Reloads the file, and logs the result.
 async fn reload(app: &mut App, file: Option<&ConfigFile>, level: &LogLevel) {
     let Some(file) = file else {
-        warn!("nothing is read again: the configuration came with the command line");
+        warn!("nothing to reload: the configuration is from the command line");
         return;
     };
     let path = file.path().display();
@@ -74,12 +73,12 @@ async fn reload(app: &mut App, file: Option<&ConfigFile>, level: &LogLevel) {
         }
         Err(reason) => error!(
             file = %path, error = %one_line(&reason),
-            "configuration not reloaded, the former one stays in effect"
+            "configuration not reloaded; the former one stays in effect"
         ),
     }
 }
 
-/// All that is wrong with a configuration, and why.
+/// Returns an error with all of its causes in one line.
 fn one_line(error: &Error) -> String {
     let words = |error: &dyn std::error::Error| error.to_string().replace('\n', "; ");
     let mut line = words(error);
@@ -94,8 +93,8 @@ fn one_line(error: &Error) -> String {
     line
 }
 
-/// The line that tells a supervisor, or a test, that both doors are open.
-fn announce(app: &App) -> std::io::Result<()> {
+/// Writes the line that tells a supervisor, or a test, that both listeners accept.
+fn write_ready_line(app: &App) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "ready http={} https={}", app.http(), app.https())?;
     stdout.flush()

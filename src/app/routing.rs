@@ -1,4 +1,4 @@
-//! From the configured sites to where requests go.
+//! The right tower of one configuration: its router, its upstreams, and the TLS rules of its sites.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::proxy::{
 use crate::tls::{ClientAuth, SiteRules, TlsVersion};
 use crate::upstream::{self, Address, TlsError, Upstream, UpstreamContext};
 
-/// What each site wants of its clients' handshakes: nothing where no site wants more than others do.
+/// The TLS rules of each site. Empty if all sites have the default rules.
 pub(super) type TlsRules = NameMap<SiteRules>;
 
-/// What one configuration makes of the right tower.
+/// The router of one configuration, and what it was built from.
 #[derive(Debug, Default)]
 pub(super) struct Routing {
     pub(super) router: Router,
@@ -25,13 +25,13 @@ pub(super) struct Routing {
     hashing_limit: Arc<HashingLimit>,
 }
 
-/// Upstreams by what they were made of.
+/// Upstreams by their settings.
 type Upstreams = HashMap<(Vec<Address>, upstream::Options), Arc<Upstream>>;
 
 impl Routing {
-    /// Builds the router of `sites`. Upstreams and guards that are as they were in the `former` one go on with their
-    /// connections and counts, and so do the backends of changed ones. What cannot be read ends it: a site that asks for
-    /// certificates is never open to all. Blocks, on a runtime that backends can be checked on.
+    /// Builds the router of `sites`. Upstreams and guards with the same settings as in `former` keep their connections and
+    /// counts, and so do the backends of changed upstreams. Fails on unreadable files: a site that requires client
+    /// certificates must never be open to all clients. Blocks, and needs a runtime for health checks.
     pub(super) fn build(
         sites: &[SiteConfig],
         context: &UpstreamContext,
@@ -84,7 +84,7 @@ struct Builder<'a> {
     upstreams: Upstreams,
     context: &'a UpstreamContext,
     former: &'a Routing,
-    /// The former upstreams that name an address.
+    /// The former upstreams by the addresses of their backends.
     by_address: HashMap<&'a Address, Vec<&'a Arc<Upstream>>>,
 }
 
@@ -126,7 +126,7 @@ impl Builder<'_> {
         })
     }
 
-    /// Routes before the same app share its connections and its load.
+    /// Returns the upstream with these settings. Routes with the same settings share an upstream.
     fn upstream(
         &mut self,
         key: (Vec<Address>, upstream::Options),
@@ -147,7 +147,7 @@ impl Builder<'_> {
         Ok(upstream)
     }
 
-    /// The former upstreams that name one of these addresses.
+    /// Returns the former upstreams with one of these addresses.
     fn former_of(&self, addresses: &[Address]) -> Vec<Arc<Upstream>> {
         let mut old: Vec<Arc<Upstream>> = Vec::new();
         for upstream in addresses
@@ -192,7 +192,7 @@ fn unusable(site: &SiteConfig, source: TlsError) -> Error {
     }
 }
 
-/// What the site says of header fields holds for each of its routes, before what the route says.
+/// Builds a route. The header changes of the site apply before those of the route.
 fn build_route(site: &SiteConfig, route: &RouteConfig, handler: Handler) -> Route {
     let changes = |of: fn(&HeaderConfig) -> &Vec<HeaderChange>| {
         let changes = [&site.headers, &route.headers].into_iter().flat_map(of);

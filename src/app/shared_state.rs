@@ -69,7 +69,7 @@ fn upstream_context(config: &Config, max_connections: usize) -> UpstreamContext 
 pub(super) fn open_storage(config: &Config) -> Result<Arc<dyn Storage>, Error> {
     let storage = FileStorage::open(config.storage.directory())?;
     match storage.probe() {
-        Err(error) if error.is_passing() => {
+        Err(error) if error.is_disk_unwritable() => {
             error!(%error, "storage cannot be written: no certificate can be ordered")
         }
         probed => probed?,

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::tasks::Tasks;
 
-/// Running workers. They end with what still runs on them when they are halted.
+/// The running workers.
 #[derive(Debug)]
 pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
@@ -17,12 +17,12 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// How many cores there are to work on.
+    /// Returns the number of cores, which is the number of workers.
     pub(super) fn count() -> usize {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Starts a worker for each core, which runs what is spawned on its runtime.
+    /// Starts a worker for each core. It runs the tasks that are spawned on its runtime.
     pub(super) fn start() -> io::Result<Self> {
         let halt = Tasks::new();
         let (mut threads, mut runtimes) = (Vec::new(), Vec::new());
@@ -34,7 +34,7 @@ impl Workers {
             let halted = halt.shutdown();
             let work = move || {
                 runtime.block_on(halted.requested());
-                // A name that is still being resolved keeps nobody waiting.
+                // Does not wait for blocking tasks, such as a slow name resolution.
                 runtime.shutdown_background();
             };
             let name = format!("worker-{number}");
@@ -47,16 +47,16 @@ impl Workers {
         })
     }
 
-    /// The runtimes, one a worker.
+    /// Returns the runtimes, one for each worker.
     pub(super) fn runtimes(&self) -> &[Handle] {
         &self.runtimes
     }
 
-    /// Ends the workers and cuts what still runs on them.
+    /// Ends the workers, and drops the tasks that still run on them.
     pub(super) fn halt(self) {
         self.halt.stop();
         for thread in self.threads {
-            // A worker that panicked has ended too.
+            // A worker that has panicked has also ended.
             let _ = thread.join();
         }
     }

@@ -241,8 +241,8 @@ fn broken_handshake_reason(error: &io::Error) -> Reason {
     }
 }
 
-fn identity(client: tls::AskedClient) -> ClientIdentity {
-    let tls::AskedClient {
+fn identity(client: tls::ClientFacts) -> ClientIdentity {
+    let tls::ClientFacts {
         policy,
         certificate,
     } = client;

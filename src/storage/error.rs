@@ -1,9 +1,9 @@
-//! Why a record could not be read or written.
+//! Errors of reading and writing records.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A failed storage operation. The storage is unchanged after each of them.
+/// A failed operation, which has left the storage unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The data directory itself cannot be used.
@@ -11,7 +11,7 @@ pub enum Error {
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A record could not be read.
@@ -19,7 +19,7 @@ pub enum Error {
     Read {
         /// The record's file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A record could not be written or deleted.
@@ -27,22 +27,21 @@ pub enum Error {
     Write {
         /// The record's file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A record reads otherwise than it was written.
+    /// A record does not match its checksum.
     #[error("{location} cannot be read back as it was written; check the disk")]
     Lossy {
-        /// Where it lies.
+        /// The place of the record.
         location: String,
     },
 }
 
 impl Error {
-    /// Whether what is stored can still be read, and writing comes back when room is made: a full
-    /// disk or one that was mounted read-only.
+    /// `true` if the disk is full or read-only. Records can still be read then.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_disk_unwritable(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match self {
             Self::Directory { source, .. }
@@ -61,13 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_passes_and_a_forbidden_one_does_not() {
+    fn a_full_disk_is_told_from_a_forbidden_one() {
         let error = |kind: io::ErrorKind| Error::Write {
             path: "x".into(),
             source: kind.into(),
         };
-        assert!(error(io::ErrorKind::StorageFull).is_passing());
-        assert!(error(io::ErrorKind::ReadOnlyFilesystem).is_passing());
-        assert!(!error(io::ErrorKind::PermissionDenied).is_passing());
+        assert!(error(io::ErrorKind::StorageFull).is_disk_unwritable());
+        assert!(error(io::ErrorKind::ReadOnlyFilesystem).is_disk_unwritable());
+        assert!(!error(io::ErrorKind::PermissionDenied).is_disk_unwritable());
     }
 }

@@ -1,5 +1,4 @@
-//! Records as files below one data directory: folders 0700, files 0600, each written beside its
-//! place, synced and renamed.
+//! Records as files in a data directory: folders 0700, files 0600, each written to a temporary file, synced and renamed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -10,30 +9,30 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
-use super::page::Picker;
+use super::page::PageBuilder;
 use super::{Error, Key, Listing, Lock, PageRequest, Storage};
 
-/// How often a lock that another process holds is tried again.
+/// Interval of attempts to take a lock that another process holds.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
-/// How many keys are listed at once.
+/// Number of keys in a batch.
 const BATCH: usize = 256;
 
-/// The default storage: a data directory on the local disk.
+/// Storage in a data directory on the local disk.
 #[derive(Clone, Debug)]
 pub struct FileStorage {
     root: PathBuf,
 }
 
 impl FileStorage {
-    /// Opens a data directory, and makes it if it is missing.
+    /// Opens a data directory. Creates it if it is missing.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let storage = Self {
             root: root.to_owned(),
         };
         let prepared = create_dir(root)
-            .and_then(|()| create_dir(&storage.scratch()))
-            .and_then(|()| storage.clear_scratch());
+            .and_then(|()| create_dir(&storage.temporary_folder()))
+            .and_then(|()| storage.remove_stale_temporary_files());
         prepared.map_err(|source| Error::Directory {
             path: root.to_owned(),
             source,
@@ -41,9 +40,9 @@ impl FileStorage {
         Ok(storage)
     }
 
-    /// Proves that the directory can be written.
+    /// Checks that the directory can be written to.
     pub fn probe(&self) -> Result<(), Error> {
-        let probed = self.create_scratch().and_then(|(path, mut file)| {
+        let probed = self.create_temporary_file().and_then(|(path, mut file)| {
             let written = file.write_all(b"writable").and_then(|()| file.sync_all());
             fs::remove_file(path).and(written)
         });
@@ -53,9 +52,9 @@ impl FileStorage {
         })
     }
 
-    /// Files that a killed process left half-written. Young ones may belong to a living one.
-    fn clear_scratch(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.scratch())? {
+    /// Removes temporary files that a killed process has left. Recent ones may belong to a running process.
+    fn remove_stale_temporary_files(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.temporary_folder())? {
             let entry = entry?;
             let age = entry
                 .metadata()
@@ -68,12 +67,14 @@ impl FileStorage {
         Ok(())
     }
 
-    fn scratch(&self) -> PathBuf {
+    fn temporary_folder(&self) -> PathBuf {
         self.root.join("tmp")
     }
 
-    fn create_scratch(&self) -> io::Result<(PathBuf, File)> {
-        let path = self.scratch().join(format!("{:016x}", fastrand::u64(..)));
+    fn create_temporary_file(&self) -> io::Result<(PathBuf, File)> {
+        let path = self
+            .temporary_folder()
+            .join(format!("{:016x}", fastrand::u64(..)));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -89,9 +90,9 @@ impl FileStorage {
     fn write(&self, path: &Path, value: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.root);
         create_dir(folder)?;
-        let (scratch, mut file) = self.create_scratch()?;
+        let (scratch, mut file) = self.create_temporary_file()?;
         let rename = || match fs::rename(&scratch, path) {
-            // The folder was empty, and was removed, since it was made.
+            // Another task has removed the folder while it was still empty.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create_dir(folder)?;
                 fs::rename(&scratch, path)
@@ -109,7 +110,7 @@ impl FileStorage {
         done
     }
 
-    /// A folder goes with its last record, so that a million names that come and go leave nothing.
+    /// Removes folders with their last record, so that a million short-lived names leave nothing behind.
     fn remove_if_empty(&self, folder: Option<&Path>) {
         let depth = |folder: &Path| {
             folder
@@ -125,7 +126,7 @@ impl FileStorage {
     }
 }
 
-/// A folder that is being listed.
+/// A listing in progress.
 #[derive(Debug)]
 struct Folder {
     key: Key,
@@ -231,8 +232,9 @@ impl Storage for FileStorage {
 
     fn page<'a>(&'a self, request: PageRequest<'a>) -> BoxFuture<'a, Result<Vec<String>, Error>> {
         let path = self.path(request.folder);
-        let picker = Picker::new(request);
-        blocking(move || pick(&path, picker).map_err(|source| Error::Read { path, source })).boxed()
+        let builder = PageBuilder::new(request);
+        blocking(move || read_page(&path, builder).map_err(|source| Error::Read { path, source }))
+            .boxed()
     }
 
     fn location(&self, key: &Key) -> String {
@@ -240,21 +242,21 @@ impl Storage for FileStorage {
     }
 }
 
-fn pick(folder: &Path, mut picker: Picker) -> io::Result<Vec<String>> {
+fn read_page(folder: &Path, mut builder: PageBuilder) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     for entry in entries {
-        // What is no text is none of our segments.
+        // Segments are always text.
         if let Some(segment) = entry?.file_name().to_str() {
-            picker.offer(segment);
+            builder.offer(segment);
         }
     }
-    Ok(picker.finish())
+    Ok(builder.finish())
 }
 
-/// A locked file, removed before it is released so that locks do not pile up.
+/// A locked file. It is removed before the lock is released, so that lock files do not pile up.
 #[derive(Debug)]
 struct FileLock {
     path: PathBuf,
@@ -282,8 +284,8 @@ fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // The last holder may have removed the file between our open and our lock: such a lock is on a
-    // file that nobody else will ever find.
+    // The last holder may have removed the file between our open and our lock. Such a lock protects nothing, since nobody
+    // else can find that file.
     let is_current = match fs::metadata(path) {
         Ok(current) => current.ino() == file.metadata()?.ino(),
         Err(_) => false,
@@ -294,15 +296,14 @@ fn try_lock(path: &Path) -> io::Result<Option<FileLock>> {
     }))
 }
 
-/// Makes a folder and those above it. What lies in a new one outlasts a loss of power only when its
-/// parent was synced too.
+/// Creates a folder and its parents. The content of a new folder survives a power loss only if its parent is synced too.
 fn create_dir(path: &Path) -> io::Result<()> {
     let parents = parents_of_missing(path);
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     for parent in parents {
         match File::open(parent) {
             Ok(folder) => folder.sync_all()?,
-            // A folder that others own may be one to write to and not to read.
+            // A parent of another owner may be writable but not readable.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             Err(error) => return Err(error),
         }
@@ -310,14 +311,17 @@ fn create_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The parents of all folders that `path` needs and that are not there, lowest first.
+/// Returns the parents of all missing folders of `path`, lowest first.
 fn parents_of_missing(path: &Path) -> Vec<&Path> {
     path.ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
         .filter_map(Path::parent)
-        .map(|parent| match parent.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => parent,
+        .map(|parent| {
+            if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            }
         })
         .collect()
 }
@@ -327,7 +331,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(value) => value,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down: nobody waits for this any more.
+            // The runtime is shutting down, so nobody waits for the result.
             Err(_) => std::future::pending().await,
         },
     }
@@ -408,12 +412,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_is_listed_in_batches_and_goes_with_its_last_record() {
+    async fn a_folder_is_listed_in_batches_and_removed_with_its_last_record() {
         let (dir, storage) = storage();
         let key = |n: usize| Key::new(&["certificates", "ca", &format!("n{n}.example"), "x.pem"]);
         let folder = Key::new(&["certificates", "ca"]);
         assert!(storage.list(&folder).next().await.is_none());
-        // Not stored one by one, as each would be synced.
+        // Written directly, since `store` syncs each record.
         for n in 0..2 * BATCH + 1 {
             let path = dir.path().join("data").join(key(n).as_str());
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -468,7 +472,7 @@ mod tests {
         fs::write(dir.path().join("file"), b"").unwrap();
         let error = FileStorage::open(&dir.path().join("file/data")).unwrap_err();
         assert!(error.to_string().contains("--storage"), "{error}");
-        assert!(!error.is_passing());
+        assert!(!error.is_disk_unwritable());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,21 +1,20 @@
-//! The name of a record: segments that are safe as file names whatever they are made of.
+//! Keys of records: segments that are safe as file names, whatever text they are made of.
 
 use std::fmt::{self, Write};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// How long an encoded segment may be: file systems end names at 255 bytes.
+/// Longest encoded segment. File systems limit names to 255 bytes.
 const LONGEST: usize = 200;
 
-/// How much of a longer one stays readable.
+/// Part of a longer segment that stays readable.
 const READABLE: usize = 128;
 
 /// A path of encoded segments, such as `certificates/letsencrypt/www.example.org/certificate.pem`.
 ///
-/// Each segment keeps lower-case letters, digits, `-` and inner dots; `*` becomes `_wildcard` so
-/// that people can read it, and every other byte is percent-encoded. What gets too long for a file
-/// name ends in its hash instead. Two different sequences of segments never give one key, and no
-/// segment is `.`, `..`, hidden or empty.
+/// Each segment keeps lower-case letters, digits, `-` and inner dots. `*` becomes `_wildcard`, which people can read, and
+/// every other byte is percent-encoded. A segment that is too long for a file name ends in its hash. Different sequences of
+/// segments never have the same key, and no segment is `.`, `..`, hidden or empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
 
@@ -30,7 +29,7 @@ impl Key {
         key
     }
 
-    /// The key one level below this one.
+    /// Returns the key one level below this one.
     #[must_use]
     pub fn join(&self, segment: &str) -> Self {
         let mut key = self.clone();
@@ -38,20 +37,19 @@ impl Key {
         key
     }
 
-    /// The key one level below this one whose segment is encoded already, as a listing gives it.
+    /// Returns the key one level below this one. Takes an encoded segment from a listing.
     #[must_use]
     pub fn below(&self, encoded: &str) -> Self {
         Self(format!("{}/{encoded}", self.0))
     }
 
-    /// The encoded segments, joined by `/`.
+    /// Returns the encoded segments, joined by `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What an encoded segment was made from; none for one that was too long to be kept whole, or that
-    /// is no segment of a key.
+    /// Decodes a segment. Returns `None` if it was shortened, or is not a segment of a key.
     #[must_use]
     pub fn decode(encoded: &str) -> Option<String> {
         if encoded == "_" {
@@ -75,7 +73,7 @@ impl Key {
         (Self::new(&[&segment]).0 == encoded).then_some(segment)
     }
 
-    /// The last segment as it was before it was encoded, as [`decode`](Self::decode) tells it.
+    /// Decodes the last segment; see [`decode`](Self::decode).
     #[must_use]
     pub fn last_segment(&self) -> Option<String> {
         Self::decode(self.0.rsplit('/').next()?)
@@ -104,7 +102,7 @@ impl Key {
         }
     }
 
-    /// No short segment has an `_` before a hexadecimal digit, so that none equals a shortened one.
+    /// Shortens a segment. No unshortened segment has an `_` before a hexadecimal digit, so none equals a shortened one.
     fn shorten(&mut self, start: usize, segment: &str) {
         self.0.truncate(start + READABLE);
         self.0.push('_');
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_segment_of_a_key_is_read_as_none() {
+    fn other_texts_are_not_decoded() {
         let long = Key::new(&[&"a".repeat(201)]);
         assert_eq!(long.last_segment(), None);
         for encoded in ["A", "%", "%4", "%61", "%+1", ".a", "a_b", "%FF"] {
@@ -165,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_segment_tells_what_it_was_made_from() {
+    fn a_segment_can_be_decoded() {
         for segment in [
             "www.example.org",
             "*.example.org",
@@ -194,7 +192,7 @@ mod tests {
             let segment = key.as_str().strip_prefix("x/a%5Fba").unwrap();
             assert!(segment.len() < 255, "{key}");
         }
-        // The longest name that stays as it is, and the shortest that does not.
+        // The longest unshortened name, and the shortest shortened one.
         assert_eq!(Key::new(&[&"a".repeat(200)]).as_str(), "a".repeat(200));
         let shortened = Key::new(&[&"a".repeat(201)]);
         assert_eq!(shortened.as_str().len(), 128 + 1 + 64);

@@ -1,32 +1,32 @@
-//! A page of what lies in a folder, and how it is picked from names in any order.
+//! Pages of a folder's content, selected from names in any order.
 
 use std::collections::BinaryHeap;
 
 use super::Key;
 
-/// Which part of a folder is wanted.
+/// A request for a part of a folder.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest<'a> {
     /// The folder.
     pub folder: &'a Key,
-    /// Only segments with this ending are listed, and without it.
+    /// Only segments with this ending are listed. The ending is removed.
     pub ending: &'a str,
-    /// Only segments behind this one are listed, as an earlier page gave it.
+    /// Only segments after this one are listed, which is from an earlier page.
     pub after: Option<&'a str>,
-    /// How many are wanted.
+    /// Most segments of the page.
     pub limit: usize,
 }
 
-/// The first segments of a page among those that are offered.
+/// The first segments among those that were offered.
 #[derive(Debug)]
-pub(super) struct Picker {
+pub(super) struct PageBuilder {
     ending: String,
     after: Option<String>,
     limit: usize,
     first: BinaryHeap<String>,
 }
 
-impl Picker {
+impl PageBuilder {
     pub(super) fn new(request: PageRequest<'_>) -> Self {
         Self {
             ending: request.ending.to_owned(),
@@ -69,16 +69,16 @@ mod tests {
 
     fn pick(after: Option<&str>, limit: usize) -> Vec<String> {
         let folder = Key::new(&["attempts"]);
-        let mut picker = Picker::new(PageRequest {
+        let mut builder = PageBuilder::new(PageRequest {
             folder: &folder,
             ending: ".json",
             after,
             limit,
         });
         for segment in ["c.json", "a.b.json", "a.json", "other", "b.json", "d.json"] {
-            picker.offer(segment);
+            builder.offer(segment);
         }
-        picker.finish()
+        builder.finish()
     }
 
     #[test]

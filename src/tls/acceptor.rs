@@ -1,4 +1,4 @@
-//! The handshake: read the ClientHello, see to a certificate for its name, then go on.
+//! TLS handshakes: reads the ClientHello, waits for the certificate of its name, and continues.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,58 +12,58 @@ use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::Error;
-use super::client_auth::{AskedClient, ClientAuth};
+use super::client_auth::{ClientAuth, ClientFacts};
 use super::refusal_log::RefusalLog;
 use super::resolver::{BySni, Fixed};
-use super::server_config::{ACME_TLS, asking_config, challenge_config, server_config};
+use super::server_config::{ACME_TLS, challenge_config, client_auth_config, server_config};
 use super::version::TlsVersion;
 use crate::certs::challenge::TlsAlpn01Certificates;
 use crate::certs::{CertCache, CertManager, Certificate, Refusal};
 use crate::name::{HostName, NameMap};
 
-/// How long a handshake may wait for a certificate that is being obtained.
+/// Time that a handshake waits for a certificate that is being obtained.
 const ISSUANCE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A fatal alert `unrecognized_name` (RFC 6066 section 3) as a plaintext TLS record: the handshake
-/// has no keys yet when it is sent.
+/// The fatal alert `unrecognized_name` (RFC 6066 section 3) as a plaintext TLS record: there are no keys yet when it is
+/// sent.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// What an acceptor is built from.
+/// The parts of an [`Acceptor`].
 #[derive(Debug)]
 pub struct AcceptorParts {
-    /// The certificates that are served.
+    /// The certificates in memory.
     pub cache: Arc<CertCache>,
-    /// Gets those that are not in the cache.
+    /// The manager, which loads or obtains the others.
     pub manager: CertManager,
-    /// What is shown to a CA that looks for a challenge.
+    /// The certificates for tls-alpn-01 challenges.
     pub challenges: Arc<TlsAlpn01Certificates>,
-    /// What the configuration says.
+    /// The configured rules.
     pub rules: AcceptorRules,
 }
 
-/// What the configuration says of handshakes.
+/// The configured rules for handshakes.
 #[derive(Debug)]
 pub struct AcceptorRules {
-    /// Whose certificate a client gets that names no host.
+    /// The name whose certificate a client without SNI gets.
     pub default_name: Option<HostName>,
-    /// How long a client may take, without the wait for a certificate.
+    /// Time-out of a handshake, not counting the wait for a certificate.
     pub handshake_timeout: Duration,
-    /// What each site wants of its clients: all sites, if any of them wants more than others do.
+    /// The rules of each site. Empty if all sites have the default rules.
     pub sites: NameMap<SiteRules>,
 }
 
-/// What one site wants of its clients.
+/// The rules of one site for its clients.
 #[derive(Clone, Debug, Default)]
 pub struct SiteRules {
-    /// The oldest version that they may speak.
+    /// The oldest version of TLS.
     pub min_version: TlsVersion,
-    /// How they are asked for certificates, if they are.
+    /// How client certificates are verified, if clients are asked for them.
     pub client_auth: Option<Arc<ClientAuth>>,
 }
 
-/// How the connections of a site are made.
+/// The TLS settings of one site.
 #[derive(Debug)]
-struct Manner {
+struct SiteTls {
     config: Arc<ServerConfig>,
     auth: Option<Arc<ClientAuth>>,
 }
@@ -74,15 +74,15 @@ pub struct Acceptor {
     shared: Arc<Shared>,
     default_name: Option<HostName>,
     handshake_timeout: Duration,
-    /// Empty where no site wants more than others do.
-    manners: NameMap<Manner>,
+    /// Empty if all sites have the default rules.
+    sites: NameMap<SiteTls>,
 }
 
-/// What is the same whatever the configuration says, the keys of session tickets among it.
+/// State that survives a reload, such as the keys of session tickets.
 #[derive(Debug)]
 struct Shared {
     config: Arc<ServerConfig>,
-    /// For those who speak the newest version.
+    /// For sites that require the newest version.
     newest: Arc<ServerConfig>,
     resolver: Arc<BySni>,
     cache: Arc<CertCache>,
@@ -91,23 +91,23 @@ struct Shared {
     refusals: RefusalLog,
 }
 
-/// A finished handshake.
+/// A connection after its handshake.
 #[derive(Debug)]
 pub struct Accepted<S> {
     /// The connection.
     pub stream: TlsStream<S>,
-    /// The name that the client asked for.
+    /// The name in the client's SNI.
     pub sni: Option<HostName>,
-    /// Whether the client speaks HTTP/2.
+    /// `true` if HTTP/2 was agreed on.
     pub is_h2: bool,
-    /// Whether the client speaks TLS 1.3.
+    /// `true` if TLS 1.3 was agreed on.
     pub is_tls13: bool,
-    /// What it has shown where it was asked for a certificate.
-    pub client: Option<Box<AskedClient>>,
+    /// The client's certificate, if it was asked for one.
+    pub client: Option<Box<ClientFacts>>,
 }
 
 impl Acceptor {
-    /// An acceptor over a cache and the manager that fills it.
+    /// Puts the parts together.
     pub fn new(parts: AcceptorParts) -> Result<Self, rustls::Error> {
         let AcceptorParts {
             cache,
@@ -128,34 +128,34 @@ impl Acceptor {
             challenges,
             refusals: RefusalLog::default(),
         };
-        Self::over(Arc::new(shared), rules)
+        Self::with_rules(Arc::new(shared), rules)
     }
 
-    /// The acceptor that takes this one's place when the configuration changes. Sessions can be taken up at either.
+    /// Builds the acceptor that replaces this one after a reload. Sessions can be resumed at either of them.
     pub fn changed(&self, rules: AcceptorRules) -> Result<Self, rustls::Error> {
-        Self::over(Arc::clone(&self.shared), rules)
+        Self::with_rules(Arc::clone(&self.shared), rules)
     }
 
-    fn over(shared: Arc<Shared>, rules: AcceptorRules) -> Result<Self, rustls::Error> {
+    fn with_rules(shared: Arc<Shared>, rules: AcceptorRules) -> Result<Self, rustls::Error> {
         let AcceptorRules {
             default_name,
             handshake_timeout,
             sites,
         } = rules;
-        let mut manners = NameMap::new();
+        let mut tls = NameMap::new();
         for (pattern, rules) in sites.iter() {
-            manners.insert(pattern, shared.manner(rules)?);
+            tls.insert(pattern, shared.site_tls(rules)?);
         }
         Ok(Self {
             shared,
             default_name,
             handshake_timeout,
-            manners,
+            sites: tls,
         })
     }
 
-    /// Makes a TLS connection of `io`, or tells the client why not and closes it. There is none when
-    /// the client was a CA that looked for a challenge and was shown it: that ends with the handshake.
+    /// Does the handshake on `io`, or tells the client why not and closes it. Returns `None` if the client was a CA that
+    /// validated a challenge: its connection ends with the handshake.
     pub async fn accept<S>(
         &self,
         io: S,
@@ -166,37 +166,37 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let start = self.read_client_hello(io).await?;
-        if looks_for_challenge(&start.client_hello()) {
-            return self.show_challenge(start).await.map(|()| None);
+        if is_acme_validation(&start.client_hello()) {
+            return self.present_challenge(start).await.map(|()| None);
         }
         let sni = match start.client_hello().server_name().map(HostName::parse) {
             Some(Ok(name)) => Some(name),
             Some(Err(_)) => return self.refuse(start, Error::BadName).await,
             None => None,
         };
-        let Some(name) = sni.clone().or_else(|| self.unnamed(local)) else {
+        let Some(name) = sni.clone().or_else(|| self.name_without_sni(local)) else {
             return self.refuse(start, Error::NoName).await;
         };
         let certificate = match self.certificate(&name, client.ip()).await {
             Ok(certificate) => certificate,
             Err(refusal) => {
-                self.shared.refusals.say(client, &name, &refusal);
+                self.shared.refusals.log(client, &name, &refusal);
                 return self.refuse(start, Error::Refused { name, refusal }).await;
             }
         };
-        let manner = self.manner(&name);
-        let config = manner.map_or(&self.shared.config, |manner| &manner.config);
+        let site_tls = self.site_tls(&name);
+        let config = site_tls.map_or(&self.shared.config, |site_tls| &site_tls.config);
         let config = match sni {
             Some(_) => Arc::clone(config),
-            None => fixed(config, &certificate),
+            None => with_certificate(config, &certificate),
         };
         let stream = self.finish(start, config).await?;
         let connection = stream.get_ref().1;
         let is_h2 = connection.alpn_protocol() == Some(b"h2");
         let is_tls13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         let chain = connection.peer_certificates();
-        let auth = manner.and_then(|manner| manner.auth.as_ref());
-        let client = auth.map(|auth| Box::new(auth.asked(chain)));
+        let auth = site_tls.and_then(|site_tls| site_tls.auth.as_ref());
+        let client = auth.map(|auth| Box::new(auth.facts(chain)));
         Ok(Some(Accepted {
             stream,
             sni,
@@ -206,8 +206,8 @@ impl Acceptor {
         }))
     }
 
-    /// Proves the name to a CA (RFC 8737 section 3). Of what else is served here it sees nothing.
-    async fn show_challenge<S>(&self, start: StartHandshake<S>) -> Result<(), Error>
+    /// Presents a challenge to a CA (RFC 8737 section 3), and nothing else.
+    async fn present_challenge<S>(&self, start: StartHandshake<S>) -> Result<(), Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -217,7 +217,7 @@ impl Acceptor {
         };
         let config = challenge_config(certified).map_err(Error::Challenge)?;
         let mut stream = self.finish(start, Arc::new(config)).await?;
-        // The CA has what it wanted; whether it waits for the goodbye is its own affair.
+        // The CA has seen the certificate. An error in closing the connection does not matter.
         let _ = timeout(self.handshake_timeout, stream.shutdown()).await;
         Ok(())
     }
@@ -233,9 +233,8 @@ impl Acceptor {
         }
     }
 
-    /// The name for a client that gave none: the address it reached, when that is a site, else the
-    /// default.
-    fn unnamed(&self, local: SocketAddr) -> Option<HostName> {
+    /// Returns the name for a client without SNI: the address that it connected to if that is a site, else the default name.
+    fn name_without_sni(&self, local: SocketAddr) -> Option<HostName> {
         let address = HostName::from(local.ip().to_canonical());
         match self.shared.cache.lookup(address.as_str()) {
             Some(_) => Some(address),
@@ -258,11 +257,12 @@ impl Acceptor {
         }
     }
 
-    /// How the connections of the site of this name are made, where sites differ.
-    fn manner(&self, name: &HostName) -> Option<&Manner> {
-        match self.manners.is_empty() {
-            true => None,
-            false => self.manners.lookup(name.as_str()),
+    /// Returns the TLS settings of the site of this name, if sites differ.
+    fn site_tls(&self, name: &HostName) -> Option<&SiteTls> {
+        if self.sites.is_empty() {
+            None
+        } else {
+            self.sites.lookup(name.as_str())
         }
     }
 
@@ -295,33 +295,33 @@ impl Acceptor {
 }
 
 impl Shared {
-    fn manner(&self, rules: &SiteRules) -> Result<Manner, rustls::Error> {
+    fn site_tls(&self, rules: &SiteRules) -> Result<SiteTls, rustls::Error> {
         let min = rules.min_version;
         let config = match (&rules.client_auth, min) {
             (Some(auth), _) => {
                 let resolver = Arc::<BySni>::clone(&self.resolver);
-                Arc::new(asking_config(resolver, (auth, min))?)
+                Arc::new(client_auth_config(resolver, auth, min)?)
             }
             (None, TlsVersion::Tls12) => Arc::clone(&self.config),
             (None, TlsVersion::Tls13) => Arc::clone(&self.newest),
         };
-        Ok(Manner {
+        Ok(SiteTls {
             config,
             auth: rules.client_auth.clone(),
         })
     }
 }
 
-/// The same configuration with one certificate, whatever name a client gives.
-fn fixed(config: &ServerConfig, certificate: &Certificate) -> Arc<ServerConfig> {
+/// Copies a configuration that serves one certificate, whatever the SNI.
+fn with_certificate(config: &ServerConfig, certificate: &Certificate) -> Arc<ServerConfig> {
     let mut config = config.clone();
     config.cert_resolver = Arc::new(Fixed(Arc::clone(certificate.certified_key())));
     Arc::new(config)
 }
 
-/// Whether a client offers the challenges' protocol alone. One that offers others beside it is no CA
-/// (RFC 8737 section 4) and is served like everybody.
-fn looks_for_challenge(hello: &ClientHello<'_>) -> bool {
+/// `true` if a client offers only the protocol of tls-alpn-01. A client that offers others too is not a CA (RFC 8737 section
+/// 4).
+fn is_acme_validation(hello: &ClientHello<'_>) -> bool {
     let Some(mut offered) = hello.alpn() else {
         return false;
     };
@@ -350,11 +350,11 @@ mod tests {
 
     const NAME: &str = "www.example.org";
 
-    /// Believes every certificate, as a scanner does.
+    /// Accepts every certificate, as a scanner does.
     #[derive(Debug)]
-    struct Credulous;
+    struct AcceptAll;
 
-    impl ServerCertVerifier for Credulous {
+    impl ServerCertVerifier for AcceptAll {
         fn verify_server_cert(
             &self,
             _: &CertificateDer<'_>,
@@ -392,7 +392,7 @@ mod tests {
         }
     }
 
-    /// A server that serves `NAME` and may have a challenge for it.
+    /// Starts a server that serves `NAME`, and may have a challenge for it.
     struct Server {
         acceptor: Acceptor,
         challenges: Arc<TlsAlpn01Certificates>,
@@ -457,7 +457,7 @@ mod tests {
             presented.unwrap()
         }
 
-        /// What a client sees, and what became of it here.
+        /// The result on the client's side and on the server's.
         async fn look(
             &self,
             name: &'static str,
@@ -478,13 +478,13 @@ mod tests {
         protocol: Option<Vec<u8>>,
     }
 
-    /// Connects and waits for the other end to close.
+    /// Connects, and waits until the other end closes.
     async fn see(io: DuplexStream, name: &'static str, offered: &[&str]) -> Result<Seen, String> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Credulous))
+            .with_custom_certificate_verifier(Arc::new(AcceptAll))
             .with_no_client_auth();
         config.alpn_protocols = offered.iter().map(|it| it.as_bytes().to_vec()).collect();
         let name = ServerName::try_from(name).unwrap();
@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_look_for_a_challenge_that_is_not_under_way_gets_an_alert_and_no_certificate() {
+    async fn a_validation_of_an_unknown_challenge_gets_an_alert_and_no_certificate() {
         let server = Server::new();
         let _other = server.challenge("other.example.org").await;
         for name in [NAME, "unknown.example.org", "192.0.2.1"] {
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_offers_other_protocols_as_well_never_sees_a_challenge() {
+    async fn clients_that_offer_other_protocols_too_never_see_a_challenge() {
         let server = Server::new();
         let _under_way = (
             server.challenge(NAME).await,

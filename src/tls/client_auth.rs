@@ -1,4 +1,4 @@
-//! Certificates of clients: whom a site asks for one, which are believed, and what they say.
+//! Client certificates: whether a site requires one, which CAs it trusts, and the facts in a certificate.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,12 +16,13 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
 use super::distinguished_name;
 
-/// What becomes of clients without a certificate.
+/// Whether clients need a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAuthMode {
-    /// They are refused.
+    /// Clients without a certificate are refused.
     Required,
-    /// They are served, and the backend is told. A certificate that cannot be verified is refused all the same.
+    /// Clients without a certificate are served, and the backend is told. Clients with a certificate that cannot be verified
+    /// are refused.
     Optional,
 }
 
@@ -34,46 +35,46 @@ impl fmt::Display for ClientAuthMode {
     }
 }
 
-/// Whose certificates a site believes.
+/// The client certificates that a site accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAuthOptions {
-    /// The CAs, in PEM.
+    /// PEM file with the CAs.
     pub ca: PathBuf,
-    /// Whether a certificate is needed.
+    /// Whether clients need a certificate.
     pub mode: ClientAuthMode,
 }
 
-/// Why clients cannot be asked for certificates.
+/// Reasons why client certificates cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientAuthError {
-    /// The file is not there, not readable, or has no certificate.
-    #[error("{} is no readable PEM file of CA certificates: {}", path.display(), reason(source))]
+    /// The file is missing, not readable, or contains no certificate.
+    #[error("{} is not a readable PEM file with CA certificates: {}", path.display(), reason(source))]
     Pem {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         #[source]
         source: pem::Error,
     },
-    /// One of its certificates cannot be a CA's.
+    /// One of its certificates cannot be the certificate of a CA.
     #[error("{} has a certificate that cannot be a CA's: {source}", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: rustls::Error,
     },
-    /// The verifier cannot be made of them.
+    /// The verifier cannot be built from them.
     #[error("the CAs in {} cannot verify clients: {source}", path.display())]
     Verifier {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         source: VerifierBuilderError,
     },
 }
 
-/// The library's own words quote the file, which may be a key by mistake; these do not.
+/// Describes an error without quoting the file, as the library's own text does: it may be a key by mistake.
 fn reason(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
@@ -82,7 +83,7 @@ fn reason(error: &pem::Error) -> String {
     }
 }
 
-/// One way to ask clients for certificates.
+/// The verification of client certificates by one set of CAs in one mode.
 #[derive(Clone)]
 pub struct ClientAuth {
     pub(super) verifier: Arc<dyn ClientCertVerifier>,
@@ -90,7 +91,7 @@ pub struct ClientAuth {
 }
 
 impl ClientAuth {
-    /// Reads the CAs. Blocks.
+    /// Reads the file with the CAs. Blocks.
     pub fn load(options: &ClientAuthOptions) -> Result<Self, ClientAuthError> {
         let path = &options.ca;
         let pem = |source| ClientAuthError::Pem {
@@ -130,16 +131,16 @@ impl ClientAuth {
         })
     }
 
-    /// What is the same for two that ask alike: the same CAs in the same mode.
+    /// Returns a value that is equal for the same CAs in the same mode.
     #[must_use]
     pub fn policy(&self) -> [u8; 32] {
         self.policy
     }
 
-    /// What has become known of a client in its handshake.
-    pub(super) fn asked(&self, chain: Option<&[CertificateDer<'_>]>) -> AskedClient {
+    /// Returns the facts about a client after its handshake.
+    pub(super) fn facts(&self, chain: Option<&[CertificateDer<'_>]>) -> ClientFacts {
         let leaf = chain.and_then(<[_]>::first);
-        AskedClient {
+        ClientFacts {
             policy: self.policy,
             certificate: leaf.map(VerifiedCertificate::of),
         }
@@ -160,21 +161,21 @@ fn copied(digest: digest::Digest) -> [u8; 32] {
 
 /// A client that was asked for a certificate.
 #[derive(Clone, Debug)]
-pub struct AskedClient {
-    /// How it was asked.
+pub struct ClientFacts {
+    /// The policy under which it was asked.
     pub policy: [u8; 32],
-    /// What it has shown and proved to hold.
+    /// Its certificate, whose key it has proved to hold.
     pub certificate: Option<VerifiedCertificate>,
 }
 
-/// A client's certificate, verified.
+/// A verified client certificate.
 #[derive(Clone, Debug)]
 pub struct VerifiedCertificate {
-    /// Its subject as RFC 4514 writes it, in visible ASCII.
+    /// Its subject in the form of RFC 4514, in visible ASCII.
     pub subject: String,
-    /// Its SHA-256 in hexadecimal.
+    /// Its SHA-256 fingerprint in hexadecimal.
     pub fingerprint: String,
-    /// All of it in base64.
+    /// The certificate in base64.
     pub base64: String,
 }
 

@@ -1,10 +1,10 @@
-//! The name of a certificate's subject as one line that can be read in one way only (RFC 4514).
+//! The subject of a certificate as one unambiguous line (RFC 4514).
 
 use std::fmt::Write;
 
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// Attribute types with a short name.
+/// Attribute types and their short names.
 const NAMES: [(&str, &str); 10] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.6", "C"),
@@ -18,7 +18,7 @@ const NAMES: [(&str, &str); 10] = [
     ("1.2.840.113549.1.9.1", "emailAddress"),
 ];
 
-/// Writes the name from its most specific part on, in visible ASCII.
+/// Formats a name in visible ASCII, most specific part first.
 pub(super) fn write(name: &X509Name<'_>) -> String {
     let mut parts: Vec<_> = name
         .iter_rdn()
@@ -33,12 +33,12 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let name = NAMES.iter().find(|(known, _)| *known == id);
     match (name, attribute.as_str()) {
         (Some((_, name)), Ok(text)) => format!("{name}={}", escaped(text)),
-        // A value that is no text is told byte by byte.
+        // A value that is not text is written as hexadecimal bytes.
         _ => format!("{id}=#{}", hexadecimal(attribute.as_slice())),
     }
 }
 
-/// The value with all escaped that could be taken for a part of the syntax or is no visible ASCII.
+/// Escapes all characters of a value that have a meaning in the syntax or are not visible ASCII.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for (index, byte) in value.bytes().enumerate() {
@@ -57,7 +57,7 @@ fn escaped(value: &str) -> String {
     text
 }
 
-/// Bytes as pairs of digits.
+/// Formats bytes as pairs of hexadecimal digits.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! Why a connection did not become a TLS connection.
+//! Errors of TLS handshakes.
 
 use std::io;
 
@@ -8,30 +8,30 @@ use crate::name::HostName;
 /// A failed handshake.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The client did not finish in time.
+    /// The client did not finish the handshake in time.
     #[error("the client did not finish its TLS handshake in time")]
     TimedOut,
-    /// The client sent no ClientHello, or broke off.
+    /// The client sent no ClientHello, or broke the handshake off.
     #[error("the TLS handshake failed: {0}")]
     Handshake(io::Error),
-    /// The client named no host and no site is the default.
+    /// The client sent no SNI, and there is no default site.
     #[error("the client named no host; mark one site with `default = true` to serve such clients")]
     NoName,
     /// There is no certificate for the name.
     #[error("there is no certificate for {name}: {refusal}")]
     Refused {
-        /// The name that the client asked for.
+        /// The name in the client's SNI.
         name: HostName,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
-    /// The client looked for a challenge that is not under way.
+    /// The client asked for a challenge that is not pending.
     #[error("the client looked for a tls-alpn-01 challenge, and none is under way for that name")]
     NoChallenge,
-    /// The configuration for a CA's look could not be made.
+    /// The configuration for a challenge could not be built.
     #[error("the tls-alpn-01 challenge could not be shown: {0}")]
     Challenge(rustls::Error),
-    /// The text that the client sent as a name is none.
-    #[error("the client asked for a name that is no host name")]
+    /// The client's SNI is not a valid name.
+    #[error("the client sent an SNI that is not a host name")]
     BadName,
 }

@@ -1,5 +1,5 @@
-//! TLS in front: the server configuration, the certificate for a ClientHello, and the handshake that
-//! may wait for one. Knows no HTTP.
+//! TLS towards clients: server configurations, the certificate for a ClientHello, and handshakes that may wait for one.
+//! Knows no HTTP.
 
 mod acceptor;
 mod client_auth;
@@ -12,7 +12,7 @@ mod version;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorParts, AcceptorRules, SiteRules};
 pub use client_auth::{
-    AskedClient, ClientAuth, ClientAuthError, ClientAuthMode, ClientAuthOptions,
+    ClientAuth, ClientAuthError, ClientAuthMode, ClientAuthOptions, ClientFacts,
     VerifiedCertificate,
 };
 pub use error::Error;

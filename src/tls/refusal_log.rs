@@ -1,4 +1,4 @@
-//! Says why a name has no certificate: once per name and minute, however often it is asked for.
+//! Logs why a name has no certificate: once per name and minute, however often clients ask for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::certs::Refusal;
 use crate::name::HostName;
 
 const EVERY: Duration = Duration::from_secs(60);
-/// Names that are remembered. Past it a flood of made-up names is no longer logged one by one.
+/// Most names that are remembered. Beyond it, names of a flood are not logged one by one.
 const REMEMBERED: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -20,10 +20,11 @@ pub(super) struct RefusalLog {
 }
 
 impl RefusalLog {
-    pub(super) fn say(&self, client: SocketAddr, name: &HostName, refusal: &Refusal) {
-        match self.is_due(name) {
-            true => info!(sni = %name, client.addr = %client, error = %refusal, "no certificate"),
-            false => debug!(sni = %name, client.addr = %client, error = %refusal, "no certificate"),
+    pub(super) fn log(&self, client: SocketAddr, name: &HostName, refusal: &Refusal) {
+        if self.is_due(name) {
+            info!(sni = %name, client.addr = %client, error = %refusal, "no certificate")
+        } else {
+            debug!(sni = %name, client.addr = %client, error = %refusal, "no certificate")
         }
     }
 

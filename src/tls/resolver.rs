@@ -1,4 +1,4 @@
-//! The certificate for a name, as rustls asks for it: a look into memory and nothing else.
+//! The certificate resolver of rustls: looks up certificates in memory, and does nothing else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::certs::CertCache;
 
-/// Looks the SNI up in the cache, which the acceptor has filled before.
+/// Looks up the SNI in the cache, which the acceptor has filled before.
 #[derive(Debug)]
 pub(super) struct BySni {
     pub(super) cache: Arc<CertCache>,
@@ -17,15 +17,16 @@ pub(super) struct BySni {
 impl ResolvesServerCert for BySni {
     fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = client_hello.server_name()?;
-        let certificate = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => self.cache.lookup(&name.to_ascii_lowercase()),
-            false => self.cache.lookup(name),
+        let certificate = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            self.cache.lookup(&name.to_ascii_lowercase())
+        } else {
+            self.cache.lookup(name)
         };
         certificate.map(|certificate| Arc::clone(certificate.certified_key()))
     }
 }
 
-/// Always the same certificate, for a client that named no host.
+/// Returns always the same certificate, for clients without SNI.
 pub(super) struct Fixed(pub(super) Arc<CertifiedKey>);
 
 impl ResolvesServerCert for Fixed {

@@ -1,5 +1,5 @@
-//! The rustls configurations that connections share, and with them their session tickets; and the one
-//! for a CA that looks for a challenge.
+//! The rustls configurations: those that connections share together with their session tickets, and the one for tls-alpn-01
+//! challenges.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use super::client_auth::ClientAuth;
 use super::resolver::Fixed;
 use super::version::TlsVersion;
 
-/// What a CA offers, and nothing else, when it looks for a challenge (RFC 8737 section 4).
+/// The only protocol that a CA offers to validate a challenge (RFC 8737 section 4).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
-/// TLS from `min` on with rustls' own choice of suites, HTTP/2 before HTTP/1.1, and stateless tickets
-/// whose keys rotate. One ticket a handshake: a client that resumes gets the next one then.
+/// Builds a configuration from version `min` on, with rustls' default cipher suites, HTTP/2 before HTTP/1.1, and stateless
+/// tickets whose keys rotate. Each handshake sends one ticket: a client that resumes gets the next one.
 pub(super) fn server_config(
     resolver: Arc<dyn ResolvesServerCert>,
     min: TlsVersion,
@@ -32,11 +32,12 @@ pub(super) fn server_config(
     Ok(config)
 }
 
-/// The same for a site that asks its clients for certificates. No session is kept: each connection shows its certificate
-/// anew, and none that was opened elsewhere can be taken up here without one.
-pub(super) fn asking_config(
+/// Builds a configuration for a site with client certificates. Sessions cannot be resumed: each connection must show a
+/// certificate, and a session of another site must not replace it.
+pub(super) fn client_auth_config(
     resolver: Arc<dyn ResolvesServerCert>,
-    (auth, min): (&ClientAuth, TlsVersion),
+    auth: &ClientAuth,
+    min: TlsVersion,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -49,7 +50,8 @@ pub(super) fn asking_config(
     Ok(config)
 }
 
-/// Shows `certified` to a CA. No session is kept: each look has to see the certificate.
+/// Builds a configuration that presents `certified` to a CA. Sessions cannot be resumed: each validation must see the
+/// certificate.
 pub(super) fn challenge_config(
     certified: Arc<CertifiedKey>,
 ) -> Result<ServerConfig, rustls::Error> {

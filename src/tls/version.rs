@@ -1,4 +1,4 @@
-//! The versions of TLS that are spoken here, of which a site can do without the older one.
+//! The supported versions of TLS. A site can switch the older one off.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum TlsVersion {
 }
 
 impl TlsVersion {
-    /// What a server speaks whose clients need this version at least.
+    /// Returns the versions from this one on.
     pub(super) fn and_later(self) -> &'static [&'static SupportedProtocolVersion] {
         const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
         match self {

@@ -1,4 +1,4 @@
-//! An account at a CA (RFC 8555 section 7.3): made once, found again by its key, and the signer of everything after.
+//! An account at a CA (RFC 8555 section 7.3): registered once, found again by its key, and the signer of all later requests.
 
 use std::sync::{Arc, OnceLock};
 
@@ -35,9 +35,10 @@ struct NewAccount<'a> {
 }
 
 impl Account {
-    /// Registers the key and agrees to the CA's terms (RFC 8555 section 7.3). `contact` holds URLs, as in
-    /// `mailto:ops@example.org`. The client's external account is bound to it. Where the CA knows the key already it answers with the account that it has, and its contact
-    /// stays as it was. Store the key before, the URL after.
+    /// Registers the key and agrees to the CA's terms (RFC 8555 section 7.3). `contact` holds URLs such as
+    /// `mailto:ops@example.org`. The client's external account is bound to the new one. If the CA knows the key already, it
+    /// answers with the existing account and leaves its contact unchanged. Store the key before this call and the URL after
+    /// it.
     pub async fn register(
         client: Arc<Client>,
         key: AccountKey,
@@ -64,7 +65,7 @@ impl Account {
         Self::from_response(client, key, &response)
     }
 
-    /// Asks for the account of a key without making one (RFC 8555 section 7.3.1).
+    /// Finds the account of a key without registering one (RFC 8555 section 7.3.1).
     pub async fn find(client: Arc<Client>, key: AccountKey) -> Result<Option<Self>, Error> {
         let request = NewAccount {
             contact: &[],
@@ -79,7 +80,7 @@ impl Account {
         }
     }
 
-    /// The account that was kept from an earlier run; the CA is not asked.
+    /// Restores a stored account. Sends no request.
     #[must_use]
     pub fn restore(
         client: Arc<Client>,
@@ -107,19 +108,19 @@ impl Account {
         Ok(Self::restore(client, key, url, orders_url))
     }
 
-    /// The account's URL, exactly as the CA wrote it: the `kid` of every request.
+    /// Returns the account's URL exactly as the CA wrote it, which is the `kid` of every request.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where the CA lists the account's orders (RFC 8555 section 7.1.2.1); many CAs do not.
+    /// Returns the URL of the account's list of orders (RFC 8555 section 7.1.2.1). Many CAs have none.
     #[must_use]
     pub fn orders_url(&self) -> Option<&Url> {
         self.orders_url.as_ref()
     }
 
-    /// What the CA calls itself in records that are set once, where a challenge of this account has told it.
+    /// Returns the CA's name in persistent TXT records, once a challenge of this account has told it.
     #[must_use]
     pub fn issuer_domain(&self) -> Option<&str> {
         self.issuer_domain.get().map(String::as_str)
@@ -129,26 +130,26 @@ impl Account {
         self.issuer_domain.get_or_init(|| domain.to_owned());
     }
 
-    /// The key that is the account.
+    /// Returns the account's key.
     #[must_use]
     pub fn key(&self) -> &AccountKey {
         &self.key
     }
 
-    /// The CA of the account.
+    /// Returns the client of the account's CA.
     #[must_use]
     pub fn client(&self) -> &Arc<Client> {
         &self.client
     }
 
-    /// The contact that the CA has, which fails unless it knows the account by its key.
+    /// Asks the CA for the account's contact. Fails unless the CA knows the account by its key.
     pub async fn contact(&self) -> Result<Vec<String>, Error> {
         let url = self.resource()?;
         let account: AccountResource = self.read(Step::Account, &url).await?.json()?;
         Ok(account.contact)
     }
 
-    /// Has the CA replace the contact (RFC 8555 section 7.3.2); an empty list clears it.
+    /// Replaces the contact (RFC 8555 section 7.3.2). An empty list clears it.
     pub async fn update_contact(&self, contact: &[String]) -> Result<(), Error> {
         let url = self.resource()?;
         let request = json!({ "contact": contact });
@@ -168,7 +169,7 @@ impl Account {
         self.client.post(&call, url).await
     }
 
-    /// Sends a request that changes something, once.
+    /// Sends a request that changes something. It is never repeated.
     pub(in crate::acme) async fn write<T: Serialize>(
         &self,
         step: Step,
@@ -180,7 +181,7 @@ impl Account {
         self.client.post(&call, url).await
     }
 
-    /// Places an order, once.
+    /// Places an order. The request is never repeated.
     pub(in crate::acme) async fn new_order<T: Serialize>(
         &self,
         request: &T,
@@ -202,7 +203,7 @@ impl Account {
     }
 }
 
-/// Asking twice gives the same account, so a lost answer is asked for again.
+/// Sends a new-account request. Two of them lead to the same account, so a request with a lost response is repeated.
 async fn new_account(
     client: &Client,
     key: &AccountKey,

@@ -1,4 +1,4 @@
-//! A new key for an account (RFC 8555 section 7.3.5), and whether the CA knows it.
+//! Replaces the key of an account (RFC 8555 section 7.3.5), and checks that the CA has done so.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ struct KeyChange<'a> {
 }
 
 impl Account {
-    /// Has the CA put `new` in the place of the account's key, and returns the account under it. Store `new` before; after an
-    /// error, only [`find`](Self::find) with each key tells which one the CA knows.
+    /// Replaces the account's key by `new`, and returns the account with it. Store `new` before this call. After an error,
+    /// only [`find`](Self::find) with each key shows which one the CA knows.
     pub async fn change_key(&self, new: AccountKey) -> Result<Self, Error> {
         let directory = self.client().directory().await?;
         let url = directory.key_change.as_ref().ok_or(Error::NoService {
@@ -44,7 +44,7 @@ impl Account {
             self.url().to_owned(),
             orders,
         );
-        // Some CAs answer with a success and change nothing.
+        // Some CAs report success without changing anything.
         account.contact().await?;
         Ok(account)
     }

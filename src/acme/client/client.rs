@@ -1,4 +1,4 @@
-//! The way to the CA: HTTPS with limits, the directory, nonces, and which requests are repeated (RFC 8555 section 6).
+//! The HTTPS client of a CA (RFC 8555 section 6): limits, the directory, nonces, and the repetition of lost requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,25 +17,25 @@ use crate::acme::jws::{Nonce, NoncePool, Signer};
 use crate::acme::resource::Directory;
 use crate::backoff::Polling;
 
-/// A certificate chain is a few KiB, everything else is shorter.
+/// Longest response in bytes. A certificate chain has a few KiB, and everything else is shorter.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// How many redirects of a GET are followed.
+/// Most redirects of a GET that are followed.
 const REDIRECTS: usize = 3;
 
-/// How long a directory is taken for current.
+/// Age at which the directory is read again.
 const DIRECTORY_LIFE: Duration = Duration::from_secs(12 * 3600);
 
-/// How many refused nonces one request gets over.
+/// Most nonces of one request that may be refused.
 const NONCE_RETRIES: usize = 8;
 
-/// How often a request whose answer was lost is made anew, where that is safe.
+/// Most repetitions of a request with a lost response, if repetition is safe.
 const LOST_RETRIES: usize = 2;
 
-/// How far the CA's clock may be from ours before it is worth a warning.
+/// Difference between the CA's clock and ours from which a warning is logged.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// One CA, and what this process knows of it. Cheap to share in an `Arc`; orders of one account can run side by side.
+/// The client of one CA. Shared in an `Arc`; several orders of one account can run at once.
 #[derive(Debug)]
 pub struct Client {
     options: Options,
@@ -50,7 +50,7 @@ struct CachedDirectory {
     read: Instant,
 }
 
-/// One signed request.
+/// A signed request.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::acme) struct Call<'a> {
     pub(in crate::acme) step: Step,
@@ -59,17 +59,17 @@ pub(in crate::acme) struct Call<'a> {
     pub(in crate::acme) repeat: Repeat,
 }
 
-/// What to do when it is unknown whether the CA has worked on a request.
+/// Whether a request is repeated when its response is lost, and the CA may or may not have processed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::acme) enum Repeat {
-    /// Sign it anew and send it again: twice is the same as once.
+    /// Sign the request again and repeat it: it is idempotent.
     Safe,
-    /// Say so: the caller reads the resource to see where it stands.
+    /// Return the error: the caller reads the resource to see its state.
     Never,
 }
 
 impl Client {
-    /// Prepares to talk to a CA; nothing is sent yet. Reads the system's root certificates from disk.
+    /// Sets up a client. Reads the system's root certificates from disk, but sends no request.
     pub fn new(options: Options) -> Result<Self, Error> {
         require_https(Step::Directory, &options.directory)?;
         let roots = match &options.root_pem {
@@ -95,14 +95,13 @@ impl Client {
         })
     }
 
-    /// The settings that the client was made with.
+    /// Returns the client's settings.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Where the CA's services are (RFC 8555 section 7.1.1); read once, and again when it is half a day old or proves
-    /// wrong.
+    /// Returns the directory (RFC 8555 section 7.1.1). It is cached, and read again when it is too old or has proved wrong.
     pub async fn directory(&self) -> Result<Arc<Directory>, Error> {
         let mut cached = self.directory.lock().await;
         if let Some(known) = &*cached
@@ -121,8 +120,8 @@ impl Client {
         Ok(directory)
     }
 
-    /// POSTs to a service of the directory. Where it is not found the directory is read anew, and a service that has moved
-    /// is asked once more.
+    /// POSTs to a service of the directory. If the service is not found, the directory is read again, and a service that has
+    /// moved is tried once more.
     pub(in crate::acme) async fn post_service(
         &self,
         call: &Call<'_>,
@@ -132,17 +131,18 @@ impl Client {
         match self.post(call, service(&known)).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
                 let current = self.directory_after(&known).await?;
-                match service(&current) == service(&known) {
-                    true => Err(error),
-                    false => self.post(call, service(&current)).await,
+                if service(&current) == service(&known) {
+                    Err(error)
+                } else {
+                    self.post(call, service(&current)).await
                 }
             }
             outcome => outcome,
         }
     }
 
-    /// POSTs one signed request (RFC 8555 section 6.2). No two requests have the same bytes: after a refused nonce or a lost
-    /// answer it is signed anew.
+    /// POSTs a signed request (RFC 8555 section 6.2). After a refused nonce or a lost response, it is signed again: no two
+    /// requests have the same bytes.
     pub(in crate::acme) async fn post(
         &self,
         call: &Call<'_>,
@@ -150,7 +150,7 @@ impl Client {
     ) -> Result<Response, Error> {
         let mut given = None;
         let mut refused = 0;
-        let mut lost = Losses::new(call.repeat);
+        let mut lost = LostAttempts::new(call.repeat);
         loop {
             let nonce = match given.take() {
                 Some(nonce) => nonce,
@@ -200,7 +200,7 @@ impl Client {
         response
     }
 
-    /// A nonce of an earlier answer, else a new one (RFC 8555 section 7.2).
+    /// Returns a nonce of an earlier response, or requests a new one (RFC 8555 section 7.2).
     async fn nonce(&self) -> Result<Nonce, Error> {
         match self.nonces.take() {
             Some(nonce) => Ok(nonce),
@@ -224,7 +224,7 @@ impl Client {
         })
     }
 
-    /// The directory read after `wrong` has proved wrong.
+    /// Reads the directory again after `wrong` has proved wrong.
     async fn directory_after(&self, wrong: &Arc<Directory>) -> Result<Arc<Directory>, Error> {
         let mut cached = self.directory.lock().await;
         if cached
@@ -237,14 +237,14 @@ impl Client {
         self.directory().await
     }
 
-    /// GETs what anyone may read.
+    /// Sends an unsigned GET.
     pub(in crate::acme) async fn get(&self, step: Step, url: &Url) -> Result<Response, Error> {
         self.read(Method::GET, step, url).await
     }
 
-    /// GETs or HEADs what anyone may read, over a few redirects and lost answers.
+    /// Sends an unsigned GET or HEAD. Follows a few redirects, and repeats a few lost requests.
     async fn read(&self, method: Method, step: Step, url: &Url) -> Result<Response, Error> {
-        let mut lost = Losses::new(Repeat::Safe);
+        let mut lost = LostAttempts::new(Repeat::Safe);
         loop {
             match self.read_once(method.clone(), step, url).await {
                 Err(error) if lost.may_repeat(&error) => lost.wait().await,
@@ -308,14 +308,14 @@ impl Client {
     }
 }
 
-/// How often one request was lost, and whether it may be made again.
-struct Losses {
+/// Counts the lost attempts of one request.
+struct LostAttempts {
     repeat: Repeat,
     left: usize,
     delay: Polling,
 }
 
-impl Losses {
+impl LostAttempts {
     fn new(repeat: Repeat) -> Self {
         Self {
             repeat,
@@ -324,8 +324,8 @@ impl Losses {
         }
     }
 
-    /// Whether to make the request again: nothing was sent, or sending it twice is the same as once. A CA that names its time
-    /// is left alone until then, and one that takes all the time it has is not asked for more.
+    /// Decides whether to repeat the request: if nothing was sent, or if it is idempotent. A request is not repeated if the
+    /// CA has sent a long Retry-After, or if it has used all of its time.
     fn may_repeat(&mut self, error: &Error) -> bool {
         let is_safe = match error {
             Error::Connect { .. } => true,
@@ -375,7 +375,7 @@ fn redirect(response: &Response) -> Option<Url> {
     response.url.join(target).ok()
 }
 
-/// A wrong clock makes good certificates look expired.
+/// Warns if the clocks differ: a wrong clock makes valid certificates look expired.
 fn warn_of_skew(response: &Response) {
     let skew = response.skew(std::time::SystemTime::now());
     if let Some(skew) = skew.filter(|skew| *skew > CLOCK_SKEW) {

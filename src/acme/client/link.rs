@@ -1,9 +1,9 @@
-//! Links in headers (RFC 8288), as a CA gives them for other chains and for its terms.
+//! Link headers (RFC 8288), with which a CA points to alternate chains and to its terms.
 
 use http::header::{HeaderMap, LINK};
 use url::Url;
 
-/// The targets of all links of one relation, in the CA's sequence; relative ones start at `base`.
+/// Returns the targets of all links with this relation, in the CA's order. Relative targets are resolved against `base`.
 pub(in crate::acme) fn links(headers: &HeaderMap, base: &Url, relation: &str) -> Vec<Url> {
     let values = headers.get_all(LINK).into_iter();
     values
@@ -17,7 +17,7 @@ pub(in crate::acme) fn links(headers: &HeaderMap, base: &Url, relation: &str) ->
         .collect()
 }
 
-/// The targets of one header with their relations.
+/// Splits a header into targets and their parameters.
 fn parse(value: &str) -> Vec<(&str, &str)> {
     let mut found = Vec::new();
     let mut rest = value;
@@ -35,7 +35,7 @@ fn parse(value: &str) -> Vec<(&str, &str)> {
     found
 }
 
-/// A comma outside of quotes ends a link.
+/// Finds the end of a link's parameters: a comma outside of quotes.
 fn end_of_parameters(text: &str) -> usize {
     let mut is_quoted = false;
     let end = text.find(|character| {

@@ -11,5 +11,5 @@ pub use options::Options;
 
 pub(super) use client::{Call, Repeat};
 pub(super) use link::links;
-pub(super) use poll::Looks;
+pub(super) use poll::Polls;
 pub(super) use response::Response;

@@ -1,4 +1,4 @@
-//! Which CA to talk to, and how long to wait for it.
+//! Settings of the client: the CA and the time-outs.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use url::Url;
 
 use crate::acme::jws::ExternalAccount;
 
-/// The CA and the client's patience with it.
+/// Settings of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The CA's directory; https only.
+    /// URL of the CA's directory, which must be https.
     pub directory: Url,
-    /// PEM roots that the CA's own HTTPS may be signed by, beside the system's.
+    /// Extra root certificates for HTTPS requests to the CA, in PEM.
     pub root_pem: Option<Vec<u8>>,
-    /// What binds a new account to one that the operator has with the CA already.
+    /// Credentials that bind a new account to an existing one of the operator at the CA.
     pub external_account: Option<ExternalAccount>,
-    /// The limit of one request, from its start to the last byte of its answer.
+    /// Time-out of a request, from its start to the last byte of the response.
     pub request_timeout: Duration,
-    /// The limit of connecting to the CA.
+    /// Time-out of connecting to the CA.
     pub connect_timeout: Duration,
-    /// How long the CA may take to validate one challenge.
+    /// Time-out of the validation of one challenge.
     pub authorization_timeout: Duration,
-    /// How long the CA may take from the CSR to the certificate.
+    /// Time-out from the CSR to the certificate.
     pub finalize_timeout: Duration,
 }
 
 impl Options {
-    /// The usual patience with the CA of `directory`.
+    /// Takes the default time-outs for the CA of `directory`.
     #[must_use]
     pub fn new(directory: Url) -> Self {
         Self {

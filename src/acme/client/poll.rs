@@ -1,4 +1,4 @@
-//! How often to look at what the CA is working on, and for how long.
+//! Polls of a resource that the CA is working on: their intervals and their deadline.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::backoff::Polling;
 
-/// How long the quick looks last.
+/// Duration of the quick polls.
 const QUICK: Duration = Duration::from_secs(1);
 
-/// A series of looks with a deadline: quick ones while the CA is likely to be done any moment, then slower ones.
+/// Polls with a deadline: quick ones while the CA is likely to finish soon, then slower ones.
 #[derive(Debug)]
-pub(in crate::acme) struct Looks {
+pub(in crate::acme) struct Polls {
     quick: Polling,
     quick_until: Instant,
     slow: Polling,
@@ -19,8 +19,8 @@ pub(in crate::acme) struct Looks {
     deadline: Instant,
 }
 
-impl Looks {
-    /// Looks for at most `limit`, without a quick start.
+impl Polls {
+    /// Polls for at most `limit`, without quick polls.
     pub(in crate::acme) fn slow(limit: Duration) -> Self {
         let now = Instant::now();
         Self {
@@ -32,32 +32,33 @@ impl Looks {
         }
     }
 
-    /// Looks for at most `limit`, quickly at first.
+    /// Polls for at most `limit`, quickly at first.
     pub(in crate::acme) fn quick(limit: Duration) -> Self {
-        let mut looks = Self::slow(limit);
-        looks.hurry();
-        looks
+        let mut polls = Self::slow(limit);
+        polls.restart_quick();
+        polls
     }
 
-    /// Makes the next looks quick ones.
-    pub(in crate::acme) fn hurry(&mut self) {
+    /// Makes the next polls quick ones.
+    pub(in crate::acme) fn restart_quick(&mut self) {
         self.quick_until = Instant::now() + QUICK;
     }
 
-    /// The time that all looks together may take.
+    /// Returns the time that all polls together may take.
     pub(in crate::acme) fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// Waits for the next look and returns whether there is one. A Retry-After wins over the schedule.
+    /// Waits for the next poll. Returns `false` after the deadline. A Retry-After overrides the schedule.
     pub(in crate::acme) async fn next(&mut self, retry_after: Option<Duration>) -> bool {
         let now = Instant::now();
         if now >= self.deadline {
             return false;
         }
-        let delay = match now < self.quick_until {
-            true => self.quick.next(retry_after),
-            false => self.slow.next(retry_after),
+        let delay = if now < self.quick_until {
+            self.quick.next(retry_after)
+        } else {
+            self.slow.next(retry_after)
         };
         sleep(delay.min(self.deadline - now)).await;
         true
@@ -68,39 +69,39 @@ impl Looks {
 mod tests {
     use super::*;
 
-    async fn delay(looks: &mut Looks, retry_after: Option<Duration>) -> Duration {
+    async fn delay(polls: &mut Polls, retry_after: Option<Duration>) -> Duration {
         let start = Instant::now();
-        assert!(looks.next(retry_after).await);
+        assert!(polls.next(retry_after).await);
         start.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn looks_are_quick_for_a_second_and_then_slow() {
-        let mut looks = Looks::quick(Duration::from_secs(60));
+        let mut polls = Polls::quick(Duration::from_secs(60));
         let start = Instant::now();
-        assert!(delay(&mut looks, None).await < Duration::from_millis(10));
+        assert!(delay(&mut polls, None).await < Duration::from_millis(10));
         let mut count = 1;
         while start.elapsed() < QUICK {
-            looks.next(None).await;
+            polls.next(None).await;
             count += 1;
         }
-        assert!((8..20).contains(&count), "{count} looks");
-        assert!(delay(&mut looks, None).await >= Duration::from_millis(250));
+        assert!((8..20).contains(&count), "{count} polls");
+        assert!(delay(&mut polls, None).await >= Duration::from_millis(250));
     }
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_obeyed_also_among_the_quick_looks() {
-        let mut looks = Looks::quick(Duration::from_secs(60));
+        let mut polls = Polls::quick(Duration::from_secs(60));
         let asked = Duration::from_secs(3);
-        assert!(delay(&mut looks, Some(asked)).await >= asked);
+        assert!(delay(&mut polls, Some(asked)).await >= asked);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_last_look_is_at_the_deadline() {
         let limit = Duration::from_secs(4);
-        let mut looks = Looks::slow(limit);
+        let mut polls = Polls::slow(limit);
         let start = Instant::now();
-        while looks.next(Some(Duration::from_secs(3))).await {}
+        while polls.next(Some(Duration::from_secs(3))).await {}
         assert!((limit..limit + Duration::from_millis(5)).contains(&start.elapsed()));
     }
 }

@@ -1,4 +1,4 @@
-//! One answer of the CA, read to its end.
+//! A response of the CA, read to its end.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,10 +14,10 @@ use crate::acme::resource::{Excerpt, Problem, ProblemKind};
 
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 
-/// Longer waits are a CA's slip, and would overflow what adds to them.
+/// Longest Retry-After that is believed. A longer one is a mistake of the CA, and sums with it could overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// An answer with its body.
+/// A response with its body.
 #[derive(Debug)]
 pub(in crate::acme) struct Response {
     pub(in crate::acme) step: Step,
@@ -28,11 +28,12 @@ pub(in crate::acme) struct Response {
 }
 
 impl Response {
-    /// The answer when it is a success, else the error that it tells of.
+    /// Returns the response if it is a success, else the error in it.
     pub(in crate::acme) fn success(self) -> Result<Self, Error> {
-        match self.status.is_success() {
-            true => Ok(self),
-            false => Err(self.into_error()),
+        if self.status.is_success() {
+            Ok(self)
+        } else {
+            Err(self.into_error())
         }
     }
 
@@ -59,13 +60,13 @@ impl Response {
         }
     }
 
-    /// Where the CA's current terms are (RFC 8555 section 7.3.3).
+    /// Returns the URL of the CA's current terms (RFC 8555 section 7.3.3).
     fn terms_of_service(&self) -> Option<String> {
         let links = links(&self.headers, &self.url, "terms-of-service");
         links.first().map(Url::to_string)
     }
 
-    /// The body as the resource that it should be.
+    /// Parses the body as a resource.
     pub(in crate::acme) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|source| Error::Json {
             step: self.step,
@@ -73,19 +74,19 @@ impl Response {
         })
     }
 
-    /// The nonce for a later request.
+    /// Returns the nonce for a later request.
     pub(in crate::acme) fn nonce(&self) -> Option<Nonce> {
         Nonce::parse(self.text(&REPLAY_NONCE)?)
     }
 
-    /// Whether the request was not looked at, because of its nonce (RFC 8555 section 6.5).
+    /// `true` if the request was refused because of its nonce (RFC 8555 section 6.5).
     pub(in crate::acme) fn is_bad_nonce(&self) -> bool {
         self.status == StatusCode::BAD_REQUEST
             && Problem::parse(&self.body)
                 .is_some_and(|problem| problem.kind == ProblemKind::BadNonce)
     }
 
-    /// The URL of the new resource, as text exactly as the CA wrote it where it wrote a whole URL.
+    /// Returns the URL of the new resource. An absolute URL is returned exactly as the CA wrote it.
     pub(in crate::acme) fn location(&self) -> Result<String, Error> {
         let missing = || Error::Header {
             step: self.step,
@@ -98,7 +99,7 @@ impl Response {
         }
     }
 
-    /// How long the CA wants the client to wait (RFC 9110 section 10.2.3). A date is measured against the CA's own clock.
+    /// Returns the value of Retry-After (RFC 9110 section 10.2.3). A date is compared with the CA's own clock.
     pub(in crate::acme) fn retry_after(&self) -> Option<Duration> {
         let text = self.text(&RETRY_AFTER)?.trim();
         let wait = match text.parse::<u64>() {
@@ -108,7 +109,7 @@ impl Response {
         (!wait.is_zero()).then(|| wait.min(LONGEST_WAIT))
     }
 
-    /// How far the CA's clock is from `now`, one way or the other.
+    /// Returns the difference between the CA's clock and `now`.
     pub(in crate::acme) fn skew(&self, now: SystemTime) -> Option<Duration> {
         let skew = self.date()?.duration_since(now);
         Some(skew.unwrap_or_else(|behind| behind.duration()))

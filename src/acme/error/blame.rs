@@ -1,23 +1,23 @@
-//! Whose fault a failure is, and so whether another CA could do better.
+//! Who is to blame for a failure, which tells whether another CA could succeed.
 
 use super::error::Error;
 use crate::acme::resource::{AuthorizationStatus, Problem, ProblemKind};
 
-/// Whose fault a failure is.
+/// Who is to blame for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The CA's, or that of the account there: it would fail for any name now.
+    /// The CA, or the account at it: any name would fail now.
     Ca,
-    /// The CA does not issue for this name; another may.
+    /// The CA does not issue for this name. Another CA may.
     CaForName,
-    /// The name cannot be proved to be this machine's, to whichever CA.
+    /// The name: no CA could validate it.
     Name,
-    /// This machine's own.
+    /// This machine.
     Machine,
 }
 
 impl Error {
-    /// Whose fault it is.
+    /// Returns who is to blame.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
@@ -33,16 +33,19 @@ impl Error {
                 ..
             } => Blame::Name,
             Self::NoChallenge { .. } => Blame::CaForName,
-            Self::Refused { problem, .. } => match is_about_name(problem) {
-                true => Blame::CaForName,
-                false => Blame::Ca,
-            },
+            Self::Refused { problem, .. } => {
+                if is_about_name(problem) {
+                    Blame::CaForName
+                } else {
+                    Blame::Ca
+                }
+            }
             _ => Blame::Ca,
         }
     }
 }
 
-/// A CA that failed, is full or must not issue differs from one that looked and saw something else.
+/// Tells a CA that failed, is at a limit or must not issue from one that looked and found something else.
 fn of_validation(problem: Option<&Problem>) -> Blame {
     match problem {
         Some(problem) if is_about_name(problem) => Blame::CaForName,

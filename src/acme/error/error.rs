@@ -1,11 +1,11 @@
-//! What can go wrong between this machine and the CA, whose fault it is, and what the operator can do about it.
+//! Errors of the protocol, with all that the CA said and the operator can do.
 
 use std::time::Duration;
 
 use http::StatusCode;
 use url::Url;
 
-use super::root_cause::{is_unknown_issuer, words_of_root};
+use super::root_cause::{is_unknown_issuer, root_cause_text};
 use super::sentence::{allowed_again, authority, because, failed_authorization, listed};
 use super::solver_error::SolverError;
 use super::step::Step;
@@ -13,26 +13,26 @@ use crate::acme::resource::{
     AuthorizationStatus, ChallengeType, Excerpt, Identifier, OrderStatus, Problem, ProblemKind,
 };
 
-/// The longest Retry-After that is waited for while an order is under way.
+/// Longest Retry-After that a running order waits for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Why the CA gave no certificate, or no answer.
+/// Reasons why the CA gave no certificate, or no response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system gave no randomness or no memory for a key or a signature.
+    /// The system has no randomness or no memory for a key or a signature.
     #[error("the account key could not be used: the system's cryptography failed")]
     Crypto,
     /// The text is not a PKCS#8 PEM.
     #[error("the account key is not a PKCS#8 PEM file")]
     KeyPem(#[source] rustls::pki_types::pem::Error),
-    /// The PEM holds no P-256 key.
+    /// The PEM contains no P-256 key.
     #[error("the account key is not an ECDSA P-256 key")]
     Key(#[source] aws_lc_rs::error::KeyRejected),
-    /// The text holds no PKCS#8 key.
+    /// The text contains no PKCS#8 key.
     #[error("the certificate's key is not in PKCS#8 PEM")]
     CertificateKeyPem(#[source] rustls::pki_types::pem::Error),
-    /// The key is of a kind that signs no revocation.
-    #[error("the certificate's key is none of P-256, P-384 and RSA")]
+    /// Keys of this kind cannot sign a revocation.
+    #[error("the certificate's key is not P-256, P-384 or RSA")]
     CertificateKey(#[source] aws_lc_rs::error::KeyRejected),
     /// The CA's directory lacks an optional service.
     #[error("the CA does not offer this (its directory has no {service})")]
@@ -43,182 +43,182 @@ pub enum Error {
     /// The extra root is not PEM.
     #[error("the root for the CA's own HTTPS is not a PEM certificate")]
     Root(#[source] reqwest::Error),
-    /// Mostly: the system has no root certificates.
+    /// The HTTPS client cannot be set up, mostly because the system has no root certificates.
     #[error(
         "the HTTPS client for the CA could not be set up; install the system's root certificates (package ca-certificates)"
     )]
     Setup(#[source] reqwest::Error),
-    /// RFC 8555 section 6.1 wants HTTPS.
+    /// The URL is not https, which RFC 8555 section 6.1 requires.
     #[error("could not {step}: {url} is not https")]
     NotHttps {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// The address.
+        /// The URL.
         url: Url,
     },
-    /// The CA could not be reached; the request was not sent.
+    /// The CA could not be reached. The request was not sent.
     #[error("could not {step}: no connection to the CA at {}", authority(.url))]
     Connect {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// The address.
+        /// The URL.
         url: Url,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// The connection broke; the CA may or may not have worked on the request.
+    /// The connection broke. The CA may or may not have processed the request.
     #[error("could not {step}: the connection to the CA at {} broke", authority(.url))]
     Lost {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// The address.
+        /// The URL.
         url: Url,
-        /// Why.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// No whole answer came in time; the CA may or may not have worked on the request.
+    /// No complete response came in time. The CA may or may not have processed the request.
     #[error("could not {step}: the CA at {} did not answer within {}", authority(.url), humantime::format_duration(*.limit))]
     Timeout {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// The address.
+        /// The URL.
         url: Url,
-        /// The time it had.
+        /// The time-out.
         limit: Duration,
     },
-    /// An answer that is too long to be one.
+    /// The response is too long.
     #[error("could not {step}: the CA's answer is longer than {limit} bytes")]
     TooLong {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// The cap.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The CA refused, and said why.
+    /// The CA refused the request with a problem document.
     #[error("could not {step}: {problem}{}", allowed_again(.retry_after))]
     Refused {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// The answer's status.
+        /// The status of the response.
         status: StatusCode,
-        /// What the CA said.
+        /// The CA's problem document.
         problem: Box<Problem>,
-        /// When the CA wants the next try.
+        /// Time until the CA allows the next attempt.
         retry_after: Option<Duration>,
     },
-    /// The CA refused the operator's credentials (RFC 8555 section 7.3.4).
+    /// The CA refused the operator's binding credentials (RFC 8555 section 7.3.4).
     #[error("{refusal}; {fix}")]
     Binding {
-        /// What it said.
+        /// The CA's refusal.
         refusal: Box<Self>,
-        /// Which of them to correct.
+        /// What the operator must correct.
         fix: String,
     },
-    /// The CA, or something before it, refused without a problem document.
+    /// The CA, or a proxy in front of it, refused the request without a problem document.
     #[error("could not {step}: the CA answered {status}{}{}", excerpt.quoted(), allowed_again(.retry_after))]
     Status {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// The answer's status.
+        /// The status of the response.
         status: StatusCode,
         /// The start of the body.
         excerpt: Excerpt,
-        /// When the CA wants the next try.
+        /// Time until the CA allows the next attempt.
         retry_after: Option<Duration>,
     },
-    /// The CA refuses one nonce after the other.
+    /// The CA has refused several nonces in a row.
     #[error("could not {step}: the CA refused {count} fresh nonces in a row")]
     Nonces {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// How many.
+        /// Number of refused nonces.
         count: usize,
     },
-    /// The answer is not what RFC 8555 says it is.
+    /// The response is not the JSON that RFC 8555 requires.
     #[error("could not {step}: the CA's answer is not the JSON that RFC 8555 asks for")]
     Json {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// Where it differs.
+        /// The error of the parser.
         source: serde_json::Error,
     },
-    /// A header that RFC 8555 asks for is missing or not readable.
+    /// A header that RFC 8555 requires is missing or not readable.
     #[error("could not {step}: the CA's answer has no usable {header} header")]
     Header {
-        /// What was being done.
+        /// The step that failed.
         step: Step,
-        /// Its name.
+        /// The name of the header.
         header: &'static str,
     },
-    /// The CA does not offer a kind of challenge that the solvers can meet.
+    /// The CA offers no challenge that a solver can solve.
     #[error("the CA does not offer {} for {identifier} (only {})", listed(.wanted, " or "), listed(.offered, ", "))]
     NoChallenge {
-        /// Whose challenge.
+        /// The identifier of the challenge.
         identifier: Identifier,
-        /// What the solvers can meet.
+        /// The types that the solvers can solve.
         wanted: Vec<ChallengeType>,
-        /// What the CA offers.
+        /// The types that the CA offers.
         offered: Vec<ChallengeType>,
     },
     /// A challenge without a token, or with one that is not base64url (RFC 8555 section 8.3).
     #[error("the CA's {challenge} challenge for {identifier} has no usable token")]
     Token {
-        /// Whose challenge.
+        /// The identifier of the challenge.
         identifier: Identifier,
-        /// Its kind.
+        /// The type of the challenge.
         challenge: ChallengeType,
     },
-    /// The challenge could not be put up for the CA to see.
-    #[error("the challenge for {identifier} could not be put up")]
+    /// The solver could not present the challenge.
+    #[error("the challenge for {identifier} could not be presented")]
     Solver {
-        /// Whose challenge.
+        /// The identifier of the challenge.
         identifier: Identifier,
-        /// Why.
+        /// The cause.
         source: SolverError,
     },
-    /// The CA looked and did not find what it should.
+    /// The CA looked for the response to the challenge and did not find it.
     #[error("{}", failed_authorization(.identifier, .challenge, .problem.as_deref()))]
     Authorization {
-        /// Whose authorization.
+        /// The identifier of the authorization.
         identifier: Identifier,
-        /// How it was to be proved.
+        /// The type of the challenge.
         challenge: ChallengeType,
-        /// What the CA found.
+        /// The CA's problem document.
         problem: Option<Box<Problem>>,
-        /// The other types that the CA offered for it.
+        /// The other types of challenge that the CA offered.
         alternatives: Vec<ChallengeType>,
     },
-    /// The authorization cannot be used, and nothing was tried.
+    /// The authorization cannot be used. No challenge was tried.
     #[error("the CA's authorization for {identifier} is {status}")]
     AuthorizationStatus {
-        /// Whose authorization.
+        /// The identifier of the authorization.
         identifier: Identifier,
-        /// How it stands.
+        /// Its status.
         status: AuthorizationStatus,
     },
-    /// The CA did not make up its mind.
+    /// The CA did not validate the challenge in time.
     #[error("the CA did not validate {identifier} within {}", humantime::format_duration(*.limit))]
     AuthorizationTimeout {
-        /// Whose authorization.
+        /// The identifier of the authorization.
         identifier: Identifier,
-        /// The time it had.
+        /// The time-out.
         limit: Duration,
     },
     /// The order failed.
     #[error("the order is {status}{}", because(.problem.as_deref()))]
     OrderStatus {
-        /// How it stands.
+        /// Its status.
         status: OrderStatus,
-        /// What the CA says of it.
+        /// The CA's problem document.
         problem: Option<Box<Problem>>,
     },
-    /// The CA did not make the certificate.
+    /// The CA did not issue the certificate in time.
     #[error("the CA did not issue the certificate within {}", humantime::format_duration(*.limit))]
     OrderTimeout {
-        /// The time it had.
+        /// The time-out.
         limit: Duration,
     },
-    /// The order is valid and yet has no certificate.
+    /// The order is valid but has no certificate.
     #[error("the CA's order has no certificate to download")]
     NoCertificate,
     /// The download is not a PEM chain.
@@ -227,7 +227,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same request cannot succeed before an operator has acted.
+    /// `true` if the same request cannot succeed until the operator has changed something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -241,7 +241,7 @@ impl Error {
         }
     }
 
-    /// When the CA wants the next try at the earliest.
+    /// Returns the time until the CA allows the next attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -250,7 +250,7 @@ impl Error {
         }
     }
 
-    /// What the CA said, where it said something.
+    /// Returns the CA's problem document, if there is one.
     #[must_use]
     pub fn problem(&self) -> Option<&Problem> {
         match self {
@@ -263,7 +263,7 @@ impl Error {
         }
     }
 
-    /// The status of the CA's answer, where there was one.
+    /// Returns the status of the CA's response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self {
@@ -273,10 +273,10 @@ impl Error {
         }
     }
 
-    /// One plain sentence with the cause at the bottom of the chain and, where there is one, the fix.
+    /// Returns one plain sentence with the root cause and, if there is one, the fix.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let Some(root) = words_of_root(self) else {
+        let Some(root) = root_cause_text(self) else {
             return self.to_string();
         };
         if is_unknown_issuer(self) {
@@ -287,12 +287,12 @@ impl Error {
         format!("{self}: {root}")
     }
 
-    /// Whether the CA asks to be left alone for longer than anybody waits for its answer: that is for the next attempt.
-    pub(in crate::acme) fn names_its_time(&self) -> bool {
+    /// `true` if Retry-After is longer than an order waits. The next attempt then has to wait for it.
+    pub(in crate::acme) fn has_long_retry_after(&self) -> bool {
         self.retry_after().is_some_and(|wait| wait > LONGEST_WAIT)
     }
 
-    /// Whether the CA may be well again in a moment: nothing was decided.
+    /// `true` if the same request may succeed in a moment.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -303,7 +303,7 @@ impl Error {
         }
     }
 
-    /// Whether the CA may have worked on the request, or may yet do so. A request that fell for want of a nonce was not sent.
+    /// `true` if the CA may have processed the request, or may still do so. A request without a nonce was never sent.
     pub(in crate::acme) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Lost { step, .. } | Self::Timeout { step, .. } => {
@@ -313,7 +313,7 @@ impl Error {
         }
     }
 
-    /// Whether the CA's problem is of this kind.
+    /// `true` if the CA's problem is of this kind.
     pub(in crate::acme) fn is(&self, kind: &ProblemKind) -> bool {
         self.problem().is_some_and(|problem| problem.kind == *kind)
     }
@@ -348,7 +348,7 @@ mod tests {
             ("dns", "give www.example.org an A or AAAA record"),
             ("unauthorized", "did not get this machine's answer"),
             ("caa", "does not allow this CA"),
-            ("tls", "nothing before it that ends TLS"),
+            ("tls", "nothing in front of it that terminates TLS"),
             ("serverInternal", "the CA failed: timed out"),
         ] {
             let sentence = authorization(kind).sentence();

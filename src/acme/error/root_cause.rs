@@ -1,14 +1,14 @@
-//! What lies at the bottom of an error.
+//! The root causes of errors.
 
 use std::error::Error;
 use std::io;
 
 use rustls::CertificateError;
 
-/// The cause of all others, in words for people.
-pub(in crate::acme) fn words_of_root(error: &dyn Error) -> Option<String> {
+/// Returns the text of the root cause, if an operator can use it.
+pub(in crate::acme) fn root_cause_text(error: &dyn Error) -> Option<String> {
     let root = root_cause(error)?;
-    // What TLS says of a connection that was cut is not for them.
+    // The library's text for a connection without a TLS goodbye does not help an operator.
     Some(
         match root.downcast_ref::<io::Error>().map(io::Error::kind) {
             Some(io::ErrorKind::UnexpectedEof) => "it was closed before the answer came".to_owned(),
@@ -25,7 +25,7 @@ fn root_cause(error: &dyn Error) -> Option<&(dyn Error + 'static)> {
     Some(cause)
 }
 
-/// Whether TLS failed because the CA's own certificate is signed by a root that this machine does not have.
+/// `true` if this machine does not trust the root of the CA's own HTTPS certificate.
 pub(in crate::acme) fn is_unknown_issuer(error: &dyn Error) -> bool {
     let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
     let mut next = error.source();
@@ -33,7 +33,7 @@ pub(in crate::acme) fn is_unknown_issuer(error: &dyn Error) -> bool {
         if cause.downcast_ref() == Some(&unknown) {
             return true;
         }
-        // An I/O error gives what it wraps by another door than the usual one.
+        // An I/O error returns its inner error from `get_ref`, not from `source`.
         next = match cause.downcast_ref::<io::Error>().map(io::Error::get_ref) {
             Some(Some(wrapped)) => Some(wrapped),
             _ => cause.source(),

@@ -32,7 +32,7 @@ pub(in crate::acme) fn listed(types: &[ChallengeType], separator: &str) -> Strin
     }
 }
 
-/// What the CA saw when it looked, and what would let it see the right thing.
+/// Says what the CA found at the challenge, and how the operator can correct it.
 pub(in crate::acme) fn failed_authorization(
     name: &Identifier,
     challenge: &ChallengeType,
@@ -69,7 +69,7 @@ pub(in crate::acme) fn failed_authorization(
         ),
         ProblemKind::Tls => format!(
             "the CA could not make a TLS connection to {name} on port 443: {said}; \
-             point {name}'s DNS at this machine, with nothing before it that ends TLS"
+             point {name}'s DNS at this machine, with nothing in front of it that terminates TLS"
         ),
         ProblemKind::Caa => format!(
             "a CAA record for {name} does not allow this CA: {said}; \
@@ -79,7 +79,7 @@ pub(in crate::acme) fn failed_authorization(
     }
 }
 
-/// The sentence, where the CA's problem comes of a record.
+/// Returns the sentence for a TXT record that the CA did not find, if that is the problem.
 fn missing_record(
     name: &Identifier,
     challenge: &ChallengeType,
@@ -93,11 +93,11 @@ fn missing_record(
     match challenge {
         ChallengeType::Dns01 if is_missing => Some(format!(
             "the CA did not find this machine's TXT record at _acme-challenge.{name}: {said}; \
-             see that all name servers of the zone show what the `dns` setting writes"
+             check that all name servers of the zone serve the record that the `dns` setting writes"
         )),
         ChallengeType::DnsPersist01 if is_missing => Some(format!(
-            "the CA did not find the TXT record at _validation-persist.{name} that lets this account have certificates: \
-             {said}; set the one that `proxy certs show` prints"
+            "the CA did not find the TXT record at _validation-persist.{name} that authorizes this account: \
+             {said}; set the record that `proxy certs show` prints"
         )),
         _ => None,
     }

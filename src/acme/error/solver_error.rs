@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-/// Why a challenge could not be put up.
+/// The reason why a solver could not present a challenge.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct SolverError(Box<dyn StdError + Send + Sync>);

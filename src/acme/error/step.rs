@@ -1,8 +1,8 @@
-//! The steps of the protocol, as errors name them.
+//! The steps of the protocol, for errors.
 
 use std::fmt;
 
-/// What was being done when a request failed.
+/// The step of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// RFC 8555 section 7.1.1.

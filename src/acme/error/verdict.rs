@@ -1,4 +1,4 @@
-//! What an error means for the order that it happened to: over, worth another type of challenge, or still open.
+//! The meaning of an error for its order: whether the order is over, or another type of challenge can help.
 
 use http::StatusCode;
 
@@ -7,7 +7,7 @@ use super::step::Step;
 use crate::acme::resource::{ChallengeType, ProblemKind};
 
 impl Error {
-    /// What was being done, where a request failed.
+    /// Returns the step that failed, if the error is of a request.
     #[must_use]
     pub fn step(&self) -> Option<Step> {
         match self {
@@ -26,7 +26,7 @@ impl Error {
         }
     }
 
-    /// Whether nothing was sent, as a key, a root or the system's cryptography cannot be used.
+    /// `true` if no request was sent because a key, a root certificate or the system's cryptography cannot be used.
     #[must_use]
     pub fn is_about_this_machine(&self) -> bool {
         matches!(
@@ -35,8 +35,8 @@ impl Error {
         )
     }
 
-    /// The types of challenge that may prove the name where one has failed, in a new order: the CA offered them, and what it
-    /// found is the fault of the one that was tried.
+    /// Returns the other types of challenge that may work in a new order: the CA offers them, and the problem was specific
+    /// to the type that was tried.
     #[must_use]
     pub fn alternatives(&self) -> &[ChallengeType] {
         match self {
@@ -49,8 +49,7 @@ impl Error {
         }
     }
 
-    /// Whether an order that this happened to cannot come to a certificate any more. After any other error the order itself
-    /// tells how it stands.
+    /// `true` if the order can no longer lead to a certificate. After any other error, the order itself must be read.
     #[must_use]
     pub fn ends_order(&self) -> bool {
         match self {
@@ -70,7 +69,7 @@ impl Error {
         }
     }
 
-    /// The type of the challenge that the CA found wanting.
+    /// Returns the type of the challenge that failed.
     #[must_use]
     pub fn challenge(&self) -> Option<&ChallengeType> {
         match self {
@@ -79,7 +78,7 @@ impl Error {
         }
     }
 
-    /// The same with what the CA offered beside the challenge that failed.
+    /// Builds a failed authorization with the other types that the CA offered.
     pub(in crate::acme) fn beside(self, alternatives: Vec<ChallengeType>) -> Self {
         match self {
             Self::Authorization {

@@ -13,14 +13,14 @@ use rustls::pki_types::pem::PemObject;
 use super::jwk::Jwk;
 use crate::acme::error::Error;
 
-/// The P-256 key that is the account: whoever has it speaks for the account.
+/// The P-256 key of an account. Whoever has the key controls the account.
 pub struct AccountKey {
     pair: EcdsaKeyPair,
     thumbprint: String,
 }
 
 impl AccountKey {
-    /// Makes a new key. Keep it before the first request is signed with it: a lost key is a lost account.
+    /// Generates a key. Store it before its first use: without the key, the account is lost.
     pub fn generate() -> Result<Self, Error> {
         EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map(Self::new)
@@ -35,7 +35,7 @@ impl AccountKey {
             .map_err(Error::Key)
     }
 
-    /// The key as PKCS#8 PEM.
+    /// Returns the key as PKCS#8 PEM.
     pub fn to_pkcs8_pem(&self) -> Result<String, Error> {
         let der = self.pair.to_pkcs8v1().map_err(|_| Error::Crypto)?;
         let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
@@ -50,7 +50,7 @@ impl AccountKey {
         Ok(pem)
     }
 
-    /// The base64url SHA-256 of the public key (RFC 7638 section 3), which key authorizations carry.
+    /// Returns the base64url SHA-256 of the public key (RFC 7638 section 3), which is part of key authorizations.
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
@@ -63,7 +63,7 @@ impl AccountKey {
         Self { pair, thumbprint }
     }
 
-    /// The public key as the CA reads it.
+    /// Returns the public key as JSON.
     pub(in crate::acme) fn jwk(&self) -> Jwk {
         Jwk::ec("P-256", self.pair.public_key().as_ref())
     }

@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use super::jwk::Jwk;
 use crate::acme::error::Error;
 
-/// A private key of one of the kinds that certificates have here.
+/// The private key of a certificate: P-256, P-384 or RSA.
 pub struct CertificateKey(Kind);
 
 enum Kind {
@@ -24,7 +24,7 @@ enum Kind {
 }
 
 impl CertificateKey {
-    /// Reads the first key of a PEM text; it must be PKCS#8.
+    /// Reads the first key of a PEM text, which must be PKCS#8.
     pub fn from_pkcs8_pem(pem: &[u8]) -> Result<Self, Error> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(Error::CertificateKeyPem)?;
         let der = der.secret_pkcs8_der();
@@ -40,7 +40,7 @@ impl CertificateKey {
         }
     }
 
-    /// The name of its signatures (RFC 7518 section 3.1).
+    /// Returns the name of its signature algorithm (RFC 7518 section 3.1).
     pub(in crate::acme) fn algorithm(&self) -> &'static str {
         match self.0 {
             Kind::P256(_) => "ES256",
@@ -49,7 +49,7 @@ impl CertificateKey {
         }
     }
 
-    /// The public key as the CA reads it.
+    /// Returns the public key as JSON.
     pub(in crate::acme) fn jwk(&self) -> Jwk {
         match &self.0 {
             Kind::P256(pair) => Jwk::ec("P-256", pair.public_key().as_ref()),

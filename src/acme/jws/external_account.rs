@@ -1,4 +1,4 @@
-//! The binding of a new account to one that the operator has with the CA already (RFC 8555 section 7.3.4).
+//! The binding of a new account to an existing one of the operator at the CA (RFC 8555 section 7.3.4).
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use super::jws::{Header, Jws};
 use crate::acme::error::Error;
 use crate::acme::resource::{Problem, ProblemKind, printable};
 
-/// CAs print their keys with padding or without.
+/// CAs show their keys with or without padding.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The credentials that a CA hands out for registering accounts. Their `Debug` hides the key.
+/// The credentials with which a CA binds new accounts. Their `Debug` hides the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExternalAccount {
     key_id: String,
@@ -27,7 +27,7 @@ pub struct ExternalAccount {
 }
 
 impl ExternalAccount {
-    /// Credentials as the CA shows them, the key in base64url; none where it is something else.
+    /// Takes the credentials as the CA shows them. Returns `None` if the key is not base64url.
     #[must_use]
     pub fn new(key_id: String, hmac_key: &str) -> Option<Self> {
         let hmac_key = BASE64URL.decode(hmac_key.trim()).ok()?;
@@ -35,13 +35,13 @@ impl ExternalAccount {
         is_complete.then_some(Self { key_id, hmac_key })
     }
 
-    /// The CA's name for the credentials.
+    /// Returns the identifier of the credentials.
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The proof that whoever has the credentials wants `key` registered at `new_account`.
+    /// Signs `key` with the credentials, for a request to `new_account`.
     pub(in crate::acme) fn bind(&self, key: &AccountKey, new_account: &Url) -> Result<Jws, Error> {
         let header = Header {
             alg: "HS256",
@@ -57,7 +57,7 @@ impl ExternalAccount {
         })
     }
 
-    /// A refusal of an account that was bound to these credentials, with what is to be corrected where they are to blame.
+    /// Adds to the refusal of a bound account what to correct, if the credentials are to blame.
     pub(crate) fn explain(&self, refusal: Error) -> Error {
         let is_of_binding = |problem: &&Problem| {
             matches!(
@@ -78,7 +78,7 @@ impl ExternalAccount {
         }
     }
 
-    /// CAs have no problem type for either, and most of them say in words which one it is.
+    /// There is no problem type for a wrong identifier or a wrong key. Most CAs name the wrong one in the text.
     fn fix(&self, said: &str) -> String {
         let said = said.to_lowercase();
         let names = |words: &[&str]| words.iter().any(|word| said.contains(word));

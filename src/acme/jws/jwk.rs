@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-/// A public key. The fields stand in the order of RFC 7638 section 3.3, and serde keeps it.
+/// A public key. Its fields have the order of RFC 7638 section 3.3, which serde keeps.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(in crate::acme) enum Jwk {
@@ -15,7 +15,7 @@ pub(in crate::acme) enum Jwk {
         x: String,
         y: String,
     },
-    /// A modulus with its exponent.
+    /// A modulus and its exponent.
     Rsa {
         e: String,
         kty: &'static str,
@@ -24,7 +24,7 @@ pub(in crate::acme) enum Jwk {
 }
 
 impl Jwk {
-    /// The key of an uncompressed point.
+    /// Takes an uncompressed point.
     pub(in crate::acme) fn ec(crv: &'static str, point: &[u8]) -> Self {
         let coordinates = point.get(1..).unwrap_or_default();
         let (x, y) = coordinates.split_at(coordinates.len() / 2);
@@ -36,7 +36,7 @@ impl Jwk {
         }
     }
 
-    /// The key of big-endian numbers without leading zeros.
+    /// Takes big-endian numbers without leading zeros.
     pub(in crate::acme) fn rsa(modulus: &[u8], exponent: &[u8]) -> Self {
         Self::Rsa {
             e: URL_SAFE_NO_PAD.encode(exponent),

@@ -11,7 +11,7 @@ use super::jwk::Jwk;
 use super::nonce::Nonce;
 use crate::acme::error::Error;
 
-/// Who signs a request: a key that introduces itself, or the key of an account that the CA knows.
+/// The signer of a request: a key whose public half is in the header, or the key of an account that the CA knows.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::acme) struct Signer<'a> {
     key: SigningKey<'a>,
@@ -25,7 +25,7 @@ enum SigningKey<'a> {
 }
 
 impl<'a> Signer<'a> {
-    /// Signs with the public key in the header, as only new-account does.
+    /// Signs with the public key in the header. Only new-account requests do so.
     pub(in crate::acme) fn by_key(key: &'a AccountKey) -> Self {
         Self {
             key: SigningKey::Account(key),
@@ -33,7 +33,7 @@ impl<'a> Signer<'a> {
         }
     }
 
-    /// Signs with a certificate's own key, as only a revocation may (RFC 8555 section 7.6).
+    /// Signs with the key of a certificate. Only revocations may do so (RFC 8555 section 7.6).
     pub(in crate::acme) fn by_certificate(key: &'a CertificateKey) -> Self {
         Self {
             key: SigningKey::Certificate(key),
@@ -49,7 +49,7 @@ impl<'a> Signer<'a> {
         }
     }
 
-    /// The body of one request (RFC 8555 section 6.2): bound to its URL and, by the nonce, to one use.
+    /// Returns the body of a request (RFC 8555 section 6.2). It is valid for one URL and, because of the nonce, only once.
     pub(in crate::acme) fn sign(
         &self,
         url: &Url,
@@ -75,7 +75,7 @@ impl<'a> Signer<'a> {
     }
 }
 
-/// The protected header of a request, or of a JWS within one, which has no nonce.
+/// The protected header of a request. A JWS inside a request has no nonce.
 #[derive(Serialize)]
 pub(in crate::acme) struct Header<'a> {
     pub(in crate::acme) alg: &'static str,
@@ -97,7 +97,7 @@ pub(in crate::acme) struct Jws {
 }
 
 impl Jws {
-    /// Signs `payload` under `header` with whatever `sign` signs with.
+    /// Signs `header` and `payload` with `sign`.
     pub(in crate::acme) fn new(
         header: &Header<'_>,
         payload: &[u8],

@@ -1,5 +1,5 @@
-//! Proving one name (RFC 8555 sections 7.5 and 7.5.1): read the authorization, put the challenge up, tell the CA once, and
-//! watch until it has decided.
+//! The authorization of one name (RFC 8555 sections 7.5 and 7.5.1): reads it, presents a challenge, tells the CA once, and
+//! polls until the CA has decided.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use super::key_authorization::{KeyAuthorization, is_token};
 use super::persistent_record::PersistentRecord;
 use super::solver::{Presented, Solver};
 use crate::acme::account::Account;
-use crate::acme::client::Looks;
+use crate::acme::client::Polls;
 use crate::acme::error::{Error, Step};
 use crate::acme::resource::{
     AuthorizationResource, AuthorizationStatus, ChallengeResource, ChallengeStatus, ChallengeType,
     Identifier,
 };
 
-/// How long the CA is given to fetch the challenge before its answer is asked for all the same.
+/// Time for the CA to fetch the challenge before the authorization is polled anyway.
 const UNSEEN: Duration = Duration::from_secs(1);
 
-/// How long giving an authorization up may take.
+/// Time-out of the deactivation of an authorization.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// One authorization of an order.
+/// An authorization of an order.
 pub(in crate::acme) struct Authorization<'a> {
     pub(in crate::acme) account: &'a Account,
     pub(in crate::acme) url: &'a Url,
 }
 
 impl Authorization<'_> {
-    /// Proves the name with the first solver whose type the CA offers, unless it is proved already.
+    /// Solves a challenge with the first solver whose type the CA offers, unless the authorization is valid already.
     pub(in crate::acme) async fn prove(&self, solvers: &[&dyn Solver]) -> Result<(), Error> {
         let (authorization, _) = self.read().await?;
         match authorization.status {
@@ -52,13 +52,13 @@ impl Authorization<'_> {
         outcome.map_err(|error| error.beside(authorization.types_beside(&challenge.r#type)))
     }
 
-    /// Reads the authorization, and how long the CA wants to be left alone (RFC 8555 section 7.5).
+    /// Reads the authorization and its Retry-After (RFC 8555 section 7.5).
     async fn read(&self) -> Result<(AuthorizationResource, Option<Duration>), Error> {
         let response = self.account.read(Step::Authorization, self.url).await?;
         Ok((response.json()?, response.retry_after()))
     }
 
-    /// Puts the challenge up (RFC 8555 section 8).
+    /// Presents the challenge (RFC 8555 section 8).
     async fn present(
         &self,
         authorization: &AuthorizationResource,
@@ -67,7 +67,7 @@ impl Authorization<'_> {
     ) -> Result<Presented, Error> {
         let identifier = &authorization.identifier;
         let token = match challenge.r#type {
-            // A record that stands for good has no token.
+            // A persistent record has no token.
             ChallengeType::DnsPersist01 => {
                 self.name_record(authorization, challenge);
                 Some("")
@@ -90,7 +90,7 @@ impl Authorization<'_> {
             })
     }
 
-    /// Tells the operator of the record that the CA is about to look for.
+    /// Logs the record that the CA is about to look up.
     fn name_record(&self, authorization: &AuthorizationResource, challenge: &ChallengeResource) {
         let identifier = match (&authorization.identifier, authorization.wildcard) {
             (Identifier::Dns(name), true) => Identifier::Dns(format!("*.{name}")),
@@ -103,12 +103,12 @@ impl Authorization<'_> {
         let record = PersistentRecord::new(&identifier, issuer, self.account.url());
         tracing::info!(
             names = %identifier, record = record.name, value = record.value,
-            "the CA looks for a TXT record that has to be set once"
+            "the CA polls up a TXT record that the operator has to set once"
         );
     }
 
-    /// Tells the CA to look, exactly once (RFC 8555 section 7.5.1). Where the answer is lost, or says that the CA is at it
-    /// already, the authorization itself tells how it stands.
+    /// Tells the CA once to validate the challenge (RFC 8555 section 7.5.1). If the response is lost, or says that the
+    /// validation runs already, the authorization itself shows its state.
     async fn respond(&self, challenge: &ChallengeResource) -> Result<(), Error> {
         let told = self
             .account
@@ -119,16 +119,17 @@ impl Authorization<'_> {
             Err(error) if error.is_ambiguous() && error.retry_after().is_none() => Ok(()),
             Err(error) if error.status() == Some(StatusCode::CONFLICT) => Ok(()),
             Err(error) if error.status() == Some(StatusCode::BAD_REQUEST) => {
-                match self.is_under_way(&challenge.r#type).await {
-                    true => Ok(()),
-                    false => Err(error),
+                if self.is_under_way(&challenge.r#type).await {
+                    Ok(())
+                } else {
+                    Err(error)
                 }
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Whether the CA works on the challenge, or has decided.
+    /// `true` if the CA is validating the challenge, or has decided.
     async fn is_under_way(&self, kind: &ChallengeType) -> bool {
         let Ok((authorization, _)) = self.read().await else {
             return false;
@@ -139,15 +140,15 @@ impl Authorization<'_> {
                 .is_some_and(|challenge| challenge.status != ChallengeStatus::Pending)
     }
 
-    /// Watches until the CA has decided (RFC 8555 section 7.5.1): first for the CA's own look, then by asking.
+    /// Waits until the CA has decided (RFC 8555 section 7.5.1): first for its request for the challenge, then by polls.
     async fn watch(&self, kind: &ChallengeType, presented: &mut Presented) -> Result<(), Error> {
-        let mut looks = Looks::slow(self.account.client().options().authorization_timeout);
-        if timeout(UNSEEN.min(looks.limit()), presented.seen())
+        let mut polls = Polls::slow(self.account.client().options().authorization_timeout);
+        if timeout(UNSEEN.min(polls.limit()), presented.seen())
             .await
             .is_ok()
         {
-            looks.hurry();
-            looks.next(None).await;
+            polls.restart_quick();
+            polls.next(None).await;
         }
         loop {
             let retry_after = match self.read().await {
@@ -155,18 +156,18 @@ impl Authorization<'_> {
                     Some(outcome) => return outcome,
                     None => retry_after,
                 },
-                Err(error) if error.is_transient() && !error.names_its_time() => {
+                Err(error) if error.is_transient() && !error.has_long_retry_after() => {
                     error.retry_after()
                 }
                 Err(error) => return Err(error),
             };
-            if !looks.next(retry_after).await {
-                return self.undecided(kind, looks.limit()).await;
+            if !polls.next(retry_after).await {
+                return self.undecided(kind, polls.limit()).await;
             }
         }
     }
 
-    /// The last look: the CA had its time.
+    /// Polls one last time, after the deadline.
     async fn undecided(&self, kind: &ChallengeType, limit: Duration) -> Result<(), Error> {
         let (authorization, _) = self.read().await?;
         let identifier = authorization.identifier.clone();
@@ -174,19 +175,19 @@ impl Authorization<'_> {
             .unwrap_or(Err(Error::AuthorizationTimeout { identifier, limit }))
     }
 
-    /// Gives up an authorization that nobody will prove any more, so that it does not count as pending (RFC 8555 section
-    /// 7.5.2). Whether it works does not matter.
+    /// Deactivates an authorization that is not needed any more, so that it does not count as pending (RFC 8555 section
+    /// 7.5.2). Errors do not matter.
     pub(in crate::acme) async fn give_up(&self) {
         match timeout(GIVE_UP, self.deactivate()).await {
             Ok(Ok(())) => (),
             Ok(Err(error)) => {
-                tracing::debug!(authorization = %self.url, %error, "authorization not given up");
+                tracing::debug!(authorization = %self.url, %error, "authorization not deactivated");
             }
-            Err(_) => tracing::debug!(authorization = %self.url, "authorization not given up"),
+            Err(_) => tracing::debug!(authorization = %self.url, "authorization not deactivated"),
         }
     }
 
-    /// A valid authorization is kept: the next order for the name can use it.
+    /// Keeps a valid authorization, since the next order for the name can use it.
     async fn deactivate(&self) -> Result<(), Error> {
         let (authorization, _) = self.read().await?;
         if authorization.status == AuthorizationStatus::Pending {
@@ -216,7 +217,7 @@ fn choose<'a, 's>(
     })
 }
 
-/// What the CA has decided; none while it has not.
+/// Returns the CA's decision, or `None` while there is none.
 fn decided(
     authorization: AuthorizationResource,
     kind: &ChallengeType,

@@ -1,4 +1,4 @@
-//! Which of the chains that a CA offers is taken (RFC 8555 section 7.4.2).
+//! The choice between the chains that a CA offers (RFC 8555 section 7.4.2).
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -9,12 +9,12 @@ use crate::acme::account::Account;
 use crate::acme::client::links;
 use crate::acme::error::{Error, Step};
 
-/// How many other chains are looked at.
+/// Most alternate chains that are downloaded.
 const ALTERNATES: usize = 8;
 
 impl Order {
-    /// Downloads the chain whose topmost certificate was issued by `common_name`, else the CA's usual one. The others are
-    /// only asked for when the usual one does not fit.
+    /// Downloads the chain whose last certificate was issued by `common_name`, or the default chain if there is none. The
+    /// alternate chains are only downloaded if the default one does not fit.
     pub async fn certificate_issued_by(
         &self,
         account: &Account,
@@ -32,19 +32,19 @@ impl Order {
                 Ok(other) if is_issued_by(&other.body, common_name) => return Ok(other.body),
                 Ok(_) => (),
                 Err(error) => {
-                    tracing::debug!(%url, %error, "another chain of the CA cannot be read");
+                    tracing::debug!(%url, %error, "an alternate chain of the CA cannot be read");
                 }
             }
         }
         tracing::warn!(
             preferred = common_name,
-            "the CA offers no chain of the preferred issuer, its usual one is taken"
+            "the CA offers no chain of the preferred issuer; using its default chain"
         );
         Ok(usual.body)
     }
 }
 
-/// Whether the last certificate of a PEM chain names `common_name` as its issuer.
+/// `true` if the issuer of the last certificate in a PEM chain is `common_name`.
 fn is_issued_by(chain: &[u8], common_name: &str) -> bool {
     let Some(Ok(top)) = CertificateDer::pem_slice_iter(chain).last() else {
         return false;

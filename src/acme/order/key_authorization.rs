@@ -8,30 +8,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::acme::jws::AccountKey;
 
-/// What proves to the CA that the account's owner also controls the name (RFC 8555 section 8.1).
+/// The text that proves to the CA that the account's owner controls the name (RFC 8555 section 8.1).
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyAuthorization(String);
 
 impl KeyAuthorization {
-    /// What `key` answers to `token`.
+    /// Builds the answer of `key` to `token`.
     #[must_use]
     pub fn new(token: &str, key: &AccountKey) -> Self {
         Self(format!("{token}.{}", key.thumbprint()))
     }
 
-    /// The text itself, of which tls-alpn-01 and dns-01 publish the digest.
+    /// Returns the text, whose digest tls-alpn-01 and dns-01 publish.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What is served at `/.well-known/acme-challenge/TOKEN` (RFC 8555 section 8.3).
+    /// Returns the body of `/.well-known/acme-challenge/TOKEN` (RFC 8555 section 8.3).
     #[must_use]
     pub fn http01_body(&self) -> &str {
         &self.0
     }
 
-    /// The value of the TXT record at `_acme-challenge` (RFC 8555 section 8.4).
+    /// Returns the value of the TXT record at `_acme-challenge` (RFC 8555 section 8.4).
     #[must_use]
     pub fn dns01_value(&self) -> String {
         URL_SAFE_NO_PAD.encode(digest(&SHA256, self.0.as_bytes()))
@@ -44,7 +44,7 @@ impl fmt::Debug for KeyAuthorization {
     }
 }
 
-/// Whether a token is base64url (RFC 8555 section 8.3): anything else has no place in a path.
+/// `true` if a token is base64url (RFC 8555 section 8.3). Anything else could change the meaning of a path.
 pub(in crate::acme) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text

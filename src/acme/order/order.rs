@@ -1,5 +1,5 @@
-//! An order from its placing to the certificate (RFC 8555 section 7.4). It can be entered where it stands, so a process that
-//! kept the order's URL goes on after a restart.
+//! An order, from its placing to the certificate (RFC 8555 section 7.4). A process that has stored the order's URL can
+//! resume it after a restart.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,31 +15,30 @@ use url::Url;
 use super::authorization::Authorization;
 use super::solver::Solver;
 use crate::acme::account::Account;
-use crate::acme::client::{Looks, Response};
+use crate::acme::client::{Polls, Response};
 use crate::acme::error::{Error, Step};
 use crate::acme::renewal_info::{CertId, parse_time};
 use crate::acme::resource::{Identifier, OrderResource, OrderStatus, ProblemKind};
 
-/// How often the CSR is handed in, where the order says each time that it is still wanted.
+/// Most submissions of the CSR, if the order still asks for it after each of them.
 const FINALIZE_TRIES: usize = 3;
 
-/// What an order asks for (RFC 8555 section 7.4).
+/// The content of a new order (RFC 8555 section 7.4).
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct NewOrder<'a> {
-    /// What the certificate is for.
+    /// The names and addresses for the certificate.
     pub identifiers: &'a [Identifier],
-    /// One of the profiles of the directory.
+    /// The certificate profile, one of those in the directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<&'a str>,
-    /// The certificate whose successor is wanted (RFC 9773 section 5), where the directory has renewal information.
+    /// The certificate that the new one replaces (RFC 9773 section 5), if the directory has renewal information.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replaces: Option<&'a CertId>,
 }
 
 impl NewOrder<'_> {
-    /// Whether the CA may take the order without its predecessor that it has refused like this (RFC 9773 section 5): a
-    /// predecessor must never stand in the way of a certificate. CAs say so in many ways. A limit that is reached would be
-    /// reached without it too.
+    /// `true` if the CA may accept the refused order without `replaces` (RFC 9773 section 5), which must never prevent a
+    /// certificate. CAs report that in many ways. A reached limit would also be reached without it.
     #[must_use]
     pub fn is_refused_for_predecessor(&self, error: &Error) -> bool {
         let is_limit = error.is(&ProblemKind::RateLimited);
@@ -52,7 +51,7 @@ impl NewOrder<'_> {
     }
 }
 
-/// An order as the CA last described it.
+/// An order in the state that the CA last reported.
 #[derive(Clone, Debug)]
 pub struct Order {
     url: Url,
@@ -61,8 +60,8 @@ pub struct Order {
 }
 
 impl Order {
-    /// Places an order (RFC 8555 section 7.4). Keep its URL before going on: nothing else gives it back. The CA may answer
-    /// with an order that is ready, or even done.
+    /// Places an order (RFC 8555 section 7.4). Store its URL first, since there is no other way to find the order again. The
+    /// CA may answer with an order that is ready or even valid.
     pub async fn create(account: &Account, identifiers: &[Identifier]) -> Result<Self, Error> {
         let request = NewOrder {
             identifiers,
@@ -72,7 +71,7 @@ impl Order {
         Self::place(account, &request).await
     }
 
-    /// Places an order with all that it may ask for, as [`create`](Self::create) does.
+    /// Places an order with a profile or a predecessor; else like [`create`](Self::create).
     pub async fn place(account: &Account, request: &NewOrder<'_>) -> Result<Self, Error> {
         let response = account.new_order(request).await?;
         let url = Url::parse(&response.location()?).map_err(|_| Error::Header {
@@ -96,38 +95,39 @@ impl Order {
         })
     }
 
-    /// Where the order is.
+    /// Returns the order's URL.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Where the order stood when the CA was last asked.
+    /// Returns the status that the CA last reported.
     #[must_use]
     pub fn status(&self) -> &OrderStatus {
         &self.resource.status
     }
 
-    /// When the CA gives the order up, where it says so.
+    /// Returns the time at which the order expires, if the CA has told it.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
         self.resource.expires.as_str().and_then(parse_time)
     }
 
-    /// What the order is for, in the CA's sequence.
+    /// Returns the order's identifiers, in the CA's order.
     #[must_use]
     pub fn identifiers(&self) -> &[Identifier] {
         &self.resource.identifiers
     }
 
-    /// Proves every name that is not proved yet with one solver; see [`prove_by_first`](Self::prove_by_first).
+    /// Solves the challenges of all names that are not authorized yet, with one solver; see
+    /// [`prove_by_first`](Self::prove_by_first).
     pub async fn prove(&self, account: &Account, solver: &dyn Solver) -> Result<(), Error> {
         self.prove_by_first(account, &[solver]).await
     }
 
-    /// Proves every name that is not proved yet, one after the other, each with the first solver whose type the CA offers.
-    /// When one fails the rest is given up: a challenge cannot be met twice (RFC 8555 section 7.5.1), another type takes
-    /// another order. Dropping the future takes down what the solver has put up.
+    /// Solves the challenges of all names that are not authorized yet, one after the other, each with the first solver whose
+    /// type the CA offers. After a failure, the rest is given up: a challenge cannot be tried twice (RFC 8555 section
+    /// 7.5.1), and another type needs another order. Dropping the future removes the presented challenge.
     pub async fn prove_by_first(
         &self,
         account: &Account,
@@ -156,8 +156,8 @@ impl Order {
         Ok(())
     }
 
-    /// Gives up what is not proved yet of an order that nobody goes on with, so that it does not count as pending (RFC 8555
-    /// section 7.5.2). Whether it works does not matter.
+    /// Deactivates the pending authorizations of an abandoned order, so that they do not count as pending (RFC 8555 section
+    /// 7.5.2). Errors do not matter.
     pub async fn give_up(&self, account: &Account) {
         if self.resource.status != OrderStatus::Pending {
             return;
@@ -167,17 +167,17 @@ impl Order {
         }
     }
 
-    /// Hands in the CSR (DER) and waits until the certificate is made (RFC 8555 section 7.4). An order that is processing or
-    /// valid is only waited for; its certificate is for the CSR that it has.
+    /// Submits the CSR (DER) and waits until the certificate is issued (RFC 8555 section 7.4). If the order is processing or
+    /// valid, it has a CSR already and only the wait is left.
     pub async fn finalize(&mut self, account: &Account, csr: &[u8]) -> Result<(), Error> {
-        let mut looks = Looks::quick(account.client().options().finalize_timeout);
+        let mut polls = Polls::quick(account.client().options().finalize_timeout);
         let mut tries = 1;
         loop {
             let doubt = match self.resource.status {
                 OrderStatus::Pending | OrderStatus::Ready => self.hand_in(account, csr).await?,
                 _ => None,
             };
-            let is_wanted = self.settle(account, &mut looks, doubt.is_some()).await?;
+            let is_wanted = self.settle(account, &mut polls, doubt.is_some()).await?;
             match doubt {
                 Some(error) if is_wanted && tries == FINALIZE_TRIES => return Err(error),
                 Some(_) if is_wanted => tries += 1,
@@ -186,7 +186,8 @@ impl Order {
         }
     }
 
-    /// Sends the CSR. What is returned leaves in doubt whether the CA has taken it: the order itself tells.
+    /// Sends the CSR. An error that is returned as a value leaves open whether the CA has accepted it, which the order
+    /// itself shows.
     async fn hand_in(&mut self, account: &Account, csr: &[u8]) -> Result<Option<Error>, Error> {
         let request = json!({ "csr": URL_SAFE_NO_PAD.encode(csr) });
         let answer = account
@@ -198,8 +199,8 @@ impl Order {
                 self.retry_after = response.retry_after();
                 Ok(None)
             }
-            Err(error) if leaves_doubt(&error) && !error.names_its_time() => {
-                tracing::debug!(order = %self.url, %error, "the order is read to see where it stands");
+            Err(error) if leaves_doubt(&error) && !error.has_long_retry_after() => {
+                tracing::debug!(order = %self.url, %error, "reading the order to see whether it was accepted");
                 self.resource.status = OrderStatus::Pending;
                 self.retry_after = error.retry_after();
                 Ok(Some(error))
@@ -208,12 +209,12 @@ impl Order {
         }
     }
 
-    /// Polls until the order is valid; where the CA may not have the CSR, also until it asks for it, which is returned. The
-    /// answer of finalize itself is looked at first.
+    /// Polls until the order is valid, starting with the response of finalize itself. If the CA may not have the CSR,
+    /// polling also ends when the order asks for it again.
     async fn settle(
         &mut self,
         account: &Account,
-        looks: &mut Looks,
+        polls: &mut Polls,
         in_doubt: bool,
     ) -> Result<bool, Error> {
         loop {
@@ -223,13 +224,13 @@ impl Order {
                 OrderStatus::Invalid | OrderStatus::Unknown(_) => return Err(self.failure()),
                 OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing => (),
             }
-            if !looks.next(self.retry_after.take()).await {
-                let limit = looks.limit();
+            if !polls.next(self.retry_after.take()).await {
+                let limit = polls.limit();
                 return Err(Error::OrderTimeout { limit });
             }
             match account.read(Step::Order, &self.url).await {
                 Ok(response) => *self = Self::from_response(self.url.clone(), &response)?,
-                Err(error) if error.is_transient() && !error.names_its_time() => {
+                Err(error) if error.is_transient() && !error.has_long_retry_after() => {
                     self.retry_after = error.retry_after();
                 }
                 Err(error) => return Err(error),
@@ -237,13 +238,13 @@ impl Order {
         }
     }
 
-    /// Downloads the chain of a valid order (RFC 8555 section 7.4.2): PEM, the leaf first. Whether it is the right one is for
-    /// the caller to verify.
+    /// Downloads the chain of a valid order (RFC 8555 section 7.4.2): PEM, leaf first. The caller must verify that it is the
+    /// right one.
     pub async fn certificate(&self, account: &Account) -> Result<Vec<u8>, Error> {
         self.download(account).await.map(|response| response.body)
     }
 
-    /// The answer that holds the chain.
+    /// Downloads the response with the chain.
     pub(in crate::acme) async fn download(&self, account: &Account) -> Result<Response, Error> {
         let url = self
             .resource
@@ -270,7 +271,7 @@ impl Order {
     }
 }
 
-/// Whether the order must be read to know where it stands. A CA that was not reached may be back in time.
+/// `true` if only the order itself shows whether the CSR was accepted. A CA that was not reached may be back in time.
 fn leaves_doubt(error: &Error) -> bool {
     let not_reached = matches!(error, Error::Connect { .. });
     not_reached || error.is_ambiguous() || error.is(&ProblemKind::OrderNotReady)

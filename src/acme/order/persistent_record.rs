@@ -1,24 +1,24 @@
-//! The TXT record that lets one account have certificates for a name until it is removed (draft-ietf-acme-dns-persist).
+//! The persistent TXT record that authorizes one account for a name until it is removed (draft-ietf-acme-dns-persist).
 
 use crate::acme::resource::Identifier;
 
-/// A record that an operator sets once.
+/// A TXT record that the operator sets once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersistentRecord {
-    /// Where it is set, without the last dot.
+    /// Name of the record, without the final dot.
     pub name: String,
-    /// Its text.
+    /// Value of the record.
     pub value: String,
 }
 
 impl PersistentRecord {
-    /// The record by which the CA that is known as `issuer_domain` lets `account_url` have certificates for `identifier`,
-    /// which may be a wildcard.
+    /// Builds the record that authorizes `account_url` at the CA `issuer_domain` for `identifier`, which may be a wildcard.
     #[must_use]
     pub fn new(identifier: &Identifier, issuer_domain: &str, account_url: &str) -> Self {
-        let policy = match identifier.to_string().starts_with("*.") {
-            true => "; policy=wildcard",
-            false => "",
+        let policy = if identifier.to_string().starts_with("*.") {
+            "; policy=wildcard"
+        } else {
+            ""
         };
         Self {
             name: Self::owner(identifier),
@@ -26,7 +26,7 @@ impl PersistentRecord {
         }
     }
 
-    /// Where the record of `identifier` is set, whichever CA it is for.
+    /// Returns the name of the record for `identifier`, which is the same for all CAs.
     #[must_use]
     pub fn owner(identifier: &Identifier) -> String {
         let name = identifier.to_string();

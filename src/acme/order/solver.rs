@@ -1,4 +1,5 @@
-//! The seam between the protocol, which knows what a name is proved with, and whoever can put it up for the CA to see.
+//! The interface to challenge solvers: the protocol knows the key authorization, and a solver presents it where the CA
+//! looks.
 
 use std::fmt;
 
@@ -9,13 +10,13 @@ use super::key_authorization::KeyAuthorization;
 use crate::acme::error::SolverError;
 use crate::acme::resource::{ChallengeType, Identifier};
 
-/// Puts challenges of one type up for the CA to see.
+/// Presents challenges of one type to the CA.
 pub trait Solver: Send + Sync {
-    /// The type that this solver can meet.
+    /// Returns the type that this solver can solve.
     fn challenge_type(&self) -> ChallengeType;
 
-    /// Puts the challenge up. When the future is done the CA may look at any moment; when the result is dropped the challenge
-    /// is taken down.
+    /// Presents the challenge. The CA may look at any moment after the future completes. The challenge is removed when the
+    /// result is dropped.
     fn present<'a>(
         &'a self,
         identifier: &'a Identifier,
@@ -24,14 +25,14 @@ pub trait Solver: Send + Sync {
     ) -> BoxFuture<'a, Result<Presented, SolverError>>;
 }
 
-/// A challenge that is up; dropping it takes it down.
+/// A presented challenge, which is removed when this is dropped.
 pub struct Presented {
     seen: watch::Receiver<bool>,
     take_down: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Presented {
-    /// A challenge that `seen` becomes true for once the CA has looked, and that `take_down` takes down.
+    /// Takes a signal that becomes `true` once the CA has looked, and the function that removes the challenge.
     pub fn new(seen: watch::Receiver<bool>, take_down: impl FnOnce() + Send + 'static) -> Self {
         Self {
             seen,
@@ -39,7 +40,7 @@ impl Presented {
         }
     }
 
-    /// Waits until the CA has looked, for ever where the solver cannot tell. Cancel safe.
+    /// Waits until the CA has looked. Never completes if the solver cannot know that. Cancel safe.
     pub async fn seen(&mut self) {
         if self.seen.wait_for(|seen| *seen).await.is_err() {
             std::future::pending::<()>().await;

@@ -7,17 +7,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::{HostName, HostPattern};
 
-/// What a certificate is asked for (RFC 8555 section 7.1.4, RFC 8738).
+/// A name or an address that a certificate is for (RFC 8555 section 7.1.4, RFC 8738).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Identifier {
-    /// A lower-case name of A-labels, in an order perhaps with a `*.` before it.
+    /// A lower-case name of A-labels. In an order, it may begin with `*.`.
     Dns(String),
-    /// An address.
+    /// An IP address.
     Ip(IpAddr),
 }
 
 impl Identifier {
-    /// The identifier of an order for `pattern`; none for `*`, which no CA signs.
+    /// Returns the identifier of an order for `pattern`. Returns `None` for `*`, which no CA issues for.
     #[must_use]
     pub fn of_pattern(pattern: &HostPattern) -> Option<Self> {
         match pattern {
@@ -27,7 +27,7 @@ impl Identifier {
         }
     }
 
-    /// The identifier as a URL's host.
+    /// Returns the identifier as the host of a URL.
     pub(in crate::acme) fn host(&self) -> String {
         match self {
             Self::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Identifier {
     }
 }
 
-/// Reads an identifier and takes one of an unknown type for none.
+/// Deserializes an identifier. One of an unknown type becomes `None`.
 pub(in crate::acme) fn identifier_or_none<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Identifier>, D::Error> {

@@ -1,4 +1,4 @@
-//! Problem documents: what the CA says went wrong (RFC 8555 section 6.7, RFC 7807).
+//! Problem documents (RFC 8555 section 6.7, RFC 7807).
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Deserializer};
 
 use super::identifier::{Identifier, identifier_or_none};
 
-/// How much of a peer's text is shown.
+/// Most characters of a peer's text that are shown.
 const SHOWN: usize = 500;
 
 /// A problem document.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Problem {
-    /// What kind of problem it is.
+    /// The kind of problem.
     #[serde(rename = "type", default)]
     pub kind: ProblemKind,
-    /// The CA's own words.
+    /// The CA's description.
     #[serde(default)]
     pub detail: String,
-    /// The HTTP status, where the CA repeats it.
+    /// The HTTP status, if the document repeats it.
     pub status: Option<u16>,
-    /// Where to read more; for `userActionRequired` the page to act on.
+    /// A URL with more information. For `userActionRequired`, the page on which to act.
     pub instance: Option<String>,
     /// The problems of single identifiers (RFC 8555 section 6.7.1).
     #[serde(default)]
@@ -30,13 +30,13 @@ pub struct Problem {
 /// The problem of one identifier of an order (RFC 8555 section 6.7.1).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Subproblem {
-    /// What kind of problem it is.
+    /// The kind of problem.
     #[serde(rename = "type", default)]
     pub kind: ProblemKind,
-    /// The CA's own words.
+    /// The CA's description.
     #[serde(default)]
     pub detail: String,
-    /// Whose problem it is.
+    /// The identifier with the problem.
     #[serde(default, deserialize_with = "identifier_or_none")]
     pub identifier: Option<Identifier>,
 }
@@ -64,17 +64,17 @@ pub enum ProblemKind {
     Compound,
     /// The validator could not connect.
     Connection,
-    /// The request collides with one under way.
+    /// The request conflicts with another one that is running.
     Conflict,
     /// The validator's DNS lookup failed.
     Dns,
-    /// The account must be bound to one that the CA knows.
+    /// The account needs an external account binding.
     ExternalAccountRequired,
-    /// The validator got something else than expected.
+    /// The validator received an unexpected response.
     IncorrectResponse,
     /// The contact is not acceptable.
     InvalidContact,
-    /// The profile is not to be had (draft-ietf-acme-profiles).
+    /// The profile is not available (draft-ietf-acme-profiles).
     InvalidProfile,
     /// The request is malformed.
     Malformed,
@@ -131,13 +131,13 @@ impl ProblemKind {
             "unauthorized" => Self::Unauthorized,
             "unsupportedContact" => Self::UnsupportedContact,
             "unsupportedIdentifier" => Self::UnsupportedIdentifier,
-            // The second is what drafts of the RFC called it, and old servers still do.
+            // The second is the name in drafts of the RFC, which old servers still use.
             "userActionRequired" | "agreementRequired" => Self::UserActionRequired,
             _ => Self::Unknown(urn.to_owned()),
         }
     }
 
-    /// Whether only an operator can change the outcome.
+    /// `true` if the same request cannot succeed until the operator has changed something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -171,7 +171,7 @@ impl ProblemKind {
         }
     }
 
-    /// Whether the fault may lie with the type of challenge that was tried, so that another type may succeed.
+    /// `true` if the problem may be specific to the type of challenge, so that another type may succeed.
     #[must_use]
     pub fn is_of_challenge(&self) -> bool {
         matches!(
@@ -180,7 +180,7 @@ impl ProblemKind {
         )
     }
 
-    /// Whether the request was refused for the account's or the nonce's sake, whatever it asked for.
+    /// `true` if the problem is with the account or the nonce, whatever the request was.
     #[must_use]
     pub fn is_of_account(&self) -> bool {
         matches!(
@@ -193,7 +193,7 @@ impl ProblemKind {
         )
     }
 
-    /// The cause in plain words, without the CA's detail.
+    /// Returns the cause in plain words, without the CA's description.
     fn cause(&self) -> &str {
         match self {
             Self::AccountDoesNotExist => "the CA does not know the account",
@@ -205,7 +205,7 @@ impl ProblemKind {
             Self::BadSignatureAlgorithm => "the CA does not accept ES256 signatures",
             Self::Caa => "a CAA record in DNS does not allow this CA",
             Self::Compound => "the CA found several problems",
-            Self::Conflict => "the CA is at work on this already",
+            Self::Conflict => "the CA is already working on this",
             Self::Connection => "the CA could not connect to this machine",
             Self::Dns => "the CA could not look the name up in DNS",
             Self::ExternalAccountRequired => {
@@ -213,7 +213,7 @@ impl ProblemKind {
             }
             Self::IncorrectResponse => "the CA got a wrong answer to the challenge",
             Self::InvalidContact => "the CA does not accept the contact address",
-            Self::InvalidProfile => "the CA does not let the order have its profile",
+            Self::InvalidProfile => "the CA does not allow the profile of the order",
             Self::Malformed => "the CA did not understand the request",
             Self::OrderNotReady => "the order is not ready to be finalized",
             Self::RateLimited => "the CA's rate limit is reached",
@@ -245,14 +245,14 @@ impl<'de> Deserialize<'de> for ProblemKind {
 }
 
 impl Problem {
-    /// Reads a problem document; none where the bytes are something else.
+    /// Parses a problem document. Returns `None` if the bytes are something else.
     pub(in crate::acme) fn parse(body: &[u8]) -> Option<Box<Self>> {
         let problem: Self = serde_json::from_slice(body).ok()?;
         let is_empty = problem.kind == ProblemKind::default() && problem.detail.is_empty();
         (!is_empty).then(|| Box::new(problem))
     }
 
-    /// The CA's words about the whole and about each identifier, safe to print.
+    /// Returns the CA's description of the whole problem and of each identifier's, safe to print.
     #[must_use]
     pub fn details(&self) -> String {
         let mut text = self.detail.clone();
@@ -287,7 +287,7 @@ impl Problem {
     }
 }
 
-/// The cause, the CA's words and, where there is one, the fix.
+/// Writes the cause, the CA's description and, if there is one, the fix.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&printable(self.kind.cause(), SHOWN))?;
@@ -302,7 +302,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The start of an answer that is no problem document, safe to print.
+/// The start of a response that is not a problem document, safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(String);
 
@@ -312,13 +312,13 @@ impl Excerpt {
         Self(printable(&String::from_utf8_lossy(start), 200))
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// How a sentence about the answer goes on.
+    /// Returns the end of a sentence about the response.
     pub(in crate::acme) fn quoted(&self) -> String {
         match self.as_str() {
             "" => " with an empty body".to_owned(),
@@ -327,19 +327,20 @@ impl Excerpt {
     }
 }
 
-/// A peer's text with control characters escaped, cut after `limit` characters.
+/// Escapes control characters in a peer's text, and cuts it after `limit` characters.
 pub(in crate::acme) fn printable(text: &str, limit: usize) -> String {
     let mut shown = String::new();
     for character in text.trim().chars().take(limit) {
-        match character.is_control() || is_direction_mark(character) {
-            true => shown.extend(character.escape_default()),
-            false => shown.push(character),
+        if character.is_control() || is_direction_mark(character) {
+            shown.extend(character.escape_default())
+        } else {
+            shown.push(character)
         }
     }
     shown
 }
 
-/// Characters that reorder what stands around them on a terminal.
+/// `true` for characters that reorder the text around them on a terminal.
 fn is_direction_mark(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

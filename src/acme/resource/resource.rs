@@ -1,5 +1,5 @@
-//! The resources of RFC 8555 section 7.1 as they stand on the wire. Unknown fields are ignored and unknown words kept, so
-//! that a CA may learn new ones.
+//! The resources of RFC 8555 section 7.1 as JSON. Unknown fields are ignored, and unknown words are kept, so that CAs can
+//! add new ones.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +11,12 @@ use url::Url;
 use super::identifier::Identifier;
 use super::problem::Problem;
 
-/// An absolute URL that the CA gave for one of its resources.
+/// An absolute URL of one of the CA's resources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceUrl(Url);
 
 impl ResourceUrl {
-    /// The URL itself.
+    /// Returns the URL itself.
     #[must_use]
     pub fn into_url(self) -> Url {
         self.0
@@ -40,68 +40,68 @@ impl<'de> Deserialize<'de> for ResourceUrl {
     }
 }
 
-/// Where the CA's services are (RFC 8555 section 7.1.1).
+/// The URLs of the CA's services (RFC 8555 section 7.1.1).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Directory {
-    /// Gives nonces.
+    /// Creates nonces.
     pub new_nonce: ResourceUrl,
-    /// Makes and finds accounts.
+    /// Registers and finds accounts.
     pub new_account: ResourceUrl,
-    /// Takes orders.
+    /// Creates orders.
     pub new_order: ResourceUrl,
     /// Revokes certificates.
     pub revoke_cert: Option<ResourceUrl>,
     /// Replaces an account's key.
     pub key_change: Option<ResourceUrl>,
-    /// Says when to renew (RFC 9773).
+    /// Returns renewal information (RFC 9773).
     pub renewal_info: Option<ResourceUrl>,
-    /// What the CA says of itself.
+    /// Facts about the CA.
     #[serde(default)]
     pub meta: Meta,
 }
 
-/// What a CA says of itself (RFC 8555 section 7.1.1).
+/// Facts about a CA (RFC 8555 section 7.1.1).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
-    /// The terms that registering agrees to.
+    /// The terms of service that an account agrees to.
     pub terms_of_service: Option<String>,
-    /// The CA's pages.
+    /// The CA's website.
     pub website: Option<String>,
-    /// The names by which CAA records allow this CA.
+    /// The names of this CA in CAA records.
     pub caa_identities: Vec<String>,
-    /// Whether an account must be bound to one that the CA knows already.
+    /// Whether a new account needs an external account binding.
     pub external_account_required: bool,
-    /// The certificate profiles on offer, with a description of each.
+    /// The certificate profiles, each with its description.
     pub profiles: BTreeMap<String, String>,
 }
 
 /// An account (RFC 8555 section 7.1.2).
 #[derive(Debug, Deserialize)]
 pub(in crate::acme) struct AccountResource {
-    /// The list of the account's orders; many CAs leave it out.
+    /// URL of the account's list of orders, which many CAs do not have.
     pub(in crate::acme) orders: Option<ResourceUrl>,
-    /// Many CAs keep none.
+    /// The contact, which many CAs do not keep.
     #[serde(default)]
     pub(in crate::acme) contact: Vec<String>,
 }
 
-/// Where an order stands (RFC 8555 section 7.1.6).
+/// The status of an order (RFC 8555 section 7.1.6).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OrderStatus {
-    /// Some authorization is missing.
+    /// Not all authorizations are valid.
     Pending,
-    /// All authorizations are there; the CSR is awaited.
+    /// All authorizations are valid. The CSR is due.
     Ready,
-    /// The CA makes the certificate.
+    /// The CA is issuing the certificate.
     Processing,
-    /// The certificate is there.
+    /// The certificate is issued.
     Valid,
-    /// The order failed or lapsed.
+    /// The order failed or expired.
     Invalid,
-    /// A word that RFC 8555 does not have.
+    /// A status that RFC 8555 does not define.
     #[serde(untagged)]
     Unknown(String),
 }
@@ -128,28 +128,28 @@ pub(in crate::acme) struct OrderResource {
     pub(in crate::acme) finalize: ResourceUrl,
     pub(in crate::acme) certificate: Option<ResourceUrl>,
     pub(in crate::acme) error: Option<Box<Problem>>,
-    /// A time, but for CAs that write something else.
+    /// A time in RFC 3339, except at CAs that write something else.
     #[serde(default)]
     pub(in crate::acme) expires: serde_json::Value,
 }
 
-/// Where an authorization stands (RFC 8555 section 7.1.6).
+/// The status of an authorization (RFC 8555 section 7.1.6).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthorizationStatus {
-    /// A challenge must be met.
+    /// A challenge must be solved.
     Pending,
-    /// The account may have certificates for the identifier.
+    /// The account is authorized for the identifier.
     Valid,
     /// A challenge failed.
     Invalid,
-    /// The account gave it up.
+    /// The account has deactivated it.
     Deactivated,
-    /// It is too old.
+    /// It has expired.
     Expired,
-    /// The CA took it back.
+    /// The CA has revoked it.
     Revoked,
-    /// A word that RFC 8555 does not have.
+    /// A status that RFC 8555 does not define.
     #[serde(untagged)]
     Unknown(String),
 }
@@ -173,7 +173,7 @@ impl fmt::Display for AuthorizationStatus {
 pub(in crate::acme) struct AuthorizationResource {
     pub(in crate::acme) identifier: Identifier,
     pub(in crate::acme) status: AuthorizationStatus,
-    /// Whether it is for the names one label below.
+    /// Whether it is for the wildcard of the identifier.
     #[serde(default)]
     pub(in crate::acme) wildcard: bool,
     #[serde(default)]
@@ -181,20 +181,20 @@ pub(in crate::acme) struct AuthorizationResource {
 }
 
 impl AuthorizationResource {
-    /// The first challenge of a type.
+    /// Returns the first challenge of a type.
     pub(in crate::acme) fn challenge(&self, kind: &ChallengeType) -> Option<&ChallengeResource> {
         self.challenges
             .iter()
             .find(|challenge| challenge.r#type == *kind)
     }
 
-    /// The types of the challenges but one.
+    /// Returns the types of all challenges except one.
     pub(in crate::acme) fn types_beside(&self, kind: &ChallengeType) -> Vec<ChallengeType> {
         let types = self.challenges.iter().map(|challenge| &challenge.r#type);
         types.filter(|other| *other != kind).cloned().collect()
     }
 
-    /// Why a challenge failed; the order need not say so (RFC 8555 section 7.5.1).
+    /// Returns the problem of a failed challenge, which the order may lack (RFC 8555 section 7.5.1).
     pub(in crate::acme) fn problem(&self) -> Option<Box<Problem>> {
         self.challenges
             .iter()
@@ -202,7 +202,7 @@ impl AuthorizationResource {
     }
 }
 
-/// How a name is proved.
+/// The type of a challenge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum ChallengeType {
     /// A file on port 80 (RFC 8555 section 8.3).
@@ -234,7 +234,7 @@ impl fmt::Display for ChallengeType {
     }
 }
 
-/// Where a challenge stands (RFC 8555 section 7.1.6).
+/// The status of a challenge (RFC 8555 section 7.1.6).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::acme) enum ChallengeStatus {
@@ -246,14 +246,14 @@ pub(in crate::acme) enum ChallengeStatus {
     Unknown,
 }
 
-/// A challenge (RFC 8555 section 7.1.5); some types have no token.
+/// A challenge (RFC 8555 section 7.1.5). Some types have no token.
 #[derive(Clone, Debug, Deserialize)]
 pub(in crate::acme) struct ChallengeResource {
     pub(in crate::acme) r#type: ChallengeType,
     pub(in crate::acme) url: ResourceUrl,
     pub(in crate::acme) status: ChallengeStatus,
     pub(in crate::acme) token: Option<String>,
-    /// The names that a persistent record may know the CA by.
+    /// The CA's names in persistent records.
     #[serde(default, rename = "issuer-domain-names")]
     pub(in crate::acme) issuer_domain_names: Vec<String>,
     pub(in crate::acme) error: Option<Box<Problem>>,

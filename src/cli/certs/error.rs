@@ -11,7 +11,7 @@ use crate::{admin, app, config};
 pub(in crate::cli) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
-    #[error("the runtime could not be started: {0}")]
+    #[error("the runtime cannot be started: {0}")]
     Runtime(io::Error),
     #[error(transparent)]
     App(#[from] app::Error),

@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of a connection that carries these bytes, each piece after the one before was seen, and what is left.
+    /// Returns the result for a connection with these bytes, sent piece by piece, and the bytes that are left.
     async fn outcome(pieces: &[&[u8]], mode: ProxyProtocol) -> (String, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
