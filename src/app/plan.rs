@@ -48,7 +48,7 @@ impl Draft {
         let former = running.map(|running| running.plan);
         let context = UpstreamContext {
             system_roots,
-            ..upstream_context(&config, shared, former)
+            ..context(&config, shared, former)
         };
         let no_routing = Routing::default();
         let routing = former.map_or(&no_routing, |former| &former.routing);
@@ -85,11 +85,7 @@ impl Draft {
 }
 
 /// Keeps the cached addresses of backends unless the DNS servers have changed.
-fn upstream_context(
-    config: &Config,
-    shared: &SharedState,
-    former: Option<&Plan>,
-) -> UpstreamContext {
+fn context(config: &Config, shared: &SharedState, former: Option<&Plan>) -> UpstreamContext {
     let servers = &config.resolver.servers;
     match former {
         None => shared.context.clone(),

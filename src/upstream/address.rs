@@ -25,7 +25,8 @@ pub enum AddressError {
     /// A missing port, or one that is not a number from 1 to 65535.
     #[error("`{0}` has no valid port; use a form like `localhost:3000`")]
     Port(String),
-    /// A user name before the host, with or without a password. The message does not quote it, because it may be a secret.
+    /// A user name before the host, with or without a password. The message does not quote it, because it may be a
+    /// secret.
     #[error(
         "the address of an upstream cannot have a user name; remove the part before `@`, and send it in a request header instead"
     )]
@@ -206,8 +207,8 @@ impl Address {
         }))
     }
 
-    /// Name that the backend's certificate must have. For a service this is the configured domain, because targets come from
-    /// DNS, which can be forged (RFC 6125 section 6.2.1).
+    /// Name that the backend's certificate must have. For a service this is the configured domain, because targets come
+    /// from DNS, which can be forged (RFC 6125 section 6.2.1).
     pub(super) fn tls_name(&self) -> Option<&HostName> {
         match &self.0.service {
             Some(service) => Some(service.domain()),

@@ -209,8 +209,8 @@ impl Error {
         }
     }
 
-    /// `true` if a failed connection counts as a failure of the backend. It does not if the request wants an upgrade that the
-    /// backend does not support, or if the proxy has no resources left.
+    /// `true` if a failed connection counts as a failure of the backend. It does not if the request wants an upgrade
+    /// that the backend does not support, or if the proxy has no resources left.
     pub(super) fn is_fault(&self) -> bool {
         match self {
             Self::NoUpgrade { .. } | Self::ConnectionLimit => false,

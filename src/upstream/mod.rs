@@ -1,5 +1,5 @@
-//! Upstreams: groups of backends and the connections to them. Knows hosts and bytes; must not know routes or the certificates
-//! of sites.
+//! Upstreams: groups of backends and the connections to them. Knows hosts and bytes; must not know routes or the
+//! certificates of sites.
 
 mod address;
 mod backend;

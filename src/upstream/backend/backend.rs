@@ -45,7 +45,8 @@ impl Backend {
         }
     }
 
-    /// Copies the backend for another upstream, with another health state. Both share requests in flight and connections.
+    /// Copies the backend for another upstream, with another health state. Both share requests in flight and
+    /// connections.
     pub(in crate::upstream) fn with_health(
         &self,
         health_state: Arc<CachePadded<HealthState>>,
@@ -60,8 +61,8 @@ impl Backend {
         }
     }
 
-    /// Sets the weight and the limit of connections. An unchanged limit keeps its slots. A new limit also counts the requests
-    /// that are already in flight; this needs a runtime.
+    /// Sets the weight and the limit of connections. An unchanged limit keeps its slots. A new limit also counts the
+    /// requests that are already in flight; this needs a runtime.
     pub(in crate::upstream) fn with_share(
         self,
         share: Share,

@@ -1,5 +1,5 @@
-//! Health of one backend: active check, passive ejection and slow start. Every request reads it. Requests write it only after
-//! a failure and during the recovery from one, so that workers seldom invalidate each other's caches.
+//! Health of one backend: active check, passive ejection and slow start. Every request reads it. Requests write it only
+//! after a failure and during the recovery from one, so that workers seldom invalidate each other's caches.
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -116,7 +116,8 @@ impl HealthState {
         }
     }
 
-    /// Share of the backend when no backend has a share. Ejected backends are then used anyway, unless their active check fails.
+    /// Share of the backend when no backend has a share. Ejected backends are then used anyway, unless their active
+    /// check fails.
     pub(in crate::upstream) fn last_resort_share(&self) -> u32 {
         if self.is_down() { 0 } else { FULL_SHARE }
     }
@@ -132,10 +133,11 @@ impl HealthState {
         FIRST_SHARE + u32::try_from(risen).unwrap_or(0)
     }
 
-    /// Admits a request to the backend. Returns `false` if it is ejected, or if another request is already on trial there.
+    /// Admits a request to the backend. Returns `false` if it is ejected, or if another request is already on trial
+    /// there.
     ///
-    /// A request of last resort that succeeds ends the ejection. One that fails does not prolong it: otherwise most backends
-    /// would stay ejected long after an outage of all of them.
+    /// A request of last resort that succeeds ends the ejection. One that fails does not prolong it: otherwise most
+    /// backends would stay ejected long after an outage of all of them.
     pub(in crate::upstream) fn admit(&self, now: Instant, is_last_resort: bool) -> bool {
         if self.marks() & EJECTED == 0 {
             return true;
@@ -166,7 +168,8 @@ impl HealthState {
         let until = self.ejected_until.load(Ordering::Acquire);
         let is_ejected = marks & EJECTED != 0 && self.millis(now) < until;
         let was_on_trial = self.clear(ON_TRIAL) & ON_TRIAL != 0;
-        // A failed trial starts a new ejection. Other requests that fail during an ejection began before it.
+        // A failed trial starts a new ejection. Other failures during an ejection are of requests from before it, or of
+        // last resort.
         if self.max_fails == 0 || failures < self.max_fails || (is_ejected && !was_on_trial) {
             return None;
         }
@@ -194,8 +197,8 @@ impl HealthState {
 
     /// Records that a request has succeeded. Returns `true` if this ends an ejection.
     ///
-    /// Only a request on trial or of last resort can end an ejection. Requests from before it prove nothing: a backend that
-    /// shuts down still finishes them.
+    /// Only a request on trial or of last resort can end an ejection. Requests from before it prove nothing: a backend
+    /// that shuts down still finishes them.
     pub(in crate::upstream) fn record_success(&self, now: Instant) -> bool {
         let marks = self.marks();
         let is_tried = marks & (ON_TRIAL | LAST_RESORT) != 0;

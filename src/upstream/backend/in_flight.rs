@@ -9,8 +9,8 @@ use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
 use crate::upstream::connection::Pool;
 
-/// One worker's part of a backend: its requests in flight and its connections. Each lane has its own cache lines, so that no
-/// request writes to memory that another core reads.
+/// One worker's part of a backend: its requests in flight and its connections. Each lane has its own cache lines, so
+/// that no request writes to memory that another core reads.
 #[derive(Debug)]
 pub(in crate::upstream) struct Lane {
     address: Address,
@@ -39,8 +39,8 @@ impl Lane {
     }
 }
 
-/// One of the slots that `max-connections` allows, held until it is dropped. Smaller than a permit, because every request has
-/// room for it.
+/// One of the slots that `max-connections` allows, held until it is dropped. Smaller than a permit, because every
+/// request has room for it.
 #[derive(Debug)]
 pub(in crate::upstream) struct LimitSlot(Arc<Semaphore>);
 

@@ -19,35 +19,26 @@ pub(super) struct MaxConnections {
 }
 
 impl MaxConnections {
-    /// A limit of `count` requests, all of whose slots are free.
-    fn new(count: u16) -> Self {
-        Self {
-            count,
-            slots: Arc::new(Semaphore::new(count.into())),
-        }
-    }
-
-    /// A limit of `count` requests, of whose slots some are kept for requests that are already in flight. A task frees these
-    /// slots as the requests end. `in_flight` must return the number of all requests, with and without a slot.
+    /// A limit of `count` requests, of whose slots some are kept for requests that are already in flight. A task frees
+    /// these slots as the requests end. `in_flight` must return the number of all requests, with and without a slot.
     pub(super) fn counting(
         count: u16,
         in_flight: impl Fn() -> usize + Send + 'static,
         tasks: &Tasks,
     ) -> Self {
         let requests = in_flight();
-        if requests == 0 {
-            return Self::new(count);
-        }
         let kept = requests.min(count.into());
         let slots = Arc::new(Semaphore::new(usize::from(count) - kept));
-        let (weak, shutdown) = (Arc::downgrade(&slots), tasks.shutdown());
-        let earlier = Earlier { requests, kept };
-        tasks.spawn(async move {
-            tokio::select! {
-                () = free_slots(earlier, count.into(), weak, in_flight) => {}
-                () = shutdown.requested() => {}
-            }
-        });
+        if kept > 0 {
+            let (weak, shutdown) = (Arc::downgrade(&slots), tasks.shutdown());
+            let earlier = Earlier { requests, kept };
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = free_slots(earlier, count.into(), weak, in_flight) => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+        }
         Self { count, slots }
     }
 
@@ -83,9 +74,9 @@ async fn free_slots(
         let Some(slots) = slots.upgrade() else {
             return;
         };
-        // The estimate of earlier requests may be too high, but must never be too low. Therefore the sum is read both before
-        // and after the number of new requests, and the larger sum counts: a request that begins in between is missing in the
-        // first one, and a request that ends in between in the second one.
+        // The estimate of earlier requests may be too high, but must never be too low. Therefore the sum is read both
+        // before and after the number of new requests, and the larger sum counts: a request that begins in between is
+        // missing in the first one, and a request that ends in between in the second one.
         let before = in_flight();
         let new = (count - earlier.kept).saturating_sub(slots.available_permits());
         let left = before.max(in_flight()).saturating_sub(new);

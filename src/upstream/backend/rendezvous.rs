@@ -1,5 +1,5 @@
-//! Rendezvous hashing: the backend of a client depends only on the client and the available backends. When a backend goes away,
-//! only its own clients move.
+//! Rendezvous hashing: the backend of a client depends only on the client and the available backends. When a backend
+//! goes away, only its own clients move.
 
 use std::net::IpAddr;
 
@@ -17,8 +17,8 @@ pub(super) fn backend_seed(address: &str) -> u64 {
     bytes.fold(0, |seed, byte| mix(seed ^ u64::from(byte)))
 }
 
-/// Returns the number that represents a client. Of an IPv6 address only the /64 network counts, because clients change their
-/// address within it.
+/// Returns the number that represents a client. Of an IPv6 address only the /64 network counts, because clients change
+/// their address within it.
 pub(in crate::upstream) fn client_seed(ip: IpAddr) -> u64 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => mix(u64::from(u32::from(ip))),

@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
-/// Picks the backend whose load, relative to its share, would be lowest with one more request. Ties are broken at random.
+/// Picks the backend whose load, relative to its share, would be lowest with one more request. Ties are broken at
+/// random.
 ///
-/// If that backend is idle, picks one at random from all idle backends. Otherwise, the one with the largest share would get all
-/// requests while there is little load.
+/// If that backend is idle, picks one at random from all idle backends. Otherwise, the one with the largest share would
+/// get all requests while there is little load.
 pub(super) fn least_conn(
     shares: impl Iterator<Item = (usize, u64)>,
     load: impl Fn(usize) -> usize,
@@ -39,15 +40,16 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// Compares loads relative to shares. Multiplies crosswise, because an integer division would make small loads equal.
+    /// Compares loads relative to shares. Multiplies crosswise, because an integer division would make small loads
+    /// equal.
     fn compare(&self, other: &Self) -> Ordering {
         let (one, other) = ((self.load + 1) * other.share, (other.load + 1) * self.share);
         one.cmp(&other)
     }
 }
 
-/// Draws at random, by share, between one more candidate and the winner of earlier draws with the sum of their shares. Returns
-/// the new winner and sum.
+/// Draws at random, by share, between one more candidate and the winner of earlier draws with the sum of their shares.
+/// Returns the new winner and sum.
 fn draw(winner: Option<(Candidate, u64)>, one: Candidate) -> (Candidate, u64) {
     let sum = winner.map_or(0, |(_, sum)| sum) + one.share;
     match winner.filter(|_| fastrand::u64(..sum) >= one.share) {

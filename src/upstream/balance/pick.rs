@@ -8,8 +8,8 @@ use crate::upstream::options::Balancer;
 
 /// Returns the index of the picked backend; `None` only if there is no candidate.
 ///
-/// Each worker considers only its own requests in flight: counting those of all workers costs more than the more even spread is
-/// worth. [`Balancer::LeastConn`] does count them all, because tunnels last long.
+/// Each worker considers only its own requests in flight: counting those of all workers costs more than the more even
+/// spread is worth. [`Balancer::LeastConn`] does count them all, because tunnels last long.
 pub(in crate::upstream) fn pick(balancer: Balancer, candidates: &Candidates<'_>) -> Option<usize> {
     match balancer {
         Balancer::RandomTwo | Balancer::Cookie => random_two(candidates),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn by_least_connections_a_few_long_requests_go_by_weight_too() {
+    fn least_conn_respects_weights_even_with_few_requests() {
         let group = Group::new(&[1, 4]);
         let pick = || pick(Balancer::LeastConn, &group.candidates(&[], 0));
         let mut busy = group.busy(1, 1);

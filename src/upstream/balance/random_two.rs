@@ -18,8 +18,8 @@ pub(super) fn random_two(candidates: &Candidates<'_>) -> Option<usize> {
     }
     let (one, share) = draw(candidates.shares())?;
     let other = draw(candidates.shares().filter(|(index, _)| *index != one));
-    // Multiplied crosswise, because an integer division would make small loads equal. The first draw wins a tie, since only
-    // its chance is exactly its share.
+    // Multiplied crosswise, because an integer division would make small loads equal. The first draw wins a tie, since
+    // only its chance is exactly its share.
     let is_less_loaded = |&(other, other_share): &(usize, u64)| {
         (load(other) as u64) * share < (load(one) as u64) * other_share
     };

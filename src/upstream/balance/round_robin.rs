@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Virtual time that one request takes at a backend with a share of 1.
 const ROUND: u64 = 1 << 32;
 
-/// Round-robin state of one worker, in virtual time. A request keeps a backend busy for a time that is shorter the larger its
-/// share is. The backend that is free first is next. Only one worker uses this state.
+/// Round-robin state of one worker, in virtual time. A request keeps a backend busy for a time that is shorter the
+/// larger its share is. The backend that is free first is next. Only one worker uses this state.
 #[derive(Debug)]
 pub(in crate::upstream) struct RoundRobin {
     now: AtomicU64,

@@ -1,5 +1,5 @@
-//! Cookie that keeps a client at its backend. Its value is only a signature of the backend's address, so that a client can
-//! neither read the address nor choose another backend.
+//! Cookie that keeps a client at its backend. Its value is only a signature of the backend's address, so that a client
+//! can neither read the address nor choose another backend.
 
 use std::fmt;
 

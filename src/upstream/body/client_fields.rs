@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// `true` if an app may trust this field as information from a proxy about the client. `_` counts as `-`, because many apps do
-/// not distinguish the two. `name` must be in lower case.
+/// `true` if an app may trust this field as information from a proxy about the client. `_` counts as `-`, because many
+/// apps do not distinguish the two. `name` must be in lower case.
 #[must_use]
 pub fn is_client_field(name: &str) -> bool {
     let has_prefix = |prefix: &str| {

@@ -1,4 +1,5 @@
-//! `Expect: 100-continue`: the client sends its upload only after the backend has asked for it (RFC 9110 section 10.1.1).
+//! `Expect: 100-continue`: the client sends its upload only after the backend has asked for it (RFC 9110 section
+//! 10.1.1).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::{Sleep, sleep};
 
-/// Time that a backend has to ask for an upload. After that it gets the upload anyway, because not every server supports
-/// `Expect`.
+/// Time that a backend has to ask for an upload. After that it gets the upload anyway, because not every server
+/// supports `Expect`.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// No backend knows of the upload yet.
@@ -46,7 +47,8 @@ impl ExpectContinue {
 
     /// Records the backend's response. Returns `true` if it has arrived before the backend asked for the upload.
     ///
-    /// After a success, the backend may still read the upload although it has not asked. After any other status it does not.
+    /// After a success, the backend may still read the upload although it has not asked. After any other status it does
+    /// not.
     pub(in crate::upstream) fn answered(&self, status: StatusCode) -> bool {
         let is_early = !self.is_met();
         if !status.is_success() {
@@ -86,8 +88,8 @@ impl ContinueGate {
         &self.expect_continue
     }
 
-    /// Ready when the upload may be read. Only the timer wakes the task, so this must also be polled after each message from
-    /// the backend.
+    /// Ready when the upload may be read. Only the timer wakes the task, so this must also be polled after each message
+    /// from the backend.
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let expect_continue = &self.expect_continue;
         expect_continue.change(NOT_ANNOUNCED, MET);

@@ -27,7 +27,8 @@ struct Received {
 }
 
 impl Interims {
-    /// Takes the responses that have arrived since the last call. Pending if there are none; the next one then wakes the task.
+    /// Takes the responses that have arrived since the last call. Pending if there are none; the next one then wakes
+    /// the task.
     pub fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Vec<Response<()>>> {
         let mut received = self.0.lock();
         if !received.waiting.is_empty() {
@@ -40,8 +41,8 @@ impl Interims {
         Poll::Pending
     }
 
-    /// Records an interim response, of whose fields the client only gets `Link` (RFC 8297 section 2). Ignores `100 Continue` and
-    /// `101 Switching Protocols`, which are for the proxy itself.
+    /// Records an interim response, of whose fields the client only gets `Link` (RFC 8297 section 2). Ignores `100
+    /// Continue` and `101 Switching Protocols`, which are for the proxy itself.
     pub(in crate::upstream) fn record(&self, status: StatusCode, headers: &HeaderMap) {
         let mut received = self.0.lock();
         let links = headers.get_all(LINK);

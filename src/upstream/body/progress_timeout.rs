@@ -8,8 +8,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Limits the wait for the next frame of a body.
 ///
-/// The clock runs only while someone waits for a frame, so that a slow reader does not look like a stalled sender. The timer is
-/// created at the first wait and used for all later ones.
+/// The clock runs only while someone waits for a frame, so that a slow reader does not look like a stalled sender. The
+/// timer is created at the first wait and used for all later ones.
 #[derive(Debug)]
 pub(super) struct ProgressTimeout {
     timeout: Duration,

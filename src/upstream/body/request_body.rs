@@ -1,4 +1,5 @@
-//! Request body on its way from the client to a backend. If the client fails, the body fails too; it never just ends early.
+//! Request body on its way from the client to a backend. If the client fails, the body fails too; it never just ends
+//! early.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -22,7 +23,8 @@ use super::upload_progress::{UploadFailure, UploadProgress};
 use crate::tasks::{Shutdown, Tasks};
 use crate::upstream::error::BodyError;
 
-/// Time for which an abandoned upload is still read, so that the client sees the response before its connection is reset.
+/// Time for which an abandoned upload is still read, so that the client sees the response before its connection is
+/// reset.
 const LINGER: Duration = Duration::from_secs(30);
 /// Maximum pause of such an upload.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
@@ -86,6 +88,19 @@ impl RequestBody {
         self.0.is_none()
     }
 
+    /// Copies a request; `None` if it has a body, which cannot be read twice.
+    pub(in crate::upstream) fn copy_if_empty(request: &Request<Self>) -> Option<Request<Self>> {
+        if !request.body().is_empty() {
+            return None;
+        }
+        let mut copy = Request::new(Self::empty());
+        copy.method_mut().clone_from(request.method());
+        copy.uri_mut().clone_from(request.uri());
+        *copy.version_mut() = request.version();
+        copy.headers_mut().clone_from(request.headers());
+        Some(copy)
+    }
+
     /// Leaves the body unread until a backend asks for it. Must be called if the client waits for `100 Continue`.
     pub fn wait_for_continue(&mut self) {
         if let Some(upload) = &mut self.0 {
@@ -112,7 +127,8 @@ impl RequestBody {
         self.0.as_ref()?.interims.as_ref()
     }
 
-    /// Makes the body fail with [`BodyError::TooLarge`] when it exceeds `limit` bytes. Of several limits, the lowest applies.
+    /// Makes the body fail with [`BodyError::TooLarge`] when it exceeds `limit` bytes. Of several limits, the lowest
+    /// applies.
     pub fn limit(&mut self, limit: u64) {
         if let Some(upload) = &mut self.0 {
             upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));

@@ -35,8 +35,8 @@ const FORBIDDEN: [HeaderName; 18] = [
 /// Further fields that must not be in trailers.
 const FORBIDDEN_TOO: [&str; 2] = ["keep-alive", "proxy-connection"];
 
-/// Removes fields that frame, route or authenticate a message, for which trailers are too late (RFC 9110 section 6.5.1). Also
-/// removes hop-by-hop fields, for which an HTTP/2 peer would reset the stream (RFC 9113 section 8.2.2).
+/// Removes fields that frame, route or authenticate a message, for which trailers are too late (RFC 9110 section
+/// 6.5.1). Also removes hop-by-hop fields, for which an HTTP/2 peer would reset the stream (RFC 9113 section 8.2.2).
 pub(in crate::upstream) fn clean_trailers(trailers: &mut HeaderMap) {
     for name in FORBIDDEN {
         trailers.remove(name);
@@ -46,8 +46,8 @@ pub(in crate::upstream) fn clean_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-/// Cleans the trailers of a client. Also removes fields that describe the client and the `own` fields, because only the proxy
-/// may set them.
+/// Cleans the trailers of a client. Also removes fields that describe the client and the `own` fields, because only the
+/// proxy may set them.
 pub(super) fn clean_client_trailers(trailers: &mut HeaderMap, own: &[Arc<[HeaderName]>]) {
     clean_trailers(trailers);
     let names = trailers.keys().filter(|name| is_own(name, own));

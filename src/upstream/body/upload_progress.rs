@@ -16,8 +16,8 @@ pub(in crate::upstream) struct UploadProgress {
 
 /// The upload waits for the client.
 const PAUSED: u64 = u64::MAX;
-/// The response has begun while the upload still runs. The upload may now pause without limit: on a bidirectional stream, each
-/// side sends whenever it has something to send.
+/// The response has begun while the upload still runs. The upload may now pause without limit: on a bidirectional
+/// stream, each side sends whenever it has something to send.
 const ANSWERED: u64 = u64::MAX - 1;
 /// The upload has failed, for the reason of this name in [`UploadFailure`].
 const BROKEN: u64 = u64::MAX - 2;
@@ -98,7 +98,8 @@ impl UploadProgress {
     }
 }
 
-/// Held while a response and its upload run at the same time. When it is dropped, the time-out of the upload applies again.
+/// Held while a response and its upload run at the same time. When it is dropped, the time-out of the upload applies
+/// again.
 #[derive(Debug)]
 pub(in crate::upstream) struct ResponseUnderWay(UploadProgress);
 

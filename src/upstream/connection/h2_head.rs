@@ -28,7 +28,7 @@ pub(in crate::upstream) fn to_http2(
         .authority(authority)
         .path_and_query(target.unwrap_or_else(|| PathAndQuery::from_static("/")))
         .build();
-    *request.uri_mut() = uri.expect("a scheme, an authority and a path make a URI");
+    *request.uri_mut() = uri.expect("a scheme, an authority and a path are a valid URI");
     *request.version_mut() = Version::HTTP_2;
     request
 }

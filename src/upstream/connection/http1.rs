@@ -24,8 +24,8 @@ type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
 /// Connection that carries one request at a time. Dropping it closes it.
 ///
-/// The connection has no task of its own. The task that waits for a response drives it, so that neither the request nor the
-/// response has to move between tasks.
+/// The connection has no task of its own. The task that waits for a response drives it, so that neither the request nor
+/// the response has to move between tasks.
 pub(in crate::upstream) struct Http1Connection {
     sender: SendRequest<RequestBody>,
     /// `None` after the connection has ended.

@@ -27,8 +27,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
 /// Number of bytes that may wait to be sent on one stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Time between pings on a connection whose streams are silent. It is long because gRPC servers close connections that ping
-/// more often than every five minutes, and because the kernel's probes find a dead machine sooner.
+/// Time between pings on a connection whose streams are silent. It is long because gRPC servers close connections that
+/// ping more often than every five minutes, and because the kernel's probes find a dead machine sooner.
 const PING_EVERY: Duration = Duration::from_secs(330);
 /// Time that the backend has to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -55,7 +55,8 @@ pub(in crate::upstream) struct Http2Connection(Arc<Shared>);
 
 struct Shared {
     sender: SendRequest<RequestBody>,
-    /// Locked by the task that drives the connection, and briefly to read the limits of the backend. Both run on the same worker.
+    /// Locked by the task that drives the connection, and briefly to read the limits of the backend. Both run on the
+    /// same worker.
     driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>,
     streams: AtomicUsize,
     idle_since: Mutex<Instant>,
@@ -103,8 +104,9 @@ impl Http2Connection {
         self.0.streams.load(Ordering::Relaxed)
     }
 
-    /// `true` if the connection accepts requests. It does not after the backend has sent GOAWAY. It also does not after a request
-    /// has timed out, because the backend's machine may be dead, and nothing else would show this for minutes.
+    /// `true` if the connection accepts requests. It does not after the backend has sent GOAWAY. It also does not after
+    /// a request has timed out, because the backend's machine may be dead, and nothing else would show this for
+    /// minutes.
     pub(in crate::upstream) fn is_open(&self) -> bool {
         !self.0.sender.is_closed() && !self.0.is_doubtful.load(Ordering::Relaxed)
     }
@@ -154,7 +156,8 @@ async fn drive(driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>) {
     }
 }
 
-/// Counts one stream of a connection until it is dropped. The response and the upload share it, so the longer of the two counts.
+/// Counts one stream of a connection until it is dropped. The response and the upload share it, so the longer of the
+/// two counts.
 #[derive(Debug)]
 pub(in crate::upstream) struct StreamSlot(Http2Connection);
 

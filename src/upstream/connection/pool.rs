@@ -66,8 +66,8 @@ impl Pool {
         }))
     }
 
-    /// Returns a connection on which a request to `address` can be sent now; `None` if there is none. A request that asks for an
-    /// upgrade only gets an HTTP/1.1 connection.
+    /// Returns a connection on which a request to `address` can be sent now; `None` if there is none. A request that
+    /// asks for an upgrade only gets an HTTP/1.1 connection.
     pub(in crate::upstream) fn check_out(
         &self,
         address: &Address,
@@ -82,8 +82,8 @@ impl Pool {
         self.youngest().map(PooledConnection::Http1)
     }
 
-    /// Returns the shared connection with the fewest streams that has room for another one; `None` if there is none. Considers
-    /// only connections that were opened after `since`.
+    /// Returns the shared connection with the fewest streams that has room for another one; `None` if there is none.
+    /// Considers only connections that were opened after `since`.
     pub(in crate::upstream) fn least_used(
         &self,
         since: Option<Instant>,
@@ -96,8 +96,8 @@ impl Pool {
         fit.min_by_key(|http2| http2.streams()).cloned()
     }
 
-    /// Waits until no other request is opening a shared connection. Returns `None` at once if the backend is not known to speak
-    /// HTTP/2, so that its connections are not shared.
+    /// Waits until no other request is opening a shared connection. Returns `None` at once if the backend is not known
+    /// to speak HTTP/2, so that its connections are not shared.
     pub(in crate::upstream) async fn wait_for_shared(
         &self,
         address: &Address,
@@ -129,7 +129,8 @@ impl Pool {
         self.0.speaks_http2.store(false, Ordering::Relaxed);
     }
 
-    /// Takes the idle connection that was used last and is still open. Closes the others that it finds closed or expired.
+    /// Takes the idle connection that was used last and is still open. Closes the others that it finds closed or
+    /// expired.
     fn youngest(&self) -> Option<Http1Connection> {
         let mut idle = self.0.idle.lock();
         if idle.is_empty() {
@@ -224,8 +225,8 @@ impl Shared {
     }
 }
 
-/// Closes expired connections at intervals, as long as the pool has any. Closes all of them when the process stops. One timer
-/// for the whole pool is cheaper than one for each connection.
+/// Closes expired connections at intervals, as long as the pool has any. Closes all of them when the process stops. One
+/// timer for the whole pool is cheaper than one for each connection.
 async fn sweep(pool: Weak<Shared>) {
     loop {
         let Some((period, shutdown)) = pool

@@ -1,5 +1,5 @@
-//! A cached DNS name. Its addresses are used until their TTL is over and then resolved again. If DNS fails, the last addresses
-//! stay in use for a while.
+//! A cached DNS name. Its addresses are used until their TTL is over and then resolved again. If DNS fails, the last
+//! addresses stay in use for a while.
 
 use std::fmt;
 use std::io;
@@ -19,8 +19,8 @@ use crate::upstream::srv_name::SrvName;
 
 /// Time from a failed query to the next one. Until then, the last answer stays in use.
 pub(in crate::upstream) const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Time for which the last addresses of a name stay in use after DNS has said that there are none. While a zone is being
-/// rewritten, the name may be missing for a moment.
+/// Time for which the last addresses of a name stay in use after DNS has said that there are none. While a zone is
+/// being rewritten, the name may be missing for a moment.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Question to DNS.
@@ -170,8 +170,8 @@ impl CachedName {
         Ok(known)
     }
 
-    /// Queries DNS. Returns the addresses in ascending order and without duplicates. For a service, some of them can be from
-    /// the `last` answer.
+    /// Queries DNS. Returns the addresses in ascending order and without duplicates. For a service, some of them can be
+    /// from the `last` answer.
     async fn resolve(
         &self,
         last: Option<&KnownAddresses>,

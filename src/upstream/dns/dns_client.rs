@@ -100,8 +100,8 @@ pub(super) struct DnsAnswer<T> {
 }
 
 impl DnsAnswer<IpAddr> {
-    /// Removes unspecified addresses such as `0.0.0.0`. DNS filters answer with them for blocked names, and a connection to one
-    /// would reach this machine.
+    /// Removes unspecified addresses such as `0.0.0.0`. DNS filters answer with them for blocked names, and a
+    /// connection to one would reach this machine.
     fn without_unspecified(mut self) -> io::Result<Self> {
         self.addresses
             .retain(|ip| !ip.to_canonical().is_unspecified());
@@ -112,11 +112,11 @@ impl DnsAnswer<IpAddr> {
         Ok(self)
     }
 
-    /// Removes addresses to which this machine has no route, such as IPv6 addresses on a machine without IPv6. Keeps all of them
-    /// if none would be left, so that the attempt to connect reports the error.
+    /// Removes addresses to which this machine has no route, such as IPv6 addresses on a machine without IPv6. Keeps
+    /// all of them if none would be left, so that the attempt to connect reports the error.
     ///
-    /// Each check takes a socket. So it only considers as many addresses as can be used, and one more, which shows the caller
-    /// that there are too many.
+    /// Each check takes a socket. So it only considers as many addresses as can be used, and one more, which shows the
+    /// caller that there are too many.
     fn within_reach(mut self) -> Self {
         self.addresses.sort_unstable();
         self.addresses.dedup();

@@ -35,8 +35,8 @@ impl Resolver {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Returns the entry for the name in `address`, which all callers share. `None` for an IP address, a unix socket or a name
-    /// that always means this machine.
+    /// Returns the entry for the name in `address`, which all callers share. `None` for an IP address, a unix socket or
+    /// a name that always means this machine.
     pub(in crate::upstream) fn name_of(&self, address: &Address) -> Option<Arc<CachedName>> {
         let question = match address.endpoint() {
             Endpoint::Unix(_) => return None,

@@ -20,8 +20,8 @@ const AT_ONCE: usize = 16;
 /// Time-out for all look-ups of one service. Its records could contain any number of hosts for which no server answers.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Resolves a service. Returns the addresses of the targets with the lowest priority number for which there are any. If the
-/// look-up of a host fails, its addresses from the `last` answer are used, unless DNS says that it does not exist.
+/// Resolves a service. Returns the addresses of the targets with the lowest priority number for which there are any. If
+/// the look-up of a host fails, its addresses from the `last` answer are used, unless DNS says that it does not exist.
 pub(super) async fn resolve_srv(
     client: &DnsClient,
     service: &SrvName,
@@ -49,7 +49,7 @@ async fn resolve_in_time(
         _ => None,
     });
     let mut lifetime = lifetime(answers);
-    let mut error = io::Error::new(io::ErrorKind::NotFound, "there is no such service in DNS");
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "DNS has no such service");
     for targets in by_priority(records) {
         let mut found = Vec::new();
         let mut asked = stream::iter(targets)
@@ -100,7 +100,8 @@ fn by_priority<'a>(records: impl Iterator<Item = &'a SRV>) -> Vec<Vec<SrvTarget>
     groups.map(group).collect()
 }
 
-/// Returns the target of a record; `None` if the target is `.`, which means that there is no service (RFC 2782), or invalid.
+/// Returns the target of a record; `None` if the target is `.`, which means that there is no service (RFC 2782), or
+/// invalid.
 fn target(record: &SRV) -> Option<SrvTarget> {
     let host = HostName::parse(&record.target.to_ascii()).ok()?;
     (record.port != 0).then_some(SrvTarget {

@@ -44,7 +44,8 @@ pub(in crate::upstream) struct ConnectionNeeds<'a> {
     pub(in crate::upstream) is_upgrade: bool,
     /// `true` if the connection must be a new one.
     pub(in crate::upstream) is_fresh: bool,
-    /// PROXY header to send first, before TLS. Since it names one client, the connection then carries only this request.
+    /// PROXY header to send first, before TLS. Since it names one client, the connection then carries only this
+    /// request.
     pub(in crate::upstream) proxy_header: Option<&'a [u8]>,
 }
 
@@ -91,7 +92,8 @@ impl Dialer {
         })
     }
 
-    /// `true` if the files for TLS and the system roots are unchanged since they were read. Blocks while it reads the files.
+    /// `true` if the files for TLS and the system roots are unchanged since they were read. Blocks while it reads the
+    /// files.
     pub(in crate::upstream) fn is_current(
         &self,
         options: &Options,
@@ -113,8 +115,8 @@ impl Dialer {
         address.protocol() != Protocol::Https || self.tls == other.tls
     }
 
-    /// Opens a connection to the backend, or takes a stream on a connection that another request has just opened. Waits for a
-    /// permit within the connect time-out.
+    /// Opens a connection to the backend, or takes a stream on a connection that another request has just opened. Waits
+    /// for a permit within the connect time-out.
     pub(in crate::upstream) async fn connect(
         &self,
         in_flight: InFlight,
@@ -127,8 +129,8 @@ impl Dialer {
         }
         let pool = in_flight.pool().clone();
         let start = Instant::now();
-        // Requests wait here while another one opens a shared connection. The wait has a time-out, because at a backend that
-        // never accepts, all of them would fail one after the other.
+        // Requests wait here while another one opens a shared connection. The wait has a time-out, because at a backend
+        // that never accepts, all of them would fail one after the other.
         let turn = async {
             if needs.is_alone() {
                 None
@@ -261,7 +263,8 @@ struct OpenedStream {
     is_http2: bool,
 }
 
-/// `true` if the backend refused a TLS handshake because it supports none of the offered protocols (RFC 7301 section 3.2).
+/// `true` if the backend refused a TLS handshake because it supports none of the offered protocols (RFC 7301 section
+/// 3.2).
 fn is_alpn_refusal(error: &io::Error) -> bool {
     let source = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(
@@ -293,8 +296,8 @@ async fn write_proxy_header(
     }
 }
 
-/// Connects to the IP address of the backend. A name that always means this machine is resolved by the system, and the first of
-/// its addresses that accepts is used.
+/// Connects to the IP address of the backend. A name that always means this machine is resolved by the system, and the
+/// first of its addresses that accepts is used.
 async fn dial_host(address: &Address, host: &HostName, port: u16) -> Result<TcpStream, Error> {
     let unresolved = |source| Error::Resolve {
         backend: address.clone(),
@@ -313,7 +316,8 @@ async fn dial_host(address: &Address, host: &HostName, port: u16) -> Result<TcpS
     })
 }
 
-/// Connects to the first address that accepts. Starts with the next address when one has failed, or has not accepted within
+/// Connects to the first address that accepts. Starts with the next address when one has failed, or has not accepted
+/// within
 /// [`NEXT_ADDRESS`] (RFC 8305 section 5). Fails with the last error, or with `None` if there are no addresses.
 async fn first_to_accept(
     addresses: impl Iterator<Item = SocketAddr>,

@@ -20,8 +20,8 @@ use super::response_timeout::poll_overdue;
 use crate::upstream::body::{ExpectContinue, RequestBody, announce_upload};
 use crate::upstream::error::Error;
 
-/// Sends `request` and returns the response when its head has arrived. Fails if the backend makes no progress for `limit`.
-/// Dropping the future closes an HTTP/1.1 connection, or resets the HTTP/2 stream.
+/// Sends `request` and returns the response when its head has arrived. Fails if the backend makes no progress for
+/// `limit`. Dropping the future closes an HTTP/1.1 connection, or resets the HTTP/2 stream.
 pub(in crate::upstream) fn exchange(
     lease: Lease,
     request: Request<RequestBody>,

@@ -21,8 +21,8 @@ use crate::upstream::body::{RequestBody, UploadFailure, UploadGuard, UploadProgr
 use crate::upstream::connection::{to_http1, to_http2};
 use crate::upstream::error::Error;
 
-/// Sends `request` on a new stream and returns the response when its head has arrived. Fails if the backend makes no progress
-/// for `limit`. Dropping the future resets the stream.
+/// Sends `request` on a new stream and returns the response when its head has arrived. Fails if the backend makes no
+/// progress for `limit`. Dropping the future resets the stream.
 pub(super) async fn exchange_http2(
     mut lease: Http2Lease,
     mut request: Request<RequestBody>,
@@ -60,17 +60,13 @@ pub(super) async fn exchange_http2(
     }
 }
 
-/// Copies a request without a body, so that it can be sent again if the backend says that it was not processed (RFC 9113
-/// section 8.7). Returns `None` for idempotent methods, which the caller copies.
+/// Copies a request without a body, so that it can be sent again if the backend says that it was not processed (RFC
+/// 9113 section 8.7). Returns `None` for idempotent methods, which the caller copies.
 fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.body().is_empty() || request.method().is_idempotent() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::empty());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    Some(copy)
+    let is_idempotent = request.method().is_idempotent();
+    (!is_idempotent)
+        .then(|| RequestBody::copy_if_empty(request))
+        .flatten()
 }
 
 fn receive(response: Response<Incoming>, lease: Http2Lease) -> Response<ResponseBody> {

@@ -25,31 +25,27 @@ impl Lease {
         }
     }
 
-    fn in_flight(&self) -> &InFlight {
-        match self {
-            Self::Http1(lease) => lease.in_flight(),
-            Self::Http2(lease) => lease.in_flight(),
-        }
-    }
-
     /// Address of the backend.
     pub(in crate::upstream) fn address(&self) -> &Address {
-        self.in_flight().address()
+        match self {
+            Self::Http1(lease) => lease.in_flight.address(),
+            Self::Http2(lease) => lease.in_flight.address(),
+        }
     }
 
     /// `true` if the connection has carried other requests before, so that the backend may be about to close it.
     pub(in crate::upstream) fn is_reused(&self) -> bool {
         match self {
-            Self::Http1(lease) => lease.is_reused(),
-            Self::Http2(lease) => lease.is_reused(),
+            Self::Http1(lease) => lease.is_reused,
+            Self::Http2(lease) => lease.is_reused,
         }
     }
 }
 
 /// Lease of an HTTP/1.1 connection for one exchange.
 ///
-/// Only [`Self::release`] keeps the connection. Dropping the lease closes it, so that the rest of a response can never reach
-/// another request.
+/// Only [`Self::release`] keeps the connection. Dropping the lease closes it, so that the rest of a response can never
+/// reach another request.
 #[derive(Debug)]
 pub(in crate::upstream) struct Http1Lease {
     connection: Http1Connection,
@@ -75,10 +71,6 @@ impl Http1Lease {
         }
     }
 
-    fn is_reused(&self) -> bool {
-        self.is_reused
-    }
-
     pub(in crate::upstream) fn connection(&mut self) -> &mut Http1Connection {
         &mut self.connection
     }
@@ -92,7 +84,8 @@ impl Http1Lease {
         self.is_last = true;
     }
 
-    /// Returns the connection to the pool, unless this was its last exchange. Must only be called after a complete response.
+    /// Returns the connection to the pool, unless this was its last exchange. Must only be called after a complete
+    /// response.
     pub(super) fn release(mut self) {
         if self.is_last {
             return;
@@ -115,8 +108,8 @@ impl Http1Lease {
     }
 }
 
-/// Lease of one stream of a shared HTTP/2 connection. Dropping it before the end of the response resets the stream and leaves
-/// the other streams alone.
+/// Lease of one stream of a shared HTTP/2 connection. Dropping it before the end of the response resets the stream and
+/// leaves the other streams alone.
 #[derive(Debug)]
 pub(in crate::upstream) struct Http2Lease {
     slot: Arc<StreamSlot>,
@@ -156,9 +149,5 @@ impl Http2Lease {
     /// Resets the stream. The backend still counts the request.
     pub(super) fn into_in_flight(self) -> InFlight {
         self.in_flight
-    }
-
-    fn is_reused(&self) -> bool {
-        self.is_reused
     }
 }

@@ -1,4 +1,5 @@
-//! Response body on its way from a backend to the client. If the backend fails, the body fails too; it never just ends early.
+//! Response body on its way from a backend to the client. If the backend fails, the body fails too; it never just ends
+//! early.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -72,8 +73,8 @@ impl ResponseBody {
         }
     }
 
-    /// Turns a response that switches protocols into a tunnel, which the backend counts until the returned value is dropped.
-    /// Returns `None` if the body has ended, or if the connection is HTTP/2.
+    /// Turns a response that switches protocols into a tunnel, which the backend counts until the returned value is
+    /// dropped. Returns `None` if the body has ended, or if the connection is HTTP/2.
     #[must_use]
     pub fn into_in_flight(self) -> Option<InFlight> {
         match self.source {
@@ -91,7 +92,8 @@ impl ResponseBody {
         };
         let no_waker = &mut Context::from_waker(Waker::noop());
         if let Some(lease) = lease.as_mut().filter(|_| !self.is_begun) {
-            // Replaces the waker that the driver holds. Otherwise the first poll of the body would wake this task for nothing.
+            // Replaces the waker that the driver holds. Otherwise the first poll of the body would wake this task for
+            // nothing.
             lease.connection().drive_without_waker();
             self.is_begun = true;
         }

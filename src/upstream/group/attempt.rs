@@ -42,8 +42,8 @@ pub(super) struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    /// Takes a pooled connection to the selected backend. Returns `Err` with the selection if there is none, or if the request
-    /// needs a new one because of its PROXY header.
+    /// Takes a pooled connection to the selected backend. Returns `Err` with the selection if there is none, or if the
+    /// request needs a new one because of its PROXY header.
     pub(super) fn reuse(&self, selected: Selected) -> Result<Attempt, Selected> {
         let Selected { backend, in_flight } = selected;
         let pool = in_flight.pool();

@@ -38,8 +38,8 @@ pub(super) struct BackendSpec {
 }
 
 impl BackendSet {
-    /// A set with one backend for each spec. Backends that are among the `previous` ones keep their state. Starts health
-    /// checks if they are configured; this needs a runtime.
+    /// A set with one backend for each spec. Backends that are among the `previous` ones keep their state. Starts
+    /// health checks if they are configured; this needs a runtime.
     pub(super) fn new(
         specs: Vec<BackendSpec>,
         previous: &[PreviousBackend],
@@ -90,7 +90,8 @@ impl BackendSet {
         self.sticky.as_ref()?.find(headers)
     }
 
-    /// Adds the cookie that keeps the client at this backend, if the upstream uses cookies and the client does not have it yet.
+    /// Adds the cookie that keeps the client at this backend, if the upstream uses cookies and the client does not have
+    /// it yet.
     pub(super) fn set_cookie(
         &self,
         backend: usize,
@@ -106,8 +107,8 @@ impl BackendSet {
 
     /// Selects a backend for a request. Returns `None` if the request has to wait because backends are full.
     ///
-    /// If all backends are ejected, one is tried anyway, since the failures may be over. If the active checks of all backends
-    /// fail, none is tried.
+    /// If all backends are ejected, one is tried anyway, since the failures may be over. If the active checks of all
+    /// backends fail, none is tried.
     pub(super) fn select(&self, selection: &Selection) -> Result<Option<Selected>, Error> {
         let worker = selection.caller.worker;
         match self.backends.len() {

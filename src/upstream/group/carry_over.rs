@@ -30,8 +30,9 @@ impl PreviousBackend {
 
 /// Returns the backend at `address`, with state from previous backends at the same address.
 ///
-/// Health is shared with a previous backend whose health settings are also equal, and copied from any other. Connections and
-/// requests in flight are shared if the connection settings are equal. Needs a runtime if the backend is checked.
+/// Health is shared with a previous backend whose health settings are also equal, and copied from any other.
+/// Connections and requests in flight are shared if the connection settings are equal. Needs a runtime if the backend
+/// is checked.
 pub(super) fn carry_over(
     previous: &[PreviousBackend],
     address: Address,

@@ -1,4 +1,5 @@
-//! Discovery of the backends of an upstream. IP addresses are fixed; names are resolved again whenever their DNS answers expire.
+//! Discovery of the backends of an upstream. IP addresses are fixed; names are resolved again whenever their DNS
+//! answers expire.
 
 use std::io;
 use std::ops::Deref;
@@ -38,8 +39,8 @@ pub(super) enum CurrentBackends<'a> {
     Named(WorkerBackends),
 }
 
-/// One worker's reference to a set of backends. Each worker has its own reference count on its own cache lines, so that no two
-/// workers write to the same memory.
+/// One worker's reference to a set of backends. Each worker has its own reference count on its own cache lines, so that
+/// no two workers write to the same memory.
 type WorkerBackends = Arc<CachePadded<Arc<BackendSet>>>;
 
 impl Deref for CurrentBackends<'_> {
@@ -54,8 +55,8 @@ impl Deref for CurrentBackends<'_> {
 }
 
 impl Discovery {
-    /// Discovers the backends at these addresses, with state from the `previous` ones. Until DNS answers, names keep the
-    /// addresses that `old` upstreams have resolved. Needs a runtime if one of the addresses is a name.
+    /// Discovers the backends at these addresses, with state from the `previous` ones. Until DNS answers, names keep
+    /// the addresses that `old` upstreams have resolved. Needs a runtime if one of the addresses is a name.
     pub(super) fn new(
         addresses: Vec<Address>,
         old: &[&Self],
@@ -211,11 +212,8 @@ impl NamedBackends {
         let tasks = &settings.context.tasks;
         for (number, configured) in named.addresses.iter().enumerate() {
             if configured.name.is_some() {
-                tasks.spawn(keep_resolved(
-                    Arc::downgrade(&named),
-                    number,
-                    tasks.shutdown(),
-                ));
+                let weak = Arc::downgrade(&named);
+                tasks.spawn(keep_resolved(weak, number, tasks.shutdown()));
             }
         }
         named
@@ -254,8 +252,8 @@ impl NamedBackends {
         })
     }
 
-    /// Resolves one address, and replaces the backends if the answer has changed. Returns the time at which the answer expires;
-    /// `None` for an IP address.
+    /// Resolves one address, and replaces the backends if the answer has changed. Returns the time at which the answer
+    /// expires; `None` for an IP address.
     async fn update(&self, configured: &ConfiguredAddress) -> Result<Option<Instant>, Error> {
         let Some(name) = &configured.name else {
             return Ok(None);
@@ -281,8 +279,8 @@ impl NamedBackends {
         }
     }
 
-    /// Replaces the backends by those at the addresses that are known now. Backends that stay keep their state. Backends that
-    /// go finish their requests.
+    /// Replaces the backends by those at the addresses that are known now. Backends that stay keep their state.
+    /// Backends that go finish their requests.
     fn replace_backends(&self) {
         let _replacing = self.replacing.lock();
         let previous = PreviousBackend::all(&self.settings, self.backends());

@@ -82,8 +82,8 @@ impl Streak {
 }
 
 impl HealthCheck {
-    /// Starts the checks of the backend at `address`, if the settings ask for them. One task serves all workers. It ends when
-    /// `health_state` is dropped or the tasks stop. Must be called on a runtime.
+    /// Starts the checks of the backend at `address`, if the settings ask for them. One task serves all workers. It
+    /// ends when `health_state` is dropped or the tasks stop. Must be called on a runtime.
     pub(super) fn start(
         address: &Address,
         health_state: &Arc<CachePadded<HealthState>>,

@@ -42,8 +42,8 @@ impl Queue {
         self.waiting.load(Ordering::Acquire)
     }
 
-    /// Waits for a slot at one of `backends`, which are pairs of an index and its slots. At each backend, requests are served
-    /// in the order of their arrival. Panics if there are no backends.
+    /// Waits for a slot at one of `backends`, which are pairs of an index and its slots. At each backend, requests are
+    /// served in the order of their arrival. Panics if there are no backends.
     pub(super) async fn wait(
         &self,
         backends: Vec<(usize, Arc<Semaphore>)>,

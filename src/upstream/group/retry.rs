@@ -1,4 +1,5 @@
-//! Retries: which requests may be sent twice, and how often. The budget prevents that retries multiply the load of an outage.
+//! Retries: which requests may be sent twice, and how often. The budget keeps retries from multiplying the load during
+//! an outage.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,8 +15,8 @@ const RESERVE: f64 = 10.0;
 /// Time after which an unused part of the budget expires.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Retry budget of one upstream and worker. Each request adds a part of a retry, and so does each second. To count a request
-/// costs one plain store; everything else is computed when a retry is wanted.
+/// Retry budget of one upstream and worker. Each request adds a fraction of a retry, and each second adds some too. To
+/// count a request costs one plain store; everything else is computed when a retry is wanted.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     /// Number of requests since the last call of [`Self::take`].
@@ -59,7 +60,8 @@ impl RetryBudget {
         let mut account = self.account.lock();
         let passed = now.duration_since(account.last);
         account.last = now;
-        // After a long time, only the part within `MEMORY` counts. Requests are taken to be spread evenly over the time.
+        // After a long time, only the part within `MEMORY` counts. Requests are taken to be spread evenly over the
+        // time.
         let seen = passed.min(MEMORY).as_secs_f64();
         let part = if passed > MEMORY {
             seen / passed.as_secs_f64()
@@ -80,15 +82,10 @@ impl RetryBudget {
 
 /// Copies a request if it may be sent twice: if it has no body and an idempotent method (RFC 9110 section 9.2.2).
 pub(super) fn repeatable_copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.body().is_empty() || !request.method().is_idempotent() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    let is_idempotent = request.method().is_idempotent();
+    is_idempotent
+        .then(|| RequestBody::copy_if_empty(request))
+        .flatten()
 }
 
 #[cfg(test)]

@@ -34,8 +34,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream with backends at these addresses. Blocks while it reads the files for TLS, if one of the addresses needs
-    /// them. Needs a runtime if backends are checked or addresses are names.
+    /// An upstream with backends at these addresses. Blocks while it reads the files for TLS, if one of the addresses
+    /// needs them. Needs a runtime if backends are checked or addresses are names.
     pub fn new(
         addresses: Vec<Address>,
         options: Options,
@@ -44,9 +44,9 @@ impl Upstream {
         Self::carrying_over(&[], addresses, options, context)
     }
 
-    /// Like [`Self::new`], with state from `old` upstreams. A backend whose address is in one of them keeps its health, and if
-    /// all settings but balancing are equal, also its connections and requests in flight. A backend that is gone finishes its
-    /// requests and gets no more.
+    /// Like [`Self::new`], with state from `old` upstreams. A backend whose address is in one of them keeps its health,
+    /// and if all settings but balancing are equal, also its connections and requests in flight. A backend that is gone
+    /// finishes its requests and gets no more.
     pub fn carrying_over(
         old: &[Arc<Self>],
         addresses: Vec<Address>,
@@ -67,8 +67,8 @@ impl Upstream {
         })
     }
 
-    /// `true` if an upstream with the same addresses and options would be the same now: the files for TLS are unchanged, and
-    /// names have the same resolver. Blocks while it reads files.
+    /// `true` if an upstream with the same addresses and options would be the same now: the files for TLS are
+    /// unchanged, and names have the same resolver. Blocks while it reads files.
     pub fn is_current(&self, context: &UpstreamContext) -> Result<bool, TlsError> {
         let settings = &self.settings;
         let has_resolver =
@@ -104,10 +104,10 @@ impl Upstream {
 
     /// Sends `request` with its head unchanged, and returns the response when its head has arrived.
     ///
-    /// If the connection to a backend fails, the request goes to the next backend. If a reused connection dies, the request is
-    /// sent again on a new connection. If a new one dies, it goes to another backend, within the retry budget. A request is
-    /// sent again only if this is safe: if the backend has not processed it, or if it has no body and an idempotent method
-    /// (RFC 9110 section 9.2.2) and no byte of a response has arrived.
+    /// If the connection to a backend fails, the request goes to the next backend. If a reused connection dies, the
+    /// request is sent again on a new connection. If a new one dies, it goes to another backend, within the retry
+    /// budget. A request is sent again only if this is safe: if the backend has not processed it, or if it has no body
+    /// and an idempotent method (RFC 9110 section 9.2.2) and no byte of a response has arrived.
     ///
     /// Dropping the future, or the response body before its end, closes the connection or resets the stream.
     pub async fn send(
@@ -222,8 +222,8 @@ impl Upstream {
         Ok(Selected { backend, in_flight })
     }
 
-    /// Opens a connection to the selected backend; it must be a new one if `is_fresh`. If this fails, tries other backends, at
-    /// which a pooled connection will do.
+    /// Opens a connection to the selected backend; it must be a new one if `is_fresh`. If this fails, tries other
+    /// backends, at which a pooled connection will do.
     async fn open(
         &self,
         mut selected: Selected,
@@ -265,8 +265,8 @@ impl Upstream {
         }
     }
 
-    /// Prepares another attempt after a failure. Returns the request and the new attempt, or the error of the failure if the
-    /// request must not be sent again.
+    /// Prepares another attempt after a failure. Returns the request and the new attempt, or the error of the failure
+    /// if the request must not be sent again.
     async fn prepare_retry(
         &self,
         failed: FailedAttempt,
@@ -317,7 +317,8 @@ impl Upstream {
         Ok((request, attempt))
     }
 
-    /// `true` if a request may be sent to another backend. A request that was not processed takes nothing from the budget.
+    /// `true` if a request may be sent to another backend. A request that was not processed takes nothing from the
+    /// budget.
     fn may_retry(&self, attempts: &Attempts<'_>, is_unprocessed: bool) -> bool {
         let budget = &self.budgets[attempts.selection.caller.worker];
         let max_retries = self.settings.options.balancing.retries;

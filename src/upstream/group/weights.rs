@@ -32,8 +32,8 @@ where
     }
 }
 
-/// Returns the number of parts into which each weight is divided, so that the addresses of each SRV target can share its weight
-/// evenly. If this needs more than [`MAX_PARTS`], the addresses share it only nearly evenly.
+/// Returns the number of parts into which each weight is divided, so that the addresses of each SRV target can share
+/// its weight evenly. If this needs more than [`MAX_PARTS`], the addresses share it only nearly evenly.
 pub(super) fn weight_parts<'a>(found: impl Iterator<Item = &'a Vec<ResolvedAddress>>) -> u32 {
     let of_targets = found
         .flat_map(|found| by_target(found))

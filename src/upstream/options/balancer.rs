@@ -6,8 +6,8 @@ use std::str::FromStr;
 /// Algorithm that distributes the requests of one upstream among its backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Balancer {
-    /// Of two random backends, the one with fewer requests in flight. The spread is nearly as even as if all backends were
-    /// compared, and the least loaded backend does not get a burst of requests.
+    /// Of two random backends, the one with fewer requests in flight. The spread is nearly as even as if all backends
+    /// were compared, and the least loaded backend does not get a burst of requests.
     #[default]
     RandomTwo,
     /// Each backend in turn.

@@ -12,7 +12,8 @@ use super::status_range::StatusRange;
 pub struct Balancing {
     /// Algorithm that picks a backend.
     pub balancer: Balancer,
-    /// Settings of single backends, in the order of their addresses. Backends beyond the end of the list have the defaults.
+    /// Settings of single backends, in the order of their addresses. Backends beyond the end of the list have the
+    /// defaults.
     pub shares: Vec<Share>,
     /// Active health check, if there is one.
     pub health: Option<HealthOptions>,
@@ -36,7 +37,8 @@ pub struct Balancing {
     pub retry_percent: u16,
     /// Name of the cookie that keeps a client at its backend.
     pub cookie_name: String,
-    /// Key that signs the cookie. Without one, [`UpstreamContext::cookie_key`](super::UpstreamContext::cookie_key) signs it.
+    /// Key that signs the cookie. Without one, [`UpstreamContext::cookie_key`](super::UpstreamContext::cookie_key)
+    /// signs it.
     pub cookie_key: Option<CookieKey>,
 }
 
@@ -72,8 +74,8 @@ impl Balancing {
 /// Settings of one backend of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Share {
-    /// Share of the requests, relative to the other backends. With 0, the backend only gets the requests of clients whose
-    /// cookie names it.
+    /// Share of the requests, relative to the other backends. With 0, the backend only gets the requests of clients
+    /// whose cookie names it.
     pub weight: u16,
     /// Maximum number of requests and tunnels in flight.
     pub max_connections: Option<u16>,

@@ -10,7 +10,8 @@ pub struct CookieKey {
 }
 
 impl CookieKey {
-    /// A key with the source from which it was read, such as `env:COOKIE_KEY`; `None` if the configuration contains the secret.
+    /// A key with the source from which it was read, such as `env:COOKIE_KEY`; `None` if the configuration contains the
+    /// secret.
     #[must_use]
     pub fn new(source: Option<String>, secret: Vec<u8>) -> Self {
         Self { source, secret }

@@ -23,8 +23,9 @@ impl OwnAddresses {
 
 /// `true` if a connection to `target` certainly reaches `listener`.
 ///
-/// For a listener on all addresses, only loopback addresses are certain. The kernel may forward connections to the machine's
-/// other addresses, for example for cluster services and published container ports, and the socket does not show this.
+/// For a listener on all addresses, only loopback addresses are certain. The kernel may forward connections to the
+/// machine's other addresses, for example for cluster services and published container ports, and the socket does not
+/// show this.
 #[must_use]
 pub fn is_listener(listener: SocketAddr, target: SocketAddr) -> bool {
     let (own, ip) = (listener.ip().to_canonical(), connected(target.ip()));

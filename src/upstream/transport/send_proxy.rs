@@ -34,8 +34,8 @@ pub struct ClientAddresses {
 }
 
 impl SendProxy {
-    /// Encodes the header with the [`ClientAddresses`] in these extensions of a request. Without addresses, the header says that
-    /// the proxy connects for itself.
+    /// Encodes the header with the [`ClientAddresses`] in these extensions of a request. Without addresses, the header
+    /// says that the proxy connects for itself.
     pub(in crate::upstream) fn header(self, extensions: &Extensions) -> Vec<u8> {
         let addresses = extensions.get::<ClientAddresses>();
         let header = match addresses.copied().map(ClientAddresses::in_one_family) {

@@ -19,8 +19,9 @@ pub(in crate::upstream) enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Maximum number of bytes per read. With the head of an HTTP/2 frame, they fill one TLS record. Measured with responses of
-/// 1 MiB, 24 KiB cost a tenth more CPU time over HTTP/2 and the same over HTTP/1.1; 64 KiB cost the kernel half as much again.
+/// Maximum number of bytes per read. With the head of an HTTP/2 frame, they fill one TLS record. Measured with
+/// responses of 1 MiB, 24 KiB cost a tenth more CPU time over HTTP/2 and the same over HTTP/1.1; 64 KiB cost the kernel
+/// half as much again.
 const READ_SIZE: u64 = 16 * 1024 - 9;
 
 /// Evaluates `$call` with the inner stream of a [`Transport`] as `$stream`.
@@ -62,7 +63,8 @@ pub(in crate::upstream) struct BackendStream {
 }
 
 impl BackendStream {
-    /// Wraps `stream`. Sets `has_received` whenever bytes arrive, and holds `permit` until it is dropped, even in a tunnel.
+    /// Wraps `stream`. Sets `has_received` whenever bytes arrive, and holds `permit` until it is dropped, even in a
+    /// tunnel.
     pub(in crate::upstream) fn new(
         stream: Transport,
         has_received: Arc<AtomicBool>,

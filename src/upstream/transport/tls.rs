@@ -171,8 +171,8 @@ impl TlsClient {
         })
     }
 
-    /// Performs the handshake on `stream`, with `host` as the expected name unless the options set another. Offers only HTTP/1.1
-    /// if `is_http1` is set.
+    /// Performs the handshake on `stream`, with `host` as the expected name unless the options set another. Offers only
+    /// HTTP/1.1 if `is_http1` is set.
     pub(in crate::upstream) async fn connect(
         &self,
         stream: TcpStream,
@@ -242,7 +242,9 @@ fn unreadable(path: &Path, error: pem::Error) -> TlsError {
         path: path.to_owned(),
         source: match error {
             pem::Error::Io(error) => error,
-            pem::Error::NoItemsFound => io::Error::other("it holds no section of the wanted kind"),
+            pem::Error::NoItemsFound => {
+                io::Error::other("it has no PEM section of the expected kind")
+            }
             _ => io::Error::other("its PEM sections are damaged"),
         },
     }
