@@ -61,10 +61,10 @@ impl StaleDnsRecords {
         // Whoever has an order under way needs its record, and removes it.
         let _lock = self.records.lock_issuance(subject).await?;
         for issuer in &self.manager.issuers().public {
-            issuer.take_down_left(subject).await;
+            issuer.remove_leftovers(subject).await;
         }
         let limit = self.clock.now() - PATIENCE;
-        for record in self.journal.give_up(subject, limit).await? {
+        for record in self.journal.expire(subject, limit).await? {
             error!(
                 names = %subject, name = record.name, value = record.value,
                 "a TXT record stays in DNS that could not be removed for two weeks: remove it by hand"

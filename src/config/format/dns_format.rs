@@ -1,33 +1,33 @@
 //! Settings about DNS as a Proxyfile writes them. A secret that the file spells out is not repeated.
 
 use crate::certs::Secret;
-use crate::certs::challenge::{DnsMeans, DnsOptions, TsigAlgorithm};
+use crate::certs::challenge::{DnsMethod, DnsOptions, TsigAlgorithm};
 
 /// The `dns` of a site.
 #[must_use]
 pub fn format_dns(options: &DnsOptions) -> String {
-    let means = match &options.means {
-        DnsMeans::Exec(program) => format!("exec = {}", quoted(program.display())),
-        DnsMeans::Rfc2136(update) => format!(
+    let method = match &options.method {
+        DnsMethod::Exec(program) => format!("exec = {}", quoted(program.display())),
+        DnsMethod::Rfc2136(update) => format!(
             "rfc2136 = {{ server = {}, key-name = {}, key = {}, algorithm = {} }}",
             quoted(&update.server),
             quoted(&update.key_name),
             secret(&update.key),
             quoted(algorithm(update.algorithm)),
         ),
-        DnsMeans::Cloudflare(api) => format!(
+        DnsMethod::Cloudflare(api) => format!(
             "cloudflare = {{ token = {}, url = {} }}",
             secret(&api.token),
             quoted(&api.url),
         ),
-        DnsMeans::Persist => return quoted("persist"),
+        DnsMethod::Persist => return quoted("persist"),
     };
     let servers = match options.name_servers.as_slice() {
         [] => String::new(),
         servers => format!(", name-servers = {}", list(servers)),
     };
     let timeout = quoted(humantime::format_duration(options.propagation_timeout));
-    format!("{{ {means}{servers}, propagation-timeout = {timeout} }}")
+    format!("{{ {method}{servers}, propagation-timeout = {timeout} }}")
 }
 
 fn secret(secret: &Secret) -> String {

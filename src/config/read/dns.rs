@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::certs::Secret;
 use crate::certs::challenge::{
-    CloudflareOptions, DnsMeans, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
+    CloudflareOptions, DnsMethod, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
 };
 use crate::config::report::{DnsProblem, Problem, Report};
 use crate::config::value::{TomlTable, TomlValue, command, read_duration, read_secret};
@@ -56,7 +56,7 @@ pub(crate) struct DnsReader<'a, 'r> {
 impl DnsReader<'_, '_> {
     pub(crate) fn read(&mut self, value: TomlValue<'_>) -> Option<DnsOptions> {
         match value.node() {
-            DeValue::String(word) if word == "persist" => Some(DnsOptions::new(DnsMeans::Persist)),
+            DeValue::String(word) if word == "persist" => Some(DnsOptions::new(DnsMethod::Persist)),
             DeValue::String(word) => {
                 let problem = DnsProblem::Word(word.to_string());
                 self.report.at(value.start(), problem.into());
@@ -76,7 +76,7 @@ impl DnsReader<'_, '_> {
         let count = keys.map(|key| table.value(key)).iter().flatten().count();
         let folder = self.folder;
         let exec = table.read("exec", self.report, |value| {
-            Ok(DnsMeans::Exec(command(folder, value.string()?)))
+            Ok(DnsMethod::Exec(command(folder, value.string()?)))
         });
         let update = table.read("rfc2136", self.report, TomlValue::table);
         let update = update.and_then(|table| self.read_update(table));
@@ -101,7 +101,7 @@ impl DnsReader<'_, '_> {
         Some(options)
     }
 
-    fn read_update(&mut self, mut table: TomlTable<'_>) -> Option<DnsMeans> {
+    fn read_update(&mut self, mut table: TomlTable<'_>) -> Option<DnsMethod> {
         let folder = self.folder;
         let example = "rfc2136 = { server = \"ns1.example.org\", key-name = \"proxy\", key = \"env:TSIG_KEY\" }";
         let server = table.require(("server", example), self.report, |value| {
@@ -115,7 +115,7 @@ impl DnsReader<'_, '_> {
             parse_algorithm(value.string()?)
         });
         table.finish(self.report);
-        Some(DnsMeans::Rfc2136(Rfc2136Options {
+        Some(DnsMethod::Rfc2136(Rfc2136Options {
             server: server?,
             key_name: key_name?,
             key: key?,
@@ -123,7 +123,7 @@ impl DnsReader<'_, '_> {
         }))
     }
 
-    fn read_cloudflare(&mut self, mut table: TomlTable<'_>) -> Option<DnsMeans> {
+    fn read_cloudflare(&mut self, mut table: TomlTable<'_>) -> Option<DnsMethod> {
         let folder = self.folder;
         let example = "cloudflare = { token = \"env:CF_TOKEN\" }";
         let token = table.require(("token", example), self.report, |value| {
@@ -132,7 +132,7 @@ impl DnsReader<'_, '_> {
         let url = table.read("url", self.report, |value| parse_api(value.string()?));
         table.finish(self.report);
         let known = || Url::parse(CLOUDFLARE).expect("the built-in URL is valid");
-        Some(DnsMeans::Cloudflare(CloudflareOptions {
+        Some(DnsMethod::Cloudflare(CloudflareOptions {
             token: token?,
             url: url.unwrap_or_else(known),
         }))

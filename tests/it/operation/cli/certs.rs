@@ -141,7 +141,7 @@ async fn what_the_internal_ca_signed_is_not_revoked() {
     proxy.logged("certificate obtained").await;
     let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
     assert_eq!(refused.code, 1);
-    let start = "the certificate of localhost is not revoked: `internal` is no CA over ACME";
+    let start = "the certificate of localhost is not revoked: `internal` is not an ACME CA";
     assert!(refused.err.starts_with(start), "{}", refused.err);
 }
 
