@@ -88,9 +88,9 @@ impl Solvers {
 
     /// Removes the DNS records that a killed process left behind for `subject`. Other challenges leave nothing behind. The
     /// caller holds the issuance lock of `subject`.
-    pub async fn remove_leftovers(&self, subject: &HostPattern) {
+    pub async fn remove_stale_challenges(&self, subject: &HostPattern) {
         if let Some(SiteDns::Records(solver)) = self.site_dns(subject) {
-            solver.remove_leftovers(subject).await;
+            solver.remove_stale_challenges(subject).await;
         }
     }
 

@@ -40,19 +40,19 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     }
 
     /// Obtains a certificate with a new key. Dropping the future cancels the attempt and removes every challenge that it
-    /// published. After a success the caller stores the certificate, then calls [`settled`](Self::settled).
+    /// published. After a success the caller stores the certificate, then calls [`forget_order`](Self::forget_order).
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>>;
 
     /// Tells the issuer that a certificate for `subject` is stored, from whichever issuer, or that its last certificate
     /// is unusable. Until then [`issue`](Self::issue) may return the same certificate again, so that a crash before the
     /// certificate is stored costs no second one.
-    fn settled<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+    fn forget_order<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
 
     /// Removes the challenges for `subject` that a killed process left behind. The caller holds the issuance lock of
     /// `subject`, so that no other process needs them.
-    fn remove_leftovers<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+    fn remove_stale_challenges<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         ready(()).boxed()
     }
 

@@ -68,7 +68,7 @@ impl Dns01Solver {
 
     /// Removes the records that a killed process left in DNS for a certificate. The caller holds the issuance lock of
     /// `subject`, so that no other process needs these records.
-    pub async fn remove_leftovers(&self, subject: &HostPattern) {
+    pub async fn remove_stale_challenges(&self, subject: &HostPattern) {
         let Some(journal) = &self.journal else { return };
         let leftovers = match journal.leftovers(subject).await {
             Ok(leftovers) => leftovers,

@@ -135,7 +135,7 @@ impl AcmeIssuer {
 
     async fn order(&self, request: IssueRequest<'_>) -> Result<Pem, Error> {
         let subject = request.subject;
-        self.solvers.remove_leftovers(subject).await;
+        self.solvers.remove_stale_challenges(subject).await;
         let solvers = self.solvers_for(subject)?;
         let account = self.accounts.account().await?;
         let path = OrderPath {
@@ -212,7 +212,7 @@ impl Issuer for AcmeIssuer {
         .boxed()
     }
 
-    fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+    fn forget_order<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         async move {
             let staging = self.staging.as_deref();
             for issuer in [Some(self), staging].into_iter().flatten() {
@@ -224,8 +224,8 @@ impl Issuer for AcmeIssuer {
         .boxed()
     }
 
-    fn remove_leftovers<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
-        self.solvers.remove_leftovers(subject).boxed()
+    fn remove_stale_challenges<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        self.solvers.remove_stale_challenges(subject).boxed()
     }
 
     fn inspection(&self, subject: &HostPattern) -> Option<Inspection> {

@@ -123,7 +123,7 @@ async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_for() {
         replaces: None,
     };
     let first = issuer.issue(request).await.unwrap();
-    issuer.settled(&subject).await;
+    issuer.forget_order(&subject).await;
 
     let purchase = Purchase {
         issuer: issuer.id(),
