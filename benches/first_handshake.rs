@@ -1,7 +1,7 @@
-//! How long the first handshake for a new on-demand name takes, over a local Pebble: ask, order,
-//! challenge, certificate, storage, and the handshake that waited for all of it.
+//! Measures the first handshake for a new on-demand name, with a local Pebble as the CA: ask, order,
+//! challenge, certificate, storage, and the handshake that waits for all of it.
 //!
-//! `cargo bench --bench first_handshake`; Pebble as for the tests.
+//! Run it with `cargo bench --bench first_handshake`; it needs Pebble, as the tests do.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
@@ -45,7 +45,7 @@ async fn measure() {
         .ca(&pebble.directory_url(), &pebble.root_pem())
         .start()
         .await;
-    // The first name also makes the account.
+    // The first name also registers the account.
     client
         .serial(proxy.https(), "warm-up.example.org")
         .await

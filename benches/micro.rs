@@ -1,4 +1,4 @@
-//! What the single steps of a request cost: `cargo bench --bench micro`.
+//! Measures the cost of single steps of a request; run it with `cargo bench --bench micro`.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn main() {
     divan::main();
 }
 
-/// Names in an order that no cache line likes, again and again.
+/// Names in an order that defeats the processor's cache, repeated without end.
 struct Names {
     names: Vec<String>,
     turn: Cell<usize>,
@@ -117,7 +117,7 @@ mod cert_cache {
     }
 }
 
-/// Whole requests over HTTP/1.1 without TLS, client and app in the same thread.
+/// Whole requests over HTTP/1.1 without TLS, with client and app in the same thread.
 mod request {
     use std::convert::Infallible;
     use std::net::{Ipv4Addr, SocketAddr};
@@ -148,7 +148,7 @@ mod request {
     }
 
     impl Exchange {
-        /// A client of the service, over memory.
+        /// A client of the service over an in-memory stream.
         fn new(handler: impl AsyncFnOnce(&Tasks) -> Handler) -> Self {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

@@ -1,4 +1,4 @@
-//! What many stored names cost: the time from start to ready, memory per name, the look-up of a
+//! Measures the cost of many stored names: the time from start to ready, memory per name, the look-up of a
 //! cached and of an uncached name, and CPU at rest.
 //!
 //! `cargo bench --bench names [-- COUNT]`, by default a million names, which takes some 12 GB of
@@ -29,12 +29,12 @@ use tokio::time::Instant;
 
 const DAY: u64 = 24 * 3600;
 const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-/// A CA that nobody runs, and the name of its folder.
+/// A CA that does not exist, and the name of its folder.
 const DIRECTORY: &str = "https://127.0.0.1:9/dir";
 const ISSUER: &str = "127.0.0.1-9-dir";
-/// How many names are looked up; they fit the cache.
+/// Number of names that are looked up; they fit into the cache.
 const LOOKUPS: usize = 9000;
-/// Ticks of a process's CPU time in a second, as Linux tells them to users.
+/// Ticks of CPU time per second, the unit in which Linux reports a process's CPU time.
 const TICKS: f64 = 100.0;
 
 fn main() {
@@ -58,8 +58,8 @@ fn name(index: usize) -> String {
     format!("shop-{index}.customers.example.net")
 }
 
-/// Writes the records as a proxy leaves them, without a sync for each. All certificates have one
-/// key, which saves time here and nothing there.
+/// Writes the records as a proxy stores them, but without a sync for each. All certificates share one
+/// key, which saves time here and changes nothing for the proxy.
 fn make_store(dir: &Path, count: usize) {
     let key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::default();
@@ -81,7 +81,7 @@ fn make_store(dir: &Path, count: usize) {
 fn store(dir: &Path, index: usize, key: &KeyPair, ca: &rcgen::CertifiedIssuer<'static, KeyPair>) {
     let name = name(index);
     let mut params = CertificateParams::new([name.clone()]).unwrap();
-    // Of all ages at which nothing is due.
+    // Of all ages at which no renewal is due.
     let age = Duration::from_secs(DAY + index as u64 * 7919 % (40 * DAY));
     let start = SystemTime::now() - age;
     params.serial_number = Some((index as u64 + 1).into());
@@ -103,7 +103,7 @@ fn store(dir: &Path, index: usize, key: &KeyPair, ca: &rcgen::CertifiedIssuer<'s
     .unwrap();
 }
 
-/// Signs nothing.
+/// An issuer that signs nothing.
 #[derive(Debug)]
 struct Nobody;
 
@@ -157,7 +157,7 @@ async fn look_up(dir: &Path, count: usize) {
     tasks.drain(Duration::ZERO).await;
 }
 
-/// The proxy itself on that store.
+/// The real proxy on that storage.
 fn run_proxy(dir: &Path, count: usize, rest: Duration) {
     let start = SystemTime::now();
     let mut proxy = Process::start(dir);
@@ -170,11 +170,11 @@ fn run_proxy(dir: &Path, count: usize, rest: Duration) {
     let start = SystemTime::now();
     let log = BufReader::new(proxy.0.stderr.take().unwrap());
     let mut log = log.lines().map(Result::unwrap);
-    let survey = log.find(|line| line.contains("stored certificates surveyed"));
-    let survey = survey.expect("the proxy should survey its store");
+    let sweep = log.find(|line| line.contains("stored certificates checked"));
+    let sweep = sweep.expect("the proxy should sweep its store");
     println!("walk over the store: {:.0?}", start.elapsed().unwrap());
     let watched = format!("watched={count}");
-    assert!(survey.contains(&watched), "{watched}: {survey}");
+    assert!(sweep.contains(&watched), "{watched}: {sweep}");
     let after = proxy.memory();
     let each = after.saturating_sub(before) as f64 / count as f64;
     println!(
@@ -188,7 +188,7 @@ fn run_proxy(dir: &Path, count: usize, rest: Duration) {
     println!("CPU at rest: {minute:.2} s a minute");
 }
 
-/// A proxy that dies with the value.
+/// A running proxy; dropping the value kills it.
 struct Process(Child);
 
 impl Process {
@@ -213,7 +213,7 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{file}", self.0.id())).unwrap()
     }
 
-    /// Resident bytes.
+    /// Resident memory in bytes.
     fn memory(&self) -> usize {
         let status = self.read("status");
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -221,7 +221,7 @@ impl Process {
         kib.parse::<usize>().unwrap() * 1024
     }
 
-    /// Seconds of CPU so far.
+    /// Seconds of CPU time used so far.
     fn cpu(&self) -> f64 {
         let stat = self.read("stat");
         let (_, fields) = stat.rsplit_once(')').unwrap();

@@ -7,7 +7,7 @@ use crate::config::{self, Config, Flags};
 
 use super::demo_app;
 use super::failure::{Failure, Start};
-use super::values::shell_quoted;
+use super::shell_words::shell_quoted;
 
 /// Reasons why the demo cannot run.
 #[derive(Debug, thiserror::Error)]

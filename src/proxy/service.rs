@@ -51,7 +51,7 @@ impl ProxyService {
         }
     }
 
-    /// The same service for the runtime of this number, which has `tasks` of its own.
+    /// The same service for the worker with this number, which has `tasks` of its own.
     #[must_use]
     pub fn for_worker(&self, worker: usize, tasks: Tasks) -> Self {
         Self {
@@ -276,7 +276,7 @@ impl ProxyService {
             error,
             context.version,
             context.conn.client,
-            self.router.failures(),
+            self.router.failure_log(),
         )
     }
 
@@ -346,10 +346,10 @@ fn make_ready(
     hop_by_hop::strip_request(request.headers_mut(), context.scan);
     forwarded::set(request.headers_mut(), context);
     if let Some(identity) = context.conn.identity() {
-        identity.tell(request.headers_mut());
+        identity.set_fields(request.headers_mut());
     }
     if let Some(id) = &context.request_id {
-        request_id::tell(request, id);
+        request_id::set(request, id);
     }
     if let Some(upgrade) = upgrade {
         upgrade.pass_on(request);

@@ -98,7 +98,7 @@ impl SiteFeatures {
             entry.silence();
         }
         if self.has_request_id {
-            let told = request_id::told(headers, context.conn);
+            let told = request_id::from_trusted_peer(headers, context.conn);
             let id = told.unwrap_or_else(|| ids.next());
             if let Some(entry) = &mut context.entry {
                 entry.identified(id.clone());

@@ -4,7 +4,7 @@
 
 mod harness;
 
-/// From the name to the certificate that is served.
+/// From a name to the certificate that is served.
 mod certificates {
     mod acme {
         mod faults;
@@ -41,7 +41,7 @@ mod certificates {
     mod on_cert;
 }
 
-/// From the request to its response.
+/// From a request to its response.
 mod requests {
     mod framing {
         mod framing;
@@ -81,7 +81,7 @@ mod requests {
     mod browser;
 }
 
-/// The backends of an upstream.
+/// The backends of upstreams.
 mod upstreams {
     mod balancing;
     mod check_transports;
@@ -109,7 +109,7 @@ mod server {
     mod plain_http;
 }
 
-/// The process and those who operate it.
+/// Commands, reloads, logs and metrics.
 mod operation {
     mod cli {
         mod certs;

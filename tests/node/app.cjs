@@ -1,4 +1,4 @@
-// A web app as people write them with Node: a page, an API, server-sent events, and a WebSocket. Prints its port.
+// A typical web app for Node: a page, an API, server-sent events, and a WebSocket. It prints its port.
 
 const http = require("node:http");
 const fs = require("node:fs");
@@ -7,7 +7,7 @@ const { WebSocketServer } = require("ws");
 
 const page = fs.readFileSync(path.join(__dirname, "page.html"));
 
-// Who waits for events; each is sent the next one when it has said that it got the last.
+// Clients that wait for events; each is sent the next one once it has confirmed the last.
 const listeners = new Map();
 
 function events(request, response) {

@@ -1,4 +1,4 @@
-// Opens a page in Chromium and prints what the page has come to.
+// Opens a page in Chromium and prints the page's result.
 // node browser.cjs CHROMIUM URL
 
 const { chromium } = require("playwright-core");

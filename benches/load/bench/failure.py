@@ -1,8 +1,8 @@
-"""What went wrong, and with whom."""
+"""Failures of programs under test."""
 
 
 class Ended(BaseException):
-    """The whole run is to end now."""
+    """The whole run has to end now."""
 
 
 class Failure(Exception):

@@ -1,4 +1,4 @@
-"""What is sent to a peer: by wrk over HTTP/1.1, by h2load over HTTP/2, by our client for handshakes and idle connections."""
+"""Loads: wrk over HTTP/1.1, h2load over HTTP/2, and our own client for handshakes and idle connections."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from .tools import ROOT
 
 
 class Sample:
-    """What a load generator counted."""
+    """Counts of a load generator."""
 
     def __init__(self, requests, seconds, errors, p50_us, p99_us, **more):
         self.requests, self.seconds, self.errors = requests, seconds, errors
@@ -107,7 +107,7 @@ class Holder:
         return self
 
     def release(self):
-        """Ends them, and tells how many the peer had still open."""
+        """Ends them; returns the number that the peer still had open."""
         said = self.child.communicate("\n", timeout=30)[0]
         return json.loads(said)["still_open"]
 

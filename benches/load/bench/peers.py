@@ -75,7 +75,7 @@ class Starter:
             raise
 
     def sites(self, count):
-        """So many further sites of ours, all with the same app and certificate."""
+        """Further sites of ours, all with the same app and certificate."""
         files = f'cert = "{self.certificate.cert}", key = "{self.certificate.key}"'
         site = f'{{ upstream = "127.0.0.1:{self.upstream and self.upstream.port}", tls = {{ {files} }} }}'
         return "\n".join(["[sites]"] + [f'"n{index}.{NAME}" = {site}' for index in range(count)]) if count else ""
@@ -113,13 +113,13 @@ def render(template, folder, values):
 
 
 def environment(folder, threads):
-    """So many worker threads, where the config does not tell them, and nothing of this user's home."""
+    """Sets the number of worker threads where the config does not, and hides this user's home."""
     return {"GOMAXPROCS": str(threads), "HOME": str(folder), "XDG_DATA_HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder)}
 
 
 def first_answer(peer):
-    """Nothing if the peer gives the small answer whole, else what it did."""
+    """None if the peer gives the whole small answer, else a description of what it did."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

@@ -1,4 +1,4 @@
-"""Programs that the bench starts, what they use, and their end."""
+"""Programs that the bench starts: their resources and their end."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def free_port():
-    """A port of the loopback interface that nobody has now."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -71,7 +71,7 @@ class Process:
         return Failure(self.who, why if code is None else f"it ended with code {code}: {why}", self.log)
 
     def wait_for(self, is_ready, seconds, why):
-        """Asks until it is ready, or its time is over, or it is dead."""
+        """Polls until it is ready, its time is over, or it is dead."""
         until = time.monotonic() + seconds
         while True:
             error = is_ready()
@@ -92,7 +92,7 @@ class Process:
         return found
 
     def usage(self):
-        """The processor time of all its processes until now."""
+        """Processor time of all its processes so far."""
         user = system = 0
         for pid in self.family():
             fields = read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()

@@ -13,7 +13,7 @@ HEADINGS = {
 
 
 class Results:
-    """All that one run of the bench has found."""
+    """All results of one run of the bench."""
 
     def __init__(self, options, found):
         self.data = {
@@ -25,7 +25,7 @@ class Results:
         show_heading(self.data)
 
     def add(self, scenario, rounds, session):
-        """Keeps the rounds of one scenario and tells what they come to."""
+        """Keeps the rounds of one scenario and summarizes them."""
         labels = list(dict.fromkeys(label for one in rounds for label in one))
         subject = next(iter(scenario.entrants(session)))
         entry = {
@@ -60,7 +60,7 @@ def ratio(entry, best_of):
 
 
 def is_held(entry):
-    """Whether the bar holds: a time by itself, else the ratio. Nothing where there is no bar or no figure."""
+    """True if the bar holds for the time alone, else for the ratio. None without a bar or a figure."""
     if entry["bar"] is None:
         return None
     if entry["figure"] == "ms":

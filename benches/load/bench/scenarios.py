@@ -175,7 +175,7 @@ class Idle(Scenario):
 
 
 class FirstHandshake(Scenario):
-    """The time until an unknown name is served with a new certificate."""
+    """Time until an unknown name is served with a new certificate."""
 
     columns = ["ms", "fastest_ms", "slowest_ms"]
     figure, unit = "ms", "ms for a first visit to a name (median)"
@@ -195,7 +195,7 @@ class FirstHandshake(Scenario):
 
 
 def settled(process, seconds=6):
-    """The memory, once it has stopped to change."""
+    """The memory, once it no longer changes."""
     until, last = time.monotonic() + seconds, process.memory_kib()
     while True:
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""What the bench needs on this machine: load generators, the peers in their newest version, and our own build."""
+"""Requirements of the bench: load generators, the newest version of each peer, and our own build."""
 
 import os
 import platform
@@ -55,7 +55,7 @@ def install(commands):
 
 
 def fetch(names):
-    """The newest of each, into .cache; where that cannot be had, the system's own is the fallback."""
+    """Fetches the newest of each into .cache; the system's own is the fallback."""
     for libraries, group in ((True, {"nginx", "haproxy"}), (False, {"caddy", "pebble"})):
         packages = [name for name in names if name in group]
         if not packages:
@@ -69,7 +69,7 @@ def fetch(names):
 
 
 def peer(name):
-    """The newest that runs here."""
+    """The newest version that runs here."""
     return newest(name) or system(name)
 
 

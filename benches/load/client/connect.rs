@@ -14,17 +14,17 @@ use super::exchange::{PATIENCE, open, read, request};
 use super::tls::tls;
 use super::{Failure, Protocol, Target, print};
 
-/// What the loops of connections do.
+/// Settings of all connection loops.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) until: Instant,
-    /// How many each loop makes at most.
+    /// Largest number of connections that each loop makes.
     pub(crate) requests: usize,
     pub(crate) resume: bool,
     pub(crate) names: usize,
 }
 
-/// What one loop of connections came to.
+/// Results of one connection loop.
 #[derive(Default)]
 struct Outcome {
     full: usize,
@@ -99,7 +99,7 @@ pub(crate) async fn connection(target: &Target, names: usize) -> Result<(), Fail
     print(&json!({ "millis": millis }))
 }
 
-/// One connection with one request, and what its handshake was.
+/// Makes one connection with one request; returns how its handshake went.
 async fn once(
     address: SocketAddr,
     name: &str,

@@ -19,7 +19,7 @@ use super::Failure;
 
 pub(crate) type Secure = TlsStream<TcpStream>;
 
-/// How long one connection with its request may take.
+/// Time limit for one connection with its request.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn open(

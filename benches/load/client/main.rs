@@ -1,4 +1,4 @@
-//! The load that no common tool makes: full and resumed TLS 1.3 handshakes over X25519, connections that stay idle, and
+//! Loads that no common tool makes: full and resumed TLS 1.3 handshakes over X25519, connections that stay idle, and
 //! first visits to many names. It prints one line of JSON.
 
 mod connect;
@@ -25,9 +25,9 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Where the proxy listens; loopback only.
+    /// Address of the proxy; loopback only.
     address: SocketAddr,
-    /// The name to ask for.
+    /// Name to ask for.
     name: String,
     #[command(subcommand)]
     load: Load,
@@ -35,35 +35,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Load {
-    /// One connection per request, many at once, for a while.
+    /// Makes one connection per request, many at once, for a given time.
     Connect {
         #[arg(long)]
         connections: usize,
         #[arg(long)]
         seconds: f64,
-        /// Stop earlier, once each connection was made so often.
+        /// Stop earlier, once each loop has made this number of connections.
         #[arg(long, default_value_t = usize::MAX)]
         requests: usize,
-        /// Resume by ticket, wherever the server gave one.
+        /// Resume sessions by ticket where the server gave one.
         #[arg(long)]
         resume: bool,
-        /// Ask for nINDEX.NAME, any of so many.
+        /// Ask for a random nINDEX.NAME out of this number of names.
         #[arg(long, default_value_t = 0)]
         names: usize,
     },
-    /// Connections that stay open after one request each, until standard input says so or ends.
+    /// Holds connections open after one request each, until standard input says so or ends.
     Hold {
         #[arg(long)]
         connections: usize,
         #[arg(long)]
         protocol: Protocol,
     },
-    /// One connection to each of nINDEX.NAME, one after the other.
+    /// Makes one connection to each nINDEX.NAME, one after the other.
     OriginConnection {
         #[arg(long)]
         names: usize,
     },
-    /// No load: a certificate for each further nINDEX.NAME, as the proxy stores them, below a folder.
+    /// Sends no load; writes a certificate for each further nINDEX.NAME below a folder, as the proxy stores them.
     Stock {
         #[arg(long)]
         folder: PathBuf,
@@ -118,7 +118,7 @@ fn main() -> Result<(), Failure> {
     })
 }
 
-/// Whom the load is for.
+/// Address and name that the load is sent to.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) name: Rc<str>,

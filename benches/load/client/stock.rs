@@ -1,4 +1,4 @@
-//! Certificates for many names, laid where the proxy looks for them.
+//! Certificates for many names, written where the proxy looks for them.
 
 use std::fs;
 use std::path::Path;

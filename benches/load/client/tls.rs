@@ -1,4 +1,4 @@
-//! TLS as the load speaks it.
+//! TLS of the load client.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) fn tls(protocol: Protocol, resume: bool) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Asks nothing of a certificate: the load is not about the client's work.
+/// Accepts every certificate: the load does not measure the client's work.
 #[derive(Debug)]
 struct TrustsAll(Arc<CryptoProvider>);
 

@@ -101,7 +101,7 @@ impl Failover {
         }
         let mut is_doubtful = request.has_failed;
         if let Some(preflight) = &request.ruleset().preflight {
-            match preflight.clear(issuer, subject).await {
+            match preflight.check(issuer, subject).await {
                 Ok(Clearance::Sure) => {}
                 Ok(Clearance::Doubtful(reason)) => {
                     *doubt = Some(reason);
@@ -340,7 +340,7 @@ mod tests {
             *self.limits.lock().unwrap()
         }
 
-        fn settled<'a>(&'a self, _: &'a HostPattern) -> BoxFuture<'a, ()> {
+        fn forget_order<'a>(&'a self, _: &'a HostPattern) -> BoxFuture<'a, ()> {
             self.settled.fetch_add(1, Ordering::SeqCst);
             async {}.boxed()
         }

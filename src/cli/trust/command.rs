@@ -9,7 +9,7 @@ use super::root::Root;
 use super::system_store::SystemStore;
 use super::tool::Tools;
 use crate::cli::failure::Failure as CommandFailure;
-use crate::cli::values::shell_quoted;
+use crate::cli::shell_words::shell_quoted;
 use crate::config::StorageUrl;
 
 /// Add the root certificate of the internal CA to this machine's trust stores, or remove it.

@@ -145,9 +145,11 @@ fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let chain = CertificateDer::pem_file_iter(&path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .and_then(|chain| match chain.is_empty() {
-            true => Err(pem::Error::NoItemsFound),
-            false => Ok(chain),
+        .and_then(|chain| {
+            if chain.is_empty() {
+                return Err(pem::Error::NoItemsFound);
+            }
+            Ok(chain)
         });
     chain.map_err(|source| FileError::Pem { path, source })
 }

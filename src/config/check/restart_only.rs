@@ -1,13 +1,14 @@
 //! What can only be set at a start.
 
 use crate::config::model::Config;
-use crate::config::report::{Location, Problem, Report};
+use crate::config::report::{Problem, Report};
 use crate::config::value::TomlTable;
 
 /// Notes each setting that differs from what the proxy runs with and would not come into effect.
 pub(crate) fn check_restart_only(
     table: &TomlTable<'_>,
-    (config, running): (&Config, &Config),
+    config: &Config,
+    running: &Config,
     report: &mut Report<'_>,
 ) {
     let has_other_socket =
@@ -25,19 +26,16 @@ pub(crate) fn check_restart_only(
 }
 
 fn note(key: &'static str, table: &TomlTable<'_>, report: &mut Report<'_>) {
-    let place = match key.split_once('.') {
-        None => table.peek(key),
+    let value = match key.split_once('.') {
+        None => table.value(key),
         Some((section, key)) => {
-            let section = table.peek(section).and_then(|value| value.table().ok());
-            section.and_then(|section| section.peek(key))
+            let section = table.value(section).and_then(|value| value.table().ok());
+            section.and_then(|section| section.value(key))
         }
     };
-    match place {
+    match value {
         Some(value) => report.at(value.start(), Problem::RestartOnly(key)),
-        None => {
-            let path = report.path().to_owned();
-            report.add(Location::WholeFile(path), Problem::RestartOnlyGone(key));
-        }
+        None => report.whole_file(Problem::RestartOnlyGone(key)),
     }
 }
 
@@ -74,7 +72,7 @@ mod tests {
             "{lines:?}"
         );
         assert!(
-            lines[1].starts_with("Proxyfile: `log.format` is not set any more"),
+            lines[1].starts_with("Proxyfile: `log.format` is no longer set"),
             "{lines:?}"
         );
     }

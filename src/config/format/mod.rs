@@ -1,11 +1,8 @@
-//! The text of a Proxyfile, written out. Reads none.
+//! The text of a Proxyfile, written out: another one formatted, or the effective configuration as one. Reads none.
 
-mod balance_text;
-mod dns_format;
 mod formatter;
-mod upstream_tls;
+mod listing;
+mod site_listing;
 
-pub use balance_text::BalanceText;
-pub use dns_format::format_dns;
 pub use formatter::format_proxyfile;
-pub use upstream_tls::UpstreamTls;
+pub use listing::explain;

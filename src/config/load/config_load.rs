@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::config::model::{Config, Flags, INTERNAL};
+use crate::config::model::{Config, Flags};
 use crate::config::read::Proxyfile;
 use crate::config::report::{Error, Location, Problem, Report, note_toml_errors};
-use crate::config::value::{ProcessEnvironment, StorageUrl};
+use crate::config::value::{INTERNAL, ProcessEnvironment, StorageUrl};
 use toml::de::DeTable;
 
 use super::overrides::Overrides;
@@ -51,7 +51,7 @@ impl Config {
         let mut config = Self::with_defaults();
         let (document, errors) = DeTable::parse_recoverable(source.text);
         if note_toml_errors(errors, &mut report) {
-            let mut file = Proxyfile::new(&document, source.path);
+            let file = Proxyfile::new(&document, source.path);
             let has_storage = file.read_settings(&mut config, &mut report);
             let issuers = config.issuer_names();
             if !overrides.apply(&mut config) && !has_storage {

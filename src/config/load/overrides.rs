@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use tracing::Level;
 
 use crate::acme::ExternalAccount;
+use crate::config::fields::parse_target;
 use crate::config::model::{Config, Flags};
-use crate::config::read::{external_account, parse_target};
 use crate::config::report::{Location, Origin, Problem, Report};
 use crate::config::value::{
-    Directory, LogFormat, StorageUrl, parse_email, parse_format, parse_level, parse_listen,
-    parse_own_listen, read_secret,
+    Directory, LOG_FORMATS, LOG_LEVELS, LogFormat, StorageUrl, choose, external_account,
+    parse_email, parse_listen, parse_own_listen, read_secret,
 };
 use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
@@ -150,4 +150,12 @@ fn replace<T>(slot: &mut T, value: Option<T>, note: impl FnOnce()) {
         *slot = value;
         note();
     }
+}
+
+fn parse_level(text: &str) -> Result<Level, Problem> {
+    choose("log.level", text, &LOG_LEVELS)
+}
+
+fn parse_format(text: &str) -> Result<LogFormat, Problem> {
+    choose("log.format", text, &LOG_FORMATS)
 }

@@ -71,7 +71,7 @@ fn read_upstreams(flags: &Flags, config: &Config, report: &mut Report<'_>) -> Ve
 
 fn read_ask(flags: &Flags, report: &mut Report<'_>) -> Option<OnDemandOptions> {
     match parse_ask(flags.on_demand_ask.as_deref()?) {
-        Ok(on_demand) => Some(on_demand),
+        Ok(ask) => Some(OnDemandOptions::new(ask)),
         Err(problem) => {
             report.flag("--on-demand-ask", problem);
             None
@@ -219,7 +219,7 @@ mod tests {
             ),
             (
                 flags(&["3000", "localhost:3000"], &["example.org"], None),
-                "`localhost:3000` stands here twice",
+                "`localhost:3000` is named twice",
             ),
             (flags(&["3000"], &["*"], None), "add `--on-demand-ask URL`"),
         ] {

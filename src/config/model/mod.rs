@@ -2,9 +2,10 @@
 
 mod config;
 mod flags;
+mod settings;
 mod site;
 
 pub use config::Config;
 pub use flags::Flags;
-pub(crate) use site::INTERNAL;
+pub(crate) use settings::settings;
 pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteConfig};

@@ -10,8 +10,7 @@ use crate::proxy::{
 use crate::tls::{ClientAuthOptions, TlsVersion};
 use crate::upstream;
 
-/// What a site writes that wants this machine's own CA.
-pub(crate) const INTERNAL: &str = "internal";
+use crate::config::value::INTERNAL;
 
 /// A host pattern with all that was said about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,10 @@
-//! `redirect`: where clients are sent.
+//! The actions of the proxy itself: `redirect`, `respond` and `files`.
 
 use std::path::Path;
 
-use toml::de::DeValue;
-
+use crate::config::fields::{self, TableReader};
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlValue, parse_status};
+use crate::config::value::{TomlTable, TomlValue};
 use crate::proxy::{Files, FixedResponse, PathPrefix, Redirect, RedirectOptions};
 
 /// Reads a target, or a table that says more.
@@ -14,14 +13,15 @@ pub(crate) fn read_redirect(
     prefix: &PathPrefix,
     report: &mut Report<'_>,
 ) -> Option<Redirect> {
-    let options = match value.node() {
-        DeValue::String(to) => RedirectOptions::new(to),
-        DeValue::Table(_) => read_options(value, report)?,
-        _ => {
-            let expected = "a URL such as `\"https://www.example.org\"`, a path or a table";
-            report.at(value.start(), value.mismatch(expected));
-            return None;
-        }
+    let options = match value.table() {
+        Ok(table) => read_redirect_table(&table, report)?,
+        Err(_) => match value.string() {
+            Ok(to) => RedirectOptions::new(to),
+            Err(problem) => {
+                report.at(value.start(), problem);
+                return None;
+            }
+        },
     };
     match Redirect::new(&options, prefix) {
         Ok(redirect) => Some(redirect),
@@ -32,33 +32,29 @@ pub(crate) fn read_redirect(
     }
 }
 
-fn read_options(value: TomlValue<'_>, report: &mut Report<'_>) -> Option<RedirectOptions> {
-    let mut table = value.table().ok()?;
-    let example = ("to", "redirect = { to = \"https://www.example.org\" }");
-    let to = table.require(example, report, TomlValue::string);
-    let status = table.read("status", report, parse_status);
-    let append = table.read("append", report, TomlValue::boolean);
+fn read_redirect_table(table: &TomlTable<'_>, report: &mut Report<'_>) -> Option<RedirectOptions> {
+    let mut options = RedirectOptions::new("");
+    let reader = TableReader {
+        table,
+        folder: "".as_ref(),
+    };
+    let is_right = reader.read(&fields::redirect(), &mut options, report);
     table.finish(report);
-    let default = RedirectOptions::new(to?);
-    Some(RedirectOptions {
-        status: status.unwrap_or(default.status),
-        append: append.unwrap_or(default.append),
-        ..default
-    })
+    is_right.then_some(options)
 }
 
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Reads `{ status = 404, body = "…", content-type = "…" }`.
 pub(crate) fn read_fixed(value: TomlValue<'_>, report: &mut Report<'_>) -> Option<FixedResponse> {
-    let mut table = match value.table() {
+    let table = match value.table() {
         Ok(table) => table,
         Err(problem) => {
             report.at(value.start(), problem);
             return None;
         }
     };
-    let status = table.read("status", report, parse_status);
+    let status = table.read("status", report, read_status);
     let body = table.read("body", report, TomlValue::string);
     let content_type = table.read("content-type", report, TomlValue::string);
     table.finish(report);
@@ -82,22 +78,26 @@ pub(crate) fn read_files(
     folder: &Path,
     report: &mut Report<'_>,
 ) -> Option<Files> {
-    match value.node() {
-        DeValue::String(root) => Some(Files::new(folder.join(root.as_ref()), None)),
-        DeValue::Table(_) => {
-            let mut table = value.table().ok()?;
-            let example = ("root", "files = { root = \"/srv/www\" }");
-            let root = table.require(example, report, TomlValue::string);
-            let fallback = table.read("fallback", report, parse_fallback);
-            table.finish(report);
-            Some(Files::new(folder.join(root?), fallback))
-        }
-        _ => {
-            let expected = "a folder, as in `\"/srv/www\"`, or a table";
-            report.at(value.start(), value.mismatch(expected));
-            None
-        }
-    }
+    let table = match value.table() {
+        Ok(table) => table,
+        Err(_) => match value.string() {
+            Ok(root) => return Some(Files::new(folder.join(root), None)),
+            Err(problem) => {
+                report.at(value.start(), problem);
+                return None;
+            }
+        },
+    };
+    let root = table.read("root", report, TomlValue::string);
+    let fallback = table.read("fallback", report, parse_fallback);
+    table.finish(report);
+    Some(Files::new(folder.join(root?), fallback))
+}
+
+/// Reads a status, whatever it means.
+fn read_status(value: &TomlValue<'_>) -> Result<u16, Problem> {
+    let text = value.text()?;
+    text.parse().map_err(|_| Problem::Status(text))
 }
 
 fn parse_fallback(value: &TomlValue<'_>) -> Result<String, Problem> {
@@ -106,8 +106,9 @@ fn parse_fallback(value: &TomlValue<'_>) -> Result<String, Problem> {
         && text
             .split('/')
             .all(|segment| !matches!(segment, "" | "." | ".."));
-    match is_below {
-        true => Ok(text.to_owned()),
-        false => Err(Problem::Fallback(text.to_owned())),
+    if is_below {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::Fallback(text.to_owned()))
     }
 }

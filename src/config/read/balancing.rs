@@ -1,23 +1,27 @@
-//! How the backends of a site or route share its requests, and what is done about those that fail.
+//! How the backends of a site or route share its requests: `balance`, `health`, and what the addresses of `upstream` say
+//! beside where they are.
 
-use http::uri::{Authority, PathAndQuery};
-use toml::de::DeValue;
-
+use crate::config::fields::{self, TableReader};
 use crate::config::report::{BalancingProblem, Problem, Report};
-use crate::config::value::{TomlTable, TomlValue, parse_count, read_duration};
-use crate::upstream::{Balancer, Balancing, HealthOptions, Share, StatusRange};
+use crate::config::value::{TomlTable, TomlValue};
+use crate::upstream::{Balancer, Balancing, Share};
 
-/// Reads `balance` and `health`, and what the addresses of `upstream` say beside where they are. What is inherited from an
-/// upstream elsewhere does not hold for another one.
-pub(crate) fn read(table: &mut TomlTable<'_>, balancing: &mut Balancing, report: &mut Report<'_>) {
+/// Reads all three. What is inherited from an upstream elsewhere does not hold for another one.
+pub(crate) fn read(
+    reader: TableReader<'_, '_>,
+    balancing: &mut Balancing,
+    report: &mut Report<'_>,
+) {
+    let TableReader { table, .. } = reader;
     if let Some(upstream) = table.value("upstream") {
         read_line(upstream, balancing, report);
     }
-    if let Some(balancer) = table.read("balance", report, |value| balancer(value.string()?)) {
-        balancing.balancer = balancer;
-    }
-    if let Some(value) = table.value("health") {
-        balancing.health = read_health(value, report);
+    let balancer = table.read("balance", report, |value| parse_balancer(value.string()?));
+    balancing.balancer = balancer.unwrap_or(balancing.balancer);
+    if table.has("health") {
+        balancing.health = reader
+            .read_key("health", fields::health(), report)
+            .flatten();
     }
 }
 
@@ -29,14 +33,8 @@ pub(crate) fn read_line(
 ) {
     balancing.balancer = Balancer::default();
     balancing.health = None;
-    let values = match upstream.node() {
-        DeValue::Array(_) => upstream.list("").unwrap_or_default(),
-        _ => vec![upstream],
-    };
-    let shares: Vec<_> = values
-        .into_iter()
-        .map(|value| read_share(value, report))
-        .collect();
+    let values = upstream.elements().into_iter();
+    let shares: Vec<_> = values.map(|value| read_share(value, report)).collect();
     if !shares.is_empty() && shares.iter().all(|share| share.weight == 0) {
         report.at(upstream.start(), BalancingProblem::NoWeight.into());
     }
@@ -44,126 +42,31 @@ pub(crate) fn read_line(
     balancing.shares = if is_plain { Vec::new() } else { shares };
 }
 
+fn read_share(value: TomlValue<'_>, report: &mut Report<'_>) -> Share {
+    let mut share = Share::default();
+    if let Ok(table) = value.table() {
+        let reader = TableReader {
+            table: &table,
+            folder: "".as_ref(),
+        };
+        reader.read(&fields::share(), &mut share, report);
+        table.finish(report);
+    }
+    share
+}
+
 /// Notes `balance` and `health` where no `upstream` stands.
 pub(crate) fn refuse_alone(table: &TomlTable<'_>, report: &mut Report<'_>) {
     for key in ["balance", "health"] {
-        if let Some(value) = table.peek(key) {
+        if let Some(value) = table.value(key) {
             report.at(value.start(), BalancingProblem::NoUpstream(key).into());
         }
     }
 }
 
-/// The address in an entry of `upstream`, which may be a table that says more.
-pub(crate) fn address<'t>(value: TomlValue<'t>) -> Result<TomlValue<'t>, Problem> {
-    match value.node() {
-        DeValue::Table(_) => value.table()?.value("address").ok_or(Problem::Missing {
-            key: "address",
-            example: "{ address = \"localhost:3000\", weight = 3 }",
-        }),
-        _ => Ok(value),
-    }
-}
-
-fn read_share(value: TomlValue<'_>, report: &mut Report<'_>) -> Share {
-    let mut share = Share::default();
-    if !matches!(value.node(), DeValue::Table(_)) {
-        return share;
-    }
-    let Ok(mut table) = value.table() else {
-        return share;
-    };
-    table.value("address");
-    if let Some(weight) = table.read("weight", report, number) {
-        share.weight = weight;
-    }
-    share.max_connections = table.read("max-connections", report, count);
-    table.finish(report);
-    share
-}
-
-fn read_health(value: TomlValue<'_>, report: &mut Report<'_>) -> Option<HealthOptions> {
-    let mut table = match value.node() {
-        DeValue::Table(_) => value.table().ok()?,
-        DeValue::String(_) => match value.string().and_then(path) {
-            Ok(path) => return Some(HealthOptions::new(path)),
-            Err(problem) => {
-                report.at(value.start(), problem);
-                return None;
-            }
-        },
-        _ => {
-            let expected = "a path such as `\"/healthz\"` or a table";
-            report.at(value.start(), value.mismatch(expected));
-            return None;
-        }
-    };
-    let key = ("path", "health = { path = \"/healthz\" }");
-    let found = table.require(key, report, |value| path(value.string()?));
-    let mut health = HealthOptions::new(found.clone().unwrap_or_default());
-    set(&mut table, ("expect", &mut health.expect), report, status);
-    let interval = ("interval", &mut health.interval);
-    set(&mut table, interval, report, read_duration);
-    set(
-        &mut table,
-        ("timeout", &mut health.timeout),
-        report,
-        read_duration,
-    );
-    set(&mut table, ("rise", &mut health.rise), report, count);
-    set(&mut table, ("fall", &mut health.fall), report, count);
-    health.host = table.read("host", report, |value| host(value.string()?));
-    table.finish(report);
-    found.map(|_| health)
-}
-
-fn set<'t, T>(
-    table: &mut TomlTable<'t>,
-    (key, slot): (&'static str, &mut T),
-    report: &mut Report<'_>,
-    parse: impl FnOnce(&TomlValue<'t>) -> Result<T, Problem>,
-) {
-    if let Some(value) = table.read(key, report, parse) {
-        *slot = value;
-    }
-}
-
-fn balancer(text: &str) -> Result<Balancer, Problem> {
+fn parse_balancer(text: &str) -> Result<Balancer, Problem> {
     let unknown = |error| BalancingProblem::Balancer(text.to_owned(), error);
     Ok(text.parse().map_err(unknown)?)
-}
-
-pub(crate) fn status(value: &TomlValue<'_>) -> Result<StatusRange, Problem> {
-    let text = value.text("a status, as in `200` or `\"200-399\"`")?;
-    let unknown = |error| BalancingProblem::Status(text.clone(), error);
-    Ok(text.parse().map_err(unknown)?)
-}
-
-pub(crate) fn count(value: &TomlValue<'_>) -> Result<u16, Problem> {
-    parse_count(&value.text("a count, as in `100`")?)
-}
-
-/// A count that may be zero.
-pub(crate) fn number(value: &TomlValue<'_>) -> Result<u16, Problem> {
-    match value.text("a count, as in `100`")?.as_str() {
-        "0" => Ok(0),
-        text => parse_count(text),
-    }
-}
-
-fn path(text: &str) -> Result<String, Problem> {
-    let is_path = text.starts_with('/') && text.parse::<PathAndQuery>().is_ok();
-    match is_path {
-        true => Ok(text.to_owned()),
-        false => Err(BalancingProblem::HealthPath(text.to_owned()).into()),
-    }
-}
-
-fn host(text: &str) -> Result<String, Problem> {
-    let is_host = !text.contains('@') && text.parse::<Authority>().is_ok();
-    match is_host {
-        true => Ok(text.to_owned()),
-        false => Err(BalancingProblem::HealthHost(text.to_owned()).into()),
-    }
 }
 
 #[cfg(test)]
@@ -173,6 +76,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Flags, SiteAction};
+    use crate::upstream::HealthOptions;
 
     fn options(site: &str) -> crate::upstream::Options {
         let text = format!(

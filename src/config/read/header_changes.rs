@@ -2,32 +2,27 @@
 
 use std::path::Path;
 
-use toml::de::DeValue;
-
 use crate::config::model::HeaderConfig;
 use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue, read_secret};
 use crate::proxy::{ChangeKind, HeaderChange, SecretText};
 
 /// Reads both tables of a site or a route.
-pub(crate) fn read(
-    table: &mut TomlTable<'_>,
-    folder: &Path,
-    report: &mut Report<'_>,
-) -> HeaderConfig {
+pub(crate) fn read(table: &TomlTable<'_>, folder: &Path, report: &mut Report<'_>) -> HeaderConfig {
     HeaderConfig {
-        request: read_changes("request-headers", table, (folder, report)),
-        response: read_changes("response-headers", table, (folder, report)),
+        request: read_changes("request-headers", table, folder, report),
+        response: read_changes("response-headers", table, folder, report),
     }
 }
 
 /// What is removed comes first, then what is set, then what is added.
 fn read_changes(
     key: &'static str,
-    table: &mut TomlTable<'_>,
-    (folder, report): (&Path, &mut Report<'_>),
+    table: &TomlTable<'_>,
+    folder: &Path,
+    report: &mut Report<'_>,
 ) -> Vec<HeaderChange> {
-    let Some(mut table) = table.read(key, report, TomlValue::table) else {
+    let Some(table) = table.read(key, report, TomlValue::table) else {
         return Vec::new();
     };
     let mut reader = Reader {
@@ -35,9 +30,9 @@ fn read_changes(
         folder,
         report,
     };
-    reader.read_removed(&mut table);
-    reader.read_values("set", &mut table);
-    reader.read_values("add", &mut table);
+    reader.read_removed(&table);
+    reader.read_values(ChangeKind::Set, &table);
+    reader.read_values(ChangeKind::Add, &table);
     table.finish(reader.report);
     reader.changes
 }
@@ -49,9 +44,8 @@ struct Reader<'a, 'r> {
 }
 
 impl Reader<'_, '_> {
-    fn read_removed(&mut self, table: &mut TomlTable<'_>) {
-        let expected = "a list of header names, as in `[\"Server\"]`";
-        let names = table.read("remove", self.report, |value| value.list(expected));
+    fn read_removed(&mut self, table: &TomlTable<'_>) {
+        let names = table.read("remove", self.report, TomlValue::list);
         for value in names.unwrap_or_default() {
             match value.string() {
                 Ok(name) => self.change(
@@ -63,29 +57,33 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn read_values(&mut self, key: &'static str, table: &mut TomlTable<'_>) {
+    fn read_values(&mut self, kind: ChangeKind, table: &TomlTable<'_>) {
+        let key = if kind == ChangeKind::Add {
+            "add"
+        } else {
+            "set"
+        };
         let Some(fields) = table.read(key, self.report, TomlValue::table) else {
             return;
         };
         for (name, start, value) in fields.entries() {
-            match (key, value.node(), value.string()) {
-                ("add", DeValue::Array(_), _) => self.read_list(name, start, value),
-                ("add", _, Ok(text)) => {
-                    let change = self.parse(ChangeKind::Add, name, text);
+            if kind == ChangeKind::Add && value.is_list() {
+                self.read_list(name, start, value);
+                continue;
+            }
+            match value.string() {
+                Ok(text) => {
+                    let change = self.parse(kind, name, text);
                     self.change(start, change);
                 }
-                (_, _, Ok(text)) => {
-                    let change = self.parse(ChangeKind::Set, name, text);
-                    self.change(start, change);
-                }
-                (_, _, Err(problem)) => self.report.at(value.start(), problem),
+                Err(problem) => self.report.at(value.start(), problem),
             }
         }
     }
 
     /// Several values of one field.
     fn read_list(&mut self, name: &str, start: usize, value: TomlValue<'_>) {
-        let texts = value.list("a string or a list of them").unwrap_or_default();
+        let texts = value.list().unwrap_or_default();
         let is_new = !self.has(name);
         for value in texts {
             match (value.string(), is_new) {

@@ -1,234 +1,85 @@
-//! The `[[issuers]]` of a Proxyfile.
+//! The CAs of a Proxyfile: `[[issuers]]` and `[internal-ca]`.
 
-use std::path::Path;
-
-use crate::acme::{ChallengeType, ExternalAccount};
-use crate::certs::issuer::NameConstraint;
-use crate::certs::{IssuerOptions, KeyType, Secret};
-use crate::config::model::{Config, INTERNAL};
+use crate::certs::IssuerOptions;
+use crate::config::fields::{self, TableReader};
+use crate::config::model::Config;
 use crate::config::report::{Origin, Problem, Report};
-use crate::config::value::{Directory, TomlTable, TomlValue, command, parse_email, read_secret};
+use crate::config::value::{Directory, TomlValue};
 
-/// Reads the list in the place of the default one.
-pub(crate) fn read(
-    table: &mut TomlTable<'_>,
-    folder: &Path,
-    config: &mut Config,
+/// Reads both. A list of issuers stands instead of the default one.
+pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mut Report<'_>) {
+    if let Some(list) = reader.table.read("issuers", report, TomlValue::list) {
+        let issuers = read_list(list, reader, report);
+        if issuers.iter().any(|issuer| issuer.root.is_some()) {
+            config.origins.set("issuers.root", Origin::File);
+        }
+        if !issuers.is_empty() {
+            config.origins.set("issuers.directory", Origin::File);
+            config.issuers = issuers;
+        }
+    }
+    if let Some(table) = reader.table.read("internal-ca", report, TomlValue::table) {
+        let inner = TableReader {
+            table: &table,
+            ..reader
+        };
+        let constraints = inner.read_key("name-constraints", fields::name_constraints(), report);
+        config.internal_ca.name_constraints = constraints.unwrap_or_default();
+        table.finish(report);
+    }
+}
+
+fn read_list(
+    list: Vec<TomlValue<'_>>,
+    reader: TableReader<'_, '_>,
     report: &mut Report<'_>,
-) {
-    let expected = "a list of tables; write `[[issuers]]`";
-    let Some(list) = table.read("issuers", report, |value| value.list(expected)) else {
-        return;
-    };
+) -> Vec<IssuerOptions> {
     let mut issuers: Vec<IssuerOptions> = Vec::new();
     for value in list {
-        let section = match value.table() {
-            Ok(section) => section,
+        let table = match value.table() {
+            Ok(table) => table,
             Err(problem) => {
                 report.at(value.start(), problem);
                 continue;
             }
         };
-        let mut reader = IssuerReader {
-            section,
-            folder,
-            report,
+        let inner = TableReader {
+            table: &table,
+            ..reader
         };
-        let Some(issuer) = reader.read() else {
-            reader.section.finish(report);
-            continue;
-        };
-        reader.section.finish(report);
+        let issuer = read_issuer(inner, report);
+        table.finish(report);
+        let Some(issuer) = issuer else { continue };
         if issuers.iter().any(|other| other.name == issuer.name) {
             report.at(value.start(), Problem::SameIssuer(issuer.name.clone()));
         }
-        config.origins.set("issuers.directory", Origin::File);
-        if issuer.root.is_some() {
-            config.origins.set("issuers.root", Origin::File);
-        }
         issuers.push(issuer);
     }
-    if !issuers.is_empty() {
-        config.issuers = issuers;
-    }
+    issuers
 }
 
-struct IssuerReader<'a, 't, 'r> {
-    section: TomlTable<'t>,
-    folder: &'a Path,
-    report: &'a mut Report<'r>,
-}
-
-impl IssuerReader<'_, '_, '_> {
-    fn read(&mut self) -> Option<IssuerOptions> {
-        let key = ("directory", "directory = \"letsencrypt\"");
-        let directory = self
-            .section
-            .require(key, self.report, |value| Directory::parse(value.string()?));
-        let name = self
-            .section
-            .read("name", self.report, |value| parse_name(value.string()?));
-        let folder = self.folder;
-        let root = self.section.read(
-            "root",
-            self.report,
-            |value| Ok(folder.join(value.string()?)),
-        );
-        let email = self
-            .section
-            .read("email", self.report, |value| parse_email(value.string()?));
-        let external_account = self.read_external_account();
-        let text = |value: &TomlValue<'_>| value.string().map(str::to_owned);
-        let profile = self.section.read("profile", self.report, text);
-        let preferred_chain = self.section.read("preferred-chain", self.report, text);
-        let key_type = self.section.read("key-type", self.report, |value| {
-            parse_key_type(value.string()?)
-        });
-        let challenges = self.read_challenges();
-        let staging = self.section.read("staging", self.report, |value| {
-            Directory::parse(value.string()?)
-        });
-        let Directory {
-            name: known,
-            url,
-            staging: twin,
-            needs_account,
-        } = directory?;
-        let name = name.unwrap_or(known);
-        if needs_account && external_account.is_none() && self.section.value("eab").is_none() {
-            let value = self.section.value("directory");
-            let start = value.map_or_else(|| self.section.start(), |value| value.start());
-            self.report.at(start, Problem::NeedsExternalAccount(name));
-            return None;
-        }
-        Some(IssuerOptions {
-            root,
-            email,
-            external_account,
-            profile,
-            preferred_chain,
-            key_type: key_type.unwrap_or_default(),
-            challenges,
-            staging: staging.map(|staging| staging.url).or(twin),
-            ..IssuerOptions::new(name, url)
-        })
+fn read_issuer(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<IssuerOptions> {
+    let TableReader { table, .. } = reader;
+    let parse = |value: &TomlValue<'_>| Directory::parse(value.string()?);
+    let directory = table.read("directory", report, parse);
+    let known = directory.clone().unwrap_or_else(Directory::letsencrypt);
+    let mut issuer = known.into_issuer();
+    reader.read(&fields::issuer(), &mut issuer, report);
+    if directory?.needs_account && !table.has("eab") {
+        let start = table.value("directory").map_or(0, |value| value.start());
+        report.at(start, Problem::NeedsExternalAccount(issuer.name));
+        return None;
     }
-
-    fn read_external_account(&mut self) -> Option<ExternalAccount> {
-        let mut table = self.section.read("eab", self.report, TomlValue::table)?;
-        let folder = self.folder;
-        let example = "eab = { key-id = \"kid-1\", hmac-key = \"env:EAB_HMAC_KEY\" }";
-        let key_id = table.require(("key-id", example), self.report, |value| {
-            value.string().map(str::to_owned)
-        });
-        let secret = table.require(("hmac-key", example), self.report, |value| {
-            let secret = read_secret(value.string()?, folder)?;
-            external_account(String::from("any"), &secret).map(|_| secret)
-        });
-        table.finish(self.report);
-        ExternalAccount::new(key_id?, secret?.expose())
-    }
-
-    fn read_challenges(&mut self) -> Vec<ChallengeType> {
-        let expected = "a list, as in `[\"http-01\"]`";
-        let Some(list) = self
-            .section
-            .read("challenges", self.report, |value| value.list(expected))
-        else {
-            return Vec::new();
-        };
-        let mut challenges = Vec::new();
-        for value in list {
-            match value.string().and_then(parse_challenge) {
-                Ok(challenge) if challenges.contains(&challenge) => (),
-                Ok(challenge) => challenges.push(challenge),
-                Err(problem) => self.report.at(value.start(), problem),
-            }
-        }
-        challenges
-    }
-}
-
-/// The credentials, when the key can be one.
-pub(crate) fn external_account(
-    key_id: String,
-    secret: &Secret,
-) -> Result<ExternalAccount, Problem> {
-    ExternalAccount::new(key_id, secret.expose()).ok_or(Problem::HmacKey)
-}
-
-fn parse_name(text: &str) -> Result<String, Problem> {
-    match text {
-        "" | INTERNAL => Err(Problem::IssuerName(text.to_owned())),
-        text => Ok(text.to_owned()),
-    }
-}
-
-fn parse_key_type(text: &str) -> Result<KeyType, Problem> {
-    match text {
-        "p256" => Ok(KeyType::P256),
-        "p384" => Ok(KeyType::P384),
-        "rsa2048" => Ok(KeyType::Rsa2048),
-        "rsa4096" => Ok(KeyType::Rsa4096),
-        _ => Err(Problem::KeyType(text.to_owned())),
-    }
-}
-
-fn parse_challenge(text: &str) -> Result<ChallengeType, Problem> {
-    match text {
-        "http-01" => Ok(ChallengeType::Http01),
-        "tls-alpn-01" => Ok(ChallengeType::TlsAlpn01),
-        "dns-01" => Ok(ChallengeType::Dns01),
-        "dns-persist-01" => Ok(ChallengeType::DnsPersist01),
-        _ => Err(Problem::Challenge(text.to_owned())),
-    }
-}
-
-/// Reads `on-cert` and `[internal-ca]`.
-pub(crate) fn read_internal_ca(
-    table: &mut TomlTable<'_>,
-    folder: &Path,
-    config: &mut Config,
-    report: &mut Report<'_>,
-) {
-    let hook = table.read("on-cert", report, |value| match value.string()? {
-        "" => Err(Problem::NoHook),
-        path => Ok(command(folder, path)),
-    });
-    if hook.is_some() {
-        config.on_cert = hook;
-        config.origins.set("on-cert", Origin::File);
-    }
-    if let Some(mut section) = table.read("internal-ca", report, TomlValue::table) {
-        read_constraints(&mut section, config, report);
-        section.finish(report);
-    }
-}
-
-fn read_constraints(section: &mut TomlTable<'_>, config: &mut Config, report: &mut Report<'_>) {
-    let expected = "a list of strings, as in `[\"home.arpa\"]`";
-    let Some(list) = section.read("name-constraints", report, |value| value.list(expected)) else {
-        return;
-    };
-    let constraints = &mut config.internal_ca.name_constraints;
-    for value in list {
-        match parse_constraint(&value) {
-            Ok(constraint) => constraints.push(constraint),
-            Err(problem) => report.at(value.start(), problem),
-        }
-    }
-    let origins = &mut config.origins;
-    origins.set("internal-ca.name-constraints", Origin::File);
-}
-
-fn parse_constraint(value: &TomlValue<'_>) -> Result<NameConstraint, Problem> {
-    let text = value.string()?;
-    NameConstraint::parse(text).ok_or_else(|| Problem::NameConstraint(text.to_owned()))
+    Some(issuer)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::acme::{ChallengeType, ExternalAccount};
+    use crate::certs::KeyType;
     use crate::config::{Error, Flags};
 
     fn load(issuers: &str, site: &str) -> Result<Config, Error> {
@@ -292,8 +143,8 @@ mod tests {
         const CA: &str = "[[issuers]]\ndirectory = \"https://ca.test/dir\"\n";
         for (issuers, part) in [
             (format!("{CA}profil = \"x\""), "did you mean `profile`?"),
-            (format!("{CA}key-type = \"p521\""), "write `p256`"),
-            (format!("{CA}challenges = [\"http\"]"), "write `http-01`"),
+            (format!("{CA}key-type = \"p521\""), "use `p256`"),
+            (format!("{CA}challenges = [\"http\"]"), "use `http-01`"),
             (format!("{CA}name = \"internal\""), "this machine's own CA"),
             (
                 format!("{CA}eab = {{ key-id = \"k\" }}"),
@@ -338,7 +189,7 @@ mod tests {
         let internal = load(corp, &site("internal")).unwrap();
         assert_eq!(internal.sites[0].issuer.as_deref(), Some("internal"));
         let unknown = load(corp, &site("corpse")).unwrap_err().to_string();
-        assert!(unknown.contains("write `internal` or `corp`"), "{unknown}");
+        assert!(unknown.contains("use `internal` or `corp`"), "{unknown}");
     }
 
     fn load_text(text: &str) -> Result<Config, String> {
@@ -369,17 +220,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_where_it_stands() {
         for (text, part) in [
-            (
-                "on-cert = \"\"",
-                "Proxyfile:2:11: `on-cert` names no command",
-            ),
+            ("on-cert = \"\"", "Proxyfile:2:11: `on-cert` is empty"),
             (
                 "[internal-ca]\nname-constraints = \"test\"",
                 "takes a list of strings",
             ),
             (
                 "[internal-ca]\nname-constraints = [\"test\", \"*.test\"]",
-                "Proxyfile:3:29: `*.test` is no name constraint; write a domain",
+                "Proxyfile:3:29: `*.test` is not a valid name constraint; use a domain",
             ),
             (
                 "[internal-ca]\ncolour = []",

@@ -1,94 +1,38 @@
-//! The addresses to listen on, and what their clients begin with.
+//! The addresses to listen on, and how their clients begin.
 
-use std::net::SocketAddr;
-
-use toml::de::DeValue;
-
+use crate::config::fields::{self, Listener, TableReader};
 use crate::config::model::Config;
-use crate::config::report::{Origin, Problem, Report};
-use crate::config::value::{TomlTable, TomlValue, parse_peer, read_listen};
-use crate::server::ProxyProtocol;
+use crate::config::report::{Problem, Report};
+use crate::config::value::TomlValue;
 
 /// Reads `[listen]`. Comes after `trust`, which says who may begin with a PROXY header.
-pub(crate) fn read(table: &mut TomlTable<'_>, config: &mut Config, report: &mut Report<'_>) {
-    let Some(mut table) = table.read("listen", report, TomlValue::table) else {
+pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mut Report<'_>) {
+    let Some(table) = reader.table.read("listen", report, TomlValue::table) else {
         return;
     };
-    let has_trust = !config.trust.is_empty();
+    let reader = TableReader {
+        table: &table,
+        ..reader
+    };
     let listen = &mut config.listen;
-    for (key, name, address, mode) in [
-        (
-            "http",
-            "listen.http",
-            &mut listen.http,
-            &mut listen.http_proxy_protocol,
-        ),
-        (
-            "https",
-            "listen.https",
-            &mut listen.https,
-            &mut listen.https_proxy_protocol,
-        ),
-    ] {
-        let Some(value) = table.value(key) else {
+    let slots = [
+        ("http", &mut listen.http, &mut listen.http_proxy_protocol),
+        ("https", &mut listen.https, &mut listen.https_proxy_protocol),
+    ];
+    for (key, address, mode) in slots {
+        let Some(listener) = reader.read_key(key, fields::listener(), report) else {
             continue;
         };
-        let read = match value.node() {
-            DeValue::Table(_) => value
-                .table()
-                .ok()
-                .and_then(|table| read_table(table, (&mut *mode, has_trust), report)),
-            _ => read_listen(&value)
-                .map_err(|problem| report.at(value.start(), problem))
-                .ok(),
-        };
-        if let Some(read) = read {
-            *address = read;
-            config.origins.set(name, Origin::File);
+        if listener.proxy_protocol.is_some() && config.trust.is_empty() {
+            let table = table.value(key).and_then(|value| value.table().ok());
+            let value = table.and_then(|table| table.value("proxy-protocol"));
+            let start = value.map_or(0, |value| value.start());
+            report.at(start, Problem::ProxyProtocolWithoutTrust);
         }
+        Listener {
+            address: *address,
+            proxy_protocol: *mode,
+        } = listener;
     }
     table.finish(report);
-}
-
-fn read_table(
-    mut table: TomlTable<'_>,
-    (mode, has_trust): (&mut Option<ProxyProtocol>, bool),
-    report: &mut Report<'_>,
-) -> Option<SocketAddr> {
-    let key = ("address", "address = \"[::]:443\"");
-    let address = table.require(key, report, read_listen);
-    *mode = table.read("proxy-protocol", report, |value| {
-        let mode = parse_mode(value.string()?)?;
-        match has_trust {
-            true => Ok(mode),
-            false => Err(Problem::ProxyProtocolWithoutTrust),
-        }
-    });
-    table.finish(report);
-    address
-}
-
-fn parse_mode(text: &str) -> Result<ProxyProtocol, Problem> {
-    match text {
-        "required" => Ok(ProxyProtocol::Required),
-        "optional" => Ok(ProxyProtocol::Optional),
-        _ => Err(Problem::ProxyProtocol(text.to_owned())),
-    }
-}
-
-/// Reads `trust` and `forwarded`.
-pub(crate) fn read_trust(table: &mut TomlTable<'_>, config: &mut Config, report: &mut Report<'_>) {
-    let expected = "a list of networks, as in `[\"10.0.0.0/8\", \"cloudflare\"]`";
-    let list = table.read("trust", report, |value| value.list(expected));
-    for value in list.into_iter().flatten() {
-        config.origins.set("trust", Origin::File);
-        match value.string().and_then(parse_peer) {
-            Ok(peer) => config.trust.push(peer),
-            Err(problem) => report.at(value.start(), problem),
-        }
-    }
-    if let Some(forwarded) = table.read("forwarded", report, TomlValue::boolean) {
-        config.forwarded = forwarded;
-        config.origins.set("forwarded", Origin::File);
-    }
 }

@@ -1,18 +1,15 @@
 //! What happens to the requests of a site, by the beginning of their path.
 
-use toml::de::DeValue;
-
 use crate::config::model::{HeaderConfig, RouteConfig, SiteAction};
 use crate::config::report::Problem;
 use crate::config::value::{TomlTable, TomlValue};
 use crate::proxy::{PathPrefix, Rewrite};
-use crate::upstream::{Address, Options};
+use crate::upstream::{Address, Options, Protocol};
 
 use super::actions;
 use super::balancing;
 use super::header_changes;
-use super::site_reader::{FORMS, SiteReader};
-use super::upstreams;
+use super::site_reader::SiteReader;
 
 const ACTIONS: [&str; 4] = ["upstream", "redirect", "respond", "files"];
 
@@ -23,13 +20,13 @@ impl SiteReader<'_, '_> {
     /// The `routes` of a site, each with where it stands. A route without an action has that of the site.
     pub(crate) fn read_routes(
         &mut self,
-        table: &mut TomlTable<'_>,
+        table: &TomlTable<'_>,
         own: Option<&RouteConfig>,
     ) -> Vec<(usize, RouteConfig)> {
         let Some(table) = table.read("routes", self.report, TomlValue::table) else {
             return Vec::new();
         };
-        if table.entries().is_empty() {
+        if table.is_empty() {
             self.report.at(table.start(), Problem::NoRoutes);
         }
         let mut routes: Vec<(usize, RouteConfig)> = Vec::new();
@@ -65,8 +62,8 @@ impl SiteReader<'_, '_> {
         value: TomlValue<'_>,
         inherited: Option<&SiteAction>,
     ) -> Option<RouteConfig> {
-        match value.node() {
-            DeValue::String(_) | DeValue::Array(_) => {
+        match value.table() {
+            Err(_) if value.is_string() || value.is_list() => {
                 let mut options = self.inherited_options(inherited).clone();
                 balancing::read_line(value, &mut options.balancing, self.report);
                 let addresses = self.read_addresses(value);
@@ -76,11 +73,9 @@ impl SiteReader<'_, '_> {
                     ..RouteConfig::whole(action)
                 })
             }
-            DeValue::Table(_) => {
-                self.read_route_table(start, prefix, value.table().ok()?, inherited)
-            }
-            _ => {
-                self.report.at(value.start(), value.mismatch(FORMS));
+            Ok(table) => self.read_route_table(start, prefix, &table, inherited),
+            Err(problem) => {
+                self.report.at(value.start(), problem);
                 None
             }
         }
@@ -90,20 +85,20 @@ impl SiteReader<'_, '_> {
         &mut self,
         start: usize,
         prefix: PathPrefix,
-        mut table: TomlTable<'_>,
+        table: &TomlTable<'_>,
         inherited: Option<&SiteAction>,
     ) -> Option<RouteConfig> {
-        let action = self.read_action(&mut table, &prefix, inherited);
+        let action = self.read_action(table, &prefix, inherited);
         let strips = table.read("strip-prefix", self.report, TomlValue::boolean);
-        let rewrite = self.read_rewrite(&mut table, &prefix);
+        let rewrite = self.read_rewrite(table, &prefix);
         if let Some(value) = table.value("strip-prefix").filter(|_| strips == Some(true))
             && table.value("rewrite").is_some()
         {
             self.report.at(value.start(), Problem::StripAndRewrite);
         }
-        let headers: HeaderConfig = header_changes::read(&mut table, self.folder, self.report);
+        let headers: HeaderConfig = header_changes::read(table, self.folder, self.report);
         match &action {
-            Ok(Some(action)) => self.check_use(&mut table, action),
+            Ok(Some(action)) => self.check_use(table, action),
             Ok(None) => self.report.at(start, Problem::NoRouteAction),
             Err(Noted) => {}
         }
@@ -122,7 +117,7 @@ impl SiteReader<'_, '_> {
     /// The one action that a table names; the `inherited` one where it names none.
     pub(crate) fn read_action(
         &mut self,
-        table: &mut TomlTable<'_>,
+        table: &TomlTable<'_>,
         prefix: &PathPrefix,
         inherited: Option<&SiteAction>,
     ) -> Result<Option<SiteAction>, Noted> {
@@ -140,7 +135,7 @@ impl SiteReader<'_, '_> {
             return Ok(match inherited.cloned() {
                 Some(SiteAction::Upstream { addresses, .. }) => {
                     if let Some(value) = table.value("upstream-options") {
-                        self.check_tls(value, &addresses, (&options, &base));
+                        self.check_tls(value, &addresses, &options, &base);
                     }
                     Some(SiteAction::Upstream { addresses, options })
                 }
@@ -162,7 +157,7 @@ impl SiteReader<'_, '_> {
             "files" => actions::read_files(value, self.folder, self.report).map(SiteAction::Files),
             _ => {
                 let addresses = self.read_addresses(value);
-                self.check_tls(value, &addresses, (&options, &base));
+                self.check_tls(value, &addresses, &options, &base);
                 Some(SiteAction::Upstream { addresses, options })
             }
         };
@@ -174,10 +169,12 @@ impl SiteReader<'_, '_> {
         &mut self,
         place: TomlValue<'_>,
         addresses: &[Address],
-        (options, inherited): (&Options, &Options),
+        options: &Options,
+        inherited: &Options,
     ) {
-        if options.tls != inherited.tls {
-            upstreams::check_used(place.start(), addresses, self.report);
+        let is_used = addresses.is_empty() || is_behind_tls(addresses);
+        if options.tls != inherited.tls && !is_used {
+            self.report.at(place.start(), Problem::TlsWithoutHttps);
         }
     }
 
@@ -190,7 +187,7 @@ impl SiteReader<'_, '_> {
 
     pub(crate) fn read_rewrite(
         &mut self,
-        table: &mut TomlTable<'_>,
+        table: &TomlTable<'_>,
         prefix: &PathPrefix,
     ) -> Option<Rewrite> {
         table.read("rewrite", self.report, |value| {
@@ -199,7 +196,7 @@ impl SiteReader<'_, '_> {
     }
 
     /// Notes what only an upstream could make use of.
-    pub(crate) fn check_use(&mut self, table: &mut TomlTable<'_>, action: &SiteAction) {
+    pub(crate) fn check_use(&mut self, table: &TomlTable<'_>, action: &SiteAction) {
         let without_effect: &[&'static str] = match action {
             SiteAction::Upstream { .. } => &[],
             SiteAction::Files(_) => &["upstream-options", "balance", "health"],
@@ -212,9 +209,14 @@ impl SiteReader<'_, '_> {
             ],
         };
         for key in without_effect {
-            if let Some(value) = table.peek(key) {
+            if let Some(value) = table.value(key) {
                 self.report.at(value.start(), Problem::WithoutUpstream(key));
             }
         }
     }
+}
+
+fn is_behind_tls(addresses: &[Address]) -> bool {
+    let mut protocols = addresses.iter().map(Address::protocol);
+    protocols.any(|protocol| protocol == Protocol::Https)
 }

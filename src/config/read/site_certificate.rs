@@ -2,13 +2,13 @@
 
 use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
-use crate::config::model::INTERNAL;
+use crate::config::fields;
 use crate::config::report::Problem;
-use crate::config::value::{TomlTable, TomlValue, parse_ask, parse_count};
+use crate::config::value::{INTERNAL, TomlTable};
 use crate::name::HostPattern;
 
-use super::dns::{self, DnsReader};
-use super::site_reader::{KEYS, SiteReader};
+use super::dns;
+use super::site_reader::SiteReader;
 
 /// Where the certificate of a site is said to come from.
 #[derive(Clone, Copy, Default)]
@@ -38,89 +38,39 @@ impl SiteReader<'_, '_> {
     pub(crate) fn read_certificate(
         &mut self,
         names: &Names<'_>,
-        table: &mut TomlTable<'_>,
+        table: &TomlTable<'_>,
     ) -> CertificateKeys {
         let issuers = self.issuers;
         let issuer = table.read("issuer", self.report, |value| {
             parse_issuer(value.string()?, issuers)
         });
         let sources = Sources {
-            on_demand: table.value("on-demand").is_some(),
-            tls: table.value("tls").is_some(),
-            dns: table.value("dns").is_some(),
+            on_demand: table.has("on-demand"),
+            tls: table.has("tls"),
+            dns: table.has("dns"),
             issuer: issuer.as_deref(),
         };
-        if table.has_only(KEYS) {
+        if table.has_only_known_keys() {
             self.check_certificate(names.start, names.pattern, sources);
             for (start, alias) in &names.aliases {
                 self.check_alias(*start, alias, sources);
             }
         }
-        let on_demand = table
-            .read("on-demand", self.report, TomlValue::table)
-            .and_then(|table| self.read_on_demand(table));
-        let has_files = sources.tls;
-        let dns = table.value("dns");
-        let dns = dns.and_then(|value| self.read_dns(names.pattern, has_files, value));
-        let tls = table
-            .read("tls", self.report, TomlValue::table)
-            .and_then(|table| self.read_tls(table));
+        let reader = self.reader(table);
+        let on_demand = reader.read_key("on-demand", fields::on_demand(), self.report);
+        if let (Some(pattern), Some(value)) = (names.pattern, table.value("dns"))
+            && let Err(problem) = dns::check(pattern, sources.tls)
+        {
+            self.report.at(value.start(), problem.into());
+        }
+        let dns = dns::read(reader, self.report);
+        let tls = reader.read_key("tls", fields::tls_files(), self.report);
         CertificateKeys {
             on_demand,
             issuer,
             dns,
             tls,
         }
-    }
-
-    fn read_on_demand(&mut self, mut table: TomlTable<'_>) -> Option<OnDemandOptions> {
-        let key = (
-            "ask",
-            "on-demand = { ask = \"http://localhost:4000/allowed\" }",
-        );
-        let options = table.require(key, self.report, |value| parse_ask(value.string()?));
-        let mut count = |key, default: fn(&OnDemandOptions) -> u16| {
-            let read = |value: &TomlValue<'_>| parse_count(&value.text("a number")?);
-            let count = table.read(key, self.report, read);
-            count.or_else(|| options.as_ref().map(default))
-        };
-        let names_per_network = count("names-per-network", |options| options.names_per_network);
-        let names_per_hour = count("names-per-hour", |options| options.names_per_hour);
-        table.finish(self.report);
-        Some(OnDemandOptions {
-            ask: options?.ask,
-            names_per_network: names_per_network?,
-            names_per_hour: names_per_hour?,
-        })
-    }
-
-    fn read_dns(
-        &mut self,
-        pattern: Option<&HostPattern>,
-        has_files: bool,
-        value: TomlValue<'_>,
-    ) -> Option<DnsOptions> {
-        if let Some(problem) = pattern.and_then(|it| dns::check(it, has_files).err()) {
-            self.report.at(value.start(), problem.into());
-        }
-        let mut reader = DnsReader {
-            folder: self.folder,
-            report: self.report,
-        };
-        reader.read(value)
-    }
-
-    fn read_tls(&mut self, mut table: TomlTable<'_>) -> Option<TlsFiles> {
-        let example = "tls = { cert = \"cert.pem\", key = \"key.pem\" }";
-        let folder = self.folder;
-        let file = |value: &TomlValue<'_>| Ok(folder.join(value.string()?));
-        let cert = table.require(("cert", example), self.report, file);
-        let key = table.require(("key", example), self.report, file);
-        table.finish(self.report);
-        Some(TlsFiles {
-            cert: cert?,
-            key: key?,
-        })
     }
 
     pub(crate) fn check_certificate(
@@ -162,11 +112,11 @@ impl SiteReader<'_, '_> {
 }
 
 fn parse_issuer(text: &str, known: &[String]) -> Result<String, Problem> {
-    match text == INTERNAL || known.iter().any(|name| name == text) {
-        true => Ok(text.to_owned()),
-        false => Err(Problem::UnknownIssuer {
-            text: text.to_owned(),
-            known: known.to_vec(),
-        }),
+    if text == INTERNAL || known.iter().any(|name| name == text) {
+        return Ok(text.to_owned());
     }
+    Err(Problem::UnknownIssuer {
+        text: text.to_owned(),
+        known: known.to_vec(),
+    })
 }

@@ -2,53 +2,13 @@
 
 use std::path::Path;
 
-use toml::de::DeValue;
-
+use crate::config::fields::{self, TableReader};
 use crate::config::model::Config;
-use crate::config::report::{Origins, Problem, Report};
+use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue};
 use crate::upstream::{self, Address};
 
 use super::balancing;
-use super::upstreams::read_upstreams;
-
-pub(crate) const KEYS: &[&str] = &[
-    "upstream",
-    "redirect",
-    "respond",
-    "files",
-    "aliases",
-    "routes",
-    "rewrite",
-    "request-headers",
-    "response-headers",
-    "on-demand",
-    "issuer",
-    "dns",
-    "tls",
-    "default",
-    "upstream-options",
-    "balance",
-    "health",
-    "allow",
-    "deny",
-    "basic-auth",
-    "forward-auth",
-    "rate-limit",
-    "max-body",
-    "limits",
-    "request-timeout",
-    "hsts",
-    "access-log",
-    "request-id",
-    "compress",
-    "error-pages",
-    "maintenance",
-    "client-auth",
-    "min-tls",
-];
-pub(crate) const FORMS: &str =
-    "an upstream such as `\"localhost:3000\"`, a list of them or a table";
 
 /// Reads one site after the other.
 pub(crate) struct SiteReader<'a, 'r> {
@@ -58,30 +18,33 @@ pub(crate) struct SiteReader<'a, 'r> {
     pub(crate) report: &'a mut Report<'r>,
 }
 
-impl SiteReader<'_, '_> {
+impl<'a> SiteReader<'a, '_> {
     pub(crate) fn read_options(
         &mut self,
-        table: &mut TomlTable<'_>,
+        table: &TomlTable<'_>,
         inherited: &upstream::Options,
     ) -> upstream::Options {
         let mut options = inherited.clone();
-        if let Some(section) = table.read("upstream-options", self.report, TomlValue::table) {
-            read_upstreams(
-                (section, self.folder),
-                (&mut options, &mut Origins::default()),
-                self.report,
-            );
-        }
-        balancing::read(table, &mut options.balancing, self.report);
+        let reader = self.reader(table);
+        let fields = fields::upstream_options();
+        reader.read_table("upstream-options", &fields, &mut options, self.report);
+        balancing::read(reader, &mut options.balancing, self.report);
         options
     }
 
+    /// A reader of one table, whose relative paths start at the folder of the file.
+    pub(crate) fn reader<'s, 't>(&self, table: &'s TomlTable<'t>) -> TableReader<'s, 't>
+    where
+        'a: 's,
+    {
+        TableReader {
+            table,
+            folder: self.folder,
+        }
+    }
+
     pub(crate) fn read_addresses(&mut self, value: TomlValue<'_>) -> Vec<Address> {
-        let texts = match value.node() {
-            DeValue::Array(_) => value.list(FORMS),
-            _ => Ok(vec![value]),
-        };
-        let texts = texts.unwrap_or_default();
+        let texts = value.elements();
         if texts.is_empty() {
             self.report.at(value.start(), Problem::NoAddress);
         }
@@ -96,14 +59,25 @@ impl SiteReader<'_, '_> {
     }
 
     fn read_address(&self, value: TomlValue<'_>, others: &[Address]) -> Result<Address, Problem> {
-        let text = balancing::address(value)?.text("an upstream, as in `\"localhost:3000\"`")?;
+        let text = address_of(value)?.text()?;
         let address = Address::parse(&text)?;
         if self.config.listens_on(&address) {
             return Err(Problem::OwnAddress(address));
         }
-        match others.contains(&address) {
-            true => Err(Problem::SameAddress(address)),
-            false => Ok(address),
+        if others.contains(&address) {
+            return Err(Problem::SameAddress(address));
         }
+        Ok(address)
     }
+}
+
+/// The address in an entry of `upstream`, which may be a table that says more.
+fn address_of(value: TomlValue<'_>) -> Result<TomlValue<'_>, Problem> {
+    if !value.is_table() {
+        return Ok(value);
+    }
+    value.table()?.value("address").ok_or(Problem::Missing {
+        key: "address",
+        example: "\"localhost:3000\"",
+    })
 }

@@ -2,26 +2,34 @@
 
 use std::path::Path;
 
-use toml::de::DeValue;
-
 use crate::config::check::{PlacedSite, check_together};
+use crate::config::fields;
+use crate::config::keys::SITE;
 use crate::config::model::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue};
 use crate::name::HostPattern;
-use crate::proxy::{PathPrefix, SiteFeatureOptions};
+use crate::proxy::PathPrefix;
 
 use super::balancing;
-use super::client_tls;
 use super::guards;
 use super::header_changes;
 use super::site_certificate::{Names, Sources};
 use super::site_features;
-use super::site_reader::{FORMS, KEYS, SiteReader};
+use super::site_reader::SiteReader;
 
+/// What sites may refer to by name: files, and the issuers of the file.
+#[derive(Clone, Copy)]
+pub(crate) struct SiteNames<'a> {
+    /// Where relative paths start.
+    pub(crate) folder: &'a Path,
+    pub(crate) issuers: &'a [String],
+}
+
+/// Reads `[sites]`, each site by itself and against the others.
 pub(crate) fn read(
     value: Option<TomlValue<'_>>,
-    (folder, issuers): (&Path, &[String]),
+    names: SiteNames<'_>,
     config: &Config,
     report: &mut Report<'_>,
 ) -> Vec<SiteConfig> {
@@ -36,12 +44,12 @@ pub(crate) fn read(
             return Vec::new();
         }
     };
-    if table.entries().is_empty() {
+    if table.is_empty() {
         report.at(table.start(), Problem::NoSites);
     }
     let mut reader = SiteReader {
-        folder,
-        issuers,
+        folder: names.folder,
+        issuers: names.issuers,
         config,
         report,
     };
@@ -69,11 +77,11 @@ impl SiteReader<'_, '_> {
                 None
             }
         };
-        match value.node() {
-            DeValue::String(_) | DeValue::Array(_) => self.read_line(start, pattern, value),
-            DeValue::Table(_) => self.read_table(start, pattern, value.table().ok()?),
-            _ => {
-                self.report.at(value.start(), value.mismatch(FORMS));
+        match value.table() {
+            Ok(table) => self.read_table(start, pattern, &table),
+            Err(_) if value.is_string() || value.is_list() => self.read_line(start, pattern, value),
+            Err(problem) => {
+                self.report.at(value.start(), problem);
                 None
             }
         }
@@ -119,22 +127,23 @@ impl SiteReader<'_, '_> {
         &mut self,
         start: usize,
         pattern: Option<HostPattern>,
-        mut table: TomlTable<'_>,
+        table: &TomlTable<'_>,
     ) -> Option<PlacedSite> {
-        let (alias_starts, aliases) = self.read_aliases(&mut table);
-        let (route_starts, routes) = self.read_all_routes(start, &mut table);
-        let headers = header_changes::read(&mut table, self.folder, self.report);
+        let (alias_starts, aliases) = self.read_aliases(table);
+        let (route_starts, routes) = self.read_all_routes(start, table);
+        let headers = header_changes::read(table, self.folder, self.report);
         let names = Names {
             start,
             pattern: pattern.as_ref(),
             aliases: alias_starts.iter().copied().zip(&aliases).collect(),
         };
-        let certificate = self.read_certificate(&names, &mut table);
+        let certificate = self.read_certificate(&names, table);
         let default = table.read("default", self.report, TomlValue::boolean);
-        let guards = guards::read(&mut table, self.folder, self.config, self.report);
-        let features = self.read_features(&mut table);
-        let client_auth = client_tls::read(&mut table, self.folder, self.report);
-        let min_tls = client_tls::read_min_tls(&mut table, self.report);
+        let reader = self.reader(table);
+        let guards = guards::read(reader, self.config, self.report);
+        let features = site_features::read(reader, self.config, self.report);
+        let client_auth = reader.read_key("client-auth", fields::client_auth(), self.report);
+        let min_tls = reader.read_key("min-tls", fields::tls_versions(), self.report);
         table.finish(self.report);
         let site = SiteConfig {
             pattern: pattern?,
@@ -159,18 +168,8 @@ impl SiteReader<'_, '_> {
         })
     }
 
-    fn read_features(&mut self, table: &mut TomlTable<'_>) -> SiteFeatureOptions {
-        let context = site_features::Context {
-            shared: &self.config.features,
-            has_access_log: self.config.access_log.is_some(),
-            folder: self.folder,
-        };
-        context.read_site(table, self.report)
-    }
-
-    fn read_aliases(&mut self, table: &mut TomlTable<'_>) -> (Vec<usize>, Vec<HostPattern>) {
-        let expected = "a list of names, as in `[\"example.org\"]`";
-        let names = table.read("aliases", self.report, |value| value.list(expected));
+    fn read_aliases(&mut self, table: &TomlTable<'_>) -> (Vec<usize>, Vec<HostPattern>) {
+        let names = table.read("aliases", self.report, TomlValue::list);
         let mut aliases = Vec::new();
         for value in names.unwrap_or_default() {
             match value.string().and_then(parse_pattern) {
@@ -185,13 +184,13 @@ impl SiteReader<'_, '_> {
     fn read_all_routes(
         &mut self,
         start: usize,
-        table: &mut TomlTable<'_>,
+        table: &TomlTable<'_>,
     ) -> (Vec<usize>, Vec<RouteConfig>) {
         let root = PathPrefix::root();
         let action = self.read_action(table, &root, None);
         let rewrite = self.read_rewrite(table, &root);
-        let has_routes = table.value("routes").is_some();
-        if matches!(action, Ok(None)) && !has_routes && table.has_only(KEYS) {
+        let has_routes = table.has("routes");
+        if matches!(action, Ok(None)) && !has_routes && table.has_only_known_keys() {
             self.report.at(start, Problem::NoAction);
         }
         let own = action.ok().flatten().map(|action| RouteConfig {
@@ -213,13 +212,12 @@ fn unquoted_name(name: &str, value: TomlValue<'_>) -> Option<String> {
     let (key, _, inner) = table
         .entries()
         .into_iter()
-        .find(|(key, _, _)| !KEYS.contains(key))?;
+        .find(|(key, _, _)| SITE.iter().all(|known| known.name != *key))?;
     let whole = format!("{name}.{key}");
-    match inner.node() {
-        DeValue::String(_) | DeValue::Array(_) => Some(whole),
-        DeValue::Table(_) => Some(unquoted_name(&whole, inner).unwrap_or(whole)),
-        _ => None,
+    if inner.is_table() {
+        return Some(unquoted_name(&whole, inner).unwrap_or(whole));
     }
+    (inner.is_string() || inner.is_list()).then_some(whole)
 }
 
 fn parse_pattern(text: &str) -> Result<HostPattern, Problem> {

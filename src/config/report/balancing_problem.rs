@@ -8,22 +8,22 @@ pub(crate) const SHORTEST_KEY: usize = 16;
 /// What can be wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BalancingProblem {
-    #[error("`{0}` is no way to balance; {1}")]
+    #[error("`{0}` is not a valid way to balance; {1}")]
     Balancer(String, #[source] BalancerError),
-    #[error("`{0}` is no status; {1}")]
+    #[error("`{0}` is not a valid status; {1}")]
     Status(String, #[source] StatusRangeError),
-    #[error("`{0}` is no path to check; write it as in `/healthz`")]
+    #[error("`{0}` is not a valid path; use a form like `/healthz`")]
     HealthPath(String),
-    #[error("`{0}` is no host; write it as in `app.example.org` or `localhost:3000`")]
+    #[error("`{0}` is not a valid host; use a form like `app.example.org` or `localhost:3000`")]
     HealthHost(String),
-    #[error("`{0}` is no part of the requests; write a percentage from `0%` to `100%`")]
+    #[error("`{0}` is not a valid percentage; use a form like `20%`, from `0%` to `100%`")]
     Percent(String),
-    #[error("`{0}` is no name of a cookie; write letters, digits and dashes, as in `backend`")]
+    #[error("`{0}` is not a valid cookie name; use letters, digits and dashes, as in `backend`")]
     CookieName(String),
     #[error("the key has {0} bytes and could be guessed; use at least {SHORTEST_KEY}")]
     ShortKey(usize),
-    #[error("no address would get any request; give at least one a `weight` above 0")]
+    #[error("no address would get requests; give at least one a `weight` above 0")]
     NoWeight,
-    #[error("`{0}` stands next to the `upstream` that it is about; add one or remove `{0}`")]
+    #[error("`{0}` belongs next to an `upstream`; add one, or remove `{0}`")]
     NoUpstream(&'static str),
 }

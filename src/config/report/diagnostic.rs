@@ -69,11 +69,6 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// The file as the user named it.
-    pub(crate) fn path(&self) -> &Path {
-        self.path
-    }
-
     /// Notes a problem at a byte offset of the file.
     pub(crate) fn at(&mut self, offset: usize, problem: Problem) {
         let (line, column) = position(self.text, offset);

@@ -5,11 +5,15 @@ use crate::proxy::PasswordHashError;
 /// What can be wrong with a guard, each with its fix.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuardProblem {
-    #[error("`{0}` is no network; write it as in `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.7`")]
+    #[error(
+        "`{0}` is not a valid network; use a form like `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.7`"
+    )]
     Network(String),
     #[error("the list of networks is empty; name one, as in `[\"10.0.0.0/8\"]`, or remove `{0}`")]
-    NoNetwork(&'static str),
-    #[error("nobody may come in without users; name one, as in `users = {{ anna = \"…\" }}`")]
+    NoNetwork(String),
+    #[error(
+        "`users` is empty, so nobody could log in; name one, as in `users = {{ anna = \"…\" }}`"
+    )]
     NoUser,
     #[error(
         "the user name `{0}` has a colon or is empty, which no client can send; choose another"
@@ -24,21 +28,19 @@ pub(crate) enum GuardProblem {
     #[error("a realm is one line of text; remove the control characters from `{0:?}`")]
     Realm(String),
     #[error(
-        "`{0}` is no URL to ask; write an http or https URL without name and password, as in `http://localhost:9091/api/verify`"
+        "`{0}` is not a valid URL; use an http or https URL without name and password, as in `http://localhost:9091/api/verify`"
     )]
     ForwardAuth(String),
-    #[error("`{0}` is no header that can be copied; write its name, as in `Remote-User`")]
+    #[error("`{0}` is not a valid header name; use a form like `Remote-User`")]
     Header(String),
-    #[error("`{0}` says what a message is and where it goes; copy another header")]
+    #[error("`{0}` belongs to the connection and cannot be copied; name another header")]
     FramingHeader(String),
-    #[error("`{0}` is no way to count; write `client` or `site`")]
-    RateScope(String),
-    #[error("`{0}` is no time; write it as in `30d` or `1y`, at most `10y`")]
+    #[error("`{0}` is not a valid time; use a form like `30d` or `1y`, at most `10y`")]
     MaxAge(String),
     #[error(
-        "the preload lists take only sites with `include-subdomains = true` and a `max-age` of a year or more; add them or remove `preload`"
+        "the preload lists accept only sites with `include-subdomains = true` and a `max-age` of a year or more; add them or remove `preload`"
     )]
     Preload,
-    #[error("a site can only narrow the `{key}` of all sites, which is {limit}; write no more")]
+    #[error("a site can only narrow the `{key}` of all sites, which is {limit}; use at most that")]
     Wider { key: &'static str, limit: String },
 }

@@ -27,7 +27,7 @@ impl fmt::Display for Origin {
 
 /// The origins of the values by their full key, as in `limits.idle-timeout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins(BTreeMap<&'static str, Origin>);
+pub struct Origins(BTreeMap<String, Origin>);
 
 impl Origins {
     /// Who set the value of `key`.
@@ -36,7 +36,7 @@ impl Origins {
         self.0.get(key).copied().unwrap_or_default()
     }
 
-    pub(crate) fn set(&mut self, key: &'static str, origin: Origin) {
-        self.0.insert(key, origin);
+    pub(crate) fn set(&mut self, key: &str, origin: Origin) {
+        self.0.insert(key.to_owned(), origin);
     }
 }

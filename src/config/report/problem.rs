@@ -16,83 +16,82 @@ use super::syntax;
 pub(crate) enum Problem {
     #[error("{}", syntax::message(.0))]
     Syntax(toml::de::Error),
-    #[error("more mistakes are not shown here: {0}; mend these first")]
+    #[error("{0} more mistakes are not shown; fix these first")]
     MoreMistakes(usize),
-    #[error("unknown key `{key}`; {}", known_keys(nearest.as_deref(), known))]
+    #[error("unknown key `{key}`; {}", known_keys(*nearest, known))]
     UnknownKey {
         key: String,
-        nearest: Option<String>,
+        nearest: Option<&'static str>,
         known: Vec<&'static str>,
     },
     #[error("`{key}` takes {expected}, not {found}")]
     Type {
         key: String,
-        expected: &'static str,
+        expected: String,
         found: &'static str,
     },
-    #[error("`{key}` is missing; add it, as in `{example}`")]
+    #[error(
+        "`{text}` is not a valid value of `{key}`; use {}",
+        alternatives(words)
+    )]
+    Choice {
+        key: String,
+        text: String,
+        words: Vec<&'static str>,
+    },
+    #[error("`{key}` is missing; add it, as in `{key} = {example}`")]
     Missing {
         key: &'static str,
         example: &'static str,
     },
-    #[error("`{0}` is no mail address; write one, as in `ops@example.org`")]
+    #[error("`{0}` is not a valid mail address; use a form like `ops@example.org`")]
     Email(String),
     #[error(
-        "`{0}` is no address to listen on; write `IP:PORT`, as in `[::]:443` or `127.0.0.1:8443`, or a port alone"
+        "`{0}` is not a valid address to listen on; use `IP:PORT`, as in `[::]:443` or `127.0.0.1:8443`, or a port alone"
     )]
     Listen(String),
     #[error("http and https cannot share {0}; give each a port of its own")]
     SharedPort(std::net::SocketAddr),
     #[error("metrics cannot share {0} with http or https; give them a port of their own")]
     SharedMetrics(std::net::SocketAddr),
-    #[error("`{0}` is no duration; write it as in `30s`, `5m`, `12h` or `90d`")]
+    #[error("`{0}` is not a valid duration; use a form like `30s`, `5m`, `12h` or `90d`")]
     Duration(String),
-    #[error("the duration must be longer than zero; `{0}` would end everything at once")]
+    #[error("the duration must be longer than zero; `{0}` would end everything immediately")]
     ZeroDuration(String),
-    #[error("`{0}` is longer than a year; write a shorter duration")]
+    #[error("`{0}` is longer than a year; use a shorter duration")]
     LongDuration(String),
-    #[error("`{0}` is no size; write it as in `16k`, `10m` or `1g`")]
+    #[error("`{0}` is not a valid size; use a form like `16k`, `10m` or `1g`")]
     Size(String),
-    #[error("`{0}` is out of range; write a size from `8k` to `16m`")]
+    #[error("`{0}` is out of range; use a size from `8k` to `16m`")]
     HeadSize(String),
-    #[error("`{0}` is no count; write a whole number from 1 to 65535")]
+    #[error("`{0}` is not a valid count; use a whole number from 1 to 65535")]
     Count(String),
-    #[error("only `file:` storage exists here; write `file:DIRECTORY` instead of `{0}://…`")]
+    #[error("only `file:` storage exists; use `file:DIRECTORY` instead of `{0}://…`")]
     StorageScheme(String),
-    #[error("`{0}` is no storage; write `file:DIRECTORY`, as in `file:/var/lib/proxy`")]
+    #[error("`{0}` is not a valid storage; use `file:DIRECTORY`, as in `file:/var/lib/proxy`")]
     Storage(String),
     #[error(
         "no data directory is known, since HOME is not set; name one with `--storage file:DIRECTORY`"
     )]
     NoDataDirectory,
-    #[error("`{0}` is no log level; write `error`, `warn`, `info`, `debug` or `trace`")]
-    LogLevel(String),
-    #[error("`{0}` is no log format; write `text` or `json`")]
-    LogFormat(String),
-    #[error("`{0}` is no coding; write `zstd`, `br` or `gzip`")]
-    Coding(String),
-    #[error(
-        "`compress` has nothing to choose from; name at least one, or write `compress = false`"
-    )]
+    #[error("the list is empty; name at least one, or write `compress = false`")]
     NoCoding,
-    #[error("`{text}` is no content type: {error}")]
+    #[error("`{text}` is not a valid content type: {error}")]
     ContentType {
         text: String,
         #[source]
         error: crate::proxy::MediaRangeError,
     },
-    #[error("`{0}` has no error page; write an error status as in `502`, `4xx` or `5xx`")]
+    #[error("`{0}` cannot have an error page; use an error status like `502`, `4xx` or `5xx`")]
     ErrorStatus(String),
     #[error("an access log needs a file; write its path, or `-` for standard output")]
     AccessLogFile,
-    #[error("`{0}` is no access log format; write `json`, `common` or `combined`")]
-    AccessLogFormat(String),
     #[error(
         "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"
     )]
     NoAccessLog,
 
-    #[error("`{text}` is no ACME directory; {}", known_directories(*nearest))]
+    #[error("`{text}` is not a valid ACME directory; {}", known_directories(*nearest))]
     Directory {
         text: String,
         nearest: Option<&'static str>,
@@ -107,7 +106,7 @@ pub(crate) enum Problem {
     NeedsExternalAccountFlags(String),
     #[error("`--eab-key-id` and `--eab-hmac-key` belong together; add the other one")]
     HalfExternalAccount,
-    #[error("the `hmac-key` of `eab` is not base64url; copy it from the CA as it stands there")]
+    #[error("the `hmac-key` of `eab` is not base64url; copy it exactly as the CA shows it")]
     HmacKey,
     #[error("the environment variable `{0}` is not set; set it, or name a file with `file:PATH`")]
     SecretVariable(String),
@@ -116,60 +115,48 @@ pub(crate) enum Problem {
         path: std::path::PathBuf,
         source: std::io::Error,
     },
-    #[error("the secret is empty; write it, or `env:NAME` or `file:PATH` for where it is")]
+    #[error("the secret is empty; write it, or use `env:NAME` or `file:PATH`")]
     SecretEmpty,
-    #[error("`{0}` is no key type; write `p256`, `p384`, `rsa2048` or `rsa4096`")]
-    KeyType(String),
-    #[error("`{0}` is no challenge; write `http-01`, `tls-alpn-01`, `dns-01` or `dns-persist-01`")]
-    Challenge(String),
     #[error(
         "an issuer cannot be named `{0}`; `internal` is this machine's own CA, choose another name"
     )]
     IssuerName(String),
     #[error("there are two issuers `{0}`; give one of them another `name`")]
     SameIssuer(String),
-    #[error("`{text}` is no issuer; write {}", issuer_names(known))]
+    #[error("`{text}` is not a known issuer; use {}", issuer_names(known))]
     UnknownIssuer { text: String, known: Vec<String> },
     #[error("a site with `tls` files needs no issuer; remove `issuer` or `tls`")]
     IssuerAndTls,
-    #[error("an ACME directory is reached over https only; write `https://` instead of `{0}://`")]
+    #[error("an ACME directory is reached over https only; use `https://` instead of `{0}://`")]
     DirectoryScheme(String),
     #[error(
-        "`{0}` is no DNS server; write `system` or an IP address, as in `9.9.9.9` or `[2620:fe::9]:53`"
+        "`{0}` is not a valid DNS server; use `system` or an IP address, as in `9.9.9.9` or `[2620:fe::9]:53`"
     )]
     Resolver(String),
-    #[error("`resolvers` names no DNS server; write at least one, as in `[\"system\"]`")]
+    #[error("`resolvers` is empty; name at least one DNS server, as in `[\"system\"]`")]
     NoResolver,
     #[error(
-        "`{0}` is no name constraint; write a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
+        "`{0}` is not a valid name constraint; use a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
     )]
     NameConstraint(String),
-    #[error("`on-cert` names no command; write the path of one, as in `/etc/proxy/on-cert`")]
+    #[error("`on-cert` is empty; give the path of a command, as in `/etc/proxy/on-cert`")]
     NoHook,
     #[error(
-        "`{0}` is nobody to trust; write a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
+        "`{0}` is not a valid peer to trust; use a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
     )]
     TrustedPeer(String),
     #[error(
-        "`{0}` is everybody, so each client could choose its own address; name the networks of your own proxies"
+        "`{0}` includes everyone, so each client could choose its own address; name the networks of your own proxies"
     )]
     TrustsAll(ipnet::IpNet),
     #[error(
-        "`{text}` has bits beyond its network; write `{network}`, or a single address without `/`"
+        "`{text}` has bits beyond its network; use `{network}`, or a single address without `/`"
     )]
     NetworkBits { text: String, network: ipnet::IpNet },
-    #[error("`{0}` is no way to take the PROXY protocol; write `required` or `optional`")]
-    ProxyProtocol(String),
     #[error(
         "PROXY headers are taken from trusted peers only, and there are none; name your load balancer, as in `trust = [\"10.0.0.0/8\"]`"
     )]
     ProxyProtocolWithoutTrust,
-    #[error("`{0}` is no version of the PROXY protocol; write `v1`, `v2` or `off`")]
-    SendProxy(String),
-    #[error("`{0}` is no way to ask for client certificates; write `required` or `optional`")]
-    ClientAuthMode(String),
-    #[error("`{0}` is no version of TLS that clients can be held to; write `1.2` or `1.3`")]
-    MinTls(String),
     #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
     StagingAndDirectory,
 
@@ -181,7 +168,7 @@ pub(crate) enum Problem {
     )]
     NoSites,
     #[error(
-        "`{name}` is no site name: {error}; write it as in `www.example.org`, without scheme, port and path"
+        "`{name}` is not a valid site name: {error}; use a form like `www.example.org`, without scheme, port and path"
     )]
     SiteName {
         name: String,
@@ -194,17 +181,15 @@ pub(crate) enum Problem {
     UnquotedName(String),
     #[error("`{pattern}` is already a site on line {line}; keep one of the two")]
     SameSite { pattern: HostPattern, line: usize },
-    #[error("a site on line {0} is the default already; keep one `default = true`")]
+    #[error("the site on line {0} is already the default; keep one `default = true`")]
     SecondDefault(usize),
-    #[error("`{}` and `{}` both say what happens to the requests; remove one of them", .0[0], .0[1])]
+    #[error("`{}` and `{}` are both actions; keep one of them", .0[0], .0[1])]
     TwoActions([&'static str; 2]),
     #[error(
-        "the site says nothing about its requests; add `upstream = \"localhost:3000\"` or `redirect = \"https://www.example.org\"`"
+        "the site has no action; add `upstream = \"localhost:3000\"` or `redirect = \"https://www.example.org\"`"
     )]
     NoAction,
-    #[error(
-        "neither the route nor its site says what happens to the requests; add `upstream = \"localhost:3000\"`"
-    )]
+    #[error("neither the route nor its site has an action; add `upstream = \"localhost:3000\"`")]
     NoRouteAction,
     #[error("{0}")]
     Prefix(#[from] PrefixError),
@@ -213,26 +198,26 @@ pub(crate) enum Problem {
     )]
     SameRoute { prefix: PathPrefix, line: usize },
     #[error(
-        "the site itself says what happens to `/`, so this route can never match; keep one of the two"
+        "the site itself has an action for `/`, so this route can never match; keep one of the two"
     )]
     SiteRoute,
     #[error(
         "`routes` is empty; add one, as in `routes = {{ \"/api/\" = \"localhost:4000\" }}`, or remove it"
     )]
     NoRoutes,
-    #[error("`strip-prefix` and `rewrite` both say what the path becomes; remove one of them")]
+    #[error("`strip-prefix` and `rewrite` both change the path; keep one of them")]
     StripAndRewrite,
     #[error("`{0}` has no effect, since the proxy answers these requests itself; remove it")]
     WithoutUpstream(&'static str),
     #[error("{0}")]
     HeaderChange(#[from] HeaderChangeError),
-    #[error("`{0}` is changed twice here; name it once")]
+    #[error("`{0}` is changed twice; name it once")]
     SameHeader(HeaderName),
     #[error("{0}")]
     Respond(#[from] FixedResponseError),
-    #[error("`{0}` is no status; write a number, as in `404`")]
+    #[error("`{0}` is not a valid status; use a number, as in `404`")]
     Status(String),
-    #[error("`{0}` leads out of the folder; write a file's path below it, as in `index.html`")]
+    #[error("`{0}` leads out of the folder; use a path below it, as in `index.html`")]
     Fallback(String),
     #[error("{0}")]
     Address(#[from] AddressError),
@@ -241,39 +226,39 @@ pub(crate) enum Problem {
     #[error("the list of upstreams is empty; name one, as in `[\"localhost:3000\"]`")]
     NoAddress,
     #[error(
-        "`{0}` is where the proxy itself listens, so requests would go in circles; name the app's own port"
+        "`{0}` is where the proxy itself listens, so requests would loop; name the app's own port"
     )]
     OwnAddress(crate::upstream::Address),
     #[error(
-        "`{0}` stands here twice; name it once, as in `{{ address = \"{0}\", weight = 2 }}` if it is to get more"
+        "`{0}` is named twice; name it once, as in `{{ address = \"{0}\", weight = 2 }}` if it is to get more"
     )]
     SameAddress(crate::upstream::Address),
     #[error(
-        "`insecure = true` takes any certificate, so `root` has no use beside it; remove one of them"
+        "`insecure = true` accepts any certificate, so `root` has no effect; remove one of them"
     )]
     InsecureAndRoot,
-    #[error("`{name}` is no name of a backend: {error}; write it as in `app.internal`")]
+    #[error("`{name}` is not a valid name of a backend: {error}; use a form like `app.internal`")]
     Sni {
         name: String,
         #[source]
         error: NameError,
     },
     #[error(
-        "none of the upstreams here is behind TLS; write it as in `https://app:8443`, or remove `tls`"
+        "`tls` needs an upstream that is reached over TLS; use an address like `https://app:8443`, or remove `tls`"
     )]
     TlsWithoutHttps,
     #[error("{0}")]
     Redirect(#[from] RedirectError),
     #[error(
-        "`{0}` leads back to this same place, so clients would go in circles; name another host or path"
+        "`{0}` leads back to this same place, so clients would loop; name another host or path"
     )]
     RedirectLoop(String),
     #[error(
-        "`{0}` is no URL to ask; write an http or https URL, as in `http://localhost:4000/allowed`"
+        "`{0}` is not a valid URL; use an http or https URL, as in `http://localhost:4000/allowed`"
     )]
     Ask(String),
     #[error(
-        "no certificate can be had for the wildcard `{0}` as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
+        "no certificate can be obtained for the wildcard `{0}` as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one per name, or `tls = {{ cert = \"…\", key = \"…\" }}`"
     )]
     WildcardCertificate(HostPattern),
     #[error(
@@ -281,7 +266,7 @@ pub(crate) enum Problem {
     )]
     AnyWithoutAsk,
     #[error(
-        "`on-demand` is for wildcard sites and `*`; remove it, `{0}` gets its certificate anyway"
+        "`on-demand` is for wildcard sites and `*`; remove it, `{0}` gets its certificate without it"
     )]
     OnDemandExact(HostPattern),
     #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
@@ -290,21 +275,23 @@ pub(crate) enum Problem {
     #[error(transparent)]
     Guard(#[from] GuardProblem),
 
-    #[error("`{0}` cannot change while the proxy runs; restart the proxy, or write what it was")]
+    #[error(
+        "`{0}` cannot change while the proxy runs; restart the proxy, or restore the old value"
+    )]
     RestartOnly(&'static str),
     #[error(
-        "`{0}` is not set any more, and cannot change while the proxy runs; restart the proxy, or write what it was"
+        "`{0}` is no longer set, and cannot change while the proxy runs; restart the proxy, or restore the old value"
     )]
     RestartOnlyGone(&'static str),
 
     #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,
     #[error(
-        "there is nowhere to send requests; add `--upstream ADDR`, as in `--upstream localhost:3000`"
+        "requests have no destination; add `--upstream ADDR`, as in `--upstream localhost:3000`"
     )]
     NoUpstream,
     #[error(
-        "no certificate can be had for the wildcard `{0}` as a whole; add `--on-demand-ask URL` to get one per name"
+        "no certificate can be obtained for the wildcard `{0}` as a whole; add `--on-demand-ask URL` to get one per name"
     )]
     WildcardWithoutAsk(HostPattern),
 }
@@ -316,10 +303,20 @@ fn known_keys(nearest: Option<&str>, known: &[&str]) -> String {
     }
 }
 
+/// `a`, `b` or `c`.
+fn alternatives(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 fn known_directories(nearest: Option<&str>) -> String {
     match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => "write `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or an https URL"
+        None => "use `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or an https URL"
             .to_owned(),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn message(error: &Error) -> String {
         ),
         (
             "duplicate key",
-            "the key stands here twice; remove one of the two",
+            "the key is set twice; remove one of the two",
         ),
         (
             "missing comma",
@@ -31,5 +31,5 @@ pub(crate) fn message(error: &Error) -> String {
             return sentence.to_owned();
         }
     }
-    format!("this is no TOML: {words}")
+    format!("this is not valid TOML: {words}")
 }

@@ -2,12 +2,16 @@
 
 use url::Url;
 
-use crate::certs::IssuerOptions;
+use crate::acme::ExternalAccount;
+use crate::certs::{IssuerOptions, Secret};
 use crate::config::report::Problem;
 
 pub(crate) const LETSENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 pub(crate) const LETSENCRYPT_STAGING: &str =
     "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+/// What a site writes that wants this machine's own CA.
+pub(crate) const INTERNAL: &str = "internal";
 
 /// A CA that is known by name.
 struct Known {
@@ -132,6 +136,14 @@ fn nearest(text: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
+/// The credentials, when the key can be one.
+pub(crate) fn external_account(
+    key_id: String,
+    secret: &Secret,
+) -> Result<ExternalAccount, Problem> {
+    ExternalAccount::new(key_id, secret.expose()).ok_or(Problem::HmacKey)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,8 +172,8 @@ mod tests {
         for (text, part) in [
             ("http://ca.internal/dir", "https only"),
             ("letsencript", "did you mean `letsencrypt`?"),
-            ("ftp://ca/dir", "is no ACME directory"),
-            ("localhost:14000/dir", "is no ACME directory"),
+            ("ftp://ca/dir", "is not a valid ACME directory"),
+            ("localhost:14000/dir", "is not a valid ACME directory"),
         ] {
             let message = Directory::parse(text).unwrap_err().to_string();
             assert!(message.contains(part), "{text}: {message}");

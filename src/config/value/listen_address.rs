@@ -27,12 +27,12 @@ pub(crate) fn parse_own_listen(text: &str) -> Result<SocketAddr, Problem> {
 }
 
 pub(crate) fn read_listen(value: &TomlValue<'_>) -> Result<SocketAddr, Problem> {
-    parse_listen(&value.text("an address, as in `\"[::]:443\"`")?)
+    parse_listen(&value.text()?)
 }
 
 /// The same where a port alone is one of this machine's own.
 pub(crate) fn read_own_listen(value: &TomlValue<'_>) -> Result<SocketAddr, Problem> {
-    parse_own_listen(&value.text("an address, as in `\"127.0.0.1:9100\"`")?)
+    parse_own_listen(&value.text()?)
 }
 
 #[cfg(test)]

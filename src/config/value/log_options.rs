@@ -1,8 +1,5 @@
 //! How much the log says, and in which form.
 
-use std::fmt;
-
-use crate::config::report::Problem;
 use tracing::Level;
 
 /// How much the log says, and in which form.
@@ -32,30 +29,15 @@ pub enum LogFormat {
     Json,
 }
 
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
-}
+/// The levels by their names.
+pub(crate) const LOG_LEVELS: [(&str, Level); 5] = [
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+    ("trace", Level::TRACE),
+];
 
-pub(crate) fn parse_level(text: &str) -> Result<Level, Problem> {
-    match text {
-        "error" => Ok(Level::ERROR),
-        "warn" => Ok(Level::WARN),
-        "info" => Ok(Level::INFO),
-        "debug" => Ok(Level::DEBUG),
-        "trace" => Ok(Level::TRACE),
-        _ => Err(Problem::LogLevel(text.to_owned())),
-    }
-}
-
-pub(crate) fn parse_format(text: &str) -> Result<LogFormat, Problem> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(Problem::LogFormat(text.to_owned())),
-    }
-}
+/// The forms by their names.
+pub(crate) const LOG_FORMATS: [(&str, LogFormat); 2] =
+    [("text", LogFormat::Text), ("json", LogFormat::Json)];

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// A command whose relative path starts at `folder`. A bare name would be looked for in `PATH`.
 pub(crate) fn command(folder: &Path, path: &str) -> PathBuf {
-    let folder = match folder.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => folder,
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
     };
     folder.join(path)
 }

@@ -13,7 +13,7 @@ const PORT: u16 = 53;
 
 /// A DNS server as a file names it.
 #[derive(Clone, Copy, Debug)]
-pub struct ResolverName(pub NameServer);
+pub(crate) struct ResolverName(pub(crate) NameServer);
 
 impl fmt::Display for ResolverName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,10 +21,10 @@ pub(crate) fn read_secret(text: &str, folder: &Path) -> Result<Secret, Problem> 
     } else {
         Secret::new(text.trim())
     };
-    match secret.expose().is_empty() {
-        true => Err(Problem::SecretEmpty),
-        false => Ok(secret),
+    if secret.expose().is_empty() {
+        return Err(Problem::SecretEmpty);
     }
+    Ok(secret)
 }
 
 /// A secret as the user wrote it: the text itself, or where it is. Its `Debug` hides it.

@@ -90,8 +90,8 @@ mod tests {
     fn other_storage_is_refused_with_the_form_that_works() {
         for (text, part) in [
             ("redis://localhost", "only `file:` storage exists"),
-            ("/var/lib/proxy", "write `file:DIRECTORY`"),
-            ("file:", "write `file:DIRECTORY`"),
+            ("/var/lib/proxy", "use `file:DIRECTORY`"),
+            ("file:", "use `file:DIRECTORY`"),
         ] {
             let message = StorageUrl::parse(text).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");

@@ -1,79 +1,122 @@
-//! One table of a file, read key by key: whatever was not asked for is unknown.
+//! One table of a Proxyfile, with what `keys` says about it: each value knows its kind, and a key that is not in the list is
+//! unknown.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use crate::config::report::{Problem, Report};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Alike enough to be a slip of the fingers.
+use crate::config::keys::{Key, Kind, PROXYFILE};
+use crate::config::report::{Problem, Report};
+
+/// How alike two words are of which one is taken for a slip of the fingers.
 const SIMILARITY: f64 = 0.75;
 
-/// A value with its key.
+/// A value with its key and its kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TomlValue<'t> {
     key: &'t str,
+    kind: &'static Kind,
+    /// Empty inside lists.
+    example: &'static str,
     node: &'t Spanned<DeValue<'t>>,
 }
 
 impl<'t> TomlValue<'t> {
-    pub(crate) fn new(key: &'t str, node: &'t Spanned<DeValue<'t>>) -> Self {
-        Self { key, node }
+    pub(crate) fn key(&self) -> &'t str {
+        self.key
     }
 
+    /// The byte offset of the value in the file.
     pub(crate) fn start(&self) -> usize {
         self.node.span().start
     }
 
-    pub(crate) fn node(&self) -> &'t DeValue<'t> {
-        self.node.get_ref()
+    pub(crate) fn is_table(&self) -> bool {
+        self.node.get_ref().is_table()
+    }
+
+    pub(crate) fn is_list(&self) -> bool {
+        self.node.get_ref().is_array()
+    }
+
+    pub(crate) fn is_string(&self) -> bool {
+        self.node.get_ref().is_str()
+    }
+
+    pub(crate) fn is_boolean(&self) -> bool {
+        self.node.get_ref().is_bool()
     }
 
     pub(crate) fn string(&self) -> Result<&'t str, Problem> {
-        self.node()
-            .as_str()
-            .ok_or_else(|| self.mismatch("a string"))
+        let text = self.node.get_ref().as_str();
+        text.ok_or_else(|| self.mismatch())
     }
 
     /// A string, or a bare number taken as one.
-    pub(crate) fn text(&self, expected: &'static str) -> Result<String, Problem> {
-        match self.node() {
+    pub(crate) fn text(&self) -> Result<String, Problem> {
+        match self.node.get_ref() {
             DeValue::String(text) => Ok(text.to_string()),
             DeValue::Integer(number) if number.radix() == 10 => Ok(number.to_string()),
-            _ => Err(self.mismatch(expected)),
+            _ => Err(self.mismatch()),
         }
     }
 
     pub(crate) fn boolean(&self) -> Result<bool, Problem> {
-        self.node()
-            .as_bool()
-            .ok_or_else(|| self.mismatch("`true` or `false`"))
+        let boolean = self.node.get_ref().as_bool();
+        boolean.ok_or_else(|| self.mismatch())
     }
 
     pub(crate) fn table(&self) -> Result<TomlTable<'t>, Problem> {
-        match self.node() {
-            DeValue::Table(entries) => Ok(TomlTable::new(entries, self.node.span())),
-            _ => Err(self.mismatch("a table")),
+        match self.node.get_ref() {
+            DeValue::Table(table) => Ok(TomlTable {
+                start: self.start(),
+                entries: entries(table),
+                keys: self.kind.keys(),
+                entry: self.kind.entry(),
+            }),
+            _ => Err(self.mismatch()),
         }
     }
 
     /// The elements of a list.
-    pub(crate) fn list(&self, expected: &'static str) -> Result<Vec<Self>, Problem> {
-        match self.node() {
-            DeValue::Array(nodes) => {
-                Ok(nodes.iter().map(|node| Self::new(self.key, node)).collect())
-            }
-            _ => Err(self.mismatch(expected)),
-        }
+    pub(crate) fn list(&self) -> Result<Vec<Self>, Problem> {
+        let Some(nodes) = self.node.get_ref().as_array() else {
+            return Err(self.mismatch());
+        };
+        let kind = self.kind.element().unwrap_or(self.kind);
+        let elements = nodes.iter().map(|node| Self {
+            kind,
+            example: "",
+            node,
+            ..*self
+        });
+        Ok(elements.collect())
     }
 
-    /// That the value is of another kind than `expected`.
-    pub(crate) fn mismatch(&self, expected: &'static str) -> Problem {
+    /// The elements of a list, or the value itself where it is none.
+    pub(crate) fn elements(&self) -> Vec<Self> {
+        self.list().unwrap_or_else(|_| {
+            let kind = self.kind.element().unwrap_or(self.kind);
+            vec![Self { kind, ..*self }]
+        })
+    }
+
+    /// The choice that the value names. The words are those of the key.
+    pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Result<T, Problem> {
+        choose(self.key, self.string()?, choices)
+    }
+
+    /// The problem that the value is of another kind than its key takes.
+    pub(crate) fn mismatch(&self) -> Problem {
         Problem::Type {
             key: self.key.to_owned(),
-            expected,
-            found: match self.node() {
+            expected: match self.example {
+                _ if self.kind.is_spelled_out() => self.kind.to_string(),
+                "" => self.kind.to_string(),
+                example => format!("{}, as in `{example}`", self.kind),
+            },
+            found: match self.node.get_ref() {
                 DeValue::String(_) => "a string",
                 DeValue::Integer(_) => "an integer",
                 DeValue::Float(_) => "a float",
@@ -86,113 +129,142 @@ impl<'t> TomlValue<'t> {
     }
 }
 
-/// A table whose keys are asked for one by one.
+/// Returns the choice that `text` names.
+pub(crate) fn choose<T: Copy>(
+    key: &str,
+    text: &str,
+    choices: &[(&'static str, T)],
+) -> Result<T, Problem> {
+    let chosen = choices.iter().find(|(word, _)| *word == text);
+    chosen
+        .map(|(_, value)| *value)
+        .ok_or_else(|| Problem::Choice {
+            key: key.to_owned(),
+            text: text.to_owned(),
+            words: choices.iter().map(|(word, _)| *word).collect(),
+        })
+}
+
+/// A table of a Proxyfile.
 #[derive(Debug)]
 pub(crate) struct TomlTable<'t> {
-    entries: BTreeMap<&'t str, (usize, TomlValue<'t>)>,
     start: usize,
-    known: Vec<&'static str>,
+    entries: BTreeMap<&'t str, (usize, &'t Spanned<DeValue<'t>>)>,
+    keys: &'static [Key],
+    /// The kind of each value, where the user chooses the keys.
+    entry: Option<&'static Kind>,
 }
 
 impl<'t> TomlTable<'t> {
-    pub(crate) fn new(entries: &'t DeTable<'t>, span: Range<usize>) -> Self {
-        let entries = entries
-            .iter()
-            .map(|(key, node)| {
-                let name = key.get_ref().as_ref();
-                (name, (key.span().start, TomlValue::new(name, node)))
-            })
-            .collect();
+    /// The table at the top of a Proxyfile.
+    pub(crate) fn of_document(document: &'t Spanned<DeTable<'t>>) -> Self {
         Self {
-            entries,
-            start: span.start,
-            known: Vec::new(),
+            start: document.span().start,
+            entries: entries(document.get_ref()),
+            keys: PROXYFILE,
+            entry: None,
         }
     }
 
+    /// The byte offset of the table in the file.
     pub(crate) fn start(&self) -> usize {
         self.start
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// All keys with their offsets and values, in the order of the file.
     pub(crate) fn entries(&self) -> Vec<(&'t str, usize, TomlValue<'t>)> {
-        let mut entries: Vec<_> = self
-            .entries
-            .iter()
-            .map(|(key, (start, value))| (*key, *start, *value))
+        let values = self.entries.iter();
+        let mut values: Vec<_> = values
+            .filter_map(|(key, (start, _))| Some((*key, *start, self.value(key)?)))
             .collect();
-        entries.sort_by_key(|(_, start, _)| *start);
-        entries
+        values.sort_by_key(|(_, start, _)| *start);
+        values
     }
 
-    pub(crate) fn has_only(&self, keys: &[&str]) -> bool {
-        self.entries.keys().all(|key| keys.contains(key))
+    /// Whether all keys of the table are known.
+    pub(crate) fn has_only_known_keys(&self) -> bool {
+        self.entries.keys().all(|key| self.knows(key))
     }
 
-    pub(crate) fn value(&mut self, key: &'static str) -> Option<TomlValue<'t>> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
-        self.entries.get(key).map(|(_, value)| *value)
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
     }
 
-    /// The value of a key that need not be known.
-    pub(crate) fn peek(&self, key: &str) -> Option<TomlValue<'t>> {
-        self.entries.get(key).map(|(_, value)| *value)
+    /// Whether the table cannot do without `key`.
+    pub(crate) fn requires(&self, key: &str) -> bool {
+        let known = self.keys.iter().find(|known| known.name == key);
+        known.is_some_and(|known| known.is_required)
     }
 
-    /// The value of `key` as `parse` reads it; a problem is noted at the value.
+    pub(crate) fn value(&self, key: &str) -> Option<TomlValue<'t>> {
+        let (key, (_, node)) = self.entries.get_key_value(key)?;
+        let known = self.keys.iter().find(|known| known.name == *key);
+        let kind = known.map(|known| &known.kind).or(self.entry);
+        Some(TomlValue {
+            key,
+            kind: kind.unwrap_or(&Kind::Text("a string")),
+            example: known.map_or("", |known| known.example),
+            node,
+        })
+    }
+
+    /// The value of `key` as `parse` reads it; a problem is noted at the value, and where a required key is missing.
     pub(crate) fn read<T>(
-        &mut self,
+        &self,
         key: &'static str,
         report: &mut Report<'_>,
         parse: impl FnOnce(&TomlValue<'t>) -> Result<T, Problem>,
     ) -> Option<T> {
-        let value = self.value(key)?;
-        match parse(&value) {
-            Ok(parsed) => Some(parsed),
-            Err(problem) => {
-                report.at(value.start(), problem);
-                None
+        let Some(value) = self.value(key) else {
+            let known = self.keys.iter().find(|known| known.name == key);
+            debug_assert!(known.is_some(), "`{key}` is not in the list of keys");
+            if let Some(Key { example, .. }) = known.filter(|known| known.is_required) {
+                report.at(self.start, Problem::Missing { key, example });
             }
-        }
+            return None;
+        };
+        let parsed = parse(&value);
+        parsed
+            .map_err(|problem| report.at(value.start(), problem))
+            .ok()
     }
 
-    /// As `read`, for a key that the table cannot do without.
-    pub(crate) fn require<T>(
-        &mut self,
-        (key, example): (&'static str, &'static str),
-        report: &mut Report<'_>,
-        parse: impl FnOnce(&TomlValue<'t>) -> Result<T, Problem>,
-    ) -> Option<T> {
-        if !self.entries.contains_key(key) {
-            report.at(self.start, Problem::Missing { key, example });
-        }
-        self.read(key, report, parse)
-    }
-
-    /// Notes each key that was never asked for.
-    pub(crate) fn finish(self, report: &mut Report<'_>) {
+    /// Notes each key that is unknown.
+    pub(crate) fn finish(&self, report: &mut Report<'_>) {
         for (key, (start, _)) in &self.entries {
-            if !self.known.contains(key) {
-                report.at(*start, unknown(key, &self.known));
+            if !self.knows(key) {
+                report.at(*start, self.unknown(key));
             }
+        }
+    }
+
+    fn knows(&self, key: &str) -> bool {
+        self.entry.is_some() || self.keys.iter().any(|known| known.name == key)
+    }
+
+    fn unknown(&self, key: &str) -> Problem {
+        let written = key.to_lowercase().replace('_', "-");
+        let known = self.keys.iter().map(|known| known.name);
+        let nearest = known
+            .clone()
+            .map(|name| (strsim::jaro_winkler(&written, name), name))
+            .filter(|(similarity, _)| *similarity >= SIMILARITY)
+            .max_by(|(a, _), (b, _)| a.total_cmp(b));
+        Problem::UnknownKey {
+            key: key.to_owned(),
+            nearest: nearest.map(|(_, name)| name),
+            known: known.collect(),
         }
     }
 }
 
-fn unknown(key: &str, known: &[&'static str]) -> Problem {
-    let similarity =
-        |candidate: &str| strsim::jaro_winkler(&key.to_lowercase().replace('_', "-"), candidate);
-    let nearest = known
-        .iter()
-        .map(|candidate| (similarity(candidate), *candidate))
-        .filter(|(similarity, _)| *similarity >= SIMILARITY)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, candidate)| candidate.to_owned());
-    Problem::UnknownKey {
-        key: key.to_owned(),
-        nearest,
-        known: known.to_vec(),
-    }
+fn entries<'t>(table: &'t DeTable<'t>) -> BTreeMap<&'t str, (usize, &'t Spanned<DeValue<'t>>)> {
+    let entries = table.iter();
+    entries
+        .map(|(key, node)| (key.get_ref().as_ref(), (key.span().start, node)))
+        .collect()
 }

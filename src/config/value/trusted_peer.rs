@@ -114,13 +114,13 @@ pub(crate) fn parse_peer(text: &str) -> Result<TrustedPeer, Problem> {
     if network.prefix_len() == 0 {
         return Err(Problem::TrustsAll(network));
     }
-    match network.trunc() == network {
-        true => Ok(TrustedPeer::Network(network)),
-        false => Err(Problem::NetworkBits {
+    if network.trunc() != network {
+        return Err(Problem::NetworkBits {
             text: text.to_owned(),
             network: network.trunc(),
-        }),
+        });
     }
+    Ok(TrustedPeer::Network(network))
 }
 
 #[cfg(test)]

@@ -41,9 +41,10 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, Problem> {
 /// Parses the size of a request's head. The HTTP library needs 8 KiB at the least.
 pub(crate) fn parse_head_size(text: &str) -> Result<usize, Problem> {
     let size = parse_size(text)?;
-    match (8 << 10..=16 << 20).contains(&size) {
-        true => Ok(size),
-        false => Err(Problem::HeadSize(text.to_owned())),
+    if (8 << 10..=16 << 20).contains(&size) {
+        Ok(size)
+    } else {
+        Err(Problem::HeadSize(text.to_owned()))
     }
 }
 
@@ -55,22 +56,13 @@ pub(crate) fn parse_count(text: &str) -> Result<u16, Problem> {
         .ok_or_else(|| Problem::Count(text.to_owned()))
 }
 
-/// Parses a status, whatever it means.
-pub(crate) fn parse_status(value: &TomlValue<'_>) -> Result<u16, Problem> {
-    let text = value.text("a status, as in `404`")?;
-    text.parse().map_err(|_| Problem::Status(text))
-}
-
 pub(crate) fn read_duration(value: &TomlValue<'_>) -> Result<Duration, Problem> {
-    match value.node().as_str() {
-        Some(text) => parse_duration(text),
-        None => Err(value.mismatch("a duration, as in `\"30s\"`")),
-    }
+    parse_duration(value.string()?)
 }
 
 /// A size as users write it.
 #[must_use]
-pub fn format_size(size: usize) -> String {
+pub(crate) fn format_size(size: usize) -> String {
     UNITS
         .iter()
         .find(|(_, factor)| size >= *factor && size.is_multiple_of(*factor))

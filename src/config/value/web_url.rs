@@ -2,7 +2,6 @@
 
 use url::Url;
 
-use crate::certs::OnDemandOptions;
 use crate::config::report::Problem;
 
 /// An absolute http or https URL.
@@ -11,7 +10,7 @@ pub(crate) fn parse_web_url(text: &str) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
-pub(crate) fn parse_ask(text: &str) -> Result<OnDemandOptions, Problem> {
-    let ask = parse_web_url(text).ok_or_else(|| Problem::Ask(text.to_owned()))?;
-    Ok(OnDemandOptions::new(ask))
+/// The URL that says which names may have a certificate.
+pub(crate) fn parse_ask(text: &str) -> Result<Url, Problem> {
+    parse_web_url(text).ok_or_else(|| Problem::Ask(text.to_owned()))
 }

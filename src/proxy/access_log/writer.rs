@@ -21,9 +21,9 @@ use crate::tasks::Shutdown;
 
 /// How long lines gather before they are written together.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often the path is compared with the open file, and drops are told.
+/// How often the path is compared with the open file, and dropped lines are logged.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Lines that are taken from one runtime at once.
+/// Lines that are taken from one worker at once.
 const BATCH: usize = 4096;
 
 pub(super) struct Writer {

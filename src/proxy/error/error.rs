@@ -64,7 +64,7 @@ pub enum Error {
     /// A response whose body has no certain end or coding.
     #[error("the backend's response has a transfer coding other than chunked")]
     ResponseFraming,
-    /// The backend has not taken the handshake that an HTTP/2 client's wish for a WebSocket was made.
+    /// The backend has not accepted the WebSocket handshake that was made for an HTTP/2 client.
     #[error("the backend did not switch to WebSocket")]
     NoWebSocket,
     /// The backend switched protocols though nobody had asked for that one.

@@ -1,4 +1,4 @@
-//! Says that requests fail at a backend: one line for each backend, reason and some seconds, however many requests there are.
+//! The log of requests that fail at a backend: one line per backend, reason and ten seconds, however many requests there are.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,43 +16,43 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Backends and reasons that are remembered. Past it nothing is logged that is new.
 const REMEMBERED: usize = 1024;
 
-/// What was said of failures, and how many more there were. Only failures come here.
+/// The last line about each kind of failure, and the failures since then.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct FailureLog {
-    said: DashMap<(Option<Address>, Reason), Said>,
+    said: DashMap<(Option<Address>, Reason), LastLine>,
 }
 
 #[derive(Debug)]
-struct Said {
+struct LastLine {
     at: Instant,
     unsaid: u64,
 }
 
-/// What a line stands for.
+/// The failures that one line stands for.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
-    /// The failures since the line before, the one that is told among them.
+struct LogLine {
+    /// Failures since the line before, with the one that is logged.
     requests: u64,
-    /// How long ago that line was. There was none before the first.
+    /// Seconds since that line; 0 for the first one.
     seconds: u64,
 }
 
 impl FailureLog {
-    /// Takes note of a request that its backend has failed.
+    /// Records a request that its backend has failed.
     pub(in crate::proxy) fn note(&self, error: &Error, status: StatusCode, client: SocketAddr) {
         let due = self.count(error.backend().cloned(), error.reason());
         let status = status.as_u16();
         let error = error as &dyn std::error::Error;
         match due {
-            Some(Told { requests, seconds }) => {
+            Some(LogLine { requests, seconds }) => {
                 warn!(client.addr = %client, status, error, requests, seconds, "request failed at its backend");
             }
             None => debug!(client.addr = %client, status, error, "request failed at its backend"),
         }
     }
 
-    /// Counts a failure. Returns what is to be told of, if it is time for that.
-    fn count(&self, backend: Option<Address>, reason: Reason) -> Option<Told> {
+    /// Counts a failure. Returns the line to log, if one is due.
+    fn count(&self, backend: Option<Address>, reason: Reason) -> Option<LogLine> {
         let key = (backend, reason);
         let now = Instant::now();
         if let Some(mut said) = self.said.get_mut(&key) {
@@ -62,12 +62,12 @@ impl FailureLog {
                 return None;
             }
             said.at = now;
-            return Some(Told {
+            return Some(LogLine {
                 requests: std::mem::take(&mut said.unsaid),
                 seconds: passed.as_secs(),
             });
         }
-        // All of it is looked at, so only for what is new.
+        // This looks at all entries, so it is done for new ones only.
         if self.said.len() >= REMEMBERED {
             self.said
                 .retain(|_, said| now.duration_since(said.at) < EVERY);
@@ -75,9 +75,9 @@ impl FailureLog {
                 return None;
             }
         }
-        let first = Said { at: now, unsaid: 0 };
+        let first = LastLine { at: now, unsaid: 0 };
         let before = self.said.insert(key, first);
-        before.is_none().then_some(Told {
+        before.is_none().then_some(LogLine {
             requests: 1,
             seconds: 0,
         })
@@ -92,8 +92,8 @@ mod tests {
         Address::parse(&format!("10.0.0.1:{port}")).ok()
     }
 
-    fn told(requests: u64, seconds: u64) -> Option<Told> {
-        Some(Told { requests, seconds })
+    fn told(requests: u64, seconds: u64) -> Option<LogLine> {
+        Some(LogLine { requests, seconds })
     }
 
     #[tokio::test(start_paused = true)]

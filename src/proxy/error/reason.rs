@@ -143,7 +143,7 @@ reasons! {
     ProxyHeaderCut = "proxy-header-cut",
     /// A PROXY header that did not come in time.
     ProxyHeaderTimeout = "proxy-header-timeout",
-    /// Plain HTTP at the HTTPS door.
+    /// Plain HTTP at the HTTPS listener.
     PlainHttp = "plain-http",
     /// A TLS handshake that was not finished in time.
     HandshakeTimeout = "handshake-timeout",
@@ -191,11 +191,11 @@ impl Reason {
 /// How a request was refused that could not be read, so that no service has seen it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectedEarly {
-    /// What its connection speaks.
+    /// Version of HTTP on the connection.
     pub version: Version,
     /// The answer, or what it would have been.
     pub status: StatusCode,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 

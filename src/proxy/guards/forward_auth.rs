@@ -138,7 +138,7 @@ impl ForwardAuth {
         hop_by_hop::strip_request(&mut fields, context.scan);
         forwarded::set(&mut fields, context);
         if let Some(identity) = context.conn.identity() {
-            identity.tell(&mut fields);
+            identity.set_fields(&mut fields);
         }
         for name in NOT_ASKED {
             fields.remove(name);

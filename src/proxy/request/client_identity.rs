@@ -1,4 +1,4 @@
-//! What a client has proved with a certificate of its own, as the backend is told.
+//! The certificate of a client, and the fields that tell the backend of it.
 
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
@@ -9,10 +9,10 @@ const FINGERPRINT: HeaderName = HeaderName::from_static("x-client-cert-fingerpri
 /// RFC 9440 section 2.2.
 const CERTIFICATE: HeaderName = HeaderName::from_static("client-cert");
 
-/// Names a way to ask clients for certificates: two that ask alike have the same.
+/// Digest of how clients are asked for certificates: the same for two sites that ask alike.
 pub type ClientPolicy = [u8; 32];
 
-/// A certificate that was verified, in the forms in which it is told.
+/// A certificate that was verified, in the forms that the backend gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The subject as RFC 4514 writes it.
@@ -31,7 +31,7 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// What was proved under `policy`. `None` is a client that has no certificate where it needs none.
+    /// The identity of a client that was asked under `policy`. `None` is a client without a certificate where it needs none.
     #[must_use]
     pub fn new(policy: ClientPolicy, certificate: Option<ClientCertificate>) -> Self {
         let verified = HeaderValue::from_static(match certificate {
@@ -40,27 +40,27 @@ impl ClientIdentity {
         });
         let mut fields = vec![(VERIFIED, verified)];
         if let Some(certificate) = certificate {
-            let told = [
+            let texts = [
                 (SUBJECT, certificate.subject),
                 (FINGERPRINT, certificate.fingerprint),
                 (CERTIFICATE, format!(":{}:", certificate.base64)),
             ];
-            let told = told
+            let certified = texts
                 .into_iter()
                 .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)));
-            fields.extend(told);
+            fields.extend(certified);
         }
         Self { policy, fields }
     }
 
-    /// Under which policy the client was asked.
+    /// Policy under which the client was asked.
     #[must_use]
     pub fn policy(&self) -> &ClientPolicy {
         &self.policy
     }
 
-    /// Tells the backend. What the client wrote under these names is gone already.
-    pub(in crate::proxy) fn tell(&self, headers: &mut HeaderMap) {
+    /// Sets the fields for the backend. What the client wrote under these names is gone already.
+    pub(in crate::proxy) fn set_fields(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.fields {
             headers.insert(name.clone(), value.clone());
         }

@@ -1,4 +1,4 @@
-//! What the service is told of the connection that a request came on.
+//! The facts of the connection that a request came on.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -22,14 +22,14 @@ pub struct ConnInfo {
     /// Whether it speaks TLS 1.3.
     pub is_tls13: bool,
     forwarded_for: HeaderValue,
-    /// Whom to believe, if the peer is believed itself.
+    /// Trusted proxies, if the peer is one of them.
     trust: Option<Arc<TrustedProxies>>,
     identity: Option<Box<ClientIdentity>>,
     has_forwarded: bool,
 }
 
 impl ConnInfo {
-    /// The facts of a TLS connection from `client`, whose claims are not believed.
+    /// The facts of a TLS connection from `client`, whose fields about clients are not trusted.
     #[must_use]
     pub fn new(client: SocketAddr, sni: Option<HostName>) -> Self {
         Self {
@@ -45,13 +45,13 @@ impl ConnInfo {
         }
     }
 
-    /// The same for a connection that reached `local`.
+    /// Sets the address that the client has reached.
     #[must_use]
     pub fn reaching(self, local: SocketAddr) -> Self {
         Self { local, ..self }
     }
 
-    /// The same for a peer who is among those that are trusted.
+    /// Trusts the peer, which is among `trust`, in what it says of clients.
     #[must_use]
     pub fn trusting(self, trust: Arc<TrustedProxies>) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl ConnInfo {
         }
     }
 
-    /// The same for a client that was asked for a certificate.
+    /// Sets the outcome of asking the client for a certificate.
     #[must_use]
     pub fn identified(self, identity: ClientIdentity) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl ConnInfo {
         }
     }
 
-    /// The same, and the backend is told in the field Forwarded too.
+    /// Tells the backend of the client in the field Forwarded too.
     #[must_use]
     pub fn with_forwarded(self) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl ConnInfo {
     }
 
     /// Address of the client as text, where a trusted peer speaks for it.
-    pub(in crate::proxy) fn told_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub(in crate::proxy) fn forwarded_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         self.trust.as_ref()?;
         HeaderValue::try_from(self.client_ip(headers).to_string()).ok()
     }

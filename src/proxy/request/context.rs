@@ -31,7 +31,7 @@ pub(in crate::proxy) struct RequestContext<'r> {
     /// `/` until the head was read, and once more after [`Self::take_target`].
     pub(in crate::proxy) target: PathAndQuery,
     /// Address of the client, where a trusted peer speaks for it.
-    told_client: Option<HeaderValue>,
+    forwarded_client: Option<HeaderValue>,
     /// Id that client and backend are told, if the site has ids.
     pub(in crate::proxy) request_id: Option<HeaderValue>,
     /// Interim responses of the backend, if the client can take any.
@@ -55,7 +55,7 @@ impl<'r> RequestContext<'r> {
             scan: HeaderScan::of(request.headers()),
             host: Host::none(),
             target: PathAndQuery::from_static("/"),
-            told_client: None,
+            forwarded_client: None,
             request_id: None,
             interims: None,
             hsts: None,
@@ -72,14 +72,14 @@ impl<'r> RequestContext<'r> {
         framing::check(request, self.scan, options)?;
         self.target = framing::origin_form(request)?;
         self.host = Host::of(request)?;
-        self.told_client = self.conn.told_client(request.headers());
+        self.forwarded_client = self.conn.forwarded_client(request.headers());
         Ok(())
     }
 
     /// Address of the client as text, as the backend is told.
     pub(in crate::proxy) fn client(&self) -> &HeaderValue {
         let own = || self.conn.forwarded_for();
-        self.told_client.as_ref().unwrap_or_else(own)
+        self.forwarded_client.as_ref().unwrap_or_else(own)
     }
 
     /// Gives the target away without counting a reference to it. Nothing after that may ask for the target.

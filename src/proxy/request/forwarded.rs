@@ -1,4 +1,4 @@
-//! What the backend is told of the client: fields that only the proxy may set.
+//! The fields that tell the backend of the client: X-Forwarded-For, -Proto and -Host, Forwarded, and Host.
 
 use http::header::{FORWARDED, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
@@ -11,65 +11,65 @@ use super::header_scan::Fields;
 use super::host::Host;
 use crate::upstream::is_client_field;
 
-/// Drops what the client claims of itself, and sets X-Forwarded-For, -Proto, -Host and Host afresh. Of what a trusted peer
-/// says the believable part is kept.
+/// Drops what the client says of itself, and sets X-Forwarded-For, -Proto, -Host and Host afresh. What a trusted peer says
+/// is kept as far as it can be trusted.
 ///
 /// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
 pub(in crate::proxy) fn set(headers: &mut HeaderMap, context: &RequestContext<'_>) {
     let RequestContext {
         conn, scan, host, ..
     } = context;
-    let told = match conn.trust() {
-        Some(trust) if scan.has(Fields::CLAIM) => {
+    let chain = match conn.trust() {
+        Some(trust) if scan.has(Fields::CLIENT) => {
             Some(ForwardingChain::of(headers, conn.client.ip(), trust))
         }
         _ => None,
     };
-    if scan.has(Fields::CLAIM) {
-        drop_claims(headers);
+    if scan.has(Fields::CLIENT) {
+        drop_client_fields(headers);
     }
-    match &told {
+    match &chain {
         None => {
             headers.insert(FOR, conn.forwarded_for().clone());
             headers.insert(PROTO, HeaderValue::from_static("https"));
             headers.insert(FORWARDED_HOST, host.value().clone());
         }
-        Some(told) => pass_on(headers, told, host),
+        Some(chain) => pass_on(headers, chain, host),
     }
     if conn.has_forwarded() {
-        headers.insert(FORWARDED, forwarded(told.as_ref(), host, conn));
+        headers.insert(FORWARDED, forwarded(chain.as_ref(), host, conn));
     }
     if !host.is_field() {
         headers.insert(HOST, host.value().clone());
     }
 }
 
-/// Sets what trusted proxies tell, with the peer appended to their list.
-fn pass_on(headers: &mut HeaderMap, told: &ForwardingChain, host: &Host) {
-    let chain: Vec<_> = told.client_first().map(|hop| hop.to_string()).collect();
-    let chain = HeaderValue::try_from(chain.join(", "));
+/// Passes on what trusted proxies tell, with the peer appended to their list.
+fn pass_on(headers: &mut HeaderMap, chain: &ForwardingChain, host: &Host) {
+    let addresses: Vec<_> = chain.client_first().map(|hop| hop.to_string()).collect();
+    let addresses = HeaderValue::try_from(addresses.join(", "));
     headers.insert(
         FOR,
-        chain.expect("IP addresses are written in visible ASCII"),
+        addresses.expect("IP addresses are written in visible ASCII"),
     );
-    let proto = HeaderValue::from_static(told.proto.unwrap_or("https"));
+    let proto = HeaderValue::from_static(chain.proto.unwrap_or("https"));
     headers.insert(PROTO, proto);
-    let host = told.host.as_ref().unwrap_or_else(|| host.value());
+    let host = chain.host.as_ref().unwrap_or_else(|| host.value());
     headers.insert(FORWARDED_HOST, host.clone());
 }
 
-fn forwarded(told: Option<&ForwardingChain>, host: &Host, conn: &ConnInfo) -> HeaderValue {
-    let host_told = told.and_then(|told| told.host.as_ref());
-    let host = String::from_utf8_lossy(host_told.unwrap_or_else(|| host.value()).as_bytes());
-    match told {
+fn forwarded(chain: Option<&ForwardingChain>, host: &Host, conn: &ConnInfo) -> HeaderValue {
+    let forwarded_host = chain.and_then(|chain| chain.host.as_ref());
+    let host = String::from_utf8_lossy(forwarded_host.unwrap_or_else(|| host.value()).as_bytes());
+    match chain {
         None => forwarded_field::write(std::iter::once(conn.client.ip()), &host, "https"),
-        Some(told) => {
-            forwarded_field::write(told.client_first(), &host, told.proto.unwrap_or("https"))
+        Some(chain) => {
+            forwarded_field::write(chain.client_first(), &host, chain.proto.unwrap_or("https"))
         }
     }
 }
 
-fn drop_claims(headers: &mut HeaderMap) {
+fn drop_client_fields(headers: &mut HeaderMap) {
     let claimed: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_client_field(name.as_str()))

@@ -29,8 +29,8 @@ impl Fields {
     pub(in crate::proxy) const OTHER_HOP: Self = Self(1 << 8);
     /// `HTTP2-Settings` or `Proxy`.
     pub(in crate::proxy) const UNWANTED: Self = Self(1 << 9);
-    /// What only a proxy may say of a client.
-    pub(in crate::proxy) const CLAIM: Self = Self(1 << 10);
+    /// Fields about the client that only a proxy may set.
+    pub(in crate::proxy) const CLIENT: Self = Self(1 << 10);
     pub(in crate::proxy) const TRAILER: Self = Self(1 << 11);
 
     fn of(name: &HeaderName) -> Self {
@@ -39,7 +39,7 @@ impl Fields {
             CONTENT_LENGTH => Self::CONTENT_LENGTH,
             COOKIE => Self::COOKIE,
             EXPECT => Self::EXPECT,
-            FORWARDED => Self::CLAIM,
+            FORWARDED => Self::CLIENT,
             HOST => Self::HOST,
             PROXY_AUTHENTICATE | PROXY_AUTHORIZATION => Self::OTHER_HOP,
             TE => Self::TE,
@@ -49,7 +49,7 @@ impl Fields {
             _ => match name.as_str() {
                 "keep-alive" | "proxy-connection" => Self::OTHER_HOP,
                 "http2-settings" | "proxy" => Self::UNWANTED,
-                name if is_client_field(name) => Self::CLAIM,
+                name if is_client_field(name) => Self::CLIENT,
                 _ => Self::NONE,
             },
         }
@@ -115,8 +115,8 @@ mod tests {
             ("proxy-authorization", Fields::OTHER_HOP),
             ("http2-settings", Fields::UNWANTED),
             ("proxy", Fields::UNWANTED),
-            ("forwarded", Fields::CLAIM),
-            ("x_forwarded_for", Fields::CLAIM),
+            ("forwarded", Fields::CLIENT),
+            ("x_forwarded_for", Fields::CLIENT),
             ("x-request-id", Fields::NONE),
             ("accept", Fields::NONE),
         ] {

@@ -1,4 +1,4 @@
-//! A name for each request, by which the logs of proxy and app find each other.
+//! An id for each request, by which the lines of proxy and app about it are found.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,30 +9,33 @@ use crate::upstream::RequestBody;
 
 pub(in crate::proxy) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How long a name may be that a trusted peer has given.
+/// Longest id that is taken from a trusted peer.
 const LONGEST: usize = 128;
 
-/// The name that a trusted peer has given a request, if it is one of letters, digits and `-._`.
-pub(in crate::proxy) fn told(headers: &HeaderMap, conn: &ConnInfo) -> Option<HeaderValue> {
+/// Returns the id that a trusted peer has given a request, if it is made of letters, digits and `-._`.
+pub(in crate::proxy) fn from_trusted_peer(
+    headers: &HeaderMap,
+    conn: &ConnInfo,
+) -> Option<HeaderValue> {
     conn.trust()?;
     let mut values = headers.get_all(REQUEST_ID).iter();
     let (Some(id), None) = (values.next(), values.next()) else {
         return None;
     };
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    let is_name = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
-    is_name.then(|| id.clone())
+    let is_id = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
+    is_id.then(|| id.clone())
 }
 
-/// Tells the app the name of a request, and lets nothing else of the request name it otherwise.
-pub(in crate::proxy) fn tell(request: &mut Request<RequestBody>, id: &HeaderValue) {
+/// Sets the id for the app, and keeps trailers from setting another.
+pub(in crate::proxy) fn set(request: &mut Request<RequestBody>, id: &HeaderValue) {
     request.headers_mut().insert(REQUEST_ID, id.clone());
     if !request.body().is_empty() {
         request.body_mut().forbid_trailers(&[REQUEST_ID].into());
     }
 }
 
-/// The names of one runtime's requests: a random start and a count, which no other runtime writes to.
+/// Makes the ids of one worker's requests: a random start and a count.
 #[derive(Debug)]
 pub(in crate::proxy) struct RequestIds {
     start: u64,
@@ -48,7 +51,7 @@ impl RequestIds {
         }
     }
 
-    /// 32 hexadecimal digits that no other request has had.
+    /// Returns 32 hexadecimal digits that no other request has had.
     pub(in crate::proxy) fn next(&self) -> HeaderValue {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let mut bytes = [0; 32];
@@ -81,10 +84,14 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, HeaderValue::from_static(value));
-            assert_eq!(told(&headers, &trusted).is_some(), is_kept, "{value}");
-            assert_eq!(told(&headers, &peer), None);
+            assert_eq!(
+                from_trusted_peer(&headers, &trusted).is_some(),
+                is_kept,
+                "{value}"
+            );
+            assert_eq!(from_trusted_peer(&headers, &peer), None);
             headers.append(REQUEST_ID, HeaderValue::from_static("b"));
-            assert_eq!(told(&headers, &trusted), None);
+            assert_eq!(from_trusted_peer(&headers, &trusted), None);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Whose word on a client is believed.
+//! The networks of proxies that are trusted in what they say of clients.
 
 use std::net::IpAddr;
 
@@ -9,14 +9,14 @@ use ipnet::IpNet;
 pub struct TrustedProxies(Box<[IpNet]>);
 
 impl TrustedProxies {
-    /// TrustedProxies in all hosts of these networks.
+    /// Trusts all hosts of these networks.
     #[must_use]
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         let networks: Vec<_> = networks.into_iter().collect();
         Self(IpNet::aggregate(&networks).into())
     }
 
-    /// Whether a host is in one of the networks. An IPv4 address counts as one in its IPv6 form too.
+    /// `true` if a host is in one of the networks. An IPv4 address counts as one in its IPv6 form too.
     #[must_use]
     pub fn contains(&self, host: IpAddr) -> bool {
         let host = host.to_canonical();

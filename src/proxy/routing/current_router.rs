@@ -15,7 +15,7 @@ use crate::proxy::error::FailureLog;
 #[derive(Debug)]
 pub struct CurrentRouter {
     copies: PerWorker<ArcSwap<CachePadded<WorkerRouter>>>,
-    failures: FailureLog,
+    failure_log: FailureLog,
 }
 
 /// One worker's hold on a router, and on the log of the requests that it routes.
@@ -53,7 +53,7 @@ impl CurrentRouter {
         let copy = |_| ArcSwap::from_pointee(WorkerRouter::new(router, None));
         Arc::new(Self {
             copies: PerWorker::new(workers, copy),
-            failures: FailureLog::default(),
+            failure_log: FailureLog::default(),
         })
     }
 
@@ -78,8 +78,8 @@ impl CurrentRouter {
     }
 
     /// The log of failed requests, which all workers share.
-    pub(in crate::proxy) fn failures(&self) -> &FailureLog {
-        &self.failures
+    pub(in crate::proxy) fn failure_log(&self) -> &FailureLog {
+        &self.failure_log
     }
 
     /// The access log for requests that are answered without the service.

@@ -53,8 +53,8 @@ impl Rewrite {
         PathAndQuery::try_from([put, slash, rest].concat()).map_err(|_| Error::Target)
     }
 
-    /// Tells the backend what was cut off, so that it can write links.
-    pub(in crate::proxy) fn tell(&self, headers: &mut HeaderMap) {
+    /// Sets X-Forwarded-Prefix to what was cut off, so that the backend can write links.
+    pub(in crate::proxy) fn set_prefix_field(&self, headers: &mut HeaderMap) {
         if self.put.is_root() && !self.cut.is_root() {
             let prefix = HeaderValue::from_str(self.cut.as_str());
             headers.insert(FORWARDED_PREFIX, prefix.expect("a prefix is visible ASCII"));
@@ -95,9 +95,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         Rewrite::replace(prefix.clone(), "/v2")
             .unwrap()
-            .tell(&mut headers);
+            .set_prefix_field(&mut headers);
         assert!(headers.is_empty());
-        Rewrite::strip(prefix).tell(&mut headers);
+        Rewrite::strip(prefix).set_prefix_field(&mut headers);
         assert_eq!(headers["x-forwarded-prefix"], "/api");
     }
 }

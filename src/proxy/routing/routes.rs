@@ -60,7 +60,7 @@ impl Route {
         context: &RequestContext<'_>,
     ) {
         if let Some(rewrite) = &self.rewrite {
-            rewrite.tell(request.headers_mut());
+            rewrite.set_prefix_field(request.headers_mut());
         }
         if let Some(changes) = &self.request_headers {
             changes.apply(request.headers_mut(), context);

@@ -21,26 +21,26 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let signs = Signs::default();
-    let mut client = Side::new(client, &signs);
-    let mut backend = Side::new(backend, &signs);
+    let progress = Progress::default();
+    let mut client = Side::new(client, &progress);
+    let mut backend = Side::new(backend, &progress);
     tokio::select! {
         ended = copy_bidirectional(&mut client, &mut backend) => ended.map(drop),
-        () = signs.stalled(patience) => Err(io::ErrorKind::TimedOut.into()),
+        () = progress.stalled(patience) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
-/// How the two sides are getting on.
+/// The progress of both sides, and whether it must go on.
 #[derive(Debug, Default)]
-struct Signs {
+struct Progress {
     has_moved: AtomicBool,
     has_end: AtomicBool,
     blocked: AtomicU8,
-    trouble: Notify,
+    blocked_or_ended: Notify,
 }
 
-impl Signs {
-    fn is_troubled(&self) -> bool {
+impl Progress {
+    fn is_watched(&self) -> bool {
         self.has_end.load(Ordering::Relaxed) || self.blocked.load(Ordering::Relaxed) > 0
     }
 
@@ -50,32 +50,32 @@ impl Signs {
 
     async fn stalled(&self, patience: Duration) {
         loop {
-            while !self.is_troubled() {
-                self.trouble.notified().await;
+            while !self.is_watched() {
+                self.blocked_or_ended.notified().await;
             }
             self.has_moved.store(false, Ordering::Relaxed);
             sleep(patience).await;
-            if self.is_troubled() && !self.has_moved.load(Ordering::Relaxed) {
+            if self.is_watched() && !self.has_moved.load(Ordering::Relaxed) {
                 return;
             }
         }
     }
 }
 
-/// One side, which tells how it is getting on.
+/// One side, which records its progress.
 #[derive(Debug)]
 struct Side<'a, S> {
     stream: S,
     is_blocked: bool,
-    signs: &'a Signs,
+    progress: &'a Progress,
 }
 
 impl<'a, S> Side<'a, S> {
-    fn new(stream: S, signs: &'a Signs) -> Self {
+    fn new(stream: S, progress: &'a Progress) -> Self {
         Self {
             stream,
             is_blocked: false,
-            signs,
+            progress,
         }
     }
 
@@ -85,10 +85,10 @@ impl<'a, S> Side<'a, S> {
         }
         self.is_blocked = is_blocked;
         if is_blocked {
-            self.signs.blocked.fetch_add(1, Ordering::Relaxed);
-            self.signs.trouble.notify_one();
+            self.progress.blocked.fetch_add(1, Ordering::Relaxed);
+            self.progress.blocked_or_ended.notify_one();
         } else {
-            self.signs.blocked.fetch_sub(1, Ordering::Relaxed);
+            self.progress.blocked.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -103,10 +103,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         if matches!(outcome, Poll::Ready(Ok(()))) {
             if buf.filled().len() == before {
-                self.signs.has_end.store(true, Ordering::Relaxed);
-                self.signs.trouble.notify_one();
+                self.progress.has_end.store(true, Ordering::Relaxed);
+                self.progress.blocked_or_ended.notify_one();
             } else {
-                self.signs.moved();
+                self.progress.moved();
             }
         }
         outcome
@@ -122,7 +122,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Side<'_, S> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.set_blocked(outcome.is_pending());
         if outcome.is_ready() {
-            self.signs.moved();
+            self.progress.moved();
         }
         outcome
     }

@@ -1,4 +1,4 @@
-//! Certificates that the operator brings as files.
+//! Certificates that the operator provides as files.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ async fn a_changed_pair_is_served_once_it_is_whole() {
     let client = Client::new(&ca.pem());
     let first = client.serial(proxy.https(), "localhost").await.unwrap();
 
-    // Half a certificate, then all of it and still the old key.
+    // First half of the certificate, then all of it but still with the old key.
     let (cert, key) = pair(&ca);
     write(&cert_file, &cert[..cert.len() / 2]);
     let line = proxy.logged("the former pair is still served").await;
@@ -51,7 +51,7 @@ async fn a_changed_pair_is_served_once_it_is_whole() {
     let second = client.serial(proxy.https(), "localhost").await.unwrap();
     assert_ne!(second, first);
 
-    // A file that is gone for a moment changes nothing.
+    // A file that is missing for a moment changes nothing.
     std::fs::remove_file(&key_file).unwrap();
     proxy.logged("cannot be read").await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Certificates that other programs left behind, in the shape in which each leaves them.
+//! Import of certificates from other programs, in the layout that each of them uses.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -17,13 +17,13 @@ use crate::harness::proxy::{ProxySetup, command};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A CA as the other programs used one: a root and an intermediate.
+/// A CA as other programs use it: a root and an intermediate.
 struct Ca {
     root: TestCa,
     intermediate: TestCa,
 }
 
-/// What it signed.
+/// A certificate that it signed, with chain and key.
 struct Leaf {
     leaf: String,
     issuer: String,
@@ -41,7 +41,7 @@ impl Ca {
         Self::named("an intermediate")
     }
 
-    /// A certificate that began a day ago and has `left`.
+    /// A certificate that became valid a day ago and has `left` of its lifetime left.
     fn sign(&self, names: &[&str], left: Duration) -> Leaf {
         self.sign_until(names, SystemTime::now() + left)
     }
@@ -69,7 +69,7 @@ impl Leaf {
     }
 }
 
-/// A folder that another program left behind.
+/// A folder of another program.
 struct Left(TempDir);
 
 impl Left {
@@ -88,7 +88,7 @@ impl Left {
     }
 }
 
-/// The names of all that was found, each with the length of its chain.
+/// Names of all certificates found, each with the length of its chain.
 fn names(scanned: &Scan) -> Vec<(String, usize)> {
     assert!(scanned.refused.is_empty(), "{:?}", scanned.refused);
     let found = scanned.found.iter();
@@ -250,7 +250,7 @@ fn plain_pem_is_one_file_or_a_pair() {
             assert_eq!(names(&scanned), whole(&["www.example.org"]), "{chain_name}");
         }
     }
-    // The whole chain is preferred to the leaf alone.
+    // A file with the whole chain is preferred to one with the leaf alone.
     let left = Left::new(&[
         ("cert1.pem", &leaf.leaf),
         ("chain1.pem", &leaf.issuer),
@@ -264,7 +264,7 @@ fn plain_pem_is_one_file_or_a_pair() {
 }
 
 #[test]
-fn what_nobody_could_serve_is_refused_with_its_reason() {
+fn an_unusable_certificate_is_refused_with_the_reason() {
     let ca = Ca::new();
     let good = ca.sign(&["www.example.org"], 30 * DAY);
     let past = ca.sign_until(&["www.example.org"], SystemTime::now() - DAY);
@@ -356,7 +356,7 @@ fn serial(leaf: &Leaf) -> String {
 }
 
 #[tokio::test]
-async fn what_is_imported_is_served_without_an_order() {
+async fn an_imported_certificate_is_served_without_an_order() {
     let ca = Ca::new();
     let leaf = ca.sign(
         &["www.example.org", "example.org", "*.example.org"],
@@ -388,7 +388,7 @@ async fn what_is_imported_is_served_without_an_order() {
 }
 
 #[tokio::test]
-async fn nothing_is_overwritten_by_an_older_one() {
+async fn a_newer_certificate_is_not_overwritten_by_an_older_one() {
     let (ca, data) = (Ca::new(), TempDir::new().unwrap());
     let long = ca.sign(&["www.example.org"], 60 * DAY);
     let short = ca.sign(&["www.example.org"], 30 * DAY);
@@ -406,7 +406,7 @@ async fn nothing_is_overwritten_by_an_older_one() {
 }
 
 #[tokio::test]
-async fn the_command_tells_what_it_took_and_what_not() {
+async fn the_command_lists_imported_and_refused_certificates() {
     let ca = Ca::new();
     let (good, past) = (
         ca.sign(&["www.example.org"], 60 * DAY),

@@ -1,4 +1,4 @@
-//! Certificates for other daemons: the command after each new one, and the file as they read it.
+//! Certificates for other daemons: the command that runs after each new one, and the file in the form that they read.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ async fn proxy_with(hook: &str) -> Proxy {
     setup.start().await
 }
 
-/// The record of `nas.home.arpa`.
+/// Path of the record of `nas.home.arpa`.
 fn record(data: &Path) -> PathBuf {
     data.join("certificates/internal/nas.home.arpa/certificate.pem")
 }
 
 #[tokio::test]
-async fn the_command_is_run_with_a_file_that_others_can_read() {
+async fn the_command_runs_with_a_file_that_others_can_read() {
     let mut proxy = proxy_with("echo \"$1 $2\" > \"$(dirname \"$0\")/said\"; exit 7").await;
     let line = proxy.logged("on-cert command failed").await;
     assert!(line.contains("ended with exit code 7"), "{line}");
@@ -34,7 +34,7 @@ async fn the_command_is_run_with_a_file_that_others_can_read() {
 }
 
 #[tokio::test]
-async fn the_record_is_pem_that_nginx_and_openssl_take() {
+async fn the_record_is_pem_that_nginx_and_openssl_accept() {
     let mut proxy = proxy_with("true").await;
     proxy.logged("certificate obtained").await;
     let record = record(&proxy.data());

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::harness::proxy::{Proxy, command};
 
-/// What a command left behind.
+/// Output and exit code of a command.
 pub(crate) struct Outcome {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -41,7 +41,7 @@ pub(crate) async fn run(data: &Path, args: &[&str]) -> Outcome {
     output.await.unwrap().into()
 }
 
-/// What the running proxy says of itself.
+/// Asks the running proxy for its status.
 pub(crate) async fn status(proxy: &Proxy) -> Value {
     let socket = proxy.data().join("admin.sock");
     let answer = ask(&socket, "GET /status HTTP/1.1\r\nhost: admin\r\n\r\n").await;
@@ -49,7 +49,7 @@ pub(crate) async fn status(proxy: &Proxy) -> Value {
     serde_json::from_str(body).unwrap()
 }
 
-/// Waits until the running proxy has refused this and nothing else. It may count after its client has learned.
+/// Waits until the counters of refusals show these and no others. The proxy may count after its client has been told.
 pub(crate) async fn refused(proxy: &Proxy, expected: &[(&str, u64)]) {
     let expected: BTreeMap<_, _> = expected.iter().copied().collect();
     let mut told = String::new();
@@ -73,10 +73,10 @@ pub(crate) async fn refused(proxy: &Proxy, expected: &[(&str, u64)]) {
     assert!(counted.is_ok(), "{told}, and not {expected:?}");
 }
 
-/// Sends bytes to the socket and returns all that comes back.
+/// Sends bytes to the socket and returns the whole answer.
 pub(crate) async fn ask(socket: &Path, request: &str) -> String {
     let mut stream = UnixStream::connect(socket).await.unwrap();
-    // The server may hang up before it has read everything.
+    // The server may close before it has read everything.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;

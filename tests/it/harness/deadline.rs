@@ -1,9 +1,9 @@
-//! The deadline of everything that a test waits for.
+//! The time limit for everything that a test waits for.
 
 use std::future::Future;
 use std::time::Duration;
 
-/// Fails a test that waits for what never comes.
+/// Waits for `what`; fails the test if that takes more than ten seconds.
 pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(10), what)
         .await

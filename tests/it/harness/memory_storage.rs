@@ -15,7 +15,7 @@ pub(crate) struct MemoryStorage {
 }
 
 impl MemoryStorage {
-    /// Whether there is a record below a folder.
+    /// Returns `true` if there is a record below a folder.
     pub(crate) fn holds(&self, folder: &str) -> bool {
         let records = self.records.lock().unwrap();
         records.keys().any(|key| key.starts_with(folder))

@@ -1,4 +1,4 @@
-//! Real peers for the tests, and what makes them.
+//! Peers of the tests: most are real servers and clients, some are scripted.
 
 pub(crate) mod admin;
 pub(crate) mod deadline;

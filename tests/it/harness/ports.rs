@@ -1,13 +1,13 @@
-//! Free ports that nobody else takes before their user is there.
+//! Free ports that no other process takes before their user binds them.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::Range;
 
-/// Below the ports that the system gives to outgoing connections and to those who ask for any: none of them slips in between
-/// the drop of a reservation and its user.
+/// Below the ports that the system assigns to outgoing connections and for port 0, so that no such socket takes the
+/// port between the drop of a reservation and the start of its user.
 const RANGE: Range<u16> = 12_000..32_000;
 
-/// A loopback port, free for TCP and UDP, and held until the reservation is dropped: drop it right before the spawn.
+/// A loopback port that is free for TCP and UDP. It is held until the reservation is dropped: drop it right before the spawn.
 pub(crate) struct Reservation {
     address: SocketAddr,
     _tcp: TcpListener,
@@ -15,7 +15,7 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves some port.
+    /// Reserves a port.
     pub(crate) fn new() -> Self {
         for _ in 0..100 {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(RANGE)));
@@ -31,7 +31,7 @@ impl Reservation {
         panic!("no port is free for both TCP and UDP");
     }
 
-    /// The address to give to the user of the port.
+    /// Address for the user of the port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,4 +1,4 @@
-//! The proxy itself, as the real binary in a process of its own.
+//! The proxy as users run it: the real binary in a process of its own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use tokio::time::timeout;
 use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::Client;
 
-/// How long anything may take that the proxy is waited for.
+/// Time limit for everything that a test waits for of the proxy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The ports of a proxy that is not started yet, so that a CA can be told of them. They are bound
-/// and not listened on, which keeps others off and lets the proxy bind them too.
+/// Ports of a proxy that is not started yet, so that a CA can be told of them. They are bound
+/// but do not listen, which keeps other processes off and lets the proxy bind them too.
 pub(crate) struct Ports {
     http: Socket,
     https: Socket,
@@ -32,7 +32,7 @@ impl Ports {
         Self::reserve_at(Ipv4Addr::LOCALHOST.into())
     }
 
-    /// Ports of this address.
+    /// Reserves ports of this address.
     pub(crate) fn reserve_at(ip: IpAddr) -> Self {
         let address = SocketAddr::new(ip, 0);
         let bind = || {
@@ -56,7 +56,7 @@ impl Ports {
     }
 }
 
-/// What a proxy is started with.
+/// Settings of a proxy that is not started yet.
 pub(crate) struct ProxySetup {
     dir: TempDir,
     ports: Ports,
@@ -68,7 +68,7 @@ pub(crate) struct ProxySetup {
 }
 
 impl ProxySetup {
-    /// A proxy on free ports with a data directory of its own.
+    /// A proxy on free ports with a new data directory.
     pub(crate) fn new() -> Self {
         Self::on(Ports::reserve())
     }
@@ -86,7 +86,7 @@ impl ProxySetup {
         }
     }
 
-    /// The proxy looks at names before it orders, which other proxies of the tests do not: it asks the system's DNS.
+    /// Turns preflight on. It is off in other tests, because it asks the system's DNS.
     pub(crate) fn preflight(self) -> Self {
         Self {
             has_preflight: true,
@@ -94,7 +94,7 @@ impl ProxySetup {
         }
     }
 
-    /// The Proxyfile alone says where the proxy listens.
+    /// Leaves the addresses of the listeners to the Proxyfile.
     pub(crate) fn addresses_by_file(self) -> Self {
         Self {
             says_addresses: false,
@@ -108,25 +108,25 @@ impl ProxySetup {
         self
     }
 
-    /// The system has the roots that this file holds, and no others.
+    /// Replaces the system's roots by those in this file.
     pub(crate) fn system_roots(mut self, pem: &Path) -> Self {
         self.system_roots = Some(pem.to_owned());
         self
     }
 
-    /// The process may have no more than `count` files open.
+    /// Limits the process to `count` open files.
     pub(crate) fn open_files(mut self, count: u64) -> Self {
         self.open_files = Some(format!("ulimit -n {count}"));
         self
     }
 
-    /// The process begins with no more than `soft` open files and may raise that to `hard`.
+    /// Limits the process to `soft` open files, which it may raise to `hard`.
     pub(crate) fn raisable_files(mut self, soft: u64, hard: u64) -> Self {
         self.open_files = Some(format!("ulimit -Sn {soft} && ulimit -Hn {hard}"));
         self
     }
 
-    /// The app is served as `localhost`, with a certificate of this machine's own CA.
+    /// Serves the app as `localhost`, with a certificate of the internal CA.
     pub(crate) fn local(self, app: &App) -> Self {
         self.args([
             "--upstream",
@@ -136,7 +136,7 @@ impl ProxySetup {
         ])
     }
 
-    /// Orders go to this CA.
+    /// Sends orders to this CA.
     pub(crate) fn ca(self, directory: &url::Url, root_pem: &str) -> Self {
         let root = self.file("ca.pem", root_pem);
         let root = root.display().to_string();
@@ -168,7 +168,7 @@ impl ProxySetup {
         self.dir.path().join("data")
     }
 
-    /// Starts the proxy and waits until both doors are open.
+    /// Starts the proxy and waits until both listeners accept connections.
     pub(crate) async fn start(self) -> Proxy {
         let mut command = match &self.open_files {
             Some(limit) => limited(limit),
@@ -196,12 +196,12 @@ impl ProxySetup {
 
 const BINARY: &str = env!("CARGO_BIN_EXE_proxy");
 
-/// The binary, in an environment without settings for it.
+/// A command that runs the binary, in an environment without settings for it.
 pub(crate) fn command() -> Command {
     clean(Command::new(BINARY))
 }
 
-/// The same with a limit of open files.
+/// A command that runs the binary with a limit of open files.
 fn limited(limit: &str) -> Command {
     let mut command = Command::new("sh");
     let script = format!("{limit} && exec \"$0\" \"$@\"");
@@ -219,7 +219,7 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
-/// A running proxy; it dies with the value.
+/// A running proxy; dropping the value kills it.
 pub(crate) struct Proxy {
     child: Child,
     output: watch::Receiver<String>,
@@ -259,17 +259,17 @@ impl Proxy {
         self.setup.data()
     }
 
-    /// The root that this proxy's local names chain to.
+    /// Root certificate of this proxy's internal CA.
     pub(crate) fn internal_root(&self) -> String {
         std::fs::read_to_string(self.data().join("internal-ca/root.pem")).unwrap()
     }
 
-    /// A client that trusts that root alone.
+    /// A client that trusts only that root.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.internal_root())
     }
 
-    /// The same, speaking TLS 1.2 only.
+    /// A client that trusts only that root and speaks only TLS 1.2.
     pub(crate) fn tls12_client(&self) -> Client {
         Client::speaking(&[&rustls::version::TLS12], &self.internal_root())
     }
@@ -285,7 +285,7 @@ impl Proxy {
         wait_for(&mut self.log, part, &log).await
     }
 
-    /// Writes the Proxyfile anew, has it read again, and returns what the log says of that.
+    /// Replaces the Proxyfile, reloads it, and returns the log line about it.
     pub(crate) async fn reload(&mut self, text: &str) -> String {
         self.setup.file("Proxyfile", text);
         let outcomes = |log: &str| {
@@ -310,17 +310,17 @@ impl Proxy {
         self.setup.file(name, text)
     }
 
-    /// The resident memory of the process, in KiB.
+    /// Resident memory of the process in KiB.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The log so far.
+    /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
         self.log.borrow().clone()
     }
 
-    /// The largest resident memory the process has had, in KiB.
+    /// Largest resident memory that the process has had, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -335,7 +335,7 @@ impl Proxy {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// The limits of open files, the soft one and the hard one.
+    /// Soft and hard limit of open files.
     pub(crate) fn file_limits(&self) -> (u64, u64) {
         let path = format!("/proc/{}/limits", self.pid().as_raw_nonzero());
         let limits = std::fs::read_to_string(path).unwrap();
@@ -355,21 +355,21 @@ impl Proxy {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits until the process is gone and all that it said is read.
+    /// Waits until the process has ended and all its output is read.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.child.wait()).await;
         self.readers.drain(PATIENCE).await;
         ended.expect("the proxy does not end").unwrap()
     }
 
-    /// Kills the process at once and gives its setup back, with its data as it lies.
+    /// Kills the process at once and returns its setup with the data as it left it.
     pub(crate) async fn kill(mut self) -> ProxySetup {
         self.signal(Signal::KILL);
         self.ended().await;
         self.setup
     }
 
-    /// Lets the process drain and gives its setup back.
+    /// Lets the process drain and returns its setup.
     pub(crate) async fn stop(mut self) -> ProxySetup {
         self.signal(Signal::TERM);
         assert!(self.ended().await.success(), "{}", self.log());
@@ -414,7 +414,7 @@ async fn wait_for(
     }
 }
 
-/// Whether any file below `dir` holds `needle`.
+/// Returns `true` if any file below `dir` holds `needle`.
 pub(crate) fn holds(dir: &Path, needle: &str) -> bool {
     std::fs::read_dir(dir)
         .unwrap()

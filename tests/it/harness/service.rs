@@ -1,4 +1,4 @@
-//! The service behind two plain TCP ports, one for HTTP/1.1 and one for HTTP/2.
+//! The proxy service inside the test process, behind two plain TCP ports: one for HTTP/1.1, one for HTTP/2.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::harness::deadline::soon;
 
-/// A way in to the service. What is set before `open` differs from the defaults.
+/// Settings of a service that is not started yet.
 pub(crate) struct ServiceSetup {
     pub(crate) sites: Vec<Site>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
@@ -51,21 +51,21 @@ impl ServiceSetup {
         }
     }
 
-    /// Adds a site for `pattern` before these backends, with the options set so far.
+    /// Adds a site for `pattern` with these backends and the options set so far.
     pub(crate) fn site(self, pattern: &str, backends: &[SocketAddr]) -> Self {
         let addresses: Vec<_> = backends.iter().map(ToString::to_string).collect();
         let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
         self.upstream_at(pattern, &addresses)
     }
 
-    /// Adds a site for `www.example.org` before backends of any kind, found by `resolver` or by the system.
+    /// Adds a site for `www.example.org` with backends of any kind, which `resolver` or the system's resolver finds.
     pub(crate) fn upstream(self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
         let mut means = UpstreamContext::new(self.tasks.clone());
         means.resolver = resolver.unwrap_or(means.resolver);
         self.site_by("www.example.org", addresses, &means)
     }
 
-    /// Adds a site for `pattern` before backends of any kind.
+    /// Adds a site for `pattern` with backends of any kind.
     pub(crate) fn upstream_at(self, pattern: &str, addresses: &[&str]) -> Self {
         let means = UpstreamContext::new(self.tasks.clone());
         self.site_by(pattern, addresses, &means)
@@ -87,7 +87,7 @@ impl ServiceSetup {
         self
     }
 
-    /// Puts these guards before the site that was added last.
+    /// Adds these guards to the site that was added last.
     pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
         let means = UpstreamContext::new(self.tasks.clone());
         let guards = Guards::new(options, &Arc::default(), &means).unwrap();
@@ -114,7 +114,7 @@ impl ServiceSetup {
     }
 }
 
-/// The service, ready for clients.
+/// A running service.
 pub(crate) struct Service {
     pub(crate) h1: SocketAddr,
     pub(crate) h2: SocketAddr,
@@ -122,7 +122,7 @@ pub(crate) struct Service {
     pub(crate) tasks: Tasks,
 }
 
-/// A service to these backends under `www.example.org`.
+/// Starts a service with the site `www.example.org` and these backends.
 pub(crate) async fn serve(backends: &[SocketAddr]) -> Service {
     ServiceSetup::new()
         .site("www.example.org", backends)
@@ -163,7 +163,7 @@ pub(crate) fn empty() -> AnyBody {
     Empty::new().boxed()
 }
 
-/// A body of these frames, without a known length.
+/// Builds a body of these frames, without a known length.
 pub(crate) fn frames(frames: Vec<Frame<Bytes>>) -> AnyBody {
     let frames = frames.into_iter().map(Ok);
     BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames)))
@@ -199,7 +199,7 @@ impl Service {
         response
     }
 
-    /// A connection for HTTP/2 requests.
+    /// Opens a connection for HTTP/2 requests.
     pub(crate) async fn client2(&self) -> http2::SendRequest<AnyBody> {
         let stream = TcpStream::connect(self.h2).await.unwrap();
         let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

@@ -1,9 +1,9 @@
-//! What a test leaves out because a peer cannot serve it.
+//! Tests that are skipped because a peer cannot serve them.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
-/// Says that the running test, or the rest of it, is skipped, and why; in the file that `SKIPS` names too, where it is counted.
+/// Reports that the running test, or the rest of it, is skipped and why; also in the file that `SKIPS` names.
 #[allow(clippy::print_stderr, reason = "a skip is to be seen")]
 pub(crate) fn skip(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

@@ -1,4 +1,4 @@
-//! One line for each request, whatever became of it and whatever its client sent.
+//! The access log: one line for each request, whatever its outcome and whatever its client sent.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use crate::harness::deadline::soon;
 use crate::harness::proxy::ProxySetup;
 use crate::harness::service::{Service, ServiceSetup, empty};
 
-/// A log in a folder of its own, and the door that writes it.
+/// A log in a folder of its own, and the service that writes it.
 struct Logged {
     service: Service,
     folder: TempDir,
@@ -42,7 +42,7 @@ impl Logged {
         }
     }
 
-    /// With JSON lines before this backend.
+    /// Starts a service with JSON lines in front of this backend.
     async fn serve(origin: &Origin) -> Self {
         let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
         Self::new(|_| (), setup).await
@@ -60,7 +60,7 @@ impl Logged {
     }
 }
 
-/// Waits until a file has so many lines.
+/// Waits until a file has this number of lines.
 async fn lines(path: &Path, count: usize) -> Vec<String> {
     soon(async {
         loop {
@@ -79,7 +79,7 @@ fn get(path: &str, fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_line_says_all_that_is_known_and_no_credential() {
+async fn a_line_has_all_fields_and_no_credential() {
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\nset-cookie: s3cret\r\ncontent-length: 5\r\n\r\nhello",
     )
@@ -166,7 +166,7 @@ async fn every_refusal_has_its_reason() {
     assert!(lines[0]["upstream"].is_string() && lines[4]["upstream"].is_string());
 }
 
-/// An HTTP/2 frame without flags, or with those of a whole request.
+/// Builds an HTTP/2 frame without flags, or with those of a whole request.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
@@ -176,7 +176,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_client_whose_http_2_connection_is_given_up_has_a_line_that_says_why() {
+async fn a_client_whose_http_2_connection_is_closed_has_a_line_with_the_reason() {
     let (data, headers, rst_stream, settings) = (0, 1, 3, 4);
     let origin = Origin::ok().await;
     let log = Logged::serve(&origin).await;
@@ -210,7 +210,7 @@ async fn a_client_whose_http_2_connection_is_given_up_has_a_line_that_says_why()
 }
 
 #[tokio::test]
-async fn hostile_bytes_stay_one_value_of_one_line() {
+async fn hostile_bytes_stay_within_one_value_of_one_line() {
     let mut requests = Vec::new();
     for hostile in [&b"\"} \\ \xff\xc2\x9b \t,\"status\":999"[..], b"\x80\x81"] {
         let mut request = get("/%0a%22", "").into_bytes();
@@ -257,7 +257,7 @@ async fn hostile_bytes_stay_one_value_of_one_line() {
 }
 
 #[tokio::test]
-async fn queries_are_left_out_where_they_may_hold_secrets() {
+async fn queries_are_left_out_if_they_may_hold_secrets() {
     let origin = Origin::ok().await;
     let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
     let log = Logged::new(|options| options.query = false, setup).await;
@@ -275,7 +275,7 @@ async fn queries_are_left_out_where_they_may_hold_secrets() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_early_is_told_from_a_backend_that_breaks_off() {
+async fn a_client_that_leaves_early_is_distinguished_from_a_backend_that_breaks_off() {
     let origin = Origin::start(|mut connection| async move {
         let head = connection.read_request().await.unwrap();
         match head.split(' ').nth(1).unwrap() {
@@ -318,7 +318,7 @@ async fn a_client_that_leaves_early_is_told_from_a_backend_that_breaks_off() {
 }
 
 #[tokio::test]
-async fn a_tunnel_is_logged_at_its_end_with_what_went_through() {
+async fn a_tunnel_is_logged_at_its_end_with_its_byte_counts() {
     let origin = Origin::start(|mut connection| async move {
         connection.read_request().await;
         let switched =
@@ -361,7 +361,7 @@ async fn a_site_may_have_no_log() {
 }
 
 #[tokio::test]
-async fn backend_client_and_log_know_a_request_by_one_id() {
+async fn backend_client_and_log_get_the_same_request_id() {
     let mut origin =
         Origin::answering("HTTP/1.1 200 OK\r\nx-request-id: theirs\r\ncontent-length: 2\r\n\r\nok")
             .await;
@@ -385,7 +385,7 @@ async fn backend_client_and_log_know_a_request_by_one_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_file_is_opened_anew_when_it_was_moved_and_nothing_is_lost() {
+async fn a_moved_log_file_is_reopened_and_no_line_is_lost() {
     let app = App::start().await;
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("access.log");
@@ -417,7 +417,7 @@ async fn the_file_is_opened_anew_when_it_was_moved_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_move_is_also_seen_without_a_signal() {
+async fn a_moved_log_file_is_noticed_without_a_signal() {
     let origin = Origin::ok().await;
     let log = Logged::serve(&origin).await;
     let path = log.folder.path().join("access.log");

@@ -1,4 +1,4 @@
-//! The admin socket: who may use it, who owns it, and what it makes of nonsense.
+//! The admin socket: its permissions, its owner, and its answers to malformed requests.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -20,7 +20,7 @@ async fn get(proxy: &Proxy, path: &str) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn the_socket_is_for_its_owner_alone_and_goes_with_the_process() {
+async fn the_socket_is_private_to_its_owner_and_removed_with_the_process() {
     let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
@@ -30,7 +30,7 @@ async fn the_socket_is_for_its_owner_alone_and_goes_with_the_process() {
 }
 
 #[tokio::test]
-async fn it_answers_in_json_page_by_page() {
+async fn answers_are_json_in_pages() {
     let args = [
         "--upstream",
         "localhost:1",
@@ -51,7 +51,7 @@ async fn it_answers_in_json_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_killed_process_leaves_a_socket_that_the_next_one_replaces() {
+async fn the_socket_of_a_killed_process_is_replaced() {
     let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let setup = proxy.kill().await;
@@ -61,7 +61,7 @@ async fn a_killed_process_leaves_a_socket_that_the_next_one_replaces() {
 }
 
 #[tokio::test]
-async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
+async fn a_second_process_is_told_to_use_another_socket() {
     let proxy = ProxySetup::new().args(LOCAL).start().await;
     let data = proxy.data();
     let storage = format!("file:{}", data.display());
@@ -86,7 +86,7 @@ async fn a_second_process_is_told_to_take_a_socket_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_too_long_is_told_before_anything_starts() {
+async fn a_path_that_is_too_long_is_an_error_before_anything_starts() {
     let path = format!("/tmp/{}", "x".repeat(110));
     let setup = ProxySetup::new();
     let storage = format!("file:{}", setup.data().display());
@@ -110,7 +110,7 @@ async fn a_path_that_is_too_long_is_told_before_anything_starts() {
 }
 
 #[tokio::test]
-async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
+async fn malformed_requests_are_refused_and_leave_the_socket_usable() {
     let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
@@ -161,14 +161,14 @@ async fn nonsense_is_refused_and_leaves_the_socket_as_it_was() {
 }
 
 #[tokio::test]
-async fn the_seventeenth_client_waits_until_a_silent_one_is_cut() {
+async fn the_seventeenth_client_waits_until_a_silent_one_is_closed() {
     let proxy = ProxySetup::new().args(LOCAL).start().await;
     let socket = proxy.data().join("admin.sock");
     let mut silent = Vec::new();
     for _ in 0..16 {
         silent.push(UnixStream::connect(&socket).await.unwrap());
     }
-    // The silent ones are cut when their time for a head is over, and this one is served.
+    // The silent clients are closed when their time for a head is over, and this one is served.
     assert_eq!(get(&proxy, "/certificates").await.0, "HTTP/1.1 200 OK");
     let mut cut = Vec::new();
     silent[0].read_to_end(&mut cut).await.unwrap();

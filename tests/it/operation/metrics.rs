@@ -1,4 +1,4 @@
-//! The proxy's numbers as Prometheus gets them.
+//! Metrics as Prometheus scrapes them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -16,7 +16,7 @@ const LOCAL: [&str; 6] = [
     "127.0.0.1:0",
 ];
 
-/// Where the metrics of a proxy are that was given port 0.
+/// Address of the metrics of a proxy that was given port 0.
 async fn address(proxy: &mut Proxy) -> SocketAddr {
     let line = proxy.logged("serving metrics").await;
     let (_, address) = line.split_once("address=").unwrap();
@@ -30,7 +30,7 @@ async fn metrics(address: SocketAddr) -> String {
 const UNKNOWN: &str = "GET / HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refusals_connections_and_ends_of_certificates_are_there() {
+async fn refusals_connections_and_expiry_of_certificates_are_exported() {
     let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     let address = address(&mut proxy).await;
     ask(proxy.http(), UNKNOWN).await;
@@ -61,7 +61,7 @@ async fn refusals_connections_and_ends_of_certificates_are_there() {
 }
 
 #[tokio::test]
-async fn all_else_is_refused() {
+async fn other_paths_and_methods_are_refused() {
     let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     let address = address(&mut proxy).await;
     for (request, status) in [
@@ -76,7 +76,7 @@ async fn all_else_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_leaves_the_counts_and_refuses_another_address() {
+async fn a_reload_keeps_the_counts_and_refuses_another_address() {
     let text = |metrics: &str, site: &str| {
         format!("metrics = \"{metrics}\"\n[sites]\n\"{site}\" = \"localhost:1\"\n")
     };
@@ -95,7 +95,7 @@ async fn a_reload_leaves_the_counts_and_refuses_another_address() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_ends_the_start_with_the_way_out() {
+async fn a_busy_address_ends_the_start_with_the_fix() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let setup = ProxySetup::new();

@@ -1,17 +1,17 @@
-//! Proxyfiles good and bad: what is told about each, word for word.
+//! Valid and invalid Proxyfiles, with the exact messages about each.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proxy::config::{Config, Flags, SiteAction};
+use proxy::config::{Config, Flags, Key, Kind, PROXYFILE, SiteAction};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/proxyfiles")
 }
 
 #[test]
-fn every_bad_proxyfile_gets_all_its_problems_with_place_and_fix() {
+fn every_bad_proxyfile_gets_all_its_problems_with_their_places_and_fixes() {
     let mut count = 0;
     for entry in fs::read_dir(fixtures()).unwrap() {
         let path = entry.unwrap().path();
@@ -38,7 +38,7 @@ fn the_example_is_valid_as_it_stands() {
     assert!(config.sites.len() > 3);
 }
 
-/// The example with all its settings in force.
+/// The example with all its settings uncommented.
 fn whole_example() -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Proxyfile.example");
     let text = fs::read_to_string(&path).unwrap();
@@ -57,7 +57,7 @@ fn every_setting_of_the_example_is_also_valid() {
     assert_eq!(config.issuers.len(), 2);
 }
 
-/// The keys of all tables of a document, table by table.
+/// Keys of all tables of a document, table by table.
 fn keys_of_tables(value: &toml::Value, keys: &mut Vec<HashSet<String>>) {
     match value {
         toml::Value::Table(table) => {
@@ -77,7 +77,7 @@ fn the_example_shows_every_key_that_there_is() {
     let mut shown = Vec::new();
     let document: toml::Table = text.parse().unwrap();
     keys_of_tables(&document.into(), &mut shown);
-    // An unknown key in each table makes the program tell those that it knows.
+    // An unknown key in each table makes the program list the keys that it knows.
     let spoiled = text
         .replace("]\n", "]\nzzz = 0\n")
         .replace("{ ", "{ zzz = 0, ");
@@ -96,6 +96,62 @@ fn the_example_shows_every_key_that_there_is() {
         let shown: HashSet<_> = alike.flatten().cloned().collect();
         let missing: Vec<_> = keys.difference(&shown).collect();
         assert!(missing.is_empty(), "not in the example: {missing:?}");
+    }
+}
+
+/// Notes the keys of a value of this kind, by name and sentence. Each of them must be known.
+fn note_keys(value: &toml::Value, kind: &Kind, noted: &mut HashSet<(&str, &str)>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                if let Some(key) = kind.keys().iter().find(|key| key.name == *name) {
+                    noted.insert((key.name, key.doc));
+                    note_keys(value, &key.kind, noted);
+                } else {
+                    let entry = kind.entry();
+                    note_keys(value, entry.unwrap_or_else(|| panic!("{name}")), noted);
+                }
+            }
+        }
+        toml::Value::Array(values) => {
+            let element = kind.element().unwrap_or_else(|| panic!("{values:?}"));
+            values
+                .iter()
+                .for_each(|value| note_keys(value, element, noted));
+        }
+        _ => (),
+    }
+}
+
+/// All keys of tables of this kind, and of the tables inside them.
+fn keys_of(kind: &'static Kind) -> Vec<&'static Key> {
+    let inner = kind.keys().iter().map(|key| &key.kind);
+    let inner = inner.chain(kind.element()).chain(kind.entry());
+    kind.keys().iter().chain(inner.flat_map(keys_of)).collect()
+}
+
+const FILE: &Kind = &Kind::Table(PROXYFILE);
+
+#[test]
+fn the_example_shows_every_key_of_the_table_of_keys_and_no_other() {
+    let document: toml::Table = whole_example().1.parse().unwrap();
+    let mut shown = HashSet::new();
+    note_keys(&document.into(), FILE, &mut shown);
+    for key in keys_of(FILE) {
+        assert!(shown.contains(&(key.name, key.doc)), "{key:?}");
+    }
+}
+
+#[test]
+fn every_key_has_a_sentence_and_an_example_of_its_kind() {
+    let keys = keys_of(FILE);
+    assert!(keys.len() > 100, "{}", keys.len());
+    for key in keys {
+        assert!(key.doc.trim().ends_with('.'), "{key:?}");
+        let example = format!("{} = {}", key.name, key.example);
+        let example: toml::Table = example.parse().unwrap();
+        let inner = Kind::Table(std::slice::from_ref(key));
+        note_keys(&example.into(), &inner, &mut HashSet::new());
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is refused is counted by its reason, on every service and in every protocol, and nothing else is.
+//! Counters of refusals: every refusal is counted by its reason, on every listener and in every protocol, and nothing else.
 
 use bytes::Bytes;
 use http::Request;
@@ -15,7 +15,7 @@ use crate::harness::clients::raw::{RawStream, ask};
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
 
-/// A proxy with sites before one app, the default among them, and these limits. It logs no request.
+/// A proxy with these limits and several sites in front of one app, one of them the default. It logs no requests.
 async fn start(limits: &str) -> (Proxy, App) {
     let app = App::start().await;
     let setup = ProxySetup::new();
@@ -32,7 +32,7 @@ fn sites(app: &App, limits: &str) -> String {
     )
 }
 
-/// The status of a request over HTTP/1.1 on a connection of its own to `localhost`.
+/// Sends a request over HTTP/1.1 on a connection of its own to `localhost`; returns the status.
 async fn status1(proxy: &Proxy, request: &str) -> String {
     let client = proxy.client().alpn("http/1.1");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
@@ -143,7 +143,7 @@ async fn frames_that_break_http2_are_counted() {
     let (proxy, _app) = start("").await;
     let client = proxy.client().alpn("h2");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
-    // DATA on a stream that nobody opened.
+    // DATA on a stream that was never opened.
     let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     stream.write_all(settings).await.unwrap();
     stream.write_all(b"\0\0\x01\0\0\0\0\0\x01x").await.unwrap();
@@ -157,7 +157,7 @@ async fn a_stream_that_breaks_http2_is_reset_and_the_connection_goes_on() {
     let client = proxy.client().alpn("h2");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
     let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    // GET https://localhost/ with `connection: close`, which HTTP/2 has no place for, and then without it.
+    // GET https://localhost/ with `connection: close`, which HTTP/2 forbids, and then without it.
     let broken = b"\x82\x87\x84\x41\x09localhost\0\x0aconnection\x05close";
     let sound = b"\x82\x87\x84\x41\x09localhost";
     stream.write_all(hello).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_stream_that_breaks_http2_is_reset_and_the_connection_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_that_are_cut_and_http2_where_http1_was_agreed_on_are_counted() {
+async fn truncated_heads_and_http2_after_http1_alpn_are_counted() {
     let (proxy, _app) = start("").await;
     let client = proxy.client().alpn("http/1.1");
     for head in ["GET / HT", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
@@ -206,7 +206,7 @@ async fn answers_that_break_off_are_counted() {
     let origin = origin.await;
     let text = format!("[sites]\n\"localhost\" = \"{}\"\n", origin.address);
     let proxy = ProxySetup::new().proxyfile(&text).start().await;
-    // What had come of the answer may go down with it.
+    // The part of the answer that has arrived may be lost with it.
     status1(&proxy, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut sender = proxy.client().http2(proxy.https(), "localhost").await;
     let request = Request::get("https://localhost/").body(Full::default());
@@ -217,7 +217,7 @@ async fn answers_that_break_off_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_plain_http_refuses_is_counted() {
+async fn refusals_of_plain_http_are_counted() {
     let (proxy, _app) = start("header-timeout = \"200ms\"").await;
     let challenge = "/.well-known/acme-challenge/x HTTP/1.1\r\nhost: localhost\r\n";
     for request in [
@@ -254,7 +254,7 @@ async fn what_plain_http_refuses_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handshakes_that_come_to_nothing_are_counted() {
+async fn failed_handshakes_are_counted() {
     let (proxy, _app) = start("handshake-timeout = \"300ms\"").await;
     let client = proxy.client();
     ask(proxy.https(), "").await;
@@ -285,20 +285,20 @@ async fn handshakes_that_come_to_nothing_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_without_the_certificate_that_is_asked_for_are_counted() {
+async fn clients_without_a_required_certificate_are_counted() {
     let setup = ProxySetup::new();
     setup.file("clients.pem", &TestCa::root("clients").pem());
     let text = "[sites]\n\"localhost\" = { upstream = \"localhost:1\", client-auth = { ca = \"clients.pem\" } }\n";
     let proxy = setup.proxyfile(text).start().await;
     let connected = proxy.client().connect(proxy.https(), "localhost").await;
-    // In TLS 1.3 the client learns of it when it reads.
+    // In TLS 1.3 the client sees the alert when it reads.
     let refusal = soon(connected.unwrap().read_to_end(&mut Vec::new())).await;
     assert!(refusal.is_err());
     refused(&proxy, &[("client-certificate", 1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_do_not_get_on_are_counted() {
+async fn clients_that_time_out_are_counted() {
     let limits = "header-timeout = \"200ms\"\nbody-timeout = \"300ms\"";
     let (proxy, _app) = start(limits).await;
     let client = proxy.client().alpn("http/1.1");
@@ -314,7 +314,7 @@ async fn clients_that_do_not_get_on_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_with_too_many_connections_is_counted_on_both_doors() {
+async fn a_client_with_too_many_connections_is_counted_on_both_listeners() {
     let (proxy, _app) = start("connections-per-client = 2").await;
     let mut held = [
         RawStream::connect(proxy.http()).await,
@@ -329,7 +329,7 @@ async fn a_client_with_too_many_connections_is_counted_on_both_doors() {
     refused(&proxy, &[("connections-per-client", 2)]).await;
 }
 
-/// A proxy whose HTTPS service takes PROXY headers from these peers alone.
+/// A proxy whose HTTPS listener accepts PROXY headers from these peers only.
 async fn announced_by(trust: &str) -> Proxy {
     let setup = ProxySetup::new();
     let (http, https) = (setup.http(), setup.https());
@@ -365,7 +365,7 @@ async fn missing_and_forbidden_proxy_headers_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_answered_is_not_counted_nor_the_end_of_an_idle_connection() {
+async fn answered_requests_and_closed_idle_connections_are_not_counted() {
     let (proxy, _app) = start("idle-timeout = \"200ms\"").await;
     let client = proxy.client();
     for path in ["/", "/download?100000"] {
@@ -385,7 +385,7 @@ async fn what_is_answered_is_not_counted_nor_the_end_of_an_idle_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counts_go_on_through_a_reload() {
+async fn counts_survive_a_reload() {
     let (mut proxy, app) = start("").await;
     let unknown = "GET / HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n\r\n";
     ask(proxy.http(), unknown).await;

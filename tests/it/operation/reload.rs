@@ -1,4 +1,4 @@
-//! The Proxyfile read again: what has changed comes into effect at once, all else goes on.
+//! Reloads of the Proxyfile: changes take effect at once, and everything else goes on.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::harness::dns::server::DnsServer;
 use crate::harness::ports::Reservation;
 use crate::harness::proxy::{Proxy, ProxySetup};
 
-/// A Proxyfile whose site `localhost` answers with this version in a field.
+/// A Proxyfile whose site `localhost` sends this version in a field of its responses.
 fn versioned(app: SocketAddr, version: usize) -> String {
     format!(
         "[sites.localhost]\nupstream = \"{app}\"\ndefault = true\nresponse-headers = {{ set = {{ X-Version = \"{version}\" }} }}\n"
@@ -58,7 +58,7 @@ fn version(response: &Response<Bytes>) -> String {
     version.to_str().unwrap().to_owned()
 }
 
-/// Requests that are sent one after the other until the test has seen enough.
+/// Sends requests one after the other until the test stops it.
 #[derive(Clone, Default)]
 struct Load {
     is_over: Arc<AtomicBool>,
@@ -148,7 +148,7 @@ async fn two_hundred_swaps_under_load_fail_no_request_and_order_nothing_again() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_file_changes_nothing_and_every_mistake_is_said() {
+async fn a_bad_file_changes_nothing_and_every_mistake_is_reported() {
     let app = App::start().await;
     let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
@@ -182,7 +182,7 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_said() {
         ),
         (
             format!("[listen]\nhttp = \"x\"\n{other}"),
-            &["`x` is no address to listen on"],
+            &["`x` is not a valid address to listen on"],
         ),
     ] {
         let line = proxy.reload(&text).await;
@@ -196,7 +196,7 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_said() {
         }
         assert_eq!(version(&send(&mut sender, "localhost").await), "1");
     }
-    // A flag has said where data lies: what the file says of that is of no effect, at the start and now.
+    // A flag sets the data directory, so that the file's setting has no effect, neither at the start nor now.
     let line = proxy
         .reload(&format!("storage = \"file:elsewhere\"\n{other}"))
         .await;
@@ -205,7 +205,7 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn check_finds_what_a_reload_would_refuse() {
+async fn check_reports_what_a_reload_would_refuse() {
     let ca = TestCa::root("test");
     let (certificate, key) = ca.loopback();
     let mut proxy = ProxySetup::new()
@@ -230,7 +230,7 @@ async fn check_finds_what_a_reload_would_refuse() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_of_two_files_wins_however_fast_they_come() {
+async fn the_later_of_two_files_wins_however_quickly_it_follows() {
     let app = App::start().await;
     let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
@@ -249,7 +249,7 @@ async fn the_last_of_two_files_wins_however_fast_they_come() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_socket_lives_on_even_when_its_site_goes() {
+async fn a_web_socket_survives_the_removal_of_its_site() {
     let app = App::start().await;
     let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
@@ -273,7 +273,7 @@ async fn a_web_socket_lives_on_even_when_its_site_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_under_way_ends_on_the_site_that_it_began_with() {
+async fn a_running_request_ends_on_the_site_that_it_began_with() {
     let app = App::start().await;
     let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(app.address, 1))
@@ -288,7 +288,7 @@ async fn a_request_under_way_ends_on_the_site_that_it_began_with() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_connections_to_a_backend_are_used_on() {
+async fn connections_to_a_backend_survive_a_reload() {
     let mut origin = Origin::ok().await;
     let mut proxy = ProxySetup::new()
         .proxyfile(&versioned(origin.address, 1))
@@ -299,7 +299,7 @@ async fn the_connections_to_a_backend_are_used_on() {
         let response = send(&mut sender, "localhost").await;
         assert_eq!(response.body(), "ok");
         origin.event().await;
-        // What is said of the group changes now and then, and not what connections are like.
+        // The settings of the upstream change, but not those of its connections.
         let queue = format!("upstream-options = {{ queue = {} }}\n", 10 + version / 2);
         let line = proxy
             .reload(&(versioned(origin.address, version) + &queue))
@@ -314,7 +314,7 @@ const CONNECTION: &str = "ssl_verify_client optional;
     location / { return 200; }";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_over_tls_are_used_on_until_what_is_trusted_or_shown_changes() {
+async fn tls_connections_survive_until_roots_or_client_certificate_change() {
     let ca = TestCa::root("backends");
     for nginx in [
         Nginx::start(&ca, CONNECTION).await,
@@ -332,7 +332,7 @@ async fn connections_over_tls_are_used_on_until_what_is_trusted_or_shown_changes
         let mut proxy = setup.proxyfile(&text(1, 10, "")).start().await;
         let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
         let first = connection(&send(&mut sender, "localhost").await);
-        // Neither another field of the site nor another queue makes other connections.
+        // A changed header field or queue does not need new connections.
         for (version, queue) in [(2, 10), (3, 11)] {
             let line = proxy.reload(&text(version, queue, "")).await;
             assert!(line.contains("configuration reloaded"), "{line}");
@@ -347,7 +347,7 @@ async fn connections_over_tls_are_used_on_until_what_is_trusted_or_shown_changes
         let (known, client) = connection(&send(&mut sender, "localhost").await);
         assert!(known != first.0 && client == "SUCCESS", "{client}");
 
-        // The file says the same, and what it names does not.
+        // The Proxyfile is the same, but a file that it names has changed.
         std::fs::write(&root, TestCa::root("others").pem()).unwrap();
         let line = proxy.reload(&text(4, 11, &identity)).await;
         assert!(line.contains("configuration reloaded"), "{line}");
@@ -362,7 +362,7 @@ async fn connections_over_tls_are_used_on_until_what_is_trusted_or_shown_changes
     }
 }
 
-/// Which connection the answer came on, and whether its client was known there.
+/// Returns the connection that the answer came on, and whether it resumed a session.
 fn connection(response: &Response<Bytes>) -> (String, String) {
     assert_eq!(response.status(), StatusCode::OK);
     let field = |name| response.headers()[name].to_str().unwrap().to_owned();
@@ -370,7 +370,7 @@ fn connection(response: &Response<Bytes>) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_to_a_named_backend_are_used_on_and_other_servers_may_know_it_elsewhere() {
+async fn connections_to_a_named_backend_survive_until_other_resolvers_give_other_addresses() {
     const NAME: &str = "app.example.test";
     let dns = [DnsServer::start(), DnsServer::start()];
     let port = Reservation::new().address().port();
@@ -401,14 +401,14 @@ async fn connections_to_a_named_backend_are_used_on_and_other_servers_may_know_i
     }
     assert_eq!(origins[0].connections(), 1);
 
-    // Until the others have answered, the name leads to where it led to before.
+    // Until the new resolvers have answered, the name keeps its addresses.
     proxy.reload(&text(3, 11, &dns[1])).await;
     soon(async { while send(&mut sender, "localhost").await.body() != "32" {} }).await;
     assert_eq!(origins[0].connections(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_comes_and_goes_and_open_connections_stay() {
+async fn listeners_are_added_and_removed_and_open_connections_stay() {
     let app = App::start().await;
     let ports: Vec<_> = (0..4).map(|_| Reservation::new()).collect();
     let [http, https, new_http, new_https] =
@@ -422,7 +422,7 @@ async fn an_address_comes_and_goes_and_open_connections_stay() {
     let client = proxy.client();
     let mut sender = client.http1(https, "localhost").await;
 
-    // One that is taken leaves the other one closed too.
+    // If one address is taken, the other one is not opened either.
     let other = Origin::ok().await;
     let taken = other.address;
     let line = proxy.reload(&text(new_http, taken)).await;
@@ -439,7 +439,7 @@ async fn an_address_comes_and_goes_and_open_connections_stay() {
     let location = redirect(new_http).await;
     assert!(location.starts_with(&format!("https://localhost:{}", new_https.port())));
     for gone in [http, https] {
-        // The doors of all workers are told at once, and close when their worker comes to it.
+        // The listeners of all workers are told at once; each closes when its worker gets to it.
         soon(async { while TcpStream::connect(gone).await.is_ok() {} }).await;
     }
     let line = proxy.reload(&text(http, https)).await;
@@ -448,7 +448,7 @@ async fn an_address_comes_and_goes_and_open_connections_stay() {
     assert_eq!(send(&mut sender, "localhost").await.status(), 200);
 }
 
-/// Where plain HTTP leads to.
+/// Returns the target of the plain HTTP redirect.
 async fn redirect(http: SocketAddr) -> String {
     let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let answer = crate::harness::clients::raw::ask(http, request).await;
@@ -458,7 +458,7 @@ async fn redirect(http: SocketAddr) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_counted_against_a_rate_is_counted_on_until_the_rate_changes() {
+async fn rate_limits_keep_their_counts_until_the_rate_changes() {
     let app = App::start().await;
     let limited = |version, rate: &str| versioned(app.address, version) + "rate-limit = " + rate;
     let hourly = "{ requests = 2, per = \"1h\" }";
@@ -479,7 +479,7 @@ async fn what_was_counted_against_a_rate_is_counted_on_until_the_rate_changes() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_names_get_certificates_and_removed_ones_are_served_no_more() {
+async fn added_names_get_certificates_and_removed_ones_are_no_longer_served() {
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let before = named(&["a.example.org", "b.example.org"]);
@@ -507,7 +507,7 @@ async fn new_names_get_certificates_and_removed_ones_are_served_no_more() {
     assert!(client.connect(https, "a.example.org").await.is_err());
     assert_eq!(send(&mut removed, "a.example.org").await.status(), 421);
 
-    // What was stored is served again.
+    // The stored certificate is served again.
     proxy.reload(&before).await;
     assert_eq!(
         client.get(https, "a.example.org", "/").await.body,
@@ -538,7 +538,7 @@ async fn a_site_changes_from_its_own_files_to_an_issuer_and_back_without_a_gap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_that_asks_for_certificates_from_now_on_is_not_reached_as_before() {
+async fn a_new_client_certificate_policy_applies_to_open_connections() {
     let ca = TestCa::root("clients");
     let app = App::start().await;
     let setup = ProxySetup::new();
@@ -560,7 +560,7 @@ async fn a_site_that_asks_for_certificates_from_now_on_is_not_reached_as_before(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_go_to_the_log_that_is_current_and_the_level_changes() {
+async fn lines_go_to_the_current_log_and_the_level_changes() {
     let app = App::start().await;
     let logged = |version, file: &str, level: &str| {
         format!(
@@ -596,7 +596,7 @@ async fn lines_go_to_the_log_that_is_current_and_the_level_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn swaps_do_not_add_to_the_memory() {
+async fn reloads_do_not_grow_the_memory() {
     let text = |version: usize| {
         let body = "x".repeat(16 * 1024);
         let route = |n| format!("\"/{n}\" = {{ respond = {{ body = \"{version}{body}\" }} }}\n");
@@ -612,13 +612,13 @@ async fn swaps_do_not_add_to_the_memory() {
         let line = proxy.reload(&text(version)).await;
         assert!(line.contains("configuration reloaded"), "{line}");
     }
-    // Each router that stayed would take more than 3 MiB.
+    // Each router that stayed in memory would take more than 3 MiB.
     let grown = proxy.memory().saturating_sub(before);
     assert!(grown < 48 * 1024, "{grown} KiB");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_file_nothing_is_read_again_and_the_process_lives_on() {
+async fn without_a_file_a_reload_changes_nothing() {
     let app = App::start().await;
     let mut proxy: Proxy = ProxySetup::new().local(&app).start().await;
     proxy.signal(Signal::HUP);

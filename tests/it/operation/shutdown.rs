@@ -1,4 +1,4 @@
-//! The end of the process: what runs is finished, what idles is closed, and a second signal cuts.
+//! Shutdown: running requests finish, idle connections are closed, and a second signal stops at once.
 
 use http::Request;
 use proxy::tasks::Tasks;
@@ -43,7 +43,7 @@ async fn a_running_request_is_answered_before_the_process_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle_connections_are_closed_properly() {
+async fn idle_connections_are_closed_with_close_notify() {
     let (_app, mut proxy, client) = start().await;
     let mut idle = client
         .alpn("http/1.1")
@@ -51,13 +51,13 @@ async fn idle_connections_are_closed_properly() {
         .await
         .unwrap();
     proxy.signal(Signal::INT);
-    // A TLS close_notify reads as the end; a connection that is merely cut would be an error.
+    // A TLS close_notify reads as the end; a connection cut without it would be an error.
     assert_eq!(soon(idle.read(&mut [0; 16])).await.unwrap(), 0);
     assert!(proxy.ended().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_of_http_2_are_told_to_go_and_get_what_they_have_asked_for() {
+async fn clients_of_http_2_get_goaway_and_their_pending_responses() {
     let (app, mut proxy, client) = start().await;
     let stream = client.alpn("h2").connect(proxy.https(), "localhost").await;
     let (sender, connection) = h2::client::handshake(stream.unwrap()).await.unwrap();
@@ -81,12 +81,12 @@ async fn clients_of_http_2_are_told_to_go_and_get_what_they_have_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_handshake_holds_no_drain() {
+async fn a_silent_handshake_does_not_delay_the_drain() {
     let text = "[sites]\n\"localhost\" = \"localhost:1\"\n[limits]\nhandshake-timeout = \"1h\"\n";
     let mut proxy = ProxySetup::new().proxyfile(text).start().await;
     let root = std::fs::read_to_string(proxy.data().join("internal-ca/root.pem")).unwrap();
     let _silent = TcpStream::connect(proxy.https()).await.unwrap();
-    // Clients are accepted in turn: when this one is served, the silent one is inside.
+    // Clients are accepted in turn: when this one is served, the silent one has been accepted.
     let client = Client::new(&root);
     client.serial(proxy.https(), "localhost").await.unwrap();
 
@@ -97,7 +97,7 @@ async fn a_silent_handshake_holds_no_drain() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
+async fn a_handshake_that_waits_for_its_certificate_does_not_delay_the_drain() {
     let setup = ProxySetup::new();
     let script = Script::new().always(Step::NewOrder, Fault::Never);
     let ca = ScriptedCa::start(script, setup.http().port()).await;
@@ -111,7 +111,7 @@ async fn a_handshake_that_waits_for_its_certificate_holds_no_drain() {
     let https = proxy.https();
     let waiting = Tasks::new().spawn(async move { client.serial(https, "www.example.org").await });
     let other = Client::new(&ca.issuing_root_pem());
-    // An unknown name is refused at once, and shows that the one before it is inside.
+    // An unknown name is refused at once, which shows that the client before it has been accepted.
     other
         .serial(proxy.https(), "unknown.example.org")
         .await

@@ -1,4 +1,4 @@
-//! A page in a real browser before an app on Node.js, and a WebSocket server on Node.js.
+//! A page in a real browser with an app on Node.js, and a WebSocket server on Node.js.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,10 +16,10 @@ use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
 use crate::harness::skip::skip;
 
-/// How long a browser may take to start on a busy machine and to do all that the page asks for.
+/// Time limit for a browser to start on a busy machine and to do all that the page asks for.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A proxy before the app, with all that could come between a page and it; the access log is at `access.log`.
+/// A proxy in front of the app, with all features that could disturb a page; the access log is at `access.log`.
 async fn proxy(app: &NodeApp) -> (Proxy, std::path::PathBuf) {
     let setup = ProxySetup::new();
     let log = setup.file("access.log", "");
@@ -31,7 +31,7 @@ async fn proxy(app: &NodeApp) -> (Proxy, std::path::PathBuf) {
     (setup.proxyfile(&proxyfile).start().await, log)
 }
 
-/// A home folder whose browsers trust this root too.
+/// Creates a home folder whose browsers trust this root too.
 async fn trusting_home(root: &Path) -> TempDir {
     let home = TempDir::new().unwrap();
     let database = home.path().join(".pki/nssdb");
@@ -49,7 +49,7 @@ async fn trusting_home(root: &Path) -> TempDir {
     home
 }
 
-/// What the page at `url` has come to.
+/// Opens the page at `url` in the browser; returns its result.
 async fn browse(chromium: &Path, proxy: &Proxy, url: &str) -> Value {
     let home = trusting_home(&proxy.data().join("internal-ca/root.pem")).await;
     let run = node::script("browser.cjs")
@@ -63,7 +63,7 @@ async fn browse(chromium: &Path, proxy: &Proxy, url: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The method, path, protocol and status of each line.
+/// Method, path, protocol and status of each line.
 fn requests(log: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(log).unwrap();
     let line = |line: &str| {
@@ -81,7 +81,7 @@ fn requests(log: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_fetches_hears_events_and_talks_over_a_web_socket() {
+async fn a_page_fetches_receives_events_and_uses_a_web_socket() {
     let (chromium, there) = (node::chromium(), node::is_there());
     let (Ok(chromium), Ok(())) = (&chromium, &there) else {
         return skip(there.err().or_else(|| chromium.err()).unwrap_or_default());

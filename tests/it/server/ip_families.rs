@@ -1,4 +1,4 @@
-//! Both doors are open over IPv4 and over IPv6: CAs come by either.
+//! Both listeners accept IPv4 and IPv6, because CAs connect over either.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
 
-/// The addresses that are listened on where nobody says otherwise.
+/// Addresses that the proxy listens on by default.
 fn defaults() -> (SocketAddr, SocketAddr) {
     let text = "storage = \"file:/data\"\n[sites]\n\"www.example.org\" = \"localhost:1\"\n";
     let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());

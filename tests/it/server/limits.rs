@@ -1,4 +1,4 @@
-//! What one client may take: time for each step, bytes and fields of a head, streams.
+//! Limits on one client: time for each step, bytes and fields of a head, streams.
 
 use http::Request;
 use rustix::process::Signal;
@@ -29,7 +29,7 @@ async fn closed(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handshake_that_does_not_come_is_given_up() {
+async fn a_handshake_that_does_not_begin_times_out() {
     let (proxy, _, _app) = start("handshake-timeout = \"200ms\"").await;
     let mut silent = TcpStream::connect(proxy.https()).await.unwrap();
     assert_eq!(closed(&mut silent).await, b"");
@@ -39,7 +39,7 @@ async fn a_handshake_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_head_that_does_not_end_is_given_up() {
+async fn a_head_that_does_not_end_times_out() {
     let (proxy, client, _app) = start("header-timeout = \"200ms\"").await;
     let mut slow = client.connect(proxy.https(), "localhost").await.unwrap();
     slow.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n")
@@ -52,7 +52,7 @@ async fn a_head_that_does_not_end_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_connection_is_closed_after_its_time() {
+async fn an_idle_connection_is_closed_after_the_idle_timeout() {
     let (proxy, client, _app) = start("idle-timeout = \"200ms\"").await;
     let mut idle = client.connect(proxy.https(), "localhost").await.unwrap();
     idle.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -66,7 +66,7 @@ async fn an_idle_connection_is_closed_after_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_does_not_read_is_cut() {
+async fn a_client_that_does_not_read_is_disconnected() {
     let (proxy, client, _app) = start("body-timeout = \"300ms\"").await;
     let mut stalled = client.connect(proxy.https(), "localhost").await.unwrap();
     let request = b"GET /download?200000000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -106,14 +106,14 @@ async fn a_head_that_is_too_large_is_refused() {
     assert_eq!(read(answer.unwrap()).await.status, 431);
 }
 
-/// Open files for ten connections: two each, beside the reserve of the process and of its workers.
+/// Open files for ten connections: two each, besides the reserve of the process and of its workers.
 fn for_ten_connections() -> u64 {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     64 + 8 * workers as u64 + 2 * 10
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_are_bounded_by_the_limit_of_open_files() {
+async fn connections_are_limited_by_the_limit_of_open_files() {
     let app = App::start().await;
     let proxy = ProxySetup::new()
         .local(&app)
@@ -134,7 +134,7 @@ async fn connections_are_bounded_by_the_limit_of_open_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
+async fn the_limit_of_open_files_is_raised_to_the_hard_limit() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
     let setup = ProxySetup::new().args(args).raisable_files(100, 200);
     let proxy = setup.start().await;
@@ -142,10 +142,10 @@ async fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_list_of_http2_is_bounded_by_bytes() {
+async fn an_http2_header_list_is_limited_in_bytes() {
     let (proxy, client, _app) = start("").await;
     let client = client.alpn("h2");
-    // Up to twice the size it is refused by who can say why, and beyond that while it is read.
+    // Up to twice the size it is refused with the reason, and beyond that while it is read.
     for (size, status, has_page) in [
         (30_000, 200, true),
         (40_000, 431, true),
@@ -170,7 +170,7 @@ async fn a_header_list_of_http2_is_bounded_by_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_bounds_of_http2_are_told_to_the_client() {
+async fn the_limits_of_http2_are_sent_to_the_client() {
     let (proxy, client, _app) = start("streams = 7").await;
     let stream = client
         .alpn("h2")
@@ -187,7 +187,7 @@ async fn the_bounds_of_http2_are_told_to_the_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_resets_ends_the_connection() {
+async fn a_flood_of_resets_closes_the_connection() {
     let (proxy, client, _app) = start("").await;
     let stream = client
         .alpn("h2")
@@ -220,7 +220,7 @@ async fn a_flood_of_resets_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_streams_of_one_client_leave_files_for_others() {
+async fn the_streams_of_one_client_do_not_use_up_all_files() {
     let app = App::start().await;
     let proxy = ProxySetup::new()
         .local(&app)
@@ -235,7 +235,7 @@ async fn the_streams_of_one_client_leave_files_for_others() {
         let request = Request::get("https://localhost/gate").body(Default::default());
         held.push(tasks.spawn(greedy.send_request(request.unwrap())));
     }
-    // Ten of them hold all places; the others are told so.
+    // Ten of them hold all slots; the others are told so.
     let (answer, ..) = soon(futures_util::future::select_all(held)).await;
     let answer = answer.unwrap().unwrap();
     assert_eq!(answer.status(), 503);
@@ -251,7 +251,7 @@ async fn the_streams_of_one_client_leave_files_for_others() {
     );
 }
 
-/// Sends a request and reads its answer, which is short and ends with `body`.
+/// Sends a request and reads its short answer, which ends with `body`.
 async fn exchange(
     stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin),
     request: &str,
@@ -269,14 +269,14 @@ async fn exchange(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_lay_unused_serves_on() {
+async fn a_parked_connection_serves_its_next_request() {
     let (proxy, client, _app) = start("idle-timeout = \"2s\"").await;
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
     let get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let post = "POST /upload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nabcde";
     for (request, body) in [(get, "hello"), (post, "5"), (get, "hello"), (get, "hello")] {
         exchange(&mut stream, request, body).await;
-        // Longer than a connection keeps its buffers, shorter than it is kept.
+        // Longer than an idle connection keeps its buffers, shorter than its idle time-out.
         let pause = std::time::Duration::from_millis(300);
         let silence = tokio::time::timeout(pause, stream.read(&mut [0; 16])).await;
         assert!(silence.is_err(), "{silence:?}");
@@ -285,7 +285,7 @@ async fn a_connection_that_lay_unused_serves_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_lies_unused_ends_with_the_process() {
+async fn a_parked_connection_is_closed_at_shutdown() {
     let (mut proxy, client, _app) = start("").await;
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
     exchange(
@@ -298,7 +298,7 @@ async fn a_connection_that_lies_unused_ends_with_the_process() {
     let silence = tokio::time::timeout(pause, stream.read(&mut [0; 16])).await;
     assert!(silence.is_err(), "{silence:?}");
     proxy.signal(Signal::TERM);
-    // A TLS close_notify reads as the end; a connection that is merely cut would be an error.
+    // A TLS close_notify reads as the end; a connection cut without it would be an error.
     assert_eq!(soon(stream.read(&mut [0; 16])).await.unwrap(), 0);
     assert!(proxy.ended().await.success());
 }

@@ -1,4 +1,4 @@
-//! Port 80: challenges, the way to https, and nothing else.
+//! Port 80: challenges, redirects to https, and nothing else.
 
 use crate::harness::backends::web_app::App;
 use crate::harness::clients::raw::{ask, header};
@@ -19,7 +19,7 @@ fn status(answer: &str) -> &str {
 }
 
 #[tokio::test]
-async fn known_hosts_are_led_to_https_with_path_and_query() {
+async fn known_hosts_are_redirected_to_https_with_path_and_query() {
     let (proxy, _app) = start().await;
     let port = proxy.https().port();
     for (host, path, location) in [
@@ -70,7 +70,7 @@ async fn other_hosts_are_not_reflected_and_nothing_is_proxied() {
 }
 
 #[tokio::test]
-async fn an_unknown_token_is_not_found_whatever_the_host() {
+async fn an_unknown_token_is_a_404_for_every_host() {
     let (proxy, _app) = start().await;
     for (method, host, expected) in [
         ("GET", "app.localhost", "404"),

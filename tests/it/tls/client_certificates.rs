@@ -1,4 +1,4 @@
-//! Certificates of clients: who is asked, who is let in, and what the backend is told.
+//! Client certificates: who is asked for one, who is let in, and what the backend is told.
 
 use http::Request;
 use http_body_util::Full;
@@ -9,7 +9,7 @@ use crate::harness::clients::https::{Client, read};
 use crate::harness::clients::raw::header;
 use crate::harness::proxy::{Proxy, ProxySetup};
 
-/// A proxy with a site that needs certificates of `ca`, one that takes them and one that does not ask.
+/// A proxy with three sites: one requires certificates of `ca`, one accepts them, and one does not ask.
 async fn start(ca: &TestCa) -> (Proxy, App) {
     let app = App::start().await;
     let setup = ProxySetup::new();
@@ -41,7 +41,7 @@ const FORGED: [(&str, &str); 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_verified_client_is_told_to_the_backend_and_cannot_forge_it() {
+async fn the_backend_gets_the_verified_identity_and_no_forged_one() {
     let ca = TestCa::root("clients");
     let (proxy, _app) = start(&ca).await;
     let (certificate, key) = ca.client("alice");
@@ -62,7 +62,7 @@ async fn a_verified_client_is_told_to_the_backend_and_cannot_forge_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_without_a_certificate_is_refused_or_told_as_such() {
+async fn a_client_without_a_certificate_is_refused_or_marked_as_such() {
     let (proxy, _app) = start(&TestCa::root("clients")).await;
     let nobody = proxy.client();
     assert!(!gets_in(&nobody, &proxy, "strict.localhost").await);
@@ -74,12 +74,12 @@ async fn a_client_without_a_certificate_is_refused_or_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn certificates_of_others_are_refused_everywhere_they_are_asked_for() {
+async fn certificates_of_another_ca_are_refused_wherever_one_is_asked_for() {
     let ca = TestCa::root("clients");
     let (proxy, _app) = start(&ca).await;
     let (certificate, key) = TestCa::root("clients").client("alice");
     let mallory = proxy.client().identified(&certificate, &key);
-    // A certificate for servers is none for clients.
+    // A server certificate is not valid as a client certificate.
     let (certificate, key) = ca.loopback();
     let server = proxy.client().identified(&certificate, &key);
     for client in [mallory, server] {
@@ -89,7 +89,7 @@ async fn certificates_of_others_are_refused_everywhere_they_are_asked_for() {
     }
 }
 
-/// Whether a request to `name` is answered, on a new connection.
+/// Returns `true` if a request to `name` on a new connection is answered.
 async fn gets_in(client: &Client, proxy: &Proxy, name: &str) -> bool {
     let client = client.alpn("http/1.1");
     let Ok(stream) = client.connect(proxy.https(), name).await else {
@@ -108,7 +108,7 @@ async fn gets_in(client: &Client, proxy: &Proxy, name: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_connection_reaches_a_site_that_asks_otherwise() {
+async fn a_connection_cannot_reach_a_site_with_another_client_policy() {
     let ca = TestCa::root("clients");
     let (proxy, _app) = start(&ca).await;
     let (certificate, key) = ca.client("alice");
@@ -126,7 +126,7 @@ async fn no_connection_reaches_a_site_that_asks_otherwise() {
             assert_eq!(status, expected, "{wanted} over {opened}");
         }
     }
-    // Without a name it is the default site that was reached, which does not ask.
+    // Without SNI the client reaches the default site, which does not ask.
     let unnamed = alice.without_sni();
     for (wanted, expected) in [
         ("strict.localhost", 421),
@@ -142,11 +142,11 @@ async fn no_connection_reaches_a_site_that_asks_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_is_never_taken_up_where_certificates_are_asked_for() {
+async fn sessions_are_not_resumed_where_client_certificates_are_asked_for() {
     let ca = TestCa::root("clients");
     let (proxy, _app) = start(&ca).await;
     let (certificate, key) = ca.client("alice");
-    // One memory of sessions for both clients: the second shows no certificate.
+    // Both clients share one session cache; the second shows no certificate.
     let nobody = proxy.client();
     let alice = nobody.identified(&certificate, &key);
     for _ in 0..2 {
@@ -206,7 +206,7 @@ async fn curl_shows_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_ca_that_cannot_be_read_keeps_the_proxy_from_starting() {
+async fn a_client_ca_that_cannot_be_read_stops_the_start() {
     let setup = ProxySetup::new();
     let (_, key) = TestCa::root("clients").client("alice");
     setup.file("clients.pem", &key.serialize_pem());

@@ -1,4 +1,4 @@
-//! Which certificate a ClientHello gets, and what one gets that can have none.
+//! Handshakes: which certificate a ClientHello gets, and the answer when there is none.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ use crate::harness::clients::raw::ask;
 use crate::harness::proxy::{ProxySetup, command};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_local_name_needs_no_network_and_its_root_is_said() {
+async fn a_local_name_needs_no_network_and_its_root_is_logged() {
     let app = App::start().await;
     let mut proxy = ProxySetup::new().local(&app).start().await;
     let line = proxy.logged("the internal CA signs certificates").await;
@@ -27,7 +27,7 @@ async fn a_local_name_needs_no_network_and_its_root_is_said() {
         "hello"
     );
 
-    // The root and the leaf are kept over a restart.
+    // The root and the leaf survive a restart.
     let proxy = proxy.stop().await.start().await;
     assert_eq!(
         client.serial(proxy.https(), "localhost").await.unwrap(),
@@ -55,7 +55,7 @@ async fn a_client_without_sni_gets_the_default_site() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_without_sni_is_refused_where_no_site_is_the_default() {
+async fn a_client_without_sni_is_refused_without_a_default_site() {
     let setup = ProxySetup::new().proxyfile(
         "[sites]\n\"a.localhost\" = \"localhost:1\"\n\"b.localhost\" = \"localhost:1\"\n",
     );
@@ -94,7 +94,7 @@ async fn a_wildcard_site_covers_one_label() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_may_bring_its_own_certificate() {
+async fn a_site_may_use_its_own_certificate_files() {
     let app = App::start().await;
     let ca = TestCa::root("the operator's CA");
     let key = KeyPair::generate().unwrap();
@@ -117,7 +117,7 @@ async fn a_site_may_bring_its_own_certificate() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_certificate_keeps_the_proxy_from_starting() {
+async fn a_key_of_another_certificate_stops_the_start() {
     let ca = TestCa::root("the operator's CA");
     let (certificate, _) = ca.loopback();
     let (_, other_key) = ca.loopback();
@@ -146,7 +146,7 @@ async fn a_key_of_another_certificate_keeps_the_proxy_from_starting() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plain_http_is_told_that_https_is_spoken_here() {
+async fn plain_http_on_the_https_port_gets_an_explanation() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
     let proxy = ProxySetup::new().args(args).start().await;
     for request in [
@@ -163,7 +163,7 @@ async fn plain_http_is_told_that_https_is_spoken_here() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn versions_below_1_2_are_refused_and_the_hybrid_key_exchange_is_the_first_choice() {
+async fn versions_below_1_2_are_refused_and_the_hybrid_key_exchange_is_preferred() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
     let proxy = ProxySetup::new().args(args).start().await;
     let stream = proxy.client().connect(proxy.https(), "localhost").await;

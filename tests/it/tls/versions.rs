@@ -1,4 +1,4 @@
-//! The oldest version of TLS that clients may speak: of all sites, of one, and of whoever crosses from one to another.
+//! The minimum version of TLS: for all sites, for one site, and for requests that cross from one to another.
 
 use http::{Request, StatusCode};
 use http_body_util::Full;
@@ -9,7 +9,7 @@ use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::{Client, read};
 use crate::harness::proxy::{Proxy, ProxySetup};
 
-/// A proxy with one site for everybody, which is the default, and one for new clients.
+/// A proxy with a default site for all clients and one for TLS 1.3 only.
 async fn start() -> (Proxy, App) {
     let app = App::start().await;
     let address = app.address;
@@ -29,14 +29,14 @@ async fn status(sender: &mut SendRequest<Full<bytes::Bytes>>, host: &str) -> Sta
         .status
 }
 
-/// Why the client gets no connection.
+/// Returns the error with which the client gets no connection.
 async fn refusal(client: &Client, proxy: &Proxy, name: &str) -> String {
     let outcome = client.connect(proxy.https(), name).await;
     outcome.unwrap_err().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_that_wants_tls_1_3_refuses_older_clients_and_others_do_not() {
+async fn a_site_with_minimum_tls_1_3_refuses_older_clients_and_others_do_not() {
     let (proxy, _app) = start().await;
     let (https, old) = (proxy.https(), proxy.tls12_client());
     for name in ["strict.localhost", "a.strict.localhost"] {
@@ -49,7 +49,7 @@ async fn a_site_that_wants_tls_1_3_refuses_older_clients_and_others_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_holds_for_all_sites_holds_but_where_one_says_otherwise() {
+async fn the_global_minimum_holds_unless_a_site_sets_its_own() {
     let text = "min-tls = \"1.3\"\n[sites]\n\"new.localhost\" = \"localhost:1\"\n\
                 \"old.localhost\" = { upstream = \"localhost:1\", min-tls = \"1.2\" }\n";
     let proxy = ProxySetup::new().proxyfile(text).start().await;
@@ -57,15 +57,15 @@ async fn what_holds_for_all_sites_holds_but_where_one_says_otherwise() {
     let error = refusal(&old, &proxy, "new.localhost").await;
     assert!(error.contains("ProtocolVersion"), "{error}");
     old.serial(proxy.https(), "old.localhost").await.unwrap();
-    // Who names no host and has no site to go to is told so, whatever it speaks.
+    // A client without SNI is told that there is no site for it, whatever version it speaks.
     let error = refusal(&old.without_sni(), &proxy, "new.localhost").await;
     assert!(error.contains("UnrecognisedName"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_connection_does_not_cross_to_a_stricter_site() {
+async fn a_connection_of_an_old_version_cannot_reach_a_stricter_site() {
     let (proxy, _app) = start().await;
-    // Without a name it is the default site that was reached, which takes both.
+    // Without SNI the client reaches the default site, which accepts both versions.
     for (client, expected) in [(proxy.tls12_client(), 421), (proxy.client(), 200)] {
         let unnamed = client.without_sni();
         let mut sender = unnamed.http1(proxy.https(), "open.localhost").await;
@@ -78,7 +78,7 @@ async fn an_old_connection_does_not_cross_to_a_stricter_site() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_and_a_certificate_can_be_wanted_of_the_same_client() {
+async fn a_minimum_version_and_a_client_certificate_can_be_combined() {
     let ca = TestCa::root("clients");
     let setup = ProxySetup::new();
     setup.file("clients.pem", &ca.pem());
@@ -99,7 +99,7 @@ async fn a_version_and_a_certificate_can_be_wanted_of_the_same_client() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reload_changes_it_for_new_connections_and_shuts_old_ones_out() {
+async fn a_reload_changes_the_minimum_for_new_connections_and_excludes_old_ones() {
     let app = App::start().await;
     let text = |version: &str| {
         format!(

@@ -1,4 +1,4 @@
-//! How the backends of one upstream share its requests, and what a client sees when one of them fails.
+//! Load balancing between the backends of an upstream, retries and queues, as clients see them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ async fn named(name: &str) -> Origin {
     .await
 }
 
-/// A backend that takes each request and hangs up on it, once the flag is set.
+/// A backend that accepts each request and then closes, once the flag is set.
 async fn dying(name: &'static str, is_dead: &Arc<AtomicBool>) -> Origin {
     let is_dead = Arc::clone(is_dead);
     Origin::start(move |mut connection| {
@@ -139,7 +139,7 @@ async fn a_weight_is_a_multiple_of_the_requests() {
 }
 
 #[tokio::test]
-async fn clients_see_nothing_of_a_backend_that_refuses_or_dies() {
+async fn requests_survive_a_backend_that_refuses_or_dies() {
     for balancer in [
         "random-two",
         "round-robin",
@@ -163,7 +163,7 @@ async fn clients_see_nothing_of_a_backend_that_refuses_or_dies() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_sent_twice_is_not() {
+async fn requests_that_are_not_idempotent_are_not_retried() {
     let is_dead = Arc::new(AtomicBool::new(true));
     let bad = [dying("one", &is_dead).await, dying("other", &is_dead).await];
     let service = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
@@ -176,7 +176,7 @@ async fn what_may_not_be_sent_twice_is_not() {
 }
 
 #[tokio::test]
-async fn retries_do_not_multiply_an_outage() {
+async fn the_retry_budget_bounds_retries_in_an_outage() {
     let is_dead = Arc::new(AtomicBool::new(true));
     let bad = [dying("one", &is_dead).await, dying("other", &is_dead).await];
     let service = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
@@ -243,7 +243,7 @@ async fn a_full_backend_has_a_bounded_queue() {
 }
 
 #[tokio::test]
-async fn who_waits_too_long_in_the_queue_is_told_to_come_again() {
+async fn a_request_that_waits_too_long_in_the_queue_gets_503_with_retry_after() {
     let origin = Origin::start(async |mut connection| {
         connection.read_request().await;
         std::future::pending().await
@@ -273,7 +273,7 @@ fn cookie(answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_cookie_keeps_a_browser_to_its_backend_until_that_dies() {
+async fn a_cookie_keeps_a_browser_at_its_backend_until_that_dies() {
     let is_dead = [0, 1].map(|_| Arc::new(AtomicBool::new(false)));
     let origins = [
         dying("one", &is_dead[0]).await,
@@ -303,7 +303,7 @@ async fn a_cookie_keeps_a_browser_to_its_backend_until_that_dies() {
 }
 
 #[tokio::test]
-async fn a_backend_without_weight_keeps_the_browsers_that_it_has_and_gets_no_other() {
+async fn a_backend_with_weight_zero_keeps_its_browsers_and_gets_no_new_ones() {
     let origins = [named("one").await, named("other").await];
     let addresses = origins.each_ref().map(|origin| origin.address);
     let weighted = |weight| Balancing {
@@ -327,7 +327,7 @@ async fn a_backend_without_weight_keeps_the_browsers_that_it_has_and_gets_no_oth
 }
 
 #[tokio::test]
-async fn a_forged_cookie_is_no_cookie() {
+async fn a_forged_cookie_is_ignored() {
     let (one, other) = (named("one").await, named("other").await);
     let service = open(by(Balancer::Cookie), &[one.address, other.address]).await;
     let mut client = Client::new(&service).await;
@@ -344,7 +344,7 @@ async fn a_forged_cookie_is_no_cookie() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_address_counts_that_a_trusted_peer_speaks_for() {
+async fn ip_hash_uses_the_address_that_a_trusted_peer_forwards() {
     let origins = [named("a").await, named("b").await];
     let text = format!(
         "trust = [\"127.0.0.1\"]\n[sites.\"localhost\"]\nupstream = [\"{}\", \"{}\"]\nbalance = \"ip-hash\"\n",

@@ -1,4 +1,4 @@
-//! Active checks of backends that are reached by other ways than plain TCP.
+//! Active health checks of backends over TLS, HTTP/2 and unix sockets.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn status(is_well: &AtomicBool) -> StatusCode {
 }
 
 #[tokio::test]
-async fn a_backend_behind_tls_is_checked_behind_tls() {
+async fn a_tls_backend_is_checked_over_tls() {
     let dir = tempfile::tempdir().unwrap();
     let well = dir.path().join("well");
     let lines = format!(
@@ -67,7 +67,7 @@ async fn a_backend_behind_tls_is_checked_behind_tls() {
 }
 
 #[tokio::test]
-async fn a_backend_that_is_not_trusted_is_down() {
+async fn a_check_fails_if_the_certificate_is_not_trusted() {
     let lines = "location /healthz { return 204; }";
     let nginx = Nginx::start(&TestCa::root("backends"), lines).await;
     let service = checked(&nginx.url(), None).await;
@@ -75,7 +75,7 @@ async fn a_backend_that_is_not_trusted_is_down() {
 }
 
 #[tokio::test]
-async fn a_backend_of_http_2_is_checked_by_http_2() {
+async fn an_http_2_backend_is_checked_over_http_2() {
     let is_well = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&is_well);
     let origin = H2Origin::start(100, move |mut session: Session, _| {
@@ -97,7 +97,7 @@ async fn a_backend_of_http_2_is_checked_by_http_2() {
 }
 
 #[tokio::test]
-async fn a_backend_at_a_unix_socket_is_checked_there() {
+async fn a_unix_socket_backend_is_checked_over_its_socket() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("app.sock");
     let service = checked(&format!("unix:{}", path.display()), None).await;

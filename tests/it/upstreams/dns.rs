@@ -1,4 +1,4 @@
-//! Backends under names whose addresses change.
+//! Backends behind DNS names whose addresses change.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,7 @@ fn ip(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 9, last)
 }
 
-/// Apps on one port of several addresses, each of which says its number.
+/// Apps on the same port of several addresses; each answers with its number.
 async fn apps(numbers: &[u8]) -> (u16, Vec<Origin>) {
     let port = crate::harness::ports::Reservation::new().address().port();
     let mut origins = Vec::new();
@@ -45,7 +45,7 @@ async fn balanced(port: u16, dns: &DnsServer, balancing: Balancing) -> Service {
     setup.upstream(&[&address], Some(resolver)).start().await
 }
 
-/// The backend at this one of the name's addresses, once it is there.
+/// Waits for the backend at one of the name's addresses.
 async fn member(service: &Service, last: u8) -> Backend {
     let address = format!(" at {}", ip(last));
     let find = || {
@@ -70,7 +70,7 @@ async fn who(client: &mut RawStream) -> String {
 }
 
 #[tokio::test]
-async fn all_addresses_of_a_name_get_their_share_of_a_single_client() {
+async fn a_single_clients_requests_are_spread_over_all_addresses_of_a_name() {
     let dns = DnsServer::start();
     dns.a(NAME, ip(1)).a(NAME, ip(2)).a(NAME, ip(3));
     let (port, origins) = apps(&[1, 2, 3]).await;
@@ -90,7 +90,7 @@ async fn all_addresses_of_a_name_get_their_share_of_a_single_client() {
 }
 
 #[tokio::test]
-async fn a_moved_name_is_followed_by_its_ttl_although_connections_are_kept() {
+async fn a_changed_address_is_used_after_the_ttl_although_connections_are_pooled() {
     let dns = DnsServer::start();
     dns.ttl(1).a(NAME, ip(1));
     let (port, _origins) = apps(&[1, 2]).await;
@@ -107,7 +107,7 @@ async fn a_moved_name_is_followed_by_its_ttl_although_connections_are_kept() {
 }
 
 #[tokio::test]
-async fn an_address_without_an_app_costs_no_request() {
+async fn an_address_without_an_app_fails_no_request() {
     let dns = DnsServer::start();
     dns.a(NAME, ip(1)).a(NAME, ip(2));
     let (port, _origins) = apps(&[2]).await;
@@ -119,7 +119,7 @@ async fn an_address_without_an_app_costs_no_request() {
 }
 
 #[tokio::test]
-async fn the_last_addresses_stand_while_dns_is_down() {
+async fn the_last_addresses_are_kept_while_dns_is_down() {
     let dns = DnsServer::start();
     dns.ttl(0).a(NAME, ip(1));
     let (port, _origins) = apps(&[1]).await;
@@ -136,7 +136,7 @@ async fn the_last_addresses_stand_while_dns_is_down() {
 }
 
 #[tokio::test]
-async fn the_last_addresses_stand_while_a_name_is_gone_for_a_moment() {
+async fn the_last_addresses_are_kept_while_a_name_vanishes_for_a_moment() {
     let dns = DnsServer::start();
     dns.ttl(0).a(NAME, ip(1));
     let (port, _origins) = apps(&[1, 2]).await;
@@ -155,7 +155,7 @@ async fn the_last_addresses_stand_while_a_name_is_gone_for_a_moment() {
 }
 
 #[tokio::test]
-async fn a_flood_of_addresses_makes_no_flood_of_backends() {
+async fn the_number_of_backends_of_a_name_is_limited() {
     let dns = DnsServer::start();
     for number in 0..70 {
         dns.a(NAME, ip(number));

@@ -1,4 +1,4 @@
-//! Backends and clients that break, stall or lie in the middle of an exchange.
+//! Backends and clients that break off, stall or lie during an exchange.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn last(method: &str, fields: &str) -> String {
     format!("{method} / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n{fields}\r\n")
 }
 
-/// An origin whose first connection serves one request, and dies without a word when the second comes.
+/// An origin whose first connection serves one request and closes without an answer when the second one comes.
 async fn dying(is_reset: bool) -> Origin {
     Origin::start(move |mut connection| async move {
         let mut served = 0;
@@ -47,7 +47,7 @@ async fn dying(is_reset: bool) -> Origin {
     .await
 }
 
-/// Leaves one idle connection in the pool.
+/// Sends a request so that one idle connection is in the pool.
 async fn warm_up(service: &Service, origin: &mut Origin) {
     let mut client = RawStream::connect(service.h1).await;
     client.send(get()).await;
@@ -56,14 +56,14 @@ async fn warm_up(service: &Service, origin: &mut Origin) {
 }
 
 #[tokio::test]
-async fn an_idempotent_request_survives_the_death_of_a_reused_connection() {
+async fn an_idempotent_request_survives_the_end_of_a_reused_connection() {
     for method in ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"] {
         let mut origin = dying(method == "HEAD").await;
         let service = serve(&[origin.address]).await;
         warm_up(&service, &mut origin).await;
         let answer = ask(service.h1, last(method, "")).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{method}: {answer}");
-        // Died on the old connection, answered on a new one.
+        // Failed on the old connection, answered on a new one.
         for _ in 0..2 {
             assert!(origin.event().await.starts_with(method));
         }
@@ -71,7 +71,7 @@ async fn an_idempotent_request_survives_the_death_of_a_reused_connection() {
     }
 }
 
-/// A backend that takes one connection, answers one request on it, and is gone at the second.
+/// A backend that accepts one connection, answers one request on it, and closes at the second one.
 async fn vanishing(tasks: &Tasks) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -87,7 +87,7 @@ async fn vanishing(tasks: &Tasks) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_replay_passes_over_a_backend_that_is_gone() {
+async fn a_retry_skips_a_backend_that_has_gone() {
     let tasks = Tasks::new();
     let origin = Origin::ok().await;
     for _ in 0..5 {
@@ -101,7 +101,7 @@ async fn a_replay_passes_over_a_backend_that_is_gone() {
 }
 
 #[tokio::test]
-async fn a_request_that_may_have_been_heard_is_never_sent_twice() {
+async fn a_request_that_may_have_been_processed_is_never_sent_twice() {
     for (method, fields, body) in [
         ("POST", "", ""),
         ("PATCH", "", ""),
@@ -140,7 +140,7 @@ async fn nothing_is_sent_a_third_time() {
 }
 
 #[tokio::test]
-async fn a_request_is_not_sent_again_once_an_answer_has_begun() {
+async fn a_request_is_not_retried_once_an_answer_has_begun() {
     let mut origin = Origin::start(|mut connection| async move {
         connection.read_request().await;
         connection.raw.send(OK).await;
@@ -156,7 +156,7 @@ async fn a_request_is_not_sent_again_once_an_answer_has_begun() {
 }
 
 #[tokio::test]
-async fn a_first_request_on_a_connection_is_not_sent_again() {
+async fn the_first_request_on_a_connection_is_not_retried() {
     let origin = Origin::start(|mut connection| async move {
         connection.read_request().await;
     })
@@ -168,7 +168,7 @@ async fn a_first_request_on_a_connection_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn connections_that_the_backend_closes_are_not_used_again() {
+async fn connections_that_the_backend_closes_are_not_reused() {
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
         "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok",
@@ -192,7 +192,7 @@ async fn connections_that_the_backend_closes_are_not_used_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_has_spoken_http_1_0_carries_no_later_upload() {
+async fn a_connection_of_http_1_0_carries_no_later_upload() {
     let mut origin = Origin::answering(
         "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok",
     )
@@ -207,7 +207,7 @@ async fn a_connection_that_has_spoken_http_1_0_carries_no_later_upload() {
 }
 
 #[tokio::test]
-async fn bytes_behind_a_response_end_its_connection() {
+async fn extra_bytes_after_a_response_end_its_connection() {
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
         "HTTP/1.1 204 No Content\r\n\r\nevil",
@@ -267,7 +267,7 @@ async fn a_drain_closes_idle_connections_and_waits_for_busy_ones() {
 }
 
 #[tokio::test]
-async fn what_is_no_response_is_a_bad_gateway() {
+async fn a_malformed_response_is_a_bad_gateway() {
     for answer in [
         "garbage\r\n\r\n",
         "HTTP/1.1 xyz Bad\r\n\r\n",
@@ -322,7 +322,7 @@ async fn the_framing_of_a_response_is_never_copied() {
 }
 
 #[tokio::test]
-async fn a_backend_that_is_not_there_is_a_bad_gateway() {
+async fn an_unreachable_backend_is_a_bad_gateway() {
     let service = serve(&[refusing_address().await, refusing_address().await]).await;
     let seen = ask(service.h1, last("GET", "")).await;
     assert!(seen.starts_with("HTTP/1.1 502 "), "{seen}");
@@ -336,7 +336,7 @@ async fn a_backend_that_is_not_there_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn a_response_that_does_not_begin_is_a_gateway_time_out_and_ends_its_connection() {
+async fn a_response_that_does_not_begin_is_a_gateway_timeout_and_ends_its_connection() {
     let mut origin = Origin::start(|mut connection| async move {
         connection.read_request().await;
         connection.raw.read_to_end().await;
@@ -362,7 +362,7 @@ async fn a_response_that_does_not_begin_is_a_gateway_time_out_and_ends_its_conne
 }
 
 #[tokio::test]
-async fn an_upload_that_moves_holds_the_response_time_out() {
+async fn the_response_timeout_does_not_run_during_an_active_upload() {
     let origin = Origin::ok().await;
     let mut setup = ServiceSetup::new();
     setup.upstream.response_timeout = Duration::from_secs(1);
@@ -398,7 +398,7 @@ async fn cut(answer: &'static str) -> Origin {
 }
 
 #[tokio::test]
-async fn a_response_that_is_cut_never_looks_whole_over_http1() {
+async fn a_truncated_response_never_looks_complete_over_http1() {
     for answer in CUT {
         let origin = cut(answer).await;
         let service = serve(&[origin.address]).await;
@@ -418,7 +418,7 @@ async fn a_response_that_is_cut_never_looks_whole_over_http1() {
     }
 }
 
-/// Like `Service::fetch1`, for answers that may not even have a head.
+/// Like `Service::fetch1`, but for answers that may not even have a head.
 async fn fetch1(
     service: &Service,
     request: Request<crate::harness::service::AnyBody>,
@@ -431,7 +431,7 @@ async fn fetch1(
 }
 
 #[tokio::test]
-async fn a_response_that_is_cut_never_looks_whole_over_http2() {
+async fn a_truncated_response_never_looks_complete_over_http2() {
     for answer in CUT {
         let origin = cut(answer).await;
         let service = serve(&[origin.address]).await;
@@ -449,7 +449,7 @@ async fn a_response_that_is_cut_never_looks_whole_over_http2() {
 }
 
 #[tokio::test]
-async fn a_response_that_pauses_is_not_cut() {
+async fn a_paused_response_is_not_cut() {
     let gate = Arc::new(Notify::new());
     let opener = Arc::clone(&gate);
     let origin = Origin::start(move |mut connection| {
@@ -472,7 +472,7 @@ async fn a_response_that_pauses_is_not_cut() {
     client.send(get()).await;
     client.read_until("part\r\n").await.unwrap();
 
-    // As with events: nothing comes for longer than a stalled body may take.
+    // As with server-sent events, nothing comes for longer than the body time-out.
     let silence = tokio::time::timeout(4 * pause, client.read_until("\r\n")).await;
     assert!(silence.is_err());
     opener.notify_one();
@@ -484,7 +484,7 @@ async fn a_response_that_pauses_is_not_cut() {
 }
 
 #[tokio::test]
-async fn an_upload_that_stalls_is_a_request_time_out_and_never_looks_whole() {
+async fn a_stalled_upload_is_a_request_timeout_and_never_looks_complete() {
     let mut origin = Origin::ok().await;
     let setup = ServiceSetup::new().body_timeout(Duration::from_millis(50));
     let service = setup
@@ -502,7 +502,7 @@ async fn an_upload_that_stalls_is_a_request_time_out_and_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn an_upload_that_its_client_breaks_off_never_looks_whole() {
+async fn an_aborted_upload_never_looks_complete() {
     for fields in [
         "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
         "Content-Length: 5\r\n\r\nabc",
@@ -533,7 +533,7 @@ async fn an_upload_that_its_client_breaks_off_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn an_http2_upload_that_is_reset_never_looks_whole() {
+async fn a_reset_http2_upload_never_looks_complete() {
     for answer in ["", CUT[0]] {
         for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
             let mut origin = Origin::start(move |mut connection| async move {
@@ -565,7 +565,7 @@ async fn an_http2_upload_that_is_reset_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_takes_its_request_to_the_backend_along() {
+async fn a_request_is_cancelled_at_the_backend_when_its_client_leaves() {
     for answer in ["", CUT[0]] {
         let mut origin = Origin::start(move |mut connection| async move {
             connection.read_request().await;
@@ -598,7 +598,7 @@ async fn a_client_that_goes_takes_its_request_to_the_backend_along() {
 }
 
 #[tokio::test]
-async fn a_response_may_have_a_head_of_64_kib_and_a_larger_one_is_refused_by_name() {
+async fn a_response_head_may_have_64_kib_and_a_larger_one_is_reported() {
     let answer = |size: usize| {
         let field = "v".repeat(size);
         format!("HTTP/1.1 200 OK\r\nx-large: {field}\r\ncontent-length: 2\r\n\r\nok")

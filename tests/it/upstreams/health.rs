@@ -1,4 +1,4 @@
-//! Which backends get requests: those that work, as far as checks and failures tell.
+//! Health of backends: active checks and passive ejection decide which of them get requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use crate::harness::deadline::soon;
 use crate::harness::proxy;
 use crate::harness::service::{Service, ServiceSetup, empty};
 
-/// A backend that says `ok`, and of its health what the flag says.
+/// A backend that answers `ok`, and its health check as the flag says.
 async fn checked(is_well: &Arc<AtomicBool>) -> Origin {
     let is_well = Arc::clone(is_well);
     Origin::start(move |mut connection| {
@@ -81,7 +81,7 @@ async fn get(service: &Service) -> StatusCode {
 }
 
 #[tokio::test]
-async fn a_backend_whose_check_fails_gets_nothing_until_it_is_well() {
+async fn a_backend_whose_check_fails_gets_no_requests_until_it_recovers() {
     let is_well = Arc::new(AtomicBool::new(false));
     let (sick, well) = (checked(&is_well).await, Origin::ok().await);
     let service = open(watched(often()), &[sick.address, well.address]).await;
@@ -101,7 +101,7 @@ async fn a_backend_whose_check_fails_gets_nothing_until_it_is_well() {
 }
 
 #[tokio::test]
-async fn a_check_asks_for_its_path_and_host_on_a_connection_of_its_own() {
+async fn a_check_requests_its_path_and_host_on_a_connection_of_its_own() {
     let mut origin = Origin::ok().await;
     let health = HealthOptions {
         host: Some("app.internal".to_owned()),
@@ -133,7 +133,7 @@ async fn greeted() -> Origin {
 }
 
 #[tokio::test]
-async fn a_check_says_that_it_is_for_no_client_and_a_request_for_which_one() {
+async fn with_the_proxy_protocol_a_check_is_local_and_a_request_names_its_client() {
     let mut origin = greeted().await;
     let mut setup = ServiceSetup::new();
     setup.upstream = Options {
@@ -174,7 +174,7 @@ async fn without_a_working_backend_a_request_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_no_good_sign() {
+async fn a_check_without_an_answer_fails() {
     let silent = Origin::start(async |mut connection| {
         connection.read_request().await;
         std::future::pending().await
@@ -189,7 +189,7 @@ async fn an_answer_that_does_not_come_is_no_good_sign() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_no_good_sign() {
+async fn a_check_whose_answer_breaks_off_fails() {
     let broken = Origin::start(async |mut connection| {
         connection.read_request().await;
         let cut = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nok";
@@ -200,7 +200,7 @@ async fn an_answer_that_breaks_off_is_no_good_sign() {
     until(|| backend(&service, 0).is_down()).await;
 }
 
-/// A backend that hangs up on each request while the flag is set.
+/// A backend that closes at each request while the flag is set.
 async fn moody(is_cross: &Arc<AtomicBool>) -> Origin {
     let is_cross = Arc::clone(is_cross);
     Origin::start(move |mut connection| {
@@ -216,7 +216,7 @@ async fn moody(is_cross: &Arc<AtomicBool>) -> Origin {
 }
 
 #[tokio::test]
-async fn a_backend_that_fails_again_and_again_is_left_alone_and_tried_later() {
+async fn a_backend_that_fails_repeatedly_is_ejected_and_tried_later() {
     let is_cross = Arc::new(AtomicBool::new(true));
     let (bad, good) = (moody(&is_cross).await, Origin::ok().await);
     let balancing = Balancing {
@@ -240,7 +240,7 @@ async fn a_backend_that_fails_again_and_again_is_left_alone_and_tried_later() {
 }
 
 #[tokio::test]
-async fn an_app_that_answers_with_errors_is_left_alone_only_where_that_is_wished() {
+async fn error_statuses_eject_a_backend_only_if_configured() {
     for is_wished in [false, true] {
         let sick = Origin::answering("HTTP/1.1 503 Unwell\r\ncontent-length: 0\r\n\r\n").await;
         let well = Origin::ok().await;
@@ -258,7 +258,7 @@ async fn an_app_that_answers_with_errors_is_left_alone_only_where_that_is_wished
 }
 
 #[tokio::test]
-async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is_left_alone() {
+async fn a_reload_keeps_state_and_check_of_remaining_backends_and_ends_those_of_removed_ones() {
     let is_well = Arc::new(AtomicBool::new(false));
     let (mut sick, gone) = (checked(&is_well).await, Origin::ok().await);
     let tasks = Tasks::new();
@@ -293,7 +293,7 @@ async fn a_backend_that_stays_keeps_its_state_and_its_check_and_one_that_goes_is
 }
 
 #[tokio::test]
-async fn a_proxyfile_has_its_backends_checked_and_balanced() {
+async fn checks_and_balancing_are_set_by_the_proxyfile() {
     let (gone, good) = (refusing_address().await, Origin::ok().await.address);
     let text = format!(
         "[sites.\"localhost\"]\n\
@@ -311,7 +311,7 @@ async fn a_proxyfile_has_its_backends_checked_and_balanced() {
 }
 
 #[tokio::test]
-async fn an_outage_is_a_few_lines_in_the_log_however_many_requests_there_are() {
+async fn an_outage_makes_few_log_lines_whatever_the_number_of_requests() {
     let text = format!(
         "[sites.\"localhost\"]\nupstream = [\"{}\", \"{}\"]\n",
         refusing_address().await,

@@ -1,4 +1,4 @@
-//! Backends that speak HTTP/2: gRPC of every kind, and sessions that end, refuse and lie in the middle.
+//! Backends that speak HTTP/2: gRPC calls of every kind, and sessions that end, refuse or lie.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ async fn a_server_streams_many_messages() {
 }
 
 #[tokio::test]
-async fn both_sides_speak_by_turns_on_one_stream() {
+async fn both_sides_alternate_on_one_stream() {
     let (_server, service) = grpc_service().await;
     let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
     client.ready().await.unwrap();
@@ -97,7 +97,7 @@ async fn both_sides_speak_by_turns_on_one_stream() {
 }
 
 #[tokio::test]
-async fn a_call_that_its_client_gives_up_is_given_up_at_the_backend() {
+async fn a_call_that_its_client_cancels_is_cancelled_at_the_backend() {
     let (server, service) = grpc_service().await;
     let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
     client.ready().await.unwrap();
@@ -113,7 +113,7 @@ async fn a_call_that_its_client_gives_up_is_given_up_at_the_backend() {
     service.in_flight(0).await;
 }
 
-/// Answers a stream with 200 and this body.
+/// Answers a stream with status 200 and this body.
 fn answer(mut respond: h2::server::SendResponse<Bytes>, body: &'static str) {
     let mut stream = respond.send_response(Response::new(()), false).unwrap();
     stream.send_data(bytes(body), true).unwrap();
@@ -161,7 +161,7 @@ async fn more_streams_than_the_backend_allows_open_another_connection() {
 }
 
 #[tokio::test]
-async fn a_request_that_a_going_backend_has_not_begun_is_sent_again() {
+async fn a_request_that_was_not_begun_before_goaway_is_retried() {
     for method in ["GET", "POST"] {
         let origin = H2Origin::start(100, async |mut session: Session, number| {
             if number > 1 {
@@ -185,7 +185,7 @@ async fn a_request_that_a_going_backend_has_not_begun_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_stream_that_runs_when_the_backend_goes_runs_to_its_end() {
+async fn a_running_stream_continues_after_goaway() {
     let origin = H2Origin::start(100, async |mut session: Session, number| {
         if number > 1 {
             return answer_all(session).await;
@@ -212,7 +212,7 @@ async fn a_stream_that_runs_when_the_backend_goes_runs_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_reset_before_the_response_is_a_502_and_is_not_tried_again() {
+async fn a_reset_before_the_response_is_a_502_and_not_retried() {
     let origin = H2Origin::start(100, async |mut session: Session, _| {
         while let Some(Ok((_, mut respond))) = session.accept().await {
             respond.send_reset(Reason::INTERNAL_ERROR);
@@ -227,7 +227,7 @@ async fn a_reset_before_the_response_is_a_502_and_is_not_tried_again() {
     assert_eq!(origin.connections(), 1);
 }
 
-/// A backend that sends half of a response, and resets the stream for `reason` once `is_seen`.
+/// A backend that sends half of a response and resets the stream with `reason` once `is_seen` is notified.
 async fn cutting(reason: Reason, is_seen: &Arc<Notify>) -> H2Origin {
     let is_seen = Arc::clone(is_seen);
     H2Origin::start(100, move |mut session: Session, _| {
@@ -247,7 +247,7 @@ async fn cutting(reason: Reason, is_seen: &Arc<Notify>) -> H2Origin {
 }
 
 #[tokio::test]
-async fn a_response_that_is_cut_never_looks_whole() {
+async fn a_truncated_response_never_looks_complete() {
     for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
         let is_seen = Arc::new(Notify::new());
         let origin = cutting(reason, &is_seen).await;
@@ -286,7 +286,7 @@ async fn a_cut_response_resets_the_clients_stream_as_an_error() {
 }
 
 #[tokio::test]
-async fn a_backend_that_speaks_http_1_only_is_a_502() {
+async fn an_h2c_backend_that_speaks_only_http_1_is_a_502() {
     let origin = crate::harness::backends::origin::Origin::ok().await;
     let service = serve(&format!("h2c://{}", origin.address)).await;
     let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
@@ -294,7 +294,7 @@ async fn a_backend_that_speaks_http_1_only_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_web_socket_for_a_backend_of_http_2_alone_is_a_502() {
+async fn a_web_socket_to_an_http_2_only_backend_is_a_502() {
     let origin = H2Origin::start(100, async |session, _| answer_all(session).await).await;
     let service = serve(&origin.url()).await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -305,7 +305,7 @@ async fn a_web_socket_for_a_backend_of_http_2_alone_is_a_502() {
 }
 
 #[tokio::test]
-async fn what_a_backend_refuses_another_one_gets_whatever_the_method_and_the_budget() {
+async fn a_stream_that_a_backend_refuses_goes_to_another_one_whatever_the_method_and_the_budget() {
     for method in ["GET", "POST"] {
         let refusing = H2Origin::start(100, async |mut session: Session, _| {
             while let Some(Ok((_, mut respond))) = session.accept().await {
@@ -329,7 +329,7 @@ async fn what_a_backend_refuses_another_one_gets_whatever_the_method_and_the_bud
 }
 
 #[tokio::test]
-async fn web_sockets_put_no_backend_out_that_takes_none() {
+async fn refused_web_sockets_do_not_eject_an_http_2_backend() {
     let origin = async || H2Origin::start(100, async |session, _| answer_all(session).await).await;
     let (one, other) = (origin().await, origin().await);
     let setup = ServiceSetup::new().upstream(&[&one.url(), &other.url()], None);
@@ -346,7 +346,7 @@ async fn web_sockets_put_no_backend_out_that_takes_none() {
 }
 
 #[tokio::test]
-async fn a_call_counts_once_at_a_backend_with_a_limit_however_it_fails() {
+async fn a_failed_call_frees_its_slot_at_a_backend_with_a_limit() {
     let origin = H2Origin::start(100, async |mut session: Session, _| {
         while let Some(Ok((_, mut respond))) = session.accept().await {
             respond.send_reset(Reason::INTERNAL_ERROR);
@@ -364,7 +364,7 @@ async fn a_call_counts_once_at_a_backend_with_a_limit_however_it_fails() {
 }
 
 #[tokio::test]
-async fn an_upload_over_the_limit_is_the_clients_fault_here_too() {
+async fn an_upload_over_the_limit_is_a_413_here_too() {
     let origin = H2Origin::start(100, async |mut session: Session, _| {
         let mut held = Vec::new();
         while let Some(Ok(stream)) = session.accept().await {
@@ -385,7 +385,7 @@ async fn an_upload_over_the_limit_is_the_clients_fault_here_too() {
 }
 
 #[tokio::test]
-async fn a_connection_that_brings_no_answer_gets_no_more_requests() {
+async fn a_connection_without_answers_gets_no_more_requests() {
     let origin = H2Origin::start(100, async |mut session: Session, number| {
         if number > 1 {
             return answer_all(session).await;
@@ -426,7 +426,7 @@ async fn name_trailers(
 }
 
 #[tokio::test]
-async fn trailers_that_http_2_knows_not_are_left_out() {
+async fn trailers_that_http_2_forbids_are_left_out() {
     let echo = async |mut session: Session, _| {
         let (request, respond) = session.accept().await.unwrap().unwrap();
         let rest = async { while session.accept().await.is_some() {} };
@@ -442,7 +442,7 @@ async fn trailers_that_http_2_knows_not_are_left_out() {
 }
 
 #[tokio::test]
-async fn a_post_that_a_going_backend_has_begun_is_not_sent_again() {
+async fn a_post_that_was_begun_before_goaway_is_not_retried() {
     let origin = H2Origin::start(100, async |mut session: Session, number| {
         if number > 1 {
             return answer_all(session).await;
@@ -478,7 +478,7 @@ async fn hasty(streams: u32) -> H2Origin {
     .await
 }
 
-/// A client that has its response and goes on with its upload.
+/// A client that has its response and continues its upload.
 async fn uploading(service: &Service) -> RawStream {
     let mut client = RawStream::connect(service.h1).await;
     client
@@ -490,7 +490,7 @@ async fn uploading(service: &Service) -> RawStream {
 }
 
 #[tokio::test]
-async fn uploads_that_outlast_their_responses_leave_no_other_request_without_a_stream() {
+async fn uploads_that_outlast_their_responses_do_not_block_other_requests() {
     let origin = hasty(2).await;
     let service = serve(&origin.url()).await;
     let _clients = [uploading(&service).await, uploading(&service).await];
@@ -515,7 +515,7 @@ async fn answer_before_the_end(
 }
 
 #[tokio::test]
-async fn an_upload_that_pauses_after_its_response_is_held_to_its_pace() {
+async fn an_upload_that_stalls_after_its_response_times_out() {
     let origin = H2Origin::start(2, async |mut session: Session, _| {
         let (request, respond) = session.accept().await.unwrap().unwrap();
         let rest = async { while session.accept().await.is_some() {} };

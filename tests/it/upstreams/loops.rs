@@ -1,4 +1,4 @@
-//! Upstreams that lead back to the proxy itself.
+//! Upstreams that point back to the proxy itself.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,7 +10,7 @@ use crate::harness::proxy::{Ports, ProxySetup};
 const NAME: &str = "app.example.test";
 
 #[tokio::test]
-async fn a_name_that_leads_back_to_the_proxy_is_refused_before_requests_go_round() {
+async fn a_name_that_points_to_the_proxy_itself_is_refused_before_a_loop() {
     for listener in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
         refuses(listener.into()).await;
     }

@@ -1,4 +1,4 @@
-//! Backends that DNS tells as services: targets with ports, weights and priorities.
+//! Backends from SRV records: targets with ports, weights and priorities.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,14 +24,14 @@ const SERVICE: &str = "_http._tcp.app.example.test";
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const LAST: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
 
-/// An app that says `name`, and its port.
+/// Starts an app that answers `name`; returns its port too.
 async fn app(name: &'static str) -> (u16, Origin) {
     let address = Reservation::new().address();
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{name}");
     (address.port(), Origin::answering_on(address, answer).await)
 }
 
-/// Takes turns, so that shares are exact.
+/// Starts a service that balances by round robin, so that shares are exact.
 async fn serve(upstream: &str, dns: SocketAddr) -> Service {
     let mut setup = ServiceSetup::new();
     setup.upstream.balancing.balancer = Balancer::RoundRobin;
@@ -44,7 +44,7 @@ async fn who(service: &Service) -> String {
     answer[answer.len() - 3..].to_owned()
 }
 
-/// How many of so many requests each app gets.
+/// Sends `count` requests; returns the number that each app got.
 async fn shares(service: &Service, count: u32) -> BTreeMap<String, u32> {
     let mut client = RawStream::connect(service.h1).await;
     let mut shares = BTreeMap::new();
@@ -60,7 +60,7 @@ async fn shares(service: &Service, count: u32) -> BTreeMap<String, u32> {
 }
 
 #[tokio::test]
-async fn targets_are_reached_at_their_ports_and_share_by_weight() {
+async fn targets_are_reached_at_their_ports_and_balanced_by_weight() {
     let dns = DnsServer::start();
     let ((one, _one), (two, _two), (none, _none)) =
         (app("one").await, app("two").await, app("nil").await);
@@ -119,7 +119,7 @@ async fn the_next_priority_serves_while_the_first_has_no_address() {
 }
 
 #[tokio::test]
-async fn targets_that_come_and_go_are_followed_by_their_ttl() {
+async fn changed_targets_are_followed_after_their_ttl() {
     let dns = DnsServer::start();
     let ((one, _one), (two, _two)) = (app("one").await, app("two").await);
     dns.ttl(1)
@@ -137,7 +137,7 @@ async fn targets_that_come_and_go_are_followed_by_their_ttl() {
 }
 
 #[tokio::test]
-async fn no_service_is_a_502_until_there_is_one() {
+async fn a_missing_srv_record_is_a_502_until_it_exists() {
     let dns = DnsServer::start();
     let (one, _one) = app("one").await;
     dns.srv(SERVICE, ".", [0, 0, 0]).a("a.example.test", HERE);
@@ -150,7 +150,7 @@ async fn no_service_is_a_502_until_there_is_one() {
 }
 
 #[tokio::test]
-async fn bind_tells_where_a_service_runs() {
+async fn srv_records_of_bind_are_followed() {
     let ((one, _one), (two, _two)) = (app("one").await, app("two").await);
     let records = format!(
         "_http._tcp.app IN SRV 10 1 {one} node\n_http._tcp.app IN SRV 10 3 {two} node\n\
@@ -166,7 +166,7 @@ async fn bind_tells_where_a_service_runs() {
 }
 
 #[tokio::test]
-async fn services_may_speak_http_2() {
+async fn srv_targets_may_speak_http_2() {
     let dns = DnsServer::start();
     let server = GrpcServer::start().await;
     dns.a("a.example.test", HERE).srv(
@@ -185,7 +185,7 @@ async fn services_may_speak_http_2() {
 }
 
 #[tokio::test]
-async fn services_behind_tls_are_verified_by_their_own_domain() {
+async fn srv_targets_over_tls_are_verified_by_the_service_domain() {
     let dns = DnsServer::start();
     let nginx = Nginx::start(
         &TestCa::root("backends"),
@@ -227,7 +227,7 @@ async fn services_behind_tls_are_verified_by_their_own_domain() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxyfile_names_a_service_and_too_many_targets_are_told() {
+async fn srv_upstreams_are_set_by_the_proxyfile_and_too_many_targets_are_logged() {
     let dns = DnsServer::start();
     let (one, _one) = app("one").await;
     for number in 0..70 {
@@ -250,7 +250,7 @@ async fn a_proxyfile_names_a_service_and_too_many_targets_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_leads_to_where_it_led_to_until_other_resolvers_have_answered() {
+async fn a_service_keeps_its_targets_until_other_resolvers_have_answered() {
     let (before, after) = (DnsServer::start(), DnsServer::start());
     let (one, _one) = app("one").await;
     before

@@ -1,4 +1,4 @@
-//! Backends behind TLS: a real nginx, verified or not.
+//! Backends over TLS: a real nginx, verified or not.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ async fn get(service: &Service) -> Response<Incoming> {
 }
 
 #[tokio::test]
-async fn a_backend_whose_root_is_given_is_reached_under_the_clients_host() {
+async fn a_backend_with_a_configured_root_gets_the_clients_host_as_sni() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
     let service = serve(&nginx.url(), trusting(&nginx)).await;
 
@@ -85,7 +85,7 @@ async fn a_backend_that_prefers_http_2_gets_it() {
 }
 
 #[tokio::test]
-async fn a_backend_is_told_its_client_before_tls_and_on_a_connection_for_that_client_alone() {
+async fn the_proxy_header_precedes_tls_on_a_connection_for_that_client_alone() {
     let facts = "add_header x-client $proxy_protocol_addr; add_header x-count $connection_requests;
         add_header x-connection $connection; location / { return 200; }";
     for is_http2 in [false, true] {
@@ -114,7 +114,7 @@ async fn a_backend_is_told_its_client_before_tls_and_on_a_connection_for_that_cl
 }
 
 #[tokio::test]
-async fn a_backend_that_asks_for_a_client_certificate_gets_one() {
+async fn a_backend_that_requests_a_client_certificate_gets_one() {
     let lines = FACTS.replace("optional", "on");
     let nginx = Nginx::start(&TestCa::root("backends"), &lines).await;
     assert_eq!(
@@ -133,7 +133,7 @@ async fn a_backend_that_asks_for_a_client_certificate_gets_one() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_trusted_signed_is_a_502() {
+async fn a_certificate_of_an_untrusted_ca_is_a_502() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
     let other = Nginx::start(&TestCa::root("others"), FACTS).await;
     for tls in [TlsOptions::default(), trusting(&other)] {
@@ -149,7 +149,7 @@ async fn a_certificate_that_nobody_trusted_signed_is_a_502() {
 }
 
 #[tokio::test]
-async fn the_certificate_is_checked_for_the_name_that_is_asked_for() {
+async fn the_certificate_is_verified_for_the_sni_name() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
     let service = serve(&format!("https://{}", nginx.address), trusting(&nginx)).await;
     assert_eq!(
@@ -173,7 +173,7 @@ async fn plain_http_behind_an_https_address_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_web_socket_goes_to_a_backend_that_speaks_http_2_too() {
+async fn a_web_socket_reaches_a_backend_that_also_speaks_http_2() {
     let nginx = Nginx::start_http2(&TestCa::root("backends"), FACTS).await;
     let service = serve(&nginx.url(), trusting(&nginx)).await;
     let mut client = RawStream::connect(service.h1).await;
@@ -185,7 +185,7 @@ async fn a_web_socket_goes_to_a_backend_that_speaks_http_2_too() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_told_at_the_start_without_their_content() {
+fn unusable_files_are_reported_at_the_start_without_their_content() {
     let dir = tempfile::tempdir().unwrap();
     let damaged = dir.path().join("damaged.pem");
     std::fs::write(
@@ -226,7 +226,7 @@ fn files_that_cannot_be_used_are_told_at_the_start_without_their_content() {
 }
 
 #[tokio::test]
-async fn the_log_says_what_is_wrong_with_a_certificate_and_what_to_do() {
+async fn the_log_names_the_problem_with_a_certificate_and_the_fix() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
     let text = format!("[sites]\n\"localhost\" = \"{}\"\n", nginx.url());
     let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
@@ -243,7 +243,7 @@ async fn the_log_says_what_is_wrong_with_a_certificate_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_proxyfile_names_the_root_beside_it() {
+async fn the_root_is_found_beside_the_proxyfile() {
     let ca = TestCa::root("backends");
     let nginx = Nginx::start(&ca, FACTS).await;
     let text = format!(

@@ -1,4 +1,4 @@
-//! Backends at unix sockets.
+//! Backends behind unix sockets.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -32,7 +32,7 @@ fn serve(listener: UnixListener, tasks: &Tasks) {
 }
 
 #[tokio::test]
-async fn an_app_at_a_unix_socket_is_served_and_may_be_started_anew() {
+async fn an_app_at_a_unix_socket_is_served_and_may_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("app.sock");
     let address = format!("unix:{}", path.display());

@@ -1,4 +1,4 @@
-//! The ACME client against a CA, or a way to it, that fails.
+//! The ACME client when the CA, or the way to it, fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::harness::ca::scripted::{
 
 const NAME: &str = "www.example.org";
 
-/// A CA with its script and the port 80 that it fetches from.
+/// A scripted CA and the port 80 that it fetches from.
 struct Scene {
     ca: ScriptedCa,
     solver: Http01,
@@ -89,7 +89,7 @@ async fn a_first_certificate_takes_ten_requests() {
     assert!(total <= 10, "{counts:?}");
 }
 
-/// Where an answer is lost once, before or after the CA has worked on the request.
+/// Steps whose answer is lost once, before or after the CA has carried out the request.
 async fn lose(step: Step, cut: Fault) {
     let scene = Scene::new(Script::new().fault(step, 1, cut.clone())).await;
     let outcome = scene.issue().await;
@@ -117,7 +117,7 @@ async fn lose(step: Step, cut: Fault) {
 }
 
 #[tokio::test]
-async fn every_step_lost_once_goes_on_or_ends_in_its_error() {
+async fn every_step_that_is_lost_once_continues_or_ends_with_its_error() {
     let steps = Step::ALL
         .into_iter()
         .filter(|step| *step != Step::Deactivate);
@@ -127,7 +127,7 @@ async fn every_step_lost_once_goes_on_or_ends_in_its_error() {
 }
 
 #[tokio::test]
-async fn retry_after_is_obeyed_in_both_forms() {
+async fn both_forms_of_retry_after_are_obeyed() {
     let wait = |wait| async move {
         let scene = Scene::new(Script::new().wait(wait).polls(2)).await;
         let account = scene.account().await.unwrap();
@@ -149,7 +149,7 @@ async fn a_finalize_that_answers_with_the_certificate_is_not_polled() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_told_with_its_time_and_not_tried_again() {
+async fn a_rate_limit_is_reported_with_its_end_and_not_retried() {
     let limited = Reply::problem(429, "rateLimited", "too many").header("retry-after", "3600");
     let script = Script::new().always(Step::NewOrder, Fault::Answer(limited));
     let (scene, error) = Scene::fail(script).await;
@@ -160,7 +160,7 @@ async fn a_rate_limit_is_told_with_its_time_and_not_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_json_is_shown() {
+async fn an_answer_that_is_not_json_is_quoted_in_the_error() {
     let page = Fault::Answer(Reply::new(502, "<h1>Bad gateway</h1>"));
     let (scene, error) = Scene::fail(Script::new().always(Step::NewOrder, page.clone())).await;
     assert!(
@@ -180,7 +180,7 @@ async fn an_answer_that_is_no_json_is_shown() {
 }
 
 #[tokio::test]
-async fn a_ca_that_names_its_time_is_left_alone() {
+async fn a_ca_that_sends_retry_after_is_not_asked_before() {
     let busy = Reply::problem(503, "serverInternal", "maintenance").header("retry-after", "600");
     let script = Script::new().always(Step::Authorization, Fault::Answer(busy));
     let (scene, error) = Scene::fail(script).await;
@@ -189,14 +189,14 @@ async fn a_ca_that_names_its_time_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_cut() {
+async fn an_endless_body_is_cut() {
     let (scene, error) = Scene::fail(Script::new().always(Step::Certificate, Fault::Endless)).await;
     assert!(matches!(error, Error::TooLong { .. }));
     assert_eq!(scene.ca.count(Step::Certificate), 1);
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_waited_for_once() {
+async fn a_missing_answer_is_waited_for_once() {
     let scene = Scene::new(Script::new().always(Step::NewAccount, Fault::Never)).await;
     let mut options = scene.options();
     options.request_timeout = Duration::from_millis(300);
@@ -226,7 +226,7 @@ async fn a_redirected_post_is_not_followed_and_a_redirected_get_is() {
 }
 
 #[tokio::test]
-async fn eight_refused_nonces_are_got_over_and_nine_are_not() {
+async fn eight_refused_nonces_are_retried_and_the_ninth_is_an_error() {
     let refused = |count| {
         let reply = Reply::problem(400, "badNonce", "no");
         (1..=count).fold(Script::new(), |script, n| {
@@ -246,7 +246,7 @@ async fn eight_refused_nonces_are_got_over_and_nine_are_not() {
 }
 
 #[tokio::test]
-async fn a_challenge_that_the_ca_is_at_already_is_waited_for() {
+async fn a_challenge_under_validation_is_waited_for() {
     for (status, kind) in [(409, "conflict"), (400, "malformed")] {
         let reply = Reply::problem(status, kind, "already running");
         let script = Script::new().fault(Step::Challenge, 1, Fault::AnswerAfter(reply));
@@ -276,7 +276,7 @@ async fn an_order_that_is_not_ready_yet_is_read_and_finalized_again() {
 }
 
 #[tokio::test]
-async fn an_order_is_entered_where_it_stands() {
+async fn an_order_continues_from_its_present_state() {
     let scene = Scene::new(Script::new().polls(3).reusing_authorizations()).await;
     let account = scene.account().await.unwrap();
     let mut first = Order::create(&account, &[name()]).await.unwrap();
@@ -332,7 +332,7 @@ async fn in_a_mixed_order_only_the_new_name_is_challenged() {
 }
 
 #[tokio::test]
-async fn a_service_that_has_gone_is_looked_for_in_the_directory() {
+async fn an_endpoint_that_has_gone_is_looked_up_in_the_directory() {
     let gone = Fault::Answer(Reply::new(404, ""));
     let script = Script::new()
         .fault(Step::NewNonce, 1, gone.clone())
@@ -345,7 +345,7 @@ async fn a_service_that_has_gone_is_looked_for_in_the_directory() {
 }
 
 #[tokio::test]
-async fn when_one_name_fails_the_others_are_given_up() {
+async fn when_one_name_fails_the_other_authorizations_are_deactivated() {
     let scene = Scene::new(Script::new()).await;
     let elsewhere = Http01::start().await;
     let account = scene.account().await.unwrap();
@@ -367,7 +367,7 @@ async fn when_one_name_fails_the_others_are_given_up() {
 }
 
 #[tokio::test]
-async fn a_challenge_is_taken_down_when_the_caller_goes_away() {
+async fn a_challenge_is_removed_when_the_caller_is_cancelled() {
     let scene = Scene::new(Script::new().always(Step::Challenge, Fault::Never)).await;
     let account = scene.account().await.unwrap();
     let order = Order::create(&account, &[name()]).await.unwrap();
@@ -380,7 +380,7 @@ async fn a_challenge_is_taken_down_when_the_caller_goes_away() {
     assert_eq!(scene.solver.len(), 0);
 }
 
-/// A solver of another type, which fails.
+/// A solver of another type that fails.
 struct Broken(ChallengeType);
 
 impl Solver for Broken {
@@ -399,7 +399,7 @@ impl Solver for Broken {
 }
 
 #[tokio::test]
-async fn a_solver_that_fails_or_does_not_fit_costs_no_validation() {
+async fn a_solver_that_fails_or_does_not_fit_causes_no_validation() {
     let scene = Scene::new(Script::new()).await;
     let account = scene.account().await.unwrap();
     for (kind, words) in [
@@ -421,7 +421,7 @@ async fn a_solver_that_fails_or_does_not_fit_costs_no_validation() {
 }
 
 #[tokio::test]
-async fn a_ca_that_wants_more_than_a_key_is_told_in_plain_words() {
+async fn a_required_external_binding_is_explained_in_the_error() {
     let reply = Reply::problem(403, "externalAccountRequired", "EAB needed");
     let script = Script::new().always(Step::NewAccount, Fault::Answer(reply));
     let (scene, error) = Scene::fail(script).await;
@@ -435,7 +435,7 @@ async fn a_ca_that_wants_more_than_a_key_is_told_in_plain_words() {
 }
 
 #[tokio::test]
-async fn a_ca_with_an_unknown_root_is_told_with_the_fix() {
+async fn an_unknown_root_of_the_ca_is_an_error_that_names_the_fix() {
     let scene = Scene::new(Script::new()).await;
     let error = scene.account_with(Options {
         root_pem: Some(
@@ -454,7 +454,7 @@ async fn a_ca_with_an_unknown_root_is_told_with_the_fix() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_no_pem_is_refused() {
+async fn a_certificate_that_is_not_pem_is_refused() {
     let script = Script::new().always(
         Step::Finalize,
         Fault::Certificate(CertificateFault::Garbage),
@@ -464,7 +464,7 @@ async fn a_certificate_that_is_no_pem_is_refused() {
 }
 
 #[tokio::test]
-async fn the_scripted_ca_lies_as_it_is_told() {
+async fn the_scripted_ca_issues_faulty_certificates() {
     let lie = |wrong| async move {
         let script = Script::new()
             .lifetime(Duration::from_secs(3600))

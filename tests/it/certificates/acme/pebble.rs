@@ -13,7 +13,7 @@ use crate::harness::ca::http01::Http01;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::{csr, is_for_key, verify_chain};
 
-/// A client of the Pebble.
+/// A client of this Pebble.
 fn client(pebble: &Pebble) -> Arc<Client> {
     let mut options = Options::new(pebble.directory_url());
     options.root_pem = Some(pebble.root_pem().into_bytes());
@@ -36,7 +36,7 @@ fn identifiers(names: &[&str]) -> Vec<Identifier> {
         .collect()
 }
 
-/// The whole way from an order to a chain.
+/// Places an order and returns its chain and key.
 async fn issue(
     account: &Account,
     solver: &Http01,
@@ -118,8 +118,8 @@ async fn an_order_that_does_not_exist_is_a_plain_404() {
     );
 }
 
-/// Issues over a CA that refuses so many of a hundred good nonces. At a half, nine refusals in a row come once in fifty
-/// issuances: then, and only then, it is tried again.
+/// Issues a certificate at a CA that refuses this percentage of good nonces. At 50, nine refusals in a row happen once in
+/// fifty issuances; only then the issuance is tried again.
 async fn issue_over_refusals(nonce_reject: u8) {
     let solver = Http01::start().await;
     let options = PebbleOptions::new(solver.port());
@@ -148,13 +148,13 @@ async fn issue_over_refusals(nonce_reject: u8) {
 }
 
 #[tokio::test]
-async fn refused_nonces_are_got_over() {
+async fn refused_nonces_are_retried() {
     issue_over_refusals(20).await;
     issue_over_refusals(50).await;
 }
 
 #[tokio::test]
-async fn a_ca_that_refuses_every_nonce_is_given_up() {
+async fn an_order_fails_at_a_ca_that_refuses_every_nonce() {
     let options = PebbleOptions::new(1);
     let pebble = Pebble::start(PebbleOptions {
         nonce_reject: 100,
@@ -178,7 +178,7 @@ async fn a_ca_that_refuses_every_nonce_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_proved_already_is_not_challenged_again() {
+async fn a_proved_name_is_not_challenged_again() {
     let solver = Http01::start().await;
     let options = PebbleOptions::new(solver.port());
     let pebble = Pebble::start(PebbleOptions {
@@ -200,7 +200,7 @@ async fn a_name_that_is_proved_already_is_not_challenged_again() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_ca_cannot_reach_is_told_with_the_fix() {
+async fn an_unreachable_name_fails_with_an_error_that_names_the_fix() {
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
     let account = register(&client(&pebble)).await.unwrap();
     let solver = Http01::start().await;

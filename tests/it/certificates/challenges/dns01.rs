@@ -1,4 +1,4 @@
-//! The dns-01 solver against name servers and providers, well behaved or not.
+//! The dns-01 solver with name servers and providers, well behaved or not.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::harness::dns::server::DnsServer;
 
 const CHALLENGE: &str = "_acme-challenge.home.example.org";
 
-/// Tells the test what it is called for, and sets nothing but at its server.
+/// A provider that reports its calls to the test and sets records only at its server.
 #[derive(Debug)]
 struct Provider {
     calls: watch::Sender<Vec<(&'static str, TxtRecord)>>,
@@ -42,7 +42,7 @@ impl Provider {
             .send_modify(|calls| calls.push((action, record.clone())));
     }
 
-    /// Waits until it was called for `action`.
+    /// Waits until it is called for `action`.
     async fn called(&self, action: &str) -> TxtRecord {
         let mut calls = self.calls.subscribe();
         let find = |calls: &Vec<(&'static str, TxtRecord)>| {
@@ -68,7 +68,7 @@ impl DnsProvider for Provider {
     }
 }
 
-/// Two name servers of `example.org`, of which the first knows where both are.
+/// Two name servers of `example.org`; the first knows the addresses of both.
 struct Servers {
     first: DnsServer,
     second: DnsServer,
@@ -106,7 +106,7 @@ async fn present(solver: &Dns01Solver) -> Result<Presented, SolverError> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_ca_is_told_when_every_name_server_shows_the_record_which_is_removed_in_the_end() {
+async fn the_ca_validates_once_every_name_server_shows_the_record_which_is_removed_afterwards() {
     let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
     let solver = servers.solver(&provider, &tasks);
     let mut presenting = Box::pin(present(&solver));
@@ -128,7 +128,7 @@ async fn the_ca_is_told_when_every_name_server_shows_the_record_which_is_removed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_one_name_server_never_shows_is_told_and_removed() {
+async fn a_record_that_one_name_server_never_shows_is_an_error_and_removed() {
     let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
     let solver = servers.solver(&provider, &tasks);
     let (outcome, ()) = tokio::join!(present(&solver), async {
@@ -159,7 +159,7 @@ async fn the_record_of_an_alias_is_set_at_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_that_is_cut_or_outlived_by_the_process_leaves_no_record() {
+async fn an_attempt_that_is_cancelled_or_outlived_by_the_process_leaves_no_record() {
     let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
     let solver = servers.solver(&provider, &tasks);
     tokio::select! {
@@ -217,7 +217,7 @@ async fn an_update_adds_and_removes_its_own_value_and_no_other() {
 }
 
 #[tokio::test]
-async fn an_update_that_the_server_refuses_says_what_to_look_at() {
+async fn a_refused_update_names_what_to_check() {
     let bind = Bind::start().await;
     let at = format!("the DNS server {}", bind.address());
     let sentence = |updater: Rfc2136, record: TxtRecord| {
@@ -262,7 +262,7 @@ async fn an_update_that_the_server_refuses_says_what_to_look_at() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cloudflare_is_given_its_record_and_told_by_id_to_delete_it() {
+async fn a_record_at_cloudflare_is_created_and_deleted_by_its_id() {
     let dns = Arc::new(DnsServer::start());
     let api = CloudflareApi::start(dns, "example.org", CHALLENGE).await;
     let options = |token: &str| CloudflareOptions {

@@ -1,4 +1,4 @@
-//! What the resolver makes of the answers of a DNS server.
+//! How the resolver reads the answers of a DNS server.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -35,7 +35,7 @@ async fn a_host_has_its_addresses_of_both_kinds_fresh_each_time() {
 }
 
 #[tokio::test]
-async fn each_way_of_having_no_answer_is_told_apart() {
+async fn each_kind_of_missing_answer_is_distinguished() {
     let dns = DnsServer::start();
     dns.txt("text.example.org", &["no address"]);
     dns.code("refused.example.org", ResponseCode::Refused);
@@ -63,7 +63,7 @@ async fn each_way_of_having_no_answer_is_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_nothing_is_given_up_on() {
+async fn a_silent_server_times_out() {
     let dns = DnsServer::start();
     dns.silent("silent.example.org");
     let error = resolver(&dns).canonical("silent.example.org").await;
@@ -121,7 +121,7 @@ async fn a_zone_is_found_from_below_with_all_its_servers() {
 }
 
 #[tokio::test]
-async fn aliases_are_followed_to_a_name_that_need_not_exist_and_not_in_circles() {
+async fn aliases_are_followed_to_a_name_that_may_not_exist_and_loops_are_detected() {
     let dns = DnsServer::start();
     dns.cname("_acme-challenge.example.org", "one.example.net");
     dns.cname("one.example.net", "two.example.net");
@@ -138,7 +138,7 @@ async fn aliases_are_followed_to_a_name_that_need_not_exist_and_not_in_circles()
 }
 
 #[tokio::test]
-async fn one_server_tells_its_own_text_records() {
+async fn text_records_are_asked_from_one_server() {
     let (first, second) = (DnsServer::start(), DnsServer::start());
     first.txt("_acme-challenge.example.org", &["one"]);
     first.txt("_acme-challenge.example.org", &["two ", "parts"]);

@@ -1,4 +1,4 @@
-//! tls-alpn-01 before a CA that looks, and one type of challenge after the other.
+//! tls-alpn-01 with a CA that validates, and the fallback from one type of challenge to the next.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::harness::proxy::{Ports, ProxySetup};
 
 const NAME: &str = "www.example.org";
 
-/// A port that nobody listens on.
+/// A port without a listener.
 const DEAD: u16 = 1;
 
-/// A TLS listener that serves no name and shows the challenges of a table.
+/// A TLS listener that serves no name but answers the challenges of a table.
 struct Service {
     port: u16,
     challenges: Arc<TlsAlpn01Certificates>,
@@ -123,7 +123,7 @@ async fn a_name_and_an_address_are_proved_in_a_handshake() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_whose_port_80_is_closed_is_proved_on_port_443() {
+async fn a_name_with_port_80_closed_is_proved_on_port_443() {
     let app = App::start().await;
     let ports = Ports::reserve();
     let options = PebbleOptions {
@@ -147,7 +147,7 @@ async fn a_name_whose_port_80_is_closed_is_proved_on_port_443() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_no_type_proves_is_told_with_every_cause() {
+async fn a_name_that_no_challenge_type_proves_fails_with_every_cause() {
     let options = PebbleOptions {
         tls_port: DEAD,
         ..PebbleOptions::new(DEAD)
@@ -170,7 +170,7 @@ async fn a_name_that_no_type_proves_is_told_with_every_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_type_that_the_ca_does_not_offer_costs_no_order() {
+async fn a_challenge_type_that_the_ca_does_not_offer_causes_no_order() {
     let ca = ScriptedCa::start(Script::new(), DEAD).await;
     let mut proxy = ProxySetup::new()
         .args(["--upstream", "localhost:1", "--domain", NAME])

@@ -1,5 +1,5 @@
-//! What keeps a CA and an ask endpoint from being asked too often: budgets, the CA's own word and
-//! the bounds on new names.
+//! Limits on requests to a CA and to an ask endpoint: budgets, the CA's `Retry-After`, and
+//! the limits on new names.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ const NAME: &str = "www.example.org";
 const YES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const NO: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
 
-/// How many questions the gate was asked.
+/// Number of questions that the ask endpoint got.
 fn questions(gate: &mut Origin) -> usize {
     std::iter::from_fn(|| (!gate.is_quiet()).then_some(())).count()
 }
@@ -30,7 +30,7 @@ async fn start(setup: ProxySetup, ca: &ScriptedCa, gate: &Origin) -> Proxy {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_of_names_from_one_network_reaches_the_gate_a_few_times_only() {
+async fn a_flood_of_names_from_one_network_reaches_the_ask_endpoint_only_a_few_times() {
     for (answer, orders) in [(NO, 0), (YES, 20)] {
         let setup = ProxySetup::new();
         let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
@@ -43,7 +43,7 @@ async fn a_flood_of_names_from_one_network_reaches_the_gate_a_few_times_only() {
                 .serial(proxy.https(), &format!("n{n}.example.org"))
                 .await;
         }
-        // What has been answered once needs no new question.
+        // A name that was answered once is not asked about again.
         let again = client.serial(proxy.https(), "n0.example.org").await;
 
         assert_eq!(again.is_ok(), orders > 0);
@@ -55,7 +55,7 @@ async fn a_flood_of_names_from_one_network_reaches_the_gate_a_few_times_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ca_that_wants_to_be_left_alone_is_asked_for_no_name_even_after_a_kill() {
+async fn retry_after_of_a_ca_holds_for_all_names_and_survives_a_kill() {
     let setup = ProxySetup::new();
     let limited = Reply::problem(429, "rateLimited", "too many new orders from this account")
         .header("retry-after", "3600");
@@ -71,13 +71,13 @@ async fn a_ca_that_wants_to_be_left_alone_is_asked_for_no_name_even_after_a_kill
     let third = client.serial(proxy.https(), "www.example.com").await;
 
     assert!(other.is_err() && third.is_err());
-    let line = proxy.logged("takes no orders for this account").await;
+    let line = proxy.logged("accepts no orders for this account").await;
     assert!(line.contains("too many new orders"), "{line}");
     assert_eq!(ca.count(Step::NewOrder), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_of_one_domain_holds_no_other_back() {
+async fn a_limit_of_one_domain_does_not_delay_others() {
     let setup = ProxySetup::new();
     let limited = Reply::problem(429, "rateLimited", "too many certificates for example.org")
         .header("retry-after", "3600");
@@ -97,7 +97,7 @@ async fn a_limit_of_one_domain_holds_no_other_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_process_has_spent_stays_spent() {
+async fn budgets_survive_a_killed_process() {
     let setup = ProxySetup::new();
     let script = Script::new().fault(Step::Challenge, 1, Fault::Never);
     let ca = ScriptedCa::start(script, setup.http().port()).await;

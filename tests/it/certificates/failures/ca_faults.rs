@@ -1,5 +1,5 @@
-//! A CA that is down, refuses, limits or lies: the log says why, what is served stays served, and
-//! the next try is set.
+//! A CA that is down, refuses, limits or lies: the log says why, certificates in use stay in use, and
+//! the next attempt is scheduled.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ async fn start(setup: ProxySetup, ca: &ScriptedCa) -> Proxy {
         .await
 }
 
-/// A proxy whose certificate is due within seconds, and whose CA lies at each renewal.
+/// A proxy whose certificate is due within seconds and whose CA has this fault at each renewal.
 async fn keeps_the_old_certificate(wrong: CertificateFault, reason: &str) {
     let setup = ProxySetup::new();
     let script = (2..20).fold(
@@ -41,7 +41,7 @@ async fn keeps_the_old_certificate(wrong: CertificateFault, reason: &str) {
     assert_eq!(client.serial(proxy.https(), NAME).await.unwrap(), serial);
     let orders = ca.count(Step::NewOrder);
     assert_eq!(orders, 2);
-    // A restart neither forgets the failure nor asks again before its time, and serves on.
+    // A restart remembers the failure, does not ask again before it is due, and goes on serving.
     let setup = proxy.kill().await.args(["--log-level", "debug"]);
     let mut proxy = setup.start().await;
     proxy.logged("certificate loaded").await;
@@ -61,12 +61,12 @@ async fn a_certificate_for_other_names_is_not_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_that_is_none_is_not_used() {
+async fn a_malformed_certificate_is_not_used() {
     keeps_the_old_certificate(CertificateFault::Garbage, "certificate").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rate_limit_is_obeyed_and_shown() {
+async fn a_rate_limit_is_obeyed_and_logged() {
     let setup = ProxySetup::new();
     let limited = Reply::problem(429, "rateLimited", "too many new orders recently")
         .header("retry-after", "86400");
@@ -87,7 +87,7 @@ async fn a_rate_limit_is_obeyed_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_only_an_operator_can_change_is_said_so_and_tried_seldom() {
+async fn an_error_that_only_an_operator_can_fix_is_logged_as_such_and_rarely_retried() {
     let setup = ProxySetup::new();
     let refused = Reply::problem(400, "rejectedIdentifier", "this name is not for you");
     let script = Script::new().always(Step::NewOrder, Fault::Answer(refused));
@@ -101,7 +101,7 @@ async fn what_only_an_operator_can_change_is_said_so_and_tried_seldom() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ca_that_is_down_is_named() {
+async fn a_ca_that_is_down_is_named_in_the_log() {
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let (directory, root) = (ca.directory_url(), ca.root_pem());
@@ -118,7 +118,7 @@ async fn a_ca_that_is_down_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ca_that_hangs_keeps_no_local_name_waiting() {
+async fn a_ca_that_hangs_does_not_delay_local_names() {
     let setup = ProxySetup::new();
     let script = Script::new().always(Step::NewOrder, Fault::Never);
     let ca = ScriptedCa::start(script, setup.http().port()).await;
@@ -173,7 +173,7 @@ async fn a_kill_in_the_middle_of_an_order_leaves_nothing_broken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_root_of_the_internal_ca_stops_only_those_who_need_it() {
+async fn a_damaged_root_of_the_internal_ca_stops_only_the_names_that_need_it() {
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let folder = setup.data().join("internal-ca");
@@ -212,7 +212,7 @@ async fn no_key_and_no_token_is_ever_logged() {
     }
 }
 
-/// The lines of all private keys below `dir`.
+/// Lines of all private keys below `dir`.
 fn key_lines(dir: &std::path::Path) -> Vec<String> {
     let mut lines = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
@@ -241,7 +241,7 @@ fn forgotten() -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_that_the_ca_has_forgotten_is_made_anew() {
+async fn an_account_that_the_ca_has_forgotten_is_registered_again() {
     let setup = ProxySetup::new();
     let script =
         Script::new()
@@ -253,7 +253,7 @@ async fn an_account_that_the_ca_has_forgotten_is_made_anew() {
 
     proxy.logged("the CA has forgotten the account").await;
     proxy.logged("certificate obtained").await;
-    // Made, looked for by its key, and made again; then the order once more.
+    // The account is registered, looked up by its key, and registered again; then the order is placed once more.
     assert_eq!(ca.count(Step::NewAccount), 3);
     assert_eq!(ca.count(Step::NewOrder), 2);
 }
@@ -272,10 +272,10 @@ async fn a_ca_that_forgets_every_account_is_not_asked_in_a_loop() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_ca_is_asked_for_what_could_not_be_stored() {
+async fn no_ca_is_asked_if_storage_cannot_be_written() {
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
-    // In the place of the folder in which it is tried.
+    // A file stands where the folder of the write test should be.
     std::fs::create_dir(setup.data()).unwrap();
     std::fs::write(setup.data().join("probe"), "").unwrap();
 

@@ -1,5 +1,5 @@
-//! A month of ten thousand names before a CA that has the limits of Let's Encrypt and is down in
-//! waves, in paused time: no limit is hit, nothing lapses, and the CA is asked evenly.
+//! A simulated month of ten thousand names with a CA that has the limits of Let's Encrypt and several
+//! outages, in paused time: no limit is hit, no certificate lapses, and the load on the CA is even.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -28,20 +28,20 @@ const NAMES: usize = 10_000;
 const NAMES_OF_DOMAIN: usize = 20;
 const ACCOUNT: &str = "https://ca.test/account/1";
 
-/// How the CA behaves for a while.
+/// State of the CA for some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weather {
     Fair,
     /// It answers nothing.
     Down,
-    /// It answers, and can reach none of the names.
+    /// It answers but can reach none of the names.
     Blind,
 }
 
-/// A time of bad weather, from its start to its end.
+/// An outage from its start to its end.
 type Wave = (Duration, Duration, Weather);
 
-/// A CA with limits; every request that hits one is an offence.
+/// A CA with limits; it records every request that exceeds one.
 #[derive(Debug)]
 struct StrictCa {
     clock: Clock,
@@ -68,7 +68,7 @@ struct CaState {
     orders: VecDeque<SystemTime>,
     of_domain: HashMap<String, VecDeque<SystemTime>>,
     failures: HashMap<String, VecDeque<SystemTime>>,
-    /// Renewals and questions about them by the minute.
+    /// Renewals and requests for renewal information by the minute.
     load: Vec<u32>,
     renewed: usize,
     offences: Vec<String>,
@@ -76,7 +76,7 @@ struct CaState {
 }
 
 impl CaState {
-    /// Counts an event; an offence when more than `limit` of them lie within `span`.
+    /// Counts an event; records an offence if more than `limit` of them lie within `span`.
     fn count(
         &mut self,
         pick: impl FnOnce(&mut Self) -> &mut VecDeque<SystemTime>,
@@ -105,7 +105,7 @@ fn domain(name: &str) -> &str {
     name.split_once('.').unwrap().1
 }
 
-/// Where the life of a certificate is when it should be renewed.
+/// Time at which a certificate should be renewed.
 fn window((start, end): (SystemTime, SystemTime)) -> RenewalInfo {
     let life = end.duration_since(start).unwrap();
     RenewalInfo {
@@ -158,7 +158,7 @@ impl StrictCa {
         pem
     }
 
-    /// Counts an order against the limits, which successors in their time are exempt from.
+    /// Counts an order against the limits; renewals within their window are exempt.
     fn admit(&self, name: &str, replaces: Option<&CertId>) {
         let now = self.clock.now();
         let mut books = self.books.lock().unwrap();
@@ -168,7 +168,7 @@ impl StrictCa {
             return;
         }
         books.count(|it| &mut it.orders, (now, 3 * HOUR), (300, "orders"));
-        // Who has had a certificate for the same names gets no new one.
+        // An order for the same names is a duplicate.
         if books.valid_until.contains_key(name) {
             return;
         }
@@ -258,7 +258,7 @@ impl Issuer for StrictCa {
     }
 }
 
-/// The `n`-th name; each fiftieth has certificates of six days.
+/// Returns the `n`-th name; every fiftieth has certificates of six days.
 fn name(n: usize) -> String {
     let kind = if n.is_multiple_of(50) {
         "brief"
@@ -275,8 +275,8 @@ fn life(name: &str) -> Duration {
     }
 }
 
-/// How much of its life a certificate has behind it at the most that is not due: one of a few days is renewed at half its
-/// life, where the CA has not said when.
+/// Largest part of its lifetime that a certificate may have behind it without being due. A certificate of a few days is
+/// renewed at half of its lifetime unless the CA says when.
 fn not_due(name: &str) -> f64 {
     match name.starts_with("brief") {
         true => 0.48,
@@ -284,7 +284,7 @@ fn not_due(name: &str) -> f64 {
     }
 }
 
-/// Stores certificates of all ages at which they are not due for all names but the first `new`.
+/// Stores certificates for all names but the first `new`, of all ages at which they are not due.
 async fn fill(records: &Records, ca: &StrictCa, new: usize) {
     for n in new..NAMES {
         let name = name(n);
@@ -301,7 +301,7 @@ async fn fill(records: &Records, ca: &StrictCa, new: usize) {
     }
 }
 
-/// Lets a month pass; `new` of the names have no certificate at its start.
+/// Simulates a month; `new` of the names have no certificate at its start.
 async fn month(waves: Vec<Wave>, new: usize) -> Arc<StrictCa> {
     let clock = Clock::simulated(SystemTime::now());
     let ca = Arc::new(StrictCa::new(clock, waves));
@@ -361,7 +361,7 @@ fn check(ca: &StrictCa) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ca_that_is_down_for_days_is_spared_and_no_certificate_lapses() {
+async fn a_ca_that_is_down_for_days_is_rarely_asked_and_no_certificate_lapses() {
     let waves = vec![
         (4 * DAY, 4 * DAY + 12 * HOUR, Weather::Down),
         (10 * DAY, 11 * DAY + 12 * HOUR, Weather::Down),
@@ -371,7 +371,7 @@ async fn a_ca_that_is_down_for_days_is_spared_and_no_certificate_lapses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ca_that_cannot_reach_the_names_is_not_asked_over_its_limits() {
+async fn a_ca_that_cannot_reach_the_names_is_not_asked_beyond_its_limits() {
     let waves = vec![
         (Duration::ZERO, 2 * HOUR, Weather::Blind),
         (9 * DAY, 10 * DAY, Weather::Down),

@@ -1,4 +1,4 @@
-//! The main job, end to end, against Pebble: one command gets a certificate and serves it.
+//! The main purpose, end to end with Pebble: one command gets a certificate and serves it.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::harness::proxy::{Ports, ProxySetup};
 
 const NAME: &str = "www.example.org";
 
-/// What curl says to these arguments, for `NAME` on the proxy's port.
+/// Runs curl with these arguments for `NAME` on the proxy's port and returns its output.
 async fn curl(root: &std::path::Path, port: u16, args: &[&str]) -> String {
     let resolve = format!("{NAME}:{port}:127.0.0.1");
     let output = tokio::process::Command::from(Command::new("curl"))
@@ -53,7 +53,7 @@ async fn one_command_gets_a_certificate_and_a_restart_keeps_it() {
 
     let mut proxy = setup.start().await;
     let account = proxy.logged("account ready").await;
-    // What was agreed to.
+    // Terms of service that were agreed to.
     assert!(account.contains("terms="), "{account}");
     proxy.logged("certificate obtained").await;
 

@@ -1,5 +1,5 @@
-//! What the internal CA signs, in the eyes of others: OpenSSL and the verifier that browsers' rules
-//! were taken from.
+//! Certificates of the internal CA, judged by others: OpenSSL and the verifier that applies the rules of
+//! browsers.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const CONSTRAINED: &str = "[internal-ca]\nname-constraints = [\"home.arpa\", \"1
 const DOMAIN_ONLY: &str =
     "[internal-ca]\nname-constraints = [\"home.arpa\"]\n[sites]\n\"home.arpa\" = \"localhost:1\"\n";
 
-/// The record of a name, once its certificate is there.
+/// Waits for the record of a name.
 async fn record(proxy: &mut Proxy, name: &str) -> PathBuf {
     proxy
         .logged(&format!("certificate obtained names={name} "))
@@ -28,7 +28,7 @@ async fn record(proxy: &mut Proxy, name: &str) -> PathBuf {
         .join("certificate.pem")
 }
 
-/// Whether OpenSSL takes the leaf of a PEM file for a server's, with the rest of the file for help.
+/// Verifies the leaf of a PEM file as a server's with OpenSSL; the rest of the file serves as intermediates.
 fn openssl_verifies(chain: &Path, root: &Path, name: &str) -> Result<(), String> {
     let as_what = match name.parse::<std::net::IpAddr>() {
         Ok(_) => "-verify_ip",
@@ -49,7 +49,7 @@ fn openssl_verifies(chain: &Path, root: &Path, name: &str) -> Result<(), String>
 }
 
 #[tokio::test]
-async fn others_verify_the_chain() {
+async fn openssl_and_webpki_verify_the_chain() {
     for (proxyfile, names) in [
         (
             "[sites]\n\"localhost\" = \"localhost:1\"\n\"::1\" = \"localhost:1\"\n",
@@ -69,7 +69,7 @@ async fn others_verify_the_chain() {
 }
 
 #[tokio::test]
-async fn keys_are_private() {
+async fn keys_are_stored_with_private_permissions() {
     let mut proxy = ProxySetup::new().proxyfile(CONSTRAINED).start().await;
     let record = record(&mut proxy, "nas.home.arpa").await;
     let folder = proxy.data().join("internal-ca");
@@ -83,7 +83,7 @@ async fn keys_are_private() {
     }
 }
 
-/// What a thief signs for `name` with the intermediate's key, as a file.
+/// Writes a certificate for `name` that a thief signs with the intermediate's key.
 fn stolen(data: &Path, name: &str) -> PathBuf {
     let pem = std::fs::read_to_string(data.join("internal-ca/intermediate.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap();
@@ -102,7 +102,7 @@ fn stolen(data: &Path, name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_constrained_root_is_worth_nothing_outside_its_names() {
+async fn a_constrained_root_is_not_trusted_outside_its_names() {
     for (proxyfile, within, outside) in [
         (
             CONSTRAINED,
@@ -138,7 +138,7 @@ async fn a_constrained_root_is_worth_nothing_outside_its_names() {
 }
 
 #[tokio::test]
-async fn a_name_outside_is_refused_with_the_fix() {
+async fn a_name_outside_the_constraints_is_refused_with_the_fix() {
     let text = format!("{CONSTRAINED}\"app.localhost\" = \"localhost:1\"\n");
     let mut proxy = ProxySetup::new().proxyfile(&text).start().await;
     let line = proxy.logged("certificate not obtained").await;
@@ -147,7 +147,7 @@ async fn a_name_outside_is_refused_with_the_fix() {
 }
 
 #[tokio::test]
-async fn a_root_from_before_is_kept_and_told_about() {
+async fn an_existing_unconstrained_root_is_kept_and_logged() {
     let free = CONSTRAINED.replace("[internal-ca]\nname-constraints", "#");
     let proxy = ProxySetup::new().proxyfile(&free).start().await;
     let root = proxy.internal_root();

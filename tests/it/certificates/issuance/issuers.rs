@@ -1,5 +1,5 @@
-//! Issuers and their accounts: bindings, profiles, chains, kinds of keys, one after the other, new keys, new contacts, and
-//! certificates taken back.
+//! Issuers and their accounts: external bindings, profiles, chains, kinds of keys, failover, key rollover, new contacts,
+//! and revocation.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Scene {
         }
     }
 
-    /// The issuer as a process that starts now makes it.
+    /// Builds the issuer as a newly started process does.
     fn issuer(&self, options: &IssuerOptions) -> AcmeIssuer {
         let storage: Arc<dyn Storage> =
             Arc::new(FileStorage::open(&self.dir.path().join("data")).unwrap());
@@ -66,7 +66,7 @@ impl Scene {
         issue(&self.issuer(options)).await
     }
 
-    /// The folder of the account of `email`.
+    /// Folder of the account of `email`.
     fn account(&self, email: &str) -> std::path::PathBuf {
         let home = self.dir.path().join("data/accounts");
         let ca = std::fs::read_dir(home).unwrap().next().unwrap().unwrap();
@@ -78,7 +78,7 @@ impl Scene {
         AccountKey::from_pkcs8_pem(&pem).unwrap()
     }
 
-    /// The account of a key, as the CA has it.
+    /// Asks the CA for the account of a key.
     async fn find(&self, key: AccountKey) -> Option<Account> {
         let mut options = Options::new(self.pebble.directory_url());
         options.root_pem = Some(self.pebble.root_pem().into_bytes());
@@ -106,7 +106,7 @@ fn certificate(pem: &Pem) -> Certificate {
 }
 
 #[tokio::test]
-async fn an_account_is_bound_where_the_ca_wants_it() {
+async fn an_account_is_bound_if_the_ca_requires_it() {
     const SECRET: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
     let scene = Scene::new(PebbleOptions {
         external_account: Some(("kid-1", SECRET)),
@@ -145,12 +145,12 @@ async fn an_account_is_bound_where_the_ca_wants_it() {
         assert!(wrong.is_permanent() && wrong.reach() == Reach::Nothing);
     }
     scene.issue(&with("kid-1", SECRET)).await.unwrap();
-    // A kept account is bound already.
+    // A stored account is bound already.
     scene.issue(&scene.options()).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_profile_is_asked_for_where_the_ca_has_it() {
+async fn a_profile_is_requested_if_the_ca_offers_it() {
     let scene = Scene::new(PebbleOptions {
         profiles: &[("long", 90), ("short", 6)],
         ..PebbleOptions::trusting()
@@ -179,7 +179,7 @@ async fn a_profile_is_asked_for_where_the_ca_has_it() {
     }
 }
 
-/// What a CA with two profiles makes of an order under one of them.
+/// Orders under a profile at a CA with two of them; returns the lifetime of the certificate.
 async fn under(profile: &str, refusal: Option<Reply>) -> (Error, usize) {
     let script = Script::new().profiles(&["classic", "shortlived"]);
     let script = match refusal {
@@ -204,7 +204,7 @@ async fn under(profile: &str, refusal: Option<Reply>) -> (Error, usize) {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_not_to_be_had_is_told_with_its_key_and_with_those_that_are() {
+async fn an_unknown_profile_is_an_error_that_lists_the_offered_ones() {
     let refusal = |status, kind, detail| Some(Reply::problem(status, kind, detail));
     for (profile, refusal, orders, sentence) in [
         (
@@ -282,7 +282,7 @@ fn common_name(pem: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_preferred_chain_is_taken_else_the_usual_one() {
+async fn the_preferred_chain_is_used_if_offered_else_the_default_one() {
     let scene = Scene::new(PebbleOptions {
         alternate_roots: 2,
         ..PebbleOptions::trusting()
@@ -311,7 +311,7 @@ async fn the_preferred_chain_is_taken_else_the_usual_one() {
 }
 
 #[tokio::test]
-async fn a_key_is_of_the_kind_that_was_asked_for() {
+async fn a_key_is_of_the_configured_kind() {
     let scene = Scene::new(PebbleOptions::trusting()).await;
     for (key_type, kind, bits) in [
         (KeyType::P256, "ec", 256),
@@ -334,7 +334,7 @@ async fn a_key_is_of_the_kind_that_was_asked_for() {
             _ => panic!("{key_type}"),
         };
         assert_eq!(found, (kind, bits));
-        // Its own key can also take it back.
+        // The certificate's own key can revoke it too.
         let issuer = scene.issuer(&options);
         let signer = RevocationSigner::CertificateKey(pem.as_str().as_bytes());
         revoke(&issuer, &certificate, signer).await.unwrap();
@@ -357,7 +357,7 @@ async fn revoke(
 }
 
 #[tokio::test]
-async fn an_account_takes_its_certificate_back_once_or_twice() {
+async fn an_account_revokes_its_certificate_and_a_second_time_is_no_error() {
     let scene = Scene::new(PebbleOptions::trusting()).await;
     let issuer = scene.issuer(&scene.options());
     let certificate = certificate(&issue(&issuer).await.unwrap());
@@ -376,7 +376,7 @@ async fn an_account_takes_its_certificate_back_once_or_twice() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_certificate_takes_nothing_back() {
+async fn a_key_of_another_certificate_cannot_revoke() {
     let scene = Scene::new(PebbleOptions::trusting()).await;
     let issuer = scene.issuer(&scene.options());
     let certificate = certificate(&issue(&issuer).await.unwrap());
@@ -396,7 +396,7 @@ async fn a_key_of_another_certificate_takes_nothing_back() {
 const EMAIL: &str = "ops@example.org";
 
 #[tokio::test]
-async fn a_new_account_key_serves_now_and_after_a_restart() {
+async fn a_new_account_key_works_at_once_and_after_a_restart() {
     let scene = Scene::new(PebbleOptions::trusting()).await;
     let issuer = scene.issuer(&scene.options());
     issue(&issuer).await.unwrap();
@@ -415,7 +415,7 @@ async fn a_new_account_key_serves_now_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_crash_within_a_change_of_keys_keeps_the_one_that_the_ca_knows() {
+async fn a_crash_during_a_key_change_keeps_the_key_that_the_ca_knows() {
     let scene = Scene::new(PebbleOptions::trusting()).await;
     scene.issue(&scene.options()).await.unwrap();
     let next = scene.account(EMAIL).join("account.next.key");
@@ -429,7 +429,7 @@ async fn a_crash_within_a_change_of_keys_keeps_the_one_that_the_ca_knows() {
     assert_eq!(scene.key(EMAIL).thumbprint(), old.thumbprint());
     assert!(!next.exists());
 
-    // The CA has taken it, and nobody has noted that.
+    // The CA has accepted it, but that is not stored.
     std::fs::write(&next, &pem).unwrap();
     let account = scene.find(old).await.unwrap();
     account.change_key(new).await.unwrap();
@@ -440,7 +440,7 @@ async fn a_crash_within_a_change_of_keys_keeps_the_one_that_the_ca_knows() {
 }
 
 #[tokio::test]
-async fn a_new_contact_is_told_to_the_ca_and_a_second_one_has_an_account_of_its_own() {
+async fn a_new_contact_is_sent_to_the_ca_and_another_contact_gets_an_account_of_its_own() {
     let scene = Scene::new(PebbleOptions::trusting()).await;
     scene.issue(&scene.options()).await.unwrap();
     let before = scene.find(scene.key(EMAIL)).await.unwrap();
@@ -458,12 +458,12 @@ async fn a_new_contact_is_told_to_the_ca_and_a_second_one_has_an_account_of_its_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_ca_takes_over_from_a_dead_one_and_sites_choose() {
+async fn a_working_ca_takes_over_from_a_failed_one_and_sites_choose() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::trusting()).await;
     let setup = ProxySetup::new();
     let root = setup.file("ca.pem", &pebble.root_pem());
-    // Nobody listens there any more.
+    // The CA does not listen there any more.
     let dead = Reservation::new().address();
     let (app, root) = (app.address, root.display());
     let text = format!(
@@ -500,7 +500,7 @@ async fn a_live_ca_takes_over_from_a_dead_one_and_sites_choose() {
     let listed = certs(&data, &["list"]).await.out;
     assert_eq!(listed.matches("  live  ").count(), 2, "{listed}");
     assert!(!listed.contains("-dir"), "{listed}");
-    // What another than the first issuer has signed is found after a restart.
+    // A certificate of another issuer than the first is found after a restart.
     let serial = client.serial(proxy.https(), NAME).await.unwrap();
     let mut proxy = proxy.stop().await.start().await;
     proxy.logged("certificate loaded").await;

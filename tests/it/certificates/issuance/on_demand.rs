@@ -1,4 +1,4 @@
-//! Names that nobody configured: who may have a certificate, and how often the CA is asked.
+//! On-demand certificates: which names get one, and how often the CA is asked.
 
 use futures_util::future::join_all;
 

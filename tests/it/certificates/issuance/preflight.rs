@@ -1,4 +1,4 @@
-//! The look at a name before its order, in a world on one machine: its DNS is the test's, and its CA counts who asks.
+//! Preflight: the checks of a name before its order, with a DNS server of the test and a CA that counts orders.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -24,7 +24,7 @@ const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const THERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const STRANGER: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
 
-/// A name with its DNS, a CA, and a port 80 that this machine and others may have.
+/// A name with its DNS, a CA, and a port 80 of this machine and of others.
 struct World {
     dns: DnsServer,
     ca: ScriptedCa,
@@ -42,7 +42,7 @@ impl World {
         Self::between(http, ScriptedCa::start(script, http.port()).await)
     }
 
-    /// The CA comes to a port that is nobody's.
+    /// Makes the CA connect to a port without a listener.
     async fn unreachable() -> Self {
         let http = free_port(HERE).await;
         Self::between(http, ScriptedCa::start(Script::new(), 1).await)
@@ -84,7 +84,7 @@ impl World {
         config
     }
 
-    /// How the name stands after the first attempt to get its certificate.
+    /// Standing of the name after the first attempt to get its certificate.
     async fn standing(&self) -> Standing {
         let app = App::start(&self.config()).await.unwrap();
         let name = HostName::parse(NAME).unwrap();
@@ -94,7 +94,7 @@ impl World {
         standing
     }
 
-    /// Why the first attempt came to nothing.
+    /// Waits until the first attempt fails; returns the reason.
     async fn reason(&self) -> String {
         match self.standing().await {
             Standing::BackingOff {
@@ -137,8 +137,8 @@ async fn a_name_that_points_here_gets_its_certificate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_only_the_dns_of_this_network_says_is_ordered_all_the_same() {
-    // The CA of these worlds finds the name, whatever their DNS says.
+async fn problems_of_the_local_dns_alone_do_not_stop_an_order() {
+    // The CA of these tests reaches the name, whatever the DNS says.
     let world = World::new().await;
     world.dns.a("other.example.org", HERE);
     world.assert_served().await;
@@ -153,7 +153,7 @@ async fn what_only_the_dns_of_this_network_says_is_ordered_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_ca_finds_as_doubtful_is_told_twice_and_rests_like_any_failure() {
+async fn a_doubt_that_the_ca_confirms_is_reported_and_backed_off_like_any_failure() {
     let world = World::unreachable().await;
     world.dns.a(NAME, Ipv4Addr::new(192, 168, 1, 5));
     let app = App::start(&world.config()).await.unwrap();
@@ -183,7 +183,7 @@ async fn what_the_ca_finds_as_doubtful_is_told_twice_and_rests_like_any_failure(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_nobody_has_is_not_ordered() {
+async fn a_name_with_a_documentation_address_is_not_ordered() {
     let world = World::new().await;
     world.dns.a(NAME, Ipv4Addr::new(192, 0, 2, 5));
     world
@@ -195,7 +195,7 @@ async fn an_address_that_nobody_has_is_not_ordered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_is_seen_takes_a_renewal_away() {
+async fn no_finding_stops_a_renewal() {
     let world = World::new().await;
     world.dns.a(NAME, HERE);
     let app = App::start(&world.config()).await.unwrap();
@@ -203,7 +203,7 @@ async fn nothing_that_is_seen_takes_a_renewal_away() {
     let served = soon(app.manager().certificate(&name, CLIENT))
         .await
         .unwrap();
-    // For a first order each of these would be hopeless.
+    // Each of these would stop a first order.
     world.dns.aaaa(NAME, "::1").caa("example.org", None);
     let _stranger = world.stranger("::1".parse().unwrap(), STRANGER).await;
 
@@ -215,7 +215,7 @@ async fn nothing_that_is_seen_takes_a_renewal_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_aaaa_record_that_is_left_behind_is_named() {
+async fn a_stale_aaaa_record_is_named() {
     let world = World::new().await;
     world.dns.a(NAME, HERE).aaaa(NAME, "::1");
     let _stranger = world.stranger("::1".parse().unwrap(), STRANGER).await;
@@ -228,7 +228,7 @@ async fn an_aaaa_record_that_is_left_behind_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_a_record_to_another_machine_is_named_even_if_it_echoes_the_question() {
+async fn an_a_record_of_another_machine_is_named_even_if_that_echoes_the_token() {
     let world = World::new().await;
     world.dns.a(NAME, THERE);
     let echo = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi\n";
@@ -242,7 +242,7 @@ async fn an_a_record_to_another_machine_is_named_even_if_it_echoes_the_question(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn caa_that_allows_nobody_is_not_ordered_against() {
+async fn caa_records_that_allow_nobody_stop_the_order() {
     let world = World::new().await;
     world.dns.a(NAME, HERE).caa("example.org", None);
     world
@@ -254,7 +254,7 @@ async fn caa_that_allows_nobody_is_not_ordered_against() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn caa_that_allows_another_ca_is_told_with_the_record_to_add() {
+async fn caa_records_for_another_ca_are_reported_with_the_record_to_add() {
     let world = World::new().await;
     world
         .dns
@@ -274,19 +274,19 @@ async fn caa_that_allows_another_ca_is_told_with_the_record_to_add() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_only_doubtful_is_ordered_all_the_same() {
-    // No connection to an address of the name, as with a router that does not let its own network in.
+async fn a_doubtful_name_is_ordered_all_the_same() {
+    // No connection to an address of the name, as behind a router without hairpin NAT.
     let world = World::new().await;
     world.dns.a(NAME, THERE);
     world.assert_served().await;
 
-    // One of two addresses is another machine's, which the CA may not happen on.
+    // One of two addresses belongs to another machine, which the CA may not choose.
     let world = World::new().await;
     world.dns.a(NAME, THERE).a(NAME, HERE);
     let _stranger = world.stranger(THERE.into(), STRANGER).await;
     world.assert_served().await;
 
-    // A redirect may lead here.
+    // A redirect may lead to this machine.
     let world = World::new().await;
     world.dns.a(NAME, THERE);
     let redirect =
@@ -294,14 +294,14 @@ async fn what_is_only_doubtful_is_ordered_all_the_same() {
     let _stranger = world.stranger(THERE.into(), redirect).await;
     world.assert_served().await;
 
-    // DNS that does not answer says nothing.
+    // A DNS server that does not answer proves nothing.
     let world = World::new().await;
     world.dns.code(NAME, ResponseCode::ServFail);
     world.assert_served().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_way_to_a_private_ca_is_only_warned_about() {
+async fn problems_with_a_private_ca_are_only_warnings() {
     let world = World::new().await;
     world.dns.txt(NAME, &["no address"]);
     let mut config = world.config();
@@ -315,7 +315,7 @@ async fn the_way_to_a_private_ca_is_only_warned_about() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_preflight_that_is_off_asks_nobody() {
+async fn a_disabled_preflight_asks_nobody() {
     let world = World::new().await;
     let mut config = world.config();
     config.preflight.is_on = false;
@@ -328,7 +328,7 @@ async fn a_preflight_that_is_off_asks_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_doubt_is_in_the_log() {
+async fn a_doubt_is_logged() {
     let setup = ProxySetup::new();
     let dns = DnsServer::start();
     dns.txt(NAME, &["no address"]);

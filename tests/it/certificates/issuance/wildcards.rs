@@ -1,4 +1,4 @@
-//! Wildcards, end to end against Pebble: one certificate for all names of a site, by each way to set a record.
+//! Wildcard certificates, end to end with Pebble: one for all names of a site, by each way to set a record.
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::harness::skip::skip;
 
 const WILDCARD: &str = "*.home.example.org";
 
-/// A hook that keeps a record of its calls and has them done by the DNS server of Pebble.
+/// A hook that logs its calls and sets the records at Pebble's DNS server.
 fn hook(setup: &ProxySetup, pebble: &Pebble) -> String {
     let script = format!(
         r#"#!/bin/sh
@@ -36,7 +36,7 @@ fn hook(setup: &ProxySetup, pebble: &Pebble) -> String {
     path.display().to_string()
 }
 
-/// A Proxyfile with these sites before the app.
+/// A Proxyfile with these sites in front of the app.
 fn proxyfile(app: &App, resolver: impl ToString, sites: &[(&str, &str)]) -> String {
     let mut text = format!("resolvers = [\"{}\"]\n", resolver.to_string());
     for (name, dns) in sites {
@@ -72,7 +72,7 @@ async fn serves_all_names(proxy: &mut Proxy, pebble: &Pebble) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
+async fn a_hook_proves_a_wildcard_which_survives_a_restart() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
     let setup = ProxySetup::new();
@@ -107,7 +107,7 @@ async fn a_hook_proves_a_wildcard_which_a_restart_keeps() {
     assert!(!proxy.log().contains("being obtained"), "{}", proxy.log());
 }
 
-/// Writes that a certificate is due, and has the CA say the same where it says anything of that; no proxy runs.
+/// Marks a certificate as due in storage, and at the CA if that has renewal information; no proxy runs meanwhile.
 async fn make_due(setup: &ProxySetup, pebble: &Pebble) {
     let certificates = setup.data().join("certificates");
     let mut issuers = std::fs::read_dir(certificates).unwrap();
@@ -126,7 +126,7 @@ async fn make_due(setup: &ProxySetup, pebble: &Pebble) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhile() {
+async fn a_wildcard_is_renewed_while_its_names_are_served() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
     let setup = ProxySetup::new();
@@ -160,7 +160,7 @@ async fn a_wildcard_that_is_due_is_proved_again_and_its_names_are_served_meanwhi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_that_fails_is_what_stands_between_the_name_and_its_certificate() {
+async fn a_failing_hook_is_named_as_the_reason_for_a_missing_certificate() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
     let setup = ProxySetup::new();
@@ -214,7 +214,7 @@ async fn an_update_proves_a_wildcard_and_its_base_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cloudflare_proves_a_wildcard_and_no_log_has_its_token() {
+async fn cloudflare_proves_a_wildcard_and_its_token_is_never_logged() {
     let app = App::start().await;
     let dns = Arc::new(DnsServer::start());
     let options = PebbleOptions {
@@ -242,7 +242,7 @@ async fn cloudflare_proves_a_wildcard_and_no_log_has_its_token() {
 }
 
 #[tokio::test]
-async fn a_record_that_stands_for_good_proves_a_wildcard() {
+async fn a_persistent_record_proves_a_wildcard() {
     let dns = DnsServer::start();
     let options = PebbleOptions {
         dns: Some(dns.address()),
@@ -281,7 +281,7 @@ async fn a_record_that_stands_for_good_proves_a_wildcard() {
     order().await.unwrap();
 }
 
-/// The record that `certs show` tells the operator to set, as name and value.
+/// Name and value of the record that `certs show` tells the operator to set.
 fn record_to_set(shown: &str) -> (String, String) {
     let (_, record) = shown.split_once("TXT record to set once").expect(shown);
     let fact = |name: &str| {
@@ -293,7 +293,7 @@ fn record_to_set(shown: &str) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_record_to_set_is_shown_by_the_proxy_and_from_storage_and_proves_all_names() {
+async fn the_persistent_record_to_set_is_shown_with_and_without_a_proxy_and_proves_all_names() {
     let app = App::start().await;
     let dns = DnsServer::start();
     let options = PebbleOptions {
@@ -302,7 +302,7 @@ async fn the_record_to_set_is_shown_by_the_proxy_and_from_storage_and_proves_all
     };
     let pebble = Pebble::start(options).await;
     let setup = ProxySetup::new();
-    // For what reads the file without the flags of the proxy.
+    // For commands that read the file without the flags of the proxy.
     let root = setup.file("ca.pem", &pebble.root_pem());
     let file = format!(
         "storage = \"file:data\"\n[[issuers]]\ndirectory = \"{}\"\nroot = \"{}\"\n",
@@ -331,7 +331,7 @@ async fn the_record_to_set_is_shown_by_the_proxy_and_from_storage_and_proves_all
     let renewed = certs(&proxy.data(), &["renew", WILDCARD]).await;
     assert_eq!(renewed.code, 0, "{}", renewed.err);
     serves_all_names(&mut proxy, &pebble).await;
-    // A name below the wildcard is proved by the same record.
+    // The same record also proves a name below the wildcard.
     let below = certs(&proxy.data(), &["show", "a.home.example.org"])
         .await
         .out;

@@ -1,4 +1,4 @@
-//! Every step of an order with every fault, in one table: what is told, when the next try is, what the CA saw of it, and
+//! Every step of an order with every fault, in one table: the error, the next attempt, the requests that the CA saw, and
 //! that nothing is left behind.
 
 use std::path::{Path, PathBuf};
@@ -31,13 +31,13 @@ const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALH
 
 const NAME: &str = "www.example.org";
 
-/// How many cases run at once.
+/// Number of cases that run at once.
 const PARALLEL: usize = 8;
 
-/// How long the proxy waits for one answer, for a validation and for a certificate.
+/// Time limit of the proxy for one answer, for a validation and for a certificate.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What came of one attempt.
+/// Outcome of one attempt.
 struct Outcome {
     cause: String,
     sentence: String,
@@ -57,7 +57,7 @@ impl Outcome {
             None => "none".to_owned(),
             Some(45..=72) => "soon".to_owned(),
             Some(2880..=5400) => "seldom".to_owned(),
-            // What the CA asked for is counted from its answer on.
+            // The delay that the CA asks for begins with its answer.
             Some(7170..=7560) => "asked".to_owned(),
             Some(seconds) => format!("{seconds}s"),
         };
@@ -81,7 +81,7 @@ impl Outcome {
         self.files.iter().any(|file| file.starts_with(folder))
     }
 
-    /// What no fault may leave behind.
+    /// Checks that the fault has left nothing behind.
     fn assert_clean(&self, case: &str) {
         assert!(self.orders <= 1, "{case}: {} orders", self.orders);
         assert_eq!(self.tokens, 0, "{case}: a challenge is still up");
@@ -94,7 +94,7 @@ impl Outcome {
             .iter()
             .filter(|file| !known.iter().any(|known| file.starts_with(known)));
         assert_eq!(strays.count(), 0, "{case}: {:?}", self.files);
-        // An authorization stays open only where the order is gone on with, or where the CA did not say which it is.
+        // An authorization stays open only if the order is continued, or if the CA did not say which it is.
         let is_unknown = case.starts_with("NewOrder") || case.starts_with("Authorization");
         assert!(
             self.pending == 0 || is_unknown || self.is_kept("orders/"),
@@ -103,7 +103,7 @@ impl Outcome {
     }
 }
 
-/// Keeps what its issuer says, as its type and not only as a sentence.
+/// Records the errors of its issuer with their types.
 #[derive(Debug)]
 struct Recorder {
     issuer: AcmeIssuer,
@@ -129,7 +129,7 @@ impl Issuer for Recorder {
     }
 }
 
-/// The variant.
+/// Name of the error's variant.
 fn cause(error: &Error) -> String {
     let text = match error {
         Error::Acme(error) => format!("{error:?}"),
@@ -140,7 +140,7 @@ fn cause(error: &Error) -> String {
         .collect()
 }
 
-/// One attempt at a CA that has this fault at this step, always.
+/// Makes one attempt at a CA that always has this fault at this step.
 async fn attempt(step: Step, fault: Fault) -> Outcome {
     let dir = tempfile::TempDir::new().unwrap();
     let port_80 = Arc::new(Http01::start().await);
@@ -245,7 +245,7 @@ fn files(dir: &Path) -> Vec<String> {
     found
 }
 
-/// The faults by the names that the table has for them.
+/// Faults by their names in the table.
 fn fault(word: &str) -> Fault {
     let busy = |status, kind| {
         Fault::Answer(Reply::problem(status, kind, "not now").header("retry-after", "7200"))
@@ -276,7 +276,7 @@ fn step(word: &str) -> Step {
     steps.find(|step| format!("{step:?}") == word).unwrap()
 }
 
-/// The case as it came out.
+/// Row of the table for the outcome.
 async fn walk(case: &str) -> String {
     let (at, word) = case.split_once(' ').unwrap();
     let outcome = attempt(step(at), fault(word)).await;
@@ -284,10 +284,10 @@ async fn walk(case: &str) -> String {
     format!("{case} {}", outcome.row())
 }
 
-/// Each row: step, fault, cause, requests at that step, authorizations left pending, whether the order is kept for the next
-/// attempt, when that is, and the standing's sentence.
+/// Columns of each row: step, fault, cause, requests at that step, authorizations left pending, whether the order is kept
+/// for the next attempt, when that is due, and the standing's sentence.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_step_with_every_fault_ends_as_the_table_says() {
+async fn every_fault_of_every_step_ends_as_the_table_says() {
     let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/order_faults.txt");
     let table = std::fs::read_to_string(table).unwrap();
     let rows = table
@@ -309,7 +309,7 @@ async fn every_step_with_every_fault_ends_as_the_table_says() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
-/// Says that its challenge is up.
+/// A solver that only claims that its challenge is published.
 struct Claims(ChallengeType);
 
 impl Solver for Claims {
@@ -332,7 +332,7 @@ impl Solver for Claims {
 async fn an_attempt_places_three_orders_at_most_however_many_types_there_are() {
     use ChallengeType::{Dns01, DnsPersist01, Http01, TlsAlpn01};
     let dir = tempfile::TempDir::new().unwrap();
-    // Nobody listens on port 1.
+    // Port 1 has no listener.
     let ca = ScriptedCa::start(Script::new().offering(&["tls-alpn-01", "dns-01"]), 1).await;
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
     let types = [Http01, TlsAlpn01, Dns01, DnsPersist01];

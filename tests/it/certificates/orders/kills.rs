@@ -1,4 +1,4 @@
-//! A process that is killed at any of the writes of an order, or where it changes a zone: the next one serves the one
+//! A process that is killed at any write of an order or at any change of a zone: the next process serves the one
 //! certificate that was signed, and leaves nothing in DNS.
 
 use std::path::PathBuf;
@@ -32,19 +32,19 @@ use crate::harness::memory_storage::MemoryStorage;
 const NAME: &str = "www.example.org";
 const WILDCARD: &str = "*.example.org";
 const CHALLENGE: &str = "_acme-challenge.example.org";
-/// How many changes are tried at once: most of the time is spent waiting.
+/// Number of changes that are tried at once; most of the time is spent waiting.
 const AT_ONCE: usize = 5;
 
 const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// How names are proved.
+/// Type of challenge that proves the names.
 #[derive(Clone)]
 enum Way {
     Http01(Arc<dyn Solver>),
     Dns01(Arc<DnsServer>),
 }
 
-/// A CA, and what outlives a process.
+/// A CA, and the state that outlives a process.
 struct World {
     ca: ScriptedCa,
     way: Way,
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// Where the process is killed at its `n`-th change; none when it makes fewer.
+    /// Kills the process at its `n`-th change and returns the name of the change; none if it makes fewer.
     async fn killed_at(self: &Arc<Self>, n: usize, stop: Crash) -> Option<String> {
         let world = Arc::clone(self);
         let life = async move {
@@ -162,7 +162,7 @@ impl World {
                 () = ends => None,
             }
         };
-        // All that runs in it goes with it, at whatever it waits for.
+        // All tasks of the process end with it, whatever they wait for.
         let process = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -173,7 +173,7 @@ impl World {
         at
     }
 
-    /// Whether nothing is in DNS, and nothing is written down that would have to be removed there.
+    /// Returns `true` if no record is in DNS and none is noted for removal.
     fn is_clean(&self) -> bool {
         let is_set = match &self.way {
             Way::Http01(_) => false,
@@ -182,7 +182,7 @@ impl World {
         !is_set && !self.storage.holds("dns-records/")
     }
 
-    /// The serial number of the stored certificate.
+    /// Serial number of the stored certificate.
     async fn stored(&self, issuer: &str) -> Option<String> {
         let records = Records::new(Arc::clone(&self.storage) as _);
         let site = self.way.site();
@@ -204,7 +204,7 @@ impl Life {
     }
 }
 
-/// Kills a process at its `n`-th change and looks at what the next one makes of it; `false` when there is no such change.
+/// Kills a process at its `n`-th change and checks what the next process does; `false` if there is no such change.
 async fn survives(world: &Arc<World>, n: usize, stop: Crash) -> bool {
     let Some(change) = world.killed_at(n, stop).await else {
         return false;
@@ -212,7 +212,7 @@ async fn survives(world: &Arc<World>, n: usize, stop: Crash) -> bool {
     let case = format!("{stop:?} change {n}: {change}");
     let was_signed = world.ca.certificates() == 1;
     let is_placed = change.starts_with("orders/") && !was_signed;
-    // An order that is not ready is given up for a new one; of one whose URL was not written nobody knows.
+    // An order that is not ready is replaced by a new one; an order whose URL was not stored is lost.
     let is_unready = is_placed || change.starts_with("dns-records/") || change == "present";
     let is_unknown = is_placed && stop == Crash::Before;
 
@@ -232,7 +232,7 @@ async fn survives(world: &Arc<World>, n: usize, stop: Crash) -> bool {
     true
 }
 
-/// Kills processes at every change that they make; returns how many there are.
+/// Kills processes at every change that they make; returns the number of changes.
 async fn survives_all(scene: impl AsyncFn() -> (Way, ScriptedCa)) -> usize {
     let case = async |n, stop| survives(&World::new(scene().await), n, stop).await;
     let mut n = 0;
@@ -256,7 +256,7 @@ async fn a_kill_at_any_write_or_change_of_the_zone_leaves_no_record_in_dns() {
     assert!(survives_all(Way::dns01).await > 14);
 }
 
-/// Leaves what a process leaves that is killed when its certificate is stored and its record is not yet removed.
+/// Creates the state that a process leaves behind that is killed after its certificate is stored and before its record is removed.
 async fn leave(world: &World, certificate: &str, since: u64) {
     let Way::Dns01(dns) = &world.way else {
         panic!("only dns-01 leaves records")
@@ -272,7 +272,7 @@ async fn leave(world: &World, certificate: &str, since: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_was_left_goes_at_the_start_although_nothing_is_ordered() {
+async fn a_leftover_record_is_removed_at_the_start_although_nothing_is_ordered() {
     let world = World::new(Way::dns01().await);
     let life = world.start(&CrashPoint::never());
     soon(life.serial()).await.unwrap();
@@ -289,7 +289,7 @@ async fn a_record_that_was_left_goes_at_the_start_although_nothing_is_ordered() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_nothing_here_can_remove_is_forgotten_in_the_end() {
+async fn a_record_that_cannot_be_removed_is_eventually_forgotten() {
     let world = World::new(Way::dns01().await);
     leave(&world, "*.former.example.org", 1).await;
 

@@ -1,5 +1,5 @@
-//! A process that is killed in the middle of an order: the next one ends with one valid certificate, and
-//! with no second one where one sufficed.
+//! A process that is killed during an order: the next process ends with one valid certificate and orders
+//! no second one without need.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ use crate::harness::proxy::{Ports, Proxy, ProxySetup, holds};
 
 const NAME: &str = "www.example.org";
 
-/// A scripted CA and what a proxy for it is started with.
+/// A scripted CA and the setup of a proxy that uses it.
 async fn scene(script: Script) -> (ScriptedCa, ProxySetup) {
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(script, setup.http().port()).await;
@@ -31,14 +31,14 @@ async fn scene(script: Script) -> (ScriptedCa, ProxySetup) {
     (ca, setup)
 }
 
-/// Kills the proxy once this step is reached.
+/// Kills the proxy once the CA has got a request of this step.
 async fn killed_at(step: Step, ca: &ScriptedCa, setup: ProxySetup) -> ProxySetup {
     let proxy = setup.start().await;
     ca.reached(step).await;
     proxy.kill().await
 }
 
-/// Waits until the proxy serves a certificate of the CA, and sees that nothing is left behind.
+/// Waits until the proxy serves a certificate of the CA, and checks that nothing is left behind.
 async fn ends_well(proxy: &mut Proxy, ca: &ScriptedCa, case: &str) {
     proxy.logged("certificate obtained").await;
     let client = Client::new(&ca.issuing_root_pem());
@@ -47,7 +47,7 @@ async fn ends_well(proxy: &mut Proxy, ca: &ScriptedCa, case: &str) {
     assert!(!holds(&orders, ""), "{case}: a record is left");
 }
 
-/// The only file below a folder.
+/// Path of the only file below a folder.
 fn only_file(folder: &Path) -> PathBuf {
     let mut entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
     let path = entries.next().unwrap().path();
@@ -58,7 +58,7 @@ fn only_file(folder: &Path) -> PathBuf {
     }
 }
 
-/// Kills the proxy before, or after, the CA has worked on a request; returns the CA.
+/// Kills the proxy before or after the CA has carried out a request; returns the CA.
 async fn survive(step: Step, fault: Fault) -> ScriptedCa {
     let case = format!("{step:?} {fault:?}");
     let (ca, setup) = scene(Script::new().fault(step, 1, fault)).await;
@@ -85,7 +85,7 @@ async fn an_order_that_was_finalized_is_waited_for_and_not_placed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_was_not_ready_is_given_up_for_a_new_one() {
+async fn an_order_that_was_not_ready_is_replaced_by_a_new_one() {
     for (step, fault) in [
         (Step::NewAccount, Fault::NeverAfter),
         (Step::NewOrder, Fault::Never),
@@ -95,7 +95,7 @@ async fn an_order_that_was_not_ready_is_given_up_for_a_new_one() {
         (Step::Challenge, Fault::NeverAfter),
     ] {
         let ca = survive(step, fault.clone()).await;
-        // Of an order whose URL never came nobody knows.
+        // An order whose URL never arrived is lost.
         let unknown = matches!((step, &fault), (Step::NewOrder, Fault::NeverAfter));
         let pending = ca.pending_authorizations();
         assert_eq!(pending, usize::from(unknown), "{step:?} {fault:?}");
@@ -103,8 +103,8 @@ async fn an_order_that_was_not_ready_is_given_up_for_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_challenge_that_was_met_before_the_end_is_used() {
-    // The CA believes, so the order is ready although the process that asked for it is gone.
+async fn a_challenge_that_was_valid_before_the_kill_is_used() {
+    // The CA does not validate, so the order is ready although the process that placed it is gone.
     let script = Script::new().without_validation();
     let (ca, setup) = scene(script.fault(Step::Challenge, 1, Fault::NeverAfter)).await;
     let mut proxy = killed_at(Step::Challenge, &ca, setup).await.start().await;
@@ -114,7 +114,7 @@ async fn a_challenge_that_was_met_before_the_end_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_key_of_an_order_under_way_is_nobody_elses_to_read() {
+async fn the_key_of_a_pending_order_is_private() {
     let (ca, setup) = scene(Script::new().fault(Step::Finalize, 1, Fault::Never)).await;
     let setup = killed_at(Step::Finalize, &ca, setup).await;
     let record = only_file(&setup.data().join("orders"));
@@ -127,7 +127,7 @@ async fn the_key_of_an_order_under_way_is_nobody_elses_to_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_the_ca_no_longer_has_is_placed_anew() {
+async fn an_order_that_the_ca_no_longer_has_is_placed_again() {
     let gone = Reply::new(404, "");
     let script = Script::new().fault(Step::Finalize, 1, Fault::Never).fault(
         Step::Order,
@@ -142,7 +142,7 @@ async fn an_order_that_the_ca_no_longer_has_is_placed_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_outlives_a_ca_that_is_unwell() {
+async fn an_order_survives_errors_of_its_ca() {
     let unwell = Reply::problem(503, "serverInternal", "back soon").header("retry-after", "3600");
     let script = (1..50).fold(
         Script::new().fault(Step::Finalize, 1, Fault::NeverAfter),
@@ -157,7 +157,7 @@ async fn an_order_outlives_a_ca_that_is_unwell() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_outlived_its_certificates_storing_gives_no_second_look_at_it() {
+async fn an_order_record_that_outlived_its_stored_certificate_is_not_resumed() {
     let lifetime = Duration::from_secs(12);
     let script = Script::new().lifetime(lifetime);
     let (ca, setup) = scene(script.fault(Step::Certificate, 1, Fault::Never)).await;
@@ -169,7 +169,7 @@ async fn a_record_that_outlived_its_certificates_storing_gives_no_second_look_at
     let client = Client::new(&ca.issuing_root_pem());
     let first = client.serial(proxy.https(), NAME).await.unwrap();
     let setup = proxy.kill().await;
-    // The folder has gone with its last record.
+    // The folder is removed with its last record.
     std::fs::create_dir_all(record.parent().unwrap()).unwrap();
     std::fs::write(record, text).unwrap();
 
@@ -183,7 +183,7 @@ async fn a_record_that_outlived_its_certificates_storing_gives_no_second_look_at
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_at_a_real_ca_is_taken_up_where_it_stands() {
+async fn an_order_at_a_real_ca_is_resumed() {
     for moment in ["order placed", "order is ready"] {
         let ports = Ports::reserve();
         let options = PebbleOptions {
@@ -201,7 +201,7 @@ async fn an_order_at_a_real_ca_is_taken_up_where_it_stands() {
 
         let mut proxy = proxy.kill().await.start().await;
 
-        // The first one may have come as far as storing its certificate.
+        // The first process may have stored its certificate already.
         proxy.logged("serial=").await;
         let client = Client::new(&pebble.issuance_root().await);
         client.serial(proxy.https(), NAME).await.unwrap();
@@ -211,10 +211,10 @@ async fn an_order_at_a_real_ca_is_taken_up_where_it_stands() {
     }
 }
 
-/// The name whose records every zone here lets be set.
+/// Name whose records every zone here allows to be set.
 const CHALLENGE: &str = "_acme-challenge.home.example.org";
 
-/// A scripted CA that believes in dns-01, and a proxy with a wildcard site whose records are set like this and shown there.
+/// A scripted CA that accepts dns-01 unvalidated, and a proxy with a wildcard site, this DNS provider and this DNS server.
 async fn dns_scene(
     script: Script,
     setup: ProxySetup,
@@ -233,7 +233,7 @@ async fn dns_scene(
     (ca, setup)
 }
 
-/// Kills the proxy when its challenge is met and its record set; returns what it was started with.
+/// Kills the proxy when its challenge is accepted and its record is set; returns its setup.
 async fn killed_with_a_record(
     setup: ProxySetup,
     dns: (&str, SocketAddr),
@@ -254,7 +254,7 @@ async fn removes_it(ca: &ScriptedCa, setup: ProxySetup) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_process_had_set_at_cloudflare_is_removed_by_the_next() {
+async fn the_record_of_a_killed_process_is_removed_at_cloudflare_by_the_next() {
     let zone = Arc::new(DnsServer::start());
     let api = CloudflareApi::start(Arc::clone(&zone), "example.org", CHALLENGE).await;
     let setup = ProxySetup::new();
@@ -272,7 +272,7 @@ async fn what_a_killed_process_had_set_at_cloudflare_is_removed_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_process_had_set_by_an_update_is_removed_by_the_next() {
+async fn the_record_of_a_killed_process_is_removed_by_an_update_of_the_next() {
     let bind = Bind::start().await;
     let setup = ProxySetup::new();
     setup.file("key", KEY);
@@ -290,7 +290,7 @@ async fn what_a_killed_process_had_set_by_an_update_is_removed_by_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_is_called_to_clean_up_what_it_was_setting_when_the_process_was_killed() {
+async fn a_hook_is_called_to_clean_up_after_a_killed_process() {
     let zone = DnsServer::start();
     let told = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let setup = ProxySetup::new();

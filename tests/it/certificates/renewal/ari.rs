@@ -1,5 +1,5 @@
-//! The CA says when to renew (RFC 9773): it is asked, heeded, told what a new certificate replaces,
-//! and never in the way.
+//! Renewal information of the CA (RFC 9773): the proxy asks for it, follows it, tells the CA what a new certificate
+//! replaces, and renews without it too.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -27,7 +27,7 @@ use crate::harness::skip::skip;
 const NAME: &str = "www.example.org";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// An answer whose window starts so many days from now and lasts a day.
+/// An answer whose window starts this number of days from now and lasts a day.
 fn window(days: i64) -> Reply {
     let now = SystemTime::now();
     let shift = DAY * u32::try_from(days.abs()).unwrap();
@@ -43,7 +43,7 @@ fn window(days: i64) -> Reply {
     )
 }
 
-/// A CA that wants the first certificate replaced at once and later ones later.
+/// A CA that wants the first certificate replaced at once and the others later.
 fn hasty() -> Script {
     Script::new()
         .lifetime(Duration::from_secs(3600))
@@ -82,7 +82,7 @@ async fn a_window_in_the_past_renews_at_once_and_names_what_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_is_refused_for_its_predecessor_is_placed_without_it_at_once() {
+async fn an_order_refused_for_its_replaces_is_placed_without_it_at_once() {
     for (status, kind) in [
         (409, "alreadyReplaced"),
         (403, "unauthorized"),
@@ -104,7 +104,7 @@ async fn an_order_that_is_refused_for_its_predecessor_is_placed_without_it_at_on
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_for() {
+async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
     let port_80 = Http01::start().await;
     let refusal = Reply::problem(409, "alreadyReplaced", "it was replaced before");
     let script = hasty().fault(Step::NewOrder, 2, Fault::Answer(refusal));
@@ -155,7 +155,7 @@ async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_ca_that_talks_nonsense_about_renewals_disturbs_nobody() {
+async fn invalid_renewal_information_is_ignored() {
     let nonsense = Reply::new(200, "soon");
     let script = Script::new()
         .lifetime(Duration::from_secs(3600))
@@ -209,7 +209,7 @@ async fn pebble_says_when_to_renew_and_takes_one_successor() {
     let info = info.unwrap();
     assert!(info.start < info.end && info.start > SystemTime::now());
 
-    // The second successor of one certificate is refused, and ordered as any other certificate.
+    // A second order that replaces the same certificate is refused, and placed again without `replaces`.
     let request = NewOrder {
         identifiers: &names,
         profile: None,

@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 type Messages = BoxStream<'static, Result<Bytes, Status>>;
 
-/// Messages are bytes as they are.
+/// A codec whose messages are plain bytes.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Raw;
 
@@ -68,7 +68,7 @@ impl Decoder for Raw {
 }
 
 /// The service: `/echo` gives a message back or fails with it, `/count` streams numbers, `/chat` answers message by message,
-/// `/forever` says once that it is there and then nothing, until it is cancelled.
+/// `/forever` reports once that it has started and then sends nothing until it is cancelled.
 #[derive(Clone, Default)]
 struct Echo {
     cancelled: Arc<Notify>,
@@ -149,7 +149,7 @@ impl ServerStreamingService<Bytes> for Forever {
     }
 }
 
-/// A running service.
+/// A running gRPC service.
 pub(crate) struct GrpcServer {
     pub(crate) address: SocketAddr,
     echo: Echo,
@@ -178,7 +178,7 @@ impl GrpcServer {
         }
     }
 
-    /// Waits until a call of `/forever` is given up.
+    /// Waits until a call of `/forever` is cancelled.
     pub(crate) async fn cancelled(&self) {
         self.echo.cancelled.notified().await;
     }
@@ -199,7 +199,7 @@ async fn serve(
     })
 }
 
-/// One HTTP/2 connection that calls are made on.
+/// An HTTP/2 connection that carries the calls.
 #[derive(Clone)]
 pub(crate) struct Channel(client::SendRequest<Body>);
 
@@ -237,7 +237,7 @@ pub(crate) fn path(path: &'static str) -> PathAndQuery {
     PathAndQuery::from_static(path)
 }
 
-/// All messages of a stream.
+/// Reads all messages of a stream.
 pub(crate) async fn all(mut messages: Streaming<Bytes>) -> Vec<Bytes> {
     let mut all = Vec::new();
     while let Some(message) = messages.message().await.unwrap() {

@@ -1,4 +1,4 @@
-//! An HTTP/2 backend that does as the test says, frame by frame.
+//! An HTTP/2 backend that the test scripts frame by frame.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use h2::server::{Builder, Connection};
 use proxy::tasks::Tasks;
 use tokio::net::{TcpListener, TcpStream};
 
-/// What speaks HTTP/2 on one connection.
+/// The server side of one HTTP/2 connection.
 pub(crate) type Session = Connection<TcpStream, Bytes>;
 
 /// A backend on a port of its own.
@@ -52,12 +52,12 @@ impl H2Origin {
         }
     }
 
-    /// The address as a user writes it.
+    /// URL of the backend, as a Proxyfile names it.
     pub(crate) fn url(&self) -> String {
         format!("h2c://{}", self.address)
     }
 
-    /// How many connections were made.
+    /// Number of connections that were made.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }

@@ -20,17 +20,17 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// A server whose `server` block has these lines too.
+    /// Starts it with these additional lines in its `server` block.
     pub(crate) async fn start(ca: &TestCa, lines: &str) -> Self {
         Self::launch(ca, "ssl", lines).await
     }
 
-    /// The same, which prefers HTTP/2.
+    /// Starts it with a preference for HTTP/2.
     pub(crate) async fn start_http2(ca: &TestCa, lines: &str) -> Self {
         Self::launch(ca, "ssl http2", lines).await
     }
 
-    /// The same, with either protocol, where each connection has to begin with a PROXY header.
+    /// Starts it with either protocol; each connection has to begin with a PROXY header.
     pub(crate) async fn start_proxied(ca: &TestCa, is_http2: bool, lines: &str) -> Self {
         let kind = match is_http2 {
             true => "ssl http2 proxy_protocol",
@@ -105,17 +105,17 @@ impl Nginx {
         .await;
     }
 
-    /// The address as a user writes it.
+    /// URL of the backend, as a Proxyfile names it.
     pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// The root of its certificate.
+    /// File with the root of its certificate.
     pub(crate) fn root(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
-    /// A certificate that it takes from clients.
+    /// Files of a certificate that it accepts from clients.
     pub(crate) fn identity(&self) -> IdentityFiles {
         IdentityFiles {
             cert: self.dir.path().join("client.pem"),

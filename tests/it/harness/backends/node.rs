@@ -15,7 +15,7 @@ fn packages() -> PathBuf {
     Path::new(ROOT).join(".cache/node/node_modules")
 }
 
-/// The path of a program of the system.
+/// Returns the path of a program of the system.
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -23,7 +23,7 @@ fn program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Whether what runs on Node.js can run here, or why not.
+/// Checks that programs on Node.js can run here; the error says why not.
 pub(crate) fn is_there() -> Result<(), &'static str> {
     if program("node").is_none() {
         return Err("there is no node; tests/run installs it");
@@ -34,7 +34,7 @@ pub(crate) fn is_there() -> Result<(), &'static str> {
     }
 }
 
-/// The browser, or why none can be used.
+/// Finds the browser; the error says why none can be used.
 pub(crate) fn chromium() -> Result<PathBuf, &'static str> {
     if program("certutil").is_none() {
         return Err("there is no certutil; tests/run installs it");
@@ -42,7 +42,7 @@ pub(crate) fn chromium() -> Result<PathBuf, &'static str> {
     program("chromium").ok_or("there is no chromium; tests/run installs it")
 }
 
-/// A command that runs a script of `tests/node`.
+/// Builds a command that runs a script of `tests/node`.
 pub(crate) fn script(name: &str) -> Command {
     let mut command = Command::new("node");
     command
@@ -53,7 +53,7 @@ pub(crate) fn script(name: &str) -> Command {
     command
 }
 
-/// A web app on Node.js; it ends with the value.
+/// A web app on Node.js; dropping the value ends it.
 pub(crate) struct NodeApp {
     pub(crate) address: SocketAddr,
     _child: Child,

@@ -1,4 +1,4 @@
-//! Backends that do as the test says, well behaved or not.
+//! Backends that a test scripts, well behaved or not.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,12 +30,12 @@ pub(crate) struct OriginConnection {
 }
 
 impl OriginConnection {
-    /// Lets the test know.
+    /// Reports an event to the test.
     pub(crate) fn tell(&self, event: impl Into<String>) {
         let _ = self.events.send(event.into());
     }
 
-    /// Reads one request whole and tells its head and body to the test.
+    /// Reads one whole request and reports its head and body to the test.
     pub(crate) async fn read_request(&mut self) -> Option<String> {
         let head = self.raw.read_head().await?;
         match self.raw.read_body(&head).await {
@@ -50,7 +50,7 @@ impl OriginConnection {
 }
 
 impl Origin {
-    /// Runs `script` on each connection.
+    /// Starts a backend that runs `script` on each connection.
     pub(crate) async fn start<F, Fut>(script: F) -> Self
     where
         F: Fn(OriginConnection) -> Fut + Send + Sync + 'static,
@@ -88,12 +88,12 @@ impl Origin {
         }
     }
 
-    /// Gives every request the same answer, and keeps its connections open.
+    /// Starts a backend that gives every request the same answer and keeps its connections open.
     pub(crate) async fn answering(answer: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         Self::answering_on((Ipv4Addr::LOCALHOST, 0).into(), answer).await
     }
 
-    /// The same at an address that the test names.
+    /// Starts such a backend at an address that the test chooses.
     pub(crate) async fn answering_on(
         address: SocketAddr,
         answer: impl AsRef<[u8]> + Send + Sync + 'static,
@@ -110,14 +110,14 @@ impl Origin {
         .await
     }
 
-    /// Says `ok`.
+    /// Starts a backend that answers `ok`.
     pub(crate) async fn ok() -> Self {
         Self::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await
     }
 
-    /// Sends the texts that the test gives it, up to the response that is not an interim one, to one request.
+    /// Starts a backend that answers one request with the texts that the test sends, until one is a final response.
     ///
-    /// It tells the request's head, four bytes of the body after each `100 Continue`, and in the end all that is left.
+    /// It reports the request's head, four bytes of the body after each `100 Continue`, and at the end the rest.
     pub(crate) async fn driven() -> (Self, UnboundedSender<&'static str>) {
         let (responses, texts) = unbounded_channel::<&'static str>();
         let texts = Arc::new(Mutex::new(texts));
@@ -151,18 +151,18 @@ impl Origin {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The next request or other event.
+    /// Waits for the next request or other event.
     pub(crate) async fn event(&mut self) -> String {
         soon(self.events.recv()).await.unwrap()
     }
 
-    /// Whether nothing has happened that the test has not looked at.
+    /// Returns `true` if no event is left that the test has not read.
     pub(crate) fn is_quiet(&mut self) -> bool {
         self.events.try_recv().is_err()
     }
 }
 
-/// An address that refuses connections.
+/// Returns an address that refuses connections.
 pub(crate) async fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()

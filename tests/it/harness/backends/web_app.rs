@@ -1,4 +1,4 @@
-//! A web app as users have behind the proxy: a page, uploads, downloads and a WebSocket.
+//! A web app as users run it behind the proxy: a page, uploads, downloads and a WebSocket.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// A running app; it ends with the test's runtime.
+/// A running app; it ends together with the test's runtime.
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -43,12 +43,12 @@ impl App {
         Self { address, shared }
     }
 
-    /// Waits until a request for `/gate` is there.
+    /// Waits until a request for `/gate` has arrived.
     pub(crate) async fn gate_reached(&self) {
         self.shared.waiting.notified().await;
     }
 
-    /// Lets one request for `/gate` be answered.
+    /// Lets the app answer one request for `/gate`.
     pub(crate) fn open_gate(&self) {
         self.shared.gate.add_permits(1);
     }
@@ -85,7 +85,7 @@ async fn answer(
     })
 }
 
-/// All fields as they have come, one a line.
+/// All header fields as they arrived, one per line.
 fn fields(request: &Request<Incoming>) -> String {
     let lines = request.headers().iter();
     lines

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 type Table = Arc<DashMap<String, (String, watch::Sender<bool>)>>;
 
-/// A running responder; it stops with the value.
+/// A running responder; dropping the value stops it.
 pub(crate) struct Http01 {
     port: u16,
     table: Table,
@@ -36,12 +36,12 @@ impl Http01 {
         Self { port, table, tasks }
     }
 
-    /// Where the CA is to fetch from.
+    /// Port that the CA fetches from.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many challenges are up.
+    /// Number of challenges that are published.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }

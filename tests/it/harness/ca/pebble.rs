@@ -15,34 +15,34 @@ use url::Url;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::ports::Reservation;
 
-/// How long Pebble may take to make its RSA keys and to listen.
+/// Time limit for Pebble to make its RSA keys and to listen.
 const START: Duration = Duration::from_secs(20);
 
-/// How a Pebble behaves.
+/// Behaviour of a Pebble.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PebbleOptions {
-    /// Where it fetches http-01 challenges.
+    /// Port at which it fetches http-01 challenges.
     pub(crate) http_port: u16,
-    /// Where it connects for tls-alpn-01 challenges.
+    /// Port to which it connects for tls-alpn-01 challenges.
     pub(crate) tls_port: u16,
-    /// Whom it asks for DNS records instead of its own DNS server.
+    /// DNS server that it asks instead of its own.
     pub(crate) dns: Option<SocketAddr>,
-    /// How many of a hundred good nonces it refuses.
+    /// Percentage of good nonces that it refuses.
     pub(crate) nonce_reject: u8,
-    /// How many of a hundred orders may use a valid authorization again.
+    /// Percentage of orders that may reuse a valid authorization.
     pub(crate) authz_reuse: u8,
-    /// Takes every name for proved without looking.
+    /// Treats every name as proved without validation.
     pub(crate) always_valid: bool,
-    /// The only credentials that accounts are made with, as key id and key; anybody may have one where there are none.
+    /// External account binding that a new account needs, as key id and key; empty lets anybody register.
     pub(crate) external_account: Option<(&'static str, &'static str)>,
-    /// The profiles on offer, with the days that their certificates last.
+    /// Profiles on offer, each with the lifetime of its certificates in days.
     pub(crate) profiles: &'static [(&'static str, u64)],
-    /// How many other chains there are.
+    /// Number of alternate chains.
     pub(crate) alternate_roots: usize,
 }
 
 impl PebbleOptions {
-    /// A Pebble that validates on `http_port`, refuses no nonce and validates each order anew.
+    /// Options of a Pebble that validates on `http_port`, refuses no nonce and validates each order anew.
     pub(crate) fn new(http_port: u16) -> Self {
         Self {
             http_port,
@@ -57,7 +57,7 @@ impl PebbleOptions {
         }
     }
 
-    /// A Pebble that takes every name for proved.
+    /// Options of a Pebble that treats every name as proved.
     pub(crate) fn trusting() -> Self {
         Self {
             always_valid: true,
@@ -66,7 +66,7 @@ impl PebbleOptions {
     }
 }
 
-/// A running Pebble for which every name resolves to 127.0.0.1; it dies with the value.
+/// A running Pebble for which every name resolves to 127.0.0.1; dropping the value kills it.
 pub(crate) struct Pebble {
     listen: SocketAddr,
     management: SocketAddr,
@@ -111,33 +111,33 @@ impl Pebble {
         }
     }
 
-    /// What the client is told.
+    /// URL of the directory, which the client is given.
     pub(crate) fn directory_url(&self) -> Url {
         format!("https://{}/dir", self.listen).parse().unwrap()
     }
 
-    /// The root of the API's own HTTPS.
+    /// Root certificate of the API's own HTTPS.
     pub(crate) fn root_pem(&self) -> String {
         self.api_root.pem()
     }
 
-    /// The root that the issued certificates chain to.
+    /// Root certificate that the issued certificates chain to.
     pub(crate) async fn issuance_root(&self) -> String {
         self.root(0).await
     }
 
-    /// The root of the other chain of this number, from 1 on.
+    /// Root certificate of the alternate chain with this number, counted from 1.
     pub(crate) async fn root(&self, number: usize) -> String {
         self.manage(&format!("roots/{number}")).await
     }
 
-    /// Whether the certificate of this serial number is revoked, and why.
+    /// Returns the reason why the certificate with this serial number is revoked; none if it is not.
     pub(crate) async fn revocation(&self, serial: &str) -> Value {
         let path = format!("cert-status-by-serial/{serial}");
         serde_json::from_str(&self.manage(&path).await).unwrap()
     }
 
-    /// Has it say from now on that this certificate should have been renewed an hour ago.
+    /// Makes it say from now on that this certificate should have been renewed an hour ago.
     pub(crate) async fn hurry(&self, certificate: &str) {
         let before = |hours: u64| {
             let time = SystemTime::now() - Duration::from_secs(3600 * hours);
@@ -156,22 +156,22 @@ impl Pebble {
         answer.text().await.unwrap()
     }
 
-    /// Whether this Pebble has profiles, which those before 2.7 do not.
+    /// Returns `true` if this Pebble has profiles, which came with 2.7.
     pub(crate) fn has_profiles(&self) -> bool {
         self.directory["meta"].get("profiles").is_some()
     }
 
-    /// The DNS server that Pebble asks, unless it was told of another one.
+    /// Address of the DNS server that Pebble asks, unless its options name another one.
     pub(crate) fn dns(&self) -> SocketAddr {
         self.dns[0]
     }
 
-    /// Where that server takes records, as in `POST /set-txt`.
+    /// URL at which that server takes records, as in `POST /set-txt`.
     pub(crate) fn dns_management(&self) -> SocketAddr {
         self.dns[1]
     }
 
-    /// Whether this Pebble says when to renew (RFC 9773), which those before 2.6 do not.
+    /// Returns `true` if this Pebble says when to renew (RFC 9773), which came with 2.6.
     pub(crate) fn has_renewal_info(&self) -> bool {
         self.directory.get("renewalInfo").is_some()
     }
@@ -267,7 +267,7 @@ fn http_client(root: &TestCa) -> reqwest::Client {
         .unwrap()
 }
 
-/// A process of another program cannot be awaited, so it is asked until it answers.
+/// A process of another program cannot be awaited, so the test polls it until it answers.
 async fn wait_until_ready(http: &reqwest::Client, url: &str, pebble: &mut Process) -> Value {
     let deadline = Instant::now() + START;
     loop {
@@ -295,7 +295,7 @@ fn missing(program: &std::path::Path, error: &std::io::Error) -> ! {
     )
 }
 
-/// A child process, killed and waited for on drop.
+/// A child process; dropping the value kills it and waits for its end.
 struct Process {
     child: Child,
     log: PathBuf,

@@ -30,12 +30,12 @@ impl TestCa {
         Self(CertifiedIssuer::signed_by(ca_params(name), key, &self.0).unwrap())
     }
 
-    /// The CA's certificate.
+    /// The CA's certificate in PEM.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// What signs.
+    /// Key and name that sign.
     pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.0
     }
@@ -128,7 +128,7 @@ pub(crate) fn csr(names: &[&str]) -> (Vec<u8>, KeyPair) {
     (csr.der().to_vec(), key)
 }
 
-/// Whether the certificate is for the key.
+/// Returns `true` if the certificate is for the key.
 pub(crate) fn is_for_key(leaf: &CertificateDer<'_>, key: &KeyPair) -> bool {
     let (_, leaf) = X509Certificate::from_der(leaf).unwrap();
     leaf.public_key().subject_public_key.data == key.public_key_raw()

@@ -1,4 +1,4 @@
-//! Real proxies in front of ours: nginx and HAProxy of the system.
+//! Other proxies in front of ours: the system's nginx and HAProxy.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 
 use crate::harness::ports::Reservation;
 
-/// A running front; it ends with the value.
+/// A running proxy; dropping the value ends it.
 pub(crate) struct FrontProxy {
     pub(crate) address: SocketAddr,
     _child: Child,
@@ -29,7 +29,7 @@ impl FrontProxy {
         .await
     }
 
-    /// HAProxy that takes PROXY headers, and tells the plain HTTP `backend` in fields of its own what it has learned.
+    /// HAProxy that accepts PROXY headers and tells the plain HTTP `backend` in fields of its own what they said.
     pub(crate) async fn haproxy_accepting(backend: SocketAddr) -> Self {
         Self::start("haproxy", |address, _| {
             let config = format!(

@@ -39,7 +39,7 @@ impl Client {
         Self::speaking(ALL_VERSIONS, root_pem)
     }
 
-    /// A client that speaks these versions of TLS only.
+    /// A client that offers only these versions of TLS.
     pub(crate) fn speaking(versions: &[&'static SupportedProtocolVersion], root_pem: &str) -> Self {
         let mut roots = RootCertStore::empty();
         roots
@@ -66,17 +66,17 @@ impl Client {
         }
     }
 
-    /// The same client offering only this protocol.
+    /// Returns the same client, but offering only this ALPN protocol.
     pub(crate) fn alpn(&self, protocol: &str) -> Self {
         self.with(|config| config.alpn_protocols = vec![protocol.as_bytes().to_vec()])
     }
 
-    /// The same client without naming the host.
+    /// Returns the same client, but without SNI.
     pub(crate) fn without_sni(&self) -> Self {
         self.with(|config| config.enable_sni = false)
     }
 
-    /// The same client with a certificate of its own.
+    /// Returns the same client, but with a client certificate.
     pub(crate) fn identified(
         &self,
         certificate: &rcgen::Certificate,
@@ -90,7 +90,7 @@ impl Client {
         self.with(|config| config.client_auth_cert_resolver = Arc::new(resolver))
     }
 
-    /// A verified TLS connection.
+    /// Opens a verified TLS connection.
     pub(crate) async fn connect(
         &self,
         address: SocketAddr,
@@ -99,7 +99,7 @@ impl Client {
         self.over(TcpStream::connect(address).await?, name).await
     }
 
-    /// A verified TLS connection over this one.
+    /// Opens a verified TLS connection over this TCP connection.
     pub(crate) async fn over(
         &self,
         stream: TcpStream,
@@ -111,7 +111,7 @@ impl Client {
             .await
     }
 
-    /// The serial number of the certificate that is served for a name, in hexadecimal.
+    /// Serial number of the certificate that is served for a name, in hexadecimal.
     pub(crate) async fn serial(&self, address: SocketAddr, name: &str) -> io::Result<String> {
         let stream = self.connect(address, name).await?;
         let leaf = &stream.get_ref().1.peer_certificates().unwrap()[0];
@@ -123,7 +123,7 @@ impl Client {
             .collect())
     }
 
-    /// An HTTP/1.1 connection.
+    /// Opens an HTTP/1.1 connection.
     pub(crate) async fn http1(
         &self,
         address: SocketAddr,
@@ -135,7 +135,7 @@ impl Client {
         sender
     }
 
-    /// An HTTP/2 connection.
+    /// Opens an HTTP/2 connection.
     pub(crate) async fn http2(
         &self,
         address: SocketAddr,
@@ -151,7 +151,7 @@ impl Client {
         sender
     }
 
-    /// The answer to `GET path` over HTTP/1.1 on a connection of its own.
+    /// Sends `GET path` over HTTP/1.1 on a connection of its own.
     pub(crate) async fn get(&self, address: SocketAddr, name: &str, path: &str) -> Answer {
         let request = Request::get(path)
             .header("host", name)
@@ -167,7 +167,7 @@ impl Client {
         .await
     }
 
-    /// What the app at `name` sees of a request with these fields, over HTTP/1.1.
+    /// Returns what the app at `name` receives of a request with these fields, over HTTP/1.1.
     pub(crate) async fn fields(
         &self,
         address: SocketAddr,
@@ -184,7 +184,7 @@ impl Client {
         String::from_utf8(answer.body.to_vec()).unwrap()
     }
 
-    /// The answer to `GET path` over HTTP/2 on a connection of its own.
+    /// Sends `GET path` over HTTP/2 on a connection of its own.
     pub(crate) async fn get2(&self, address: SocketAddr, name: &str, path: &str) -> Answer {
         let uri = format!("https://{name}{path}");
         let request = Request::get(uri).body(Full::default()).unwrap();

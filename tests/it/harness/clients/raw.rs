@@ -1,4 +1,4 @@
-//! One end of a TCP connection, spoken byte by byte.
+//! One end of a TCP connection, read and written byte by byte.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::deadline::soon;
 
-/// A connection and what was read ahead from it.
+/// A connection and the bytes that were read ahead from it.
 pub(crate) struct RawStream {
     stream: TcpStream,
     ahead: Vec<u8>,
@@ -27,12 +27,12 @@ impl RawStream {
         Self::new(TcpStream::connect(address).await.unwrap())
     }
 
-    /// Writes as much as the peer takes.
+    /// Writes bytes; a peer that stops reading is not an error.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// Ends this side's writing.
+    /// Closes the writing side.
     pub(crate) async fn finish(&mut self) {
         let _ = self.stream.shutdown().await;
     }
@@ -45,7 +45,7 @@ impl RawStream {
             .unwrap();
     }
 
-    /// Everything up to and with `end`, or `None` if the connection ends before.
+    /// Reads up to and including `end`; `None` if the connection ends before.
     pub(crate) async fn read_until(&mut self, end: &str) -> Option<String> {
         loop {
             let found = self
@@ -63,25 +63,25 @@ impl RawStream {
         }
     }
 
-    /// The next message's head.
+    /// Reads the head of the next message.
     pub(crate) async fn read_head(&mut self) -> Option<String> {
         self.read_until("\r\n\r\n").await
     }
 
-    /// Exactly `len` bytes, or fewer if the connection ends before.
+    /// Reads exactly `len` bytes, or fewer if the connection ends before.
     pub(crate) async fn read_exact(&mut self, len: usize) -> Vec<u8> {
         while self.ahead.len() < len && soon(self.fill()).await > 0 {}
         let rest = self.ahead.split_off(len.min(self.ahead.len()));
         std::mem::replace(&mut self.ahead, rest)
     }
 
-    /// Everything until the peer ends the connection, whichever way.
+    /// Reads until the peer ends the connection, cleanly or not.
     pub(crate) async fn read_to_end(&mut self) -> String {
         while soon(self.fill()).await > 0 {}
         String::from_utf8_lossy(&std::mem::take(&mut self.ahead)).into_owned()
     }
 
-    /// The body of a message whose head is `head`, as it stands on the wire.
+    /// Reads the body of a message whose head is `head`, as it is on the wire.
     pub(crate) async fn read_body(&mut self, head: &str) -> Option<String> {
         if header(head, "transfer-encoding").is_some() {
             let mut body = self.read_until("0\r\n").await?;
@@ -100,7 +100,7 @@ impl RawStream {
     }
 }
 
-/// The value of a field in a head.
+/// Returns the value of a field in a head.
 pub(crate) fn header<'head>(head: &'head str, name: &str) -> Option<&'head str> {
     head.lines().find_map(|line| {
         let (found, value) = line.split_once(':')?;

@@ -1,5 +1,5 @@
-//! The changes that a process makes, at one of which it stands still for ever: it leaves what a process leaves that is
-//! killed there.
+//! A point at which a process stops for ever among the changes that it makes. It leaves behind what a process leaves
+//! behind that is killed there.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use tokio::sync::watch;
 
 use crate::harness::deadline::soon;
 
-/// Where a process crash_point.
+/// Whether the last change is still made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crash {
     /// The change is not made.
     Before,
-    /// The change is made, and nobody hears of it.
+    /// The change is made, but its caller never learns of it.
     After,
 }
 
-/// The changes of one process, whatever they are made to.
+/// Counts the changes of one process and stops it at one of them.
 #[derive(Debug)]
 pub(crate) struct CrashPoint {
     changes: AtomicUsize,
@@ -28,7 +28,7 @@ pub(crate) struct CrashPoint {
 }
 
 impl CrashPoint {
-    /// Nothing is changed from the `n`-th change on, counted from 0.
+    /// Stops at the `n`-th change, counted from 0.
     pub(crate) fn at(n: usize, stop: Crash) -> Arc<Self> {
         Arc::new(Self {
             changes: AtomicUsize::new(0),
@@ -38,25 +38,25 @@ impl CrashPoint {
         })
     }
 
-    /// All changes are made.
+    /// Never stops: all changes are made.
     pub(crate) fn never() -> Arc<Self> {
         Self::at(usize::MAX, Crash::Before)
     }
 
-    /// Waits until it stands still; returns what the change is called.
+    /// Waits until the process stops; returns the name of the change at which it stopped.
     pub(crate) async fn stopped(&self) -> String {
         let mut stopped = self.stopped.subscribe();
         let change = stopped.wait_for(Option::is_some).await.unwrap();
         change.clone().unwrap()
     }
 
-    /// Waits until a change makes this true, unless it is so already.
+    /// Waits until a change makes `is_so` true, unless it is true already.
     pub(crate) async fn until(&self, is_so: impl Fn() -> bool) {
         let mut made = self.made.subscribe();
         soon(made.wait_for(|()| is_so())).await.unwrap();
     }
 
-    /// Makes a change, or stands still.
+    /// Makes a change, or stops for ever.
     pub(crate) async fn change<E>(
         &self,
         name: String,

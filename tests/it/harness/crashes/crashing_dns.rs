@@ -1,4 +1,4 @@
-//! A zone that can be changed until its process stands still.
+//! A DNS provider that stops at a crash point.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use proxy::certs::challenge::{Dns01Error, DnsProvider, TxtRecord};
 use crate::harness::crashes::crash_point::CrashPoint;
 use crate::harness::dns::server::DnsServer;
 
-/// Sets records at a DNS server.
+/// Sets and removes records at a DNS server.
 #[derive(Debug)]
 pub(crate) struct CrashingDns {
     dns: Arc<DnsServer>,

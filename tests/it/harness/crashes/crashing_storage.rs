@@ -1,4 +1,4 @@
-//! A storage that stands still for ever at one of its process' changes.
+//! A storage that stops at a crash point.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use proxy::storage::{Error, Key, Listing, Lock, PageRequest, Storage};
 
 use crate::harness::crashes::crash_point::CrashPoint;
 
-/// Another storage, of which nothing is changed from some change on.
+/// Another storage, which is not changed from the crash point on.
 #[derive(Debug)]
 pub(crate) struct CrashingStorage {
     inner: Arc<dyn Storage>,

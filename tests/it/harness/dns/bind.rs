@@ -1,4 +1,4 @@
-//! BIND 9 as the primary of `example.org`, which takes updates that are signed by one key.
+//! BIND 9 as the primary server of `example.org`; it accepts updates that one key signs.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ pub(crate) const KEY_NAME: &str = "proxy-key";
 pub(crate) const KEY: &str =
     "c2l4dHktZm91ciBieXRlcyBvZiBhIGtleSB0aGF0IGlzIGZvciB0ZXN0cyBhbG9uZSBhbmQgbm8gbW9yZQ==";
 
-/// A running BIND; it dies with the value.
+/// A running BIND; dropping the value kills it.
 pub(crate) struct Bind {
     address: SocketAddr,
     child: Child,
@@ -32,7 +32,7 @@ impl Bind {
         Self::with("").await
     }
 
-    /// The same with more lines in the zone.
+    /// Starts BIND with more lines in the zone.
     pub(crate) async fn with(records: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let reservation = Reservation::new();
@@ -59,7 +59,7 @@ impl Bind {
         bind
     }
 
-    /// A process of another program cannot be awaited, so it is asked until it answers.
+    /// A process of another program cannot be awaited, so the test polls it until it answers.
     async fn wait(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(self.address).await.is_err() {
@@ -75,7 +75,7 @@ impl Bind {
         self.address
     }
 
-    /// All texts of a name, sorted.
+    /// Returns all TXT values of a name, sorted.
     pub(crate) async fn texts(&self, name: &str) -> Vec<String> {
         let resolver = Resolver::new(ResolverOptions::default());
         let mut texts = resolver.txt_at(self.address, name).await.unwrap();

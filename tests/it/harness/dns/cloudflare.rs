@@ -1,4 +1,4 @@
-//! A stand-in for Cloudflare's API with one zone, whose records are those of a DNS server.
+//! A stand-in for Cloudflare's API with one zone whose records a DNS server shows.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,12 +17,12 @@ use tokio::net::TcpListener;
 
 use crate::harness::dns::server::DnsServer;
 
-/// The token that is good.
+/// The only valid token.
 pub(crate) const TOKEN: &str = "token-that-never-prints";
 
 const ZONE: &str = "zone-1";
 
-/// A running stand-in; it ends with the value.
+/// A running stand-in; dropping the value ends it.
 pub(crate) struct CloudflareApi {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -37,7 +37,7 @@ struct Shared {
 }
 
 impl CloudflareApi {
-    /// An account that has `zone`, in which somebody else's value is at `other` already.
+    /// Starts it with `zone`, in which `other` already holds a value of somebody else.
     pub(crate) async fn start(dns: Arc<DnsServer>, zone: &'static str, other: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -61,12 +61,12 @@ impl CloudflareApi {
         format!("http://{}/client/v4", self.address)
     }
 
-    /// Method and path of every call so far.
+    /// Returns method and path of every call so far.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.shared.calls.lock().unwrap().clone()
     }
 
-    /// The values of the records that there are.
+    /// Returns the values of all records.
     pub(crate) fn values(&self) -> Vec<String> {
         let records = self.shared.records.lock().unwrap();
         records.iter().map(|(_, _, value)| value.clone()).collect()

@@ -1,4 +1,4 @@
-//! A DNS server of a few records, over UDP and TCP, which can be told to misbehave.
+//! A DNS server with a few records, over UDP and TCP, which a test can make misbehave.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use crate::harness::ports::Reservation;
 
-/// A running server; it ends with the value.
+/// A running server; dropping the value ends it.
 pub(crate) struct DnsServer {
     address: SocketAddr,
     data: Arc<Mutex<Data>>,
@@ -30,13 +30,13 @@ struct Data {
 }
 
 impl DnsServer {
-    /// A server without records on some port of `127.0.0.1`.
+    /// Starts a server without records on some port of `127.0.0.1`.
     pub(crate) fn start() -> Self {
         let address = Reservation::new().address();
         Self::start_on(address)
     }
 
-    /// A server without records.
+    /// Starts a server without records at this address.
     pub(crate) fn start_on(address: SocketAddr) -> Self {
         let udp = UdpSocket::bind(address).unwrap();
         let tcp = TcpListener::bind(address).unwrap();
@@ -74,7 +74,7 @@ impl DnsServer {
         self.add(name, RData::NS(NS(parse(host))))
     }
 
-    /// A target with priority, weight and port.
+    /// Adds an SRV target with priority, weight and port.
     pub(crate) fn srv(
         &self,
         name: &str,
@@ -90,7 +90,7 @@ impl DnsServer {
         self.add(name, RData::TXT(TXT::new(strings)))
     }
 
-    /// Removes one text of a name.
+    /// Removes one TXT value of a name.
     pub(crate) fn remove_txt(&self, name: &str, text: &str) {
         let removed = RData::TXT(TXT::new(vec![text.to_owned()]));
         let mut state = self.data.lock().unwrap();
@@ -98,7 +98,7 @@ impl DnsServer {
         records.retain(|record| *record != removed);
     }
 
-    /// All texts of a name.
+    /// Returns all TXT values of a name.
     pub(crate) fn texts(&self, name: &str) -> Vec<String> {
         let state = self.data.lock().unwrap();
         let records = state.records.get(&key(&parse(name)));
@@ -109,7 +109,7 @@ impl DnsServer {
         texts.collect()
     }
 
-    /// Allows one CA, or none where `issuer` is none.
+    /// Adds a CAA record that allows one CA, or none if `issuer` is `None`.
     pub(crate) fn caa(&self, name: &str, issuer: Option<&str>) -> &Self {
         let issue = CAA::new_issue(
             false,
@@ -130,7 +130,7 @@ impl DnsServer {
         self
     }
 
-    /// Forgets all that the server says of the name.
+    /// Removes all records of the name.
     pub(crate) fn forget(&self, name: &str) -> &Self {
         let mut state = self.data.lock().unwrap();
         let key = key(&parse(name));
@@ -140,13 +140,13 @@ impl DnsServer {
         self
     }
 
-    /// For how many seconds answers stand.
+    /// Sets the TTL of all answers in seconds.
     pub(crate) fn ttl(&self, seconds: u32) -> &Self {
         self.data.lock().unwrap().ttl = Some(seconds);
         self
     }
 
-    /// Every question for the name is answered with this code.
+    /// Answers every question for the name with this response code.
     pub(crate) fn code(&self, name: &str, code: ResponseCode) -> &Self {
         let mut state = self.data.lock().unwrap();
         state.codes.insert(key(&parse(name)), code);
@@ -154,7 +154,7 @@ impl DnsServer {
         self
     }
 
-    /// No question for the name is answered.
+    /// Leaves all questions for the name without an answer.
     pub(crate) fn silent(&self, name: &str) -> &Self {
         self.data.lock().unwrap().silent.push(key(&parse(name)));
         self

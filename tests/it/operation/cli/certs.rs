@@ -1,4 +1,4 @@
-//! `proxy certs`: what it says of certificates and does to them, with a running proxy and without.
+//! `proxy certs`: lists, shows, renews and revokes certificates, with a running proxy and without.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ async fn succeed(data: &Path, args: &[&str]) -> String {
     outcome.out
 }
 
-/// What `show` tells of a fact.
+/// Value of a line of `show`.
 fn fact<'a>(shown: &'a str, name: &str) -> &'a str {
     let line = shown.lines().find_map(|line| {
         let rest = line.strip_prefix("  ")?.strip_prefix(name)?;
@@ -29,7 +29,7 @@ fn fact<'a>(shown: &'a str, name: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("no `{name}` in:\n{shown}"))
 }
 
-/// A proxy whose one name has its certificate from Pebble.
+/// A proxy with one name, whose certificate comes from Pebble.
 async fn with_pebble() -> (Proxy, Pebble) {
     let app = App::start().await;
     let ports = Ports::reserve();
@@ -77,7 +77,7 @@ async fn a_certificate_is_listed_shown_and_renewed_while_the_proxy_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revoked_certificate_gives_way_to_another_while_the_proxy_runs() {
+async fn a_revoked_certificate_is_replaced_while_the_proxy_runs() {
     let (proxy, pebble) = with_pebble().await;
     let client = Client::new(&pebble.issuance_root().await);
     let data = proxy.data();
@@ -136,7 +136,7 @@ async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_internal_ca_signed_is_not_revoked() {
+async fn certificates_of_the_internal_ca_cannot_be_revoked() {
     let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     proxy.logged("certificate obtained").await;
     let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
@@ -146,7 +146,7 @@ async fn what_the_internal_ca_signed_is_not_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn storage_alone_tells_what_lies_there_and_says_so() {
+async fn without_a_proxy_certificates_are_listed_from_storage() {
     let mut proxy = ProxySetup::new().args(LOCAL).start().await;
     proxy.logged("certificate obtained").await;
     let setup = proxy.stop().await;
@@ -174,7 +174,7 @@ async fn storage_alone_tells_what_lies_there_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_needs_a_running_proxy_says_how_to_reach_one() {
+async fn commands_that_need_a_running_proxy_say_how_to_reach_one() {
     let setup = ProxySetup::new();
     let data = setup.data();
     let outcome = certs(&data, &["renew", NAME]).await;
@@ -190,7 +190,7 @@ async fn what_needs_a_running_proxy_says_how_to_reach_one() {
 }
 
 #[tokio::test]
-async fn the_wrong_data_directory_is_told_and_not_made() {
+async fn a_wrong_data_directory_is_an_error_and_not_created() {
     let setup = ProxySetup::new();
     let data = setup.data();
     let outcome = certs(&data, &["list"]).await;
@@ -201,8 +201,8 @@ async fn the_wrong_data_directory_is_told_and_not_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
-    // Nobody listens where the CA should be.
+async fn a_failure_is_shown_with_its_attempts_and_the_next_one() {
+    // No CA listens at this address.
     let setup = ProxySetup::new();
     let root = setup.file("root.pem", &TestCa::root("a CA that is away").pem());
     let root = root.display().to_string();
@@ -243,7 +243,7 @@ async fn a_failure_is_shown_with_what_was_tried_and_when_it_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
+async fn an_invalid_name_is_bad_usage_with_and_without_a_proxy() {
     let proxy = ProxySetup::new().args(LOCAL).start().await;
     let data = proxy.data();
     let sentence = |outcome: Outcome| {
@@ -263,7 +263,7 @@ async fn what_is_no_name_is_bad_usage_with_and_without_a_proxy() {
 }
 
 #[tokio::test]
-async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
+async fn without_a_running_proxy_the_planned_names_come_from_the_proxyfile() {
     let setup = ProxySetup::new();
     let text = "storage = \"file:data\"\n[sites]\n\"www.example.org\" = \"localhost:1\"\n\"intranet.corp\" = \"localhost:1\"\n";
     let file = setup.file("Proxyfile", text);
@@ -284,7 +284,7 @@ async fn without_a_running_proxy_the_proxyfile_tells_what_would_come() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proxyfile_says_where_the_data_and_the_socket_lie() {
+async fn the_data_directory_and_the_socket_come_from_the_proxyfile() {
     let setup = ProxySetup::new();
     let socket = setup.data().with_file_name("other.sock");
     let text = "storage = \"file:data\"\nadmin = \"other.sock\"\n[sites]\n\"localhost\" = \"localhost:1\"\n";

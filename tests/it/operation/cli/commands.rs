@@ -1,4 +1,4 @@
-//! The command line: what each command answers, and with which exit code.
+//! The command line: the output and exit code of each command.
 
 #![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
 
@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use proxy::cli::{Start, Streams, run_with};
 use proxy::config::{Config, ConfigFile, SiteAction};
 
-/// What a command left behind.
+/// Output and exit code of a command.
 struct Outcome {
     code: String,
     out: String,
@@ -71,7 +71,7 @@ fn quick_mode_starts_with_and_without_its_subcommand() {
 }
 
 #[test]
-fn bad_usage_is_told_and_starts_nothing() {
+fn bad_usage_is_explained_and_starts_nothing() {
     for (args, part) in [
         (["--upstream", "3000"].as_slice(), "add `--domain NAME`"),
         (&["--upstrem", "3000"], "'--upstream'"),
@@ -95,7 +95,7 @@ fn bad_usage_is_told_and_starts_nothing() {
 }
 
 #[test]
-fn check_says_valid_or_all_that_is_wrong() {
+fn check_says_valid_or_lists_all_problems() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Proxyfile");
     let name = file.to_str().unwrap();
@@ -114,7 +114,7 @@ fn check_says_valid_or_all_that_is_wrong() {
     assert_eq!((outcome.code, outcome.out.as_str()), (code(2), ""));
     let lines: Vec<_> = outcome.err.lines().collect();
     assert!(lines[0].starts_with(&format!("{name}:1:1: unknown key")));
-    assert!(lines[1].starts_with(&format!("{name}:3:1: `a b` is no site name")));
+    assert!(lines[1].starts_with(&format!("{name}:3:1: `a b` is not a valid site name")));
     assert_eq!(lines.len(), 2);
 }
 
@@ -127,7 +127,7 @@ fn write_pair(folder: &Path, name: &str) {
 }
 
 #[test]
-fn check_tries_the_files_that_a_site_brings() {
+fn check_reads_the_certificate_files_of_a_site() {
     let folder = tempfile::tempdir().unwrap();
     write_pair(folder.path(), "one");
     write_pair(folder.path(), "two");
@@ -197,7 +197,7 @@ fn explain_shows_flags_over_defaults() {
 }
 
 #[test]
-fn explain_shows_how_backends_are_verified_where_they_are() {
+fn explain_shows_how_tls_backends_are_verified() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Proxyfile");
     let text = "[upstreams]\ntls = { sni = \"app.internal\" }\n\
@@ -218,7 +218,7 @@ fn explain_shows_how_backends_are_verified_where_they_are() {
 }
 
 #[test]
-fn explain_writes_nothing_in_the_place_of_a_secret_that_a_file_would_send() {
+fn explain_does_not_print_header_values_that_may_be_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("Proxyfile");
     let text = "[sites.\"a.test\"]\nupstream = \"app:1\"\n\
@@ -275,7 +275,7 @@ fn every_setting_has_an_environment_variable() {
     }
 }
 
-/// Stands in for the proxy: asks the demo's app itself.
+/// Stands in for the proxy: sends a request to the demo's app.
 fn visit_app(config: Config, _: Option<ConfigFile>) -> Result<(), Box<dyn Error>> {
     let SiteAction::Upstream { addresses, .. } = &config.sites[0].routes[0].action else {
         return Err("no upstream".into());
@@ -314,7 +314,7 @@ fn the_demo_starts_its_app_and_prints_the_line_to_try() {
 }
 
 #[test]
-fn a_busy_port_is_told_with_the_way_out() {
+fn a_busy_port_is_an_error_that_names_the_fix() {
     let busy = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = busy.local_addr().unwrap().to_string();
     let outcome = proxy(&[

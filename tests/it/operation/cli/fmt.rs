@@ -1,4 +1,4 @@
-//! `proxy fmt`: files in the one form that all have, which say what they said.
+//! `proxy fmt`: formatted files keep their meaning.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -18,7 +18,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The example as it stands, and with all its settings in force.
+/// The example as it is, and with all its settings uncommented.
 fn examples() -> [String; 2] {
     let text = fs::read_to_string(root().join("Proxyfile.example")).unwrap();
     let lines = text
@@ -55,7 +55,7 @@ fn the_example_is_formatted() {
 }
 
 #[test]
-fn files_with_mistakes_of_their_own_keep_them_and_are_formatted_once() {
+fn formatting_is_stable_and_keeps_the_files_own_mistakes() {
     let mut count = 0;
     for entry in fs::read_dir(root().join("tests/fixtures/proxyfiles")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
@@ -94,7 +94,7 @@ fn run(dir: &TempDir, args: &[&str], input: &str) -> (Option<i32>, String, Strin
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Where the file is named, the command may be gone before it is told anything.
+    // With a file name the command may end before it reads standard input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let Output {
         status,
@@ -126,7 +126,7 @@ fn a_file_is_replaced_with_its_permissions_and_once_only() {
 }
 
 #[test]
-fn a_link_goes_on_to_lead_to_the_file() {
+fn a_symbolic_link_still_points_to_the_formatted_file() {
     let dir = folder(UNTIDY);
     symlink("Proxyfile", dir.path().join("link")).unwrap();
     run(&dir, &["link"], "");
@@ -149,7 +149,7 @@ fn a_check_changes_nothing_and_names_the_file() {
 }
 
 #[test]
-fn what_cannot_be_read_is_left_as_it_is_and_told_with_its_place() {
+fn a_file_that_cannot_be_parsed_is_left_unchanged_and_reported_with_its_place() {
     let broken = "a=1\nb = \"\n";
     let dir = folder(broken);
     for args in [&[][..], &["--check"]] {
@@ -177,7 +177,7 @@ fn standard_input_goes_to_standard_output() {
 }
 
 #[test]
-fn what_is_no_single_regular_file_is_not_replaced() {
+fn only_a_single_regular_file_is_replaced() {
     let dir = folder(UNTIDY);
     let path = dir.path().join("Proxyfile");
     fs::hard_link(&path, dir.path().join("other")).unwrap();
@@ -196,7 +196,7 @@ fn what_is_no_single_regular_file_is_not_replaced() {
             .unwrap()
             .success()
     );
-    // Else who opens it would wait for somebody who writes.
+    // Otherwise opening it would wait for a writer.
     let _writer = fs::OpenOptions::new().read(true).write(true).open(&pipe);
     let (code, _, err) = run(&dir, &["pipe"], "");
     assert_eq!(code, Some(2));
@@ -207,7 +207,7 @@ fn what_is_no_single_regular_file_is_not_replaced() {
 }
 
 #[test]
-fn of_many_mistakes_the_first_hundred_are_told() {
+fn of_many_mistakes_the_first_hundred_are_reported() {
     let text = "a = x\n".repeat(5000);
     let dir = folder(&text);
     let (code, _, err) = run(&dir, &[], "");
@@ -215,6 +215,6 @@ fn of_many_mistakes_the_first_hundred_are_told() {
     let lines: Vec<_> = err.lines().collect();
     assert_eq!(lines.len(), 101, "{err}");
     assert!(lines[99].starts_with("Proxyfile:100:"), "{}", lines[99]);
-    let last = "Proxyfile: more mistakes are not shown here: 4900; mend these first";
+    let last = "Proxyfile: 4900 more mistakes are not shown; fix these first";
     assert_eq!(lines[100], last);
 }

@@ -1,4 +1,4 @@
-//! How a running proxy is, as `proxy status` tells it.
+//! `proxy status`: the state of a running proxy.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ const SITES: [&str; 4] = [
 ];
 
 #[tokio::test]
-async fn it_is_short_for_people_and_json_for_programs() {
+async fn status_is_short_for_people_and_json_for_programs() {
     let proxy = ProxySetup::new().args(SITES).start().await;
     soon(async { while status(&proxy).await["certificates"]["in_memory"] != 2 {} }).await;
     ask(
@@ -49,7 +49,7 @@ refused since the start
 }
 
 #[tokio::test]
-async fn open_connections_are_told_and_gone_when_they_are_closed() {
+async fn open_connections_are_counted_until_they_are_closed() {
     let proxy = ProxySetup::new().args(SITES).start().await;
     let client = proxy.client();
     let first = client.connect(proxy.https(), "localhost").await.unwrap();
@@ -61,7 +61,7 @@ async fn open_connections_are_told_and_gone_when_they_are_closed() {
 }
 
 #[tokio::test]
-async fn without_a_running_proxy_it_says_how_to_reach_one() {
+async fn without_a_running_proxy_status_says_how_to_reach_one() {
     let setup = ProxySetup::new();
     let told = run(&setup.data(), &["status"]).await;
     let expected = format!(

@@ -1,4 +1,4 @@
-//! `proxy trust`: the root in the stores of a machine that is made of a folder and a few scripts.
+//! `proxy trust`: the root in the trust stores of a fake machine, made of a folder and a few scripts.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ const FEDORA: &str = "etc/pki/ca-trust/source/anchors";
 const ARCH: &str = "etc/ca-certificates/trust-source/anchors";
 const SUSE: &str = "etc/pki/trust/anchors";
 
-/// A machine below a folder: its stores, its programs, which note how they are called, a home, and
+/// A fake machine below a folder: its trust stores, its programs, which note how they are called, a home, and
 /// the data of a proxy.
 struct Machine(TempDir);
 
@@ -27,7 +27,7 @@ impl Machine {
         machine
     }
 
-    /// The same with the root of an internal CA.
+    /// Such a machine with the root of an internal CA.
     fn with_root() -> Self {
         let machine = Self::new();
         let folder = machine.folder("data/internal-ca");
@@ -58,14 +58,14 @@ impl Machine {
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// How the programs were called since the last time.
+    /// Returns the calls of the programs since the last time.
     fn calls(&self) -> Vec<String> {
         let calls = std::fs::read_to_string(self.path("calls")).unwrap_or_default();
         let _ = std::fs::remove_file(self.path("calls"));
         calls.lines().map(str::to_owned).collect()
     }
 
-    /// The files in a store.
+    /// Names of the files in a store.
     fn files(&self, folder: &str) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.path(folder)).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
@@ -92,14 +92,14 @@ impl Machine {
     }
 }
 
-/// Whether a command succeeded, and all that it said.
+/// Runs a command; returns whether it succeeded, and its output.
 fn said(output: &Output) -> (bool, String) {
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
 }
 
 #[tokio::test]
-async fn the_root_goes_into_the_systems_store_and_out_again() {
+async fn the_root_is_added_to_the_systems_store_and_removed() {
     for (folder, install, remove) in [
         (
             DEBIAN,
@@ -146,7 +146,7 @@ async fn the_root_goes_into_the_systems_store_and_out_again() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_missing_or_fails_leaves_the_store_as_it_was() {
+async fn a_missing_or_failing_program_leaves_the_store_unchanged() {
     let machine = Machine::with_root();
     machine.folder(DEBIAN);
     let (is_done, said) = machine.trust(&[]).await;
@@ -168,7 +168,7 @@ async fn a_program_that_is_missing_or_fails_leaves_the_store_as_it_was() {
 }
 
 #[tokio::test]
-async fn without_an_internal_ca_nothing_is_made() {
+async fn without_an_internal_ca_nothing_is_created() {
     let machine = Machine::new();
     machine.folder(DEBIAN);
     for args in [&[][..], &["--remove"]] {
@@ -183,7 +183,7 @@ async fn without_an_internal_ca_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_the_command_that_may() {
+async fn a_user_without_permission_is_told_the_command_to_run() {
     let machine = Machine::with_root();
     let store = machine.folder(DEBIAN);
     std::fs::set_permissions(machine.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -191,7 +191,7 @@ async fn who_may_not_is_told_the_command_that_may() {
     let args = ["trust", "--root"];
     let program = machine.path("proxy");
     std::fs::copy(env!("CARGO_BIN_EXE_proxy"), &program).unwrap();
-    // Root may write anywhere, so that the test becomes somebody else.
+    // Root may write anywhere, so the test runs the command as another user.
     let mut command = match rustix::process::geteuid().is_root() {
         true => {
             let mut command = std::process::Command::new("setpriv");
@@ -215,7 +215,7 @@ async fn who_may_not_is_told_the_command_that_may() {
 }
 
 #[tokio::test]
-async fn every_browser_store_is_changed_where_certutil_exists() {
+async fn all_browser_stores_are_changed_if_certutil_exists() {
     let machine = Machine::with_root();
     machine.folder(DEBIAN);
     machine.program("update-ca-certificates", "");

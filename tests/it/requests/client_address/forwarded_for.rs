@@ -1,4 +1,4 @@
-//! Who the client is, behind other proxies and in front of liars.
+//! The client's address behind other proxies, and with forged header fields.
 
 use crate::harness::backends::web_app::App;
 use crate::harness::clients::front_proxy::FrontProxy;
@@ -15,7 +15,7 @@ const CLAIMS: [(&str, &str); 7] = [
     ("x-client-cert-verified", "true"),
 ];
 
-/// A proxy before the app with these lines at the top of its Proxyfile.
+/// A proxy in front of the app, with these lines at the top of its Proxyfile.
 async fn start(top: &str) -> (Proxy, App) {
     let app = App::start().await;
     let text = format!("{top}\n[sites]\n\"localhost\" = \"{}\"\n", app.address);
@@ -39,7 +39,7 @@ async fn a_client_cannot_choose_its_own_address() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trusted_peer_speaks_for_its_client_and_the_rest_is_dropped() {
+async fn a_trusted_peer_forwards_its_clients_address_and_the_rest_is_dropped() {
     let (proxy, _app) = start("trust = [\"127.0.0.1\"]\nforwarded = true").await;
     let seen = proxy
         .client()
@@ -62,14 +62,14 @@ async fn a_trusted_peer_speaks_for_its_client_and_the_rest_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nginx_in_front_is_believed_and_its_client_is_not() {
+async fn the_address_from_nginx_in_front_is_used_and_the_claim_of_its_client_is_not() {
     let (proxy, _app) = start("trust = [\"127.0.0.1\"]").await;
     let directives = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; \
                       proxy_set_header X-Forwarded-Proto $scheme;";
     let front = FrontProxy::nginx(proxy.https(), "localhost", directives).await;
     let request = "GET /fields HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.9, 203.0.113.5\r\nConnection: close\r\n\r\n";
     let seen = ask(front.address, request).await;
-    // The client of nginx is on this machine, and trusted as well: its own word counts one step further.
+    // The client of nginx is on this machine and trusted too, so that its own field counts one step further.
     assert_eq!(
         header(&seen, "x-forwarded-for"),
         Some("203.0.113.5, 127.0.0.1, 127.0.0.1"),

@@ -1,4 +1,4 @@
-//! The PROXY protocol, from HAProxy and to backends.
+//! The PROXY protocol: received from HAProxy, sent to backends.
 
 use http::Request;
 use http_body_util::Full;
@@ -12,7 +12,7 @@ use crate::harness::clients::https::read;
 use crate::harness::clients::raw::{ask, header};
 use crate::harness::proxy::{Proxy, ProxySetup};
 
-/// A proxy before the app whose doors both take PROXY headers in this mode, from trusted peers.
+/// A proxy in front of the app; both listeners accept PROXY headers in this mode, from trusted peers.
 async fn start(trust: &str, mode: &str) -> (Proxy, App) {
     let app = App::start().await;
     let setup = ProxySetup::new();
@@ -30,7 +30,7 @@ async fn start(trust: &str, mode: &str) -> (Proxy, App) {
 const REDIRECTED: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn haproxy_announces_its_clients_in_both_versions() {
+async fn headers_of_haproxy_are_read_in_both_versions() {
     let (proxy, _app) = start("127.0.0.1", "required").await;
     for option in ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl"] {
         let front = FrontProxy::haproxy(proxy.https(), option).await;
@@ -47,7 +47,7 @@ async fn haproxy_announces_its_clients_in_both_versions() {
     }
 }
 
-/// What the app sees of a request with these fields, on a connection that begins with `announcement`.
+/// Returns what the app receives of a request with these fields, on a connection that begins with `announcement`.
 async fn announced(proxy: &Proxy, announcement: &[u8], fields: &str) -> Option<String> {
     let mut stream = TcpStream::connect(proxy.https()).await.unwrap();
     stream.write_all(announcement).await.unwrap();
@@ -62,7 +62,7 @@ async fn announced(proxy: &Proxy, announcement: &[u8], fields: &str) -> Option<S
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_announced_client_is_the_client_and_its_own_claims_are_dropped() {
+async fn the_announced_address_is_the_clients_and_forged_fields_are_dropped() {
     let (proxy, _app) = start("127.0.0.1", "optional").await;
     let v1 = b"PROXY TCP4 192.0.2.7 192.0.2.1 4000 443\r\n".as_slice();
     let unknown = b"PROXY UNKNOWN\r\n".as_slice();
@@ -80,7 +80,7 @@ async fn the_announced_client_is_the_client_and_its_own_claims_are_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_gets_in_without_a_header_where_it_is_required_or_with_a_bad_one() {
+async fn missing_required_headers_and_malformed_ones_are_refused() {
     let (proxy, _app) = start("127.0.0.1", "required").await;
     assert_eq!(announced(&proxy, b"", "").await, None);
     assert_eq!(
@@ -101,7 +101,7 @@ async fn nobody_gets_in_without_a_header_where_it_is_required_or_with_a_bad_one(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_peer_that_is_not_trusted_announces_nobody() {
+async fn headers_of_untrusted_peers_are_refused() {
     let header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4000 443\r\n";
     let (required, _app) = start("10.0.0.0/8", "required").await;
     assert_eq!(announced(&required, header, "").await, None);
@@ -113,7 +113,7 @@ async fn a_peer_that_is_not_trusted_announces_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_peer_is_closed_by_the_handshakes_deadline() {
+async fn a_silent_peer_is_closed_at_the_handshake_deadline() {
     let setup = ProxySetup::new();
     let https = setup.https();
     let text = format!(
@@ -126,7 +126,7 @@ async fn a_silent_peer_is_closed_by_the_handshakes_deadline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backend_hears_of_each_client_on_a_connection_of_its_own() {
+async fn a_backend_gets_a_header_and_a_connection_for_each_client() {
     let mut origin = Origin::start(|mut connection| async move {
         let Some(line) = connection.raw.read_until("\r\n").await else {
             return;
@@ -163,9 +163,9 @@ async fn a_backend_hears_of_each_client_on_a_connection_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn haproxy_reads_what_backends_are_told() {
+async fn haproxy_as_a_backend_reads_the_header() {
     let app = App::start().await;
-    // Accepts the header, and passes on as its own what it has learned from it.
+    // Accepts the header and passes its content on in fields of its own.
     let back = FrontProxy::haproxy_accepting(app.address).await;
     let text = format!(
         "[sites]\n\"localhost\" = {{ upstream = \"{}\", upstream-options = {{ send-proxy = \"v2\" }} }}\n",

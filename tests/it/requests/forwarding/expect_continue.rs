@@ -1,4 +1,4 @@
-//! Uploads that their clients send when they are asked to: the backend is the one to ask.
+//! `Expect: 100-continue`: the backend decides whether the upload is sent.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn upload(fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_upload_that_the_proxy_refuses_is_never_asked_for() {
+async fn the_proxy_sends_no_100_continue_for_an_upload_that_it_refuses() {
     let mut origin = Origin::ok().await;
     let guards = GuardOptions {
         max_body: Some(3),
@@ -48,14 +48,14 @@ async fn an_upload_that_the_proxy_refuses_is_never_asked_for() {
     assert!(origin.is_quiet());
 }
 
-/// Whether a client hears nothing for a while that is long for this machine and short for a patient proxy.
+/// Returns `true` if a client gets nothing for a time that is long for this machine but short for the proxy's limit.
 async fn hears_nothing(client: &mut RawStream) -> bool {
     let moment = Duration::from_millis(200);
     timeout(moment, client.read_head()).await.is_err()
 }
 
 #[tokio::test]
-async fn an_upload_is_asked_for_when_its_backend_asks() {
+async fn a_100_continue_of_the_backend_reaches_the_client() {
     let (mut origin, responses) = Origin::driven().await;
     let service = serve(&[origin.address]).await;
     let mut client = RawStream::connect(service.h1).await;
@@ -77,7 +77,7 @@ async fn an_upload_is_asked_for_when_its_backend_asks() {
 }
 
 #[tokio::test]
-async fn a_chunked_upload_is_asked_for_once_and_arrives_whole() {
+async fn a_chunked_upload_gets_one_100_continue_and_arrives_whole() {
     let mut origin = Origin::start(|mut connection: OriginConnection| async move {
         while let Some(head) = connection.raw.read_head().await {
             if header(&head, "expect").is_some() {
@@ -104,7 +104,7 @@ async fn a_chunked_upload_is_asked_for_once_and_arrives_whole() {
 }
 
 #[tokio::test]
-async fn an_upload_that_its_backend_refuses_is_never_asked_for() {
+async fn an_upload_that_its_backend_refuses_gets_no_100_continue() {
     for (status, fields) in [
         ("417 Expectation Failed", "Content-Length: 999999999\r\n"),
         ("413 Content Too Large", "Content-Length: 999999999\r\n"),
@@ -139,7 +139,7 @@ async fn an_upload_that_its_backend_refuses_is_never_asked_for() {
 }
 
 #[tokio::test]
-async fn a_backend_that_says_nothing_gets_the_upload_after_a_second() {
+async fn a_silent_backend_gets_the_upload_after_a_second() {
     let mut origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     let mut client = RawStream::connect(service.h1).await;
@@ -154,7 +154,7 @@ async fn a_backend_that_says_nothing_gets_the_upload_after_a_second() {
 }
 
 #[tokio::test]
-async fn a_backend_that_answers_before_it_reads_gets_what_a_client_sends_unasked() {
+async fn a_backend_that_answers_early_still_gets_an_upload_that_did_not_wait() {
     let mut origin = Origin::start(|mut connection: OriginConnection| async move {
         connection.raw.read_head().await;
         let begin = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
@@ -174,7 +174,7 @@ async fn a_backend_that_answers_before_it_reads_gets_what_a_client_sends_unasked
 }
 
 #[tokio::test]
-async fn who_expects_something_else_or_speaks_an_older_version_does_not_wait() {
+async fn other_expectations_and_http_1_0_clients_do_not_wait() {
     let mut origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     for (version, expectation) in [("1.1", "200-ok"), ("1.0", "100-continue")] {
@@ -194,7 +194,7 @@ async fn who_expects_something_else_or_speaks_an_older_version_does_not_wait() {
 }
 
 #[tokio::test]
-async fn an_upload_over_http_2_waits_for_the_same_word() {
+async fn an_upload_over_http_2_waits_for_100_continue_too() {
     let asked = std::sync::Arc::new(Notify::new());
     let said = std::sync::Arc::clone(&asked);
     let mut origin = Origin::start(move |mut connection: OriginConnection| {
@@ -241,7 +241,7 @@ async fn impatient(origin: &Origin) -> Service {
 }
 
 #[tokio::test]
-async fn a_backend_that_never_answers_is_out_of_time_though_nothing_was_sent() {
+async fn a_backend_that_never_answers_times_out_before_the_upload_is_sent() {
     let origin = Origin::start(|mut connection: OriginConnection| async move {
         connection.raw.read_to_end().await;
     })

@@ -1,4 +1,4 @@
-//! Requests and responses that go through as they should.
+//! Well-formed requests and responses, passed on unchanged.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Version};
@@ -70,7 +70,7 @@ async fn an_http2_request_becomes_the_same_http1_request() {
 }
 
 #[tokio::test]
-async fn what_a_client_claims_of_itself_is_dropped_and_connection_cannot_undo_it() {
+async fn forged_client_fields_are_dropped_and_connection_cannot_undo_it() {
     let mut origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     ask(
@@ -89,7 +89,7 @@ async fn what_a_client_claims_of_itself_is_dropped_and_connection_cannot_undo_it
 }
 
 #[tokio::test]
-async fn hop_by_hop_fields_of_a_response_end_at_the_proxy() {
+async fn hop_by_hop_fields_of_a_response_are_removed() {
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: x-inner\r\nx-inner: 1\r\n\
          keep-alive: timeout=5\r\nupgrade: h2c\r\nx-outer: 1\r\n\r\nok",
@@ -108,7 +108,7 @@ async fn hop_by_hop_fields_of_a_response_end_at_the_proxy() {
 }
 
 #[tokio::test]
-async fn connections_to_the_backend_are_used_again() {
+async fn connections_to_the_backend_are_reused() {
     let mut origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     for _ in 0..20 {
@@ -161,14 +161,14 @@ async fn bodies_stream_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn each_part_of_a_stream_goes_on_as_it_comes() {
+async fn each_part_of_a_stream_is_forwarded_at_once() {
     let origin = Origin::start(|mut connection| async move {
         connection.raw.read_head().await.unwrap();
         connection
             .raw
             .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
             .await;
-        // Goes on only when the upload's next part is there: the client has seen the first event by then.
+        // Goes on only when the next part of the upload has arrived: by then the client has seen the first event.
         connection.raw.read_until("more").await.unwrap();
         connection.raw.send("3\r\ntwo\r\n0\r\n\r\n").await;
     })
@@ -241,7 +241,7 @@ async fn trailers_pass_both_ways() {
 }
 
 #[tokio::test]
-async fn responses_without_a_body_keep_what_they_say_of_it() {
+async fn responses_without_a_body_keep_their_content_length() {
     for (method, answer, length) in [
         (
             "HEAD",
@@ -277,7 +277,7 @@ async fn responses_without_a_body_keep_what_they_say_of_it() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_before_the_upload_is_over_goes_on_at_once() {
+async fn an_answer_before_the_end_of_the_upload_is_forwarded_at_once() {
     let origin = Origin::start(|mut connection| async move {
         connection.raw.read_head().await.unwrap();
         connection
@@ -293,7 +293,7 @@ async fn an_answer_that_comes_before_the_upload_is_over_goes_on_at_once() {
     client.send(head).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 413"), "{head}");
-    // A client that looks for its answer only after the upload is not reset before it has read it.
+    // A client that reads the answer only after its upload is not reset before it has read the answer.
     client.send(vec![b'x'; LEN]).await;
     assert_eq!(client.read_exact(3).await, b"big");
     client
@@ -369,7 +369,7 @@ async fn interim_responses_do_not_end_an_exchange() {
 }
 
 #[tokio::test]
-async fn options_for_the_whole_server_stays_so() {
+async fn options_for_the_whole_server_stays_unchanged() {
     let mut origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     let request = "OPTIONS * HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
@@ -379,7 +379,7 @@ async fn options_for_the_whole_server_stays_so() {
 }
 
 #[tokio::test]
-async fn clients_that_speak_http_1_0_get_what_they_understand() {
+async fn clients_of_http_1_0_get_responses_that_they_understand() {
     let mut origin = Origin::answering(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     )
@@ -411,7 +411,7 @@ async fn hosts_without_a_site_are_never_proxied() {
 }
 
 #[tokio::test]
-async fn a_connection_carries_only_hosts_of_the_site_that_it_was_opened_for() {
+async fn a_connection_carries_only_requests_for_its_own_site() {
     let (mut shop, mut admin) = (Origin::ok().await, Origin::ok().await);
     let mut setup = ServiceSetup::new()
         .site("*.shop.example.org", &[shop.address])
@@ -452,7 +452,7 @@ async fn a_moved_site_redirects_with_path_and_query() {
 }
 
 #[tokio::test]
-async fn a_backend_that_refuses_is_passed_over() {
+async fn a_backend_that_refuses_connections_is_skipped() {
     let origin = Origin::ok().await;
     let service = serve(&[refusing_address().await, origin.address]).await;
     let mut client = service.client2().await;
@@ -521,7 +521,7 @@ async fn too_many_fields_are_refused_over_both_protocols() {
 }
 
 #[tokio::test]
-async fn the_proxys_own_answers_over_http_2_say_how_long_they_are_and_of_when() {
+async fn the_proxys_own_answers_over_http_2_have_a_length_and_a_date() {
     let origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     let request = Request::get("https://other.example.org/").body(empty());

@@ -45,7 +45,7 @@ async fn the_backend_gets_the_changed_fields() {
         (Remove, "accept", ""),
         (Set, "X-Two", "only"),
         (Add, "X-Three", "more"),
-        // Named by the client's Connection, which has ended before.
+        // Named by the client's Connection field, which was removed before.
         (Set, "X-Four", "{client} {host} {sni}"),
     ]);
     let service = open(setup, route).await;
@@ -85,7 +85,7 @@ async fn the_client_gets_the_changed_fields_of_a_backends_answer() {
 }
 
 #[tokio::test]
-async fn the_proxys_own_answers_are_changed_too() {
+async fn header_changes_apply_to_the_proxys_own_answers() {
     let fixed = FixedResponse::new(200, "x", "text/plain").unwrap();
     let mut route = Route::new(PathPrefix::root(), Handler::Respond(fixed));
     route.response_headers = changes(&[(ChangeKind::Set, "content-type", "text/css")]);

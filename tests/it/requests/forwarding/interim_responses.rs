@@ -1,4 +1,4 @@
-//! What comes before a response reaches clients of HTTP/2 as it comes.
+//! Interim responses reach clients of HTTP/2 at once.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -43,7 +43,7 @@ async fn interim(response: &mut ResponseFuture) -> Response<()> {
 }
 
 #[tokio::test]
-async fn early_hints_come_before_the_response_does() {
+async fn early_hints_arrive_before_the_response() {
     let (_origin, responses) = Origin::driven().await;
     let service = serve(&[_origin.address]).await;
     let (mut response, _stream) = send(&service, get(), true).await;
@@ -65,7 +65,7 @@ async fn early_hints_come_before_the_response_does() {
 }
 
 #[tokio::test]
-async fn clients_of_http_1_1_get_the_response_alone() {
+async fn clients_of_http_1_1_get_only_the_response() {
     let (origin, responses) = Origin::driven().await;
     let service = serve(&[origin.address]).await;
     let mut client = RawStream::connect(service.h1).await;
@@ -80,7 +80,7 @@ async fn clients_of_http_1_1_get_the_response_alone() {
 }
 
 #[tokio::test]
-async fn hints_without_end_are_cut_down_to_a_few() {
+async fn the_number_of_interim_responses_is_limited() {
     let (origin, responses) = Origin::driven().await;
     let service = serve(&[origin.address]).await;
     let (mut response, _stream) = send(&service, get(), true).await;
@@ -98,7 +98,7 @@ async fn hints_without_end_are_cut_down_to_a_few() {
 }
 
 #[tokio::test]
-async fn an_upload_over_http_2_is_asked_for_when_its_backend_asks() {
+async fn a_100_continue_of_the_backend_reaches_an_http_2_client() {
     let (mut origin, responses) = Origin::driven().await;
     let service = serve(&[origin.address]).await;
     let request = Request::put("https://www.example.org/").header("expect", "100-continue");
@@ -112,7 +112,7 @@ async fn an_upload_over_http_2_is_asked_for_when_its_backend_asks() {
     }
     responses.send("HTTP/1.1 100 Continue\r\n\r\n").unwrap();
     while interim(&mut response).await.status() != StatusCode::CONTINUE {}
-    // It is asked for without a word too, but later.
+    // Without `100 Continue` the upload starts too, but later.
     assert!(start.elapsed() < Duration::from_millis(800));
     stream.send_data(Bytes::from_static(b"body"), true).unwrap();
     responses.send(OK).unwrap();
@@ -120,7 +120,7 @@ async fn an_upload_over_http_2_is_asked_for_when_its_backend_asks() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_refused_is_read_to_its_end_so_that_its_client_sees_why() {
+async fn a_refused_upload_is_read_to_its_end_so_that_the_client_gets_the_response() {
     let origin = Origin::ok().await;
     let guards = GuardOptions {
         max_body: Some(3),

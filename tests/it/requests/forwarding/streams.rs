@@ -1,4 +1,4 @@
-//! Streams that are alive: what an app sends is at the client before the app goes on, over TLS and both protocols.
+//! Live streams: each event reaches the client before the app sends the next one, over TLS and both protocols.
 
 use bytes::Bytes;
 use http::Request;
@@ -14,7 +14,7 @@ use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
 use crate::harness::service::{Service, empty, serve};
 
-/// A proxy with all that could hold a stream back, before this app.
+/// A proxy in front of this app, with all features that could delay a stream.
 async fn comfortable(origin: &Origin) -> Proxy {
     let setup = ProxySetup::new();
     let log = setup.file("access.log", "");
@@ -26,7 +26,7 @@ async fn comfortable(origin: &Origin) -> Proxy {
     setup.proxyfile(&proxyfile).start().await
 }
 
-/// An app that sends an event for each word that the test says.
+/// An app that sends each event that the test gives it.
 async fn events(kind: &'static str) -> (Origin, mpsc::UnboundedSender<&'static str>) {
     let (say, said) = mpsc::unbounded_channel::<&'static str>();
     let said = std::sync::Arc::new(tokio::sync::Mutex::new(said));
@@ -54,7 +54,7 @@ async fn next(body: &mut Incoming) -> Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_event_is_there_before_the_next_is_sent() {
+async fn each_event_arrives_before_the_next_is_sent() {
     for is_http2 in [false, true] {
         let (origin, say) = events("text/event-stream").await;
         let proxy = comfortable(&origin).await;
@@ -85,7 +85,7 @@ async fn each_event_is_there_before_the_next_is_sent() {
     }
 }
 
-/// A request whose body the test sends piece by piece.
+/// Builds a request whose body the test sends piece by piece.
 async fn upload(
     service: &Service,
 ) -> (
@@ -109,7 +109,7 @@ async fn upload(
 }
 
 #[tokio::test]
-async fn an_upload_may_run_on_when_its_response_is_over() {
+async fn an_upload_may_continue_after_its_response() {
     let origin = Origin::start(|mut connection| async move {
         connection.raw.read_head().await.unwrap();
         connection.raw.read_until("first").await.unwrap();
@@ -126,7 +126,7 @@ async fn an_upload_may_run_on_when_its_response_is_over() {
     assert_eq!(response.status(), 200);
     let body = soon(response.into_body().collect()).await.unwrap();
     assert_eq!(body.to_bytes(), "early");
-    // The client may not be waiting for anybody any more; the door serves on.
+    // The client may have gone; the app serves on.
     let _ = pieces.send("last".into());
     let request = Request::get("https://other.example/")
         .body(empty())
@@ -135,7 +135,7 @@ async fn an_upload_may_run_on_when_its_response_is_over() {
 }
 
 #[tokio::test]
-async fn both_directions_talk_in_turns_over_http_2() {
+async fn both_directions_alternate_over_http_2() {
     let origin = Origin::start(|mut connection| async move {
         connection.raw.read_head().await.unwrap();
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -175,7 +175,7 @@ async fn an_http_1_0_client_reads_a_stream_to_the_end_of_its_connection() {
 }
 
 #[tokio::test]
-async fn responses_without_a_body_end_at_once_and_leave_their_connection_in_order() {
+async fn responses_without_a_body_end_at_once_and_their_connection_is_reused() {
     let origin = Origin::start(|mut connection| async move {
         while let Some(head) = connection.read_request().await {
             let answer = match head.split(' ').nth(1).unwrap() {

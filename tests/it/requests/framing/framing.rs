@@ -1,4 +1,4 @@
-//! Requests whose framing or target is in doubt: each is refused, or reaches the backend in one meaning only.
+//! Requests with ambiguous framing or target: each is refused, or reaches the backend with one meaning only.
 
 use bytes::Bytes;
 use h2::Reason;
@@ -10,7 +10,7 @@ use crate::harness::clients::raw::{RawStream, ask, header};
 use crate::harness::deadline::soon;
 use crate::harness::service::{Service, serve};
 
-/// A request that a second reading would find behind the first.
+/// A request that another reading would find behind the first one.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 
 async fn setup() -> (Origin, Service) {
@@ -19,7 +19,7 @@ async fn setup() -> (Origin, Service) {
     (origin, service)
 }
 
-/// Sends a request with these lines behind its Host, and expects `status`, a closed connection and an untouched backend.
+/// Sends a request with these lines after its Host; expects `status`, a closed connection and nothing at the backend.
 async fn refused(lines: &str, body: &str, status: u16) {
     let (mut origin, service) = setup().await;
     let request =
@@ -65,7 +65,7 @@ async fn transfer_codings_other_than_a_single_chunked_are_refused() {
 }
 
 #[tokio::test]
-async fn lengths_that_are_no_single_number_are_refused() {
+async fn a_content_length_that_is_not_a_single_number_is_refused() {
     for value in [
         "+5",
         "-5",
@@ -125,7 +125,7 @@ async fn a_coding_wins_over_a_length_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn equal_lengths_go_on_as_one() {
+async fn equal_content_lengths_are_merged() {
     let (mut origin, service) = setup().await;
     ask(
         service.h1,
@@ -139,7 +139,7 @@ async fn equal_lengths_go_on_as_one() {
 }
 
 #[tokio::test]
-async fn http_1_0_has_no_transfer_coding() {
+async fn a_transfer_coding_in_http_1_0_is_refused() {
     let (mut origin, service) = setup().await;
     let request = "POST / HTTP/1.0\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let answer = ask(service.h1, request).await;
@@ -168,7 +168,7 @@ async fn the_framing_of_a_body_does_not_depend_on_the_method() {
 }
 
 #[tokio::test]
-async fn broken_chunks_never_make_a_whole_upload() {
+async fn an_upload_with_broken_chunks_never_looks_complete() {
     for chunks in [
         "3\nabc\r\n0\r\n\r\n",
         "0_3\r\nabc\r\n0\r\n\r\n",
@@ -199,7 +199,7 @@ async fn broken_chunks_never_make_a_whole_upload() {
 }
 
 #[tokio::test]
-async fn there_is_exactly_one_valid_host() {
+async fn a_request_has_exactly_one_valid_host() {
     for (host, status) in [
         ("", 400),
         ("Host: www.example.org\r\nHost: www.example.org\r\n", 400),
@@ -239,7 +239,7 @@ async fn the_authority_of_an_absolute_target_wins_and_is_what_the_backend_sees()
 }
 
 #[tokio::test]
-async fn targets_that_are_no_path_are_refused() {
+async fn targets_that_are_not_a_path_are_refused() {
     for (line, status) in [
         ("GET * HTTP/1.1", 400),
         ("GET /a b HTTP/1.1", 400),
@@ -263,7 +263,7 @@ async fn targets_that_are_no_path_are_refused() {
 }
 
 #[tokio::test]
-async fn a_fragment_is_no_part_of_what_the_backend_sees() {
+async fn a_fragment_is_not_sent_to_the_backend() {
     let (mut origin, service) = setup().await;
     let request = "GET /a?b#c/../d HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
     ask(service.h1, request).await;
@@ -289,7 +289,7 @@ async fn h2_client(service: &Service) -> h2::client::SendRequest<Bytes> {
     client
 }
 
-/// The status that an HTTP/2 request with these fields and this body gets, or the reason of its reset.
+/// Sends an HTTP/2 request with these fields and this body; returns its status or the reason of its reset.
 async fn ask2(
     service: &Service,
     fields: &[(&str, &str)],
@@ -316,7 +316,7 @@ async fn ask2(
 }
 
 #[tokio::test]
-async fn http2_lengths_must_fit_their_data_and_be_numbers() {
+async fn http2_content_lengths_must_be_numbers_that_match_the_data() {
     for (length, body) in [
         ("3", ""),
         ("3", "abcd"),
@@ -351,8 +351,8 @@ async fn http2_lengths_must_fit_their_data_and_be_numbers() {
     );
 }
 
-/// What comes back on an HTTP/2 connection for one HEADERS frame with these fields: the types of the frames that are not
-/// about the connection's settings, up to the first.
+/// Sends one HEADERS frame with these fields on an HTTP/2 connection; returns the types of the answering frames that do
+/// not concern the connection's settings, up to the first.
 async fn ask2_raw(service: &Service, fields: &[(&[u8], &[u8])], is_end: bool) -> u8 {
     const SETTINGS: u8 = 4;
     const PING: u8 = 6;
@@ -430,7 +430,7 @@ async fn malformed_http2_requests_are_reset_and_never_forwarded() {
 }
 
 #[tokio::test]
-async fn pseudo_fields_of_http2_are_held_to_the_rules_of_http1() {
+async fn pseudo_fields_of_http2_obey_the_rules_of_http1() {
     let fields: [(usize, &[u8]); 9] = [
         (2, b"www.example.org,evil.example"),
         (2, b"u@www.example.org"),

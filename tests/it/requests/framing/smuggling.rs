@@ -1,5 +1,5 @@
-//! Bytes that one side takes for the end of a message and the other side must not: requests inside of bodies, endless
-//! framing, interim responses without end.
+//! Request smuggling: bytes that only one side takes for the end of a message, such as requests inside bodies, endless
+//! framing and endless interim responses.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::harness::service::{Service, ServiceSetup, serve};
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 const LAST: &str = "GET /last HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
 
-/// A service where `kept-out.example.org` lets nobody in.
+/// Starts a service whose site `kept-out.example.org` denies everybody.
 async fn serve_two_sites(origin: &Origin) -> Service {
     let guards = GuardOptions {
         networks: NetworkOptions {
@@ -33,7 +33,7 @@ async fn serve_two_sites(origin: &Origin) -> Service {
         .await
 }
 
-/// Sends all of it, and says which requests the backend has had.
+/// Sends all bytes; returns the answer and the requests that the backend got.
 async fn forwarded(origin: &mut Origin, service: &Service, bytes: &str) -> (String, Vec<String>) {
     let answer = ask(service.h1, bytes).await;
     service.in_flight(0).await;
@@ -90,7 +90,7 @@ async fn the_body_of_a_refused_request_is_never_the_next_one() {
 }
 
 #[tokio::test]
-async fn the_body_of_an_upload_that_nobody_wants_is_never_a_request() {
+async fn the_body_of_an_unread_upload_is_never_a_request() {
     let mut origin = Origin::start(|mut connection: OriginConnection| async move {
         let head = connection.raw.read_head().await.unwrap();
         let answer = "HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n";
@@ -135,7 +135,7 @@ async fn a_request_has_no_body_that_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn extensions_and_trailers_of_chunks_have_an_end_and_go_nowhere() {
+async fn chunk_extensions_and_trailers_are_bounded_and_dropped() {
     let long = "x".repeat(200_000);
     let many = "x: y\r\n".repeat(5_000);
     for chunks in [
@@ -166,7 +166,7 @@ async fn extensions_and_trailers_of_chunks_have_an_end_and_go_nowhere() {
 }
 
 #[tokio::test]
-async fn trailers_cannot_name_what_frames_or_routes_a_message() {
+async fn trailers_cannot_hold_fields_that_frame_or_route_a_message() {
     let mut origin = Origin::start(|mut connection: OriginConnection| async move {
         let head = connection.raw.read_head().await.unwrap();
         let body = connection.raw.read_until("x-sum: 7\r\n\r\n").await;
@@ -193,7 +193,7 @@ async fn trailers_cannot_name_what_frames_or_routes_a_message() {
 }
 
 #[tokio::test]
-async fn trailers_cannot_bring_back_what_the_site_sets_or_takes_away() {
+async fn trailers_cannot_restore_fields_that_the_site_sets_or_removes() {
     let mut origin = Origin::start(|mut connection: OriginConnection| async move {
         let head = connection.raw.read_head().await.unwrap();
         let body = connection.raw.read_until("0\r\n").await.unwrap();
@@ -228,7 +228,7 @@ async fn trailers_cannot_bring_back_what_the_site_sets_or_takes_away() {
 }
 
 #[tokio::test]
-async fn interim_responses_without_end_are_out_of_time() {
+async fn endless_interim_responses_time_out() {
     let mut origin = Origin::start(|mut connection: OriginConnection| async move {
         connection.raw.read_head().await;
         let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100);
@@ -238,7 +238,7 @@ async fn interim_responses_without_end_are_out_of_time() {
                 tokio::task::yield_now().await;
             }
         };
-        // Sending goes on after the other side has closed, until its end is seen.
+        // The proxy may go on sending after the other side has closed, until it sees that end.
         let _ = tokio::time::timeout(Duration::from_secs(1), flood).await;
         connection.tell("flooded");
     })
@@ -257,7 +257,7 @@ async fn interim_responses_without_end_are_out_of_time() {
 }
 
 #[tokio::test]
-async fn heads_of_responses_are_held_to_the_rules_of_requests() {
+async fn response_heads_are_parsed_as_strictly_as_request_heads() {
     let long = format!(
         "HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n",
         "y".repeat(100_000)
@@ -278,7 +278,7 @@ async fn heads_of_responses_are_held_to_the_rules_of_requests() {
     }
 }
 
-/// What a client of HTTP/1.0 reads over TLS, and whether its end was said.
+/// Returns what a client of HTTP/1.0 reads over TLS, and whether the end came with close_notify.
 async fn read_http_1_0(answer: &'static str) -> (String, bool) {
     let origin = Origin::start(move |mut connection: OriginConnection| async move {
         connection.read_request().await;

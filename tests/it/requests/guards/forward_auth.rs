@@ -1,4 +1,4 @@
-//! Another server decides about requests, as oauth2-proxy and Authelia do.
+//! Forward authentication: another server such as oauth2-proxy or Authelia decides about requests.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn asking(server: std::net::SocketAddr) -> GuardOptions {
     }
 }
 
-/// A service to `app`, which `server` decides about.
+/// Starts a service in front of `app`; `server` decides about its requests.
 async fn serve(app: &Origin, server: std::net::SocketAddr) -> Service {
     let setup = ServiceSetup::new().site("www.example.org", &[app.address]);
     setup.guarded(&asking(server)).start().await
@@ -41,7 +41,7 @@ fn has_cookie(head: &str, cookie: &str) -> bool {
     cookies.split("; ").any(|found| found == cookie)
 }
 
-/// What a login server answers: who has no session is sent to log in, and comes back by the callback with one.
+/// The answers of a login server: without a session it redirects to the login, whose callback sets the session.
 fn login(head: &str) -> String {
     let target = head.split(' ').nth(1).unwrap();
     let redirect = |to: &str, cookie: &str| {
@@ -84,7 +84,7 @@ async fn login_server() -> Origin {
     .await
 }
 
-/// The answer to a request for a URL, with cookies as a browser has them.
+/// Requests a URL with the cookies of a browser.
 async fn browse(service: &Service, url: &str, cookie: &str) -> String {
     let rest = url.strip_prefix("https://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
@@ -95,7 +95,7 @@ async fn browse(service: &Service, url: &str, cookie: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_visitor_logs_in_comes_back_and_is_known_to_the_app() {
+async fn a_visitor_logs_in_returns_and_the_app_gets_the_identity() {
     let (mut app, server) = (Origin::ok().await, login_server().await);
     let setup = ServiceSetup::new()
         .site("www.example.org", &[app.address])
@@ -125,7 +125,7 @@ async fn a_visitor_logs_in_comes_back_and_is_known_to_the_app() {
 }
 
 #[tokio::test]
-async fn no_client_sets_what_is_copied() {
+async fn clients_cannot_set_the_copied_fields() {
     let (mut app, server) = (Origin::ok().await, login_server().await);
     let service = serve(&app, server.address).await;
     let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nCookie: session=anna\r\n\
@@ -139,7 +139,7 @@ async fn no_client_sets_what_is_copied() {
 }
 
 #[tokio::test]
-async fn what_the_server_does_not_say_is_said_by_nobody() {
+async fn copied_fields_that_the_server_does_not_send_are_removed() {
     let mut app = Origin::ok().await;
     let server = Origin::answering("HTTP/1.1 204 No Content\r\n\r\n").await;
     let service = serve(&app, server.address).await;
@@ -153,7 +153,7 @@ async fn what_the_server_does_not_say_is_said_by_nobody() {
 }
 
 #[tokio::test]
-async fn the_question_tells_of_the_request_and_leaves_its_body_to_the_app() {
+async fn the_authorization_request_describes_the_request_without_its_body() {
     let mut app = Origin::ok().await;
     let mut server = Origin::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let service = serve(&app, server.address).await;
@@ -191,7 +191,7 @@ async fn the_question_tells_of_the_request_and_leaves_its_body_to_the_app() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_the_answer_as_it_is() {
+async fn a_refusal_is_passed_on_unchanged() {
     let mut app = Origin::ok().await;
     let refusal = "HTTP/1.1 403 Forbidden\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\
         keep-alive: timeout=5\r\ncontent-type: text/html\r\ncontent-length: 7\r\n\r\nno way!";
@@ -223,7 +223,7 @@ fn request_of(method: &str) -> String {
 }
 
 #[tokio::test]
-async fn nobody_comes_in_while_nobody_decides() {
+async fn all_requests_are_refused_while_the_server_is_down() {
     let mut app = Origin::ok().await;
     let switching =
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
@@ -249,7 +249,7 @@ async fn nobody_comes_in_while_nobody_decides() {
 }
 
 #[tokio::test]
-async fn a_server_behind_https_is_verified_by_the_systems_roots_which_a_reload_reads_again() {
+async fn an_https_server_is_verified_by_the_systems_roots_which_a_reload_reads_again() {
     let ca = TestCa::root("deciders");
     let lines = format!("location = /verify {{ add_header {USER} anna; return 204; }}");
     let nginx = Nginx::start(&ca, &lines).await;

@@ -1,4 +1,4 @@
-//! What stands before a site: networks, passwords, sizes and times.
+//! Access control of a site: networks, passwords, sizes and time limits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn networks(allow: &[&str], deny: &[&str]) -> GuardOptions {
 }
 
 #[tokio::test]
-async fn only_clients_of_the_right_networks_come_in() {
+async fn only_clients_of_allowed_networks_are_let_in() {
     let mut app = Origin::ok().await;
     for (guards, status) in [
         (networks(&["127.0.0.0/8"], &[]), 200),
@@ -60,7 +60,7 @@ async fn only_clients_of_the_right_networks_come_in() {
     assert!(app.is_quiet());
 }
 
-/// Lets `anna` in, whose password is `pä:ss`.
+/// Guards that let `anna` in, whose password is `pä:ss`.
 fn passwords(forward: bool) -> GuardOptions {
     let hash = bcrypt::hash("pä:ss", 4).unwrap();
     GuardOptions {
@@ -79,7 +79,7 @@ fn basic(credentials: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_knows_the_password_comes_in_and_the_app_does_not_see_it() {
+async fn a_client_with_the_password_is_let_in_and_the_app_does_not_see_it() {
     let mut app = Origin::ok().await;
     for is_forwarded in [false, true] {
         let service = serve(&app, &passwords(is_forwarded)).await;
@@ -93,7 +93,7 @@ async fn who_knows_the_password_comes_in_and_the_app_does_not_see_it() {
 }
 
 #[tokio::test]
-async fn all_others_are_asked_for_a_password() {
+async fn all_other_clients_get_a_401() {
     let mut app = Origin::ok().await;
     let service = serve(&app, &passwords(true)).await;
     let right = basic("anna:pä:ss");
@@ -121,7 +121,7 @@ async fn all_others_are_asked_for_a_password() {
 }
 
 #[tokio::test]
-async fn no_path_method_or_protocol_leads_around_a_guard() {
+async fn no_path_method_or_protocol_bypasses_a_guard() {
     let mut app = Origin::ok().await;
     let service = serve(&app, &passwords(false)).await;
     for (line, host) in [
@@ -167,7 +167,7 @@ fn post(fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
+async fn a_body_whose_length_is_too_large_is_refused_before_it_is_sent() {
     let mut app = Origin::ok().await;
     let service = serve(&app, &at_most(5)).await;
     for fields in [
@@ -187,7 +187,7 @@ async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
 }
 
 #[tokio::test]
-async fn a_body_that_grows_too_large_is_broken_off_and_its_client_told() {
+async fn a_body_that_grows_too_large_is_cut_and_answered_with_413() {
     let mut app = Origin::start(|mut connection: OriginConnection| async move {
         let seen = connection.raw.read_to_end().await;
         let is_whole = seen.ends_with("\r\n0\r\n\r\n");
@@ -201,7 +201,7 @@ async fn a_body_that_grows_too_large_is_broken_off_and_its_client_told() {
     for _ in 0..8 {
         client.send(&piece).await;
     }
-    // It goes on, as browsers do that write all before they read.
+    // It goes on sending, as browsers do that write everything before they read.
     for _ in 0..100 {
         client.send(&piece).await;
     }
@@ -219,7 +219,7 @@ async fn a_body_that_grows_too_large_is_broken_off_and_its_client_told() {
 }
 
 #[tokio::test]
-async fn a_site_may_take_smaller_heads_than_others() {
+async fn a_site_may_accept_smaller_heads_than_others() {
     let mut app = Origin::ok().await;
     let guards = GuardOptions {
         head_size: Some(8192),
@@ -246,7 +246,7 @@ fn within(millis: u64) -> GuardOptions {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_answered_for_the_app() {
+async fn a_request_that_takes_too_long_gets_a_504() {
     let mut app = Origin::answering("").await;
     let service = serve(&app, &within(200)).await;
     let answer = ask(service.h1, get("")).await;
@@ -256,7 +256,7 @@ async fn a_request_that_takes_too_long_is_answered_for_the_app() {
 }
 
 #[tokio::test]
-async fn a_response_that_takes_too_long_breaks_off_and_never_looks_whole() {
+async fn a_response_that_takes_too_long_is_cut_and_never_looks_complete() {
     let app =
         Origin::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
             .await;
@@ -271,7 +271,7 @@ async fn a_response_that_takes_too_long_breaks_off_and_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_to_stay_with_https_unless_the_app_says_otherwise() {
+async fn hsts_is_sent_unless_the_app_sets_its_own() {
     let name = "strict-transport-security";
     let app = Origin::start(|mut connection: OriginConnection| async move {
         while let Some(head) = connection.read_request().await {
@@ -303,7 +303,7 @@ async fn browsers_are_told_to_stay_with_https_unless_the_app_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hash_of_the_command_line_opens_a_site_of_the_proxyfile() {
+async fn a_hash_from_hash_password_works_in_the_proxyfile() {
     let hashed = tokio::process::Command::new("sh")
         .args(["-c", "printf 'se:cret\\n' | \"$0\" hash-password"])
         .arg(env!("CARGO_BIN_EXE_proxy"))
@@ -336,7 +336,7 @@ async fn a_hash_of_the_command_line_opens_a_site_of_the_proxyfile() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_has_only_so_many_connections() {
+async fn connections_per_client_are_limited() {
     let app = App::start().await;
     let text = format!(
         "[sites]\n\"localhost\" = \"{}\"\n[limits]\nconnections-per-client = 3\n",

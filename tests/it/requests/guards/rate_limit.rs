@@ -1,4 +1,4 @@
-//! How often requests may come.
+//! Rate limits of sites.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{ask, header};
 use crate::harness::service::{Service, ServiceSetup, empty};
 
-/// So many an hour that no test sees the next one.
+/// A rate per hour so low that no test sees the next request allowed.
 fn hourly(requests: u16, by: RateScope) -> GuardOptions {
     GuardOptions {
         rate_limits: vec![RateLimitOptions {
@@ -28,7 +28,7 @@ async fn get(service: &Service, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_request_after_the_burst_is_refused_with_the_time_to_wait() {
+async fn the_request_after_the_burst_is_refused_with_retry_after() {
     let mut origin = Origin::ok().await;
     let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
     let service = setup.guarded(&hourly(2, RateScope::Client)).start().await;
@@ -46,7 +46,7 @@ async fn the_request_after_the_burst_is_refused_with_the_time_to_wait() {
 }
 
 #[tokio::test]
-async fn no_protocol_and_no_spelling_of_the_host_comes_around_the_rate() {
+async fn no_protocol_and_no_spelling_of_the_host_bypasses_the_rate() {
     let mut origin = Origin::ok().await;
     let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
     let service = setup.guarded(&hourly(1, RateScope::Client)).start().await;
@@ -57,7 +57,7 @@ async fn no_protocol_and_no_spelling_of_the_host_comes_around_the_rate() {
         let answer = get(&service, host).await;
         assert!(answer.starts_with("HTTP/1.1 429 "), "{host}: {answer}");
     }
-    // What a client says of its address changes nothing.
+    // Forged address fields of a client change nothing.
     let request = Request::get("https://www.example.org/").header("x-forwarded-for", "192.0.2.7");
     let answer = service.fetch2(request.body(empty()).unwrap()).await;
     assert_eq!(answer.status(), 429);
@@ -66,7 +66,7 @@ async fn no_protocol_and_no_spelling_of_the_host_comes_around_the_rate() {
 }
 
 #[tokio::test]
-async fn each_site_counts_for_itself() {
+async fn each_site_has_its_own_rate() {
     let origin = Origin::ok().await;
     let mut setup = ServiceSetup::new();
     for name in ["a.example.org", "b.example.org"] {

@@ -1,4 +1,4 @@
-//! Responses in the coding that their client likes best, and those that must stay as they are.
+//! Compression of responses in the coding that the client prefers, and responses that must stay uncompressed.
 
 use std::io::Read;
 
@@ -20,7 +20,7 @@ async fn compressing(origin: &Origin) -> Service {
     setup.start().await
 }
 
-/// A response of this type, and a body that gets smaller.
+/// A response of this type with a compressible body.
 fn page(fields: &str) -> String {
     let body = text();
     let len = body.len();
@@ -54,7 +54,7 @@ async fn fetch(service: &Service, accept: &str) -> Response<Incoming> {
 }
 
 #[tokio::test]
-async fn a_client_gets_the_coding_that_it_likes_best() {
+async fn a_client_gets_the_coding_that_it_prefers() {
     let origin = Origin::answering(page("content-type: text/html; charset=utf-8\r\n")).await;
     let service = compressing(&origin).await;
     for (accept, coding) in [
@@ -74,7 +74,7 @@ async fn a_client_gets_the_coding_that_it_likes_best() {
 }
 
 #[tokio::test]
-async fn what_is_not_compressed_says_that_it_could_be() {
+async fn an_uncompressed_response_still_varies_by_accept_encoding() {
     let origin = Origin::answering(page("content-type: text/css\r\netag: \"a\"\r\n")).await;
     let service = compressing(&origin).await;
     let response = fetch(&service, "identity").await;
@@ -86,7 +86,7 @@ async fn what_is_not_compressed_says_that_it_could_be() {
 }
 
 #[tokio::test]
-async fn some_responses_stay_as_they_are() {
+async fn responses_that_must_not_change_are_not_compressed() {
     for fields in [
         "content-type: text/html\r\ncontent-encoding: br\r\n",
         "content-type: text/event-stream\r\n",
@@ -112,7 +112,7 @@ async fn some_responses_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn small_bodies_and_http_1_0_clients_get_them_plain() {
+async fn small_bodies_and_responses_to_http_1_0_are_not_compressed() {
     let origin = Origin::answering(
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5\r\n\r\nhello",
     )
@@ -129,7 +129,7 @@ async fn small_bodies_and_http_1_0_clients_get_them_plain() {
 }
 
 #[tokio::test]
-async fn the_head_says_the_same_for_head_and_weakens_the_tag() {
+async fn a_head_request_gets_the_same_head_with_a_weak_etag() {
     let fields =
         "content-type: text/html\r\netag: \"a\"\r\nvary: Origin\r\naccept-ranges: bytes\r\n";
     let origin = Origin::start(move |mut connection| async move {
@@ -166,14 +166,14 @@ async fn the_head_says_the_same_for_head_and_weakens_the_tag() {
 }
 
 #[tokio::test]
-async fn what_a_slow_app_has_sent_is_there_when_it_pauses_and_trailers_follow() {
+async fn compressed_parts_are_flushed_when_the_app_pauses_and_trailers_follow() {
     for coding in Coding::ALL {
         let origin = Origin::start(|mut connection| async move {
             connection.read_request().await;
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n";
             connection.raw.send(head).await;
             connection.raw.send("5\r\nfirst\r\n").await;
-            // Goes on when the client has seen that.
+            // Goes on when the client has received it.
             connection.raw.read_until("never").await;
         })
         .await;
@@ -199,7 +199,7 @@ async fn what_a_slow_app_has_sent_is_there_when_it_pauses_and_trailers_follow() 
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_does_not_end_as_if_whole() {
+async fn a_truncated_body_does_not_look_complete() {
     let origin = Origin::start(|mut connection| async move {
         connection.read_request().await;
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 5000\r\n\r\n";
@@ -213,7 +213,7 @@ async fn a_body_that_breaks_off_does_not_end_as_if_whole() {
     let service = compressing(&origin).await;
     let request = Request::get("https://www.example.org/").header("accept-encoding", "gzip");
     let request = request.body(empty()).unwrap();
-    // The break may overtake the head, over both protocols.
+    // The reset may overtake the head, over both protocols.
     if let Ok(response) = soon(service.client2().await.send_request(request)).await {
         response.into_body().collect().await.unwrap_err();
     }

@@ -1,4 +1,4 @@
-//! A site's own pages for what goes wrong, and for when it is closed.
+//! Error pages and the maintenance page of a site.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::harness::service::ServiceSetup;
 const GET: &str = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
 
 #[tokio::test]
-async fn the_proxys_errors_have_the_sites_pages_and_those_of_the_app_its_own() {
+async fn errors_of_the_proxy_get_the_sites_pages_and_errors_of_the_app_keep_theirs() {
     let folder = TempDir::new().unwrap();
     let mut setup = ServiceSetup::new();
     for (statuses, name) in [("5xx", "any.html"), ("502", "bad.json")] {
@@ -51,7 +51,7 @@ async fn the_proxys_errors_have_the_sites_pages_and_those_of_the_app_its_own() {
 }
 
 #[tokio::test]
-async fn a_closed_site_says_when_to_come_again_and_asks_no_backend() {
+async fn a_site_in_maintenance_answers_with_retry_after_and_asks_no_backend() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("closed.html");
     std::fs::write(&path, "closed").unwrap();

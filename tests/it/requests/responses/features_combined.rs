@@ -1,4 +1,4 @@
-//! What a site is asked for together: guards, pages, compression, files, and the log of it all, through the whole proxy.
+//! Features of one site together: guards, error pages, compression, files and the access log, through the whole proxy.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::harness::clients::raw::ask;
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
 
-/// What a client has seen.
+/// A response as a client received it.
 struct Seen {
     status: StatusCode,
     headers: HeaderMap,
@@ -31,7 +31,7 @@ impl Seen {
     }
 }
 
-/// One request for a site, over each of the protocols.
+/// Sends one request for a site over each of the protocols.
 async fn both(
     proxy: &Proxy,
     (method, host, path): (&str, &str, &str),
@@ -72,7 +72,7 @@ fn quoted(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
 
-/// Waits until a log has so many lines.
+/// Waits until a log has this number of lines.
 async fn lines(path: &Path, count: usize) -> Vec<Value> {
     soon(async {
         loop {
@@ -100,7 +100,7 @@ fn told(line: &Value) -> (u64, &str) {
     )
 }
 
-/// A proxy whose sites refuse in all ways.
+/// A proxy whose sites refuse requests in all possible ways.
 async fn refusing(
     app: SocketAddr,
     (decider, mute): (SocketAddr, SocketAddr),
@@ -165,7 +165,7 @@ access-log = false
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_refusal_has_the_sites_page_and_what_its_client_can_do() {
+async fn every_refusal_has_the_sites_page_and_its_header_fields() {
     let app = Origin::ok().await;
     let (proxy, log) = refusing(app.address, (app.address, app.address)).await;
     let _first = both(&proxy, ("GET", "busy.localhost", "/"), &[]).await;
@@ -207,7 +207,7 @@ async fn every_refusal_has_the_sites_page_and_what_its_client_can_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_closed_site_asks_nobody_for_a_password_and_keeps_nobody_out() {
+async fn a_site_in_maintenance_checks_no_passwords_and_no_networks() {
     let app = Origin::ok().await;
     let (proxy, _log) = refusing(app.address, (app.address, app.address)).await;
     for seen in both(&proxy, ("GET", "closed.localhost", "/"), &[]).await {
@@ -217,7 +217,7 @@ async fn a_closed_site_asks_nobody_for_a_password_and_keeps_nobody_out() {
     }
 }
 
-/// What bytes that are sent to a site over HTTP/1.1 bring back.
+/// Sends bytes to a site over HTTP/1.1; returns the answer.
 async fn say(proxy: &Proxy, host: &str, bytes: &str) -> String {
     let client = proxy.client().alpn("http/1.1");
     let mut stream = client.connect(proxy.https(), host).await.unwrap();
@@ -227,7 +227,7 @@ async fn say(proxy: &Proxy, host: &str, bytes: &str) -> String {
     answer
 }
 
-/// Requests that are refused, by the site whose connection they come on, with their status and reason.
+/// Refused requests by the site whose connection they use, with their status and reason.
 fn misfits() -> Vec<(&'static str, String, u64, &'static str)> {
     let many = "X: 1\r\n".repeat(60);
     let large = format!("X: {}\r\n", "x".repeat(20_000));
@@ -287,7 +287,7 @@ fn misfits() -> Vec<(&'static str, String, u64, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
+async fn malformed_requests_and_requests_without_a_site_are_logged_too() {
     let decider = Origin::answering("HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await;
     let app = Origin::ok().await;
     let mute = Origin::start(|mut connection: OriginConnection| async move {
@@ -311,7 +311,7 @@ async fn what_cannot_be_read_or_has_no_place_is_in_the_log_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plain_http_is_in_the_log_with_its_reasons() {
+async fn plain_http_requests_are_logged_with_their_reasons() {
     let app = Origin::ok().await;
     let (proxy, log) = refusing(app.address, (app.address, app.address)).await;
     let get = |line: &str, host: &str| {
@@ -343,7 +343,7 @@ async fn plain_http_is_in_the_log_with_its_reasons() {
     assert_eq!(first["host"], "routed.localhost");
 }
 
-/// A proxy before a folder of large and small files, which it compresses.
+/// A proxy that serves and compresses large and small files of a folder.
 async fn serving() -> (Proxy, TempDir) {
     let folder = TempDir::new().unwrap();
     let style = "body { color: black }\n".repeat(200);
@@ -369,7 +369,7 @@ async fn serving() -> (Proxy, TempDir) {
 const ALL: (&str, &str) = ("accept-encoding", "gzip, br, zstd");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_are_compressed_once_and_their_parts_never() {
+async fn files_are_compressed_once_and_ranges_never() {
     let (proxy, _folder) = serving().await;
     let get = |path| ("GET", "localhost", path);
     for seen in both(&proxy, get("/style.css"), &[ALL]).await {
@@ -398,7 +398,7 @@ async fn files_are_compressed_once_and_their_parts_never() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_head_says_of_a_compressed_file_what_a_get_would_and_its_tag_is_known_again() {
+async fn a_head_request_for_a_compressed_file_has_the_fields_of_a_get_and_its_etag_revalidates() {
     let (proxy, _folder) = serving().await;
     let [whole, _] = both(&proxy, ("GET", "localhost", "/style.css"), &[ALL]).await;
     for seen in both(&proxy, ("HEAD", "localhost", "/style.css"), &[ALL]).await {

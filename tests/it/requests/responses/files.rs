@@ -1,4 +1,4 @@
-//! Files of a folder.
+//! Static files of a folder.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::harness::clients::raw::{ask, header};
 use crate::harness::service::{Service, ServiceSetup, empty};
 
-/// A folder with a few files, and what lies beside it.
+/// A folder with a few files, and a file beside it that must stay secret.
 struct Tree(TempDir);
 
 impl Tree {
@@ -149,7 +149,7 @@ async fn nothing_outside_the_folder_and_nothing_hidden_is_served() {
 }
 
 #[tokio::test]
-async fn a_folder_with_an_index_is_entered_by_its_slash() {
+async fn a_folder_with_an_index_redirects_to_its_slash() {
     let tree = Tree::new();
     let prefix = PathPrefix::parse("/static").unwrap();
     let mut route = Route::new(prefix.clone(), Handler::Files(tree.files(None)));
@@ -165,7 +165,7 @@ async fn a_folder_with_an_index_is_entered_by_its_slash() {
 }
 
 #[tokio::test]
-async fn what_a_client_has_is_not_sent_again() {
+async fn a_file_that_the_client_has_is_not_sent_again() {
     let tree = Tree::new();
     let service = serve(&tree).await;
     let response = fetch(&service, "/index.html", &[]).await;
@@ -186,7 +186,7 @@ async fn what_a_client_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_part_of_a_file_is_sent_alone() {
+async fn a_range_of_a_file_is_sent_alone() {
     let tree = Tree::new();
     let service = serve(&tree).await;
     for (range, status, content_range, body) in [
@@ -220,7 +220,7 @@ async fn a_head_request_gets_the_head_alone_and_other_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_compressed_beforehand_is_sent_to_who_takes_it() {
+async fn a_precompressed_file_is_sent_to_clients_that_accept_it() {
     let tree = Tree::new();
     let service = serve(&tree).await;
     for (accepted, encoding, body) in [
@@ -241,7 +241,7 @@ async fn a_file_that_is_compressed_beforehand_is_sent_to_who_takes_it() {
 }
 
 #[tokio::test]
-async fn a_path_without_a_file_gets_the_fallback_where_there_is_one() {
+async fn a_path_without_a_file_gets_the_fallback_if_one_is_set() {
     let tree = Tree::new();
     let handler = Handler::Files(tree.files(Some("index.html")));
     let service = open(Route::new(PathPrefix::root(), handler)).await;
@@ -270,7 +270,7 @@ async fn a_large_file_arrives_whole_over_both_protocols() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_told_by_check() {
+fn check_reports_a_missing_folder() {
     let text = r#"
         storage = "file:/data"
         [sites]
@@ -291,7 +291,7 @@ fn a_folder_that_is_not_there_is_told_by_check() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_is_the_operators_fault() {
+async fn a_folder_that_has_vanished_is_a_server_error() {
     let tree = Tree::new();
     let service = serve(&tree).await;
     fs::remove_dir_all(tree.0.path().join("root")).unwrap();

@@ -1,4 +1,4 @@
-//! Which route a request takes, and what a route makes of it.
+//! Routes: which route a request takes, and how the route changes it.
 
 use http::{Request, StatusCode};
 use http_body_util::Full;
@@ -17,7 +17,7 @@ fn prefix(text: &str) -> PathPrefix {
     PathPrefix::parse(text).unwrap()
 }
 
-/// A service to a site of these routes.
+/// Starts a service whose site has these routes.
 async fn open(setup: ServiceSetup, routes: Vec<Route>) -> Service {
     let mut setup = setup;
     setup.sites = vec![Site {
@@ -30,7 +30,7 @@ async fn open(setup: ServiceSetup, routes: Vec<Route>) -> Service {
     setup.start().await
 }
 
-/// Routes to these backends, each under its own prefix.
+/// Builds routes to these backends, each under a prefix of its own.
 async fn serve(backends: &[(&str, &Origin)]) -> (ServiceSetup, Vec<Route>) {
     let mut setup = ServiceSetup::new();
     for (_, origin) in backends {
@@ -54,7 +54,7 @@ fn target(seen: &str) -> &str {
 }
 
 #[tokio::test]
-async fn the_longest_prefix_gets_the_request_and_its_bytes_stay() {
+async fn the_longest_prefix_gets_the_request_with_its_bytes_unchanged() {
     let (mut app, mut api) = (Origin::ok().await, Origin::ok().await);
     let (setup, routes) = serve(&[("/", &app), ("/api/", &api)]).await;
     let service = open(setup, routes).await;
@@ -70,7 +70,7 @@ async fn the_longest_prefix_gets_the_request_and_its_bytes_stay() {
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_path_reaches_another_route_than_its_own() {
+async fn every_spelling_of_a_path_reaches_the_same_route() {
     let (mut app, mut admin) = (Origin::ok().await, Origin::ok().await);
     let (setup, routes) = serve(&[("/", &app), ("/admin", &admin)]).await;
     let service = open(setup, routes).await;
@@ -97,7 +97,7 @@ async fn no_spelling_of_a_path_reaches_another_route_than_its_own() {
 }
 
 #[tokio::test]
-async fn a_path_without_a_route_is_told_so() {
+async fn a_path_without_a_route_is_a_404() {
     let mut api = Origin::ok().await;
     let (setup, routes) = serve(&[("/api", &api)]).await;
     let service = open(setup, routes).await;
@@ -111,7 +111,7 @@ async fn a_path_without_a_route_is_told_so() {
 }
 
 #[tokio::test]
-async fn the_backend_gets_the_path_that_the_route_makes() {
+async fn the_backend_gets_the_rewritten_path() {
     let (mut strip, mut replace) = (Origin::ok().await, Origin::ok().await);
     let (setup, mut routes) = serve(&[("/api/", &strip), ("/v1", &replace)]).await;
     routes[0].rewrite = Some(Rewrite::strip(prefix("/api")));
@@ -159,7 +159,7 @@ async fn a_route_redirects_with_the_rest_of_the_path() {
 }
 
 #[tokio::test]
-async fn a_fixed_answer_is_the_same_over_both_protocols() {
+async fn a_fixed_response_is_the_same_over_both_protocols() {
     let gone = FixedResponse::new(410, "gone\n", "text/html").unwrap();
     let service = open(
         ServiceSetup::new(),
@@ -179,7 +179,7 @@ async fn a_fixed_answer_is_the_same_over_both_protocols() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxyfile_says_which_route_does_what() {
+async fn routes_are_set_by_the_proxyfile() {
     let mut api = Origin::ok().await;
     let file = format!(
         r#"

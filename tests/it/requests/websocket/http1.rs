@@ -1,4 +1,4 @@
-//! WebSocket through the proxy, and every other switch of protocols, which does not happen.
+//! WebSocket through the proxy; all other switches of protocols are refused.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn a_websocket_echoes_through_the_proxy() {
 }
 
 #[tokio::test]
-async fn the_upgrade_is_passed_on_with_its_fields_and_the_tunnel_ends_with_either_side() {
+async fn the_upgrade_is_forwarded_with_its_fields_and_the_tunnel_ends_with_either_side() {
     let mut origin = Origin::start(|mut connection| async move {
         connection.read_request().await;
         connection.raw.send(SWITCHED).await;
@@ -90,7 +90,7 @@ async fn a_tunnel_outlives_the_time_outs_of_requests() {
     let mut client = RawStream::connect(service.h1).await;
     client.send(UPGRADE).await;
     client.read_head().await.unwrap();
-    // Both time-outs pass while nothing moves.
+    // Both time-outs pass while no byte moves.
     tokio::time::timeout(Duration::from_millis(700), client.read_until("never"))
         .await
         .unwrap_err();
@@ -128,7 +128,7 @@ async fn nothing_is_tunnelled_before_the_backend_has_switched() {
 }
 
 #[tokio::test]
-async fn a_switch_that_nobody_asked_for_is_a_bad_gateway() {
+async fn a_101_that_was_not_asked_for_is_a_bad_gateway() {
     for (upgrade, answer) in [
         ("", SWITCHED),
         (
@@ -166,7 +166,7 @@ async fn a_switch_that_nobody_asked_for_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn http2_requests_do_not_switch() {
+async fn http2_requests_cannot_upgrade() {
     let origin = Origin::answering(SWITCHED).await;
     let service = serve(&[origin.address]).await;
     let request = Request::get("https://www.example.org/")

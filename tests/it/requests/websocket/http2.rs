@@ -24,7 +24,7 @@ use crate::harness::service::{Service, serve};
 
 const URL: &str = "https://www.example.org/chat?a=b";
 
-/// An HTTP/2 connection whose server has said that it knows extended CONNECT.
+/// Opens an HTTP/2 connection and waits until the server allows extended CONNECT.
 async fn client<S>(stream: S, tasks: &Tasks) -> SendRequest<Bytes>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -69,7 +69,7 @@ async fn open(
     (soon(response).await.unwrap(), stream)
 }
 
-/// The two halves of an HTTP/2 stream as one byte stream.
+/// Both halves of an HTTP/2 stream as one byte stream.
 fn joined(mut receive: RecvStream, mut send: SendStream<Bytes>, tasks: &Tasks) -> DuplexStream {
     let (near, far) = duplex(65_536);
     let (mut from_client, mut to_client) = tokio::io::split(far);
@@ -128,7 +128,7 @@ async fn a_websocket_echoes_in_a_stream() {
     service.in_flight(0).await;
 }
 
-/// Answers each handshake with what `answer` makes of its key.
+/// A backend that answers each handshake with the result of `answer` for its key.
 async fn answering(answer: fn(&str) -> String) -> Origin {
     Origin::start(move |mut connection| async move {
         while let Some(head) = connection.read_request().await {
@@ -171,7 +171,7 @@ async fn the_backend_sees_a_handshake_with_a_fresh_key() {
 }
 
 #[tokio::test]
-async fn what_is_no_switch_is_never_taken_for_one() {
+async fn only_a_valid_101_opens_a_tunnel() {
     for (answer, status) in [
         (
             (|_| "HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno".to_owned())
@@ -218,7 +218,7 @@ async fn no_other_protocol_and_no_plain_connect_is_served() {
 }
 
 #[tokio::test]
-async fn what_a_backend_says_last_arrives_though_it_resets_its_connection() {
+async fn the_last_bytes_of_a_backend_arrive_although_it_resets_its_connection() {
     let origin = Origin::start(|mut connection| async move {
         let head = connection.read_request().await.unwrap();
         let key = header(&head, "sec-websocket-key").unwrap();
@@ -238,7 +238,7 @@ async fn what_a_backend_says_last_arrives_though_it_resets_its_connection() {
 }
 
 #[tokio::test]
-async fn a_reset_ends_the_tunnel_of_a_backend_that_does_not_listen() {
+async fn a_reset_ends_the_tunnel_of_a_backend_that_does_not_read() {
     let mut origin = Origin::start(|mut connection| async move {
         let head = connection.read_request().await.unwrap();
         let key = header(&head, "sec-websocket-key").unwrap();
@@ -256,7 +256,7 @@ async fn a_reset_ends_the_tunnel_of_a_backend_that_does_not_listen() {
 }
 
 #[tokio::test]
-async fn more_than_a_window_passes_through_a_tunnel_both_ways() {
+async fn more_than_a_flow_control_window_passes_through_a_tunnel_both_ways() {
     const SIZE: usize = 3 << 20;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let service = serve(&[listener.local_addr().unwrap()]).await;
@@ -304,7 +304,7 @@ async fn the_tunnel_ends_with_either_side() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_connection_is_kept_while_a_tunnel_runs_in_it() {
+async fn a_connection_is_kept_while_a_tunnel_runs_in_it() {
     let app = App::start().await;
     let setup = ProxySetup::new();
     let proxyfile = format!(
@@ -319,7 +319,7 @@ async fn an_idle_connection_is_kept_while_a_tunnel_runs_in_it() {
     let request = connect("https://localhost/echo", "websocket");
     let (mut response, send) = open(&mut sender, request).await;
     assert_eq!(response.status(), 200);
-    // The time-out passes, and that of the farewell after it, while nothing moves.
+    // The idle time-out passes, and the grace period after it, while no byte moves.
     let silence = Duration::from_millis(6500);
     tokio::time::timeout(silence, response.body_mut().data())
         .await

@@ -1,4 +1,4 @@
-//! WebSockets through the whole proxy.
+//! WebSocket over TLS through the whole proxy.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;

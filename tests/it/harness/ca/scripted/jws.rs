@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::reply::Reply;
 
-/// A signed request, its signature not verified yet.
+/// A signed request whose signature is not verified yet.
 pub(super) struct Signed {
     pub(super) header: Header,
     /// Empty for POST-as-GET.
@@ -81,7 +81,7 @@ impl Jwk {
         }
     }
 
-    /// RFC 7638, by another way than the client's.
+    /// Thumbprint of a key (RFC 7638), computed independently of the client.
     pub(super) fn thumbprint(&self) -> String {
         let text = format!(
             r#"{{"crv":"{}","kty":"{}","x":"{}","y":"{}"}}"#,
@@ -91,7 +91,7 @@ impl Jwk {
     }
 }
 
-/// What the TXT record holds (RFC 8555 section 8.4).
+/// Value of the TXT record (RFC 8555 section 8.4).
 pub(super) fn dns01_value(key_authorization: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, key_authorization.as_bytes()))
 }

@@ -5,7 +5,7 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-/// The body of an answer, or what ends the connection.
+/// The body of an answer, or the way in which the connection ends.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// One answer.
@@ -41,7 +41,7 @@ impl Reply {
         Self::new(status, body.to_string()).header("content-type", "application/problem+json")
     }
 
-    /// The answer with one more header.
+    /// Adds a header field to the answer.
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         let value = HeaderValue::from_str(value).unwrap();
         self.headers.push((HeaderName::from_static(name), value));

@@ -1,4 +1,4 @@
-//! What a scripted CA does out of the ordinary.
+//! The script of a scripted CA: its faults and its settings.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -21,9 +21,9 @@ pub(crate) enum Step {
     NewOrder,
     /// POST-as-GET of an authorization.
     Authorization,
-    /// POST that gives an authorization up.
+    /// POST that deactivates an authorization.
     Deactivate,
-    /// POST that tells the CA to look at a challenge.
+    /// POST that asks the CA to validate a challenge.
     Challenge,
     /// POST-as-GET of an order.
     Order,
@@ -31,12 +31,12 @@ pub(crate) enum Step {
     Finalize,
     /// POST-as-GET of a certificate.
     Certificate,
-    /// GET of what the CA says about a renewal.
+    /// GET of the renewal information (RFC 9773).
     RenewalInfo,
 }
 
 impl Step {
-    /// All of them, in the sequence of a first issuance.
+    /// All steps in the order of a first issuance.
     pub(crate) const ALL: [Self; 10] = [
         Self::Directory,
         Self::NewNonce,
@@ -51,52 +51,52 @@ impl Step {
     ];
 }
 
-/// What goes wrong with a request.
+/// A fault of one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// The request is not looked at; this is the answer.
+    /// The request is ignored; this is the answer.
     Answer(Reply),
-    /// The request is worked on; this is the answer all the same.
+    /// The request is carried out, but this is the answer.
     AnswerAfter(Reply),
-    /// The connection ends before the request is worked on.
+    /// The connection ends before the request is carried out.
     CutBefore,
-    /// The request is worked on and the connection ends without an answer.
+    /// The request is carried out, and the connection ends without an answer.
     CutAfter,
-    /// The request is not looked at and the answer never comes.
+    /// The request is ignored, and no answer comes.
     Never,
-    /// The request is worked on and the answer never comes.
+    /// The request is carried out, and no answer comes.
     NeverAfter,
-    /// The request is worked on, after a while.
+    /// The request is carried out after a delay.
     Late(Duration),
-    /// A body without end, of whitespace.
+    /// The answer has an endless body of whitespace.
     Endless,
     /// The certificate is not the one that was asked for.
     Certificate(CertificateFault),
 }
 
-/// What is wrong with a certificate.
+/// A fault of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CertificateFault {
     /// It is for another key.
     Key,
     /// It is for other names.
     Names,
-    /// It ended yesterday.
+    /// It expired yesterday.
     Expired,
-    /// It is no PEM.
+    /// It is not valid PEM.
     Garbage,
 }
 
-/// What the CA asks of those who poll.
+/// How long the CA asks clients to wait between polls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
     /// `Retry-After` in seconds.
     Seconds(u64),
-    /// `Retry-After` as a date so many seconds after the CA's `Date`, which is a day off the real one.
+    /// `Retry-After` as a date this number of seconds after the CA's `Date`, which is a day off the real time.
     Date(u64),
 }
 
-/// How the CA behaves; by default it is quick and without a fault.
+/// Behaviour of the CA; by default it is quick and has no fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(super) faults: Vec<(Step, RangeInclusive<usize>, Fault)>,
@@ -114,7 +114,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// A CA without a fault: it fetches challenges, and its certificates last 90 days.
+    /// A CA without faults that validates challenges and whose certificates last 90 days.
     pub(crate) fn new() -> Self {
         Self {
             faults: Vec::new(),
@@ -132,12 +132,12 @@ impl Script {
         }
     }
 
-    /// Something goes wrong with the `n`-th request of a kind, counted from 1.
+    /// Adds a fault of the `n`-th request of a kind, counted from 1.
     pub(crate) fn fault(self, step: Step, n: usize, fault: Fault) -> Self {
         self.faults(step, n..=n, fault)
     }
 
-    /// Something goes wrong with every request of a kind.
+    /// Adds a fault of every request of a kind.
     pub(crate) fn always(self, step: Step, fault: Fault) -> Self {
         self.faults(step, 1..=usize::MAX, fault)
     }
@@ -147,68 +147,68 @@ impl Script {
         self
     }
 
-    /// What the answers about unfinished work ask of the client.
+    /// Sets the `Retry-After` of answers about unfinished work.
     pub(crate) fn wait(mut self, wait: Wait) -> Self {
         self.wait = Some(wait);
         self
     }
 
-    /// How many answers say `processing` before the order is valid, that of finalize included; 0 makes finalize itself say
-    /// `valid`.
+    /// Sets the number of answers that say `processing` before the order is valid, that of finalize included; with 0
+    /// finalize itself says `valid`.
     pub(crate) fn polls(mut self, polls: usize) -> Self {
         self.polls = polls;
         self
     }
 
-    /// How long certificates last.
+    /// Sets the lifetime of certificates.
     pub(crate) fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Challenges are believed without a look.
+    /// Makes the CA accept challenges without validation.
     pub(crate) fn without_validation(mut self) -> Self {
         self.is_validating = false;
         self
     }
 
-    /// A name that was proved once stays proved, so that its next order starts ready.
+    /// Makes a proved name stay proved, so that its next order starts ready.
     pub(crate) fn reusing_authorizations(mut self) -> Self {
         self.reuses_authorizations = true;
         self
     }
 
-    /// What CAA records call the CA.
+    /// Sets the names that CAA records use for the CA.
     pub(crate) fn caa_identities(mut self, names: &[&str]) -> Self {
         self.caa_identities = names.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// The CA says when to renew; answers that no fault replaces are 404.
+    /// Makes the CA offer renewal information; its answers are 404 unless a fault replaces them.
     pub(crate) fn with_renewal_info(mut self) -> Self {
         self.has_renewal_info = true;
         self
     }
 
-    /// The CA offers dns-01 instead of http-01, also for wildcards, and looks at this server.
+    /// Makes the CA offer dns-01 instead of http-01, also for wildcards, and ask this DNS server.
     pub(crate) fn dns01(mut self, dns: &Arc<DnsServer>) -> Self {
         self.dns = Some(Arc::clone(dns));
         self
     }
 
-    /// The profiles that the directory names.
+    /// Sets the profiles that the directory names.
     pub(crate) fn profiles(mut self, names: &[&str]) -> Self {
         self.profiles = names.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// The CA offers these types of challenge too. It looks at each as it does at its own.
+    /// Makes the CA offer these types of challenge too, and validate each in the way of its own type.
     pub(crate) fn offering(mut self, types: &[&str]) -> Self {
         self.offered = types.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// Challenges are fetched over IPv6.
+    /// Makes the CA fetch challenges over IPv6.
     pub(crate) fn over_ipv6(mut self) -> Self {
         self.validator = Ipv6Addr::LOCALHOST.into();
         self

@@ -27,7 +27,7 @@ use super::state::{CaState, Validation};
 use crate::harness::ca::pki::TestCa;
 use crate::harness::deadline::soon;
 
-/// A running scripted CA; it stops with the value.
+/// A running scripted CA; dropping the value stops it.
 pub(crate) struct ScriptedCa {
     shared: Arc<Shared>,
     tasks: Tasks,
@@ -52,7 +52,7 @@ struct Shared {
 struct Cut;
 
 impl ScriptedCa {
-    /// Starts a CA that fetches challenges at this port of this machine, whatever the name.
+    /// Starts a CA that fetches the challenges of every name at this port of this machine.
     pub(crate) async fn start(script: Script, http01_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let base = format!("https://{}", listener.local_addr().unwrap());
@@ -74,52 +74,52 @@ impl ScriptedCa {
         Self { shared, tasks }
     }
 
-    /// What the client is told.
+    /// URL of the directory, which the client is given.
     pub(crate) fn directory_url(&self) -> Url {
         format!("{}/dir", self.shared.base).parse().unwrap()
     }
 
-    /// The root of the API's own HTTPS.
+    /// Root certificate of the API's own HTTPS.
     pub(crate) fn root_pem(&self) -> String {
         self.shared.api_root.pem()
     }
 
-    /// The root that the issued certificates chain to.
+    /// Root certificate that the issued certificates chain to.
     pub(crate) fn issuing_root_pem(&self) -> String {
         self.shared.issuing_root.pem()
     }
 
-    /// The tokens of all challenges that it has set.
+    /// Tokens of all challenges that it has offered.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.shared.state().tokens()
     }
 
-    /// How many certificates it has signed.
+    /// Number of certificates that it has signed.
     pub(crate) fn certificates(&self) -> usize {
         self.shared.state().certificates()
     }
 
-    /// How many authorizations wait for a challenge to be met.
+    /// Number of pending authorizations.
     pub(crate) fn pending_authorizations(&self) -> usize {
         self.shared.state().pending_authorizations()
     }
 
-    /// What each order that was placed said that it replaces.
+    /// For each order, the certificate that it named as replaced.
     pub(crate) fn replaced(&self) -> Vec<Option<String>> {
         self.shared.state().replaced()
     }
 
-    /// How many requests of a kind have come, those that went wrong included.
+    /// Number of requests of a kind that have arrived, including those with a fault.
     pub(crate) fn count(&self, step: Step) -> usize {
         count(&self.shared.counts.borrow(), step)
     }
 
-    /// Waits until a request of a kind has come.
+    /// Waits until a request of a kind has arrived.
     pub(crate) async fn reached(&self, step: Step) {
         self.counted(step, 1).await;
     }
 
-    /// Waits until so many requests of a kind have come.
+    /// Waits until this number of requests of a kind have arrived.
     pub(crate) async fn counted(&self, step: Step, number: usize) {
         let mut counts = self.shared.counts.subscribe();
         soon(counts.wait_for(|counts| count(counts, step) >= number))
@@ -164,7 +164,7 @@ async fn serve(shared: Arc<Shared>, tls: TlsAcceptor, stream: TcpStream) {
     };
     let service = service_fn(|request| Arc::clone(&shared).answer(request));
     let connection = hyper::server::conn::http1::Builder::new();
-    // A cut ends in an error here, and that is the point of it.
+    // A cut connection ends in an error here; that is intended.
     let _ = connection
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -213,7 +213,7 @@ impl Shared {
         number
     }
 
-    /// Every answer to a POST brings a nonce, the refused ones too.
+    /// Every answer to a POST carries a nonce, also the answer to a refused one.
     fn finish(&self, reply: Reply, step: Step) -> Response<Body> {
         let reply = match step {
             Step::Directory | Step::RenewalInfo => reply,
@@ -276,7 +276,7 @@ impl Shared {
         self.work(route, account, &signed, fault)
     }
 
-    /// What an account may ask for.
+    /// Requests that need an account.
     fn work(
         self: &Arc<Self>,
         route: &Route,
@@ -328,7 +328,7 @@ impl Shared {
         Ok(reply)
     }
 
-    /// Looks at the challenge (RFC 8555 sections 8.3 and 8.4).
+    /// Validates the challenge (RFC 8555 sections 8.3 and 8.4).
     async fn validate(self: Arc<Self>, task: Validation) {
         let outcome = match &self.script.dns {
             Some(dns) => {
@@ -398,7 +398,7 @@ fn endless() -> Response<Body> {
     Response::new(body.boxed_unsync())
 }
 
-/// Which service a request is for.
+/// Returns the step that a request belongs to.
 struct Route {
     step: Step,
     path: String,

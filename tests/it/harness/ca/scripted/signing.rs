@@ -1,4 +1,4 @@
-//! The certificates of a scripted CA, right and wrong.
+//! The certificates of a scripted CA, correct and faulty.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use super::script::CertificateFault;
 use super::state::Identifier;
 use crate::harness::ca::pki::{TestCa, valid_for};
 
-/// Signs what the CSR asks for, or something wrong.
+/// Signs the certificate that the CSR asks for, or a faulty one.
 pub(super) fn sign(
     ca: &TestCa,
     csr: &str,

@@ -9,13 +9,13 @@ use super::jws::{Jwk, malformed};
 use super::reply::Reply;
 use super::script::{Script, Wait};
 
-/// How far the CA's clock is off when it sends dates.
+/// Error of the CA's clock in the dates that it sends.
 const SKEW: Duration = Duration::from_secs(24 * 3600);
 
-/// A type and a value.
+/// Type and value of an identifier.
 pub(super) type Identifier = (String, String);
 
-/// What the CA knows.
+/// State of the CA.
 #[derive(Default)]
 pub(super) struct CaState {
     base: String,
@@ -43,7 +43,7 @@ struct Authorization {
     problem: Option<Value>,
 }
 
-/// What the validator has to fetch.
+/// A challenge that the CA has to validate.
 pub(super) struct Validation {
     pub(super) authorization: usize,
     pub(super) host: String,
@@ -73,7 +73,7 @@ impl CaState {
         })
     }
 
-    /// What each order said that it replaces.
+    /// For each order, the certificate that it named as replaced.
     pub(super) fn replaced(&self) -> Vec<Option<String>> {
         self.replaced.clone()
     }
@@ -185,13 +185,13 @@ impl CaState {
         self.authorizations.len() - 1
     }
 
-    /// The tokens of all challenges.
+    /// Tokens of all challenges.
     pub(super) fn tokens(&self) -> Vec<String> {
         let tokens = self.authorizations.iter().map(|it| it.token.clone());
         tokens.collect()
     }
 
-    /// How many orders have their certificate.
+    /// Number of orders that have their certificate.
     pub(super) fn certificates(&self) -> usize {
         self.orders.iter().filter(|it| it.chain.is_some()).count()
     }
@@ -240,7 +240,7 @@ impl CaState {
         }
     }
 
-    /// Answers a poll; the order gets on with it.
+    /// Answers a poll and advances the order.
     pub(super) fn poll_order(&mut self, number: usize, script: &Script) -> Result<Reply, Reply> {
         if let Some(order) = self.orders.get_mut(number)
             && order.chain.is_some()
@@ -303,7 +303,7 @@ impl CaState {
         Ok(())
     }
 
-    /// A second start is refused, as by CAs that count it as abuse.
+    /// A second request for validation is refused, as CAs do that count it as abuse.
     pub(super) fn start_validation(&mut self, number: usize) -> Result<Validation, Reply> {
         let authorization = self.authorizations.get_mut(number).ok_or_else(nothing)?;
         if authorization.status != "pending" || authorization.is_being_validated {
@@ -339,7 +339,7 @@ impl CaState {
         }
     }
 
-    /// The names of an order that is ready to be signed.
+    /// Names of an order that is ready to be signed.
     pub(super) fn wanted(&self, number: usize) -> Result<BTreeSet<Identifier>, Reply> {
         let order = self.orders.get(number).ok_or_else(nothing)?;
         match self.order_status(order) {

@@ -1,0 +1,254 @@
+//! The keys of `[[issuers]]`, `on-demand`, `tls` and of the ways to set a record in DNS.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::acme::{ChallengeType, ExternalAccount};
+use crate::certs::challenge::{CloudflareOptions, Rfc2136Options, ServerAddress, TsigAlgorithm};
+use crate::certs::issuer::NameConstraint;
+use crate::certs::{IssuerOptions, KeyType, OnDemandOptions, Secret, TlsFiles};
+use crate::config::report::{DnsProblem, Problem};
+use crate::config::value::{
+    Directory, INTERNAL, external_account, parse_ask, parse_email, read_secret,
+};
+use crate::name::HostName;
+
+use super::codec::{Codec, count, path, secret, string};
+use super::field::{Field, field};
+
+const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
+const DNS_PORT: u16 = 53;
+
+const KEY_TYPES: [(&str, KeyType); 4] = [
+    ("p256", KeyType::P256),
+    ("p384", KeyType::P384),
+    ("rsa2048", KeyType::Rsa2048),
+    ("rsa4096", KeyType::Rsa4096),
+];
+
+const ALGORITHMS: [(&str, TsigAlgorithm); 3] = [
+    ("hmac-sha256", TsigAlgorithm::HmacSha256),
+    ("hmac-sha384", TsigAlgorithm::HmacSha384),
+    ("hmac-sha512", TsigAlgorithm::HmacSha512),
+];
+
+/// The keys of an issuer beside its directory, which decides on their defaults.
+pub(crate) fn issuer() -> Vec<Field<IssuerOptions>> {
+    let staging = Codec::text(|text| Ok(Directory::parse(text)?.url));
+    vec![
+        field!("root", root, path().optional()),
+        field!("name", name, Codec::text(parse_issuer_name)),
+        field!("email", email, Codec::text(parse_email).optional()),
+        field!("eab", external_account, account().optional()),
+        field!("profile", profile, string().optional()),
+        field!("preferred-chain", preferred_chain, string().optional()),
+        field!("key-type", key_type, Codec::choice(&KEY_TYPES)),
+        field!("challenges", challenges, challenges()),
+        field!("staging", staging, staging.optional()),
+    ]
+}
+
+/// The credentials of an account. They are not written.
+fn account() -> Codec<ExternalAccount> {
+    Codec {
+        read: Box::new(|value, folder, report| {
+            let table = value.table();
+            let table = table
+                .map_err(|problem| report.at(value.start(), problem))
+                .ok()?;
+            let key_id = table.read("key-id", report, |value| value.string().map(str::to_owned));
+            let secret = table.read("hmac-key", report, |value| {
+                let secret = read_secret(value.string()?, folder)?;
+                external_account(String::from("any"), &secret).map(|_| secret)
+            });
+            table.finish(report);
+            ExternalAccount::new(key_id?, secret?.expose())
+        }),
+        write: Box::new(|_| None),
+    }
+}
+
+fn challenges() -> Codec<Vec<ChallengeType>> {
+    let Codec { read, write } = Codec::text(parse_challenge).list();
+    Codec {
+        read: Box::new(move |value, folder, report| {
+            let mut challenges = Vec::new();
+            for challenge in read(value, folder, report)? {
+                if !challenges.contains(&challenge) {
+                    challenges.push(challenge);
+                }
+            }
+            Some(challenges)
+        }),
+        write,
+    }
+}
+
+fn parse_challenge(text: &str) -> Result<ChallengeType, Problem> {
+    match text {
+        "http-01" => Ok(ChallengeType::Http01),
+        "tls-alpn-01" => Ok(ChallengeType::TlsAlpn01),
+        "dns-01" => Ok(ChallengeType::Dns01),
+        "dns-persist-01" => Ok(ChallengeType::DnsPersist01),
+        _ => Err(Problem::Choice {
+            key: "challenges".to_owned(),
+            text: text.to_owned(),
+            words: vec!["http-01", "tls-alpn-01", "dns-01", "dns-persist-01"],
+        }),
+    }
+}
+
+fn parse_issuer_name(text: &str) -> Result<String, Problem> {
+    match text {
+        "" | INTERNAL => Err(Problem::IssuerName(text.to_owned())),
+        text => Ok(text.to_owned()),
+    }
+}
+
+pub(crate) fn name_constraints() -> Codec<Vec<NameConstraint>> {
+    let parse = |text: &str| {
+        NameConstraint::parse(text).ok_or_else(|| Problem::NameConstraint(text.to_owned()))
+    };
+    Codec::text(parse).list()
+}
+
+pub(crate) fn on_demand() -> Codec<OnDemandOptions> {
+    let fields = || -> Vec<Field<OnDemandOptions>> {
+        vec![
+            field!("ask", ask, Codec::text(parse_ask)),
+            field!("names-per-network", names_per_network, count()),
+            field!("names-per-hour", names_per_hour, count()),
+        ]
+    };
+    Codec::table(fields, || {
+        OnDemandOptions::new(built_in_url("http://localhost"))
+    })
+}
+
+pub(crate) fn tls_files() -> Codec<TlsFiles> {
+    let fields = || -> Vec<Field<TlsFiles>> {
+        vec![field!("cert", cert, path()), field!("key", key, path())]
+    };
+    Codec::table(fields, || TlsFiles {
+        cert: PathBuf::new(),
+        key: PathBuf::new(),
+    })
+}
+
+pub(crate) fn rfc2136() -> Codec<Rfc2136Options> {
+    let fields = || -> Vec<Field<Rfc2136Options>> {
+        vec![
+            field!("server", server, Codec::text(parse_server)),
+            field!("key-name", key_name, string()),
+            field!("key", key, secret()),
+            field!("algorithm", algorithm, Codec::choice(&ALGORITHMS)),
+        ]
+    };
+    Codec::table(fields, || Rfc2136Options {
+        server: ServerAddress {
+            host: String::new(),
+            port: DNS_PORT,
+        },
+        key_name: String::new(),
+        key: Secret::new(""),
+        algorithm: TsigAlgorithm::HmacSha256,
+    })
+}
+
+pub(crate) fn cloudflare() -> Codec<CloudflareOptions> {
+    let fields = || -> Vec<Field<CloudflareOptions>> {
+        vec![
+            field!("token", token, secret()),
+            field!("url", url, Codec::text(parse_api)),
+        ]
+    };
+    Codec::table(fields, || CloudflareOptions {
+        token: Secret::new(""),
+        url: built_in_url(CLOUDFLARE),
+    })
+}
+
+pub(crate) fn name_servers() -> Codec<Vec<SocketAddr>> {
+    let parse = |text: &str| {
+        parse_address(text).ok_or_else(|| DnsProblem::NameServer(text.to_owned()).into())
+    };
+    Codec::text(parse).list()
+}
+
+fn built_in_url(text: &str) -> Url {
+    Url::parse(text).expect("the built-in URLs are valid")
+}
+
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    let plain = text.trim_start_matches('[').trim_end_matches(']');
+    let ip = plain.parse::<IpAddr>().ok();
+    ip.map(|ip| (ip, DNS_PORT).into())
+        .or_else(|| text.parse().ok())
+}
+
+fn parse_server(text: &str) -> Result<ServerAddress, Problem> {
+    let problem = || Problem::from(DnsProblem::Server(text.to_owned()));
+    let (host, port) = match parse_address(text) {
+        Some(address) => (address.ip().to_string(), address.port()),
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (host.to_owned(), port.parse().map_err(|_| problem())?),
+            None => (text.to_owned(), DNS_PORT),
+        },
+    };
+    match HostName::parse(&host) {
+        Ok(_) => Ok(ServerAddress { host, port }),
+        Err(_) => Err(problem()),
+    }
+}
+
+/// A token is sent in clear to no other machine.
+fn parse_api(text: &str) -> Result<Url, Problem> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let is_here = match url.host() {
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        url.scheme() == "https" || (url.scheme() == "http" && is_here)
+    });
+    url.ok_or_else(|| DnsProblem::Url(text.to_owned()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_an_address_or_a_name_with_or_without_a_port() {
+        for (text, server) in [
+            ("192.0.2.1", "192.0.2.1:53"),
+            ("192.0.2.1:5353", "192.0.2.1:5353"),
+            ("2001:db8::1", "[2001:db8::1]:53"),
+            ("[2001:db8::1]:54", "[2001:db8::1]:54"),
+            ("ns1.example.org", "ns1.example.org:53"),
+            ("ns1.example.org:54", "ns1.example.org:54"),
+        ] {
+            assert_eq!(parse_server(text).unwrap().to_string(), server);
+        }
+        for text in ["", "a b", "ns1:port", "https://ns1"] {
+            assert!(parse_server(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_goes_over_https_or_to_this_machine() {
+        for text in [
+            "https://api.example.com/v4",
+            "http://127.0.0.1:80",
+            "http://[::1]",
+        ] {
+            assert!(parse_api(text).is_ok(), "{text}");
+        }
+        for text in ["http://api.example.com", "ftp://127.0.0.1", "api"] {
+            assert!(parse_api(text).is_err(), "{text}");
+        }
+    }
+}

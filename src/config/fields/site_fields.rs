@@ -1,0 +1,161 @@
+//! The keys of a site that fill the options of redirects, of TLS towards clients, and of the features of a site.
+
+use std::path::PathBuf;
+
+use crate::config::report::Problem;
+use crate::config::value::parse_duration;
+use crate::proxy::{
+    Coding, CompressionOptions, MaintenanceOptions, MediaRange, RedirectOptions,
+    SiteFeatureOptions, Statuses,
+};
+use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
+
+use super::codec::{Codec, boolean, format_duration, path, size, string};
+use super::field::{Field, field};
+
+const TLS_VERSIONS: [(&str, TlsVersion); 2] =
+    [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+
+const CLIENT_AUTH_MODES: [(&str, ClientAuthMode); 2] = [
+    ("required", ClientAuthMode::Required),
+    ("optional", ClientAuthMode::Optional),
+];
+
+const CODINGS: [(&str, Coding); 3] = [
+    ("zstd", Coding::Zstd),
+    ("br", Coding::Brotli),
+    ("gzip", Coding::Gzip),
+];
+
+pub(crate) fn tls_versions() -> Codec<TlsVersion> {
+    Codec::choice(&TLS_VERSIONS)
+}
+
+pub(crate) fn client_auth() -> Codec<ClientAuthOptions> {
+    let fields = || -> Vec<Field<ClientAuthOptions>> {
+        vec![
+            field!("ca", ca, path()),
+            field!("mode", mode, Codec::choice(&CLIENT_AUTH_MODES)),
+        ]
+    };
+    Codec::table(fields, || ClientAuthOptions {
+        ca: PathBuf::new(),
+        mode: ClientAuthMode::Required,
+    })
+}
+
+pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {
+    let status = Codec::new(
+        |value, _| {
+            let text = value.text()?;
+            text.parse().map_err(|_| Problem::Status(text))
+        },
+        |status: &u16| i64::from(*status).into(),
+    );
+    vec![
+        field!("to", to, string()),
+        field!("status", status, status),
+        field!("append", append, boolean()),
+    ]
+}
+
+/// The keys that stand at the top of the file for all sites, and in a site for itself.
+pub(crate) fn features() -> Vec<Field<SiteFeatureOptions>> {
+    vec![
+        field!("request-id", request_id, boolean()),
+        field!("compress", compression, compression()),
+        field!("error-pages", error_pages, error_pages()),
+    ]
+}
+
+/// The keys that only a site has.
+pub(crate) fn site_features() -> Vec<Field<SiteFeatureOptions>> {
+    vec![
+        field!("access-log", access_log, boolean()),
+        field!("maintenance", maintenance, maintenance()),
+    ]
+}
+
+fn compression() -> Codec<Option<CompressionOptions>> {
+    let fields = || -> Vec<Field<CompressionOptions>> {
+        let range = |text: &str| {
+            MediaRange::parse(text).map_err(|error| Problem::ContentType {
+                text: text.to_owned(),
+                error,
+            })
+        };
+        let empty = |_: &str| Problem::NoCoding;
+        let codings = Codec::choice(&CODINGS).list().not_empty(empty);
+        vec![
+            field!("codings", codings, codings),
+            field!("types", types, Codec::text(range).list().not_empty(empty)),
+            field!("min-size", min_size, size()),
+        ]
+    };
+    let Codec { read, write } = Codec::table(fields, CompressionOptions::default)
+        .optional()
+        .or_short(
+            |value| value.is_boolean(),
+            |value, _| Ok(value.boolean()?.then(CompressionOptions::default)),
+        );
+    Codec {
+        read,
+        write: Box::new(move |options| Some(write(options).unwrap_or(false.into()))),
+    }
+}
+
+/// Pages by status. A later key for the same statuses wins.
+fn error_pages() -> Codec<Vec<(Statuses, PathBuf)>> {
+    Codec {
+        read: Box::new(|value, folder, report| {
+            let table = value.table();
+            let table = table
+                .map_err(|problem| report.at(value.start(), problem))
+                .ok()?;
+            let mut pages = Vec::new();
+            for (key, start, value) in table.entries() {
+                match (Statuses::parse(key), value.string()) {
+                    (None, _) => report.at(start, Problem::ErrorStatus(key.to_owned())),
+                    (_, Err(problem)) => report.at(value.start(), problem),
+                    (Some(statuses), Ok(path)) => {
+                        pages.retain(|(other, _)| *other != statuses);
+                        pages.push((statuses, folder.join(path)));
+                    }
+                }
+            }
+            Some(pages)
+        }),
+        write: Box::new(|pages| {
+            let pages = pages.iter();
+            let pages =
+                pages.map(|(key, path)| (key.to_string(), path.display().to_string().into()));
+            let table: toml::Table = pages.collect();
+            (!table.is_empty()).then_some(table.into())
+        }),
+    }
+}
+
+pub(crate) fn maintenance() -> Codec<Option<MaintenanceOptions>> {
+    let fields = || -> Vec<Field<MaintenanceOptions>> {
+        let retry_after = Codec::new(|value, _| parse_duration(value.string()?), format_duration);
+        vec![
+            field!("page", page, path().optional()),
+            field!("retry-after", retry_after, retry_after),
+        ]
+    };
+    Codec::table(fields, MaintenanceOptions::default)
+        .or_short(
+            |value| value.is_string(),
+            |value, folder| {
+                Ok(MaintenanceOptions {
+                    page: Some(folder.join(value.string()?)),
+                    ..MaintenanceOptions::default()
+                })
+            },
+        )
+        .optional()
+        .or_short(
+            |value| value.is_boolean(),
+            |value, _| Ok(value.boolean()?.then(MaintenanceOptions::default)),
+        )
+}

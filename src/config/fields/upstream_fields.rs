@@ -1,0 +1,229 @@
+//! The keys of `[upstreams]`, of an entry of `upstream`, and of `health`.
+
+use std::path::Path;
+
+use http::uri::{Authority, PathAndQuery};
+
+use crate::config::report::{BalancingProblem, Problem, SHORTEST_KEY};
+use crate::config::value::read_secret;
+use crate::name::HostName;
+use crate::upstream::{
+    CookieKey, HealthOptions, IdentityFiles, Options, SendProxy, Share, StatusRange, TlsOptions,
+    is_cookie_name,
+};
+
+use super::codec::{Codec, HIDDEN, boolean, count, duration, number, path, pause};
+use super::field::{Field, TableReader, field, write_table};
+
+const SEND_PROXY: [(&str, Option<SendProxy>); 3] = [
+    ("off", None),
+    ("v1", Some(SendProxy::V1)),
+    ("v2", Some(SendProxy::V2)),
+];
+
+pub(crate) fn upstream_options() -> Vec<Field<Options>> {
+    vec![
+        field!("connect-timeout", connect_timeout, duration()),
+        field!("response-timeout", response_timeout, duration()),
+        field!("idle-timeout", idle_timeout, duration()),
+        field!("send-proxy", send_proxy, Codec::choice(&SEND_PROXY)),
+        field!(
+            "max-connections",
+            balancing.max_connections,
+            count().optional()
+        ),
+        field!("queue", balancing.queue, number()),
+        field!("queue-timeout", balancing.queue_timeout, duration()),
+        field!("max-fails", balancing.max_fails, number()),
+        field!("eject-time", balancing.eject_time, duration()),
+        field!("eject-status", balancing.eject_status, status().optional()),
+        field!("slow-start", balancing.slow_start, pause()),
+        field!("retries", balancing.retries, number()),
+        field!("retry-budget", balancing.retry_percent, percent()),
+        field!(
+            "cookie-name",
+            balancing.cookie_name,
+            Codec::text(parse_cookie_name)
+        ),
+        field!("cookie-key", balancing.cookie_key, cookie_key().optional()),
+        field!("tls", tls, tls()),
+    ]
+}
+
+/// What one address of an upstream says beside where it is.
+pub(crate) fn share() -> Vec<Field<Share>> {
+    vec![
+        field!("weight", weight, number()),
+        field!("max-connections", max_connections, count().optional()),
+    ]
+}
+
+pub(crate) fn health() -> Codec<Option<HealthOptions>> {
+    let fields = || -> Vec<Field<HealthOptions>> {
+        vec![
+            field!("path", path, Codec::text(parse_path)),
+            field!("expect", expect, status()),
+            field!("interval", interval, duration()),
+            field!("timeout", timeout, duration()),
+            field!("rise", rise, count()),
+            field!("fall", fall, count()),
+            field!("host", host, Codec::text(parse_host).optional()),
+        ]
+    };
+    Codec::table(fields, || HealthOptions::new(String::new()))
+        .or_short(
+            |value| value.is_string(),
+            |value, _| Ok(HealthOptions::new(parse_path(value.string()?)?)),
+        )
+        .optional()
+}
+
+/// The table as a whole: what it leaves out is as by default, not as in another table.
+fn tls() -> Codec<TlsOptions> {
+    let fields = || -> Vec<Field<TlsOptions>> {
+        vec![
+            field!("root", root, path().optional()),
+            field!("sni", sni, Codec::text(parse_sni).optional()),
+            field!("insecure", is_insecure, boolean()),
+        ]
+    };
+    let identity = || -> Vec<Field<IdentityFiles>> {
+        vec![field!("cert", cert, path()), field!("key", key, path())]
+    };
+    Codec {
+        read: Box::new(move |value, folder, report| {
+            let table = value.table();
+            let table = table
+                .map_err(|problem| report.at(value.start(), problem))
+                .ok()?;
+            let reader = TableReader {
+                table: &table,
+                folder,
+            };
+            let mut options = TlsOptions::default();
+            reader.read(&fields(), &mut options, report);
+            if table.has("cert") || table.has("key") {
+                for (key, example) in [("cert", "\"client.pem\""), ("key", "\"client.key\"")] {
+                    if !table.has(key) {
+                        report.at(table.start(), Problem::Missing { key, example });
+                    }
+                }
+                let mut files = IdentityFiles {
+                    cert: Default::default(),
+                    key: Default::default(),
+                };
+                reader.read(&identity(), &mut files, report);
+                options.identity = Some(files);
+            }
+            if options.is_insecure && options.root.is_some() {
+                report.at(table.start(), Problem::InsecureAndRoot);
+            }
+            table.finish(report);
+            Some(options)
+        }),
+        write: Box::new(move |options| {
+            let mut table = write_table(&fields(), options);
+            table.extend(
+                options
+                    .identity
+                    .iter()
+                    .flat_map(|files| write_table(&identity(), files)),
+            );
+            if !options.is_insecure {
+                table.remove("insecure");
+            }
+            (!table.is_empty()).then_some(table.into())
+        }),
+    }
+}
+
+fn status() -> Codec<StatusRange> {
+    Codec::new(
+        |value, _| {
+            let text = value.text()?;
+            let wrong = |error| BalancingProblem::Status(text.clone(), error);
+            Ok(text.parse().map_err(wrong)?)
+        },
+        |status: &StatusRange| status.to_string().into(),
+    )
+}
+
+fn percent() -> Codec<u16> {
+    Codec::new(
+        |value, _| parse_percent(value.string()?),
+        |percent| format!("{percent}%").into(),
+    )
+}
+
+fn parse_percent(text: &str) -> Result<u16, Problem> {
+    let digits = text.strip_suffix('%').filter(|text| {
+        text.len() <= 3 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let percent = digits.and_then(|digits| digits.parse().ok());
+    let percent = percent.filter(|percent| *percent <= 100);
+    Ok(percent.ok_or_else(|| BalancingProblem::Percent(text.to_owned()))?)
+}
+
+fn cookie_key() -> Codec<CookieKey> {
+    Codec::new(
+        |value, folder| parse_cookie_key(value.string()?, folder),
+        |key| key.source().unwrap_or(HIDDEN).into(),
+    )
+}
+
+fn parse_cookie_key(text: &str, folder: &Path) -> Result<CookieKey, Problem> {
+    let secret = read_secret(text, folder)?;
+    let (source, key) = (secret.reference(), secret.expose());
+    if key.len() < SHORTEST_KEY {
+        return Err(BalancingProblem::ShortKey(key.len()).into());
+    }
+    Ok(CookieKey::new(source.map(str::to_owned), key.into()))
+}
+
+fn parse_cookie_name(text: &str) -> Result<String, Problem> {
+    if is_cookie_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(BalancingProblem::CookieName(text.to_owned()).into())
+    }
+}
+
+fn parse_path(text: &str) -> Result<String, Problem> {
+    if text.starts_with('/') && text.parse::<PathAndQuery>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(BalancingProblem::HealthPath(text.to_owned()).into())
+    }
+}
+
+fn parse_host(text: &str) -> Result<String, Problem> {
+    if !text.contains('@') && text.parse::<Authority>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(BalancingProblem::HealthHost(text.to_owned()).into())
+    }
+}
+
+fn parse_sni(text: &str) -> Result<HostName, Problem> {
+    HostName::parse(text).map_err(|error| Problem::Sni {
+        name: text.to_owned(),
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_from_where_it_lies() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "0123456789abcdef\n").unwrap();
+        let key = parse_cookie_key("file:key", dir.path()).unwrap();
+        let place = format!("file:{}", dir.path().join("key").display());
+        assert_eq!(key.source(), Some(place.as_str()));
+        assert_eq!(parse_cookie_key(&place, Path::new("/")).unwrap(), key);
+        let here = parse_cookie_key("0123456789abcdef", dir.path()).unwrap();
+        assert_eq!(here.source(), None);
+    }
+}

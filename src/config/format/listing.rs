@@ -1,0 +1,298 @@
+//! The whole effective configuration as a Proxyfile of its own, with what it means.
+
+use std::fmt::Display;
+
+use crate::config::fields::{self, Field};
+use crate::config::model::{Config, settings};
+use crate::config::value::TrustedPeer;
+
+/// Where the comment on a value stands.
+const COMMENT_COLUMN: usize = 44;
+
+/// What it means that a key is not set, by its full name.
+const UNSET: [(&str, &str); 6] = [
+    ("metrics", "served nowhere"),
+    ("email", "none; the CA cannot reach you"),
+    ("trust", "nobody"),
+    ("limits.connections-per-client", "unlimited"),
+    ("upstreams.max-connections", "unlimited"),
+    (
+        "upstreams.tls",
+        "certificates of https:// upstreams are verified by the system's roots",
+    ),
+];
+
+/// The configuration as a Proxyfile that can be read again, but for its secrets. `source` is where it comes from.
+#[must_use]
+pub fn explain(config: &Config, source: impl Display) -> String {
+    let mut listing = Listing::new(config);
+    listing.line(format_args!(
+        "# All that holds for {source}, defaults included. This listing is a Proxyfile itself, but for its secrets."
+    ));
+    listing.line("# Behind each value stands who set it: default, file or flag (or its environment variable).");
+    listing.write_settings();
+    listing.write_issuers();
+    let constraints = &config.internal_ca.name_constraints;
+    if let Some(constraints) = (fields::name_constraints().write)(constraints) {
+        listing.heading("[internal-ca]");
+        listing.setting("internal-ca.name-constraints", &constraints);
+    }
+    listing.write_listen();
+    listing.table("limits", &fields::limits(), &config.limits);
+    listing.table("upstreams", &fields::upstream_options(), &config.upstreams);
+    listing.table("log", &fields::log(), &config.log);
+    listing.write_access_log();
+    for site in &config.sites {
+        listing.write_site(site);
+    }
+    listing.text
+}
+
+/// The text that has been written so far.
+pub(crate) struct Listing<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) text: String,
+}
+
+impl<'a> Listing<'a> {
+    pub(crate) fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            text: String::new(),
+        }
+    }
+
+    pub(crate) fn line(&mut self, line: impl Display) {
+        self.text.push_str(&format!("{line}\n"));
+    }
+
+    /// A comment or the head of a table, with an empty line before it.
+    pub(crate) fn heading(&mut self, heading: impl Display) {
+        self.line(format_args!("\n{heading}"));
+    }
+
+    /// A key with its value.
+    pub(crate) fn entry(&mut self, key: &str, value: impl Into<toml::Value>) {
+        self.line(format_args!("{key} = {}", value.into()));
+    }
+
+    /// The keys that have a value.
+    pub(crate) fn entries<T>(&mut self, fields: &[Field<T>], options: &T) {
+        for field in fields {
+            if let Some(value) = field.write(options) {
+                self.entry(field.key, value);
+            }
+        }
+    }
+
+    /// A value by its full name, as in `limits.idle-timeout`, with who set it.
+    fn setting(&mut self, name: &str, value: &toml::Value) {
+        let (_, key) = name.rsplit_once('.').unwrap_or(("", name));
+        let origin = self.config.origins.of(name);
+        let entry = format!("{key} = {value}");
+        self.line(format_args!("{entry:<COMMENT_COLUMN$} # {origin}"));
+    }
+
+    /// The value of a field, or what it means that there is none.
+    fn field<T>(&mut self, name: &str, field: &Field<T>, options: &T) {
+        let unset = UNSET.iter().find(|(unset, _)| *unset == name);
+        match (field.write(options), unset) {
+            (Some(value), _) => self.setting(name, &value),
+            (None, Some((_, meaning))) => self.line(format_args!("# {}: {meaning}", field.key)),
+            (None, None) => {}
+        }
+    }
+
+    fn table<T>(&mut self, section: &str, fields: &[Field<T>], options: &T) {
+        self.heading(format_args!("[{section}]"));
+        for field in fields {
+            self.field(&format!("{section}.{}", field.key), field, options);
+        }
+    }
+
+    fn write_settings(&mut self) {
+        let config = self.config;
+        self.heading("# Certificates, keys and the memory of failures lie here.");
+        for field in settings() {
+            match field.key {
+                "admin" => self.setting("admin", &config.admin_path().display().to_string().into()),
+                "trust" => {
+                    for peer in &config.trust {
+                        if let TrustedPeer::Cdn(cdn) = peer {
+                            let date = cdn.published();
+                            self.line(format_args!("# {peer}: its networks as of {date}"));
+                        }
+                    }
+                    self.field("trust", &field, config);
+                }
+                key => self.field(key, &field, config),
+            }
+        }
+    }
+
+    fn write_issuers(&mut self) {
+        for issuer in &self.config.issuers {
+            self.heading("[[issuers]]");
+            self.setting("issuers.directory", &issuer.directory.as_str().into());
+            for field in fields::issuer() {
+                match field.write(issuer) {
+                    Some(value) if field.key == "root" => self.setting("issuers.root", &value),
+                    Some(value) => self.entry(field.key, value),
+                    None => {}
+                }
+            }
+            if let Some(account) = &issuer.external_account {
+                let key_id = toml::Value::from(account.key_id());
+                self.line(format_args!(
+                    "# eab = {{ key-id = {key_id}, hmac-key = … }}; the key is not shown"
+                ));
+            }
+        }
+    }
+
+    fn write_listen(&mut self) {
+        self.heading("[listen]");
+        let listen = &self.config.listen;
+        for (name, address, proxy_protocol) in [
+            ("listen.http", listen.http, listen.http_proxy_protocol),
+            ("listen.https", listen.https, listen.https_proxy_protocol),
+        ] {
+            let listener = fields::Listener {
+                address,
+                proxy_protocol,
+            };
+            if let Some(value) = (fields::listener().write)(&listener) {
+                self.setting(name, &value);
+            }
+        }
+    }
+
+    fn write_access_log(&mut self) {
+        let Some(options) = &self.config.access_log else {
+            return self.heading("# access-log: none; requests are not logged");
+        };
+        self.heading("[access-log]");
+        for field in fields::access_log_table() {
+            match field.write(options) {
+                // Whoever names the file sets the whole log.
+                Some(file) if field.key == "file" => {
+                    let origin = self.config.origins.of("access-log");
+                    let entry = format!("file = {file}");
+                    self.line(format_args!("{entry:<COMMENT_COLUMN$} # {origin}"));
+                }
+                Some(value) => self.entry(field.key, value),
+                None => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Flags;
+
+    const FILE: &str = r#"
+        email = "ops@example.org"
+        storage = "file:/data"
+        metrics = "127.0.0.1:9100"
+        preflight = false
+        access-log = { file = "/var/log/\"a.log", format = "combined", query = false }
+        request-id = true
+        compress = true
+        error-pages = { 5xx = "/5.html", 502 = "/\"502.html" }
+        trust = ["10.0.0.0/8", "192.0.2.7", "private", "cloudflare"]
+        forwarded = true
+        min-tls = "1.3"
+        resolvers = ["9.9.9.9", "system", "[2620:fe::9]:5353"]
+        on-cert = "/etc/proxy/on-cert"
+        [internal-ca]
+        name-constraints = ["localhost", "10.0.0.0/8"]
+        [[issuers]]
+        directory = "https://ca.example.com/dir"
+        root = "/etc/ca.pem"
+        [[issuers]]
+        directory = "https://pki.example.com/dir"
+        name = "corp"
+        email = "pki@example.com"
+        profile = "tls"
+        preferred-chain = "Root \"X\""
+        key-type = "rsa4096"
+        challenges = ["dns-01", "http-01"]
+        staging = "https://pki.example.com/staging"
+        [listen]
+        http = { address = "[::]:80", proxy-protocol = "optional" }
+        https = { address = "[::]:443", proxy-protocol = "required" }
+        [limits]
+        idle-timeout = "90s"
+        head-size = "16k"
+        [sites]
+        "www.example.org" = ["10.0.0.1:3000", "[fd00::2]:3000"]
+        "example.org" = { redirect = "https://www.example.org", default = true, compress = false, maintenance = { page = "/m.html", retry-after = "1h" } }
+        "corp.test" = { upstream = "3000", issuer = "corp", min-tls = "1.2" }
+        "app.localhost" = { upstream = "localhost:3000", upstream-options = { response-timeout = "1h 2s 5ms", send-proxy = "v2" }, access-log = false, request-id = false, compress = { codings = ["br"], types = ["text/*", "a/*+b"], min-size = 7 } }
+        "many.example.org" = { upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 9 }, { address = "c:1", weight = 0 }], balance = "cookie", health = { path = "/up", expect = "2xx", host = "app:1", fall = 7 }, upstream-options = { max-connections = 50, queue = 0, max-fails = 0, eject-status = 503, slow-start = "0s", retries = 0, retry-budget = "5%", cookie-name = "id", cookie-key = "env:CARGO_PKG_DESCRIPTION" } }
+        "srv.example.org" = ["srv://_http._tcp.app.internal", "srv+https://app.internal", "srv+h2c://_grpc._tcp.app.internal"]
+        "*.example.net" = { upstream = "4000", on-demand = { ask = "http://localhost:4000/ok?a=\"b" } }
+        "*.home.example.org" = { upstream = "4000", dns = { exec = "/hook \"a", name-servers = ["192.0.2.1", "[::1]:54"], propagation-timeout = "5m" } }
+        "*.zone.example.org" = { upstream = "4000", dns = { rfc2136 = { server = "ns1.example.org", key-name = "k", key = "env:PATH", algorithm = "hmac-sha512" } } }
+        "*.flare.example.org" = { upstream = "4000", dns = { cloudflare = { token = "env:PATH" } } }
+        "*.once.example.org" = { upstream = "4000", dns = "persist" }
+        "routes.example.org" = { upstream = "3000", aliases = ["r.example.org"], rewrite = "/app", response-headers = { remove = ["Server"], set = { X-A = "{host}" }, add = { Set-Cookie = ["a=1", "b=2"] } }, routes = { "/api/" = { upstream = "4000", strip-prefix = true, request-headers = { set = { X-Real-IP = "{client}" } } }, "/old" = { redirect = { to = "/new", status = 301 } }, "/gone" = { respond = { status = 410, body = "gone\n" } }, "/static" = { files = "/srv/www", strip-prefix = true }, "/app" = { files = { root = "/srv/app", fallback = "index.html" } }, "/admin" = {} } }
+        "only.example.org" = { routes = { "/" = { redirect = "https://www.example.org", response-headers = { set = { X-B = "1", X-Key = "env:CARGO_PKG_NAME" } } }, "/x" = "3000" } }
+        "files.example.org" = { upstream = "5000", client-auth = { ca = "/clients.pem", mode = "optional" }, tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
+    "#;
+
+    fn load(text: &str) -> Config {
+        Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default()).unwrap()
+    }
+
+    fn squeezed(line: &str) -> String {
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_listing_is_a_proxyfile_that_says_the_same() {
+        let config = load(FILE);
+        let again = load(&explain(&config, "Proxyfile"));
+        assert_eq!(again.storage, config.storage);
+        assert_eq!(again.metrics, config.metrics);
+        assert_eq!(again.email, config.email);
+        assert_eq!(again.resolver, config.resolver);
+        assert_eq!(again.issuers, config.issuers);
+        assert_eq!(again.preflight, config.preflight);
+        assert_eq!(again.resolver, config.resolver);
+        assert_eq!(again.internal_ca, config.internal_ca);
+        assert_eq!(again.on_cert, config.on_cert);
+        assert_eq!(again.listen, config.listen);
+        assert_eq!(again.trust, config.trust);
+        assert_eq!(again.forwarded, config.forwarded);
+        assert_eq!(again.min_tls, config.min_tls);
+        assert_eq!(again.limits, config.limits);
+        assert_eq!(again.upstreams, config.upstreams);
+        assert_eq!(again.log, config.log);
+        assert_eq!(again.access_log, config.access_log);
+        assert_eq!(again.sites, config.sites);
+    }
+
+    #[test]
+    fn the_listing_says_who_set_what_and_what_happens() {
+        let listing = explain(&load(FILE), "Proxyfile");
+        for line in [
+            "idle-timeout = \"1m 30s\" # file",
+            "body-timeout = \"1m\" # default",
+            "# Requests are balanced over 2 addresses.",
+            "response-headers = { set = { x-b = \"1\", x-key = \"env:CARGO_PKG_NAME\" } }",
+            "# Requests are redirected to https://www.example.org.",
+            "# Certificate: from https://ca.example.com/dir, else from https://pki.example.com/dir, renewed automatically.",
+            "# Certificate: from https://pki.example.com/dir, renewed automatically.",
+        ] {
+            assert!(
+                listing.lines().any(|found| squeezed(found) == line),
+                "{line}\n{listing}"
+            );
+        }
+    }
+}

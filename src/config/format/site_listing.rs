@@ -1,0 +1,323 @@
+//! Sites and their routes in the listing of a configuration.
+
+use crate::certs::challenge::{DnsMethod, DnsOptions};
+use crate::config::fields::{self, write_table};
+use crate::config::model::{
+    CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+};
+use crate::proxy::{ChangeKind, HeaderChange};
+use crate::upstream::{Address, Balancer, Balancing, Options, Protocol, Share};
+
+use super::listing::Listing;
+
+impl Listing<'_> {
+    pub(crate) fn write_site(&mut self, site: &SiteConfig) {
+        let own = own_route(site);
+        let requests = own.map_or_else(
+            || "are told apart by their path".to_owned(),
+            |own| describe_action(&own.action),
+        );
+        self.heading(format_args!("# Requests {requests}."));
+        let certificate = describe_certificate(site, self.config);
+        self.line(format_args!("# Certificate: {certificate}."));
+        self.line(format_args!("[sites.{}]", quoted(&site.pattern)));
+        if !site.aliases.is_empty() {
+            let aliases: Vec<_> = site.aliases.iter().map(quoted).collect();
+            self.entry("aliases", aliases);
+        }
+        if let Some(own) = own {
+            self.write_route(own);
+        }
+        self.write_headers(&site.headers);
+        if let Some(guards) = &site.guards {
+            self.entries(&fields::guards(), guards);
+        }
+        self.write_certificate(site);
+        self.write_optional("client-auth", &site.client_auth, fields::client_auth());
+        self.entry("min-tls", site.min_tls.to_string());
+        if site.default {
+            self.entry("default", true);
+        }
+        if !site.features.access_log {
+            self.entry("access-log", false);
+        }
+        self.entries(&fields::features(), &site.features);
+        let maintenance = fields::maintenance();
+        if let Some(value) = (maintenance.write)(&site.features.maintenance) {
+            self.entry("maintenance", value);
+        }
+        self.write_routes(site);
+    }
+
+    fn write_optional<V: 'static>(
+        &mut self,
+        key: &str,
+        value: &Option<V>,
+        codec: fields::Codec<V>,
+    ) {
+        if let Some(value) = value.as_ref().and_then(codec.write) {
+            self.entry(key, value);
+        }
+    }
+
+    fn write_certificate(&mut self, site: &SiteConfig) {
+        self.write_optional("on-demand", &site.on_demand, fields::on_demand());
+        if let Some(issuer) = &site.issuer {
+            self.entry("issuer", issuer.as_str());
+        }
+        if let Some(dns) = &site.dns {
+            self.entry("dns", write_dns(dns));
+        }
+        self.write_optional("tls", &site.tls, fields::tls_files());
+    }
+
+    /// The routes of a site as tables of their own, which come last.
+    fn write_routes(&mut self, site: &SiteConfig) {
+        for route in site
+            .routes
+            .iter()
+            .skip(usize::from(own_route(site).is_some()))
+        {
+            let requests = describe_action(&route.action);
+            self.heading(format_args!("# Requests {requests}."));
+            let (pattern, prefix) = (quoted(&site.pattern), quoted(&route.prefix));
+            self.line(format_args!("[sites.{pattern}.routes.{prefix}]"));
+            self.write_route(route);
+            self.write_headers(&route.headers);
+        }
+    }
+
+    fn write_route(&mut self, route: &RouteConfig) {
+        match &route.action {
+            SiteAction::Upstream { addresses, options } => self.write_upstream(addresses, options),
+            SiteAction::Redirect(redirect) => {
+                let table = write_table(&fields::redirect(), redirect.options());
+                self.entry("redirect", table);
+            }
+            SiteAction::Respond(fixed) => {
+                let table = [
+                    ("status", i64::from(fixed.status().as_u16()).into()),
+                    ("body", fixed.body().into()),
+                    ("content-type", fixed.content_type().into()),
+                ];
+                self.entry("respond", toml::Table::from_iter(table.map(owned)));
+            }
+            SiteAction::Files(files) => {
+                let root = toml::Value::from(files.root().display().to_string());
+                match files.fallback() {
+                    None => self.entry("files", root),
+                    Some(fallback) => {
+                        let table = [("root", root), ("fallback", fallback.into())];
+                        self.entry("files", toml::Table::from_iter(table.map(owned)));
+                    }
+                }
+            }
+        }
+        self.write_rewrite(route);
+    }
+
+    fn write_rewrite(&mut self, route: &RouteConfig) {
+        match route.rewrite.as_ref().map(|rewrite| rewrite.beginning()) {
+            Some(Some(beginning)) => self.entry("rewrite", beginning.as_str()),
+            Some(None) if route.prefix.is_root() => self.entry("rewrite", "/"),
+            Some(None) => self.entry("strip-prefix", true),
+            None => {}
+        }
+    }
+
+    fn write_upstream(&mut self, addresses: &[Address], options: &Options) {
+        let Balancing {
+            balancer, health, ..
+        } = &*options.balancing;
+        let entries = addresses.iter().enumerate();
+        let entries: Vec<_> = entries
+            .map(|(index, address)| write_address(address, options.balancing.share(index)))
+            .collect();
+        self.entry("upstream", entries);
+        if addresses.len() > 1 || *balancer != Balancer::default() {
+            self.entry("balance", balancer.to_string());
+        }
+        if let Some(health) = (fields::health().write)(health) {
+            self.entry("health", health);
+        }
+        let mut table = write_table(&fields::upstream_options(), options);
+        let is_https = |address: &Address| address.protocol() == Protocol::Https;
+        if !addresses.iter().any(is_https) {
+            table.remove("tls");
+        }
+        self.entry("upstream-options", table);
+    }
+
+    fn write_headers(&mut self, headers: &HeaderConfig) {
+        for (key, changes) in [
+            ("request-headers", &headers.request),
+            ("response-headers", &headers.response),
+        ] {
+            for secret in changes.iter().filter(|change| change.shown().is_none()) {
+                let name = secret.name();
+                self.line(format_args!("# {key}: the value of {name} is not shown"));
+            }
+            let table = write_changes(changes);
+            if !table.is_empty() {
+                self.entry(key, table);
+            }
+        }
+    }
+}
+
+/// The route that a site can say of itself.
+fn own_route(site: &SiteConfig) -> Option<&RouteConfig> {
+    let first = site.routes.first()?;
+    let is_own = first.prefix.is_root() && first.headers == HeaderConfig::default();
+    is_own.then_some(first)
+}
+
+fn describe_action(action: &SiteAction) -> String {
+    match action {
+        SiteAction::Upstream { addresses, .. } => match addresses.as_slice() {
+            [address] => format!("go to {address}"),
+            _ => format!("are balanced over {} addresses", addresses.len()),
+        },
+        SiteAction::Redirect(redirect) => format!("are redirected to {}", redirect.options().to),
+        SiteAction::Respond(fixed) => format!("are answered with {}", fixed.status().as_u16()),
+        SiteAction::Files(files) => format!("get the files below {}", files.root().display()),
+    }
+}
+
+fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
+    let issuers = config.issuers.iter();
+    let issuers: Vec<_> = issuers
+        .filter(|issuer| site.issuer.as_ref().is_none_or(|name| *name == issuer.name))
+        .map(|issuer| issuer.directory.as_str())
+        .collect();
+    let directory = issuers.join(", else from ");
+    match site.certificate_source() {
+        CertificateSource::Files => {
+            "the files below, as they are; renewing them is up to you".to_owned()
+        }
+        CertificateSource::InternalCa => {
+            "the internal CA's, since no public CA signs local names; renewed automatically"
+                .to_owned()
+        }
+        CertificateSource::Issuer => format!("from {directory}, renewed automatically"),
+        CertificateSource::OnDemand => format!(
+            "one per name from {directory} at its first handshake, if the ask URL allows; local names get the internal CA's"
+        ),
+    }
+}
+
+fn write_address(address: &Address, share: Share) -> toml::Value {
+    if share == Share::default() {
+        return address.to_string().into();
+    }
+    let mut table = toml::Table::new();
+    table.insert("address".into(), address.to_string().into());
+    table.extend(write_table(&fields::share(), &share));
+    table.into()
+}
+
+fn write_dns(options: &DnsOptions) -> toml::Value {
+    let (key, value) = match &options.method {
+        DnsMethod::Persist => return "persist".into(),
+        DnsMethod::Exec(program) => ("exec", Some(program.display().to_string().into())),
+        DnsMethod::Rfc2136(update) => ("rfc2136", (fields::rfc2136().write)(update)),
+        DnsMethod::Cloudflare(api) => ("cloudflare", (fields::cloudflare().write)(api)),
+    };
+    let servers = (fields::name_servers().write)(&options.name_servers);
+    let timeout = humantime::format_duration(options.propagation_timeout);
+    let entries = [
+        (key, value),
+        ("name-servers", servers),
+        ("propagation-timeout", Some(timeout.to_string().into())),
+    ];
+    let entries = entries.into_iter();
+    let entries = entries.filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    entries.collect::<toml::Table>().into()
+}
+
+/// The changes that can be shown. A table names each field once.
+fn write_changes(changes: &[HeaderChange]) -> toml::Table {
+    let mut table = toml::Table::new();
+    let removed = changes.iter().filter(|it| it.kind() == ChangeKind::Remove);
+    let removed: Vec<_> = removed.map(|change| quoted(change.name())).collect();
+    if !removed.is_empty() {
+        table.insert("remove".to_owned(), removed.into());
+    }
+    for (key, kind) in [("set", ChangeKind::Set), ("add", ChangeKind::Add)] {
+        let mut fields = toml::Table::new();
+        for change in changes.iter().filter(|change| change.kind() == kind) {
+            let Some(text) = change.shown() else { continue };
+            let text = toml::Value::from(text);
+            match fields.get_mut(change.name().as_str()) {
+                None => drop(fields.insert(change.name().to_string(), text)),
+                Some(toml::Value::Array(texts)) => texts.push(text),
+                Some(first) => *first = vec![first.clone(), text].into(),
+            }
+        }
+        if !fields.is_empty() {
+            table.insert(key.to_owned(), fields.into());
+        }
+    }
+    table
+}
+
+fn owned((key, value): (&str, toml::Value)) -> (String, toml::Value) {
+    (key.to_owned(), value)
+}
+
+/// A TOML string.
+fn quoted(value: impl ToString) -> toml::Value {
+    value.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Flags, hash_password};
+
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, crate::config::Error> {
+        let storage = "storage = \"file:/data\"\n[sites]\n";
+        let text = format!("{storage}\"www.example.org\" = {{ upstream = \"3000\"\n{text}\n}}");
+        Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default())
+    }
+
+    fn written(config: &Config) -> String {
+        let mut listing = Listing::new(config);
+        if let Some(guards) = &config.sites[0].guards {
+            listing.entries(&fields::guards(), guards);
+        }
+        listing.text.replace('\n', ",\n")
+    }
+
+    #[test]
+    fn what_is_shown_says_the_same_again() {
+        let config = load(
+            r#", allow = ["10.0.0.0/8", "::1"], deny = ["10.1.2.3"],
+            forward-auth = { url = "http://localhost:9091/verify?a=b", copy-headers = ["Remote-User"], timeout = "3s" },
+            rate-limit = [{ requests = 100, per = "1s", burst = 50 }, { requests = 9, per = "1m", by = "site" }],
+            max-body = "10m", limits = { head-size = "16k", head-fields = 50 }, request-timeout = "90s",
+            hsts = { max-age = "2y", include-subdomains = true, preload = true }"#,
+        );
+        let config = config.unwrap();
+        let again = load(&format!(", {}", written(&config).trim_end_matches(",\n")));
+        assert_eq!(again.unwrap().sites, config.sites);
+    }
+
+    #[test]
+    fn a_site_without_guards_shows_none() {
+        assert_eq!(written(&load("").unwrap()), "");
+    }
+
+    #[test]
+    fn no_hash_is_shown_and_its_place_lets_nobody_in() {
+        let hash = hash_password("secret").unwrap();
+        let text = format!(", basic-auth = {{ users = {{ anna = \"{hash}\" }}, realm = \"a b\" }}");
+        let shown = written(&load(&text).unwrap());
+        assert!(shown.contains("anna") && shown.contains("a b"), "{shown}");
+        assert!(!shown.contains("argon2"), "{shown}");
+        assert!(load(&format!(", {}", shown.trim_end_matches(",\n"))).is_err());
+    }
+}
