@@ -177,7 +177,7 @@ fn check_pair(
 fn pem_reason(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it holds no section of the wanted kind".to_owned(),
+        pem::Error::NoItemsFound => "it has no PEM section of the expected kind".to_owned(),
         _ => "its PEM sections are damaged".to_owned(),
     }
 }
