@@ -138,7 +138,7 @@ async fn a_name_with_port_80_closed_is_proved_on_port_443() {
         .start()
         .await;
 
-    let line = proxy.logged("the next type of challenge is tried").await;
+    let line = proxy.logged("trying the next challenge type").await;
     proxy.logged("certificate obtained").await;
 
     assert!(line.contains("open port 80 to the internet"), "{line}");

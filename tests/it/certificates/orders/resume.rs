@@ -248,9 +248,7 @@ async fn killed_with_a_record(
 /// The next process removes the record, and gets the one certificate.
 async fn removes_it(ca: &ScriptedCa, setup: ProxySetup) {
     let mut proxy = setup.start().await;
-    proxy
-        .logged("TXT record that was left in DNS removed")
-        .await;
+    proxy.logged("leftover TXT record removed").await;
     proxy.logged("certificate obtained").await;
     assert_eq!(ca.count(Step::NewOrder), 1);
     assert_eq!(ca.certificates(), 1);
@@ -310,9 +308,7 @@ async fn a_hook_is_called_to_clean_up_after_a_killed_process() {
 
     let mut proxy = proxy.kill().await.start().await;
 
-    proxy
-        .logged("TXT record that was left in DNS removed")
-        .await;
+    proxy.logged("leftover TXT record removed").await;
     let calls = std::fs::read_to_string(format!("{}.calls", hook.display())).unwrap();
     let mut calls = calls.lines();
     let set = calls.next().unwrap().strip_prefix("present ").unwrap();

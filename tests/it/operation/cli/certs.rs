@@ -142,7 +142,7 @@ async fn certificates_of_the_internal_ca_cannot_be_revoked() {
     proxy.logged("certificate obtained").await;
     let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
     assert_eq!(refused.code, 1);
-    let start = "the certificate of localhost is not revoked: `internal` is no CA over ACME";
+    let start = "the certificate of localhost is not revoked: `internal` is not an ACME CA";
     assert!(refused.err.starts_with(start), "{}", refused.err);
 }
 
