@@ -9,9 +9,9 @@ use http_body::Frame;
 use tokio::time::Instant;
 
 use super::format;
-use super::lane::Lane;
 use super::outcome::Outcome;
 use super::request_record::RequestRecord;
+use super::worker_queue::WorkerQueue;
 use crate::per_worker::CachePadded;
 use crate::proxy::error::Reason;
 use crate::upstream::BodyError;
@@ -20,7 +20,7 @@ use crate::upstream::BodyError;
 /// request became, or with the request itself where its client did not wait.
 #[derive(Debug)]
 pub(in crate::proxy) struct LogEntry {
-    lane: Arc<CachePadded<Lane>>,
+    queue: Arc<CachePadded<WorkerQueue>>,
     began: Instant,
     request: RequestRecord,
     outcome: Outcome,
@@ -29,30 +29,30 @@ pub(in crate::proxy) struct LogEntry {
 
 impl LogEntry {
     pub(super) fn new<B>(
-        lane: Arc<CachePadded<Lane>>,
+        queue: Arc<CachePadded<WorkerQueue>>,
         request: &Request<B>,
         client: SocketAddr,
     ) -> Self {
-        let record = RequestRecord::new(request, client, lane.has_query());
-        Self::of(lane, record)
+        let record = RequestRecord::new(request, client, queue.has_query());
+        Self::of(queue, record)
     }
 
     /// Begins the entry of a request that could not be read.
     pub(super) fn unreadable(
-        lane: Arc<CachePadded<Lane>>,
+        queue: Arc<CachePadded<WorkerQueue>>,
         client: SocketAddr,
         version: Version,
     ) -> Self {
-        Self::of(lane, RequestRecord::unreadable(client, version))
+        Self::of(queue, RequestRecord::unreadable(client, version))
     }
 
-    fn of(lane: Arc<CachePadded<Lane>>, request: RequestRecord) -> Self {
+    fn of(queue: Arc<CachePadded<WorkerQueue>>, request: RequestRecord) -> Self {
         Self {
             began: Instant::now(),
             request,
             outcome: Outcome::default(),
             is_silent: false,
-            lane,
+            queue,
         }
     }
 
@@ -115,7 +115,7 @@ impl Drop for LogEntry {
             return;
         }
         self.outcome.duration = self.began.elapsed();
-        let line = format::line(self.lane.format(), &self.request, &self.outcome);
-        self.lane.send(line);
+        let line = format::line(self.queue.format(), &self.request, &self.outcome);
+        self.queue.send(line);
     }
 }

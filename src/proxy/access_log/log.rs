@@ -8,8 +8,8 @@ use http::{Request, StatusCode};
 use tokio::sync::Notify;
 
 use super::entry::LogEntry;
-use super::lane::Lane;
 use super::options::AccessLogOptions;
+use super::worker_queue::WorkerQueue;
 use super::writer::Writer;
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::proxy::error::{Reason, RejectedEarly};
@@ -18,8 +18,8 @@ use crate::tasks::Tasks;
 /// A running access log, as the requests of one worker see it. Clones are cheap and the same log.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    lanes: Arc<PerWorker<Arc<CachePadded<Lane>>>>,
-    own: Arc<CachePadded<Lane>>,
+    queues: Arc<PerWorker<Arc<CachePadded<WorkerQueue>>>>,
+    own: Arc<CachePadded<WorkerQueue>>,
     reopen: Arc<Notify>,
 }
 
@@ -40,12 +40,12 @@ impl AccessLog {
     ///
     /// Blocks while the file is opened.
     pub fn start(options: &AccessLogOptions, workers: usize, tasks: &Tasks) -> io::Result<Self> {
-        let lanes = (0..workers.max(1)).map(|_| Lane::open(options));
-        let (lanes, readers): (Vec<_>, Vec<_>) = lanes.unzip();
-        let lanes = PerWorker::from_iter(lanes);
+        let queues = (0..workers.max(1)).map(|_| WorkerQueue::open(options));
+        let (queues, readers): (Vec<_>, Vec<_>) = queues.unzip();
+        let queues = PerWorker::from_iter(queues);
         let log = Self {
-            own: Arc::clone(&lanes[0]),
-            lanes: Arc::new(lanes),
+            own: Arc::clone(&queues[0]),
+            queues: Arc::new(queues),
             reopen: Arc::new(Notify::new()),
         };
         let writer = Writer::open(&options.target, readers)?;
@@ -57,7 +57,7 @@ impl AccessLog {
     #[must_use]
     pub fn for_worker(&self, worker: usize) -> Self {
         Self {
-            own: Arc::clone(&self.lanes[worker]),
+            own: Arc::clone(&self.queues[worker]),
             ..self.clone()
         }
     }

@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::lane::LaneReader;
 use super::options::AccessLogTarget;
+use super::worker_queue::WorkerQueueReader;
 use crate::tasks::Shutdown;
 
 /// How long lines gather before they are written together.
@@ -28,7 +28,7 @@ const BATCH: usize = 4096;
 
 pub(super) struct Writer {
     sink: Sink,
-    lanes: Vec<LaneReader>,
+    queues: Vec<WorkerQueueReader>,
     looked: Instant,
     lost: u64,
     is_failing: bool,
@@ -41,7 +41,10 @@ struct Sink {
 }
 
 impl Writer {
-    pub(super) fn open(target: &AccessLogTarget, lanes: Vec<LaneReader>) -> io::Result<Self> {
+    pub(super) fn open(
+        target: &AccessLogTarget,
+        queues: Vec<WorkerQueueReader>,
+    ) -> io::Result<Self> {
         let sink = match target {
             AccessLogTarget::Stdout => Sink {
                 file: File::from_std(io::stdout().as_fd().try_clone_to_owned()?.into()),
@@ -54,7 +57,7 @@ impl Writer {
         };
         Ok(Self {
             sink,
-            lanes,
+            queues,
             looked: Instant::now(),
             lost: 0,
             is_failing: false,
@@ -94,9 +97,9 @@ impl Writer {
     /// Takes the lines that wait, of all workers. `true` when no line ever comes any more.
     fn poll_lines(&mut self, cx: &mut Context<'_>, batch: &mut Vec<String>) -> Poll<bool> {
         let mut is_over = true;
-        for lane in &mut self.lanes {
+        for queue in &mut self.queues {
             // Pending registers the waker; none from a channel is its end.
-            is_over &= lane.lines.poll_recv_many(cx, batch, BATCH) == Poll::Ready(0);
+            is_over &= queue.lines.poll_recv_many(cx, batch, BATCH) == Poll::Ready(0);
         }
         if batch.is_empty() && !is_over {
             Poll::Pending
@@ -142,7 +145,11 @@ impl Writer {
     }
 
     fn tell_lost(&mut self) {
-        let dropped: u64 = self.lanes.iter().map(LaneReader::take_dropped).sum();
+        let dropped: u64 = self
+            .queues
+            .iter()
+            .map(WorkerQueueReader::take_dropped)
+            .sum();
         let lost = std::mem::take(&mut self.lost) + dropped;
         if lost > 0 {
             warn!(lost, "lines of the access log were lost");

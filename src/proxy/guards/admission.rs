@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use crate::proxy::body::Body;
-use crate::proxy::error::{Error, Refusal};
+use crate::proxy::error::{Error, GuardRefusal};
 use crate::upstream::{RequestBody, remove_aliases};
 
 /// What whoever let the request in gives to it.
@@ -68,7 +68,7 @@ impl Admission {
             None => exchange.await.map_err(Into::into),
             Some(deadline) => timeout_at(deadline, exchange)
                 .await
-                .map_err(|_| Refusal::RequestTimeout)?
+                .map_err(|_| GuardRefusal::RequestTimeout)?
                 .map_err(Into::into),
         }
     }

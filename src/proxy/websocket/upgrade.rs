@@ -15,7 +15,7 @@ use tracing::debug;
 use super::stream_io::OnTunnel;
 use super::tunnel::carry;
 use super::web_socket_key::WebSocketKey;
-use crate::proxy::access_log::{Counted, LogEntry};
+use crate::proxy::access_log::{CountedStream, LogEntry};
 use crate::proxy::body::Body;
 use crate::proxy::error::Error;
 use crate::proxy::request::framing::is_extended_connect;
@@ -158,7 +158,7 @@ async fn tunnel(
     patience: Duration,
 ) {
     let backend = match backend.await {
-        Ok(backend) => Counted::new(TokioIo::new(backend), entry),
+        Ok(backend) => CountedStream::new(TokioIo::new(backend), entry),
         Err(error) => return debug!(%error, "upgrade failed"),
     };
     let ended = match client {

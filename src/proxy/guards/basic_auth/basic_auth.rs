@@ -93,7 +93,7 @@ impl BasicAuth {
         &self,
         headers: &mut HeaderMap,
         worker: usize,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), GuardRefusal> {
         let credentials = Credentials::of(headers).ok_or_else(|| self.refused())?;
         if !self.cache.contains(&credentials, worker) {
             self.verify(&credentials, worker).await?;
@@ -104,9 +104,9 @@ impl BasicAuth {
         Ok(())
     }
 
-    async fn verify(&self, credentials: &Credentials, worker: usize) -> Result<(), Refusal> {
+    async fn verify(&self, credentials: &Credentials, worker: usize) -> Result<(), GuardRefusal> {
         let permit = self.hashing_limit.permit().await;
-        let permit = permit.ok_or(Refusal::PasswordsBusy)?;
+        let permit = permit.ok_or(GuardRefusal::PasswordsBusy)?;
         // The many requests of one page come with the same credentials.
         if self.cache.contains(credentials, worker) {
             return Ok(());
@@ -115,15 +115,15 @@ impl BasicAuth {
         let known = user.and_then(|user| self.options.users.get(user));
         let hash = known.unwrap_or(&self.stand_in).clone();
         let is_right = permit.verify(hash, credentials.password().to_vec()).await;
-        if !is_right.ok_or(Refusal::PasswordsBusy)? || known.is_none() {
+        if !is_right.ok_or(GuardRefusal::PasswordsBusy)? || known.is_none() {
             return Err(self.refused());
         }
         self.cache.insert(credentials, worker);
         Ok(())
     }
 
-    fn refused(&self) -> Refusal {
-        Refusal::Unauthorized {
+    fn refused(&self) -> GuardRefusal {
+        GuardRefusal::Unauthorized {
             challenge: self.challenge.clone(),
         }
     }
@@ -162,7 +162,7 @@ mod tests {
         ] {
             let refused = guard.check(&mut basic(credentials), 0).await;
             assert!(
-                matches!(refused, Err(Refusal::Unauthorized { .. })),
+                matches!(refused, Err(GuardRefusal::Unauthorized { .. })),
                 "{credentials}"
             );
         }
@@ -175,7 +175,7 @@ mod tests {
         guard.hashing_limit.waiting.close();
         guard.check(&mut basic("anna:se:cret"), 0).await.unwrap();
         let other = guard.check(&mut basic("anna:other"), 0).await;
-        assert!(matches!(other, Err(Refusal::PasswordsBusy)));
+        assert!(matches!(other, Err(GuardRefusal::PasswordsBusy)));
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ const WAITING: usize = 8192;
 
 /// The end of a queue that the requests of one worker write to.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct WorkerQueue {
     lines: mpsc::Sender<String>,
     dropped: Arc<CachePadded<AtomicU64>>,
     format: AccessLogFormat,
@@ -22,24 +22,24 @@ pub(super) struct Lane {
 
 /// The end of a queue that is read by the writer.
 #[derive(Debug)]
-pub(super) struct LaneReader {
+pub(super) struct WorkerQueueReader {
     pub(super) lines: mpsc::Receiver<String>,
     dropped: Arc<CachePadded<AtomicU64>>,
 }
 
-impl Lane {
-    pub(super) fn open(options: &AccessLogOptions) -> (Arc<CachePadded<Self>>, LaneReader) {
+impl WorkerQueue {
+    pub(super) fn open(options: &AccessLogOptions) -> (Arc<CachePadded<Self>>, WorkerQueueReader) {
         let (sender, lines) = mpsc::channel(WAITING);
         let dropped = Arc::default();
-        let lane = Self {
+        let queue = Self {
             lines: sender,
             dropped: Arc::clone(&dropped),
             format: options.format,
             has_query: options.query,
         };
         (
-            Arc::new(CachePadded::new(lane)),
-            LaneReader { lines, dropped },
+            Arc::new(CachePadded::new(queue)),
+            WorkerQueueReader { lines, dropped },
         )
     }
 
@@ -58,7 +58,7 @@ impl Lane {
     }
 }
 
-impl LaneReader {
+impl WorkerQueueReader {
     /// Returns the number of lines that found no room since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
         // Reading alone leaves the cache line with the worker that counts.

@@ -10,19 +10,19 @@ use super::entry::LogEntry;
 
 /// The backend's side of a tunnel: what is read from it is sent to the client.
 #[derive(Debug)]
-pub(in crate::proxy) struct Counted<S> {
+pub(in crate::proxy) struct CountedStream<S> {
     inner: S,
     entry: Option<Box<LogEntry>>,
 }
 
-impl<S> Counted<S> {
+impl<S> CountedStream<S> {
     /// Counts for `entry`, which ends with the stream.
     pub(in crate::proxy) fn new(inner: S, entry: Option<Box<LogEntry>>) -> Self {
         Self { inner, entry }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -37,7 +37,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

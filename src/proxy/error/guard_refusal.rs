@@ -9,7 +9,7 @@ use crate::upstream;
 
 /// What a guard has against a request.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum GuardRefusal {
     /// The client's network is kept out of the site.
     #[error("the client's network is not let in")]
     Network,
@@ -42,7 +42,7 @@ pub enum Refusal {
     RequestTimeout,
 }
 
-impl Refusal {
+impl GuardRefusal {
     /// The reason that is noted and counted.
     #[must_use]
     pub fn reason(&self) -> Reason {
