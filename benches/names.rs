@@ -170,11 +170,11 @@ fn run_proxy(dir: &Path, count: usize, rest: Duration) {
     let start = SystemTime::now();
     let log = BufReader::new(proxy.0.stderr.take().unwrap());
     let mut log = log.lines().map(Result::unwrap);
-    let survey = log.find(|line| line.contains("stored certificates surveyed"));
-    let survey = survey.expect("the proxy should survey its store");
+    let sweep = log.find(|line| line.contains("stored certificates checked"));
+    let sweep = sweep.expect("the proxy should sweep its store");
     println!("walk over the store: {:.0?}", start.elapsed().unwrap());
     let watched = format!("watched={count}");
-    assert!(survey.contains(&watched), "{watched}: {survey}");
+    assert!(sweep.contains(&watched), "{watched}: {sweep}");
     let after = proxy.memory();
     let each = after.saturating_sub(before) as f64 / count as f64;
     println!(

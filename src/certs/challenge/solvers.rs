@@ -88,9 +88,9 @@ impl Solvers {
 
     /// Takes down what a process that was killed has left up for `subject`. What answers for the other types ends with its
     /// process. The caller holds the lock of the name's issuance.
-    pub async fn take_down_left(&self, subject: &HostPattern) {
+    pub async fn remove_stale_challenges(&self, subject: &HostPattern) {
         if let Some(SiteDns::Records(solver)) = self.own(subject) {
-            solver.take_down_left(subject).await;
+            solver.remove_stale_challenges(subject).await;
         }
     }
 

@@ -145,7 +145,7 @@ impl Failover {
         let subject = request.subject;
         match self.issue(staging, request).await {
             Ok(_) => {
-                staging.settled(subject).await;
+                staging.forget_order(subject).await;
                 info!(
                     names = %subject, issuer = staging.name(),
                     "the order would succeed, it is placed for real"
@@ -207,7 +207,7 @@ impl Failover {
             return Ok(issued);
         }
         // The process that stored it ended before the issuer was told; its successor is wanted.
-        issuer.settled(subject).await;
+        issuer.forget_order(subject).await;
         self.sign(issuer, order).await
     }
 
@@ -225,7 +225,7 @@ impl Failover {
                 pem,
             }),
             Err(unusable) => {
-                issuer.settled(subject).await;
+                issuer.forget_order(subject).await;
                 Err(unusable.into())
             }
         }
@@ -340,7 +340,7 @@ mod tests {
             *self.limits.lock().unwrap()
         }
 
-        fn settled<'a>(&'a self, _: &'a HostPattern) -> BoxFuture<'a, ()> {
+        fn forget_order<'a>(&'a self, _: &'a HostPattern) -> BoxFuture<'a, ()> {
             self.settled.fetch_add(1, Ordering::SeqCst);
             async {}.boxed()
         }

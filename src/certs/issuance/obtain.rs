@@ -321,7 +321,7 @@ impl Obtainer {
         if stored.is_ok() {
             // Whoever has signed, nobody's order is to be gone on with.
             for issuer in request.issuers() {
-                issuer.settled(subject).await;
+                issuer.forget_order(subject).await;
             }
             if let Some(hook) = &request.ruleset().on_cert {
                 hook.run(subject, self.records.certificate_location(issuer, subject));

@@ -46,13 +46,13 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     /// Is told that a certificate for `subject` is stored, whoever issued it, or that what was issued is of
     /// no use. Until then the issuer may give the same one again, so that a certificate that was lost with
     /// the process is not signed twice.
-    fn settled<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+    fn forget_order<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
 
     /// Takes down the challenges for `subject` that a process has left up which was killed. The caller holds the lock of
     /// the name's issuance, so that nobody needs them.
-    fn take_down_left<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+    fn remove_stale_challenges<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         ready(()).boxed()
     }
 

@@ -61,7 +61,7 @@ impl StaleDnsRecords {
         // Whoever has an order under way needs its record, and removes it.
         let _lock = self.records.lock_issuance(subject).await?;
         for issuer in &self.manager.issuers().public {
-            issuer.take_down_left(subject).await;
+            issuer.remove_stale_challenges(subject).await;
         }
         let limit = self.clock.now() - PATIENCE;
         for record in self.journal.give_up(subject, limit).await? {

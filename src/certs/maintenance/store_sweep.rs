@@ -1,5 +1,5 @@
-//! The walk over all stored certificates: those that nobody visits are renewed too, and those that nobody wants are removed,
-//! as is what nobody came back for: records of orders, and records in DNS. It reads slowly, after the doors are open, and
+//! The sweep over all stored certificates: those that nobody visits are renewed too, and those that nobody wants are removed,
+//! as is what nobody came back for: records of orders, and records in DNS. It reads slowly, after the listeners are open, and
 //! holds nothing but the name at hand.
 
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::name::HostPattern;
 use crate::storage::{self, Key};
 use crate::tasks::Shutdown;
 
-/// When the first walk begins: what configured names and the first clients need comes before it.
+/// When the first sweep begins: what configured names and the first clients need comes before it.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The time between two walks.
+/// The time between two sweeps.
 const PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause after each batch of names, so that the disk stays free for those who wait.
@@ -32,7 +32,7 @@ const BREATH: Duration = Duration::from_millis(100);
 /// How long an expired certificate is kept that nobody wants.
 const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Walks over the stored certificates, once a day.
+/// Sweeps over the stored certificates, once a day.
 #[derive(Debug)]
 pub(crate) struct StoreSweep {
     manager: CertManager,
@@ -42,7 +42,7 @@ pub(crate) struct StoreSweep {
     clock: Clock,
 }
 
-/// What one walk has come across.
+/// Counts of one sweep.
 #[derive(Debug, Default)]
 struct Count {
     certificates: usize,
@@ -64,23 +64,23 @@ impl StoreSweep {
 
     /// Runs until the process stops.
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        let walks = async {
+        let sweeps = async {
             tokio::time::sleep(FIRST_PAUSE).await;
             loop {
-                self.walk().await;
+                self.sweep().await;
                 tokio::time::sleep(spread(PAUSE, 0.05)).await;
             }
         };
         tokio::select! {
             () = shutdown.requested() => (),
-            () = walks => (),
+            () = sweeps => (),
             () = self.stale_dns_records.run() => (),
         }
     }
 
-    async fn walk(&self) {
+    async fn sweep(&self) {
         let mut count = Count::default();
-        if let Err(error) = self.walk_over(&mut count).await {
+        if let Err(error) = self.sweep_certificates(&mut count).await {
             warn!(%error, "stored certificates cannot be listed");
         }
         let Count {
@@ -91,7 +91,7 @@ impl StoreSweep {
         if certificates > 0 {
             info!(
                 certificates,
-                watched, removed, "stored certificates surveyed"
+                watched, removed, "stored certificates checked"
             );
         }
         match self.sweep_orders().await {
@@ -101,7 +101,7 @@ impl StoreSweep {
         }
     }
 
-    async fn walk_over(&self, count: &mut Count) -> Result<(), storage::Error> {
+    async fn sweep_certificates(&self, count: &mut Count) -> Result<(), storage::Error> {
         let mut issuers = self.records.issuers();
         while let Some(batch) = issuers.next().await {
             for issuer in batch? {
@@ -109,7 +109,7 @@ impl StoreSweep {
                     continue;
                 };
                 // What cannot be read of one issuer keeps nobody from the certificates of the others.
-                if let Err(error) = self.walk_issuer(&issuer, count).await {
+                if let Err(error) = self.sweep_issuer(&issuer, count).await {
                     let issuer = self.name_of(&issuer);
                     warn!(issuer, %error, "stored certificates cannot be listed");
                 }
@@ -118,7 +118,7 @@ impl StoreSweep {
         Ok(())
     }
 
-    async fn walk_issuer(&self, issuer: &str, count: &mut Count) -> Result<(), storage::Error> {
+    async fn sweep_issuer(&self, issuer: &str, count: &mut Count) -> Result<(), storage::Error> {
         let mut names = self.records.names(issuer);
         while let Some(batch) = names.next().await {
             for name in batch? {
@@ -266,10 +266,10 @@ mod tests {
     const DAY: i64 = 24 * 3600;
 
     /// The walk of a process that has just started.
-    fn survey(world: &World, policies: Vec<Policy>) -> (StoreSweep, Tasks) {
+    fn sweep(world: &World, policies: Vec<Policy>) -> (StoreSweep, Tasks) {
         let (manager, tasks) = world.manager(policies);
-        let survey = StoreSweep::new(manager);
-        (survey, tasks)
+        let sweep = StoreSweep::new(manager);
+        (sweep, tasks)
     }
 
     fn records(world: &World) -> Records {
@@ -308,10 +308,10 @@ mod tests {
         store(&world, "due.example.org", -80..10).await;
         store(&world, "young.example.org", -10..80).await;
         let (policy, asked) = on_demand(200).await;
-        let (survey, _tasks) = survey(&world, vec![policy]);
+        let (sweep, _tasks) = sweep(&world, vec![policy]);
         let mut count = Count::default();
 
-        survey.walk_over(&mut count).await.unwrap();
+        sweep.sweep_certificates(&mut count).await.unwrap();
         is_ordered(&world).await;
 
         assert_eq!(
@@ -337,9 +337,9 @@ mod tests {
         let written = records.store_plan("test", &name, &plan);
         written.await.unwrap();
         let (policy, _) = on_demand(200).await;
-        let (survey, _tasks) = survey(&world, vec![policy]);
+        let (sweep, _tasks) = sweep(&world, vec![policy]);
 
-        survey.walk().await;
+        sweep.sweep().await;
 
         is_ordered(&world).await;
     }
@@ -352,10 +352,10 @@ mod tests {
         std::fs::write(world.dir.path().join("certificates/broken"), "").unwrap();
         std::fs::write(world.dir.path().join("certificates/zroken"), "").unwrap();
         let (policy, _) = on_demand(200).await;
-        let (survey, _tasks) = survey(&world, vec![policy]);
+        let (sweep, _tasks) = sweep(&world, vec![policy]);
         let mut count = Count::default();
 
-        survey.walk_over(&mut count).await.unwrap();
+        sweep.sweep_certificates(&mut count).await.unwrap();
         is_ordered(&world).await;
 
         assert_eq!((count.certificates, count.watched), (1, 1));
@@ -367,15 +367,15 @@ mod tests {
         store(&world, "due.example.org", -80..10).await;
         store(&world, "old.example.org", -100..-15).await;
         let site = Policy::wildcard(pattern("*.example.org"));
-        let (survey, _tasks) = survey(&world, vec![site]);
+        let (sweep, _tasks) = sweep(&world, vec![site]);
         let mut count = Count::default();
 
-        survey.walk_over(&mut count).await.unwrap();
+        sweep.sweep_certificates(&mut count).await.unwrap();
 
         assert_eq!((count.watched, count.removed), (0, 1));
         assert!(is_stored(&world, "due.example.org").await);
         let due = pattern("due.example.org");
-        assert!(!survey.manager.maintain(due, Purpose::Renew).await);
+        assert!(!sweep.manager.maintain(due, Purpose::Renew).await);
     }
 
     /// Writes the record of an order that was placed so many days ago, and lived a week.
@@ -429,9 +429,9 @@ mod tests {
             .join(ACCOUNT)
             .join("damaged.example.org.json");
         std::fs::write(damaged, "half a").unwrap();
-        let (survey, _tasks) = survey(&world, vec![site("www.example.org")]);
+        let (sweep, _tasks) = sweep(&world, vec![site("www.example.org")]);
 
-        assert_eq!(survey.sweep_orders().await.unwrap(), 4);
+        assert_eq!(sweep.sweep_orders().await.unwrap(), 4);
 
         let left = std::fs::read_dir(world.dir.path().join(ACCOUNT)).unwrap();
         let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
@@ -446,18 +446,18 @@ mod tests {
         let world = World::new(None);
         let path = format!("{ACCOUNT}/old.example.org.json");
         leave_order(&world, &path, "old.example.org", 8);
-        let (survey, _tasks) = survey(&world, Vec::new());
+        let (sweep, _tasks) = sweep(&world, Vec::new());
         let lock = records(&world)
             .lock_issuance(&pattern("old.example.org"))
             .await;
 
-        let mut sweep = Box::pin(survey.sweep_orders());
-        let waits = tokio::time::timeout(Duration::from_secs(3), &mut sweep).await;
+        let mut running = Box::pin(sweep.sweep_orders());
+        let waits = tokio::time::timeout(Duration::from_secs(3), &mut running).await;
         leave_order(&world, &path, "old.example.org", 0);
         drop(lock);
 
         assert!(waits.is_err());
-        assert_eq!(sweep.await.unwrap(), 0);
+        assert_eq!(running.await.unwrap(), 0);
         assert!(world.dir.path().join(path).exists());
     }
 
@@ -472,10 +472,10 @@ mod tests {
         ] {
             store(&world, name, -100..end).await;
         }
-        let (survey, _tasks) = survey(&world, vec![site("www.example.org")]);
+        let (sweep, _tasks) = sweep(&world, vec![site("www.example.org")]);
         let mut count = Count::default();
 
-        survey.walk_over(&mut count).await.unwrap();
+        sweep.sweep_certificates(&mut count).await.unwrap();
 
         assert_eq!(
             (count.certificates, count.watched, count.removed),
@@ -510,7 +510,7 @@ mod tests {
         }
     }
 
-    fn survey_of_corp(world: &World) -> (StoreSweep, Tasks) {
+    fn sweep_of_corp(world: &World) -> (StoreSweep, Tasks) {
         let tasks = Tasks::new();
         let manager = crate::certs::start(ManagerParts {
             ruleset: Ruleset {
@@ -527,15 +527,15 @@ mod tests {
             clock: Clock::system(),
             tasks: tasks.clone(),
         });
-        let survey = StoreSweep::new(manager);
-        (survey, tasks)
+        let sweep = StoreSweep::new(manager);
+        (sweep, tasks)
     }
 
     #[tokio::test]
     async fn the_log_calls_an_issuer_what_the_operator_calls_it() {
         let world = World::new(None);
         store(&world, "old.example.org", -100..-15).await;
-        let (survey, _tasks) = survey_of_corp(&world);
+        let (sweep, _tasks) = sweep_of_corp(&world);
         let log = Arc::new(Mutex::new(Vec::new()));
         let written = Arc::clone(&log);
         let subscriber = tracing_subscriber::fmt()
@@ -544,10 +544,10 @@ mod tests {
             .finish();
         let _guard = tracing::subscriber::set_default(subscriber);
 
-        survey.walk().await;
+        sweep.sweep().await;
         std::fs::remove_dir_all(world.dir.path().join("certificates/test")).unwrap_or_default();
         std::fs::write(world.dir.path().join("certificates/test"), "").unwrap();
-        survey.walk().await;
+        sweep.sweep().await;
 
         let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
         for message in [

@@ -211,25 +211,25 @@ pub(crate) mod tests {
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
     use crate::certs::on_demand::{Ask, OnDemandOptions};
     use crate::certs::policy::{Issuers, Policy};
-    use crate::certs::records::{Attempts, Records};
+    use crate::certs::records::Records;
     use crate::certs::status::Standing;
     use crate::storage::{FileStorage, Storage};
 
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    pub(crate) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     /// Signs, or fails, as the test says; counts what it is asked for.
     #[derive(Debug)]
     pub(crate) struct TestIssuer {
-        validity: Mutex<Option<i64>>,
+        pub(crate) validity: Mutex<Option<i64>>,
         /// How long ago the validity began.
-        age: Mutex<i64>,
+        pub(crate) age: Mutex<i64>,
         /// Signs for another name than it is asked for.
-        lies: AtomicBool,
-        orders: AtomicUsize,
+        pub(crate) lies: AtomicBool,
+        pub(crate) orders: AtomicUsize,
         pub(crate) ordered: Notify,
-        gate: tokio::sync::Semaphore,
+        pub(crate) gate: tokio::sync::Semaphore,
         /// It is one of those that sign for everybody.
-        is_public: AtomicBool,
+        pub(crate) is_public: AtomicBool,
     }
 
     impl TestIssuer {
@@ -330,7 +330,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn name(text: &str) -> HostName {
+    pub(crate) fn name(text: &str) -> HostName {
         HostName::parse(text).unwrap()
     }
 
@@ -371,7 +371,7 @@ pub(crate) mod tests {
     }
 
     /// The rules of a configuration with these sites.
-    fn rules(world: &World, policies: Vec<Policy>) -> Ruleset {
+    pub(crate) fn rules(world: &World, policies: Vec<Policy>) -> Ruleset {
         let issuer: Arc<dyn Issuer> = world.issuer.clone();
         let policies = policies.into_iter();
         let policies = policies.map(|policy| (policy.managed().cloned().unwrap(), policy.into()));
@@ -384,6 +384,38 @@ pub(crate) mod tests {
             preflight: None,
             on_cert: None,
         }
+    }
+
+    /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
+    pub(crate) async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
+        let wanted = name("www.example.org");
+        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
+        world.issuer.ordered.notified().await;
+        world.issuer.ordered.notified().await;
+        let meanwhile = manager.certificate(&wanted, CLIENT).await.unwrap();
+        assert_eq!(
+            meanwhile.serial(),
+            first.serial(),
+            "the old one is served meanwhile"
+        );
+        first
+    }
+
+    /// Lets the renewal go on and waits for its end.
+    pub(crate) async fn release(world: &World, manager: &CertManager) {
+        let subject = HostPattern::Exact(name("www.example.org"));
+        let is_new = |_| panic!("no attempt is under way");
+        let flight = manager.state.flights.join(&subject, is_new);
+        world.issuer.gate.add_permits(1);
+        let _ = flight.last().await;
+    }
+
+    /// How long a name has to wait for its next order.
+    pub(crate) fn wait(refusal: &Refusal) -> Duration {
+        let Refusal::BackingOff { until, .. } = refusal else {
+            panic!("{refusal}");
+        };
+        until.duration_since(SystemTime::now()).unwrap()
     }
 
     #[tokio::test]
@@ -640,133 +672,6 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_restart_serves_what_is_stored_and_orders_nothing() {
-        let world = World::new(Some(3600));
-        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager
-            .certificate(&name("www.example.org"), CLIENT)
-            .await
-            .unwrap();
-        tasks.drain(Duration::ZERO).await;
-
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let second = manager
-            .certificate(&name("www.example.org"), CLIENT)
-            .await
-            .unwrap();
-
-        assert_eq!(first.serial(), second.serial());
-        assert_eq!(world.issuer.orders(), 1);
-    }
-
-    #[tokio::test]
-    async fn two_processes_on_one_data_directory_place_one_order() {
-        let world = World::new(Some(3600));
-        let processes = [
-            world.manager(vec![site("www.example.org")]),
-            world.manager(vec![site("www.example.org")]),
-        ];
-        let wanted = name("www.example.org");
-        let served = join_all(
-            processes
-                .iter()
-                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
-        );
-        assert!(served.await.iter().all(Result::is_ok));
-        assert_eq!(world.issuer.orders(), 1);
-    }
-
-    #[tokio::test]
-    async fn the_failure_of_one_process_binds_the_other_that_waits_for_it() {
-        let world = World::new(None);
-        world.issuer.gate.forget_permits(1000);
-        let processes = [
-            world.manager(vec![site("www.example.org")]),
-            world.manager(vec![site("www.example.org")]),
-        ];
-        let wanted = name("www.example.org");
-        let handshakes = join_all(
-            processes
-                .iter()
-                .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
-        );
-        let open_the_gate = async {
-            world.issuer.ordered.notified().await;
-            world.issuer.gate.add_permits(2);
-        };
-
-        let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
-
-        let is_refused = |it: &Outcome| matches!(it, Err(Refusal::BackingOff { failures: 1, .. }));
-        assert!(outcomes.iter().all(is_refused));
-        assert_eq!(world.issuer.orders(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_failure_is_remembered_over_a_restart() {
-        let world = World::new(None);
-        let wanted = name("www.example.org");
-        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
-        assert!(
-            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
-            "{refusal}"
-        );
-        tasks.drain(Duration::ZERO).await;
-
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
-
-        assert!(
-            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
-            "{refusal}"
-        );
-        assert_eq!(world.issuer.orders(), 1);
-        let standing = manager.standing(&wanted).await;
-        let Standing::BackingOff {
-            until,
-            failures: 1,
-            reason,
-            ..
-        } = standing
-        else {
-            panic!("{standing}");
-        };
-        let wait = until.duration_since(SystemTime::now()).unwrap().as_secs();
-        assert!((40..=75).contains(&wait), "{wait} s");
-        assert!(reason.contains("cannot be for `*`"), "{reason}");
-    }
-
-    #[test]
-    fn a_process_that_is_killed_in_each_attempt_does_not_order_each_time() {
-        let process = || {
-            let mut runtime = tokio::runtime::Builder::new_current_thread();
-            runtime.enable_all().build().unwrap()
-        };
-        let world = World::new(Some(3600));
-        world.issuer.gate.forget_permits(1000);
-        for _ in 0..2 {
-            // Its tasks end where they are when the runtime goes.
-            process().block_on(async {
-                let _process = world.manager(vec![site("www.example.org")]);
-                world.issuer.ordered.notified().await;
-            });
-        }
-        world.issuer.gate.add_permits(1);
-
-        process().block_on(async {
-            let wanted = name("www.example.org");
-            let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-            let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
-
-            assert!(wait(&refusal) > Duration::from_secs(40), "{refusal}");
-            assert_eq!(world.issuer.orders(), 2);
-            let standing = manager.standing(&wanted).await.to_string();
-            assert!(standing.contains("the process ended"), "{standing}");
-        });
-    }
-
-    #[tokio::test]
     async fn a_certificate_that_was_not_stored_is_not_replaced_by_its_predecessor() {
         let world = World::new(Some(3600));
         let wanted = name("www.example.org");
@@ -801,167 +706,6 @@ pub(crate) mod tests {
 
         assert_eq!(served.serial(), stored.serial());
         assert_eq!(world.issuer.orders(), 0);
-    }
-
-    /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
-    async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
-        let wanted = name("www.example.org");
-        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
-        world.issuer.ordered.notified().await;
-        world.issuer.ordered.notified().await;
-        let meanwhile = manager.certificate(&wanted, CLIENT).await.unwrap();
-        assert_eq!(
-            meanwhile.serial(),
-            first.serial(),
-            "the old one is served meanwhile"
-        );
-        first
-    }
-
-    /// Lets the renewal go on and waits for its end.
-    async fn release(world: &World, manager: &CertManager) {
-        let subject = HostPattern::Exact(name("www.example.org"));
-        let is_new = |_| panic!("no attempt is under way");
-        let flight = manager.state.flights.join(&subject, is_new);
-        world.issuer.gate.add_permits(1);
-        let _ = flight.last().await;
-    }
-
-    #[tokio::test]
-    async fn an_operator_gets_a_new_certificate_before_the_old_one_is_due() {
-        let world = World::new(Some(3600));
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager
-            .certificate(&name("www.example.org"), CLIENT)
-            .await
-            .unwrap();
-        let subject = HostPattern::Exact(name("www.example.org"));
-
-        let second = manager.renew_now(&subject).await.unwrap();
-
-        assert_ne!(second.serial(), first.serial());
-        let served = manager
-            .certificate(&name("www.example.org"), CLIENT)
-            .await
-            .unwrap();
-        assert_eq!(served.serial(), second.serial());
-        assert_eq!(world.issuer.orders(), 2);
-        let unknown = manager
-            .renew_now(&HostPattern::Exact(name("a.example")))
-            .await;
-        assert!(matches!(unknown, Err(Refusal::Unknown)));
-    }
-
-    #[tokio::test]
-    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
-        let world = World::new(None);
-        let subject = HostPattern::Exact(name("www.example.org"));
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refused = manager.certificate(&name("www.example.org"), CLIENT).await;
-        assert!(matches!(
-            refused,
-            Err(Refusal::BackingOff { failures: 1, .. })
-        ));
-
-        let wish = manager.renew_now(&subject).await;
-        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
-        assert_eq!(world.issuer.orders(), 2);
-
-        let other = World::new(None);
-        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
-        let failed = Attempts::default().failed("x".to_owned(), now, hour);
-        let storage = FileStorage::open(other.dir.path()).unwrap();
-        let records = Records::new(Arc::new(storage));
-        let held_off = failed.held_off(now, Some(hour));
-        let stored = records.store_attempts(&subject, &held_off).await;
-        stored.unwrap();
-        let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
-        let wish = manager.renew_now(&subject).await;
-        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
-        assert_eq!(other.issuer.orders(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_due_certificate_is_served_until_its_successor_is_there() {
-        let world = World::new(Some(4));
-        world.issuer.gate.forget_permits(999);
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let first = held_renewal(&world, &manager).await;
-        *world.issuer.validity.lock().unwrap() = Some(3600);
-
-        release(&world, &manager).await;
-
-        let renewed = manager
-            .certificate(&name("www.example.org"), CLIENT)
-            .await
-            .unwrap();
-        assert_ne!(renewed.serial(), first.serial());
-        assert_eq!(world.issuer.orders(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_failed_renewal_keeps_the_old_certificate_and_says_why() {
-        let world = World::new(Some(4));
-        world.issuer.gate.forget_permits(999);
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let first = held_renewal(&world, &manager).await;
-        *world.issuer.validity.lock().unwrap() = None;
-
-        release(&world, &manager).await;
-
-        let wanted = name("www.example.org");
-        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
-        assert_eq!(served.serial(), first.serial());
-        let standing = manager.standing(&wanted).await.to_string();
-        assert!(
-            standing.contains("the last try to renew it failed"),
-            "{standing}"
-        );
-    }
-
-    /// How long a name has to wait for its next order.
-    fn wait(refusal: &Refusal) -> Duration {
-        let Refusal::BackingOff { until, .. } = refusal else {
-            panic!("{refusal}");
-        };
-        until.duration_since(SystemTime::now()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_certificate_that_is_due_when_it_comes_is_not_replaced_at_once() {
-        let world = World::new(Some(3600));
-        *world.issuer.age.lock().unwrap() = 24 * 3600;
-        let wanted = name("www.example.org");
-        let (manager, tasks) = world.manager(vec![site("www.example.org")]);
-        let first = manager.certificate(&wanted, CLIENT).await.unwrap();
-
-        manager
-            .maintain(HostPattern::Exact(wanted.clone()), Purpose::Renew)
-            .await;
-        manager
-            .maintain(HostPattern::Exact(wanted.clone()), Purpose::Renew)
-            .await;
-
-        assert_eq!(world.issuer.orders(), 1);
-        tasks.drain(Duration::ZERO).await;
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        manager
-            .maintain(HostPattern::Exact(wanted.clone()), Purpose::Renew)
-            .await;
-        let served = manager.certificate(&wanted, CLIENT).await.unwrap();
-        assert_eq!(served.serial(), first.serial());
-        assert_eq!(world.issuer.orders(), 1);
-        let standing = manager.standing(&wanted).await.to_string();
-        assert!(standing.contains("clock"), "{standing}");
-    }
-
-    #[tokio::test]
-    async fn a_certificate_of_no_use_is_not_ordered_again_within_minutes() {
-        let world = World::new(Some(3600));
-        world.issuer.lies.store(true, Ordering::SeqCst);
-        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        let refusal = manager.certificate(&name("www.example.org"), CLIENT).await;
-        assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));
     }
 
     #[tokio::test]

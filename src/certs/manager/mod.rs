@@ -10,14 +10,12 @@ mod state;
 mod stats;
 
 pub use cert_manager::CertManager;
-#[cfg(test)]
-pub(crate) use cert_manager::tests::World;
-#[cfg(test)]
-pub(crate) use cert_manager::tests::on_demand;
-#[cfg(test)]
-pub(crate) use cert_manager::tests::site;
 pub use revocation::{RevocationError, Revoker};
 pub use state::{ManagerParts, Outcome};
 pub use stats::CertStats;
 
+#[cfg(test)]
+pub(super) use cert_manager::tests::{
+    CLIENT, World, held_renewal, name, on_demand, release, site, wait,
+};
 pub(super) use schedule::{Due, Reminder};

@@ -178,3 +178,67 @@ impl CertManager {
         self.obtainer().records()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::super::cert_manager::tests::{CLIENT, World, name, site};
+    use super::*;
+    use crate::certs::records::Attempts;
+    use crate::storage::FileStorage;
+
+    #[tokio::test]
+    async fn an_operator_gets_a_new_certificate_before_the_old_one_is_due() {
+        let world = World::new(Some(3600));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let first = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        let subject = HostPattern::Exact(name("www.example.org"));
+
+        let second = manager.renew_now(&subject).await.unwrap();
+
+        assert_ne!(second.serial(), first.serial());
+        let served = manager
+            .certificate(&name("www.example.org"), CLIENT)
+            .await
+            .unwrap();
+        assert_eq!(served.serial(), second.serial());
+        assert_eq!(world.issuer.orders(), 2);
+        let unknown = manager
+            .renew_now(&HostPattern::Exact(name("a.example")))
+            .await;
+        assert!(matches!(unknown, Err(Refusal::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
+        let world = World::new(None);
+        let subject = HostPattern::Exact(name("www.example.org"));
+        let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
+        let refused = manager.certificate(&name("www.example.org"), CLIENT).await;
+        assert!(matches!(
+            refused,
+            Err(Refusal::BackingOff { failures: 1, .. })
+        ));
+
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
+        assert_eq!(world.issuer.orders(), 2);
+
+        let other = World::new(None);
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let failed = Attempts::default().failed("x".to_owned(), now, hour);
+        let storage = FileStorage::open(other.dir.path()).unwrap();
+        let records = Records::new(Arc::new(storage));
+        let held_off = failed.held_off(now, Some(hour));
+        let stored = records.store_attempts(&subject, &held_off).await;
+        stored.unwrap();
+        let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
+        let wish = manager.renew_now(&subject).await;
+        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
+        assert_eq!(other.issuer.orders(), 0);
+    }
+}

@@ -15,7 +15,7 @@ use super::own_addresses::OwnAddresses;
 use super::probe::{Probe, Token};
 use super::reachability::Reachability;
 use super::reason::{Reason, Record};
-use super::verdict::{Answer, Place, Sighting, Verdict, Visit};
+use super::verdict::{Answer, CheckedAddress, Findings, ProbeOutcome, Verdict};
 use crate::acme::ChallengeType;
 use crate::certs::challenge::Http01Tokens;
 use crate::certs::dns::{Resolver, ResolverError};
@@ -94,8 +94,8 @@ impl Preflight {
         let has_public_ca = self.is_public(inspection).await;
         let way = match subject {
             HostPattern::Exact(name) if inspection.needs_connection() => {
-                let sighting = self.see(name, inspection, has_public_ca).await;
-                sighting.verdict()
+                let findings = self.see(name, inspection, has_public_ca).await;
+                findings.verdict()
             }
             _ => Verdict::Go,
         };
@@ -129,7 +129,7 @@ impl Preflight {
         addresses.is_ok_and(|addresses| addresses.iter().all(is_public))
     }
 
-    async fn see(&self, name: &HostName, inspection: &Inspection, has_public_ca: bool) -> Sighting {
+    async fn see(&self, name: &HostName, inspection: &Inspection, has_public_ca: bool) -> Findings {
         let (a, aaaa, found) = self.addresses(name).await;
         let token = Token::publish(&self.tokens);
         let is_fetched = inspection.challenges.contains(&ChallengeType::Http01);
@@ -142,12 +142,12 @@ impl Preflight {
             async move {
                 let visit = match token {
                     Some(token) => self.probe.visit(name, address, token).await,
-                    None => Visit::Unvisited,
+                    None => ProbeOutcome::Unvisited,
                 };
                 self.place(record, address, visit)
             }
         });
-        Sighting {
+        Findings {
             name: HostPattern::Exact(name.clone()),
             a,
             aaaa,
@@ -156,12 +156,12 @@ impl Preflight {
         }
     }
 
-    fn place(&self, record: Record, address: IpAddr, visit: Visit) -> Place {
-        Place {
+    fn place(&self, record: Record, address: IpAddr, visit: ProbeOutcome) -> CheckedAddress {
+        CheckedAddress {
             record,
             address,
             reach: self.own_addresses.reach(address),
-            stand: self.own_addresses.stand(address),
+            ownership: self.own_addresses.ownership(address),
             visit,
         }
     }

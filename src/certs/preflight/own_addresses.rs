@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::options::Trial;
 use super::reachability::Reachability;
-use super::verdict::Stand;
+use super::verdict::Ownership;
 
 /// The network as this machine sees it, or as a trial pretends it to be.
 #[derive(Debug)]
@@ -28,20 +28,20 @@ impl OwnAddresses {
         }
     }
 
-    pub(super) fn stand(&self, address: IpAddr) -> Stand {
+    pub(super) fn ownership(&self, address: IpAddr) -> Ownership {
         match &self.trial {
-            Some(trial) if trial.own.contains(&address) => Stand::Here,
-            Some(_) => Stand::There,
-            None => stand(source_toward(address), address),
+            Some(trial) if trial.own.contains(&address) => Ownership::Own,
+            Some(_) => Ownership::Foreign,
+            None => ownership(source_toward(address), address),
         }
     }
 }
 
-fn stand(source: Option<IpAddr>, address: IpAddr) -> Stand {
+fn ownership(source: Option<IpAddr>, address: IpAddr) -> Ownership {
     match source {
-        Some(source) if source == address => Stand::Here,
-        Some(source) if Reachability::of(source) == Reachability::Public => Stand::There,
-        _ => Stand::Unclear,
+        Some(source) if source == address => Ownership::Own,
+        Some(source) if Reachability::of(source) == Reachability::Public => Ownership::Foreign,
+        _ => Ownership::Unclear,
     }
 }
 
@@ -65,20 +65,20 @@ mod tests {
     fn an_address_of_this_machine_is_known_as_its_own() {
         let own = Ipv4Addr::LOCALHOST.into();
         assert_eq!(source_toward(own), Some(own));
-        assert_eq!(OwnAddresses::new(None).stand(own), Stand::Here);
+        assert_eq!(OwnAddresses::new(None).ownership(own), Ownership::Own);
     }
 
     #[test]
     fn another_address_is_surely_another_machine_only_from_a_public_one() {
         let there: IpAddr = "9.9.9.9".parse().unwrap();
         for (source, expected) in [
-            (Some("9.9.9.9"), Stand::Here),
-            (Some("1.1.1.1"), Stand::There),
-            (Some("10.0.0.1"), Stand::Unclear),
-            (None, Stand::Unclear),
+            (Some("9.9.9.9"), Ownership::Own),
+            (Some("1.1.1.1"), Ownership::Foreign),
+            (Some("10.0.0.1"), Ownership::Unclear),
+            (None, Ownership::Unclear),
         ] {
             let source = source.map(|source| source.parse().unwrap());
-            assert_eq!(stand(source, there), expected, "{source:?}");
+            assert_eq!(ownership(source, there), expected, "{source:?}");
         }
     }
 }

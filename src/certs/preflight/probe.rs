@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::HOST;
 
-use super::verdict::Visit;
+use super::verdict::ProbeOutcome;
 use crate::certs::challenge::{Http01Publication, Http01Tokens};
 use crate::name::HostName;
 
@@ -66,13 +66,18 @@ impl Probe {
     }
 
     /// What `address` answers when it is asked for the token by `name`.
-    pub(super) async fn visit(&self, name: &HostName, address: IpAddr, token: &Token) -> Visit {
+    pub(super) async fn visit(
+        &self,
+        name: &HostName,
+        address: IpAddr,
+        token: &Token,
+    ) -> ProbeOutcome {
         let place = SocketAddr::new(address, self.port);
         let request = self.http.get(format!("http://{place}{}", token.path));
         match request.header(HOST, host(name)).send().await {
             Ok(response) => judge(response, &token.answer).await,
-            Err(error) if error.is_connect() => Visit::Unreachable,
-            Err(_) => Visit::Silent,
+            Err(error) if error.is_connect() => ProbeOutcome::Unreachable,
+            Err(_) => ProbeOutcome::Silent,
         }
     }
 }
@@ -85,10 +90,10 @@ fn host(name: &HostName) -> String {
 }
 
 /// No more is read than tells our answer from another one.
-async fn judge(mut response: reqwest::Response, expected: &str) -> Visit {
+async fn judge(mut response: reqwest::Response, expected: &str) -> ProbeOutcome {
     let status = response.status();
     if status.is_redirection() {
-        return Visit::Redirect {
+        return ProbeOutcome::Redirect {
             status: status.as_u16(),
         };
     }
@@ -97,13 +102,13 @@ async fn judge(mut response: reqwest::Response, expected: &str) -> Visit {
         match response.chunk().await {
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,
-            Err(_) => return Visit::Silent,
+            Err(_) => return ProbeOutcome::Silent,
         }
     }
     if body == expected.as_bytes() && status == http::StatusCode::OK {
-        Visit::Ours
+        ProbeOutcome::Ours
     } else {
-        Visit::Other {
+        ProbeOutcome::Other {
             status: status.as_u16(),
         }
     }

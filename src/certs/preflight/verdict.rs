@@ -32,18 +32,18 @@ pub(super) enum Answer {
 
 /// Where a machine of ours stands to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stand {
+pub(super) enum Ownership {
     /// It is this machine's own.
-    Here,
+    Own,
     /// This machine has a public address and this is another one.
-    There,
+    Foreign,
     /// This machine has none of its own, so that the address may be its router's.
     Unclear,
 }
 
 /// What came of fetching our token at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Visit {
+pub(super) enum ProbeOutcome {
     /// Our token.
     Ours,
     /// Something else.
@@ -60,26 +60,26 @@ pub(super) enum Visit {
 
 /// One address of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct CheckedAddress {
     pub(super) record: Record,
     pub(super) address: IpAddr,
     pub(super) reach: Reachability,
-    pub(super) stand: Stand,
-    pub(super) visit: Visit,
+    pub(super) ownership: Ownership,
+    pub(super) visit: ProbeOutcome,
 }
 
 /// Everything that was seen of where a name points.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sighting {
+pub(super) struct Findings {
     pub(super) name: HostPattern,
     pub(super) a: Answer,
     pub(super) aaaa: Answer,
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<CheckedAddress>,
     /// The CA looks from the internet, and not from a network of its own with a DNS of its own.
     pub(super) has_public_ca: bool,
 }
 
-impl Sighting {
+impl Findings {
     /// The worst that can be said. It is hopeless only where no view from elsewhere could be a better one: DNS may tell
     /// the CA another thing than this machine.
     pub(super) fn verdict(&self) -> Verdict {
@@ -115,12 +115,12 @@ impl Sighting {
         let useless = self.places.iter().find(|place| !self.is_usable(place));
         self.failure()
             .or_else(|| worst.map(|(_, reason)| reason))
-            .or_else(|| useless.map(Place::not_public))
+            .or_else(|| useless.map(CheckedAddress::not_public))
     }
 
     /// An address that is only told inside a network, before one that nobody has.
-    fn most_hopeful(&self) -> Option<&Place> {
-        let is_somebodys = |place: &&Place| place.reach != Reachability::Documentation;
+    fn most_hopeful(&self) -> Option<&CheckedAddress> {
+        let is_somebodys = |place: &&CheckedAddress| place.reach != Reachability::Documentation;
         let found = self.places.iter().find(is_somebodys);
         found.or_else(|| self.places.first())
     }
@@ -140,17 +140,17 @@ impl Sighting {
     }
 
     /// The addresses that the CA may go to.
-    fn usable(&self) -> impl Iterator<Item = &Place> {
+    fn usable(&self) -> impl Iterator<Item = &CheckedAddress> {
         self.places.iter().filter(|place| self.is_usable(place))
     }
 
-    fn is_usable(&self, place: &Place) -> bool {
+    fn is_usable(&self, place: &CheckedAddress) -> bool {
         !self.has_public_ca || place.reach == Reachability::Public
     }
 }
 
 /// The first of `places` when all of them are other machines that answer.
-fn elsewhere(places: &[&Place]) -> Option<Reason> {
+fn elsewhere(places: &[&CheckedAddress]) -> Option<Reason> {
     let mut strangers = places.iter().map(|place| place.stranger());
     let first = strangers.next()??;
     strangers
@@ -158,10 +158,10 @@ fn elsewhere(places: &[&Place]) -> Option<Reason> {
         .then_some(first)
 }
 
-impl Place {
+impl CheckedAddress {
     fn stranger(&self) -> Option<Reason> {
-        match (self.stand, self.visit) {
-            (Stand::There, Visit::Other { status }) => Some(Reason::Elsewhere {
+        match (self.ownership, self.visit) {
+            (Ownership::Foreign, ProbeOutcome::Other { status }) => Some(Reason::Elsewhere {
                 record: self.record,
                 address: self.address,
                 status,
@@ -182,11 +182,11 @@ impl Place {
     fn doubt(&self) -> Option<(u8, Reason)> {
         let (record, address) = (self.record, self.address);
         Some(match self.visit {
-            Visit::Ours | Visit::Unvisited => return None,
-            Visit::Other { status } => match self.stand {
-                Stand::Here => (0, Reason::OtherProgram { address, status }),
-                Stand::There => (0, self.stranger()?),
-                Stand::Unclear => (
+            ProbeOutcome::Ours | ProbeOutcome::Unvisited => return None,
+            ProbeOutcome::Other { status } => match self.ownership {
+                Ownership::Own => (0, Reason::OtherProgram { address, status }),
+                Ownership::Foreign => (0, self.stranger()?),
+                Ownership::Unclear => (
                     1,
                     Reason::MaybeElsewhere {
                         record,
@@ -195,7 +195,7 @@ impl Place {
                     },
                 ),
             },
-            Visit::Redirect { status } => (
+            ProbeOutcome::Redirect { status } => (
                 2,
                 Reason::Redirect {
                     record,
@@ -203,8 +203,8 @@ impl Place {
                     status,
                 },
             ),
-            Visit::Silent => (3, Reason::Silent { record, address }),
-            Visit::Unreachable => (4, Reason::Unreachable { record, address }),
+            ProbeOutcome::Silent => (3, Reason::Silent { record, address }),
+            ProbeOutcome::Unreachable => (4, Reason::Unreachable { record, address }),
         })
     }
 }
@@ -213,28 +213,28 @@ impl Place {
 mod tests {
     use super::*;
 
-    use Stand::{Here, There, Unclear};
-    use Visit::{Other, Ours, Redirect, Silent, Unreachable};
+    use Ownership::{Foreign, Own, Unclear};
+    use ProbeOutcome::{Other, Ours, Redirect, Silent, Unreachable};
 
     const FOUR: &str = "9.9.9.9";
     const SIX: &str = "2620:fe::9";
-    const STRANGER: Visit = Other { status: 404 };
+    const STRANGER: ProbeOutcome = Other { status: 404 };
 
-    fn place((address, stand, visit): (&str, Stand, Visit)) -> Place {
+    fn place((address, ownership, visit): (&str, Ownership, ProbeOutcome)) -> CheckedAddress {
         let address: IpAddr = address.parse().unwrap();
-        Place {
+        CheckedAddress {
             record: match address {
                 IpAddr::V4(_) => Record::A,
                 IpAddr::V6(_) => Record::Aaaa,
             },
             address,
             reach: Reachability::of(address),
-            stand,
+            ownership,
             visit,
         }
     }
 
-    fn seen(places: &[(&str, Stand, Visit)]) -> Sighting {
+    fn seen(places: &[(&str, Ownership, ProbeOutcome)]) -> Findings {
         let places: Vec<_> = places.iter().copied().map(place).collect();
         let answer = |record| {
             if places.iter().any(|place| place.record == record) {
@@ -243,7 +243,7 @@ mod tests {
                 Answer::NoRecord
             }
         };
-        Sighting {
+        Findings {
             name: HostPattern::parse("www.example.org").unwrap(),
             a: answer(Record::A),
             aaaa: answer(Record::Aaaa),
@@ -253,27 +253,27 @@ mod tests {
     }
 
     /// The verdict's word and its sentence.
-    fn said(sighting: &Sighting) -> (&'static str, String) {
-        match sighting.verdict() {
+    fn said(findings: &Findings) -> (&'static str, String) {
+        match findings.verdict() {
             Verdict::Go => ("go", String::new()),
             Verdict::Doubt(reason) => ("doubt", reason.to_string()),
             Verdict::Hopeless(reason) => ("hopeless", reason.to_string()),
         }
     }
 
-    fn assert_verdict(sighting: &Sighting, word: &str, start: &str) {
-        let (found, sentence) = said(sighting);
-        assert_eq!(found, word, "{sentence}: {sighting:?}");
-        assert!(sentence.starts_with(start), "{sentence}: {sighting:?}");
+    fn assert_verdict(findings: &Findings, word: &str, start: &str) {
+        let (found, sentence) = said(findings);
+        assert_eq!(found, word, "{sentence}: {findings:?}");
+        assert!(sentence.starts_with(start), "{sentence}: {findings:?}");
         assert_eq!(sentence.is_empty(), start.is_empty(), "{sentence}");
     }
 
     #[test]
     fn a_name_that_answers_with_our_token_everywhere_may_go() {
         for places in [
-            &[(FOUR, There, Ours)][..],
-            &[(FOUR, Unclear, Ours), (SIX, Here, Ours)],
-            &[(FOUR, Here, Visit::Unvisited)],
+            &[(FOUR, Foreign, Ours)][..],
+            &[(FOUR, Unclear, Ours), (SIX, Own, Ours)],
+            &[(FOUR, Own, ProbeOutcome::Unvisited)],
         ] {
             assert_verdict(&seen(places), "go", "");
         }
@@ -295,7 +295,7 @@ mod tests {
         nothing.aaaa = Answer::Failed("no answer".to_owned());
         let failed = "DNS does not say where www.example.org points: no answer";
         assert_verdict(&nothing, "doubt", failed);
-        let mut half = seen(&[(FOUR, There, Ours)]);
+        let mut half = seen(&[(FOUR, Foreign, Ours)]);
         half.aaaa = Answer::Failed("no answer".to_owned());
         assert_verdict(&half, "doubt", failed);
         half.places[0].visit = STRANGER;
@@ -331,12 +331,13 @@ mod tests {
                 "AAAA points to 2001:db8::1, which is an address for documentation only",
             ),
         ] {
-            let place = (address, There, Visit::Unvisited);
+            let place = (address, Foreign, ProbeOutcome::Unvisited);
             assert_verdict(&seen(&[place]), alone, sentence);
-            let beside = [place, (FOUR, There, Ours)];
+            let beside = [place, (FOUR, Foreign, Ours)];
             assert_verdict(&seen(&beside), "doubt", sentence);
         }
-        let both = ["203.0.113.7", "10.0.0.1"].map(|address| (address, There, Visit::Unvisited));
+        let both =
+            ["203.0.113.7", "10.0.0.1"].map(|address| (address, Foreign, ProbeOutcome::Unvisited));
         assert_verdict(&seen(&both), "doubt", "A points to 10.0.0.1");
     }
 
@@ -345,7 +346,7 @@ mod tests {
         let sentence = "AAAA points to 2620:fe::9, which is not this machine: it answers port 80 with status 404; \
                         point it here, or remove it";
         for four in [Ours, STRANGER, Unreachable] {
-            let both = seen(&[(FOUR, There, four), (SIX, There, STRANGER)]);
+            let both = seen(&[(FOUR, Foreign, four), (SIX, Foreign, STRANGER)]);
             assert_verdict(&both, "hopeless", sentence);
         }
     }
@@ -355,12 +356,12 @@ mod tests {
         let sentence =
             "AAAA points to 2620:fe::9, which is not reachable on port 80 from here; open port 80";
         assert_verdict(
-            &seen(&[(FOUR, There, Ours), (SIX, There, Unreachable)]),
+            &seen(&[(FOUR, Foreign, Ours), (SIX, Foreign, Unreachable)]),
             "doubt",
             sentence,
         );
         // From elsewhere it may answer, so what A says is not the last word either.
-        let both = seen(&[(FOUR, There, STRANGER), (SIX, There, Unreachable)]);
+        let both = seen(&[(FOUR, Foreign, STRANGER), (SIX, Foreign, Unreachable)]);
         assert_verdict(
             &both,
             "doubt",
@@ -372,59 +373,59 @@ mod tests {
     fn an_a_that_another_machine_answers_is_hopeless_when_all_are_so() {
         let sentence =
             "A points to 9.9.9.9, which is not this machine: it answers port 80 with status 404";
-        assert_verdict(&seen(&[(FOUR, There, STRANGER)]), "hopeless", sentence);
+        assert_verdict(&seen(&[(FOUR, Foreign, STRANGER)]), "hopeless", sentence);
         let two = [
-            (FOUR, There, STRANGER),
-            ("1.1.1.1", There, Other { status: 200 }),
+            (FOUR, Foreign, STRANGER),
+            ("1.1.1.1", Foreign, Other { status: 200 }),
         ];
         assert_verdict(&seen(&two), "hopeless", sentence);
         for other in [Ours, Unreachable, Silent, Redirect { status: 301 }] {
-            let mixed = [(FOUR, There, STRANGER), ("1.1.1.1", There, other)];
+            let mixed = [(FOUR, Foreign, STRANGER), ("1.1.1.1", Foreign, other)];
             assert_verdict(&seen(&mixed), "doubt", sentence);
         }
     }
 
     #[test]
     fn what_may_look_otherwise_from_outside_is_a_doubt() {
-        for (stand, visit, sentence) in [
+        for (ownership, visit, sentence) in [
             (
                 Unclear,
                 STRANGER,
                 "A points to 9.9.9.9, which is perhaps not this machine",
             ),
             (
-                Here,
+                Own,
                 STRANGER,
                 "another program answers port 80 of 9.9.9.9 with status 404",
             ),
             (
-                There,
+                Foreign,
                 Redirect { status: 302 },
                 "A points to 9.9.9.9, which is answering port 80 with a redirect",
             ),
             (
-                There,
+                Foreign,
                 Silent,
                 "A points to 9.9.9.9, which is accepting connections on port 80",
             ),
             (
-                Here,
+                Own,
                 Unreachable,
                 "A points to 9.9.9.9, which is not reachable on port 80 from here",
             ),
         ] {
-            assert_verdict(&seen(&[(FOUR, stand, visit)]), "doubt", sentence);
+            assert_verdict(&seen(&[(FOUR, ownership, visit)]), "doubt", sentence);
         }
     }
 
     #[test]
     fn of_several_doubts_the_gravest_is_told() {
         let places = [
-            ("1.1.1.1", There, Unreachable),
-            ("1.1.1.2", There, Silent),
-            ("1.1.1.3", There, Redirect { status: 301 }),
+            ("1.1.1.1", Foreign, Unreachable),
+            ("1.1.1.2", Foreign, Silent),
+            ("1.1.1.3", Foreign, Redirect { status: 301 }),
             ("1.1.1.4", Unclear, STRANGER),
-            ("1.1.1.5", Here, STRANGER),
+            ("1.1.1.5", Own, STRANGER),
         ];
         for count in 1..=places.len() {
             let gravest = places[count - 1].0;
@@ -435,24 +436,24 @@ mod tests {
 
     #[test]
     fn with_a_private_ca_nothing_is_hopeless_and_private_addresses_are_good() {
-        let private = |sighting| Sighting {
+        let private = |findings| Findings {
             has_public_ca: false,
-            ..sighting
+            ..findings
         };
         let missing = private(seen(&[]));
         assert_verdict(&missing, "doubt", "www.example.org has neither an A");
-        let stranger = private(seen(&[("10.0.0.1", There, STRANGER)]));
+        let stranger = private(seen(&[("10.0.0.1", Foreign, STRANGER)]));
         assert_verdict(
             &stranger,
             "doubt",
             "A points to 10.0.0.1, which is not this machine",
         );
-        assert_verdict(&private(seen(&[("10.0.0.1", There, Ours)])), "go", "");
+        assert_verdict(&private(seen(&[("10.0.0.1", Foreign, Ours)])), "go", "");
     }
 
     #[test]
     fn an_address_that_is_the_name_itself_is_called_by_itself() {
-        let mut literal = seen(&[(FOUR, There, STRANGER)]);
+        let mut literal = seen(&[(FOUR, Foreign, STRANGER)]);
         literal.places[0].record = Record::Literal;
         let sentence = "9.9.9.9 is not this machine: it answers port 80 with status 404; \
                         serve it from the machine that has it";

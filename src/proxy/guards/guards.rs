@@ -40,13 +40,13 @@ pub(crate) enum GuardOutcome {
 
 impl Guards {
     /// Creates the guards of `options`. `hashing_limit` bounds the verification of passwords; the forward-auth server
-    /// is reached by way of `shared`. Fails if TLS to that server cannot be set up.
+    /// is reached by way of `context`. Fails if TLS to that server cannot be set up.
     pub fn new(
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        shared: &UpstreamContext,
+        context: &UpstreamContext,
     ) -> Result<Self, TlsError> {
-        Self::carrying_over(None, options, hashing_limit, shared)
+        Self::carrying_over(None, options, hashing_limit, context)
     }
 
     /// Like [`Self::new`], but a guard that `previous` has with the same options is kept together with its state.
@@ -54,7 +54,7 @@ impl Guards {
         previous: Option<&Self>,
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        shared: &UpstreamContext,
+        context: &UpstreamContext,
     ) -> Result<Self, TlsError> {
         let networks = &options.networks;
         let previous_limits = previous.map_or(&[][..], |previous| &previous.rate_limits);
@@ -62,14 +62,14 @@ impl Guards {
             let known = previous.and_then(|previous| previous.basic_auth.as_ref());
             match known.filter(|known| known.options() == options) {
                 Some(known) => Some(Arc::clone(known)),
-                None => BasicAuth::new(options, hashing_limit, shared.workers).map(Arc::new),
+                None => BasicAuth::new(options, hashing_limit, context.workers).map(Arc::new),
             }
         });
         let forward_auth = options.forward_auth.as_ref().map(|options| {
             let known = previous.and_then(|previous| previous.forward_auth.as_ref());
             Ok(match known {
-                Some(known) if known.is_current(options, shared)? => Arc::clone(known),
-                _ => Arc::new(ForwardAuth::new(options, shared)?),
+                Some(known) if known.is_current(options, context)? => Arc::clone(known),
+                _ => Arc::new(ForwardAuth::new(options, context)?),
             })
         });
         Ok(Self {

@@ -523,9 +523,10 @@ async fn an_aborted_upload_never_looks_complete() {
                 ))
                 .await;
             origin.event().await;
-            match is_reset {
-                true => client.reset(),
-                false => drop(client),
+            if is_reset {
+                client.reset();
+            } else {
+                drop(client);
             }
             assert_eq!(origin.event().await.trim_start(), "", "{fields:?}");
         }
@@ -553,9 +554,10 @@ async fn a_reset_http2_upload_never_looks_complete() {
             let (response, mut upload) = client.send_request(request, false).unwrap();
             upload.send_data(Bytes::from_static(b"abc"), false).unwrap();
             origin.event().await;
-            let response = match answer.is_empty() {
-                true => None,
-                false => Some(soon(response).await.unwrap()),
+            let response = if answer.is_empty() {
+                None
+            } else {
+                Some(soon(response).await.unwrap())
             };
             upload.send_reset(reason);
             assert_eq!(origin.event().await.trim_start(), "", "{reason:?}");

@@ -499,7 +499,7 @@ async fn uploads_that_outlast_their_responses_do_not_block_other_requests() {
     assert_eq!(origin.connections(), 2);
 }
 
-/// Begins a response at once, ends it after six bytes of the upload, and waits for more of that.
+/// Begins a response at once, ends it after six bytes of the upload, and then waits for more bytes.
 async fn answer_before_the_end(
     request: Request<h2::RecvStream>,
     mut respond: h2::server::SendResponse<Bytes>,

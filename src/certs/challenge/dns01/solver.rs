@@ -69,7 +69,7 @@ impl Dns01Solver {
 
     /// Removes what a process that was killed has left in DNS for a certificate. The caller holds the lock of its
     /// issuance, so that nobody needs the records.
-    pub async fn take_down_left(&self, subject: &HostPattern) {
+    pub async fn remove_stale_challenges(&self, subject: &HostPattern) {
         let Some(journal) = &self.journal else { return };
         let left = match journal.left(subject).await {
             Ok(left) => left,

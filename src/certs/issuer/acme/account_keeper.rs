@@ -132,7 +132,7 @@ impl AccountKeeper {
             Some(account) => account,
             None => self.register().await?,
         });
-        self.records.enroll().await?;
+        self.records.list_email().await?;
         *slot = Some(Arc::clone(&account));
         Ok(account)
     }

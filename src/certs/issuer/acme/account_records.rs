@@ -123,11 +123,11 @@ impl AccountRecords {
     }
 
     /// Notes the account among those at the CA, so that it is found when its e-mail address changes.
-    pub(super) async fn enroll(&self) -> Result<(), storage::Error> {
-        let mut roster = self.roster().await?;
-        if !roster.contains(&self.email) {
-            roster.push(self.email.clone());
-            self.store_roster(&roster).await?;
+    pub(super) async fn list_email(&self) -> Result<(), storage::Error> {
+        let mut emails = self.emails().await?;
+        if !emails.contains(&self.email) {
+            emails.push(self.email.clone());
+            self.store_emails(&emails).await?;
         }
         Ok(())
     }
@@ -145,7 +145,7 @@ impl AccountRecords {
                 return self.move_from(&self.home, None).await;
             }
         }
-        for email in self.roster().await? {
+        for email in self.emails().await? {
             let from = folder(&self.home, email.as_ref());
             if !others.contains(&email) && self.holds_key(&from).await? {
                 return self.move_from(&from, Some(&email)).await;
@@ -173,10 +173,10 @@ impl AccountRecords {
                 self.storage.store(&self.folder.join(file), &bytes).await?;
             }
         }
-        let mut roster = self.roster().await?;
-        roster.retain(|email| Some(email) != owner && *email != self.email);
-        roster.push(self.email.clone());
-        self.store_roster(&roster).await?;
+        let mut emails = self.emails().await?;
+        emails.retain(|email| Some(email) != owner && *email != self.email);
+        emails.push(self.email.clone());
+        self.store_emails(&emails).await?;
         for file in files {
             self.storage.delete(&from.join(file)).await?;
         }
@@ -188,14 +188,14 @@ impl AccountRecords {
         Ok(self.storage.load(&key).await?.is_some())
     }
 
-    async fn roster(&self) -> Result<Vec<Option<String>>, storage::Error> {
-        let roster = self.storage.load(&self.home.join("emails.json")).await?;
-        let roster = roster.and_then(|json| serde_json::from_slice(&json).ok());
-        Ok(roster.unwrap_or_default())
+    async fn emails(&self) -> Result<Vec<Option<String>>, storage::Error> {
+        let emails = self.storage.load(&self.home.join("emails.json")).await?;
+        let emails = emails.and_then(|json| serde_json::from_slice(&json).ok());
+        Ok(emails.unwrap_or_default())
     }
 
-    async fn store_roster(&self, roster: &[Option<String>]) -> Result<(), storage::Error> {
-        let json = serde_json::to_vec_pretty(roster).unwrap_or_default();
+    async fn store_emails(&self, emails: &[Option<String>]) -> Result<(), storage::Error> {
+        let json = serde_json::to_vec_pretty(emails).unwrap_or_default();
         self.storage
             .store(&self.home.join("emails.json"), &json)
             .await
@@ -244,7 +244,7 @@ mod tests {
             let (records, key) = (self.records(email), AccountKey::generate().unwrap());
             records.store_key(KeyRole::Current, &key).await.unwrap();
             records.store_record(&record(email)).await.unwrap();
-            records.enroll().await.unwrap();
+            records.list_email().await.unwrap();
             key.thumbprint().to_owned()
         }
 

@@ -138,7 +138,7 @@ impl AcmeIssuer {
 
     async fn order(&self, request: IssueRequest<'_>) -> Result<Pem, Error> {
         let subject = request.subject;
-        self.solvers.take_down_left(subject).await;
+        self.solvers.remove_stale_challenges(subject).await;
         let solvers = self.solvers_for(subject)?;
         let account = self.accounts.account().await?;
         let path = OrderPath {
@@ -213,7 +213,7 @@ impl Issuer for AcmeIssuer {
         .boxed()
     }
 
-    fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+    fn forget_order<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         async move {
             let staging = self.staging.as_deref();
             for issuer in [Some(self), staging].into_iter().flatten() {
@@ -225,8 +225,8 @@ impl Issuer for AcmeIssuer {
         .boxed()
     }
 
-    fn take_down_left<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
-        self.solvers.take_down_left(subject).boxed()
+    fn remove_stale_challenges<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        self.solvers.remove_stale_challenges(subject).boxed()
     }
 
     fn inspection(&self, subject: &HostPattern) -> Option<Inspection> {

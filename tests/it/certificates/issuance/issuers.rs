@@ -97,7 +97,7 @@ async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
             replaces: None,
         })
         .await;
-    issuer.settled(&subject).await;
+    issuer.forget_order(&subject).await;
     issued
 }
 

@@ -124,8 +124,8 @@ impl Issuer for Recorder {
         .boxed()
     }
 
-    fn settled<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
-        self.issuer.settled(subject)
+    fn forget_order<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, ()> {
+        self.issuer.forget_order(subject)
     }
 }
 

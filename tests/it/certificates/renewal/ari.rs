@@ -125,7 +125,7 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
         replaces: None,
     };
     let first = issuer.issue(request).await.unwrap();
-    issuer.settled(&subject).await;
+    issuer.forget_order(&subject).await;
 
     let purchase = Purchase {
         issuer: issuer.id(),

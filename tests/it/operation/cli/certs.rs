@@ -228,7 +228,7 @@ async fn a_failure_is_shown_with_its_attempts_and_the_next_one() {
     let live = succeed(&data, &["show", NAME]).await;
     let start = "www.example.org: no certificate after 2 failed tries at 127.0.0.1; next try 2";
     assert!(live.starts_with(start), "{live}");
-    assert_eq!(fact(&live, "failed"), "2");
+    assert_eq!(fact(&live, "failures"), "2");
     assert!(fact(&live, "last error").contains("127.0.0.1:9"), "{live}");
 
     let _setup = proxy.stop().await;
@@ -251,7 +251,7 @@ async fn an_invalid_name_is_bad_usage_with_and_without_a_proxy() {
         assert!(
             outcome
                 .err
-                .ends_with("write it as in `www.example.org` or `*.example.org`\n"),
+                .ends_with("use a form like `www.example.org` or `*.example.org`\n"),
             "{}",
             outcome.err
         );

@@ -1,4 +1,4 @@
-//! Well-formed requests and responses, passed on unchanged.
+//! Well-formed requests and responses, which are forwarded unchanged.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Version};
@@ -15,7 +15,7 @@ use crate::harness::service::{ServiceSetup, empty, frames, serve};
 const URL2: &str = "https://www.example.org/a/../b//c?x=%2e&y";
 
 #[tokio::test]
-async fn a_request_reaches_its_backend_with_its_path_and_host_untouched() {
+async fn a_request_reaches_its_backend_with_path_and_host_unchanged() {
     let mut origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     let answer = ask(
@@ -168,7 +168,7 @@ async fn each_part_of_a_stream_is_forwarded_at_once() {
             .raw
             .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
             .await;
-        // Goes on only when the next part of the upload has arrived: by then the client has seen the first event.
+        // Continues only once the next part of the upload arrives, which the client sends after it has the first event.
         connection.raw.read_until("more").await.unwrap();
         connection.raw.send("3\r\ntwo\r\n0\r\n\r\n").await;
     })
@@ -293,7 +293,7 @@ async fn an_answer_before_the_end_of_the_upload_is_forwarded_at_once() {
     client.send(head).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 413"), "{head}");
-    // A client that reads the answer only after its upload is not reset before it has read the answer.
+    // A client that reads only after its upload must get the answer before the connection is reset.
     client.send(vec![b'x'; LEN]).await;
     assert_eq!(client.read_exact(3).await, b"big");
     client
@@ -309,7 +309,7 @@ async fn an_answer_before_the_end_of_the_upload_is_forwarded_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_clients_at_once_get_each_their_own_answer() {
+async fn many_clients_at_once_each_get_their_own_answer() {
     let origin = Origin::start(|mut connection| async move {
         while let Some(head) = connection.raw.read_head().await {
             let id = header(&head, "x-id").unwrap().to_owned();
@@ -361,7 +361,11 @@ async fn interim_responses_do_not_end_an_exchange() {
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"),
         "{answer}"
     );
-    assert_eq!(header(&answer, "link"), None, "hints are not an answer's");
+    assert_eq!(
+        header(&answer, "link"),
+        None,
+        "fields of hints do not belong to the answer"
+    );
     let request = Request::get("https://www.example.org/").body(empty());
     let response = service.fetch2(request.unwrap()).await;
     assert_eq!(response.status(), 200);
@@ -379,7 +383,7 @@ async fn options_for_the_whole_server_stays_unchanged() {
 }
 
 #[tokio::test]
-async fn clients_of_http_1_0_get_responses_that_they_understand() {
+async fn http_1_0_clients_get_responses_that_they_understand() {
     let mut origin = Origin::answering(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     )

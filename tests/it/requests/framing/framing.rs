@@ -10,7 +10,7 @@ use crate::harness::clients::raw::{RawStream, ask, header};
 use crate::harness::deadline::soon;
 use crate::harness::service::{Service, serve};
 
-/// A request that another reading would find behind the first one.
+/// A request that a different parser would find after the first one.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 
 async fn setup() -> (Origin, Service) {
@@ -99,7 +99,7 @@ async fn malformed_fields_are_refused() {
 }
 
 #[tokio::test]
-async fn a_coding_wins_over_a_length_and_the_connection_ends() {
+async fn a_coding_overrides_a_length_and_the_connection_is_closed() {
     let chunks = "3\r\nabc\r\n0\r\n\r\n";
     for lines in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -222,7 +222,7 @@ async fn a_request_has_exactly_one_valid_host() {
 }
 
 #[tokio::test]
-async fn the_authority_of_an_absolute_target_wins_and_is_what_the_backend_sees() {
+async fn the_authority_of_an_absolute_target_becomes_the_host_field() {
     let (mut origin, service) = setup().await;
     ask(
         service.h1,
@@ -430,7 +430,7 @@ async fn malformed_http2_requests_are_reset_and_never_forwarded() {
 }
 
 #[tokio::test]
-async fn pseudo_fields_of_http2_obey_the_rules_of_http1() {
+async fn http2_pseudo_header_fields_obey_the_rules_of_http1() {
     let fields: [(usize, &[u8]); 9] = [
         (2, b"www.example.org,evil.example"),
         (2, b"u@www.example.org"),
