@@ -16,7 +16,8 @@ use crate::harness::deadline::soon;
 use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::{Ports, Proxy, ProxySetup, holds};
+use crate::harness::ports::ProxyPorts;
+use crate::harness::proxy::{Proxy, ProxySetup, holds};
 
 const NAME: &str = "www.example.org";
 
@@ -185,7 +186,7 @@ async fn an_order_record_that_outlived_its_stored_certificate_is_not_resumed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_at_a_real_ca_is_resumed() {
     for moment in ["order placed", "order is ready"] {
-        let ports = Ports::reserve();
+        let ports = ProxyPorts::reserve();
         let options = PebbleOptions {
             tls_port: ports.https().port(),
             ..PebbleOptions::new(ports.http().port())
