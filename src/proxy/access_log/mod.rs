@@ -1,14 +1,14 @@
-//! One line for each request, written at the end of its response.
+//! The access log: one line for each request, written at the end of its response.
 
 mod counted_stream;
 mod entry;
 mod escape;
 mod format;
+mod line_queue;
 mod log;
 mod options;
 mod outcome;
 mod request_record;
-mod worker_queue;
 mod writer;
 
 pub(super) use counted_stream::CountedStream;
