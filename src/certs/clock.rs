@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Where the time of day comes from.
+/// A source of the time of day: the machine's clock, or a simulated one in tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock(Source);
 
@@ -19,13 +19,13 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock, with its jumps and suspends.
+    /// The machine's clock. It may jump, and it goes on while the machine is suspended.
     #[must_use]
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that shows `start` now and goes on with the runtime's time, which tests can pause.
+    /// A clock that shows `start` now and advances with the runtime's time, which tests can pause.
     #[must_use]
     pub fn simulated(start: SystemTime) -> Self {
         let since = Instant::now();
@@ -42,14 +42,14 @@ impl Clock {
     }
 }
 
-/// Whole seconds since 1970; none before it.
+/// Returns the whole seconds since 1970; 0 for any time before.
 pub(super) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
 }
 
-/// The time so many seconds after 1970; 1970 itself for a number that no clock shows.
+/// Returns the time `seconds` after 1970; 1970 itself if that overflows.
 pub(super) fn from_unix(seconds: u64) -> SystemTime {
     UNIX_EPOCH
         .checked_add(Duration::from_secs(seconds))
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_simulated_clock_goes_with_paused_time() {
+    async fn a_simulated_clock_follows_paused_time() {
         let start = from_unix(1_000_000_000);
         let clock = Clock::simulated(start);
         tokio::time::sleep(Duration::from_secs(30 * 24 * 3600)).await;

@@ -1,12 +1,12 @@
-//! A table of bounded size, so that made-up names cannot fill memory.
+//! A table of limited size, so that made-up names cannot fill memory.
 
 use std::hash::Hash;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
-/// Holds a limited number of entries and drops the one that was not asked for the longest. A name that a scanner made up is
-/// not asked for again; a name that clients want is.
+/// Holds a limited number of entries and drops the least recently used one. A name that a scanner makes up is not used
+/// again; a name that clients want is.
 #[derive(Debug)]
 pub(super) struct LruTable<K: Eq + Hash, V> {
     limit: usize,
@@ -14,7 +14,7 @@ pub(super) struct LruTable<K: Eq + Hash, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> LruTable<K, V> {
-    /// An empty table, which takes memory for what it holds only.
+    /// An empty table. It allocates memory only as entries come in.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_entry_that_nobody_asks_for_leaves_first() {
+    fn the_least_recently_used_entry_is_dropped_first() {
         let table = LruTable::new(2);
         table.insert("wanted", 1);
         table.insert("made up", 2);

@@ -1,9 +1,8 @@
-//! What the public suffix list says of a name: which domain it is registered under, and whether a
-//! public CA can sign it at all.
+//! Answers from the public suffix list: the registered domain of a name, and whether a public CA can sign the name at all.
 
 use crate::name::{HostName, HostPattern};
 
-/// Domains that are reserved, or that no public CA can look up.
+/// Domains that are reserved or that no public CA can look up.
 const RESERVED: [&str; 16] = [
     "alt",
     "arpa",
@@ -23,7 +22,7 @@ const RESERVED: [&str; 16] = [
     "test",
 ];
 
-/// Why no public CA can sign a name.
+/// A reason why no public CA can sign a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsignable {
     /// A single label.
@@ -31,17 +30,17 @@ pub enum Unsignable {
         "no public CA can sign {0}, which has no dot; use its full domain name, or an issuer of your own"
     )]
     NoDot(HostPattern),
-    /// A domain that is kept for other uses.
+    /// A name below a domain that is reserved for other uses.
     #[error(
         "no public CA can sign {name}, as .{domain} is reserved; use a domain that you have registered, or an issuer of your own"
     )]
     Reserved {
         /// The name.
         name: HostPattern,
-        /// What it ends in.
+        /// The reserved domain that it ends in.
         domain: &'static str,
     },
-    /// It ends in no top-level domain that exists.
+    /// A name that ends in no existing top-level domain.
     #[error(
         "no public CA can sign {name}, as there is no top-level domain .{domain}; correct the name, or use an issuer of your own"
     )]
@@ -51,26 +50,26 @@ pub enum Unsignable {
         /// Its last label.
         domain: String,
     },
-    /// It is a domain under which others register theirs.
+    /// A domain under which others register theirs.
     #[error(
-        "no public CA can sign {0}, a domain under which everybody registers names; use a name that you have registered"
+        "no public CA can sign {0}, a public suffix, under which anyone can register names; use a name that you have registered"
     )]
     PublicSuffix(HostPattern),
-    /// Public CAs sign letters, digits and hyphens alone.
-    #[error("no public CA can sign {0}, as it has an underscore; use a name without")]
+    /// A name with an underscore. Public CAs accept only letters, digits and hyphens.
+    #[error("no public CA can sign {0}, as it has an underscore; use a name without one")]
     Underscore(HostPattern),
-    /// An address that not everybody can reach.
+    /// An address that is not reachable from the internet.
     #[error(
-        "no public CA can sign {0}, an address that is not reachable from everywhere; use a domain name, or an issuer of your own"
+        "no public CA can sign {0}, an address that is not reachable from the internet; use a domain name, or an issuer of your own"
     )]
     Address(HostPattern),
-    /// Every name at once.
-    #[error("no public CA can sign `*`; name the hosts")]
+    /// The pattern for every name.
+    #[error("no public CA can sign `*`; list the host names")]
     Everything,
 }
 
 impl Unsignable {
-    /// What keeps public CAs from signing `subject`, where something does.
+    /// Returns why no public CA can sign `subject`, or `None` if one can.
     #[must_use]
     pub fn find(subject: &HostPattern) -> Option<Self> {
         let base = match subject {
@@ -108,8 +107,8 @@ impl Unsignable {
     }
 }
 
-/// The domain that CAs count certificates by: the one that somebody has registered. An address, a
-/// public suffix and a name below none count as themselves.
+/// Returns the domain that CAs count certificates by: the registered one. An address, a public suffix and a name below no
+/// public suffix each count as themselves.
 #[must_use]
 pub(super) fn registered_domain(subject: &HostPattern) -> String {
     let base: &HostName = match subject {
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_counted_by_the_domain_that_somebody_registered() {
+    fn names_are_counted_by_registered_domain() {
         for (name, domain) in [
             ("www.example.org", "example.org"),
             ("*.a.b.example.co.uk", "example.co.uk"),
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_public_ca_can_sign_is_told_with_the_reason() {
+    fn each_unsignable_name_is_reported_with_its_reason() {
         for (name, part) in [
             ("intranet", "no dot"),
             ("nas.local", ".local is reserved"),
@@ -157,12 +156,12 @@ mod tests {
             ("x.onion", ".onion is reserved"),
             ("x.invalid", ".invalid is reserved"),
             ("www.unheard-of", "no top-level domain .unheard-of"),
-            ("co.uk", "registers names"),
-            ("*.com", "registers names"),
-            ("org", "registers names"),
+            ("co.uk", "register names"),
+            ("*.com", "register names"),
+            ("org", "register names"),
             ("a_b.example.org", "underscore"),
             ("10.0.0.1", "not reachable"),
-            ("*", "name the hosts"),
+            ("*", "list the host names"),
         ] {
             let found = Unsignable::find(&pattern(name));
             let sentence = found.map(|found| found.to_string()).unwrap_or_default();
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_public_ca_can_sign_is_let_through() {
+    fn names_that_a_public_ca_can_sign_have_no_reason() {
         for name in [
             "example.org",
             "*.example.org",

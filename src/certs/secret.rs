@@ -1,4 +1,4 @@
-//! Text that is never shown.
+//! Text that logs never show.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ impl Secret {
         }
     }
 
-    /// A secret that was read from where `reference` says: `env:NAME` or `file:PATH`.
+    /// A secret that was read from `reference`: `env:NAME` or `file:PATH`.
     #[must_use]
     pub fn referred(reference: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -28,19 +28,19 @@ impl Secret {
         }
     }
 
-    /// The text, for whoever uses it.
+    /// The secret text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Where the configuration says that it is, unless it spells it out.
+    /// The reference that it was read from; `None` if the configuration spells it out.
     #[must_use]
     pub fn reference(&self) -> Option<&str> {
         self.reference.as_deref()
     }
 
-    /// The environment variable that holds it, which no child process needs to see.
+    /// The environment variable that holds it, to be removed from the environment of child processes.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         self.reference()?.strip_prefix("env:")
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_not_shown_and_knows_where_it_is_from() {
+    fn a_secret_is_not_shown_and_remembers_its_reference() {
         let secret = Secret::referred("env:TOKEN", "hidden");
         assert_eq!(format!("{secret:?}"), "Secret(..)");
         assert_eq!(secret.expose(), "hidden");

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::books::{Books, FAILURES};
 use super::held::Held;
 use super::limits::Limits;
+use super::payment_error::PaymentError;
 use super::purchase::{Charge, Purchase};
 use super::spending::Spending;
 use crate::storage::{self, Storage};
@@ -26,12 +27,12 @@ impl Budgets {
         &self,
         purchase: Purchase<'_>,
         now: SystemTime,
-    ) -> Result<Result<Spending, Held>, storage::Error> {
+    ) -> Result<Spending, PaymentError> {
         if purchase.limits == Limits::NONE {
-            return Ok(Ok(Spending::free()));
+            return Ok(Spending::free());
         }
-        let paid = self.0.pay(&purchase, Charge::First, now).await?;
-        Ok(paid.map(|()| Spending::new(self.0.clone(), &purchase, now)))
+        self.0.pay(&purchase, Charge::First, now).await?;
+        Ok(Spending::new(self.0.clone(), &purchase, now))
     }
 
     /// What would hold back an order at `now`. Spends nothing.
@@ -71,7 +72,6 @@ pub(in crate::certs) fn spread(held: &Held) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::payment_error::PaymentError;
     use super::super::purchase::OrderKind;
     use super::super::usage::Usage;
     use super::*;
@@ -103,8 +103,15 @@ mod tests {
 
         async fn pay(&self, subject: &str, limits: Limits) -> Result<Spending, Held> {
             let subject = HostPattern::parse(subject).unwrap();
-            let purchase = purchase(&subject, limits);
-            self.budgets().pay(purchase, self.now).await.unwrap()
+            self.charge(purchase(&subject, limits)).await
+        }
+
+        async fn charge(&self, purchase: Purchase<'_>) -> Result<Spending, Held> {
+            let paid = self.budgets().pay(purchase, self.now).await;
+            paid.map_err(|error| match error {
+                PaymentError::Held(held) => *held,
+                PaymentError::Storage(error) => panic!("{error}"),
+            })
         }
 
         async fn fails(&self, subject: &str, failure: &Error) {
@@ -200,7 +207,7 @@ mod tests {
                 kind: OrderKind::Replacement,
                 ..purchase(&subject, Limits::PUBLIC)
             };
-            let paid = world.budgets().pay(purchase, world.now).await.unwrap();
+            let paid = world.charge(purchase).await;
             paid.unwrap().settle(Usage::SIGNED, world.now).await;
         }
         world.succeeds("www.example.org").await.unwrap();
@@ -225,7 +232,7 @@ mod tests {
             kind: OrderKind::Renewal,
             ..purchase(&subject, Limits::PUBLIC)
         };
-        let spending = world.budgets().pay(purchase, world.now).await.unwrap()?;
+        let spending = world.charge(purchase).await?;
         spending.order(world.now).await.unwrap();
         spending.settle(Usage::SIGNED, world.now).await;
         Ok(())
@@ -248,7 +255,7 @@ mod tests {
             account: "other",
             ..purchase(&subject, Limits::PUBLIC)
         };
-        let paid = world.budgets().pay(purchase, world.now).await.unwrap();
+        let paid = world.charge(purchase).await;
         assert!(matches!(paid, Err(Held::Spent { what, .. }) if what == "new certificates"));
     }
 
@@ -398,8 +405,7 @@ mod tests {
             ..purchase(&subject, Limits::PUBLIC)
         };
         for is_free in [true, false] {
-            let paid = world.budgets().pay(purchase, world.now).await.unwrap();
-            let spending = paid.unwrap();
+            let spending = world.charge(purchase).await.unwrap();
             spending.order(world.now).await.unwrap();
             let again = spending.order_without_predecessor(world.now).await;
             assert_eq!(again.is_ok(), is_free, "{again:?}");

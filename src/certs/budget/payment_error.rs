@@ -1,9 +1,9 @@
-//! Reasons why a further order of an attempt is not paid for.
+//! Reasons why an order cannot be paid for.
 
 use super::held::Held;
 use crate::storage;
 
-/// A reason why a further order of an attempt is not paid for.
+/// A reason why an order cannot be paid for.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
     /// A budget is spent, or the CA wants to be left alone.

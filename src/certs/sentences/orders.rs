@@ -163,8 +163,8 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
 pub(super) fn what_several_cas_said() -> Vec<String> {
     let wait = Duration::from_secs(120);
     let failures = vec![
-        (CA.to_owned(), rate_limited().into()),
-        ("zerossl".to_owned(), issuance::Error::Resting { wait }),
+        (CA.to_owned(), issuance::Error::Issuer(rate_limited())),
+        ("zerossl".to_owned(), issuance::Error::RetryAfter { wait }),
     ];
     told([issuance::Error::All(failures)])
 }
