@@ -62,7 +62,7 @@ impl App {
             challenges: Arc::clone(&shared.challenges),
             rules: acceptor_rules(config, &plan.routing),
         })?;
-        let current_router = CurrentRouter::new(&plan.routing.router, shared.means.workers);
+        let current_router = CurrentRouter::new(&plan.routing.router, shared.context.workers);
         current_router.replace(&plan.routing.router, plan.access_log.as_ref());
         let permits = Arc::new(Semaphore::new(max_connections));
         let stats = admin::Stats {
@@ -86,7 +86,7 @@ impl App {
         let workers = Workers::start().map_err(Error::Runtime)?;
         let runtimes = workers.runtimes();
         let listeners = Listeners::start(config, state, acceptor, listeners, runtimes);
-        shared.means.own_addresses.set(listeners.addresses());
+        shared.context.own_addresses.set(listeners.addresses());
         let app = Self {
             shared,
             plan: Arc::new(plan),
@@ -159,7 +159,7 @@ impl App {
         self.pairs.replace(pairs).await;
         self.manager.reload(plan.signing.rules());
         self.listeners.apply(&plan.config, acceptor, listeners);
-        let own_addresses = &self.shared.means.own_addresses;
+        let own_addresses = &self.shared.context.own_addresses;
         own_addresses.set(self.listeners.addresses());
         self.current_router
             .replace(&plan.routing.router, plan.access_log.as_ref());
@@ -179,7 +179,7 @@ impl App {
     /// Orders are left as they stand and resumed at the next start.
     pub async fn stop(self) -> usize {
         let SharedState {
-            means,
+            context,
             background,
             records,
             logs,
@@ -189,7 +189,7 @@ impl App {
         records.stop();
         let drain_timeout = self.plan.config.limits.drain_timeout;
         let cut = self.connections.drain(drain_timeout).await;
-        means.tasks.drain(Duration::ZERO).await;
+        context.tasks.drain(Duration::ZERO).await;
         background.drain(Duration::ZERO).await;
         records.drain(RECORDS_TIMEOUT).await;
         self.workers.halt();

@@ -16,7 +16,7 @@ use crate::upstream::{SystemRoots, UpstreamContext};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) config: Config,
-    pub(super) means: UpstreamContext,
+    pub(super) context: UpstreamContext,
     pub(super) routing: Routing,
     pub(super) signing: Signing,
     pub(super) access_log: Option<AccessLog>,
@@ -46,13 +46,13 @@ impl Draft {
         running: Option<Running<'_>>,
     ) -> Result<Self, Error> {
         let former = running.map(|running| running.plan);
-        let means = UpstreamContext {
+        let context = UpstreamContext {
             system_roots,
-            ..means(&config, shared, former)
+            ..context(&config, shared, former)
         };
         let no_routing = Routing::default();
         let routing = former.map_or(&no_routing, |former| &former.routing);
-        let routing = Routing::build(&config.sites, &means, routing)?;
+        let routing = Routing::build(&config.sites, &context, routing)?;
         let pairs = FilePairs::read(&config.sites)?;
         let signing = former.map(|former| FormerSigning {
             config: &former.config,
@@ -63,7 +63,7 @@ impl Draft {
             options: &running.plan.config.listen,
             addresses: running.addresses,
         });
-        let listeners = NewListeners::bind(&config, shared.means.workers, bound)?;
+        let listeners = NewListeners::bind(&config, shared.context.workers, bound)?;
         let access_log = match former {
             Some(former) if former.config.access_log == config.access_log => {
                 former.access_log.clone()
@@ -73,7 +73,7 @@ impl Draft {
         Ok(Self {
             plan: Plan {
                 config,
-                means,
+                context,
                 routing,
                 signing,
                 access_log,
@@ -85,14 +85,14 @@ impl Draft {
 }
 
 /// Keeps the cached addresses of backends unless the DNS servers have changed.
-fn means(config: &Config, shared: &SharedState, former: Option<&Plan>) -> UpstreamContext {
+fn context(config: &Config, shared: &SharedState, former: Option<&Plan>) -> UpstreamContext {
     let servers = &config.resolver.servers;
     match former {
-        None => shared.means.clone(),
-        Some(former) if former.config.resolver.servers == *servers => former.means.clone(),
+        None => shared.context.clone(),
+        Some(former) if former.config.resolver.servers == *servers => former.context.clone(),
         Some(_) => UpstreamContext {
             resolver: sites::resolver(&config.resolver),
-            ..shared.means.clone()
+            ..shared.context.clone()
         },
     }
 }
@@ -101,7 +101,7 @@ fn open_access_log(config: &Config, shared: &SharedState) -> Result<Option<Acces
     let Some(options) = &config.access_log else {
         return Ok(None);
     };
-    let log = AccessLog::start(options, shared.means.workers, &shared.logs);
+    let log = AccessLog::start(options, shared.context.workers, &shared.logs);
     log.map(Some).map_err(|source| Error::AccessLog {
         target: options.target.clone(),
         source,

@@ -34,13 +34,13 @@ impl Routing {
     /// certificates must never be open to all clients. Blocks, and needs a runtime for health checks.
     pub(super) fn build(
         sites: &[SiteConfig],
-        means: &UpstreamContext,
+        context: &UpstreamContext,
         former: &Self,
     ) -> Result<Self, Error> {
         let mut builder = Builder {
             tls: tls_rules(sites)?,
             upstreams: HashMap::new(),
-            means,
+            context,
             former,
             by_address: by_address(&former.upstreams),
         };
@@ -82,7 +82,7 @@ fn tls_rules(sites: &[SiteConfig]) -> Result<TlsRules, Error> {
 struct Builder<'a> {
     tls: TlsRules,
     upstreams: Upstreams,
-    means: &'a UpstreamContext,
+    context: &'a UpstreamContext,
     former: &'a Routing,
     /// The former upstreams by the addresses of their backends.
     by_address: HashMap<&'a Address, Vec<&'a Arc<Upstream>>>,
@@ -135,11 +135,11 @@ impl Builder<'_> {
             return Ok(Arc::clone(known));
         }
         let upstream = match self.former.upstreams.get(&key) {
-            Some(former) if former.is_current(self.means)? => Arc::clone(former),
+            Some(former) if former.is_current(self.context)? => Arc::clone(former),
             _ => {
                 let old = self.former_of(&key.0);
                 let (addresses, options) = key.clone();
-                let upstream = Upstream::carrying_over(&old, addresses, options, self.means);
+                let upstream = Upstream::carrying_over(&old, addresses, options, self.context);
                 Arc::new(upstream?)
             }
         };
@@ -169,7 +169,7 @@ impl Builder<'_> {
         let former = self.former.router.get(&site.pattern);
         let former = former.and_then(|former| former.guards.as_deref());
         let limit = &self.former.hashing_limit;
-        let guards = Guards::carrying_over(former, options, limit, self.means);
+        let guards = Guards::carrying_over(former, options, limit, self.context);
         let guards = guards.map_err(|source| unusable(site, source))?;
         Ok(Some(Box::new(guards)))
     }

@@ -24,7 +24,7 @@ pub(super) struct SharedState {
     pub(super) cache: Arc<CertCache>,
     pub(super) tokens: Arc<Http01Tokens>,
     pub(super) challenges: Arc<TlsAlpn01Certificates>,
-    pub(super) means: UpstreamContext,
+    pub(super) context: UpstreamContext,
     pub(super) refusals: RefusalCounters,
     /// Tasks that manage certificates.
     pub(super) background: Tasks,
@@ -42,7 +42,7 @@ impl SharedState {
             cache: Arc::new(CertCache::new(CACHED_CERTIFICATES)),
             tokens: Arc::new(Http01Tokens::new()),
             challenges: Arc::new(TlsAlpn01Certificates::new()),
-            means: means(config, max_connections),
+            context: context(config, max_connections),
             refusals: RefusalCounters::new(Workers::count()),
             background: Tasks::at_home(),
             records: Tasks::at_home(),
@@ -55,7 +55,7 @@ impl SharedState {
     }
 }
 
-fn means(config: &Config, max_connections: usize) -> UpstreamContext {
+fn context(config: &Config, max_connections: usize) -> UpstreamContext {
     UpstreamContext {
         // Connections to backends have a limit of their own: one HTTP/2 client can keep many of them busy.
         connection_permits: Arc::new(tokio::sync::Semaphore::new(max_connections)),

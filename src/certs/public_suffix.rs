@@ -1,8 +1,8 @@
-//! Answers from the public suffix list: the registered domain of a name, and whether a public CA can sign the name at all.
+//! Registered domains by the public suffix list, and names that no public CA can sign.
 
 use crate::name::{HostName, HostPattern};
 
-/// Domains that are reserved or that no public CA can look up.
+/// Domains that are reserved or do not exist in public DNS.
 const RESERVED: [&str; 16] = [
     "alt",
     "arpa",
@@ -22,54 +22,54 @@ const RESERVED: [&str; 16] = [
     "test",
 ];
 
-/// A reason why no public CA can sign a name.
+/// Reason why no public CA can sign a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsignable {
-    /// A single label.
+    /// The name has a single label.
     #[error(
         "no public CA can sign {0}, which has no dot; use its full domain name, or an issuer of your own"
     )]
     NoDot(HostPattern),
-    /// A name below a domain that is reserved for other uses.
+    /// The domain is reserved.
     #[error(
-        "no public CA can sign {name}, as .{domain} is reserved; use a domain that you have registered, or an issuer of your own"
+        "no public CA can sign {name}, because .{domain} is reserved; use a domain that you have registered, or an issuer of your own"
     )]
     Reserved {
-        /// The name.
+        /// Name to be signed.
         name: HostPattern,
-        /// The reserved domain that it ends in.
+        /// Reserved domain that the name belongs to.
         domain: &'static str,
     },
-    /// A name that ends in no existing top-level domain.
+    /// The top-level domain does not exist.
     #[error(
-        "no public CA can sign {name}, as there is no top-level domain .{domain}; correct the name, or use an issuer of your own"
+        "no public CA can sign {name}, because there is no top-level domain .{domain}; correct the name, or use an issuer of your own"
     )]
     UnknownSuffix {
-        /// The name.
+        /// Name to be signed.
         name: HostPattern,
-        /// Its last label.
+        /// Last label of the name.
         domain: String,
     },
-    /// A domain under which others register theirs.
+    /// The name is a public suffix.
     #[error(
         "no public CA can sign {0}, a public suffix, under which anyone can register names; use a name that you have registered"
     )]
     PublicSuffix(HostPattern),
-    /// A name with an underscore. Public CAs accept only letters, digits and hyphens.
-    #[error("no public CA can sign {0}, as it has an underscore; use a name without one")]
+    /// The name has an underscore. Public CAs sign only letters, digits and hyphens.
+    #[error("no public CA can sign {0}, because it has an underscore; use a name without one")]
     Underscore(HostPattern),
-    /// An address that is not reachable from the internet.
+    /// The address is not public.
     #[error(
         "no public CA can sign {0}, an address that is not reachable from the internet; use a domain name, or an issuer of your own"
     )]
     Address(HostPattern),
-    /// The pattern for every name.
+    /// The subject is `*`.
     #[error("no public CA can sign `*`; list the host names")]
     Everything,
 }
 
 impl Unsignable {
-    /// Returns why no public CA can sign `subject`, or `None` if one can.
+    /// Returns the reason why no public CA can sign `subject`, if there is one.
     #[must_use]
     pub fn find(subject: &HostPattern) -> Option<Self> {
         let base = match subject {
@@ -107,8 +107,8 @@ impl Unsignable {
     }
 }
 
-/// Returns the domain that CAs count certificates by: the registered one. An address, a public suffix and a name below no
-/// public suffix each count as themselves.
+/// Returns the registered domain, by which CAs count certificates. An address, a public suffix and a name without a known
+/// suffix count as themselves.
 #[must_use]
 pub(super) fn registered_domain(subject: &HostPattern) -> String {
     let base: &HostName = match subject {

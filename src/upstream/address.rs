@@ -1,4 +1,4 @@
-//! The address and protocol of one backend, as users write them.
+//! Address and protocol of one backend, as users write them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,56 +9,57 @@ use std::sync::Arc;
 use crate::name::{HostName, NameError};
 use crate::upstream::srv_name::{SrvName, SrvTarget};
 
-/// Reasons why a text is not the address of a backend.
+/// Reasons why a text is not a valid backend address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// A scheme that upstream traffic cannot use.
+    /// An unsupported scheme.
     #[error(
-        "upstreams are reached by `http://`, `https://`, `h2c://`, `srv://` or `unix:/path`; write one of these instead of `{0}://`, or `host:port` alone"
+        "`{0}://` is not a supported scheme for an upstream; use `http://`, `https://`, `h2c://`, `srv://`, `unix:/path`, or `host:port` alone"
     )]
     Scheme(String),
     /// A path or query after the port.
     #[error(
-        "an upstream has no path; leave out `{0}`, and put it before the requests' own paths with a route's `rewrite`"
+        "the address of an upstream cannot have a path; remove `{0}`, and use a route's `rewrite` to add it to request paths"
     )]
     Path(String),
-    /// No port, or one that is not a number from 1 to 65535.
-    #[error("`{0}` has no port; write `host:port`, as in `localhost:3000`")]
+    /// A missing port, or one that is not a number from 1 to 65535.
+    #[error("`{0}` has no valid port; use a form like `localhost:3000`")]
     Port(String),
-    /// A user and perhaps a password before the host. The text is left out: it may be a secret.
+    /// A user name before the host, with or without a password. The message does not quote it, because it may be a
+    /// secret.
     #[error(
-        "an upstream has no user before its host; leave out what stands before `@`, and send it as a request header instead"
+        "the address of an upstream cannot have a user name; remove the part before `@`, and send it in a request header instead"
     )]
     User,
     /// A host that is neither a name nor an IP address.
-    #[error("`{0}` is no host name or IP address: {1}")]
+    #[error("`{0}` is not a valid host name or IP address: {1}")]
     Host(String, #[source] NameError),
-    /// An invalid name of a service.
+    /// An invalid service name.
     #[error(
-        "`{0}` is no name of a service in DNS; write it without a port, as in `srv://_http._tcp.app.example.org`"
+        "`{0}` is not a valid name of a DNS service; use a form without a port, like `srv://_http._tcp.app.example.org`"
     )]
     Service(String),
-    /// A relative path of a unix socket, which would depend on the working directory.
-    #[error("`{0}` is no absolute path to a unix socket; write it as in `unix:/run/app.sock`")]
+    /// A relative path to a unix socket, which would depend on the working directory.
+    #[error("`{0}` is not an absolute path to a unix socket; use a form like `unix:/run/app.sock`")]
     Socket(String),
-    /// A path that is too long for a socket.
+    /// A path that is too long for a unix socket.
     #[error(
-        "the unix socket's path is longer than the {MAX_SOCKET_PATH} bytes that the system allows; shorten `{0}`"
+        "the path to the unix socket is longer than the {MAX_SOCKET_PATH} bytes that the system allows; shorten `{0}`"
     )]
     LongSocket(String),
 }
 
-/// Longest path in the system's address of a unix socket, without its final zero.
+/// Maximum length of the path to a unix socket, in bytes, without the final zero byte.
 const MAX_SOCKET_PATH: usize = 107;
 
 /// Protocol of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// HTTP/1.1 in the clear.
+    /// HTTP/1.1 without TLS.
     Http,
-    /// TLS with HTTP/2 or HTTP/1.1, whichever the backend prefers.
+    /// HTTP/2 or HTTP/1.1 over TLS, as the backend prefers.
     Https,
-    /// HTTP/2 in the clear, without asking (RFC 9113 section 3.3).
+    /// HTTP/2 without TLS and without negotiation, "with prior knowledge" (RFC 9113 section 3.3).
     H2c,
 }
 
@@ -67,11 +68,11 @@ pub enum Protocol {
 pub(super) enum Endpoint {
     Tcp(HostName, u16),
     Unix(Arc<Path>),
-    /// Wherever DNS says that a service runs. Each of its targets has an endpoint of its own.
+    /// The targets of a DNS service, each of which becomes a backend with a `Tcp` endpoint.
     Service(SrvName),
 }
 
-/// Address and protocol of one backend. As small as a pointer, since each outcome of a request has room for it.
+/// Address and protocol of one backend. A single pointer, because every [`Error`](super::Error) has room for one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address(Arc<Parts>);
 
@@ -79,9 +80,9 @@ pub struct Address(Arc<Parts>);
 struct Parts {
     protocol: Protocol,
     endpoint: Endpoint,
-    /// One IP address of its host, if this is the backend at that address only.
+    /// IP address to connect to, if the backend is one of several addresses of its host.
     at_ip: Option<IpAddr>,
-    /// The service of which it is a target, if any.
+    /// Service to which this target belongs, if any.
     service: Option<SrvName>,
 }
 
@@ -95,9 +96,12 @@ impl Address {
         }))
     }
 
-    /// Parses `host:port`, `http://host` (port 80), `https://host` (port 443), `h2c://host` (port 80), each with or
-    /// without another port, `srv://service`, `srv+https://service`, `srv+h2c://service`, `unix:/path`, or a port alone,
-    /// which means this machine.
+    /// Parses an address in one of these forms:
+    ///
+    /// - `host:port`, or a port alone, which means `localhost`
+    /// - `http://host` (port 80), `https://host` (port 443) or `h2c://host` (port 80), each with an optional `:port`
+    /// - `srv://service`, `srv+https://service` or `srv+h2c://service`
+    /// - `unix:/path`
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
             return Self::parse_unix(path);
@@ -141,13 +145,13 @@ impl Address {
         Ok(Self::new(Protocol::Http, endpoint, None))
     }
 
-    /// Protocol that it speaks.
+    /// Protocol of the backend.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.0.protocol
     }
 
-    /// The host to resolve; a unix socket and a service have none.
+    /// Host to resolve; `None` for a unix socket or a service.
     #[must_use]
     pub fn host(&self) -> Option<&HostName> {
         match &self.0.endpoint {
@@ -156,7 +160,7 @@ impl Address {
         }
     }
 
-    /// The TCP port; a unix socket and a service have none.
+    /// TCP port; `None` for a unix socket or a service.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         match self.0.endpoint {
@@ -165,7 +169,7 @@ impl Address {
         }
     }
 
-    /// The host and the port as a request names them; a unix socket is on this machine.
+    /// Host and port as they appear in a request; `localhost` for a unix socket.
     #[must_use]
     pub fn authority(&self) -> String {
         match &self.0.endpoint {
@@ -180,17 +184,17 @@ impl Address {
         &self.0.endpoint
     }
 
-    /// Its IP address, if it has only one.
+    /// IP address of the backend, if there is exactly one.
     pub(super) fn ip(&self) -> Option<IpAddr> {
         self.0.at_ip.or_else(|| self.host()?.ip())
     }
 
-    /// The backend at one of its host's IP addresses.
+    /// Returns the backend at one IP address of the host.
     pub(super) fn at(&self, at_ip: IpAddr) -> Self {
         Self::new(self.protocol(), self.0.endpoint.clone(), Some(at_ip))
     }
 
-    /// The backend at one target of a service.
+    /// Returns the backend at one IP address of a target of the service.
     pub(super) fn at_target(&self, target: &SrvTarget, at_ip: IpAddr) -> Self {
         Self(Arc::new(Parts {
             protocol: self.protocol(),
@@ -203,8 +207,8 @@ impl Address {
         }))
     }
 
-    /// Name that its certificate must have. For a service this is the domain in the configuration, since the targets come from
-    /// DNS, which may be forged (RFC 6125 section 6.2.1).
+    /// Name that the backend's certificate must have. For a service this is the configured domain, because targets come
+    /// from DNS, which can be forged (RFC 6125 section 6.2.1).
     pub(super) fn tls_name(&self) -> Option<&HostName> {
         match &self.0.service {
             Some(service) => Some(service.domain()),
@@ -213,7 +217,7 @@ impl Address {
     }
 }
 
-/// Returns the text without a final `/`. Refuses a path, and a user before the host.
+/// Removes a final `/`. Fails if there is a path, or a user name before the host.
 fn authority(rest: &str) -> Result<&str, AddressError> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -285,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_in_every_form_that_users_write() {
+    fn every_documented_form_of_an_address_is_parsed() {
         for (written, address) in [
             ("localhost:3000", "localhost:3000"),
             ("http://App.Internal:8080/", "app.internal:8080"),
@@ -314,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_of_a_name_is_told_apart_from_the_others_and_from_the_name() {
+    fn backends_at_different_addresses_of_a_name_differ_from_each_other_and_from_the_name() {
         let whole = Address::parse("https://app").unwrap();
         let (one, other) = (
             whole.at([10, 0, 0, 1].into()),
@@ -328,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_path_that_the_system_has_no_room_for_is_refused() {
+    fn a_socket_path_that_is_too_long_for_the_system_is_rejected() {
         let path = |len: usize| format!("unix:/{}", "s".repeat(len - 1));
         assert!(Address::parse(&path(MAX_SOCKET_PATH)).is_ok());
         let error = Address::parse(&path(MAX_SOCKET_PATH + 1)).unwrap_err();
@@ -336,37 +340,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_fix() {
+    fn invalid_addresses_are_rejected_with_the_fix() {
         for (written, part) in [
-            ("ftp://app:3000", "instead of `ftp://`"),
-            ("unix:run/app.sock", "no absolute path"),
-            ("unix://run/app.sock", "no absolute path"),
-            ("unix:/run/", "no absolute path"),
-            ("unix:", "no absolute path"),
-            ("grpc://app:50051", "instead of `grpc://`"),
-            ("http://app:3000/api", "leave out `/api`"),
+            ("ftp://app:3000", "`ftp://` is not a supported scheme"),
+            ("unix:run/app.sock", "not an absolute path"),
+            ("unix://run/app.sock", "not an absolute path"),
+            ("unix:/run/", "not an absolute path"),
+            ("unix:", "not an absolute path"),
+            ("grpc://app:50051", "`grpc://` is not a supported scheme"),
+            ("http://app:3000/api", "remove `/api`"),
             ("https://app/api?x", "a route's `rewrite`"),
             ("https://user:secret@app", "request header"),
             (
                 "srv://_http._tcp.app:80",
-                "`_http._tcp.app:80` is no name of a service",
+                "`_http._tcp.app:80` is not a valid name of a DNS service",
             ),
-            ("srv://10.0.0.1", "no name of a service"),
+            ("srv://10.0.0.1", "not a valid name of a DNS service"),
             (
                 "srv://_http._tcp",
-                "as in `srv://_http._tcp.app.example.org`",
+                "like `srv://_http._tcp.app.example.org`",
             ),
-            ("srv+https://app/api", "leave out `/api`"),
+            ("srv+https://app/api", "remove `/api`"),
             ("srv+h2c://user:secret@app", "request header"),
-            ("srv+http://app", "instead of `srv+http://`"),
-            ("app", "has no port"),
-            ("app:0", "has no port"),
-            ("app:70000", "has no port"),
-            ("app:+80", "has no port"),
-            ("::1:3000", "has no port"),
-            ("a b:3000", "no host name"),
-            (":3000", "no host name"),
-            ("", "has no port"),
+            ("srv+http://app", "`srv+http://` is not a supported scheme"),
+            ("app", "has no valid port"),
+            ("app:0", "has no valid port"),
+            ("app:70000", "has no valid port"),
+            ("app:+80", "has no valid port"),
+            ("::1:3000", "has no valid port"),
+            ("a b:3000", "not a valid host name"),
+            (":3000", "not a valid host name"),
+            ("", "has no valid port"),
         ] {
             let message = Address::parse(written).unwrap_err().to_string();
             assert!(message.contains(part), "{written:?}: {message}");

@@ -1,4 +1,4 @@
-//! Reasons why a request got no response from its upstream, and why a body broke off.
+//! Reasons why a request got no response from its upstream, or why a body ended early.
 
 use std::error::Error as _;
 use std::io;
@@ -7,25 +7,25 @@ use rustix::io::Errno;
 
 use crate::upstream::address::Address;
 
-/// Failures between a request and its response's head.
+/// Failures before the head of a response has arrived.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The upstream has no backend at all.
+    /// The upstream has no backends.
     #[error("the upstream has no backend")]
     NoBackend,
     /// The active checks of all backends fail.
     #[error("no backend of the upstream is up")]
     NoHealthyBackend,
-    /// All backends are full, and so is the queue.
-    #[error("all backends are full, and so is the queue for them")]
+    /// All backends and the queue are full.
+    #[error("all backends of the upstream and the queue are full")]
     QueueFull,
-    /// All backends were full for as long as a request may wait.
-    #[error("all backends are full, and none was free in time")]
+    /// All backends stayed full for the whole queue time-out.
+    #[error("all backends of the upstream are full, and none became free in time")]
     QueueTimeout,
-    /// The limit of open connections to backends is reached.
-    #[error("as many connections to backends are open as the limit of open files allows")]
+    /// The number of open connections to backends is at its limit.
+    #[error("no more connections to backends can be opened; raise the limit of open files")]
     ConnectionLimit,
-    /// The backend's host has no address.
+    /// The backend's host did not resolve to an address.
     #[error("the host of backend {backend} did not resolve")]
     Resolve {
         /// The backend.
@@ -34,24 +34,24 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// All addresses of the backend refused.
-    #[error("no connection to backend {backend} could be made")]
+    /// No address of the backend accepted a connection.
+    #[error("the connection to backend {backend} failed")]
     Connect {
         /// The backend.
         backend: Address,
-        /// Error of the last address.
+        /// Error from the last address.
         #[source]
         source: io::Error,
     },
-    /// The backend is the proxy itself, so that requests would go round for ever.
+    /// The backend is the proxy itself, so requests would loop.
     #[error(
-        "backend {backend} leads back to the proxy itself; give the address of the app, or correct the DNS of its name"
+        "backend {backend} leads back to the proxy itself; use the address of the app, or correct the DNS records of its name"
     )]
     Loop {
         /// The backend.
         backend: Address,
     },
-    /// No address of the backend accepted within the connect time-out.
+    /// No address of the backend accepted a connection within the connect time-out.
     #[error("backend {backend} did not accept a connection in time")]
     ConnectTimeout {
         /// The backend.
@@ -65,13 +65,13 @@ pub enum Error {
     Certificate {
         /// The backend.
         backend: Address,
-        /// Reason of the verifier.
+        /// Reason given by the verifier.
         #[source]
         source: Box<rustls::Error>,
     },
-    /// The backend speaks no TLS, or no TLS in common.
+    /// The backend does not speak TLS, or supports no version or cipher that the proxy supports.
     #[error(
-        "no TLS connection to backend {backend} could be made; write `http://` if it speaks plain HTTP there"
+        "the TLS handshake with backend {backend} failed; use `http://` if it speaks plain HTTP on this port"
     )]
     Handshake {
         /// The backend.
@@ -80,39 +80,39 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A WebSocket for a backend that takes none.
+    /// The request asks for an upgrade, and the backend speaks only HTTP/2.
     #[error(
-        "backend {backend} speaks HTTP/2 only, which takes no upgrade; send WebSockets to an `http://` or `https://` upstream"
+        "backend {backend} speaks only HTTP/2 and cannot upgrade a connection; send WebSockets to an `http://` or `https://` upstream"
     )]
     NoUpgrade {
         /// The backend.
         backend: Address,
     },
-    /// The backend refused the request before it began with it, at each attempt.
-    #[error("backend {backend} refused the request before it began with it")]
+    /// The backend refused the request without processing it, at each attempt.
+    #[error("backend {backend} refused the request without processing it")]
     Refused {
         /// The backend.
         backend: Address,
-        /// The refusal.
+        /// The cause.
         #[source]
         source: hyper::Error,
     },
-    /// The backend reset the request's stream.
-    #[error("backend {backend} reset the request's stream ({reason:?})")]
+    /// The backend reset the HTTP/2 stream of the request.
+    #[error("backend {backend} reset the stream of the request ({reason:?})")]
     Reset {
         /// The backend.
         backend: Address,
         /// Error code of the reset.
         reason: h2::Reason,
     },
-    /// The response's head did not arrive within the response time-out.
+    /// The head of the response did not arrive within the response time-out.
     #[error("backend {backend} did not begin its response in time")]
     ResponseTimeout {
         /// The backend.
         backend: Address,
     },
     /// The backend closed the connection, or did not send a valid HTTP response.
-    #[error("backend {backend} did not answer in HTTP")]
+    #[error("backend {backend} closed the connection or sent an invalid response")]
     Exchange {
         /// The backend.
         backend: Address,
@@ -120,22 +120,22 @@ pub enum Error {
         #[source]
         source: hyper::Error,
     },
-    /// The response's head has too many bytes or fields.
+    /// The head of the response has too many bytes or fields.
     #[error(
-        "the head of the response of backend {backend} is larger than 64 KiB or has more than 100 fields; look for a cookie or a field that grows"
+        "the head of a response from backend {backend} is larger than 64 KiB or has more than 100 fields; look for a cookie or a field that grows"
     )]
     ResponseHeadTooLarge {
         /// The backend.
         backend: Address,
     },
     /// The client's upload made no progress.
-    #[error("the request's body made no progress")]
+    #[error("the request body made no progress")]
     RequestStalled,
     /// The client's upload is larger than the limit.
-    #[error("the request's body is too large")]
+    #[error("the request body is too large")]
     RequestTooLarge,
-    /// The client broke its upload off.
-    #[error("the request's body broke off")]
+    /// The client aborted its upload.
+    #[error("the client aborted the request body")]
     RequestBroken(#[source] hyper::Error),
 }
 
@@ -149,7 +149,7 @@ impl Error {
         )
     }
 
-    /// `true` if the failure is due to load, so that another attempt soon may succeed.
+    /// `true` if the cause is too much load, so that another request soon may succeed.
     #[must_use]
     pub fn is_overload(&self) -> bool {
         matches!(
@@ -158,7 +158,7 @@ impl Error {
         )
     }
 
-    /// Converts the error of an exchange, which may stem from the client's body as well as from the backend.
+    /// Converts the error of an exchange. Either the backend or the body of the client's request can be the cause.
     pub(super) fn exchange(backend: &Address, error: hyper::Error) -> Self {
         let body = error
             .source()
@@ -182,7 +182,7 @@ impl Error {
         }
     }
 
-    /// `true` if the request reached no backend, so that another one may have it.
+    /// `true` if no byte of the request was sent, so that it can go to another backend.
     #[must_use]
     pub fn is_connect(&self) -> bool {
         match self {
@@ -209,8 +209,8 @@ impl Error {
         }
     }
 
-    /// `true` if a failed connection counts against the backend: not if the request asks too much of it, nor if the proxy has no
-    /// resources left.
+    /// `true` if a failed connection counts as a failure of the backend. It does not if the request wants an upgrade
+    /// that the backend does not support, or if the proxy has no resources left.
     pub(super) fn is_fault(&self) -> bool {
         match self {
             Self::NoUpgrade { .. } | Self::ConnectionLimit => false,
@@ -238,56 +238,54 @@ impl Error {
     }
 }
 
-/// `true` if this machine has no file descriptor or port left for a connection.
+/// `true` if this machine has no file descriptor or port left for another connection.
 fn is_shortage(error: &io::Error) -> bool {
-    let is_files = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || is_files(Errno::MFILE)
-        || is_files(Errno::NFILE)
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    error.kind() == io::ErrorKind::AddrNotAvailable || is(Errno::MFILE) || is(Errno::NFILE)
 }
 
 fn certificate_fix(error: &rustls::Error) -> &'static str {
     use rustls::CertificateError as Bad;
     let rustls::Error::InvalidCertificate(error) = error else {
-        return "look at what the backend sends";
+        return "check which certificate the backend sends";
     };
     match error {
         Bad::UnknownIssuer | Bad::BadSignature => {
-            "nobody trusted has signed it; give its root in `upstream-options.tls.root`"
+            "it is not signed by a trusted root; give its root in `upstream-options.tls.root`"
         }
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-            "it is for another name; give that name in `upstream-options.tls.sni`"
+            "it is for another name; set `upstream-options.tls.sni` to that name"
         }
         Bad::Expired | Bad::ExpiredContext { .. } => "it has expired; renew it at the backend",
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-            "it is not valid yet; look at the clocks of both machines"
+            "it is not valid yet; check the clocks of both machines"
         }
-        _ => "it is no certificate for a TLS server; give the backend another one",
+        _ => "it cannot be used for a TLS server; give the backend another certificate",
     }
 }
 
-/// Reasons why a body broke off.
+/// Reasons why a body ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// Nothing arrived for the whole body time-out.
+    /// No data arrived within the body time-out.
     #[error("the body made no progress")]
     Stalled,
-    /// The sender's connection or its framing broke.
-    #[error("the body's sender broke off")]
+    /// The sender closed its connection, or broke the framing.
+    #[error("the sender closed the connection or broke the framing of the body")]
     Broken(#[source] hyper::Error),
-    /// The client's HTTP/2 stream or its connection ended before the body.
-    #[error("the body's sender gave it up")]
+    /// The HTTP/2 stream or its connection ended before the body did.
+    #[error("the stream of the body was reset")]
     Reset(#[from] h2::Error),
-    /// The sender gave its HTTP/2 stream up without an error code (RFC 9113 section 8.1).
-    #[error("the body's sender stopped before the end")]
+    /// The sender ended the HTTP/2 stream early, without an error code (RFC 9113 section 8.1).
+    #[error("the sender stopped before the end of the body")]
     Stopped,
-    /// The file that is sent as the body cannot be read, or has become shorter.
-    #[error("the body's file could not be read to its end")]
+    /// The file that is sent as the body is unreadable, or has become shorter.
+    #[error("the file could not be read to its end")]
     File(#[source] io::Error),
     /// The body is larger than the limit.
     #[error("the body is larger than the limit")]
     TooLarge,
-    /// The whole exchange has taken too long.
+    /// The whole exchange took too long.
     #[error("the body did not end in time")]
     Overdue,
 }
@@ -297,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_proxy_has_run_short_of_is_no_fault_of_the_backend() {
+    fn a_shortage_of_descriptors_or_ports_is_not_a_fault_of_the_backend() {
         let connect = |errno: Errno| Error::Connect {
             backend: Address::parse("app:80").unwrap(),
             source: io::Error::from_raw_os_error(errno.raw_os_error()),

@@ -1,4 +1,5 @@
-//! Where requests go: backends and the connections to them. Knows hosts and bytes, not routes or certificates.
+//! Upstreams: groups of backends and the connections to them. Knows hosts and bytes; must not know routes or the
+//! certificates of sites.
 
 mod address;
 mod backend;

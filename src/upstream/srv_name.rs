@@ -1,14 +1,14 @@
-//! Names of services in DNS, and the targets that their SRV records name (RFC 2782).
+//! Names of DNS services, and the targets in their SRV records (RFC 2782).
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::name::HostName;
 
-/// Longest name that DNS allows.
+/// Maximum length of a DNS name, in characters.
 const MAX_NAME: usize = 253;
 
-/// The name of a service, such as `_http._tcp.app.example.org`.
+/// Name of a DNS service, such as `_http._tcp.app.example.org`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SrvName {
     name: Arc<str>,
@@ -16,7 +16,7 @@ pub(super) struct SrvName {
 }
 
 impl SrvName {
-    /// Parses a host name that may begin with labels such as `_http._tcp`.
+    /// Parses a host name that may begin with labels such as `_http._tcp`. Returns `None` if it is not valid.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut labels = String::new();
         let mut rest = text;
@@ -38,7 +38,7 @@ impl SrvName {
         &self.name
     }
 
-    /// The domain of the service: the name without labels such as `_http._tcp`.
+    /// Domain of the service: the name without labels such as `_http._tcp`.
     pub(super) fn domain(&self) -> &HostName {
         &self.domain
     }
@@ -56,12 +56,12 @@ fn service_label(label: &str) -> Option<String> {
     is_label.then(|| label.to_ascii_lowercase())
 }
 
-/// A place where the service runs, by one SRV record.
+/// Target of one SRV record: a host and port where the service runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SrvTarget {
     pub(super) host: HostName,
     pub(super) port: u16,
-    /// Its share of the requests; never 0.
+    /// Share of the requests, relative to the other targets; never 0.
     pub(super) weight: u16,
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_named_as_in_dns() {
+    fn service_names_are_parsed_as_in_dns() {
         for (written, name) in [
             ("_http._tcp.app.example.org", "_http._tcp.app.example.org"),
             ("_HTTP._TCP.App.Example.org.", "_http._tcp.app.example.org"),

@@ -23,7 +23,7 @@ use crate::acme::resource::{
 const UNSEEN: Duration = Duration::from_secs(1);
 
 /// Time-out of the deactivation of an authorization.
-const GIVE_UP: Duration = Duration::from_secs(10);
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An authorization of an order.
 pub(in crate::acme) struct Authorization<'a> {
@@ -177,8 +177,8 @@ impl Authorization<'_> {
 
     /// Deactivates an authorization that is not needed any more, so that it does not count as pending (RFC 8555 section
     /// 7.5.2). Errors do not matter.
-    pub(in crate::acme) async fn give_up(&self) {
-        match timeout(GIVE_UP, self.deactivate()).await {
+    pub(in crate::acme) async fn abandon(&self) {
+        match timeout(ABANDON_TIMEOUT, self.deactivate()).await {
             Ok(Ok(())) => (),
             Ok(Err(error)) => {
                 tracing::debug!(authorization = %self.url, %error, "authorization not deactivated");

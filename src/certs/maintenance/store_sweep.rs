@@ -207,7 +207,7 @@ impl StoreSweep {
     /// Removes the record of one order if it has expired. Orders of configured names are kept: their next attempt resumes
     /// them, however late.
     async fn sweep_order(&self, key: &Key) -> Result<bool, storage::Error> {
-        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+        let Some(order) = self.orders.expired(key, self.clock.now()).await? else {
             return Ok(false);
         };
         let subject = order.subject();
@@ -216,7 +216,7 @@ impl StoreSweep {
         }
         // Another process that holds the lock may have placed a new order in the meantime.
         let _lock = self.records.lock_issuance(subject).await?;
-        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+        let Some(order) = self.orders.expired(key, self.clock.now()).await? else {
             return Ok(false);
         };
         self.orders.remove(&order).await?;

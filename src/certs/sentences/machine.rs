@@ -1,4 +1,4 @@
-//! What is wrong with this machine.
+//! Sentences about problems of this machine.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What a CA says of an order, or does not say.
+//! Sentences about the answers of a CA to an order, or their absence.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ pub(super) fn no_such_name() -> Error {
     Error::Acme(failed(ChallengeType::Http01, NAME, ("dns", detail)))
 }
 
-pub(super) fn what_the_ca_saw() -> Vec<String> {
+pub(super) fn failed_validations() -> Vec<String> {
     use ChallengeType::{Dns01, DnsPersist01, Http01, TlsAlpn01};
     let connection = || {
         let detail = "203.0.113.7: Fetching http://www.example.org/: Connection refused";
@@ -105,16 +105,16 @@ pub(super) fn what_the_ca_saw() -> Vec<String> {
     sentences
 }
 
-fn wrong_credentials(said: &str) -> Error {
+fn wrong_credentials(detail: &str) -> Error {
     let external = ExternalAccount::new("kid-1".to_owned(), "c2VjcmV0MQ").unwrap();
-    let refusal = refused(Step::NewAccount, 401, ("unauthorized", said));
+    let refusal = refused(Step::NewAccount, 401, ("unauthorized", detail));
     match refusal {
         Error::Acme(refusal) => Error::Acme(external.explain(refusal)),
         other => other,
     }
 }
 
-pub(super) fn what_the_ca_said() -> Vec<String> {
+pub(super) fn refused_orders() -> Vec<String> {
     let eab = "an account must be bound to an external one";
     told([
         rate_limited(),
@@ -160,7 +160,7 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
     ])
 }
 
-pub(super) fn what_several_cas_said() -> Vec<String> {
+pub(super) fn several_failed_issuers() -> Vec<String> {
     let wait = Duration::from_secs(120);
     let failures = vec![
         (CA.to_owned(), issuance::Error::Issuer(rate_limited())),
@@ -169,7 +169,7 @@ pub(super) fn what_several_cas_said() -> Vec<String> {
     told([issuance::Error::All(failures)])
 }
 
-pub(super) async fn silence_of_the_ca() -> Vec<String> {
+pub(super) async fn unanswered_requests() -> Vec<String> {
     told(
         [
             acme::Error::Connect {

@@ -1,4 +1,4 @@
-//! Why a TXT record is not there.
+//! Sentences about TXT records that could not be published.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -11,14 +11,14 @@ use crate::certs::challenge::{CloudflareFault, Dns01Error, HookFault, ServerAddr
 use crate::certs::dns::ResolverError;
 use crate::certs::issuer::Error;
 
-fn unanswered(fault: impl Into<Dns01Error>) -> Error {
+fn unpublished(fault: impl Into<Dns01Error>) -> Error {
     Error::Acme(acme::Error::Solver {
         identifier: Identifier::Dns("example.org".to_owned()),
         source: SolverError::new(fault.into()),
     })
 }
 
-pub(super) fn records_by_hook() -> Vec<String> {
+pub(super) fn hook_and_propagation() -> Vec<String> {
     let hook = |fault| Dns01Error::Hook {
         program: "/etc/proxy/dns-hook".into(),
         fault,
@@ -53,11 +53,11 @@ pub(super) fn records_by_hook() -> Vec<String> {
                 cause: Box::new(ResolverError::Timeout("example.org".to_owned())),
             },
         ]
-        .map(unanswered),
+        .map(unpublished),
     )
 }
 
-pub(super) fn records_by_update() -> Vec<String> {
+pub(super) fn updates_and_cloudflare() -> Vec<String> {
     let update = |fault| Dns01Error::Update {
         server: ServerAddress {
             host: "ns1.example.org".to_owned(),
@@ -83,6 +83,6 @@ pub(super) fn records_by_update() -> Vec<String> {
                 "connection refused".to_owned(),
             )),
         ]
-        .map(unanswered),
+        .map(unpublished),
     )
 }

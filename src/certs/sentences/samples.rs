@@ -1,4 +1,4 @@
-//! Names and times for the sentences, and errors that only the outside world makes.
+//! Sample names, times and errors for the sentences.
 
 use std::time::SystemTime;
 
@@ -20,9 +20,9 @@ pub(super) fn told(sentences: impl IntoIterator<Item = impl ToString>) -> Vec<St
     sentences.map(|sentence| sentence.to_string()).collect()
 }
 
-/// The error of a client that nobody answers.
+/// Returns the error of a refused connection.
 pub(super) async fn no_connection() -> reqwest::Error {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    // Port 1 is nobody's.
+    // Nothing listens on port 1.
     client.get("http://127.0.0.1:1/").send().await.unwrap_err()
 }

@@ -1,4 +1,4 @@
-//! How a name stands, and what is found before a CA is asked.
+//! Sentences about the standing of a name and about failures before a CA is asked.
 
 use std::sync::Arc;
 use std::time::Duration;

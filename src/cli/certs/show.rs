@@ -84,5 +84,5 @@ fn write_record(record: &RecordFacts, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_fact(fact: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "  {fact:<11}  {value}")
+    writeln!(out, "  {fact:<12}  {value}")
 }

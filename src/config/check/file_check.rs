@@ -145,9 +145,11 @@ fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let chain = CertificateDer::pem_file_iter(&path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .and_then(|chain| match chain.is_empty() {
-            true => Err(pem::Error::NoItemsFound),
-            false => Ok(chain),
+        .and_then(|chain| {
+            if chain.is_empty() {
+                return Err(pem::Error::NoItemsFound);
+            }
+            Ok(chain)
         });
     chain.map_err(|source| FileError::Pem { path, source })
 }
@@ -175,7 +177,7 @@ fn check_pair(
 fn pem_reason(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it holds no section of the wanted kind".to_owned(),
+        pem::Error::NoItemsFound => "it has no PEM section of the expected kind".to_owned(),
         _ => "its PEM sections are damaged".to_owned(),
     }
 }

@@ -10,8 +10,6 @@ use crate::config::value::{
     TomlValue, format_size, parse_count, parse_head_size, parse_size, read_duration, read_secret,
 };
 
-use super::field::{Field, TableReader, write_table};
-
 /// Stands for a secret that the file spells out. As long as a key has to be, so that the listing can be read.
 pub(crate) const HIDDEN: &str = "(not shown here)";
 
@@ -99,27 +97,6 @@ impl<V: 'static> Codec<V> {
                 let written: Vec<_> = values.iter().filter_map(&write).collect();
                 (!written.is_empty()).then_some(toml::Value::Array(written))
             }),
-        }
-    }
-
-    /// A table. `default` has the values of the keys that are left out.
-    pub(crate) fn table(fields: fn() -> Vec<Field<V>>, default: impl Fn() -> V + 'static) -> Self {
-        Self {
-            read: Box::new(move |value, folder, report| {
-                let table = value.table();
-                let table = table
-                    .map_err(|problem| report.at(value.start(), problem))
-                    .ok()?;
-                let reader = TableReader {
-                    table: &table,
-                    folder,
-                };
-                let mut options = default();
-                let is_right = reader.read(&fields(), &mut options, report);
-                table.finish(report);
-                is_right.then_some(options)
-            }),
-            write: Box::new(move |options| Some(write_table(&fields(), options).into())),
         }
     }
 

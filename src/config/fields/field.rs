@@ -142,6 +142,29 @@ impl TableReader<'_, '_> {
     }
 }
 
+impl<V: 'static> Codec<V> {
+    /// A table. `default` has the values of the keys that are left out.
+    pub(crate) fn table(fields: fn() -> Vec<Field<V>>, default: impl Fn() -> V + 'static) -> Self {
+        Self {
+            read: Box::new(move |value, folder, report| {
+                let table = value.table();
+                let table = table
+                    .map_err(|problem| report.at(value.start(), problem))
+                    .ok()?;
+                let reader = TableReader {
+                    table: &table,
+                    folder,
+                };
+                let mut options = default();
+                let is_right = reader.read(&fields(), &mut options, report);
+                table.finish(report);
+                is_right.then_some(options)
+            }),
+            write: Box::new(move |options| Some(write_table(&fields(), options).into())),
+        }
+    }
+}
+
 /// The table as a Proxyfile writes it.
 pub(crate) fn write_table<T>(fields: &[Field<T>], options: &T) -> toml::Table {
     let entries = fields.iter();

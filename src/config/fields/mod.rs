@@ -4,6 +4,7 @@
 mod certificate_fields;
 mod codec;
 mod field;
+mod guard_fields;
 mod server_fields;
 mod site_fields;
 mod upstream_fields;
@@ -13,10 +14,11 @@ pub(crate) use certificate_fields::{
 };
 pub(crate) use codec::{Codec, boolean, path};
 pub(crate) use field::{Field, TableReader, field, write_table};
+pub(crate) use guard_fields::guards;
 pub(crate) use server_fields::{
     Listener, access_log, access_log_table, limits, listener, log, parse_target,
 };
 pub(crate) use site_fields::{
-    client_auth, features, guards, maintenance, redirect, site_features, tls_versions,
+    client_auth, features, maintenance, redirect, site_features, tls_versions,
 };
 pub(crate) use upstream_fields::{health, share, upstream_options};

@@ -1,34 +1,17 @@
-//! The keys of a site that fill the options of guards and of the features of a site.
+//! The keys of a site that fill the options of redirects, of TLS towards clients, and of the features of a site.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use http::header::HeaderName;
-use http::uri::PathAndQuery;
-use ipnet::IpNet;
-
-use crate::config::report::{GuardProblem, Problem};
-use crate::config::value::{parse_duration, parse_web_url, read_secret};
+use crate::config::report::Problem;
+use crate::config::value::parse_duration;
 use crate::proxy::{
-    BasicAuthOptions, Coding, CompressionOptions, ForwardAuthOptions, GuardOptions, HstsOptions,
-    MaintenanceOptions, MediaRange, PasswordHash, RateLimitOptions, RateScope, Realm,
-    RedirectOptions, SiteFeatureOptions, Statuses,
+    Coding, CompressionOptions, MaintenanceOptions, MediaRange, RedirectOptions,
+    SiteFeatureOptions, Statuses,
 };
 use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
-use crate::upstream::Address;
 
-use super::codec::{
-    Codec, boolean, count, duration, format_duration, head_size, path, size, string,
-};
+use super::codec::{Codec, boolean, format_duration, path, size, string};
 use super::field::{Field, field};
-
-/// For the answer of the server that decides about requests.
-const FORWARD_AUTH_TIMEOUT: Duration = Duration::from_secs(10);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Stands for a hash. It is no hash, so that the listing lets nobody in.
-const HASH: &str = "set, not shown";
 
 const TLS_VERSIONS: [(&str, TlsVersion); 2] =
     [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
@@ -37,9 +20,6 @@ const CLIENT_AUTH_MODES: [(&str, ClientAuthMode); 2] = [
     ("required", ClientAuthMode::Required),
     ("optional", ClientAuthMode::Optional),
 ];
-
-const RATE_SCOPES: [(&str, RateScope); 2] =
-    [("client", RateScope::Client), ("site", RateScope::Site)];
 
 const CODINGS: [(&str, Coding); 3] = [
     ("zstd", Coding::Zstd),
@@ -77,228 +57,6 @@ pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {
         field!("status", status, status),
         field!("append", append, boolean()),
     ]
-}
-
-/// The guards in the order in which a listing has them.
-pub(crate) fn guards() -> Vec<Field<GuardOptions>> {
-    vec![
-        field!("allow", networks.allow, networks()),
-        field!("deny", networks.deny, networks()),
-        field!("basic-auth", basic_auth, basic_auth().optional()),
-        field!("forward-auth", forward_auth, forward_auth().optional()),
-        field!("rate-limit", rate_limits, rate_limit().list_or_one()),
-        field!("max-body", max_body, body_size().optional()),
-        Field::group("limits", head_limits),
-        field!("request-timeout", request_timeout, duration().optional()),
-        field!("hsts", hsts, hsts().optional()),
-    ]
-}
-
-fn networks() -> Codec<Vec<IpNet>> {
-    let parse = |text: &str| {
-        parse_network(text).ok_or_else(|| GuardProblem::Network(text.to_owned()).into())
-    };
-    let problem = |key: &str| GuardProblem::NoNetwork(key.to_owned()).into();
-    Codec::text(parse).list().not_empty(problem)
-}
-
-/// A network, or a single address.
-fn parse_network(text: &str) -> Option<IpNet> {
-    match text.parse::<IpNet>() {
-        Ok(network) => Some(network.trunc()),
-        Err(_) => Some(text.parse::<std::net::IpAddr>().ok()?.to_canonical().into()),
-    }
-}
-
-fn basic_auth() -> Codec<BasicAuthOptions> {
-    let fields = || -> Vec<Field<BasicAuthOptions>> {
-        let realm = |text: &str| {
-            Realm::parse(text).ok_or_else(|| GuardProblem::Realm(text.to_owned()).into())
-        };
-        vec![
-            field!("users", users, users()),
-            field!("realm", realm, Codec::text(realm)),
-            field!("forward", forward, boolean()),
-        ]
-    };
-    Codec::table(fields, || BasicAuthOptions {
-        realm: Realm::default(),
-        users: BTreeMap::new(),
-        forward: false,
-    })
-}
-
-/// Users with the hashes of their passwords. The hashes are not written.
-fn users() -> Codec<BTreeMap<String, PasswordHash>> {
-    Codec {
-        read: Box::new(|value, folder, report| {
-            let table = value.table();
-            let table = table
-                .map_err(|problem| report.at(value.start(), problem))
-                .ok()?;
-            if table.is_empty() {
-                report.at(table.start(), GuardProblem::NoUser.into());
-            }
-            let mut users = BTreeMap::new();
-            for (user, start, value) in table.entries() {
-                if user.is_empty() || user.contains(':') {
-                    report.at(start, GuardProblem::User(user.to_owned()).into());
-                }
-                let text = value.string().and_then(|text| read_secret(text, folder));
-                let hash = text.and_then(|text| parse_hash(user, text.expose()));
-                match hash {
-                    Ok(hash) => drop(users.insert(user.to_owned(), hash)),
-                    Err(problem) => report.at(value.start(), problem),
-                }
-            }
-            Some(users)
-        }),
-        write: Box::new(|users| {
-            let users = users.keys().map(|user| (user.clone(), HASH.into()));
-            Some(users.collect::<toml::Table>().into())
-        }),
-    }
-}
-
-fn parse_hash(user: &str, text: &str) -> Result<PasswordHash, Problem> {
-    let wrong = |error| GuardProblem::Password {
-        user: user.to_owned(),
-        error,
-    };
-    Ok(PasswordHash::parse(text).map_err(wrong)?)
-}
-
-fn forward_auth() -> Codec<ForwardAuthOptions> {
-    let fields = || -> Vec<Field<ForwardAuthOptions>> {
-        let header = Codec::text(parse_header);
-        let url = Codec::new(
-            |value, _| parse_forward_url(value.string()?),
-            |options: &ForwardAuthOptions| options.url.clone().into(),
-        );
-        vec![
-            Field::new("url", |it| it, |it| it, url),
-            field!("copy-headers", copy_headers, header.list()),
-            field!("timeout", timeout, duration()),
-        ]
-    };
-    Codec::table(fields, || {
-        parse_forward_url("http://localhost").expect("the built-in URL is valid")
-    })
-}
-
-/// The options of a server that is asked at this URL.
-fn parse_forward_url(text: &str) -> Result<ForwardAuthOptions, Problem> {
-    let wrong = || Problem::from(GuardProblem::ForwardAuth(text.to_owned()));
-    let url = parse_web_url(text).ok_or_else(wrong)?;
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(wrong());
-    }
-    let origin = &url[..url::Position::BeforePath];
-    let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    Ok(ForwardAuthOptions {
-        url: text.to_owned(),
-        address: Address::parse(origin)?,
-        target: PathAndQuery::try_from(target).map_err(|_| wrong())?,
-        copy_headers: Vec::new(),
-        timeout: FORWARD_AUTH_TIMEOUT,
-    })
-}
-
-fn parse_header(text: &str) -> Result<HeaderName, Problem> {
-    const FRAMING: [&str; 9] = [
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    let name = HeaderName::from_bytes(text.as_bytes());
-    let name = name.map_err(|_| GuardProblem::Header(text.to_owned()))?;
-    if FRAMING.contains(&name.as_str()) {
-        return Err(GuardProblem::FramingHeader(text.to_owned()).into());
-    }
-    Ok(name)
-}
-
-fn rate_limit() -> Codec<RateLimitOptions> {
-    let fields = || -> Vec<Field<RateLimitOptions>> {
-        vec![
-            field!("requests", requests, count()),
-            field!("per", per, duration()),
-            field!("burst", burst, count()),
-            field!("by", by, Codec::choice(&RATE_SCOPES)),
-        ]
-    };
-    let table = Codec::table(fields, || RateLimitOptions {
-        requests: 0,
-        per: Duration::ZERO,
-        burst: 0,
-        by: RateScope::default(),
-    });
-    let Codec { read, write } = table;
-    Codec {
-        read: Box::new(move |value, folder, report| {
-            let mut options = read(value, folder, report)?;
-            if options.burst == 0 {
-                options.burst = options.requests;
-            }
-            Some(options)
-        }),
-        write,
-    }
-}
-
-fn body_size() -> Codec<u64> {
-    let Codec { read, write } = size();
-    Codec {
-        read: Box::new(move |value, folder, report| {
-            read(value, folder, report).map(|size| size as u64)
-        }),
-        write: Box::new(move |size| write(&usize::try_from(*size).unwrap_or(usize::MAX))),
-    }
-}
-
-fn head_limits() -> Vec<Field<GuardOptions>> {
-    vec![
-        field!("head-size", head_size, head_size().optional()),
-        field!("head-fields", head_fields, count().optional()),
-    ]
-}
-
-fn hsts() -> Codec<HstsOptions> {
-    let fields = || -> Vec<Field<HstsOptions>> {
-        let max_age = Codec::new(|value, _| parse_max_age(value.string()?), format_duration);
-        vec![
-            field!("max-age", max_age, max_age),
-            field!("include-subdomains", include_subdomains, boolean()),
-            field!("preload", preload, boolean()),
-        ]
-    };
-    let of = |max_age| HstsOptions {
-        max_age,
-        include_subdomains: false,
-        preload: false,
-    };
-    Codec::table(fields, move || of(Duration::ZERO))
-        .or_short(
-            |value| !value.is_table(),
-            move |value, _| Ok(of(parse_max_age(value.string()?)?)),
-        )
-        .checked(|hsts| {
-            let is_listable = hsts.include_subdomains && hsts.max_age >= YEAR;
-            (hsts.preload && !is_listable).then(|| GuardProblem::Preload.into())
-        })
-}
-
-/// Zero takes back what browsers were told before.
-fn parse_max_age(text: &str) -> Result<Duration, Problem> {
-    let age = humantime::parse_duration(text).ok();
-    let age = age.filter(|age| *age <= 11 * YEAR);
-    age.ok_or_else(|| GuardProblem::MaxAge(text.to_owned()).into())
 }
 
 /// The keys that stand at the top of the file for all sites, and in a site for itself.
@@ -400,72 +158,4 @@ pub(crate) fn maintenance() -> Codec<Option<MaintenanceOptions>> {
             |value| value.is_boolean(),
             |value, _| Ok(value.boolean()?.then(MaintenanceOptions::default)),
         )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_are_read_with_and_without_their_length() {
-        for (text, network) in [
-            ("10.0.0.0/8", "10.0.0.0/8"),
-            ("10.1.2.3/8", "10.0.0.0/8"),
-            ("192.0.2.7", "192.0.2.7/32"),
-            ("::ffff:192.0.2.7", "192.0.2.7/32"),
-            ("2001:db8::/32", "2001:db8::/32"),
-            ("::1", "::1/128"),
-        ] {
-            assert_eq!(parse_network(text).unwrap().to_string(), network);
-        }
-        for text in ["", "10.0.0.0/33", "10.0.0", "example.org", "10.0.0.0/8 "] {
-            assert!(parse_network(text).is_none(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_url_to_ask_is_parted_into_server_and_path() {
-        for (url, address, target) in [
-            (
-                "http://localhost:9091/api/verify?rd=a",
-                "localhost:9091",
-                "/api/verify?rd=a",
-            ),
-            ("http://auth.internal", "auth.internal:80", "/"),
-            (
-                "http://[::1]:4180/oauth2/auth",
-                "[::1]:4180",
-                "/oauth2/auth",
-            ),
-        ] {
-            let ForwardAuthOptions {
-                address: found,
-                target: path,
-                ..
-            } = parse_forward_url(url).unwrap();
-            assert_eq!(
-                (found.to_string().as_str(), path.as_str()),
-                (address, target)
-            );
-        }
-        for url in [
-            "localhost:9091",
-            "ftp://a/",
-            "http://a:b@c/",
-            "http://a/#b",
-            "",
-        ] {
-            assert!(parse_forward_url(url).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn hsts_may_be_longer_than_a_year_or_be_taken_back() {
-        for (text, seconds) in [("1y", 31_557_600), ("2y", 63_115_200), ("0s", 0)] {
-            assert_eq!(parse_max_age(text).unwrap().as_secs(), seconds);
-        }
-        for text in ["", "300", "100y", "-1s"] {
-            assert!(parse_max_age(text).is_err(), "{text}");
-        }
-    }
 }

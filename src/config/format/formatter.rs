@@ -18,10 +18,10 @@ pub fn format_proxyfile(path: &Path, text: &str) -> Result<String, Error> {
     let mut report = Report::new(path, text);
     let (_, errors) = DeTable::parse_recoverable(text);
     note_toml_errors(errors, &mut report);
-    match report.is_clean() {
-        true => Ok(write(&lines(text))),
-        false => Err(Error::Invalid(report.into_diagnostics())),
+    if !report.is_clean() {
+        return Err(Error::Invalid(report.into_diagnostics()));
     }
+    Ok(write(&lines(text)))
 }
 
 /// A token that says something.
@@ -193,9 +193,10 @@ fn column(line: &Line<'_>, comment: &Piece<'_>, width: usize) -> usize {
         None => piece.column + piece.text.chars().count(),
     });
     let is_whole = line.pieces.iter().all(|piece| !piece.text.contains('\n'));
-    let moved = match is_whole {
-        true => (comment.column + line.indent()).saturating_sub(line.start()),
-        false => comment.column,
+    let moved = if is_whole {
+        (comment.column + line.indent()).saturating_sub(line.start())
+    } else {
+        comment.column
     };
     match comment.column - end.min(comment.column) {
         0 | 1 => width + 1,
@@ -225,10 +226,8 @@ fn widths(lines: &[Line<'_>]) -> Vec<usize> {
         });
         let signs: Vec<_> = signs.collect();
         let is_aligned = signs.len() > 1 && signs.iter().all(|sign| *sign == signs[0]);
-        let width = match is_aligned {
-            true => run.iter().map(key_width).max().unwrap_or_default(),
-            false => 0,
-        };
+        let widest = run.iter().map(key_width).max();
+        let width = widest.filter(|_| is_aligned).unwrap_or_default();
         widths.extend(run.iter().map(|_| width));
     }
     widths

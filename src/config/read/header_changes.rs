@@ -10,8 +10,8 @@ use crate::proxy::{ChangeKind, HeaderChange, SecretText};
 /// Reads both tables of a site or a route.
 pub(crate) fn read(table: &TomlTable<'_>, folder: &Path, report: &mut Report<'_>) -> HeaderConfig {
     HeaderConfig {
-        request: read_changes("request-headers", table, (folder, report)),
-        response: read_changes("response-headers", table, (folder, report)),
+        request: read_changes("request-headers", table, folder, report),
+        response: read_changes("response-headers", table, folder, report),
     }
 }
 
@@ -19,7 +19,8 @@ pub(crate) fn read(table: &TomlTable<'_>, folder: &Path, report: &mut Report<'_>
 fn read_changes(
     key: &'static str,
     table: &TomlTable<'_>,
-    (folder, report): (&Path, &mut Report<'_>),
+    folder: &Path,
+    report: &mut Report<'_>,
 ) -> Vec<HeaderChange> {
     let Some(table) = table.read(key, report, TomlValue::table) else {
         return Vec::new();

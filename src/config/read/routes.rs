@@ -135,7 +135,7 @@ impl SiteReader<'_, '_> {
             return Ok(match inherited.cloned() {
                 Some(SiteAction::Upstream { addresses, .. }) => {
                     if let Some(value) = table.value("upstream-options") {
-                        self.check_tls(value, &addresses, (&options, &base));
+                        self.check_tls(value, &addresses, &options, &base);
                     }
                     Some(SiteAction::Upstream { addresses, options })
                 }
@@ -157,7 +157,7 @@ impl SiteReader<'_, '_> {
             "files" => actions::read_files(value, self.folder, self.report).map(SiteAction::Files),
             _ => {
                 let addresses = self.read_addresses(value);
-                self.check_tls(value, &addresses, (&options, &base));
+                self.check_tls(value, &addresses, &options, &base);
                 Some(SiteAction::Upstream { addresses, options })
             }
         };
@@ -169,7 +169,8 @@ impl SiteReader<'_, '_> {
         &mut self,
         place: TomlValue<'_>,
         addresses: &[Address],
-        (options, inherited): (&Options, &Options),
+        options: &Options,
+        inherited: &Options,
     ) {
         let is_used = addresses.is_empty() || is_behind_tls(addresses);
         if options.tls != inherited.tls && !is_used {

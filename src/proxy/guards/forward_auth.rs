@@ -77,7 +77,7 @@ pub(super) enum Decision {
 impl ForwardAuth {
     pub(super) fn new(
         options: &ForwardAuthOptions,
-        means: &UpstreamContext,
+        context: &UpstreamContext,
     ) -> Result<Self, TlsError> {
         let defaults = upstream::Options::default();
         let deadlines = upstream::Options {
@@ -88,7 +88,7 @@ impl ForwardAuth {
         let host = options.address.authority();
         Ok(Self {
             options: options.clone(),
-            server: Upstream::new(vec![options.address.clone()], deadlines, means)?,
+            server: Upstream::new(vec![options.address.clone()], deadlines, context)?,
             host: HeaderValue::try_from(host).expect("an address is written in visible ASCII"),
             copied: options.copy_headers.as_slice().into(),
         })
@@ -98,9 +98,9 @@ impl ForwardAuth {
     pub(super) fn is_made_of(
         &self,
         options: &ForwardAuthOptions,
-        means: &UpstreamContext,
+        context: &UpstreamContext,
     ) -> Result<bool, TlsError> {
-        Ok(self.options == *options && self.server.is_current(means)?)
+        Ok(self.options == *options && self.server.is_current(context)?)
     }
 
     /// Asks about `request`. Any answer but a 2xx is the client's.

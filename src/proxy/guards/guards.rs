@@ -39,14 +39,14 @@ pub(in crate::proxy) enum GuardOutcome {
 }
 
 impl Guards {
-    /// The guards that `options` ask for; passwords are verified by `hashing_limit`, and other servers asked by `means`.
-    /// Fails where the server that decides cannot be reached over TLS.
+    /// Builds the guards that `options` ask for. Passwords are hashed within `hashing_limit`, and requests to other servers use
+    /// `context`. Fails if TLS to the server that decides cannot be set up.
     pub fn new(
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        means: &UpstreamContext,
+        context: &UpstreamContext,
     ) -> Result<Self, TlsError> {
-        Self::carrying_over(None, options, hashing_limit, means)
+        Self::carrying_over(None, options, hashing_limit, context)
     }
 
     /// Like [`Self::new`], but each guard that `previous` has with the same options goes on with its state.
@@ -54,7 +54,7 @@ impl Guards {
         previous: Option<&Self>,
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
-        means: &UpstreamContext,
+        context: &UpstreamContext,
     ) -> Result<Self, TlsError> {
         let networks = &options.networks;
         let previous_limits = previous.map_or(&[][..], |previous| &previous.rate_limits);
@@ -62,14 +62,14 @@ impl Guards {
             let known = previous.and_then(|previous| previous.basic_auth.as_ref());
             match known.filter(|known| known.options() == options) {
                 Some(known) => Some(Arc::clone(known)),
-                None => BasicAuth::new(options, hashing_limit, means.workers).map(Arc::new),
+                None => BasicAuth::new(options, hashing_limit, context.workers).map(Arc::new),
             }
         });
         let forward_auth = options.forward_auth.as_ref().map(|options| {
             let known = previous.and_then(|previous| previous.forward_auth.as_ref());
             Ok(match known {
-                Some(known) if known.is_made_of(options, means)? => Arc::clone(known),
-                _ => Arc::new(ForwardAuth::new(options, means)?),
+                Some(known) if known.is_made_of(options, context)? => Arc::clone(known),
+                _ => Arc::new(ForwardAuth::new(options, context)?),
             })
         });
         Ok(Self {

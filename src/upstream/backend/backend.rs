@@ -1,4 +1,4 @@
-//! One backend of an upstream, with its load, its health and its connections.
+//! One backend of an upstream: its load, health and connections.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::upstream::address::Address;
 use crate::upstream::connection::Pool;
 use crate::upstream::options::Share;
 
-/// One address that requests can go to. Clones share its state.
+/// One address to which requests can go. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Backend {
     address: Address,
@@ -28,7 +28,7 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// A backend with one of `pools` for each worker.
+    /// A backend with weight 1 and no limit. There must be one pool for each worker.
     pub(in crate::upstream) fn new(
         address: Address,
         pools: PerWorker<Pool>,
@@ -45,7 +45,8 @@ impl Backend {
         }
     }
 
-    /// Copies the backend for another upstream or for other rules. Both share requests and connections.
+    /// Copies the backend for another upstream, with another health state. Both share requests in flight and
+    /// connections.
     pub(in crate::upstream) fn with_health(
         &self,
         health_state: Arc<CachePadded<HealthState>>,
@@ -60,8 +61,8 @@ impl Backend {
         }
     }
 
-    /// Sets its share of the requests and its limit. An unchanged limit keeps its count; a new one counts the requests that
-    /// are under way, for which it needs a runtime.
+    /// Sets the weight and the limit of connections. An unchanged limit keeps its slots. A new limit also counts the
+    /// requests that are already in flight; this needs a runtime.
     pub(in crate::upstream) fn with_share(
         self,
         share: Share,
@@ -84,31 +85,31 @@ impl Backend {
         }
     }
 
-    /// Address at which it listens.
+    /// Address of the backend.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Number of requests and tunnels that it is serving.
+    /// Number of requests and tunnels in flight, over all workers.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         in_flight(&self.lanes)
     }
 
-    /// `true` if its active check fails.
+    /// `true` if the active health check fails.
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.health_state.is_down()
     }
 
-    /// `true` if it gets no requests for a while because too many have failed.
+    /// `true` if the backend gets no requests for a while, because too many have failed.
     #[must_use]
     pub fn is_ejected(&self) -> bool {
         self.health_state.is_ejected(Instant::now())
     }
 
-    /// The part of it that belongs to the worker of this number.
+    /// Part of the backend that belongs to this worker.
     pub(in crate::upstream) fn lane(&self, worker: usize) -> &Arc<CachePadded<Lane>> {
         &self.lanes[worker]
     }
@@ -117,14 +118,14 @@ impl Backend {
         &self.health_state
     }
 
-    /// Records that a request failed here.
+    /// Records that a request has failed.
     pub(in crate::upstream) fn record_failure(&self) {
         if let Some(length) = self.health_state.record_failure(Instant::now()) {
-            warn!(backend = %self.address, retry_in = ?length, "backend gets no requests for a while");
+            warn!(backend = %self.address, retry_in = ?length, "backend ejected after too many failures");
         }
     }
 
-    /// Records that a request was served. Writes nothing if the backend is in good health.
+    /// Records that a request has succeeded. Writes nothing to memory if the backend is in good health.
     pub(in crate::upstream) fn record_success(&self) {
         if !self.health_state.is_good() && self.health_state.record_success(Instant::now()) {
             info!(backend = %self.address, "backend gets requests again");
@@ -135,7 +136,7 @@ impl Backend {
         self.weight
     }
 
-    /// Number that stands for it where clients are spread by hash.
+    /// Number that represents the backend in rendezvous hashing.
     pub(in crate::upstream) fn seed(&self) -> u64 {
         self.seed
     }
@@ -144,18 +145,18 @@ impl Backend {
         self.max_connections.is_none()
     }
 
-    /// `true` if it may have one more request.
+    /// `true` if the limit allows another request.
     pub(in crate::upstream) fn has_room(&self) -> bool {
         let limit = self.max_connections.as_ref();
         limit.is_none_or(MaxConnections::has_room)
     }
 
-    /// The slots that requests take, if there is a limit.
+    /// Slots of the limit, if there is one.
     pub(in crate::upstream) fn slots(&self) -> Option<&Arc<Semaphore>> {
         self.max_connections.as_ref().map(MaxConnections::slots)
     }
 
-    /// Counts a request that goes here; `None` if the backend is full.
+    /// Counts a request. Returns `None` if the backend is full.
     pub(in crate::upstream) fn enter(&self, worker: usize) -> Option<InFlight> {
         let slot = match &self.max_connections {
             None => None,

@@ -1,5 +1,5 @@
-//! Health of one backend: the active check, passive ejection and slow start. The requests of all workers read it, and write
-//! it only when something goes wrong or is over.
+//! Health of one backend: active check, passive ejection and slow start. Every request reads it. Requests write it only
+//! after a failure and during the recovery from one, so that workers rarely invalidate each other's caches.
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,41 +9,45 @@ use tokio::time::Instant;
 use crate::backoff::spread;
 use crate::upstream::options::Balancing;
 
-/// Part of its requests that a backend gets in good health.
-pub(super) const FULL_SHARE: u32 = 1000;
-/// Part that a backend gets which has just recovered.
+/// Share of a backend in good health, in thousandths of its weight.
+const FULL_SHARE: u32 = 1000;
+/// Share of a backend that has just recovered.
 const FIRST_SHARE: u32 = FULL_SHARE / 10;
 
 /// Longest ejection, unless `eject-time` is longer.
 const LONGEST_EJECTION: Duration = Duration::from_secs(60);
+/// Part of an ejection by which its length varies at random, so that several backends do not all return at once.
 const EJECTION_JITTER: f64 = 0.2;
-/// Time in good health after which ejections are short again.
+/// Time since the last recovery after which the next ejection is short again.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Time that the request of a trial may take before another one is let through.
+/// Time after which another trial request is let through, if the first has no outcome yet.
 const TRIAL: Duration = Duration::from_secs(5);
 
 /// The active check fails.
 const DOWN: u32 = 1;
-/// The last requests failed.
+/// The last request failed.
 const FAILED: u32 = 1 << 1;
-/// So many failed that it gets none for a while.
+/// So many requests in a row failed that the backend gets none until `ejected_until`. The mark stays until it recovers.
 const EJECTED: u32 = 1 << 2;
-/// The while is over, and one request finds out whether it works.
+/// The ejection time is over, and one request tries if the backend works again.
 const ON_TRIAL: u32 = 1 << 3;
-/// It has recovered and gets less than its share.
+/// The backend has recovered and gets less than its full share.
 const SLOW_START: u32 = 1 << 4;
-/// It is ejected, and gets a request all the same because all others are out too.
+/// The backend is ejected, but got a request because all other backends are down or ejected too.
 const LAST_RESORT: u32 = 1 << 5;
 
 /// Health of one backend.
 #[derive(Debug)]
 pub(in crate::upstream) struct HealthState {
-    /// The bits above; none in good health.
+    /// Set of the bits above. Zero means good health, so that most requests only need this one load.
     marks: AtomicU32,
+    /// Number of failures in a row.
     failures: AtomicU16,
+    /// Number of ejections, by which their length grows.
     ejections: AtomicU16,
-    /// In milliseconds since `epoch`, as are the others.
+    /// End of the ejection, in milliseconds since `epoch`.
     ejected_until: AtomicU64,
+    /// Time of the last recovery, in milliseconds since `epoch`.
     recovered_at: AtomicU64,
     epoch: Instant,
     max_fails: u16,
@@ -52,7 +56,7 @@ pub(in crate::upstream) struct HealthState {
 }
 
 impl HealthState {
-    /// Good health.
+    /// A state of good health, with the rules in `options`.
     pub(in crate::upstream) fn new(options: &Balancing) -> Self {
         Self {
             marks: AtomicU32::new(0),
@@ -67,16 +71,16 @@ impl HealthState {
         }
     }
 
-    /// Copies the health for other rules.
+    /// Copies the state, with the rules in `options`.
     pub(in crate::upstream) fn with_rules(&self, options: &Balancing) -> Self {
         let copy = |value: &AtomicU64| AtomicU64::new(value.load(Ordering::Acquire));
-        let count = |value: &AtomicU16| AtomicU16::new(value.load(Ordering::Acquire));
-        // Without a check nothing would ever mark it up again.
-        let forgotten = if options.health.is_some() { 0 } else { DOWN };
+        let copy_count = |value: &AtomicU16| AtomicU16::new(value.load(Ordering::Acquire));
+        // Without a check, nothing would ever mark the backend up again.
+        let cleared = if options.health.is_some() { 0 } else { DOWN };
         Self {
-            marks: AtomicU32::new(self.marks() & !forgotten),
-            failures: count(&self.failures),
-            ejections: count(&self.ejections),
+            marks: AtomicU32::new(self.marks() & !cleared),
+            failures: copy_count(&self.failures),
+            ejections: copy_count(&self.ejections),
             ejected_until: copy(&self.ejected_until),
             recovered_at: copy(&self.recovered_at),
             epoch: self.epoch,
@@ -84,7 +88,7 @@ impl HealthState {
         }
     }
 
-    /// `true` if it is in good health in every respect.
+    /// `true` if the backend is in good health in every respect.
     pub(in crate::upstream) fn is_good(&self) -> bool {
         self.marks() == 0
     }
@@ -94,12 +98,12 @@ impl HealthState {
         self.marks() & DOWN != 0
     }
 
-    /// `true` if it gets no requests because of failures.
+    /// `true` if the backend gets no requests because of failures.
     pub(in crate::upstream) fn is_ejected(&self, now: Instant) -> bool {
         self.marks() & EJECTED != 0 && self.millis(now) < self.ejected_until.load(Ordering::Acquire)
     }
 
-    /// Part of its requests, of a thousand, that the backend may have now.
+    /// Share of the backend at this time, in thousandths of its weight.
     pub(in crate::upstream) fn share(&self, now: Instant) -> u32 {
         let marks = self.marks();
         if marks & DOWN != 0 || self.is_ejected(now) {
@@ -112,19 +116,15 @@ impl HealthState {
         }
     }
 
-    /// Part of its requests that it may have where no backend may have any. An ejected backend is worth another try; one whose
-    /// active check fails is not.
+    /// Share of the backend when no backend has a share. Ejected backends are then used anyway, unless their active
+    /// check fails.
     pub(in crate::upstream) fn last_resort_share(&self) -> u32 {
         if self.is_down() { 0 } else { FULL_SHARE }
     }
 
+    /// Share during slow start, which rises with time. Ends slow start when its time is over.
     fn slow_start_share(&self, now: Instant) -> u32 {
-        let since = self.millis(now)
-            - self
-                .recovered_at
-                .load(Ordering::Acquire)
-                .min(self.millis(now));
-        let whole = u64::try_from(self.slow_start.as_millis()).unwrap_or(u64::MAX);
+        let (since, whole) = (self.since_recovery(now), millis(self.slow_start));
         if since >= whole {
             self.clear(SLOW_START);
             return FULL_SHARE;
@@ -133,10 +133,11 @@ impl HealthState {
         FIRST_SHARE + u32::try_from(risen).unwrap_or(0)
     }
 
-    /// Lets a request go here; `false` if another one is finding out already whether the backend works again.
+    /// Admits a request to the backend. Returns `false` if it is ejected, or if another request is already on trial
+    /// there.
     ///
-    /// A request of last resort may bring the backend back. If it fails, that makes the ejection no longer: otherwise an
-    /// outage of all backends would keep most of them out long after it is over.
+    /// A request of last resort that succeeds ends the ejection. One that fails does not prolong it: otherwise most
+    /// backends would stay ejected long after an outage of all of them.
     pub(in crate::upstream) fn admit(&self, now: Instant, is_last_resort: bool) -> bool {
         if self.marks() & EJECTED == 0 {
             return true;
@@ -159,19 +160,22 @@ impl HealthState {
         claimed.is_ok() || is_last_resort
     }
 
-    /// Records a failure. Returns the length of the ejection, if it ejects the backend.
+    /// Records a failure. Returns the length of the ejection if this one ejects the backend.
     pub(in crate::upstream) fn record_failure(&self, now: Instant) -> Option<Duration> {
         let failures = self.failures.load(Ordering::Acquire).saturating_add(1);
         self.failures.store(failures, Ordering::Release);
         let marks = self.set(FAILED);
         let until = self.ejected_until.load(Ordering::Acquire);
-        let is_out = marks & EJECTED != 0 && self.millis(now) < until;
+        let is_ejected = marks & EJECTED != 0 && self.millis(now) < until;
         let was_on_trial = self.clear(ON_TRIAL) & ON_TRIAL != 0;
-        if self.max_fails == 0 || failures < self.max_fails || (is_out && !was_on_trial) {
+        // A failed trial starts a new ejection. Other failures during an ejection are of requests from before it, or of
+        // last resort.
+        if self.max_fails == 0 || failures < self.max_fails || (is_ejected && !was_on_trial) {
             return None;
         }
         let length = self.next_ejection(now);
         let next = self.millis(now) + millis(length);
+        // Of several workers that record failures at the same time, only one starts the ejection.
         self.ejected_until
             .compare_exchange(until, next, Ordering::AcqRel, Ordering::Relaxed)
             .ok()?;
@@ -181,12 +185,8 @@ impl HealthState {
     }
 
     fn next_ejection(&self, now: Instant) -> Duration {
-        let well = self.millis(now)
-            - self
-                .recovered_at
-                .load(Ordering::Acquire)
-                .min(self.millis(now));
-        if self.marks() & EJECTED == 0 && well >= millis(FORGOTTEN_AFTER) {
+        let is_forgotten = self.since_recovery(now) >= millis(FORGOTTEN_AFTER);
+        if self.marks() & EJECTED == 0 && is_forgotten {
             self.ejections.store(0, Ordering::Release);
         }
         let doublings = u32::from(self.ejections.load(Ordering::Acquire)).min(16);
@@ -195,14 +195,14 @@ impl HealthState {
         spread(length.min(longest), EJECTION_JITTER)
     }
 
-    /// Records that a request was served. Returns `true` if this ends an ejection.
+    /// Records that a request has succeeded. Returns `true` if this ends an ejection.
     ///
-    /// A request that was under way when the backend was ejected does not end it: a backend that shuts down serves its old
-    /// connections to the end.
+    /// Only a request on trial or of last resort can end an ejection. Requests from before it prove nothing: a backend
+    /// that shuts down still finishes them.
     pub(in crate::upstream) fn record_success(&self, now: Instant) -> bool {
         let marks = self.marks();
-        let is_asked = marks & (ON_TRIAL | LAST_RESORT) != 0;
-        if marks & (FAILED | EJECTED) == 0 || (marks & EJECTED != 0 && !is_asked) {
+        let is_tried = marks & (ON_TRIAL | LAST_RESORT) != 0;
+        if marks & (FAILED | EJECTED) == 0 || (marks & EJECTED != 0 && !is_tried) {
             return false;
         }
         self.failures.store(0, Ordering::Release);
@@ -235,18 +235,27 @@ impl HealthState {
         }
     }
 
+    /// Milliseconds since the last recovery, or since `epoch` if there was none.
+    fn since_recovery(&self, now: Instant) -> u64 {
+        let recovered_at = self.recovered_at.load(Ordering::Acquire);
+        self.millis(now).saturating_sub(recovered_at)
+    }
+
     fn marks(&self) -> u32 {
         self.marks.load(Ordering::Acquire)
     }
 
+    /// Sets marks. Returns all marks from before.
     fn set(&self, marks: u32) -> u32 {
         self.marks.fetch_or(marks, Ordering::AcqRel)
     }
 
+    /// Clears marks. Returns all marks from before.
     fn clear(&self, marks: u32) -> u32 {
         self.marks.fetch_and(!marks, Ordering::AcqRel)
     }
 
+    /// Milliseconds since `epoch`.
     fn millis(&self, now: Instant) -> u64 {
         millis(now.duration_since(self.epoch))
     }
@@ -275,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_put_a_backend_out_and_successes_between_them_do_not() {
+    fn only_failures_in_a_row_eject_a_backend() {
         let (health_state, now) = (health(), Instant::now());
         for _ in 0..10 {
             health_state.record_failure(now);
@@ -290,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn one_request_finds_out_whether_it_works_again() {
+    fn after_an_ejection_one_request_is_on_trial() {
         let (health_state, now) = (health(), Instant::now());
         ejected(&health_state, now);
         assert!(!health_state.admit(now, false));
@@ -299,7 +308,7 @@ mod tests {
         assert!(health_state.admit(later, false));
         assert!(
             !health_state.admit(later, false),
-            "one is on its way already"
+            "another request is on trial"
         );
         assert_eq!(health_state.share(later), 0);
         assert!(health_state.record_success(later));
@@ -313,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failed_trial_makes_the_ejection_longer_up_to_a_minute() {
+    fn each_failed_trial_doubles_the_ejection_up_to_a_minute() {
         let (health_state, start) = (health(), Instant::now());
         ejected(&health_state, start);
         let mut now = start;
@@ -332,22 +341,22 @@ mod tests {
         now = after(now, 200);
         assert!(health_state.admit(now, false) && health_state.record_success(now));
         let length = ejected(&health_state, after(now, 301));
-        assert!(length <= 6.0, "it has been well for long: {length}");
+        assert!(length <= 6.0, "earlier ejections are forgotten: {length}");
     }
 
     #[test]
-    fn a_request_from_before_the_ejection_does_not_bring_the_backend_back() {
+    fn a_request_from_before_the_ejection_does_not_end_it() {
         let (health_state, now) = (health(), Instant::now());
         ejected(&health_state, now);
         assert!(!health_state.record_success(now));
         assert_eq!(health_state.share(now), 0);
-        assert!(health_state.admit(now, true), "where there is none better");
+        assert!(health_state.admit(now, true), "as a last resort");
         assert!(health_state.record_success(now));
         assert!(health_state.share(now) > 0);
     }
 
     #[test]
-    fn an_outage_of_all_makes_no_ejection_longer() {
+    fn failed_requests_of_last_resort_do_not_prolong_the_ejection() {
         let (health_state, now) = (health(), Instant::now());
         ejected(&health_state, now);
         for _ in 0..100 {
@@ -358,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_active_check_has_the_last_word() {
+    fn the_active_check_overrides_successful_requests() {
         let (health_state, now) = (health(), Instant::now());
         health_state.mark_down();
         assert_eq!(
@@ -372,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_to_be_off_is_off() {
+    fn ejection_and_slow_start_can_be_turned_off() {
         let options = Balancing {
             max_fails: 0,
             slow_start: Duration::ZERO,
@@ -388,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn health_outlives_a_change_of_the_rules() {
+    fn health_is_kept_when_the_rules_change() {
         let (health_state, now) = (health(), Instant::now());
         ejected(&health_state, now);
         let next = health_state.with_rules(&Balancing {

@@ -9,8 +9,8 @@ use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
 use crate::upstream::connection::Pool;
 
-/// One worker's part of a backend: its requests in flight and its connections. Each has cache lines of its own, so that no
-/// request writes to memory that another core reads.
+/// One worker's part of a backend: its requests in flight and its connections. Each lane has its own cache lines, so
+/// that no request writes to memory that another core reads.
 #[derive(Debug)]
 pub(in crate::upstream) struct Lane {
     address: Address,
@@ -19,7 +19,7 @@ pub(in crate::upstream) struct Lane {
 }
 
 impl Lane {
-    /// A lane without a request.
+    /// A lane without requests.
     pub(in crate::upstream) fn new(address: &Address, pool: Pool) -> Arc<CachePadded<Self>> {
         Arc::new(CachePadded::new(Self {
             address: address.clone(),
@@ -33,14 +33,14 @@ impl Lane {
         &self.address
     }
 
-    /// Number of requests and tunnels of this worker that the backend is serving.
+    /// Number of requests and tunnels in flight from this worker.
     pub(in crate::upstream) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 }
 
-/// One of the requests that `max-connections` allows, until it is dropped. Smaller than a permit, since each request has
-/// room for it.
+/// One of the slots that `max-connections` allows, held until it is dropped. Smaller than a permit, because every
+/// request has room for it.
 #[derive(Debug)]
 pub(in crate::upstream) struct LimitSlot(Arc<Semaphore>);
 
@@ -74,7 +74,7 @@ pub struct InFlight {
 }
 
 impl InFlight {
-    /// Counts a request, with its slot if the backend has a limit.
+    /// Counts a request. A request to a backend with a limit also holds a slot.
     pub(in crate::upstream) fn enter(
         lane: &Arc<CachePadded<Lane>>,
         slot: Option<LimitSlot>,
@@ -86,7 +86,7 @@ impl InFlight {
         }
     }
 
-    /// Idle connections of the worker that the request runs on.
+    /// Pool of the worker on which the request runs.
     pub(in crate::upstream) fn pool(&self) -> &Pool {
         &self.lane.pool
     }
@@ -96,7 +96,7 @@ impl InFlight {
         &self.lane.address
     }
 
-    /// The lane in which it counts.
+    /// Lane that counts the request.
     pub(in crate::upstream) fn lane(&self) -> &Arc<CachePadded<Lane>> {
         &self.lane
     }

@@ -1,4 +1,4 @@
-//! Limit of the requests that one backend serves at once.
+//! Limit of the requests in flight at one backend.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use crate::tasks::Tasks;
 
-/// Time between looks whether requests from before a limit are over.
+/// Interval at which requests from before a limit are counted again.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// A limit over all workers: a limit for each of them would not bound the sum.
+/// Limit of the requests in flight at one backend, over all workers together.
 #[derive(Clone, Debug)]
 pub(super) struct MaxConnections {
     count: u16,
@@ -19,38 +19,26 @@ pub(super) struct MaxConnections {
 }
 
 impl MaxConnections {
-    /// A limit of `count` requests, of which none is under way.
-    pub(super) fn new(count: u16) -> Self {
-        Self {
-            count,
-            slots: Arc::new(Semaphore::new(count.into())),
-        }
-    }
-
-    /// A limit that also counts the requests which are under way without a slot in it. `in_flight` returns the number of
-    /// requests with and without one.
+    /// A limit of `count` requests, of whose slots some are kept for requests that are already in flight. A task frees
+    /// these slots as the requests end. `in_flight` must return the number of all requests, with and without a slot.
     pub(super) fn counting(
         count: u16,
         in_flight: impl Fn() -> usize + Send + 'static,
         tasks: &Tasks,
     ) -> Self {
-        let under_way = in_flight();
-        if under_way == 0 {
-            return Self::new(count);
-        }
-        let kept = under_way.min(count.into());
+        let requests = in_flight();
+        let kept = requests.min(count.into());
         let slots = Arc::new(Semaphore::new(usize::from(count) - kept));
-        let (weak, shutdown) = (Arc::downgrade(&slots), tasks.shutdown());
-        let earlier = Earlier {
-            requests: under_way,
-            kept,
-        };
-        tasks.spawn(async move {
-            tokio::select! {
-                () = give_back(earlier, count.into(), weak, in_flight) => {}
-                () = shutdown.requested() => {}
-            }
-        });
+        if kept > 0 {
+            let (weak, shutdown) = (Arc::downgrade(&slots), tasks.shutdown());
+            let earlier = Earlier { requests, kept };
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = free_slots(earlier, count.into(), weak, in_flight) => {}
+                    () = shutdown.requested() => {}
+                }
+            });
+        }
         Self { count, slots }
     }
 
@@ -67,15 +55,15 @@ impl MaxConnections {
     }
 }
 
-/// Requests from before the limit.
+/// Requests from before the limit, which hold no slot of their own.
 struct Earlier {
     requests: usize,
     /// Number of slots that are kept for them.
     kept: usize,
 }
 
-/// Frees the slots that are kept for earlier requests, as these end.
-async fn give_back(
+/// Frees the slots that are kept for earlier requests as these end.
+async fn free_slots(
     mut earlier: Earlier,
     count: usize,
     slots: Weak<Semaphore>,
@@ -86,8 +74,9 @@ async fn give_back(
         let Some(slots) = slots.upgrade() else {
             return;
         };
-        // The number of earlier requests may be taken for too high, but never for too low. So the sum is read before and after
-        // the number of new requests: one that begins meanwhile is missing in the first sum, one that ends in the second.
+        // The estimate of earlier requests may be too high, but must never be too low. Therefore the sum is read both
+        // before and after the number of new requests, and the larger sum counts: a request that begins in between is
+        // missing in the first one, and a request that ends in between in the second one.
         let before = in_flight();
         let new = (count - earlier.kept).saturating_sub(slots.available_permits());
         let left = before.max(in_flight()).saturating_sub(new);
@@ -105,11 +94,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_request_that_goes_just_now_sets_no_old_one_free() {
+    async fn a_new_request_that_ends_while_counting_frees_no_earlier_slot() {
         let slots = Arc::new(Semaphore::new(1));
         let new = Arc::clone(&slots).try_acquire_owned().unwrap();
         let new = Mutex::new((Some(new), 0));
-        // One old request, and a new one that goes at the second look.
+        // One earlier request, and a new one that ends at the second count.
         let in_flight = || {
             let mut new = new.lock();
             new.1 += 1;
@@ -118,7 +107,7 @@ mod tests {
             }
             1 + usize::from(new.0.is_some())
         };
-        let giving = give_back(
+        let freeing = free_slots(
             Earlier {
                 requests: 1,
                 kept: 1,
@@ -127,7 +116,7 @@ mod tests {
             Arc::downgrade(&slots),
             in_flight,
         );
-        tokio::time::timeout(10 * POLL_EVERY, giving)
+        tokio::time::timeout(10 * POLL_EVERY, freeing)
             .await
             .unwrap_err();
         assert_eq!(slots.available_permits(), 1);

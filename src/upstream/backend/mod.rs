@@ -1,4 +1,4 @@
-//! One backend: requests in flight, limit, health, connections.
+//! One backend: requests in flight, limit of connections, health, and the hash for sticky clients.
 
 mod backend;
 mod health_state;

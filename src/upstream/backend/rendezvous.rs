@@ -1,9 +1,9 @@
-//! Rendezvous hashing: a client's backend depends on nothing but the client and the backends that are there, so that one
-//! that goes moves its own clients only.
+//! Rendezvous hashing: the backend of a client depends only on the client and the available backends. When a backend
+//! goes away, only its own clients move.
 
 use std::net::IpAddr;
 
-/// Spreads the bits of a number over all of it.
+/// Mixes the bits of a number (the finalizer of SplitMix64).
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -11,13 +11,14 @@ fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// Number that stands for a backend. It is the same in every process, so that several proxies agree.
+/// Returns the number that represents a backend. It is the same in every process, so that several proxies agree.
 pub(super) fn backend_seed(address: &str) -> u64 {
     let bytes = address.bytes();
     bytes.fold(0, |seed, byte| mix(seed ^ u64::from(byte)))
 }
 
-/// Number that stands for a client: its address, or the network of an IPv6 address, within which clients change theirs.
+/// Returns the number that represents a client. Of an IPv6 address only the /64 network counts, because clients change
+/// their address within it.
 pub(in crate::upstream) fn client_seed(ip: IpAddr) -> u64 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => mix(u64::from(u32::from(ip))),
@@ -25,7 +26,7 @@ pub(in crate::upstream) fn client_seed(ip: IpAddr) -> u64 {
     }
 }
 
-/// A backend that takes part in the choice for a client.
+/// A backend to which a client may go.
 pub(in crate::upstream) struct Bidder {
     pub(in crate::upstream) index: usize,
     pub(in crate::upstream) seed: u64,
@@ -38,7 +39,7 @@ pub(in crate::upstream) fn highest_bidder(
     bidders: impl Iterator<Item = Bidder>,
 ) -> Option<usize> {
     let bid = |seed: u64, share: u64| {
-        // Even over the open interval from 0 to 1.
+        // Uniform in the open interval from 0 to 1.
         let draw = ((mix(client ^ seed) >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
         share as f64 / -draw.ln()
     };
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_client_are_one() {
+    fn all_addresses_of_one_client_have_the_same_seed() {
         let parse = |text: &str| client_seed(text.parse().unwrap());
         assert_eq!(parse("192.0.2.1"), parse("::ffff:192.0.2.1"));
         assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:1"));
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_spread_by_weight() {
+    fn clients_are_distributed_by_weight() {
         let backends = [(0, 1000), (1, 1000), (2, 2000)];
         let mut given = [0_i32; 3];
         for client in 0..40_000 {
@@ -87,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_backend_that_goes_moves_its_own_clients_only(
+        fn only_the_clients_of_a_lost_backend_move(
             ip in any::<u32>(),
             shares in prop::collection::vec(1_u64..5000, 2..9),
             gone in any::<prop::sample::Index>(),

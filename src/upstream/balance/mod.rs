@@ -1,4 +1,4 @@
-//! Balancing algorithms: which of several backends a request goes to.
+//! Balancing algorithms, which pick a backend for each request.
 
 mod candidates;
 mod least_conn;

@@ -1,4 +1,4 @@
-//! The pick of a backend for one request, by the algorithm of the upstream.
+//! Picks a backend for one request by the algorithm of the upstream.
 
 use super::candidates::Candidates;
 use super::least_conn::least_conn;
@@ -6,10 +6,10 @@ use super::random_two::random_two;
 use crate::upstream::backend::{Bidder, client_seed, highest_bidder};
 use crate::upstream::options::Balancer;
 
-/// Returns the index of the backend to try; `None` only if the request may go to none.
+/// Returns the index of the picked backend; `None` only if there is no candidate.
 ///
-/// Each worker weighs its own requests: to know those of all others costs more than the more even spread gains. Only
-/// [`Balancer::LeastConn`] counts over all of them, since tunnels last.
+/// Each worker considers only its own requests in flight: counting those of all workers costs more than the more even
+/// spread is worth. [`Balancer::LeastConn`] does count them all, because tunnels last long.
 pub(in crate::upstream) fn pick(balancer: Balancer, candidates: &Candidates<'_>) -> Option<usize> {
     match balancer {
         Balancer::RandomTwo | Balancer::Cookie => random_two(candidates),
@@ -106,7 +106,7 @@ mod tests {
             (0..count).map(enter).collect()
         }
 
-        /// How often each backend is taken by requests from 10,000 addresses.
+        /// Number of times that each backend is picked for requests from 10,000 addresses.
         fn spread(&self, balancer: Balancer) -> Vec<f64> {
             let mut given = vec![0.0; self.backends.len()];
             for client in 0..10_000 {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_nothing_to_choose_among_one_or_none() {
+    fn a_single_backend_is_always_picked() {
         for balancer in ALL {
             assert_eq!(pick(balancer, &Group::new(&[]).candidates(&[], 0)), None);
             assert_eq!(
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn by_least_connections_a_few_long_requests_go_by_weight_too() {
+    fn least_conn_respects_weights_even_with_few_requests() {
         let group = Group::new(&[1, 4]);
         let pick = || pick(Balancer::LeastConn, &group.candidates(&[], 0));
         let mut busy = group.busy(1, 1);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn one_without_weight_gets_only_who_is_kept_to_it() {
+    fn a_backend_without_weight_gets_only_clients_with_its_cookie() {
         let group = Group::new(&[0, 1]);
         for balancer in ALL {
             assert_eq!(group.spread(balancer), [0.0, 10_000.0], "{balancer}");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_busiest_backend_is_never_taken() {
+    fn the_busiest_backend_is_never_picked() {
         let group = Group::new(&[1, 1, 1, 1, 1]);
         let _busy = group.busy(3, 1);
         for balancer in [Balancer::RandomTwo, Balancer::LeastConn, Balancer::Cookie] {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_comes_back_starts_slowly() {
+    fn a_recovered_backend_starts_slowly() {
         fastrand::seed(7);
         let group = Group::new(&[1, 1]);
         let health_state = group.backends[0].health_state();
@@ -202,15 +202,15 @@ mod tests {
         health_state.mark_up(Instant::now());
         for balancer in ALL {
             let given = group.spread(balancer)[0];
-            // A tenth of the other's part, or a little more by the clock.
+            // A tenth of what the other gets, or slightly more as time passes.
             assert!((800.0..1300.0).contains(&given), "{balancer}: {given}");
         }
     }
 
     proptest! {
-        /// The naive model: whom a request may have, and among these who has the least to do.
+        /// Compares with a naive model of the allowed backends and their loads.
         #[test]
-        fn a_pick_is_one_of_those_that_may_be_picked(
+        fn the_picked_backend_is_an_allowed_one(
             backends in prop::collection::vec((1_u16..6, 0_usize..5, any::<bool>(), any::<bool>()), 1..7),
             client in any::<u32>(),
         ) {
@@ -239,12 +239,12 @@ mod tests {
                 if balancer == Balancer::LeastConn {
                     let best = allowed.iter().copied().min_by(|one, other| next(*one).total_cmp(&next(*other))).unwrap();
                     let is_idle = |index: usize| backends[index].1 == 0;
-                    let is_one_of_the_idle = is_idle(picked) && allowed.iter().any(|index| is_idle(*index) && next(*index) <= next(best));
-                    prop_assert!(next(picked) <= next(best) || is_one_of_the_idle);
+                    let is_among_idle = is_idle(picked) && allowed.iter().any(|index| is_idle(*index) && next(*index) <= next(best));
+                    prop_assert!(next(picked) <= next(best) || is_among_idle);
                 }
                 if balancer == Balancer::RandomTwo && allowed.len() > 1 {
-                    let is_freest = allowed.iter().any(|other| load(picked) <= load(*other) && picked != *other);
-                    prop_assert!(is_freest, "the busiest of all is never the better of two");
+                    let is_better = allowed.iter().any(|other| load(picked) <= load(*other) && picked != *other);
+                    prop_assert!(is_better, "the busiest backend is never the better of two");
                 }
             }
         }

@@ -1,8 +1,8 @@
-//! Of two backends picked at random, the one with fewer requests in flight.
+//! Picks the less loaded of two random backends.
 
 use super::candidates::Candidates;
 
-/// Picks the one with fewer requests in flight of two backends that are drawn by share.
+/// Draws two backends at random by share, and picks the one with fewer requests in flight relative to its share.
 pub(super) fn random_two(candidates: &Candidates<'_>) -> Option<usize> {
     let count = candidates.backends.len();
     let load = |index: usize| {
@@ -16,24 +16,25 @@ pub(super) fn random_two(candidates: &Candidates<'_>) -> Option<usize> {
             return Some(if load(other) < load(one) { other } else { one });
         }
     }
-    let (one, share) = drawn(candidates.shares())?;
-    let other = drawn(candidates.shares().filter(|(index, _)| *index != one));
-    // Compared crosswise: a division would make small loads equal. A tie goes to the one that was drawn by share.
-    let is_freer = |&(other, other_share): &(usize, u64)| {
+    let (one, share) = draw(candidates.shares())?;
+    let other = draw(candidates.shares().filter(|(index, _)| *index != one));
+    // Multiplied crosswise, because an integer division would make small loads equal. The first draw wins a tie, since
+    // only its chance is exactly its share.
+    let is_less_loaded = |&(other, other_share): &(usize, u64)| {
         (load(other) as u64) * share < (load(one) as u64) * other_share
     };
-    Some(other.filter(is_freer).map_or(one, |(other, _)| other))
+    Some(other.filter(is_less_loaded).map_or(one, |(other, _)| other))
 }
 
-/// Two different indices below `count`, which is at least 2.
+/// Returns two different random indices below `count`, which must be at least 2.
 fn two_of(count: usize) -> (usize, usize) {
     let one = fastrand::usize(..count);
     let other = fastrand::usize(..count - 1);
     (one, if other >= one { other + 1 } else { other })
 }
 
-/// Draws one at random, by the shares.
-fn drawn(shares: impl Iterator<Item = (usize, u64)>) -> Option<(usize, u64)> {
+/// Draws one backend at random by share.
+fn draw(shares: impl Iterator<Item = (usize, u64)>) -> Option<(usize, u64)> {
     let mut sum = 0;
     shares.fold(None, |drawn, (index, share)| {
         sum += share;

@@ -2,19 +2,20 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Time that one request takes at a backend with a share of one, on the virtual clock.
+/// Virtual time that one request takes at a backend with a share of 1.
 const ROUND: u64 = 1 << 32;
 
-/// State of one worker, by virtual time: each backend is due again when its last request has been worked off at the pace of
-/// its share, and the one that is due first is next. Only its worker writes it.
+/// Round-robin state of one worker, in virtual time. A request keeps a backend busy for a time that is shorter the
+/// larger its share is. The backend that is free first is next. Only one worker uses this state.
 #[derive(Debug)]
 pub(in crate::upstream) struct RoundRobin {
     now: AtomicU64,
+    /// Time at which each backend is free again.
     due: Box<[AtomicU64]>,
 }
 
 impl RoundRobin {
-    /// State for `count` backends.
+    /// State for `count` backends, all of which are free.
     pub(in crate::upstream) fn new(count: usize) -> Self {
         Self {
             now: AtomicU64::new(0),
@@ -22,7 +23,7 @@ impl RoundRobin {
         }
     }
 
-    /// Picks the next of the backends, each with its share. One that was away has not saved up its turns.
+    /// Picks the next backend from these indices and shares. A backend that was missing for a while does not catch up.
     pub(in crate::upstream) fn next(
         &self,
         shares: impl Iterator<Item = (usize, u64)>,
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_backends_are_taken_one_after_the_other() {
+    fn equal_backends_take_turns() {
         let round_robin = RoundRobin::new(3);
         let next = || round_robin.next([(0, 1000), (1, 1000), (2, 1000)].into_iter());
         let order: Vec<_> = (0..6).map(|_| next().unwrap()).collect();
@@ -65,16 +66,16 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_does_not_get_the_turns_that_it_missed() {
+    fn a_returning_backend_does_not_get_the_turns_that_it_missed() {
         let round_robin = RoundRobin::new(2);
         assert_eq!(run(&round_robin, &[1000, 0], 50), [50, 0]);
         assert_eq!(run(&round_robin, &[1000, 1000], 10), [5, 5]);
     }
 
     proptest! {
-        /// The naive model: at every moment each backend has had its part of all requests, give or take a turn.
+        /// At every moment, each backend has had its part of all requests, plus or minus one turn.
         #[test]
-        fn each_has_its_part_at_every_moment(
+        fn each_backend_has_its_part_at_every_moment(
             weights in prop::collection::vec(1_u64..50, 1..8),
             count in 1_usize..400,
         ) {

@@ -1,5 +1,5 @@
-//! The cookie that keeps a client at its backend. It is a signature and nothing else, so that a client can neither learn
-//! an address from it nor name one.
+//! Cookie that keeps a client at its backend. Its value is only a signature of the backend's address, so that a client
+//! can neither read the address nor choose another backend.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
-/// Bytes of a signature that are written; too many to guess.
+/// Number of bytes of the signature in the cookie; too many to guess.
 const TAG_SIZE: usize = 16;
-/// Keeps the signatures apart from all others that the same key may make.
+/// Prefix of the signed text, so that the signature is useless for any other purpose of the same key.
 const PURPOSE: &[u8] = b"proxy backend cookie\0";
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Lax";
 
-/// `true` if `name` may be the name of a cookie (RFC 6265 section 4.1.1).
+/// `true` if `name` is a valid cookie name (RFC 6265 section 4.1.1).
 #[must_use]
 pub fn is_cookie_name(name: &str) -> bool {
     !name.is_empty()
@@ -25,7 +25,7 @@ pub fn is_cookie_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// The cookies of one upstream's backends, in their order.
+/// Cookies for the backends of one upstream, in the same order.
 pub(in crate::upstream) struct StickyCookie {
     name: String,
     tags: Box<[Tag]>,
@@ -37,7 +37,7 @@ struct Tag {
 }
 
 impl StickyCookie {
-    /// Cookies of this name, one for each address, signed with `key`.
+    /// Cookies with this name, one for each address, signed with `key`.
     pub(in crate::upstream) fn new(
         name: &str,
         key: &[u8],
@@ -57,7 +57,7 @@ impl StickyCookie {
         }
     }
 
-    /// The backend whose cookie a request carries. A cookie with another signature counts as none.
+    /// Returns the backend whose cookie a request has. Ignores cookies with another value.
     pub(in crate::upstream) fn find(&self, headers: &HeaderMap) -> Option<usize> {
         let fields = headers.get_all(COOKIE).iter();
         let mut values = fields
@@ -67,13 +67,13 @@ impl StickyCookie {
             .filter(|(name, _)| *name == self.name)
             .map(|(_, value)| value);
         values.find_map(|value| {
-            let is_it =
+            let is_equal =
                 |tag: &Tag| verify_slices_are_equal(tag.value.as_bytes(), value.as_bytes()).is_ok();
-            self.tags.iter().position(is_it)
+            self.tags.iter().position(is_equal)
         })
     }
 
-    /// Adds the cookie that keeps the client at this backend from now on.
+    /// Adds the cookie of this backend to the header fields of a response.
     pub(in crate::upstream) fn set(&self, backend: usize, headers: &mut HeaderMap) {
         headers.append(SET_COOKIE, self.tags[backend].header.clone());
     }
@@ -114,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_leads_back_to_its_backend_among_others() {
+    fn a_cookie_is_found_among_other_cookies() {
         let sticky = sticky(b"secret");
         for backend in [0, 1] {
             let own = cookie(&sticky, backend);
-            let crowd = format!("a=b; {own}; c=d");
-            assert_eq!(sticky.find(&request(&["x=y", &crowd])), Some(backend));
+            let several = format!("a=b; {own}; c=d");
+            assert_eq!(sticky.find(&request(&["x=y", &several])), Some(backend));
         }
         let both = format!("backend=stale; {}", cookie(&sticky, 1));
         assert_eq!(sticky.find(&request(&[&both])), Some(1));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_tells_no_address_and_none_can_be_forged() {
+    fn a_cookie_hides_the_address_and_cannot_be_forged() {
         let ours = sticky(b"secret");
         let own = cookie(&ours, 0);
         assert!(!own.contains("10.0.0.1"));

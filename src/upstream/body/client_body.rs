@@ -1,4 +1,4 @@
-//! A request's body as it arrives from the client.
+//! Request body as it arrives from the client.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,22 +12,22 @@ use hyper::body::Incoming;
 
 use crate::upstream::error::BodyError;
 
-/// The body of a request over HTTP/1.1 or HTTP/2.
+/// Request body from an HTTP/1.1 or HTTP/2 client.
 #[derive(Debug)]
 pub enum ClientBody {
-    /// None.
+    /// No body.
     Empty,
-    /// Over HTTP/1.1.
+    /// Body on an HTTP/1.1 connection.
     Http1(Incoming),
-    /// Over HTTP/2.
+    /// Body on an HTTP/2 stream.
     Http2(StreamBody),
 }
 
-/// The body on an HTTP/2 stream. Bytes that are read are given back to the stream's window.
+/// Request body on an HTTP/2 stream. Each read releases its bytes to the flow-control window.
 #[derive(Debug)]
 pub struct StreamBody {
     stream: RecvStream,
-    /// Rest of a declared length.
+    /// Remaining bytes of the declared length, if there is one.
     left: Option<u64>,
     has_data: bool,
     is_over: bool,
@@ -46,7 +46,7 @@ impl From<StreamBody> for ClientBody {
 }
 
 impl StreamBody {
-    /// The body of a request with these fields. The library checks its length against `Content-Length`.
+    /// The body of a request with these header fields. The h2 library checks its length against `Content-Length`.
     #[must_use]
     pub fn new(stream: RecvStream, headers: &HeaderMap) -> Self {
         let length = headers.get(CONTENT_LENGTH);

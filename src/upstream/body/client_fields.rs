@@ -1,17 +1,20 @@
-//! Fields about the client, such as `X-Forwarded-For`, which only a proxy may set.
+//! Header fields that describe the client, such as `X-Forwarded-For`. Only a proxy may set them.
 
 use http::{HeaderMap, HeaderName};
 
-/// `true` if an app would take the field for the word of a proxy about its client. Many backends read `_` as `-`.
+/// `true` if an app may trust this field as information from a proxy about the client. `_` counts as `-`, because many
+/// apps do not distinguish the two. `name` must be in lower case.
 #[must_use]
 pub fn is_client_field(name: &str) -> bool {
-    let begins_as = |prefix: &str| {
+    let has_prefix = |prefix: &str| {
         name.get(..prefix.len())
             .is_some_and(|start| is_alias(start, prefix))
     };
     match name.as_bytes().first() {
         Some(b'x') => {
-            begins_as("x-forwarded-") || is_alias(name, "x-real-ip") || begins_as("x-client-cert-")
+            has_prefix("x-forwarded-")
+                || has_prefix("x-client-cert-")
+                || is_alias(name, "x-real-ip")
         }
         Some(b'f') => is_alias(name, "forwarded"),
         Some(b'c') => is_alias(name, "client-cert") || is_alias(name, "client-cert-chain"),
@@ -27,20 +30,20 @@ fn is_alias(name: &str, canonical: &str) -> bool {
             .all(|(byte, expected)| byte == expected || (byte == b'_' && expected == b'-'))
 }
 
-/// `true` if a field is one of `names` in any spelling that an app may take for it.
+/// `true` if `name` is one of `names`, where `_` and `-` are the same.
 pub(super) fn is_one_of(name: &HeaderName, names: &[HeaderName]) -> bool {
     let dashed = |byte: u8| match byte {
         b'_' => b'-',
         byte => byte,
     };
-    let is_it = |own: &HeaderName| {
-        let (name, own) = (name.as_str().bytes(), own.as_str().bytes());
-        name.map(dashed).eq(own.map(dashed))
+    let is_same = |other: &HeaderName| {
+        let (name, other) = (name.as_str().bytes(), other.as_str().bytes());
+        name.map(dashed).eq(other.map(dashed))
     };
-    names.iter().any(is_it)
+    names.iter().any(is_same)
 }
 
-/// Removes `names` in every spelling that an app may take for them.
+/// Removes the fields with these names, where `_` and `-` are the same.
 pub fn remove_aliases(headers: &mut HeaderMap, names: &[HeaderName]) {
     let aliases: Vec<_> = headers
         .keys()
@@ -59,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forged_fields_go_in_every_spelling() {
+    fn forged_fields_are_removed_in_every_spelling() {
         let mut headers = HeaderMap::new();
         for name in [
             "remote-user",
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_known_in_every_spelling() {
+    fn client_fields_are_recognized_in_every_spelling() {
         for name in [
             "forwarded",
             "x-forwarded-for",

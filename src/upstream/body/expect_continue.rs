@@ -1,4 +1,5 @@
-//! `Expect: 100-continue`: an upload that its client sends only when the backend asks for it (RFC 9110 section 10.1.1).
+//! `Expect: 100-continue`: the client sends its upload only after the backend has asked for it (RFC 9110 section
+//! 10.1.1).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,27 +11,32 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::{Sleep, sleep};
 
-/// Time for a backend to ask before it gets the upload anyway: not every server knows of `Expect`.
+/// Time that a backend has to ask for an upload. After that it gets the upload anyway, because not every server
+/// supports `Expect`.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-const UNTOLD: u8 = 0;
+/// No backend knows of the upload yet.
+const NOT_ANNOUNCED: u8 = 0;
+/// A backend knows of the upload and has not asked for it yet.
 const WAITING: u8 = 1;
+/// The client was or will be asked for the upload.
 const MET: u8 = 2;
+/// The backend has answered without the upload and does not want it.
 const REFUSED: u8 = 3;
 
-/// State of an upload that waits to be asked for. Clones share the state.
+/// State of an upload with `Expect: 100-continue`. Clones share the state.
 #[derive(Clone, Debug)]
 pub struct ExpectContinue(Arc<AtomicU8>);
 
 impl ExpectContinue {
-    /// Records that the upload was announced to a backend, which is the one to ask for it.
+    /// Records that the upload was announced to a backend, which has to ask for it.
     pub(super) fn announce(&self) {
-        self.settle(UNTOLD, WAITING);
+        self.change(NOT_ANNOUNCED, WAITING);
     }
 
     /// Records that the backend asks for the upload.
     pub(in crate::upstream) fn ask(&self) {
-        self.settle(WAITING, MET);
+        self.change(WAITING, MET);
     }
 
     /// `true` if the client was or will be asked for the upload.
@@ -39,18 +45,20 @@ impl ExpectContinue {
         self.state() == MET
     }
 
-    /// Records the backend's response. Returns `true` if it has come before the upload was asked for.
+    /// Records the backend's response. Returns `true` if it has arrived before the backend asked for the upload.
     ///
-    /// After a success the backend may still read on, though it has not asked; after anything else it will not.
+    /// After a success, the backend may still read the upload although it has not asked. After any other status it does
+    /// not.
     pub(in crate::upstream) fn answered(&self, status: StatusCode) -> bool {
         let is_early = !self.is_met();
         if !status.is_success() {
-            self.settle(WAITING, REFUSED);
+            self.change(WAITING, REFUSED);
         }
         is_early
     }
 
-    fn settle(&self, from: u8, to: u8) {
+    /// Changes the state, if it is `from`.
+    fn change(&self, from: u8, to: u8) {
         let order = Ordering::Relaxed;
         let _ = self.0.compare_exchange(from, to, order, order);
     }
@@ -60,18 +68,18 @@ impl ExpectContinue {
     }
 }
 
-/// Holds an upload back until its backend asks for it. Opens at once if the upload was announced to no backend.
+/// Holds an upload back until the backend asks for it. Opens at once if the upload was not announced to a backend.
 #[derive(Debug)]
 pub(super) struct ContinueGate {
     expect_continue: ExpectContinue,
-    /// Starts when the upload could be sent.
+    /// Timer of [`PATIENCE`], which starts when the upload could be sent.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
 impl ContinueGate {
     pub(super) fn new() -> Self {
         Self {
-            expect_continue: ExpectContinue(Arc::new(AtomicU8::new(UNTOLD))),
+            expect_continue: ExpectContinue(Arc::new(AtomicU8::new(NOT_ANNOUNCED))),
             patience: None,
         }
     }
@@ -80,14 +88,15 @@ impl ContinueGate {
         &self.expect_continue
     }
 
-    /// Ready once the upload is to be read. Must be polled again after each message of the backend.
+    /// Ready when the upload may be read. Only the timer wakes the task, so this must also be polled after each message
+    /// from the backend.
     pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let expect_continue = &self.expect_continue;
-        expect_continue.settle(UNTOLD, MET);
+        expect_continue.change(NOT_ANNOUNCED, MET);
         if expect_continue.state() == WAITING {
             let new = || Box::pin(sleep(PATIENCE));
             ready!(self.patience.get_or_insert_with(new).as_mut().poll(cx));
-            expect_continue.settle(WAITING, MET);
+            expect_continue.change(WAITING, MET);
         }
         if expect_continue.is_met() {
             Poll::Ready(())
@@ -110,24 +119,24 @@ mod tests {
         poll_fn(|cx| gate.poll_open(cx)).now_or_never().is_some()
     }
 
-    /// A gate before an upload that a backend was told of.
+    /// The gate of an upload that was announced to a backend.
     fn announced() -> (ContinueGate, ExpectContinue) {
         let gate = ContinueGate::new();
         let expect_continue = gate.expect_continue().clone();
-        expect_continue.settle(UNTOLD, WAITING);
+        expect_continue.announce();
         (gate, expect_continue)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_gate_opens_at_the_backends_word_or_after_its_silence() {
+    async fn a_gate_opens_when_the_backend_asks_or_is_silent_for_too_long() {
         assert!(
             is_open(&mut ContinueGate::new()),
-            "nobody was told of the upload"
+            "the upload was not announced"
         );
 
         let (mut gate, expect_continue) = announced();
         assert!(!is_open(&mut gate));
-        expect_continue.settle(WAITING, MET);
+        expect_continue.ask();
         assert!(is_open(&mut gate));
 
         let (mut gate, expect_continue) = announced();
@@ -138,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_refusal_the_gate_stays_shut() {
+    async fn the_gate_stays_closed_after_a_refusal() {
         let (mut gate, expect_continue) = announced();
         assert!(expect_continue.answered(StatusCode::PAYLOAD_TOO_LARGE));
         tokio::time::advance(2 * PATIENCE).await;
@@ -146,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_success_before_its_time_leaves_the_gate_to_the_clock() {
+    async fn the_gate_still_opens_in_time_after_an_early_success() {
         let (mut gate, expect_continue) = announced();
         assert!(expect_continue.answered(StatusCode::OK));
         assert!(!is_open(&mut gate));

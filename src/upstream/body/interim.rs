@@ -1,4 +1,4 @@
-//! Interim responses, which a backend sends before its response (RFC 9110 section 15.2).
+//! Interim responses, which a backend sends before its final response (RFC 9110 section 15.2).
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -7,14 +7,14 @@ use http::header::LINK;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use parking_lot::Mutex;
 
-/// Number of interim responses of one request that are passed on.
+/// Maximum number of interim responses that are passed on for one request.
 const MAX_COUNT: usize = 16;
-/// Size of their links together.
+/// Maximum size of their `Link` fields together, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The interim responses to one request that are on their way to its client. Clones are of the same request.
+/// Interim responses to one request on their way to the client. Clones share them.
 ///
-/// Only backends of HTTP/1.1 have any: the library drops those of HTTP/2. A request that is sent again leaves them behind.
+/// Only HTTP/1.1 backends have any, since hyper drops those of HTTP/2. The copy of a request for a retry has none.
 #[derive(Clone, Debug, Default)]
 pub struct Interims(Arc<Mutex<Received>>);
 
@@ -27,7 +27,8 @@ struct Received {
 }
 
 impl Interims {
-    /// Takes those that have arrived since the last call. The next one wakes the task that called last.
+    /// Takes the responses that have arrived since the last call. Pending if there are none; the next one then wakes
+    /// the task.
     pub fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Vec<Response<()>>> {
         let mut received = self.0.lock();
         if !received.waiting.is_empty() {
@@ -40,8 +41,8 @@ impl Interims {
         Poll::Pending
     }
 
-    /// Records an interim response. `100 Continue` and `101 Switching Protocols` are for this proxy alone; of the others' fields,
-    /// the client gets the links (RFC 8297 section 2).
+    /// Records an interim response, of whose fields the client only gets `Link` (RFC 8297 section 2). Ignores `100
+    /// Continue` and `101 Switching Protocols`, which are for the proxy itself.
     pub(in crate::upstream) fn record(&self, status: StatusCode, headers: &HeaderMap) {
         let mut received = self.0.lock();
         let links = headers.get_all(LINK);
@@ -53,7 +54,7 @@ impl Interims {
         let mut response = Response::new(());
         *response.status_mut() = status;
         for link in links {
-            // A copy, for the value holds the buffer that it was read into.
+            // A copy, because the original value keeps the whole read buffer in memory.
             let copy = HeaderValue::from_bytes(link.as_bytes());
             let copy = copy.expect("the copy of a valid value is valid");
             response.headers_mut().append(LINK, copy);
@@ -61,7 +62,7 @@ impl Interims {
         received.push(response);
     }
 
-    /// Asks the client for its upload (RFC 9110 section 15.2.1). Called once.
+    /// Asks the client for its upload with `100 Continue` (RFC 9110 section 15.2.1). Must be called only once.
     pub(super) fn send_continue(&self) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::CONTINUE;
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_the_client_is_kept_until_it_is_taken() {
+    fn responses_for_the_client_are_kept_until_they_are_taken() {
         let interims = Interims::default();
         for status in [100, 101, 102, 103] {
             interims.record(StatusCode::from_u16(status).unwrap(), &HeaderMap::new());
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_has_its_links_and_nothing_else() {
+    fn early_hints_keep_only_their_links() {
         let interims = Interims::default();
         let field = |(name, value): (&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
         let fields = [
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_never_stops_is_not_listened_to_for_ever() {
+    fn the_number_and_size_of_interim_responses_are_limited() {
         let small = HeaderMap::from_iter([(LINK, HeaderValue::from_static("x"))]);
         let mut huge = HeaderMap::new();
         huge.insert(LINK, "y".repeat(MAX_BYTES - 1).parse().unwrap());
@@ -135,7 +136,7 @@ mod tests {
             assert_eq!(taken(&interims).len(), count);
             interims.record(StatusCode::EARLY_HINTS, &small);
             assert!(taken(&interims).is_empty());
-            // The upload is still asked for.
+            // The client can still be asked for its upload.
             interims.send_continue();
             assert_eq!(taken(&interims).len(), 1);
         }

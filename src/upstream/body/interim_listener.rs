@@ -1,4 +1,4 @@
-//! Hooks into the HTTP/1.1 library by which interim responses reach the client's side of a request.
+//! Callbacks for hyper that record the interim responses of HTTP/1.1 backends.
 
 use http::header::EXPECT;
 use http::{HeaderValue, Request, StatusCode};
@@ -16,7 +16,7 @@ pub fn listen_for_interims(request: &mut Request<RequestBody>, interims: &Interi
     });
 }
 
-/// Announces the request's upload to an HTTP/1.1 backend, if its client waits to be asked for it.
+/// Adds `Expect: 100-continue` to a request for an HTTP/1.1 backend, if the client waits to be asked for its upload.
 pub(in crate::upstream) fn announce_upload(
     request: &mut Request<RequestBody>,
 ) -> Option<ExpectContinue> {

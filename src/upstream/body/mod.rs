@@ -1,4 +1,4 @@
-//! Bodies of requests on their way to a backend, with trailers, interim responses and time-outs.
+//! Request bodies on their way to a backend, with trailers, interim responses and time-outs.
 
 mod client_body;
 mod client_fields;

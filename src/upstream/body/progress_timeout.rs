@@ -1,4 +1,4 @@
-//! Time-out of a body that makes no progress.
+//! Time-out for a body that makes no progress.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Bounds the wait for the next frame of a body.
+/// Limits the wait for the next frame of a body.
 ///
-/// A body that is never waited for costs no timer, and one that is costs a single timer however many frames it has. The
-/// clock runs only while someone waits for a frame, so that a slow reader is not taken for a stalled sender.
+/// The clock runs only while someone waits for a frame, so that a slow reader does not look like a stalled sender. The
+/// timer is created at the first wait and used for all later ones.
 #[derive(Debug)]
 pub(super) struct ProgressTimeout {
     timeout: Duration,
@@ -18,7 +18,7 @@ pub(super) struct ProgressTimeout {
 }
 
 impl ProgressTimeout {
-    /// A bound of `timeout` on each wait.
+    /// A limit of `timeout` for each wait.
     #[must_use]
     pub(super) fn new(timeout: Duration) -> Self {
         Self {
@@ -28,12 +28,12 @@ impl ProgressTimeout {
         }
     }
 
-    /// Ends the current wait: a frame arrived.
+    /// Ends the current wait, because a frame has arrived.
     pub(super) fn reset(&mut self) {
         self.waiting_since = None;
     }
 
-    /// Begins a wait or goes on with it: no frame is there yet. Ready once the wait has lasted too long.
+    /// Starts or continues a wait for a frame. Ready when the wait has lasted too long.
     pub(super) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.timeout;
         let timer = self
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_lasts_too_long_is_a_stall() {
+    async fn a_wait_ends_after_the_time_out() {
         let mut progress_timeout = ProgressTimeout::new(Duration::from_secs(60));
         let start = Instant::now();
         poll_fn(|cx| progress_timeout.poll_elapsed(cx)).await;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_frame_starts_a_new_wait_and_the_time_between_waits_does_not_count() {
+    async fn each_frame_starts_a_new_wait_and_time_between_waits_does_not_count() {
         let mut progress_timeout = ProgressTimeout::new(Duration::from_secs(60));
         for _ in 0..3 {
             let wait = poll_fn(|cx| progress_timeout.poll_elapsed(cx));

@@ -1,4 +1,5 @@
-//! A client's request body on its way to a backend. It breaks when its sender breaks, and never ends early and clean.
+//! Request body on its way from the client to a backend. If the client fails, the body fails too; it never just ends
+//! early.
 
 use std::any::Any;
 use std::pin::Pin;
@@ -22,46 +23,47 @@ use super::upload_progress::{UploadFailure, UploadProgress};
 use crate::tasks::{Shutdown, Tasks};
 use crate::upstream::error::BodyError;
 
-/// Time for which an abandoned upload is still read, so that the client sees the answer before its connection is reset.
+/// Time for which an abandoned upload is still read, so that the client sees the response before its connection is
+/// reset.
 const LINGER: Duration = Duration::from_secs(30);
-/// Time for which such an upload may pause.
+/// Maximum pause of such an upload.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// Counts a stream of a shared connection until it is dropped, in a form that the body need not know.
+/// Counts a stream of a shared connection until it is dropped. Opaque, because the body must not know connections.
 pub(in crate::upstream) type UploadGuard = Arc<dyn Any + Send + Sync>;
 
-/// A client's request body on its way to a backend.
+/// Request body on its way from the client to a backend.
 #[derive(Debug, Default)]
 pub struct RequestBody(Option<Box<Upload>>);
 
 #[derive(Debug)]
 struct Upload {
     incoming: Option<ClientBody>,
-    /// Set until a body is asked for that its sender holds back.
+    /// Set while the client waits to be asked for the body.
     gate: Option<Box<ContinueGate>>,
-    /// Receiver of the backend's interim responses.
+    /// Receives the interim responses for the client.
     interims: Option<Interims>,
-    /// Number of bytes that may still come, where they are bounded.
+    /// Number of bytes that may still arrive, if the body has a limit.
     room: Option<u64>,
     progress_timeout: ProgressTimeout,
     progress: UploadProgress,
-    /// Names that its trailers may not have.
+    /// Names of fields that only the proxy may set, so that trailers must not contain them.
     own_fields: Vec<Arc<[HeaderName]>>,
-    /// Lives for as long as the body is under way.
+    /// Held until the body is dropped.
     guard: Option<UploadGuard>,
     tasks: Tasks,
 }
 
 impl RequestBody {
-    /// A body without a byte.
+    /// An empty body.
     #[must_use]
     pub fn empty() -> Self {
         Self(None)
     }
 
-    /// The body of a client's request, which may pause for `timeout`.
+    /// The body of a client's request, which may pause for at most `timeout`.
     ///
-    /// A body that is dropped before its end is read on for a while by one of `tasks`.
+    /// If the body is dropped before its end, a task reads and discards the rest for a while.
     #[must_use]
     pub fn new(incoming: ClientBody, timeout: Duration, tasks: &Tasks) -> Self {
         if incoming.is_end_stream() {
@@ -80,58 +82,71 @@ impl RequestBody {
         })))
     }
 
-    /// `true` if there is no body.
+    /// `true` if the request has no body.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Leaves the body unread until a backend asks for it: its sender waits for `100 Continue` and has sent nothing.
+    /// Copies a request; `None` if it has a body, which cannot be read twice.
+    pub(in crate::upstream) fn copy_if_empty(request: &Request<Self>) -> Option<Request<Self>> {
+        if !request.body().is_empty() {
+            return None;
+        }
+        let mut copy = Request::new(Self::empty());
+        copy.method_mut().clone_from(request.method());
+        copy.uri_mut().clone_from(request.uri());
+        *copy.version_mut() = request.version();
+        copy.headers_mut().clone_from(request.headers());
+        Some(copy)
+    }
+
+    /// Leaves the body unread until a backend asks for it. Must be called if the client waits for `100 Continue`.
     pub fn wait_for_continue(&mut self) {
         if let Some(upload) = &mut self.0 {
             upload.gate = Some(Box::new(ContinueGate::new()));
         }
     }
 
-    /// The state of the body's `Expect: 100-continue`, if its sender waits.
+    /// State of `Expect: 100-continue`, if the client still waits to be asked for the body.
     #[must_use]
     pub fn expect_continue(&self) -> Option<&ExpectContinue> {
         let gate = self.0.as_ref()?.gate.as_ref()?;
         Some(gate.expect_continue())
     }
 
-    /// Sets where the backend's interim responses go.
+    /// Sets the receiver of interim responses.
     pub(super) fn set_interims(&mut self, interims: &Interims) {
         if let Some(upload) = &mut self.0 {
             upload.interims = Some(interims.clone());
         }
     }
 
-    /// Receiver of the backend's interim responses, if there is one.
+    /// Receiver of interim responses, if there is one.
     pub(super) fn interims(&self) -> Option<&Interims> {
         self.0.as_ref()?.interims.as_ref()
     }
 
-    /// Breaks the body when more than `limit` bytes come. The lowest limit holds.
+    /// Makes the body fail with [`BodyError::TooLarge`] when it exceeds `limit` bytes. Of several limits, the lowest
+    /// applies.
     pub fn limit(&mut self, limit: u64) {
         if let Some(upload) = &mut self.0 {
             upload.room = Some(upload.room.map_or(limit, |room| room.min(limit)));
         }
     }
 
-    /// Removes fields of these names, which only the proxy sets in the head, from the trailers too.
+    /// Removes fields with these names from the trailers, because only the proxy may set them.
     pub fn forbid_trailers(&mut self, names: &Arc<[HeaderName]>) {
         if let Some(upload) = &mut self.0 {
             upload.own_fields.push(Arc::clone(names));
         }
     }
 
-    /// Names of the fields that its trailers may not have.
     fn own_fields(&self) -> &[Arc<[HeaderName]>] {
         self.0.as_ref().map_or(&[], |upload| &upload.own_fields)
     }
 
-    /// Leaves only those names in the head's `Trailer` field that the body may bring.
+    /// Removes from the `Trailer` field of the head the names of fields that the trailers will not have.
     pub fn announce_trailers(request: &mut Request<Self>) {
         let names = announced_trailers(request.headers(), request.body().own_fields());
         match HeaderValue::try_from(names) {
@@ -140,7 +155,7 @@ impl RequestBody {
         }
     }
 
-    /// Keeps `guard` for as long as the body is under way, which may be longer than its response.
+    /// Holds `guard` until the body is dropped, which may be after the end of the response.
     pub(in crate::upstream) fn hold(&mut self, guard: Option<UploadGuard>) {
         if let Some(upload) = &mut self.0 {
             upload.guard = guard;
@@ -201,10 +216,10 @@ impl Upload {
                     clean_client_trailers(trailers, &self.own_fields);
                 }
                 self.progress_timeout.reset();
-                self.progress.moved();
+                self.progress.record_frame();
                 if let Some(room) = &mut self.room {
                     let len = frame.data_ref().map_or(0, Bytes::len) as u64;
-                    // The excess is read on after this is dropped, so that the client sees the answer.
+                    // `Drop` reads the rest, so that the client sees the response.
                     let Some(left) = room.checked_sub(len) else {
                         self.progress.fail(UploadFailure::TooLarge);
                         return Poll::Ready(Some(Err(BodyError::TooLarge)));
@@ -220,7 +235,7 @@ impl Upload {
             }
             Poll::Ready(None) => {
                 self.incoming = None;
-                self.progress.moved();
+                self.progress.record_frame();
                 Poll::Ready(None)
             }
             Poll::Pending => {
@@ -229,7 +244,7 @@ impl Upload {
                 }
                 ready!(self.progress_timeout.poll_elapsed(cx));
                 while self.progress.is_answered() {
-                    // It may pause for as long as the response lasts, so look again later.
+                    // During a response the upload may pause without limit, so wait again.
                     self.progress_timeout.reset();
                     ready!(self.progress_timeout.poll_elapsed(cx));
                 }
@@ -252,11 +267,12 @@ impl Drop for Upload {
     }
 }
 
+/// Reads and discards the rest of an abandoned upload, within [`LINGER`] and [`LINGER_PAUSE`].
 async fn linger(mut incoming: ClientBody, shutdown: Shutdown) {
-    let read_on =
+    let discard =
         async { while let Ok(Some(Ok(_))) = timeout(LINGER_PAUSE, incoming.frame()).await {} };
     tokio::select! {
-        () = read_on => {}
+        () = discard => {}
         () = tokio::time::sleep(LINGER) => {}
         () = shutdown.requested() => {}
     }

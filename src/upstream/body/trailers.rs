@@ -1,4 +1,4 @@
-//! Trailers: which fields may follow a body.
+//! Trailers: the fields that may follow a body.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use http::header::{
 
 use super::client_fields::{is_client_field, is_one_of};
 
-const NEVER: [HeaderName; 18] = [
+/// Fields that must not be in trailers, as far as the `http` crate has constants for them.
+const FORBIDDEN: [HeaderName; 18] = [
     AUTHORIZATION,
     CACHE_CONTROL,
     CONNECTION,
@@ -31,30 +32,26 @@ const NEVER: [HeaderName; 18] = [
     TRANSFER_ENCODING,
     UPGRADE,
 ];
-const NEVER_EITHER: [&str; 2] = ["keep-alive", "proxy-connection"];
+/// Further fields that must not be in trailers.
+const FORBIDDEN_TOO: [&str; 2] = ["keep-alive", "proxy-connection"];
 
-/// Removes fields that would frame, route or authenticate a message that has begun long ago (RFC 9110 section 6.5.1), and
-/// fields of one connection: HTTP/2 resets a stream for these, which would look like a fault of the receiver.
+/// Removes fields that frame, route or authenticate a message, for which trailers are too late (RFC 9110 section
+/// 6.5.1). Also removes hop-by-hop fields, for which an HTTP/2 peer would reset the stream (RFC 9113 section 8.2.2).
 pub(in crate::upstream) fn clean_trailers(trailers: &mut HeaderMap) {
-    for name in NEVER {
+    for name in FORBIDDEN {
         trailers.remove(name);
     }
-    for name in NEVER_EITHER {
+    for name in FORBIDDEN_TOO {
         trailers.remove(name);
     }
 }
 
-/// Cleans the trailers of a client, which also may not have fields about the client, nor the `own` fields that the proxy sets
-/// in the head.
+/// Cleans the trailers of a client. Also removes fields that describe the client and the `own` fields, because only the
+/// proxy may set them.
 pub(super) fn clean_client_trailers(trailers: &mut HeaderMap, own: &[Arc<[HeaderName]>]) {
     clean_trailers(trailers);
-    let is_taken = |name: &&HeaderName| is_own(name, own);
-    for name in trailers
-        .keys()
-        .filter(is_taken)
-        .cloned()
-        .collect::<Vec<_>>()
-    {
+    let names = trailers.keys().filter(|name| is_own(name, own));
+    for name in names.cloned().collect::<Vec<_>>() {
         trailers.remove(name);
     }
 }
@@ -63,12 +60,13 @@ fn is_own(name: &HeaderName, own: &[Arc<[HeaderName]>]) -> bool {
     is_client_field(name.as_str()) || own.iter().any(|names| is_one_of(name, names))
 }
 
-/// Returns the names, separated by commas, of those trailers that the head announces and that [`clean_client_trailers`]
-/// lets pass.
+/// Returns the announced names of trailers that [`clean_client_trailers`] keeps, separated by commas.
 pub(super) fn announced_trailers(headers: &HeaderMap, own: &[Arc<[HeaderName]>]) -> String {
-    let can_come = |text: &&str| {
+    let is_allowed = |text: &&str| {
         HeaderName::from_bytes(text.as_bytes()).is_ok_and(|name| {
-            !NEVER.contains(&name) && !NEVER_EITHER.contains(&name.as_str()) && !is_own(&name, own)
+            !FORBIDDEN.contains(&name)
+                && !FORBIDDEN_TOO.contains(&name.as_str())
+                && !is_own(&name, own)
         })
     };
     let fields = headers.get_all(TRAILER).iter();
@@ -76,7 +74,7 @@ pub(super) fn announced_trailers(headers: &HeaderMap, own: &[Arc<[HeaderName]>])
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(str::trim)
-        .filter(can_come);
+        .filter(is_allowed);
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -85,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_says_something_of_the_body_stays() {
+    fn trailers_about_the_body_are_kept() {
         let names = ["grpc-status", "x-sum", "host", "connection", "keep-alive"];
         let field = |name: &'static str| (name.parse().unwrap(), "0".parse().unwrap());
         let mut trailers: HeaderMap = names.into_iter().map(field).collect();
@@ -96,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_says_nothing_by_trailers_that_its_head_may_not() {
+    fn client_trailers_cannot_contain_fields_that_only_the_proxy_sets() {
         let names = [
             "x-forwarded-for",
             "x_real_ip",

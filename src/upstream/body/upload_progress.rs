@@ -1,4 +1,4 @@
-//! Progress of an upload: when it last moved, and how it failed.
+//! Progress of an upload: the time of the last frame, and the failure if there was one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Progress of one upload, and which side is expected to move next. Clones share the state.
+/// Progress of one upload, and the side that has to act next. Clones share the state.
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct UploadProgress {
     start: Instant,
+    /// Milliseconds from `start` to the last frame, or one of the states below.
     last: Arc<AtomicU64>,
 }
 
-/// The upload waits for its client.
+/// The upload waits for the client.
 const PAUSED: u64 = u64::MAX;
-/// The response is under way beside the upload, which may then pause without limit: both ends of such a stream send when
-/// they have something to send.
+/// The response has begun while the upload still runs. The upload may now pause without limit: on a bidirectional
+/// stream, each side sends whenever it has something to send.
 const ANSWERED: u64 = u64::MAX - 1;
-/// The upload's client broke off, paused for too long, or sent too much.
+/// The upload has failed, for the reason of this name in [`UploadFailure`].
 const BROKEN: u64 = u64::MAX - 2;
 const STALLED: u64 = u64::MAX - 3;
 const TOO_LARGE: u64 = u64::MAX - 4;
@@ -26,8 +27,11 @@ const TOO_LARGE: u64 = u64::MAX - 4;
 /// Reason why a client's upload failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum UploadFailure {
+    /// The client aborted it.
     Broken,
+    /// The client paused for too long.
     Stalled,
+    /// The client sent more than the limit.
     TooLarge,
 }
 
@@ -39,8 +43,8 @@ impl UploadProgress {
         }
     }
 
-    /// Records that a frame arrived.
-    pub(super) fn moved(&self) {
+    /// Records that a frame has arrived.
+    pub(super) fn record_frame(&self) {
         if self.is_answered() {
             return;
         }
@@ -49,12 +53,12 @@ impl UploadProgress {
             .store(u64::try_from(millis).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Records that the upload waits for its client.
-    pub(in crate::upstream) fn pause(&self) {
+    /// Records that the upload waits for the client.
+    pub(super) fn pause(&self) {
         self.last.store(PAUSED, Ordering::Relaxed);
     }
 
-    pub(in crate::upstream) fn fail(&self, failure: UploadFailure) {
+    pub(super) fn fail(&self, failure: UploadFailure) {
         let state = match failure {
             UploadFailure::Broken => BROKEN,
             UploadFailure::Stalled => STALLED,
@@ -63,7 +67,7 @@ impl UploadProgress {
         self.last.store(state, Ordering::Relaxed);
     }
 
-    /// The client's failure, if there is one.
+    /// Failure of the upload, if the client caused one.
     pub(in crate::upstream) fn failure(&self) -> Option<UploadFailure> {
         match self.last.load(Ordering::Relaxed) {
             BROKEN => Some(UploadFailure::Broken),
@@ -73,7 +77,7 @@ impl UploadProgress {
         }
     }
 
-    /// Records that the response has begun and that both directions are open until they end.
+    /// Records that the response has begun, until the returned guard is dropped.
     pub(in crate::upstream) fn answered(self) -> ResponseUnderWay {
         if self.failure().is_none() {
             self.last.store(ANSWERED, Ordering::Relaxed);
@@ -85,7 +89,7 @@ impl UploadProgress {
         self.last.load(Ordering::Relaxed) == ANSWERED
     }
 
-    /// Time since which the backend is expected to move.
+    /// Time since when the backend has to act; now if it is the client that has to act.
     pub(in crate::upstream) fn last(&self) -> Instant {
         match self.last.load(Ordering::Relaxed) {
             PAUSED | ANSWERED | BROKEN | STALLED | TOO_LARGE => Instant::now(),
@@ -94,7 +98,8 @@ impl UploadProgress {
     }
 }
 
-/// A response that is under way beside its upload. When it is dropped, the upload has its time-out again.
+/// Held while a response and its upload run at the same time. When it is dropped, the time-out of the upload applies
+/// again.
 #[derive(Debug)]
 pub(in crate::upstream) struct ResponseUnderWay(UploadProgress);
 

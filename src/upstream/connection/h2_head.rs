@@ -1,4 +1,4 @@
-//! Converts the head of a request between HTTP/1.1 and HTTP/2.
+//! Conversion of request heads between HTTP/1.1 and HTTP/2.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -7,8 +7,8 @@ use http::{HeaderValue, Request, Uri, Version};
 use crate::upstream::address::Address;
 use crate::upstream::body::RequestBody;
 
-/// Converts a head that is framed for HTTP/1.1: the host moves into the target, and the fields of the connection are removed
-/// (RFC 9113 sections 8.2.2 and 8.3.1).
+/// Converts a request from HTTP/1.1 to HTTP/2. Moves the host into the target and removes hop-by-hop fields (RFC 9113
+/// sections 8.2.2 and 8.3.1).
 pub(in crate::upstream) fn to_http2(
     mut request: Request<RequestBody>,
     backend: &Address,
@@ -28,15 +28,15 @@ pub(in crate::upstream) fn to_http2(
         .authority(authority)
         .path_and_query(target.unwrap_or_else(|| PathAndQuery::from_static("/")))
         .build();
-    *request.uri_mut() = uri.expect("a scheme, an authority and a path make a URI");
+    *request.uri_mut() = uri.expect("a scheme, an authority and a path are a valid URI");
     *request.version_mut() = Version::HTTP_2;
     request
 }
 
-/// Undoes [`to_http2`], for a request that goes to an HTTP/1.1 connection after all.
+/// Undoes [`to_http2`], so that the request can be sent again on a connection of either version.
 pub(in crate::upstream) fn to_http1(mut request: Request<RequestBody>) -> Request<RequestBody> {
     let uri = std::mem::take(request.uri_mut()).into_parts();
-    let has_open_body = !request.body().is_empty();
+    let has_body = !request.body().is_empty();
     let headers = request.headers_mut();
     let host = uri
         .authority
@@ -44,7 +44,7 @@ pub(in crate::upstream) fn to_http1(mut request: Request<RequestBody>) -> Reques
     if let Some(host) = host {
         headers.insert(HOST, host);
     }
-    if has_open_body && !headers.contains_key(CONTENT_LENGTH) {
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     if headers.contains_key(TE) {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_goes_to_http_2_and_back_as_it_was() {
+    fn a_head_converted_to_http_2_and_back_is_unchanged() {
         let fields = [
             ("host", "www.example.org:8443"),
             ("te", "trailers"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_in_any_valid_form_is_the_authority() {
+    fn any_valid_form_of_host_becomes_the_authority() {
         for host in [
             "www.example.org:",
             "WWW.example.org.",
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_the_connection_does_not_go_along() {
+    fn hop_by_hop_fields_are_removed() {
         let fields = [
             ("transfer-encoding", "chunked"),
             ("upgrade", "websocket"),

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection to a backend. Knows nothing of the backend or the request that it serves.
+//! One HTTP/1.1 connection to a backend. Must not know the backend or its requests.
 
 use std::fmt;
 use std::future::Future;
@@ -16,23 +16,23 @@ use tracing::debug;
 use crate::upstream::body::RequestBody;
 use crate::upstream::transport::BackendStream;
 
-/// Largest head of a response.
+/// Maximum size of the head of a response, in bytes.
 pub(super) const RESPONSE_HEAD_SIZE: usize = 64 * 1024;
 
-/// Reads and writes a connection for as long as it is polled.
+/// Future that reads from and writes to a connection while it is polled.
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 
-/// A connection that carries one request at a time. Dropping it closes it.
+/// Connection that carries one request at a time. Dropping it closes it.
 ///
-/// It has no task of its own: the task that waits for its response drives it, so that a request and its response never
-/// cross from one task to another.
+/// The connection has no task of its own. The task that waits for a response drives it, so that neither the request nor
+/// the response has to move between tasks.
 pub(in crate::upstream) struct Http1Connection {
     sender: SendRequest<RequestBody>,
-    /// `None` once the connection is over.
+    /// `None` after the connection has ended.
     driver: Option<Driver>,
     /// Set by the stream when a byte arrives.
     has_received: Arc<AtomicBool>,
-    /// One timer for all exchanges: to move it on is cheaper than to make it.
+    /// Timer of all exchanges, since resetting a timer is cheaper than creating one.
     timer: Pin<Box<Sleep>>,
 }
 
@@ -59,7 +59,7 @@ impl Http1Connection {
         self.has_received.load(Ordering::Acquire)
     }
 
-    /// Forgets the bytes of the exchanges before.
+    /// Starts a new exchange, for which no byte has arrived yet.
     pub(in crate::upstream) fn begin_exchange(&self) {
         self.has_received.store(false, Ordering::Relaxed);
     }
@@ -72,7 +72,7 @@ impl Http1Connection {
         self.timer.as_mut()
     }
 
-    /// Reads and writes what can be read and written now. The task of `cx` is woken when there is more.
+    /// Reads and writes as much as possible now. Wakes the task of `cx` when more is possible.
     pub(in crate::upstream) fn drive(&mut self, cx: &mut Context<'_>) {
         let Some(driver) = &mut self.driver else {
             return;
@@ -85,7 +85,7 @@ impl Http1Connection {
         }
     }
 
-    /// Drives the connection so that nothing wakes a task any more.
+    /// Drives the connection once, and forgets the waker of earlier calls.
     pub(in crate::upstream) fn drive_without_waker(&mut self) {
         self.drive(&mut Context::from_waker(Waker::noop()));
     }
@@ -95,7 +95,7 @@ impl Http1Connection {
         self.driver.is_some() && self.sender.is_ready()
     }
 
-    /// `true` if the connection is open, perhaps with an exchange that is not over.
+    /// `true` if the connection is open. An exchange may still run on it.
     pub(in crate::upstream) fn is_open(&self) -> bool {
         self.driver.is_some() && !self.sender.is_closed()
     }

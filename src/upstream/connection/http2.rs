@@ -1,4 +1,4 @@
-//! HTTP/2 connections to a backend, which many requests share.
+//! One HTTP/2 connection to a backend, which many requests share.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -19,22 +19,23 @@ use crate::tasks::Tasks;
 use crate::upstream::body::RequestBody;
 use crate::upstream::transport::BackendStream;
 
-/// Number of requests that may share one connection. The next ones open another.
+/// Maximum number of requests that share one connection. Further requests open another one.
 const STREAMS: usize = 100;
-/// Bytes that a backend may send ahead of a slow client. The connection's window has room for all streams, so that no slow
-/// client holds up the others.
+/// Number of bytes that a backend may send ahead of a slow client.
 const STREAM_WINDOW: u32 = 256 * 1024;
+/// Window of the whole connection. It has room for all streams, so that slow clients cannot block the others.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
-/// Bytes that may wait to be sent on one stream.
+/// Number of bytes that may wait to be sent on one stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// Time between pings on a connection with silent streams. The kernel's probes find a dead machine sooner; gRPC servers
-/// close a connection that pings more often than every five minutes.
+/// Time between pings on a connection whose streams are silent. It is long because gRPC servers close connections that
+/// ping more often than every five minutes, and because the kernel's probes find a dead machine sooner.
 const PING_EVERY: Duration = Duration::from_secs(330);
+/// Time that the backend has to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Driver = Connection<TokioIo<BackendStream>, RequestBody, Spawner>;
 
-/// Runs what hyper spawns for a connection.
+/// Runs the futures that hyper spawns for a connection.
 #[derive(Clone, Debug)]
 struct Spawner(Tasks);
 
@@ -48,23 +49,24 @@ where
     }
 }
 
-/// One connection. Clones share it; it closes when the last of them and all streams are gone.
+/// One connection. Clones share it. It closes when the last clone and all streams are dropped.
 #[derive(Clone)]
 pub(in crate::upstream) struct Http2Connection(Arc<Shared>);
 
 struct Shared {
     sender: SendRequest<RequestBody>,
-    /// Locked briefly to read its limits, or by the one task that drives it, which runs on the same runtime.
+    /// Locked by the task that drives the connection, and briefly to read the limits of the backend. Both run on the
+    /// same worker.
     driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>,
     streams: AtomicUsize,
     idle_since: Mutex<Instant>,
     opened: Instant,
-    /// `true` after a request has waited in vain for its response here.
+    /// `true` after a request on this connection has timed out.
     is_doubtful: AtomicBool,
 }
 
 impl Http2Connection {
-    /// Starts HTTP/2 on `stream` and lets one of `tasks` drive it.
+    /// Starts HTTP/2 on `stream`, and spawns a task that drives the connection.
     pub(in crate::upstream) async fn handshake(
         stream: BackendStream,
         tasks: &Tasks,
@@ -92,29 +94,30 @@ impl Http2Connection {
         })))
     }
 
-    /// Time at which it was opened.
+    /// Time at which the connection was opened.
     pub(in crate::upstream) fn opened(&self) -> Instant {
         self.0.opened
     }
 
-    /// Number of requests that it serves.
+    /// Number of open streams.
     pub(super) fn streams(&self) -> usize {
         self.0.streams.load(Ordering::Relaxed)
     }
 
-    /// `true` if it takes requests. It does not after the backend has sent GOAWAY, nor after a request has had no answer in
-    /// time: the machine at the other end may be gone, which nothing else shows for minutes.
+    /// `true` if the connection accepts requests. It does not after the backend has sent GOAWAY. It also does not after
+    /// a request has timed out, because the backend's machine may be dead, and nothing else would show this for
+    /// minutes.
     pub(in crate::upstream) fn is_open(&self) -> bool {
         !self.0.sender.is_closed() && !self.0.is_doubtful.load(Ordering::Relaxed)
     }
 
-    /// Counts one more stream, without a look at whether there is room.
+    /// Counts one more stream, even if there is no room.
     pub(in crate::upstream) fn open_stream(self) -> Arc<StreamSlot> {
         self.0.streams.fetch_add(1, Ordering::Relaxed);
         Arc::new(StreamSlot(self))
     }
 
-    /// `true` if there is room for another request, by the backend's limit and our own.
+    /// `true` if the connection accepts requests, and both the backend's limit and [`STREAMS`] allow another one.
     pub(in crate::upstream) fn has_room(&self) -> bool {
         let driver = self.0.driver.lock();
         let allowed = driver
@@ -123,7 +126,7 @@ impl Http2Connection {
         self.is_open() && self.streams() < allowed.min(STREAMS)
     }
 
-    /// Time since which no request has used it; `None` while one does.
+    /// Time since when there are no streams; `None` if there are any.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let since = self.0.idle_since.lock();
         (self.streams() == 0).then_some(*since)
@@ -153,7 +156,8 @@ async fn drive(driver: Arc<Mutex<Option<Pin<Box<Driver>>>>>) {
     }
 }
 
-/// Counts one stream of a connection until it is dropped: with the response or with the upload, whichever lasts longer.
+/// Counts one stream of a connection until it is dropped. The response and the upload share it, so the longer of the
+/// two counts.
 #[derive(Debug)]
 pub(in crate::upstream) struct StreamSlot(Http2Connection);
 
@@ -162,7 +166,7 @@ impl StreamSlot {
         self.0.0.sender.clone()
     }
 
-    /// Records that a request has waited in vain for its response, so that no other one is sent here.
+    /// Records that a request has timed out, so that no other one uses this connection.
     pub(in crate::upstream) fn mark_doubtful(&self) {
         self.0.0.is_doubtful.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! HTTP connections to a backend and the pool of idle ones.
+//! HTTP connections to backends, and the pool that keeps them.
 
 mod h2_head;
 mod http1;

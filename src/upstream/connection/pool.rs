@@ -1,4 +1,4 @@
-//! The idle connections of one backend.
+//! Pool of the idle and shared connections of one backend and worker.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,31 +14,32 @@ use super::http2::Http2Connection;
 use crate::tasks::{Shutdown, Tasks};
 use crate::upstream::address::{Address, Protocol};
 
-/// Number of times within the idle time-out that the pool looks for expired connections.
+/// Number of searches for expired connections within the idle time-out.
 const SWEEPS: u32 = 8;
 
-/// Connections that wait for their next request. The last one in is the first one out, so that the surplus of a burst
-/// expires. Clones share the pool.
+/// Connections on which further requests can be sent. Idle ones are reused in last-in, first-out order, so that surplus
+/// connections of a burst expire. Clones share the pool.
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct Pool(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// Oldest first. Locked for a push or a removal, never across an await.
+    /// Idle HTTP/1.1 connections, oldest first.
     idle: Mutex<Vec<Idle>>,
-    /// HTTP/2 connections, which many requests share. Locked as briefly.
+    /// HTTP/2 connections, each shared by many requests.
     shared: Mutex<Vec<Http2Connection>>,
-    /// Held while a connection is opened that others may share: they wait for it instead of opening their own.
+    /// Held while a shared connection is opened. Other requests wait for it instead of opening their own.
     opening: tokio::sync::Mutex<()>,
     /// `true` if the backend chose HTTP/2 at the last handshake.
     speaks_http2: AtomicBool,
     timeout: Duration,
+    /// `true` while the task runs that closes expired connections.
     is_swept: AtomicBool,
     tasks: Tasks,
     shutdown: Shutdown,
 }
 
-/// A connection that a request may be sent on.
+/// A connection from the pool, on which a request can be sent.
 #[derive(Debug)]
 pub(in crate::upstream) enum PooledConnection {
     Http1(Http1Connection),
@@ -65,8 +66,8 @@ impl Pool {
         }))
     }
 
-    /// A connection on which a request to `address` may be sent now. One that asks for an upgrade needs a connection for
-    /// itself.
+    /// Returns a connection on which a request to `address` can be sent now; `None` if there is none. A request that
+    /// asks for an upgrade only gets an HTTP/1.1 connection.
     pub(in crate::upstream) fn check_out(
         &self,
         address: &Address,
@@ -81,7 +82,8 @@ impl Pool {
         self.youngest().map(PooledConnection::Http1)
     }
 
-    /// The shared connection with the fewest streams that has room for another one, of those that were opened after `since`.
+    /// Returns the shared connection with the fewest streams that has room for another one; `None` if there is none.
+    /// Considers only connections that were opened after `since`.
     pub(in crate::upstream) fn least_used(
         &self,
         since: Option<Instant>,
@@ -94,7 +96,8 @@ impl Pool {
         fit.min_by_key(|http2| http2.streams()).cloned()
     }
 
-    /// Waits for the right to open a shared connection, if the backend is known to speak HTTP/2.
+    /// Waits until no other request is opening a shared connection. Returns `None` at once if the backend is not known
+    /// to speak HTTP/2, so that its connections are not shared.
     pub(in crate::upstream) async fn wait_for_shared(
         &self,
         address: &Address,
@@ -111,22 +114,23 @@ impl Pool {
         }
     }
 
-    /// Adds a connection that other requests may share.
+    /// Adds a connection for other requests to share.
     pub(in crate::upstream) fn add_shared(&self, http2: &Http2Connection) {
         self.0.speaks_http2.store(true, Ordering::Relaxed);
         if self.0.shutdown.is_requested() {
             return;
         }
         self.0.shared.lock().push(http2.clone());
-        self.0.watch();
+        self.0.start_sweep();
     }
 
-    /// Records that the backend has chosen HTTP/1.1, so that no request waits for a shared connection.
+    /// Records that the backend chose HTTP/1.1, so that no request waits for a shared connection.
     pub(in crate::upstream) fn note_http1(&self) {
         self.0.speaks_http2.store(false, Ordering::Relaxed);
     }
 
-    /// The youngest connection that is open, not too old and done with its last exchange.
+    /// Takes the idle connection that was used last and is still open. Closes the others that it finds closed or
+    /// expired.
     fn youngest(&self) -> Option<Http1Connection> {
         let mut idle = self.0.idle.lock();
         if idle.is_empty() {
@@ -139,7 +143,7 @@ impl Pool {
                 return None;
             }
             let connection = &mut idle[index].connection;
-            // Nothing has read from it since it was put here.
+            // Idle connections are not driven, so only now does it show if the backend has closed this one.
             connection.drive_without_waker();
             if connection.is_ready() {
                 return Some(idle.remove(index).connection);
@@ -149,7 +153,7 @@ impl Pool {
         None
     }
 
-    /// Drives a connection to its end, for the protocol that it has switched to.
+    /// Spawns a task that drives a connection to its end, for the protocol to which it has switched.
     pub(in crate::upstream) fn drive_tunnel(&self, mut connection: Http1Connection) {
         self.0.tasks.spawn(poll_fn(move |cx| {
             connection.drive(cx);
@@ -161,7 +165,7 @@ impl Pool {
         }));
     }
 
-    /// Adds a connection whose response has ended. If its request has not, it is added when that ends.
+    /// Adds a connection after the end of a response. If its request has not ended yet, a task adds it when it has.
     pub(in crate::upstream) fn check_in(&self, connection: Http1Connection) {
         if !connection.is_open() || self.0.shutdown.is_requested() {
             return;
@@ -174,11 +178,11 @@ impl Pool {
             connection,
             since: Instant::now(),
         });
-        self.0.watch();
+        self.0.start_sweep();
     }
 }
 
-/// Drives a connection to the end of the request that outlasted its response.
+/// Drives a connection to the end of its request, and then adds it to the pool.
 async fn finish(mut connection: Http1Connection, pool: Pool) {
     let is_done = |connection: &Http1Connection| connection.is_ready() || !connection.is_open();
     let shutdown = pool.0.shutdown.clone();
@@ -197,14 +201,14 @@ async fn finish(mut connection: Http1Connection, pool: Pool) {
 }
 
 impl Shared {
-    /// Starts the sweep, if it does not run.
-    fn watch(self: &Arc<Self>) {
+    /// Starts the task that closes expired connections, unless it already runs.
+    fn start_sweep(self: &Arc<Self>) {
         if !self.is_swept.swap(true, Ordering::AcqRel) {
             self.tasks.spawn(sweep(Arc::downgrade(self)));
         }
     }
 
-    /// Closes connections that have waited too long. Returns `true` if any are left.
+    /// Closes connections that have been idle for too long. Returns `true` if any connections are left.
     fn close_expired(&self) -> bool {
         let now = Instant::now();
         let mut idle = self.idle.lock();
@@ -221,7 +225,8 @@ impl Shared {
     }
 }
 
-/// The pool's one timer: runs while connections wait, and closes them all when the process stops.
+/// Closes expired connections at intervals, as long as the pool has any. Closes all of them when the process stops. One
+/// timer for the whole pool is cheaper than one for each connection.
 async fn sweep(pool: Weak<Shared>) {
     loop {
         let Some((period, shutdown)) = pool

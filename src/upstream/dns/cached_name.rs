@@ -1,5 +1,5 @@
-//! A cached DNS name: its addresses are used for as long as DNS says, then asked for again, and kept for a while when DNS does
-//! not answer.
+//! A cached DNS name. Its addresses are used until their TTL is over and then resolved again. If DNS fails, the last
+//! addresses stay in use for a while.
 
 use std::fmt;
 use std::io;
@@ -17,12 +17,13 @@ use super::srv::resolve_srv;
 use crate::name::HostName;
 use crate::upstream::srv_name::SrvName;
 
-/// Time after a failure before DNS is asked again. The last answer is used until then.
+/// Time from a failed query to the next one. Until then, the last answer stays in use.
 pub(in crate::upstream) const RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Time for which the last addresses of a name are used after DNS says that it has none: a zone that is being rewritten may
-/// lack the name for a moment.
+/// Time for which the last addresses of a name stay in use after DNS has said that there are none. While a zone is
+/// being rewritten, the name may be missing for a moment.
 const GRACE: Duration = Duration::from_secs(60);
-/// A question to DNS.
+
+/// Question to DNS.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Question {
     Host(HostName),
@@ -38,23 +39,24 @@ impl fmt::Display for Question {
     }
 }
 
-/// One host or service. All who need its addresses share one answer, and at most one query is under way.
+/// One host or service. All upstreams share its addresses, and at most one query runs at a time.
 pub(in crate::upstream) struct CachedName {
     question: Question,
     client: DnsClient,
     known: ArcSwapOption<KnownAddresses>,
-    /// Locked while DNS is asked.
-    asking: Mutex<LastQuery>,
+    /// Outcome of the last query. Locked during a query.
+    query: Mutex<LastQuery>,
 }
 
 /// Outcome of the last query.
 #[derive(Default)]
 struct LastQuery {
     failure: Option<Failure>,
+    /// `true` if the answer had more addresses than are used.
     is_too_long: bool,
 }
 
-/// A failed query, which counts for a moment too: otherwise each request would lead to a query.
+/// A failed query. The failure is also cached for a moment, so that not every request leads to a query.
 struct Failure {
     error: Arc<io::Error>,
     until: Instant,
@@ -73,19 +75,19 @@ impl Failure {
     }
 }
 
-/// The addresses to which a name resolved.
+/// Addresses to which a name has resolved.
 #[derive(Debug)]
 pub(in crate::upstream) struct KnownAddresses {
     /// In ascending order.
     pub(in crate::upstream) addresses: Vec<ResolvedAddress>,
-    /// Time at which DNS is to be asked again.
+    /// Time at which they have to be resolved again.
     pub(in crate::upstream) until: Instant,
-    /// Time since which DNS says that there are none.
+    /// Time since when DNS has said that there are none.
     gone: Option<Instant>,
 }
 
 impl KnownAddresses {
-    /// The addresses to use after a failed query; `None` if DNS has said for long that there are none.
+    /// Returns the addresses to use after a failed query; `None` if DNS has said for [`GRACE`] that there are none.
     fn after_failure(&self, error: &io::Error, now: Instant) -> Option<Self> {
         let gone = match error.kind() {
             io::ErrorKind::NotFound => self.gone.or(Some(now)),
@@ -107,7 +109,7 @@ impl CachedName {
             question,
             client,
             known: ArcSwapOption::empty(),
-            asking: Mutex::new(LastQuery::default()),
+            query: Mutex::new(LastQuery::default()),
         }
     }
 
@@ -115,12 +117,12 @@ impl CachedName {
         &self.question
     }
 
-    /// The addresses as far as they are known, even if they have expired.
+    /// Returns the cached addresses, even if they have expired; `None` if there are none.
     pub(in crate::upstream) fn known(&self) -> Option<Arc<KnownAddresses>> {
         self.known.load_full()
     }
 
-    /// The addresses, after a query if they are not known or have expired.
+    /// Returns the addresses. Queries DNS if they are not cached or have expired.
     pub(in crate::upstream) async fn addresses(&self) -> io::Result<Arc<KnownAddresses>> {
         match self.known.load_full() {
             Some(known) if known.until > Instant::now() => Ok(known),
@@ -129,7 +131,7 @@ impl CachedName {
     }
 
     async fn refresh(&self) -> io::Result<Arc<KnownAddresses>> {
-        let mut last_query = self.asking.lock().await;
+        let mut last_query = self.query.lock().await;
         let last = self.known.load_full();
         if let Some(known) = &last
             && known.until > Instant::now()
@@ -145,7 +147,7 @@ impl CachedName {
         }
         let known = match self.resolve(last.as_deref()).await {
             Ok(answer) => KnownAddresses {
-                addresses: self.bounded(answer.addresses, &mut last_query),
+                addresses: self.limited(answer.addresses, &mut last_query),
                 until: Instant::now() + answer.lifetime,
                 gone: None,
             },
@@ -158,7 +160,7 @@ impl CachedName {
                     return Err(last_query.failure.insert(Failure::new(error)).error());
                 };
                 if last.is_some_and(|last| last.gone.is_none()) {
-                    warn!(host = %self.question, %error, "host of backends did not resolve; its last addresses are still used");
+                    warn!(host = %self.question, %error, "backend name did not resolve; its last addresses stay in use");
                 }
                 known
             }
@@ -168,7 +170,8 @@ impl CachedName {
         Ok(known)
     }
 
-    /// The addresses that answer the question, each once and in ascending order. Those of a service may be its `last` ones.
+    /// Queries DNS. Returns the addresses in ascending order and without duplicates. For a service, some of them can be
+    /// from the `last` answer.
     async fn resolve(
         &self,
         last: Option<&KnownAddresses>,
@@ -192,15 +195,15 @@ impl CachedName {
         Ok(answer)
     }
 
-    /// Removes the addresses beyond those that are used, and warns about it once.
-    fn bounded(
+    /// Keeps at most [`MAX_ADDRESSES`] addresses. Logs a warning the first time that there are more.
+    fn limited(
         &self,
         mut addresses: Vec<ResolvedAddress>,
         last_query: &mut LastQuery,
     ) -> Vec<ResolvedAddress> {
         let is_too_long = addresses.len() > MAX_ADDRESSES;
         if is_too_long && !last_query.is_too_long {
-            warn!(host = %self.question, used = MAX_ADDRESSES, "host of backends has too many addresses; the others get no requests");
+            warn!(host = %self.question, used = MAX_ADDRESSES, "backend name has too many addresses; the others get no requests");
         }
         last_query.is_too_long = is_too_long;
         addresses.truncate(MAX_ADDRESSES);
@@ -225,7 +228,7 @@ mod tests {
     use crate::dns::NameServer;
 
     #[tokio::test]
-    async fn a_name_without_an_address_is_not_asked_for_by_each_request() {
+    async fn a_failed_query_is_not_repeated_for_every_request() {
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let client = DnsClient::new(vec![NameServer::At(server.local_addr().unwrap())]);
         let name = HostName::parse("app.example.test").unwrap();
@@ -236,7 +239,7 @@ mod tests {
             loop {
                 let (len, client) = server.recv_from(&mut packet).await.unwrap();
                 questions += 1;
-                // A response that says that there is no such name.
+                // The question becomes a response with NXDOMAIN.
                 packet[2] = 0x84;
                 packet[3] = 3;
                 server.send_to(&packet[..len], client).await.unwrap();
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_gone_keeps_its_addresses_for_a_while() {
+    fn a_removed_name_keeps_its_addresses_for_a_while() {
         let start = Instant::now();
         let mut known = KnownAddresses {
             addresses: vec![IpAddr::from([10, 0, 0, 1]).into()],
@@ -275,7 +278,7 @@ mod tests {
         }
         assert_eq!(now - start, GRACE);
         assert!(answers > 3, "{answers}");
-        // Silence is no word on whether it is gone.
+        // A time-out does not say that the name is gone.
         for _ in 0..100 {
             known = known.after_failure(&down, now).unwrap();
             now = known.until;

@@ -13,21 +13,21 @@ use tokio::net::lookup_host;
 use crate::dns::{ClientOptions, NameServer};
 use crate::name::HostName;
 
-/// Time for one answer of one server: several attempts fit into the default connect time-out.
+/// Time-out for one answer from one server. Several attempts fit into the default connect time-out.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Bounds of the time for which an answer is used. A TTL of 0 would mean a query for each connection, and one of days would
-/// hide for as long that an app has moved.
+/// Minimum time for which an answer is used. A TTL of 0 would mean a query for each connection.
 pub(super) const MIN_LIFETIME: Duration = Duration::from_secs(1);
+/// Maximum time for which an answer is used. With a TTL of days, it would take days to notice that an app has moved.
 const MAX_LIFETIME: Duration = Duration::from_secs(60);
-/// Time for which an answer of the system's own look-up is used, which has no TTL.
+/// Time for which an answer from the system's resolver is used, which has no TTL.
 const WITHOUT_TTL: Duration = Duration::from_secs(10);
 
-/// Port of the route check. Any would do.
+/// Port for the route check. Any port works, since nothing is sent.
 const DISCARD: u16 = 9;
-/// Number of addresses of one name that are used.
+/// Maximum number of addresses of one name that are used.
 pub(super) const MAX_ADDRESSES: usize = 64;
 
-/// Asks a list of DNS servers. Clones share the client.
+/// Client for a list of DNS servers. Clones share it.
 #[derive(Clone)]
 pub(super) struct DnsClient(Arc<Lazy>);
 
@@ -44,11 +44,11 @@ impl DnsClient {
         }))
     }
 
-    /// Resolves one host. Returns only addresses that this machine may reach.
+    /// Resolves one host. Leaves out addresses that this machine cannot reach.
     pub(super) async fn resolve_host(&self, name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
         let is_system = self.0.servers.contains(&NameServer::System);
         let answer = match self.ask_dns(name).await {
-            // The system may know names that DNS does not: mDNS, NIS, containers.
+            // The system may know names that are not in DNS, from mDNS, NIS or containers.
             Err(error) if is_system => ask_system(name).await.map_err(|_| error),
             answer => answer,
         };
@@ -64,7 +64,7 @@ impl DnsClient {
         })
     }
 
-    /// The client, which is built when it is first needed.
+    /// Returns the client. Builds it at the first call.
     pub(super) fn get(&self) -> io::Result<&TokioResolver> {
         if let Some(client) = self.0.client.get() {
             return Ok(client);
@@ -86,7 +86,7 @@ impl fmt::Debug for DnsClient {
     }
 }
 
-/// Time for which these records may be used.
+/// Returns the time for which these records may be used: their lowest TTL, within the limits above.
 pub(super) fn lifetime(records: &[Record]) -> Duration {
     let ttl = records.iter().map(|record| record.ttl).min();
     Duration::from_secs(ttl.unwrap_or_default().into()).clamp(MIN_LIFETIME, MAX_LIFETIME)
@@ -100,22 +100,23 @@ pub(super) struct DnsAnswer<T> {
 }
 
 impl DnsAnswer<IpAddr> {
-    /// Removes the unspecified address, with which DNS filters answer for blocked names: a connection to it would lead to this
-    /// machine.
+    /// Removes unspecified addresses such as `0.0.0.0`. DNS filters answer with them for blocked names, and a
+    /// connection to one would reach this machine.
     fn without_unspecified(mut self) -> io::Result<Self> {
         self.addresses
             .retain(|ip| !ip.to_canonical().is_unspecified());
         if self.addresses.is_empty() {
-            let reason = "the answer has no address that leads anywhere";
+            let reason = "the answer has no usable address";
             return Err(io::Error::new(io::ErrorKind::NotFound, reason));
         }
         Ok(self)
     }
 
-    /// Removes addresses to which this machine has no route, such as those of IPv6 on a machine without it. Keeps all of them
-    /// if none would be left: the attempt to connect then shows what is wrong.
+    /// Removes addresses to which this machine has no route, such as IPv6 addresses on a machine without IPv6. Keeps
+    /// all of them if none would be left, so that the attempt to connect reports the error.
     ///
-    /// Looks only at those that may be used, and at one more to show that some were left out, since each look takes a socket.
+    /// Each check takes a socket. So it only considers as many addresses as can be used, and one more, which shows the
+    /// caller that there are too many.
     fn within_reach(mut self) -> Self {
         self.addresses.sort_unstable();
         self.addresses.dedup();
@@ -144,7 +145,7 @@ async fn ask_system(name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
     })
 }
 
-/// Converts an error; `NotFound` if DNS says that there is no such name or record.
+/// Converts an error. The kind is `NotFound` if DNS says that there is no such name or record.
 pub(super) fn into_io(error: NetError) -> io::Error {
     if error.is_nx_domain() || error.is_no_records_found() {
         io::Error::new(io::ErrorKind::NotFound, error)
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_without_a_route_is_left_out_where_there_is_another() {
+    fn addresses_without_a_route_are_removed_if_there_are_others() {
         let reach = |texts: &[&str]| {
             let addresses = texts.iter().map(|text| text.parse().unwrap()).collect();
             let answer = DnsAnswer {
@@ -168,7 +169,7 @@ mod tests {
             let found = answer.within_reach().addresses.into_iter();
             found.map(|ip| ip.to_string()).collect::<Vec<_>>()
         };
-        // No machine has a route to a multicast group of a link that does not exist.
+        // No machine has a route to a link-local multicast address without an interface.
         assert_eq!(
             reach(&["127.0.0.2", "ff02::1", "127.0.0.1", "127.0.0.1"]),
             ["127.0.0.1", "127.0.0.2"]
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_is_cut_before_each_is_looked_at() {
+    fn only_a_limited_number_of_addresses_is_checked() {
         let addresses = (0..5000_u32)
             .rev()
             .map(|n| Ipv4Addr::from(0x7f00_0001 + n % 4000).into());
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_a_filter_keeps_back_does_not_lead_to_this_machine() {
+    fn a_name_that_a_dns_filter_blocks_does_not_lead_to_this_machine() {
         let without = |texts: &[&str]| {
             let addresses = texts.iter().map(|text| text.parse().unwrap()).collect();
             let answer = DnsAnswer {

@@ -1,4 +1,4 @@
-//! Resolution of the hosts and services of backends.
+//! DNS resolution of the hosts and services of backends.
 
 mod cached_name;
 mod dns_client;

@@ -1,4 +1,4 @@
-//! One address to which a name of backends resolves.
+//! One address to which the name of a backend resolves.
 
 use std::net::IpAddr;
 
@@ -27,20 +27,20 @@ impl ResolvedAddress {
         }
     }
 
-    /// The address of the backend that `whole`, a name, has at this IP address.
-    pub(in crate::upstream) fn backend_of(&self, whole: &Address) -> Address {
+    /// Returns the address of the backend that `name`, which resolved to this address, has here.
+    pub(in crate::upstream) fn backend_of(&self, name: &Address) -> Address {
         match &self.target {
-            None => whole.at(self.ip),
-            Some(target) => whole.at_target(target, self.ip),
+            None => name.at(self.ip),
+            Some(target) => name.at_target(target, self.ip),
         }
     }
 
-    /// Target of the SRV record, if the name is one of a service.
+    /// Target of the SRV record, if the name is a service.
     pub(in crate::upstream) fn target(&self) -> Option<&SrvTarget> {
         self.target.as_ref()
     }
 
-    /// `true` if it is an address of this host of a service.
+    /// `true` if this is an address of a target with this host.
     pub(super) fn is_of(&self, host: &HostName) -> bool {
         self.target
             .as_ref()

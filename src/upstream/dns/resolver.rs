@@ -1,4 +1,4 @@
-//! The resolver of all backends, which keeps one entry for each host or service.
+//! Resolver for all backends, with one cached entry for each host or service.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::dns::NameServer;
 use crate::name::HostName;
 use crate::upstream::address::{Address, Endpoint};
 
-/// Resolves the hosts and services of all backends. Clones share the entries.
+/// Resolver for the hosts and services of all backends. Clones share the entries.
 #[derive(Clone)]
 pub struct Resolver(Arc<Entries>);
 
@@ -21,7 +21,7 @@ struct Entries {
 }
 
 impl Resolver {
-    /// A resolver that asks these servers.
+    /// A resolver that queries these servers.
     #[must_use]
     pub fn new(servers: Vec<NameServer>) -> Self {
         Self(Arc::new(Entries {
@@ -35,7 +35,8 @@ impl Resolver {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The entry for the name in `address`, shared by all who ask for it. `None` if it is an IP address or on this machine.
+    /// Returns the entry for the name in `address`, which all callers share. `None` for an IP address, a unix socket or
+    /// a name that always means this machine.
     pub(in crate::upstream) fn name_of(&self, address: &Address) -> Option<Arc<CachedName>> {
         let question = match address.endpoint() {
             Endpoint::Unix(_) => return None,
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_needs_no_resolver_and_a_name_is_known_once() {
+    fn only_names_have_entries_and_equal_names_share_one() {
         let resolver = Resolver::new(vec![NameServer::System]);
         let host = |text: &str| resolver.name_of(&Address::parse(text).unwrap());
         for here in [

@@ -1,4 +1,4 @@
-//! Look-up of SRV records (RFC 2782) and of the hosts that they name.
+//! Look-up of SRV records (RFC 2782) and of their target hosts.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,12 +15,13 @@ use super::resolved_address::ResolvedAddress;
 use crate::name::HostName;
 use crate::upstream::srv_name::{SrvName, SrvTarget};
 
-/// Number of hosts that are resolved at once.
+/// Maximum number of hosts that are resolved in parallel.
 const AT_ONCE: usize = 16;
-/// Time for all look-ups of one service: its records could name any number of hosts that no server answers for.
+/// Time-out for all look-ups of one service. Its records could contain any number of hosts for which no server answers.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Resolves the targets with the lowest priority number of which one has an address. Where a target's host does not resolve
-/// just now, its `last` addresses count.
+
+/// Resolves a service. Returns the addresses of the targets with the lowest priority number for which there are any. If
+/// the look-up of a host fails, its addresses from the `last` answer are used, unless DNS says that it does not exist.
 pub(super) async fn resolve_srv(
     client: &DnsClient,
     service: &SrvName,
@@ -48,7 +49,7 @@ async fn resolve_in_time(
         _ => None,
     });
     let mut lifetime = lifetime(answers);
-    let mut error = io::Error::new(io::ErrorKind::NotFound, "there is no such service in DNS");
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "DNS has no such service");
     for targets in by_priority(records) {
         let mut found = Vec::new();
         let mut asked = stream::iter(targets)
@@ -62,7 +63,7 @@ async fn resolve_in_time(
                     found.extend(answer.addresses.into_iter().map(at));
                 }
                 Err(failure) => {
-                    debug!(%service, host = %target.host, error = %failure, "host of a service did not resolve");
+                    debug!(%service, host = %target.host, error = %failure, "target of service did not resolve");
                     if failure.kind() != io::ErrorKind::NotFound {
                         let known = last.iter().filter(|known| known.is_of(&target.host));
                         found.extend(known.map(|known| at(known.ip)));
@@ -81,17 +82,17 @@ async fn resolve_in_time(
     Err(error)
 }
 
-/// Groups the targets by priority, the lowest number first. Leaves out those that are never used.
+/// Groups the targets by priority, lowest number first. Leaves out duplicates and targets beyond [`MAX_ADDRESSES`].
 fn by_priority<'a>(records: impl Iterator<Item = &'a SRV>) -> Vec<Vec<SrvTarget>> {
     let mut targets: Vec<_> = records
         .filter_map(|record| Some((record.priority, target(record)?)))
         .collect();
     targets.sort_unstable();
-    // Two records for one port of a host would make two backends out of one.
+    // Two records for the same host and port are one backend.
     targets.dedup_by(|(one_priority, one), (priority, target)| {
         (*one_priority, &one.host, one.port) == (*priority, &target.host, target.port)
     });
-    // One too many shows that some were left out.
+    // One target too many shows the caller that some were left out.
     targets.truncate(MAX_ADDRESSES + 1);
     let groups = targets.chunk_by(|(one, _), (other, _)| one == other);
     let group =
@@ -99,7 +100,8 @@ fn by_priority<'a>(records: impl Iterator<Item = &'a SRV>) -> Vec<Vec<SrvTarget>
     groups.map(group).collect()
 }
 
-/// Target of a record; `None` if it says that there is no service, by the target `.` (RFC 2782).
+/// Returns the target of a record; `None` if the target is `.`, which means that there is no service (RFC 2782), or
+/// invalid.
 fn target(record: &SRV) -> Option<SrvTarget> {
     let host = HostName::parse(&record.target.to_ascii()).ok()?;
     (record.port != 0).then_some(SrvTarget {
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_stand_by_priority_with_port_and_weight() {
+    fn targets_are_grouped_by_priority_with_port_and_weight() {
         let records = [
             (20, 5, 80, "backup.example.org."),
             (10, 60, 8080, "B.example.org."),
@@ -141,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn no_service_and_records_that_lead_nowhere_are_no_targets() {
+    fn records_without_a_valid_host_and_port_are_left_out() {
         assert!(groups(&[(0, 0, 0, ".")]).is_empty());
         assert!(groups(&[(0, 0, 80, ".")]).is_empty());
         assert!(groups(&[(0, 0, 0, "a.example.org.")]).is_empty());
     }
 
     #[test]
-    fn a_target_that_is_told_twice_is_one() {
+    fn duplicate_targets_are_removed() {
         let records = [
             (1, 5, 80, "a.example.org."),
             (1, 7, 80, "A.example.org."),
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_records_is_bounded() {
+    fn the_number_of_targets_is_limited() {
         let names: Vec<_> = (0..500).map(|n| format!("n{n}.example.org.")).collect();
         let records: Vec<_> = names.iter().map(|name| (1, 1, 80, name.as_str())).collect();
         assert_eq!(groups(&records)[0].len(), MAX_ADDRESSES + 1);
@@ -172,7 +174,7 @@ mod tests {
         assert_eq!(groups[2], ["n2.example.org:80 1"]);
     }
 
-    /// An answer to a question about SRV records: this many targets, each of a priority of its own.
+    /// Answers a question for SRV records with this number of targets, each with another priority.
     fn answer(question: &[u8], targets: u8) -> Vec<u8> {
         let name = question[12..].iter().position(|byte| *byte == 0).unwrap();
         let mut answer = question[..12 + name + 5].to_vec();
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn targets_that_nobody_answers_for_keep_nobody_waiting_for_long() {
+    async fn the_look_up_of_many_unanswered_targets_times_out() {
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let client = DnsClient::new(vec![NameServer::At(server.local_addr().unwrap())]);
         let service = SrvName::parse("_http._tcp.app.example.test").unwrap();

@@ -1,4 +1,4 @@
-//! Opens connections to a backend: TCP or unix socket, the PROXY header, TLS, and the HTTP handshake.
+//! Opens connections to backends: TCP or unix socket, PROXY header, TLS, and HTTP handshake.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,25 +26,26 @@ use crate::upstream::error::Error;
 use crate::upstream::options::{Options, UpstreamContext};
 use crate::upstream::transport::{BackendStream, OwnAddresses, TlsClient, TlsError, Transport};
 
-/// Silence after which the other end of a connection is probed, and the time between probes.
+/// Silence on a connection after which the kernel probes if the peer is still there.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
+/// Time between two probes.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 
-/// Time that one address may take before the next one is tried beside it.
+/// Time after which the next address is tried in parallel with the one before it.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// Pause before the next attempt at a unix socket whose queue is full.
+/// Time between two attempts to connect to a unix socket whose queue is full.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Requirements of a request on its connection.
+/// Requirements that a request has on its connection.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::upstream) struct ConnectionNeeds<'a> {
-    /// It may switch protocols, which only HTTP/1.1 does here.
+    /// `true` if the request asks for an upgrade, which only HTTP/1.1 supports here.
     pub(in crate::upstream) is_upgrade: bool,
-    /// It must be a new one.
+    /// `true` if the connection must be a new one.
     pub(in crate::upstream) is_fresh: bool,
-    /// PROXY header that it begins with, before TLS. The connection then belongs to one client, and carries this request
-    /// only.
+    /// PROXY header to send first, before TLS. Since it names one client, the connection then carries only this
+    /// request.
     pub(in crate::upstream) proxy_header: Option<&'a [u8]>,
 }
 
@@ -61,14 +62,14 @@ pub(in crate::upstream) struct Dialer {
     timeout: Duration,
     connection_permits: Arc<Semaphore>,
     tasks: Tasks,
-    /// Set if an address needs it.
+    /// Set if one of the addresses needs TLS.
     tls: Option<TlsClient>,
     has_http2: bool,
     own_addresses: OwnAddresses,
 }
 
 impl Dialer {
-    /// A dialer for these addresses. Reads what TLS needs if one of them is behind it.
+    /// A dialer for these addresses. Blocks while it reads the files for TLS, if one of the addresses needs them.
     pub(in crate::upstream) fn new(
         addresses: &[Address],
         options: &Options,
@@ -91,7 +92,8 @@ impl Dialer {
         })
     }
 
-    /// `true` if the files that TLS needs, and the system roots, are unchanged since they were read.
+    /// `true` if the files for TLS and the system roots are unchanged since they were read. Blocks while it reads the
+    /// files.
     pub(in crate::upstream) fn is_current(
         &self,
         options: &Options,
@@ -108,12 +110,13 @@ impl Dialer {
         self.has_http2
     }
 
-    /// `true` if both dialers trust the same peers as the backend at `address`.
-    pub(in crate::upstream) fn trusts_like(&self, other: &Self, address: &Address) -> bool {
+    /// `true` if both dialers use the same trust, name and client certificate for the backend at `address`.
+    pub(in crate::upstream) fn has_same_tls(&self, other: &Self, address: &Address) -> bool {
         address.protocol() != Protocol::Https || self.tls == other.tls
     }
 
-    /// Opens a connection to the backend, or takes a stream on one that another request has opened meanwhile.
+    /// Opens a connection to the backend, or takes a stream on a connection that another request has just opened. Waits
+    /// for a permit within the connect time-out.
     pub(in crate::upstream) async fn connect(
         &self,
         in_flight: InFlight,
@@ -125,8 +128,9 @@ impl Dialer {
             return Err(Error::NoUpgrade { backend });
         }
         let pool = in_flight.pool().clone();
-        let asked = Instant::now();
-        // Bounded, since those before may wait for a backend that never accepts, one after the other.
+        let start = Instant::now();
+        // Requests wait here while another one opens a shared connection. The wait has a time-out, because at a backend
+        // that never accepts, all of them would fail one after the other.
         let turn = async {
             if needs.is_alone() {
                 None
@@ -139,7 +143,7 @@ impl Dialer {
         };
         let opening = timeout(self.timeout, turn).await.map_err(late)?;
         if opening.is_some()
-            && let Some(http2) = pool.least_used(needs.is_fresh.then_some(asked))
+            && let Some(http2) = pool.least_used(needs.is_fresh.then_some(start))
         {
             let is_reused = !needs.is_fresh;
             return Ok(Lease::Http2(Http2Lease::new(http2, in_flight, is_reused)));
@@ -150,12 +154,12 @@ impl Dialer {
         }
     }
 
-    /// Waits until one more connection may be open.
+    /// Waits for a permit to open one more connection.
     pub(in crate::upstream) async fn permit(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         Arc::clone(&self.connection_permits).acquire_owned().await
     }
 
-    /// Opens a connection to the backend.
+    /// Opens a new connection to the backend.
     pub(in crate::upstream) async fn open(
         &self,
         in_flight: InFlight,
@@ -205,7 +209,7 @@ impl Dialer {
                 });
             }
             Endpoint::Tcp(host, port) => (host, *port),
-            // Its targets are backends, and it is none itself.
+            // The targets of a service are the backends, so nobody connects to the service itself.
             Endpoint::Service(_) => {
                 return Err(Error::Resolve {
                     backend: address.clone(),
@@ -229,7 +233,7 @@ impl Dialer {
         let tls_name = address.tls_name().unwrap_or(host);
         let stream = tls.connect(stream, tls_name, needs.is_upgrade).await;
         let stream = stream.map_err(|error| {
-            if needs.is_upgrade && knows_no_http1(&error) {
+            if needs.is_upgrade && is_alpn_refusal(&error) {
                 let backend = address.clone();
                 Error::NoUpgrade { backend }
             } else {
@@ -242,7 +246,7 @@ impl Dialer {
         })
     }
 
-    /// Refuses a connection to the proxy itself, whatever name has led there.
+    /// Fails if the connection leads to the proxy itself. The peer address shows this even if the loop is due to DNS.
     fn refuse_loop(&self, address: &Address, stream: &TcpStream) -> Result<(), Error> {
         let peer = stream.peer_addr();
         let peer = peer.map_err(|source| refused(address, source))?;
@@ -259,8 +263,9 @@ struct OpenedStream {
     is_http2: bool,
 }
 
-/// `true` if the backend refused a handshake because it offered HTTP/1.1 only (RFC 7301 section 3.2).
-fn knows_no_http1(error: &io::Error) -> bool {
+/// `true` if the backend refused a TLS handshake because it supports none of the offered protocols (RFC 7301 section
+/// 3.2).
+fn is_alpn_refusal(error: &io::Error) -> bool {
     let source = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(
         source,
@@ -291,7 +296,8 @@ async fn write_proxy_header(
     }
 }
 
-/// Connects to the one IP address that `address` leads to, or else to the first of this machine's own that accepts.
+/// Connects to the IP address of the backend. A name that always means this machine is resolved by the system, and the
+/// first of its addresses that accepts is used.
 async fn dial_host(address: &Address, host: &HostName, port: u16) -> Result<TcpStream, Error> {
     let unresolved = |source| Error::Resolve {
         backend: address.clone(),
@@ -310,8 +316,9 @@ async fn dial_host(address: &Address, host: &HostName, port: u16) -> Result<TcpS
     })
 }
 
-/// Tries the addresses in order, the next one when the last has failed or is slow to accept (RFC 8305 section 5). Returns
-/// the last failure, if there was any address.
+/// Connects to the first address that accepts. Starts with the next address when one has failed, or has not accepted
+/// within
+/// [`NEXT_ADDRESS`] (RFC 8305 section 5). Fails with the last error, or with `None` if there are no addresses.
 async fn first_to_accept(
     addresses: impl Iterator<Item = SocketAddr>,
 ) -> Result<TcpStream, Option<io::Error>> {
@@ -337,7 +344,7 @@ async fn first_to_accept(
     }
 }
 
-/// Connects to a unix socket, and waits if its queue is full: the system does so for TCP, but not for unix sockets.
+/// Connects to a unix socket. Tries again while its queue is full, for which the system does not wait, unlike with TCP.
 async fn open_unix(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {
@@ -350,7 +357,7 @@ async fn open_unix(path: &Path) -> io::Result<UnixStream> {
 async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(socket).await?;
     stream.set_nodelay(true)?;
-    // A response may pause for hours, and only the kernel's probes tell a pause from a dead machine.
+    // A response may pause for hours. Only the kernel's probes can distinguish this from a dead machine.
     let probes = TcpKeepalive::new()
         .with_time(PROBE_AFTER)
         .with_interval(PROBE_EVERY);
@@ -367,7 +374,7 @@ mod tests {
     use crate::upstream::backend::Lane;
     use crate::upstream::connection::Pool;
 
-    /// A listener whose queue is full: who connects hears nothing.
+    /// A listener with a full queue, which does not answer to further connections.
     async fn black_hole() -> (Socket, Vec<TcpStream>, SocketAddr) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -383,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_hears_nothing_does_not_keep_the_next_one_waiting() {
+    async fn the_next_address_is_tried_while_one_does_not_answer() {
         let (_socket, _queued, silent) = black_hole().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
@@ -392,7 +399,7 @@ mod tests {
         assert_eq!(stream.unwrap().unwrap().peer_addr().unwrap(), good);
     }
 
-    /// A request to a backend that nobody has a connection to.
+    /// A dialer, and a function that makes requests to a backend without connections.
     fn request_to(address: &Address) -> (Dialer, impl Fn() -> InFlight) {
         let context = UpstreamContext::new(Tasks::new());
         let options = Options {
@@ -405,7 +412,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_would_share_a_connection_do_not_wait_for_each_others_time_outs() {
+    async fn requests_for_a_shared_connection_time_out_together() {
         let (_socket, _queued, silent) = black_hole().await;
         let address = Address::parse(&format!("h2c://{silent}")).unwrap();
         let (dialer, request) = request_to(&address);
@@ -423,7 +430,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_refuses_is_passed_over_at_once() {
+    async fn an_address_that_refuses_is_skipped_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -439,7 +446,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_unix_socket_with_a_full_queue_is_waited_for() {
+    async fn connecting_to_a_unix_socket_waits_while_its_queue_is_full() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("app.sock");
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();

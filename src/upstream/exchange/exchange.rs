@@ -1,4 +1,4 @@
-//! One request and its response's head on one connection.
+//! Exchange of one request and the head of its response on one connection.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -20,8 +20,8 @@ use super::response_timeout::poll_overdue;
 use crate::upstream::body::{ExpectContinue, RequestBody, announce_upload};
 use crate::upstream::error::Error;
 
-/// Sends `request` and waits up to `limit` for the response's head. Dropping the future cuts the connection, or resets
-/// the stream where others share the connection.
+/// Sends `request` and returns the response when its head has arrived. Fails if the backend makes no progress for
+/// `limit`. Dropping the future closes an HTTP/1.1 connection, or resets the HTTP/2 stream.
 pub(in crate::upstream) fn exchange(
     lease: Lease,
     request: Request<RequestBody>,
@@ -29,7 +29,7 @@ pub(in crate::upstream) fn exchange(
 ) -> impl Future<Output = Result<Response<ResponseBody>, Failure>> {
     match lease {
         Lease::Http1(lease) => Either::Left(exchange_http1(lease, request, limit)),
-        // Boxed, so that requests on a connection of their own carry no room for it.
+        // Boxed, so that it does not enlarge the future of an HTTP/1.1 exchange.
         Lease::Http2(lease) => Either::Right(Box::pin(exchange_http2(lease, request, limit))),
     }
 }
@@ -46,7 +46,7 @@ async fn exchange_http1(
     let mut is_due = false;
     let outcome = poll_fn(|cx| {
         lease.connection().drive(cx);
-        // Only the driver makes progress with the head, and it has the waker already.
+        // The head only arrives when the driver reads it, and the driver already has the waker.
         let no_waker = &mut Context::from_waker(Waker::noop());
         if let Poll::Ready(outcome) = head.as_mut().poll(no_waker) {
             return Poll::Ready(Some(outcome));
@@ -62,7 +62,7 @@ async fn exchange_http1(
     match outcome.await {
         Some(Ok(response)) => Ok(receive(response, lease, expect_continue)),
         Some(Err(error)) => Err(fail(error, lease)),
-        None => Err(Failure::late(lease.into_in_flight())),
+        None => Err(Failure::timed_out(lease.into_in_flight())),
     }
 }
 
@@ -72,11 +72,11 @@ fn receive(
     expect_continue: Option<ExpectContinue>,
 ) -> Response<ResponseBody> {
     if expect_continue.is_some_and(|expect_continue| expect_continue.answered(response.status())) {
-        // The connection has sent only a part of the request.
+        // The upload was not sent in full, so no other request may follow it.
         lease.make_last();
     }
     if response.version() == Version::HTTP_10 {
-        // A connection that has spoken HTTP/1.0 would send later uploads without their chunked framing.
+        // After an HTTP/1.0 response, hyper would send later uploads without chunked framing.
         lease.make_last();
     }
     let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;

@@ -1,4 +1,4 @@
-//! A failed exchange, with what is needed to send the request again.
+//! A failed exchange, and the facts that decide if the request may be sent again.
 
 use http::Request;
 
@@ -6,22 +6,22 @@ use crate::upstream::backend::InFlight;
 use crate::upstream::body::RequestBody;
 use crate::upstream::error::Error;
 
-/// An exchange that brought no response.
+/// An exchange that got no response.
 #[derive(Debug)]
 pub(in crate::upstream) struct Failure {
     pub(in crate::upstream) error: Error,
-    /// The request, if it may be sent again whatever its method.
+    /// The request, if it may be sent again with any method.
     pub(in crate::upstream) unsent: Option<Request<RequestBody>>,
-    /// `true` if the backend has surely not begun with it: not a byte of it was sent, or the backend says so.
+    /// `true` if the backend has certainly not processed the request: no byte of it was sent, or the backend says so.
     pub(in crate::upstream) is_unprocessed: bool,
-    /// `true` if the connection died before any byte of a response.
+    /// `true` if the connection died before any byte of a response arrived.
     pub(in crate::upstream) is_silent: bool,
     pub(in crate::upstream) in_flight: InFlight,
 }
 
 impl Failure {
-    /// The response time-out is over. The backend may have begun with the request.
-    pub(in crate::upstream) fn late(in_flight: InFlight) -> Self {
+    /// The failure of an exchange after the response time-out. The backend may have processed the request.
+    pub(in crate::upstream) fn timed_out(in_flight: InFlight) -> Self {
         Self {
             error: Error::ResponseTimeout {
                 backend: in_flight.address().clone(),

@@ -1,4 +1,4 @@
-//! One request and its response's head on a stream of an HTTP/2 connection.
+//! Exchange of one request and the head of its response on a stream of an HTTP/2 connection.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,8 +21,8 @@ use crate::upstream::body::{RequestBody, UploadFailure, UploadGuard, UploadProgr
 use crate::upstream::connection::{to_http1, to_http2};
 use crate::upstream::error::Error;
 
-/// Sends `request` on a stream of its own and waits up to `limit` for the response's head. Dropping the future resets the
-/// stream.
+/// Sends `request` on a new stream and returns the response when its head has arrived. Fails if the backend makes no
+/// progress for `limit`. Dropping the future resets the stream.
 pub(super) async fn exchange_http2(
     mut lease: Http2Lease,
     mut request: Request<RequestBody>,
@@ -46,28 +46,27 @@ pub(super) async fn exchange_http2(
     });
     match outcome.await {
         Some(Ok(response)) => {
-            lease.keep(progress.map(UploadProgress::answered));
+            lease.hold(progress.map(UploadProgress::answered));
             Ok(receive(response, lease))
         }
         Some(Err(error)) => {
             let upload_failure = progress.and_then(|progress| progress.failure());
             Err(fail(error, spare, upload_failure, lease))
         }
-        None => Err(late(lease)),
+        None => {
+            lease.slot().mark_doubtful();
+            Err(Failure::timed_out(lease.into_in_flight()))
+        }
     }
 }
 
-/// Copies a request without a body, to be sent again if the backend says that it has not processed it (RFC 9113
-/// section 8.7). Requests with idempotent methods are copied by the caller.
+/// Copies a request without a body, so that it can be sent again if the backend says that it was not processed (RFC
+/// 9113 section 8.7). Returns `None` for idempotent methods, which the caller copies.
 fn spare(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.body().is_empty() || request.method().is_idempotent() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::empty());
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    Some(copy)
+    let is_idempotent = request.method().is_idempotent();
+    (!is_idempotent)
+        .then(|| RequestBody::copy_if_empty(request))
+        .flatten()
 }
 
 fn receive(response: Response<Incoming>, lease: Http2Lease) -> Response<ResponseBody> {
@@ -80,17 +79,12 @@ fn receive(response: Response<Incoming>, lease: Http2Lease) -> Response<Response
     })
 }
 
-fn late(lease: Http2Lease) -> Failure {
-    lease.slot().mark_doubtful();
-    Failure::late(lease.into_in_flight())
-}
-
-/// Meaning of an error of the stream or its connection for the request.
+/// Meaning that an error of the stream or its connection has for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StreamError {
-    /// The backend has not processed it.
+    /// The backend has not processed the request.
     Unprocessed,
-    /// The connection died, and the backend may have processed it.
+    /// The connection died. The backend may have processed the request.
     Unknown,
     /// The backend reset the stream.
     Reset(h2::Reason),
@@ -108,7 +102,7 @@ fn classify(error: &hyper::Error) -> StreamError {
         };
     };
     match error.reason() {
-        // Only streams that the backend has not begun end by its GOAWAY.
+        // A GOAWAY ends only streams that the backend has not processed (RFC 9113 section 6.8).
         _ if error.is_remote() && error.is_go_away() => StreamError::Unprocessed,
         Some(h2::Reason::REFUSED_STREAM) if error.is_remote() => StreamError::Unprocessed,
         Some(reason) if error.is_remote() => StreamError::Reset(reason),

@@ -1,4 +1,4 @@
-//! Leases: the use of a connection by one request.
+//! Leases: the right of one request to use a connection.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::upstream::backend::InFlight;
 use crate::upstream::body::ResponseUnderWay;
 use crate::upstream::connection::{Http1Connection, Http2Connection, PooledConnection, StreamSlot};
 
-/// A connection for the request alone, or room for a stream on one that others use too.
+/// An HTTP/1.1 connection for one request, or a stream on a shared HTTP/2 connection.
 #[derive(Debug)]
 pub(in crate::upstream) enum Lease {
     Http1(Http1Lease),
@@ -25,31 +25,27 @@ impl Lease {
         }
     }
 
-    fn in_flight(&self) -> &InFlight {
+    /// Address of the backend.
+    pub(in crate::upstream) fn address(&self) -> &Address {
         match self {
-            Self::Http1(lease) => lease.in_flight(),
-            Self::Http2(lease) => lease.in_flight(),
+            Self::Http1(lease) => lease.in_flight.address(),
+            Self::Http2(lease) => lease.in_flight.address(),
         }
     }
 
-    /// The backend.
-    pub(in crate::upstream) fn address(&self) -> &Address {
-        self.in_flight().address()
-    }
-
-    /// `true` if other requests have used the connection before, so that it may be about to close.
+    /// `true` if the connection has carried other requests before, so that the backend may be about to close it.
     pub(in crate::upstream) fn is_reused(&self) -> bool {
         match self {
-            Self::Http1(lease) => lease.is_reused(),
-            Self::Http2(lease) => lease.is_reused(),
+            Self::Http1(lease) => lease.is_reused,
+            Self::Http2(lease) => lease.is_reused,
         }
     }
 }
 
-/// The use of an HTTP/1.1 connection for one exchange.
+/// Lease of an HTTP/1.1 connection for one exchange.
 ///
-/// A lease that is dropped instead of released closes the connection: the rest of the response must never reach another
-/// request.
+/// Only [`Self::release`] keeps the connection. Dropping the lease closes it, so that the rest of a response can never
+/// reach another request.
 #[derive(Debug)]
 pub(in crate::upstream) struct Http1Lease {
     connection: Http1Connection,
@@ -75,10 +71,6 @@ impl Http1Lease {
         }
     }
 
-    fn is_reused(&self) -> bool {
-        self.is_reused
-    }
-
     pub(in crate::upstream) fn connection(&mut self) -> &mut Http1Connection {
         &mut self.connection
     }
@@ -87,12 +79,13 @@ impl Http1Lease {
         &self.in_flight
     }
 
-    /// Closes the connection after this exchange.
+    /// Makes this exchange the last one on the connection.
     pub(super) fn make_last(&mut self) {
         self.is_last = true;
     }
 
-    /// Gives the connection back to the pool after a complete response.
+    /// Returns the connection to the pool, unless this was its last exchange. Must only be called after a complete
+    /// response.
     pub(super) fn release(mut self) {
         if self.is_last {
             return;
@@ -103,26 +96,26 @@ impl Http1Lease {
         self.in_flight.pool().check_in(self.connection);
     }
 
-    /// Closes the connection, while the backend still counts as busy.
+    /// Closes the connection. The backend still counts the request.
     pub(super) fn into_in_flight(self) -> InFlight {
         self.in_flight
     }
 
-    /// Hands the connection over to the protocol that it switches to.
+    /// Leaves the connection to the protocol to which it switches. The backend still counts the request.
     pub(super) fn into_tunnel(self) -> InFlight {
         self.in_flight.pool().drive_tunnel(self.connection);
         self.in_flight
     }
 }
 
-/// The use of one stream of a shared connection. Dropping it while the response is under way resets the stream and leaves
-/// the others alone.
+/// Lease of one stream of a shared HTTP/2 connection. Dropping it before the end of the response resets the stream and
+/// leaves the other streams alone.
 #[derive(Debug)]
 pub(in crate::upstream) struct Http2Lease {
     slot: Arc<StreamSlot>,
     in_flight: InFlight,
     is_reused: bool,
-    /// Set while the response to an upload is under way.
+    /// Set while the response to an upload runs.
     under_way: Option<ResponseUnderWay>,
 }
 
@@ -144,8 +137,8 @@ impl Http2Lease {
         &self.slot
     }
 
-    /// Keeps a mark of the upload for as long as the response is under way.
-    pub(in crate::upstream) fn keep(&mut self, under_way: Option<ResponseUnderWay>) {
+    /// Holds `under_way` until the end of the response.
+    pub(in crate::upstream) fn hold(&mut self, under_way: Option<ResponseUnderWay>) {
         self.under_way = under_way;
     }
 
@@ -153,12 +146,8 @@ impl Http2Lease {
         &self.in_flight
     }
 
-    /// Resets the stream, while the backend still counts as busy.
+    /// Resets the stream. The backend still counts the request.
     pub(super) fn into_in_flight(self) -> InFlight {
         self.in_flight
-    }
-
-    fn is_reused(&self) -> bool {
-        self.is_reused
     }
 }

@@ -1,4 +1,4 @@
-//! One request and its response on one connection to a backend.
+//! Exchange of one request and its response on one connection to a backend, and the opening of connections.
 
 mod dialer;
 mod exchange;

@@ -1,4 +1,5 @@
-//! A backend's response body on its way to the client. It breaks when the backend breaks, and never ends early and clean.
+//! Response body on its way from a backend to the client. If the backend fails, the body fails too; it never just ends
+//! early.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::upstream::backend::{InFlight, Lane};
 use crate::upstream::body::clean_trailers;
 use crate::upstream::error::BodyError;
 
-/// A backend's response body on its way to the client. Keeps the backend counted as busy until it ends.
+/// Response body on its way from a backend to the client. The backend counts the request until the body ends.
 #[derive(Debug)]
 pub struct ResponseBody {
     incoming: Incoming,
@@ -26,16 +27,16 @@ pub struct ResponseBody {
 /// Source of a response body.
 #[derive(Debug)]
 enum Source {
-    /// A connection that brings the rest of it.
+    /// A connection from which the rest of the body arrives.
     Open(Lease),
-    /// The backend of a body that was over at once.
+    /// No connection, because the body is empty. Only the backend is still known.
     Ended(Arc<CachePadded<Lane>>),
-    /// A connection that is gone, like the body.
+    /// No connection, because the body has ended or failed.
     Gone,
 }
 
 impl ResponseBody {
-    /// A body on a connection that it has for itself.
+    /// A body on an HTTP/1.1 connection.
     pub(in crate::upstream) fn http1(incoming: Incoming, lease: Http1Lease) -> Self {
         Self {
             incoming,
@@ -44,7 +45,7 @@ impl ResponseBody {
         }
     }
 
-    /// A body on a stream of a shared connection.
+    /// A body on a stream of an HTTP/2 connection.
     pub(in crate::upstream) fn http2(incoming: Incoming, lease: Http2Lease) -> Self {
         Self {
             incoming,
@@ -53,7 +54,7 @@ impl ResponseBody {
         }
     }
 
-    /// A body that has no byte.
+    /// An empty body.
     pub(in crate::upstream) fn ended(incoming: Incoming, lane: Arc<CachePadded<Lane>>) -> Self {
         Self {
             incoming,
@@ -62,7 +63,7 @@ impl ResponseBody {
         }
     }
 
-    /// The backend that sends it; `None` after the body's end.
+    /// Address of the backend that sends the body; `None` after the end of the body.
     #[must_use]
     pub fn backend(&self) -> Option<&Address> {
         match &self.source {
@@ -72,8 +73,8 @@ impl ResponseBody {
         }
     }
 
-    /// Keeps the backend counted as busy, for a tunnel that outlives the response which opened it. `None` after the body's
-    /// end.
+    /// Turns a response that switches protocols into a tunnel, which the backend counts until the returned value is
+    /// dropped. Returns `None` if the body has ended, or if the connection is HTTP/2.
     #[must_use]
     pub fn into_in_flight(self) -> Option<InFlight> {
         match self.source {
@@ -82,8 +83,7 @@ impl ResponseBody {
         }
     }
 
-    /// Polls for the next frame. Nothing arrives unless the connection is driven, which this body does itself unless others
-    /// share the connection.
+    /// Polls for the next frame. On an HTTP/1.1 connection, this also drives the connection, since nobody else does.
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let mut lease = match &mut self.source {
             Source::Open(Lease::Http1(lease)) => Some(lease),
@@ -92,7 +92,8 @@ impl ResponseBody {
         };
         let no_waker = &mut Context::from_waker(Waker::noop());
         if let Some(lease) = lease.as_mut().filter(|_| !self.is_begun) {
-            // Otherwise the first poll of the body would wake the driver.
+            // Replaces the waker that the driver holds. Otherwise the first poll of the body would wake this task for
+            // nothing.
             lease.connection().drive_without_waker();
             self.is_begun = true;
         }
@@ -112,7 +113,7 @@ impl ResponseBody {
         }
     }
 
-    /// `true` if a stream ended without an end of the message: a reset may read like an end.
+    /// `true` if a stream ended before the end of the message. Needed because hyper reports some resets like an end.
     fn is_cut(&self) -> bool {
         matches!(self.source, Source::Open(Lease::Http2(_))) && !self.incoming.is_end_stream()
     }

@@ -8,7 +8,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::upstream::body::UploadProgress;
 
-/// Ready when the backend has been idle for `limit`. An upload that moves, or that waits for its client, stops the clock.
+/// Ready when the backend has made no progress for `limit`. The clock starts again with each frame of the upload, and
+/// stands still while the upload waits for the client.
 pub(super) fn poll_overdue(
     mut timer: Pin<&mut Sleep>,
     progress: Option<&UploadProgress>,

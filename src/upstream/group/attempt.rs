@@ -1,4 +1,4 @@
-//! The attempts of one request at one backend after another.
+//! Attempts to send one request, each at one backend.
 
 use http::Request;
 
@@ -7,24 +7,24 @@ use super::selection::{Selected, Selection};
 use crate::upstream::body::RequestBody;
 use crate::upstream::exchange::{Failure, Lease};
 
-/// Number of backends to which one request may try to connect.
+/// Maximum number of backends that one request tries.
 const MAX_CONNECT_ATTEMPTS: usize = 3;
 
-/// A backend and a connection to it, on which a request is sent.
+/// A backend, and the connection to it on which the request is sent.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) backend: usize,
     pub(super) lease: Lease,
 }
 
-/// An attempt that brought no response.
+/// An attempt that got no response.
 #[derive(Debug)]
 pub(super) struct FailedAttempt {
     pub(super) backend: usize,
-    /// `true` if other requests had used the connection before.
+    /// `true` if the connection had carried other requests before.
     pub(super) is_reused: bool,
     pub(super) failure: Failure,
-    /// A copy of the request, if it may be sent twice.
+    /// Copy of the request, if it may be sent twice.
     pub(super) copy: Option<Request<RequestBody>>,
 }
 
@@ -33,16 +33,17 @@ pub(super) struct FailedAttempt {
 pub(super) struct Attempts<'a> {
     pub(super) backends: &'a BackendSet,
     pub(super) selection: Selection,
-    /// `true` if the request may switch protocols.
+    /// `true` if the request asks for an upgrade, and so needs an HTTP/1.1 connection.
     pub(super) is_upgrade: bool,
     /// Number of retries so far.
     pub(super) retries: u16,
-    /// PROXY header with which each of its connections begins, if the backends want one.
+    /// PROXY header at the start of each connection, if the backends want one.
     pub(super) proxy_header: Option<Vec<u8>>,
 }
 
 impl Attempts<'_> {
-    /// Takes an idle connection to the selected backend, if there is one and the request may have it.
+    /// Takes a pooled connection to the selected backend. Returns `Err` with the selection if there is none, or if the
+    /// request needs a new one because of its PROXY header.
     pub(super) fn reuse(&self, selected: Selected) -> Result<Attempt, Selected> {
         let Selected { backend, in_flight } = selected;
         let pool = in_flight.pool();
@@ -57,7 +58,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// `true` if there is a backend that the request may still try.
+    /// `true` if there is another backend that the request may try.
     pub(super) fn may_try_another(&self) -> bool {
         let count = self.backends.as_slice().len();
         self.selection.tried.len() < count.min(MAX_CONNECT_ATTEMPTS)

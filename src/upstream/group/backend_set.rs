@@ -1,4 +1,4 @@
-//! The backends of an upstream at one moment, and the selection of one of them for a request.
+//! The current backends of an upstream, and the selection of one of them for a request.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::upstream::balance::{Candidates, RoundRobin, StickyCookie, pick};
 use crate::upstream::error::Error;
 use crate::upstream::options::{Balancer, CookieKey, Share};
 
-/// Backends that serve the same requests.
+/// Set of backends among which requests are distributed.
 #[derive(Debug)]
 pub(super) struct BackendSet {
     backends: Vec<Backend>,
-    /// `true` if all have the same weight, which is not 0.
+    /// `true` if all backends have the same weight, and it is not 0.
     is_even: bool,
     balancer: Balancer,
     sticky: Option<Box<StickyCookie>>,
@@ -33,12 +33,13 @@ pub(super) struct BackendSpec {
     /// Position in the configuration, which gives its [`Share`].
     pub(super) number: usize,
     pub(super) address: Address,
-    /// Factor for the weight in the configuration.
+    /// Factor by which the configured weight is multiplied.
     pub(super) weight: u32,
 }
 
 impl BackendSet {
-    /// A set of these backends, with the state of previous ones. Starts health checks, if they are set.
+    /// A set with one backend for each spec. Backends that are among the `previous` ones keep their state. Starts
+    /// health checks if they are configured; this needs a runtime.
     pub(super) fn new(
         specs: Vec<BackendSpec>,
         previous: &[PreviousBackend],
@@ -84,12 +85,13 @@ impl BackendSet {
         &self.backends
     }
 
-    /// The backend that a request's cookie names.
+    /// Index of the backend that the cookie of a request names.
     pub(super) fn preferred(&self, headers: &HeaderMap) -> Option<usize> {
         self.sticky.as_ref()?.find(headers)
     }
 
-    /// Adds the cookie that keeps the client at this backend, if the upstream uses one and the client does not have it.
+    /// Adds the cookie that keeps the client at this backend, if the upstream uses cookies and the client does not have
+    /// it yet.
     pub(super) fn set_cookie(
         &self,
         backend: usize,
@@ -103,9 +105,10 @@ impl BackendSet {
         }
     }
 
-    /// Selects the backend for a request; `None` if it has to wait for one.
+    /// Selects a backend for a request. Returns `None` if the request has to wait because backends are full.
     ///
-    /// If all are ejected, the failures may be over: any is better than none. If the active checks of all fail, none is tried.
+    /// If all backends are ejected, one is tried anyway, since the failures may be over. If the active checks of all
+    /// backends fail, none is tried.
     pub(super) fn select(&self, selection: &Selection) -> Result<Option<Selected>, Error> {
         let worker = selection.caller.worker;
         match self.backends.len() {
@@ -136,7 +139,7 @@ impl BackendSet {
         Ok(self.enter(0, worker))
     }
 
-    /// The backends that the request may have, full or not; with a sticky balancer only its own.
+    /// Returns the backends for which the request may wait, full or not. With a sticky balancer this is only one.
     pub(super) fn eligible(&self, selection: &Selection) -> Vec<usize> {
         let mut eligible = Vec::new();
         for is_last_resort in [false, true] {
@@ -175,13 +178,13 @@ impl BackendSet {
         }
     }
 
-    /// Counts a request at this backend; `None` if it is full.
+    /// Counts a request at this backend. Returns `None` if the backend is full.
     pub(super) fn enter(&self, backend: usize, worker: usize) -> Option<Selected> {
         let in_flight = self.backends[backend].enter(worker)?;
         Some(Selected { backend, in_flight })
     }
 
-    /// `true` if there is more than one. A single backend is never ejected, and is used unless its check fails.
+    /// `true` if there is more than one backend. A single backend is never ejected, and is used unless its check fails.
     pub(super) fn has_others(&self) -> bool {
         self.backends.len() > 1
     }

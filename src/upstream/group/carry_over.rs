@@ -1,4 +1,4 @@
-//! State of backends that is carried over a reload, or over a change in DNS.
+//! State that backends keep across a reload or a change in DNS.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::upstream::backend::{Backend, HealthState};
 use crate::upstream::connection::Pool;
 use crate::upstream::options::Balancing;
 
-/// A backend from before, with the settings of its upstream.
+/// A backend from before the change, with the settings of its upstream.
 #[derive(Debug)]
 pub(super) struct PreviousBackend {
     backend: Backend,
@@ -18,7 +18,7 @@ pub(super) struct PreviousBackend {
 }
 
 impl PreviousBackend {
-    /// All `backends` of an upstream with these settings.
+    /// Wraps all `backends` of an upstream with these settings.
     pub(super) fn all(settings: &Arc<UpstreamSettings>, backends: Vec<Backend>) -> Vec<Self> {
         let previous = |backend| Self {
             backend,
@@ -28,36 +28,40 @@ impl PreviousBackend {
     }
 }
 
-/// Makes the backend at `address`, with the state that previous backends at the same address have.
+/// Returns the backend at `address`, with state from previous backends at the same address.
 ///
-/// Health is kept where it is watched in the same way, connections and requests in flight where the settings of connections
-/// are the same.
+/// Health is shared with a previous backend whose health settings are also equal, and copied from any other.
+/// Connections and requests in flight are shared if the connection settings are equal. Needs a runtime if the backend
+/// is checked.
 pub(super) fn carry_over(
     previous: &[PreviousBackend],
     address: Address,
     settings: &Arc<UpstreamSettings>,
 ) -> Backend {
     let balancing = &settings.options.balancing;
-    let found = || {
+    let at_address = || {
         previous
             .iter()
-            .filter(|it| *it.backend.address() == address)
+            .filter(|old| *old.backend.address() == address)
     };
-    let connects_alike = |it: &&PreviousBackend| it.settings.connects_like(settings, &address);
-    let is_watched_alike =
-        |it: &&PreviousBackend| is_watched_alike(&it.settings.options.balancing, balancing);
-    let kept = found().filter(connects_alike).find(is_watched_alike);
-    let kept = kept.map(|it| Arc::clone(it.backend.health_state()));
+    let shares_connections =
+        |old: &&PreviousBackend| old.settings.shares_connections(settings, &address);
+    let shares_health =
+        |old: &&PreviousBackend| has_same_health_rules(&old.settings.options.balancing, balancing);
+    let kept = at_address()
+        .filter(shares_connections)
+        .find(shares_health)
+        .map(|old| Arc::clone(old.backend.health_state()));
     let health_state = kept.unwrap_or_else(|| {
-        let health_state = Arc::new(CachePadded::new(match found().next() {
-            Some(it) => it.backend.health_state().with_rules(balancing),
+        let health_state = Arc::new(CachePadded::new(match at_address().next() {
+            Some(old) => old.backend.health_state().with_rules(balancing),
             None => HealthState::new(balancing),
         }));
         HealthCheck::start(&address, &health_state, settings);
         health_state
     });
-    match found().find(connects_alike) {
-        Some(it) => it.backend.with_health(health_state),
+    match at_address().find(shares_connections) {
+        Some(old) => old.backend.with_health(health_state),
         None => {
             let (timeout, context) = (settings.options.idle_timeout, &settings.context);
             let pools = PerWorker::new(context.workers, |_| {
@@ -68,8 +72,8 @@ pub(super) fn carry_over(
     }
 }
 
-/// `true` if both watch health in the same way.
-fn is_watched_alike(one: &Balancing, other: &Balancing) -> bool {
+/// `true` if both have the same settings for health checks, ejection and slow start.
+fn has_same_health_rules(one: &Balancing, other: &Balancing) -> bool {
     one.health == other.health
         && one.max_fails == other.max_fails
         && one.eject_time == other.eject_time

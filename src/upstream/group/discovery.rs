@@ -1,4 +1,5 @@
-//! Discovery of the backends of an upstream: IP addresses are fixed, names are followed in DNS.
+//! Discovery of the backends of an upstream. IP addresses are fixed; names are resolved again whenever their DNS
+//! answers expire.
 
 use std::io;
 use std::ops::Deref;
@@ -25,21 +26,21 @@ use crate::upstream::error::Error;
 /// Source of the backends of an upstream.
 #[derive(Debug)]
 pub(super) enum Discovery {
-    /// A set that never changes.
+    /// Backends that never change.
     Fixed(BackendSet),
-    /// A set that follows DNS.
+    /// Backends that follow DNS.
     Named(Arc<NamedBackends>),
 }
 
-/// The backends of this moment, for the length of a request.
+/// The current backends, held for the duration of one request.
 #[derive(Debug)]
 pub(super) enum CurrentBackends<'a> {
     Fixed(&'a BackendSet),
     Named(WorkerBackends),
 }
 
-/// One worker's reference to a set. Its count of requests lies on cache lines of its own, so that no two workers write to the
-/// same memory.
+/// One worker's reference to a set of backends. Each worker has its own reference count on its own cache lines, so that
+/// no two workers write to the same memory.
 type WorkerBackends = Arc<CachePadded<Arc<BackendSet>>>;
 
 impl Deref for CurrentBackends<'_> {
@@ -54,8 +55,8 @@ impl Deref for CurrentBackends<'_> {
 }
 
 impl Discovery {
-    /// The backends at these addresses, with the state of `previous` ones. Names keep the addresses that the `old` upstreams
-    /// know until DNS answers. Needs a runtime if one of the addresses is a name.
+    /// Discovers the backends at these addresses, with state from the `previous` ones. Until DNS answers, names keep
+    /// the addresses that `old` upstreams have resolved. Needs a runtime if one of the addresses is a name.
     pub(super) fn new(
         addresses: Vec<Address>,
         old: &[&Self],
@@ -71,22 +72,22 @@ impl Discovery {
         }
     }
 
-    /// The addresses to which the name in `address` has resolved, if any.
+    /// Addresses to which the name in `address` has resolved, if any.
     fn resolved(&self, address: &Address) -> Option<Vec<ResolvedAddress>> {
         let Self::Named(named) = self else {
             return None;
         };
-        let configured = named.addresses.iter().find(|it| it.address == *address)?;
-        let resolved = configured.resolved();
+        let mut configured = named.addresses.iter();
+        let resolved = configured.find(|own| own.address == *address)?.resolved();
         resolved.filter(|resolved| !resolved.is_empty())
     }
 
-    /// `true` if backends are found in DNS.
+    /// `true` if any of the addresses is a DNS name.
     pub(super) fn uses_dns(&self) -> bool {
         matches!(self, Self::Named(_))
     }
 
-    /// The backends that are known now; `None` if no name has resolved.
+    /// Returns the current backends; `None` if no name has resolved yet.
     pub(super) fn current(&self, worker: usize) -> Option<CurrentBackends<'_>> {
         match self {
             Self::Fixed(backends) => Some(CurrentBackends::Fixed(backends)),
@@ -94,7 +95,7 @@ impl Discovery {
         }
     }
 
-    /// The backends after a query to DNS.
+    /// Resolves the names and returns the backends. Fails if no name resolves within the connect time-out.
     pub(super) async fn resolve(&self, worker: usize) -> Result<CurrentBackends<'_>, Error> {
         match self {
             Self::Fixed(backends) => Ok(CurrentBackends::Fixed(backends)),
@@ -111,17 +112,17 @@ impl Discovery {
     }
 }
 
-/// One address of the configuration, with what it resolves to.
+/// One configured address, and the addresses to which it resolves.
 #[derive(Debug)]
 struct ConfiguredAddress {
     address: Address,
-    /// Set if it is a name.
+    /// DNS name of the address, if it has one.
     name: Option<Arc<CachedName>>,
     resolved: Mutex<Vec<ResolvedAddress>>,
 }
 
 impl ConfiguredAddress {
-    /// Until DNS answers, a name has the addresses that it had before.
+    /// Starts with the cached addresses of a name, or else with those that `old` upstreams have resolved.
     fn new(address: Address, old: &[&Discovery], settings: &UpstreamSettings) -> Self {
         let name = settings.context.resolver.name_of(&address);
         let known = name.as_ref().and_then(|name| name.known());
@@ -140,7 +141,7 @@ impl ConfiguredAddress {
         }
     }
 
-    /// The addresses to which its name has resolved; `None` if it is no name.
+    /// Addresses to which the name has resolved; `None` if the address is not a name.
     fn resolved(&self) -> Option<Vec<ResolvedAddress>> {
         self.name.as_ref().map(|_| self.resolved.lock().clone())
     }
@@ -148,50 +149,50 @@ impl ConfiguredAddress {
     /// Records the addresses to which a name resolves. Returns `true` if they have changed.
     fn set_resolved(&self, addresses: &[ResolvedAddress]) -> bool {
         let mut resolved = self.resolved.lock();
-        let is_new = *resolved != addresses;
-        if is_new {
+        let has_changed = *resolved != addresses;
+        if has_changed {
             addresses.clone_into(&mut resolved);
         }
-        is_new
+        has_changed
     }
 }
 
-/// All backends, each with the number of its address in the configuration. The addresses of an SRV target share its weight.
+/// Returns a spec for each backend. The addresses of one SRV target share its weight.
 fn specs(configured: &[ConfiguredAddress]) -> Vec<BackendSpec> {
     let resolved: Vec<_> = configured.iter().map(ConfiguredAddress::resolved).collect();
     let parts = weight_parts(resolved.iter().flatten());
     let mut specs = Vec::new();
     for (number, (configured, resolved)) in configured.iter().zip(resolved).enumerate() {
-        let whole = &configured.address;
+        let address = &configured.address;
         let spec = |address, weight| BackendSpec {
             number,
             address,
             weight,
         };
         let Some(resolved) = resolved else {
-            specs.push(spec(whole.clone(), parts));
+            specs.push(spec(address.clone(), parts));
             continue;
         };
-        for alike in by_target(&resolved) {
-            let weight = match alike[0].target() {
+        for of_target in by_target(&resolved) {
+            let weight = match of_target[0].target() {
                 None => parts,
-                Some(target) => u32::from(target.weight) * parts / saturating_len(alike),
+                Some(target) => u32::from(target.weight) * parts / saturating_len(of_target),
             };
-            let addresses = alike.iter().map(|resolved| resolved.backend_of(whole));
-            specs.extend(addresses.map(|address| spec(address, weight)));
+            let backends = of_target.iter().map(|found| found.backend_of(address));
+            specs.extend(backends.map(|backend| spec(backend, weight)));
         }
     }
     specs
 }
 
-/// Backends of which some are found by name.
+/// Backends at configured addresses of which at least one is a DNS name.
 #[derive(Debug)]
 pub(super) struct NamedBackends {
     addresses: Box<[ConfiguredAddress]>,
     settings: Arc<UpstreamSettings>,
     current: PerWorker<ArcSwap<CachePadded<Arc<BackendSet>>>>,
-    /// Locked while the set is replaced.
-    changing: Mutex<()>,
+    /// Held while the backends are replaced.
+    replacing: Mutex<()>,
 }
 
 impl NamedBackends {
@@ -206,12 +207,13 @@ impl NamedBackends {
             current: PerWorker::new(settings.context.workers, current),
             addresses,
             settings: Arc::clone(settings),
-            changing: Mutex::new(()),
+            replacing: Mutex::new(()),
         });
         let tasks = &settings.context.tasks;
         for (number, configured) in named.addresses.iter().enumerate() {
             if configured.name.is_some() {
-                tasks.spawn(follow(Arc::downgrade(&named), number, tasks.shutdown()));
+                let weak = Arc::downgrade(&named);
+                tasks.spawn(keep_resolved(weak, number, tasks.shutdown()));
             }
         }
         named
@@ -226,12 +228,13 @@ impl NamedBackends {
         self.current[0].load().as_slice().to_vec()
     }
 
-    /// The backends after the first name has resolved.
+    /// Returns the backends as soon as one of the names has resolved.
     async fn resolve(&self, worker: usize) -> Result<WorkerBackends, Error> {
         let resolving = async {
             let addresses = self.addresses.iter();
-            let mut answers: FuturesUnordered<_> =
-                addresses.map(|configured| self.ask(configured)).collect();
+            let mut answers: FuturesUnordered<_> = addresses
+                .map(|configured| self.update(configured))
+                .collect();
             let mut last = None;
             while let Some(answer) = answers.next().await {
                 match self.current(worker) {
@@ -249,22 +252,23 @@ impl NamedBackends {
         })
     }
 
-    /// Resolves an address. Returns the time until which the answer may be used.
-    async fn ask(&self, configured: &ConfiguredAddress) -> Result<Option<Instant>, Error> {
+    /// Resolves one address, and replaces the backends if the answer has changed. Returns the time at which the answer
+    /// expires; `None` for an IP address.
+    async fn update(&self, configured: &ConfiguredAddress) -> Result<Option<Instant>, Error> {
         let Some(name) = &configured.name else {
             return Ok(None);
         };
         let answer = name.addresses().await;
         let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let is_new = match &answer {
+        let has_changed = match &answer {
             Ok(known) => configured.set_resolved(&known.addresses),
             Err(error) if is_gone(error) => configured.set_resolved(&[]),
-            // The addresses from before are the best guess.
+            // DNS is out of reach, so the previous addresses are the best guess.
             Err(_) => false,
         };
-        if is_new {
-            debug!(host = %name.name(), addresses = ?configured.resolved(), "name of backends has new addresses");
-            self.change();
+        if has_changed {
+            debug!(host = %name.name(), addresses = ?configured.resolved(), "backend name has new addresses");
+            self.replace_backends();
         }
         match answer {
             Ok(known) => Ok(Some(known.until)),
@@ -275,10 +279,10 @@ impl NamedBackends {
         }
     }
 
-    /// Replaces the set by the backends that are known now. Backends that stay keep their state; those that go serve their
-    /// requests to the end.
-    fn change(&self) {
-        let _changing = self.changing.lock();
+    /// Replaces the backends by those at the addresses that are known now. Backends that stay keep their state.
+    /// Backends that go finish their requests.
+    fn replace_backends(&self) {
+        let _replacing = self.replacing.lock();
         let previous = PreviousBackend::all(&self.settings, self.backends());
         let specs = specs(&self.addresses);
         let backends = Arc::new(BackendSet::new(specs, &previous, &self.settings));
@@ -292,12 +296,12 @@ fn worker_backends(backends: &Arc<BackendSet>) -> WorkerBackends {
     Arc::new(CachePadded::new(Arc::clone(backends)))
 }
 
-/// Resolves one address whenever its answer expires, for as long as the upstream is in use.
-async fn follow(named: Weak<NamedBackends>, number: usize, shutdown: Shutdown) {
+/// Resolves one address again whenever its answer expires, as long as the upstream is in use.
+async fn keep_resolved(named: Weak<NamedBackends>, number: usize, shutdown: Shutdown) {
     let mut is_resolved = true;
     while let Some(backends) = named.upgrade() {
         let answer = tokio::select! {
-            answer = backends.ask(&backends.addresses[number]) => answer,
+            answer = backends.update(&backends.addresses[number]) => answer,
             () = shutdown.requested() => return,
         };
         drop(backends);
@@ -306,7 +310,7 @@ async fn follow(named: Weak<NamedBackends>, number: usize, shutdown: Shutdown) {
         {
             warn!(
                 error = error as &dyn std::error::Error,
-                "name of backends does not resolve"
+                "backend name does not resolve"
             );
         }
         is_resolved = answer.is_ok();

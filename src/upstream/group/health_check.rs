@@ -1,4 +1,4 @@
-//! The active health check: a request that is sent at intervals to learn whether a backend works.
+//! Active health check: a request that is sent at intervals to find out if a backend works.
 
 use std::sync::{Arc, Weak};
 
@@ -20,48 +20,50 @@ use crate::upstream::error::{BodyError, Error};
 use crate::upstream::exchange::{ConnectionNeeds, ResponseBody, exchange};
 use crate::upstream::options::HealthOptions;
 
-/// Number of bytes of a response that are read before the check counts as good.
+/// Number of bytes of a response body that are read at most; the rest does not matter for the check.
 const MAX_BODY: usize = 64 * 1024;
+/// Part of the interval by which it varies at random, so that checks do not all run at once.
 const JITTER: f64 = 0.1;
 
-/// Reasons why a check fails.
+/// Reasons why a check failed.
 #[derive(Debug, thiserror::Error)]
 enum CheckError {
     #[error("the health check got no response")]
     Exchange(#[from] Error),
-    #[error("the health check was answered with status {0}")]
+    #[error("the health check got status {0}")]
     Status(StatusCode),
-    #[error("the response to the health check broke off")]
+    #[error("the response to the health check ended early")]
     Body(#[from] BodyError),
-    #[error("the health check took too long")]
-    Late,
+    #[error("the health check timed out")]
+    Timeout,
 }
 
 impl CheckError {
-    /// `true` if the proxy itself lacked what a connection needs.
-    fn is_own(&self) -> bool {
+    /// `true` if the proxy itself has no resources left for a connection, which says nothing about the backend.
+    fn is_own_shortage(&self) -> bool {
         matches!(self, Self::Exchange(error) if !error.is_fault())
     }
 }
 
-/// Checks one backend for as long as its health is used.
+/// Health check of one backend.
 pub(super) struct HealthCheck {
     address: Address,
     health: HealthOptions,
     settings: Arc<UpstreamSettings>,
 }
 
-/// Checks in a row with the same outcome.
+/// Turns the outcomes of checks into the state of the backend.
 #[derive(Debug)]
 struct Streak {
     is_up: bool,
-    /// Before the first check, which counts at once.
+    /// `true` before the first check, which takes effect at once.
     is_new: bool,
+    /// Number of last checks in a row that contradict `is_up`.
     contrary: u16,
 }
 
 impl Streak {
-    /// Records a check. Returns the new state, if this changes it.
+    /// Records the outcome of a check. Returns the new state if it has changed.
     fn record(&mut self, is_good: bool, health: &HealthOptions) -> Option<bool> {
         let is_new = std::mem::take(&mut self.is_new);
         if is_good == self.is_up {
@@ -80,8 +82,8 @@ impl Streak {
 }
 
 impl HealthCheck {
-    /// Starts checks of the backend at `address`, once for all workers, until `health_state` is dropped or the tasks stop. Must be
-    /// called on a runtime, which runs the checks.
+    /// Starts the checks of the backend at `address`, if the settings ask for them. One task serves all workers. It
+    /// ends when `health_state` is dropped or the tasks stop. Must be called on a runtime.
     pub(super) fn start(
         address: &Address,
         health_state: &Arc<CachePadded<HealthState>>,
@@ -107,18 +109,18 @@ impl HealthCheck {
 
     async fn run(self, health_state: Weak<CachePadded<HealthState>>) {
         let mut streak = Streak {
-            is_up: health_state.upgrade().is_none_or(|found| !found.is_down()),
+            is_up: health_state.upgrade().is_none_or(|state| !state.is_down()),
             is_new: true,
             contrary: 0,
         };
-        // Not all backends at once.
+        // A random start, so that the backends are not all checked at once.
         let mut pause = self.health.interval.mul_f64(fastrand::f64() * JITTER);
         loop {
             tokio::time::sleep(pause).await;
             if health_state.strong_count() == 0 {
                 return;
             }
-            // A lack of permits is the proxy's own, and says nothing about the backend.
+            // The wait for a permit is not part of the check: it says nothing about the backend.
             let Ok(permit) = self.settings.dialer.permit().await else {
                 return;
             };
@@ -126,8 +128,8 @@ impl HealthCheck {
             let Some(health_state) = health_state.upgrade() else {
                 return;
             };
-            if outcome.as_ref().is_err_and(CheckError::is_own) {
-                warn!(backend = %self.address, "backend cannot be checked, because the proxy has no file descriptor or port left");
+            if outcome.as_ref().is_err_and(CheckError::is_own_shortage) {
+                warn!(backend = %self.address, "health check not possible: the proxy has no file descriptor or port left");
             } else if let Some(is_up) = streak.record(outcome.is_ok(), &self.health) {
                 self.apply(is_up, outcome, &health_state);
             }
@@ -148,19 +150,19 @@ impl HealthCheck {
     }
 
     async fn check(&self, permit: OwnedSemaphorePermit) -> Result<(), CheckError> {
-        let checking = timeout(self.health.timeout, self.ask(permit));
-        checking.await.unwrap_or(Err(CheckError::Late))
+        let checking = timeout(self.health.timeout, self.send(permit));
+        checking.await.unwrap_or(Err(CheckError::Timeout))
     }
 
-    async fn ask(&self, permit: OwnedSemaphorePermit) -> Result<(), CheckError> {
-        // A lane of its own: a check is no load, and its connection serves no other request.
+    async fn send(&self, permit: OwnedSemaphorePermit) -> Result<(), CheckError> {
+        // A separate lane: a check does not count as load, and no other request uses its connection.
         let pool = Pool::new(
             self.settings.options.idle_timeout,
             self.settings.context.tasks.clone(),
         );
         let lane = Lane::new(&self.address, pool);
         let in_flight = InFlight::enter(&lane, None);
-        // Sent for no client.
+        // Without addresses in the extensions, the header says that the connection is for no client.
         let proxy_header = self.settings.options.send_proxy;
         let proxy_header = proxy_header.map(|version| version.header(&Extensions::new()));
         let needs = ConnectionNeeds {
@@ -193,7 +195,7 @@ impl HealthCheck {
     }
 }
 
-/// Reads a response to its end, or up to the limit.
+/// Reads a body to its end or up to [`MAX_BODY`].
 async fn read(mut body: ResponseBody) -> Result<(), BodyError> {
     let mut read = 0;
     while read < MAX_BODY
@@ -228,16 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_checks_in_a_row_to_fall_and_to_rise() {
+    fn the_state_changes_after_enough_checks_in_a_row() {
         assert_eq!(states("+--+--+---"), [(9, false)]);
         assert_eq!(states("+----+-++-"), [(3, false), (8, true)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_backend_is_not_down_because_the_proxy_has_no_room_for_connections() {
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = Address::parse(&nobody.local_addr().unwrap().to_string()).unwrap();
-        drop(nobody);
+    async fn a_backend_is_not_marked_down_while_the_proxy_has_no_connection_permits() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::parse(&closed.local_addr().unwrap().to_string()).unwrap();
+        drop(closed);
         let mut options = Options::default();
         options.balancing.health = Some(HealthOptions::new("/".to_owned()));
         let mut context = UpstreamContext::new(Tasks::new());
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_check_counts_at_once() {
+    fn the_first_check_takes_effect_at_once() {
         assert_eq!(states("-+-++"), [(0, false), (4, true)]);
         assert_eq!(states("+-+-+-"), []);
     }

@@ -1,4 +1,5 @@
-//! An upstream and the way of a request through it: discovery of backends, selection, queue, retries and health checks.
+//! An upstream, and the path of a request through it: discovery of backends, selection, queue, retries and health
+//! checks.
 
 mod attempt;
 mod backend_set;

@@ -1,4 +1,4 @@
-//! The queue of requests that wait while all backends are full.
+//! Queue of requests that wait while all backends are full.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::upstream::error::Error;
 
-/// Waiting requests. Requests that find a slot at once write nothing here.
+/// Queue of waiting requests. Requests that get a slot at once do not touch it.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: AtomicUsize,
@@ -28,7 +28,7 @@ impl Drop for Ticket<'_> {
 }
 
 impl Queue {
-    /// A queue of at most `max_len` requests, each of which waits for at most `timeout`.
+    /// A queue of at most `max_len` requests, in which each waits for at most `timeout`.
     pub(super) fn new(max_len: usize, timeout: Duration) -> Self {
         Self {
             waiting: AtomicUsize::new(0),
@@ -42,8 +42,8 @@ impl Queue {
         self.waiting.load(Ordering::Acquire)
     }
 
-    /// Waits for a slot at one of the backends, each given by its index and its slots. There must be at least one. Requests that
-    /// came first are served first.
+    /// Waits for a slot at one of `backends`, which are pairs of an index and its slots. At each backend, requests are
+    /// served in the order of their arrival. Panics if there are no backends.
     pub(super) async fn wait(
         &self,
         backends: Vec<(usize, Arc<Semaphore>)>,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_place_that_is_free_is_taken_whichever_backend_it_is_at() {
+    async fn a_waiting_request_takes_the_first_free_slot_at_any_backend() {
         let queue = Queue::new(1, Duration::from_secs(10));
         let (one, other) = (full(), full());
         let waiting = queue.wait(vec![(3, one), (5, Arc::clone(&other))]);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn past_its_bound_and_past_its_time_the_queue_turns_requests_away() {
+    async fn the_queue_rejects_requests_beyond_its_length_and_after_its_time_out() {
         let queue = Queue::new(1, Duration::from_secs(10));
         let start = Instant::now();
         let (late, refused) = tokio::join!(queue.wait(vec![(0, full())]), async {

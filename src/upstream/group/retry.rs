@@ -1,4 +1,5 @@
-//! Retries: which requests may be sent twice, and how often, so that retries never multiply an outage.
+//! Retries: which requests may be sent twice, and how often. The budget keeps retries from multiplying the load during
+//! an outage.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,29 +10,32 @@ use tokio::time::Instant;
 
 use crate::upstream::body::RequestBody;
 
-/// Number of retries per second that are allowed whatever the number of requests.
+/// Number of retries per second that are always allowed, so that upstreams with few requests can retry too.
 const RESERVE: f64 = 10.0;
-/// Time for which an unused part of the budget is kept.
+/// Time after which an unused part of the budget expires.
 const MEMORY: Duration = Duration::from_secs(10);
 
-/// Budget of the retries of one upstream and worker. To count a request is one plain store; all else is computed when a retry
-/// is wanted.
+/// Retry budget of one upstream and worker. Each request adds a fraction of a retry, and each second adds some too. To
+/// count a request costs one plain store; everything else is computed when a retry is wanted.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
-    /// Number of requests since the last retry was wanted.
+    /// Number of requests since the last call of [`Self::take`].
     requests: AtomicU32,
+    /// Number of retries that each request adds.
     ratio: f64,
     account: Mutex<Account>,
 }
 
+/// Retries that are left.
 #[derive(Debug)]
 struct Account {
     balance: f64,
+    /// Time of the last call of [`RetryBudget::take`].
     last: Instant,
 }
 
 impl RetryBudget {
-    /// Allows retries for `percent` of the requests, in addition to the reserve.
+    /// A budget of `percent` retries per hundred requests, in addition to [`RESERVE`].
     pub(super) fn new(percent: u16) -> Self {
         Self {
             requests: AtomicU32::new(0),
@@ -43,20 +47,21 @@ impl RetryBudget {
         }
     }
 
-    /// Counts a request. A plain store, as only its own worker counts here.
+    /// Counts a request. A plain store suffices, because only one worker counts here.
     pub(super) fn count(&self) {
         let requests = self.requests.load(Ordering::Relaxed);
         self.requests
             .store(requests.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// Takes one retry from the budget; `false` if it is used up.
+    /// Takes one retry from the budget. Returns `false` if the budget is used up.
     pub(super) fn take(&self, now: Instant) -> bool {
         let requests = f64::from(self.requests.swap(0, Ordering::Relaxed));
         let mut account = self.account.lock();
         let passed = now.duration_since(account.last);
         account.last = now;
-        // Only the last part of a long time counts, with its part of the requests.
+        // After a long time, only the part within `MEMORY` counts. Requests are taken to be spread evenly over the
+        // time.
         let seen = passed.min(MEMORY).as_secs_f64();
         let part = if passed > MEMORY {
             seen / passed.as_secs_f64()
@@ -64,6 +69,7 @@ impl RetryBudget {
             1.0
         };
         let earned = requests * part * self.ratio + seen * RESERVE;
+        // The rest from earlier calls can raise the balance up to `most`, and no further.
         let most = earned.max(MEMORY.as_secs_f64() * RESERVE);
         account.balance = (account.balance + earned).min(most.max(account.balance));
         if account.balance < 1.0 {
@@ -74,17 +80,12 @@ impl RetryBudget {
     }
 }
 
-/// Copies a request if it may be sent twice: it has no body and an idempotent method (RFC 9110 section 9.2.2).
+/// Copies a request if it may be sent twice: if it has no body and an idempotent method (RFC 9110 section 9.2.2).
 pub(super) fn repeatable_copy(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !request.body().is_empty() || !request.method().is_idempotent() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    let is_idempotent = request.method().is_idempotent();
+    is_idempotent
+        .then(|| RequestBody::copy_if_empty(request))
+        .flatten()
 }
 
 #[cfg(test)]
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn only_idempotent_methods_are_kept_for_a_replay() {
+    fn only_requests_with_idempotent_methods_are_copied() {
         for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             assert!(
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifth_of_the_requests_may_be_sent_again_beside_ten_a_second() {
+    fn the_budget_is_a_fifth_of_the_requests_plus_ten_per_second() {
         let budget = RetryBudget::new(20);
         let start = Instant::now();
         assert_eq!(taken(&budget, start), 10);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_is_forgotten() {
+    fn unused_budget_expires() {
         let budget = RetryBudget::new(20);
         for _ in 0..360_000 {
             budget.count();
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_outage_never_gets_more_than_its_part() {
+    fn retries_stay_within_the_budget_during_a_long_outage() {
         let budget = RetryBudget::new(20);
         let start = Instant::now();
         let mut retries = 0;
@@ -155,7 +156,7 @@ mod tests {
             let now = start + Duration::from_millis(millis);
             retries += usize::from(budget.take(now));
         }
-        // 60 s of 1000 requests a second: 12,000 and 600 of the reserve.
+        // 60 s with 1000 requests per second: 12,000 retries, and 600 from the reserve.
         assert!((12_500..=12_620).contains(&retries), "{retries}");
     }
 }

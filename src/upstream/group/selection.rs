@@ -1,31 +1,31 @@
-//! The selection of a backend for one request: what it depends on, and its outcome.
+//! Input and outcome of the selection of a backend for one request.
 
 use std::net::IpAddr;
 
 use crate::upstream::backend::InFlight;
 
-/// Sender of a request.
+/// Worker and client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Number of the worker that the request runs on.
+    /// Number of the worker on which the request runs.
     pub worker: usize,
-    /// Address of the client that it is for. Any address will do unless [`Upstream::uses_client_address`].
+    /// Address of the client. It can be any address unless [`Upstream::uses_client_address`] is `true`.
     ///
     /// [`Upstream::uses_client_address`]: super::Upstream::uses_client_address
     pub client: IpAddr,
 }
 
-/// Facts about one request on which the selection depends.
+/// Facts about one request that the selection depends on.
 #[derive(Debug)]
 pub(super) struct Selection {
     pub(super) caller: Caller,
-    /// The backend that the client's cookie names.
+    /// Backend that the client's cookie names.
     pub(super) preferred: Option<usize>,
-    /// Backends that have failed the request.
+    /// Backends that have already failed this request.
     pub(super) tried: Vec<usize>,
 }
 
-/// A selected backend, at which the request is counted.
+/// A selected backend, which already counts the request.
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) backend: usize,

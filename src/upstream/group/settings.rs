@@ -5,7 +5,7 @@ use crate::upstream::exchange::Dialer;
 use crate::upstream::options::{Options, UpstreamContext};
 use crate::upstream::transport::TlsError;
 
-/// Settings of one upstream, with the dialer that follows from them.
+/// Settings of one upstream, and the dialer that is built from them.
 #[derive(Debug)]
 pub(super) struct UpstreamSettings {
     pub(super) options: Options,
@@ -14,7 +14,7 @@ pub(super) struct UpstreamSettings {
 }
 
 impl UpstreamSettings {
-    /// Settings for these addresses. Reads the files for TLS if one of the addresses needs it.
+    /// Settings for these addresses. Blocks while it reads the files for TLS, if one of the addresses needs them.
     pub(super) fn new(
         addresses: &[Address],
         options: Options,
@@ -27,13 +27,13 @@ impl UpstreamSettings {
         })
     }
 
-    /// `true` if connections to `address` that were opened with the `other` settings may serve these.
-    pub(super) fn connects_like(&self, other: &Self, address: &Address) -> bool {
+    /// `true` if both settings may share connections to `address`.
+    pub(super) fn shares_connections(&self, other: &Self, address: &Address) -> bool {
         let without_balancing = |options: &Options| Options {
             balancing: Box::default(),
             ..options.clone()
         };
         without_balancing(&self.options) == without_balancing(&other.options)
-            && self.dialer.trusts_like(&other.dialer, address)
+            && self.dialer.has_same_tls(&other.dialer, address)
     }
 }

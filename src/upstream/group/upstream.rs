@@ -1,4 +1,4 @@
-//! An upstream: a named group of backends, and the way of a request through it.
+//! An upstream: a group of backends, and the path of a request through it.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::upstream::exchange::{ConnectionNeeds, Failure, ResponseBody, exchange
 use crate::upstream::options::{Balancer, Options, UpstreamContext};
 use crate::upstream::transport::TlsError;
 
-/// Backends that serve the same requests.
+/// Group of backends that serve the same requests.
 #[derive(Debug)]
 pub struct Upstream {
     discovery: Discovery,
@@ -34,8 +34,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// An upstream of these addresses. Reads the files for TLS if one of them needs it. Needs a runtime if backends are
-    /// checked or addresses are names.
+    /// An upstream with backends at these addresses. Blocks while it reads the files for TLS, if one of the addresses
+    /// needs them. Needs a runtime if backends are checked or addresses are names.
     pub fn new(
         addresses: Vec<Address>,
         options: Options,
@@ -44,9 +44,9 @@ impl Upstream {
         Self::carrying_over(&[], addresses, options, context)
     }
 
-    /// An upstream in which a backend whose address is also in one of the `old` upstreams keeps its state: its health, and if
-    /// time-outs and TLS are the same, its connections and requests in flight. A backend that is gone serves its requests to
-    /// the end and gets no more.
+    /// Like [`Self::new`], with state from `old` upstreams. A backend whose address is in one of them keeps its health,
+    /// and if all settings but balancing are equal, also its connections and requests in flight. A backend that is gone
+    /// finishes its requests and gets no more.
     pub fn carrying_over(
         old: &[Arc<Self>],
         addresses: Vec<Address>,
@@ -67,8 +67,8 @@ impl Upstream {
         })
     }
 
-    /// `true` if the same addresses and options would make the same upstream now: the files for TLS are unchanged, and names
-    /// have the same resolver. Blocks while files are read.
+    /// `true` if an upstream with the same addresses and options would be the same now: the files for TLS are
+    /// unchanged, and names have the same resolver. Blocks while it reads files.
     pub fn is_current(&self, context: &UpstreamContext) -> Result<bool, TlsError> {
         let settings = &self.settings;
         let has_resolver =
@@ -76,13 +76,13 @@ impl Upstream {
         Ok(has_resolver && settings.dialer.is_current(&settings.options, context)?)
     }
 
-    /// The backends in the order of their addresses, for use off the request path.
+    /// All backends, in the order of their addresses. Too slow for the request path.
     #[must_use]
     pub fn backends(&self) -> Vec<Backend> {
         self.discovery.backends()
     }
 
-    /// `true` if its backends get PROXY headers: each request must then carry [`ClientAddresses`].
+    /// `true` if the backends get PROXY headers. Each request must then have [`ClientAddresses`] in its extensions.
     ///
     /// [`ClientAddresses`]: crate::upstream::ClientAddresses
     #[must_use]
@@ -96,26 +96,26 @@ impl Upstream {
         self.settings.options.balancing.balancer == Balancer::IpHash
     }
 
-    /// Number of requests that wait for a backend which is not full.
+    /// Number of requests in the queue.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Sends `request`, whose head goes out as it is, and returns the response when its head has arrived.
+    /// Sends `request` with its head unchanged, and returns the response when its head has arrived.
     ///
-    /// A backend to which no connection can be made is passed over for the next one. A request on a reused connection that
-    /// dies is sent once more, on a new one, if that is safe: the backend has not begun with it, or no byte of a response has
-    /// arrived and the request has no body and an idempotent method (RFC 9110 section 9.2.2). A request that a backend accepts
-    /// and drops is sent to another if that is as safe and within the budget of retries.
+    /// If the connection to a backend fails, the request goes to the next backend. If a reused connection dies, the
+    /// request is sent again on a new connection. If a new one dies, it goes to another backend, within the retry
+    /// budget. A request is sent again only if this is safe: if the backend has not processed it, or if it has no body
+    /// and an idempotent method (RFC 9110 section 9.2.2) and no byte of a response has arrived.
     ///
-    /// Dropping the future, or the response's body before its end, cuts the connection.
+    /// Dropping the future, or the response body before its end, closes the connection or resets the stream.
     pub async fn send(
         &self,
         mut request: Request<RequestBody>,
         caller: Caller,
     ) -> Result<Response<ResponseBody>, Error> {
-        // Boxed, so that the many requests that need neither wait nor connect carry no room for it.
+        // The rare steps are boxed, so that they do not enlarge the future of a request that needs none of them.
         let backends = match self.discovery.current(caller.worker) {
             Some(backends) => backends,
             None => Box::pin(self.discovery.resolve(caller.worker)).await?,
@@ -149,7 +149,7 @@ impl Upstream {
                 failure,
                 copy,
             };
-            (request, attempt) = Box::pin(self.repeat(failed, &mut attempts)).await?;
+            (request, attempt) = Box::pin(self.prepare_retry(failed, &mut attempts)).await?;
         }
     }
 
@@ -174,7 +174,7 @@ impl Upstream {
         }
     }
 
-    /// Records the outcome for the backend, and sets the cookie that keeps the client at it.
+    /// Records the outcome at the backend, and sets the cookie that keeps the client there.
     fn receive(
         &self,
         mut response: Response<ResponseBody>,
@@ -195,7 +195,7 @@ impl Upstream {
         response
     }
 
-    /// Selects a backend, if necessary after a wait for one that is not full.
+    /// Selects a backend. Waits in the queue if all are full.
     async fn select(&self, attempts: &Attempts<'_>) -> Result<Selected, Error> {
         match attempts.backends.select(&attempts.selection)? {
             Some(selected) => Ok(selected),
@@ -222,8 +222,8 @@ impl Upstream {
         Ok(Selected { backend, in_flight })
     }
 
-    /// Opens a connection to the selected backend, a new one if `is_fresh`, or else uses one to the next backend that accepts
-    /// or has one idle.
+    /// Opens a connection to the selected backend; it must be a new one if `is_fresh`. If this fails, tries other
+    /// backends, at which a pooled connection will do.
     async fn open(
         &self,
         mut selected: Selected,
@@ -255,7 +255,7 @@ impl Upstream {
             };
             debug!(
                 error = &error as &dyn std::error::Error,
-                "backend passed over"
+                "connection failed; trying another backend"
             );
             match attempts.reuse(next) {
                 Ok(attempt) => return Ok(attempt),
@@ -265,9 +265,9 @@ impl Upstream {
         }
     }
 
-    /// Prepares another attempt after a failure: the request to send again, and where. Returns the error if the request may
-    /// not be sent again.
-    async fn repeat(
+    /// Prepares another attempt after a failure. Returns the request and the new attempt, or the error of the failure
+    /// if the request must not be sent again.
+    async fn prepare_retry(
         &self,
         failed: FailedAttempt,
         attempts: &mut Attempts<'_>,
@@ -284,7 +284,7 @@ impl Upstream {
             return Err(error);
         }
         let is_untouched = is_silent || is_unprocessed;
-        // A connection that has been idle may have died of old age, which says nothing about the backend.
+        // The backend may have closed an idle connection just now, which is not a failure.
         let is_stale = failed.is_reused && is_untouched;
         if !is_stale {
             attempts.backends.record_failure(backend);
@@ -293,7 +293,7 @@ impl Upstream {
             return Err(error);
         };
         if is_stale {
-            // On a new one: another idle connection might be as dead.
+            // Other idle connections may have been closed too, so this attempt needs a new one.
             let selected = Selected { backend, in_flight };
             return Ok((request, self.open(selected, attempts, true).await?));
         }
@@ -305,7 +305,7 @@ impl Upstream {
         attempts.retries += 1;
         debug!(
             error = &error as &dyn std::error::Error,
-            "request goes to another backend"
+            "attempt failed; trying another backend"
         );
         let Ok(selected) = self.select(attempts).await else {
             return Err(error);
@@ -317,7 +317,7 @@ impl Upstream {
         Ok((request, attempt))
     }
 
-    /// `true` if a request may be sent to another backend. A request with which no backend has begun takes nothing from the
+    /// `true` if a request may be sent to another backend. A request that was not processed takes nothing from the
     /// budget.
     fn may_retry(&self, attempts: &Attempts<'_>, is_unprocessed: bool) -> bool {
         let budget = &self.budgets[attempts.selection.caller.worker];
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_are_out_because_of_failures_any_is_better_than_none() {
+    fn when_all_backends_are_ejected_one_is_tried_anyway() {
         let upstream = upstream(&[], &[1, 2], Balancing::default());
         for backend in [0, 0, 0, 1, 1, 1] {
             current(&upstream).record_failure(backend);
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn when_the_checks_say_that_all_are_down_none_is_tried() {
+    fn when_all_backends_are_down_none_is_tried() {
         for ports in [&[1][..], &[1, 2]] {
             let upstream = upstream(&[], ports, Balancing::default());
             for backend in upstream.backends() {
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_backend_is_passed_over_and_one_that_is_out_is_no_way_around_it() {
+    fn full_backends_are_skipped_and_ejected_ones_do_not_replace_them() {
         let upstream = upstream(&[], &[1, 2], limited(1));
         let one = pick(&upstream).unwrap().unwrap();
         let other = pick(&upstream).unwrap().unwrap();
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_whose_address_stays_keeps_its_state() {
+    fn a_backend_with_an_unchanged_address_keeps_its_state() {
         let old = upstream(&[], &[1, 2], limited(1));
         let selected = old.backends()[1].enter(0).unwrap();
         old.backends()[1].health_state().mark_down();
@@ -420,39 +420,39 @@ mod tests {
         let other = upstream(&[new], &[2], limited(5));
         assert!(
             other.backends()[0].is_down(),
-            "the rules for health are the same"
+            "the health settings are the same"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_changed_limit_counts_the_requests_that_are_under_way() {
-        let settled = || tokio::time::sleep(std::time::Duration::from_secs(1));
+    async fn a_changed_limit_counts_requests_that_are_already_in_flight() {
+        let settle = || tokio::time::sleep(std::time::Duration::from_secs(1));
         let old = upstream(&[], &[1], Balancing::default());
-        let mut under_way: Vec<_> = (0..3).map(|_| pick(&old).unwrap()).collect();
+        let mut earlier: Vec<_> = (0..3).map(|_| pick(&old).unwrap()).collect();
         let lower = upstream(&[Arc::clone(&old)], &[1], limited(2));
-        assert!(pick(&lower).unwrap().is_none(), "three are more than two");
-        under_way.pop();
-        settled().await;
-        assert!(pick(&lower).unwrap().is_none(), "two are as many as may be");
-        under_way.pop();
-        settled().await;
+        assert!(pick(&lower).unwrap().is_none(), "three exceed the limit");
+        earlier.pop();
+        settle().await;
+        assert!(pick(&lower).unwrap().is_none(), "two reach the limit");
+        earlier.pop();
+        settle().await;
         let one = pick(&lower).unwrap();
         assert!(one.is_some() && pick(&lower).unwrap().is_none());
 
         let higher = upstream(&[lower], &[1], limited(4));
         let two = [pick(&higher).unwrap(), pick(&higher).unwrap()];
         assert!(two.iter().all(Option::is_some));
-        assert!(pick(&higher).unwrap().is_none(), "two of them are old");
-        drop((under_way, one, two));
-        settled().await;
+        assert!(pick(&higher).unwrap().is_none(), "two are from before");
+        drop((earlier, one, two));
+        settle().await;
         let all: Vec<_> = (0..5).map(|_| pick(&higher).unwrap().is_some()).collect();
-        assert!(all.iter().all(|is_in| *is_in), "each was over at once");
+        assert!(all.iter().all(|is_some| *is_some), "each ended at once");
         let held: Vec<_> = (0..5).filter_map(|_| pick(&higher).unwrap()).collect();
         assert_eq!(held.len(), 4);
     }
 
     #[test]
-    fn without_a_check_nothing_is_down_for_ever() {
+    fn a_backend_that_is_no_longer_checked_is_not_down() {
         let check = HealthOptions::new("/".to_owned());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

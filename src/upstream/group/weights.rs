@@ -2,10 +2,10 @@
 
 use crate::upstream::dns::ResolvedAddress;
 
-/// Largest number of parts into which one weight is divided.
+/// Maximum number of parts into which one weight is divided.
 const MAX_PARTS: u32 = 5040;
 
-/// Reduces weights to the smallest numbers with the same ratios, rounded where they do not fit. Only 0 becomes 0.
+/// Reduces weights to the smallest numbers with the same ratios, and rounds them if they do not fit. Only 0 becomes 0.
 pub(super) fn reduced(weights: Vec<u64>) -> Vec<u16> {
     let common = weights.iter().copied().fold(0, gcd).max(1);
     let most = weights.iter().max().map_or(0, |most| most / common);
@@ -20,7 +20,7 @@ pub(super) fn reduced(weights: Vec<u64>) -> Vec<u16> {
     weights.into_iter().map(fit).collect()
 }
 
-/// The greatest common divisor.
+/// Returns the greatest common divisor.
 fn gcd<T>(one: T, other: T) -> T
 where
     T: Copy + Default + PartialEq + std::ops::Rem<Output = T>,
@@ -32,13 +32,13 @@ where
     }
 }
 
-/// Returns the number by which weights are multiplied so that each target's can be shared evenly among its addresses; nearly
-/// evenly where many targets have many addresses.
+/// Returns the number of parts into which each weight is divided, so that the addresses of each SRV target can share
+/// its weight evenly. If this needs more than [`MAX_PARTS`], the addresses share it only nearly evenly.
 pub(super) fn weight_parts<'a>(found: impl Iterator<Item = &'a Vec<ResolvedAddress>>) -> u32 {
-    let of_services = found
+    let of_targets = found
         .flat_map(|found| by_target(found))
-        .filter(|alike| alike[0].target().is_some());
-    of_services
+        .filter(|addresses| addresses[0].target().is_some());
+    of_targets
         .map(saturating_len)
         .try_fold(1, |parts: u32, count| {
             let multiple = parts / gcd(parts, count) * count;
@@ -47,13 +47,13 @@ pub(super) fn weight_parts<'a>(found: impl Iterator<Item = &'a Vec<ResolvedAddre
         .unwrap_or(MAX_PARTS)
 }
 
-/// Groups the addresses, which are in ascending order, by target.
+/// Groups addresses by target. They must be in ascending order.
 pub(super) fn by_target(found: &[ResolvedAddress]) -> impl Iterator<Item = &[ResolvedAddress]> {
     found.chunk_by(|one, other| one.target() == other.target())
 }
 
-pub(super) fn saturating_len(alike: &[ResolvedAddress]) -> u32 {
-    u32::try_from(alike.len()).unwrap_or(u32::MAX)
+pub(super) fn saturating_len(addresses: &[ResolvedAddress]) -> u32 {
+    u32::try_from(addresses.len()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_keep_their_ratio_in_small_numbers() {
+    fn weights_are_reduced_with_the_same_ratios() {
         for (weights, expected) in [
             (&[][..], &[][..]),
             (&[0, 0], &[0, 0]),

@@ -1,22 +1,22 @@
-//! The choice among balancing algorithms. How they work is the matter of `balance`.
+//! Names of the balancing algorithms, which `balance` implements.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Algorithm by which the backends of one upstream share its requests.
+/// Algorithm that distributes the requests of one upstream among its backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Balancer {
-    /// Of two backends picked at random, the one with fewer requests in flight. This spreads nearly as evenly as a look at all
-    /// of them, and sends no burst to the least loaded one.
+    /// Of two random backends, the one with fewer requests in flight. The spread is nearly as even as if all backends
+    /// were compared, and the least loaded backend does not get a burst of requests.
     #[default]
     RandomTwo,
-    /// One after the other.
+    /// Each backend in turn.
     RoundRobin,
-    /// The one with the fewest requests and tunnels in flight.
+    /// The backend with the fewest requests and tunnels in flight.
     LeastConn,
-    /// Always the same for a client's address, while it works.
+    /// One fixed backend for each client address, while that backend works.
     IpHash,
-    /// Always the same for a browser that keeps a cookie, while it works.
+    /// One fixed backend for each browser that accepts a cookie, while that backend works.
     Cookie,
 }
 
@@ -28,9 +28,9 @@ const NAMES: [(Balancer, &str); 5] = [
     (Balancer::Cookie, "cookie"),
 ];
 
-/// Error of a text that names no balancer.
+/// Error for a text that is not the name of a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write `random-two`, `round-robin`, `least-conn`, `ip-hash` or `cookie`")]
+#[error("use `random-two`, `round-robin`, `least-conn`, `ip-hash` or `cookie`")]
 pub struct BalancerError;
 
 impl FromStr for Balancer {
@@ -50,7 +50,7 @@ impl fmt::Display for Balancer {
 }
 
 impl Balancer {
-    /// `true` if a request belongs to one backend, and waits for it instead of going to another.
+    /// `true` if each request belongs to one backend, and waits for it when it is full.
     pub(in crate::upstream) fn is_sticky(self) -> bool {
         match self {
             Self::IpHash | Self::Cookie => true,
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_both_ways() {
+    fn each_balancer_is_parsed_from_its_name() {
         for (balancer, _) in NAMES {
             assert_eq!(balancer.to_string().parse(), Ok(balancer));
         }

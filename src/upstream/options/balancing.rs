@@ -7,36 +7,38 @@ use super::cookie_key::CookieKey;
 use super::health_options::HealthOptions;
 use super::status_range::StatusRange;
 
-/// Settings that say how an upstream uses its backends.
+/// Settings of how an upstream uses its backends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Balancing {
     /// Algorithm that picks a backend.
     pub balancer: Balancer,
-    /// Settings of single backends, in the order of their addresses. Those beyond its end have the defaults.
+    /// Settings of single backends, in the order of their addresses. Backends beyond the end of the list have the
+    /// defaults.
     pub shares: Vec<Share>,
-    /// The active check.
+    /// Active health check, if there is one.
     pub health: Option<HealthOptions>,
-    /// Number of requests and tunnels that one backend serves at once, unless its [`Share`] sets another.
+    /// Maximum number of requests and tunnels in flight at each backend, unless its [`Share`] sets another.
     pub max_connections: Option<u16>,
-    /// Number of requests that may wait while all backends are full.
+    /// Maximum number of requests that wait while all backends are full.
     pub queue: u16,
-    /// Time that each of them may wait.
+    /// Maximum time that a request waits in the queue.
     pub queue_timeout: Duration,
-    /// Number of failures in a row that eject a backend; 0 for never.
+    /// Number of failures in a row that eject a backend; 0 turns ejection off.
     pub max_fails: u16,
     /// Length of the first ejection. Each further one is twice as long, up to a minute.
     pub eject_time: Duration,
-    /// Responses that count as failures too.
+    /// Status codes of responses that also count as failures.
     pub eject_status: Option<StatusRange>,
-    /// Time for which a recovered backend gets less than its share; zero for none.
+    /// Time in which a recovered backend rises to its full share; zero turns slow start off.
     pub slow_start: Duration,
-    /// Number of times that one request may be sent again to another backend.
+    /// Maximum number of retries of one request at other backends.
     pub retries: u16,
-    /// Number of requests in a hundred that may be sent again, in addition to ten per second.
+    /// Maximum number of retries per hundred requests, in addition to ten retries per second.
     pub retry_percent: u16,
     /// Name of the cookie that keeps a client at its backend.
     pub cookie_name: String,
-    /// Key that signs it; by default a random one of this process.
+    /// Key that signs the cookie. Without one, [`UpstreamContext::cookie_key`](super::UpstreamContext::cookie_key)
+    /// signs it.
     pub cookie_key: Option<CookieKey>,
 }
 
@@ -62,7 +64,7 @@ impl Default for Balancing {
 }
 
 impl Balancing {
-    /// Settings of the backend at `index`.
+    /// Settings of the backend at the address with this index.
     #[must_use]
     pub fn share(&self, index: usize) -> Share {
         self.shares.get(index).copied().unwrap_or_default()
@@ -72,10 +74,10 @@ impl Balancing {
 /// Settings of one backend of an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Share {
-    /// Number of requests that it gets for each one that a backend of weight 1 gets; with 0 only those of clients that its
-    /// cookie keeps at it.
+    /// Share of the requests, relative to the other backends. With 0, the backend only gets the requests of clients
+    /// whose cookie names it.
     pub weight: u16,
-    /// Number of requests and tunnels that it serves at once.
+    /// Maximum number of requests and tunnels in flight.
     pub max_connections: Option<u16>,
 }
 

@@ -1,8 +1,8 @@
-//! The secret that signs the cookies of sticky sessions.
+//! Secret that signs the cookies of sticky sessions.
 
 use std::fmt;
 
-/// The secret that signs cookies. Its `Debug` shows where it was read from and nothing else.
+/// Secret that signs the cookies of sticky sessions. Its `Debug` shows only the source.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CookieKey {
     source: Option<String>,
@@ -10,13 +10,14 @@ pub struct CookieKey {
 }
 
 impl CookieKey {
-    /// A key that was read from `source`, such as `env:COOKIE_KEY`; `None` if the secret stands in the configuration.
+    /// A key with the source from which it was read, such as `env:COOKIE_KEY`; `None` if the configuration contains the
+    /// secret.
     #[must_use]
     pub fn new(source: Option<String>, secret: Vec<u8>) -> Self {
         Self { source, secret }
     }
 
-    /// Source that it was read from; `None` if the secret stands in the configuration.
+    /// Source from which the key was read; `None` if the configuration contains the secret.
     #[must_use]
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_not_shown() {
+    fn debug_does_not_show_the_secret() {
         let key = CookieKey::new(Some("env:KEY".to_owned()), b"hidden".to_vec());
         assert_eq!(format!("{key:?}"), "CookieKey(Some(\"env:KEY\"))");
     }

@@ -4,27 +4,27 @@ use std::time::Duration;
 
 use super::status_range::StatusRange;
 
-/// Settings of the active check: a request that is sent at intervals to learn whether a backend works.
+/// Settings of the active health check: a request that is sent at intervals to find out if a backend works.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HealthOptions {
     /// Path of the request, with a leading slash.
     pub path: String,
-    /// Status codes of a healthy backend.
+    /// Status codes that a healthy backend answers with.
     pub expect: StatusRange,
-    /// Time from the end of one check to the next.
+    /// Time from the end of one check to the start of the next.
     pub interval: Duration,
-    /// Time that one check may take.
+    /// Maximum time for one check.
     pub timeout: Duration,
-    /// Number of good checks in a row that mark a backend up.
+    /// Number of successful checks in a row that mark a backend up.
     pub rise: u16,
-    /// Number of bad checks in a row that mark a backend down.
+    /// Number of failed checks in a row that mark a backend down.
     pub fall: u16,
-    /// Host of the request; by default the backend's address.
+    /// `Host` field of the request; by default the backend's address.
     pub host: Option<String>,
 }
 
 impl HealthOptions {
-    /// A check of `path` with the defaults.
+    /// A check of `path` with the default settings.
     #[must_use]
     pub fn new(path: String) -> Self {
         Self {

@@ -8,15 +8,16 @@ use crate::upstream::transport::{SendProxy, TlsOptions};
 /// Time-outs, TLS and load balancing of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// Time for a TCP connection to be established.
+    /// Maximum time to open a connection, with the TLS handshake.
     pub connect_timeout: Duration,
-    /// Time from the last progress of the request to the response's head: an upload that moves stops the clock. Never cuts a
-    /// running stream or a tunnel.
+    /// Maximum time from the last progress of the request to the head of the response. While an upload makes progress,
+    /// the clock stands still. Never ends a running stream or a tunnel.
     pub response_timeout: Duration,
-    /// Time for which a pooled connection may be idle. Below the keep-alive time of common app
-    /// servers (5 s in Node and uvicorn), so that a reused connection is seldom a dying one.
+    /// Maximum idle time of a pooled connection. The default is below the keep-alive time of common app servers (5 s in
+    /// Node and uvicorn), so that a reused connection is rarely about to close.
     pub idle_timeout: Duration,
-    /// Version of the PROXY header that names the client, if connections begin with one. Each then carries one request only.
+    /// Version of the PROXY header that names the client, if connections start with one. Each connection then carries
+    /// only one request.
     pub send_proxy: Option<SendProxy>,
     /// Verification of backends behind `https://`.
     pub tls: TlsOptions,

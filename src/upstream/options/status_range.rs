@@ -1,30 +1,30 @@
-//! A range of status codes, as users write it.
+//! Ranges of status codes, as users write them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use http::StatusCode;
 
-/// Status codes from the first to the last.
+/// Range of status codes, with its first and last code included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StatusRange {
     first: u16,
     last: u16,
 }
 
-/// Error of a text that names no status codes.
+/// Error for a text that is not a range of status codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write a status, a range or a class, as in `204`, `200-399` or `2xx`")]
+#[error("use a status, a range or a class, like `204`, `200-399` or `2xx`")]
 pub struct StatusRangeError;
 
 impl StatusRange {
-    /// Successes and redirects.
+    /// All status codes of successes and redirects.
     pub(super) const SUCCESS_OR_REDIRECT: Self = Self {
         first: 200,
         last: 399,
     };
 
-    /// `true` if `status` is one of them.
+    /// `true` if `status` is in the range.
     #[must_use]
     pub fn has(self, status: StatusCode) -> bool {
         (self.first..=self.last).contains(&status.as_u16())
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_ranges_are_read_in_every_form() {
+    fn every_documented_form_of_a_status_range_is_parsed() {
         for (text, first, last) in [("204", 204, 204), ("200-399", 200, 399), ("5xx", 500, 599)] {
             let range: StatusRange = text.parse().unwrap();
             assert_eq!((range.first, range.last), (first, last), "{text}");

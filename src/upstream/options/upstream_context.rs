@@ -1,4 +1,4 @@
-//! What all upstreams share: tasks, resolver, trusted roots and limits.
+//! Context that all upstreams share: tasks, resolver, trusted roots and limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use crate::tasks::Tasks;
 use crate::upstream::dns::Resolver;
 use crate::upstream::transport::{OwnAddresses, SystemRoots};
 
-/// Shared parts of all upstreams.
+/// Context that all upstreams share.
 #[derive(Clone)]
 pub struct UpstreamContext {
-    /// Runs work in the background.
+    /// Background tasks.
     pub tasks: Tasks,
-    /// Bounds the open connections.
+    /// Permits for open connections, one for each.
     pub connection_permits: Arc<Semaphore>,
     /// Number of workers that send requests. A connection stays with the worker that opened it.
     pub workers: usize,
-    /// Verify backends without roots of their own.
+    /// Roots for `https://` backends of upstreams without roots of their own.
     pub system_roots: SystemRoots,
-    /// Resolves the hosts of backends.
+    /// Resolver for the hosts of backends.
     pub resolver: Resolver,
-    /// Addresses of the proxy itself, where no backend may be.
+    /// Addresses on which the proxy listens. A connection to one of them is refused as a loop.
     pub own_addresses: OwnAddresses,
-    /// Signs the cookies of upstreams without a key of their own.
+    /// Key for the cookies of upstreams without a key of their own.
     pub cookie_key: [u8; 32],
 }
 
 impl UpstreamContext {
-    /// A context for one worker, without a bound on connections, with the system's resolver and a random key.
+    /// A context for one worker, with unlimited connections, the system's resolver and a random cookie key.
     #[must_use]
     pub fn new(tasks: Tasks) -> Self {
         let connection_permits = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));

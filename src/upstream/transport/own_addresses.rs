@@ -1,4 +1,4 @@
-//! Addresses on which the proxy itself listens: a connection to one of them would be a loop.
+//! Addresses on which the proxy itself listens. A backend connection to one of them would be a loop.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,10 +21,11 @@ impl OwnAddresses {
     }
 }
 
-/// `true` if a connection to `target` certainly reaches the `listener`.
+/// `true` if a connection to `target` certainly reaches `listener`.
 ///
-/// For a listener on all addresses this is certain for loopback addresses only: the kernel may forward others of the machine
-/// elsewhere, as it does for the services of a cluster and the published ports of containers, and the socket does not show it.
+/// For a listener on all addresses, only loopback addresses are certain. The kernel may forward connections to the
+/// machine's other addresses, for example for cluster services and published container ports, and the socket does not
+/// show this.
 #[must_use]
 pub fn is_listener(listener: SocketAddr, target: SocketAddr) -> bool {
     let (own, ip) = (listener.ip().to_canonical(), connected(target.ip()));
@@ -36,7 +37,7 @@ pub fn is_listener(listener: SocketAddr, target: SocketAddr) -> bool {
         }
 }
 
-/// The address that a connection to `ip` reaches: the unspecified address means this machine.
+/// Returns the address that a connection to `ip` reaches. For an unspecified address, this is the loopback address.
 fn connected(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_is_met_at_its_own_address_and_port_only() {
+    fn a_listener_is_only_reached_at_its_own_address_and_port() {
         assert!(reaches("127.0.0.2:443", "127.0.0.2:443"));
         assert!(reaches("10.0.0.5:443", "10.0.0.5:443"));
         assert!(reaches("[::ffff:127.0.0.1]:443", "127.0.0.1:443"));
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_all_addresses_is_met_at_loopback_addresses() {
+    fn a_listener_on_all_addresses_is_reached_at_loopback_addresses() {
         for own in ["0.0.0.0:443", "[::]:443"] {
             for peer in ["127.0.0.1:443", "127.0.0.7:443", "0.0.0.0:443"] {
                 assert!(reaches(own, peer), "{own} {peer}");
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_forwarded_elsewhere_is_not_taken_for_a_listener_on_all_addresses() {
+    fn addresses_that_may_be_forwarded_do_not_count_as_reaching_the_listener() {
         for own in ["0.0.0.0:443", "[::]:443"] {
             for peer in ["10.96.0.1:443", "203.0.113.9:443", "[fd00::1]:443"] {
                 assert!(!reaches(own, peer), "{own} {peer}");

@@ -1,4 +1,4 @@
-//! The PROXY header that a connection to a backend begins with.
+//! PROXY header at the start of a connection to a backend.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,9 +9,9 @@ use proxy_header::{ProxiedAddress, ProxyHeader};
 /// Version of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SendProxy {
-    /// The text form.
+    /// Version 1, the text format.
     V1,
-    /// The binary form.
+    /// Version 2, the binary format.
     V2,
 }
 
@@ -24,17 +24,18 @@ impl fmt::Display for SendProxy {
     }
 }
 
-/// Addresses of the client for whom a connection is opened. Stored in the extensions of a request.
+/// Addresses of the client's connection to the proxy. Stored in the extensions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddresses {
-    /// The client's own address.
+    /// Address of the client.
     pub source: SocketAddr,
-    /// The address that it connected to.
+    /// Address to which the client connected.
     pub destination: SocketAddr,
 }
 
 impl SendProxy {
-    /// Encodes the header for the client of a request with these extensions, or for the proxy itself if they have none.
+    /// Encodes the header with the [`ClientAddresses`] in these extensions of a request. Without addresses, the header
+    /// says that the proxy connects for itself.
     pub(in crate::upstream) fn header(self, extensions: &Extensions) -> Vec<u8> {
         let addresses = extensions.get::<ClientAddresses>();
         let header = match addresses.copied().map(ClientAddresses::in_one_family) {
@@ -54,7 +55,7 @@ impl SendProxy {
 }
 
 impl ClientAddresses {
-    /// Both addresses as IPv4, or both as IPv6: a header has no other pair.
+    /// Returns both addresses as IPv4 or both as IPv6, because a header cannot mix them.
     fn in_one_family(self) -> (SocketAddr, SocketAddr) {
         let Self {
             source,
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_names_both_ends_in_one_family() {
+    fn version_1_names_both_addresses_in_one_family() {
         for (source, destination, line) in [
             (
                 "192.0.2.7:4000",
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_say_the_same() {
+    fn version_2_has_the_same_content_in_binary() {
         let found = header(SendProxy::V2, "192.0.2.7:4000", "10.0.0.1:443");
         let expected =
             b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\x0f\xa0\x01\xbb";

@@ -1,4 +1,4 @@
-//! The roots that the system trusts, read once for all backends.
+//! Roots that the system trusts, read once for all backends.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -10,22 +10,22 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::load_native_certs;
 
-/// The system roots, read when they are first needed. Clones share them.
+/// System roots, which are read at the first use. Clones share them.
 #[derive(Clone, Default)]
 pub struct SystemRoots(Arc<OnceLock<Result<TrustedRoots, MissingRoots>>>);
 
-/// Roots that were found.
+/// Roots of the system.
 pub(super) struct TrustedRoots {
     pub(super) verifier: Arc<WebPkiServerVerifier>,
-    /// Equal for equal roots.
+    /// SHA-256 over all roots, by which roots from two reads are compared.
     pub(super) digest: [u8; 32],
 }
 
-/// Reason why there are no roots, if the system gives one.
+/// Reason why there are no roots, as far as the system gives one.
 pub(super) type MissingRoots = Option<Arc<rustls_native_certs::Error>>;
 
 impl SystemRoots {
-    /// Reads them, unless that is done. Blocks.
+    /// Returns the roots. Blocks while it reads them, at the first call.
     pub(super) fn get(&self) -> Result<&TrustedRoots, MissingRoots> {
         self.0.get_or_init(read).as_ref().map_err(Clone::clone)
     }
@@ -39,7 +39,7 @@ impl fmt::Debug for SystemRoots {
 
 fn read() -> Result<TrustedRoots, MissingRoots> {
     let mut found = load_native_certs();
-    // The system may list them in another order each time.
+    // The system may list the roots in another order each time.
     found
         .certs
         .sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
@@ -50,7 +50,7 @@ fn read() -> Result<TrustedRoots, MissingRoots> {
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
     match verifier {
         Ok(verifier) => Ok(TrustedRoots { verifier, digest }),
-        // The builder fails only if there is no root at all; the system says why.
+        // The builder only fails if there are no roots at all, and the system gives the reason.
         Err(_) => Err(found.errors.into_iter().next().map(Arc::new)),
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_who_share_them_have_them_from_one_reading() {
+    fn clones_read_the_roots_only_once() {
         let roots = SystemRoots::default();
         let (one, other) = (roots.clone(), roots);
         let (one, other) = (one.get().unwrap(), other.get().unwrap());

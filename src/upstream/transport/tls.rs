@@ -1,4 +1,4 @@
-//! TLS to backends: verification of their certificates, and the certificate of the proxy itself.
+//! TLS to backends: verification of their certificates, and the client certificate of the proxy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,33 +17,33 @@ use tokio_rustls::client::TlsStream;
 use super::system_roots::SystemRoots;
 use crate::name::HostName;
 
-/// Settings for the verification of backends behind `https://`.
+/// TLS settings for `https://` backends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// PEM file with roots, instead of the system roots.
+    /// PEM file with trusted roots, instead of the system roots.
     pub root: Option<PathBuf>,
-    /// Name for SNI and for the certificate, instead of the host in the address.
+    /// Name for SNI and for the verification of the certificate, instead of the host in the address.
     pub sni: Option<HostName>,
     /// Client certificate of the proxy, for backends that ask for one.
     pub identity: Option<IdentityFiles>,
-    /// `true` if any certificate is accepted.
+    /// `true` if any certificate is accepted, without verification.
     pub is_insecure: bool,
 }
 
-/// A certificate and its key as PEM files.
+/// PEM files of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityFiles {
-    /// The chain, leaf first.
+    /// Certificate chain, leaf first.
     pub cert: PathBuf,
-    /// The leaf's key.
+    /// Private key of the leaf.
     pub key: PathBuf,
 }
 
 /// Reasons why TLS to backends cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is missing, unreadable, or not PEM.
-    #[error("{} cannot be read as PEM; name a file that can in `upstream-options.tls`", .path.display())]
+    /// A file is missing, unreadable or not PEM.
+    #[error("{} cannot be read as PEM; set a readable PEM file in `upstream-options.tls`", .path.display())]
     File {
         /// The path.
         path: PathBuf,
@@ -51,11 +51,11 @@ pub enum TlsError {
         #[source]
         source: io::Error,
     },
-    /// A file without a certificate.
-    #[error("{} holds no certificate; name a PEM file that has one", .0.display())]
+    /// A file contains no certificate.
+    #[error("{} holds no certificate; use a PEM file with one", .0.display())]
     NoCertificate(PathBuf),
-    /// A root that is not a usable CA certificate.
-    #[error("{} holds no usable root; name the certificate of the CA that signed the backend's", .path.display())]
+    /// A root is not a valid CA certificate.
+    #[error("{} holds no valid root; use the certificate of the CA that signed the backend's certificate", .path.display())]
     Root {
         /// The path.
         path: PathBuf,
@@ -63,28 +63,30 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
-    /// The client certificate and its key do not belong together, or are of an unsupported kind.
-    #[error("the client certificate {} cannot be used with the key {}; name a pair that belongs together", .files.cert.display(), .files.key.display())]
+    /// The client certificate and its key do not match, or are of an unsupported kind.
+    #[error("the client certificate {} cannot be used with the key {}; use a certificate and its own key", .files.cert.display(), .files.key.display())]
     Identity {
-        /// The pair.
+        /// Certificate and key.
         files: IdentityFiles,
         /// The cause.
         #[source]
         source: rustls::Error,
     },
     /// The system has no roots.
-    #[error("the system's roots cannot be read; name one in `upstream-options.tls.root`")]
+    #[error(
+        "the system has no trusted roots; set a PEM file with roots in `upstream-options.tls.root`"
+    )]
     SystemRoots(#[source] Option<Arc<rustls_native_certs::Error>>),
-    /// The roots make no verifier.
-    #[error("the roots for backends cannot be used; name others in `upstream-options.tls.root`")]
+    /// The verifier cannot be built from the roots.
+    #[error("the roots for backends cannot be used; set others in `upstream-options.tls.root`")]
     Verifier(#[source] rustls::client::VerifierBuilderError),
-    /// The cryptography lacks what TLS needs.
-    #[error("TLS towards backends cannot be set up")]
+    /// The cryptography provider does not support the protocol versions.
+    #[error("TLS to backends cannot be set up")]
     Setup(#[source] rustls::Error),
 }
 
 impl TlsError {
-    /// The cause, to be appended to the message.
+    /// Returns the cause in a form to append to the message; empty if there is none.
     #[must_use]
     pub fn reason(&self) -> String {
         let source = std::error::Error::source(self);
@@ -93,26 +95,28 @@ impl TlsError {
 }
 
 impl TlsOptions {
-    /// Checks that the files, or else the system roots, can be used. Blocks.
+    /// Checks that the files can be used, and the system roots if there are no other roots. Blocks while it reads them.
     pub fn check(&self, system: &SystemRoots) -> Result<(), TlsError> {
         TlsClient::load(self, system).map(|_| ())
     }
 }
 
-/// Makes TLS connections to the backends of one upstream, which resume the sessions of each other.
+/// TLS client for the backends of one upstream. Its connections share a cache of sessions to resume.
 #[derive(Clone)]
 pub(in crate::upstream) struct TlsClient {
+    /// Offers HTTP/2 and HTTP/1.1.
     any: TlsConnector,
+    /// Offers only HTTP/1.1.
     http1: TlsConnector,
     sni: Option<ServerName<'static>>,
     is_insecure: bool,
     roots: Option<Vec<CertificateDer<'static>>>,
-    /// Digest of the system roots, if these are trusted.
+    /// Digest of the system roots, if they are trusted.
     system: Option<[u8; 32]>,
     chain: Vec<CertificateDer<'static>>,
 }
 
-/// Compares what is trusted and which certificate is shown, not the names of the files.
+/// Compares the trusted roots and the client certificate by content, not by file name.
 impl PartialEq for TlsClient {
     fn eq(&self, other: &Self) -> bool {
         let facts = |client: &Self| (client.sni.clone(), client.is_insecure, client.system);
@@ -121,7 +125,7 @@ impl PartialEq for TlsClient {
 }
 
 impl TlsClient {
-    /// Reads all files that the options name.
+    /// A client with these options. Blocks while it reads the files.
     pub(in crate::upstream) fn load(
         options: &TlsOptions,
         system: &SystemRoots,
@@ -167,7 +171,8 @@ impl TlsClient {
         })
     }
 
-    /// Performs the handshake with `host` on `stream`. Offers HTTP/2 unless `is_http1` is set.
+    /// Performs the handshake on `stream`, with `host` as the expected name unless the options set another. Offers only
+    /// HTTP/1.1 if `is_http1` is set.
     pub(in crate::upstream) async fn connect(
         &self,
         stream: TcpStream,
@@ -192,11 +197,11 @@ fn server_name(host: &HostName) -> ServerName<'static> {
     match host.ip() {
         Some(ip) => ServerName::IpAddress(ip.into()),
         None => ServerName::try_from(host.as_str().to_owned())
-            .expect("a host name is a name that a certificate can have"),
+            .expect("every host name is a valid server name"),
     }
 }
 
-/// Builds a verifier that accepts any certificate, or those of the roots that the options name.
+/// Builds a verifier for the `given` roots, or one that accepts any certificate if the options say so.
 fn verifier(
     options: &TlsOptions,
     given: Option<&[CertificateDer<'static>]>,
@@ -231,19 +236,21 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(path, error))
 }
 
-/// Converts an error. Leaves out the library's own words, which quote the file, and the file may be a key.
+/// Converts an error. Leaves out the library's message, because it quotes the file, which may be a private key.
 fn unreadable(path: &Path, error: pem::Error) -> TlsError {
     TlsError::File {
         path: path.to_owned(),
         source: match error {
             pem::Error::Io(error) => error,
-            pem::Error::NoItemsFound => io::Error::other("it holds no section of the wanted kind"),
+            pem::Error::NoItemsFound => {
+                io::Error::other("it has no PEM section of the expected kind")
+            }
             _ => io::Error::other("its PEM sections are damaged"),
         },
     }
 }
 
-/// Takes any certificate, as long as its owner has the key to it.
+/// Accepts any certificate, as long as the peer has its private key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 
@@ -300,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_host_is_one_that_a_certificate_can_have(text in "([a-f0-9]{1,3}[.])?(0[xX][0-9a-f]{0,4}|[0-9a-z_-]{1,4})") {
+        fn every_host_name_is_a_valid_server_name(text in "([a-f0-9]{1,3}[.])?(0[xX][0-9a-f]{0,4}|[0-9a-z_-]{1,4})") {
             if let Ok(host) = HostName::parse(&text) {
                 server_name(&host);
             }

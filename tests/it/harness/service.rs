@@ -60,23 +60,23 @@ impl ServiceSetup {
 
     /// Adds a site for `www.example.org` with backends of any kind, which `resolver` or the system's resolver finds.
     pub(crate) fn upstream(self, addresses: &[&str], resolver: Option<Resolver>) -> Self {
-        let mut means = UpstreamContext::new(self.tasks.clone());
-        means.resolver = resolver.unwrap_or(means.resolver);
-        self.site_by("www.example.org", addresses, &means)
+        let mut context = UpstreamContext::new(self.tasks.clone());
+        context.resolver = resolver.unwrap_or(context.resolver);
+        self.site_by("www.example.org", addresses, &context)
     }
 
     /// Adds a site for `pattern` with backends of any kind.
     pub(crate) fn upstream_at(self, pattern: &str, addresses: &[&str]) -> Self {
-        let means = UpstreamContext::new(self.tasks.clone());
-        self.site_by(pattern, addresses, &means)
+        let context = UpstreamContext::new(self.tasks.clone());
+        self.site_by(pattern, addresses, &context)
     }
 
-    fn site_by(mut self, pattern: &str, addresses: &[&str], means: &UpstreamContext) -> Self {
+    fn site_by(mut self, pattern: &str, addresses: &[&str], context: &UpstreamContext) -> Self {
         let addresses = addresses
             .iter()
             .map(|address| Address::parse(address).unwrap())
             .collect();
-        let upstream = Upstream::new(addresses, self.upstream.clone(), means);
+        let upstream = Upstream::new(addresses, self.upstream.clone(), context);
         let upstream = Arc::new(upstream.unwrap());
         self.upstreams.push(Arc::clone(&upstream));
         let pattern = HostPattern::parse(pattern).unwrap();
@@ -89,8 +89,8 @@ impl ServiceSetup {
 
     /// Adds these guards to the site that was added last.
     pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
-        let means = UpstreamContext::new(self.tasks.clone());
-        let guards = Guards::new(options, &Arc::default(), &means).unwrap();
+        let context = UpstreamContext::new(self.tasks.clone());
+        let guards = Guards::new(options, &Arc::default(), &context).unwrap();
         self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
         self
     }

@@ -243,7 +243,7 @@ async fn a_full_backend_has_a_bounded_queue() {
 }
 
 #[tokio::test]
-async fn a_request_that_waits_too_long_in_the_queue_gets_503_with_retry_after() {
+async fn a_request_that_waits_too_long_in_the_queue_gets_503() {
     let origin = Origin::start(async |mut connection| {
         connection.read_request().await;
         std::future::pending().await
@@ -311,7 +311,7 @@ async fn a_backend_with_weight_zero_keeps_its_browsers_and_gets_no_new_ones() {
             weight,
             ..Share::default()
         }],
-        cookie_key: Some(CookieKey::new(None, b"the same at both doors".to_vec())),
+        cookie_key: Some(CookieKey::new(None, b"a key for both services".to_vec())),
         ..by(Balancer::Cookie)
     };
     let before = open(weighted(1), &addresses[..1]).await;
@@ -340,7 +340,7 @@ async fn a_forged_cookie_is_ignored() {
         assert!(cookie(&answer).is_some());
         bodies.insert(answer.body);
     }
-    assert_eq!(bodies.len(), 2, "the client does not choose");
+    assert_eq!(bodies.len(), 2, "a client cannot choose its backend");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,29 +39,30 @@ async fn until_down(service: &Service, is_down: bool) {
     .await;
 }
 
-fn status(is_well: &AtomicBool) -> StatusCode {
-    match is_well.load(Ordering::SeqCst) {
-        true => StatusCode::NO_CONTENT,
-        false => StatusCode::SERVICE_UNAVAILABLE,
+fn status(is_healthy: &AtomicBool) -> StatusCode {
+    if is_healthy.load(Ordering::SeqCst) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
     }
 }
 
 #[tokio::test]
 async fn a_tls_backend_is_checked_over_tls() {
     let dir = tempfile::tempdir().unwrap();
-    let well = dir.path().join("well");
+    let healthy = dir.path().join("healthy");
     let lines = format!(
         "location /healthz {{ if (-f {}) {{ return 204; }} return 503; }}",
-        well.display()
+        healthy.display()
     );
     for nginx in [
         Nginx::start(&TestCa::root("backends"), &lines).await,
         Nginx::start_http2(&TestCa::root("backends"), &lines).await,
     ] {
-        let _ = std::fs::remove_file(&well);
+        let _ = std::fs::remove_file(&healthy);
         let service = checked(&nginx.url(), Some(nginx.root())).await;
         until_down(&service, true).await;
-        std::fs::write(&well, "").unwrap();
+        std::fs::write(&healthy, "").unwrap();
         until_down(&service, false).await;
     }
 }
@@ -76,15 +77,15 @@ async fn a_check_fails_if_the_certificate_is_not_trusted() {
 
 #[tokio::test]
 async fn an_http_2_backend_is_checked_over_http_2() {
-    let is_well = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&is_well);
+    let is_healthy = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_healthy);
     let origin = H2Origin::start(100, move |mut session: Session, _| {
-        let is_well = Arc::clone(&asked);
+        let is_healthy = Arc::clone(&asked);
         async move {
             while let Some(Ok((request, mut respond))) = session.accept().await {
                 assert_eq!(request.uri().path(), "/healthz");
                 let mut response = Response::new(());
-                *response.status_mut() = status(&is_well);
+                *response.status_mut() = status(&is_healthy);
                 respond.send_response(response, true).unwrap();
             }
         }
@@ -92,7 +93,7 @@ async fn an_http_2_backend_is_checked_over_http_2() {
     .await;
     let service = checked(&origin.url(), None).await;
     until_down(&service, true).await;
-    is_well.store(true, Ordering::SeqCst);
+    is_healthy.store(true, Ordering::SeqCst);
     until_down(&service, false).await;
 }
 

@@ -46,7 +46,7 @@ async fn balanced(port: u16, dns: &DnsServer, balancing: Balancing) -> Service {
 }
 
 /// Waits for the backend at one of the name's addresses.
-async fn member(service: &Service, last: u8) -> Backend {
+async fn backend_at(service: &Service, last: u8) -> Backend {
     let address = format!(" at {}", ip(last));
     let find = || {
         let mut backends = service.upstreams[0].backends().into_iter();
@@ -63,7 +63,7 @@ async fn member(service: &Service, last: u8) -> Backend {
     .await
 }
 
-async fn who(client: &mut RawStream) -> String {
+async fn answered_by(client: &mut RawStream) -> String {
     client.send(GET).await;
     client.read_head().await.unwrap();
     String::from_utf8(client.read_exact(5).await).unwrap()
@@ -78,7 +78,7 @@ async fn a_single_clients_requests_are_spread_over_all_addresses_of_a_name() {
     let mut client = RawStream::connect(service.h1).await;
     let mut shares: BTreeMap<String, u32> = BTreeMap::new();
     for _ in 0..300 {
-        *shares.entry(who(&mut client).await).or_default() += 1;
+        *shares.entry(answered_by(&mut client).await).or_default() += 1;
     }
     assert_eq!(shares.len(), 3, "{shares:?}");
     assert!(shares.values().all(|share| *share > 60), "{shares:?}");
@@ -96,13 +96,13 @@ async fn a_changed_address_is_used_after_the_ttl_although_connections_are_pooled
     let (port, _origins) = apps(&[1, 2]).await;
     let service = serve(port, &dns).await;
     let mut client = RawStream::connect(service.h1).await;
-    assert_eq!(who(&mut client).await, "app-1");
+    assert_eq!(answered_by(&mut client).await, "app-1");
 
     dns.forget(NAME).a(NAME, ip(2));
 
-    soon(async { while who(&mut client).await != "app-2" {} }).await;
+    soon(async { while answered_by(&mut client).await != "app-2" {} }).await;
     for _ in 0..20 {
-        assert_eq!(who(&mut client).await, "app-2");
+        assert_eq!(answered_by(&mut client).await, "app-2");
     }
 }
 
@@ -162,7 +162,7 @@ async fn the_number_of_backends_of_a_name_is_limited() {
     }
     let (port, _origins) = apps(&[0, 1]).await;
     let service = serve(port, &dns).await;
-    member(&service, 1).await;
+    backend_at(&service, 1).await;
     assert_eq!(service.upstreams[0].backends().len(), 64);
 }
 
@@ -188,10 +188,10 @@ async fn an_address_that_stays_keeps_its_health_and_its_connections_when_others_
     };
     let service = balanced(port, &dns, balancing).await;
     let mut client = RawStream::connect(service.h1).await;
-    let dead = member(&service, 1).await;
+    let dead = backend_at(&service, 1).await;
     soon(async {
         while !dead.is_ejected() {
-            assert_eq!(who(&mut client).await, "app-2");
+            assert_eq!(answered_by(&mut client).await, "app-2");
         }
     })
     .await;
@@ -201,9 +201,9 @@ async fn an_address_that_stays_keeps_its_health_and_its_connections_when_others_
         .a(NAME, ip(2))
         .a(NAME, ip(3));
 
-    member(&service, 3).await;
-    assert!(member(&service, 1).await.is_ejected());
-    soon(async { while who(&mut client).await != "app-2" {} }).await;
+    backend_at(&service, 3).await;
+    assert!(backend_at(&service, 1).await.is_ejected());
+    soon(async { while answered_by(&mut client).await != "app-2" {} }).await;
     assert_eq!(origins[0].connections(), 1);
 
     dns.forget(NAME).a(NAME, ip(3));
@@ -215,8 +215,8 @@ async fn an_address_that_stays_keeps_its_health_and_its_connections_when_others_
     .await;
     dns.a(NAME, ip(1));
     assert!(
-        !member(&service, 1).await.is_ejected(),
-        "one that was gone is new"
+        !backend_at(&service, 1).await.is_ejected(),
+        "a removed backend starts with a new state"
     );
 }
 
@@ -230,7 +230,7 @@ async fn each_address_of_a_name_is_checked_under_the_name() {
         ..Balancing::default()
     };
     let service = balanced(port, &dns, balancing).await;
-    let (well, dead) = (member(&service, 1).await, member(&service, 2).await);
+    let (healthy, dead) = (backend_at(&service, 1).await, backend_at(&service, 2).await);
     soon(async {
         while !dead.is_down() {
             tokio::task::yield_now().await;
@@ -239,6 +239,6 @@ async fn each_address_of_a_name_is_checked_under_the_name() {
     .await;
     let head = soon(origins[0].event()).await.to_ascii_lowercase();
     assert!(head.contains(&format!("host: {NAME}:{port}\r\n")), "{head}");
-    assert!(!well.is_down());
+    assert!(!healthy.is_down());
     assert!(ask(service.h1, LAST).await.ends_with("app-1"));
 }

@@ -18,13 +18,14 @@ use crate::harness::proxy;
 use crate::harness::service::{Service, ServiceSetup, empty};
 
 /// A backend that answers `ok`, and its health check as the flag says.
-async fn checked(is_well: &Arc<AtomicBool>) -> Origin {
-    let is_well = Arc::clone(is_well);
+async fn checked(is_healthy: &Arc<AtomicBool>) -> Origin {
+    let is_healthy = Arc::clone(is_healthy);
     Origin::start(move |mut connection| {
-        let is_well = Arc::clone(&is_well);
+        let is_healthy = Arc::clone(&is_healthy);
         async move {
             while let Some(head) = connection.read_request().await {
-                let is_good = !head.starts_with("GET /healthz ") || is_well.load(Ordering::SeqCst);
+                let is_good =
+                    !head.starts_with("GET /healthz ") || is_healthy.load(Ordering::SeqCst);
                 let status = if is_good { "200 OK" } else { "503 Unwell" };
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
                 connection.raw.send(answer).await;
@@ -63,9 +64,9 @@ fn backend(service: &Service, index: usize) -> Backend {
     service.upstreams[0].backends()[index].clone()
 }
 
-async fn until(what: impl Fn() -> bool) {
+async fn until(is_met: impl Fn() -> bool) {
     soon(async {
-        while !what() {
+        while !is_met() {
             tokio::task::yield_now().await;
         }
     })
@@ -82,16 +83,16 @@ async fn get(service: &Service) -> StatusCode {
 
 #[tokio::test]
 async fn a_backend_whose_check_fails_gets_no_requests_until_it_recovers() {
-    let is_well = Arc::new(AtomicBool::new(false));
-    let (sick, well) = (checked(&is_well).await, Origin::ok().await);
-    let service = open(watched(often()), &[sick.address, well.address]).await;
+    let is_healthy = Arc::new(AtomicBool::new(false));
+    let (sick, healthy) = (checked(&is_healthy).await, Origin::ok().await);
+    let service = open(watched(often()), &[sick.address, healthy.address]).await;
     until(|| backend(&service, 0).is_down()).await;
     let mut sick = sick;
     while !sick.is_quiet() {}
     for _ in 0..10 {
         assert_eq!(get(&service).await, StatusCode::OK);
     }
-    is_well.store(true, Ordering::SeqCst);
+    is_healthy.store(true, Ordering::SeqCst);
     until(|| !backend(&service, 0).is_down()).await;
     while !sick.is_quiet() {}
     for _ in 0..2 {
@@ -107,7 +108,7 @@ async fn a_check_requests_its_path_and_host_on_a_connection_of_its_own() {
         host: Some("app.internal".to_owned()),
         ..often()
     };
-    let _door = open(watched(health), &[origin.address]).await;
+    let _service = open(watched(health), &[origin.address]).await;
     for _ in 0..3 {
         let head = origin.event().await;
         assert!(head.starts_with("GET /healthz HTTP/1.1\r\n"), "{head}");
@@ -201,12 +202,12 @@ async fn a_check_whose_answer_breaks_off_fails() {
 }
 
 /// A backend that closes at each request while the flag is set.
-async fn moody(is_cross: &Arc<AtomicBool>) -> Origin {
-    let is_cross = Arc::clone(is_cross);
+async fn closing(is_closing: &Arc<AtomicBool>) -> Origin {
+    let is_closing = Arc::clone(is_closing);
     Origin::start(move |mut connection| {
-        let is_cross = Arc::clone(&is_cross);
+        let is_closing = Arc::clone(&is_closing);
         async move {
-            while connection.read_request().await.is_some() && !is_cross.load(Ordering::SeqCst) {
+            while connection.read_request().await.is_some() && !is_closing.load(Ordering::SeqCst) {
                 let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
                 connection.raw.send(answer).await;
             }
@@ -217,8 +218,8 @@ async fn moody(is_cross: &Arc<AtomicBool>) -> Origin {
 
 #[tokio::test]
 async fn a_backend_that_fails_repeatedly_is_ejected_and_tried_later() {
-    let is_cross = Arc::new(AtomicBool::new(true));
-    let (bad, good) = (moody(&is_cross).await, Origin::ok().await);
+    let is_closing = Arc::new(AtomicBool::new(true));
+    let (bad, good) = (closing(&is_closing).await, Origin::ok().await);
     let balancing = Balancing {
         balancer: Balancer::RoundRobin,
         eject_time: Duration::from_millis(500),
@@ -231,36 +232,36 @@ async fn a_backend_that_fails_repeatedly_is_ejected_and_tried_later() {
     }
     assert!(backend(&service, 0).is_ejected());
     assert_eq!(bad.connections(), 3);
-    is_cross.store(false, Ordering::SeqCst);
+    is_closing.store(false, Ordering::SeqCst);
     until(|| !backend(&service, 0).is_ejected()).await;
     for _ in 0..6 {
         assert_eq!(get(&service).await, StatusCode::OK);
     }
-    assert_eq!(bad.connections(), 4, "it has been trusted again");
+    assert_eq!(bad.connections(), 4, "the backend is in use again");
 }
 
 #[tokio::test]
 async fn error_statuses_eject_a_backend_only_if_configured() {
-    for is_wished in [false, true] {
+    for is_configured in [false, true] {
         let sick = Origin::answering("HTTP/1.1 503 Unwell\r\ncontent-length: 0\r\n\r\n").await;
-        let well = Origin::ok().await;
+        let healthy = Origin::ok().await;
         let balancing = Balancing {
             balancer: Balancer::RoundRobin,
-            eject_status: is_wished.then(|| "502-504".parse().unwrap()),
+            eject_status: is_configured.then(|| "502-504".parse().unwrap()),
             ..Balancing::default()
         };
-        let service = open(balancing, &[sick.address, well.address]).await;
+        let service = open(balancing, &[sick.address, healthy.address]).await;
         for _ in 0..6 {
             get(&service).await;
         }
-        assert_eq!(backend(&service, 0).is_ejected(), is_wished);
+        assert_eq!(backend(&service, 0).is_ejected(), is_configured);
     }
 }
 
 #[tokio::test]
 async fn a_reload_keeps_state_and_check_of_remaining_backends_and_ends_those_of_removed_ones() {
-    let is_well = Arc::new(AtomicBool::new(false));
-    let (mut sick, gone) = (checked(&is_well).await, Origin::ok().await);
+    let is_healthy = Arc::new(AtomicBool::new(false));
+    let (mut sick, gone) = (checked(&is_healthy).await, Origin::ok().await);
     let tasks = Tasks::new();
     let upstream = |old: &[Arc<Upstream>], backends: &[&Origin]| {
         let addresses = backends.iter().map(|origin| origin.address.to_string());
@@ -269,8 +270,8 @@ async fn a_reload_keeps_state_and_check_of_remaining_backends_and_ends_those_of_
             balancing: Box::new(watched(often())),
             ..Options::default()
         };
-        let means = UpstreamContext::new(tasks.clone());
-        let upstream = Upstream::carrying_over(old, addresses.collect(), options, &means);
+        let context = UpstreamContext::new(tasks.clone());
+        let upstream = Upstream::carrying_over(old, addresses.collect(), options, &context);
         Arc::new(upstream.unwrap())
     };
     let old = upstream(&[], &[&sick, &gone]);
@@ -281,11 +282,11 @@ async fn a_reload_keeps_state_and_check_of_remaining_backends_and_ends_those_of_
     assert_eq!(
         tasks.len(),
         2,
-        "the check that runs goes on, no other begins"
+        "the running check continues and no other starts"
     );
     drop(old);
     until(|| tasks.len() == 1).await;
-    is_well.store(true, Ordering::SeqCst);
+    is_healthy.store(true, Ordering::SeqCst);
     until(|| !new.backends()[0].is_down()).await;
     drop(new);
     until(|| tasks.is_empty()).await;

@@ -39,7 +39,7 @@ async fn serve(upstream: &str, dns: SocketAddr) -> Service {
     setup.upstream(&[upstream], Some(resolver)).start().await
 }
 
-async fn who(service: &Service) -> String {
+async fn answered_by(service: &Service) -> String {
     let answer = ask(service.h1, LAST).await;
     answer[answer.len() - 3..].to_owned()
 }
@@ -107,14 +107,14 @@ async fn the_next_priority_serves_while_the_first_has_no_address() {
         .srv(SERVICE, "main.example.test", [10, 1, main]);
     let service = serve(&format!("srv://{SERVICE}"), dns.address()).await;
     for _ in 0..4 {
-        assert_eq!(who(&service).await, "two");
+        assert_eq!(answered_by(&service).await, "two");
     }
 
     dns.a("main.example.test", HERE);
 
-    soon(async { while who(&service).await != "one" {} }).await;
+    soon(async { while answered_by(&service).await != "one" {} }).await;
     for _ in 0..4 {
-        assert_eq!(who(&service).await, "one");
+        assert_eq!(answered_by(&service).await, "one");
     }
 }
 
@@ -126,7 +126,7 @@ async fn changed_targets_are_followed_after_their_ttl() {
         .a("a.example.test", HERE)
         .srv(SERVICE, "a.example.test", [1, 1, one]);
     let service = serve(&format!("srv://{SERVICE}"), dns.address()).await;
-    assert_eq!(who(&service).await, "one");
+    assert_eq!(answered_by(&service).await, "one");
 
     dns.srv(SERVICE, "a.example.test", [1, 1, two]);
     soon(async { while shares(&service, 4).await.len() != 2 {} }).await;

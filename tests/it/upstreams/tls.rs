@@ -45,7 +45,7 @@ async fn get(service: &Service) -> Response<Incoming> {
 }
 
 #[tokio::test]
-async fn a_backend_with_a_configured_root_gets_the_clients_host_as_sni() {
+async fn a_backend_with_a_configured_root_is_verified_and_gets_the_clients_host() {
     let nginx = Nginx::start(&TestCa::root("backends"), FACTS).await;
     let service = serve(&nginx.url(), trusting(&nginx)).await;
 

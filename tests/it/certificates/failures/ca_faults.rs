@@ -281,7 +281,7 @@ async fn no_ca_is_asked_if_storage_cannot_be_written() {
 
     let mut proxy = start(setup, &ca).await;
 
-    let line = proxy.logged("storage cannot be written").await;
+    let line = proxy.logged("nothing can be stored").await;
     assert!(line.contains("/probe/"), "{line}");
     let client = Client::new(&ca.issuing_root_pem());
     assert!(client.serial(proxy.https(), NAME).await.is_err());
