@@ -1,7 +1,7 @@
 //! Failover: asks the issuers of a name one after the other until one signs.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -11,7 +11,7 @@ use super::error::{Error, FailedAttempt};
 use super::request::CertRequest;
 use crate::acme::Blame;
 use crate::certs::budget::{Budgets, OrderKind, Purchase, Usage};
-use crate::certs::certificate::{Certificate, CertificateError};
+use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{self, IssueRequest, Issuer, Pem, Predecessor};
 use crate::certs::lru_table::LruTable;
@@ -225,7 +225,11 @@ impl Failover {
     ) -> Result<Issued<'a>, issuer::Error> {
         let subject = order.subject;
         let pem = issuer.issue(order).await?;
-        match verified(subject, &pem, self.clock.now()) {
+        let certificate = Certificate::from_pem(pem.as_str().as_bytes()).and_then(|certificate| {
+            certificate.verify_for(subject, self.clock.now())?;
+            Ok(certificate)
+        });
+        match certificate {
             Ok(certificate) => Ok(Issued {
                 issuer,
                 certificate: Arc::new(certificate),
@@ -260,20 +264,11 @@ fn kind(replaced: Option<&Predecessor>) -> OrderKind {
     }
 }
 
-fn verified(
-    subject: &HostPattern,
-    pem: &Pem,
-    now: SystemTime,
-) -> Result<Certificate, CertificateError> {
-    let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-    certificate.verify_for(subject, now)?;
-    Ok(certificate)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::SystemTime;
 
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;

@@ -208,13 +208,8 @@ pub(crate) fn unsignable_by_all(
     issuers: &[Arc<dyn Issuer>],
     subject: &HostPattern,
 ) -> Option<Unsignable> {
-    let mut obstacles = issuers
-        .iter()
-        .map(|issuer| unsignable(issuer.as_ref(), subject));
-    let first = obstacles.next()??;
-    obstacles
-        .all(|obstacle| obstacle.is_some())
-        .then_some(first)
+    let is_public = !issuers.is_empty() && issuers.iter().all(|issuer| issuer.is_public());
+    Unsignable::find(subject).filter(|_| is_public)
 }
 
 fn refused(
