@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_counted_by_registered_domain() {
+    fn names_count_for_their_registered_domain() {
         for (name, domain) in [
             ("www.example.org", "example.org"),
             ("*.a.b.example.co.uk", "example.co.uk"),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn each_unsignable_name_is_reported_with_its_reason() {
+    fn unsignable_names_are_reported_with_the_reason() {
         for (name, part) in [
             ("intranet", "no dot"),
             ("nas.local", ".local is reserved"),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_public_ca_can_sign_have_no_reason() {
+    fn public_names_are_signable() {
         for name in [
             "example.org",
             "*.example.org",

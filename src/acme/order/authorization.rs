@@ -69,7 +69,7 @@ impl Authorization<'_> {
         let token = match challenge.r#type {
             // A persistent record has no token.
             ChallengeType::DnsPersist01 => {
-                self.name_record(authorization, challenge);
+                self.log_record(authorization, challenge);
                 Some("")
             }
             _ => challenge.token.as_deref().filter(|token| is_token(token)),
@@ -90,8 +90,8 @@ impl Authorization<'_> {
             })
     }
 
-    /// Logs the record that the CA is about to look up.
-    fn name_record(&self, authorization: &AuthorizationResource, challenge: &ChallengeResource) {
+    /// Logs the persistent record that the CA is about to look up, and remembers the issuer domain name in it.
+    fn log_record(&self, authorization: &AuthorizationResource, challenge: &ChallengeResource) {
         let identifier = match (&authorization.identifier, authorization.wildcard) {
             (Identifier::Dns(name), true) => Identifier::Dns(format!("*.{name}")),
             (identifier, _) => identifier.clone(),
@@ -103,7 +103,7 @@ impl Authorization<'_> {
         let record = PersistentRecord::new(&identifier, issuer, self.account.url());
         tracing::info!(
             names = %identifier, record = record.name, value = record.value,
-            "the CA polls up a TXT record that the operator has to set once"
+            "the CA looks up a TXT record that the operator has to set once"
         );
     }
 

@@ -107,7 +107,7 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     }
 }
 
-/// How a CA will validate a name.
+/// Expected validation of a name by the CA.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// ACME directory of the CA.
@@ -145,7 +145,7 @@ pub struct RecordToSet {
     pub issuer: String,
     /// Name of the record, without the final dot.
     pub name: String,
-    /// Text of the record; `None` until the first order, with which the CA tells its issuer domain name.
+    /// Text of the record; `None` until the first order, because only then the CA sends its issuer domain name.
     pub value: Option<String>,
 }
 
@@ -183,7 +183,7 @@ impl fmt::Debug for RevocationSigner<'_> {
 pub struct IssueRequest<'a> {
     /// Name that the certificate is for.
     pub subject: &'a HostPattern,
-    /// Budget of the attempt. It must be charged before each order and told of each failed authorization.
+    /// Budget of the attempt. Charge each order before placing it, and report each failed authorization.
     pub spending: &'a Spending,
     /// Clock of the caller.
     pub clock: Clock,

@@ -241,7 +241,7 @@ mod tests {
     fn findings(addresses: &[(&str, Ownership, ProbeOutcome)]) -> Findings {
         let addresses: Vec<_> = addresses.iter().copied().map(checked).collect();
         let answer = |record| {
-            if addresses.iter().any(|place| place.record == record) {
+            if addresses.iter().any(|address| address.record == record) {
                 Answer::Found
             } else {
                 Answer::NoRecord
@@ -335,10 +335,10 @@ mod tests {
                 "AAAA points to 2001:db8::1, which is an address for documentation only",
             ),
         ] {
-            let place = (address, Foreign, ProbeOutcome::NotProbed);
-            assert_verdict(&findings(&[place]), alone, sentence);
-            let beside = [place, (FOUR, Foreign, Ours)];
-            assert_verdict(&findings(&beside), "doubt", sentence);
+            let unusable = (address, Foreign, ProbeOutcome::NotProbed);
+            assert_verdict(&findings(&[unusable]), alone, sentence);
+            let both = [unusable, (FOUR, Foreign, Ours)];
+            assert_verdict(&findings(&both), "doubt", sentence);
         }
         let both =
             ["203.0.113.7", "10.0.0.1"].map(|address| (address, Foreign, ProbeOutcome::NotProbed));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use super::samples::{CA, NAME, at, name, no_connection, told};
+use super::samples::{CA, NAME, at, name, no_connection, texts};
 use crate::acme::{self, ChallengeType, ExternalAccount, Identifier, Problem, Step};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuance;
@@ -63,7 +63,7 @@ pub(super) fn failed_validations() -> Vec<String> {
     };
     let unauthorized = "203.0.113.7: Invalid response: 404";
     let alpn = "no ALPN protocol was negotiated";
-    let mut sentences = told(
+    let mut sentences = texts(
         [
             connection(),
             failed(Http01, NAME, ("unauthorized", unauthorized)),
@@ -116,7 +116,7 @@ fn wrong_credentials(detail: &str) -> Error {
 
 pub(super) fn refused_orders() -> Vec<String> {
     let eab = "an account must be bound to an external one";
-    told([
+    texts([
         rate_limited(),
         refused(
             Step::NewOrder,
@@ -166,11 +166,11 @@ pub(super) fn several_failed_issuers() -> Vec<String> {
         (CA.to_owned(), issuance::Error::Issuer(rate_limited())),
         ("zerossl".to_owned(), issuance::Error::RetryAfter { wait }),
     ];
-    told([issuance::Error::All(failures)])
+    texts([issuance::Error::All(failures)])
 }
 
 pub(super) async fn unanswered_requests() -> Vec<String> {
-    told(
+    texts(
         [
             acme::Error::Connect {
                 step: Step::Directory,

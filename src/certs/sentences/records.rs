@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::samples::told;
+use super::samples::texts;
 use crate::acme::{self, Identifier, SolverError};
 use crate::certs::challenge::{CloudflareFault, Dns01Error, HookFault, ServerAddress, UpdateFault};
 use crate::certs::dns::ResolverError;
@@ -24,7 +24,7 @@ pub(super) fn hook_and_propagation() -> Vec<String> {
         fault,
     };
     let missing = io::Error::from_raw_os_error(2);
-    told(
+    texts(
         [
             hook(HookFault::Start(missing)),
             hook(HookFault::Slow {
@@ -66,7 +66,7 @@ pub(super) fn updates_and_cloudflare() -> Vec<String> {
         fault,
     };
     let record = || "_acme-challenge.example.org".to_owned();
-    told(
+    texts(
         [
             update(UpdateFault::BadSignature("proxy".to_owned())),
             update(UpdateFault::BadKey("proxy".to_owned())),

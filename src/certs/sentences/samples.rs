@@ -15,7 +15,7 @@ pub(super) fn at(text: &str) -> SystemTime {
     humantime::parse_rfc3339(text).unwrap()
 }
 
-pub(super) fn told(sentences: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
+pub(super) fn texts(sentences: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
     let sentences = sentences.into_iter();
     sentences.map(|sentence| sentence.to_string()).collect()
 }

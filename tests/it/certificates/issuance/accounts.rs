@@ -34,7 +34,7 @@ async fn an_account_is_bound_if_the_ca_requires_it() {
         ),
         (
             with("kid-1", "c2VjcmV0MQ"),
-            "; correct `hmac-key` in `eab` of the issuer, or --eab-hmac-key: it is not that of `kid-1`",
+            "; correct `hmac-key` in `eab` of the issuer, or --eab-hmac-key: it does not belong to `kid-1`",
         ),
     ] {
         let wrong = scene.issue(&options).await.unwrap_err();
