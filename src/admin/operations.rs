@@ -7,10 +7,10 @@ use tokio::task::spawn_blocking;
 
 use super::configured_names::ConfiguredNames;
 use super::error::Error;
+use super::name_state::NameState;
 use super::response::{
     AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, Status, time,
 };
-use super::state::State;
 use super::stats::Stats;
 use crate::certs::{
     Attempts, CertManager, Certificate, Inventory, Issuers, Records, Refusal, RevocationReason,
@@ -246,17 +246,17 @@ impl Operations {
         }
     }
 
-    async fn state(&self, name: &HostPattern, found: &Found) -> State {
-        let stored = State::stored(name, found.kept.as_ref(), found.attempts.as_ref());
+    async fn state(&self, name: &HostPattern, found: &Found) -> NameState {
+        let stored = NameState::stored(name, found.kept.as_ref(), found.attempts.as_ref());
         if let Some(manager) = &self.manager {
-            return State::live(&manager.standing_of(name).await, stored);
+            return NameState::live(&manager.standing_of(name).await, stored);
         }
         match &self.names {
             Some(names) => {
                 let standing = names.standing(&self.records, name).await;
-                State::offline(&standing, stored)
+                NameState::offline(&standing, stored)
             }
-            None => stored.unwrap_or_else(State::unknown),
+            None => stored.unwrap_or_else(NameState::unknown),
         }
     }
 

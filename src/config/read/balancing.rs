@@ -4,12 +4,12 @@
 use crate::config::fields::{self, TableReader};
 use crate::config::report::{BalancingProblem, Problem, Report};
 use crate::config::value::{TomlTable, TomlValue};
-use crate::upstream::{Balancer, Balancing, Share};
+use crate::upstream::{BalanceMethod, BalanceOptions, Share};
 
 /// Reads all three. What is inherited from an upstream elsewhere does not hold for another one.
 pub(crate) fn read(
     reader: TableReader<'_, '_>,
-    balancing: &mut Balancing,
+    balancing: &mut BalanceOptions,
     report: &mut Report<'_>,
 ) {
     let TableReader { table, .. } = reader;
@@ -17,7 +17,7 @@ pub(crate) fn read(
         read_line(upstream, balancing, report);
     }
     let balancer = table.read("balance", report, |value| parse_balancer(value.string()?));
-    balancing.balancer = balancer.unwrap_or(balancing.balancer);
+    balancing.method = balancer.unwrap_or(balancing.method);
     if table.has("health") {
         balancing.health = reader
             .read_key("health", fields::health(), report)
@@ -28,10 +28,10 @@ pub(crate) fn read(
 /// Reads what the addresses of a whole upstream in one line say beside where they are.
 pub(crate) fn read_line(
     upstream: TomlValue<'_>,
-    balancing: &mut Balancing,
+    balancing: &mut BalanceOptions,
     report: &mut Report<'_>,
 ) {
-    balancing.balancer = Balancer::default();
+    balancing.method = BalanceMethod::default();
     balancing.health = None;
     let values = upstream.elements().into_iter();
     let shares: Vec<_> = values.map(|value| read_share(value, report)).collect();
@@ -64,7 +64,7 @@ pub(crate) fn refuse_alone(table: &TomlTable<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn parse_balancer(text: &str) -> Result<Balancer, Problem> {
+fn parse_balancer(text: &str) -> Result<BalanceMethod, Problem> {
     let unknown = |error| BalancingProblem::Balancer(text.to_owned(), error);
     Ok(text.parse().map_err(unknown)?)
 }
@@ -97,7 +97,7 @@ mod tests {
                 upstream-options = { max-connections = 9, max-fails = 0, slow-start = "0s", retry-budget = "50%", eject-status = "5xx" } }"#,
         )
         .balancing;
-        assert_eq!(balancing.balancer, Balancer::LeastConn);
+        assert_eq!(balancing.method, BalanceMethod::LeastConn);
         let shares = [0, 1, 2].map(|index| balancing.share(index));
         assert_eq!(shares.map(|share| share.weight), [1, 3, 1]);
         assert_eq!(shares[1].max_connections, Some(5));
@@ -133,10 +133,10 @@ mod tests {
             panic!("{balancing:?}");
         };
         assert_eq!(same, own);
-        let random = Balancer::RandomTwo;
-        assert_eq!((line.balancer, line.share(1).weight), (random, 5));
+        let random = BalanceMethod::RandomTwo;
+        assert_eq!((line.method, line.share(1).weight), (random, 5));
         assert_eq!(line.health, None);
-        assert_eq!((table.balancer, table.share(0).weight), (random, 1));
+        assert_eq!((table.method, table.share(0).weight), (random, 1));
         assert_eq!(table.health, Some(HealthOptions::new("/ok".to_owned())));
         assert_eq!([line.queue, table.queue], [7, 7]);
     }

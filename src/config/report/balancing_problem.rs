@@ -1,6 +1,6 @@
 //! What can be wrong with `balance`, `health` and the settings of upstreams.
 
-use crate::upstream::{BalancerError, StatusRangeError};
+use crate::upstream::{BalanceMethodError, StatusRangeError};
 
 /// A shorter key could be guessed.
 pub(crate) const SHORTEST_KEY: usize = 16;
@@ -9,7 +9,7 @@ pub(crate) const SHORTEST_KEY: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BalancingProblem {
     #[error("`{0}` is not a valid way to balance; {1}")]
-    Balancer(String, #[source] BalancerError),
+    Balancer(String, #[source] BalanceMethodError),
     #[error("`{0}` is not a valid status; {1}")]
     Status(String, #[source] StatusRangeError),
     #[error("`{0}` is not a valid path; use a form like `/healthz`")]

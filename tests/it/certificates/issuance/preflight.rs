@@ -7,7 +7,7 @@ use proxy::app::App;
 use proxy::certs::Standing;
 use proxy::certs::preflight::Trial;
 use proxy::config::{Config, Flags};
-use proxy::dns::NameServer;
+use proxy::dns_client::NameServer;
 use proxy::name::{HostName, HostPattern};
 use tokio::net::TcpListener;
 

@@ -10,12 +10,12 @@ const UNKNOWN: &str = "unknown";
 
 /// The state of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct NameState {
     pub(super) word: &'static str,
     pub(super) sentence: String,
 }
 
-impl State {
+impl NameState {
     /// Returns the state in a running proxy. A stored certificate that no client has needed since the start is not loaded yet,
     /// and shows as stored.
     pub(super) fn live(standing: &Standing, stored: Option<Self>) -> Self {
