@@ -140,7 +140,7 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("preflight", &["dns", "challenge", "issuer"]),
             ("store", &["clock", "certificate", "issuer", "renewal"]),
             ("import", &["certificate", "issuer", "store"]),
-            ("policy", &["on_demand", "budget", "issuer", "preflight"]),
+            ("policy", &["on_demand", "issuer", "preflight"]),
             (
                 "status",
                 &[

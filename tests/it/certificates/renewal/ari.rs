@@ -134,7 +134,9 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
         subject: &subject,
         kind: OrderKind::Replacement,
     };
-    let paid = Budgets::new(storage).pay(purchase, SystemTime::now()).await;
+    let paid = Budgets::new(storage)
+        .charge_order(purchase, SystemTime::now())
+        .await;
     let charges = paid.unwrap();
     let former = Predecessor {
         id: CertId::new(b"authority", b"serial"),
