@@ -1,4 +1,4 @@
-//! The effective configuration and the flags, as data. Knows neither how they are read nor how they are written.
+//! The effective configuration and the flags, as data. Knows neither Proxyfile readers nor listings.
 
 mod config;
 mod flags;

@@ -1,4 +1,4 @@
-//! The guards of a site, and what they need to know of the other settings.
+//! Reads the access control of a site and checks it against the settings of all sites.
 
 use crate::config::fields::{self, TableReader};
 use crate::config::model::Config;
@@ -6,7 +6,7 @@ use crate::config::report::{GuardProblem, Problem, Report};
 use crate::config::value::format_size;
 use crate::proxy::GuardOptions;
 
-/// Reads the guards among a site's keys. `None` where there is none.
+/// Reads the guards of a site. Returns `None` if it has none.
 pub(crate) fn read(
     reader: TableReader<'_, '_>,
     config: &Config,
@@ -44,7 +44,7 @@ pub(crate) fn read(
     (guards != GuardOptions::default()).then(|| Box::new(guards))
 }
 
-/// Where the value of a key of an inner table stands.
+/// Returns the offset of the value of a key in an inner table.
 fn start_of(reader: TableReader<'_, '_>, [table, key]: [&str; 2]) -> usize {
     let table = reader
         .table

@@ -1,4 +1,4 @@
-//! Where a site's certificate comes from, as its table says it.
+//! Reads the keys of a site about its certificate.
 
 use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
@@ -10,7 +10,7 @@ use crate::name::HostPattern;
 use super::dns;
 use super::site_reader::SiteReader;
 
-/// Where the certificate of a site is said to come from.
+/// The keys about certificates that a site sets.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Sources<'a> {
     on_demand: bool,
@@ -19,14 +19,14 @@ pub(crate) struct Sources<'a> {
     issuer: Option<&'a str>,
 }
 
-/// The names of a site with where they stand in the file.
+/// The names of a site with their offsets in the file.
 pub(crate) struct Names<'a> {
     pub(crate) start: usize,
     pub(crate) pattern: Option<&'a HostPattern>,
     pub(crate) aliases: Vec<(usize, &'a HostPattern)>,
 }
 
-/// What a site says about its certificate.
+/// Values of the keys about certificates.
 pub(crate) struct CertificateKeys {
     pub(crate) on_demand: Option<OnDemandOptions>,
     pub(crate) issuer: Option<String>,
@@ -100,11 +100,11 @@ impl SiteReader<'_, '_> {
         self.report.at(start, problem);
     }
 
-    /// A single name beside a wildcard gets its certificate without being asked about.
+    /// Checks a wildcard alias. An exact one gets its certificate without `on-demand`.
     fn check_alias(&mut self, start: usize, alias: &HostPattern, sources: Sources<'_>) {
         match alias {
             HostPattern::Exact(_) => {}
-            // Told once, of the site itself.
+            // Already reported for the site itself.
             _ if sources.tls && (sources.on_demand || sources.issuer.is_some()) => {}
             _ => self.check_certificate(start, Some(alias), sources),
         }

@@ -1,11 +1,11 @@
-//! The `[sites]` of a Proxyfile, each by itself and against the others.
+//! Reads `[sites]`: each site alone, then all of them against each other.
 
 use std::path::Path;
 
 use crate::config::check::{PlacedSite, check_together};
 use crate::config::fields;
 use crate::config::keys::SITE;
-use crate::config::model::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig};
 use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue};
 use crate::name::HostPattern;
@@ -18,38 +18,35 @@ use super::site_certificate::{Names, Sources};
 use super::site_features;
 use super::site_reader::SiteReader;
 
-/// What sites may refer to by name: files, and the issuers of the file.
+/// Context in which sites are read.
 #[derive(Clone, Copy)]
-pub(crate) struct SiteNames<'a> {
-    /// Where relative paths start.
+pub(crate) struct SiteContext<'a> {
+    /// Folder against which relative paths are resolved.
     pub(crate) folder: &'a Path,
+    /// Names of the issuers that sites may select.
     pub(crate) issuers: &'a [String],
 }
 
-/// Reads `[sites]`, each site by itself and against the others.
+/// Reads `[sites]` and checks the sites against each other.
 pub(crate) fn read(
     value: Option<TomlValue<'_>>,
-    names: SiteNames<'_>,
+    context: SiteContext<'_>,
     config: &Config,
     report: &mut Report<'_>,
 ) -> Vec<SiteConfig> {
-    let table = match value.map(|value| (value.start(), value.table())) {
-        Some((_, Ok(table))) => table,
-        Some((start, Err(problem))) => {
-            report.at(start, problem);
-            return Vec::new();
-        }
-        None => {
-            report.at(0, Problem::NoSites);
-            return Vec::new();
-        }
+    let Some(value) = value else {
+        report.at(0, Problem::NoSites);
+        return Vec::new();
+    };
+    let Some(table) = report.accept(value.start(), value.table()) else {
+        return Vec::new();
     };
     if table.is_empty() {
         report.at(table.start(), Problem::NoSites);
     }
     let mut reader = SiteReader {
-        folder: names.folder,
-        issuers: names.issuers,
+        folder: context.folder,
+        issuers: context.issuers,
         config,
         report,
     };
@@ -70,13 +67,7 @@ impl SiteReader<'_, '_> {
             self.report.at(start, Problem::UnquotedName(whole));
             return None;
         }
-        let pattern = match parse_pattern(name) {
-            Ok(pattern) => Some(pattern),
-            Err(problem) => {
-                self.report.at(start, problem);
-                None
-            }
-        };
+        let pattern = self.report.accept(start, parse_pattern(name));
         match value.table() {
             Ok(table) => self.read_table(start, pattern, &table),
             Err(_) if value.is_string() || value.is_list() => self.read_line(start, pattern, value),
@@ -98,22 +89,11 @@ impl SiteReader<'_, '_> {
         balancing::read_line(value, &mut options.balancing, self.report);
         self.check_certificate(start, pattern.as_ref(), Sources::default());
         let site = SiteConfig {
-            pattern: pattern?,
-            aliases: Vec::new(),
             routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses,
                 options,
             })],
-            headers: HeaderConfig::default(),
-            guards: None,
-            on_demand: None,
-            issuer: None,
-            dns: None,
-            tls: None,
-            default: false,
-            features: self.config.features.clone(),
-            client_auth: None,
-            min_tls: self.config.min_tls,
+            ..self.config.site(pattern?)
         };
         Some(PlacedSite {
             site,
@@ -180,7 +160,7 @@ impl SiteReader<'_, '_> {
         aliases.into_iter().unzip()
     }
 
-    /// What the site itself says, and its routes.
+    /// Reads the action of the site itself and its routes.
     fn read_all_routes(
         &mut self,
         start: usize,
@@ -206,7 +186,7 @@ impl SiteReader<'_, '_> {
     }
 }
 
-/// The name that was meant by `www.example.org = "…"`, which TOML reads as tables within tables.
+/// Returns the name that was meant by `www.example.org = "…"`, which TOML reads as nested tables.
 fn unquoted_name(name: &str, value: TomlValue<'_>) -> Option<String> {
     let table = value.table().ok()?;
     let (key, _, inner) = table

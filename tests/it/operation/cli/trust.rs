@@ -115,7 +115,10 @@ async fn the_root_is_added_to_the_systems_store_and_removed() {
         machine.program(install.split(' ').next().unwrap(), "");
 
         let (is_done, said) = machine.trust(&[]).await;
-        assert!(is_done && said.contains(": the root certificate is trusted"), "{said}");
+        assert!(
+            is_done && said.contains(": the root certificate is trusted"),
+            "{said}"
+        );
         assert_eq!(machine.calls(), [install]);
         let files = machine.files(folder);
         let name = files[0].file_name().unwrap().to_str().unwrap();
@@ -244,7 +247,11 @@ async fn all_browser_stores_are_changed_if_certutil_exists() {
     machine.program("certutil", "");
     let (is_done, said) = machine.trust(&[]).await;
     assert!(is_done, "{said}");
-    assert_eq!(said.matches(": the root certificate is trusted").count(), 3, "{said}");
+    assert_eq!(
+        said.matches(": the root certificate is trusted").count(),
+        3,
+        "{said}"
+    );
     let calls = machine.calls();
     let home = machine.path("home");
     let folder = format!("-d sql:{}/.pki/nssdb -n proxy-internal-ca-", home.display());
