@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use harness::backends::web_app::App;
 use harness::ca::pebble::{Pebble, PebbleOptions};
 use harness::clients::https::Client;
-use harness::proxy::{Ports, ProxySetup};
+use harness::ports::ProxyPorts;
+use harness::proxy::ProxySetup;
 
 const NAMES: usize = 50;
 
@@ -31,7 +32,7 @@ fn main() {
 
 async fn measure() {
     let app = App::start().await;
-    let ports = Ports::reserve();
+    let ports = ProxyPorts::reserve();
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
     let client = Client::new(&pebble.issuance_root().await);
     let ask = format!("http://{}/ask", app.address);

@@ -76,7 +76,7 @@ impl fmt::Display for RevocationReason {
 /// The text is not a valid reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "it is no reason to revoke; write `unspecified`, `key-compromise`, `affiliation-changed`, `superseded`, \
+    "it is not a valid reason; use `unspecified`, `key-compromise`, `affiliation-changed`, `superseded`, \
      `cessation-of-operation` or `privilege-withdrawn`"
 )]
 pub struct UnknownReason;
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_read_from_its_word() {
+    fn a_reason_is_parsed_from_its_name() {
         for reason in RevocationReason::ALL {
             assert_eq!(reason.to_string().parse(), Ok(reason));
         }

@@ -1,10 +1,10 @@
-//! The time of day as certificates see it.
+//! The clock of the certificates, which tests can replace.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Where the time of day comes from.
+/// Source of the current time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock(Source);
 
@@ -19,20 +19,20 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's clock, with its jumps and suspends.
+    /// Returns the clock of the machine, which may jump.
     #[must_use]
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that shows `start` now and goes on with the runtime's time, which tests can pause.
+    /// Returns a clock that starts at `start` and follows the time of the runtime, which tests can pause.
     #[must_use]
     pub fn simulated(start: SystemTime) -> Self {
         let since = Instant::now();
         Self(Source::Runtime { start, since })
     }
 
-    /// The time of day.
+    /// Returns the current time.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         match self.0 {
@@ -42,14 +42,14 @@ impl Clock {
     }
 }
 
-/// Whole seconds since 1970; none before it.
+/// Converts a time to Unix seconds; 0 for a time before 1970.
 pub(super) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
 }
 
-/// The time so many seconds after 1970; 1970 itself for a number that no clock shows.
+/// Converts Unix seconds to a time; 1970 if the number is too large.
 pub(super) fn from_unix(seconds: u64) -> SystemTime {
     UNIX_EPOCH
         .checked_add(Duration::from_secs(seconds))

@@ -1,12 +1,12 @@
-//! A table of bounded size, so that made-up names cannot fill memory.
+//! A table of bounded size, so that invented names cannot fill the memory.
 
 use std::hash::Hash;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
-/// Holds a limited number of entries and drops the one that was not asked for the longest. A name that a scanner made up is
-/// not asked for again; a name that clients want is.
+/// Table with a limited number of entries, which drops the least recently used one. A name that a scanner invents is not
+/// requested again; a name that clients want is.
 #[derive(Debug)]
 pub(super) struct LruTable<K: Eq + Hash, V> {
     limit: usize,
@@ -14,7 +14,7 @@ pub(super) struct LruTable<K: Eq + Hash, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> LruTable<K, V> {
-    /// An empty table, which takes memory for what it holds only.
+    /// Creates an empty table. It allocates memory only for the entries that it holds.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,

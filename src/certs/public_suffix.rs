@@ -1,9 +1,8 @@
-//! What the public suffix list says of a name: which domain it is registered under, and whether a
-//! public CA can sign it at all.
+//! Registered domains by the public suffix list, and names that no public CA can sign.
 
 use crate::name::{HostName, HostPattern};
 
-/// Domains that are reserved, or that no public CA can look up.
+/// Domains that are reserved or do not exist in public DNS.
 const RESERVED: [&str; 16] = [
     "alt",
     "arpa",
@@ -23,54 +22,54 @@ const RESERVED: [&str; 16] = [
     "test",
 ];
 
-/// Why no public CA can sign a name.
+/// Reason why no public CA can sign a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsignable {
-    /// A single label.
+    /// The name has a single label.
     #[error(
         "no public CA can sign {0}, which has no dot; use its full domain name, or an issuer of your own"
     )]
     NoDot(HostPattern),
-    /// A domain that is kept for other uses.
+    /// The domain is reserved.
     #[error(
-        "no public CA can sign {name}, as .{domain} is reserved; use a domain that you have registered, or an issuer of your own"
+        "no public CA can sign {name}, because .{domain} is reserved; use a domain that you have registered, or an issuer of your own"
     )]
     Reserved {
-        /// The name.
+        /// Name to be signed.
         name: HostPattern,
-        /// What it ends in.
+        /// Reserved domain that the name belongs to.
         domain: &'static str,
     },
-    /// It ends in no top-level domain that exists.
+    /// The top-level domain does not exist.
     #[error(
-        "no public CA can sign {name}, as there is no top-level domain .{domain}; correct the name, or use an issuer of your own"
+        "no public CA can sign {name}, because there is no top-level domain .{domain}; correct the name, or use an issuer of your own"
     )]
     UnknownSuffix {
-        /// The name.
+        /// Name to be signed.
         name: HostPattern,
-        /// Its last label.
+        /// Last label of the name.
         domain: String,
     },
-    /// It is a domain under which others register theirs.
+    /// The name is a public suffix.
     #[error(
         "no public CA can sign {0}, a domain under which everybody registers names; use a name that you have registered"
     )]
     PublicSuffix(HostPattern),
-    /// Public CAs sign letters, digits and hyphens alone.
-    #[error("no public CA can sign {0}, as it has an underscore; use a name without")]
+    /// The name has an underscore. Public CAs sign only letters, digits and hyphens.
+    #[error("no public CA can sign {0}, because it has an underscore; use a name without one")]
     Underscore(HostPattern),
-    /// An address that not everybody can reach.
+    /// The address is not public.
     #[error(
         "no public CA can sign {0}, an address that is not reachable from everywhere; use a domain name, or an issuer of your own"
     )]
     Address(HostPattern),
-    /// Every name at once.
+    /// The subject is `*`.
     #[error("no public CA can sign `*`; name the hosts")]
     Everything,
 }
 
 impl Unsignable {
-    /// What keeps public CAs from signing `subject`, where something does.
+    /// Returns the reason why no public CA can sign `subject`, if there is one.
     #[must_use]
     pub fn find(subject: &HostPattern) -> Option<Self> {
         let base = match subject {
@@ -108,8 +107,8 @@ impl Unsignable {
     }
 }
 
-/// The domain that CAs count certificates by: the one that somebody has registered. An address, a
-/// public suffix and a name below none count as themselves.
+/// Returns the registered domain, by which CAs count certificates. An address, a public suffix and a name without a known
+/// suffix count as themselves.
 #[must_use]
 pub(super) fn registered_domain(subject: &HostPattern) -> String {
     let base: &HostName = match subject {
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_counted_by_the_domain_that_somebody_registered() {
+    fn names_count_for_their_registered_domain() {
         for (name, domain) in [
             ("www.example.org", "example.org"),
             ("*.a.b.example.co.uk", "example.co.uk"),
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_public_ca_can_sign_is_told_with_the_reason() {
+    fn unsignable_names_are_reported_with_the_reason() {
         for (name, part) in [
             ("intranet", "no dot"),
             ("nas.local", ".local is reserved"),
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_public_ca_can_sign_is_let_through() {
+    fn public_names_are_signable() {
         for name in [
             "example.org",
             "*.example.org",

@@ -1,8 +1,8 @@
-//! Text that is never shown.
+//! Secret text that is never shown.
 
 use std::fmt;
 
-/// A password, token or key from the configuration. Its `Debug` shows none of it.
+/// Password, token or key from the configuration. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     text: String,
@@ -10,7 +10,7 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// A secret that the configuration spells out.
+    /// Creates a secret that is written in the configuration itself.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self {
@@ -19,7 +19,7 @@ impl Secret {
         }
     }
 
-    /// A secret that was read from where `reference` says: `env:NAME` or `file:PATH`.
+    /// Creates a secret that was read from `reference`: `env:NAME` or `file:PATH`.
     #[must_use]
     pub fn referred(reference: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -28,19 +28,19 @@ impl Secret {
         }
     }
 
-    /// The text, for whoever uses it.
+    /// Returns the secret text.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// Where the configuration says that it is, unless it spells it out.
+    /// Returns the reference in the configuration; `None` if the secret is written there itself.
     #[must_use]
     pub fn reference(&self) -> Option<&str> {
         self.reference.as_deref()
     }
 
-    /// The environment variable that holds it, which no child process needs to see.
+    /// Returns the name of the environment variable that holds the secret. Child processes must not get it.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         self.reference()?.strip_prefix("env:")

@@ -73,6 +73,35 @@ fn every_rule_about_one_file_can_be_broken() {
 }
 
 #[test]
+fn every_rule_about_sub_rooms_can_be_broken() {
+    let face = "//! P.\npub mod error;\npub mod routing;\n";
+    let router = ("proxy/routing/router.rs", "//! R.\npub struct Router;\n");
+    for error in [
+        "//! E.\nuse crate::proxy::routing::Router;\n",
+        "//! E.\nuse super::routing::{Router as R};\n",
+        "//! E.\nfn f(_: super::routing::Router) {}\n",
+    ] {
+        let files = [
+            ("proxy/mod.rs", face),
+            ("proxy/error.rs", error),
+            (
+                "proxy/routing/mod.rs",
+                "//! R.\nmod router;\npub use router::Router;\n",
+            ),
+            router,
+        ];
+        assert_complaint(
+            &files,
+            "src/proxy/error.rs:2: in `proxy`, `error` must not import `routing`",
+        );
+    }
+    assert_complaint(
+        &[("proxy/trips.rs", "//! T.\n")],
+        "`trips` is a sub-room that the table of sub-rooms does not know",
+    );
+}
+
+#[test]
 fn a_folder_can_hold_too_many_files() {
     let paths: Vec<_> = (0..17).map(|n| format!("tls/f{n}.rs")).collect();
     let mut files: Vec<_> = paths
@@ -122,7 +151,7 @@ fn files_can_import_each_other_in_a_circle() {
 fn what_is_allowed_stays_silent() {
     for (path, text) in [
         (
-            "server/http.rs",
+            "server/plain_http.rs",
             "//! S.\nuse crate::certs::Http01Table;\nuse crate::tls::accept;\n",
         ),
         (

@@ -1,5 +1,5 @@
-//! The shape of the source tree: which room may import which, that no files import each other in a circle, what a face
-//! is, and how big files and folders get.
+//! The shape of the source tree: which room and which sub-room may import which, no circles of imports between the files
+//! of a room, faces, names, and the size of files and folders.
 
 #![expect(clippy::unwrap_used, reason = "a surprise ends the test")]
 
@@ -11,6 +11,7 @@ mod paths;
 mod rooms;
 mod shape;
 mod source;
+mod sub_rooms;
 
 use graph::Graph;
 use source::{Source, sources};
@@ -21,44 +22,20 @@ fn check(sources: &[Source]) -> Vec<String> {
     [
         shape::check(sources),
         rooms::check(&graph),
+        sub_rooms::check(&graph),
         circles::check(&graph),
     ]
     .concat()
 }
 
-/// The rules that rooms break until their files are moved: the start of the complaint, and words in it.
-const OPEN: [(&str, &str); 13] = [
-    ("src/acme", "files beside each other"),
-    ("src/app", "files beside each other"),
-    ("src/certs", "files beside each other"),
-    ("src/proxy", "files beside each other"),
-    ("src/server", "files beside each other"),
-    ("src/upstream", "files beside each other"),
-    ("src/acme", "a circle"),
-    ("src/admin", "a circle"),
-    ("src/certs", "a circle"),
-    ("src/cli", "a circle"),
-    ("src/proxy", "a circle"),
-    ("src/upstream", "a circle"),
-    ("src/server", "a circle"),
-];
-
-fn is_open(complaint: &str) -> bool {
-    let fits =
-        |(place, rule): &(&str, &str)| complaint.starts_with(place) && complaint.contains(rule);
-    OPEN.iter().any(fits)
-}
-
 #[test]
 fn the_tree_keeps_its_shape() {
-    let mut complaints = check(&sources("src"));
-    complaints.retain(|complaint| !is_open(complaint));
+    let complaints = check(&sources("src"));
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
 #[test]
-#[ignore = "shows what the rooms still have to mend: `cargo test --test architecture -- --ignored`"]
-fn nothing_is_open() {
-    let complaints = check(&sources("src"));
+fn the_tests_keep_their_shape() {
+    let complaints = shape::check_tests(&sources("tests"));
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }

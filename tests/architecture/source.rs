@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// A source file, and its code: the text without tests, comments and literals, but with all its line breaks.
 pub(crate) struct Source {
+    /// The folder that the path is below, such as `src`.
+    pub(crate) root: String,
     pub(crate) path: PathBuf,
     pub(crate) text: String,
     pub(crate) code: String,
@@ -13,6 +15,7 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(path: &str, text: &str) -> Self {
         Self {
+            root: "src".to_owned(),
             path: path.into(),
             text: text.to_owned(),
             code: bare(&text[..tests_start(text)]),
@@ -51,7 +54,7 @@ impl Source {
     /// A broken rule, with the place in the code where it is broken.
     pub(crate) fn complain(&self, at: usize, rule: &str) -> String {
         let line = self.code[..at].matches('\n').count() + 1;
-        format!("src/{}:{line}: {rule}", self.path.display())
+        format!("{}/{}:{line}: {rule}", self.root, self.path.display())
     }
 }
 
@@ -134,9 +137,9 @@ fn character_length(code: &str) -> usize {
     }
 }
 
-/// All source files below `folder`, which the repository's root holds.
-pub(crate) fn sources(folder: &str) -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+/// All source files below a folder that the repository's root holds.
+pub(crate) fn sources(folder_name: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder_name);
     let mut folders = vec![root.clone()];
     let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -146,7 +149,9 @@ pub(crate) fn sources(folder: &str) -> Vec<Source> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let inner = path.strip_prefix(&root).unwrap().to_str().unwrap();
-                sources.push(Source::new(inner, &fs::read_to_string(&path).unwrap()));
+                let source = Source::new(inner, &fs::read_to_string(&path).unwrap());
+                let root = folder_name.to_owned();
+                sources.push(Source { root, ..source });
             }
         }
     }

@@ -8,7 +8,9 @@ mod harness;
 mod certificates {
     mod acme {
         mod faults;
+        mod order_states;
         mod pebble;
+        mod scene;
     }
     mod challenges {
         mod dns01;
@@ -16,11 +18,14 @@ mod certificates {
         mod tls_alpn;
     }
     mod issuance {
+        mod accounts;
         mod first_certificate;
         mod internal_ca;
         mod issuers;
         mod on_demand;
         mod preflight;
+        mod revocation;
+        mod scene;
         mod wildcards;
     }
     mod orders {
@@ -36,15 +41,21 @@ mod certificates {
     mod renewal {
         mod ari;
     }
+    mod import {
+        mod fixtures;
+        mod layouts;
+        mod storing;
+    }
     mod file_pairs;
-    mod import;
     mod on_cert;
 }
 
 /// From a request to its response.
 mod requests {
     mod framing {
-        mod framing;
+        mod fixtures;
+        mod http1;
+        mod http2;
         mod smuggling;
     }
     mod client_address {
@@ -52,6 +63,7 @@ mod requests {
         mod proxy_protocol;
     }
     mod routing {
+        mod hosts;
         mod routes;
     }
     mod guards {
@@ -60,9 +72,10 @@ mod requests {
         mod rate_limit;
     }
     mod forwarding {
+        mod bodies;
         mod expect_continue;
-        mod forwarding;
         mod header_changes;
+        mod heads;
         mod interim_responses;
         mod large_bodies;
         mod streams;
@@ -73,24 +86,37 @@ mod requests {
         mod tls;
     }
     mod responses {
+        mod compressed_files;
         mod compression;
         mod error_pages;
-        mod features_combined;
         mod files;
+        mod fixtures;
+        mod refusals;
     }
     mod browser;
 }
 
 /// The backends of upstreams.
 mod upstreams {
+    mod http2 {
+        mod fixtures;
+        mod grpc;
+        mod sessions;
+        mod uploads;
+    }
+    mod backend_choice;
+    mod bad_responses;
     mod balancing;
     mod check_transports;
+    mod client_aborts;
+    mod connection_pool;
     mod dns;
-    mod faults;
+    mod fixtures;
     mod health;
-    mod http2;
     mod loops;
+    mod retries;
     mod srv;
+    mod timeouts;
     mod tls;
     mod unix_socket;
 }
@@ -118,11 +144,22 @@ mod operation {
         mod status;
         mod trust;
     }
-    mod access_log;
+    mod access_log {
+        mod fixtures;
+        mod lines;
+        mod log_file;
+    }
+    mod reload {
+        mod certificates;
+        mod errors;
+        mod fixtures;
+        mod listeners;
+        mod swaps;
+        mod upstreams;
+    }
     mod admin_socket;
     mod metrics;
     mod proxyfile;
     mod refusal_counters;
-    mod reload;
     mod shutdown;
 }

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_no_pem_is_refused() {
+    fn a_root_that_is_not_pem_is_refused() {
         let mut options = Options::new(Url::parse("https://ca.test/dir").unwrap());
         options.root_pem = Some(b"-----BEGIN CERTIFICATE-----\nnonsense\n".to_vec());
         assert!(matches!(Client::new(options), Err(Error::Root(_))));

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn looks_are_quick_for_a_second_and_then_slow() {
+    async fn polls_are_quick_for_a_second_and_then_slow() {
         let mut polls = Polls::quick(Duration::from_secs(60));
         let start = Instant::now();
         assert!(delay(&mut polls, None).await < Duration::from_millis(10));
@@ -90,14 +90,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_after_is_obeyed_also_among_the_quick_looks() {
+    async fn retry_after_is_also_obeyed_during_the_quick_polls() {
         let mut polls = Polls::quick(Duration::from_secs(60));
         let asked = Duration::from_secs(3);
         assert!(delay(&mut polls, Some(asked)).await >= asked);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_look_is_at_the_deadline() {
+    async fn the_last_poll_is_at_the_deadline() {
         let limit = Duration::from_secs(4);
         let mut polls = Polls::slow(limit);
         let start = Instant::now();

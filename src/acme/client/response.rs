@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_by_the_clock_of_the_ca() {
+    fn retry_after_is_in_seconds_or_a_date_of_the_ca_clock() {
         let date = ("date", "Thu, 01 Jan 1970 00:01:00 GMT");
         for (value, expected) in [
             ("120", Some(Duration::from_secs(120))),

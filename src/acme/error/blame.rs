@@ -1,9 +1,9 @@
-//! Who is to blame for a failure, which tells whether another CA could succeed.
+//! The party that caused a failure, which decides whether another CA could succeed.
 
 use super::error::Error;
 use crate::acme::resource::{AuthorizationStatus, Problem, ProblemKind};
 
-/// Who is to blame for a failure.
+/// Party that caused a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The CA, or the account at it: any name would fail now.
@@ -17,7 +17,7 @@ pub enum Blame {
 }
 
 impl Error {
-    /// Returns who is to blame.
+    /// Returns the party that caused the failure.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn another_ca_is_worth_a_try_unless_the_name_cannot_be_proved() {
+    fn another_ca_may_succeed_unless_the_name_cannot_be_proved() {
         let refused = |kind| Error::Refused {
             step: Step::NewOrder,
             status: StatusCode::FORBIDDEN,

@@ -281,7 +281,7 @@ impl Error {
         };
         if is_unknown_issuer(self) {
             return format!(
-                "{self}: its certificate is signed by no known root; if the CA is private, give its root certificate with `root` of the issuer or --acme-root"
+                "{self}: its certificate is not signed by a known root; if the CA is private, give its root certificate with `root` of the issuer or --acme-root"
             );
         }
         format!("{self}: {root}")
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_validation_says_what_to_open_or_point() {
+    fn a_failed_validation_is_reported_with_its_fix() {
         assert_eq!(
             authorization("connection").to_string(),
             "the CA could not reach http://www.example.org/.well-known/acme-challenge/ on port 80: timed out; \
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn permanent_is_what_waiting_does_not_mend() {
+    fn an_error_is_permanent_if_waiting_does_not_help() {
         for (kind, permanent) in [
             ("caa", true),
             ("rejectedIdentifier", true),
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_limit_says_until_when() {
+    fn a_rate_limit_is_reported_with_its_end() {
         let error = Error::Refused {
             step: Step::NewOrder,
             status: StatusCode::TOO_MANY_REQUESTS,

@@ -46,7 +46,7 @@ impl fmt::Display for Step {
             Self::NewOrder => "place the order",
             Self::Authorization => "read the authorization",
             Self::Challenge => "answer the challenge",
-            Self::Deactivate => "give up the authorization",
+            Self::Deactivate => "deactivate the authorization",
             Self::Order => "read the order",
             Self::Finalize => "finalize the order",
             Self::Certificate => "download the certificate",

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn another_type_may_help_where_the_fault_lies_with_the_one_that_was_tried() {
+    fn another_challenge_type_may_help_if_the_problem_is_specific_to_the_failed_one() {
         for (kind, helps) in [
             ("connection", true),
             ("dns", true),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_over_where_the_ca_has_decided_and_not_where_it_is_unwell() {
+    fn an_order_ends_by_a_decision_of_the_ca_and_not_by_its_failure() {
         let refused = |status, kind| Error::Refused {
             step: Step::Order,
             status: StatusCode::from_u16(status).unwrap(),

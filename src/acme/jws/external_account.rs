@@ -91,7 +91,7 @@ impl ExternalAccount {
                 "correct `key-id` in `eab` of the issuer, or --eab-key-id: the CA does not know `{key_id}`"
             ),
             (false, true) => format!(
-                "correct `hmac-key` in `eab` of the issuer, or --eab-hmac-key: it is not that of `{key_id}`"
+                "correct `hmac-key` in `eab` of the issuer, or --eab-hmac-key: it does not belong to `{key_id}`"
             ),
             _ => format!(
                 "correct `key-id`, which is `{key_id}`, and `hmac-key` in `eab` of the issuer, or --eab-key-id and --eab-hmac-key"
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_that_the_ca_found_wrong_is_named_where_it_says_so() {
+    fn the_wrong_credential_is_named_if_the_ca_tells_it() {
         let external = ExternalAccount::new("kid-1".to_owned(), "c2VjcmV0MQ").unwrap();
         for (said, fix) in [
             ("the key id is unknown", "`key-id` in"),

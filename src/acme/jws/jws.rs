@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_or_the_account_is_named_and_never_both() {
+    fn the_header_names_either_the_key_or_the_account() {
         let key = rfc_key();
         let url = Url::parse("https://ca.test:443/new-account").unwrap();
         let nonce = Nonce::parse("n1").unwrap();

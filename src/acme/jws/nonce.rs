@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_freshest_nonce_is_taken_first_and_once() {
+    async fn the_newest_nonce_is_taken_first_and_only_once() {
         let pool = NoncePool::default();
         pool.put(nonce(1));
         pool.put(nonce(2));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pool_is_bounded_and_the_oldest_leaves() {
+    async fn a_full_pool_drops_its_oldest_nonce() {
         let pool = NoncePool::default();
         for number in 0..CAPACITY + 2 {
             pool.put(nonce(number));

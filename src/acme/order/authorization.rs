@@ -23,7 +23,7 @@ use crate::acme::resource::{
 const UNSEEN: Duration = Duration::from_secs(1);
 
 /// Time-out of the deactivation of an authorization.
-const GIVE_UP: Duration = Duration::from_secs(10);
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An authorization of an order.
 pub(in crate::acme) struct Authorization<'a> {
@@ -69,7 +69,7 @@ impl Authorization<'_> {
         let token = match challenge.r#type {
             // A persistent record has no token.
             ChallengeType::DnsPersist01 => {
-                self.name_record(authorization, challenge);
+                self.log_record(authorization, challenge);
                 Some("")
             }
             _ => challenge.token.as_deref().filter(|token| is_token(token)),
@@ -90,8 +90,8 @@ impl Authorization<'_> {
             })
     }
 
-    /// Logs the record that the CA is about to look up.
-    fn name_record(&self, authorization: &AuthorizationResource, challenge: &ChallengeResource) {
+    /// Logs the persistent record that the CA is about to look up, and remembers the issuer domain name in it.
+    fn log_record(&self, authorization: &AuthorizationResource, challenge: &ChallengeResource) {
         let identifier = match (&authorization.identifier, authorization.wildcard) {
             (Identifier::Dns(name), true) => Identifier::Dns(format!("*.{name}")),
             (identifier, _) => identifier.clone(),
@@ -103,7 +103,7 @@ impl Authorization<'_> {
         let record = PersistentRecord::new(&identifier, issuer, self.account.url());
         tracing::info!(
             names = %identifier, record = record.name, value = record.value,
-            "the CA polls up a TXT record that the operator has to set once"
+            "the CA looks up a TXT record that the operator has to set once"
         );
     }
 
@@ -177,8 +177,8 @@ impl Authorization<'_> {
 
     /// Deactivates an authorization that is not needed any more, so that it does not count as pending (RFC 8555 section
     /// 7.5.2). Errors do not matter.
-    pub(in crate::acme) async fn give_up(&self) {
-        match timeout(GIVE_UP, self.deactivate()).await {
+    pub(in crate::acme) async fn abandon(&self) {
+        match timeout(ABANDON_TIMEOUT, self.deactivate()).await {
             Ok(Ok(())) => (),
             Ok(Err(error)) => {
                 tracing::debug!(authorization = %self.url, %error, "authorization not deactivated");

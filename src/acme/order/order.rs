@@ -148,7 +148,7 @@ impl Order {
                 let is_open = !matches!(error, Error::Authorization { .. });
                 let open = is_open.then_some(url).into_iter().chain(authorizations);
                 for url in open {
-                    Authorization { account, url }.give_up().await;
+                    Authorization { account, url }.abandon().await;
                 }
             }
             return Err(error);
@@ -158,12 +158,12 @@ impl Order {
 
     /// Deactivates the pending authorizations of an abandoned order, so that they do not count as pending (RFC 8555 section
     /// 7.5.2). Errors do not matter.
-    pub async fn give_up(&self, account: &Account) {
+    pub async fn abandon(&self, account: &Account) {
         if self.resource.status != OrderStatus::Pending {
             return;
         }
         for url in &self.resource.authorizations {
-            Authorization { account, url }.give_up().await;
+            Authorization { account, url }.abandon().await;
         }
     }
 

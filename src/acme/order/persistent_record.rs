@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_at_the_base_of_a_wildcard_and_says_so() {
+    fn the_record_of_a_wildcard_is_at_its_base_with_a_policy() {
         for (name, value) in [
             (
                 "example.org",

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_challenge_is_seen_when_the_signal_says_so_and_not_when_it_ends() {
+    async fn a_challenge_is_seen_by_the_signal_and_not_by_its_end() {
         let (signal, seen) = watch::channel(false);
         let mut presented = Presented::new(seen, || ());
         let wait = Duration::from_secs(1);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_challenge_is_taken_down() {
+    fn a_dropped_challenge_is_removed() {
         let (down, is_down) = watch::channel(false);
         let presented = Presented::new(is_down.clone(), move || down.send(true).unwrap());
         assert!(!*is_down.borrow());

@@ -209,7 +209,7 @@ impl ProblemKind {
             Self::Connection => "the CA could not connect to this machine",
             Self::Dns => "the CA could not look the name up in DNS",
             Self::ExternalAccountRequired => {
-                "the CA registers only accounts that are bound to an account it knows already (external account binding)"
+                "the CA registers only accounts that are bound to an account that it already knows (external account binding)"
             }
             Self::IncorrectResponse => "the CA got a wrong answer to the challenge",
             Self::InvalidContact => "the CA does not accept the contact address",
@@ -220,7 +220,7 @@ impl ProblemKind {
             Self::RejectedIdentifier => "the CA refuses to issue for this name",
             Self::ServerInternal => "the CA failed",
             Self::Tls => "the CA could not make a TLS connection to this machine",
-            Self::Unauthorized => "the CA says that this is not allowed",
+            Self::Unauthorized => "the CA does not allow this",
             Self::UnsupportedContact => "the CA does not support this kind of contact",
             Self::UnsupportedIdentifier => "the CA does not issue for names of this kind",
             Self::UserActionRequired => "the CA asks the operator to act first",
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_is_told_what_to_do() {
+    fn a_problem_is_printed_with_its_fix() {
         let terms = problem(
             r#"{"type":"urn:ietf:params:acme:error:userActionRequired","detail":"new terms","instance":"https://ca.test/tos"}"#,
         );
@@ -419,14 +419,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_problem_is_none() {
+    fn a_body_without_a_problem_document_is_none() {
         for body in ["", "<html>", "{}", "[]", r#"{"status":"pending"}"#, "null"] {
             assert_eq!(Problem::parse(body.as_bytes()), None, "{body}");
         }
     }
 
     #[test]
-    fn the_text_of_a_peer_cannot_steer_a_terminal() {
+    fn the_text_of_a_peer_cannot_control_a_terminal() {
         assert_eq!(
             printable(" a\u{1b}[31m\nb\u{202e}c ", 100),
             "a\\u{1b}[31m\\nb\\u{202e}c"

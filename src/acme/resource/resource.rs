@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authorization_with_types_and_words_of_the_future_is_read() {
+    fn an_authorization_with_unknown_types_and_statuses_is_read() {
         let authorization: AuthorizationResource = serde_json::from_str(
             r#"{"identifier":{"type":"dns","value":"Example.org"},"status":"haunted","wildcard":true,
                 "challenges":[
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_may_stand_in_a_way_that_the_rfc_does_not_name() {
+    fn an_order_may_have_an_unknown_status() {
         let order: OrderResource = serde_json::from_str(
             r#"{"status":"deactivated","identifiers":[],"authorizations":[],"finalize":"https://ca.test/f"}"#,
         )

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::Error;
 use crate::certs::challenge::{
-    Cloudflare, Dns01Solver, DnsMeans, DnsOptions, DnsProvider, ExecHook, Propagation, Rfc2136,
+    Cloudflare, Dns01Solver, DnsMethod, DnsOptions, DnsProvider, ExecHook, Propagation, Rfc2136,
     SiteDns,
 };
 use crate::certs::{Resolver, Secret};
@@ -35,13 +35,13 @@ pub(super) fn solvers(
         let solver = match same {
             Some((_, solver)) => solver.clone(),
             None => {
-                let solver = match provider(&options.means, sites)? {
+                let solver = match provider(&options.method, sites)? {
                     Some(provider) => {
                         let propagation = Propagation::new(Arc::clone(resolver), options);
                         let solver = Dns01Solver::new(provider, propagation, tasks.clone());
-                        SiteDns::Records(solver.remembering_in(Arc::clone(storage)))
+                        SiteDns::Records(solver.with_journal(Arc::clone(storage)))
                     }
-                    None => SiteDns::Standing,
+                    None => SiteDns::Persistent,
                 };
                 known.push((options, solver.clone()));
                 solver
@@ -58,10 +58,10 @@ pub(super) fn solvers(
 pub(super) fn persistent_solvers(sites: &[SiteConfig]) -> NameMap<Option<SiteDns>> {
     let mut solvers = NameMap::new();
     for site in sites {
-        let means = site.dns.as_ref().map(|options| &options.means);
-        let is_persistent = matches!(means, Some(DnsMeans::Persist));
+        let method = site.dns.as_ref().map(|options| &options.method);
+        let is_persistent = matches!(method, Some(DnsMethod::Persist));
         for pattern in site.patterns() {
-            let solver = is_persistent.then_some(SiteDns::Standing);
+            let solver = is_persistent.then_some(SiteDns::Persistent);
             solvers.insert(pattern.clone(), solver);
         }
     }
@@ -69,24 +69,27 @@ pub(super) fn persistent_solvers(sites: &[SiteConfig]) -> NameMap<Option<SiteDns
 }
 
 /// Returns the provider that sets the records, or `None` if the operator does.
-fn provider(means: &DnsMeans, sites: &[SiteConfig]) -> Result<Option<Arc<dyn DnsProvider>>, Error> {
-    Ok(Some(match means {
-        DnsMeans::Persist => return Ok(None),
-        DnsMeans::Exec(program) => Arc::new(ExecHook::new(program.clone(), variables(sites))),
-        DnsMeans::Rfc2136(update) => Arc::new(Rfc2136::new(update)?),
-        DnsMeans::Cloudflare(api) => Arc::new(Cloudflare::new(api)?),
+fn provider(
+    method: &DnsMethod,
+    sites: &[SiteConfig],
+) -> Result<Option<Arc<dyn DnsProvider>>, Error> {
+    Ok(Some(match method {
+        DnsMethod::Persist => return Ok(None),
+        DnsMethod::Exec(program) => Arc::new(ExecHook::new(program.clone(), variables(sites))),
+        DnsMethod::Rfc2136(update) => Arc::new(Rfc2136::new(update)?),
+        DnsMethod::Cloudflare(api) => Arc::new(Cloudflare::new(api)?),
     }))
 }
 
 /// Returns the environment variables that hold secrets of any site.
 fn variables(sites: &[SiteConfig]) -> Vec<String> {
-    let means = sites
+    let methods = sites
         .iter()
-        .filter_map(|site| Some(&site.dns.as_ref()?.means));
-    let secrets = means.filter_map(|means| match means {
-        DnsMeans::Rfc2136(update) => Some(&update.key),
-        DnsMeans::Cloudflare(api) => Some(&api.token),
-        DnsMeans::Exec(_) | DnsMeans::Persist => None,
+        .filter_map(|site| Some(&site.dns.as_ref()?.method));
+    let secrets = methods.filter_map(|method| match method {
+        DnsMethod::Rfc2136(update) => Some(&update.key),
+        DnsMethod::Cloudflare(api) => Some(&api.token),
+        DnsMethod::Exec(_) | DnsMethod::Persist => None,
     });
     secrets
         .filter_map(Secret::variable)

@@ -1,4 +1,4 @@
-//! The account books of all budgets, in storage.
+//! The ledgers of all budgets in storage.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,55 +15,55 @@ use crate::storage::{self, Key, Storage};
 
 pub(super) const FAILURES: &str = "failed authorizations";
 
-/// The account books in storage. Clones share them.
+/// Ledgers in storage. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Books {
     storage: Arc<dyn Storage>,
-    /// Those of one process queue here, not at the storage's lock.
-    turn: Arc<Mutex<()>>,
+    /// Queue for the tasks of this process, so that they do not compete for the storage lock.
+    queue: Arc<Mutex<()>>,
 }
 
-/// One account book that is open.
+/// Ledger of one scope, loaded for one order.
 #[derive(Debug)]
 pub(super) struct Book {
     pub(super) scope: Scope,
     pub(super) ledger: Ledger,
     what: &'static str,
+    /// Limit that this order is charged against; `None` if it does not count here.
     limit: Option<Limit>,
     stored: Ledger,
 }
 
 impl Books {
-    /// The books in `storage`.
+    /// Opens the ledgers in `storage`.
     pub(super) fn new(storage: Arc<dyn Storage>) -> Self {
         Self {
             storage,
-            turn: Arc::default(),
+            queue: Arc::default(),
         }
     }
 
-    /// What the account of one e-mail address has spent at a CA counts for that of another one: it is the same account, whose
-    /// address has changed.
+    /// Adds the counts of the account `old` to those of `new`: both are the same account, whose e-mail address has changed.
     pub(super) async fn rename_account(
         &self,
         issuer: &str,
-        former: &str,
-        account: &str,
+        old: &str,
+        new: &str,
     ) -> Result<(), storage::Error> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.queue.lock().await;
         let _lock = self.storage.lock(&folder(issuer)).await?;
-        let former = Scope::Account.key(issuer, former);
-        let Some(spent) = self.read(&former).await? else {
+        let old = Scope::Account.key(issuer, old);
+        let Some(spent) = self.read(&old).await? else {
             return Ok(());
         };
-        let key = Scope::Account.key(issuer, account);
+        let key = Scope::Account.key(issuer, new);
         let mut ledger = self.read(&key).await?.unwrap_or_default();
-        ledger.absorb(spent);
+        ledger.merge(spent);
         self.write(&key, &ledger).await?;
-        self.storage.delete(&former).await
+        self.storage.delete(&old).await
     }
 
-    /// What would hold back an order at `now`. Spends nothing.
+    /// Returns the reason that would hold back an order at `now`. Spends nothing.
     pub(super) async fn find_held(
         &self,
         purchase: &Purchase<'_>,
@@ -73,14 +73,14 @@ impl Books {
         Ok(held(&books, purchase.issuer))
     }
 
-    /// Pays for one order, or says what holds it back.
+    /// Charges one order, or returns the reason that holds it back.
     pub(super) async fn pay(
         &self,
         purchase: &Purchase<'_>,
         charge: Charge,
         now: SystemTime,
     ) -> Result<Result<(), Held>, storage::Error> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.queue.lock().await;
         let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
         let mut books = self.open(purchase, charge, now).await?;
         let held = held(&books, purchase.issuer);
@@ -93,7 +93,7 @@ impl Books {
         Ok(held.map_or(Ok(()), Err))
     }
 
-    /// Changes books that were paid from.
+    /// Changes the ledgers that an order was charged to. A storage failure is only logged.
     pub(super) async fn correct(
         &self,
         purchase: &Purchase<'_>,
@@ -101,18 +101,18 @@ impl Books {
         change: impl FnOnce(&mut [Book]),
     ) {
         let corrected = async {
-            let _turn = self.turn.lock().await;
+            let _turn = self.queue.lock().await;
             let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
             let mut books = self.open(purchase, Charge::First, now).await?;
             change(&mut books);
             self.close(purchase, books).await
         };
         if let Err(reason) = corrected.await {
-            error!(names = %purchase.subject, error = %reason, "budgets cannot be written");
+            error!(names = %purchase.subject, error = %reason, "budgets cannot be stored");
         }
     }
 
-    /// The books that an order touches. The certificate is paid for with the first order.
+    /// Loads the ledgers that an order may be charged to. The certificate is charged with the first order of an attempt.
     async fn open(
         &self,
         purchase: &Purchase<'_>,
@@ -136,7 +136,7 @@ impl Books {
         for (scope, what, limit) in wanted {
             let stored = self.stored(&scope, purchase).await?;
             let mut ledger = stored.clone();
-            // Other orders count by the limit, whether or not this one does.
+            // Entries of other orders must be kept, even if this order does not count here.
             let kept = match scope {
                 Scope::Account => limits.orders,
                 Scope::Domain(_) => limits.certificates,
@@ -154,7 +154,7 @@ impl Books {
         Ok(books)
     }
 
-    /// What is in a book. Whose orders those are that older versions counted nobody knows, so they count for every account.
+    /// Loads a ledger. Older versions did not count by account, so their orders count for every account.
     async fn stored(
         &self,
         scope: &Scope,
@@ -164,20 +164,20 @@ impl Books {
         if let Some(own) = self.read(&key).await? {
             return Ok(own);
         }
-        let former = match scope.former_key(purchase.issuer) {
-            Some(former) => self.read(&former).await?,
+        let legacy = match scope.legacy_key(purchase.issuer) {
+            Some(legacy) => self.read(&legacy).await?,
             None => None,
         };
-        Ok(former.unwrap_or_default())
+        Ok(legacy.unwrap_or_default())
     }
 
-    /// A book that cannot be read is begun anew: it is worth less than the certificate.
+    /// Reads a ledger. An unreadable one is replaced by an empty one, because certificates matter more than exact counts.
     async fn read(&self, key: &Key) -> Result<Option<Ledger>, storage::Error> {
         let json = self.storage.load(key).await?;
         Ok(json.map(|json| {
             serde_json::from_slice(&json).unwrap_or_else(|reason| {
                 let file = self.storage.location(key);
-                error!(%file, error = %reason, "budget is damaged and begins anew");
+                error!(%file, error = %reason, "budget is damaged; counting starts again from zero");
                 Ledger::default()
             })
         }))
@@ -193,8 +193,8 @@ impl Books {
                 self.write(&key, &book.ledger).await?;
                 continue;
             }
-            let former = book.scope.former_key(purchase.issuer);
-            for key in former.iter().chain([&key]) {
+            let legacy = book.scope.legacy_key(purchase.issuer);
+            for key in legacy.iter().chain([&key]) {
                 self.storage.delete(key).await?;
             }
         }
@@ -208,7 +208,7 @@ impl Books {
 }
 
 impl Book {
-    /// Whether an order of this kind is paid for from this book.
+    /// Whether this order is charged to this ledger.
     pub(super) fn is_counted(&self) -> bool {
         self.limit.is_some()
     }
@@ -235,7 +235,7 @@ impl Book {
     }
 }
 
-/// What holds the order back the longest.
+/// Returns the reason that holds the order back the longest.
 fn held(books: &[Book], issuer: &str) -> Option<Held> {
     let held = books.iter().filter_map(|book| book.held(issuer));
     held.max_by_key(Held::until)

@@ -1,4 +1,4 @@
-//! The budgets at all CAs: what is spent is written before the order that spends it.
+//! The budgets at all CAs. Each order is charged in storage before it is placed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,18 +10,19 @@ use super::purchase::{Charge, Purchase};
 use super::spending::Spending;
 use crate::storage::{self, Storage};
 
-/// Pays for orders. Clones share the account books.
+/// Budgets for orders. Clones share their counts.
 #[derive(Clone, Debug)]
 pub struct Budgets(Books);
 
 impl Budgets {
-    /// The budgets in `storage`.
+    /// Opens the budgets in `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
         Self(Books::new(storage))
     }
 
-    /// Pays for one order, or says what holds it back.
+    /// Charges the first order of an attempt, or returns the reason that holds it back. Call
+    /// [`Spending::settle`] at the end of the attempt.
     pub async fn pay(
         &self,
         purchase: Purchase<'_>,
@@ -34,7 +35,7 @@ impl Budgets {
         Ok(paid.map(|()| Spending::new(self.0.clone(), &purchase, now)))
     }
 
-    /// What would hold back an order at `now`. Spends nothing.
+    /// Returns the reason that would hold back an order at `now`. Spends nothing.
     pub async fn find_held(
         &self,
         purchase: Purchase<'_>,
@@ -46,19 +47,19 @@ impl Budgets {
         self.0.find_held(&purchase, now).await
     }
 
-    /// Counts what the account of the e-mail address `former` has spent at a CA for that of `account`: it is the same
-    /// account, whose address has changed.
+    /// Adds the counts of the account `old` to those of `new`: both are the same account, whose e-mail address has changed.
     pub(in crate::certs) async fn rename_account(
         &self,
         issuer: &str,
-        former: &str,
-        account: &str,
+        old: &str,
+        new: &str,
     ) -> Result<(), storage::Error> {
-        self.0.rename_account(issuer, former, account).await
+        self.0.rename_account(issuer, old, new).await
     }
 }
 
-/// How far apart those wake who wait for one budget: all at once would only find it spent again.
+/// Returns a random delay for a name that waits for a budget. If all waiting names tried at once, most would find the
+/// budget spent again.
 pub(in crate::certs) fn spread(held: &Held) -> Duration {
     const LONGEST: Duration = Duration::from_secs(1800);
     let most = match held {
@@ -96,7 +97,7 @@ mod tests {
             }
         }
 
-        /// A process that has just started on this world's data directory.
+        /// Opens the budgets as a new process would.
         fn budgets(&self) -> Budgets {
             Budgets::new(Arc::new(FileStorage::open(self.dir.path()).unwrap()))
         }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_fails_for_hours_never_fails_more_than_four_times_an_hour() {
+    async fn a_name_that_keeps_failing_fails_at_most_four_times_an_hour() {
         let mut world = World::new();
         let mut failed = Vec::new();
         for _ in 0..300 {
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_forty_first_certificate_of_a_domain_waits_and_says_until_when() {
+    async fn the_forty_first_certificate_of_a_domain_waits_with_a_time() {
         let mut world = World::new();
         for n in 0..40 {
             world.succeeds(&format!("n{n}.example.org")).await.unwrap();
@@ -217,7 +218,7 @@ mod tests {
         assert!(held.contains("250 orders"), "{held}");
     }
 
-    /// One renewal for an account.
+    /// Renews one name with an account.
     async fn renew(world: &World, account: &str, n: usize) -> Result<(), Held> {
         let subject = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
         let purchase = Purchase {
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_account_has_orders_of_its_own_and_all_share_the_certificates_of_a_domain() {
+    async fn orders_count_by_account_and_certificates_by_domain() {
         let world = World::new();
         for n in 0..250 {
             renew(&world, "one", n).await.unwrap();
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_older_version_counted_counts_for_every_account_as_long_as_it_would() {
+    async fn counts_of_an_older_version_apply_to_every_account() {
         let mut world = World::new();
         let spent = vec![unix(world.now); 249];
         let former = world.dir.path().join("budgets/ca/account.json");
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_account_takes_its_counts_to_a_new_address() {
+    async fn an_account_keeps_its_counts_under_a_new_address() {
         let world = World::new();
         for n in 0..249 {
             renew(&world, "old", n).await.unwrap();
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_used_is_given_back() {
+    async fn unused_charges_are_refunded() {
         let world = World::new();
         for n in 0..60 {
             let name = format!("n{}.example.org", n % 3);
@@ -304,17 +305,17 @@ mod tests {
                 .join("budgets/ca/domains/example.org.json")
                 .exists()
         );
-        // The 60 orders that the CA saw count, those that it did not see do not.
+        // Only the 60 orders that reached the CA count.
         let account = world.dir.path().join("budgets/ca/accounts/ops.json");
         let account = std::fs::read_to_string(account).unwrap();
         assert_eq!(account.matches(',').count(), 59, "{account}");
     }
 
     #[tokio::test]
-    async fn an_order_that_an_earlier_process_has_paid_for_is_not_paid_again() {
+    async fn a_resumed_order_is_not_charged_again() {
         let world = World::new();
         let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
-        // No order is placed: one that was left is gone on with.
+        // No order is placed, as if the order of an earlier process was resumed.
         spending.settle(Usage::SIGNED, world.now).await;
         assert!(
             !world
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_killed_process_paid_stays_spent() {
+    async fn charges_of_a_killed_process_stay_spent() {
         let world = World::new();
         for _ in 0..4 {
             drop(world.pay("www.example.org", Limits::PUBLIC).await.unwrap());
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_single_answer_of_a_ca_keeps_all_names_waiting_for_more_than_a_day() {
+    async fn one_answer_of_a_ca_pauses_all_names_for_at_most_a_day() {
         let world = World::new();
         world
             .fails("www.example.org", &answer(503, 24 * 30 * HOUR))
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ca_that_asks_to_be_left_alone_gets_no_order_of_any_name() {
+    async fn a_ca_that_asks_for_a_pause_gets_no_order_for_any_name() {
         for status in [429, 503] {
             let mut world = World::new();
             world.fails("www.example.org", &answer(status, HOUR)).await;
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_further_order_of_an_attempt_is_paid_before_it_is_placed() {
+    async fn each_further_order_of_an_attempt_is_charged_before_it_is_placed() {
         let world = World::new();
         let spending = world.pay("www.example.org", Limits::PRIVATE).await.unwrap();
         for _ in 0..4 {
@@ -387,7 +388,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_order_that_is_placed_again_without_its_predecessor_is_paid_as_a_renewal() {
+    async fn an_order_that_is_placed_again_without_its_predecessor_is_charged_as_a_renewal() {
         let world = World::new();
         for n in 0..249 {
             renew(&world, "ops", n).await.unwrap();
@@ -403,18 +404,18 @@ mod tests {
             spending.order(world.now).await.unwrap();
             let again = spending.order_without_predecessor(world.now).await;
             assert_eq!(again.is_ok(), is_free, "{again:?}");
-            // The refused order has reached the CA, whatever becomes of the second.
+            // The refused order has reached the CA, so it counts in either case.
             spending
                 .settle(Error::NoSubject.usage(world.now), world.now)
                 .await;
         }
-        // What may fail is paid once, and given back.
+        // The possible failure was charged once and refunded.
         let names = world.dir.path().join("budgets/ca/names");
         assert!(!names.join("www.example.org.json").exists());
     }
 
     #[tokio::test]
-    async fn what_is_paid_later_in_an_attempt_is_dated_by_the_clock_of_the_attempt() {
+    async fn later_charges_of_an_attempt_have_their_own_time() {
         let world = World::new();
         let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
         let later = world.now + HOUR;
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_book_begins_anew() {
+    async fn a_damaged_ledger_is_replaced() {
         let world = World::new();
         let book = world
             .dir

@@ -1,48 +1,48 @@
-//! Why an order is held back, and until when.
+//! Reasons why an order is held back, with the time at which it may be placed.
 
 use std::time::SystemTime;
 
 use super::limits::Limit;
 
-/// What holds an order back, in one sentence.
+/// Reason why an order is held back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Held {
-    /// One of our own budgets is used up.
+    /// A budget is spent.
     #[error(
         "the budget of {} {what} in {} for {whose} at {issuer} is spent; the next one is free at {}",
         .limit.count, .limit.window_in_words(), humantime::format_rfc3339_seconds(*.until)
     )]
     Spent {
-        /// What is counted: `orders`, `new certificates`, `failed authorizations`.
+        /// Counted thing: `orders`, `new certificates` or `failed authorizations`.
         what: &'static str,
-        /// How many there are.
+        /// Limit of the budget.
         limit: Limit,
-        /// The account, a registered domain or a name.
+        /// Owner of the budget: the account, a registered domain or a name.
         whose: String,
-        /// The CA.
+        /// Name of the issuer.
         issuer: String,
-        /// When the next one is free.
+        /// Time at which the next one is available.
         until: SystemTime,
     },
-    /// The CA asked to be left alone.
+    /// The CA has asked for a pause.
     #[error(
-        "{issuer} takes no orders for {whose} until {}, as it said: {reason}",
+        "{issuer} accepts no orders for {whose} until {}, because it has answered: {reason}",
         humantime::format_rfc3339_seconds(*.until)
     )]
     Closed {
-        /// The CA.
+        /// Name of the issuer.
         issuer: String,
-        /// The account or a registered domain.
+        /// Account or registered domain that must pause.
         whose: String,
-        /// When it may be asked again.
+        /// End of the pause.
         until: SystemTime,
-        /// What it said.
+        /// Failure that the CA reported.
         reason: String,
     },
 }
 
 impl Held {
-    /// When the next order may be placed.
+    /// Returns the time at which the order may be placed.
     #[must_use]
     pub fn until(&self) -> SystemTime {
         match self {

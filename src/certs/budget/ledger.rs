@@ -1,5 +1,4 @@
-//! One account book: when something was spent, and until when the CA is closed. Pure bookkeeping,
-//! by a clock that may jump.
+//! One ledger: the times of its charges, and a pause that the CA has asked for. Pure, and robust against clocks that jump.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Limit;
 
-/// What is stored of one budget.
+/// Charges of one budget, as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Ledger {
-    /// Unix seconds of what was spent.
+    /// Unix times of the charges, in seconds.
     spent: Vec<u64>,
-    /// The CA's own word.
+    /// Pause that the CA has asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     closed: Option<Closure>,
 }
 
-/// A CA that asked to be left alone.
+/// Pause that a CA has asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Closure {
     since: u64,
@@ -37,8 +36,8 @@ impl Closure {
 }
 
 impl Ledger {
-    /// Forgets what lies behind the window. What a wrong clock dated into the future counts as of
-    /// now, so that a clock that is set back neither gives anything away nor blocks for long.
+    /// Removes the charges before the window. A charge in the future, from a wrong clock, is moved to `now`: a clock that is
+    /// set back neither frees charges nor blocks for long.
     pub(super) fn tidy(&mut self, limit: Option<Limit>, now: SystemTime) {
         let now = unix(now);
         let window = limit.map_or(0, |limit| limit.window.as_secs());
@@ -56,16 +55,16 @@ impl Ledger {
         self.closed.take_if(|closed| closed.until <= now);
     }
 
-    /// The time at which one more may be spent, when that is not now. Expects a tidy ledger.
+    /// Returns the time at which the next charge is possible; `None` if it is possible now. Call [`tidy`](Self::tidy) first.
     pub(super) fn free_at(&self, limit: Limit) -> Option<SystemTime> {
         let surplus = self.spent.len().checked_sub(limit.count as usize)?;
-        // With a count of zero nothing is ever free; a window from the last is as good a time as any.
+        // With a count of zero no charge is ever possible; one window after the last charge is the time for a new attempt.
         let oldest = self.spent.get(surplus).or_else(|| self.spent.last());
         let at = oldest.copied().unwrap_or_default();
         Some(time(at.saturating_add(limit.window.as_secs())))
     }
 
-    /// The CA's own word, as long as it holds. Expects a tidy ledger.
+    /// Returns the pause of the CA, if it is not over. Call [`tidy`](Self::tidy) first.
     pub(super) fn closed(&self) -> Option<&Closure> {
         self.closed.as_ref()
     }
@@ -74,7 +73,7 @@ impl Ledger {
         self.spent.push(unix(now));
     }
 
-    /// Takes back one that was spent at `at`.
+    /// Removes one charge of the time `at`.
     pub(super) fn refund(&mut self, at: SystemTime) {
         let at = unix(at);
         if let Some(index) = self.spent.iter().rposition(|spent| *spent == at) {
@@ -82,7 +81,7 @@ impl Ledger {
         }
     }
 
-    /// The longest closure holds.
+    /// Sets a pause of the CA, unless there is a longer one.
     pub(super) fn close(&mut self, now: SystemTime, wait: Duration, reason: &str) {
         let until = unix(now).saturating_add(wait.as_secs().max(1));
         if self.closed.as_ref().is_none_or(|held| held.until < until) {
@@ -94,8 +93,8 @@ impl Ledger {
         }
     }
 
-    /// Adds what another book holds.
-    pub(super) fn absorb(&mut self, other: Self) {
+    /// Adds the charges and the pause of another ledger.
+    pub(super) fn merge(&mut self, other: Self) {
         self.spent.extend(other.spent);
         let closures = self.closed.take().into_iter().chain(other.closed);
         self.closed = closures.max_by_key(|closed| closed.until);
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_window_ever_holds_more_than_its_count() {
+    fn no_window_has_more_charges_than_its_count() {
         let mut ledger = Ledger::default();
         let mut spent = Vec::new();
         for now in (0..20_000).step_by(7) {
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_one_is_free_when_the_oldest_leaves_the_window() {
+    fn the_next_charge_is_possible_when_the_oldest_leaves_the_window() {
         let mut ledger = ledger(&[0, 10, 20, 30]);
         assert_eq!(free_at(&mut ledger, 40), Some(at(3600)));
         assert_eq!(free_at(&mut ledger, 3599), Some(at(3600)));
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_neither_grants_nor_blocks_for_ever() {
+    fn a_clock_that_is_set_back_neither_frees_charges_nor_blocks_forever() {
         let year = 365 * 24 * 3600;
         let mut ledger = ledger(&[year, year, year, year]);
         assert_eq!(free_at(&mut ledger, 0), Some(at(3600)));
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refund_takes_back_one_of_its_time() {
+    fn a_refund_removes_one_charge_of_its_time() {
         let mut ledger = ledger(&[0, 10, 10, 20]);
         ledger.refund(at(10));
         ledger.refund(at(11));
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closure_ends_with_its_time_by_any_clock() {
+    fn a_pause_ends_in_time_even_if_the_clock_jumps() {
         let mut ledger = Ledger::default();
         ledger.close(at(0), HOUR, "busy");
         ledger.close(at(0), HOUR / 2, "less busy");

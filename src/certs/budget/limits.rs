@@ -1,4 +1,4 @@
-//! How much may be asked of a CA in which time.
+//! Limits of the budgets.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,35 +6,35 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// So many in any stretch of time of this length.
+/// Largest count in any time window of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// How many.
+    /// Largest count.
     pub count: u32,
-    /// In which time.
+    /// Length of the window.
     pub window: Duration,
 }
 
-/// The budgets at one CA; what has none is not counted.
+/// Limits at one CA. `None` means unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Orders of one account.
     pub orders: Option<Limit>,
-    /// New certificates of one registered domain, whichever account has asked.
+    /// New certificates of one registered domain, over all accounts.
     pub certificates: Option<Limit>,
-    /// Failed authorizations of one name, whichever account has asked.
+    /// Failed authorizations of one name, over all accounts.
     pub failed_authorizations: Option<Limit>,
 }
 
 impl Limits {
-    /// Nothing is counted.
+    /// No limits.
     pub const NONE: Self = Self {
         orders: None,
         certificates: None,
         failed_authorizations: None,
     };
 
-    /// For a private CA, whose certificates may live for hours: only failures are bounded.
+    /// Limits for a private CA. Only failures are limited, because its certificates may be valid for only a few hours.
     pub const PRIVATE: Self = Self {
         failed_authorizations: Some(Limit {
             count: 4,
@@ -43,7 +43,7 @@ impl Limits {
         ..Self::NONE
     };
 
-    /// For the public CAs: below the lowest limits that they publish.
+    /// Limits for a public CA: lower than the lowest limits that such CAs publish.
     pub const PUBLIC: Self = Self {
         orders: Some(Limit {
             count: 250,
@@ -58,7 +58,7 @@ impl Limits {
 }
 
 impl Limit {
-    /// The window in words: `hour`, `3 hours`, `7 days`.
+    /// Returns the window in words: `an hour`, `3 hours`, `7 days`.
     pub(super) fn window_in_words(&self) -> impl fmt::Display {
         let seconds = self.window.as_secs();
         match (seconds % DAY.as_secs(), seconds % HOUR.as_secs()) {

@@ -1,5 +1,4 @@
-//! What may be asked of a CA: budgets below its limits, and its own word that it wants to be left
-//! alone. Both survive restarts.
+//! Budgets of orders at a CA, below the limits of the CA, and pauses that a CA asks for. Both survive restarts.
 
 mod books;
 mod budgets;

@@ -1,15 +1,15 @@
-//! Reasons why a further order of an attempt is not paid for.
+//! Reasons why a further order of an attempt cannot be charged.
 
 use super::held::Held;
 use crate::storage;
 
-/// A reason why a further order of an attempt is not paid for.
+/// Reason why a further order of an attempt cannot be charged.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
-    /// A budget is spent, or the CA wants to be left alone.
+    /// A budget is spent, or the CA has asked for a pause.
     #[error("{0}")]
     Held(Box<Held>),
-    /// The account books cannot be read or written.
+    /// The ledgers cannot be read or written.
     #[error("{0}")]
     Storage(#[from] storage::Error),
 }

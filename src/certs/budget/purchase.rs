@@ -1,41 +1,41 @@
-//! An order that is about to be paid for.
+//! An order as the budgets see it.
 
 use super::limits::Limits;
 use crate::name::HostPattern;
 
-/// An order: what it is for, and who pays at which CA.
+/// Order to be charged.
 #[derive(Clone, Copy, Debug)]
 pub struct Purchase<'a> {
-    /// The CA's id.
+    /// Id of the CA.
     pub issuer: &'a str,
-    /// Which of the accounts at the CA pays.
+    /// Name of the account at the CA.
     pub account: &'a str,
-    /// Its budgets.
+    /// Limits at the CA.
     pub limits: Limits,
-    /// The name.
+    /// Name that the certificate is for.
     pub subject: &'a HostPattern,
-    /// How the CA counts it.
+    /// Kind of order.
     pub kind: OrderKind,
 }
 
-/// How a CA counts an order.
+/// Kind of order, which determines how the CA counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderKind {
-    /// As an order and as a new certificate of its domain.
+    /// Counts as an order and as a new certificate of its domain.
     First,
-    /// As an order: the CA has signed for the same names before.
+    /// Counts only as an order, because the CA has signed for the same name before.
     Renewal,
-    /// As neither: it tells the CA which certificate it replaces (RFC 9773 section 5).
+    /// Does not count, because it names the certificate that it replaces (RFC 9773 section 5).
     Replacement,
 }
 
-/// Which request for an order is paid for.
+/// Position of an order in its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Charge {
-    /// The first of an attempt, and with it the certificate.
+    /// First order of an attempt, which also charges the certificate.
     First,
-    /// One for another challenge after one that failed.
+    /// Order for another challenge after a failure.
     Further,
-    /// One in the place of one that was refused.
+    /// Repetition of an order that the CA has refused because of its predecessor.
     Again,
 }

@@ -1,10 +1,10 @@
-//! Whose budget it is: the account's, a registered domain's or a name's.
+//! The scope of a budget: an account, a registered domain or a name.
 
 use crate::certs::public_suffix::registered_domain;
 use crate::name::HostPattern;
 use crate::storage::Key;
 
-/// Whom an account book is about.
+/// Scope of a budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     Account,
@@ -21,7 +21,7 @@ impl Scope {
         Self::Name(subject.to_string())
     }
 
-    /// Where the book of `account` lies. What a CA counts over all accounts is in one book for all of them.
+    /// Returns the storage key of the ledger. Only the account scope has one ledger for each account.
     pub(super) fn key(&self, issuer: &str, account: &str) -> Key {
         let (folder, owner) = match self {
             Self::Account => ("accounts", account),
@@ -31,12 +31,12 @@ impl Scope {
         Key::new(&["budgets", issuer, folder, &format!("{owner}.json")])
     }
 
-    /// Where older versions kept one book for all accounts at a CA.
-    pub(super) fn former_key(&self, issuer: &str) -> Option<Key> {
+    /// Returns the storage key in older versions, which kept one ledger for all accounts at a CA.
+    pub(super) fn legacy_key(&self, issuer: &str) -> Option<Key> {
         (*self == Self::Account).then(|| Key::new(&["budgets", issuer, "account.json"]))
     }
 
-    /// For people.
+    /// Returns the owner of the budget for messages.
     pub(super) fn whose(&self) -> &str {
         match self {
             Self::Account => "this account",
@@ -44,11 +44,10 @@ impl Scope {
         }
     }
 
-    /// Whom a CA means that refuses an order of `subject` for a while. It says so only in its own
-    /// words: a limit on a name or its domain binds the other names of the account no more than
-    /// one on certificates for the same set of names.
-    pub(super) fn of_refusal(subject: &HostPattern, words: &str) -> Self {
-        let words = words.to_ascii_lowercase();
+    /// Returns the scope of a rate limit that the CA has reported for an order of `subject`. Only the text of the CA tells
+    /// it: a limit on a name, a domain or an exact set of names does not affect other names of the account.
+    pub(super) fn of_refusal(subject: &HostPattern, detail: &str) -> Self {
+        let words = detail.to_ascii_lowercase();
         let base = match subject {
             HostPattern::Exact(name) | HostPattern::Wildcard(name) => name.as_str(),
             HostPattern::Any => return Self::Account,
@@ -66,13 +65,13 @@ impl Scope {
     }
 }
 
-/// Whether `words` hold `name` as a name of its own.
+/// Whether `words` contain `name` as a whole name.
 fn mentions(words: &str, name: &str) -> bool {
     words.match_indices(name).any(|(start, _)| {
         let before = words[..start].chars().next_back();
         let after = words[start + name.len()..].chars().next();
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        // What follows a link's host is a path; the CA's own documents are not about the name.
+        // A name after a slash is the host of a link to a document of the CA.
         !before.is_some_and(|c| is_part(c) || c == '.' || c == '/') && !after.is_some_and(is_part)
     })
 }
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_the_ca_say_who_is_limited() {
+    fn the_detail_of_a_refusal_tells_its_scope() {
         let subject = HostPattern::parse("www.example.org").unwrap();
         for (words, scope) in [
             (
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn each_book_has_a_record_of_its_own() {
+    fn each_scope_has_its_own_storage_key() {
         let subject = HostPattern::parse("*.a.example.co.uk").unwrap();
         let keys = [
             Scope::Account,

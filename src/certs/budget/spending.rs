@@ -1,4 +1,4 @@
-//! What one attempt to get a certificate has paid for, and what it really used.
+//! The charges of one attempt, and their correction at its end.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,12 +12,12 @@ use super::scope::Scope;
 use super::usage::{Reach, RetryLater, Usage};
 use crate::name::HostPattern;
 
-/// How long one answer of a CA can keep all names of an account or a domain waiting: a slip of its
-/// clock must not let certificates lapse.
+/// Longest pause that one answer of a CA can impose on an account or a domain. A mistake of the CA must not let
+/// certificates expire.
 const LONGEST_CLOSURE: Duration = Duration::from_secs(24 * 3600);
 
-/// The purse of one attempt: its first order is paid for. Dropped without
-/// [`settle`](Self::settle), as by a kill, all that was paid stays spent.
+/// Charges of one attempt, whose first order is already charged. Call [`order`](Self::order) before each order and
+/// [`settle`](Self::settle) at the end. Without `settle`, for example after a kill, all charges stay.
 #[derive(Debug)]
 pub struct Spending(Option<Account>);
 
@@ -34,16 +34,16 @@ struct Account {
 
 #[derive(Clone, Debug)]
 struct Used {
-    /// When each order was paid for, and with it one failed authorization.
+    /// Times at which the orders were charged, each with one failed authorization.
     paid: Vec<SystemTime>,
     orders: usize,
-    /// Whether the CA has refused an order for what it replaces, which counts there as an order.
+    /// Whether the CA has refused an order because of its predecessor. Such an order counts at the CA.
     is_refused: bool,
     failed_authorizations: u32,
 }
 
 impl Spending {
-    /// A purse that never empties.
+    /// Creates a value without limits, which charges nothing.
     #[must_use]
     pub fn free() -> Self {
         Self(None)
@@ -66,7 +66,7 @@ impl Spending {
         }))
     }
 
-    /// Pays for the next order of the attempt, to be called before each: the first one is paid for.
+    /// Charges the next order. Call this before each order; the first one is already charged.
     pub async fn order(&self, now: SystemTime) -> Result<(), PaymentError> {
         let Some(account) = &self.0 else {
             return Ok(());
@@ -84,8 +84,8 @@ impl Spending {
         Ok(())
     }
 
-    /// Pays for the order that takes the place of the last one, which the CA has refused for what it replaces: from now on
-    /// the attempt counts as any renewal does. What may fail in it was paid for before.
+    /// Charges the repetition of an order that the CA has refused because of its predecessor. From now on the attempt
+    /// counts as a renewal. Its possible failure was already charged.
     pub async fn order_without_predecessor(&self, now: SystemTime) -> Result<(), PaymentError> {
         let Some(account) = &self.0 else {
             return Ok(());
@@ -95,20 +95,20 @@ impl Spending {
         Ok(account.books.pay(&purchase, Charge::Again, now).await??)
     }
 
-    /// Counts authorizations that the CA has found wanting. Those that the attempt's last error
-    /// tells of need not be counted.
+    /// Counts failed authorizations before the end of the attempt. Those in its final error need not be counted.
     pub fn spend_failed_authorization(&self, count: u32) {
         if let Some(account) = &self.0 {
             account.with(|used| used.failed_authorizations += count);
         }
     }
 
-    /// Takes back what was not used, counts what was, and heeds a CA that asks to be left alone.
+    /// Corrects the charges at the end of the attempt: refunds what was not used, adds failed authorizations, and stores a
+    /// pause that the CA has asked for.
     pub async fn settle(self, usage: Usage, now: SystemTime) {
         let Some(account) = self.0 else { return };
         let used = account.with(|used| used.clone());
         let reach = match used.orders {
-            // An order that was left is gone on with, and was paid for when it was placed.
+            // A resumed order was charged when it was placed.
             0 => Reach::Nothing,
             1 if !used.is_refused => usage.reach,
             _ => usage.reach.max(Reach::Order),
@@ -161,7 +161,8 @@ impl Account {
     }
 }
 
-/// The budget that the CA closes with its answer. A name's own back-off heeds the CA anyway.
+/// Returns the scope that must pause after an answer of the CA. A single name needs no entry, because its backoff respects
+/// the answer.
 fn closed_scope(answer: &RetryLater, subject: &HostPattern) -> Option<Scope> {
     let scope = match answer.status {
         503 => Scope::Account,

@@ -1,44 +1,44 @@
-//! What an attempt to get a certificate has used of what was paid for.
+//! The part of its charges that an attempt has used.
 
 use std::time::Duration;
 
-/// How far an attempt came at the CA, as far as its limits go.
+/// Progress of an attempt, as far as it matters for the limits of the CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// No order was placed.
     Nothing,
-    /// An order was placed, and no certificate was signed.
+    /// An order was placed, but no certificate was signed.
     Order,
     /// A certificate was signed, or may have been.
     Certificate,
 }
 
-/// The end of an attempt, as its CA counts it.
+/// Usage of an attempt, as its CA counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// How far the attempt came.
+    /// Progress of the attempt.
     pub reach: Reach,
-    /// Number of authorizations that the CA has found wanting.
+    /// Number of failed authorizations.
     pub failed_authorizations: u32,
-    /// The CA's answer, if it asked to be left alone.
+    /// Answer of the CA, if it asked for a pause.
     pub retry_later: Option<RetryLater>,
 }
 
-/// The answer of a CA that asks to be left alone.
+/// Answer of a CA that asks for a pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryLater {
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// The CA's own words.
+    /// Detail text of the CA.
     pub detail: String,
-    /// The time that it asks for.
+    /// Length of the pause.
     pub wait: Duration,
-    /// The failure in one sentence.
+    /// Failure in one sentence.
     pub reason: String,
 }
 
 impl Usage {
-    /// The end of an attempt that gave a certificate.
+    /// Usage of an attempt that obtained a certificate.
     pub const SIGNED: Self = Self {
         reach: Reach::Certificate,
         failed_authorizations: 0,

@@ -1,4 +1,4 @@
-//! The certificates that are served now, in memory.
+//! The cache of the certificates that are served.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +10,8 @@ use dashmap::mapref::entry;
 use super::certificate::Certificate;
 use crate::name::{HostName, HostPattern};
 
-/// Certificates by name, bounded: the least recently used ones leave first, and come back from
-/// storage when they are asked for again.
+/// Bounded cache of certificates by name. Evicts the least recently used ones, which are loaded from storage again when
+/// needed.
 #[derive(Debug)]
 pub struct CertCache {
     exact: DashMap<HostName, Entry>,
@@ -28,7 +28,7 @@ struct Entry {
 }
 
 impl CertCache {
-    /// A cache for `capacity` certificates, beside the pinned ones.
+    /// Creates a cache for `capacity` certificates, not counting pinned ones.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl CertCache {
         }
     }
 
-    /// The certificate for a name: its own, else that of the wildcard one label up.
+    /// Returns the certificate for a name: its own, otherwise that of the wildcard one label up.
     #[must_use]
     pub fn lookup(&self, name: &str) -> Option<Arc<Certificate>> {
         self.find(&self.exact, name).or_else(|| {
@@ -51,14 +51,14 @@ impl CertCache {
     fn find(&self, map: &DashMap<HostName, Entry>, name: &str) -> Option<Arc<Certificate>> {
         let entry = map.get(name)?;
         let now = self.clock.load(Ordering::Relaxed);
-        // Only an entry that ages is written: handshakes for a few hot names share no cache line.
+        // Writes only if the value changes, so that handshakes for a few hot names do not contend for a cache line.
         if entry.used.load(Ordering::Relaxed) != now {
             entry.used.store(now, Ordering::Relaxed);
         }
         Some(Arc::clone(&entry.certificate))
     }
 
-    /// Whether the certificate that a name is served is one that no storage can bring back.
+    /// Whether the certificate for a name is pinned, so that storage cannot replace it.
     #[must_use]
     pub fn is_pinned(&self, name: &str) -> bool {
         let of = |map: &DashMap<HostName, Entry>, name| map.get(name).map(|entry| entry.is_pinned);
@@ -68,21 +68,22 @@ impl CertCache {
         pinned.unwrap_or(false)
     }
 
-    /// The certificate of exactly this pattern.
+    /// Returns the certificate of exactly this pattern.
     #[must_use]
     pub fn get(&self, pattern: &HostPattern) -> Option<Arc<Certificate>> {
         let (map, name) = self.place(pattern)?;
         self.find(map, name.as_str())
     }
 
-    /// Whether there is a certificate of exactly this pattern. To ask is no use of it.
+    /// Whether there is a certificate of exactly this pattern. Does not count as a use.
     #[must_use]
     pub fn holds(&self, pattern: &HostPattern) -> bool {
         let place = self.place(pattern);
         place.is_some_and(|(map, name)| map.contains_key(name))
     }
 
-    /// When what is served ends, for up to `limit` names: those whose end is next, the nearest first. To ask is no use of them.
+    /// Returns up to `limit` names with the end of the validity of their certificates, the earliest first. Does not count
+    /// as a use.
     #[must_use]
     pub fn next_ends(&self, limit: usize) -> Vec<(HostPattern, SystemTime)> {
         let end = |entry: &Entry| entry.certificate.not_after();
@@ -97,12 +98,12 @@ impl CertCache {
         ends
     }
 
-    /// Serves `certificate` for `pattern` from the next handshake on, unless a pinned one is served for it.
+    /// Serves `certificate` for `pattern` from the next handshake on, unless the pattern has a pinned one.
     pub fn insert(&self, pattern: &HostPattern, certificate: Arc<Certificate>) {
         self.put(pattern, certificate, false);
     }
 
-    /// Like [`insert`](Self::insert), for a certificate that no storage can bring back.
+    /// Serves and pins `certificate`, which cannot be loaded from storage. Only another pinned one replaces it.
     pub fn pin(&self, pattern: &HostPattern, certificate: Arc<Certificate>) {
         self.put(pattern, certificate, true);
     }
@@ -130,7 +131,7 @@ impl CertCache {
         }
     }
 
-    /// Goes on serving the pinned certificate of a pattern only until another comes.
+    /// Unpins the certificate of a pattern. It is served until it is replaced or evicted.
     pub fn unpin(&self, pattern: &HostPattern) {
         if let Some((map, name)) = self.place(pattern)
             && let Some(mut entry) = map.get_mut(name)
@@ -146,7 +147,7 @@ impl CertCache {
         }
     }
 
-    /// Stops serving those certificates whose pattern is not to be kept. Pinned ones stay.
+    /// Stops serving the certificates of all patterns that are not kept. Pinned ones stay.
     pub fn retain(&self, is_kept: impl Fn(&HostPattern) -> bool) {
         let exact = |name: &HostName| is_kept(&HostPattern::Exact(name.clone()));
         let wildcard = |base: &HostName| is_kept(&HostPattern::Wildcard(base.clone()));
@@ -167,19 +168,19 @@ impl CertCache {
         }
     }
 
-    /// How many certificates are held.
+    /// Number of certificates in the cache.
     #[must_use]
     pub fn len(&self) -> usize {
         self.exact.len() + self.wildcard.len()
     }
 
-    /// Whether no certificate is held.
+    /// Whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Drops the least recently used sixteenth, so that one scan pays for many insertions.
+    /// Drops the least recently used sixteenth, so that many insertions share the cost of one scan.
     fn evict(&self) {
         let mut ages = self
             .exact
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_served_by_its_own_certificate_else_by_its_wildcard() {
+    fn a_name_is_served_by_its_own_certificate_or_else_by_its_wildcard() {
         let ca = TestCa::new();
         let cache = CertCache::new(10);
         for name in ["www.example.org", "*.example.org"] {
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_leave_first_and_pinned_ones_never() {
+    fn the_least_recently_used_are_evicted_and_pinned_ones_never() {
         let ca = TestCa::new();
         let one = certificate(&ca, "shared.example");
         let cache = CertCache::new(100);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_whose_end_is_next_are_told_without_a_use_of_them() {
+    fn listing_the_next_ends_does_not_count_as_a_use() {
         let ca = TestCa::new();
         let cache = CertCache::new(10);
         for (name, days) in [("a.example", 60), ("*.b.example", 20), ("c.example", 40)] {
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_certificate_gives_way_only_to_another_pinned_one_or_when_it_is_unpinned() {
+    fn a_pinned_certificate_is_replaced_only_by_another_pinned_one_or_after_unpinning() {
         let ca = TestCa::new();
         let [files, ordered] = ["a.example", "a.example"].map(|name| certificate(&ca, name));
         let (cache, name) = (CertCache::new(10), pattern("a.example"));

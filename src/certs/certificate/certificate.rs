@@ -1,4 +1,4 @@
-//! A certificate that can be served: chain, key and the facts that are read from the leaf.
+//! A certificate that can be served: chain, key and the fields of the leaf.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,42 +17,42 @@ use crate::acme::CertId;
 use crate::certs::clock::{from_unix, unix};
 use crate::name::{HostName, HostPattern};
 
-/// How far a certificate's start may lie in the future: clocks differ a little.
+/// Time by which the start of a certificate may lie in the future, because clocks differ slightly.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// The end of the year 9999.
+/// Unix time of the last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// Why a chain and a key are not a certificate that can be served.
+/// Reason why a chain and a key cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// The text holds no certificate.
+    /// The text contains no certificate.
     #[error("there is no certificate in it; it must hold PEM blocks `BEGIN CERTIFICATE`")]
     NoCertificate,
-    /// The text holds no private key.
+    /// The text contains no private key.
     #[error("there is no private key in it; it must hold a PEM block `BEGIN PRIVATE KEY`")]
     NoKey,
-    /// A block is not PEM, or not what its label says.
+    /// A block is not valid PEM.
     #[error("its PEM cannot be read: {0}")]
     Pem(#[from] rustls::pki_types::pem::Error),
-    /// The bytes of a certificate are not X.509.
+    /// A certificate is not valid X.509.
     #[error("a certificate in it is not valid X.509")]
     X509,
-    /// The key is of a kind that cannot sign a handshake.
+    /// The type of the key is not supported.
     #[error("its private key cannot be used: {0}")]
     Key(rustls::Error),
-    /// Key and leaf belong to different pairs.
+    /// The key does not match the leaf.
     #[error("its private key does not belong to its certificate")]
     KeyMismatch,
-    /// A certificate of the chain is not signed by the next one.
+    /// A certificate of the chain, counted from 1, is not signed by the next one.
     #[error("its chain is broken: certificate {0} is not signed by the one after it")]
     Chain(usize),
     /// The certificate is for other names.
     #[error("it is not for {wanted} but for {}", list(.names))]
     Names {
-        /// What it should be for.
+        /// Required name.
         wanted: HostPattern,
-        /// What it is for.
+        /// Names in the certificate.
         names: Vec<HostPattern>,
     },
     /// The certificate has expired.
@@ -71,24 +71,25 @@ fn list(names: &[HostPattern]) -> String {
         .join(", ")
 }
 
-/// Chain, key and facts of one certificate. Its `Debug` shows no key.
+/// Certificate with chain and key. `Debug` does not show the key.
 pub struct Certificate {
     certified: Arc<CertifiedKey>,
     names: Vec<HostPattern>,
     serial: String,
     not_before: SystemTime,
     not_after: SystemTime,
-    /// From when on it is replaced, and when its CA is asked about that: Unix times, 0 for none.
+    /// Planned renewal, and next request for renewal information: Unix times, 0 for none.
     renewal: [AtomicU64; 2],
 }
 
 impl Certificate {
-    /// Reads a certificate from one PEM text that holds the chain, leaf first, and the key.
+    /// Parses one PEM text with the chain, leaf first, and the key. Verifies the signatures within the chain, but neither
+    /// names nor validity; see [`verify_for`](Self::verify_for).
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         Self::from_pem_pair(pem, pem)
     }
 
-    /// Reads a certificate from two PEM texts.
+    /// Parses chain and key from two PEM texts, like [`from_pem`](Self::from_pem).
     pub fn from_pem_pair(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
@@ -127,8 +128,7 @@ impl Certificate {
         })
     }
 
-    /// The certificate's identifier at its CA (RFC 9773 section 4.1); none when it does not say
-    /// which key has signed it.
+    /// Returns the identifier at the CA (RFC 9773 section 4.1); `None` without an authority key identifier.
     #[must_use]
     pub fn id(&self) -> Option<CertId> {
         let leaf = parse(self.certified.cert.first()?).ok()?;
@@ -141,27 +141,27 @@ impl Certificate {
         Some(CertId::new(authority_key.0, leaf.raw_serial()))
     }
 
-    /// From when on it is replaced, once that is planned.
+    /// Returns the planned time of renewal, if there is one.
     pub(crate) fn planned_renewal(&self) -> Option<SystemTime> {
         read(&self.renewal[0])
     }
 
-    /// Plans when it is replaced.
+    /// Plans the renewal.
     pub(crate) fn renew_at(&self, at: SystemTime) {
         self.renewal[0].store(unix(at).max(1), Ordering::Relaxed);
     }
 
-    /// When its CA is asked about the renewal next.
+    /// Returns the time of the next request for renewal information, if one is planned.
     pub(crate) fn next_question(&self) -> Option<SystemTime> {
         read(&self.renewal[1])
     }
 
-    /// Plans when its CA is asked about the renewal.
+    /// Plans the next request for renewal information.
     pub(crate) fn ask_at(&self, at: Option<SystemTime>) {
         self.renewal[1].store(at.map_or(0, unix), Ordering::Relaxed);
     }
 
-    /// Fails unless the certificate is for `wanted` and valid at `now`.
+    /// Returns an error unless the certificate is for `wanted` and valid at `now`.
     pub fn verify_for(
         &self,
         wanted: &HostPattern,
@@ -193,38 +193,38 @@ impl Certificate {
         self.names.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// Chain and key as the TLS server takes them.
+    /// Returns chain and key for the TLS server.
     #[must_use]
     pub fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
 
-    /// The certificate itself, without the chain above it.
+    /// Returns the leaf certificate.
     #[must_use]
     pub fn leaf(&self) -> &CertificateDer<'static> {
         let leaf = self.certified.cert.first();
-        leaf.expect("a certificate is only made of a chain with a leaf")
+        leaf.expect("a certificate is only created from a chain with a leaf")
     }
 
-    /// The names in the leaf.
+    /// Returns the names in the leaf.
     #[must_use]
     pub fn names(&self) -> &[HostPattern] {
         &self.names
     }
 
-    /// The serial number in hexadecimal.
+    /// Returns the serial number in hexadecimal.
     #[must_use]
     pub fn serial(&self) -> &str {
         &self.serial
     }
 
-    /// The start of its validity.
+    /// Returns the start of the validity.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
         self.not_before
     }
 
-    /// The end of its validity.
+    /// Returns the end of the validity.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.not_after
@@ -287,7 +287,7 @@ fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Certifi
     }
 }
 
-/// Names that are no host names are passed over: nobody can ask for them.
+/// Converts a name of the leaf. Returns `None` if it is not a host name, because no client can request it.
 fn pattern(name: &GeneralName<'_>) -> Option<HostPattern> {
     match name {
         GeneralName::DNSName(name) => HostPattern::parse(name).ok(),
@@ -303,7 +303,7 @@ fn pattern(name: &GeneralName<'_>) -> Option<HostPattern> {
     }
 }
 
-/// A time that can be printed: what lies before 1970 or after 9999 becomes the nearest that can.
+/// Converts a timestamp. Clamps it to the years 1970 to 9999, which can be printed.
 fn time(timestamp: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(timestamp.clamp(0, LAST_SECOND).unsigned_abs())
 }
@@ -320,7 +320,7 @@ fn check_links(chain: &[CertificateDer<'_>]) -> Result<(), CertificateError> {
     Ok(())
 }
 
-/// A client has the root already or does not trust it: sending it only costs bytes.
+/// Removes the root from the end of a chain. Clients either have it already or do not trust it.
 fn drop_root(chain: &mut Vec<CertificateDer<'_>>) {
     let is_root = |der| parse(der).is_ok_and(|last| last.issuer() == last.subject());
     if chain.len() > 1 && chain.last().is_some_and(is_root) {
@@ -328,7 +328,7 @@ fn drop_root(chain: &mut Vec<CertificateDer<'_>>) {
     }
 }
 
-/// A certificate that the operator brings.
+/// Files of a certificate that the operator provides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlsFiles {
     /// PEM file with the leaf first, then the intermediates.
@@ -343,7 +343,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A CA that signs whatever a test asks for.
+    /// CA that signs any name for tests.
     pub(crate) struct TestCa {
         params: CertificateParams,
         key: KeyPair,
@@ -362,7 +362,7 @@ pub(crate) mod tests {
             Self { params, key, pem }
         }
 
-        /// Leaf and key in one text, valid for `validity` seconds from and to now.
+        /// Signs a leaf and returns it with its key. `validity` is in seconds relative to now.
         pub(crate) fn sign(&self, names: &[&str], validity: std::ops::Range<i64>) -> String {
             let key = KeyPair::generate().unwrap();
             let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -389,7 +389,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_facts_are_those_of_the_leaf() {
+    fn names_and_validity_are_read_from_the_leaf() {
         let pem = TestCa::new().sign(&["www.example.org", "*.example.net", "::1"], -60..3600);
         let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
         let names = ["www.example.org", "*.example.net", "::1"].map(pattern);
@@ -422,7 +422,7 @@ pub(crate) mod tests {
         ));
         assert!(
             verify(ca.sign(&["www.example.org"], 60..600)).is_ok(),
-            "a little skew is fine"
+            "a small clock skew is accepted"
         );
         assert!(matches!(
             verify(ca.sign(&["www.example.org"], 3600..7200)),
@@ -437,7 +437,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_date_before_the_epoch_is_told_like_any_other() {
+    fn a_date_before_the_epoch_can_be_printed() {
         const YEAR: i64 = 365 * 24 * 3600;
         let pem = TestCa::new().sign(&["www.example.org"], -70 * YEAR..-60 * YEAR);
         let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
@@ -456,7 +456,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_chain_must_link_and_its_root_is_not_served() {
+    fn a_chain_must_be_linked_and_its_root_is_not_served() {
         let ca = TestCa::new();
         let pem = ca.sign(&["a.example"], -60..60);
         let whole = Certificate::from_pem(format!("{pem}{}", ca.pem).as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! What a certificate says of itself beside names and validity, in words for people.
+//! Description of a certificate for people: signer, key type, chain and fingerprint.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
@@ -8,22 +8,21 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::certificate::Certificate;
 
-/// The facts of a certificate that only people ask for. Read anew each time, so that what is served
-/// carries none of it.
+/// Fields of a certificate for display. They are parsed on each call, so that served certificates need no memory for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
-    /// Who signed the leaf.
+    /// Issuer of the leaf.
     pub signed_by: String,
-    /// The kind of the leaf's key, as in `ECDSA P-256`.
+    /// Key type of the leaf, such as `ECDSA P-256`.
     pub key_type: String,
-    /// The subjects of the chain, leaf first.
+    /// Subjects of the chain, leaf first.
     pub chain: Vec<String>,
-    /// The leaf's SHA-256 fingerprint, in pairs of hexadecimal digits.
+    /// SHA-256 fingerprint of the leaf, in pairs of hexadecimal digits.
     pub fingerprint: String,
 }
 
 impl Description {
-    /// Reads the facts of a certificate.
+    /// Describes a certificate.
     #[must_use]
     pub fn of(certificate: &Certificate) -> Self {
         let chain = &certificate.certified_key().cert;
@@ -48,7 +47,7 @@ fn subject(der: &CertificateDer<'_>) -> String {
         .unwrap_or_default()
 }
 
-/// Many leaves have an empty subject: their names stand in an extension.
+/// Formats a name. Many leaves have an empty subject, because their names are in an extension.
 fn name(name: &X509Name<'_>) -> String {
     match name.iter().next() {
         Some(_) => name.to_string(),
@@ -59,7 +58,7 @@ fn name(name: &X509Name<'_>) -> String {
 fn key_type(key: &SubjectPublicKeyInfo<'_>) -> String {
     match key.parsed() {
         Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
-        // An uncompressed point is one byte and two coordinates.
+        // `key_size` is that of an uncompressed point: one byte and two coordinates.
         Ok(PublicKey::EC(point)) => match point.key_size() {
             528 => "ECDSA P-521".to_owned(),
             size => format!("ECDSA P-{size}"),
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_facts_are_read_from_the_chain() {
+    fn the_description_is_read_from_the_chain() {
         let pem = TestCa::new().sign(&["www.example.org"], -60..3600);
         let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
 

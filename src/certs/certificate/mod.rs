@@ -1,4 +1,4 @@
-//! A parsed certificate, and the cache of those that are served.
+//! Parsed certificates, and the cache from which they are served.
 
 mod cache;
 mod certificate;

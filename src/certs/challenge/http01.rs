@@ -1,4 +1,4 @@
-//! http-01 (RFC 8555 section 8.3): the table of tokens that the port-80 listener answers from.
+//! http-01 (RFC 8555 section 8.3): the table of tokens from which the port-80 listener answers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 
-/// The tokens of challenges that are under way. Its `Debug` shows no key authorization.
+/// Tokens of pending challenges. `Debug` does not show key authorizations.
 #[derive(Default)]
 pub struct Http01Tokens {
     tokens: DashMap<String, Entry>,
@@ -22,13 +22,13 @@ struct Entry {
 }
 
 impl Http01Tokens {
-    /// A table without tokens.
+    /// Creates an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The answer for a token that is under way. Tells the order path that the CA has looked.
+    /// Returns the response body for the token of a pending challenge, and tells the order that the CA has asked for it.
     #[must_use]
     pub fn answer(&self, token: &str) -> Option<String> {
         let entry = self.tokens.get(token)?;
@@ -36,7 +36,7 @@ impl Http01Tokens {
         Some(entry.body.clone())
     }
 
-    /// Answers `token` with `body` until the publication is dropped.
+    /// Answers `token` with `body` until the returned publication is dropped.
     pub fn publish(self: &Arc<Self>, token: String, body: String) -> Http01Publication {
         let (seen, _) = watch::channel(false);
         self.tokens.insert(token.clone(), Entry { body, seen });
@@ -46,13 +46,13 @@ impl Http01Tokens {
         }
     }
 
-    /// How many challenges are under way.
+    /// Number of pending challenges.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Whether no challenge is under way.
+    /// Whether no challenge is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
@@ -67,9 +67,9 @@ impl fmt::Debug for Http01Tokens {
     }
 }
 
-/// A token that is answered while the value lives.
+/// Token that is answered until this value is dropped.
 #[derive(Debug)]
-#[must_use = "a publication that is dropped is over"]
+#[must_use = "dropping the publication ends it"]
 pub struct Http01Publication {
     tokens: Arc<Http01Tokens>,
     token: String,
@@ -81,14 +81,14 @@ impl Drop for Http01Publication {
     }
 }
 
-/// Publishes key authorizations in a table.
+/// Solves http-01 challenges by publishing key authorizations in a table.
 #[derive(Clone, Debug)]
 pub struct Http01Solver {
     tokens: Arc<Http01Tokens>,
 }
 
 impl Http01Solver {
-    /// A solver that publishes in `tokens`.
+    /// Creates a solver that publishes in `tokens`.
     #[must_use]
     pub fn new(tokens: Arc<Http01Tokens>) -> Self {
         Self { tokens }
@@ -127,7 +127,7 @@ mod tests {
     use crate::name::HostPattern;
 
     #[tokio::test]
-    async fn a_token_is_answered_while_its_challenge_is_up_and_tells_that_the_ca_has_looked() {
+    async fn a_token_is_answered_while_its_challenge_is_pending_and_reports_the_request() {
         let tokens = Arc::new(Http01Tokens::new());
         let solver = Http01Solver::new(Arc::clone(&tokens));
         let name = HostPattern::parse("www.example.org").unwrap();

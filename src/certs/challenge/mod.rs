@@ -1,4 +1,5 @@
-//! The ways to prove control over a name.
+//! ACME challenges: http-01, tls-alpn-01, dns-01 and dns-persist-01, and the choice between them. Knows no orders and no
+//! listeners.
 
 mod dns01;
 mod http01;
@@ -7,7 +8,7 @@ mod tls_alpn01;
 
 pub(crate) use dns01::DnsJournal;
 pub use dns01::{
-    Cloudflare, CloudflareFault, CloudflareOptions, Dns01Error, Dns01Solver, DnsMeans, DnsOptions,
+    Cloudflare, CloudflareFault, CloudflareOptions, Dns01Error, Dns01Solver, DnsMethod, DnsOptions,
     DnsProvider, ExecHook, HookFault, PersistSolver, Propagation, Rfc2136, Rfc2136Options,
     ServerAddress, TsigAlgorithm, TxtRecord, UpdateFault,
 };

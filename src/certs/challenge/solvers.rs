@@ -1,4 +1,4 @@
-//! Which ways to prove a name there are, and which of them fit it.
+//! The challenge solvers of one CA, and the choice of those that can prove a name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,35 +7,35 @@ use super::dns01::{Dns01Solver, PersistSolver};
 use crate::acme::{ChallengeType, Solver};
 use crate::name::{HostPattern, NameMap};
 
-/// A site's own way to prove its names in DNS.
+/// DNS challenge that one site has configured for its names.
 #[derive(Clone, Debug)]
 pub enum SiteDns {
-    /// By a record for each order.
+    /// dns-01: a new record for each order.
     Records(Dns01Solver),
-    /// By the record that the operator sets once.
-    Standing,
+    /// dns-persist-01: the record that the operator sets once.
+    Persistent,
 }
 
 impl SiteDns {
     fn solver(&self, subject: &HostPattern) -> Arc<dyn Solver> {
         match self {
             Self::Records(solver) => Arc::new(solver.for_certificate(subject)),
-            Self::Standing => Arc::new(PersistSolver),
+            Self::Persistent => Arc::new(PersistSolver),
         }
     }
 }
 
-/// The solvers of one CA, the most trusted first.
+/// Solvers of one CA, in order of preference.
 #[derive(Clone, Default)]
 pub struct Solvers {
     solvers: Vec<Arc<dyn Solver>>,
-    /// Which types may be used, in order; all of them where none is named.
+    /// Types that may be used, in order of preference; all types if empty.
     allowed: Vec<ChallengeType>,
     dns: NameMap<Option<SiteDns>>,
 }
 
 impl Solvers {
-    /// Solvers that are tried in this order.
+    /// Creates solvers that are tried in this order.
     #[must_use]
     pub fn new(solvers: Vec<Arc<dyn Solver>>) -> Self {
         Self {
@@ -45,32 +45,32 @@ impl Solvers {
         }
     }
 
-    /// The same with only these types of challenge, in this order; with all of them where none is named.
+    /// Restricts the solvers to these challenge types and tries them in this order. An empty list allows all types.
     #[must_use]
     pub fn restricted_to(mut self, allowed: &[ChallengeType]) -> Self {
         self.allowed = allowed.to_vec();
         self
     }
 
-    /// The same with each site's own way to prove its names in DNS, which is tried before the others.
+    /// Adds the DNS challenge of each site, which is tried before the other solvers.
     #[must_use]
     pub fn with_dns(mut self, dns: NameMap<Option<SiteDns>>) -> Self {
         self.dns = dns;
         self
     }
 
-    /// Those that can prove `subject`, in the order in which they are tried. A wildcard is proved in DNS
-    /// alone (RFC 8555 section 8.4), an address never is (RFC 8738 section 7).
+    /// Returns the solvers that can prove `subject`, in the order in which they are tried. Only a DNS challenge proves a
+    /// wildcard (RFC 8555 section 8.4), and none proves an IP address (RFC 8738 section 7).
     #[must_use]
     pub fn for_subject(&self, subject: &HostPattern) -> Vec<Arc<dyn Solver>> {
-        let is_in_dns = |kind| matches!(kind, ChallengeType::Dns01 | ChallengeType::DnsPersist01);
+        let is_dns = |kind| matches!(kind, ChallengeType::Dns01 | ChallengeType::DnsPersist01);
         let fits = |kind: ChallengeType| match subject {
-            HostPattern::Exact(name) => name.ip().is_none() || !is_in_dns(kind),
-            HostPattern::Wildcard(_) => is_in_dns(kind),
+            HostPattern::Exact(name) => name.ip().is_none() || !is_dns(kind),
+            HostPattern::Wildcard(_) => is_dns(kind),
             HostPattern::Any => false,
         };
-        let own = self.own(subject).map(|own| own.solver(subject));
-        let solvers = own.into_iter().chain(self.solvers.iter().cloned());
+        let site_dns = self.site_dns(subject).map(|site| site.solver(subject));
+        let solvers = site_dns.into_iter().chain(self.solvers.iter().cloned());
         let fitting = solvers.filter(|solver| fits(solver.challenge_type()));
         if self.allowed.is_empty() {
             return fitting.collect();
@@ -86,21 +86,20 @@ impl Solvers {
         ranked.into_iter().map(|(_, solver)| solver).collect()
     }
 
-    /// Takes down what a process that was killed has left up for `subject`. What answers for the other types ends with its
-    /// process. The caller holds the lock of the name's issuance.
+    /// Removes the DNS records that a killed process left behind for `subject`. Other challenges leave nothing behind. The
+    /// caller holds the issuance lock of `subject`.
     pub async fn remove_stale_challenges(&self, subject: &HostPattern) {
-        if let Some(SiteDns::Records(solver)) = self.own(subject) {
+        if let Some(SiteDns::Records(solver)) = self.site_dns(subject) {
             solver.remove_stale_challenges(subject).await;
         }
     }
 
-    /// The site's own way to prove `subject` in DNS.
-    fn own(&self, subject: &HostPattern) -> Option<&SiteDns> {
-        let own = match subject {
+    fn site_dns(&self, subject: &HostPattern) -> Option<&SiteDns> {
+        let site = match subject {
             HostPattern::Exact(name) => self.dns.lookup(name.as_str()),
             pattern => self.dns.get(pattern),
         };
-        own.and_then(Option::as_ref)
+        site.and_then(Option::as_ref)
     }
 }
 
@@ -119,9 +118,9 @@ mod tests {
     use super::*;
     use crate::acme::{Identifier, KeyAuthorization, Presented, SolverError};
 
-    struct Of(ChallengeType);
+    struct FakeSolver(ChallengeType);
 
-    impl Solver for Of {
+    impl Solver for FakeSolver {
         fn challenge_type(&self) -> ChallengeType {
             self.0.clone()
         }
@@ -137,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_proved_in_dns_alone_and_an_address_never_there() {
+    fn only_dns_proves_a_wildcard_and_dns_never_proves_an_address() {
         use ChallengeType::{Dns01, Http01, TlsAlpn01};
-        let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
+        let of = |kind| -> Arc<dyn Solver> { Arc::new(FakeSolver(kind)) };
         let all = Solvers::new(vec![of(Http01), of(TlsAlpn01), of(Dns01)]);
         for (subject, expected) in [
             ("www.example.org", &[Http01, TlsAlpn01, Dns01][..]),
@@ -155,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_uses_the_challenges_that_it_may_in_the_order_that_it_names() {
+    fn an_issuer_uses_only_its_allowed_challenges_in_their_order() {
         use ChallengeType::{Dns01, Http01, TlsAlpn01};
-        let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
+        let of = |kind| -> Arc<dyn Solver> { Arc::new(FakeSolver(kind)) };
         let all = Solvers::new(vec![of(Http01), of(TlsAlpn01), of(Dns01)]);
         let subject = HostPattern::parse("www.example.org").unwrap();
         for (allowed, expected) in [
@@ -172,12 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn a_site_with_its_own_way_in_dns_takes_it_first_and_no_other_site_does() {
+    fn the_dns_challenge_of_a_site_comes_first_and_serves_no_other_site() {
         use ChallengeType::{DnsPersist01, Http01};
-        let of = |kind| -> Arc<dyn Solver> { Arc::new(Of(kind)) };
+        let of = |kind| -> Arc<dyn Solver> { Arc::new(FakeSolver(kind)) };
         let mut dns = NameMap::new();
         for (site, solver) in [
-            ("*.example.org", Some(SiteDns::Standing)),
+            ("*.example.org", Some(SiteDns::Persistent)),
             ("plain.example.org", None),
         ] {
             dns.insert(HostPattern::parse(site).unwrap(), solver);

@@ -1,5 +1,5 @@
-//! tls-alpn-01 (RFC 8737, for addresses RFC 8738): the table of certificates that the HTTPS listener
-//! shows to a CA that looks for one.
+//! tls-alpn-01 (RFC 8737; RFC 8738 for IP addresses): the table of challenge certificates that the HTTPS listener presents
+//! to the CA.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,8 +17,7 @@ use tokio::sync::watch;
 
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 
-/// The certificates of challenges that are under way, by the name that the CA asks for. Its `Debug`
-/// shows none of them.
+/// Certificates of pending challenges, by the name that the CA asks for. `Debug` shows none of them.
 #[derive(Default)]
 pub struct TlsAlpn01Certificates {
     names: DashMap<String, Entry>,
@@ -30,14 +29,14 @@ struct Entry {
 }
 
 impl TlsAlpn01Certificates {
-    /// A table without certificates.
+    /// Creates an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What proves the name, in whatever case it is written, while its challenge is under way. Tells
-    /// the order path that the CA has looked.
+    /// Returns the certificate that proves a name whose challenge is pending, and tells the order that the CA has asked
+    /// for it. The case of `sni` does not matter.
     #[must_use]
     pub fn answer(&self, sni: &str) -> Option<Arc<CertifiedKey>> {
         let entry = self.names.get(&sni.to_ascii_lowercase())?;
@@ -45,13 +44,13 @@ impl TlsAlpn01Certificates {
         Some(Arc::clone(&entry.certified))
     }
 
-    /// How many challenges are under way.
+    /// Number of pending challenges.
     #[must_use]
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether no challenge is under way.
+    /// Whether no challenge is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -66,23 +65,23 @@ impl fmt::Debug for TlsAlpn01Certificates {
     }
 }
 
-/// Why a challenge's certificate could not be made.
+/// Reason why a challenge certificate could not be created.
 #[derive(Debug, thiserror::Error)]
-enum MakeError {
-    #[error("the challenge's certificate could not be made: {0}")]
+enum CertifyError {
+    #[error("the challenge certificate could not be created: {0}")]
     Certificate(#[from] rcgen::Error),
-    #[error("the key of the challenge's certificate cannot be used: {0}")]
+    #[error("the key of the challenge certificate cannot be used: {0}")]
     Key(#[from] rustls::Error),
 }
 
-/// Makes the certificates and puts them into a table.
+/// Solves tls-alpn-01 challenges by publishing certificates in a table.
 #[derive(Clone, Debug)]
 pub struct TlsAlpn01Solver {
     certificates: Arc<TlsAlpn01Certificates>,
 }
 
 impl TlsAlpn01Solver {
-    /// A solver that publishes in `certificates`.
+    /// Creates a solver that publishes in `certificates`.
     #[must_use]
     pub fn new(certificates: Arc<TlsAlpn01Certificates>) -> Self {
         Self { certificates }
@@ -92,7 +91,7 @@ impl TlsAlpn01Solver {
         &self,
         identifier: &Identifier,
         key_authorization: &KeyAuthorization,
-    ) -> Result<Presented, MakeError> {
+    ) -> Result<Presented, CertifyError> {
         let certified = Arc::new(certify(identifier, key_authorization)?);
         let (seen, is_seen) = watch::channel(false);
         let name = server_name(identifier);
@@ -103,7 +102,7 @@ impl TlsAlpn01Solver {
         self.certificates.names.insert(name.clone(), entry);
         let certificates = Arc::clone(&self.certificates);
         Ok(Presented::new(is_seen, move || {
-            // A later challenge for the same name stays up.
+            // A later challenge for the same name stays published.
             let is_own = |_: &_, entry: &Entry| Arc::ptr_eq(&entry.certified, &certified);
             certificates.names.remove_if(&name, is_own);
         }))
@@ -126,12 +125,12 @@ impl Solver for TlsAlpn01Solver {
     }
 }
 
-/// A self-signed certificate for exactly the identifier, with the digest of the key authorization in
-/// a critical extension (RFC 8737 section 3).
+/// Creates a self-signed certificate for this identifier only, with the digest of the key authorization in a critical
+/// extension (RFC 8737 section 3).
 fn certify(
     identifier: &Identifier,
     key_authorization: &KeyAuthorization,
-) -> Result<CertifiedKey, MakeError> {
+) -> Result<CertifiedKey, CertifyError> {
     let proof = digest(&SHA256, key_authorization.as_str().as_bytes());
     let mut params = CertificateParams::new(vec![identifier.to_string()])?;
     params.distinguished_name = DistinguishedName::new();
@@ -142,8 +141,8 @@ fn certify(
     Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
-/// What the CA names in its ClientHello: the name, or the address in its reverse DNS form (RFC 8738
-/// section 6).
+/// Returns the server name that the CA sends in its ClientHello: the name itself, or the reverse DNS name of an IP address
+/// (RFC 8738 section 6).
 fn server_name(identifier: &Identifier) -> String {
     match identifier {
         Identifier::Dns(name) => name.clone(),
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_is_shown_while_its_challenge_is_up_and_tells_that_the_ca_has_looked() {
+    async fn a_certificate_is_presented_while_its_challenge_is_pending_and_reports_the_request() {
         let table = Arc::new(TlsAlpn01Certificates::new());
         let solver = TlsAlpn01Solver::new(Arc::clone(&table));
         let name = dns("www.example.org");
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_certificate_is_what_rfc_8737_asks_for() {
+    fn the_certificate_has_the_form_of_rfc_8737() {
         for name in [dns("www.example.org"), ip("192.0.2.1"), ip("2001:db8::1")] {
             let proof = proof("token");
             let certified = certify(&name, &proof).unwrap();
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_asked_for_by_its_reverse_name() {
+    fn an_address_has_its_reverse_dns_name_as_server_name() {
         assert_eq!(server_name(&ip("192.0.2.1")), "1.2.0.192.in-addr.arpa");
         assert_eq!(
             server_name(&ip("2001:db8::567:89ab")),

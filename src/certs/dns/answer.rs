@@ -1,31 +1,31 @@
-//! What DNS answered.
+//! Typed DNS answers: CAA sets, TXT texts and zones.
 
 use std::net::SocketAddr;
 
 use hickory_resolver::proto::rr::RData;
 
-/// Who may issue for a name (RFC 8659).
+/// CAA records that apply to a name (RFC 8659).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaaSet {
-    /// The name that the records are at: the asked one or a parent.
+    /// Owner of the records: the requested name or one of its parents.
     pub name: String,
-    /// At least one.
+    /// Records; never empty.
     pub records: Vec<Caa>,
 }
 
 /// One property of a CAA record set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caa {
-    /// Whether a CA that does not know the tag must refuse.
+    /// Whether a CA that does not know the tag must refuse to issue.
     pub is_critical: bool,
-    /// `issue`, `issuewild`, `iodef` or another one, in lower case.
+    /// Tag in lower case, such as `issue`, `issuewild` or `iodef`.
     pub tag: String,
-    /// As it is in the record, such as `letsencrypt.org; validationmethods=dns-01`.
+    /// Unparsed value, such as `letsencrypt.org; validationmethods=dns-01`.
     pub value: String,
 }
 
 impl Caa {
-    /// The CA that an `issue` or `issuewild` property names; empty where it forbids every CA.
+    /// Returns the CA in an `issue` or `issuewild` property; empty if the property forbids every CA.
     #[must_use]
     pub fn issuer_domain(&self) -> &str {
         let domain = self.value.split(';').next().unwrap_or_default();
@@ -33,21 +33,21 @@ impl Caa {
     }
 }
 
-/// A zone with the servers that are its authority.
+/// DNS zone with its authoritative name servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// The zone's own name, without the last dot.
+    /// Name of the zone, without the final dot.
     pub name: String,
-    /// Its servers; one whose name has no address has none here.
+    /// Name servers of the zone. Those whose addresses are unknown are included.
     pub servers: Vec<ZoneServer>,
 }
 
-/// One of the name servers of a zone.
+/// Name server of a zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneServer {
-    /// Its host name.
+    /// Host name of the server.
     pub name: String,
-    /// Where it answers.
+    /// Addresses of the server; empty if they are unknown.
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn caa(data: &RData) -> Option<Caa> {
     })
 }
 
-/// The strings of a TXT record are one text (RFC 8555 section 8.4 has no say in how it is cut).
+/// Joins the strings of a TXT record. How a text is divided into strings has no meaning for ACME (RFC 8555 section 8.4).
 pub(super) fn txt(data: &RData) -> Option<String> {
     let RData::TXT(record) = data else {
         return None;

@@ -1,54 +1,54 @@
-//! Why a look-up gave nothing.
+//! Reasons why a look-up failed.
 
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::op::ResponseCode;
 
-/// Why a look-up gave nothing.
+/// Reason why a look-up failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ResolverError {
-    /// The system names no DNS server.
+    /// The DNS settings of the system cannot be read.
     #[error("the system's DNS servers cannot be read ({0}); name some with `resolvers`")]
     System(#[source] NetError),
-    /// The text is no name that DNS can be asked for.
-    #[error("`{0}` is no DNS name")]
+    /// The text is not a valid DNS name.
+    #[error("`{0}` is not a valid DNS name")]
     Name(String),
-    /// The name does not exist.
-    #[error("DNS has no name `{0}`")]
+    /// The name does not exist (NXDOMAIN).
+    #[error("`{0}` does not exist in DNS")]
     NoSuchName(String),
-    /// The name exists and has no such record.
+    /// The name exists but has no record of this type.
     #[error("DNS has no {kind} record for `{name}`")]
     NoAnswer {
-        /// What was looked up.
+        /// Name that was looked up.
         name: String,
-        /// The records that are not there.
+        /// Record type, such as `TXT`.
         kind: &'static str,
     },
-    /// The server answered that it cannot or will not say.
+    /// The server answered with an error code.
     #[error("the DNS server has no answer for `{name}`: {code}")]
     Refused {
-        /// What was looked up.
+        /// Name that was looked up.
         name: String,
-        /// What the server said.
+        /// Response code.
         code: ResponseCode,
     },
     /// No server answered in time.
     #[error("no DNS server answered for `{0}` in time")]
     Timeout(String),
-    /// The servers could not be reached, or answered with garbage.
-    #[error("DNS cannot be asked for `{name}`: {source}")]
+    /// The servers could not be reached, or sent an invalid answer.
+    #[error("the DNS look-up of `{name}` failed: {source}")]
     Failed {
-        /// What was looked up.
+        /// Name that was looked up.
         name: String,
-        /// What went wrong.
+        /// Cause of the failure.
         source: NetError,
     },
-    /// Aliases lead in a circle, or too far.
-    #[error("the CNAME records of `{0}` lead nowhere")]
+    /// The CNAME records form a loop, or the chain is too long.
+    #[error("the CNAME records of `{0}` form a loop or too long a chain")]
     AliasLoop(String),
 }
 
 impl ResolverError {
-    /// Whether DNS itself says that there is nothing, which is an answer.
+    /// Whether DNS answered that the name or record does not exist.
     #[must_use]
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::NoSuchName(_) | Self::NoAnswer { .. })

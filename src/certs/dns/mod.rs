@@ -1,4 +1,4 @@
-//! DNS as the outside world sees it: look-ups with typed failures.
+//! DNS look-ups with typed failures, independent of the names that only this machine knows.
 
 mod answer;
 mod error;

@@ -1,13 +1,13 @@
-//! Which DNS servers are asked.
+//! Settings of the resolver.
 
 use crate::dns::NameServer;
 
-/// What the resolver is made with.
+/// Settings of the resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolverOptions {
-    /// Whom to ask; an empty list asks nobody, and every look-up fails.
+    /// DNS servers to ask. With an empty list every look-up fails.
     pub servers: Vec<NameServer>,
-    /// Where the name servers of zones answer, which is 53 on the Internet.
+    /// Port of the name servers of zones: 53, except in tests.
     pub authority_port: u16,
 }
 

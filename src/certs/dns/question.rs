@@ -1,4 +1,4 @@
-//! One question, and how its failures are told apart.
+//! One DNS question, and the conversion of its failures.
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::{DnsError, NetError};
@@ -7,7 +7,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use super::error::ResolverError;
 use crate::dns::ClientError;
 
-/// A name that is asked for.
+/// Name to look up.
 pub(super) struct Question {
     name: Name,
     pub(super) text: String,
@@ -27,7 +27,7 @@ impl Question {
         Self { name, text }
     }
 
-    /// The name, then its parents up to the top-level domain.
+    /// Returns the name and then its parents up to the top-level domain.
     pub(super) fn with_parents(self) -> impl Iterator<Item = Self> {
         let parent = |question: &Self| {
             let base = question.name.base_name();
@@ -88,18 +88,18 @@ impl Question {
     }
 }
 
-/// What there is, where that there is nothing is no failure.
+/// Turns an absence into `None`.
 pub(super) fn present(
-    asked: Result<Vec<RData>, ResolverError>,
+    answer: Result<Vec<RData>, ResolverError>,
 ) -> Result<Option<Vec<RData>>, ResolverError> {
-    match asked {
+    match answer {
         Ok(records) => Ok(Some(records)),
         Err(error) if error.is_absence() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// The name in lower case, without the last dot.
+/// Returns the name in lower case, without the final dot.
 pub(super) fn plain(name: &Name) -> String {
     plain_text(&name.to_lowercase().to_ascii()).to_owned()
 }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_asked_up_to_the_top_level_domain() {
+    fn a_question_has_parents_up_to_the_top_level_domain() {
         let question = Question::new("_acme-challenge.Home.example.ORG").unwrap();
         let asked: Vec<_> = question.with_parents().map(|name| name.text).collect();
         assert_eq!(

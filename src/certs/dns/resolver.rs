@@ -1,4 +1,4 @@
-//! DNS as the outside world sees it: never the hosts file, and never an answer that was kept from earlier.
+//! The resolver. It neither reads the hosts file nor caches answers, so that it sees DNS as the CA does.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
@@ -13,13 +13,13 @@ use super::options::ResolverOptions;
 use super::question::{Question, plain, plain_text, present};
 use crate::dns::{ClientOptions, NameServer};
 
-/// How long one server is given for one answer; it is asked twice.
+/// Time limit for one answer of one server. Each server is asked twice.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many aliases in a row are followed.
+/// Longest chain of CNAME records that is followed.
 const MAX_ALIASES: usize = 8;
 
-/// Asks DNS. All names are plain text, with or without the last dot, and are never completed by a search list.
+/// Asks DNS. Names may have a final dot; without it, no search list is applied either.
 #[derive(Debug)]
 pub struct Resolver {
     options: ResolverOptions,
@@ -27,7 +27,7 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver that reads the system's settings, where it needs them, at its first look-up.
+    /// Creates a resolver. It reads the DNS settings of the system at the first look-up, if it needs them.
     #[must_use]
     pub fn new(options: ResolverOptions) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Resolver {
         }
     }
 
-    /// The addresses of a host, A before AAAA. A failure of one kind counts only if the other has nothing.
+    /// Returns the addresses of a host, IPv4 before IPv6. A failure of one look-up counts only if the other finds nothing.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolverError> {
         let question = Question::new(name)?;
         let client = self.client(&question)?;
@@ -60,12 +60,12 @@ impl Resolver {
         Ok(records.iter().filter_map(|data| data.ip_addr()).collect())
     }
 
-    /// The IPv4 addresses of a host.
+    /// Returns the IPv4 addresses of a host.
     pub async fn ipv4(&self, name: &str) -> Result<Vec<IpAddr>, ResolverError> {
         self.of_kind(name, RecordType::A).await
     }
 
-    /// The IPv6 addresses of a host.
+    /// Returns the IPv6 addresses of a host.
     pub async fn ipv6(&self, name: &str) -> Result<Vec<IpAddr>, ResolverError> {
         self.of_kind(name, RecordType::AAAA).await
     }
@@ -76,7 +76,8 @@ impl Resolver {
         Ok(records.iter().filter_map(RData::ip_addr).collect())
     }
 
-    /// The CAA records that govern a name: its own, else those of the closest parent that has any (RFC 8659 section 3).
+    /// Returns the CAA records that apply to a name: its own, otherwise those of the closest parent with such records (RFC
+    /// 8659 section 3).
     pub async fn caa(&self, name: &str) -> Result<Option<CaaSet>, ResolverError> {
         for question in Question::new(name)?.with_parents() {
             let asked = question.ask(self.client(&question)?, RecordType::CAA).await;
@@ -92,7 +93,7 @@ impl Resolver {
         Ok(None)
     }
 
-    /// The zone that a name belongs to, with its name servers: found by going up from the name itself.
+    /// Returns the zone that contains a name, with its name servers. Searches upward from the name itself.
     pub async fn zone(&self, name: &str) -> Result<Zone, ResolverError> {
         for question in Question::new(name)?.with_parents() {
             let asked = question.ask(self.client(&question)?, RecordType::NS).await;
@@ -126,8 +127,8 @@ impl Resolver {
         ZoneServer { name, addresses }
     }
 
-    /// Where the aliases (CNAME) of a name lead, which is the name itself where it has none. The name at the end need not
-    /// exist.
+    /// Follows the CNAME records of a name and returns the last name, which need not exist. Without such records this is
+    /// the name itself.
     pub async fn canonical(&self, name: &str) -> Result<String, ResolverError> {
         let mut question = Question::new(name)?;
         for _ in 0..MAX_ALIASES {
@@ -147,8 +148,8 @@ impl Resolver {
         Err(ResolverError::AliasLoop(plain_text(name).to_owned()))
     }
 
-    /// The TXT records that one server has at a name, empty where it has none. The server is asked as an authority: it is
-    /// not to look elsewhere.
+    /// Returns the TXT records of a name on one authoritative server; empty if there are none. Asks without recursion, so
+    /// that the server answers only from its own zones.
     pub async fn txt_at(
         &self,
         server: SocketAddr,
@@ -175,7 +176,7 @@ impl Resolver {
     }
 }
 
-/// The settings of a client that never answers from what only this machine knows.
+/// Returns client settings that ignore the hosts file of this machine.
 fn client_options(servers: Vec<NameServer>) -> ClientOptions {
     ClientOptions {
         servers,

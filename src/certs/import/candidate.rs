@@ -1,4 +1,4 @@
-//! A certificate of another program that can be served here.
+//! A certificate of another program that can be imported.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::issuer::Pem;
 use crate::name::HostPattern;
 
-/// Chain and key that fit together, are valid now and are from a CA that clients may trust.
+/// Matching chain and key that have not expired and come from a CA that clients may trust.
 #[derive(Debug)]
 pub struct Candidate {
     certificate: Certificate,
@@ -20,7 +20,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Checks what was found at one place.
+    /// Checks a chain and a key.
     pub(super) fn check(material: Material, now: SystemTime) -> Result<Self, Error> {
         let Material { chain, key, origin } = material;
         let chain = blocks(&chain, is_certificate);
@@ -41,7 +41,7 @@ impl Candidate {
             return Err(Error::NoNames(origin));
         };
         match certificate.verify_for(first, now) {
-            // It will be valid when its time comes.
+            // The certificate becomes valid later.
             Ok(()) | Err(CertificateError::NotYetValid(_)) => {}
             Err(source) => return Err(Error::Certificate { origin, source }),
         }
@@ -57,31 +57,31 @@ impl Candidate {
         }
     }
 
-    /// The names that it is for.
+    /// Returns the names in the certificate.
     #[must_use]
     pub fn names(&self) -> &[HostPattern] {
         &self.names
     }
 
-    /// What it says.
+    /// Returns the certificate.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// Chain and key.
+    /// Returns chain and key.
     #[must_use]
     pub fn pem(&self) -> &Pem {
         &self.pem
     }
 
-    /// Where it was found.
+    /// Returns where the certificate was found.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// How many certificates its chain has.
+    /// Number of certificates in the chain.
     pub(super) fn chain_len(&self) -> usize {
         self.certificate.certified_key().cert.len()
     }
@@ -101,7 +101,7 @@ fn signer(certificate: &Certificate) -> Signer {
     if leaf.issuer() == leaf.subject() && leaf.verify_signature(None).is_ok() {
         return Signer::Itself;
     }
-    // All of Let's Encrypt's staging CAs say so in their names.
+    // All staging CAs of Let's Encrypt have this in their names.
     if leaf.issuer().to_string().contains("(STAGING)") {
         Signer::Staging
     } else {

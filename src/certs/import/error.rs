@@ -1,65 +1,65 @@
-//! Why something that was found is not taken over.
+//! Reasons why a certificate is not imported.
 
 use std::path::PathBuf;
 
 use crate::certs::certificate::CertificateError;
 use crate::storage;
 
-/// One certificate or one place that cannot be imported.
+/// Reason why a certificate or a path cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or folder cannot be read.
     #[error("{} cannot be read: {source}", path.display())]
     Read {
-        /// Which one.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// Nothing there has a known form.
+    /// No known format was found at the path.
     #[error(
-        "{} holds no certificate in a known form; give certbot's, Caddy's or lego's folder, Traefik's acme.json, or a PEM file",
+        "{} holds no certificate in a known format; give the folder of certbot, Caddy or lego, Traefik's acme.json, or a PEM file",
         .0.display()
     )]
     Unrecognized(PathBuf),
-    /// A file is not the JSON that its name promises.
+    /// A JSON file is not valid.
     #[error("{} is not Traefik's acme.json: {source}", path.display())]
     Json {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error of the JSON parser.
         source: serde_json::Error,
     },
-    /// An entry of `acme.json` is not what Traefik writes.
+    /// An entry of `acme.json` is not valid.
     #[error("{origin}: its certificate or key is not in base64")]
     Encoding {
-        /// Where it stands.
+        /// File and entry.
         origin: String,
     },
-    /// There is a certificate without its key.
+    /// The certificate has no key.
     #[error("{}: there is no key in it and none beside it; put the key next to it, as in NAME.key", .0.display())]
     NoKey(PathBuf),
     /// Chain and key cannot be served.
     #[error("{origin}: {source}")]
     Certificate {
-        /// Where they lie.
+        /// Path of the certificate.
         origin: String,
-        /// What is wrong with them.
+        /// Reason why it cannot be served.
         source: CertificateError,
     },
-    /// The certificate is for nothing that a client can ask for.
-    #[error("{0}: it is for no host name")]
+    /// The certificate contains no host name.
+    #[error("{0}: it is not for any host name")]
     NoNames(String),
-    /// No client trusts what a staging CA signs.
+    /// The certificate comes from a staging CA.
     #[error("{0}: it is from a staging CA, which clients do not trust")]
     Staging(String),
-    /// Nobody vouches for it.
-    #[error("{0}: it is signed by itself, so that clients do not trust it")]
+    /// The certificate is self-signed.
+    #[error("{0}: it is self-signed, so clients do not trust it")]
     SelfSigned(String),
-    /// The other program's own CA signed it.
-    #[error("{0}: it is from Caddy's own CA; local names get a certificate of this proxy's own")]
+    /// The certificate comes from the local CA of Caddy.
+    #[error("{0}: it is from Caddy's local CA; this proxy signs local names with its own CA")]
     LocalCa(String),
-    /// It could not be stored.
+    /// Storage failed.
     #[error("{0}")]
     Storage(#[from] storage::Error),
 }

@@ -1,4 +1,4 @@
-//! Chain and key as text, and where they came from.
+//! Unchecked chain and key of one certificate, and helpers to read them.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,21 +7,21 @@ use std::{fmt, fs};
 
 use super::Error;
 
-/// No file of certificates is larger.
-const LARGEST: u64 = 64 << 20;
+/// Largest part of a file that is read, in bytes.
+const READ_LIMIT: u64 = 64 << 20;
 
-/// What a format found at one place, before anybody looked into it. Its `Debug` shows no key.
+/// Unchecked chain and key as PEM, with their origin. `Debug` does not show the key.
 pub(super) struct Material {
     pub(super) chain: String,
     pub(super) key: String,
     pub(super) origin: String,
 }
 
-/// What became of one place.
+/// Result of reading one certificate.
 pub(super) type Attempt = Result<Material, Error>;
 
 impl Material {
-    /// Reads a pair of files.
+    /// Reads chain and key from two files.
     pub(super) fn read(chain: &Path, key: &Path) -> Attempt {
         Ok(Self {
             chain: text(chain)?,
@@ -40,10 +40,10 @@ impl fmt::Debug for Material {
     }
 }
 
-/// The text of a file; a symbolic link is followed.
+/// Reads a file as text. Follows symbolic links.
 pub(super) fn text(path: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| file.take(READ_LIMIT).read_to_end(&mut bytes));
     match read {
         Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(source) => Err(Error::Read {
@@ -53,7 +53,7 @@ pub(super) fn text(path: &Path) -> Result<String, Error> {
     }
 }
 
-/// What lies in a folder, in order; nothing when it is none or cannot be listed.
+/// Lists a folder, sorted. Returns nothing if the path is not a folder or cannot be read.
 pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
@@ -61,7 +61,7 @@ pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The blocks of a PEM text whose label is wanted, without what stands between them.
+/// Returns the blocks of a PEM text whose labels are wanted, without the text between them.
 pub(super) fn blocks(text: &str, is_wanted: fn(&str) -> bool) -> String {
     let mut found = String::new();
     let mut is_inside = false;
@@ -81,12 +81,12 @@ pub(super) fn blocks(text: &str, is_wanted: fn(&str) -> bool) -> String {
     found
 }
 
-/// The label of a certificate's block.
+/// Whether the label is that of a certificate.
 pub(super) fn is_certificate(label: &str) -> bool {
     label == "CERTIFICATE"
 }
 
-/// The labels of a key's block.
+/// Whether the label is that of a private key.
 pub(super) fn is_key(label: &str) -> bool {
     label.ends_with("PRIVATE KEY")
 }

@@ -1,5 +1,5 @@
-//! Certificates that other programs left behind: found in the formats of each, checked, and stored
-//! as if they had been obtained here. Asks no CA for anything.
+//! Import of certificates from other programs: reads their formats, checks the certificates, and stores them as if they
+//! had been obtained here. Contacts no CA.
 
 mod candidate;
 mod error;

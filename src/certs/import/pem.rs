@@ -1,11 +1,11 @@
-//! Plain PEM: one file with chain and key, or a chain with its key beside it.
+//! Plain PEM: one file with chain and key, or a chain with its key in another file next to it.
 
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::material::{Attempt, Material, blocks, entries, is_certificate, is_key, text};
 
-/// Takes a file, or a folder of files.
+/// Reads a file or a folder of files. Returns `None` if there is no certificate.
 pub(super) fn read(path: &Path) -> Option<Vec<Attempt>> {
     if path.is_file() {
         return read_file(path).map(|attempt| vec![attempt]);
@@ -15,16 +15,16 @@ pub(super) fn read(path: &Path) -> Option<Vec<Attempt>> {
         matches!(extension, Some("pem" | "crt" | "cer")) && file.is_file()
     };
     let files = entries(path).into_iter().filter(is_pem);
-    // Of a folder's files without a key, most are another one's chain.
-    let is_telling = |attempt: &Attempt| !matches!(attempt, Err(Error::NoKey(_)));
+    // In a folder, most files without a key are the chain of another file.
+    let is_relevant = |attempt: &Attempt| !matches!(attempt, Err(Error::NoKey(_)));
     let attempts: Vec<_> = files
         .filter_map(|file| read_file(&file))
-        .filter(is_telling)
+        .filter(is_relevant)
         .collect();
     (!attempts.is_empty()).then_some(attempts)
 }
 
-/// `None` when the file holds no certificate.
+/// Reads one file. Returns `None` if it holds no certificate.
 fn read_file(path: &Path) -> Option<Attempt> {
     let chain = match text(path) {
         Ok(chain) => chain,
@@ -45,7 +45,7 @@ fn read_file(path: &Path) -> Option<Attempt> {
     })
 }
 
-/// How the key of a chain may be called, the surest first.
+/// Returns possible paths of the key of a chain, the most likely first.
 fn keys_of(chain: &Path) -> Vec<PathBuf> {
     let stem = chain.file_stem().unwrap_or_default().to_string_lossy();
     let name = chain.file_name().unwrap_or_default().to_string_lossy();

@@ -1,16 +1,17 @@
-//! The folders of certbot, Caddy and lego: a pair of PEM files for each certificate.
+//! The folders of certbot, Caddy and lego, which hold a pair of PEM files for each certificate.
 
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::material::{Attempt, Material, blocks, entries, is_certificate, text};
 
-/// Reads `live/NAME/fullchain.pem` and `privkey.pem`, which are symbolic links. Takes certbot's folder, its `live`, or one name's folder.
+/// Reads `live/NAME/fullchain.pem` and `privkey.pem`, which are symbolic links. Accepts the folder of certbot, its `live`
+/// folder, or the folder of one name.
 pub(super) fn read_certbot(path: &Path) -> Option<Vec<Attempt>> {
     let mut folders = entries(&path.join("live"));
     folders.extend(entries(path));
     folders.push(path.to_owned());
-    // A link that leads nowhere is a name all the same, and is told about.
+    // A broken link counts as a name too, so that it is reported.
     let is_name = |folder: &&PathBuf| {
         folder.join("fullchain.pem").is_symlink() || folder.join("fullchain.pem").is_file()
     };
@@ -21,7 +22,8 @@ pub(super) fn read_certbot(path: &Path) -> Option<Vec<Attempt>> {
     (!attempts.is_empty()).then_some(attempts)
 }
 
-/// Reads `certificates/ISSUER/NAME/NAME.crt` and `NAME.key`. Takes Caddy's data folder, the one above it, or its `certificates`.
+/// Reads `certificates/ISSUER/NAME/NAME.crt` and `NAME.key`. Accepts the data folder of Caddy, its parent, or its
+/// `certificates` folder.
 pub(super) fn read_caddy(path: &Path) -> Option<Vec<Attempt>> {
     let places = ["certificates", "caddy/certificates", ""].map(|place| path.join(place));
     let issuers = places.iter().flat_map(|place| entries(place));
@@ -51,7 +53,8 @@ fn read_caddy_issuer(issuer: &Path) -> Vec<Attempt> {
         .collect()
 }
 
-/// Reads `certificates/NAME.crt` and `NAME.key`, with the chain in `NAME.issuer.crt` where it is not bundled. Takes lego's folder or its `certificates`.
+/// Reads `certificates/NAME.crt` and `NAME.key`, and the chain from `NAME.issuer.crt` if it is not bundled. Accepts the
+/// folder of lego or its `certificates` folder.
 pub(super) fn read_lego(path: &Path) -> Option<Vec<Attempt>> {
     let files = [path.join("certificates"), path.to_owned()];
     let files = files.iter().flat_map(|folder| entries(folder));

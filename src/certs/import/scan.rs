@@ -1,4 +1,4 @@
-//! All that one path holds, whatever program left it there.
+//! Scan of one path for certificates in any known format.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::material::Attempt;
 use super::pem_folders::{read_caddy, read_certbot, read_lego};
 use super::{pem, traefik};
 
-/// Tells what lies at a path, or `None` when it is not of the format.
+/// Reader of one format. Returns `None` if the path does not have this format.
 type Reader = fn(&Path) -> Option<Vec<Attempt>>;
 
-/// The formats, the most telling first.
+/// Readers of all formats, the most specific first.
 const FORMATS: [Reader; 5] = [
     traefik::read,
     read_certbot,
@@ -22,16 +22,16 @@ const FORMATS: [Reader; 5] = [
     pem::read,
 ];
 
-/// What was found at a path: what can be taken over, and what cannot with its reason.
+/// Result of a scan.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// Each certificate once.
+    /// Certificates that can be imported, each once.
     pub found: Vec<Candidate>,
-    /// One sentence each.
+    /// Reasons why the others cannot be imported.
     pub refused: Vec<Error>,
 }
 
-/// Reads a file or folder of certbot, Caddy, Traefik or lego, or plain PEM. Writes nothing. Blocks.
+/// Scans a file or folder of certbot, Caddy, Traefik or lego, or plain PEM. Writes nothing. Blocks the thread.
 pub fn scan(path: &Path) -> Result<Scan, Error> {
     fs::metadata(path).map_err(|source| Error::Read {
         path: path.to_owned(),
@@ -50,7 +50,7 @@ fn sort(attempts: Vec<Attempt>, now: SystemTime) -> Scan {
             Err(error) => scan.refused.push(error),
         }
     }
-    // The same certificate may lie there with and without its chain.
+    // A certificate may be present both with and without its chain.
     let serial = |found: &Candidate| found.certificate().serial().to_owned();
     scan.found
         .sort_by_key(|found| (serial(found), usize::MAX - found.chain_len()));

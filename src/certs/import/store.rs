@@ -1,4 +1,4 @@
-//! The way of a found certificate into storage.
+//! Storage of imported certificates.
 
 use std::time::SystemTime;
 
@@ -7,27 +7,27 @@ use super::error::Error;
 use crate::certs::records::{Records, Stored};
 use crate::name::HostPattern;
 
-/// What became of one name.
+/// Result of the import for one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportedName {
-    /// It is served from now on and renewed at its own time.
+    /// The certificate was stored and will be renewed when due.
     Stored {
-        /// The name.
+        /// Name of the certificate.
         subject: HostPattern,
-        /// Whose record it is.
+        /// Issuer that will renew the certificate.
         issuer: String,
     },
-    /// What is stored already is valid at least as long, and stays.
+    /// The stored certificate is valid for at least as long and was kept.
     AsGood {
-        /// The name.
+        /// Name of the certificate.
         subject: HostPattern,
-        /// The end of what is stored.
+        /// End of the validity of the stored certificate.
         not_after: SystemTime,
     },
 }
 
-/// Stores a certificate for every name that it is for, as a record of the issuer that renews the
-/// name. The memory of failures ends with it, as after an order.
+/// Stores a certificate for each of its names, as a record of the issuer that renews the name. Clears the record of failed
+/// attempts, as after an order.
 pub async fn store(
     records: &Records,
     found: &Candidate,
@@ -53,7 +53,7 @@ pub async fn store(
     Ok(imported)
 }
 
-/// The end of what is stored for a name, when it can be served.
+/// Returns the end of the validity of the stored certificate of a name, if it can be served.
 async fn stored_until(
     records: &Records,
     issuer: &str,

@@ -1,4 +1,4 @@
-//! Traefik: `acme.json`, with PEM in base64 per resolver; version 1 had one resolver and capitals.
+//! Traefik: `acme.json`, with base64-encoded PEM for each resolver. Version 1 had one resolver and capitalized keys.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Error;
 use super::material::{Attempt, Material, text};
 
-/// Takes the file, or the folder that it lies in.
+/// Reads the file, or `acme.json` in a folder.
 pub(super) fn read(path: &Path) -> Option<Vec<Attempt>> {
     let file = if path.is_dir() {
         path.join("acme.json")

@@ -101,7 +101,7 @@ impl Failover {
         }
         let mut is_doubtful = request.has_failed;
         if let Some(preflight) = &request.ruleset().preflight {
-            match preflight.clear(issuer, subject).await {
+            match preflight.check(issuer, subject).await {
                 Ok(Clearance::Sure) => {}
                 Ok(Clearance::Doubtful(reason)) => {
                     *doubt = Some(reason);

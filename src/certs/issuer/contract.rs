@@ -1,4 +1,4 @@
-//! What every issuer promises.
+//! The interface of all issuers, and the types of its requests and answers.
 
 use std::fmt;
 
@@ -13,61 +13,61 @@ use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::name::HostPattern;
 
-/// Signs certificates. What it returns is verified by the caller before use.
+/// Signer of certificates. The caller verifies each returned certificate before use.
 pub trait Issuer: fmt::Debug + Send + Sync {
-    /// A short stable name, which is part of the storage keys of what the issuer signed.
+    /// Returns a short stable id, which is part of the storage keys of the issuer's certificates.
     fn id(&self) -> &str;
 
-    /// What the operator calls it.
+    /// Returns the name from the configuration.
     fn name(&self) -> &str {
         self.id()
     }
 
-    /// Which of the accounts at its CA it has, as a short stable name; issuers with one [`id`](Self::id) may have several.
+    /// Returns a short stable name of its account at the CA. Issuers with the same [`id`](Self::id) may have different
+    /// accounts.
     fn account(&self) -> &str {
         ""
     }
 
-    /// Whether it is one of the CAs that sign for everybody, and so never for a name that not
-    /// everybody can look up.
+    /// Whether this is a publicly trusted CA, which never signs for names that only exist in private networks.
     fn is_public(&self) -> bool {
         false
     }
 
-    /// How much may be asked of it.
+    /// Returns the limits of the budgets for this issuer.
     fn limits(&self) -> Limits {
         Limits::NONE
     }
 
-    /// Gets a new certificate with a fresh key. Dropping the future abandons the attempt and takes
-    /// down every challenge that it published.
+    /// Obtains a certificate with a new key. Dropping the future cancels the attempt and removes every challenge that it
+    /// published. After a success the caller stores the certificate, then calls [`forget_order`](Self::forget_order).
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>>;
 
-    /// Is told that a certificate for `subject` is stored, whoever issued it, or that what was issued is of
-    /// no use. Until then the issuer may give the same one again, so that a certificate that was lost with
-    /// the process is not signed twice.
+    /// Tells the issuer that a certificate for `subject` is stored, from whichever issuer, or that its last certificate
+    /// is unusable. Until then [`issue`](Self::issue) may return the same certificate again, so that a crash before the
+    /// certificate is stored costs no second one.
     fn forget_order<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
 
-    /// Takes down the challenges for `subject` that a process has left up which was killed. The caller holds the lock of
-    /// the name's issuance, so that nobody needs them.
+    /// Removes the challenges for `subject` that a killed process left behind. The caller holds the issuance lock of
+    /// `subject`, so that no other process needs them.
     fn remove_stale_challenges<'a>(&'a self, _subject: &'a HostPattern) -> BoxFuture<'a, ()> {
         ready(()).boxed()
     }
 
-    /// How its CA will look at `subject`; none where no other machine does.
+    /// Returns how the CA will validate `subject`; `None` if validation needs no other machine.
     fn inspection(&self, _subject: &HostPattern) -> Option<Inspection> {
         None
     }
 
-    /// By which names CAA records can allow its CA and account, as far as they are known.
+    /// Returns the names by which CAA records can allow the CA and the account, as far as they are known.
     fn caa_names(&self) -> BoxFuture<'_, CaaNames> {
         ready(CaaNames::default()).boxed()
     }
 
-    /// The TXT record by which the operator lets the issuer's account have certificates for `subject`; none where its
-    /// names are proved otherwise.
+    /// Returns the TXT record that the operator sets once to let the account obtain certificates for `subject`; `None` if
+    /// `subject` is proved by other challenges.
     fn record_to_set<'a>(
         &'a self,
         _subject: &'a HostPattern,
@@ -75,13 +75,13 @@ pub trait Issuer: fmt::Debug + Send + Sync {
         ready(None).boxed()
     }
 
-    /// Whose certificates nobody trusts and whose limits are wide: it shows whether an order would
-    /// succeed without spending one of this issuer's.
+    /// Returns the staging issuer of the CA. Its certificates are not trusted, but its limits are high: it shows whether
+    /// an order would succeed, at no cost for the limits of this issuer.
     fn staging(&self) -> Option<&dyn Issuer> {
         None
     }
 
-    /// When a certificate that it signed is to be renewed; none where the issuer does not say.
+    /// Asks when a certificate of this issuer should be renewed (RFC 9773). Returns `None` if the CA does not offer this.
     fn renewal_info<'a>(
         &'a self,
         _id: &'a CertId,
@@ -89,17 +89,17 @@ pub trait Issuer: fmt::Debug + Send + Sync {
         ready(Ok(None)).boxed()
     }
 
-    /// Takes back a certificate that it signed.
+    /// Revokes a certificate of this issuer.
     fn revoke<'a>(&'a self, _: Revocation<'a>) -> BoxFuture<'a, Result<(), Error>> {
         async { Err(self.no_account()) }.boxed()
     }
 
-    /// Puts a new key in the place of the one of its account at the CA.
+    /// Replaces the key of the account.
     fn roll_account_key(&self) -> BoxFuture<'_, Result<(), Error>> {
         async { Err(self.no_account()) }.boxed()
     }
 
-    /// That the issuer has no account.
+    /// Creates the error for an operation that needs an account.
     fn no_account(&self) -> Error {
         Error::NoAccount {
             issuer: self.name().to_owned(),
@@ -107,19 +107,19 @@ pub trait Issuer: fmt::Debug + Send + Sync {
     }
 }
 
-/// How a CA will look at a name.
+/// Expected validation of a name by the CA.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// Where the CA is.
+    /// ACME directory of the CA.
     pub directory: Url,
-    /// Whether the operator had to name the root of the CA's own HTTPS.
+    /// Whether the configuration names a root certificate for connections to the CA.
     pub has_root: bool,
-    /// The ways to prove the name that may be used.
+    /// Challenges that may be used.
     pub challenges: Vec<ChallengeType>,
 }
 
 impl Inspection {
-    /// Whether every way to prove the name has the CA connect to it.
+    /// Whether the CA connects to the name, whichever challenge is used.
     #[must_use]
     pub fn needs_connection(&self) -> bool {
         let connects = |challenge: &ChallengeType| {
@@ -129,43 +129,43 @@ impl Inspection {
     }
 }
 
-/// What CAA records call a CA and its account (RFC 8659 section 4.2, RFC 8657 section 3).
+/// Names of a CA and of an account in CAA records (RFC 8659 section 4.2, RFC 8657 section 3).
 #[derive(Clone, Debug, Default)]
 pub struct CaaNames {
-    /// The CA's names, of which any will do; none where it tells none.
+    /// Names of the CA; a record may use any of them. Empty if the CA announces none.
     pub identities: Vec<String>,
-    /// The account's URL, where there is an account already.
+    /// URL of the account, if it exists already.
     pub account: Option<String>,
 }
 
-/// A TXT record that the operator sets once (draft-ietf-acme-dns-persist).
+/// TXT record that the operator sets once (draft-ietf-acme-dns-persist).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordToSet {
-    /// Whose account it is for.
+    /// Issuer whose account the record names.
     pub issuer: String,
-    /// Where it is set, without the last dot.
+    /// Name of the record, without the final dot.
     pub name: String,
-    /// Its text; none before the CA has told what it calls itself, which it does with the first order.
+    /// Text of the record; `None` until the first order, because only then the CA sends its issuer domain name.
     pub value: Option<String>,
 }
 
-/// A certificate to take back.
+/// Certificate to revoke, with reason and signer.
 #[derive(Clone, Copy, Debug)]
 pub struct Revocation<'a> {
-    /// The certificate.
+    /// Certificate to revoke.
     pub certificate: &'a Certificate,
-    /// Why.
+    /// Reason for the revocation.
     pub reason: RevocationReason,
-    /// Who asks.
+    /// Key that signs the request.
     pub signer: RevocationSigner<'a>,
 }
 
-/// Who asks to take a certificate back (RFC 8555 section 7.6).
+/// Key that signs a revocation request (RFC 8555 section 7.6).
 #[derive(Clone, Copy)]
 pub enum RevocationSigner<'a> {
-    /// The account that ordered it.
+    /// Key of the account that ordered the certificate.
     Account,
-    /// Whoever has its key, here as PEM; a chain before it does no harm.
+    /// Key of the certificate, as PEM. The PEM may also contain the chain.
     CertificateKey(&'a [u8]),
 }
 
@@ -178,39 +178,39 @@ impl fmt::Debug for RevocationSigner<'_> {
     }
 }
 
-/// What an issuer is asked for.
+/// Request for one certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct IssueRequest<'a> {
-    /// The name that the certificate is for.
+    /// Name that the certificate is for.
     pub subject: &'a HostPattern,
-    /// What pays for the orders: asked before each, and told of each authorization that fails.
+    /// Budget of the attempt. Charge each order before placing it, and report each failed authorization.
     pub spending: &'a Spending,
-    /// The time of day.
+    /// Clock of the caller.
     pub clock: Clock,
-    /// The issuer's own certificate that the new one takes the place of. Only the account that
-    /// ordered that one may tell the CA so.
+    /// Certificate of this issuer that the new one replaces. Only the account that ordered it may announce the replacement
+    /// to the CA (RFC 9773 section 5).
     pub replaces: Option<&'a Predecessor>,
 }
 
-/// A certificate that is to be replaced.
+/// Certificate to be replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Predecessor {
-    /// The certificate.
+    /// Identifier at the CA (RFC 9773 section 4.1).
     pub id: CertId,
-    /// The URL of the account that ordered it; none when another program did.
+    /// URL of the account that ordered it; `None` if another program did.
     pub account: Option<String>,
-    /// Whether its CA has named the time of its renewal, and so knows of replacements.
+    /// Whether the CA has announced a renewal window for it, and thus supports replacements.
     pub has_window: bool,
 }
 
-/// Chain, leaf first, and private key in one PEM text. Its `Debug` shows neither.
+/// Certificate chain, leaf first, and private key in one PEM text. `Debug` shows neither.
 pub struct Pem {
     text: String,
     account: Option<String>,
 }
 
 impl Pem {
-    /// Joins a chain and its key.
+    /// Joins a chain and its private key.
     #[must_use]
     pub fn new(chain: &str, key: &str) -> Self {
         let newline = if chain.ends_with('\n') { "" } else { "\n" };
@@ -220,20 +220,20 @@ impl Pem {
         }
     }
 
-    /// The same, ordered by the account with this URL.
+    /// Sets the URL of the account that ordered the certificate.
     #[must_use]
     pub fn ordered_by(self, account: &str) -> Self {
         let account = Some(account.to_owned());
         Self { account, ..self }
     }
 
-    /// The URL of the account that ordered it, where there is one.
+    /// Returns the URL of the account that ordered the certificate, if any.
     #[must_use]
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }
 
-    /// The text.
+    /// Returns the PEM text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text

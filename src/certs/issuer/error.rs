@@ -1,4 +1,4 @@
-//! Reasons why one CA gave no certificate.
+//! Reasons why one issuer did not sign a certificate, and what follows from each for budgets and retries.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,120 +12,122 @@ use crate::certs::certificate::CertificateError;
 use crate::name::HostPattern;
 use crate::{acme, storage};
 
-/// A failed attempt to get a certificate signed.
+/// Failed attempt to obtain a certificate from one issuer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The CA refused, failed or could not be reached.
+    /// The CA refused, failed or was unreachable.
     #[error("{}", .0.sentence())]
     Acme(#[from] acme::Error),
-    /// More than one order was placed in the attempt, each for another type of challenge.
+    /// Several orders failed, each with another challenge type.
     #[error("{}", each_order(.0))]
     Unproved(Vec<acme::Error>),
-    /// No way to prove such a name is set up.
+    /// No configured challenge can prove the name.
     #[error(
-        "nothing that is set up can prove {0} to a CA: a wildcard needs dns-01, so give its site a `dns` setting; \
+        "no configured challenge can prove {0} to a CA: a wildcard needs dns-01, so give its site a `dns` setting; \
          an address needs http-01 or tls-alpn-01"
     )]
     NoSolver(HostPattern),
-    /// The account or the CA's own records could not be read or written.
+    /// Storage failed for the account or another record of the issuer.
     #[error("{0}")]
     Storage(#[from] storage::Error),
-    /// The CA's root file could not be read.
+    /// The root file of the configuration could not be read.
     #[error("the root file {path} cannot be read: {source}")]
     Root {
-        /// The file that the configuration names.
+        /// Path of the file.
         path: String,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// A stored key or root cannot be used.
-    #[error("the stored record {location} is damaged: {source}; remove it to have it made anew")]
+    /// A stored key or certificate is damaged.
+    #[error(
+        "the stored record {location} is damaged: {source}; remove it, and a new one is created"
+    )]
     Damaged {
-        /// Where it lies.
+        /// Location of the record.
         location: String,
-        /// What is wrong with it.
+        /// Damage that was found.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The internal CA's root is over.
+    /// The root of the internal CA has expired.
     #[error(
         "the internal CA's root expired at {}; remove {folder} and {leaves}, start again, and run `proxy trust`",
         humantime::format_rfc3339_seconds(*at)
     )]
     RootExpired {
-        /// When it ended.
+        /// End of its validity.
         at: SystemTime,
-        /// Where the CA lies.
+        /// Folder of the CA.
         folder: String,
-        /// Where what it signed lies.
+        /// Folder of the certificates that it signed.
         leaves: String,
     },
-    /// The internal CA's root was made for other names.
+    /// The name constraints of the internal CA's root exclude the name.
     #[error(
         "the internal CA's root may not sign for {subject}, only for {}; add it to `name-constraints`, remove {folder} and {leaves}, start again, and run `proxy trust`",
         list(permitted)
     )]
     NotPermitted {
-        /// What was asked for.
+        /// Name that was requested.
         subject: HostPattern,
-        /// What the root is for.
+        /// Name constraints of the root.
         permitted: Vec<NameConstraint>,
-        /// Where the CA lies.
+        /// Folder of the CA.
         folder: String,
-        /// Where what it signed lies.
+        /// Folder of the certificates that it signed.
         leaves: String,
     },
-    /// A key or a request could not be made.
-    #[error("the certificate request could not be made: {0}")]
+    /// A key or a certificate signing request could not be created.
+    #[error("the certificate request could not be created: {0}")]
     Request(#[from] rcgen::Error),
-    /// The process ended, or the system failed, while a key was made.
-    #[error("the certificate's key could not be made: the task was interrupted")]
+    /// The generation of a key was interrupted.
+    #[error("the certificate's key could not be created: the task was interrupted")]
     Interrupted,
-    /// The CA does not have the profile that the configuration names.
+    /// The CA does not offer the configured profile.
     #[error("the CA offers no profile `{wanted}`{}", other_profiles(.offered))]
     Profile {
-        /// What the configuration names.
+        /// Configured profile.
         wanted: String,
-        /// What the CA offers.
+        /// Profiles that the CA offers.
         offered: Vec<String>,
     },
-    /// The CA has the profile, and does not let the account or the name have it.
-    #[error("the CA refuses the profile `{wanted}`: {}{}", said(.refusal), instead_of_profile(.others))]
+    /// The CA offers the profile, but not to this account or for this name.
+    #[error("the CA refuses the profile `{wanted}`: {}{}", detail(.refusal), instead_of_profile(.others))]
     ProfileRefused {
-        /// What the configuration names.
+        /// Configured profile.
         wanted: String,
-        /// What else the CA offers.
+        /// Other profiles that the CA offers.
         others: Vec<String>,
-        /// The CA's answer to the order.
+        /// Answer of the CA to the order.
         #[source]
         refusal: Box<acme::Error>,
     },
-    /// The issuer has no account and takes nothing back.
+    /// The issuer has no account and does not revoke certificates.
     #[error(
-        "`{issuer}` is no CA over ACME: it has no account and its certificates cannot be revoked"
+        "`{issuer}` is not an ACME CA: it has no account, and its certificates cannot be revoked"
     )]
     NoAccount {
-        /// Its name.
+        /// Name of the issuer.
         issuer: String,
     },
-    /// What the CA sent cannot be served.
+    /// The certificate from the CA cannot be served.
     #[error("the certificate that the CA sent cannot be used: {0}")]
     Certificate(#[from] CertificateError),
-    /// A budget is spent, or the CA wants to be left alone by all names.
+    /// A budget is spent, or the CA has asked for a pause.
     #[error("{0}")]
     Held(Box<Held>),
-    /// The name is proved by a record that names the account at another CA.
-    #[error("the record that is set once is for the account at another CA")]
+    /// The name is proved by a persistent record, which names the account at another CA.
+    #[error("the persistent TXT record is for the account at another CA")]
     OtherAccount,
-    /// No certificate can be for every name.
+    /// The subject is `*`, which no certificate can cover.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
-    /// The chain is no text.
+    /// The chain is not valid UTF-8.
     #[error("the certificate that the CA sent cannot be used: it is not text")]
     NotText,
 }
 
 impl Error {
-    /// Whether the CA has signed a certificate for nothing, which counts against its limits.
+    /// Whether the CA signed a certificate that cannot be used. It counts against the limits of the CA.
     #[must_use]
     pub fn has_spent_certificate(&self) -> bool {
         match self {
@@ -134,7 +136,7 @@ impl Error {
         }
     }
 
-    /// Whether the CA will say the same until an operator has acted.
+    /// Whether further attempts will fail too until an operator acts.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -144,7 +146,7 @@ impl Error {
         }
     }
 
-    /// The end of the attempt, as the CA counts it.
+    /// Returns the part of the CA's limits that the attempt has used.
     #[must_use]
     pub fn usage(&self, now: SystemTime) -> Usage {
         Usage {
@@ -166,7 +168,7 @@ impl Error {
         })
     }
 
-    /// How far the attempt came; where that cannot be told, as far as it may have come.
+    /// Returns how far the attempt got. If this is uncertain, assumes the furthest.
     #[must_use]
     pub fn reach(&self) -> Reach {
         match self {
@@ -178,7 +180,7 @@ impl Error {
         }
     }
 
-    /// How many authorizations the CA has found wanting, as far as this error tells.
+    /// Number of failed authorizations in this error.
     #[must_use]
     pub fn failed_authorizations(&self) -> u32 {
         match self {
@@ -188,7 +190,7 @@ impl Error {
         }
     }
 
-    /// The types of the challenges that failed.
+    /// Returns the types of the failed challenges.
     #[must_use]
     pub fn challenges(&self) -> Vec<String> {
         let failures = match self {
@@ -200,7 +202,7 @@ impl Error {
         challenges.map(ToString::to_string).collect()
     }
 
-    /// How long from now the CA asked to be left alone.
+    /// Returns the time from `now` until the next attempt is allowed, if the CA or a budget sets one.
     #[must_use]
     pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         match self {
@@ -209,7 +211,7 @@ impl Error {
         }
     }
 
-    /// What went wrong last between this machine and the CA.
+    /// Returns the last protocol error.
     #[must_use]
     pub fn protocol(&self) -> Option<&acme::Error> {
         match self {
@@ -219,13 +221,13 @@ impl Error {
         }
     }
 
-    /// Whose fault it is.
+    /// Returns which party has caused the failure.
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
             Self::Acme(error) => error.blame(),
             Self::Unproved(errors) => errors.last().map_or(Blame::Name, acme::Error::blame),
-            // Another issuer may have other ways, and is another one to CAA.
+            // Another issuer may support other challenges, and CAA may allow it.
             Self::NoSolver(_) => Blame::CaForName,
             Self::Profile { .. } | Self::ProfileRefused { .. } => Blame::Ca,
             Self::NoAccount { .. } | Self::OtherAccount => Blame::Ca,
@@ -249,7 +251,7 @@ impl From<PaymentError> for Error {
 
 fn other_profiles(offered: &[String]) -> String {
     match offered {
-        [] => "; remove `profile` of the issuer, the CA has none at all".to_owned(),
+        [] => "; remove `profile` of the issuer: the CA has no profiles".to_owned(),
         offered => format!("; set `profile` of the issuer to {}", offered.join(", ")),
     }
 }
@@ -264,8 +266,8 @@ fn instead_of_profile(others: &[String]) -> String {
     }
 }
 
-/// The CA's own words, where it has any.
-fn said(refusal: &acme::Error) -> String {
+/// Returns the details that the CA gave, otherwise the whole sentence.
+fn detail(refusal: &acme::Error) -> String {
     let details = refusal.problem().map(acme::Problem::details);
     match details.filter(|details| !details.is_empty()) {
         Some(details) => details.trim_end_matches('.').to_owned(),
@@ -273,7 +275,7 @@ fn said(refusal: &acme::Error) -> String {
     }
 }
 
-/// Why each order of an attempt failed.
+/// Joins the failures of all orders of an attempt.
 fn each_order(errors: &[acme::Error]) -> String {
     let sentences = errors.iter().map(|error| match error.challenge() {
         Some(challenge) => format!("by {challenge}, {}", error.sentence()),
@@ -282,19 +284,19 @@ fn each_order(errors: &[acme::Error]) -> String {
     sentences.collect::<Vec<_>>().join("; and then, ")
 }
 
-/// Whether an order was valid and its certificate cannot be had, nor will be at the next attempt.
+/// Whether the order became valid but its certificate cannot be downloaded, now or later.
 fn has_spent_certificate(error: &acme::Error) -> bool {
     match error {
         acme::Error::Chain(_) | acme::Error::NoCertificate => true,
         acme::Error::Refused { step, status, .. } | acme::Error::Status { step, status, .. } => {
-            let is_passing = *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-            *step == Step::Certificate && !is_passing
+            let is_temporary = *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+            *step == Step::Certificate && !is_temporary
         }
         _ => false,
     }
 }
 
-/// How many authorizations the CA has found wanting. What it was still looking at may fail after all.
+/// Number of failed authorizations. A pending one counts too, because it may fail later.
 pub(super) fn failed_authorizations(error: &acme::Error) -> u32 {
     use acme::Error::{Authorization, AuthorizationTimeout};
     let has_failed = matches!(error, Authorization { .. } | AuthorizationTimeout { .. });
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_waits_by_the_clock_of_those_who_hold_it() {
+    fn a_held_order_waits_by_the_clock_of_the_caller() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
         let wait = Duration::from_secs(3600);
         let held = Error::Held(Box::new(Held::Closed {
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_signed_counts_as_signed() {
+    fn a_certificate_that_may_be_signed_counts_as_signed() {
         for (step, reached) in [
             (Step::Directory, Reach::Nothing),
             (Step::NewAccount, Reach::Nothing),

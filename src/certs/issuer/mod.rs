@@ -1,4 +1,4 @@
-//! Who signs: a CA over ACME, or this machine's own CA for local names.
+//! Issuers of certificates: a CA over ACME, or the internal CA of this machine for local names.
 
 mod acme;
 mod contract;

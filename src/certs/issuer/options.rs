@@ -1,4 +1,4 @@
-//! What the configuration says of a CA.
+//! Settings of one ACME CA.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,34 +7,33 @@ use url::Url;
 
 use crate::acme::{ChallengeType, ExternalAccount};
 
-/// A CA that issues for the sites.
+/// Settings of one ACME CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerOptions {
-    /// What sites call it.
+    /// Name by which sites refer to this issuer.
     pub name: String,
-    /// The ACME directory.
+    /// URL of the ACME directory.
     pub directory: Url,
-    /// PEM file with the root that the directory's own HTTPS is verified against, beside the
-    /// system's roots.
+    /// PEM file with a root certificate that is trusted, in addition to the system roots, for HTTPS connections to the CA.
     pub root: Option<PathBuf>,
-    /// The account's contact address.
+    /// Contact address of the account.
     pub email: Option<String>,
-    /// What binds the account to one that the operator has with the CA already.
+    /// Credentials for external account binding (RFC 8555 section 7.3.4).
     pub external_account: Option<ExternalAccount>,
-    /// The profile that is asked for, of those that the CA offers.
+    /// Profile to order, from those that the CA offers.
     pub profile: Option<String>,
-    /// The common name of the issuer of the topmost certificate of the chain that is preferred.
+    /// Preferred chain, named by the issuer common name of its topmost certificate.
     pub preferred_chain: Option<String>,
-    /// The kind of the certificates' keys.
+    /// Key type of new certificates.
     pub key_type: KeyType,
-    /// How names may be proved, in order; all ways when there is none.
+    /// Allowed challenge types, in order of preference; all types if empty.
     pub challenges: Vec<ChallengeType>,
-    /// The directory of the CA's staging twin.
+    /// Directory of the CA's staging environment.
     pub staging: Option<Url>,
 }
 
 impl IssuerOptions {
-    /// The CA of `directory`, with nothing special about it.
+    /// Creates the default settings for the CA of `directory`.
     #[must_use]
     pub fn new(name: String, directory: Url) -> Self {
         Self {
@@ -52,7 +51,7 @@ impl IssuerOptions {
     }
 }
 
-/// The kind of a certificate's key.
+/// Type of a certificate's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyType {
     /// ECDSA on P-256.

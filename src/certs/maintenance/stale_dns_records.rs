@@ -64,7 +64,7 @@ impl StaleDnsRecords {
             issuer.remove_stale_challenges(subject).await;
         }
         let limit = self.clock.now() - PATIENCE;
-        for record in self.journal.give_up(subject, limit).await? {
+        for record in self.journal.expire(subject, limit).await? {
             error!(
                 names = %subject, name = record.name, value = record.value,
                 "a TXT record stays in DNS that could not be removed for two weeks: remove it by hand"

@@ -209,7 +209,7 @@ impl StoreSweep {
 
     /// The order of a name that the configuration spells out is gone on with by its next attempt, however late.
     async fn sweep_order(&self, key: &Key) -> Result<bool, storage::Error> {
-        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+        let Some(order) = self.orders.expired(key, self.clock.now()).await? else {
             return Ok(false);
         };
         let subject = order.subject();
@@ -218,7 +218,7 @@ impl StoreSweep {
         }
         // Whoever is at it holds the lock, and may have placed a new order meanwhile.
         let _lock = self.records.lock_issuance(subject).await?;
-        let Some(order) = self.orders.outlived(key, self.clock.now()).await? else {
+        let Some(order) = self.orders.expired(key, self.clock.now()).await? else {
             return Ok(false);
         };
         self.orders.remove(&order).await?;

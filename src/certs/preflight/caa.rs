@@ -1,10 +1,10 @@
-//! What CAA records say of an order (RFC 8659, RFC 8657). Pure: the records were looked up elsewhere.
+//! Evaluation of CAA records (RFC 8659, RFC 8657). Pure: the caller looks up the records.
 
 use super::reason::CaaReason;
 use crate::acme::ChallengeType;
 use crate::certs::dns::{Caa, CaaSet};
 
-/// The properties that CAs know; a critical one beyond them stops every CA.
+/// Properties that CAs know. An unknown critical property forbids every CA to issue.
 const KNOWN: [&str; 7] = [
     "issue",
     "issuewild",
@@ -15,22 +15,22 @@ const KNOWN: [&str; 7] = [
     "contactphone",
 ];
 
-/// How much of a foreign text is shown.
+/// Number of characters of a DNS text that are shown.
 const SHOWN: usize = 64;
 
-/// Who would order.
+/// CA, account and challenges of a planned order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Applicant<'a> {
-    /// The CA's names for itself; none when it tells none, or was not asked.
+    /// Names of the CA; empty if they are unknown.
     pub(super) identities: &'a [String],
-    /// The account, where there is one already.
+    /// URL of the account, if it exists already.
     pub(super) account: Option<&'a str>,
-    /// How the name would be proved.
+    /// Challenges that would be used.
     pub(super) challenges: &'a [ChallengeType],
 }
 
-/// What the records have against an order, as far as it is sure. With an applicant whose CA's names are not known, only
-/// what holds against every CA is.
+/// Returns a reason why the records certainly forbid the order. If the names of the CA are unknown, only reasons against
+/// every CA count.
 pub(super) fn objection(
     set: &CaaSet,
     is_wildcard: bool,
@@ -61,7 +61,7 @@ pub(super) fn objection(
     })
 }
 
-/// The values that decide (RFC 8659 sections 4.2 and 4.3); none where nothing is restricted.
+/// Returns the property that applies with its values (RFC 8659 sections 4.2 and 4.3); `None` if nothing is restricted.
 fn issue_values(set: &CaaSet, is_wildcard: bool) -> Option<(&'static str, Vec<&str>)> {
     let of = |property: &'static str| {
         let records = set.records.iter().filter(|record| record.tag == property);
@@ -72,7 +72,7 @@ fn issue_values(set: &CaaSet, is_wildcard: bool) -> Option<(&'static str, Vec<&s
     wild.or_else(|| of("issue"))
 }
 
-/// One grant without an objection is enough.
+/// Returns the first objection of the grants; `None` if one grant has no objection.
 fn parameter_objection(
     owner: &str,
     grants: &[&Grant<'_>],
@@ -83,14 +83,14 @@ fn parameter_objection(
     objections.all(|it| it.is_some()).then_some(first)
 }
 
-/// One value of `issue` or `issuewild` that names a CA.
+/// Value of `issue` or `issuewild` that names a CA.
 struct Grant<'a> {
     issuer: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Grant<'a> {
-    /// RFC 8659 section 4.2: a value that does not parse, or names nobody, grants nothing.
+    /// Parses a value. One that is malformed or names no CA grants nothing (RFC 8659 section 4.2).
     fn parse(value: &'a str) -> Option<Self> {
         let mut parts = value.split(';').map(str::trim);
         let issuer = parts.next().filter(|issuer| is_domain(issuer))?;
@@ -128,7 +128,7 @@ impl<'a> Grant<'a> {
         })
     }
 
-    /// The methods that are allowed, when none of `challenges` is among them.
+    /// Returns the allowed methods if they include none of `challenges` (RFC 8657 section 4).
     fn refused_methods(&self, challenges: &[ChallengeType]) -> Option<Vec<String>> {
         let methods = self.parameter("validationmethods")?;
         let methods: Vec<_> = methods.split(',').map(str::trim).collect();
@@ -152,7 +152,7 @@ fn is_domain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_letter)
 }
 
-/// A text from DNS as people may see it.
+/// Shortens and escapes a DNS text for messages.
 fn shown(text: &str) -> String {
     text.chars()
         .take(SHOWN)
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_allows_the_issuer_is_no_objection() {
+    fn records_that_allow_the_issuer_raise_no_objection() {
         for records in [
             &[][..],
             &[("iodef", "mailto:ops@example.org")],
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn another_issuer_is_named_with_the_record_to_add() {
+    fn a_record_for_another_issuer_is_reported_with_the_record_to_add() {
         assert_eq!(
             objection(
                 &[("issue", "letsencrypt.org"), ("issue", "pki.goog")],
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_allowed_by_an_empty_or_malformed_value() {
+    fn an_empty_or_malformed_value_allows_nobody() {
         for value in [
             ";",
             "",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parameters_of_rfc_8657_bind() {
+    fn the_parameters_of_rfc_8657_are_respected() {
         assert_eq!(
             objection(&[("issue", "ca.example; validationmethods=dns-01")], false),
             "CAA forbids how this issuer validates: the record of example.org allows dns-01 only; \
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_critical_property_that_nobody_knows_stops_every_issuer() {
+    fn an_unknown_critical_property_forbids_every_issuer() {
         let records = [("issue", "ca.example"), ("!tbs\u{1b}", "x")];
         assert_eq!(
             objection(&records, false),
@@ -285,19 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn without_knowing_the_ca_or_the_account_only_what_binds_everybody_counts() {
-        let nobody = Applicant {
+    fn an_unknown_ca_or_account_is_refused_only_by_records_against_everybody() {
+        let unknown = Applicant {
             identities: &[],
             account: None,
             challenges: &[ChallengeType::Http01],
         };
         let known = Applicant {
             identities: &["ca.example".to_owned()],
-            ..nobody
+            ..unknown
         };
         let other = set(&[("issue", "other.example")]);
-        assert_eq!(super::objection(&other, false, nobody), None);
-        let none = super::objection(&set(&[("issue", ";")]), false, nobody).unwrap();
+        assert_eq!(super::objection(&other, false, unknown), None);
+        let none = super::objection(&set(&[("issue", ";")]), false, unknown).unwrap();
         assert!(
             none.to_string()
                 .ends_with("add an `issue` record that names the CA")

@@ -1,4 +1,4 @@
-//! The look itself: gathers what there is to see of a name, and says how it stands.
+//! The preflight check itself: looks up DNS and CAA, probes the addresses, and judges the result.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use crate::certs::dns::{Resolver, ResolverError};
 use crate::certs::issuer::{Inspection, Issuer};
 use crate::name::{HostName, HostPattern};
 
-/// How long the whole look may take: a handshake may be waiting for it.
+/// Time limit for the whole check. Short, because a handshake may be waiting.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// How many addresses of each kind are visited.
-const MOST_VISITED: usize = 4;
+/// Number of addresses of each IP version that are probed.
+const MAX_PROBED: usize = 4;
 
-/// How sure an order is to work.
+/// Outcome of a check after which the order is placed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Clearance {
-    /// Nothing stands against it.
+    /// The check found no problem.
     Sure,
-    /// It may fail, for what is told again if it does.
+    /// The order may fail for this reason, which is shown again if it does.
     Doubtful(Reason),
 }
 
-/// Looks at names before their CA does.
+/// Checks names before the CA does.
 #[derive(Debug)]
 pub struct Preflight {
     resolver: Arc<Resolver>,
@@ -47,7 +47,7 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Looks through `resolver`, and at tokens that are published in `tokens`.
+    /// Creates a check that asks `resolver` and publishes its probe tokens in `tokens`.
     pub fn new(
         options: &PreflightOptions,
         resolver: Arc<Resolver>,
@@ -61,8 +61,9 @@ impl Preflight {
         })
     }
 
-    /// Whether an order for `subject` can work. The CA itself is asked for no more than its directory.
-    pub async fn clear(
+    /// Checks whether an order for `subject` can succeed. Requests at most the directory from the CA. Returns an error if
+    /// the order would certainly fail.
+    pub async fn check(
         &self,
         issuer: &dyn Issuer,
         subject: &HostPattern,
@@ -70,11 +71,11 @@ impl Preflight {
         let Some(inspection) = issuer.inspection(subject) else {
             return Ok(Clearance::Sure);
         };
-        let look = timeout(LIMIT, self.look(issuer, subject, &inspection));
+        let inspected = timeout(LIMIT, self.inspect(issuer, subject, &inspection));
         let slow = |_| Verdict::Doubt(Reason::Slow(subject.clone()));
-        match look.await.unwrap_or_else(slow) {
+        match inspected.await.unwrap_or_else(slow) {
             Verdict::Go => {
-                debug!(names = %subject, issuer = issuer.name(), "nothing stands against an order");
+                debug!(names = %subject, issuer = issuer.name(), "preflight passed");
                 Ok(Clearance::Sure)
             }
             Verdict::Doubt(reason) => {
@@ -85,31 +86,31 @@ impl Preflight {
         }
     }
 
-    async fn look(
+    async fn inspect(
         &self,
         issuer: &dyn Issuer,
         subject: &HostPattern,
         inspection: &Inspection,
     ) -> Verdict {
         let has_public_ca = self.is_public(inspection).await;
-        let way = match subject {
+        let reachability = match subject {
             HostPattern::Exact(name) if inspection.needs_connection() => {
-                let findings = self.see(name, inspection, has_public_ca).await;
+                let findings = self.probe_name(name, inspection, has_public_ca).await;
                 findings.verdict()
             }
             _ => Verdict::Go,
         };
-        if matches!(way, Verdict::Hopeless(_)) {
-            return way;
+        if matches!(reachability, Verdict::Hopeless(_)) {
+            return reachability;
         }
-        match self.permission(issuer, subject, inspection).await {
-            Verdict::Go => way,
+        match self.caa_verdict(issuer, subject, inspection).await {
+            Verdict::Go => reachability,
             Verdict::Hopeless(reason) if !has_public_ca => Verdict::Doubt(reason),
-            permission => permission,
+            caa => caa,
         }
     }
 
-    /// Whether the CA looks from the internet. A private one may see another DNS than this machine.
+    /// Whether the CA validates from the internet. A private CA may see another DNS than this machine.
     async fn is_public(&self, inspection: &Inspection) -> bool {
         if self.own_addresses.is_trial() {
             return true;
@@ -129,44 +130,45 @@ impl Preflight {
         addresses.is_ok_and(|addresses| addresses.iter().all(is_public))
     }
 
-    async fn see(&self, name: &HostName, inspection: &Inspection, has_public_ca: bool) -> Findings {
+    async fn probe_name(
+        &self,
+        name: &HostName,
+        inspection: &Inspection,
+        has_public_ca: bool,
+    ) -> Findings {
         let (a, aaaa, found) = self.addresses(name).await;
         let token = Token::publish(&self.tokens);
         let is_fetched = inspection.challenges.contains(&ChallengeType::Http01);
-        let is_open = |address: IpAddr| {
+        let is_probed = |address: IpAddr| {
             is_fetched
                 && (!has_public_ca || self.own_addresses.reach(address) == Reachability::Public)
         };
-        let places = found.into_iter().map(|(record, address)| {
-            let token = Some(&token).filter(|_| is_open(address));
+        let addresses = found.into_iter().map(|(record, address)| {
+            let token = Some(&token).filter(|_| is_probed(address));
             async move {
-                let visit = match token {
-                    Some(token) => self.probe.visit(name, address, token).await,
-                    None => ProbeOutcome::Unvisited,
+                let outcome = match token {
+                    Some(token) => self.probe.fetch(name, address, token).await,
+                    None => ProbeOutcome::NotProbed,
                 };
-                self.place(record, address, visit)
+                CheckedAddress {
+                    record,
+                    address,
+                    reach: self.own_addresses.reach(address),
+                    ownership: self.own_addresses.ownership(address),
+                    outcome,
+                }
             }
         });
         Findings {
             name: HostPattern::Exact(name.clone()),
             a,
             aaaa,
-            places: join_all(places).await,
+            addresses: join_all(addresses).await,
             has_public_ca,
         }
     }
 
-    fn place(&self, record: Record, address: IpAddr, visit: ProbeOutcome) -> CheckedAddress {
-        CheckedAddress {
-            record,
-            address,
-            reach: self.own_addresses.reach(address),
-            ownership: self.own_addresses.ownership(address),
-            visit,
-        }
-    }
-
-    /// What DNS says, and the first addresses of each kind.
+    /// Looks up the addresses of a name. Returns both answers, and the first addresses of each IP version.
     async fn addresses(&self, name: &HostName) -> (Answer, Answer, Vec<(Record, IpAddr)>) {
         if let Some(ip) = name.ip() {
             return (
@@ -180,7 +182,7 @@ impl Preflight {
         let mut found = Vec::new();
         let mut note = |record, answer: Result<Vec<IpAddr>, ResolverError>| match answer {
             Ok(addresses) => {
-                let addresses = addresses.into_iter().take(MOST_VISITED);
+                let addresses = addresses.into_iter().take(MAX_PROBED);
                 found.extend(addresses.map(|address| (record, address)));
                 Answer::Found
             }
@@ -192,8 +194,8 @@ impl Preflight {
         (a, aaaa, found)
     }
 
-    /// What CAA says (RFC 8659). The CA is asked for its names only where something restricts it, and not everybody.
-    async fn permission(
+    /// Evaluates CAA (RFC 8659). Asks the CA for its names only if the records restrict it but do not forbid every CA.
+    async fn caa_verdict(
         &self,
         issuer: &dyn Issuer,
         subject: &HostPattern,

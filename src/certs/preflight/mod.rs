@@ -1,5 +1,5 @@
-//! The look at a name before the CA is asked: where its DNS points, whether this machine answers there, and whether CAA
-//! lets the CA sign.
+//! The preflight check of a name before its order: where its DNS points, whether this machine answers there, and whether
+//! CAA allows the CA.
 
 mod caa;
 mod inspector;

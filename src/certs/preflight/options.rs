@@ -1,15 +1,15 @@
-//! What the configuration says of the look before an order.
+//! Settings of the preflight check.
 
 use std::net::IpAddr;
 
-/// How a name is looked at before the CA is.
+/// Settings of the preflight check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightOptions {
-    /// Whether it is looked at.
+    /// Whether names are checked before an order.
     pub is_on: bool,
-    /// Where CAs fetch http-01 challenges, which is 80 on the Internet.
+    /// Port from which CAs fetch http-01 challenges: 80, except in tests.
     pub port: u16,
-    /// Set where all peers run on this machine.
+    /// Simulated network, if all peers run on this machine.
     pub trial: Option<Trial>,
 }
 
@@ -23,9 +23,9 @@ impl Default for PreflightOptions {
     }
 }
 
-/// A world on one machine: its loopback addresses stand for public ones, and every CA for a public one.
+/// Simulated network on one machine: loopback addresses count as public, and every CA counts as a public CA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// The addresses that stand for this machine's own; all others are other machines'.
+    /// Addresses that count as those of this machine. All others count as those of other machines.
     pub own: Vec<IpAddr>,
 }

@@ -1,4 +1,4 @@
-//! Where this machine stands on the network.
+//! Classification of addresses as those of this machine or of others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
@@ -6,7 +6,7 @@ use super::options::Trial;
 use super::reachability::Reachability;
 use super::verdict::Ownership;
 
-/// The network as this machine sees it, or as a trial pretends it to be.
+/// Network of this machine, real or simulated.
 #[derive(Debug)]
 pub(super) struct OwnAddresses {
     trial: Option<Trial>,
@@ -32,7 +32,7 @@ impl OwnAddresses {
         match &self.trial {
             Some(trial) if trial.own.contains(&address) => Ownership::Own,
             Some(_) => Ownership::Foreign,
-            None => ownership(source_toward(address), address),
+            None => ownership(source_address(address), address),
         }
     }
 }
@@ -45,9 +45,9 @@ fn ownership(source: Option<IpAddr>, address: IpAddr) -> Ownership {
     }
 }
 
-/// The address of this machine that packets to `address` leave from. For an address of its own that is the address
-/// itself. Nothing is sent.
-fn source_toward(address: IpAddr) -> Option<IpAddr> {
+/// Returns the source address of packets from this machine to `address`. For an address of this machine, this is the
+/// address itself. Sends nothing.
+fn source_address(address: IpAddr) -> Option<IpAddr> {
     let any: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -62,15 +62,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_this_machine_is_known_as_its_own() {
+    fn an_address_of_this_machine_is_recognized() {
         let own = Ipv4Addr::LOCALHOST.into();
-        assert_eq!(source_toward(own), Some(own));
+        assert_eq!(source_address(own), Some(own));
         assert_eq!(OwnAddresses::new(None).ownership(own), Ownership::Own);
     }
 
     #[test]
-    fn another_address_is_surely_another_machine_only_from_a_public_one() {
-        let there: IpAddr = "9.9.9.9".parse().unwrap();
+    fn an_address_certainly_belongs_to_another_machine_only_if_this_one_has_a_public_address() {
+        let address: IpAddr = "9.9.9.9".parse().unwrap();
         for (source, expected) in [
             (Some("9.9.9.9"), Ownership::Own),
             (Some("1.1.1.1"), Ownership::Foreign),
@@ -78,7 +78,7 @@ mod tests {
             (None, Ownership::Unclear),
         ] {
             let source = source.map(|source| source.parse().unwrap());
-            assert_eq!(ownership(source, there), expected, "{source:?}");
+            assert_eq!(ownership(source, address), expected, "{source:?}");
         }
     }
 }

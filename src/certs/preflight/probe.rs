@@ -1,4 +1,4 @@
-//! Fetching a token of our own through the name, as a CA would.
+//! Probe of an address: fetches a token of this process over HTTP, as a CA would.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use super::verdict::ProbeOutcome;
 use crate::certs::challenge::{Http01Publication, Http01Tokens};
 use crate::name::HostName;
 
-/// How long a machine may take to accept a connection.
+/// Time limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one fetch may take in all.
+/// Time limit for a whole fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Letters and digits of a token and of what it answers.
+/// Length of a token and of its answer, in characters.
 const LENGTH: usize = 32;
 
-/// A client that goes to nothing but the address that it is given.
+/// HTTP client that connects only to the given address.
 #[derive(Debug)]
 pub(super) struct Probe {
     http: reqwest::Client,
     port: u16,
 }
 
-/// A token that port 80 answers while the value lives.
+/// Token that the port-80 listener answers until this value is dropped.
 #[derive(Debug)]
 pub(super) struct Token {
     path: String,
@@ -35,7 +35,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// The answer is not in the question, so that an echo does not pass for it.
+    /// Publishes a random token with an independent random answer, so that an echo of the request is not accepted.
     pub(super) fn publish(tokens: &Arc<Http01Tokens>) -> Self {
         let (token, answer) = (random(), random());
         Self {
@@ -65,17 +65,17 @@ impl Probe {
         Ok(Self { http, port })
     }
 
-    /// What `address` answers when it is asked for the token by `name`.
-    pub(super) async fn visit(
+    /// Fetches the token of `name` from `address`.
+    pub(super) async fn fetch(
         &self,
         name: &HostName,
         address: IpAddr,
         token: &Token,
     ) -> ProbeOutcome {
-        let place = SocketAddr::new(address, self.port);
-        let request = self.http.get(format!("http://{place}{}", token.path));
+        let address = SocketAddr::new(address, self.port);
+        let request = self.http.get(format!("http://{address}{}", token.path));
         match request.header(HOST, host(name)).send().await {
-            Ok(response) => judge(response, &token.answer).await,
+            Ok(response) => classify(response, &token.answer).await,
             Err(error) if error.is_connect() => ProbeOutcome::Unreachable,
             Err(_) => ProbeOutcome::Silent,
         }
@@ -89,8 +89,8 @@ fn host(name: &HostName) -> String {
     }
 }
 
-/// No more is read than tells our answer from another one.
-async fn judge(mut response: reqwest::Response, expected: &str) -> ProbeOutcome {
+/// Classifies a response. Reads no more of the body than the comparison needs.
+async fn classify(mut response: reqwest::Response, expected: &str) -> ProbeOutcome {
     let status = response.status();
     if status.is_redirection() {
         return ProbeOutcome::Redirect {

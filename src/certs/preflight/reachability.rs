@@ -1,20 +1,20 @@
-//! Whether a CA on the internet can reach an address.
+//! Reachability of IP addresses from the internet.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Who can reach an address.
+/// Range from which an address can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
-    /// Everybody.
+    /// From everywhere.
     Public,
-    /// Its network.
+    /// From its own network.
     Private,
-    /// Its own machine.
+    /// From its own machine.
     Loopback,
-    /// Nobody: it stands in examples only.
+    /// From nowhere: reserved for examples.
     Documentation,
-    /// Nobody: it is no address of a machine.
+    /// From nowhere: not a unicast address.
     Reserved,
 }
 

@@ -1,4 +1,4 @@
-//! What stands between a name and its validation, each in one sentence with the fix.
+//! Reasons against an order, each as one sentence with the fix.
 
 use std::net::IpAddr;
 
@@ -6,180 +6,179 @@ use super::reachability::Reachability;
 use crate::acme::ChallengeType;
 use crate::name::{HostName, HostPattern};
 
-/// Where an address comes from.
+/// Source of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// An IPv4 address in DNS.
+    /// A record.
     A,
-    /// An IPv6 address in DNS.
+    /// AAAA record.
     Aaaa,
     /// The certificate is for the address itself.
     Literal,
 }
 
-/// Why an order would fail, or may.
+/// Reason why an order would fail or may fail.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// NXDOMAIN.
+    /// The name does not exist (NXDOMAIN).
     #[error("{0} does not exist in DNS; add an A or AAAA record that points to this machine")]
     NoSuchName(HostPattern),
-    /// The name is there and has no address.
+    /// The name exists but has no address.
     #[error("{0} has neither an A nor an AAAA record; add one that points to this machine")]
     NoAddress(HostPattern),
-    /// A look-up gave no answer.
-    #[error("DNS does not say where {name} points: {error}")]
+    /// The look-up of the addresses failed.
+    #[error("the addresses of {name} cannot be looked up: {error}")]
     LookupFailed {
-        /// The name.
+        /// Name that was looked up.
         name: HostPattern,
-        /// What the resolver said.
+        /// Error of the resolver.
         error: String,
     },
-    /// CAA look-ups gave no answer.
+    /// The look-up of the CAA records failed.
     #[error(
         "the CAA records of {name} cannot be looked up, and a CA that cannot do so refuses: {error}"
     )]
     CaaLookupFailed {
-        /// The name.
+        /// Name that was looked up.
         name: HostName,
-        /// What the resolver said.
+        /// Error of the resolver.
         error: String,
     },
-    /// The address is none that a public CA can reach.
+    /// No public CA can reach the address.
     #[error("{} {reach} that no public CA can reach; point it to this machine's public address", .record.is(*.address))]
     NotPublic {
-        /// Where the address stands.
+        /// Source of the address.
         record: Record,
-        /// The address.
+        /// Address of the name.
         address: IpAddr,
-        /// What it is.
+        /// Kind of address.
         reach: Reachability,
     },
-    /// Another machine answers.
+    /// The address belongs to another machine, which answers.
     #[error("{} not this machine: it answers port 80 with status {status}; {}", .record.is(*.address), .record.fix())]
     Elsewhere {
-        /// Where the address stands.
+        /// Source of the address.
         record: Record,
-        /// The address.
+        /// Address of the name.
         address: IpAddr,
-        /// Its answer.
+        /// HTTP status of the answer.
         status: u16,
     },
-    /// Another machine answers, or the router that stands before this one.
+    /// The answer comes from another machine, or from the router in front of this one.
     #[error(
-        "{} perhaps not this machine: it answers port 80 with status {status}, which may also be a router that treats its own network in another way",
+        "{} perhaps not this machine: it answers port 80 with status {status}, which may also come from a router that treats its own network differently",
         .record.is(*.address)
     )]
     MaybeElsewhere {
-        /// Where the address stands.
+        /// Source of the address.
         record: Record,
-        /// The address.
+        /// Address of the name.
         address: IpAddr,
-        /// Its answer.
+        /// HTTP status of the answer.
         status: u16,
     },
-    /// This machine answers, and not this process.
+    /// Another process on this machine answers.
     #[error(
-        "another program answers port 80 of {address} with status {status}; let it pass /.well-known/acme-challenge/ on to this proxy, or give this proxy the port"
+        "another program answers port 80 of {address} with status {status}; let it forward /.well-known/acme-challenge/ to this proxy, or give this proxy the port"
     )]
     OtherProgram {
-        /// The address.
+        /// Address of the name.
         address: IpAddr,
-        /// Its answer.
+        /// HTTP status of the answer.
         status: u16,
     },
-    /// It sends the CA elsewhere.
-    #[error("{} answering port 80 with a redirect, status {status}; it has to lead the CA to this machine", .record.is(*.address))]
+    /// The answer is a redirect.
+    #[error("{} answering port 80 with a redirect, status {status}; the redirect must lead the CA to this machine", .record.is(*.address))]
     Redirect {
-        /// Where the address stands.
+        /// Source of the address.
         record: Record,
-        /// The address.
+        /// Address of the name.
         address: IpAddr,
-        /// Its answer.
+        /// HTTP status of the answer.
         status: u16,
     },
-    /// No connection, which from behind a router need not mean anything.
+    /// No connection is possible. Behind a router this may mean nothing.
     #[error(
         "{} not reachable on port 80 from here; open port 80 to the internet, unless it is open and only this machine cannot use its public address",
         .record.is(*.address)
     )]
     Unreachable {
-        /// Where the address stands.
+        /// Source of the address.
         record: Record,
-        /// The address.
+        /// Address of the name.
         address: IpAddr,
     },
-    /// A connection and no HTTP answer.
-    #[error("{} accepting connections on port 80 and not answering them", .record.is(*.address))]
+    /// The connection is accepted, but there is no HTTP answer.
+    #[error("{} accepting connections on port 80 but not answering them", .record.is(*.address))]
     Silent {
-        /// Where the address stands.
+        /// Source of the address.
         record: Record,
-        /// The address.
+        /// Address of the name.
         address: IpAddr,
     },
-    /// The look took too long.
-    #[error("the look at {0} before its order took too long")]
+    /// The check exceeded its time limit.
+    #[error("the check of {0} before its order took too long")]
     Slow(HostPattern),
-    /// CAA records stand against it.
+    /// CAA records forbid the order.
     #[error("{0}")]
     Caa(#[from] CaaReason),
 }
 
-/// What CAA records have against an order (RFC 8659).
+/// Reason why CAA records forbid an order (RFC 8659).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CaaReason {
-    /// The CA is not among those that are allowed.
+    /// The records do not allow the CA.
     #[error("CAA forbids this issuer: the records of {owner} allow {}; {}", listed(.allowed, "nobody"), add(.property, .identity.as_deref()))]
     Issuer {
-        /// Whose records.
+        /// Owner of the records.
         owner: String,
         /// `issue` or `issuewild`.
         property: &'static str,
-        /// Those that are allowed.
+        /// CAs that are allowed.
         allowed: Vec<String>,
-        /// What the CA calls itself, where it was asked.
+        /// Name of the CA, if it is known.
         identity: Option<String>,
     },
-    /// The CA is allowed, and not by these challenges (RFC 8657 section 4).
+    /// The records allow the CA, but not these challenges (RFC 8657 section 4).
     #[error(
         "CAA forbids how this issuer validates: the record of {owner} allows {} only; add {} to its validationmethods",
         listed(.allowed, "nothing"),
         listed(.wanted, "the challenge in use")
     )]
     Methods {
-        /// Whose record.
+        /// Owner of the record.
         owner: String,
-        /// The challenges that it allows.
+        /// Challenges that are allowed.
         allowed: Vec<String>,
-        /// Those that would be used.
+        /// Challenges that would be used.
         wanted: Vec<ChallengeType>,
     },
-    /// The CA is allowed, and not with this account (RFC 8657 section 3).
+    /// The records allow the CA, but not this account (RFC 8657 section 3).
     #[error(
         "CAA forbids this issuer's account: the record of {owner} names another one; set its accounturi to {account}, or remove it"
     )]
     Account {
-        /// Whose record.
+        /// Owner of the record.
         owner: String,
-        /// The account in use.
+        /// URL of the account in use.
         account: String,
     },
-    /// A property that binds all CAs and that none knows.
+    /// A critical property is unknown to all CAs.
     #[error(
         "CAA forbids every issuer: the records of {owner} have the critical property {property}, which no CA knows; correct or remove it"
     )]
     Critical {
-        /// Whose records.
+        /// Owner of the records.
         owner: String,
-        /// The property.
+        /// Tag of the property.
         property: String,
     },
 }
 
 impl Reason {
-    /// Whether it is what DNS tells this machine, and may well tell nobody outside: many networks have names and addresses
-    /// of their own.
+    /// Whether DNS may give other answers outside: many networks have their own names and addresses.
     #[must_use]
-    pub(super) fn is_of_view(&self) -> bool {
+    pub(super) fn may_be_local_view(&self) -> bool {
         match self {
             Self::NoSuchName(_) | Self::NoAddress(_) => true,
             Self::NotPublic { record, reach, .. } => {
@@ -189,7 +188,7 @@ impl Reason {
         }
     }
 
-    /// Whether it stands against this issuer alone, so that another one could sign.
+    /// Whether the reason concerns only this issuer, so that another one may sign.
     #[must_use]
     pub fn is_about_issuer(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Whether an order can work, judged from what was seen of a name. Pure: it was seen elsewhere.
+//! The verdict on a name: whether an order can succeed, given the findings. Pure: the findings are collected elsewhere.
 
 use std::net::IpAddr;
 
@@ -6,85 +6,86 @@ use super::reachability::Reachability;
 use super::reason::{Reason, Record};
 use crate::name::HostPattern;
 
-/// What the look at a name came to.
+/// Result of the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing stands against an order.
+    /// No problem was found.
     Go,
-    /// It may fail.
+    /// The order may fail.
     Doubt(Reason),
-    /// It would fail, so the CA need not be asked.
+    /// The order would fail, so it is not placed.
     Hopeless(Reason),
 }
 
-/// What DNS says of one type of record.
+/// Result of the look-up of one record type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The addresses stand among the places.
+    /// The name has such records; the findings list their addresses.
     Found,
-    /// The name has other records only.
+    /// The name exists but has no such record.
     NoRecord,
     /// The name does not exist.
     NoName,
-    /// No answer came.
+    /// The look-up failed.
     Failed(String),
 }
 
-/// Where a machine of ours stands to an address.
+/// Machine to which an address belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ownership {
-    /// It is this machine's own.
+    /// This machine.
     Own,
-    /// This machine has a public address and this is another one.
+    /// Another machine: this one has a public address, and it is a different one.
     Foreign,
-    /// This machine has none of its own, so that the address may be its router's.
+    /// Unclear: this machine has no public address, so the address may be that of its router.
     Unclear,
 }
 
-/// What came of fetching our token at an address.
+/// ProbeOutcome of an address to the request for the probe token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeOutcome {
-    /// Our token.
+    /// The answer of the token.
     Ours,
-    /// Something else.
+    /// Another answer.
     Other { status: u16 },
-    /// The way to another URL.
+    /// A redirect.
     Redirect { status: u16 },
     /// No connection.
     Unreachable,
-    /// A connection and no answer.
+    /// A connection but no answer.
     Silent,
-    /// It was not tried.
-    Unvisited,
+    /// No request was sent.
+    NotProbed,
 }
 
-/// One address of the name.
+/// Address of the name, with what is known about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CheckedAddress {
     pub(super) record: Record,
     pub(super) address: IpAddr,
     pub(super) reach: Reachability,
     pub(super) ownership: Ownership,
-    pub(super) visit: ProbeOutcome,
+    pub(super) outcome: ProbeOutcome,
 }
 
-/// Everything that was seen of where a name points.
+/// Everything that is known about the addresses of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Findings {
     pub(super) name: HostPattern,
     pub(super) a: Answer,
     pub(super) aaaa: Answer,
-    pub(super) places: Vec<CheckedAddress>,
-    /// The CA looks from the internet, and not from a network of its own with a DNS of its own.
+    pub(super) addresses: Vec<CheckedAddress>,
+    /// Whether the CA validates from the internet, not from a private network with its own DNS.
     pub(super) has_public_ca: bool,
 }
 
 impl Findings {
-    /// The worst that can be said. It is hopeless only where no view from elsewhere could be a better one: DNS may tell
-    /// the CA another thing than this machine.
+    /// Returns the most serious verdict. It is hopeless only if DNS cannot give the CA a better answer than this machine.
     pub(super) fn verdict(&self) -> Verdict {
         match self.objection() {
-            Some(reason) if self.has_public_ca && !reason.is_of_view() => Verdict::Hopeless(reason),
+            Some(reason) if self.has_public_ca && !reason.may_be_local_view() => {
+                Verdict::Hopeless(reason)
+            }
             Some(reason) => Verdict::Doubt(reason),
             None => self.doubt().map_or(Verdict::Go, Verdict::Doubt),
         }
@@ -94,38 +95,41 @@ impl Findings {
         if self.failure().is_some() {
             return None;
         }
-        let Some(place) = self.most_hopeful() else {
+        let Some(address) = self.most_plausible() else {
             return Some(match (&self.a, &self.aaaa) {
                 (Answer::NoName, Answer::NoName) => Reason::NoSuchName(self.name.clone()),
                 _ => Reason::NoAddress(self.name.clone()),
             });
         };
         if self.usable().next().is_none() {
-            return Some(place.not_public());
+            return Some(address.not_public());
         }
-        // The CA goes to IPv6 first and comes back to IPv4 only when it gets no connection.
+        // The CA prefers IPv6 and uses IPv4 only if it cannot connect.
         let (six, four): (Vec<_>, Vec<_>) =
-            self.usable().partition(|place| place.address.is_ipv6());
+            self.usable().partition(|address| address.address.is_ipv6());
         elsewhere(if six.is_empty() { &four } else { &six })
     }
 
     fn doubt(&self) -> Option<Reason> {
-        let visited = self.usable().filter_map(|place| place.doubt());
-        let worst = visited.min_by_key(|(rank, _)| *rank);
-        let useless = self.places.iter().find(|place| !self.is_usable(place));
+        let doubts = self.usable().filter_map(|address| address.doubt());
+        let worst = doubts.min_by_key(|(rank, _)| *rank);
+        let unusable = self
+            .addresses
+            .iter()
+            .find(|address| !self.is_usable(address));
         self.failure()
             .or_else(|| worst.map(|(_, reason)| reason))
-            .or_else(|| useless.map(CheckedAddress::not_public))
+            .or_else(|| unusable.map(CheckedAddress::not_public))
     }
 
-    /// An address that is only told inside a network, before one that nobody has.
-    fn most_hopeful(&self) -> Option<&CheckedAddress> {
-        let is_somebodys = |place: &&CheckedAddress| place.reach != Reachability::Documentation;
-        let found = self.places.iter().find(is_somebodys);
-        found.or_else(|| self.places.first())
+    /// Returns the first address that some machine can have, otherwise the first documentation address.
+    fn most_plausible(&self) -> Option<&CheckedAddress> {
+        let is_real = |address: &&CheckedAddress| address.reach != Reachability::Documentation;
+        let found = self.addresses.iter().find(is_real);
+        found.or_else(|| self.addresses.first())
     }
 
-    /// The look-up that gave no answer: what it would have said is not known.
+    /// Returns the failed look-up, if any. Its answer is unknown, so it proves nothing.
     fn failure(&self) -> Option<Reason> {
         let error = [&self.a, &self.aaaa]
             .into_iter()
@@ -139,28 +143,28 @@ impl Findings {
         })
     }
 
-    /// The addresses that the CA may go to.
+    /// Returns the addresses that the CA can reach.
     fn usable(&self) -> impl Iterator<Item = &CheckedAddress> {
-        self.places.iter().filter(|place| self.is_usable(place))
+        self.addresses
+            .iter()
+            .filter(|address| self.is_usable(address))
     }
 
-    fn is_usable(&self, place: &CheckedAddress) -> bool {
-        !self.has_public_ca || place.reach == Reachability::Public
+    fn is_usable(&self, address: &CheckedAddress) -> bool {
+        !self.has_public_ca || address.reach == Reachability::Public
     }
 }
 
-/// The first of `places` when all of them are other machines that answer.
-fn elsewhere(places: &[&CheckedAddress]) -> Option<Reason> {
-    let mut strangers = places.iter().map(|place| place.stranger());
-    let first = strangers.next()??;
-    strangers
-        .all(|stranger| stranger.is_some())
-        .then_some(first)
+/// Returns the reason of the first address if other machines answer at all of them.
+fn elsewhere(addresses: &[&CheckedAddress]) -> Option<Reason> {
+    let mut reasons = addresses.iter().map(|address| address.elsewhere());
+    let first = reasons.next()??;
+    reasons.all(|reason| reason.is_some()).then_some(first)
 }
 
 impl CheckedAddress {
-    fn stranger(&self) -> Option<Reason> {
-        match (self.ownership, self.visit) {
+    fn elsewhere(&self) -> Option<Reason> {
+        match (self.ownership, self.outcome) {
             (Ownership::Foreign, ProbeOutcome::Other { status }) => Some(Reason::Elsewhere {
                 record: self.record,
                 address: self.address,
@@ -178,14 +182,14 @@ impl CheckedAddress {
         }
     }
 
-    /// What is to be said of the visit, the graver the lower its number.
+    /// Returns the doubt that the response raises, with its rank. Lower ranks are more serious.
     fn doubt(&self) -> Option<(u8, Reason)> {
         let (record, address) = (self.record, self.address);
-        Some(match self.visit {
-            ProbeOutcome::Ours | ProbeOutcome::Unvisited => return None,
+        Some(match self.outcome {
+            ProbeOutcome::Ours | ProbeOutcome::NotProbed => return None,
             ProbeOutcome::Other { status } => match self.ownership {
                 Ownership::Own => (0, Reason::OtherProgram { address, status }),
-                Ownership::Foreign => (0, self.stranger()?),
+                Ownership::Foreign => (0, self.elsewhere()?),
                 Ownership::Unclear => (
                     1,
                     Reason::MaybeElsewhere {
@@ -218,9 +222,9 @@ mod tests {
 
     const FOUR: &str = "9.9.9.9";
     const SIX: &str = "2620:fe::9";
-    const STRANGER: ProbeOutcome = Other { status: 404 };
+    const FOREIGN_ANSWER: ProbeOutcome = Other { status: 404 };
 
-    fn place((address, ownership, visit): (&str, Ownership, ProbeOutcome)) -> CheckedAddress {
+    fn checked((address, ownership, outcome): (&str, Ownership, ProbeOutcome)) -> CheckedAddress {
         let address: IpAddr = address.parse().unwrap();
         CheckedAddress {
             record: match address {
@@ -230,14 +234,14 @@ mod tests {
             address,
             reach: Reachability::of(address),
             ownership,
-            visit,
+            outcome,
         }
     }
 
-    fn seen(places: &[(&str, Ownership, ProbeOutcome)]) -> Findings {
-        let places: Vec<_> = places.iter().copied().map(place).collect();
+    fn findings(addresses: &[(&str, Ownership, ProbeOutcome)]) -> Findings {
+        let addresses: Vec<_> = addresses.iter().copied().map(checked).collect();
         let answer = |record| {
-            if places.iter().any(|place| place.record == record) {
+            if addresses.iter().any(|address| address.record == record) {
                 Answer::Found
             } else {
                 Answer::NoRecord
@@ -247,13 +251,13 @@ mod tests {
             name: HostPattern::parse("www.example.org").unwrap(),
             a: answer(Record::A),
             aaaa: answer(Record::Aaaa),
-            places,
+            addresses,
             has_public_ca: true,
         }
     }
 
-    /// The verdict's word and its sentence.
-    fn said(findings: &Findings) -> (&'static str, String) {
+    /// Returns the kind of the verdict and its sentence.
+    fn judged(findings: &Findings) -> (&'static str, String) {
         match findings.verdict() {
             Verdict::Go => ("go", String::new()),
             Verdict::Doubt(reason) => ("doubt", reason.to_string()),
@@ -262,26 +266,26 @@ mod tests {
     }
 
     fn assert_verdict(findings: &Findings, word: &str, start: &str) {
-        let (found, sentence) = said(findings);
+        let (found, sentence) = judged(findings);
         assert_eq!(found, word, "{sentence}: {findings:?}");
         assert!(sentence.starts_with(start), "{sentence}: {findings:?}");
         assert_eq!(sentence.is_empty(), start.is_empty(), "{sentence}");
     }
 
     #[test]
-    fn a_name_that_answers_with_our_token_everywhere_may_go() {
-        for places in [
+    fn a_name_that_answers_with_the_token_everywhere_passes() {
+        for addresses in [
             &[(FOUR, Foreign, Ours)][..],
             &[(FOUR, Unclear, Ours), (SIX, Own, Ours)],
-            &[(FOUR, Own, ProbeOutcome::Unvisited)],
+            &[(FOUR, Own, ProbeOutcome::NotProbed)],
         ] {
-            assert_verdict(&seen(places), "go", "");
+            assert_verdict(&findings(addresses), "go", "");
         }
     }
 
     #[test]
-    fn a_name_without_an_address_is_a_doubt_as_another_dns_may_have_one() {
-        let mut nothing = seen(&[]);
+    fn a_missing_address_is_a_doubt_because_other_dns_servers_may_have_one() {
+        let mut nothing = findings(&[]);
         let none = "www.example.org has neither an A nor an AAAA record; add one";
         assert_verdict(&nothing, "doubt", none);
         nothing.a = Answer::NoName;
@@ -293,17 +297,17 @@ mod tests {
             "www.example.org does not exist in DNS; add an A",
         );
         nothing.aaaa = Answer::Failed("no answer".to_owned());
-        let failed = "DNS does not say where www.example.org points: no answer";
+        let failed = "the addresses of www.example.org cannot be looked up: no answer";
         assert_verdict(&nothing, "doubt", failed);
-        let mut half = seen(&[(FOUR, Foreign, Ours)]);
+        let mut half = findings(&[(FOUR, Foreign, Ours)]);
         half.aaaa = Answer::Failed("no answer".to_owned());
         assert_verdict(&half, "doubt", failed);
-        half.places[0].visit = STRANGER;
+        half.addresses[0].outcome = FOREIGN_ANSWER;
         assert_verdict(&half, "doubt", failed);
     }
 
     #[test]
-    fn addresses_that_no_public_ca_can_reach_are_hopeless_when_nobody_has_them() {
+    fn documentation_addresses_are_hopeless_and_other_non_public_ones_doubtful() {
         for (address, alone, sentence) in [
             (
                 "192.168.1.5",
@@ -331,37 +335,37 @@ mod tests {
                 "AAAA points to 2001:db8::1, which is an address for documentation only",
             ),
         ] {
-            let place = (address, Foreign, ProbeOutcome::Unvisited);
-            assert_verdict(&seen(&[place]), alone, sentence);
-            let beside = [place, (FOUR, Foreign, Ours)];
-            assert_verdict(&seen(&beside), "doubt", sentence);
+            let unusable = (address, Foreign, ProbeOutcome::NotProbed);
+            assert_verdict(&findings(&[unusable]), alone, sentence);
+            let both = [unusable, (FOUR, Foreign, Ours)];
+            assert_verdict(&findings(&both), "doubt", sentence);
         }
         let both =
-            ["203.0.113.7", "10.0.0.1"].map(|address| (address, Foreign, ProbeOutcome::Unvisited));
-        assert_verdict(&seen(&both), "doubt", "A points to 10.0.0.1");
+            ["203.0.113.7", "10.0.0.1"].map(|address| (address, Foreign, ProbeOutcome::NotProbed));
+        assert_verdict(&findings(&both), "doubt", "A points to 10.0.0.1");
     }
 
     #[test]
-    fn an_aaaa_that_another_machine_answers_is_hopeless_whatever_a_says() {
+    fn an_aaaa_record_to_another_machine_is_hopeless_whatever_the_a_record() {
         let sentence = "AAAA points to 2620:fe::9, which is not this machine: it answers port 80 with status 404; \
                         point it here, or remove it";
-        for four in [Ours, STRANGER, Unreachable] {
-            let both = seen(&[(FOUR, Foreign, four), (SIX, Foreign, STRANGER)]);
+        for four in [Ours, FOREIGN_ANSWER, Unreachable] {
+            let both = findings(&[(FOUR, Foreign, four), (SIX, Foreign, FOREIGN_ANSWER)]);
             assert_verdict(&both, "hopeless", sentence);
         }
     }
 
     #[test]
-    fn an_aaaa_without_a_connection_is_a_doubt() {
+    fn an_aaaa_record_without_a_connection_is_a_doubt() {
         let sentence =
             "AAAA points to 2620:fe::9, which is not reachable on port 80 from here; open port 80";
         assert_verdict(
-            &seen(&[(FOUR, Foreign, Ours), (SIX, Foreign, Unreachable)]),
+            &findings(&[(FOUR, Foreign, Ours), (SIX, Foreign, Unreachable)]),
             "doubt",
             sentence,
         );
-        // From elsewhere it may answer, so what A says is not the last word either.
-        let both = seen(&[(FOUR, Foreign, STRANGER), (SIX, Foreign, Unreachable)]);
+        // The AAAA address may answer from elsewhere, so the A record is not decisive either.
+        let both = findings(&[(FOUR, Foreign, FOREIGN_ANSWER), (SIX, Foreign, Unreachable)]);
         assert_verdict(
             &both,
             "doubt",
@@ -370,32 +374,36 @@ mod tests {
     }
 
     #[test]
-    fn an_a_that_another_machine_answers_is_hopeless_when_all_are_so() {
+    fn an_a_record_to_another_machine_is_hopeless_if_all_addresses_are() {
         let sentence =
             "A points to 9.9.9.9, which is not this machine: it answers port 80 with status 404";
-        assert_verdict(&seen(&[(FOUR, Foreign, STRANGER)]), "hopeless", sentence);
+        assert_verdict(
+            &findings(&[(FOUR, Foreign, FOREIGN_ANSWER)]),
+            "hopeless",
+            sentence,
+        );
         let two = [
-            (FOUR, Foreign, STRANGER),
+            (FOUR, Foreign, FOREIGN_ANSWER),
             ("1.1.1.1", Foreign, Other { status: 200 }),
         ];
-        assert_verdict(&seen(&two), "hopeless", sentence);
+        assert_verdict(&findings(&two), "hopeless", sentence);
         for other in [Ours, Unreachable, Silent, Redirect { status: 301 }] {
-            let mixed = [(FOUR, Foreign, STRANGER), ("1.1.1.1", Foreign, other)];
-            assert_verdict(&seen(&mixed), "doubt", sentence);
+            let mixed = [(FOUR, Foreign, FOREIGN_ANSWER), ("1.1.1.1", Foreign, other)];
+            assert_verdict(&findings(&mixed), "doubt", sentence);
         }
     }
 
     #[test]
-    fn what_may_look_otherwise_from_outside_is_a_doubt() {
-        for (ownership, visit, sentence) in [
+    fn a_result_that_may_differ_from_outside_is_a_doubt() {
+        for (ownership, outcome, sentence) in [
             (
                 Unclear,
-                STRANGER,
+                FOREIGN_ANSWER,
                 "A points to 9.9.9.9, which is perhaps not this machine",
             ),
             (
                 Own,
-                STRANGER,
+                FOREIGN_ANSWER,
                 "another program answers port 80 of 9.9.9.9 with status 404",
             ),
             (
@@ -414,47 +422,47 @@ mod tests {
                 "A points to 9.9.9.9, which is not reachable on port 80 from here",
             ),
         ] {
-            assert_verdict(&seen(&[(FOUR, ownership, visit)]), "doubt", sentence);
+            assert_verdict(&findings(&[(FOUR, ownership, outcome)]), "doubt", sentence);
         }
     }
 
     #[test]
-    fn of_several_doubts_the_gravest_is_told() {
-        let places = [
+    fn the_most_serious_doubt_is_reported() {
+        let addresses = [
             ("1.1.1.1", Foreign, Unreachable),
             ("1.1.1.2", Foreign, Silent),
             ("1.1.1.3", Foreign, Redirect { status: 301 }),
-            ("1.1.1.4", Unclear, STRANGER),
-            ("1.1.1.5", Own, STRANGER),
+            ("1.1.1.4", Unclear, FOREIGN_ANSWER),
+            ("1.1.1.5", Own, FOREIGN_ANSWER),
         ];
-        for count in 1..=places.len() {
-            let gravest = places[count - 1].0;
-            let (word, sentence) = said(&seen(&places[..count]));
-            assert!(word == "doubt" && sentence.contains(gravest), "{sentence}");
+        for count in 1..=addresses.len() {
+            let expected = addresses[count - 1].0;
+            let (word, sentence) = judged(&findings(&addresses[..count]));
+            assert!(word == "doubt" && sentence.contains(expected), "{sentence}");
         }
     }
 
     #[test]
-    fn with_a_private_ca_nothing_is_hopeless_and_private_addresses_are_good() {
+    fn with_a_private_ca_nothing_is_hopeless_and_private_addresses_pass() {
         let private = |findings| Findings {
             has_public_ca: false,
             ..findings
         };
-        let missing = private(seen(&[]));
+        let missing = private(findings(&[]));
         assert_verdict(&missing, "doubt", "www.example.org has neither an A");
-        let stranger = private(seen(&[("10.0.0.1", Foreign, STRANGER)]));
+        let stranger = private(findings(&[("10.0.0.1", Foreign, FOREIGN_ANSWER)]));
         assert_verdict(
             &stranger,
             "doubt",
             "A points to 10.0.0.1, which is not this machine",
         );
-        assert_verdict(&private(seen(&[("10.0.0.1", Foreign, Ours)])), "go", "");
+        assert_verdict(&private(findings(&[("10.0.0.1", Foreign, Ours)])), "go", "");
     }
 
     #[test]
-    fn an_address_that_is_the_name_itself_is_called_by_itself() {
-        let mut literal = seen(&[(FOUR, Foreign, STRANGER)]);
-        literal.places[0].record = Record::Literal;
+    fn a_subject_that_is_an_address_is_named_directly() {
+        let mut literal = findings(&[(FOUR, Foreign, FOREIGN_ANSWER)]);
+        literal.addresses[0].record = Record::Literal;
         let sentence = "9.9.9.9 is not this machine: it answers port 80 with status 404; \
                         serve it from the machine that has it";
         assert_verdict(&literal, "hopeless", sentence);

@@ -1,8 +1,8 @@
-//! What is wrong with this machine.
+//! Sentences about problems of this machine.
 
 use std::io;
 
-use super::samples::{at, name, told};
+use super::samples::{at, name, texts};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuance::{DUE_ON_ARRIVAL, PANIC};
 use crate::certs::issuer::{Error, NameConstraint};
@@ -20,7 +20,7 @@ pub(super) fn this_machine() -> Vec<String> {
         )
     };
     let ((folder, leaves), (same, below)) = (home(), home());
-    let mut sentences = told([
+    let mut sentences = texts([
         storage::Error::Directory {
             path: path(),
             source: io::Error::from_raw_os_error(13),
@@ -33,8 +33,8 @@ pub(super) fn this_machine() -> Vec<String> {
             location: "/var/lib/proxy/probe/0123456789abcdef".to_owned(),
         },
     ]);
-    sentences.extend(told([DUE_ON_ARRIVAL, PANIC, &unfinished.last_error]));
-    sentences.extend(told([
+    sentences.extend(texts([DUE_ON_ARRIVAL, PANIC, &unfinished.last_error]));
+    sentences.extend(texts([
         Error::RootExpired {
             at: now,
             folder,
@@ -51,7 +51,7 @@ pub(super) fn this_machine() -> Vec<String> {
             source: Box::new(CertificateError::NoCertificate),
         },
     ]));
-    sentences.extend(told([Error::Root {
+    sentences.extend(texts([Error::Root {
         path: "/etc/proxy/ca.pem".to_owned(),
         source: io::Error::from_raw_os_error(2),
     }]));

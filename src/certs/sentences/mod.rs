@@ -1,4 +1,4 @@
-//! docs/troubleshooting.md has every sentence that says why a certificate is missing, word for word.
+//! Test that docs/troubleshooting.md quotes, word for word, every sentence that explains a missing certificate.
 
 mod machine;
 mod orders;

@@ -1,11 +1,11 @@
-//! What a CA says of an order, or does not say.
+//! Sentences about the answers of a CA to an order, or their absence.
 
 use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::json;
 
-use super::samples::{CA, NAME, at, name, no_connection, told};
+use super::samples::{CA, NAME, at, name, no_connection, texts};
 use crate::acme::{self, ChallengeType, ExternalAccount, Identifier, Problem, Step};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuance;
@@ -55,7 +55,7 @@ pub(super) fn no_such_name() -> Error {
     Error::Acme(failed(ChallengeType::Http01, NAME, ("dns", detail)))
 }
 
-pub(super) fn what_the_ca_saw() -> Vec<String> {
+pub(super) fn failed_validations() -> Vec<String> {
     use ChallengeType::{Dns01, DnsPersist01, Http01, TlsAlpn01};
     let connection = || {
         let detail = "203.0.113.7: Fetching http://www.example.org/: Connection refused";
@@ -63,7 +63,7 @@ pub(super) fn what_the_ca_saw() -> Vec<String> {
     };
     let unauthorized = "203.0.113.7: Invalid response: 404";
     let alpn = "no ALPN protocol was negotiated";
-    let mut sentences = told(
+    let mut sentences = texts(
         [
             connection(),
             failed(Http01, NAME, ("unauthorized", unauthorized)),
@@ -105,18 +105,18 @@ pub(super) fn what_the_ca_saw() -> Vec<String> {
     sentences
 }
 
-fn wrong_credentials(said: &str) -> Error {
+fn wrong_credentials(detail: &str) -> Error {
     let external = ExternalAccount::new("kid-1".to_owned(), "c2VjcmV0MQ").unwrap();
-    let refusal = refused(Step::NewAccount, 401, ("unauthorized", said));
+    let refusal = refused(Step::NewAccount, 401, ("unauthorized", detail));
     match refusal {
         Error::Acme(refusal) => Error::Acme(external.explain(refusal)),
         other => other,
     }
 }
 
-pub(super) fn what_the_ca_said() -> Vec<String> {
+pub(super) fn refused_orders() -> Vec<String> {
     let eab = "an account must be bound to an external one";
-    told([
+    texts([
         rate_limited(),
         refused(
             Step::NewOrder,
@@ -160,17 +160,17 @@ pub(super) fn what_the_ca_said() -> Vec<String> {
     ])
 }
 
-pub(super) fn what_several_cas_said() -> Vec<String> {
+pub(super) fn several_failed_issuers() -> Vec<String> {
     let wait = Duration::from_secs(120);
     let failures = vec![
         (CA.to_owned(), rate_limited().into()),
         ("zerossl".to_owned(), issuance::Error::Resting { wait }),
     ];
-    told([issuance::Error::All(failures)])
+    texts([issuance::Error::All(failures)])
 }
 
-pub(super) async fn silence_of_the_ca() -> Vec<String> {
-    told(
+pub(super) async fn unanswered_requests() -> Vec<String> {
+    texts(
         [
             acme::Error::Connect {
                 step: Step::Directory,

@@ -1,10 +1,10 @@
-//! Reads the sentences that docs/troubleshooting.md quotes, and checks that none is missing there.
+//! Reads the quotations in docs/troubleshooting.md and checks that no sentence is missing.
 
 use std::collections::HashSet;
 
 use super::{machine, orders, records, waiting};
 
-/// Returns all sentences that docs/troubleshooting.md quotes, each as one line.
+/// Returns all sentences that docs/troubleshooting.md quotes, each on one line.
 pub(crate) fn quotations() -> HashSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/troubleshooting.md");
     let page = std::fs::read_to_string(path).unwrap();
@@ -22,12 +22,12 @@ async fn every_cause_is_documented_word_for_word() {
         waiting::names_that_no_public_ca_signs(),
         waiting::names_on_demand().await,
         waiting::budgets(),
-        orders::what_the_ca_saw(),
-        orders::what_the_ca_said(),
-        orders::what_several_cas_said(),
-        orders::silence_of_the_ca().await,
-        records::records_by_hook(),
-        records::records_by_update(),
+        orders::failed_validations(),
+        orders::refused_orders(),
+        orders::several_failed_issuers(),
+        orders::unanswered_requests().await,
+        records::hook_and_propagation(),
+        records::updates_and_cloudflare(),
         machine::this_machine(),
     ]
     .concat();

@@ -1,30 +1,30 @@
-//! Why a TXT record is not there.
+//! Sentences about TXT records that could not be published.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::samples::told;
+use super::samples::texts;
 use crate::acme::{self, Identifier, SolverError};
 use crate::certs::challenge::{CloudflareFault, Dns01Error, HookFault, ServerAddress, UpdateFault};
 use crate::certs::dns::ResolverError;
 use crate::certs::issuer::Error;
 
-fn unanswered(fault: impl Into<Dns01Error>) -> Error {
+fn unpublished(fault: impl Into<Dns01Error>) -> Error {
     Error::Acme(acme::Error::Solver {
         identifier: Identifier::Dns("example.org".to_owned()),
         source: SolverError::new(fault.into()),
     })
 }
 
-pub(super) fn records_by_hook() -> Vec<String> {
+pub(super) fn hook_and_propagation() -> Vec<String> {
     let hook = |fault| Dns01Error::Hook {
         program: "/etc/proxy/dns-hook".into(),
         fault,
     };
     let missing = io::Error::from_raw_os_error(2);
-    told(
+    texts(
         [
             hook(HookFault::Start(missing)),
             hook(HookFault::Slow {
@@ -53,11 +53,11 @@ pub(super) fn records_by_hook() -> Vec<String> {
                 cause: Box::new(ResolverError::Timeout("example.org".to_owned())),
             },
         ]
-        .map(unanswered),
+        .map(unpublished),
     )
 }
 
-pub(super) fn records_by_update() -> Vec<String> {
+pub(super) fn updates_and_cloudflare() -> Vec<String> {
     let update = |fault| Dns01Error::Update {
         server: ServerAddress {
             host: "ns1.example.org".to_owned(),
@@ -66,7 +66,7 @@ pub(super) fn records_by_update() -> Vec<String> {
         fault,
     };
     let record = || "_acme-challenge.example.org".to_owned();
-    told(
+    texts(
         [
             update(UpdateFault::BadSignature("proxy".to_owned())),
             update(UpdateFault::BadKey("proxy".to_owned())),
@@ -83,6 +83,6 @@ pub(super) fn records_by_update() -> Vec<String> {
                 "connection refused".to_owned(),
             )),
         ]
-        .map(unanswered),
+        .map(unpublished),
     )
 }

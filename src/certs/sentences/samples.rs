@@ -1,4 +1,4 @@
-//! Names and times for the sentences, and errors that only the outside world makes.
+//! Sample names, times and errors for the sentences.
 
 use std::time::SystemTime;
 
@@ -15,14 +15,14 @@ pub(super) fn at(text: &str) -> SystemTime {
     humantime::parse_rfc3339(text).unwrap()
 }
 
-pub(super) fn told(sentences: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
+pub(super) fn texts(sentences: impl IntoIterator<Item = impl ToString>) -> Vec<String> {
     let sentences = sentences.into_iter();
     sentences.map(|sentence| sentence.to_string()).collect()
 }
 
-/// The error of a client that nobody answers.
+/// Returns the error of a refused connection.
 pub(super) async fn no_connection() -> reqwest::Error {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    // Port 1 is nobody's.
+    // Nothing listens on port 1.
     client.get("http://127.0.0.1:1/").send().await.unwrap_err()
 }

@@ -1,10 +1,10 @@
-//! How a name stands, and what is found before a CA is asked.
+//! Sentences about the standing of a name and about failures before a CA is asked.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::orders::{no_such_name, rate_limited};
-use super::samples::{CA, NAME, at, name, no_connection, told};
+use super::samples::{CA, NAME, at, name, no_connection, texts};
 use crate::acme::ChallengeType;
 use crate::certs::budget::{Held, Limit, Limits};
 use crate::certs::dns::ResolverError;
@@ -24,7 +24,7 @@ pub(super) fn standings() -> Vec<String> {
         next_try,
     };
     let reason = "the CA could not connect to this machine".to_owned();
-    told([
+    texts([
         served(None, None),
         served(Some(reason.clone()), Some(at("2027-01-23T09:05:00Z"))),
         Standing::FromFiles {
@@ -61,7 +61,7 @@ pub(super) fn standings() -> Vec<String> {
 
 pub(super) fn refused_before_the_order() -> Vec<String> {
     let (record, address) = (Record::A, "203.0.113.7".parse().unwrap());
-    told(
+    texts(
         [
             Reason::NotPublic {
                 record,
@@ -105,7 +105,7 @@ pub(super) fn refused_before_the_order() -> Vec<String> {
 pub(super) fn doubted_before_the_order() -> Vec<String> {
     let (record, address) = (Record::A, "203.0.113.7".parse().unwrap());
     let error = ResolverError::Timeout(NAME.to_owned()).to_string();
-    let mut sentences = told([
+    let mut sentences = texts([
         Reason::NoSuchName(name(NAME)),
         Reason::NoAddress(name(NAME)),
         Reason::NotPublic {
@@ -145,7 +145,7 @@ pub(super) fn doubted_before_the_order() -> Vec<String> {
 }
 
 pub(super) fn names_that_no_public_ca_signs() -> Vec<String> {
-    told([
+    texts([
         Unsignable::NoDot(name("intranet")),
         Unsignable::Reserved {
             name: name("nas.lan"),
@@ -167,9 +167,9 @@ pub(super) async fn names_on_demand() -> Vec<String> {
         url: url.clone(),
         status: 404,
     };
-    let mut sentences = told([Standing::refused(Because::AskSaidNo, &no)]);
+    let mut sentences = texts([Standing::refused(Because::AskSaidNo, &no)]);
     let wait = Duration::from_secs(179);
-    sentences.extend(told(
+    sentences.extend(texts(
         [
             AskError::Unreachable {
                 url: url.clone(),
@@ -185,7 +185,7 @@ pub(super) async fn names_on_demand() -> Vec<String> {
         ]
         .map(|error| Refusal::NotAllowed(Arc::new(error))),
     ));
-    sentences.extend(told([
+    sentences.extend(texts([
         Refusal::StillOrdering,
         Refusal::TooManyWaiting,
         Refusal::TooManyNames,
@@ -210,7 +210,7 @@ fn orders_spent() -> Held {
 
 pub(super) fn budgets() -> Vec<String> {
     let limits = Limits::PUBLIC;
-    told([
+    texts([
         spent("failed authorizations", limits.failed_authorizations, NAME),
         spent("new certificates", limits.certificates, "example.org"),
         orders_spent(),

@@ -1,6 +1,6 @@
 //! Lists sites and their routes.
 
-use crate::certs::challenge::{DnsMeans, DnsOptions};
+use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, write_table};
 use crate::config::model::{
     CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
@@ -209,11 +209,11 @@ fn write_address(address: &Address, share: Share) -> toml::Value {
 }
 
 fn write_dns(options: &DnsOptions) -> toml::Value {
-    let (key, value) = match &options.means {
-        DnsMeans::Persist => return "persist".into(),
-        DnsMeans::Exec(program) => ("exec", Some(program.display().to_string().into())),
-        DnsMeans::Rfc2136(update) => ("rfc2136", (fields::rfc2136().write)(update)),
-        DnsMeans::Cloudflare(api) => ("cloudflare", (fields::cloudflare().write)(api)),
+    let (key, value) = match &options.method {
+        DnsMethod::Persist => return "persist".into(),
+        DnsMethod::Exec(program) => ("exec", Some(program.display().to_string().into())),
+        DnsMethod::Rfc2136(update) => ("rfc2136", (fields::rfc2136().write)(update)),
+        DnsMethod::Cloudflare(api) => ("cloudflare", (fields::cloudflare().write)(api)),
     };
     let servers = (fields::name_servers().write)(&options.name_servers);
     let timeout = humantime::format_duration(options.propagation_timeout);

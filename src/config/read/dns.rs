@@ -1,6 +1,6 @@
 //! Reads `dns` of a site: the method to set records for DNS challenges.
 
-use crate::certs::challenge::{DnsMeans, DnsOptions};
+use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, TableReader};
 use crate::config::report::{DnsProblem, Report};
 use crate::config::value::{command, read_duration};
@@ -13,7 +13,7 @@ pub(crate) fn read(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Opti
     let value = reader.table.value("dns")?;
     if let Ok(word) = value.string() {
         if word == "persist" {
-            return Some(DnsOptions::new(DnsMeans::Persist));
+            return Some(DnsOptions::new(DnsMethod::Persist));
         }
         report.at(value.start(), DnsProblem::Method(word.to_owned()).into());
         return None;
@@ -33,9 +33,9 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
         1 => {}
         _ => report.at(table.start(), DnsProblem::ManyMethods.into()),
     }
-    let means = exec.map(DnsMeans::Exec);
-    let means = means.or(update.map(DnsMeans::Rfc2136));
-    let mut options = DnsOptions::new(means.or(cloudflare.map(DnsMeans::Cloudflare))?);
+    let method = exec.map(DnsMethod::Exec);
+    let method = method.or(update.map(DnsMethod::Rfc2136));
+    let mut options = DnsOptions::new(method.or(cloudflare.map(DnsMethod::Cloudflare))?);
     options.name_servers = servers.unwrap_or_default();
     if let Some(timeout) = timeout {
         options.propagation_timeout = timeout;

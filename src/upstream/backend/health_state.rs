@@ -1,5 +1,5 @@
 //! Health of one backend: active check, passive ejection and slow start. Every request reads it. Requests write it only
-//! after a failure and during the recovery from one, so that workers seldom invalidate each other's caches.
+//! after a failure and during the recovery from one, so that workers rarely invalidate each other's caches.
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;

@@ -47,7 +47,7 @@ struct Upload {
     room: Option<u64>,
     progress_timeout: ProgressTimeout,
     progress: UploadProgress,
-    /// Names of fields that only the proxy sets, which trailers must not have.
+    /// Names of fields that only the proxy may set, so that trailers must not contain them.
     own_fields: Vec<Arc<[HeaderName]>>,
     /// Held until the body is dropped.
     guard: Option<UploadGuard>,
@@ -63,7 +63,7 @@ impl RequestBody {
 
     /// The body of a client's request, which may pause for at most `timeout`.
     ///
-    /// If the body is dropped before its end, one of `tasks` reads and discards the rest for a while.
+    /// If the body is dropped before its end, a task reads and discards the rest for a while.
     #[must_use]
     pub fn new(incoming: ClientBody, timeout: Duration, tasks: &Tasks) -> Self {
         if incoming.is_end_stream() {
@@ -146,7 +146,7 @@ impl RequestBody {
         self.0.as_ref().map_or(&[], |upload| &upload.own_fields)
     }
 
-    /// Removes names from the `Trailer` field of the head that the trailers will not have.
+    /// Removes from the `Trailer` field of the head the names of fields that the trailers will not have.
     pub fn announce_trailers(request: &mut Request<Self>) {
         let names = announced_trailers(request.headers(), request.body().own_fields());
         match HeaderValue::try_from(names) {

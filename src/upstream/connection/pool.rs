@@ -143,7 +143,7 @@ impl Pool {
                 return None;
             }
             let connection = &mut idle[index].connection;
-            // Nobody drives idle connections, so only now does it notice if the backend has closed it.
+            // Idle connections are not driven, so only now does it show if the backend has closed this one.
             connection.drive_without_waker();
             if connection.is_ready() {
                 return Some(idle.remove(index).connection);

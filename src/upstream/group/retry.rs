@@ -69,7 +69,7 @@ impl RetryBudget {
             1.0
         };
         let earned = requests * part * self.ratio + seen * RESERVE;
-        // What is left over from earlier calls may raise the balance up to `most`, and no further.
+        // The rest from earlier calls can raise the balance up to `most`, and no further.
         let most = earned.max(MEMORY.as_secs_f64() * RESERVE);
         account.balance = (account.balance + earned).min(most.max(account.balance));
         if account.balance < 1.0 {

@@ -1,9 +1,11 @@
 //! Free ports that no other process takes before their user binds them.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::Range;
 
-/// Below the ports that the system assigns to outgoing connections and for port 0, so that no such socket takes the
+use socket2::{Domain, Socket, Type};
+
+/// Ports below those that the system assigns to outgoing connections and for port 0, so that no such socket takes a
 /// port between the drop of a reservation and the start of its user.
 const RANGE: Range<u16> = 12_000..32_000;
 
@@ -34,5 +36,41 @@ impl Reservation {
     /// Address for the user of the port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Ports of a proxy that is not started yet, so that a CA can be told of them. They are bound
+/// but do not listen, which keeps other processes off and lets the proxy bind them too.
+pub(crate) struct ProxyPorts {
+    http: Socket,
+    https: Socket,
+}
+
+impl ProxyPorts {
+    pub(crate) fn reserve() -> Self {
+        Self::reserve_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// Reserves ports of this address.
+    pub(crate) fn reserve_at(ip: IpAddr) -> Self {
+        let address = SocketAddr::new(ip, 0);
+        let bind = || {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket.bind(&address.into()).unwrap();
+            socket
+        };
+        Self {
+            http: bind(),
+            https: bind(),
+        }
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.http.local_addr().unwrap().as_socket().unwrap()
+    }
+
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.https.local_addr().unwrap().as_socket().unwrap()
     }
 }

@@ -1,13 +1,12 @@
 //! The proxy as users run it: the real binary in a process of its own.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use proxy::tasks::Tasks;
 use rustix::process::{Pid, Signal, kill_process};
-use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -16,50 +15,15 @@ use tokio::time::timeout;
 
 use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::Client;
+use crate::harness::ports::ProxyPorts;
 
 /// Time limit for everything that a test waits for of the proxy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Ports of a proxy that is not started yet, so that a CA can be told of them. They are bound
-/// but do not listen, which keeps other processes off and lets the proxy bind them too.
-pub(crate) struct Ports {
-    http: Socket,
-    https: Socket,
-}
-
-impl Ports {
-    pub(crate) fn reserve() -> Self {
-        Self::reserve_at(Ipv4Addr::LOCALHOST.into())
-    }
-
-    /// Reserves ports of this address.
-    pub(crate) fn reserve_at(ip: IpAddr) -> Self {
-        let address = SocketAddr::new(ip, 0);
-        let bind = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-            socket.set_reuse_address(true).unwrap();
-            socket.bind(&address.into()).unwrap();
-            socket
-        };
-        Self {
-            http: bind(),
-            https: bind(),
-        }
-    }
-
-    pub(crate) fn http(&self) -> SocketAddr {
-        self.http.local_addr().unwrap().as_socket().unwrap()
-    }
-
-    pub(crate) fn https(&self) -> SocketAddr {
-        self.https.local_addr().unwrap().as_socket().unwrap()
-    }
-}
-
 /// Settings of a proxy that is not started yet.
 pub(crate) struct ProxySetup {
     dir: TempDir,
-    ports: Ports,
+    ports: ProxyPorts,
     args: Vec<String>,
     open_files: Option<String>,
     system_roots: Option<PathBuf>,
@@ -70,11 +34,11 @@ pub(crate) struct ProxySetup {
 impl ProxySetup {
     /// A proxy on free ports with a new data directory.
     pub(crate) fn new() -> Self {
-        Self::on(Ports::reserve())
+        Self::on(ProxyPorts::reserve())
     }
 
     /// A proxy on ports that were reserved for it.
-    pub(crate) fn on(ports: Ports) -> Self {
+    pub(crate) fn on(ports: ProxyPorts) -> Self {
         Self {
             dir: TempDir::new().unwrap(),
             ports,

@@ -8,7 +8,8 @@ use proxy::config::{Config, Flags};
 use crate::harness::ca::scripted::{Script, ScriptedCa};
 use crate::harness::clients::https::Client;
 use crate::harness::clients::raw::ask;
-use crate::harness::proxy::{Ports, ProxySetup};
+use crate::harness::ports::ProxyPorts;
+use crate::harness::proxy::ProxySetup;
 use crate::harness::skip::skip;
 
 const NAME: &str = "www.example.org";
@@ -34,7 +35,7 @@ async fn the_default_address_is_open_to_both_families_and_a_challenge_is_answere
         skip("this machine has no IPv6");
         return;
     }
-    let setup = ProxySetup::on(Ports::reserve_at(http.ip()));
+    let setup = ProxySetup::on(ProxyPorts::reserve_at(http.ip()));
     let ca = ScriptedCa::start(Script::new().over_ipv6(), setup.http().port()).await;
     let mut proxy = setup
         .args(["--upstream", "localhost:1", "--domain", NAME])

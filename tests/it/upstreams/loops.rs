@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::StatusCode;
 
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::{Ports, ProxySetup};
+use crate::harness::ports::ProxyPorts;
+use crate::harness::proxy::ProxySetup;
 
 const NAME: &str = "app.example.test";
 
@@ -19,7 +20,7 @@ async fn a_name_that_points_to_the_proxy_itself_is_refused_before_a_loop() {
 async fn refuses(listener: IpAddr) {
     let dns = DnsServer::start();
     dns.a(NAME, [127, 0, 0, 1].into());
-    let ports = Ports::reserve_at(listener);
+    let ports = ProxyPorts::reserve_at(listener);
     let text = format!(
         "resolvers = [\"{}\"]\n\
          access-log = \"-\"\n\

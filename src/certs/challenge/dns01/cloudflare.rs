@@ -1,4 +1,4 @@
-//! Cloudflare's API, version 4: zones and their records over JSON.
+//! DNS provider: version 4 of Cloudflare's JSON API.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use super::options::CloudflareOptions;
 use super::provider::{DnsProvider, TxtRecord};
 use crate::certs::secret::Secret;
 
-/// How long one call may take.
+/// Time limit for one call.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The shortest that a zone of any plan may have.
+/// Time to live of a record, in seconds: the shortest that every plan of Cloudflare allows.
 const TTL: u32 = 60;
 
-/// A page of records is a few KiB.
+/// Largest accepted body, in bytes. A page of records has a few KiB.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// The code of the answer that the very record is there already.
+/// Error code for a record that exists already.
 const IDENTICAL: u32 = 81058;
 
-/// Sets records by the API.
+/// Sets records through the API.
 #[derive(Debug)]
 pub struct Cloudflare {
     token: Secret,
@@ -36,17 +36,17 @@ pub struct Cloudflare {
     http: reqwest::Client,
 }
 
-/// What every answer is wrapped in.
+/// Outer object of every answer.
 #[derive(Deserialize)]
 struct Envelope<T> {
     success: bool,
     #[serde(default = "Vec::new")]
-    errors: Vec<Complaint>,
+    errors: Vec<ApiError>,
     result: Option<T>,
 }
 
 #[derive(Deserialize)]
-struct Complaint {
+struct ApiError {
     code: u32,
     message: String,
 }
@@ -62,10 +62,10 @@ struct Entry {
     content: String,
 }
 
-/// A call that the API refused.
+/// Refusal of a call by the API.
 struct Refusal {
     status: StatusCode,
-    complaints: Vec<Complaint>,
+    errors: Vec<ApiError>,
 }
 
 enum Failure {
@@ -75,24 +75,24 @@ enum Failure {
 
 impl Failure {
     fn into_fault(self, action: &'static str) -> CloudflareFault {
-        let Refusal { status, complaints } = match self {
+        let Refusal { status, errors } = match self {
             Self::Fault(fault) => return fault,
             Self::Refused(refusal) => refusal,
         };
-        let words = complaints.iter().map(|Complaint { code, message }| {
+        let messages = errors.iter().map(|ApiError { code, message }| {
             let message = message.trim_end_matches('.');
             format!("{message} ({code})")
         });
-        let said = words.collect::<Vec<_>>().join(", ");
+        let message = messages.collect::<Vec<_>>().join(", ");
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => CloudflareFault::Token(said),
-            _ => CloudflareFault::Refused { action, said },
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => CloudflareFault::Token(message),
+            _ => CloudflareFault::Refused { action, message },
         }
     }
 }
 
 impl Cloudflare {
-    /// A client of the API; nothing is sent yet.
+    /// Creates a client of the API. Sends nothing yet.
     pub fn new(options: &CloudflareOptions) -> Result<Self, Dns01Error> {
         let http = reqwest::Client::builder()
             .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
@@ -123,8 +123,8 @@ impl Cloudflare {
         }
     }
 
-    /// Deletes every record of the name with this very value. They are looked for, since the answer that told the id of
-    /// one may have been lost.
+    /// Deletes every record of the name with this value. Searches for the ids, because the answer with the id of a new
+    /// record may have been lost.
     async fn remove(&self, record: &TxtRecord) -> Result<(), CloudflareFault> {
         let zone = self.zone(&record.name).await?;
         let path = ["zones", &zone, "dns_records"];
@@ -136,7 +136,7 @@ impl Cloudflare {
             .map_err(|failure| failure.into_fault("list the records"))?
             .unwrap_or_default();
         for entry in entries {
-            // The API may show the text in the quotes of a zone file.
+            // The API may return the text in quotes, as in a zone file.
             if entry.content.trim_matches('"') != record.value {
                 continue;
             }
@@ -149,7 +149,7 @@ impl Cloudflare {
         Ok(())
     }
 
-    /// The id of the zone that the name is in: the longest parent that is one.
+    /// Returns the id of the zone that contains the name: the longest of the name and its parents that is a zone.
     async fn zone(&self, name: &str) -> Result<String, CloudflareFault> {
         let candidates = std::iter::successors(Some(name), |name| parent(name));
         for candidate in candidates.filter(|candidate| candidate.contains('.')) {
@@ -186,16 +186,16 @@ impl Cloudflare {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = read(response).await?;
-        let garbled = || Failure::Fault(CloudflareFault::Garbled(status.as_u16()));
-        let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(|_| garbled())?;
+        let bad_body = || Failure::Fault(CloudflareFault::BadBody(status.as_u16()));
+        let envelope: Envelope<T> = serde_json::from_slice(&body).map_err(|_| bad_body())?;
         if envelope.success && status.is_success() {
             Ok(envelope.result)
         } else if envelope.errors.is_empty() {
-            Err(garbled())
+            Err(bad_body())
         } else {
             Err(Failure::Refused(Refusal {
                 status,
-                complaints: envelope.errors,
+                errors: envelope.errors,
             }))
         }
     }
@@ -203,9 +203,7 @@ impl Cloudflare {
 
 impl Refusal {
     fn has(&self, code: u32) -> bool {
-        self.complaints
-            .iter()
-            .any(|complaint| complaint.code == code)
+        self.errors.iter().any(|error| error.code == code)
     }
 }
 
@@ -225,13 +223,13 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
         body.extend_from_slice(&chunk);
         if body.len() > BODY_LIMIT {
             let status = response.status().as_u16();
-            return Err(Failure::Fault(CloudflareFault::Garbled(status)));
+            return Err(Failure::Fault(CloudflareFault::BadBody(status)));
         }
     }
     Ok(body)
 }
 
-/// The cause at the bottom says more than the words around it.
+/// Keeps only the innermost cause, because it says more than the errors around it.
 fn unreachable(error: reqwest::Error) -> Failure {
     let mut cause: &dyn std::error::Error = &error;
     while let Some(deeper) = cause.source() {

@@ -1,4 +1,4 @@
-//! Why a record is not where the CA would look for it.
+//! Reasons why a challenge could not be published in DNS.
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -10,193 +10,195 @@ use super::options::ServerAddress;
 use crate::certs::dns::ResolverError;
 use crate::storage;
 
-/// A challenge that could not be put up in DNS. Each sentence holds its cause: whoever prints a chain of errors prints the
-/// first and the last.
+/// Reason why a challenge could not be published in DNS. Each message includes its cause, because callers print only the
+/// first and the last error of a chain.
 #[derive(Debug, thiserror::Error)]
 pub enum Dns01Error {
-    /// An address has no place in DNS (RFC 8738 section 7).
-    #[error("an address cannot be proved in DNS")]
+    /// IP addresses cannot be proved in DNS (RFC 8738 section 7).
+    #[error("an IP address cannot be proved in DNS")]
     Address,
-    /// It is unknown whether the name is an alias.
-    #[error("it is unknown where {name} leads: {cause}")]
+    /// The CNAME chain of the name could not be followed.
+    #[error("the CNAME records of {name} cannot be looked up: {cause}")]
     Alias {
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// Why.
+        /// Failed look-up.
         cause: Box<ResolverError>,
     },
-    /// The operator's program failed.
+    /// The hook program failed.
     #[error("the hook {} {fault}", program.display())]
     Hook {
-        /// The program.
+        /// Path of the program.
         program: PathBuf,
-        /// How.
+        /// Kind of failure.
         fault: HookFault,
     },
     /// The zone could not be updated.
     #[error("the DNS server {server} {fault}")]
     Update {
-        /// The server.
+        /// Server that got the update.
         server: ServerAddress,
-        /// How.
+        /// Kind of failure.
         fault: UpdateFault,
     },
-    /// Cloudflare did not do it.
+    /// A call to Cloudflare failed.
     #[error("Cloudflare {0}")]
     Cloudflare(CloudflareFault),
-    /// The record was not set in time.
-    #[error("the TXT record {name} was not set within {}", humantime::format_duration(*limit))]
+    /// The record was not set or removed in time.
+    #[error("the TXT record {name} could not be changed within {}", humantime::format_duration(*limit))]
     Slow {
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// How long it had.
+        /// Time limit.
         limit: Duration,
     },
-    /// It is unknown who serves the zone.
+    /// The name servers of the zone were not found.
     #[error("the name servers of {name} cannot be found: {cause}")]
     Servers {
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// Why.
+        /// Failed look-up.
         cause: Box<ResolverError>,
     },
-    /// A name server goes on without the record.
+    /// A name server did not show the record in time.
     #[error(
         "the name server {server} does not show the TXT record of {name} after {}; \
-         see that the record is set in the zone that this server serves, or give it more time with `propagation-timeout`",
+         check that the record is set in the zone that this server serves, or allow more time with `propagation-timeout`",
         humantime::format_duration(*limit)
     )]
     Missing {
-        /// The server.
+        /// Name server without the record.
         server: String,
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// How long it had.
+        /// Time limit.
         limit: Duration,
     },
-    /// No name server could be asked.
+    /// No name server answered.
     #[error("no name server of {name} answers: {server} fails with: {cause}")]
     Silent {
-        /// The record's name.
+        /// Name of the record.
         name: String,
         /// One of the servers.
         server: String,
-        /// What became of asking it.
+        /// Error of this server.
         cause: Box<ResolverError>,
     },
-    /// What is set in DNS could not be written down, so that nothing more is set, or struck out.
-    #[error("the list of what is set in DNS cannot be kept: {0}")]
+    /// The journal could not be written. Nothing is set in DNS without it.
+    #[error("the journal of DNS records cannot be written: {0}")]
     Journal(storage::Error),
-    /// The process ends.
+    /// The process is stopping.
     #[error("the proxy is stopping")]
     Stopping,
 }
 
-/// How the operator's program failed.
+/// Failure of the hook program.
 #[derive(Debug, thiserror::Error)]
 pub enum HookFault {
-    /// It did not start.
-    #[error("cannot be run: {0}; see that it exists and is executable")]
+    /// The program did not start.
+    #[error("cannot be run: {0}; check that it exists and is executable")]
     Start(std::io::Error),
-    /// It did not end in time.
-    #[error("did not end its `{action}` within {}, and was killed", humantime::format_duration(*limit))]
+    /// The program did not finish in time.
+    #[error("did not finish `{action}` within {} and was killed", humantime::format_duration(*limit))]
     Slow {
-        /// What it was called for.
+        /// First argument of the call: `present` or `cleanup`.
         action: &'static str,
-        /// How long it had.
+        /// Time limit.
         limit: Duration,
     },
-    /// It ended with a failure.
-    #[error("failed to {action} ({status}){}", said(.stderr))]
+    /// The program returned a failure.
+    #[error("failed to {action} ({status}){}", output(.stderr))]
     Failed {
-        /// What it was called for.
+        /// First argument of the call: `present` or `cleanup`.
         action: &'static str,
-        /// How it ended.
+        /// Exit status of the program.
         status: ExitStatus,
-        /// The beginning of what it wrote to standard error.
+        /// Beginning of its standard error.
         stderr: String,
     },
 }
 
-fn said(stderr: &str) -> String {
+fn output(stderr: &str) -> String {
     if stderr.is_empty() {
-        " and said nothing".to_owned()
+        " and wrote nothing to standard error".to_owned()
     } else {
         format!(": {stderr}")
     }
 }
 
-/// How an update failed.
+/// Failure of a dynamic update.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateFault {
-    /// No connection, or a broken one.
+    /// The connection could not be made, or broke.
     #[error("cannot be reached: {0}")]
     Io(#[from] std::io::Error),
-    /// No answer.
+    /// The server did not answer in time.
     #[error("does not answer")]
     Timeout,
-    /// The answer is no DNS message, or another one than the server signed.
-    #[error("sends an answer that is not to be trusted: {0}")]
-    Garbled(String),
-    /// The key's name is no DNS name, or the key no base64.
-    #[error("cannot be used with this key: `{0}`")]
+    /// The answer is not a DNS message, or its signature is wrong.
+    #[error("sent an answer that cannot be trusted: {0}")]
+    BadAnswer(String),
+    /// A setting of the key is not valid.
+    #[error("cannot be used with this key: {0}")]
     Key(&'static str),
-    /// The server has another secret for the key.
+    /// The server has another secret for the key (RFC 8945 section 5.2.2).
     #[error("has another secret for the key `{0}` (BADSIG); check `key`")]
     BadSignature(String),
-    /// The server has no such key.
+    /// The server does not know the key (RFC 8945 section 5.2.1).
     #[error(
         "does not know the key `{0}` for this algorithm (BADKEY); check `key-name` and `algorithm`"
     )]
     BadKey(String),
-    /// The two clocks differ.
+    /// The two clocks differ (RFC 8945 section 5.2.3).
     #[error("has a clock that differs from this machine's (BADTIME); set both by NTP")]
     BadTime,
     /// The server has no zone for the name.
-    #[error("serves no zone that {0} is in; check `server`")]
+    #[error("serves no zone for {0}; check `server`")]
     NoZone(String),
-    /// The server does not let the key do it.
+    /// The server does not allow the change.
     #[error("does not let the key change {name} ({code}); allow it in the zone's update policy")]
     Refused {
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// What the server said.
+        /// Response code of the server.
         code: ResponseCode,
     },
     /// The server failed in another way.
     #[error("did not change {name}: {code}")]
     Failed {
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// What the server said.
+        /// Response code of the server.
         code: ResponseCode,
     },
 }
 
-/// How a call to Cloudflare failed.
+/// Failure of a call to Cloudflare.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudflareFault {
-    /// The client could not be made.
+    /// The HTTP client could not be created.
     #[error("cannot be called: {0}")]
     Client(reqwest::Error),
-    /// No answer.
+    /// The API could not be reached.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// The answer is not what the API promises.
-    #[error("answered with status {0} and nothing that can be understood")]
-    Garbled(u16),
-    /// The token is not good enough.
-    #[error("refuses the token: {0}; give `token` one with the permissions Zone:Read and DNS:Edit")]
+    /// The body is not valid JSON of this API, or too large.
+    #[error("answered with status {0} and a body that is not valid")]
+    BadBody(u16),
+    /// The token is not valid, or lacks a permission.
+    #[error(
+        "refuses the token: {0}; set `token` to one with the permissions Zone:Read and DNS:Edit"
+    )]
     Token(String),
-    /// The API says no.
-    #[error("refuses to {action}: {said}")]
+    /// The API refused the call.
+    #[error("refuses to {action}: {message}")]
     Refused {
-        /// What it was asked for.
+        /// Purpose of the call, such as `create the record`.
         action: &'static str,
-        /// Its words.
-        said: String,
+        /// Errors that the API named.
+        message: String,
     },
     /// The account has no zone for the name.
-    #[error("has no zone that {0} is in, or the token may not see it")]
+    #[error("has no zone for {0}, or the token may not see it")]
     NoZone(String),
 }

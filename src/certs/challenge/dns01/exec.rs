@@ -1,4 +1,4 @@
-//! The operator's program: called with what to do, the name and the value, and without a shell.
+//! DNS provider: a program of the operator, called without a shell, with the action, the name and the value as arguments.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,16 +16,16 @@ use tokio::time::timeout;
 use super::error::{Dns01Error, HookFault};
 use super::provider::{DnsProvider, TxtRecord};
 
-/// How long one call may take.
+/// Time limit for one call.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long the end of standard error is waited for when the program has ended: a child of its own may keep it open.
-const LINGER: Duration = Duration::from_secs(1);
+/// Time limit for reading standard error after the program has ended. A child of the program may keep the pipe open.
+const STDERR_WAIT: Duration = Duration::from_secs(1);
 
-/// How much of standard error is kept.
+/// Number of bytes of standard error that are kept.
 const STDERR_LIMIT: u64 = 2000;
 
-/// Calls `PROGRAM present|cleanup NAME VALUE`, once at a time: such programs often rewrite one file.
+/// Calls `PROGRAM present|cleanup NAME VALUE`, never twice at the same time, because such programs often rewrite one file.
 #[derive(Debug)]
 pub struct ExecHook {
     program: PathBuf,
@@ -35,7 +35,7 @@ pub struct ExecHook {
 }
 
 impl ExecHook {
-    /// A hook that does not get the environment variables `hidden`, nor the proxy's own settings.
+    /// Creates a hook. The program gets neither the environment variables `hidden` nor those of the proxy (`PROXY_…`).
     #[must_use]
     pub fn new(program: PathBuf, hidden: Vec<String>) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl ExecHook {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
-            // A key press that stops the proxy leaves the hook to finish its cleanup.
+            // Ctrl-C in the terminal stops the proxy but lets the hook finish its cleanup.
             .process_group(0);
         let variables = std::env::vars_os().map(|(name, _)| name);
         for name in variables.filter(|name| self.hides(name)) {
@@ -91,19 +91,19 @@ impl ExecHook {
 async fn run(child: &mut Child, action: &'static str) -> Result<(), HookFault> {
     let stderr = child.stderr.take();
     let mut reading = pin!(read(stderr));
-    let mut said = None;
+    let mut output = None;
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.map_err(HookFault::Start)?,
-            text = &mut reading, if said.is_none() => said = Some(text),
+            text = &mut reading, if output.is_none() => output = Some(text),
         }
     };
     if status.success() {
         return Ok(());
     }
-    let stderr = match said {
-        Some(said) => said,
-        None => timeout(LINGER, reading).await.unwrap_or_default(),
+    let stderr = match output {
+        Some(output) => output,
+        None => timeout(STDERR_WAIT, reading).await.unwrap_or_default(),
     };
     Err(HookFault::Failed {
         action,
@@ -112,7 +112,8 @@ async fn run(child: &mut Child, action: &'static str) -> Result<(), HookFault> {
     })
 }
 
-/// The beginning of the stream as one line; the rest is read and dropped, so that the program is not held up.
+/// Returns the beginning of the stream as one line. The rest is read and dropped, so that the program never blocks on a
+/// full pipe.
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     let Some(mut stream) = stream else {
         return String::new();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_hook_gets_action_name_and_value_untouched_and_no_secret() {
+    async fn the_hook_gets_action_name_and_value_unchanged_and_no_secrets() {
         let hook = Hook::new(r#"printf '%s|' "$@" "${HOME-hidden}" "${PATH:+path}""#);
         hook.hook.present(&record()).await.unwrap();
         let expected = "present|_acme-challenge.example.org|-v;$(a) b|hidden|path|";
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_says_how_it_ended_and_what_the_hook_said() {
+    async fn a_failure_shows_exit_status_and_standard_error() {
         let hook = Hook::new("printf 'no such\\n zone' >&2; exit 3");
         assert_eq!(
             hook.sentence().await,
@@ -210,12 +211,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hook_that_does_not_end_is_killed() {
+    async fn a_hook_that_does_not_finish_is_killed() {
         let mut hook = Hook::new("echo $$; exec sleep 60");
         hook.hook.deadline = Duration::from_millis(300);
         assert_eq!(
             hook.sentence().await,
-            "the hook DIR/hook did not end its `present` within 300ms, and was killed"
+            "the hook DIR/hook did not finish `present` within 300ms and was killed"
         );
         let process = format!("/proc/{}", hook.output().trim());
         assert!(!std::path::Path::new(&process).exists());

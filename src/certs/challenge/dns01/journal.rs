@@ -1,5 +1,5 @@
-//! What is set in DNS, written down from before a record is set until it is removed: what a process leaves there that is
-//! killed, the next one finds here, whatever its CA still knows of the order.
+//! Journal of the records in DNS. An entry is stored before its record is set, and removed after the record is removed.
+//! When a process is killed, the next one finds its records here, even if the CA no longer knows the order.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,49 +13,49 @@ use crate::certs::clock::unix;
 use crate::name::HostPattern;
 use crate::storage::{self, Key, Storage};
 
-/// The folder of the entries, by certificate and value.
+/// Folder of the entries in storage, by certificate and value.
 const FOLDER: &str = "dns-records";
 
-/// Entries in storage, of all processes that share it.
+/// Journal in storage. All processes that share the storage share the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct DnsJournal {
     storage: Arc<dyn Storage>,
-    /// What this process has set and will remove.
-    kept: Arc<DashSet<TxtRecord>>,
+    /// Records that this process has set and will remove.
+    in_use: Arc<DashSet<TxtRecord>>,
 }
 
-/// A record and the certificate that it was set for.
+/// Record with the certificate that it was set for.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     certificate: String,
     name: String,
     value: String,
-    /// Unix time at which it was set, in seconds.
+    /// Unix time at which the record was set, in seconds.
     since: u64,
 }
 
-/// Ends this process' own care for a record when it is dropped.
-pub(super) struct LastTry<'a> {
+/// Marks a record as no longer in use by this process when dropped.
+pub(super) struct ReleaseGuard<'a> {
     journal: &'a DnsJournal,
     record: &'a TxtRecord,
 }
 
 impl DnsJournal {
-    /// The entries in `storage`.
+    /// Opens the journal in `storage`.
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         Self {
             storage,
-            kept: Arc::default(),
+            in_use: Arc::default(),
         }
     }
 
-    /// Writes down a record that is about to be set.
-    pub(super) async fn enter(
+    /// Adds a record that is about to be set.
+    pub(super) async fn add(
         &self,
         certificate: &HostPattern,
         record: &TxtRecord,
     ) -> Result<(), storage::Error> {
-        self.kept.insert(record.clone());
+        self.in_use.insert(record.clone());
         let entry = Entry {
             certificate: certificate.to_string(),
             name: record.name.clone(),
@@ -68,16 +68,16 @@ impl DnsJournal {
             .await
     }
 
-    /// The record is about to be removed: when that comes to nothing it is left for the next attempt.
-    pub(super) fn last_try<'a>(&'a self, record: &'a TxtRecord) -> LastTry<'a> {
-        LastTry {
+    /// Guards the removal of a record. If the removal fails, the record becomes a leftover that the next attempt removes.
+    pub(super) fn release_on_drop<'a>(&'a self, record: &'a TxtRecord) -> ReleaseGuard<'a> {
+        ReleaseGuard {
             journal: self,
             record,
         }
     }
 
-    /// Strikes out a record that is removed.
-    pub(super) async fn strike(
+    /// Removes the entry of a record that DNS no longer has.
+    pub(super) async fn remove(
         &self,
         certificate: &HostPattern,
         record: &TxtRecord,
@@ -85,25 +85,25 @@ impl DnsJournal {
         self.storage.delete(&key(certificate, &record.value)).await
     }
 
-    /// The records for a certificate that nobody in this process sees to.
-    pub(super) async fn left(
+    /// Returns the records for a certificate that this process does not use.
+    pub(super) async fn leftovers(
         &self,
         certificate: &HostPattern,
     ) -> Result<Vec<TxtRecord>, storage::Error> {
         let entries = self.entries(&folder(certificate)).await?;
         let records = entries.into_iter().map(Entry::into_record);
         Ok(records
-            .filter(|record| !self.kept.contains(record))
+            .filter(|record| !self.in_use.contains(record))
             .collect())
     }
 
-    /// What there are entries for.
+    /// Returns the certificates that have entries.
     pub(crate) async fn certificates(&self) -> Result<Vec<HostPattern>, storage::Error> {
         let mut certificates = Vec::new();
         let mut folders = self.storage.list(&Key::new(&[FOLDER]));
         while let Some(batch) = folders.next().await {
             for folder in batch? {
-                // A long name is not in its folder's own.
+                // The name of a folder may not hold all of a long certificate name, so the entries tell it.
                 let entries = self.entries(&folder).await?;
                 let mut names = entries.iter().map(|entry| entry.certificate.as_str());
                 certificates.extend(names.find_map(|name| HostPattern::parse(name).ok()));
@@ -112,21 +112,21 @@ impl DnsJournal {
         Ok(certificates)
     }
 
-    /// Strikes out the records for a certificate that were set before `limit`, and returns them.
-    pub(crate) async fn give_up(
+    /// Removes the entries of a certificate whose records were set before `limit`, and returns these records.
+    pub(crate) async fn expire(
         &self,
         certificate: &HostPattern,
         limit: SystemTime,
     ) -> Result<Vec<TxtRecord>, storage::Error> {
-        let mut given_up = Vec::new();
+        let mut expired = Vec::new();
         for entry in self.entries(&folder(certificate)).await? {
             if entry.since < unix(limit) {
                 let record = entry.into_record();
-                self.strike(certificate, &record).await?;
-                given_up.push(record);
+                self.remove(certificate, &record).await?;
+                expired.push(record);
             }
         }
-        Ok(given_up)
+        Ok(expired)
     }
 
     async fn entries(&self, folder: &Key) -> Result<Vec<Entry>, storage::Error> {
@@ -151,9 +151,9 @@ impl Entry {
     }
 }
 
-impl Drop for LastTry<'_> {
+impl Drop for ReleaseGuard<'_> {
     fn drop(&mut self) {
-        self.journal.kept.remove(self.record);
+        self.journal.in_use.remove(self.record);
     }
 }
 
@@ -184,38 +184,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_process_finds_what_was_not_struck_out_and_this_one_what_it_failed_to_remove()
-    {
+    async fn leftovers_are_found_by_the_next_process_and_after_a_failed_removal_by_this_one() {
         let dir = tempfile::tempdir().unwrap();
         let (this, next) = (journal(&dir), journal(&dir));
         let long = format!("*.{0}.{0}.{0}.example.org", "x".repeat(60));
         let [wildcard, base] =
             [long.as_str(), "example.org"].map(|it| HostPattern::parse(it).unwrap());
         let (stays, goes) = (record("Stays"), record("Goes"));
-        this.enter(&wildcard, &stays).await.unwrap();
-        this.enter(&wildcard, &goes).await.unwrap();
+        this.add(&wildcard, &stays).await.unwrap();
+        this.add(&wildcard, &goes).await.unwrap();
 
-        this.strike(&wildcard, &goes).await.unwrap();
+        this.remove(&wildcard, &goes).await.unwrap();
 
-        let stayed = std::slice::from_ref(&stays);
-        assert_eq!(next.left(&wildcard).await.unwrap(), stayed);
-        assert!(next.left(&base).await.unwrap().is_empty());
+        let leftover = std::slice::from_ref(&stays);
+        assert_eq!(next.leftovers(&wildcard).await.unwrap(), leftover);
+        assert!(next.leftovers(&base).await.unwrap().is_empty());
         let known = next.certificates().await.unwrap();
         assert_eq!(known, std::slice::from_ref(&wildcard));
-        assert!(this.left(&wildcard).await.unwrap().is_empty());
-        drop(this.last_try(&stays));
-        assert_eq!(this.left(&wildcard).await.unwrap(), stayed);
+        assert!(this.leftovers(&wildcard).await.unwrap().is_empty());
+        drop(this.release_on_drop(&stays));
+        assert_eq!(this.leftovers(&wildcard).await.unwrap(), leftover);
     }
 
     #[tokio::test]
-    async fn what_is_old_is_given_up_once() {
+    async fn old_entries_expire_once() {
         let dir = tempfile::tempdir().unwrap();
         let (journal, name) = (journal(&dir), HostPattern::parse("example.org").unwrap());
-        journal.enter(&name, &record("a")).await.unwrap();
+        journal.add(&name, &record("a")).await.unwrap();
         let now = SystemTime::now();
 
-        let young = journal.give_up(&name, now - Duration::from_secs(60)).await;
-        let old = journal.give_up(&name, now + Duration::from_secs(60)).await;
+        let young = journal.expire(&name, now - Duration::from_secs(60)).await;
+        let old = journal.expire(&name, now + Duration::from_secs(60)).await;
 
         assert!(young.unwrap().is_empty());
         assert_eq!(old.unwrap(), [record("a")]);

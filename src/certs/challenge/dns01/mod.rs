@@ -1,19 +1,19 @@
-//! dns-01 (RFC 8555 section 8.4): a TXT record is set by one of several means, is waited for at the zone's own name
-//! servers, and is removed however the attempt ends.
+//! dns-01 (RFC 8555 section 8.4): sets a TXT record through a DNS provider, waits until the name servers of the zone show
+//! it, and removes it in every case at the end of the attempt.
 //!
 //! ```text
-//! solver -> { provider <- exec | rfc2136 | cloudflare | remembered -> journal } + propagation -> resolver
+//! solver -> { provider <- exec | rfc2136 | cloudflare | journaled_provider -> journal } + propagation -> resolver
 //! ```
 
 mod cloudflare;
 mod error;
 mod exec;
 mod journal;
+mod journaled_provider;
 mod options;
 mod persist;
 mod propagation;
 mod provider;
-mod remembered;
 mod rfc2136;
 mod solver;
 
@@ -22,7 +22,7 @@ pub use error::{CloudflareFault, Dns01Error, HookFault, UpdateFault};
 pub use exec::ExecHook;
 pub(crate) use journal::DnsJournal;
 pub use options::{
-    CloudflareOptions, DnsMeans, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
+    CloudflareOptions, DnsMethod, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
 };
 pub use persist::PersistSolver;
 pub use propagation::Propagation;

@@ -1,4 +1,4 @@
-//! How the records of a site are set.
+//! Settings of the DNS challenge of a site.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,61 +9,61 @@ use url::Url;
 
 use crate::certs::secret::Secret;
 
-/// How a site's names are proved in DNS.
+/// Settings of the DNS challenge of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsOptions {
-    /// Who sets the record.
-    pub means: DnsMeans,
-    /// The servers that must show a record before the CA is told; the zone's own where the list is empty.
+    /// Method that sets the record.
+    pub method: DnsMethod,
+    /// Servers that must show a record before the CA is told; if empty, the name servers of the zone.
     pub name_servers: Vec<SocketAddr>,
-    /// How long the record may take to show.
+    /// Limit for the time until all of these servers show the record.
     pub propagation_timeout: Duration,
 }
 
 impl DnsOptions {
-    /// The zone's own name servers have two minutes to show what `means` has set.
+    /// Creates the default settings for `method`: the name servers of the zone, and two minutes for propagation.
     #[must_use]
-    pub fn new(means: DnsMeans) -> Self {
+    pub fn new(method: DnsMethod) -> Self {
         Self {
-            means,
+            method,
             name_servers: Vec::new(),
             propagation_timeout: Duration::from_secs(120),
         }
     }
 }
 
-/// Who sets the record.
+/// Method that sets the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DnsMeans {
-    /// The operator's program.
+pub enum DnsMethod {
+    /// A program of the operator.
     Exec(PathBuf),
-    /// A dynamic update of the zone (RFC 2136).
+    /// Dynamic updates of the zone (RFC 2136).
     Rfc2136(Rfc2136Options),
-    /// Cloudflare's API.
+    /// The API of Cloudflare.
     Cloudflare(CloudflareOptions),
-    /// The operator, once and for all (draft-ietf-acme-dns-persist).
+    /// A record that the operator sets once (draft-ietf-acme-dns-persist).
     Persist,
 }
 
-/// A server that takes signed updates.
+/// DNS server that accepts signed updates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rfc2136Options {
-    /// The zone's primary server.
+    /// Primary server of the zone.
     pub server: ServerAddress,
-    /// The key's name, which the server knows it by.
+    /// Name of the key on the server.
     pub key_name: String,
-    /// The key itself, in base64.
+    /// Key in base64.
     pub key: Secret,
-    /// What the key signs with.
+    /// Algorithm of the signatures.
     pub algorithm: TsigAlgorithm,
 }
 
 /// Host and port of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddress {
-    /// A name or an IP address without brackets.
+    /// Host name, or IP address without brackets.
     pub host: String,
-    /// The port.
+    /// Port number.
     pub port: u16,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// How an update is signed (RFC 8945).
+/// Algorithm that signs an update (RFC 8945 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TsigAlgorithm {
     /// `hmac-sha256`
@@ -88,11 +88,11 @@ pub enum TsigAlgorithm {
     HmacSha512,
 }
 
-/// An account at Cloudflare.
+/// Access to the API of Cloudflare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudflareOptions {
-    /// A token that may read zones and edit their DNS.
+    /// Token with the permissions Zone:Read and DNS:Edit.
     pub token: Secret,
-    /// The API.
+    /// Base URL of the API.
     pub url: Url,
 }

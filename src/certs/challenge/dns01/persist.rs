@@ -1,4 +1,4 @@
-//! dns-persist-01 (draft-ietf-acme-dns-persist): the operator has set a record once, and nothing is left to put up.
+//! dns-persist-01 (draft-ietf-acme-dns-persist): the operator sets a record once, so an order publishes nothing.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 
-/// Lets the CA look at the record that the operator has set.
+/// Solves dns-persist-01 challenges with the record that the operator has set.
 #[derive(Clone, Copy, Debug)]
 pub struct PersistSolver;
 

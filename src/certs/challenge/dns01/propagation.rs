@@ -1,4 +1,4 @@
-//! Whether a record can be seen at every server that the CA might ask.
+//! Waits until every name server that the CA might ask shows a record.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::provider::TxtRecord;
 use crate::backoff::Polling;
 use crate::certs::dns::{Resolver, ResolverError, ZoneServer};
 
-const FIRST_LOOK: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How often a server that cannot be asked is tried before those that can be are enough.
-const UNREACHABLE_TRIES: usize = 3;
+/// Number of rounds after which unreachable servers are ignored, if another server shows the record.
+const UNREACHABLE_ROUNDS: usize = 3;
 
-/// Looks for records at name servers.
+/// Asks name servers for records.
 #[derive(Debug)]
 pub struct Propagation {
     resolver: Arc<Resolver>,
@@ -28,15 +28,15 @@ pub struct Propagation {
     timeout: Duration,
 }
 
-/// What one server says.
-enum Sight {
+/// Result of asking one server.
+enum Observation {
     Shown,
     Missing,
     Unreachable(ResolverError),
 }
 
 impl Propagation {
-    /// A look-out at the servers that `options` name, else at those of the record's own zone.
+    /// Creates a check at the name servers of `options`; if these are empty, at those of the zone of each record.
     #[must_use]
     pub fn new(resolver: Arc<Resolver>, options: &DnsOptions) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Propagation {
         }
     }
 
-    /// Where the record of a name is to be set: the end of its aliases (CNAME).
+    /// Returns the name at which the record has to be set: the end of the CNAME chain of `name`.
     pub(super) async fn owner(&self, name: &str) -> Result<String, Dns01Error> {
         let canonical = self.resolver.canonical(name).await;
         canonical.map_err(|cause| Dns01Error::Alias {
@@ -55,19 +55,21 @@ impl Propagation {
         })
     }
 
-    /// Waits until every server shows the record. Servers that cannot be asked again and again do not count, where another
-    /// one can.
+    /// Waits until every server shows the record. A server that is unreachable in several rounds is ignored if another
+    /// one shows the record.
     pub(super) async fn wait(&self, record: &TxtRecord) -> Result<(), Dns01Error> {
         let deadline = Instant::now() + self.timeout;
-        let mut polling = Polling::new(FIRST_LOOK, LONGEST_WAIT);
+        let mut polling = Polling::new(FIRST_PAUSE, LONGEST_PAUSE);
         let servers = self.servers(&record.name).await?;
         for round in 1.. {
-            let sights = join_all(servers.iter().map(|server| self.look(server, record))).await;
-            let doubt = doubt(&servers, sights, round >= UNREACHABLE_TRIES, record);
-            let Some(doubt) = doubt else { return Ok(()) };
+            let observed = join_all(servers.iter().map(|server| self.ask(server, record))).await;
+            let may_ignore = round >= UNREACHABLE_ROUNDS;
+            let Some(pending) = pending(&servers, observed, may_ignore, record) else {
+                return Ok(());
+            };
             let next = Instant::now() + polling.next(None);
             if next > deadline {
-                return Err(doubt.into_error(record, self.timeout));
+                return Err(pending.into_error(record, self.timeout));
             }
             sleep_until(next).await;
         }
@@ -90,30 +92,30 @@ impl Propagation {
         Ok(zone.servers)
     }
 
-    /// Asks the addresses of a server one after the other until one answers.
-    async fn look(&self, server: &ZoneServer, record: &TxtRecord) -> Sight {
+    /// Asks the addresses of a server in turn until one answers.
+    async fn ask(&self, server: &ZoneServer, record: &TxtRecord) -> Observation {
         let mut failure = ResolverError::NoAnswer {
             name: server.name.clone(),
             kind: "A or AAAA",
         };
         for address in &server.addresses {
             match self.resolver.txt_at(*address, &record.name).await {
-                Ok(values) if values.contains(&record.value) => return Sight::Shown,
-                Ok(_) => return Sight::Missing,
+                Ok(values) if values.contains(&record.value) => return Observation::Shown,
+                Ok(_) => return Observation::Missing,
                 Err(error) => failure = error,
             }
         }
-        Sight::Unreachable(failure)
+        Observation::Unreachable(failure)
     }
 }
 
-/// The server that the record is still waited for at.
-struct Doubt {
+/// A server that has not shown the record yet.
+struct PendingServer {
     server: String,
     cause: Option<ResolverError>,
 }
 
-impl Doubt {
+impl PendingServer {
     fn into_error(self, record: &TxtRecord, limit: Duration) -> Dns01Error {
         let (server, name) = (self.server, record.name.clone());
         match self.cause {
@@ -131,29 +133,29 @@ impl Doubt {
     }
 }
 
-/// What keeps the record from being seen everywhere.
-fn doubt(
+/// Returns a server to wait for; `None` once the record counts as visible everywhere.
+fn pending(
     servers: &[ZoneServer],
-    sights: Vec<Sight>,
-    may_skip: bool,
+    observed: Vec<Observation>,
+    may_ignore_unreachable: bool,
     record: &TxtRecord,
-) -> Option<Doubt> {
-    let is_shown = sights.iter().any(|sight| matches!(sight, Sight::Shown));
+) -> Option<PendingServer> {
+    let is_shown = observed.iter().any(|it| matches!(it, Observation::Shown));
     let mut unreachable = None;
-    for (server, sight) in servers.iter().zip(sights) {
+    for (server, observation) in servers.iter().zip(observed) {
         let server = server.name.clone();
-        match sight {
-            Sight::Shown => {}
-            Sight::Missing => {
+        match observation {
+            Observation::Shown => {}
+            Observation::Missing => {
                 let cause = None;
-                return Some(Doubt { server, cause });
+                return Some(PendingServer { server, cause });
             }
-            Sight::Unreachable(cause) => {
-                debug!(%server, name = %record.name, error = %cause, "name server cannot be asked");
+            Observation::Unreachable(cause) => {
+                debug!(%server, name = %record.name, error = %cause, "name server unreachable");
                 let cause = Some(cause);
-                unreachable = Some(Doubt { server, cause });
+                unreachable = Some(PendingServer { server, cause });
             }
         }
     }
-    unreachable.filter(|_| !(is_shown && may_skip))
+    unreachable.filter(|_| !(is_shown && may_ignore_unreachable))
 }

@@ -1,4 +1,4 @@
-//! The seam between the challenge and whoever can change the zone.
+//! The interface between the challenge and a service that changes the zone.
 
 use std::fmt;
 
@@ -6,20 +6,21 @@ use futures_util::future::BoxFuture;
 
 use super::error::Dns01Error;
 
-/// One value of one name, which may have others beside it.
+/// One TXT value of a name, which may have other values too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TxtRecord {
-    /// The name, without the last dot.
+    /// Name of the record, without the final dot.
     pub name: String,
-    /// The text, short enough for one string.
+    /// Text, short enough for one string of the record (255 bytes).
     pub value: String,
 }
 
-/// Changes a zone. Both calls leave every other value of the name alone, and may be repeated.
+/// Service that changes a zone. Both methods leave the other values of the name unchanged and may be repeated.
 pub trait DnsProvider: fmt::Debug + Send + Sync {
-    /// Adds the record. When the future is done the zone has it; its name servers need not.
+    /// Adds the record. Once the future completes, the zone has the record, but some of its name servers may not show it
+    /// yet.
     fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>>;
 
-    /// Removes the record, which need not be there.
+    /// Removes the record. A missing record is not an error.
     fn cleanup<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>>;
 }

@@ -1,4 +1,4 @@
-//! Dynamic update (RFC 2136) over TCP, signed with TSIG (RFC 8945).
+//! DNS provider: dynamic updates (RFC 2136) over TCP, signed with TSIG (RFC 8945).
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,23 +19,23 @@ use super::error::{Dns01Error, UpdateFault};
 use super::options::{Rfc2136Options, ServerAddress, TsigAlgorithm};
 use super::provider::{DnsProvider, TxtRecord};
 
-/// How long one question to the server may take.
+/// Time limit for one exchange with the server.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// By how many seconds the two clocks may differ (RFC 8945 section 10).
+/// Allowed difference between the two clocks, in seconds (RFC 8945 section 10).
 const FUDGE: u16 = 300;
 
-/// What resolvers may keep the record for: it is gone in a moment.
+/// Time to live of the record, in seconds. Short, because the record is removed soon.
 const TTL: u32 = 60;
 
-/// Sends updates to one server. Its `Debug` shows no key.
+/// Sends updates to one server. `Debug` does not show the key.
 pub struct Rfc2136 {
     server: ServerAddress,
     key_name: String,
     signer: TSigner,
 }
 
-/// What is done with the record.
+/// Kind of update.
 #[derive(Clone, Copy)]
 enum Change {
     Add,
@@ -43,7 +43,7 @@ enum Change {
 }
 
 impl Rfc2136 {
-    /// An updater with a key that is readable; nothing is sent yet.
+    /// Decodes the key. Sends nothing yet.
     pub fn new(options: &Rfc2136Options) -> Result<Self, Dns01Error> {
         let signer = signer(options).map_err(|fault| Dns01Error::Update {
             server: options.server.clone(),
@@ -86,8 +86,7 @@ impl Rfc2136 {
         }
     }
 
-    /// The zone of the server that the name is in: the owner of the SOA record that the server answers with as its
-    /// authority.
+    /// Returns the zone that contains `name`: the owner of the SOA record in an authoritative answer of the server.
     async fn zone(&self, name: &Name) -> Result<Name, UpdateFault> {
         let mut asked = name.clone();
         while !asked.is_root() {
@@ -114,18 +113,18 @@ impl Rfc2136 {
             .unwrap_or(Err(UpdateFault::Timeout))
     }
 
-    /// Signs the question, and takes no answer that is not signed by the same key.
+    /// Signs the message, and accepts only an answer that is signed with the same key.
     async fn send(&self, mut message: Message) -> Result<Message, UpdateFault> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_secs();
-        let garbled = |error: &dyn fmt::Display| UpdateFault::Garbled(error.to_string());
+        let garbled = |error: &dyn fmt::Display| UpdateFault::BadAnswer(error.to_string());
         let verifier = message.finalize(&self.signer, now);
         let verifier = verifier.map_err(|error| garbled(&error))?;
         let bytes = message.to_vec().map_err(|error| garbled(&error))?;
         let bytes = self.transfer(&bytes).await?;
         let answer = Message::from_vec(&bytes).map_err(|error| garbled(&error))?;
         if answer.id != message.id {
-            return Err(garbled(&"it is for another question"));
+            return Err(garbled(&"its message id does not match the request"));
         }
         let complaint = answer.signature().and_then(|tsig| tsig.data.error);
         match complaint {
@@ -142,12 +141,12 @@ impl Rfc2136 {
         }
     }
 
-    /// One message each way over a connection of its own (RFC 1035 section 4.2.2).
+    /// Sends one message and receives one over a new TCP connection (RFC 1035 section 4.2.2).
     async fn transfer(&self, message: &[u8]) -> Result<Vec<u8>, UpdateFault> {
         let ServerAddress { host, port } = &self.server;
         let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
         let length = u16::try_from(message.len());
-        let length = length.map_err(|_| UpdateFault::Garbled("it is too long".to_owned()))?;
+        let length = length.map_err(|_| UpdateFault::BadAnswer("it is too long".to_owned()))?;
         stream
             .write_all(&[&length.to_be_bytes(), message].concat())
             .await?;
@@ -159,15 +158,16 @@ impl Rfc2136 {
 
 fn signer(options: &Rfc2136Options) -> Result<TSigner, UpdateFault> {
     let key = STANDARD.decode(options.key.expose().trim());
-    let key = key.map_err(|_| UpdateFault::Key("key is not base64"))?;
-    let name = fqdn(&options.key_name).map_err(|_| UpdateFault::Key("key-name is no name"))?;
+    let key = key.map_err(|_| UpdateFault::Key("`key` is not valid base64"))?;
+    let name = fqdn(&options.key_name)
+        .map_err(|_| UpdateFault::Key("`key-name` is not a valid DNS name"))?;
     let algorithm = match options.algorithm {
         TsigAlgorithm::HmacSha256 => Mac::HmacSha256,
         TsigAlgorithm::HmacSha384 => Mac::HmacSha384,
         TsigAlgorithm::HmacSha512 => Mac::HmacSha512,
     };
     TSigner::new(key, algorithm, name, FUDGE)
-        .map_err(|_| UpdateFault::Key("algorithm is not supported"))
+        .map_err(|_| UpdateFault::Key("`algorithm` is not supported"))
 }
 
 fn fqdn(text: &str) -> Result<Name, hickory_proto::ProtoError> {

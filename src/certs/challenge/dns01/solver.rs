@@ -1,4 +1,4 @@
-//! Puts a challenge up in DNS and sees to it that it comes down, whoever stops waiting.
+//! Publishes a challenge in DNS, and removes its record even if the caller stops waiting.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use tracing::{debug, info, warn};
 
 use super::error::Dns01Error;
 use super::journal::DnsJournal;
+use super::journaled_provider::JournaledProvider;
 use super::propagation::Propagation;
 use super::provider::{DnsProvider, TxtRecord};
-use super::remembered::Remembered;
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 use crate::name::HostPattern;
 use crate::storage::Storage;
 use crate::tasks::{Shutdown, Tasks};
 
-/// How long setting or removing a record may take.
-const CHANGE: Duration = Duration::from_secs(120);
+/// Time limit for setting or removing one record.
+const CHANGE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Proves names by records that a provider sets.
+/// Solves dns-01 challenges with records that a provider sets.
 #[derive(Clone)]
 pub struct Dns01Solver {
     provider: Arc<dyn DnsProvider>,
@@ -33,7 +33,7 @@ pub struct Dns01Solver {
 }
 
 impl Dns01Solver {
-    /// A solver whose records are kept by `tasks`, which must be given time to remove them when the process ends.
+    /// Creates a solver. Each record is held by one of `tasks`, which need time at shutdown to remove their records.
     #[must_use]
     pub fn new(provider: Arc<dyn DnsProvider>, propagation: Propagation, tasks: Tasks) -> Self {
         Self {
@@ -44,21 +44,20 @@ impl Dns01Solver {
         }
     }
 
-    /// The same with a journal in `storage` of what it sets, so that the next process can remove what this one leaves when
-    /// it is killed.
+    /// Adds a journal in `storage`, so that the next process can remove the records of this one if it is killed.
     #[must_use]
-    pub fn remembering_in(self, storage: Arc<dyn Storage>) -> Self {
+    pub fn with_journal(self, storage: Arc<dyn Storage>) -> Self {
         Self {
             journal: Some(DnsJournal::new(storage)),
             ..self
         }
     }
 
-    /// The same for the orders of one certificate, under which its records are remembered.
+    /// Returns a solver for the orders of one certificate, whose journal entries belong to that certificate.
     #[must_use]
     pub fn for_certificate(&self, subject: &HostPattern) -> Self {
         let provider = match &self.journal {
-            Some(journal) => self.remembered(journal, subject),
+            Some(journal) => self.journaled(journal, subject),
             None => Arc::clone(&self.provider),
         };
         Self {
@@ -67,50 +66,50 @@ impl Dns01Solver {
         }
     }
 
-    /// Removes what a process that was killed has left in DNS for a certificate. The caller holds the lock of its
-    /// issuance, so that nobody needs the records.
+    /// Removes the records that a killed process left in DNS for a certificate. The caller holds the issuance lock of
+    /// `subject`, so that no other process needs these records.
     pub async fn remove_stale_challenges(&self, subject: &HostPattern) {
         let Some(journal) = &self.journal else { return };
-        let left = match journal.left(subject).await {
-            Ok(left) => left,
+        let leftovers = match journal.leftovers(subject).await {
+            Ok(leftovers) => leftovers,
             Err(error) => {
-                warn!(names = %subject, %error, "records that were left in DNS cannot be listed");
+                warn!(names = %subject, %error, "leftover TXT records cannot be listed");
                 return;
             }
         };
-        let provider = self.remembered(journal, subject);
-        for record in left {
+        let provider = self.journaled(journal, subject);
+        for record in leftovers {
             match remove(&*provider, &record).await {
-                Ok(()) => info!(name = %record.name, "TXT record that was left in DNS removed"),
+                Ok(()) => info!(name = %record.name, "leftover TXT record removed"),
                 Err(error) => {
-                    warn!(name = %record.name, %error, "TXT record that was left in DNS could not be removed");
+                    warn!(name = %record.name, %error, "leftover TXT record could not be removed");
                 }
             }
         }
     }
 
-    fn remembered(&self, journal: &DnsJournal, subject: &HostPattern) -> Arc<dyn DnsProvider> {
-        Arc::new(Remembered {
+    fn journaled(&self, journal: &DnsJournal, subject: &HostPattern) -> Arc<dyn DnsProvider> {
+        Arc::new(JournaledProvider {
             provider: Arc::clone(&self.provider),
             journal: journal.clone(),
             certificate: subject.clone(),
         })
     }
 
-    async fn put_up(&self, name: &str, value: String) -> Result<Presented, Dns01Error> {
+    async fn publish(&self, name: &str, value: String) -> Result<Presented, Dns01Error> {
         let name = self
             .propagation
             .owner(&format!("_acme-challenge.{name}"))
             .await?;
         let record = TxtRecord { name, value };
-        let (told, outcome) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let (release, released) = oneshot::channel::<()>();
-        let keeper = Keeper {
+        let holder = RecordHolder {
             provider: Arc::clone(&self.provider),
             record: record.clone(),
             shutdown: self.tasks.shutdown(),
         };
-        self.tasks.spawn(keeper.keep(told, released));
+        self.tasks.spawn(holder.run(sender, released));
         outcome.await.unwrap_or(Err(Dns01Error::Stopping))?;
         self.propagation.wait(&record).await?;
         let (_, seen) = watch::channel(false);
@@ -118,25 +117,25 @@ impl Dns01Solver {
     }
 }
 
-/// Holds one record from before it is set until it is removed. It has a task of its own, so that neither change is cut in
-/// the middle and none overtakes the other.
-struct Keeper {
+/// Sets one record, holds it and removes it. Runs in a task of its own, so that neither change is cancelled halfway and
+/// the removal never overtakes the addition.
+struct RecordHolder {
     provider: Arc<dyn DnsProvider>,
     record: TxtRecord,
     shutdown: Shutdown,
 }
 
-impl Keeper {
-    /// Keeps the record until `released` is sent or dropped, or the process stops.
-    async fn keep(
+impl RecordHolder {
+    /// Holds the record until `released` gets a message, its sender is dropped, or the process stops.
+    async fn run(
         self,
-        told: oneshot::Sender<Result<(), Dns01Error>>,
+        sender: oneshot::Sender<Result<(), Dns01Error>>,
         released: oneshot::Receiver<()>,
     ) {
-        let set = timeout(CHANGE, self.provider.present(&self.record)).await;
+        let set = timeout(CHANGE_LIMIT, self.provider.present(&self.record)).await;
         let outcome = set.unwrap_or_else(|_| Err(slow(&self.record)));
         let is_set = outcome.is_ok();
-        let is_awaited = told.send(outcome).is_ok();
+        let is_awaited = sender.send(outcome).is_ok();
         if is_set && is_awaited {
             tokio::select! {
                 _ = released => (),
@@ -148,7 +147,7 @@ impl Keeper {
             Err(error) if is_set => {
                 warn!(name = %self.record.name, %error, "TXT record could not be removed");
             }
-            // It may never have been there.
+            // The record may never have been in DNS.
             Err(error) => {
                 debug!(name = %self.record.name, %error, "TXT record could not be removed");
             }
@@ -157,14 +156,14 @@ impl Keeper {
 }
 
 async fn remove(provider: &dyn DnsProvider, record: &TxtRecord) -> Result<(), Dns01Error> {
-    let removed = timeout(CHANGE, provider.cleanup(record)).await;
+    let removed = timeout(CHANGE_LIMIT, provider.cleanup(record)).await;
     removed.unwrap_or_else(|_| Err(slow(record)))
 }
 
 fn slow(record: &TxtRecord) -> Dns01Error {
     Dns01Error::Slow {
         name: record.name.clone(),
-        limit: CHANGE,
+        limit: CHANGE_LIMIT,
     }
 }
 
@@ -191,7 +190,7 @@ impl Solver for Dns01Solver {
             let Identifier::Dns(name) = identifier else {
                 return Err(SolverError::new(Dns01Error::Address));
             };
-            let presented = self.put_up(name, key_authorization.dns01_value()).await;
+            let presented = self.publish(name, key_authorization.dns01_value()).await;
             presented.map_err(SolverError::new)
         }
         .boxed()

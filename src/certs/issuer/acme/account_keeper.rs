@@ -1,5 +1,5 @@
-//! The account at one CA: kept over restarts, found again or made anew, under the key and with the contact that it should
-//! have.
+//! The account at one CA: loads it from storage, finds it at the CA or registers it, and keeps its key and its contact up
+//! to date.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,32 +12,33 @@ use super::account_records::{AccountRecord, AccountRecords, KeyRole};
 use crate::acme::{self, Account, AccountKey, Client};
 use crate::storage::Storage;
 
-/// Keeps the account of one e-mail address at one CA.
+/// Keeper of the account of one e-mail address at one CA.
 #[derive(Debug)]
 pub(super) struct AccountKeeper {
-    /// What the operator calls the CA.
+    /// Name of the issuer in the configuration.
     name: String,
     options: acme::Options,
     client: OnceLock<Arc<Client>>,
     contact: Vec<String>,
+    /// E-mail addresses of the other accounts at the CA.
     others: Vec<Option<String>>,
     records: AccountRecords,
     account: Mutex<Option<Arc<Account>>>,
 }
 
-/// Whose account is kept.
+/// CA and e-mail address of an account.
 #[derive(Debug)]
 pub(super) struct AccountParts {
-    /// The CA's name in storage.
+    /// Id of the CA in storage.
     pub(super) id: String,
-    /// The CA.
+    /// Connection to the CA.
     pub(super) options: acme::Options,
-    /// The contact.
+    /// Contact address.
     pub(super) email: Option<String>,
 }
 
 impl AccountKeeper {
-    /// A keeper of one account. Nothing is sent before it is asked for.
+    /// Creates the keeper of one account. Sends nothing yet.
     pub(super) fn new(parts: AccountParts, storage: Arc<dyn Storage>) -> Self {
         let AccountParts { id, options, email } = parts;
         let contact = email.iter().map(|email| format!("mailto:{email}"));
@@ -52,19 +53,18 @@ impl AccountKeeper {
         }
     }
 
-    /// The same at a CA that the operator calls so.
-    pub(super) fn called(self, name: &str) -> Self {
-        let name = name.to_owned();
-        Self { name, ..self }
+    /// Sets the name of the issuer and the e-mail addresses of other issuers at the same CA, whose accounts this one must
+    /// not take over.
+    pub(super) fn configured(self, name: &str, others: &[Option<String>]) -> Self {
+        Self {
+            name: name.to_owned(),
+            others: others.to_vec(),
+            ..self
+        }
     }
 
-    /// The same beside other accounts at the same CA with these contacts, which are none of its business.
-    pub(super) fn beside(self, others: Vec<Option<String>>) -> Self {
-        Self { others, ..self }
-    }
-
-    /// The client, made when it is first needed: it reads the system's roots, which a machine that
-    /// only serves local names need not have.
+    /// Returns the client. It is created at the first use, because it reads the system roots, which a machine that serves
+    /// only local names need not have.
     pub(super) fn client(&self) -> Result<Arc<Client>, Error> {
         if let Some(client) = self.client.get() {
             return Ok(Arc::clone(client));
@@ -73,7 +73,7 @@ impl AccountKeeper {
         Ok(Arc::clone(self.client.get_or_init(|| client)))
     }
 
-    /// Which of the accounts at the CA it is.
+    /// Returns the name that distinguishes the account from others at the CA.
     pub(super) fn name(&self) -> &str {
         self.records.name()
     }
@@ -82,23 +82,23 @@ impl AccountKeeper {
         &self.options.directory
     }
 
-    /// Whether the operator had to name the root of the CA's own HTTPS.
+    /// Whether the configuration names a root certificate for connections to the CA.
     pub(super) fn has_root(&self) -> bool {
         self.options.root_pem.is_some()
     }
 
-    /// What was kept of the account, if one was. The CA is not asked.
-    pub(super) async fn known(&self) -> Option<AccountRecord> {
+    /// Returns the stored record of the account. Does not ask the CA.
+    pub(super) async fn stored(&self) -> Option<AccountRecord> {
         self.records.record().await.ok()?
     }
 
-    /// Keeps what the CA calls itself in records that are set once, where it has told the account.
+    /// Stores the issuer domain name of the CA (draft-ietf-acme-dns-persist), if the CA has told it.
     pub(super) async fn keep_issuer_domain(&self, account: &Account) {
         let Some(domain) = account.issuer_domain() else {
             return;
         };
         if let Err(error) = self.store_issuer_domain(account, domain).await {
-            warn!(issuer = %self.name, %error, "what the CA calls itself in DNS is not kept");
+            warn!(issuer = %self.name, %error, "issuer domain name of the CA not stored");
         }
     }
 
@@ -120,7 +120,7 @@ impl AccountKeeper {
         }
     }
 
-    /// The account: the one in use, else the one that was kept, else a new one.
+    /// Returns the account: the one in use, otherwise the stored one, otherwise a new one.
     pub(super) async fn account(&self) -> Result<Arc<Account>, Error> {
         let mut slot = self.account.lock().await;
         if let Some(account) = slot.as_ref() {
@@ -128,7 +128,7 @@ impl AccountKeeper {
         }
         let _lock = self.records.lock().await?;
         self.records.take_over(&self.others).await?;
-        let account = Arc::new(match self.kept_account().await? {
+        let account = Arc::new(match self.stored_account().await? {
             Some(account) => account,
             None => self.register().await?,
         });
@@ -137,7 +137,7 @@ impl AccountKeeper {
         Ok(account)
     }
 
-    async fn kept_account(&self) -> Result<Option<Account>, Error> {
+    async fn stored_account(&self) -> Result<Option<Account>, Error> {
         let Some(record) = self.records.record().await? else {
             return Ok(None);
         };
@@ -152,7 +152,7 @@ impl AccountKeeper {
         Ok(Some(account))
     }
 
-    /// The key that the CA knows. Where the process has ended within a change of keys there are two, and the CA is asked.
+    /// Returns the key that the CA knows. After a crash during a key change there are two keys, and the CA is asked.
     async fn settled_key(&self, record: &AccountRecord) -> Result<Option<AccountKey>, Error> {
         let Some(next) = self.records.key(KeyRole::Next).await? else {
             return self.records.key(KeyRole::Current).await;
@@ -168,7 +168,7 @@ impl AccountKeeper {
         }
     }
 
-    /// The contact only helps people: no certificate waits for it.
+    /// Updates the contact at the CA. A failure is only logged, because no certificate depends on it.
     async fn change_contact(&self, account: &Account) -> Result<(), Error> {
         match account.update_contact(&self.contact).await {
             Ok(()) => {
@@ -182,8 +182,8 @@ impl AccountKeeper {
         }
     }
 
-    /// Finds the account of a kept key, or makes one. The key is on disk before the CA sees it, so
-    /// that a crash between the two leaves an account that is found again, not a second one.
+    /// Finds the account of a stored key, or registers a new account. The key is stored before the CA sees it, so that
+    /// after a crash the same account is found again.
     async fn register(&self) -> Result<Account, Error> {
         let account = match self.records.key(KeyRole::Current).await? {
             Some(key) => {
@@ -214,7 +214,7 @@ impl AccountKeeper {
             url: account.url().to_owned(),
             orders: account.orders_url().cloned(),
             contact: self.contact.clone(),
-            issuer_domain: self.known().await.and_then(|known| known.issuer_domain),
+            issuer_domain: self.stored().await.and_then(|stored| stored.issuer_domain),
         };
         Ok(self.records.store_record(&record).await?)
     }
@@ -223,7 +223,7 @@ impl AccountKeeper {
         Ok(Account::register(self.client()?, key, &self.contact).await?)
     }
 
-    /// Forgets an account that the CA no longer knows; its key is registered again.
+    /// Forgets an account that the CA no longer knows. Its key is registered again at the next use.
     pub(super) async fn forget(&self) -> Result<(), Error> {
         let mut slot = self.account.lock().await;
         self.records.delete_record().await?;
@@ -231,9 +231,8 @@ impl AccountKeeper {
         Ok(())
     }
 
-    /// Puts a new key in the place of the account's (RFC 8555 section 7.3.5). It is on disk before the CA sees it, so that
-    /// after a crash at any moment the key that the CA knows is there. No order may be under way: it would go on under the
-    /// old key.
+    /// Replaces the account key (RFC 8555 section 7.3.5). The new key is stored before the CA sees it, so that storage
+    /// always has the key that the CA knows. No order may be in progress, because it would continue with the old key.
     pub(super) async fn roll_key(&self) -> Result<(), Error> {
         let former = self.account().await?;
         let mut slot = self.account.lock().await;
@@ -241,7 +240,7 @@ impl AccountKeeper {
         let new = AccountKey::generate()?;
         let thumbprint = new.thumbprint().to_owned();
         self.records.store_key(KeyRole::Next, &new).await?;
-        // Until it is known which key holds nobody goes on under the old one.
+        // Nobody may use the old key until it is certain which key is valid.
         *slot = None;
         let account = match former.change_key(new).await {
             Ok(account) => {
@@ -249,7 +248,7 @@ impl AccountKeeper {
                 account
             }
             Err(error) => {
-                let settled = self.kept_account().await.ok().flatten().map(Arc::new);
+                let settled = self.stored_account().await.ok().flatten().map(Arc::new);
                 slot.clone_from(&settled);
                 return match settled {
                     Some(account) if account.key().thumbprint() == thumbprint => Ok(()),

@@ -1,4 +1,4 @@
-//! Where the accounts at one CA lie in storage: one folder for each e-mail address.
+//! The accounts at one CA in storage: one folder for each e-mail address.
 
 use std::sync::Arc;
 
@@ -11,28 +11,29 @@ use crate::certs::budget::Budgets;
 use crate::storage::{self, Key, Lock, Storage};
 
 const RECORD: &str = "account.json";
+const EMAILS: &str = "emails.json";
 
-/// The folder of an account without a contact; no address lacks an `@`.
+/// Folder of an account without an e-mail address. Cannot be an address, because it has no `@`.
 const NO_EMAIL: &str = "no-email";
 
-/// What is kept of an account beside its key.
+/// Stored data of an account, except its key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AccountRecord {
     pub(super) directory: Url,
     pub(super) url: String,
     pub(super) orders: Option<Url>,
     pub(super) contact: Vec<String>,
-    /// What the CA calls itself in records that are set once, where it has told.
+    /// Issuer domain name of the CA (draft-ietf-acme-dns-persist), once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) issuer_domain: Option<String>,
 }
 
-/// Which of an account's keys.
+/// Role of an account key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyRole {
-    /// The one that the CA knows.
+    /// Key that the CA knows.
     Current,
-    /// The one that is to take its place; the CA may know it already.
+    /// New key during a key change; the CA may know it already.
     Next,
 }
 
@@ -45,40 +46,40 @@ impl KeyRole {
     }
 }
 
-/// The records of one account, and their way from where another configuration has put them.
+/// Records of one account, including their move when the e-mail address changes.
 #[derive(Debug)]
 pub(super) struct AccountRecords {
     storage: Arc<dyn Storage>,
     budgets: Budgets,
     id: String,
-    /// All accounts at the CA.
-    home: Key,
+    /// Folder of all accounts at the CA.
+    ca_folder: Key,
     folder: Key,
     email: Option<String>,
 }
 
 impl AccountRecords {
-    /// The records of the account of `email` at the CA `id`.
+    /// Opens the records of the account of `email` at the CA `id`.
     pub(super) fn new(storage: Arc<dyn Storage>, id: &str, email: Option<String>) -> Self {
-        let home = Key::new(&["accounts", id]);
+        let ca_folder = Key::new(&["accounts", id]);
         Self {
             budgets: Budgets::new(Arc::clone(&storage)),
             storage,
             id: id.to_owned(),
-            folder: folder(&home, email.as_ref()),
-            home,
+            folder: folder(&ca_folder, email.as_ref()),
+            ca_folder,
             email,
         }
     }
 
-    /// Which of the accounts at the CA it is.
+    /// Returns the name that distinguishes the account from others at the CA.
     pub(super) fn name(&self) -> &str {
         name(self.email.as_ref())
     }
 
-    /// Waits until no other process handles an account at the CA.
+    /// Locks all accounts at the CA against other processes.
     pub(super) async fn lock(&self) -> Result<Lock, storage::Error> {
-        self.storage.lock(&self.home).await
+        self.storage.lock(&self.ca_folder).await
     }
 
     pub(super) async fn record(&self) -> Result<Option<AccountRecord>, storage::Error> {
@@ -122,7 +123,7 @@ impl AccountRecords {
         self.storage.delete(&self.folder.join(role.file())).await
     }
 
-    /// Notes the account among those at the CA, so that it is found when its e-mail address changes.
+    /// Adds the e-mail address to the list of those at the CA, so that the account is found after the address changes.
     pub(super) async fn list_email(&self) -> Result<(), storage::Error> {
         let mut emails = self.emails().await?;
         if !emails.contains(&self.email) {
@@ -132,21 +133,21 @@ impl AccountRecords {
         Ok(())
     }
 
-    /// Takes over the account of an e-mail address that no issuer has any more, `others` being those that others have, when
-    /// there is none for this one. So a new address is a new contact of the same account.
+    /// If this e-mail address has no account, takes over the account of an address that is no longer configured. Other
+    /// issuers still use the addresses `others`. Thus a changed address keeps its account and only changes the contact.
     pub(super) async fn take_over(&self, others: &[Option<String>]) -> Result<(), storage::Error> {
         if self.holds_key(&self.folder).await? {
             return Ok(());
         }
-        // Older versions kept one account for each CA, in the CA's own folder.
-        if let Some(record) = self.record_in(&self.home).await? {
+        // Older versions kept one account for each CA, in the folder of the CA.
+        if let Some(record) = self.record_in(&self.ca_folder).await? {
             let email = record.contact.first().map(|contact| address(contact));
             if email == self.email || !others.contains(&email) {
-                return self.move_from(&self.home, None).await;
+                return self.move_from(&self.ca_folder, None).await;
             }
         }
         for email in self.emails().await? {
-            let from = folder(&self.home, email.as_ref());
+            let from = folder(&self.ca_folder, email.as_ref());
             if !others.contains(&email) && self.holds_key(&from).await? {
                 return self.move_from(&from, Some(&email)).await;
             }
@@ -154,7 +155,7 @@ impl AccountRecords {
         Ok(())
     }
 
-    /// Copies first and deletes last: after a crash in between the account is there once or twice.
+    /// Moves an account. Copies before it deletes, so that a crash in between never loses the account.
     async fn move_from(
         &self,
         from: &Key,
@@ -166,7 +167,7 @@ impl AccountRecords {
             let renamed = self.budgets.rename_account(&self.id, former, self.name());
             renamed.await?;
         }
-        // The key that the account begins to exist with comes last.
+        // The current key comes last, because an account counts as present once it has this key.
         let files = [KeyRole::Next.file(), RECORD, current];
         for file in files {
             if let Some(bytes) = self.storage.load(&from.join(file)).await? {
@@ -189,7 +190,7 @@ impl AccountRecords {
     }
 
     async fn emails(&self) -> Result<Vec<Option<String>>, storage::Error> {
-        let emails = self.storage.load(&self.home.join("emails.json")).await?;
+        let emails = self.storage.load(&self.ca_folder.join(EMAILS)).await?;
         let emails = emails.and_then(|json| serde_json::from_slice(&json).ok());
         Ok(emails.unwrap_or_default())
     }
@@ -197,13 +198,13 @@ impl AccountRecords {
     async fn store_emails(&self, emails: &[Option<String>]) -> Result<(), storage::Error> {
         let json = serde_json::to_vec_pretty(emails).unwrap_or_default();
         self.storage
-            .store(&self.home.join("emails.json"), &json)
+            .store(&self.ca_folder.join(EMAILS), &json)
             .await
     }
 }
 
-fn folder(home: &Key, email: Option<&String>) -> Key {
-    home.join(name(email))
+fn folder(ca_folder: &Key, email: Option<&String>) -> Key {
+    ca_folder.join(name(email))
 }
 
 fn name(email: Option<&String>) -> &str {
@@ -239,7 +240,7 @@ mod tests {
             AccountRecords::new(Arc::clone(&self.storage), "ca", email)
         }
 
-        /// An account of `email`, and its thumbprint.
+        /// Stores an account of `email` and returns its thumbprint.
         async fn account(&self, email: &str) -> String {
             let (records, key) = (self.records(email), AccountKey::generate().unwrap());
             records.store_key(KeyRole::Current, &key).await.unwrap();
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_address_has_an_account_of_its_own() {
+    async fn each_address_has_its_own_account() {
         let world = World::new();
         let one = world.account("one@example.org").await;
         let other = world.account("").await;
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_takes_the_place_of_another_takes_its_account() {
+    async fn an_address_that_replaces_another_takes_over_its_account() {
         let world = World::new();
         let former = world.account("old@example.org").await;
         let spent = |email| Key::new(&["budgets", "ca", "accounts", &format!("{email}.json")]);
@@ -293,11 +294,15 @@ mod tests {
         assert_eq!(world.thumbprint("new@example.org").await, Some(former));
         assert_eq!(world.thumbprint("old@example.org").await, None);
         let contact = records.record().await.unwrap().unwrap().contact;
-        assert_eq!(contact, ["mailto:old@example.org"], "the CA is told next");
+        assert_eq!(
+            contact,
+            ["mailto:old@example.org"],
+            "updated at the CA later"
+        );
         let key = spent("new@example.org");
         let counted = world.storage.load(&key).await.unwrap();
-        assert!(counted.is_some(), "what the account has spent");
-        // It is found again under its new address alone.
+        assert!(counted.is_some(), "the budget moves with the account");
+        // The account is now listed under its new address only.
         world
             .records("third@example.org")
             .take_over(&[])

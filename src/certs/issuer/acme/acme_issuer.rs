@@ -1,4 +1,4 @@
-//! A CA over ACME: one account, kept, and one order per certificate.
+//! The issuer for one ACME directory.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ use crate::certs::issuer::options::IssuerOptions;
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
-/// How many orders are under way at one CA at once. Names of other issuers do not wait for them.
+/// Largest number of concurrent orders at one issuer. Issuers do not wait for each other.
 const PARALLEL_ORDERS: u32 = 4;
 
-/// Orders certificates from one directory.
+/// Issuer that orders certificates from one ACME directory.
 #[derive(Debug)]
 pub struct AcmeIssuer {
     id: String,
@@ -39,16 +39,16 @@ pub struct AcmeIssuer {
     orders: OrderRecords,
     solvers: Solvers,
     terms: OrderTerms,
-    turns: Semaphore,
+    slots: Semaphore,
     is_public: bool,
     staging: Option<Box<Self>>,
-    /// Whether it only rehearses the orders of another one.
-    is_twin: bool,
+    /// Whether this is the staging issuer of another one.
+    is_staging: bool,
 }
 
 impl AcmeIssuer {
-    /// An issuer that proves names with those of `solvers` that its options allow. Nothing is sent before the first
-    /// order. `others` are the contacts of the other issuers with the same directory.
+    /// Creates an issuer that proves names with those `solvers` that its options allow. `others` are the contacts of the
+    /// other issuers with the same directory. Sends nothing before the first order.
     pub fn new(
         options: &IssuerOptions,
         others: &[Option<String>],
@@ -66,30 +66,27 @@ impl AcmeIssuer {
             name: format!("{}-staging", options.name),
             directory: directory.clone(),
             staging: None,
-            // A twin has accounts, chains and profiles of its own.
+            // The staging environment has its own accounts and chains.
             external_account: None,
             preferred_chain: None,
             ..options.clone()
         });
         let staging = staging
-            .map(|twin| Self::new(&twin, others, Arc::clone(&storage), solvers.clone()))
+            .map(|staging| Self::new(&staging, others, Arc::clone(&storage), solvers.clone()))
             .transpose()?
-            .map(|twin| Self {
-                is_twin: true,
-                ..twin
+            .map(|staging| Self {
+                is_staging: true,
+                ..staging
             });
         let protocol = Options {
             root_pem,
             external_account: options.external_account.clone(),
             ..Options::new(options.directory.clone())
         };
-        let issuer = Self::over(protocol, options.email.clone(), storage, solvers)?;
+        let issuer = Self::with_protocol(protocol, options.email.clone(), storage, solvers)?;
         Ok(Self {
             name: options.name.clone(),
-            accounts: issuer
-                .accounts
-                .beside(others.to_vec())
-                .called(&options.name),
+            accounts: issuer.accounts.configured(&options.name, others),
             solvers: issuer.solvers.restricted_to(&options.challenges),
             terms: OrderTerms {
                 key_type: options.key_type,
@@ -101,15 +98,15 @@ impl AcmeIssuer {
         })
     }
 
-    /// An issuer with no terms and with a patience of its own: `protocol` says how long it waits for its CA.
-    pub fn over(
+    /// Creates an issuer with default order terms. `protocol` holds the directory and the time limits.
+    pub fn with_protocol(
         protocol: Options,
         email: Option<String>,
         storage: Arc<dyn Storage>,
         solvers: Solvers,
     ) -> Result<Self, Error> {
         let has_root = protocol.root_pem.is_some();
-        let is_a_public_one = is_public(&protocol.directory);
+        let is_known_public = is_public(&protocol.directory);
         let id = directory_id(&protocol.directory);
         let parts = AccountParts {
             id: id.clone(),
@@ -123,14 +120,14 @@ impl AcmeIssuer {
             id,
             solvers,
             terms: OrderTerms::default(),
-            turns: Semaphore::new(PARALLEL_ORDERS as usize),
-            // A root of its own is given for a stand-in or a private CA.
-            is_public: !has_root && is_a_public_one,
+            slots: Semaphore::new(PARALLEL_ORDERS as usize),
+            // A configured root means a private CA or a test server.
+            is_public: !has_root && is_known_public,
             staging: None,
-            is_twin: false,
+            is_staging: false,
         };
         if has_root {
-            // A root that cannot be used is told at the start, not at the first order.
+            // Reports an unusable root at the start instead of at the first order.
             issuer.accounts.client()?;
         }
         Ok(issuer)
@@ -152,23 +149,25 @@ impl AcmeIssuer {
         outcome
     }
 
-    /// Whether a record that the operator sets once may prove `subject`.
-    fn proves_by_standing_record(&self, subject: &HostPattern) -> bool {
+    /// Whether dns-persist-01 may prove `subject`.
+    fn may_use_persistent_record(&self, subject: &HostPattern) -> bool {
         let solvers = self.solvers.for_subject(subject);
         let mut types = solvers.iter().map(|solver| solver.challenge_type());
         types.any(|kind| kind == ChallengeType::DnsPersist01)
     }
 
-    /// The ways to prove `subject`, in the order in which they are tried.
+    /// Returns the solvers for `subject`, in the order in which they are tried.
     fn solvers_for(&self, subject: &HostPattern) -> Result<Vec<Arc<dyn Solver>>, Error> {
-        if self.is_twin && self.proves_by_standing_record(subject) {
+        if self.is_staging && self.may_use_persistent_record(subject) {
             return Err(Error::OtherAccount);
         }
         let solvers = self.solvers.for_subject(subject);
-        match (solvers.is_empty(), subject) {
-            (false, _) => Ok(solvers),
-            (true, HostPattern::Any) => Err(Error::NoSubject),
-            (true, _) => Err(Error::NoSolver(subject.clone())),
+        if !solvers.is_empty() {
+            Ok(solvers)
+        } else if *subject == HostPattern::Any {
+            Err(Error::NoSubject)
+        } else {
+            Err(Error::NoSolver(subject.clone()))
         }
     }
 }
@@ -200,10 +199,10 @@ impl Issuer for AcmeIssuer {
 
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
         async move {
-            let _turn = self.turns.acquire().await;
+            let _slot = self.slots.acquire().await;
             match self.order(request).await {
                 Err(error) if has_forgotten_account(&error) => {
-                    warn!(issuer = %self.name, "the CA has forgotten the account, it is made anew");
+                    warn!(issuer = %self.name, "the CA no longer knows the account; registering it again");
                     self.accounts.forget().await?;
                     self.order(request).await
                 }
@@ -217,7 +216,7 @@ impl Issuer for AcmeIssuer {
         async move {
             let staging = self.staging.as_deref();
             for issuer in [Some(self), staging].into_iter().flatten() {
-                if let Some(account) = issuer.accounts.known().await {
+                if let Some(account) = issuer.accounts.stored().await {
                     issuer.orders.forget(subject, &account.url).await;
                 }
             }
@@ -243,7 +242,7 @@ impl Issuer for AcmeIssuer {
 
     fn caa_names(&self) -> BoxFuture<'_, CaaNames> {
         async move {
-            let account = self.accounts.known().await.map(|known| known.url);
+            let account = self.accounts.stored().await.map(|stored| stored.url);
             let directory = match self.accounts.client() {
                 Ok(client) => client.directory().await.ok(),
                 Err(_) => None,
@@ -260,13 +259,13 @@ impl Issuer for AcmeIssuer {
     fn record_to_set<'a>(&'a self, subject: &'a HostPattern) -> BoxFuture<'a, Option<RecordToSet>> {
         async move {
             let identifier = Identifier::of_pattern(subject)?;
-            if !self.proves_by_standing_record(subject) {
+            if !self.may_use_persistent_record(subject) {
                 return None;
             }
-            let known = self.accounts.known().await;
-            let record = known.and_then(|known| {
-                let domain = known.issuer_domain?;
-                Some(PersistentRecord::new(&identifier, &domain, &known.url))
+            let stored = self.accounts.stored().await;
+            let record = stored.and_then(|stored| {
+                let domain = stored.issuer_domain?;
+                Some(PersistentRecord::new(&identifier, &domain, &stored.url))
             });
             Some(RecordToSet {
                 issuer: self.name.clone(),
@@ -315,8 +314,8 @@ impl Issuer for AcmeIssuer {
 
     fn roll_account_key(&self) -> BoxFuture<'_, Result<(), Error>> {
         async move {
-            // All turns: an order that is under way would go on under the old key.
-            let _turns = self.turns.acquire_many(PARALLEL_ORDERS).await;
+            // Waits for all orders in progress, which would otherwise continue with the old key.
+            let _slots = self.slots.acquire_many(PARALLEL_ORDERS).await;
             self.accounts.roll_key().await
         }
         .boxed()
@@ -328,7 +327,7 @@ fn has_forgotten_account(error: &Error) -> bool {
     problem.is_some_and(|problem| problem.kind == ProblemKind::AccountDoesNotExist)
 }
 
-/// Host, port and path of a directory, so that staging and production never share a record.
+/// Returns an id from host, port and path of a directory, so that staging and production never share a record.
 fn directory_id(directory: &Url) -> String {
     let host = directory.host_str().unwrap_or_default();
     let port = directory
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_record_that_names_the_account_is_not_rehearsed_at_the_twin() {
+    async fn a_persistent_record_is_not_tried_at_the_staging_issuer() {
         let dir = tempfile::tempdir().unwrap();
         let options = IssuerOptions {
             staging: Some("https://127.0.0.1:1/staging".parse().unwrap()),
@@ -399,15 +398,15 @@ mod tests {
 
         let error = rehearsal.await.unwrap_err();
         assert!(matches!(error, Error::OtherAccount), "{error}");
-        assert_eq!(error.blame(), Blame::Ca, "the order is placed for real");
-        // What is to be set is known in part before the CA was asked.
+        assert_eq!(error.blame(), Blame::Ca, "production may still succeed");
+        // The name of the record is known before the CA is asked, its value is not.
         let record = issuer.record_to_set(&subject).await.unwrap();
         assert_eq!(record.name, "_validation-persist.example.org");
         assert_eq!(record.value, None);
     }
 
     #[test]
-    fn each_directory_has_records_of_its_own() {
+    fn each_directory_has_its_own_id() {
         for (directory, id) in [
             (
                 "https://acme-v02.api.letsencrypt.org/directory",

@@ -1,4 +1,4 @@
-//! A CA over ACME: one account, kept, and one order per certificate.
+//! The ACME issuer: keeps one account at a CA and places orders. The protocol itself is in `crate::acme`.
 
 mod account_keeper;
 mod account_records;

@@ -1,4 +1,4 @@
-//! The way from a wanted name to its certificate at one CA (RFC 8555 section 7.1).
+//! One attempt to obtain a certificate from one CA: its orders, from placing to download (RFC 8555 section 7.1).
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,10 +14,10 @@ use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver}
 use crate::certs::certificate::Certificate;
 use crate::name::HostPattern;
 
-/// How many orders one attempt may place.
+/// Largest number of orders in one attempt.
 const MAX_ORDERS: usize = 3;
 
-/// The orders of one attempt to get a certificate.
+/// Inputs of one attempt.
 pub(super) struct OrderPath<'a> {
     pub(super) account: &'a Account,
     pub(super) records: &'a OrderRecords,
@@ -25,7 +25,7 @@ pub(super) struct OrderPath<'a> {
     pub(super) request: IssueRequest<'a>,
 }
 
-/// An order that is under way, and what is kept of it.
+/// Order in progress with its key and its record.
 struct Placed {
     order: Order,
     key: KeyPair,
@@ -33,11 +33,11 @@ struct Placed {
 }
 
 impl OrderPath<'_> {
-    /// Takes up the order that an earlier process has left, else places one, and where the CA finds
-    /// fault with a challenge another one for the next type. The order that gave the certificate stays
-    /// on record: it is to be forgotten once the certificate is stored.
+    /// Resumes the order of an earlier process, or places a new one. If a challenge fails, places another order for the
+    /// next challenge type. The record of the successful order stays in storage until the caller has stored the
+    /// certificate and forgets the order.
     pub(super) async fn run(&self, mut solvers: Vec<Arc<dyn Solver>>) -> Result<Pem, Error> {
-        if let Some(pem) = self.take_up().await? {
+        if let Some(pem) = self.resume().await? {
             return Ok(pem);
         }
         let mut failures = Vec::new();
@@ -53,7 +53,7 @@ impl OrderPath<'_> {
             if !is_last {
                 let failed = failed_authorizations(&failure);
                 self.request.spending.spend_failed_authorization(failed);
-                warn!(names = %self.request.subject, error = %failure.sentence(), "the next type of challenge is tried");
+                warn!(names = %self.request.subject, error = %failure.sentence(), "trying the next challenge type");
             }
             failures.push(failure);
             if is_last {
@@ -62,7 +62,7 @@ impl OrderPath<'_> {
         }
     }
 
-    /// One order from its placing to the certificate.
+    /// Places one order, proves its name and downloads the certificate.
     async fn order(
         &self,
         solvers: &[Arc<dyn Solver>],
@@ -76,7 +76,7 @@ impl OrderPath<'_> {
         self.finish(placed).await
     }
 
-    /// Places an order and writes down where it is before anything else is done.
+    /// Places an order and stores its record at once, so that a later process can resume it.
     async fn place(&self, replaces: &mut Option<&CertId>) -> Result<Placed, Error> {
         let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
         let key = self.terms.generate_key().await?;
@@ -99,20 +99,21 @@ impl OrderPath<'_> {
                 Ok(Placed { order, key, record })
             }
             Err(error) => {
-                order.give_up(self.account).await;
+                order.abandon(self.account).await;
                 Err(error.into())
             }
         }
     }
 
-    /// The certificate that the new one replaces, where this account has ordered it and the CA wants to know.
+    /// Returns the certificate that the new one replaces, if this account has ordered it and the CA supports renewal
+    /// information (RFC 9773).
     async fn replaces(&self) -> Result<Option<&CertId>, Error> {
-        let own = |former: &&Predecessor| former.account.as_deref() == Some(self.account.url());
-        let Some(former) = self.request.replaces.filter(own) else {
+        let is_own = |old: &&Predecessor| old.account.as_deref() == Some(self.account.url());
+        let Some(old) = self.request.replaces.filter(is_own) else {
             return Ok(None);
         };
         let directory = self.account.client().directory().await?;
-        Ok(directory.renewal_info.is_some().then_some(&former.id))
+        Ok(directory.renewal_info.is_some().then_some(&old.id))
     }
 
     async fn prove(&self, order: &Order, solvers: &[Arc<dyn Solver>]) -> Result<(), Error> {
@@ -122,7 +123,7 @@ impl OrderPath<'_> {
         Ok(())
     }
 
-    /// From an order whose names are proved to chain and key.
+    /// Finalizes an order whose name is proved, and returns chain and key.
     async fn finish(&self, placed: Placed) -> Result<Pem, Error> {
         let Placed {
             mut order,
@@ -143,8 +144,8 @@ impl OrderPath<'_> {
         Ok(Pem::new(&chain, &key.serialize_pem()).ordered_by(self.account.url()))
     }
 
-    /// The certificate of an order that was left under way; none where a new one is needed.
-    async fn take_up(&self) -> Result<Option<Pem>, Error> {
+    /// Resumes the order of an earlier process. Returns `None` if a new order is needed.
+    async fn resume(&self) -> Result<Option<Pem>, Error> {
         let Some(record) = self
             .records
             .load(self.request.subject, self.account.url())
@@ -162,7 +163,7 @@ impl OrderPath<'_> {
         Ok(None)
     }
 
-    /// The order of a record as it stands at the CA, if it is worth going on with.
+    /// Loads the order of a record from the CA. Returns `None` if it cannot be resumed.
     async fn find(&self, record: OrderRecord) -> Result<Option<Placed>, Error> {
         let Some(key) = record.key() else {
             return Ok(None);
@@ -179,13 +180,13 @@ impl OrderPath<'_> {
             }
         };
         let status = order.status();
-        info!(names = %self.request.subject, order_url = %order.url(), %status, "an order that was left under way is found");
+        info!(names = %self.request.subject, order_url = %order.url(), %status, "order of an earlier process found");
         match status {
             OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
                 Ok(Some(Placed { order, key, record }))
             }
             OrderStatus::Pending => {
-                order.give_up(self.account).await;
+                order.abandon(self.account).await;
                 Ok(None)
             }
             OrderStatus::Invalid | OrderStatus::Unknown(_) => Ok(None),
@@ -196,7 +197,7 @@ impl OrderPath<'_> {
         self.request.clock.now()
     }
 
-    /// Forgets an order that is over. One whose end nobody knows is taken up by the next attempt.
+    /// Forgets the order if it has ended. Otherwise the next attempt resumes it.
     async fn failed(&self, record: &OrderRecord, failure: Error) -> Error {
         if record.is_over(&failure, self.now()) {
             self.forget().await;
@@ -210,8 +211,7 @@ impl OrderPath<'_> {
     }
 }
 
-/// Whether an order was left so long ago that its certificate is of no use. Whatever else is wrong with
-/// it is for the caller to find.
+/// Whether the order is so old that its certificate has expired. The caller checks everything else.
 fn has_expired(pem: &Pem, now: SystemTime) -> bool {
     Certificate::from_pem(pem.as_str().as_bytes())
         .is_ok_and(|certificate| certificate.not_after() <= now)
@@ -224,7 +224,7 @@ fn joined(mut failures: Vec<acme::Error>) -> Error {
     }
 }
 
-/// A CSR for exactly `subject`, without a subject name (RFC 8555 section 7.4).
+/// Creates a CSR for `subject` only, with an empty subject name (RFC 8555 section 7.4).
 fn signing_request(subject: &HostPattern, key: &KeyPair) -> Result<Vec<u8>, Error> {
     let mut params = CertificateParams::new(vec![subject.to_string()])?;
     params.distinguished_name = DistinguishedName::new();
@@ -239,7 +239,7 @@ mod tests {
     use crate::certs::certificate::TestCa;
 
     #[test]
-    fn a_certificate_has_expired_when_the_clock_says_so() {
+    fn expiry_depends_on_the_given_time() {
         let now = SystemTime::now();
         let pem = Pem::new(&TestCa::new().sign(&["www.example.org"], -60..3600), "");
         assert!(!has_expired(&pem, now));

@@ -1,4 +1,4 @@
-//! What is kept of an order that is under way, so that a process that was killed goes on with it.
+//! Records of orders in progress, so that the next process can resume them after a crash.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::certs::clock::unix;
 use crate::name::HostPattern;
 use crate::storage::{self, Key, Storage};
 
-/// How long an order is kept that cannot be read or does not get on.
-const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+/// Time for which an order without progress is kept.
+const STALL_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How long no order lives, whatever its CA says.
-const LONGEST_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Upper bound for the lifetime of an order, whatever its CA says.
+const MAX_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// The folder of the records.
+/// Folder of the records.
 pub(super) const ORDERS: &str = "orders";
 
-/// An order and the key that its certificate is for. Its `Debug` does not show the key.
+/// Order with the key of its certificate. `Debug` does not show the key.
 #[derive(Serialize, Deserialize)]
 pub(super) struct OrderRecord {
     issuer: String,
@@ -32,45 +32,45 @@ pub(super) struct OrderRecord {
     subject: String,
     url: Url,
     placed: u64,
-    /// Unix time at which the CA gives the order up, in seconds.
+    /// Unix time in seconds at which the order expires at the CA.
     #[serde(default)]
     expires: Option<u64>,
     key: String,
 }
 
 impl OrderRecord {
-    /// What the order is for.
+    /// Returns the name that the order is for.
     pub(super) fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Whether the CA has given the order up by `now`.
+    /// Whether the order has expired at the CA.
     pub(super) fn has_ended(&self, now: SystemTime) -> bool {
         let [shortest, longest] =
-            [PATIENCE, LONGEST_LIFE].map(|life| self.placed.saturating_add(life.as_secs()));
+            [STALL_LIMIT, MAX_LIFETIME].map(|life| self.placed.saturating_add(life.as_secs()));
         let end = self
             .expires
             .map_or(longest, |end| end.clamp(shortest, longest));
         end < unix(now)
     }
 
-    /// Where the order is.
+    /// Returns the URL of the order.
     pub(super) fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The key that the order's CSR is for, unless the record is damaged.
+    /// Returns the key of the certificate; `None` if it cannot be parsed.
     pub(super) fn key(&self) -> Option<KeyPair> {
         KeyPair::from_pem(&self.key).ok()
     }
 
-    /// Whether the order cannot come to anything any more after this failure.
+    /// Whether the order cannot succeed any more after this failure.
     pub(super) fn is_over(&self, failure: &Error, now: SystemTime) -> bool {
         let ends = match failure {
             Error::Acme(failure) => failure.ends_order(),
             _ => true,
         };
-        ends || self.placed.saturating_add(PATIENCE.as_secs()) < unix(now)
+        ends || self.placed.saturating_add(STALL_LIMIT.as_secs()) < unix(now)
     }
 }
 
@@ -84,7 +84,7 @@ impl fmt::Debug for OrderRecord {
     }
 }
 
-/// An order that was just placed, and the key that its certificate is for.
+/// New order with the key of its certificate.
 pub(super) struct PlacedOrder<'a> {
     pub(super) account: &'a Account,
     pub(super) subject: &'a HostPattern,
@@ -92,7 +92,7 @@ pub(super) struct PlacedOrder<'a> {
     pub(super) key: &'a KeyPair,
 }
 
-/// The orders of one CA that are under way, at most one per account and subject.
+/// Records of the orders in progress at one CA, at most one per account and subject.
 #[derive(Debug)]
 pub(super) struct OrderRecords {
     issuer: String,
@@ -104,7 +104,7 @@ impl OrderRecords {
         Self { issuer, storage }
     }
 
-    /// What is kept of an order of an account for `subject`. What cannot be understood is none.
+    /// Returns the record of an account's order for `subject`. An unreadable record counts as missing.
     pub(super) async fn load(
         &self,
         subject: &HostPattern,
@@ -113,7 +113,7 @@ impl OrderRecords {
         let own = self.read(&self.key(subject, account)).await?;
         let found = match own {
             Some(own) => Some(own),
-            None => self.read(&self.former_key(subject)).await?,
+            None => self.read(&self.legacy_key(subject)).await?,
         };
         Ok(found.filter(|it| it.subject == subject.to_string() && it.account == account))
     }
@@ -123,7 +123,7 @@ impl OrderRecords {
         Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
-    /// Keeps an order that was just placed.
+    /// Stores a new order.
     pub(super) async fn store(
         &self,
         placed: PlacedOrder<'_>,
@@ -150,29 +150,30 @@ impl OrderRecords {
         Ok(record)
     }
 
-    /// Forgets the order of an account for `subject`. Where that fails it is found to be over at the next attempt.
+    /// Removes the record of an account's order for `subject`. A failure is only logged: the next attempt finds that the
+    /// order has ended.
     pub(super) async fn forget(&self, subject: &HostPattern, account: &str) {
         if let Err(error) = self.delete(subject, account).await {
-            warn!(names = %subject, issuer = %self.issuer, %error, "the record of an order that is over is left behind");
+            warn!(names = %subject, issuer = %self.issuer, %error, "record of a finished order could not be removed");
         }
     }
 
     async fn delete(&self, subject: &HostPattern, account: &str) -> Result<(), storage::Error> {
-        let former = self.former_key(subject);
+        let legacy = self.legacy_key(subject);
         let is_own = |record: OrderRecord| record.account == account;
-        if self.read(&former).await?.is_some_and(is_own) {
-            self.storage.delete(&former).await?;
+        if self.read(&legacy).await?.is_some_and(is_own) {
+            self.storage.delete(&legacy).await?;
         }
         self.storage.delete(&self.key(subject, account)).await
     }
 
-    /// By the account's URL, which stays when its e-mail address changes.
+    /// Storage key of a record. Contains the account URL, which stays when the e-mail address of the account changes.
     fn key(&self, subject: &HostPattern, account: &str) -> Key {
         Key::new(&[ORDERS, &self.issuer, account, &format!("{subject}.json")])
     }
 
-    /// Where older versions kept the one order of all accounts.
-    fn former_key(&self, subject: &HostPattern) -> Key {
+    /// Storage key in older versions, which kept one order for all accounts.
+    fn legacy_key(&self, subject: &HostPattern) -> Key {
         Key::new(&[ORDERS, &self.issuer, &format!("{subject}.json")])
     }
 }
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_does_not_get_on_is_over_after_a_day_of_the_clock() {
+    fn an_order_without_progress_is_over_after_a_day() {
         let placed = UNIX_EPOCH + Duration::from_secs(4_000_000_000);
         let record = OrderRecord {
             placed: unix(placed),
@@ -237,16 +238,16 @@ mod tests {
         let failure = Error::Acme(acme::Error::Timeout {
             step: Step::Order,
             url: "https://ca.test/".parse().unwrap(),
-            limit: PATIENCE,
+            limit: STALL_LIMIT,
         });
-        assert!(!record.is_over(&failure, placed + PATIENCE));
-        assert!(record.is_over(&failure, placed + PATIENCE + Duration::from_secs(1)));
+        assert!(!record.is_over(&failure, placed + STALL_LIMIT));
+        assert!(record.is_over(&failure, placed + STALL_LIMIT + Duration::from_secs(1)));
         assert!(record.is_over(&Error::NotText, placed));
     }
 
     #[test]
-    fn an_order_ends_when_its_ca_says_so_within_reason() {
-        let days = |days: u32| PATIENCE * days;
+    fn an_order_expires_when_its_ca_says_but_within_bounds() {
+        let days = |days: u32| STALL_LIMIT * days;
         let ends = |expires: Option<Duration>, after: Duration| {
             let record = OrderRecord {
                 expires: expires.map(|end| end.as_secs()),
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_order_of_one_account_is_none_of_anothers() {
+    async fn accounts_do_not_see_the_orders_of_each_other() {
         let world = World::new();
         for account in ["https://ca.test/1", "https://ca.test/2"] {
             let key = world.records.key(&world.subject, account);
@@ -280,10 +281,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_order_that_an_older_version_has_left_is_found_by_its_account_alone() {
+    async fn an_order_of_an_older_version_is_found_only_by_its_account() {
         let (world, own) = (World::new(), "https://ca.test/1");
-        let former = world.records.former_key(&world.subject);
-        world.write(&former, own).await;
+        let legacy = world.records.legacy_key(&world.subject);
+        world.write(&legacy, own).await;
 
         assert_eq!(world.account_of("https://ca.test/2").await, None);
         world

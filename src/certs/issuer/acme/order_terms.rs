@@ -1,4 +1,4 @@
-//! What is asked of a CA beside the name: the kind of key, the profile and the chain.
+//! Terms of the orders of one issuer: key type, profile and chain.
 
 use std::time::SystemTime;
 
@@ -10,10 +10,10 @@ use crate::acme::{self, Account, CertId, Identifier, NewOrder, Order, ProblemKin
 use crate::certs::budget::Spending;
 use crate::certs::issuer::options::KeyType;
 
-/// The profile that public CAs sign addresses under.
+/// Profile under which public CAs sign IP addresses.
 const ADDRESS_PROFILE: &str = "shortlived";
 
-/// The terms of all orders of one issuer.
+/// Terms of all orders of one issuer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OrderTerms {
     pub(super) key_type: KeyType,
@@ -21,7 +21,7 @@ pub(super) struct OrderTerms {
     pub(super) preferred_chain: Option<String>,
 }
 
-/// An order that is about to be placed, and what pays for it.
+/// Order to be placed, with its account and its budget.
 #[derive(Clone, Copy)]
 pub(super) struct Placing<'a> {
     pub(super) account: &'a Account,
@@ -31,7 +31,7 @@ pub(super) struct Placing<'a> {
 }
 
 impl OrderTerms {
-    /// A new key. RSA keys take seconds to find.
+    /// Generates a key. RSA keys take seconds, so they are generated on a blocking thread.
     pub(super) async fn generate_key(&self) -> Result<KeyPair, Error> {
         let size = match self.key_type {
             KeyType::P256 => return Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?),
@@ -44,8 +44,8 @@ impl OrderTerms {
         Ok(generated.map_err(|_| Error::Interrupted)??)
     }
 
-    /// Places an order under the profile that fits, for the successor of a certificate where there is one. Each request is
-    /// paid for before it is sent: where the CA does not take the predecessor for one, the order is placed without.
+    /// Places an order with the matching profile. Names the certificate that it replaces, if any; if the CA refuses the
+    /// order because of that, places it again without. Charges the budget before each request.
     pub(super) async fn place(
         &self,
         placing: Placing<'_>,
@@ -86,7 +86,7 @@ impl OrderTerms {
         spending.order(now).await?;
         match Order::place(account, &request).await {
             Err(error) if request.is_refused_for_predecessor(&error) => {
-                info!(?identifier, %error, "the order is placed without its predecessor");
+                info!(?identifier, %error, "placing the order without `replaces`");
                 *replaces = None;
                 spending.order_without_predecessor(now).await?;
                 let request = NewOrder {
@@ -99,8 +99,8 @@ impl OrderTerms {
         }
     }
 
-    /// The profile for an order: the one that is configured, which the CA must offer; for an address without one the profile
-    /// that CAs want for addresses, where it is offered.
+    /// Returns the profile for an order. A configured profile must be offered by the CA. Without one, an IP address gets
+    /// the profile that public CAs require for addresses, if it is offered.
     pub(super) async fn profile(
         &self,
         account: &Account,
@@ -120,7 +120,7 @@ impl OrderTerms {
         }
     }
 
-    /// The chain of a valid order: the preferred one where the CA has it.
+    /// Downloads the chain of a valid order: the preferred one if the CA has it.
     pub(super) async fn download(
         &self,
         order: &Order,
@@ -133,7 +133,8 @@ impl OrderTerms {
     }
 }
 
-/// Whether the CA takes the order amiss for its profile. Some have a kind of problem for that, others only words.
+/// Whether the CA refused the order because of its profile. Some CAs have a problem type for this, others only mention it
+/// in the details.
 fn is_about_profile(refusal: &acme::Error) -> bool {
     refusal.problem().is_some_and(|problem| match problem.kind {
         ProblemKind::InvalidProfile => true,

@@ -1,8 +1,8 @@
-//! Which directories belong to CAs that sign for everybody.
+//! Known directories of publicly trusted CAs.
 
 use url::{Host, Url};
 
-/// The hosts of their directories, staging ones among them: they refuse the same names.
+/// Hosts of their directories. Staging directories are included, because they refuse the same names.
 const PUBLIC_HOSTS: [&str; 7] = [
     "acme-v02.api.letsencrypt.org",
     "acme-staging-v02.api.letsencrypt.org",
@@ -13,7 +13,7 @@ const PUBLIC_HOSTS: [&str; 7] = [
     "api.test4.buypass.no",
 ];
 
-/// Whether `directory` is that of a CA which is known to sign for everybody.
+/// Whether `directory` belongs to a publicly trusted CA.
 pub(super) fn is_public(directory: &Url) -> bool {
     let Some(Host::Domain(host)) = directory.host() else {
         return false;

@@ -1,4 +1,4 @@
-//! Records of orders that nobody came back for.
+//! Records of orders that no attempt has resumed.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,13 +9,13 @@ use super::order_record::{ORDERS, OrderRecord};
 use crate::name::HostPattern;
 use crate::storage::{self, Key, Listing, Storage};
 
-/// The records of all orders at all CAs, whoever has placed them.
+/// Records of all orders at all CAs and of all accounts.
 #[derive(Debug)]
 pub(crate) struct StaleOrders {
     storage: Arc<dyn Storage>,
 }
 
-/// One of the records.
+/// Record of an expired order.
 #[derive(Clone, Debug)]
 pub(crate) struct StaleOrder {
     key: Key,
@@ -23,7 +23,7 @@ pub(crate) struct StaleOrder {
 }
 
 impl StaleOrder {
-    /// What the order is for.
+    /// Returns the name that the order is for.
     #[must_use]
     pub(crate) fn subject(&self) -> &HostPattern {
         &self.subject
@@ -31,19 +31,19 @@ impl StaleOrder {
 }
 
 impl StaleOrders {
-    /// The records in `storage`.
+    /// Opens the records in `storage`.
     #[must_use]
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         Self { storage }
     }
 
-    /// The folders that records may lie in, one or more for each CA.
+    /// Lists the folders that may contain records, one or more for each CA.
     pub(crate) async fn folders(&self) -> Result<Vec<Key>, storage::Error> {
         let mut folders = Vec::new();
         let mut issuers = self.storage.list(&Key::new(&[ORDERS]));
         while let Some(batch) = issuers.next().await {
             for issuer in batch? {
-                // What lies beside the folders of the accounts has an older version left.
+                // Older versions kept records next to the account folders.
                 let mut accounts = self.storage.list(&issuer);
                 folders.push(issuer);
                 while let Some(batch) = accounts.next().await {
@@ -54,14 +54,14 @@ impl StaleOrders {
         Ok(folders)
     }
 
-    /// The records in a folder, in batches; folders may be among them.
+    /// Lists the records of a folder in batches. The listing may include folders.
     #[must_use]
     pub(crate) fn records(&self, folder: &Key) -> Listing {
         self.storage.list(folder)
     }
 
-    /// A record whose order the CA has given up by `now`; none for one that an attempt may still go on with.
-    pub(crate) async fn outlived(
+    /// Returns the record if its order has expired at the CA; `None` if an attempt may still resume it.
+    pub(crate) async fn expired(
         &self,
         key: &Key,
         now: SystemTime,
@@ -75,7 +75,7 @@ impl StaleOrders {
         let subject = match serde_json::from_slice::<OrderRecord>(&json) {
             Ok(record) if record.has_ended(now) => HostPattern::parse(record.subject()).ok(),
             Ok(_) => None,
-            // No attempt can go on with what cannot be read.
+            // An unreadable record cannot be resumed.
             Err(_) => name_of(key),
         };
         Ok(subject.map(|subject| StaleOrder {
@@ -84,13 +84,14 @@ impl StaleOrders {
         }))
     }
 
-    /// Removes a record. The caller holds the lock of its name, and has looked at it since.
+    /// Removes a record. The caller holds the issuance lock of its name, and has called [`expired`](Self::expired) while
+    /// holding it.
     pub(crate) async fn remove(&self, order: &StaleOrder) -> Result<(), storage::Error> {
         self.storage.delete(&order.key).await
     }
 }
 
-/// Whether it is the folder of an account: its URL has slashes, which no name has.
+/// Whether the key is the folder of an account. Account URLs contain slashes, names do not.
 fn is_account(key: &Key) -> bool {
     key.as_str()
         .rsplit('/')

@@ -1,5 +1,5 @@
-//! The intermediate of the internal CA, which signs the leaves: short-lived, so that what a leaked
-//! key could sign ends soon, and replaced before half of its life is over.
+//! The intermediate of the internal CA, which signs the leaf certificates. It is short-lived, so that a leaked key is soon
+//! useless, and is replaced after half of its lifetime.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,7 +20,7 @@ use crate::storage::{Key, Storage};
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 const LEAF_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
-/// A CA below the root.
+/// Intermediate CA below the root.
 #[derive(Debug)]
 pub(super) struct Intermediate {
     issuer: rcgen::Issuer<'static, KeyPair>,
@@ -30,8 +30,8 @@ pub(super) struct Intermediate {
 }
 
 impl Intermediate {
-    /// The one in storage while it is young enough, else a new one. Processes that come at once
-    /// get the same.
+    /// Loads the stored intermediate, or replaces it if it is too old. Processes that call this at the same time get the
+    /// same intermediate.
     pub(super) async fn open(
         storage: &Arc<dyn Storage>,
         root: &Root,
@@ -44,8 +44,8 @@ impl Intermediate {
         if let Some(stored) = load(storage, root, now).await? {
             return Ok(stored);
         }
-        root.tell_end(now);
-        let pem = make(root, now)?;
+        root.log_expiry(now);
+        let pem = create(root, now)?;
         storage.store(&record(), pem.as_str().as_bytes()).await?;
         Self::parse(pem.as_str().as_bytes())
     }
@@ -67,13 +67,13 @@ impl Intermediate {
         })
     }
 
-    /// Whether more than half of its life lies ahead.
+    /// Whether less than half of its lifetime is over.
     pub(super) fn is_young(&self, now: SystemTime) -> bool {
         let lifetime = self.not_after.duration_since(self.not_before);
         self.not_before <= now && now < self.not_before + lifetime.unwrap_or_default() / 2
     }
 
-    /// Makes key and leaf for `subject`, with this intermediate as the rest of the chain.
+    /// Creates key and leaf certificate for `subject`. The chain ends with this intermediate.
     pub(super) fn sign(&self, subject: &HostPattern, now: SystemTime) -> Result<Pem, Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![subject.to_string()])?;
@@ -90,7 +90,7 @@ impl Intermediate {
     }
 }
 
-/// The stored one, when it is this root's and young. Any other one is made anew.
+/// Loads the stored intermediate, if this root has signed it and it is young enough.
 async fn load(
     storage: &Arc<dyn Storage>,
     root: &Root,
@@ -99,13 +99,13 @@ async fn load(
     let Some(pem) = storage.load(&record()).await? else {
         return Ok(None);
     };
-    let is_roots = Certificate::from_pem(&pem)
+    let is_signed = Certificate::from_pem(&pem)
         .is_ok_and(|certificate| root.has_signed(&certificate.certified_key().cert[0]));
     let stored = Intermediate::parse(&pem).ok();
-    Ok(stored.filter(|stored| is_roots && stored.is_young(now)))
+    Ok(stored.filter(|stored| is_signed && stored.is_young(now)))
 }
 
-fn make(root: &Root, now: SystemTime) -> Result<Pem, Error> {
+fn create(root: &Root, now: SystemTime) -> Result<Pem, Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.not_before = (now - BACKDATE).into();
@@ -122,7 +122,7 @@ fn make(root: &Root, now: SystemTime) -> Result<Pem, Error> {
     Ok(Pem::new(&certificate.pem(), &key.serialize_pem()))
 }
 
-/// Certificate and key in one record, so that no reader ever sees halves of two pairs.
+/// Key of the record with both certificate and private key, so that a reader never sees parts of two pairs.
 fn record() -> Key {
     folder().join("intermediate.pem")
 }

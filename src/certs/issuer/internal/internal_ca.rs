@@ -1,4 +1,4 @@
-//! Signs for names that no public CA can sign for. Needs no network.
+//! The internal CA, which signs for names that no public CA signs. Needs no network.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use super::root::Root;
 use super::{InternalCaOptions, root};
 use crate::storage::Storage;
 
-/// Signs for local names with a root of its own, which is opened when it is first needed.
+/// Issuer that signs for local names with its own root. The root is opened at the first use.
 #[derive(Debug)]
 pub struct InternalCa {
     storage: Arc<dyn Storage>,
@@ -24,10 +24,10 @@ pub struct InternalCa {
 }
 
 impl InternalCa {
-    /// The issuer's name.
+    /// Id of the issuer.
     pub(in crate::certs) const ID: &'static str = root::ID;
 
-    /// A CA whose root lies in `storage`. Nothing is read or made yet.
+    /// Creates a CA whose root is in `storage`. Does not access the storage yet.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, options: InternalCaOptions) -> Self {
         Self {
@@ -38,12 +38,12 @@ impl InternalCa {
         }
     }
 
-    /// Reads the root from storage, or makes it. Two processes that start at once get one root.
+    /// Loads the root from storage, or creates it. Processes that start at the same time get the same root.
     pub async fn open(&self) -> Result<(), Error> {
         self.root().await.map(|_| ())
     }
 
-    /// Where the root's PEM lies, for those who want to trust it.
+    /// Returns the location of the root certificate (PEM), for clients that want to trust it.
     #[must_use]
     pub fn root_location(&self) -> String {
         self.storage.location(&root::records().1)
@@ -145,7 +145,7 @@ mod tests {
             })
             .await?;
         let root = std::fs::read_to_string(ca.root_location()).unwrap();
-        // Reading a chain verifies its signatures.
+        // `Certificate::from_pem` verifies the signatures of the chain.
         let whole = Certificate::from_pem(format!("{}{root}", pem.as_str()).as_bytes())?;
         whole.verify_for(&subject, SystemTime::now())?;
         assert_eq!(whole.certified_key().cert.len(), 2, "leaf and intermediate");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_root_is_kept_and_its_leaves_are_short() {
+    async fn the_root_is_kept_and_leaves_are_short_lived() {
         let world = World::new();
         world.ca(&[]).open().await.unwrap();
         let root = std::fs::read(world.file("root.pem")).unwrap();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leaf_and_intermediate_say_what_they_are_for() {
+    async fn leaf_and_intermediate_have_the_right_extensions() {
         let world = World::new();
         let served = issue(&world.ca(&[]), "nas.home.arpa").await.unwrap();
         let [leaf, intermediate] = [0, 1].map(|index| &served.certified_key().cert[index]);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_intermediate_is_shared_until_it_is_half_over() {
+    async fn an_intermediate_is_shared_for_half_of_its_lifetime() {
         let world = World::new();
         let (one, other) = (world.ca(&[]), world.ca(&[]));
         let (first, second) = (issue(&one, "a.test").await, issue(&other, "b.test").await);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_outlives_what_signed_it() {
+    async fn no_certificate_outlives_its_issuer() {
         let world = World::new();
         let ca = world.ca(&[]);
         let root = ca.root().await.unwrap();
@@ -245,13 +245,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_constrained_root_signs_within_and_keeps_its_constraints() {
+    async fn a_constrained_root_signs_only_permitted_names_and_keeps_its_constraints() {
         let world = World::new();
         let ca = world.ca(&["home.arpa", "10.0.0.0/8"]);
         for name in ["home.arpa", "*.home.arpa", "10.1.2.3"] {
             issue(&ca, name).await.unwrap();
         }
-        // What the configuration says later changes nothing.
+        // A later change of the configuration has no effect.
         for ca in [ca, world.ca(&[]), world.ca(&["localhost"])] {
             for name in ["localhost", "192.168.0.1", "::1"] {
                 let refused = issue(&ca, name).await.unwrap_err().to_string();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_root_whose_key_was_removed_is_made_anew_with_it() {
+    async fn a_root_whose_key_was_removed_is_replaced() {
         let world = World::new();
         world.ca(&[]).open().await.unwrap();
         std::fs::remove_file(world.file("root.key")).unwrap();
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_root_is_named_with_the_way_out() {
+    async fn a_damaged_root_is_reported_with_its_remedy() {
         let world = World::new();
         world.ca(&[]).open().await.unwrap();
         std::fs::write(world.file("root.pem"), "garbage").unwrap();

@@ -1,4 +1,4 @@
-//! The CA of this machine: a root that is kept, an intermediate of a week, leaves of half a day.
+//! The internal CA of this machine: a long-lived root, an intermediate and short-lived leaves.
 
 mod intermediate;
 mod internal_ca;

@@ -1,4 +1,4 @@
-//! What a root may sign for: a domain with all below it, or a network.
+//! Name constraints of the internal CA: domains and networks for which its root may sign.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,17 +9,17 @@ use x509_parser::prelude::{GeneralName, X509Certificate};
 
 use crate::name::{HostName, HostPattern};
 
-/// One permitted subtree (RFC 5280 section 4.2.1.10).
+/// Permitted subtree (RFC 5280 section 4.2.1.10).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NameConstraint {
-    /// This domain and every name below it.
+    /// A domain and every name below it.
     Domain(HostName),
-    /// The addresses of this network.
+    /// The addresses of a network.
     Network(IpNet),
 }
 
 impl NameConstraint {
-    /// Reads a domain, a network as in `10.0.0.0/8`, or a single address.
+    /// Parses a domain, a network such as `10.0.0.0/8`, or a single address.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(ip) = text.parse::<IpAddr>() {
@@ -34,7 +34,7 @@ impl NameConstraint {
             .map(Self::Domain)
     }
 
-    /// Whether all that `subject` stands for lies within.
+    /// Whether every name that `subject` covers is permitted.
     #[must_use]
     pub fn permits(&self, subject: &HostPattern) -> bool {
         let (HostPattern::Exact(name) | HostPattern::Wildcard(name)) = subject else {
@@ -69,7 +69,7 @@ impl NameConstraint {
     }
 }
 
-/// An address and a mask of the same length.
+/// Parses an address followed by a mask of the same length.
 fn network(octets: &[u8]) -> Option<IpNet> {
     let ip = |octets: &[u8]| match octets.len() {
         4 => <[u8; 4]>::try_from(octets).ok().map(IpAddr::from),
@@ -89,8 +89,8 @@ impl fmt::Display for NameConstraint {
     }
 }
 
-/// The extension that permits these and nothing else. A kind of name that no permitted subtree is
-/// of would be free, so that it is excluded as a whole.
+/// Creates the extension that permits these subtrees and nothing else. A name type without a permitted subtree would be
+/// unrestricted, so it is excluded entirely.
 pub(super) fn extension(permitted: &[NameConstraint]) -> Option<NameConstraints> {
     if permitted.is_empty() {
         return None;
@@ -113,7 +113,7 @@ pub(super) fn extension(permitted: &[NameConstraint]) -> Option<NameConstraints>
     })
 }
 
-/// What a CA's certificate permits, in order; nothing when it has no constraints.
+/// Returns the permitted subtrees of a CA certificate, sorted; empty if it has no constraints.
 pub(super) fn permitted(ca: &X509Certificate<'_>) -> Vec<NameConstraint> {
     let extension = ca.name_constraints().ok().flatten();
     let subtrees = extension.and_then(|extension| extension.value.permitted_subtrees.as_ref());
@@ -126,7 +126,7 @@ pub(super) fn permitted(ca: &X509Certificate<'_>) -> Vec<NameConstraint> {
     permitted
 }
 
-/// Constraints in one line, for people.
+/// Lists constraints in one line for messages.
 pub(in crate::certs::issuer) fn list(constraints: &[NameConstraint]) -> String {
     match constraints {
         [] => "all local names".to_owned(),
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_constraint_is_a_domain_or_a_network() {
+    fn a_constraint_is_parsed_from_a_domain_or_a_network() {
         for (text, printed) in [
             ("home.arpa", "home.arpa"),
             ("Home.Arpa.", "home.arpa"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_lies_within_on_label_borders_and_by_address() {
+    fn a_subject_is_permitted_by_whole_labels_and_by_network() {
         for (constraint, subject, is_permitted) in [
             ("home.arpa", "home.arpa", true),
             ("home.arpa", "nas.home.arpa", true),

@@ -1,10 +1,10 @@
-//! What the configuration says of the internal CA.
+//! Settings of the internal CA.
 
 use super::NameConstraint;
 
-/// What the internal CA's root is made with.
+/// Settings with which the root of the internal CA is created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InternalCaOptions {
-    /// What the root may sign for; without any, all that is local.
+    /// Names that the root may sign; all local names if empty.
     pub name_constraints: Vec<NameConstraint>,
 }

@@ -1,4 +1,4 @@
-//! The root of the internal CA: made once and kept as it is.
+//! The root of the internal CA. It is created once and never changed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,36 +16,36 @@ use crate::certs::certificate::{Certificate, CertificateError};
 use crate::name::HostPattern;
 use crate::storage::{Key, Storage};
 
-/// The id of this machine's own CA, which is part of the keys of what it signed.
+/// Id of the internal CA, which is part of the storage keys of its certificates.
 pub(super) const ID: &str = "internal";
 
-/// The time by which certificates are dated back: clocks of other machines may be a little behind.
+/// Time by which certificates are backdated, because clocks of clients may be slightly slow.
 pub(super) const BACKDATE: Duration = Duration::from_secs(300);
 
 const LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
 
-/// How long before its end a root is warned of.
-const NOTICE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Time before the expiry of the root from which the log warns.
+const EXPIRY_NOTICE: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// The root's key and what is known of its certificate.
+/// Root certificate with its key.
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) issuer: rcgen::Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     not_after: SystemTime,
     permitted: Vec<NameConstraint>,
-    places: Places,
+    folders: Folders,
 }
 
-/// What an operator removes to have a root made anew.
+/// Folders that an operator removes to get a new root.
 #[derive(Clone, Debug)]
-struct Places {
+struct Folders {
     folder: String,
     leaves: String,
 }
 
 impl Root {
-    /// Reads the root, or makes it with `options`.
+    /// Loads the root, or creates it with `options`.
     pub(super) async fn open(
         storage: &Arc<dyn Storage>,
         options: &InternalCaOptions,
@@ -55,12 +55,12 @@ impl Root {
             storage.load(&key_record).await?,
             storage.load(&root_record).await?,
         ) {
-            (Some(key), Some(root)) if is_of_key(&root, &key) => (key, root),
-            _ => make(storage, options).await?,
+            (Some(key), Some(root)) if is_pair(&root, &key) => (key, root),
+            _ => create(storage, options).await?,
         };
         let root = Self::parse(storage, &pems)?;
-        root.tell_end(SystemTime::now());
-        root.tell_constraints(options);
+        root.log_expiry(SystemTime::now());
+        root.log_changed_constraints(options);
         Ok(root)
     }
 
@@ -81,21 +81,21 @@ impl Root {
             not_after: facts.not_after(),
             certificate,
             permitted,
-            places: Places {
+            folders: Folders {
                 folder: storage.location(&folder()),
                 leaves: storage.location(&Key::new(&["certificates", ID])),
             },
         })
     }
 
-    /// The end of its validity.
+    /// Returns the end of its validity.
     pub(super) fn not_after(&self) -> SystemTime {
         self.not_after
     }
 
-    /// Fails when no client would accept what the root signs for `subject` at `now`.
+    /// Returns an error if clients would not accept a certificate for `subject` that the root signs at `now`.
     pub(super) fn check(&self, subject: &HostPattern, now: SystemTime) -> Result<(), Error> {
-        let Places { folder, leaves } = self.places.clone();
+        let Folders { folder, leaves } = self.folders.clone();
         if now >= self.not_after {
             return Err(Error::RootExpired {
                 at: self.not_after,
@@ -104,7 +104,10 @@ impl Root {
             });
         }
         let is_permitted = self.permitted.is_empty()
-            || self.permitted.iter().any(|within| within.permits(subject));
+            || self
+                .permitted
+                .iter()
+                .any(|permitted| permitted.permits(subject));
         if is_permitted {
             Ok(())
         } else {
@@ -117,7 +120,7 @@ impl Root {
         }
     }
 
-    /// Whether `der` is a CA's certificate that this root signed.
+    /// Whether this root has signed the certificate `der`.
     pub(super) fn has_signed(&self, der: &CertificateDer<'_>) -> bool {
         let (Ok((_, root)), Ok((_, below))) = (
             X509Certificate::from_der(&self.certificate),
@@ -128,16 +131,16 @@ impl Root {
         below.issuer() == root.subject() && below.verify_signature(Some(root.public_key())).is_ok()
     }
 
-    /// Says in the log what to do when the root's end is near.
-    pub(super) fn tell_end(&self, now: SystemTime) {
+    /// Logs what to do if the root has expired or expires soon.
+    pub(super) fn log_expiry(&self, now: SystemTime) {
         let not_after = humantime::format_rfc3339_seconds(self.not_after);
-        let Places { folder, leaves } = &self.places;
+        let Folders { folder, leaves } = &self.folders;
         if now >= self.not_after {
             error!(
                 %not_after, %folder, %leaves,
                 "internal CA's root has expired: remove both folders, start again, and run `proxy trust` wherever the root is trusted"
             );
-        } else if now + NOTICE > self.not_after {
+        } else if now + EXPIRY_NOTICE > self.not_after {
             warn!(
                 %not_after, %folder, %leaves,
                 "internal CA's root expires soon: remove both folders, start again, and run `proxy trust` wherever the root is trusted"
@@ -145,23 +148,23 @@ impl Root {
         }
     }
 
-    fn tell_constraints(&self, options: &InternalCaOptions) {
+    fn log_changed_constraints(&self, options: &InternalCaOptions) {
         let mut wanted = options.name_constraints.clone();
         wanted.sort();
         wanted.dedup();
         if wanted == self.permitted {
             return;
         }
-        let Places { folder, leaves } = &self.places;
+        let Folders { folder, leaves } = &self.folders;
         warn!(
             permitted = list(&self.permitted), wanted = list(&wanted), %folder, %leaves,
-            "internal CA's root keeps the name constraints that it was made with: to change them, run `proxy trust --remove`, remove both folders, start again, and run `proxy trust`"
+            "internal CA's root keeps the name constraints with which it was created: to change them, run `proxy trust --remove`, remove both folders, start again, and run `proxy trust`"
         );
     }
 }
 
-/// Makes what is missing: the key first, so that a crash in between leaves nothing unusable.
-async fn make(
+/// Creates the missing records. Stores the key first, so that a crash in between leaves nothing unusable.
+async fn create(
     storage: &Arc<dyn Storage>,
     options: &InternalCaOptions,
 ) -> Result<(Vec<u8>, Vec<u8>), Error> {
@@ -176,8 +179,8 @@ async fn make(
         }
     };
     let root_pem = match storage.load(&root_record).await? {
-        Some(pem) if is_of_key(&pem, &key_pem) => pem,
-        // A root of another key, as of one that was removed, verifies nothing that is signed.
+        Some(pem) if is_pair(&pem, &key_pem) => pem,
+        // A root of another key, such as a removed one, verifies nothing that this key signs.
         _ => {
             let key =
                 parse_key(&key_pem).map_err(|source| damaged(storage, &key_record, source))?;
@@ -198,7 +201,7 @@ fn params(key: &KeyPair, options: &InternalCaOptions) -> CertificateParams {
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.name_constraints = name_constraint::extension(&options.name_constraints);
     params.distinguished_name = rcgen::DistinguishedName::new();
-    // Stores of trust tell roots apart by their names.
+    // Trust stores distinguish roots by their names.
     let id: String = params
         .key_identifier(key)
         .iter()
@@ -211,12 +214,12 @@ fn params(key: &KeyPair, options: &InternalCaOptions) -> CertificateParams {
     params
 }
 
-/// Where all of the CA lies.
+/// Folder of all records of the CA.
 pub(super) fn folder() -> Key {
     Key::new(&["internal-ca"])
 }
 
-/// Where key and root lie.
+/// Storage keys of private key and root certificate.
 pub(super) fn records() -> (Key, Key) {
     (folder().join("root.key"), folder().join("root.pem"))
 }
@@ -232,8 +235,8 @@ fn damaged(
     }
 }
 
-/// Whether the root is the key's own. What cannot be read is left for its reader to name.
-fn is_of_key(root: &[u8], key: &[u8]) -> bool {
+/// Whether root and key belong together. Also `true` if one cannot be parsed: `Root::parse` then names the damaged record.
+fn is_pair(root: &[u8], key: &[u8]) -> bool {
     let pair = Certificate::from_pem_pair(root, key);
     !matches!(pair, Err(CertificateError::KeyMismatch))
 }

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use proxy::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 use proxy::certs::challenge::{
-    Cloudflare, CloudflareOptions, Dns01Error, Dns01Solver, DnsMeans, DnsOptions, DnsProvider,
+    Cloudflare, CloudflareOptions, Dns01Error, Dns01Solver, DnsMethod, DnsOptions, DnsProvider,
     Propagation, Rfc2136, Rfc2136Options, ServerAddress, TsigAlgorithm, TxtRecord,
 };
 use proxy::certs::{Resolver, ResolverOptions, Secret};
@@ -91,7 +91,7 @@ impl Servers {
             servers: vec![NameServer::At(self.first.address())],
             authority_port: self.first.address().port(),
         });
-        let mut options = DnsOptions::new(DnsMeans::Exec(PathBuf::new()));
+        let mut options = DnsOptions::new(DnsMethod::Exec(PathBuf::new()));
         options.propagation_timeout = Duration::from_secs(2);
         let propagation = Propagation::new(Arc::new(resolver), &options);
         let provider: Arc<dyn DnsProvider> = Arc::clone(provider) as _;
@@ -138,7 +138,7 @@ async fn a_record_that_one_name_server_never_shows_is_an_error_and_removed() {
     assert_eq!(
         outcome.unwrap_err().to_string(),
         "the name server ns2.example.org does not show the TXT record of _acme-challenge.home.example.org after 2s; \
-         see that the record is set in the zone that this server serves, or give it more time with `propagation-timeout`"
+         check that the record is set in the zone that this server serves, or allow more time with `propagation-timeout`"
     );
     provider.called("cleanup").await;
 }
@@ -251,7 +251,7 @@ async fn a_refused_update_names_what_to_check() {
     );
     assert_eq!(
         sentence(updater(bind.address(), |_| ()), name("www.example.net")).await,
-        " serves no zone that www.example.net is in; check `server`"
+        " serves no zone for www.example.net; check `server`"
     );
     let gone = updater(([127, 0, 0, 1], 1).into(), |_| ());
     assert!(
@@ -297,7 +297,7 @@ async fn a_record_at_cloudflare_is_created_and_deleted_by_its_id() {
     assert_eq!(
         error.unwrap_err().to_string(),
         "Cloudflare refuses the token: Invalid access token (9109); \
-         give `token` one with the permissions Zone:Read and DNS:Edit"
+         set `token` to one with the permissions Zone:Read and DNS:Edit"
     );
     let other = TxtRecord {
         name: "_acme-challenge.example.net".to_owned(),
@@ -306,7 +306,7 @@ async fn a_record_at_cloudflare_is_created_and_deleted_by_its_id() {
     let error = cloudflare.present(&other).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Cloudflare has no zone that _acme-challenge.example.net is in, or the token may not see it"
+        "Cloudflare has no zone for _acme-challenge.example.net, or the token may not see it"
     );
     assert!(!format!("{cloudflare:?}").contains(TOKEN));
 }

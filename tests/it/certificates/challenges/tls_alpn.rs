@@ -20,7 +20,8 @@ use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::{csr, verify_chain};
 use crate::harness::ca::scripted::{Script, ScriptedCa, Step};
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Ports, ProxySetup};
+use crate::harness::ports::ProxyPorts;
+use crate::harness::proxy::ProxySetup;
 
 const NAME: &str = "www.example.org";
 
@@ -125,7 +126,7 @@ async fn a_name_and_an_address_are_proved_in_a_handshake() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_with_port_80_closed_is_proved_on_port_443() {
     let app = App::start().await;
-    let ports = Ports::reserve();
+    let ports = ProxyPorts::reserve();
     let options = PebbleOptions {
         tls_port: ports.https().port(),
         ..PebbleOptions::new(DEAD)
@@ -137,7 +138,7 @@ async fn a_name_with_port_80_closed_is_proved_on_port_443() {
         .start()
         .await;
 
-    let line = proxy.logged("the next type of challenge is tried").await;
+    let line = proxy.logged("trying the next challenge type").await;
     proxy.logged("certificate obtained").await;
 
     assert!(line.contains("open port 80 to the internet"), "{line}");

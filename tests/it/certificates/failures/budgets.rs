@@ -71,7 +71,7 @@ async fn retry_after_of_a_ca_holds_for_all_names_and_survives_a_kill() {
     let third = client.serial(proxy.https(), "www.example.com").await;
 
     assert!(other.is_err() && third.is_err());
-    let line = proxy.logged("takes no orders for this account").await;
+    let line = proxy.logged("accepts no orders for this account").await;
     assert!(line.contains("too many new orders"), "{line}");
     assert_eq!(ca.count(Step::NewOrder), 1);
 }

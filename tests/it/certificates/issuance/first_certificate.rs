@@ -5,7 +5,8 @@ use std::process::Command;
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Ports, ProxySetup};
+use crate::harness::ports::ProxyPorts;
+use crate::harness::proxy::ProxySetup;
 
 const NAME: &str = "www.example.org";
 
@@ -36,7 +37,7 @@ async fn curl(root: &std::path::Path, port: u16, args: &[&str]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_command_gets_a_certificate_and_a_restart_keeps_it() {
     let app = App::start().await;
-    let ports = Ports::reserve();
+    let ports = ProxyPorts::reserve();
     let options = PebbleOptions {
         nonce_reject: 20,
         tls_port: ports.https().port(),
@@ -85,7 +86,7 @@ async fn one_command_gets_a_certificate_and_a_restart_keeps_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_on_demand_is_issued_in_its_first_handshake() {
     let app = App::start().await;
-    let ports = Ports::reserve();
+    let ports = ProxyPorts::reserve();
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
     let client = Client::new(&pebble.issuance_root().await);
     let ask = format!("http://{}/ask", app.address);

@@ -1,14 +1,10 @@
-//! Issuers and their accounts: external bindings, profiles, chains, kinds of keys, failover, key rollover, new contacts,
-//! and revocation.
+//! Issuers: profiles, chains, kinds of keys, and failover to the next one.
 
 use std::sync::Arc;
 
-use proxy::acme::{Account, AccountKey, Client as AcmeClient, ExternalAccount, Options};
 use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
-use proxy::certs::issuer::{
-    AcmeIssuer, Error, IssueRequest, Issuer, Pem, Revocation, RevocationReason, RevocationSigner,
-};
-use proxy::certs::{Certificate, Clock, IssuerOptions, KeyType, Reach, Spending};
+use proxy::certs::issuer::{AcmeIssuer, Error, IssueRequest, Issuer, RevocationSigner};
+use proxy::certs::{Clock, IssuerOptions, KeyType, Reach, Spending};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;
@@ -17,6 +13,7 @@ use tempfile::TempDir;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
+use super::scene::{NAME, Scene, certificate, issue, revoke};
 use crate::harness::admin::certs;
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
@@ -26,128 +23,6 @@ use crate::harness::clients::https::Client;
 use crate::harness::ports::Reservation;
 use crate::harness::proxy::ProxySetup;
 use crate::harness::skip::skip;
-
-const NAME: &str = "www.example.org";
-
-/// A CA and the data directory of one machine.
-struct Scene {
-    pebble: Pebble,
-    dir: TempDir,
-}
-
-impl Scene {
-    async fn new(options: PebbleOptions) -> Self {
-        Self {
-            pebble: Pebble::start(options).await,
-            dir: TempDir::new().unwrap(),
-        }
-    }
-
-    fn options(&self) -> IssuerOptions {
-        let root = self.dir.path().join("ca.pem");
-        std::fs::write(&root, self.pebble.root_pem()).unwrap();
-        IssuerOptions {
-            root: Some(root),
-            email: Some("ops@example.org".to_owned()),
-            ..IssuerOptions::new("pebble".to_owned(), self.pebble.directory_url())
-        }
-    }
-
-    /// Builds the issuer as a newly started process does.
-    fn issuer(&self, options: &IssuerOptions) -> AcmeIssuer {
-        let storage: Arc<dyn Storage> =
-            Arc::new(FileStorage::open(&self.dir.path().join("data")).unwrap());
-        let solver = Http01Solver::new(Arc::new(Http01Tokens::new()));
-        let solvers = Solvers::new(vec![Arc::new(solver)]);
-        AcmeIssuer::new(options, &[], storage, solvers).unwrap()
-    }
-
-    async fn issue(&self, options: &IssuerOptions) -> Result<Pem, Error> {
-        issue(&self.issuer(options)).await
-    }
-
-    /// Folder of the account of `email`.
-    fn account(&self, email: &str) -> std::path::PathBuf {
-        let home = self.dir.path().join("data/accounts");
-        let ca = std::fs::read_dir(home).unwrap().next().unwrap().unwrap();
-        ca.path().join(email.replace('@', "%40"))
-    }
-
-    fn key(&self, email: &str) -> AccountKey {
-        let pem = std::fs::read_to_string(self.account(email).join("account.key")).unwrap();
-        AccountKey::from_pkcs8_pem(&pem).unwrap()
-    }
-
-    /// Asks the CA for the account of a key.
-    async fn find(&self, key: AccountKey) -> Option<Account> {
-        let mut options = Options::new(self.pebble.directory_url());
-        options.root_pem = Some(self.pebble.root_pem().into_bytes());
-        let client = Arc::new(AcmeClient::new(options).unwrap());
-        Account::find(client, key).await.unwrap()
-    }
-}
-
-async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
-    let subject = HostPattern::parse(NAME).unwrap();
-    let issued = issuer
-        .issue(IssueRequest {
-            subject: &subject,
-            spending: &Spending::free(),
-            clock: Clock::system(),
-            replaces: None,
-        })
-        .await;
-    issuer.forget_order(&subject).await;
-    issued
-}
-
-fn certificate(pem: &Pem) -> Certificate {
-    Certificate::from_pem(pem.as_str().as_bytes()).unwrap()
-}
-
-#[tokio::test]
-async fn an_account_is_bound_if_the_ca_requires_it() {
-    const SECRET: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
-    let scene = Scene::new(PebbleOptions {
-        external_account: Some(("kid-1", SECRET)),
-        ..PebbleOptions::trusting()
-    })
-    .await;
-    let with = |key_id: &str, secret: &str| IssuerOptions {
-        external_account: ExternalAccount::new(key_id.to_owned(), secret),
-        ..scene.options()
-    };
-
-    let without = scene.issue(&scene.options()).await.unwrap_err();
-
-    assert!(
-        without.to_string().contains("set them as `eab`"),
-        "{without}"
-    );
-    assert!(without.is_permanent());
-    for (options, fix) in [
-        (
-            with("kid-2", SECRET),
-            "; correct `key-id` in `eab` of the issuer, or --eab-key-id: the CA does not know `kid-2`",
-        ),
-        (
-            with("kid-1", "c2VjcmV0MQ"),
-            "; correct `hmac-key` in `eab` of the issuer, or --eab-hmac-key: it is not that of `kid-1`",
-        ),
-    ] {
-        let wrong = scene.issue(&options).await.unwrap_err();
-        let sentence = wrong.to_string();
-        assert!(
-            sentence.starts_with("could not register the account: "),
-            "{sentence}"
-        );
-        assert!(sentence.ends_with(fix), "{sentence}");
-        assert!(wrong.is_permanent() && wrong.reach() == Reach::Nothing);
-    }
-    scene.issue(&with("kid-1", SECRET)).await.unwrap();
-    // A stored account is bound already.
-    scene.issue(&scene.options()).await.unwrap();
-}
 
 #[tokio::test]
 async fn a_profile_is_requested_if_the_ca_offers_it() {
@@ -341,120 +216,6 @@ async fn a_key_is_of_the_configured_kind() {
         let status = scene.pebble.revocation(certificate.serial()).await;
         assert_eq!(status["Status"], "Revoked", "{key_type}");
     }
-}
-
-async fn revoke(
-    issuer: &AcmeIssuer,
-    certificate: &Certificate,
-    signer: RevocationSigner<'_>,
-) -> Result<(), Error> {
-    let revocation = Revocation {
-        certificate,
-        reason: RevocationReason::Superseded,
-        signer,
-    };
-    issuer.revoke(revocation).await
-}
-
-#[tokio::test]
-async fn an_account_revokes_its_certificate_and_a_second_time_is_no_error() {
-    let scene = Scene::new(PebbleOptions::trusting()).await;
-    let issuer = scene.issuer(&scene.options());
-    let certificate = certificate(&issue(&issuer).await.unwrap());
-    let serial = certificate.serial();
-    let before = scene.pebble.revocation(serial).await;
-
-    for _ in 0..2 {
-        let signer = RevocationSigner::Account;
-        revoke(&issuer, &certificate, signer).await.unwrap();
-    }
-
-    assert_eq!(before["Status"], "Valid");
-    let status = scene.pebble.revocation(serial).await;
-    assert_eq!(status["Status"], "Revoked");
-    assert_eq!(status["Reason"], RevocationReason::Superseded.code());
-}
-
-#[tokio::test]
-async fn a_key_of_another_certificate_cannot_revoke() {
-    let scene = Scene::new(PebbleOptions::trusting()).await;
-    let issuer = scene.issuer(&scene.options());
-    let certificate = certificate(&issue(&issuer).await.unwrap());
-    let other = issue(&issuer).await.unwrap();
-
-    let signer = RevocationSigner::CertificateKey(other.as_str().as_bytes());
-    let error = revoke(&issuer, &certificate, signer).await.unwrap_err();
-
-    assert!(
-        error.to_string().contains("revoke the certificate"),
-        "{error}"
-    );
-    let status = scene.pebble.revocation(certificate.serial()).await;
-    assert_eq!(status["Status"], "Valid");
-}
-
-const EMAIL: &str = "ops@example.org";
-
-#[tokio::test]
-async fn a_new_account_key_works_at_once_and_after_a_restart() {
-    let scene = Scene::new(PebbleOptions::trusting()).await;
-    let issuer = scene.issuer(&scene.options());
-    issue(&issuer).await.unwrap();
-    let (old, old_copy) = (scene.key(EMAIL), scene.key(EMAIL));
-    let url = scene.find(old_copy).await.unwrap().url().to_owned();
-
-    issuer.roll_account_key().await.unwrap();
-
-    issue(&issuer).await.unwrap();
-    scene.issue(&scene.options()).await.unwrap();
-    let new = scene.find(scene.key(EMAIL)).await.unwrap();
-    assert_ne!(new.key().thumbprint(), old.thumbprint());
-    assert_eq!(new.url(), url);
-    assert!(scene.find(old).await.is_none());
-    assert!(!scene.account(EMAIL).join("account.next.key").exists());
-}
-
-#[tokio::test]
-async fn a_crash_during_a_key_change_keeps_the_key_that_the_ca_knows() {
-    let scene = Scene::new(PebbleOptions::trusting()).await;
-    scene.issue(&scene.options()).await.unwrap();
-    let next = scene.account(EMAIL).join("account.next.key");
-    let new = AccountKey::generate().unwrap();
-    let pem = new.to_pkcs8_pem().unwrap();
-    let old = scene.key(EMAIL);
-
-    // The CA has not seen the new key.
-    std::fs::write(&next, &pem).unwrap();
-    scene.issue(&scene.options()).await.unwrap();
-    assert_eq!(scene.key(EMAIL).thumbprint(), old.thumbprint());
-    assert!(!next.exists());
-
-    // The CA has accepted it, but that is not stored.
-    std::fs::write(&next, &pem).unwrap();
-    let account = scene.find(old).await.unwrap();
-    account.change_key(new).await.unwrap();
-    scene.issue(&scene.options()).await.unwrap();
-    let kept = scene.key(EMAIL).to_pkcs8_pem().unwrap();
-    assert_eq!(kept, pem);
-    assert!(!next.exists());
-}
-
-#[tokio::test]
-async fn a_new_contact_is_sent_to_the_ca_and_another_contact_gets_an_account_of_its_own() {
-    let scene = Scene::new(PebbleOptions::trusting()).await;
-    scene.issue(&scene.options()).await.unwrap();
-    let before = scene.find(scene.key(EMAIL)).await.unwrap();
-    let moved = IssuerOptions {
-        email: Some("new@example.org".to_owned()),
-        ..scene.options()
-    };
-
-    scene.issue(&moved).await.unwrap();
-
-    let after = scene.find(scene.key("new@example.org")).await.unwrap();
-    assert_eq!(after.url(), before.url());
-    assert_eq!(after.contact().await.unwrap(), ["mailto:new@example.org"]);
-    assert!(!scene.account(EMAIL).join("account.key").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -194,7 +194,7 @@ fn issuer(
     protocol.request_timeout = PATIENCE;
     protocol.authorization_timeout = PATIENCE;
     protocol.finalize_timeout = PATIENCE;
-    AcmeIssuer::over(protocol, None, Arc::clone(storage), Solvers::new(solvers)).unwrap()
+    AcmeIssuer::with_protocol(protocol, None, Arc::clone(storage), Solvers::new(solvers)).unwrap()
 }
 
 fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, Tasks) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use proxy::acme::{Options, Solver};
-use proxy::certs::challenge::{Dns01Solver, DnsMeans, DnsOptions, Propagation, SiteDns, Solvers};
+use proxy::certs::challenge::{Dns01Solver, DnsMethod, DnsOptions, Propagation, SiteDns, Solvers};
 use proxy::certs::issuer::{AcmeIssuer, InternalCa, InternalCaOptions};
 use proxy::certs::{
     CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Resolver,
@@ -88,7 +88,7 @@ impl Way {
             Self::Http01(solver) => return Solvers::new(vec![Arc::clone(solver)]),
             Self::Dns01(dns) => dns,
         };
-        let mut options = DnsOptions::new(DnsMeans::Exec(PathBuf::new()));
+        let mut options = DnsOptions::new(DnsMethod::Exec(PathBuf::new()));
         options.name_servers = vec![dns.address()];
         let resolver = Resolver::new(ResolverOptions {
             servers: vec![NameServer::At(dns.address())],
@@ -97,7 +97,7 @@ impl Way {
         let zone = CrashingDns::new(Arc::clone(dns), Arc::clone(crash_point));
         let propagation = Propagation::new(Arc::new(resolver), &options);
         let solver = Dns01Solver::new(Arc::new(zone), propagation, tasks.clone());
-        let own = SiteDns::Records(solver.remembering_in(Arc::clone(storage)));
+        let own = SiteDns::Records(solver.with_journal(Arc::clone(storage)));
         let mut dns = NameMap::new();
         dns.insert(HostPattern::parse(WILDCARD).unwrap(), Some(own));
         Solvers::default().with_dns(dns)
@@ -118,7 +118,8 @@ impl World {
         let mut protocol = Options::new(self.ca.directory_url());
         protocol.root_pem = Some(self.ca.root_pem().into_bytes());
         let solvers = self.way.solvers(crash_point, &storage, &tasks);
-        let issuer = AcmeIssuer::over(protocol, None, Arc::clone(&storage), solvers).unwrap();
+        let issuer =
+            AcmeIssuer::with_protocol(protocol, None, Arc::clone(&storage), solvers).unwrap();
         let policy = self.way.site();
         let mut policies = NameMap::new();
         policies.insert(policy.managed().unwrap().clone(), Arc::new(policy));

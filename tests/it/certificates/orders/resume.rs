@@ -16,7 +16,8 @@ use crate::harness::deadline::soon;
 use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
 use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
 use crate::harness::dns::server::DnsServer;
-use crate::harness::proxy::{Ports, Proxy, ProxySetup, holds};
+use crate::harness::ports::ProxyPorts;
+use crate::harness::proxy::{Proxy, ProxySetup, holds};
 
 const NAME: &str = "www.example.org";
 
@@ -185,7 +186,7 @@ async fn an_order_record_that_outlived_its_stored_certificate_is_not_resumed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_at_a_real_ca_is_resumed() {
     for moment in ["order placed", "order is ready"] {
-        let ports = Ports::reserve();
+        let ports = ProxyPorts::reserve();
         let options = PebbleOptions {
             tls_port: ports.https().port(),
             ..PebbleOptions::new(ports.http().port())
@@ -247,9 +248,7 @@ async fn killed_with_a_record(
 /// The next process removes the record, and gets the one certificate.
 async fn removes_it(ca: &ScriptedCa, setup: ProxySetup) {
     let mut proxy = setup.start().await;
-    proxy
-        .logged("TXT record that was left in DNS removed")
-        .await;
+    proxy.logged("leftover TXT record removed").await;
     proxy.logged("certificate obtained").await;
     assert_eq!(ca.count(Step::NewOrder), 1);
     assert_eq!(ca.certificates(), 1);
@@ -309,9 +308,7 @@ async fn a_hook_is_called_to_clean_up_after_a_killed_process() {
 
     let mut proxy = proxy.kill().await.start().await;
 
-    proxy
-        .logged("TXT record that was left in DNS removed")
-        .await;
+    proxy.logged("leftover TXT record removed").await;
     let calls = std::fs::read_to_string(format!("{}.calls", hook.display())).unwrap();
     let mut calls = calls.lines();
     let set = calls.next().unwrap().strip_prefix("present ").unwrap();

@@ -94,9 +94,7 @@ async fn an_order_refused_for_its_replaces_is_placed_without_it_at_once() {
         let ca = ScriptedCa::start(script, setup.http().port()).await;
         let mut proxy = start(setup, &ca).await;
 
-        proxy
-            .logged("the order is placed without its predecessor")
-            .await;
+        proxy.logged("placing the order without `replaces`").await;
         ca.counted(Step::RenewalInfo, 2).await;
 
         assert_eq!(ca.replaced(), [None, None], "{kind}");
@@ -116,7 +114,7 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
     let mut options = Options::new(ca.directory_url());
     options.root_pem = Some(ca.root_pem().into_bytes());
     let solvers = Solvers::new(vec![Arc::new(port_80)]);
-    let issuer = AcmeIssuer::over(options, None, Arc::clone(&storage), solvers).unwrap();
+    let issuer = AcmeIssuer::with_protocol(options, None, Arc::clone(&storage), solvers).unwrap();
     let subject = HostPattern::parse(NAME).unwrap();
     let request = IssueRequest {
         subject: &subject,

@@ -9,7 +9,8 @@ use crate::harness::backends::web_app::App;
 use crate::harness::ca::pebble::{Pebble, PebbleOptions};
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
-use crate::harness::proxy::{Ports, Proxy, ProxySetup, command};
+use crate::harness::ports::ProxyPorts;
+use crate::harness::proxy::{Proxy, ProxySetup, command};
 
 const NAME: &str = "www.example.org";
 const LOCAL: [&str; 4] = ["--upstream", "localhost:1", "--domain", "localhost"];
@@ -32,7 +33,7 @@ fn fact<'a>(shown: &'a str, name: &str) -> &'a str {
 /// A proxy with one name, whose certificate comes from Pebble.
 async fn with_pebble() -> (Proxy, Pebble) {
     let app = App::start().await;
-    let ports = Ports::reserve();
+    let ports = ProxyPorts::reserve();
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
     let mut proxy = ProxySetup::on(ports)
         .args(["--upstream", &app.address.to_string(), "--domain", NAME])
@@ -141,7 +142,7 @@ async fn certificates_of_the_internal_ca_cannot_be_revoked() {
     proxy.logged("certificate obtained").await;
     let refused = certs(&proxy.data(), &["revoke", "localhost"]).await;
     assert_eq!(refused.code, 1);
-    let start = "the certificate of localhost is not revoked: `internal` is no CA over ACME";
+    let start = "the certificate of localhost is not revoked: `internal` is not an ACME CA";
     assert!(refused.err.starts_with(start), "{}", refused.err);
 }
 

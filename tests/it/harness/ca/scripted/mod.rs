@@ -10,6 +10,7 @@
 
 mod jws;
 mod reply;
+mod route;
 mod script;
 mod server;
 mod signing;

@@ -21,6 +21,7 @@ use url::Url;
 
 use super::jws::{Signed, dns01_value, malformed};
 use super::reply::{Body, Reply};
+use super::route::Route;
 use super::script::{Fault, Script, Step};
 use super::signing::sign;
 use super::state::{CaState, Validation};
@@ -396,45 +397,4 @@ fn endless() -> Response<Body> {
     });
     let body = StreamBody::new(spaces).map_err(|never| match never {});
     Response::new(body.boxed_unsync())
-}
-
-/// Returns the step that a request belongs to.
-struct Route {
-    step: Step,
-    path: String,
-    number: usize,
-}
-
-impl Route {
-    fn of(path: &str, body: &[u8]) -> Option<Self> {
-        let mut parts = path.trim_start_matches('/').split('/');
-        let (service, number) = (parts.next()?, parts.next());
-        let step = match (service, number) {
-            ("dir", None) => Step::Directory,
-            ("nonce", None) => Step::NewNonce,
-            ("account", None) => Step::NewAccount,
-            ("order", None) => Step::NewOrder,
-            ("authz", Some(_)) if is_deactivation(body) => Step::Deactivate,
-            ("authz", Some(_)) => Step::Authorization,
-            ("challenge", Some(_)) => Step::Challenge,
-            ("order", Some(_)) => Step::Order,
-            ("finalize", Some(_)) => Step::Finalize,
-            ("certificate", Some(_)) => Step::Certificate,
-            ("renewal-info", Some(_)) => Step::RenewalInfo,
-            _ => return None,
-        };
-        Some(Self {
-            step,
-            path: path.to_owned(),
-            number: match step {
-                Step::RenewalInfo => 0,
-                _ => number.map_or(Some(0), |number| number.parse().ok())?,
-            },
-        })
-    }
-}
-
-fn is_deactivation(body: &[u8]) -> bool {
-    let payload = Signed::parse(body).and_then(|signed| signed.json());
-    payload.is_ok_and(|payload| payload["status"] == "deactivated")
 }

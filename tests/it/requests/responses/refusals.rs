@@ -1,76 +1,16 @@
-//! Features of one site together: guards, error pages, compression, files and the access log, through the whole proxy.
+//! Refused requests with error pages, header changes and the access log, through the whole proxy.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::fixtures::{both, quoted};
 use crate::harness::backends::origin::{Origin, OriginConnection, refusing_address};
 use crate::harness::clients::raw::ask;
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
-
-/// A response as a client received it.
-struct Seen {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Seen {
-    fn header(&self, name: &str) -> &str {
-        let mut values = self.headers.get_all(name).iter();
-        let value = values.next().map_or("-", |value| value.to_str().unwrap());
-        assert!(values.next().is_none(), "{name} is there twice");
-        value
-    }
-}
-
-/// Sends one request for a site over each of the protocols.
-async fn both(
-    proxy: &Proxy,
-    (method, host, path): (&str, &str, &str),
-    fields: &[(&str, &str)],
-) -> [Seen; 2] {
-    let (client, address) = (proxy.client(), proxy.https());
-    let request = |uri: String| {
-        let mut request = Request::builder()
-            .method(Method::from_bytes(method.as_bytes()).unwrap())
-            .uri(uri);
-        for (name, value) in fields {
-            request = request.header(*name, *value);
-        }
-        request
-    };
-    let one = request(path.to_owned())
-        .header("host", host)
-        .body(Full::default());
-    let two = request(format!("https://{host}{path}")).body(Full::default());
-    let mut http1 = client.http1(address, host).await;
-    let mut http2 = client.http2(address, host).await;
-    let answers = [
-        soon(http1.send_request(one.unwrap())).await.unwrap(),
-        soon(http2.send_request(two.unwrap())).await.unwrap(),
-    ];
-    let [one, two] = answers.map(|answer| async {
-        let (head, body) = answer.into_parts();
-        Seen {
-            status: head.status,
-            headers: head.headers,
-            body: soon(body.collect()).await.unwrap().to_bytes(),
-        }
-    });
-    [one.await, two.await]
-}
-
-fn quoted(path: &Path) -> String {
-    format!("{:?}", path.display().to_string())
-}
 
 /// Waits until a log has this number of lines.
 async fn lines(path: &Path, count: usize) -> Vec<Value> {
@@ -341,91 +281,6 @@ async fn plain_http_requests_are_logged_with_their_reasons() {
     let first = lines(&log, 1).await.remove(0);
     assert_eq!(first["path"], "/x?y");
     assert_eq!(first["host"], "routed.localhost");
-}
-
-/// A proxy that serves and compresses large and small files of a folder.
-async fn serving() -> (Proxy, TempDir) {
-    let folder = TempDir::new().unwrap();
-    let style = "body { color: black }\n".repeat(200);
-    for (name, text) in [
-        ("style.css", style.as_str()),
-        ("packed.css", style.as_str()),
-        ("packed.css.br", "packed before"),
-        ("small.css", "b{}"),
-        ("image.png", style.as_str()),
-    ] {
-        std::fs::write(folder.path().join(name), text).unwrap();
-    }
-    let proxyfile = format!(
-        "compress = true\n[sites.\"localhost\"]\nfiles = {}\n",
-        quoted(folder.path())
-    );
-    (
-        ProxySetup::new().proxyfile(&proxyfile).start().await,
-        folder,
-    )
-}
-
-const ALL: (&str, &str) = ("accept-encoding", "gzip, br, zstd");
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_are_compressed_once_and_ranges_never() {
-    let (proxy, _folder) = serving().await;
-    let get = |path| ("GET", "localhost", path);
-    for seen in both(&proxy, get("/style.css"), &[ALL]).await {
-        assert_eq!(seen.header("content-encoding"), "zstd");
-        assert_eq!(seen.header("vary"), "accept-encoding");
-        assert!(seen.body.len() < 400, "{}", seen.body.len());
-        assert!(seen.header("etag").starts_with("W/"));
-        assert_eq!(seen.header("accept-ranges"), "-");
-    }
-    for seen in both(&proxy, get("/packed.css"), &[ALL]).await {
-        assert_eq!(seen.header("content-encoding"), "br");
-        assert_eq!(seen.header("vary"), "accept-encoding");
-        assert_eq!(seen.body, "packed before");
-    }
-    for path in ["/small.css", "/image.png"] {
-        for seen in both(&proxy, get(path), &[ALL]).await {
-            assert_eq!(seen.header("content-encoding"), "-", "{path}");
-        }
-    }
-    for seen in both(&proxy, get("/style.css"), &[ALL, ("range", "bytes=0-1999")]).await {
-        assert_eq!(seen.status, 206);
-        assert_eq!(seen.header("content-encoding"), "-");
-        assert_eq!(seen.header("content-range"), "bytes 0-1999/4400");
-        assert_eq!(seen.body.len(), 2000);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_head_request_for_a_compressed_file_has_the_fields_of_a_get_and_its_etag_revalidates() {
-    let (proxy, _folder) = serving().await;
-    let [whole, _] = both(&proxy, ("GET", "localhost", "/style.css"), &[ALL]).await;
-    for seen in both(&proxy, ("HEAD", "localhost", "/style.css"), &[ALL]).await {
-        assert_eq!(seen.status, 200);
-        for name in [
-            "content-encoding",
-            "vary",
-            "etag",
-            "content-length",
-            "content-type",
-        ] {
-            assert_eq!(seen.header(name), whole.header(name), "{name}");
-        }
-        assert!(seen.body.is_empty());
-    }
-    let known = [ALL, ("if-none-match", whole.header("etag"))];
-    for seen in both(&proxy, ("GET", "localhost", "/style.css"), &known).await {
-        assert_eq!((seen.status.as_u16(), seen.body.len()), (304, 0));
-    }
-    let part = [
-        ALL,
-        ("range", "bytes=0-9"),
-        ("if-range", whole.header("etag")),
-    ];
-    for seen in both(&proxy, ("GET", "localhost", "/style.css"), &part).await {
-        assert_eq!(seen.status, 200, "a part of one coding is none of another");
-    }
 }
 
 #[tokio::test]

@@ -1,82 +1,14 @@
 //! The access log: one line for each request, whatever its outcome and whatever its client sent.
 
-use std::path::Path;
-
 use http::Request;
 use http_body_util::BodyExt;
-use proxy::proxy::{
-    AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget, SiteFeatureOptions,
-};
-use proxy::tasks::Tasks;
-use rustix::process::Signal;
+use proxy::proxy::AccessLogFormat;
 use serde_json::Value;
-use tempfile::TempDir;
 
+use super::fixtures::{Logged, get};
 use crate::harness::backends::origin::{Origin, refusing_address};
-use crate::harness::backends::web_app::App;
 use crate::harness::clients::raw::{RawStream, ask, header};
-use crate::harness::deadline::soon;
-use crate::harness::proxy::ProxySetup;
-use crate::harness::service::{Service, ServiceSetup, empty};
-
-/// A log in a folder of its own, and the service that writes it.
-struct Logged {
-    service: Service,
-    folder: TempDir,
-    _logs: Tasks,
-}
-
-impl Logged {
-    async fn new(change: impl FnOnce(&mut AccessLogOptions), setup: ServiceSetup) -> Self {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("access.log");
-        let mut options = AccessLogOptions::new(AccessLogTarget::File(path));
-        change(&mut options);
-        let logs = Tasks::new();
-        let mut setup = setup;
-        setup.access_log = Some(AccessLog::start(&options, 1, &logs).unwrap());
-        Self {
-            service: setup.start().await,
-            folder,
-            _logs: logs,
-        }
-    }
-
-    /// Starts a service with JSON lines in front of this backend.
-    async fn serve(origin: &Origin) -> Self {
-        let setup = ServiceSetup::new().site("www.example.org", &[origin.address]);
-        Self::new(|_| (), setup).await
-    }
-
-    async fn lines(&self, count: usize) -> Vec<String> {
-        lines(&self.folder.path().join("access.log"), count).await
-    }
-
-    async fn json(&self, count: usize) -> Vec<Value> {
-        let lines = self.lines(count).await.into_iter();
-        lines
-            .map(|line| serde_json::from_str(&line).unwrap())
-            .collect()
-    }
-}
-
-/// Waits until a file has this number of lines.
-async fn lines(path: &Path, count: usize) -> Vec<String> {
-    soon(async {
-        loop {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            if text.lines().count() >= count {
-                return text.lines().map(str::to_owned).collect();
-            }
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-}
-
-fn get(path: &str, fields: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n{fields}\r\n")
-}
+use crate::harness::service::{ServiceSetup, empty};
 
 #[tokio::test]
 async fn a_line_has_all_fields_and_no_credential() {
@@ -342,25 +274,6 @@ async fn a_tunnel_is_logged_at_its_end_with_its_byte_counts() {
 }
 
 #[tokio::test]
-async fn a_site_may_have_no_log() {
-    let origin = Origin::ok().await;
-    let mut setup = ServiceSetup::new();
-    setup.features.access_log = false;
-    let mut setup = setup.site("quiet.example.org", &[origin.address]);
-    setup.features = SiteFeatureOptions::default();
-    let setup = setup.site("www.example.org", &[origin.address]);
-    let log = Logged::new(|_| (), setup).await;
-    ask(
-        log.service.h1,
-        "GET / HTTP/1.1\r\nHost: quiet.example.org\r\nConnection: close\r\n\r\n",
-    )
-    .await;
-    ask(log.service.h1, get("/loud", "")).await;
-    let lines = log.json(1).await;
-    assert_eq!((lines.len(), &lines[0]["path"]), (1, &"/loud".into()));
-}
-
-#[tokio::test]
 async fn backend_client_and_log_get_the_same_request_id() {
     let mut origin =
         Origin::answering("HTTP/1.1 200 OK\r\nx-request-id: theirs\r\ncontent-length: 2\r\n\r\nok")
@@ -382,53 +295,4 @@ async fn backend_client_and_log_get_the_same_request_id() {
     assert_ne!(ids[0], ids[1]);
     let lines = log.json(2).await;
     assert_eq!(lines[0]["request_id"], *ids[0]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_moved_log_file_is_reopened_and_no_line_is_lost() {
-    let app = App::start().await;
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("access.log");
-    let setup = ProxySetup::new().local(&app);
-    let mut proxy = setup
-        .args(["--access-log", path.to_str().unwrap()])
-        .start()
-        .await;
-    let client = proxy.client();
-    client.get(proxy.https(), "localhost", "/1").await;
-    lines(&path, 1).await;
-    let moved = folder.path().join("access.log.1");
-    std::fs::rename(&path, &moved).unwrap();
-    proxy.signal(Signal::USR1);
-    lines(&path, 0).await;
-    soon(async {
-        while !path.exists() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    client.get2(proxy.https(), "localhost", "/2").await;
-    // The last line is written before the process ends.
-    proxy.signal(Signal::TERM);
-    assert!(proxy.ended().await.success());
-    assert_eq!(lines(&moved, 1).await.len(), 1);
-    let new = lines(&path, 1).await;
-    assert!(new.len() == 1 && new[0].contains("\"/2\""), "{new:?}");
-}
-
-#[tokio::test]
-async fn a_moved_log_file_is_noticed_without_a_signal() {
-    let origin = Origin::ok().await;
-    let log = Logged::serve(&origin).await;
-    let path = log.folder.path().join("access.log");
-    ask(log.service.h1, get("/", "")).await;
-    log.lines(1).await;
-    std::fs::rename(&path, log.folder.path().join("old.log")).unwrap();
-    soon(async {
-        while !path.exists() {
-            ask(log.service.h1, get("/", "")).await;
-        }
-    })
-    .await;
-    log.lines(1).await;
 }

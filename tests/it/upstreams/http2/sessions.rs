@@ -1,123 +1,19 @@
-//! Backends that speak HTTP/2: gRPC calls of every kind, and sessions that end, refuse or lie.
+//! HTTP/2 sessions with backends that end, refuse or lie.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
 use h2::Reason;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use proxy::proxy::GuardOptions;
 use proxy::upstream::Balancer;
-use tokio::sync::{Notify, mpsc};
-use tonic::Code;
+use tokio::sync::Notify;
 
-use crate::harness::backends::grpc::{self, GrpcServer, Raw, path};
+use super::fixtures::{HOST, LAST, answer, bytes, serve};
 use crate::harness::backends::h2_origin::{H2Origin, Session};
 use crate::harness::clients::raw::{RawStream, ask};
 use crate::harness::deadline::soon;
-use crate::harness::service::{Service, ServiceSetup, empty};
-
-const HOST: &str = "www.example.org";
-const LAST: &str = "Host: www.example.org\r\nConnection: close\r\n\r\n";
-
-async fn serve(url: &str) -> Service {
-    ServiceSetup::new().upstream(&[url], None).start().await
-}
-
-async fn grpc_service() -> (GrpcServer, Service) {
-    let server = GrpcServer::start().await;
-    let service = serve(&format!("h2c://{}", server.address)).await;
-    (server, service)
-}
-
-fn bytes(text: &'static str) -> Bytes {
-    Bytes::from_static(text.as_bytes())
-}
-
-#[tokio::test]
-async fn a_unary_call_brings_its_message_and_metadata_back() {
-    let (_server, service) = grpc_service().await;
-    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
-    client.ready().await.unwrap();
-    let request = tonic::Request::new(bytes("hello"));
-    let answer = soon(client.unary(request, path("/echo"), Raw))
-        .await
-        .unwrap();
-    assert_eq!(answer.metadata().get("x-echo").unwrap(), "kept");
-    assert_eq!(answer.into_inner(), "hello");
-}
-
-#[tokio::test]
-async fn a_failed_call_brings_its_status_in_the_trailers() {
-    let (_server, service) = grpc_service().await;
-    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
-    client.ready().await.unwrap();
-    let request = tonic::Request::new(bytes("fail now"));
-    let status = soon(client.unary(request, path("/echo"), Raw))
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::FailedPrecondition);
-    assert_eq!(status.message(), "as you wish");
-}
-
-#[tokio::test]
-async fn a_server_streams_many_messages() {
-    let (_server, service) = grpc_service().await;
-    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
-    client.ready().await.unwrap();
-    let request = tonic::Request::new(Bytes::from(vec![b'x'; 5000]));
-    let answer = soon(client.server_streaming(request, path("/count"), Raw)).await;
-    let messages = soon(grpc::all(answer.unwrap().into_inner())).await;
-    assert_eq!(messages.len(), 5000);
-    assert_eq!(messages[4999], "4999");
-}
-
-#[tokio::test]
-async fn both_sides_alternate_on_one_stream() {
-    let (_server, service) = grpc_service().await;
-    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
-    client.ready().await.unwrap();
-    let (sender, receiver) = mpsc::unbounded_channel::<Bytes>();
-    let messages = futures_util::stream::unfold(receiver, async |mut receiver| {
-        let message = receiver.recv().await?;
-        Some((message, receiver))
-    });
-    let request = tonic::Request::new(messages.boxed());
-    let answer = soon(client.streaming(request, path("/chat"), Raw)).await;
-    let mut answers = answer.unwrap().into_inner();
-    for text in ["one", "two", "three"] {
-        sender.send(bytes(text)).unwrap();
-        let answer = soon(answers.message()).await.unwrap().unwrap();
-        assert_eq!(answer, format!("re: {text}"));
-    }
-    drop(sender);
-    assert!(soon(answers.message()).await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn a_call_that_its_client_cancels_is_cancelled_at_the_backend() {
-    let (server, service) = grpc_service().await;
-    let mut client = grpc::connect(service.h2, HOST, &service.tasks).await;
-    client.ready().await.unwrap();
-    let request = tonic::Request::new(bytes("x"));
-    let answer = soon(client.server_streaming(request, path("/forever"), Raw)).await;
-    let mut messages = answer.unwrap().into_inner();
-    assert_eq!(soon(messages.message()).await.unwrap().unwrap(), "here");
-    service.in_flight(1).await;
-
-    drop(messages);
-
-    soon(server.cancelled()).await;
-    service.in_flight(0).await;
-}
-
-/// Answers a stream with status 200 and this body.
-fn answer(mut respond: h2::server::SendResponse<Bytes>, body: &'static str) {
-    let mut stream = respond.send_response(Response::new(()), false).unwrap();
-    stream.send_data(bytes(body), true).unwrap();
-}
+use crate::harness::service::{ServiceSetup, empty};
 
 async fn answer_all(mut session: Session) {
     while let Some(Ok((_, respond))) = session.accept().await {
@@ -364,27 +260,6 @@ async fn a_failed_call_frees_its_slot_at_a_backend_with_a_limit() {
 }
 
 #[tokio::test]
-async fn an_upload_over_the_limit_is_a_413_here_too() {
-    let origin = H2Origin::start(100, async |mut session: Session, _| {
-        let mut held = Vec::new();
-        while let Some(Ok(stream)) = session.accept().await {
-            held.push(stream);
-        }
-    })
-    .await;
-    let options = GuardOptions {
-        max_body: Some(10),
-        ..GuardOptions::default()
-    };
-    let setup = ServiceSetup::new().upstream(&[&origin.url()], None);
-    let service = setup.guarded(&options).start().await;
-    let chunks = "8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n";
-    let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
-    let answer = ask(service.h1, format!("{head}{chunks}")).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-}
-
-#[tokio::test]
 async fn a_connection_without_answers_gets_no_more_requests() {
     let origin = H2Origin::start(100, async |mut session: Session, number| {
         if number > 1 {
@@ -407,38 +282,6 @@ async fn a_connection_without_answers_gets_no_more_requests() {
         );
     }
     assert_eq!(origin.connections(), 2);
-}
-
-/// Answers an upload with the names of its trailers.
-async fn name_trailers(
-    request: Request<h2::RecvStream>,
-    mut respond: h2::server::SendResponse<Bytes>,
-) {
-    let mut body = request.into_body();
-    while let Some(data) = body.data().await {
-        let len = data.unwrap().len();
-        body.flow_control().release_capacity(len).unwrap();
-    }
-    let trailers = body.trailers().await.unwrap().unwrap();
-    let names: Vec<_> = trailers.keys().map(ToString::to_string).collect();
-    let mut stream = respond.send_response(Response::new(()), false).unwrap();
-    stream.send_data(names.join(" ").into(), true).unwrap();
-}
-
-#[tokio::test]
-async fn trailers_that_http_2_forbids_are_left_out() {
-    let echo = async |mut session: Session, _| {
-        let (request, respond) = session.accept().await.unwrap().unwrap();
-        let rest = async { while session.accept().await.is_some() {} };
-        tokio::join!(name_trailers(request, respond), rest);
-    };
-    let origin = H2Origin::start(100, echo).await;
-    let service = serve(&origin.url()).await;
-    let head = format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{LAST}");
-    let trailers = "Connection: x\r\nHost: evil.example\r\nKeep-Alive: 5\r\nX-Sum: 7\r\n";
-    let answer = ask(service.h1, format!("{head}3\r\nabc\r\n0\r\n{trailers}\r\n")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(answer.contains("\r\nx-sum\r\n"), "{answer}");
 }
 
 #[tokio::test]
@@ -464,67 +307,4 @@ async fn a_post_that_was_begun_before_goaway_is_not_retried() {
         );
     }
     assert_eq!(origin.connections(), 1);
-}
-
-/// A backend that answers at once and reads no upload.
-async fn hasty(streams: u32) -> H2Origin {
-    H2Origin::start(streams, async |mut session: Session, _| {
-        let mut unread = Vec::new();
-        while let Some(Ok((request, respond))) = session.accept().await {
-            answer(respond, "ok");
-            unread.push(request);
-        }
-    })
-    .await
-}
-
-/// A client that has its response and continues its upload.
-async fn uploading(service: &Service) -> RawStream {
-    let mut client = RawStream::connect(service.h1).await;
-    client
-        .send("POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 9\r\n\r\nabc")
-        .await;
-    let head = client.read_head().await.unwrap();
-    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    client
-}
-
-#[tokio::test]
-async fn uploads_that_outlast_their_responses_do_not_block_other_requests() {
-    let origin = hasty(2).await;
-    let service = serve(&origin.url()).await;
-    let _clients = [uploading(&service).await, uploading(&service).await];
-    let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert_eq!(origin.connections(), 2);
-}
-
-/// Begins a response at once, ends it after six bytes of the upload, and then waits for more bytes.
-async fn answer_before_the_end(
-    request: Request<h2::RecvStream>,
-    mut respond: h2::server::SendResponse<Bytes>,
-) {
-    let mut stream = respond.send_response(Response::new(()), false).unwrap();
-    let mut body = request.into_body();
-    let mut len = 0;
-    while len < 6 {
-        len += body.data().await.unwrap().unwrap().len();
-    }
-    stream.send_data(bytes("ok"), true).unwrap();
-    let _ = body.data().await;
-}
-
-#[tokio::test]
-async fn an_upload_that_stalls_after_its_response_times_out() {
-    let origin = H2Origin::start(2, async |mut session: Session, _| {
-        let (request, respond) = session.accept().await.unwrap().unwrap();
-        let rest = async { while session.accept().await.is_some() {} };
-        tokio::join!(answer_before_the_end(request, respond), rest);
-    })
-    .await;
-    let setup = ServiceSetup::new().upstream(&[&origin.url()], None);
-    let service = setup.body_timeout(Duration::from_millis(100)).start().await;
-    let mut client = uploading(&service).await;
-    client.send("def").await;
-    soon(client.read_to_end()).await;
 }

@@ -1,4 +1,4 @@
-//! A provider whose records outlive no process for good.
+//! A DNS provider that writes its records to the journal, so that a later process can remove them.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use super::journal::DnsJournal;
 use super::provider::{DnsProvider, TxtRecord};
 use crate::name::HostPattern;
 
-/// Sets the records for one certificate, each of which is in the journal for as long as it may be in DNS.
+/// Sets the records for one certificate. The journal has each record for as long as DNS may have it.
 #[derive(Debug)]
-pub(super) struct Remembered {
+pub(super) struct JournaledProvider {
     pub(super) provider: Arc<dyn DnsProvider>,
     pub(super) journal: DnsJournal,
     pub(super) certificate: HostPattern,
 }
 
-impl DnsProvider for Remembered {
+impl DnsProvider for JournaledProvider {
     fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
         async move {
-            let entered = self.journal.enter(&self.certificate, record).await;
-            entered.map_err(Dns01Error::Journal)?;
+            let added = self.journal.add(&self.certificate, record).await;
+            added.map_err(Dns01Error::Journal)?;
             self.provider.present(record).await
         }
         .boxed()
@@ -30,10 +30,10 @@ impl DnsProvider for Remembered {
 
     fn cleanup<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
         async move {
-            let _last_try = self.journal.last_try(record);
+            let _release = self.journal.release_on_drop(record);
             self.provider.cleanup(record).await?;
-            let struck = self.journal.strike(&self.certificate, record).await;
-            struck.map_err(Dns01Error::Journal)
+            let removed = self.journal.remove(&self.certificate, record).await;
+            removed.map_err(Dns01Error::Journal)
         }
         .boxed()
     }

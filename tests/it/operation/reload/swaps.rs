@@ -1,0 +1,189 @@
+//! Reloads under load: no request is lost, and running exchanges end as they began.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::client::conn::http1::SendRequest;
+use proxy::tasks::Tasks;
+use rustix::process::Signal;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::fixtures::{named, send, version, versioned, whole};
+use crate::harness::backends::web_app::App;
+use crate::harness::clients::https::Client;
+use crate::harness::deadline::soon;
+use crate::harness::proxy::ProxySetup;
+
+/// Sends requests one after the other until the test stops it.
+#[derive(Clone, Default)]
+struct Load {
+    is_over: Arc<AtomicBool>,
+    answered: [Arc<AtomicUsize>; 2],
+}
+
+impl Load {
+    fn goes_on(&self) -> bool {
+        !self.is_over.load(Ordering::SeqCst)
+    }
+
+    fn count(&self, response: &Response<Bytes>) {
+        assert_eq!(
+            (response.status(), &response.body()[..]),
+            (StatusCode::OK, &b"hello"[..])
+        );
+        let version: usize = version(response).parse().unwrap();
+        self.answered[version].fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn over_http1(self, mut sender: SendRequest<Full<Bytes>>) {
+        while self.goes_on() {
+            self.count(&send(&mut sender, "localhost").await);
+        }
+    }
+
+    async fn over_http2(self, client: Client, address: SocketAddr) {
+        let mut sender = client.http2(address, "localhost").await;
+        while self.goes_on() {
+            let request = Request::get("https://localhost/").body(Full::default());
+            let response = soon(sender.send_request(request.unwrap())).await;
+            self.count(&whole(response.unwrap()).await);
+        }
+    }
+
+    async fn over_new_connections(self, client: Client, address: SocketAddr) {
+        while self.goes_on() {
+            let mut sender = client.http1(address, "localhost").await;
+            self.count(&send(&mut sender, "localhost").await);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_swaps_under_load_fail_no_request_and_order_nothing_again() {
+    let app = App::start().await;
+    let text = |n: usize| match n % 2 {
+        0 => versioned(app.address, 0),
+        _ => {
+            versioned(app.address, 1)
+                + "[sites.\"other.localhost\"]\nredirect = \"https://localhost\"\n"
+        }
+    };
+    let mut proxy = ProxySetup::new().proxyfile(&text(0)).start().await;
+    let (client, https) = (proxy.client(), proxy.https());
+    let (load, tasks) = (Load::default(), Tasks::new());
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        let sender = client.http1(https, "localhost").await;
+        running.push(tasks.spawn(load.clone().over_http1(sender)));
+        running.push(tasks.spawn(load.clone().over_http2(client.clone(), https)));
+    }
+    running.push(tasks.spawn(load.clone().over_new_connections(client, https)));
+
+    for n in 1..=200 {
+        let line = proxy.reload(&text(n)).await;
+        let (added, removed) = (n % 2, (n + 1) % 2);
+        let counts = format!("added={added} removed={removed} changed=1");
+        assert!(
+            line.contains("configuration reloaded") && line.contains(&counts),
+            "{line}"
+        );
+    }
+
+    load.is_over.store(true, Ordering::SeqCst);
+    for requests in running {
+        requests.await.unwrap();
+    }
+    let answered = load.answered.map(|count| count.load(Ordering::SeqCst));
+    assert!(answered.iter().all(|count| *count > 100), "{answered:?}");
+    let log = proxy.log();
+    assert_eq!(
+        log.matches("certificate is being obtained").count(),
+        2,
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_later_of_two_files_wins_however_quickly_it_follows() {
+    let app = App::start().await;
+    let mut proxy = ProxySetup::new()
+        .proxyfile(&versioned(app.address, 1))
+        .start()
+        .await;
+    let mut sender = proxy.client().http1(proxy.https(), "localhost").await;
+    for round in [10, 20, 30] {
+        for n in 0..9 {
+            proxy.file("Proxyfile", &versioned(app.address, round + n));
+            proxy.signal(Signal::HUP);
+        }
+        proxy.reload(&versioned(app.address, round + 9)).await;
+        let last = (round + 9).to_string();
+        soon(async { while version(&send(&mut sender, "localhost").await) != last {} }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_socket_survives_the_removal_of_its_site() {
+    let app = App::start().await;
+    let mut proxy = ProxySetup::new()
+        .proxyfile(&versioned(app.address, 1))
+        .start()
+        .await;
+    let client = proxy.client().alpn("http/1.1");
+    let stream = client.connect(proxy.https(), "localhost").await.unwrap();
+    let opened = tokio_tungstenite::client_async("wss://localhost/echo", stream).await;
+    let (mut socket, _) = opened.unwrap();
+    for text in [
+        versioned(app.address, 2),
+        named(&["other.localhost"]),
+        versioned(app.address, 3),
+    ] {
+        let line = proxy.reload(&text).await;
+        assert!(line.contains("configuration reloaded"), "{line}");
+        socket.send(Message::text("still here")).await.unwrap();
+        let echo = soon(socket.next()).await.unwrap().unwrap();
+        assert_eq!(echo, Message::text("still here"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_request_ends_on_the_site_that_it_began_with() {
+    let app = App::start().await;
+    let mut proxy = ProxySetup::new()
+        .proxyfile(&versioned(app.address, 1))
+        .start()
+        .await;
+    let (client, https) = (proxy.client(), proxy.https());
+    let waiting = Tasks::new().spawn(async move { client.get(https, "localhost", "/gate").await });
+    app.gate_reached().await;
+    proxy.reload(&named(&["other.localhost"])).await;
+    app.open_gate();
+    assert_eq!(soon(waiting).await.unwrap().body, "through the gate");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_do_not_grow_the_memory() {
+    let text = |version: usize| {
+        let body = "x".repeat(16 * 1024);
+        let route = |n| format!("\"/{n}\" = {{ respond = {{ body = \"{version}{body}\" }} }}\n");
+        let routes = (0..200).map(route).collect::<String>();
+        format!("[sites.localhost.routes]\n{routes}")
+    };
+    let mut proxy = ProxySetup::new().proxyfile(&text(0)).start().await;
+    for version in 1..10 {
+        proxy.reload(&text(version)).await;
+    }
+    let before = proxy.memory();
+    for version in 10..60 {
+        let line = proxy.reload(&text(version)).await;
+        assert!(line.contains("configuration reloaded"), "{line}");
+    }
+    // Each router that stayed in memory would take more than 3 MiB.
+    let grown = proxy.memory().saturating_sub(before);
+    assert!(grown < 48 * 1024, "{grown} KiB");
+}

@@ -1,0 +1,110 @@
+//! Clients that break off their uploads or leave before the response.
+
+use bytes::Bytes;
+use h2::Reason;
+use http::Request;
+use tokio::net::TcpStream;
+
+use super::fixtures::{CUT, URL2, get};
+use crate::harness::backends::origin::Origin;
+use crate::harness::clients::raw::RawStream;
+use crate::harness::deadline::soon;
+use crate::harness::service::{empty, serve};
+
+#[tokio::test]
+async fn an_aborted_upload_never_looks_complete() {
+    for fields in [
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        "Content-Length: 5\r\n\r\nabc",
+    ] {
+        for is_reset in [false, true] {
+            let mut origin = Origin::start(|mut connection| async move {
+                connection.raw.read_until("abc").await.unwrap();
+                connection.tell("begun");
+                let rest = connection.raw.read_to_end().await;
+                connection.tell(rest);
+            })
+            .await;
+            let service = serve(&[origin.address]).await;
+            let mut client = RawStream::connect(service.h1).await;
+            client
+                .send(format!(
+                    "POST / HTTP/1.1\r\nHost: www.example.org\r\n{fields}"
+                ))
+                .await;
+            origin.event().await;
+            if is_reset {
+                client.reset();
+            } else {
+                drop(client);
+            }
+            assert_eq!(origin.event().await.trim_start(), "", "{fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reset_http2_upload_never_looks_complete() {
+    for answer in ["", CUT[0]] {
+        for reason in [Reason::CANCEL, Reason::NO_ERROR, Reason::INTERNAL_ERROR] {
+            let mut origin = Origin::start(move |mut connection| async move {
+                connection.raw.read_until("abc").await.unwrap();
+                connection.raw.send(answer).await;
+                connection.tell("begun");
+                let rest = connection.raw.read_to_end().await;
+                connection.tell(rest);
+            })
+            .await;
+            let service = serve(&[origin.address]).await;
+            let stream = TcpStream::connect(service.h2).await.unwrap();
+            let (client, connection) = h2::client::handshake(stream).await.unwrap();
+            service.tasks.spawn(connection);
+            let mut client = soon(client.ready()).await.unwrap();
+            let request = Request::post(URL2).body(()).unwrap();
+            let (response, mut upload) = client.send_request(request, false).unwrap();
+            upload.send_data(Bytes::from_static(b"abc"), false).unwrap();
+            origin.event().await;
+            let response = if answer.is_empty() {
+                None
+            } else {
+                Some(soon(response).await.unwrap())
+            };
+            upload.send_reset(reason);
+            assert_eq!(origin.event().await.trim_start(), "", "{reason:?}");
+            drop(response);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_cancelled_at_the_backend_when_its_client_leaves() {
+    for answer in ["", CUT[0]] {
+        let mut origin = Origin::start(move |mut connection| async move {
+            connection.read_request().await;
+            connection.raw.send(answer).await;
+            connection.raw.read_to_end().await;
+            connection.tell("closed");
+        })
+        .await;
+        let service = serve(&[origin.address]).await;
+        let mut client = RawStream::connect(service.h1).await;
+        client.send(get()).await;
+        origin.event().await;
+        if !answer.is_empty() {
+            client.read_until("part").await.unwrap();
+        }
+        drop(client);
+        assert_eq!(origin.event().await, "closed");
+
+        let mut client = service.client2().await;
+        let request = client.send_request(Request::get(URL2).body(empty()).unwrap());
+        let request = service.tasks.spawn(request);
+        origin.event().await;
+        if answer.is_empty() {
+            request.abort();
+        } else {
+            drop(soon(request).await.unwrap());
+        }
+        assert_eq!(origin.event().await, "closed");
+    }
+}
