@@ -1,4 +1,4 @@
-//! What happens to a request between client and backend. Knows no certificates and no sockets.
+//! The life of a request between client and backend. Knows no certificates and no sockets.
 
 mod access_log;
 mod body;
@@ -39,4 +39,4 @@ pub use routing::{CurrentRouter, Rewrite, Route, Router, Routes, Site, to_https}
 pub use service::ProxyService;
 pub use service_options::ServiceOptions;
 pub use site_features::{SiteFeatureOptions, SiteFeatures};
-pub use websocket::{OnTunnel, StreamIo, poll_room};
+pub use websocket::{OnTunnel, StreamIo, poll_send_capacity};

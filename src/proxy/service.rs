@@ -1,4 +1,4 @@
-//! The way of a request: the one path that all protocols take.
+//! The proxy service: the one path that the requests of all protocols take.
 
 use std::future::Future;
 use std::mem;
@@ -26,7 +26,7 @@ use crate::upstream::{
     Upstream,
 };
 
-/// Answers requests, mostly by forwarding them. Clones are cheap and the same service.
+/// Responds to requests, mostly by forwarding them. Clones are cheap and share the service's state.
 #[derive(Clone, Debug)]
 pub struct ProxyService {
     router: Arc<CurrentRouter>,
@@ -38,7 +38,8 @@ pub struct ProxyService {
 }
 
 impl ProxyService {
-    /// A service that routes by the router which is current when a request comes, and runs its tunnels among `tasks`.
+    /// Creates a service. Each request is routed by the router that is current when it arrives; tunnels run among
+    /// `tasks`.
     #[must_use]
     pub fn new(router: Arc<CurrentRouter>, options: ServiceOptions, tasks: Tasks) -> Self {
         Self {
@@ -51,7 +52,7 @@ impl ProxyService {
         }
     }
 
-    /// The same service for the worker with this number, which has `tasks` of its own.
+    /// Returns the service for the worker with this number, which runs tunnels among its own `tasks`.
     #[must_use]
     pub fn for_worker(&self, worker: usize, tasks: Tasks) -> Self {
         Self {
@@ -62,19 +63,19 @@ impl ProxyService {
         }
     }
 
-    /// The same service, whose refusals are counted in `refusals`.
+    /// Returns the service with its refusals counted in `refusals`.
     #[must_use]
     pub fn counting(self, refusals: Arc<WorkerRefusals>) -> Self {
         Self { refusals, ..self }
     }
 
-    /// Where its refusals are counted.
+    /// Counters of the service's refusals.
     #[must_use]
     pub fn refusals(&self) -> &WorkerRefusals {
         &self.refusals
     }
 
-    /// Counts a request that was refused before it came here, and writes its line.
+    /// Counts and logs a request that was refused before it reached the service.
     pub fn note_rejected_early(&self, conn: &ConnInfo, rejected: RejectedEarly) {
         self.refusals.count(rejected.reason);
         if let Some(log) = self.router.current(self.worker).access_log() {
@@ -82,15 +83,16 @@ impl ProxyService {
         }
     }
 
-    /// Answers one request that came on the connection `conn`, whose client gets `interims` where it can. Dropping the
-    /// future cuts the exchange with the backend.
+    /// Responds to one request of the connection `conn`. Interim responses go to `interims`, if the client can take
+    /// them. Dropping the future aborts the exchange with the backend.
     pub fn call<B: Into<ClientBody>>(
         &self,
         request: Request<B>,
         conn: &Arc<ConnInfo>,
         interims: Option<Interims>,
     ) -> impl Future<Output = Response<Body>> {
-        // Takes charge of the body, so that however the request ends, its client is read out before it is answered.
+        // The body is taken over first, so that however the request ends, the rest of the upload is read before the
+        // response.
         let timeout = self.options.body_timeout;
         let request = request.map(|body| RequestBody::new(body.into(), timeout, &self.tasks));
         self.answer(request, conn, interims)
@@ -124,13 +126,13 @@ impl ProxyService {
             last_steps::close_connection(&mut response);
         }
         if is_head {
-            response = last_steps::as_head(response);
+            response = last_steps::without_body(response);
         }
         last_steps::complete(&mut response, context);
         response
     }
 
-    /// Finds the request's site, and lets that serve it.
+    /// Finds the request's site and serves the request with it.
     async fn forward(
         &self,
         mut request: Request<RequestBody>,
@@ -142,14 +144,14 @@ impl ProxyService {
         context.hsts = site.guards.as_deref().and_then(Guards::hsts);
         match site.features.as_deref() {
             None => self.admit(&mut request, site, context).await,
-            // Boxed, like all that most requests do without: each of them would carry room for it.
+            // Boxed, like all that few requests need: otherwise the future of every request would have room for it.
             Some(features) => {
                 Ok(Box::pin(self.serve_with(features, &mut request, site, context)).await)
             }
         }
     }
 
-    /// Serves a request of a site that has features beyond routes and guards.
+    /// Serves a request with the site's features around it.
     async fn serve_with(
         &self,
         features: &SiteFeatures,
@@ -158,7 +160,7 @@ impl ProxyService {
         context: &mut RequestContext<'_>,
     ) -> Response<Body> {
         let coding = features.begin(request.headers(), context, &self.request_ids);
-        let outcome = if features.is_closed() {
+        let outcome = if features.is_in_maintenance() {
             Err(Error::Maintenance)
         } else {
             self.admit(request, site, context).await
@@ -171,7 +173,7 @@ impl ProxyService {
         features.finish(response, coding, context)
     }
 
-    /// Lets a request in that the site's guards let pass.
+    /// Checks a request with the site's guards, and handles it if they admit it.
     async fn admit(
         &self,
         request: &mut Request<RequestBody>,
@@ -181,7 +183,7 @@ impl ProxyService {
         let Some(guards) = site.guards.as_deref() else {
             return self.handle(request, site, None, context).await;
         };
-        // Boxed, as above.
+        // Boxed for the reason given in `forward`.
         match Box::pin(guards.check(request, context)).await? {
             GuardOutcome::Admitted(admission) => {
                 let handling = self.handle(request, site, admission.as_deref(), context);
@@ -198,7 +200,7 @@ impl ProxyService {
         }
     }
 
-    /// Lets the route's handler answer.
+    /// Finds the route of a request, and responds with its handler.
     async fn handle(
         &self,
         request: &mut Request<RequestBody>,
@@ -217,7 +219,7 @@ impl ProxyService {
                 self.exchange(request, destination, context).await?
             }
             Handler::Redirect(redirect) => redirect.answer(context)?,
-            // Over HTTP/2 a client would take success for an open WebSocket.
+            // An HTTP/2 client would take a success for an open WebSocket.
             Handler::Respond(_) if request.method() == Method::CONNECT => {
                 return Err(Error::Connect);
             }
@@ -233,7 +235,7 @@ impl ProxyService {
         Ok(response)
     }
 
-    /// Lets a backend answer.
+    /// Forwards a request to a backend.
     async fn exchange(
         &self,
         request: &mut Request<RequestBody>,
@@ -242,7 +244,7 @@ impl ProxyService {
     ) -> Result<Response<Body>, Error> {
         let method = request.method().clone();
         let upgrade = upgrade::requested(request, context.scan);
-        make_ready(request, upgrade.as_ref(), destination, context)?;
+        prepare(request, upgrade.as_ref(), destination, context)?;
         let caller = destination.caller(request, context);
         let request = mem::replace(request, Request::new(RequestBody::empty()));
         let sending = destination.upstream.send(request, caller);
@@ -256,9 +258,9 @@ impl ProxyService {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let tunnels = Tunnels {
                 tasks: &self.tasks,
-                patience: self.options.body_timeout,
+                stall_timeout: self.options.body_timeout,
             };
-            return upgrade::switch(response, upgrade, &mut context.entry, tunnels);
+            return upgrade::switch_protocols(response, upgrade, &mut context.entry, tunnels);
         }
         if let Some(upgrade) = upgrade {
             upgrade.check(response.status())?;
@@ -266,7 +268,7 @@ impl ProxyService {
         pass_back(response, &method)
     }
 
-    /// Makes the proxy's own response to a request that failed.
+    /// Builds the proxy's own response to a request that failed.
     fn refuse(&self, error: &Error, context: &mut RequestContext<'_>) -> Response<Body> {
         self.note(error.reason(), context);
         if let (Some(entry), Some(backend)) = (&mut context.entry, error.backend()) {
@@ -280,7 +282,7 @@ impl ProxyService {
         )
     }
 
-    /// Counts a refusal, and records its reason for the access log.
+    /// Counts a refusal, and records its reason in the access log entry.
     fn note(&self, reason: Reason, context: &mut RequestContext<'_>) {
         self.refusals.count(reason);
         if let Some(entry) = &mut context.entry {
@@ -289,7 +291,7 @@ impl ProxyService {
     }
 }
 
-/// Where a request goes that an upstream answers.
+/// Destination of a request that an upstream handles.
 #[derive(Clone, Copy)]
 struct Destination<'r> {
     upstream: &'r Upstream,
@@ -311,8 +313,8 @@ impl Destination<'_> {
     }
 }
 
-/// Lets a client of HTTP/1.1 or later that waits for `100 Continue` be asked for its body. Returns what becomes of that, where
-/// the connection ends if nobody asks.
+/// Prepares the body of a client that waits for `100 Continue`, so that the backend decides whether it is sent. For
+/// HTTP/1.1, returns the state of the expectation: if it is not met, the connection must be closed.
 fn expect_continue(
     request: &mut Request<RequestBody>,
     context: &RequestContext<'_>,
@@ -329,9 +331,9 @@ fn expect_continue(
     request.body().expect_continue().cloned()
 }
 
-/// Makes the client's request the backend's: nothing of the client's connection is left in it, and only the proxy tells of
-/// the client.
-fn make_ready(
+/// Prepares a client's request for the backend: removes all that concerns the client's connection, and sets the proxy's
+/// own fields about the client.
+fn prepare(
     request: &mut Request<RequestBody>,
     upgrade: Option<&WebSocketUpgrade>,
     destination: Destination<'_>,
@@ -361,7 +363,7 @@ fn make_ready(
     let target = route.target(context.take_target())?;
     framing::frame_request(request, context.scan, target);
     if upstream.sends_proxy_header() {
-        announce(request, context.conn);
+        set_client_addresses(request, context.conn);
     }
     if let Some(interims) = context.interims.as_ref().filter(|_| !route.changes_links()) {
         upstream::listen_for_interims(request, interims);
@@ -369,6 +371,7 @@ fn make_ready(
     Ok(())
 }
 
+/// Frames a backend's response for the client, and removes the fields of the backend's connection.
 fn pass_back(
     mut response: Response<ResponseBody>,
     method: &Method,
@@ -380,8 +383,8 @@ fn pass_back(
     Ok(response.map(Body::upstream))
 }
 
-/// Tells the addresses of the connection to a backend that wants to know its client before the first request.
-fn announce(request: &mut Request<RequestBody>, conn: &ConnInfo) {
+/// Attaches the addresses of the client's connection, for a backend that is sent a PROXY header.
+fn set_client_addresses(request: &mut Request<RequestBody>, conn: &ConnInfo) {
     let addresses = ClientAddresses {
         source: conn.client_addr(request.headers()),
         destination: conn.local,

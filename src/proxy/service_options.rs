@@ -1,15 +1,15 @@
-//! What one request may take, with the defaults.
+//! Limits on each request, with their defaults.
 
 use std::time::Duration;
 
-/// What one request may take.
+/// Limits on each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceOptions {
-    /// Fields in a request's head, HTTP/2's cookie crumbs counted one by one.
+    /// Maximum number of header fields. Each Cookie field of an HTTP/2 request counts.
     pub head_fields: usize,
-    /// Bytes of a request's head.
+    /// Maximum size of a request's head, in bytes.
     pub head_size: usize,
-    /// How long a body may make no progress, in either direction.
+    /// Maximum time without progress of a body, in either direction.
     pub body_timeout: Duration,
 }
 

@@ -10,18 +10,18 @@ use super::compression::{self, Coding, CompressionOptions, Encoder};
 use super::request::{REQUEST_ID, RequestContext, RequestIds, request_id};
 use super::respond::{ErrorPages, Maintenance, MaintenanceOptions, PageError, Statuses};
 
-/// The features of a site, as the configuration says it.
+/// Options of a site's features.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteFeatureOptions {
-    /// Whether the access log has a line for each request.
+    /// Whether requests are written to the access log.
     pub access_log: bool,
-    /// Whether backend and client are told an id of the request.
+    /// Whether each request gets an id, which is sent to backend and client.
     pub request_id: bool,
-    /// Which responses are compressed, if any.
+    /// Compression of responses, if they are compressed.
     pub compression: Option<CompressionOptions>,
-    /// The pages of the proxy's own errors.
+    /// Files of the pages that replace the proxy's own error pages.
     pub error_pages: Vec<(Statuses, PathBuf)>,
-    /// That the site is closed for a while.
+    /// Maintenance mode, if it is on.
     pub maintenance: Option<MaintenanceOptions>,
 }
 
@@ -38,7 +38,7 @@ impl Default for SiteFeatureOptions {
 }
 
 impl SiteFeatureOptions {
-    /// The files that are read when a site begins.
+    /// Files that are read when the site is loaded.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let maintenance = self.maintenance.as_ref();
         let pages = self.error_pages.iter().map(|(_, path)| path);
@@ -59,7 +59,8 @@ pub struct SiteFeatures {
 }
 
 impl SiteFeatures {
-    /// Loads the features with their files, which blocks. `None` where all is as by default and a request needs none of them.
+    /// Loads the features and their files, which blocks. `None` if all options have their defaults, with which a
+    /// request needs no feature.
     pub fn load(options: &SiteFeatureOptions) -> Result<Option<Box<Self>>, PageError> {
         if *options == SiteFeatureOptions::default() {
             return Ok(None);
@@ -74,18 +75,18 @@ impl SiteFeatures {
         })))
     }
 
-    /// Whether the access log has a line for each request.
+    /// `true` if requests are written to the access log.
     pub(super) fn is_logged(&self) -> bool {
         self.is_logged
     }
 
-    /// Whether no request is to go through.
-    pub(super) fn is_closed(&self) -> bool {
+    /// `true` if the site is in maintenance mode.
+    pub(super) fn is_in_maintenance(&self) -> bool {
         self.maintenance.is_some()
     }
 
-    /// Begins a request: names it, and silences its log entry where the site keeps none. Returns the coding that the client
-    /// prefers for the response.
+    /// Begins a request: gives it an id, and suppresses its log entry if the site is not logged. Returns the coding
+    /// that the client prefers for the response.
     pub(super) fn begin(
         &self,
         headers: &HeaderMap,
@@ -98,21 +99,21 @@ impl SiteFeatures {
             entry.silence();
         }
         if self.has_request_id {
-            let told = request_id::from_trusted_peer(headers, context.conn);
-            let id = told.unwrap_or_else(|| ids.next());
+            let given = request_id::from_trusted_peer(headers, context.conn);
+            let id = given.unwrap_or_else(|| ids.next());
             if let Some(entry) = &mut context.entry {
-                entry.identified(id.clone());
+                entry.set_request_id(id.clone());
             }
             context.request_id = Some(id);
         }
         let offered = self.compression.as_ref();
-        // The end of an HTTP/1.0 body cannot be told from its break.
+        // A compressed HTTP/1.0 body would have no length, so that the client could not tell its end from a failure.
         offered
             .filter(|_| context.version > Version::HTTP_10)
             .and_then(|offered| compression::choose(headers, &offered.codings))
     }
 
-    /// Makes one of the proxy's own answers the site's.
+    /// Replaces the page in one of the proxy's own responses with the site's.
     pub(super) fn put_page(&self, response: &mut Response<Body>) {
         self.error_pages.put(response);
         if let Some(maintenance) = &self.maintenance {
@@ -120,7 +121,8 @@ impl SiteFeatures {
         }
     }
 
-    /// Completes the response: tells the client the request's id, and compresses the body with the `coding` that it prefers.
+    /// Completes the response: sets the request's id, and compresses the body with the `coding` that the client
+    /// prefers.
     pub(super) fn finish(
         &self,
         mut response: Response<Body>,
@@ -131,7 +133,7 @@ impl SiteFeatures {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         match &self.compression {
-            Some(options) if compression::is_worth_it(options, &response) => {
+            Some(options) if compression::is_compressible(options, &response) => {
                 compress(response, coding)
             }
             _ => response,
@@ -140,7 +142,7 @@ impl SiteFeatures {
 }
 
 fn compress(mut response: Response<Body>, coding: Option<Coding>) -> Response<Body> {
-    // The answer to a HEAD has the head of what would be encoded, and nothing to encode.
+    // A response to HEAD has the head of the compressed response, but no body to compress.
     let encoder = coding
         .filter(|_| !response.body().is_end_stream())
         .map(Encoder::open);

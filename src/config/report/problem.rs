@@ -76,7 +76,7 @@ pub(crate) enum Problem {
     NoDataDirectory,
     #[error("the list is empty; add at least one, or set `compress = false`")]
     NoCoding,
-    #[error("`{text}` is not a valid content type: {error}")]
+    #[error("`{text}` is {error}")]
     ContentType {
         text: String,
         #[source]

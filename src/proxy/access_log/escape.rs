@@ -1,15 +1,15 @@
-//! Texts of strangers inside a line: whatever the bytes, they stay one value of one line.
+//! Escapes of untrusted text in a log line, so that no bytes can end a value or a line.
 
 use std::fmt::Write;
 
-/// Appends `bytes` as the inside of a JSON string. What is no UTF-8 becomes U+FFFD.
+/// Appends `bytes` as the inside of a JSON string. Invalid UTF-8 becomes U+FFFD.
 pub(super) fn json(line: &mut String, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
                 '"' => line.push_str("\\\""),
                 '\\' => line.push_str("\\\\"),
-                // Terminals act on the controls above 0x7f too.
+                // Includes the controls above 0x7f, which some terminals act on.
                 c if c.is_control() => {
                     let _ = write!(line, "\\u{:04x}", u32::from(c));
                 }
@@ -22,14 +22,11 @@ pub(super) fn json(line: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Appends `bytes` as the inside of a quoted value in visible ASCII; all else is written as `\xHH`.
+/// Appends `bytes` as the inside of a quoted value in visible ASCII. All other bytes become `\xHH`.
 pub(super) fn quoted(line: &mut String, bytes: &[u8]) {
     for byte in bytes {
         match byte {
-            b'"' | b'\\' => {
-                let _ = write!(line, "\\x{byte:02x}");
-            }
-            b' '..=b'~' => line.push(char::from(*byte)),
+            b' '..=b'~' if !matches!(byte, b'"' | b'\\') => line.push(char::from(*byte)),
             byte => {
                 let _ = write!(line, "\\x{byte:02x}");
             }
@@ -44,7 +41,7 @@ mod tests {
     const HOSTILE: &[u8] = b"a\"b\\c\r\nd\te\x1b[31m\x7f\xff\xc3\xa4\xc2\x9b\xed\xa0\x80\0";
 
     #[test]
-    fn json_holds_any_bytes_as_one_string() {
+    fn any_bytes_become_one_json_string() {
         let mut line = String::from("\"");
         json(&mut line, HOSTILE);
         line.push('"');
@@ -57,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_value_is_visible_ascii_without_quotes() {
+    fn a_quoted_value_is_visible_ascii_without_quotation_marks() {
         let mut line = String::new();
         quoted(&mut line, HOSTILE);
         assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
@@ -69,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_can_stand_in_both() {
+    fn every_byte_can_be_escaped_in_both_ways() {
         for byte in 0..=u8::MAX {
             let (mut line, mut plain) = (String::from("\""), String::new());
             json(&mut line, &[byte]);

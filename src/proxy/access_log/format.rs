@@ -1,4 +1,4 @@
-//! The lines of the access log.
+//! The lines of the access log in JSON and in the Common and Combined Log Format.
 
 use std::fmt::{Display, Write};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::options::AccessLogFormat;
 use super::outcome::Outcome;
 use super::request_record::RequestRecord;
 
-/// Writes the line of a request, with its line break.
+/// Formats the line of a request, with its line break.
 pub(super) fn line(format: AccessLogFormat, request: &RequestRecord, outcome: &Outcome) -> String {
     let mut line = String::with_capacity(request.texts.len() + 320);
     match format {
@@ -86,7 +86,7 @@ fn json(line: &mut String, request: &RequestRecord, outcome: &Outcome) {
 
 fn common(line: &mut String, request: &RequestRecord, outcome: &Outcome) {
     put(line, format_args!("{} - - [", request.client.ip()));
-    // `Sun, 06 Nov 1994 08:49:37 GMT` has all parts in fixed places.
+    // The form `Sun, 06 Nov 1994 08:49:37 GMT` has its parts at fixed positions.
     let date = httpdate::fmt_http_date(request.time);
     let part = |range: std::ops::Range<usize>| date.get(range).unwrap_or_default();
     let (day, month, year, time) = (part(5..7), part(8..11), part(12..16), part(17..25));
@@ -117,11 +117,11 @@ fn quoted_or_dash(line: &mut String, value: &[u8]) {
     line.push('"');
 }
 
-fn put(line: &mut String, what: impl Display) {
-    write!(line, "{what}").expect("a String takes any text");
+fn put(line: &mut String, value: impl Display) {
+    write!(line, "{value}").expect("writing to a String does not fail");
 }
 
-/// A duration in milliseconds, to the microsecond.
+/// Displays a duration in milliseconds with three decimals.
 struct Millis(Duration);
 
 impl Display for Millis {

@@ -1,21 +1,21 @@
-//! Where the access log goes and what its lines look like.
+//! Options of the access log.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where the access log goes and what its lines look like.
+/// Options of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLogOptions {
-    /// Where the lines go.
+    /// Destination of the lines.
     pub target: AccessLogTarget,
-    /// What a line looks like.
+    /// Format of a line.
     pub format: AccessLogFormat,
-    /// Whether the queries of paths and referers are kept.
+    /// Whether the queries of paths and referrers are logged.
     pub query: bool,
 }
 
 impl AccessLogOptions {
-    /// JSON lines with queries.
+    /// Options with the default format: JSON lines with queries.
     #[must_use]
     pub fn new(target: AccessLogTarget) -> Self {
         Self {
@@ -26,12 +26,12 @@ impl AccessLogOptions {
     }
 }
 
-/// Where the access log goes.
+/// Destination of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLogTarget {
-    /// To standard output.
+    /// Standard output.
     Stdout,
-    /// To the end of a file.
+    /// A file, which is appended to.
     File(PathBuf),
 }
 
@@ -44,14 +44,14 @@ impl fmt::Display for AccessLogTarget {
     }
 }
 
-/// What a line of the access log looks like.
+/// Format of an access log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessLogFormat {
-    /// A JSON object with all that is known.
+    /// A JSON object with all known facts of the request.
     Json,
     /// The Common Log Format.
     Common,
-    /// The same with referer and user agent.
+    /// The Combined Log Format, which adds referrer and user agent.
     Combined,
 }
 

@@ -1,13 +1,13 @@
-//! The outcome of a request as the access log keeps it.
+//! The outcome of a request for its access log line.
 
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-/// The status of a request whose client left before there was a response.
+/// Logged status of a request whose client left before there was a response, as in nginx.
 const CLIENT_LEFT: u16 = 499;
 
-/// The outcome of a request, complete once the entry is dropped.
+/// Outcome of a request. Complete when the entry is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) status: Option<StatusCode>,
@@ -25,7 +25,7 @@ impl Outcome {
         self.status.map_or(CLIENT_LEFT, |status| status.as_u16())
     }
 
-    /// `true` if the client left before all was sent to it.
+    /// `true` if the client left before it had the whole response.
     pub(super) fn has_client_left(&self) -> bool {
         self.status.is_none() || !self.is_whole
     }

@@ -1,4 +1,4 @@
-//! The head of a request as the access log keeps it.
+//! The facts of a request's head for its access log line.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use http::header::{HOST, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Version};
 
-/// The head of a request. Its texts lie in memory of their own, so that no head is kept for a log line. No field is among
-/// them that could hold a credential.
+/// Facts of a request's head. Texts are copied, so that a log line keeps no head in memory. No field that could hold a
+/// credential is among them.
 #[derive(Debug)]
 pub(super) struct RequestRecord {
     pub(super) time: SystemTime,
@@ -60,7 +60,7 @@ impl RequestRecord {
         }
     }
 
-    /// Records a request of which nothing is known but the connection.
+    /// Creates the record of a request that could not be parsed: only its connection is known.
     pub(super) fn unreadable(client: SocketAddr, version: Version) -> Self {
         Self {
             time: SystemTime::now(),
@@ -97,7 +97,7 @@ impl RequestRecord {
     }
 }
 
-/// Removes from a host what stands before its `@`, which may be a password.
+/// Cuts off the part of a host before `@`, which may hold a password.
 fn without_user(host: &[u8]) -> &[u8] {
     match host.iter().rposition(|byte| *byte == b'@') {
         Some(at) => &host[at + 1..],

@@ -15,33 +15,33 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::lane::LaneReader;
+use super::line_queue::LineReceiver;
 use super::options::AccessLogTarget;
 use crate::tasks::Shutdown;
 
-/// How long lines gather before they are written together.
+/// Time for which lines gather before they are written together.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often the path is compared with the open file, and dropped lines are logged.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Lines that are taken from one worker at once.
+/// Interval at which the path is compared with the open file, and lost lines are reported.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Maximum number of lines that are taken from one worker at once.
 const BATCH: usize = 4096;
 
 pub(super) struct Writer {
     sink: Sink,
-    lanes: Vec<LaneReader>,
-    looked: Instant,
+    queues: Vec<LineReceiver>,
+    checked: Instant,
     lost: u64,
     is_failing: bool,
 }
 
 struct Sink {
     file: File,
-    /// Where the file lies, if it is to be found there again.
+    /// Path of the file. `None` for standard output.
     path: Option<PathBuf>,
 }
 
 impl Writer {
-    pub(super) fn open(target: &AccessLogTarget, lanes: Vec<LaneReader>) -> io::Result<Self> {
+    pub(super) fn open(target: &AccessLogTarget, queues: Vec<LineReceiver>) -> io::Result<Self> {
         let sink = match target {
             AccessLogTarget::Stdout => Sink {
                 file: File::from_std(io::stdout().as_fd().try_clone_to_owned()?.into()),
@@ -54,14 +54,14 @@ impl Writer {
         };
         Ok(Self {
             sink,
-            lanes,
-            looked: Instant::now(),
+            queues,
+            checked: Instant::now(),
             lost: 0,
             is_failing: false,
         })
     }
 
-    /// Writes until the process stops, and then all that waits; or until nobody can send a line any more.
+    /// Writes lines until the shutdown, and then those that still wait. Ends earlier once all senders are gone.
     pub(super) async fn run(mut self, reopen: Arc<Notify>, shutdown: Shutdown) {
         let mut batch = Vec::new();
         loop {
@@ -78,7 +78,7 @@ impl Writer {
             if is_last || shutdown.is_requested() {
                 break;
             }
-            // Requests that end meanwhile wake nobody.
+            // Lines that arrive during the pause wake no task: they are written together after it.
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 () = shutdown.requested() => {}
@@ -88,15 +88,15 @@ impl Writer {
         {
             self.write(&mut batch).await;
         }
-        self.tell_lost();
+        self.report_lost();
     }
 
-    /// Takes the lines that wait, of all workers. `true` when no line ever comes any more.
+    /// Takes the waiting lines of all workers. Returns `true` once all senders are gone.
     fn poll_lines(&mut self, cx: &mut Context<'_>, batch: &mut Vec<String>) -> Poll<bool> {
         let mut is_over = true;
-        for lane in &mut self.lanes {
-            // Pending registers the waker; none from a channel is its end.
-            is_over &= lane.lines.poll_recv_many(cx, batch, BATCH) == Poll::Ready(0);
+        for queue in &mut self.queues {
+            // `Pending` registers the waker; zero lines mean that the channel is closed.
+            is_over &= queue.lines.poll_recv_many(cx, batch, BATCH) == Poll::Ready(0);
         }
         if batch.is_empty() && !is_over {
             Poll::Pending
@@ -109,10 +109,10 @@ impl Writer {
         let count = batch.len() as u64;
         let bytes = batch.concat().into_bytes();
         batch.clear();
-        let is_time = self.looked.elapsed() >= LOOK_EVERY;
+        let is_time = self.checked.elapsed() >= CHECK_INTERVAL;
         if is_time {
-            self.looked = Instant::now();
-            self.tell_lost();
+            self.checked = Instant::now();
+            self.report_lost();
         }
         if (is_time || self.is_failing) && self.sink.has_moved().await {
             self.reopen().await;
@@ -133,16 +133,16 @@ impl Writer {
         }
     }
 
-    /// Says once that the file cannot be written, until it can be.
+    /// Counts lost lines. Logs the error once, and again only after the file could be written in between.
     fn fail(&mut self, count: u64, error: &io::Error) {
         self.lost += count;
         if !std::mem::replace(&mut self.is_failing, true) {
-            error!(%error, "the access log cannot be written, its lines are lost; free the disk or correct the path");
+            error!(%error, "the access log cannot be written, and its lines are lost; free disk space or correct the path");
         }
     }
 
-    fn tell_lost(&mut self) {
-        let dropped: u64 = self.lanes.iter().map(LaneReader::take_dropped).sum();
+    fn report_lost(&mut self) {
+        let dropped: u64 = self.queues.iter().map(LineReceiver::take_dropped).sum();
         let lost = std::mem::take(&mut self.lost) + dropped;
         if lost > 0 {
             warn!(lost, "lines of the access log were lost");
@@ -156,7 +156,7 @@ impl Sink {
         self.file.flush().await
     }
 
-    /// Whether the path leads to another file by now, or to none.
+    /// `true` if the path now leads to another file or to none, as after a log rotation.
     async fn has_moved(&self) -> bool {
         let Some(path) = &self.path else {
             return false;
@@ -165,7 +165,7 @@ impl Sink {
             return true;
         };
         match tokio::fs::metadata(path).await {
-            Ok(there) => (there.dev(), there.ino()) != (open.dev(), open.ino()),
+            Ok(current) => (current.dev(), current.ino()) != (open.dev(), open.ino()),
             Err(_) => true,
         }
     }

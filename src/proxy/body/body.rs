@@ -1,4 +1,4 @@
-//! The body of what the client gets.
+//! The one body type of responses to clients.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,7 +12,7 @@ use crate::proxy::access_log::LogEntry;
 use crate::proxy::compression::{Compressed, Encoder};
 use crate::upstream::{BodyError, ResponseBody};
 
-/// Nothing, a page of our own, a file, or what a backend sends.
+/// Body of a response: empty, bytes in memory, a file, or the body of a backend's response.
 #[derive(Debug, Default)]
 pub struct Body {
     kind: Kind,
@@ -30,7 +30,7 @@ enum Kind {
     Compressed(Box<Compressed<Self>>),
 }
 
-/// What a backend sends, for as long as it may take.
+/// A backend's body that breaks off at a deadline.
 #[derive(Debug)]
 struct Bounded {
     body: ResponseBody,
@@ -38,25 +38,25 @@ struct Bounded {
 }
 
 impl Body {
-    /// A body without a byte.
+    /// Creates an empty body.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// A body of these bytes.
+    /// Creates a body of these bytes.
     #[must_use]
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Kind::Full(bytes.into()).into()
     }
 
-    /// A file, or a part of one.
-    pub(in crate::proxy) fn file(body: FileBody) -> Self {
+    /// Creates a body of a file or a part of one.
+    pub(crate) fn file(body: FileBody) -> Self {
         Kind::File(body).into()
     }
 
-    /// What a backend sends. It may pause for as long as it likes: events and long polls do.
-    pub(in crate::proxy) fn upstream(body: ResponseBody) -> Self {
+    /// Creates a body of a backend's. It may pause without limit, since event streams and long polls do.
+    pub(crate) fn upstream(body: ResponseBody) -> Self {
         if http_body::Body::is_end_stream(&body) {
             Self::empty()
         } else {
@@ -64,8 +64,8 @@ impl Body {
         }
     }
 
-    /// The same body, broken off at `deadline` where a backend still sends then.
-    pub(in crate::proxy) fn until(self, deadline: Instant) -> Self {
+    /// Breaks the body off at `deadline` if a backend still sends it then.
+    pub(crate) fn until(self, deadline: Instant) -> Self {
         match self.kind {
             Kind::Upstream(body) => Kind::Bounded(Box::new(Bounded {
                 body,
@@ -76,14 +76,14 @@ impl Body {
         }
     }
 
-    /// The same as it comes out of `encoder`.
-    pub(in crate::proxy) fn encoded(self, encoder: Encoder) -> Self {
+    /// Compresses the body with `encoder`.
+    pub(crate) fn encoded(self, encoder: Encoder) -> Self {
         let body = Compressed::new(self.kind, encoder);
         Kind::Compressed(Box::new(body)).into()
     }
 
-    /// Has the record of the request end with the body.
-    pub(in crate::proxy) fn log(&mut self, entry: Option<Box<LogEntry>>) {
+    /// Attaches the request's access log entry, which is written when the body is dropped.
+    pub(crate) fn log(&mut self, entry: Option<Box<LogEntry>>) {
         self.entry = entry;
     }
 }

@@ -1,4 +1,4 @@
-//! A file on its way to the client, piece by piece.
+//! The body of a file, read in pieces on threads for blocking work.
 
 use std::fs::File;
 use std::io;
@@ -14,19 +14,19 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::upstream::BodyError;
 
-/// How much is read at once, and held for a client that is slow.
+/// Maximum number of bytes read at once, which is also the memory that a slow client holds.
 const PIECE: u64 = 128 * 1024;
 
-/// A part of a file. What a file has lost since it was opened breaks the body.
+/// A part of a file. The body breaks off if the file was shortened after it was opened.
 #[derive(Debug)]
-pub(in crate::proxy) struct FileBody {
+pub(crate) struct FileBody {
     file: Arc<File>,
     left: Range<u64>,
     reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
 
 impl FileBody {
-    pub(in crate::proxy) fn new(file: File, part: Range<u64>) -> Self {
+    pub(crate) fn new(file: File, part: Range<u64>) -> Self {
         Self {
             file: Arc::new(file),
             left: part,
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_part_comes_in_pieces_and_whole() {
+    async fn a_large_part_is_read_whole_in_pieces() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let bytes: Vec<u8> = (0..300_000_u32).map(|index| (index % 251) as u8).collect();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_has_become_shorter_breaks_the_body() {
+    async fn a_shortened_file_breaks_the_body_off() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "abc").unwrap();

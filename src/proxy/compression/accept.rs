@@ -1,16 +1,15 @@
-//! Which coding a client likes best.
+//! The choice of a coding by a request's Accept-Encoding (RFC 9110 section 12.5.3).
 
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
 use super::coding::Coding;
 
-/// Weights in thousandths.
-const WHOLE: u16 = 1000;
+/// Highest weight, in thousandths.
+const MAX_WEIGHT: u16 = 1000;
 
-/// The coding that a request prefers (RFC 9110 section 12.5.3); between equals, the first of `offered`. `None` if it would
-/// rather have none.
-pub(in crate::proxy) fn choose(headers: &HeaderMap, offered: &[Coding]) -> Option<Coding> {
+/// Returns the coding that a request prefers; among equal weights, the first of `offered`. `None` if it prefers none.
+pub(crate) fn choose(headers: &HeaderMap, offered: &[Coding]) -> Option<Coding> {
     let mut best = None;
     for coding in offered {
         let weight = weight_of(headers, *coding).unwrap_or(0);
@@ -31,21 +30,22 @@ fn weight_of(headers: &HeaderMap, coding: Coding) -> Option<u16> {
     weight_of_name(headers, is_named).or_else(|| weight_of_name(headers, |name| name == "*"))
 }
 
-fn weight_of_name(headers: &HeaderMap, is_it: impl Fn(&str) -> bool) -> Option<u16> {
+fn weight_of_name(headers: &HeaderMap, matches: impl Fn(&str) -> bool) -> Option<u16> {
     headers
         .get_all(ACCEPT_ENCODING)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|element| element.split_once(';').unwrap_or((element, "")))
-        .find(|(name, _)| is_it(name.trim()))
+        .find(|(name, _)| matches(name.trim()))
         .map(|(_, parameter)| parse_weight(parameter.trim()))
 }
 
-/// What is no weight is one of nothing: a client that cannot say what it wants gets what all understand.
+/// Parses a weight. An invalid one counts as 0, so that the client gets the uncompressed response, which all
+/// understand.
 fn parse_weight(parameter: &str) -> u16 {
     if parameter.is_empty() {
-        return WHOLE;
+        return MAX_WEIGHT;
     }
     let value = match parameter.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("q") => value.trim(),
@@ -58,7 +58,7 @@ fn parse_weight(parameter: &str) -> u16 {
     let thousandths = format!("{fraction:0<3}").parse().unwrap_or(0);
     match whole {
         "0" => thousandths,
-        "1" if thousandths == 0 => WHOLE,
+        "1" if thousandths == 0 => MAX_WEIGHT,
         _ => 0,
     }
 }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_weights_of_a_client_decide_and_then_the_order_of_the_site() {
+    fn the_clients_weights_decide_before_the_sites_order() {
         for (values, coding) in [
             (&[][..], "-"),
             (&[""], "-"),

@@ -1,4 +1,4 @@
-//! The content codings, each by an encoder that can be flushed.
+//! The content codings, and an encoder for each that can be flushed.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use flate2::write::GzEncoder;
 use tracing::warn;
 
-/// What a browser unpacks fast and a proxy packs without being noticed.
+/// Levels that compress well at little cost per byte, as fits responses compressed on the fly.
 const GZIP_LEVEL: u32 = 5;
 const BROTLI_LEVEL: u32 = 4;
 const ZSTD_LEVEL: i32 = 3;
-/// Windows of 256 and 512 KiB: what each stream holds on to is a few times as much.
+/// Windows of 256 and 512 KiB, as powers of two. Each stream holds a few times as much memory.
 const BROTLI_WINDOW: u32 = 18;
 const ZSTD_WINDOW: u32 = 19;
 const BROTLI_BUFFER: usize = 4096;
@@ -18,19 +18,19 @@ const BROTLI_BUFFER: usize = 4096;
 /// A content coding (RFC 9110 section 8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// RFC 8878.
+    /// Zstandard (RFC 8878).
     Zstd,
-    /// RFC 7932.
+    /// Brotli (RFC 7932).
     Brotli,
-    /// RFC 1952.
+    /// Gzip (RFC 1952).
     Gzip,
 }
 
 impl Coding {
-    /// All, the best first.
+    /// All codings, the best first.
     pub const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
-    /// The name in header fields.
+    /// Name in header fields.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl Coding {
         }
     }
 
-    /// The coding of a name.
+    /// Coding with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|coding| coding.name() == name)
@@ -53,18 +53,18 @@ impl fmt::Display for Coding {
     }
 }
 
-/// One stream that is being encoded.
-pub(in crate::proxy) enum Encoder {
+/// Encoder of one stream.
+pub(crate) enum Encoder {
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
     Gzip(GzEncoder<Vec<u8>>),
 }
 
 impl Encoder {
-    /// `None` if there is no memory for one.
-    pub(in crate::proxy) fn open(coding: Coding) -> Option<Self> {
+    /// Creates an encoder. `None` if there is not enough memory.
+    pub(crate) fn open(coding: Coding) -> Option<Self> {
         Self::new(coding)
-            .inspect_err(|error| warn!(%error, %coding, "a response is not compressed"))
+            .inspect_err(|error| warn!(%error, %coding, "cannot create an encoder; a response is sent uncompressed"))
             .ok()
     }
 
@@ -94,7 +94,7 @@ impl Encoder {
         }
     }
 
-    /// Has all that was written come out, so that its reader can decode it.
+    /// Flushes all that was written to the output, so that the client can decode it.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Zstd(encoder) => encoder.flush(),
@@ -103,7 +103,7 @@ impl Encoder {
         }
     }
 
-    /// What has come out so far.
+    /// Output that was not taken yet.
     pub(super) fn out(&mut self) -> &mut Vec<u8> {
         match self {
             Self::Zstd(encoder) => encoder.get_mut(),
@@ -112,7 +112,7 @@ impl Encoder {
         }
     }
 
-    /// Ends the stream and returns what is left of it.
+    /// Ends the stream and returns the rest of its output.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Self::Zstd(encoder) => encoder.finish(),

@@ -1,23 +1,23 @@
-//! Which types of content a rule is for.
+//! Ranges of media types, such as `text/*`.
 
 use std::fmt;
 
-/// Why a text names no types.
+/// Error of a text that is not a valid media range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a content type is written as in `text/html`, `text/*` or `application/*+json`")]
+#[error("not a valid content type;  use a form like `text/html`, `text/*` or `application/*+json`")]
 pub struct MediaRangeError;
 
-/// A content type such as `text/html`, or many of them: `text/*`, `application/*+json`.
+/// A media type such as `text/html`, or a range of them: `text/*`, `application/*+json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaRange {
     kind: String,
-    /// The subtype, or its end.
+    /// Subtype, or the end of it for a range.
     subtype: String,
-    is_wild: bool,
+    is_range: bool,
 }
 
 impl MediaRange {
-    /// Parses a type, a type with `*`, or one with `*` and a suffix.
+    /// Parses a media type, a type with `*`, or a type with `*` and a suffix.
     pub fn parse(text: &str) -> Result<Self, MediaRangeError> {
         let is_token = |text: &str| {
             let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
@@ -25,29 +25,29 @@ impl MediaRange {
         };
         let text = text.to_ascii_lowercase();
         let (kind, subtype) = text.split_once('/').ok_or(MediaRangeError)?;
-        let (subtype, is_wild) = match subtype.strip_prefix('*') {
+        let (subtype, is_range) = match subtype.strip_prefix('*') {
             Some(suffix) => (suffix, true),
             None => (subtype, false),
         };
         let is_suffix = subtype.is_empty() || subtype.starts_with('+');
-        if kind.is_empty() || !is_token(kind) || !is_token(subtype) || is_suffix != is_wild {
+        if kind.is_empty() || !is_token(kind) || !is_token(subtype) || is_suffix != is_range {
             return Err(MediaRangeError);
         }
         Ok(Self {
             kind: kind.to_owned(),
             subtype: subtype.to_owned(),
-            is_wild,
+            is_range,
         })
     }
 
-    /// Whether `essence`, a content type without its parameters, is among them.
+    /// `true` if the range includes `essence`, a media type without parameters.
     #[must_use]
-    pub fn has(&self, essence: &str) -> bool {
+    pub fn includes(&self, essence: &str) -> bool {
         let Some((kind, subtype)) = essence.split_once('/') else {
             return false;
         };
         let start = subtype.len().saturating_sub(self.subtype.len());
-        let end = if self.is_wild {
+        let end = if self.is_range {
             subtype.get(start..).unwrap_or_default()
         } else {
             subtype
@@ -58,7 +58,7 @@ impl MediaRange {
 
 impl fmt::Display for MediaRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let star = if self.is_wild { "*" } else { "" };
+        let star = if self.is_range { "*" } else { "" };
         write!(f, "{}/{star}{}", self.kind, self.subtype)
     }
 }
@@ -68,8 +68,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_have_the_types_that_they_say() {
-        for (range, has, lacks) in [
+    fn a_range_includes_its_types_in_any_case() {
+        for (range, included, excluded) in [
             ("text/html", "Text/HTML", "text/htm"),
             ("text/*", "text/css", "application/css"),
             (
@@ -80,13 +80,16 @@ mod tests {
             ("image/svg+xml", "image/svg+xml", "image/svg"),
         ] {
             let parsed = MediaRange::parse(range).unwrap();
-            assert!(parsed.has(has) && !parsed.has(lacks), "{range}");
+            assert!(
+                parsed.includes(included) && !parsed.includes(excluded),
+                "{range}"
+            );
             assert_eq!(parsed.to_string(), range);
         }
     }
 
     #[test]
-    fn what_is_no_range_is_refused() {
+    fn invalid_ranges_are_refused() {
         for text in [
             "",
             "text",

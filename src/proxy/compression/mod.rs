@@ -1,4 +1,4 @@
-//! Responses that get smaller on their way to the client.
+//! Compression of responses on their way to the client.
 
 mod accept;
 mod coding;
@@ -13,5 +13,5 @@ pub use options::CompressionOptions;
 
 pub(super) use accept::choose;
 pub(super) use coding::Encoder;
-pub(super) use rules::{is_worth_it, set_head};
+pub(super) use rules::{is_compressible, set_head};
 pub(super) use stream::Compressed;

@@ -1,9 +1,9 @@
-//! What is compressed, and how.
+//! Options of compression.
 
 use super::coding::Coding;
 use super::media_type::MediaRange;
 
-/// Types that get smaller and that browsers ask for; what is not among them is packed already or rare.
+/// Types that are compressed by default. Other types are rare, or compressed already.
 const TYPES: [&str; 12] = [
     "text/*",
     "application/json",
@@ -19,14 +19,14 @@ const TYPES: [&str; 12] = [
     "image/svg+xml",
 ];
 
-/// What is compressed, and how.
+/// Selects the responses that are compressed, and the codings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompressionOptions {
-    /// The codings that are offered; the first wins between those that a client likes as much.
+    /// Offered codings. Among those with the client's highest weight, the first wins.
     pub codings: Vec<Coding>,
-    /// The types of content that are compressed.
+    /// Media types that are compressed.
     pub types: Vec<MediaRange>,
-    /// Bytes from which on it is worth the while. Bodies of unknown length are.
+    /// Minimum size of a compressed body, in bytes. Bodies of unknown length are compressed too.
     pub min_size: usize,
 }
 

@@ -1,4 +1,4 @@
-//! When a response is compressed, and what its head says then.
+//! The rules that decide which responses are compressed, and the head of a compressed one.
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
@@ -11,9 +11,9 @@ use super::coding::Coding;
 use super::options::CompressionOptions;
 use crate::proxy::request::hop_by_hop::has_token;
 
-/// Fields that are about the very bytes of a body.
+/// Fields with a digest of a body's bytes, which compression would invalidate.
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
-/// Types whose parts must come when they are sent, or that pack their parts themselves.
+/// Streaming types whose parts must arrive when they are sent, or that compress their parts themselves.
 const NEVER: [&str; 4] = [
     "text/event-stream",
     "multipart/x-mixed-replace",
@@ -21,8 +21,8 @@ const NEVER: [&str; 4] = [
     "application/grpc-web",
 ];
 
-/// `true` if a response gets smaller by a coding, for a client that accepts one.
-pub(in crate::proxy) fn is_worth_it<B: Body>(
+/// `true` if a response may be compressed and is likely to become smaller. The client's preference is not considered.
+pub(crate) fn is_compressible<B: Body>(
     options: &CompressionOptions,
     response: &Response<B>,
 ) -> bool {
@@ -55,10 +55,10 @@ fn has_type(options: &CompressionOptions, headers: &HeaderMap) -> bool {
         || essence
             .to_ascii_lowercase()
             .starts_with("application/grpc+");
-    !is_never && options.types.iter().any(|range| range.has(essence))
+    !is_never && options.types.iter().any(|range| range.includes(essence))
 }
 
-/// The declared length comes first, for the answer to a HEAD has no other.
+/// Length of the body. The declared one comes first, since a response to HEAD has no other.
 fn length<B: Body>(response: &Response<B>) -> Option<u64> {
     let declared = response.headers().get(CONTENT_LENGTH);
     match declared.map(|value| value.to_str().ok().and_then(|text| text.parse().ok())) {
@@ -71,21 +71,22 @@ fn length<B: Body>(response: &Response<B>) -> Option<u64> {
     }
 }
 
-/// Makes a response's head that of the coding. Without one, caches are told that others may get another response.
-pub(in crate::proxy) fn set_head(headers: &mut HeaderMap, coding: Option<Coding>) {
+/// Adapts the head of a compressible response to `coding`. Without a coding, it only tells caches that the response
+/// varies.
+pub(crate) fn set_head(headers: &mut HeaderMap, coding: Option<Coding>) {
     if !has_token(headers, &VARY, "accept-encoding") && !has_token(headers, &VARY, "*") {
         headers.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
     if let Some(coding) = coding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         headers.remove(CONTENT_LENGTH);
-        // Ranges would be of the bytes before the coding.
+        // Ranges would refer to the uncompressed bytes.
         headers.remove(ACCEPT_RANGES);
         weaken(headers);
     }
 }
 
-/// Two codings of a page are the same page, but not the same bytes (RFC 9110 section 8.8.1).
+/// Makes the entity tag weak: two codings of a page are equivalent, but not the same bytes (RFC 9110 section 8.8.1).
 fn weaken(headers: &mut HeaderMap) {
     let Some(tag) = headers.get(ETAG) else { return };
     if tag.as_bytes().starts_with(b"\"")

@@ -1,4 +1,4 @@
-//! A body that is encoded while it passes.
+//! A body that is compressed while it is sent.
 
 use std::fmt;
 use std::io;
@@ -13,23 +13,23 @@ use tracing::warn;
 use super::coding::Encoder;
 use crate::upstream::BodyError;
 
-/// What is gathered before it goes on, if more is there.
+/// Size of the output that is sent at once while more input is ready, in bytes.
 const PIECE: usize = 16 * 1024;
-/// What is encoded at once, so that a body of zeros does not keep others waiting.
-const MOST_AT_ONCE: usize = 128 * 1024;
+/// Maximum input that is encoded at once, in bytes, so that a body of zeros does not make other requests wait.
+const MAX_AT_ONCE: usize = 128 * 1024;
 
-/// A body on its way through an encoder. When the sender pauses, all that it has sent goes on.
-pub(in crate::proxy) struct Compressed<B> {
+/// A body that passes through an encoder. It is flushed whenever the sender pauses.
+pub(crate) struct Compressed<B> {
     inner: B,
-    /// `None` once the stream is ended.
+    /// `None` once the stream has ended.
     encoder: Option<Encoder>,
     has_unflushed: bool,
     trailers: Option<HeaderMap>,
 }
 
 impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Compressed<B> {
-    /// `inner` as it comes out of `encoder`.
-    pub(in crate::proxy) fn new(inner: B, encoder: Encoder) -> Self {
+    /// Compresses `inner` with `encoder`.
+    pub(crate) fn new(inner: B, encoder: Encoder) -> Self {
         Self {
             inner,
             encoder: Some(encoder),
@@ -38,12 +38,12 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Compressed<B> {
         }
     }
 
-    /// Whether nothing more comes.
-    pub(in crate::proxy) fn is_over(&self) -> bool {
+    /// `true` if no more frames follow.
+    pub(crate) fn is_over(&self) -> bool {
         self.encoder.is_none() && self.trailers.is_none()
     }
 
-    pub(in crate::proxy) fn poll_frame(
+    pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -59,7 +59,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Compressed<B> {
                         taken += data.len();
                         self.has_unflushed = true;
                         match encoder.write(&data) {
-                            Ok(()) if taken >= MOST_AT_ONCE => self.flush(),
+                            Ok(()) if taken >= MAX_AT_ONCE => self.flush(),
                             Ok(()) if encoder.out().len() >= PIECE => Ok(take(encoder)),
                             Ok(()) => continue,
                             Err(error) => Err(error),
@@ -75,7 +75,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Compressed<B> {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Err(error) => {
-                    warn!(%error, "a response broke off while it was compressed");
+                    warn!(%error, "compression failed; a response broke off");
                     return Poll::Ready(Some(Err(BodyError::Stopped)));
                 }
             }

@@ -1,4 +1,4 @@
-//! Why a request is answered by the proxy itself.
+//! The error of a request that the proxy answers itself. Knows no page texts and no counters.
 
 use std::io;
 
@@ -7,73 +7,73 @@ use super::refusal::Refusal;
 use crate::upstream;
 use crate::upstream::Address;
 
-/// What kept a request from getting its backend's response.
+/// Reason why a request did not get its backend's response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A transfer coding other than a single `chunked`, which leaves the body's end in doubt.
+    /// Has a transfer coding other than a single `chunked`, so that the end of the body is uncertain.
     #[error("the request has a transfer coding other than chunked")]
     TransferEncoding,
-    /// A length that is no number, or several.
-    #[error("the request has a Content-Length that is no single number")]
+    /// Has several Content-Length fields, or one that is not a number.
+    #[error("the request's Content-Length is not a single number")]
     ContentLength,
-    /// Neither a path nor a form of target that is served.
+    /// Has a target that is neither a path nor an absolute URL.
     #[error("the request's target is malformed")]
     Target,
-    /// A tunnel to an address of the client's choice.
+    /// Asks for a tunnel to an address of the client's choice.
     #[error("the request is a CONNECT")]
     Connect,
-    /// More fields than the limit.
+    /// Has more header fields than the limit.
     #[error("the request has too many header fields")]
     TooManyFields,
-    /// More bytes than the limit.
+    /// Has a head of more bytes than the limit.
     #[error("the request's head is too large")]
     HeadTooLarge,
-    /// None, several, or one that is no host name.
-    #[error("the request has no single valid host")]
+    /// Has no host, several hosts, or an invalid one.
+    #[error("the request does not name exactly one valid host")]
     Host,
-    /// No site has the host.
+    /// Names a host that no site serves.
     #[error("the request is for an unknown host")]
     UnknownHost,
-    /// The site has no route for the path.
-    #[error("the request's path has no route")]
+    /// Has a path for which the site has no route.
+    #[error("no route matches the request's path")]
     NoRoute,
-    /// The path can be read as one of another route.
-    #[error("the request's path can be read in two ways, which belong to two routes")]
+    /// Has a path that a backend could read as the path of another route.
+    #[error("the request's path is ambiguous: two routes could claim it")]
     AmbiguousPath,
-    /// A folder's files are only there to be got.
-    #[error("the request's method is none for files")]
+    /// Has a method other than GET and HEAD for a file.
+    #[error("the request's method is not allowed for files")]
     FileMethod,
-    /// The folder has no such file, or none that may be seen.
-    #[error("the request's path has no file")]
+    /// Names a file that the folder does not have or must not show.
+    #[error("no file matches the request's path")]
     NoFile,
-    /// The file is there and cannot be read.
+    /// The file exists but cannot be read.
     #[error("a file could not be read")]
     File(#[source] io::Error),
-    /// The host belongs to another site than the name of the TLS handshake.
+    /// Names a host of another site than the server name of the TLS handshake.
     #[error("the request's host is not served on this connection")]
     Misdirected,
-    /// A guard of the site does not let the request through.
+    /// A guard of the site refused the request.
     #[error(transparent)]
     Guard(#[from] Refusal),
-    /// The site is closed for a while.
+    /// The site is in maintenance mode.
     #[error("the site is under maintenance")]
     Maintenance,
-    /// The upstream brought no response.
+    /// The upstream gave no response.
     #[error("the upstream gave no response")]
     Upstream(#[from] upstream::Error),
-    /// A response whose body has no certain end or coding.
+    /// The response has a transfer coding other than a single `chunked`, so that the end of its body is uncertain.
     #[error("the backend's response has a transfer coding other than chunked")]
     ResponseFraming,
-    /// The backend has not accepted the WebSocket handshake that was made for an HTTP/2 client.
+    /// The backend did not accept the WebSocket handshake that the proxy made for an HTTP/2 client.
     #[error("the backend did not switch to WebSocket")]
     NoWebSocket,
-    /// The backend switched protocols though nobody had asked for that one.
-    #[error("the backend switched to a protocol that was not asked for")]
+    /// The backend switched to a protocol that the client had not asked for.
+    #[error("the backend switched to a protocol that the client had not asked for")]
     UnaskedUpgrade,
 }
 
 impl Error {
-    /// The reason that is noted and counted.
+    /// Reason for counters and the access log.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -100,7 +100,7 @@ impl Error {
         }
     }
 
-    /// The backend that the request failed at.
+    /// Backend at which the request failed, if it got that far.
     #[must_use]
     pub fn backend(&self) -> Option<&Address> {
         match self {

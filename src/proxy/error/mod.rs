@@ -1,4 +1,4 @@
-//! Why the proxy answers a request itself, and how refusals are counted and logged.
+//! Reasons why the proxy answers a request itself, and the counters and the log of refusals.
 
 mod error;
 mod failure_log;

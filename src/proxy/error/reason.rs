@@ -1,23 +1,23 @@
-//! One word for each reason why the proxy answers itself or ends a connection, for what machines read.
+//! Machine-readable word for each reason why the proxy answers a request itself or ends a connection.
 
 use http::{StatusCode, Version};
 
 use crate::upstream::BodyError;
 
-/// The closed set of reasons, each with its word.
+/// Defines the closed set of reasons, each with its word.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
-        /// Why a request is answered by the proxy itself, or a connection is refused or cut.
+        /// Reason why the proxy answers a request itself, or refuses or cuts a connection.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason {
             $($(#[$doc])* $name,)*
         }
 
         impl Reason {
-            /// All of them, in their order.
-            pub(in crate::proxy) const ALL: &[Self] = &[$(Self::$name,)*];
+            /// All reasons in the order of their declaration.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The reason in one word, which stays the same from version to version.
+            /// The reason as one word, which does not change between versions.
             #[must_use]
             pub const fn word(self) -> &'static str {
                 match self {
@@ -29,156 +29,156 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// A transfer coding other than a single `chunked`.
+    /// The request has a transfer coding other than a single `chunked`.
     TransferEncoding = "transfer-encoding",
-    /// A length that is no single number.
+    /// The request's Content-Length is not a single number.
     ContentLength = "content-length",
-    /// A malformed target.
+    /// The request's target is malformed.
     Target = "target",
-    /// A CONNECT for a tunnel.
+    /// The request is a CONNECT.
     Connect = "connect",
-    /// More fields than a head may have.
+    /// The request has more header fields than the limit.
     TooManyFields = "too-many-fields",
-    /// More bytes than a head may have.
+    /// The request's head has more bytes than the limit.
     HeadTooLarge = "head-too-large",
-    /// A target that is longer than can be read.
+    /// The request's target is too long to be read.
     TargetTooLong = "target-too-long",
-    /// A head that its client has not sent to its end.
+    /// The client left before its request's head was complete.
     HeadCut = "head-cut",
-    /// A head that cannot be read.
+    /// The request's head cannot be parsed.
     Malformed = "malformed",
-    /// No single valid host.
+    /// The request does not name exactly one valid host.
     Host = "host",
-    /// A host that no site has.
+    /// No site serves the request's host.
     UnknownHost = "unknown-host",
-    /// A host that is not served on the connection.
+    /// The request's host is not served on this connection.
     Misdirected = "misdirected",
-    /// A path that has no route.
+    /// No route matches the request's path.
     NoRoute = "no-route",
-    /// A path that two routes can claim.
+    /// Two routes could claim the request's path.
     AmbiguousPath = "ambiguous-path",
-    /// A method that is none for files.
+    /// The request's method is not allowed for files.
     FileMethod = "file-method",
-    /// A path that has no file.
+    /// No file matches the request's path.
     NoFile = "no-file",
-    /// A file that cannot be read.
+    /// A file could not be read.
     FileBroken = "file-broken",
-    /// A method that is none for challenges.
+    /// The request's method is not allowed for an http-01 challenge.
     Method = "method",
-    /// A challenge that is not under way.
+    /// The request asks for an http-01 challenge that is not in progress.
     UnknownChallenge = "unknown-challenge",
-    /// A site that is closed for a while.
+    /// The site is in maintenance mode.
     Maintenance = "maintenance",
-    /// A client whose network is kept out.
+    /// The client's network is not allowed.
     Network = "network",
-    /// Requests that come too often.
+    /// Requests exceed a rate limit.
     RateLimit = "rate-limit",
-    /// No valid name with its password.
+    /// The request has no valid user name and password.
     Unauthorized = "unauthorized",
-    /// More passwords than can be verified.
+    /// Too many passwords wait to be verified.
     PasswordsBusy = "passwords-busy",
-    /// The server that decides about requests has failed.
+    /// The forward-auth server failed.
     ForwardAuth = "forward-auth",
-    /// The server that decides about requests has decided against it.
+    /// The forward-auth server refused the request.
     ForwardAuthRefused = "forward-auth-refused",
-    /// A body that is too large.
+    /// The request's body exceeds the limit.
     BodySize = "body-size",
-    /// A request that took too long.
+    /// The request took longer than its limit.
     RequestTimeout = "request-timeout",
-    /// A body that has stopped to come.
+    /// The request's body made no progress for too long.
     RequestStalled = "request-stalled",
-    /// A body that cannot be read.
+    /// The request's body broke off or is malformed.
     RequestBroken = "request-broken",
-    /// An upstream without a backend.
+    /// The upstream has no backend.
     NoBackend = "no-backend",
-    /// An upstream whose backends are all down.
+    /// All backends of the upstream are down.
     NoHealthyBackend = "no-healthy-backend",
-    /// Backends that are busy, and a queue that is full.
+    /// All backends are busy, and the queue is full.
     QueueFull = "queue-full",
-    /// Backends that were busy for too long.
+    /// The request waited in the queue for too long.
     QueueTimeout = "queue-timeout",
-    /// No connection to a backend can be opened.
+    /// All backends have as many connections as they may.
     NoPlace = "no-place",
-    /// A backend whose name has no address.
+    /// The backend's name could not be resolved.
     BackendUnresolved = "backend-unresolved",
-    /// A backend that lets nobody connect.
+    /// The backend could not be connected to.
     BackendUnreachable = "backend-unreachable",
-    /// An upstream that leads back to the proxy itself.
+    /// The backend's address leads back to the proxy itself.
     Loop = "loop",
-    /// A backend that took too long to let a connection in.
+    /// The backend did not accept a connection in time.
     BackendConnectTimeout = "backend-connect-timeout",
-    /// A backend whose certificate is not believed.
+    /// The backend's certificate is not trusted.
     BackendCertificate = "backend-certificate",
-    /// A backend that makes no connection of its protocol.
+    /// The handshake with the backend failed.
     BackendHandshake = "backend-handshake",
-    /// A backend that cannot switch to WebSocket.
+    /// The backend's protocol cannot be upgraded to WebSocket.
     BackendNoUpgrade = "backend-no-upgrade",
-    /// A backend that did not take the request.
+    /// The backend refused the request's stream.
     BackendRefused = "backend-refused",
-    /// A backend that gave the request up.
+    /// The backend reset the request's stream.
     BackendReset = "backend-reset",
-    /// A backend that took too long to answer.
+    /// The backend did not respond in time.
     BackendTimeout = "backend-timeout",
-    /// A backend whose connection ended before its answer.
+    /// The backend's connection ended before its response.
     BackendBroken = "backend-broken",
-    /// An answer whose head is too large.
+    /// The response's head exceeds the limit.
     ResponseHeadTooLarge = "response-head-too-large",
-    /// An answer that its backend has not sent to its end.
+    /// The response's body broke off.
     ResponseBroken = "response-broken",
-    /// An answer of no certain length.
+    /// The response has a transfer coding other than a single `chunked`.
     ResponseFraming = "response-framing",
-    /// A backend that did not switch to WebSocket.
+    /// The backend did not switch to WebSocket.
     NoWebSocket = "no-websocket",
-    /// A backend that switched to what nobody had asked for.
+    /// The backend switched to a protocol that the client had not asked for.
     UnaskedUpgrade = "unasked-upgrade",
-    /// A client that has as many connections as it may.
+    /// The client has as many connections as it may.
     ConnectionsPerClient = "connections-per-client",
-    /// A peer that is not trusted where only trusted ones are let in.
+    /// The peer is not among the trusted ones, and only those may connect.
     UntrustedPeer = "untrusted-peer",
-    /// No PROXY header where each connection begins with one.
+    /// The PROXY header that must begin each connection is missing.
     ProxyHeaderMissing = "proxy-header-missing",
-    /// A PROXY header that cannot be read.
+    /// The PROXY header cannot be parsed.
     ProxyHeaderMalformed = "proxy-header-malformed",
-    /// A connection that ended within its PROXY header.
+    /// The connection ended within its PROXY header.
     ProxyHeaderCut = "proxy-header-cut",
-    /// A PROXY header that did not come in time.
+    /// The PROXY header did not arrive in time.
     ProxyHeaderTimeout = "proxy-header-timeout",
-    /// Plain HTTP at the HTTPS listener.
+    /// The client spoke plain HTTP to the HTTPS listener.
     PlainHttp = "plain-http",
-    /// A TLS handshake that was not finished in time.
+    /// The TLS handshake did not finish in time.
     HandshakeTimeout = "handshake-timeout",
-    /// A client that left during its TLS handshake.
+    /// The client left during its TLS handshake.
     HandshakeLeft = "handshake-left",
-    /// A client that gave its TLS handshake up, as when it does not trust the certificate.
+    /// The client aborted its TLS handshake with an alert, for example because it does not trust the certificate.
     HandshakeAlert = "handshake-alert",
-    /// What is no TLS handshake, or none that can be made.
+    /// The TLS handshake is malformed, or has no version or cipher suite that the proxy supports.
     HandshakeBroken = "handshake-broken",
-    /// No client certificate that is believed, where one is required.
+    /// The client showed no trusted certificate, and the site requires one.
     ClientCertificate = "client-certificate",
-    /// No host in the TLS handshake, and no default site.
+    /// The TLS handshake names no host, and there is no default site.
     NoName = "no-name",
-    /// A host in the TLS handshake that is no host name.
+    /// The TLS handshake names an invalid host.
     BadName = "bad-name",
-    /// A host that there is no certificate for.
+    /// There is no certificate for the host.
     NoCertificate = "no-certificate",
-    /// A look for a tls-alpn-01 challenge that is not under way.
+    /// The handshake asks for a tls-alpn-01 challenge that is not in progress.
     NoChallenge = "no-challenge",
-    /// A tls-alpn-01 challenge that could not be shown.
+    /// The handshake of a tls-alpn-01 challenge failed.
     ChallengeBroken = "challenge-broken",
-    /// A request's head that did not come in time.
+    /// The request's head did not arrive in time.
     HeadTimeout = "head-timeout",
-    /// A client that did not take what was sent to it.
+    /// The client stopped reading.
     Stalled = "stalled",
-    /// An idle client that did not take the end of its connection.
+    /// The client was idle and did not complete the close of its connection.
     Idle = "idle",
-    /// Frames of HTTP/2 that cost more than they are worth.
+    /// The client sent a flood of HTTP/2 frames that carry no requests.
     Http2Flood = "http2-flood",
-    /// Frames of HTTP/2 that break its rules.
+    /// The client broke the rules of HTTP/2.
     Http2Protocol = "http2-protocol",
 }
 
 impl Reason {
-    /// Why an answer does not come to its end.
+    /// Reason why a response's body broke off.
     #[must_use]
     pub fn of_body(error: &BodyError) -> Self {
         match error {
@@ -188,14 +188,14 @@ impl Reason {
     }
 }
 
-/// How a request was refused that could not be read, so that no service has seen it.
+/// Refusal of a request that could not be parsed and so never reached a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectedEarly {
-    /// Version of HTTP on the connection.
+    /// HTTP version of the connection.
     pub version: Version,
-    /// The answer, or what it would have been.
+    /// Status of the response. Where none could be sent, the one that fits the reason.
     pub status: StatusCode,
-    /// The reason.
+    /// Reason for counters and the access log.
     pub reason: Reason,
 }
 

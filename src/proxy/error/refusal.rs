@@ -1,4 +1,4 @@
-//! Why a guard does not let a request through.
+//! The refusal of a request by a guard of its site.
 
 use std::time::Duration;
 
@@ -7,43 +7,43 @@ use http::HeaderValue;
 use super::reason::Reason;
 use crate::upstream;
 
-/// What a guard has against a request.
+/// Reason why a guard does not let a request through.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
-    /// The client's network is kept out of the site.
-    #[error("the client's network is not let in")]
+    /// The client's network is not allowed.
+    #[error("the client's network is not allowed")]
     Network,
-    /// Requests come too often.
-    #[error("requests come more often than the limit")]
+    /// Requests exceed a rate limit.
+    #[error("requests exceed the rate limit")]
     RateLimited {
-        /// When the next one may come.
+        /// Time until the next request may be sent.
         retry_after: Duration,
     },
-    /// No user's name with its password.
-    #[error("the request has no valid name and password")]
+    /// The request has no user name with the right password.
+    #[error("the request has no valid user name and password")]
     Unauthorized {
-        /// How to ask for them.
+        /// Value of WWW-Authenticate for the response.
         challenge: HeaderValue,
     },
-    /// More passwords are to be verified than the machine can.
+    /// Too many passwords wait to be verified.
     #[error("too many passwords wait to be verified")]
     PasswordsBusy,
-    /// The server that decides about requests did not answer.
-    #[error("the server that decides about requests did not answer")]
+    /// The forward-auth server gave no response.
+    #[error("the forward-auth server gave no response")]
     ForwardAuth(#[source] upstream::Error),
-    /// The server that decides about requests switched protocols instead.
-    #[error("the server that decides about requests switched to another protocol")]
+    /// The forward-auth server switched protocols instead of responding.
+    #[error("the forward-auth server switched to another protocol")]
     ForwardAuthSwitched,
-    /// More bytes than the limit, as the request itself says.
-    #[error("the request's body is too large")]
+    /// The request's declared length exceeds the limit.
+    #[error("the request's body exceeds the limit")]
     BodyTooLarge,
-    /// The request took longer than it may.
-    #[error("the request took too long")]
+    /// The request took longer than its limit.
+    #[error("the request took longer than its limit")]
     RequestTimeout,
 }
 
 impl Refusal {
-    /// The reason that is noted and counted.
+    /// Reason for counters and the access log.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -57,7 +57,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the operator is to see it, and not the client alone.
+    /// `true` if a backend failed, which the operator must see, and not the client was wrong.
     #[must_use]
     pub fn is_backend(&self) -> bool {
         matches!(self, Self::ForwardAuth(_) | Self::ForwardAuthSwitched)

@@ -1,4 +1,4 @@
-//! Counters of what the proxy has refused, by reason.
+//! Counters of refusals by reason, kept for each worker so that no two cores write to one cache line.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::reason::Reason;
 use crate::per_worker::CachePadded;
 
-/// Refusals of all workers since the process began, across all reloads. Clones are the same counters.
+/// Refusals of all workers since the process began, across reloads. Clones share the counters.
 #[derive(Clone, Debug)]
 pub struct RefusalCounters {
     workers: Arc<[Arc<WorkerRefusals>]>,
@@ -18,7 +18,7 @@ pub struct RefusalCounters {
 pub struct WorkerRefusals(CachePadded<[AtomicU64; Reason::ALL.len()]>);
 
 impl RefusalCounters {
-    /// Counters at zero, for `workers` and for the runtime that they are started from.
+    /// Creates counters at zero for `workers` workers and for the runtime that starts them.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         Self {
@@ -27,19 +27,19 @@ impl RefusalCounters {
         }
     }
 
-    /// Counter of the worker with this number.
+    /// Counters of the worker with this number.
     #[must_use]
     pub fn of_worker(&self, worker: usize) -> &Arc<WorkerRefusals> {
         self.workers.get(worker).unwrap_or(&self.home)
     }
 
-    /// Counter of the runtime that the workers are started from.
+    /// Counters of the runtime that starts the workers.
     #[must_use]
     pub fn of_home(&self) -> &Arc<WorkerRefusals> {
         &self.home
     }
 
-    /// Counts by reason, of all reasons there are.
+    /// Totals for every reason, zeros included.
     pub fn counts(&self) -> impl Iterator<Item = (Reason, u64)> {
         let counters = || self.workers.iter().chain([&self.home]);
         let count = move |reason| counters().map(|counter| counter.of(reason)).sum();
@@ -48,11 +48,11 @@ impl RefusalCounters {
             .map(move |reason| (*reason, count(*reason)))
     }
 
-    /// Counts by reason without the zeros, the most frequent first.
+    /// Totals above zero, the most frequent reason first.
     #[must_use]
     pub fn by_reason(&self) -> Vec<(Reason, u64)> {
         let mut counts: Vec<_> = self.counts().filter(|(_, count)| *count > 0).collect();
-        counts.sort_by(|(_, one), (_, other)| other.cmp(one));
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         counts
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_of_all_runtimes_are_summed_and_the_most_frequent_come_first() {
+    fn refusals_of_all_runtimes_are_summed_and_sorted_by_frequency() {
         let refusals = RefusalCounters::new(2);
         assert_eq!(refusals.by_reason(), []);
         refusals.of_worker(0).count(Reason::Host);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn each_runtime_writes_to_cache_lines_of_its_own() {
+    fn each_runtime_writes_to_its_own_cache_lines() {
         let refusals = RefusalCounters::new(2);
         assert!(!Arc::ptr_eq(refusals.of_worker(0), refusals.of_worker(1)));
         assert!(!Arc::ptr_eq(refusals.of_worker(1), refusals.of_home()));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_has_a_counter_of_its_own() {
+    fn every_reason_has_its_own_counter() {
         let refusals = RefusalCounters::new(1);
         for reason in Reason::ALL {
             refusals.of_home().count(*reason);

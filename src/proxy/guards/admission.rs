@@ -1,4 +1,4 @@
-//! What a request that was let in takes along.
+//! Effects of the guards on a request that they admitted: fields from the forward-auth server, and a deadline.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::proxy::body::Body;
 use crate::proxy::error::{Error, Refusal};
 use crate::upstream::{RequestBody, remove_aliases};
 
-/// What whoever let the request in gives to it.
+/// Fields that the forward-auth server adds to an admitted request and to its response.
 #[derive(Debug)]
 pub(super) struct Grant {
     names: Arc<[HeaderName]>,
-    /// For the app.
+    /// Fields for the app.
     fields: Vec<(HeaderName, HeaderValue)>,
-    /// For the client: a session that was renewed would be lost without them.
+    /// Cookies for the client. Without them a renewed session would be lost.
     cookies: Vec<HeaderValue>,
 }
 
 impl Grant {
-    /// Those of `names` that are among `answer`, and its cookies.
+    /// Takes the fields called `names` and the cookies from the server's `answer`.
     pub(super) fn new(names: Arc<[HeaderName]>, answer: &HeaderMap) -> Self {
         let values = |name: &HeaderName| {
             let name = name.clone();
@@ -38,18 +38,19 @@ impl Grant {
     }
 }
 
-/// The rest of a request's way, once it was let in.
+/// Effects of the guards on the rest of an admitted request.
 #[derive(Debug, Default)]
-pub(in crate::proxy) struct Admission {
+pub(crate) struct Admission {
     pub(super) grant: Option<Grant>,
     pub(super) deadline: Option<Instant>,
 }
 
 impl Admission {
-    /// Sets the fields that the app gets, and nothing of the same name that the client sent.
+    /// Sets the fields for the app, and removes fields and trailers of the same names that the client sent.
     ///
-    /// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
-    pub(in crate::proxy) fn grant(&self, request: &mut Request<RequestBody>) {
+    /// Call this after the hop-by-hop fields are removed: the client's Connection field must not name the fields set
+    /// here.
+    pub(crate) fn grant(&self, request: &mut Request<RequestBody>) {
         let Some(grant) = &self.grant else { return };
         request.body_mut().forbid_trailers(&grant.names);
         let headers = request.headers_mut();
@@ -59,8 +60,8 @@ impl Admission {
         }
     }
 
-    /// Waits for a response's head as long as the request may take.
-    pub(in crate::proxy) async fn within<T, E: Into<Error>>(
+    /// Waits for a response's head until the deadline, and then fails with [`Refusal::RequestTimeout`].
+    pub(crate) async fn within<T, E: Into<Error>>(
         &self,
         exchange: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error> {
@@ -73,11 +74,10 @@ impl Admission {
         }
     }
 
-    /// The response with what the client gets from whoever let its request in, and with a body that breaks off when the
-    /// request has taken too long.
-    pub(in crate::proxy) fn complete(self, mut response: Response<Body>) -> Response<Body> {
+    /// Completes the response: adds the cookies of the forward-auth server, and breaks the body off at the deadline.
+    pub(crate) fn complete(self, mut response: Response<Body>) -> Response<Body> {
         for cookie in self.grant.into_iter().flat_map(|grant| grant.cookies) {
-            // After those of the app: of two with one name, browsers keep the last.
+            // Appended after the app's cookies: of two with the same name, browsers keep the last.
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         match self.deadline {

@@ -1,4 +1,4 @@
-//! Another server decides: it is asked about each request before that is let through.
+//! The guard that asks another server about each request before it reaches the app.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::upstream::{
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
-/// What belongs to the body or the stored copy of the request that is asked about, and not to the question.
-const NOT_ASKED: [HeaderName; 11] = [
+/// Fields of the client's request that are about its body or its cached copy, and so are left out of the question.
+const OMITTED: [HeaderName; 11] = [
     CONNECTION,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
@@ -39,22 +39,22 @@ const NOT_ASKED: [HeaderName; 11] = [
     TE,
 ];
 
-/// What is read of the answer to a question, so that its connection can be used again.
-const MOST_READ: usize = 64 * 1024;
-const READ_TIME: Duration = Duration::from_millis(500);
+/// Limits on reading the body of the server's answer to its end, after which the connection can be used again.
+const MAX_READ: usize = 64 * 1024;
+const READ_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Whom to ask, and what the app is told of the answer.
+/// Server to ask about each request, and the fields of its answer that the app gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardAuthOptions {
-    /// The whole of where it is asked, as the user wrote it.
+    /// URL of the server as the user wrote it.
     pub url: String,
-    /// The server that decides.
+    /// Address of the server.
     pub address: Address,
-    /// The path that it is asked at.
+    /// Path and query of the question.
     pub target: PathAndQuery,
-    /// Fields of its answer that the app gets, and that no client can set.
+    /// Fields of the answer that the app gets. Clients cannot set them.
     pub copy_headers: Vec<HeaderName>,
-    /// For the answer.
+    /// Time within which the server must answer.
     pub timeout: Duration,
 }
 
@@ -66,11 +66,11 @@ pub(super) struct ForwardAuth {
     copied: Arc<[HeaderName]>,
 }
 
-/// What the other server decided.
+/// Decision of the server about one request.
 pub(super) enum Decision {
-    /// The request may pass, and the app gets these fields.
+    /// Lets the request pass with these fields for the app.
     Pass(Grant),
-    /// This is the answer to it.
+    /// Refuses the request with this response for the client.
     Refuse(Box<Response<ResponseBody>>),
 }
 
@@ -94,8 +94,8 @@ impl ForwardAuth {
         })
     }
 
-    /// Whether one that is made of these now would be the same.
-    pub(super) fn is_made_of(
+    /// `true` if the guard was created from the same options, and its connection settings are still current.
+    pub(super) fn is_current(
         &self,
         options: &ForwardAuthOptions,
         context: &UpstreamContext,
@@ -103,7 +103,7 @@ impl ForwardAuth {
         Ok(self.options == *options && self.server.is_current(context)?)
     }
 
-    /// Asks about `request`. Any answer but a 2xx is the client's.
+    /// Asks the server about `request`. Any answer other than a 2xx goes to the client.
     pub(super) async fn ask<B>(
         &self,
         request: &Request<B>,
@@ -124,11 +124,11 @@ impl ForwardAuth {
         }
         let (head, body) = answer.into_parts();
         let grant = Grant::new(Arc::clone(&self.copied), &head.headers);
-        read_out(body).await;
+        read_to_end(body).await;
         Ok(Decision::Pass(grant))
     }
 
-    /// The question: the client's fields, with the proxy's own word on what they came with.
+    /// Builds the question: the client's fields, and the proxy's own about the client, the method and the target.
     fn question<B>(
         &self,
         request: &Request<B>,
@@ -140,12 +140,12 @@ impl ForwardAuth {
         if let Some(identity) = context.conn.identity() {
             identity.set_fields(&mut fields);
         }
-        for name in NOT_ASKED {
+        for name in OMITTED {
             fields.remove(name);
         }
         remove_aliases(&mut fields, &self.copied);
         let method = match *request.method() {
-            // A WebSocket is opened by a GET, whatever HTTP/2 calls it.
+            // HTTP/2 opens a WebSocket with CONNECT; the server is told the method that HTTP/1.1 uses.
             Method::CONNECT => "GET",
             ref method => method.as_str(),
         };
@@ -170,16 +170,17 @@ impl fmt::Debug for ForwardAuth {
     }
 }
 
-/// Reads what little an answer has for a body. The connection of a longer one is given up.
-async fn read_out(mut body: ResponseBody) {
+/// Reads the short body of an answer to its end, so that the connection can be used again. A long body is given up with
+/// its connection.
+async fn read_to_end(mut body: ResponseBody) {
     let read = async {
         let mut len = 0;
         while let Some(Ok(frame)) = body.frame().await {
             len += frame.data_ref().map_or(0, bytes::Bytes::len);
-            if len > MOST_READ {
+            if len > MAX_READ {
                 return;
             }
         }
     };
-    let _ = timeout(READ_TIME, read).await;
+    let _ = timeout(READ_TIMEOUT, read).await;
 }

@@ -1,4 +1,4 @@
-//! The guards of one site, and the order in which they are asked.
+//! The guards of one site, and the order in which they check a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
 use crate::proxy::request::RequestContext;
 use crate::upstream::{RequestBody, ResponseBody, TlsError, UpstreamContext};
 
-/// All that stands before one site. What the site does not ask for is not there.
+/// The guards of one site. A guard that the site does not configure is absent.
 #[derive(Debug)]
 pub struct Guards {
     head_size: Option<usize>,
@@ -30,17 +30,17 @@ pub struct Guards {
     hsts: Option<HeaderValue>,
 }
 
-/// The outcome of all guards for one request.
-pub(in crate::proxy) enum GuardOutcome {
-    /// The request may go on.
+/// Outcome of all guards for one request.
+pub(crate) enum GuardOutcome {
+    /// The request goes on, with the effects of the guards if there are any.
     Admitted(Option<Box<Admission>>),
-    /// The server that decides has answered instead of the app.
+    /// The forward-auth server answered the request instead of the app.
     Answered(Box<Response<ResponseBody>>),
 }
 
 impl Guards {
-    /// Builds the guards that `options` ask for. Passwords are hashed within `hashing_limit`, and requests to other servers use
-    /// `context`. Fails if TLS to the server that decides cannot be set up.
+    /// Creates the guards of `options`. `hashing_limit` bounds the verification of passwords; the forward-auth server
+    /// is reached by way of `context`. Fails if TLS to that server cannot be set up.
     pub fn new(
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
@@ -49,7 +49,7 @@ impl Guards {
         Self::carrying_over(None, options, hashing_limit, context)
     }
 
-    /// Like [`Self::new`], but each guard that `previous` has with the same options goes on with its state.
+    /// Like [`Self::new`], but a guard that `previous` has with the same options is kept together with its state.
     pub fn carrying_over(
         previous: Option<&Self>,
         options: &GuardOptions,
@@ -68,7 +68,7 @@ impl Guards {
         let forward_auth = options.forward_auth.as_ref().map(|options| {
             let known = previous.and_then(|previous| previous.forward_auth.as_ref());
             Ok(match known {
-                Some(known) if known.is_made_of(options, context)? => Arc::clone(known),
+                Some(known) if known.is_current(options, context)? => Arc::clone(known),
                 _ => Arc::new(ForwardAuth::new(options, context)?),
             })
         });
@@ -85,15 +85,16 @@ impl Guards {
         })
     }
 
-    /// The value of Strict-Transport-Security for the site's responses.
-    pub(in crate::proxy) fn hsts(&self) -> Option<HeaderValue> {
-        // A copy: the count of a shared value would be written by all cores.
+    /// Value of Strict-Transport-Security for the site's responses.
+    pub(crate) fn hsts(&self) -> Option<HeaderValue> {
+        // Copied, since all cores would write the reference count of a shared value.
         let hsts = self.hsts.as_ref()?;
         HeaderValue::from_bytes(hsts.as_bytes()).ok()
     }
 
-    /// Asks what is cheap first, and who the client is only when it does not come too often.
-    pub(in crate::proxy) async fn check(
+    /// Checks a request: sizes first, then the client's network and rate, then its credentials. The cheap checks come
+    /// first, and a client over its rate costs no hashing.
+    pub(crate) async fn check(
         &self,
         request: &mut Request<RequestBody>,
         context: &RequestContext<'_>,
@@ -148,7 +149,7 @@ impl Guards {
     ) -> Result<(), Error> {
         let client = context.conn.client_ip(request.headers());
         let networks = self.networks.as_ref();
-        if !networks.is_none_or(|networks| networks.admit(client)) {
+        if !networks.is_none_or(|networks| networks.admits(client)) {
             return Err(Refusal::Network.into());
         }
         for limit in &self.rate_limits {
@@ -176,7 +177,7 @@ impl Guards {
     }
 }
 
-/// A limiter for each of `limits`: one of the `previous` that has counted by the same rate, else a new one.
+/// Returns a limiter for each of `limits`: a `previous` one with the same options where there is one, else a new one.
 fn rate_limits(
     limits: &[RateLimitOptions],
     mut previous: Vec<Arc<RateLimiter>>,
@@ -197,8 +198,8 @@ mod tests {
     use crate::proxy::request::{ConnInfo, TrustedProxies};
     use crate::tasks::Tasks;
 
-    /// Whether a client that a proxy at 10.0.0.1 speaks for comes from a network that is kept out.
-    fn is_kept_out(client: &'static str, is_trusted: bool) -> bool {
+    /// `true` if a client is denied whose request comes through a proxy at 10.0.0.1.
+    fn is_denied(client: &'static str, is_trusted: bool) -> bool {
         let options = GuardOptions {
             networks: NetworkOptions {
                 deny: vec!["192.0.2.0/24".parse().unwrap()],
@@ -227,8 +228,8 @@ mod tests {
 
     #[test]
     fn a_client_behind_a_trusted_proxy_is_judged_by_its_own_address() {
-        assert!(is_kept_out("192.0.2.7", true));
-        assert!(!is_kept_out("198.51.100.7", true));
-        assert!(!is_kept_out("192.0.2.7", false));
+        assert!(is_denied("192.0.2.7", true));
+        assert!(!is_denied("198.51.100.7", true));
+        assert!(!is_denied("192.0.2.7", false));
     }
 }

@@ -1,4 +1,4 @@
-//! Access control of a site: who may come, how often, with how much, and for how long.
+//! Access control of a site: client networks, passwords, forward authentication, rates, sizes and time limits.
 
 mod admission;
 mod basic_auth;

@@ -1,4 +1,4 @@
-//! What a site may ask of its requests.
+//! Options of a site's guards.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,47 +10,47 @@ use super::forward_auth::ForwardAuthOptions;
 use super::rate_limit::RateLimitOptions;
 use crate::proxy::guards::basic_auth::BasicAuthOptions;
 
-/// The guards of one site. What is empty or `None` is not asked.
+/// Options of the guards of one site. Those that are empty or `None` are off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardOptions {
-    /// Where clients may come from.
+    /// Networks that clients may connect from.
     pub networks: NetworkOptions,
-    /// Who may come by name and password.
+    /// User names and passwords.
     pub basic_auth: Option<BasicAuthOptions>,
-    /// Who else decides.
+    /// Server that decides about each request.
     pub forward_auth: Option<ForwardAuthOptions>,
-    /// How often requests may come; all of them hold.
+    /// Rate limits, all of which apply.
     pub rate_limits: Vec<RateLimitOptions>,
-    /// Bytes of a request's body.
+    /// Maximum size of a request's body, in bytes.
     pub max_body: Option<u64>,
-    /// Bytes of a request's head, where they are fewer than for all sites.
+    /// Maximum size of a request's head in bytes, if lower than the limit for all sites.
     pub head_size: Option<usize>,
-    /// Fields of a request's head, where they are fewer than for all sites.
+    /// Maximum number of a request's header fields, if lower than the limit for all sites.
     pub head_fields: Option<usize>,
-    /// For a request and its whole response.
+    /// Maximum time from a request to the end of its response.
     pub request_timeout: Option<Duration>,
-    /// What browsers are told about plain HTTP.
+    /// Strict-Transport-Security for the site's responses.
     pub hsts: Option<HstsOptions>,
 }
 
-/// Networks that clients are let in from and kept out from. A client of both is kept out.
+/// Networks that clients are allowed or denied from. A client in both is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkOptions {
-    /// Nobody else is let in, unless this is empty.
+    /// Networks of allowed clients. If empty, all networks are allowed.
     pub allow: Vec<IpNet>,
-    /// These are kept out.
+    /// Networks of denied clients.
     pub deny: Vec<IpNet>,
 }
 
 impl NetworkOptions {
-    /// Whether nothing is said of any network.
+    /// `true` if every client is admitted.
     pub(super) fn is_empty(&self) -> bool {
         self.allow.is_empty() && self.deny.is_empty()
     }
 
-    /// Whether a client of this address is let in.
-    pub(super) fn admit(&self, client: IpAddr) -> bool {
-        // An IPv4 client of an IPv6 socket is one of its IPv4 network.
+    /// `true` if a client with this address is admitted.
+    pub(super) fn admits(&self, client: IpAddr) -> bool {
+        // An IPv6 socket shows the address of an IPv4 client in its mapped form.
         let client = client.to_canonical();
         let is_allowed =
             self.allow.is_empty() || self.allow.iter().any(|network| network.contains(&client));
@@ -58,19 +58,19 @@ impl NetworkOptions {
     }
 }
 
-/// What browsers are told: to come over HTTPS only, and for how long.
+/// Tells browsers to use HTTPS only (RFC 6797).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HstsOptions {
-    /// From each response on. Zero takes it back.
+    /// Time for which browsers remember it, from each response on. Zero makes them forget it.
     pub max_age: Duration,
-    /// For all names below this one too.
+    /// Whether it applies to all subdomains too.
     pub include_subdomains: bool,
-    /// For the lists that browsers come with.
+    /// Whether the site may be added to the preload lists of browsers.
     pub preload: bool,
 }
 
 impl HstsOptions {
-    /// The field's value.
+    /// Value of Strict-Transport-Security.
     pub(super) fn value(&self) -> HeaderValue {
         let mut text = format!("max-age={}", self.max_age.as_secs());
         for (is_set, directive) in [
@@ -98,12 +98,12 @@ mod tests {
     }
 
     fn admitted(networks: &NetworkOptions, clients: &[&str]) -> Vec<bool> {
-        let admit = |client: &&str| networks.admit(client.parse().unwrap());
+        let admit = |client: &&str| networks.admits(client.parse().unwrap());
         clients.iter().map(admit).collect()
     }
 
     #[test]
-    fn only_the_allowed_come_in_and_the_denied_never() {
+    fn only_allowed_clients_are_admitted_and_denied_ones_never() {
         let networks = networks(
             &["10.0.0.0/8", "2001:db8::/32"],
             &["10.1.0.0/16", "2001:db8::7/128"],
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_else_comes_in_where_some_are_denied() {
+    fn without_allowed_networks_all_but_the_denied_are_admitted() {
         let networks = networks(&[], &["192.0.2.0/24"]);
         assert_eq!(
             admitted(&networks, &["192.0.2.7", "192.0.3.7", "::1"]),
@@ -132,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn an_address_written_as_ipv6_does_not_come_around_its_ipv4_network() {
+    fn an_ipv4_mapped_address_belongs_to_its_ipv4_network() {
         let networks = networks(&[], &["192.0.2.0/24"]);
         assert_eq!(admitted(&networks, &["::ffff:192.0.2.7"]), [false]);
     }
 
     #[test]
-    fn the_value_is_in_seconds_with_what_is_asked_for() {
+    fn the_hsts_value_is_in_seconds_with_the_chosen_directives() {
         let value = |include_subdomains, preload| {
             let max_age = Duration::from_secs(300);
             HstsOptions {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,26 +10,26 @@ use tokio::time::Instant;
 
 use crate::gcra::{Gcra, Meter};
 
-/// A rate of requests.
+/// Limit on the rate of requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimitOptions {
-    /// So many.
+    /// Number of requests allowed per period.
     pub requests: u16,
-    /// In this time.
+    /// Length of the period.
     pub per: Duration,
-    /// So many at once, when none came for long enough.
+    /// Number of requests allowed at once after a pause.
     pub burst: u16,
-    /// Whose requests are counted together.
+    /// Requests that are counted together.
     pub by: RateScope,
 }
 
-/// Whose requests are counted together.
+/// Requests that a rate limit counts together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RateScope {
-    /// Those of one client.
+    /// Requests of one client.
     #[default]
     Client,
-    /// All of the site.
+    /// All requests of the site.
     Site,
 }
 
@@ -42,11 +42,13 @@ impl fmt::Display for RateScope {
     }
 }
 
-/// The clients of one limiter that are remembered: in sets, so that a place is found and freed without a search through all.
+/// Number of sets of remembered clients in one limiter. A client is looked up and replaced within one set, never by a
+/// search through all of them.
 const SETS: usize = 4096;
+/// Maximum number of clients in one set.
 const SET_SIZE: usize = 16;
 
-/// Counts requests against one rate.
+/// Counts requests against one rate limit.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     options: RateLimitOptions,
@@ -72,12 +74,12 @@ impl RateLimiter {
         }
     }
 
-    /// What it was made of.
+    /// Options that the limiter was created with.
     pub(super) fn options(&self) -> &RateLimitOptions {
         &self.options
     }
 
-    /// Counts a request of `client`, or tells how long to wait with the next one.
+    /// Counts a request of `client`. Fails with the time to wait if the request exceeds the rate.
     pub(super) fn take(&self, client: IpAddr) -> Result<(), Duration> {
         let now = Instant::now();
         match &self.meters {
@@ -87,32 +89,28 @@ impl RateLimiter {
     }
 }
 
-/// An IPv4 address, or the /64 network of an IPv6 address, all of which one client can have.
+/// One client: an IPv4 address, or an IPv6 /64 network, since one client may use all addresses of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey(u128);
 
 impl ClientKey {
-    /// The client of this address.
+    /// Client that uses this address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
-            IpAddr::V6(address) => Self(network(address)),
+            IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
         }
     }
 }
 
-fn network(address: Ipv6Addr) -> u128 {
-    address.to_bits() >> 64 << 64
-}
-
 type Set = Vec<(ClientKey, Meter)>;
 
-/// A meter for each of many clients, and never for more than there is room for.
+/// Meters of many clients in bounded memory.
 #[derive(Debug)]
 struct ClientMeters {
     sets: Box<[Mutex<Set>]>,
-    /// Keyed afresh by each process, so that nobody knows whose addresses share a set.
+    /// Randomly keyed, so that nobody can choose addresses that share a set.
     hasher: RandomState,
 }
 
@@ -124,7 +122,7 @@ impl ClientMeters {
         }
     }
 
-    /// Where a set is full, a newcomer takes the place of the client that has been idle for longest, or has used up least.
+    /// Counts a request. In a full set, a new client replaces the one that has used up least of its rate.
     fn take(&self, client: ClientKey, now: Instant, rate: &Gcra) -> Result<(), Duration> {
         let hash = self.hasher.hash_one(client);
         let number = usize::try_from(hash % self.sets.len() as u64).unwrap_or_default();
@@ -167,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_let_in_and_then_the_rate() {
+    async fn after_a_burst_requests_are_admitted_at_the_rate() {
         let limiter = limiter(10, 5, RateScope::Client);
         assert_eq!(taken(&limiter, client(1), 20), 5);
         for _ in 0..30 {
@@ -179,33 +177,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_comes_too_soon_is_told_how_long_to_wait() {
+    async fn a_refused_client_learns_how_long_to_wait() {
         let limiter = limiter(2, 1, RateScope::Client);
         limiter.take(client(1)).unwrap();
         let wait = limiter.take(client(1)).unwrap_err();
         assert_eq!(wait, Duration::from_millis(500));
-        // Asking again makes it no longer.
+        // A refused request does not lengthen the wait.
         assert_eq!(limiter.take(client(1)).unwrap_err(), wait);
         advance(wait).await;
         limiter.take(client(1)).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn clients_are_counted_apart_or_together() {
-        let (apart, together) = (
+    async fn clients_are_counted_separately_or_together() {
+        let (separate, together) = (
             limiter(1, 3, RateScope::Client),
             limiter(1, 3, RateScope::Site),
         );
         let sum = |limiter: &RateLimiter| -> usize {
             (1..=4).map(|n| taken(limiter, client(n), 10)).sum()
         };
-        assert_eq!((sum(&apart), sum(&together)), (12, 3));
+        assert_eq!((sum(&separate), sum(&together)), (12, 3));
         let network = ["2001:db8::1", "2001:db8::2:1"].map(|text| text.parse().unwrap());
-        assert_eq!(network.map(|client| taken(&apart, client, 10)), [3, 0]);
+        assert_eq!(network.map(|client| taken(&separate, client, 10)), [3, 0]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_memory_is_bounded_and_the_idle_make_room() {
+    async fn memory_is_bounded_and_idle_clients_are_replaced_first() {
         let meters = ClientMeters::new(4);
         let rate = Gcra::new(1, Duration::from_secs(1), 10);
         let now = Instant::now();
@@ -219,7 +217,7 @@ mod tests {
         let held: usize = meters.sets.iter().map(|set| set.lock().len()).sum();
         let room: usize = meters.sets.iter().map(|set| set.lock().capacity()).sum();
         assert_eq!((held, room), (4 * SET_SIZE, 4 * SET_SIZE));
-        // Nobody who has used up more than the newcomers was forgotten for them.
+        // A client that has used up more than the new ones is not forgotten.
         assert!(meters.take(busy, now, &rate).is_err());
     }
 

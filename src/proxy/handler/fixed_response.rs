@@ -1,25 +1,27 @@
-//! An answer that is the same for everyone.
+//! The handler that sends every client the same short response.
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::proxy::body::Body;
 
-/// Why an answer cannot be given.
+/// Reason why a fixed response is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FixedResponseError {
-    /// An interim status, or none at all.
-    #[error("an answer's status is a number from 200 to 599")]
+    /// The status is interim or out of range.
+    #[error("the status of a response must be a number from 200 to 599")]
     Status,
-    /// A body with a status that has none (RFC 9110 section 6.4.1).
-    #[error("an answer with the status 204, 205 or 304 has no body; remove `body`")]
+    /// The status does not allow a body (RFC 9110 section 6.4.1).
+    #[error("a response with status 204, 205 or 304 cannot have a body; remove `body`")]
     Body,
-    /// Control characters or the like.
-    #[error("a content type is visible ASCII, as in `text/html; charset=utf-8`")]
+    /// The content type has characters that a header must not have.
+    #[error(
+        "the content type may only have visible ASCII; use a form like `text/html; charset=utf-8`"
+    )]
     ContentType,
 }
 
-/// A status with a short body.
+/// A response with a status and a short body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixedResponse {
     status: StatusCode,
@@ -28,7 +30,7 @@ pub struct FixedResponse {
 }
 
 impl FixedResponse {
-    /// The answer with this status, body and content type.
+    /// Creates the response from a status, a body and a content type.
     pub fn new(status: u16, body: &str, content_type: &str) -> Result<Self, FixedResponseError> {
         let status = StatusCode::from_u16(status)
             .ok()
@@ -45,26 +47,26 @@ impl FixedResponse {
         })
     }
 
-    /// The status.
+    /// Status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The body.
+    /// Body of the response.
     #[must_use]
     pub fn body(&self) -> &str {
         &self.body
     }
 
-    /// The content type.
+    /// Content type of the body.
     #[must_use]
     pub fn content_type(&self) -> &str {
         &self.content_type
     }
 
-    /// The answer to one request. It shares no memory with others, whose counters all cores would write.
-    pub(in crate::proxy) fn answer(&self, method: &Method) -> Response<Body> {
+    /// Responds to one request. The body is copied, since all cores would write the reference count of a shared one.
+    pub(crate) fn answer(&self, method: &Method) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status;
         if is_bodiless(self.status) {
@@ -78,7 +80,7 @@ impl FixedResponse {
         let content_type = HeaderValue::from_str(&self.content_type);
         headers.insert(
             CONTENT_TYPE,
-            content_type.expect("it was looked at when it was set"),
+            content_type.expect("it was checked when it was set"),
         );
         if *method != Method::HEAD {
             *response.body_mut() = Body::full(self.body.to_string());
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_final_statuses_and_bodies_that_fit_them_are_answers() {
+    fn interim_statuses_and_bodies_that_do_not_fit_are_refused() {
         let error = |status, body, content_type| {
             FixedResponse::new(status, body, content_type).unwrap_err()
         };
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_request_gets_the_head_of_the_answer() {
+    fn a_head_request_gets_the_head_of_the_response() {
         let answer = FixedResponse::new(410, "gone", "text/plain").unwrap();
         for (method, is_empty) in [(Method::GET, false), (Method::HEAD, true)] {
             let response = answer.answer(&method);

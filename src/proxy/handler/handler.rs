@@ -1,4 +1,4 @@
-//! The closed set of what answers the requests of a route.
+//! The closed set of handlers.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use super::redirect::Redirect;
 use crate::proxy::handler::files::Files;
 use crate::upstream::Upstream;
 
-/// Who answers a request.
+/// Handler that responds to the requests of a route.
 #[derive(Clone, Debug)]
 pub enum Handler {
-    /// A backend.
+    /// Forwards the request to a backend.
     Upstream(Arc<Upstream>),
-    /// Another URL.
+    /// Redirects the client to another URL.
     Redirect(Redirect),
-    /// The same answer for everyone.
+    /// Sends every client the same response.
     Respond(FixedResponse),
-    /// A folder.
+    /// Sends the files of a folder.
     Files(Files),
 }

@@ -1,4 +1,5 @@
-//! What answers the requests of a route: an upstream, a redirect, a fixed response or the files of a folder.
+//! Handlers, which respond to the requests of a route: an upstream, a redirect, a fixed response or the files of a
+//! folder.
 
 mod files;
 mod fixed_response;

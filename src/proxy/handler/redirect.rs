@@ -1,4 +1,4 @@
-//! Sending a client elsewhere.
+//! The handler that redirects clients to another URL.
 
 use http::header::LOCATION;
 use http::uri::{PathAndQuery, Scheme};
@@ -8,46 +8,48 @@ use crate::proxy::body::Body;
 use crate::proxy::error::Error;
 use crate::proxy::request::{PathPrefix, PlaceholderError, RequestContext, Template, host};
 
-/// Why a text is not the target of a redirect.
+/// Reason why a redirect is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
-    /// Neither a URL with a host nor a path.
+    /// The target is neither a URL with a host nor a path.
     #[error(
-        "a redirect goes to a URL such as `https://www.example.org`, or to a path such as `/new`"
+        "a redirect must lead to a URL like `https://www.example.org` or to a path like `/new`"
     )]
     Url,
-    /// A scheme that browsers would not follow to a site.
-    #[error("a redirect goes to an http:// or https:// URL")]
+    /// The target has a scheme other than http and https.
+    #[error("a redirect must lead to an http:// or https:// URL")]
     Scheme,
-    /// A path that browsers take for a host.
-    #[error("a redirect to a path begins with one slash and no placeholder, as in `/new{{path}}`")]
-    Path,
-    /// A query or fragment, behind which no path can be appended.
+    /// The target is a path that browsers could read as a host.
     #[error(
-        "the rest of the request's path and its query are appended to a redirect; leave out what follows the path, write `append = false`, or say where they go with `{{path}}` and `{{query}}`"
+        "the path of a redirect must begin with a single slash, and no placeholder may follow it; use a form like `/new{{path}}`"
+    )]
+    Path,
+    /// The target has a query or fragment, after which no path can be appended.
+    #[error(
+        "the target cannot have a `?` or `#`, since the rest of the request's path and its query are appended to it; set `append = false`, or place them with `{{path}}` and `{{query}}`"
     )]
     Tail,
-    /// A status that sends nobody elsewhere.
-    #[error("a redirect's status is 301, 302, 303, 307 or 308")]
+    /// The status is not one of a redirect.
+    #[error("the status of a redirect must be 301, 302, 303, 307 or 308")]
     Status,
-    /// A placeholder that is not known.
+    /// The target has an unknown placeholder.
     #[error(transparent)]
     Placeholder(#[from] PlaceholderError),
 }
 
-/// Where to send clients, as the operator says it.
+/// Options of a redirect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectOptions {
-    /// An http or https URL, or a path on the same host. `{host}`, `{path}` and `{query}` in it are filled.
+    /// Target: an http or https URL, or a path on the same host. `{host}`, `{path}` and `{query}` are filled in.
     pub to: String,
-    /// The status; the default keeps method and body.
+    /// Status. The default, 308, keeps method and body.
     pub status: u16,
-    /// Whether what follows the route's prefix is appended to a target without `{path}` and `{query}`.
+    /// Whether the rest of the request's path and its query are appended to a target without `{path}` and `{query}`.
     pub append: bool,
 }
 
 impl RedirectOptions {
-    /// A redirect with the default status, which appends the rest of the path.
+    /// Options with the default status, which append the rest of the path.
     #[must_use]
     pub fn new(to: &str) -> Self {
         Self {
@@ -58,79 +60,76 @@ impl RedirectOptions {
     }
 }
 
-/// What a target may tell of the request.
+/// Placeholder in the target of a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+enum Placeholder {
     Host,
     Path,
     Query,
 }
 
-const PIECES: [(&str, Piece); 3] = [
-    ("host", Piece::Host),
-    ("path", Piece::Path),
-    ("query", Piece::Query),
+const PLACEHOLDERS: [(&str, Placeholder); 3] = [
+    ("host", Placeholder::Host),
+    ("path", Placeholder::Path),
+    ("query", Placeholder::Query),
 ];
 
-/// Sends the requests of a route elsewhere.
+/// Redirects the requests of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
     options: RedirectOptions,
-    target: Template<Piece>,
-    /// The route's prefix, when what follows it is appended.
-    append_behind: Option<PathPrefix>,
+    target: Template<Placeholder>,
+    /// Prefix of the route, if the rest of the path is appended.
+    append_after: Option<PathPrefix>,
     status: StatusCode,
 }
 
 impl Redirect {
-    /// Parses `https://www.example.org`, perhaps with a path that goes before the request's own.
+    /// Parses a target like `https://www.example.org/new`, to which the path and query of a request are appended.
     pub fn parse(text: &str) -> Result<Self, RedirectError> {
         Self::new(&RedirectOptions::new(text), &PathPrefix::root())
     }
 
-    /// The redirect of the route with this prefix.
+    /// Creates the redirect of the route with this prefix.
     pub fn new(options: &RedirectOptions, prefix: &PathPrefix) -> Result<Self, RedirectError> {
         let status = StatusCode::from_u16(options.status)
             .ok()
             .filter(|status| matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308))
             .ok_or(RedirectError::Status)?;
-        let whole = Template::parse(&options.to, &PIECES)?;
-        let says_where = whole.places().any(|piece| piece != Piece::Host);
-        let appends = options.append && !says_where;
+        let whole = Template::parse(&options.to, &PLACEHOLDERS)?;
+        let has_path = whole.placeholders().any(|place| place != Placeholder::Host);
+        let appends = options.append && !has_path;
         check_target(&options.to)?;
         if appends && options.to.contains(['?', '#']) {
             return Err(RedirectError::Tail);
         }
         let target = if appends {
-            Template::parse(options.to.trim_end_matches('/'), &PIECES)?
+            Template::parse(options.to.trim_end_matches('/'), &PLACEHOLDERS)?
         } else {
             whole
         };
         Ok(Self {
             options: options.clone(),
             target,
-            append_behind: appends.then(|| prefix.clone()),
+            append_after: appends.then(|| prefix.clone()),
             status,
         })
     }
 
-    /// What the operator says of it.
+    /// Options that the redirect was created with.
     #[must_use]
     pub fn options(&self) -> &RedirectOptions {
         &self.options
     }
 
-    /// The status.
+    /// Status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The response to a request.
-    pub(in crate::proxy) fn answer(
-        &self,
-        context: &RequestContext<'_>,
-    ) -> Result<Response<Body>, Error> {
+    /// Responds to a request.
+    pub(crate) fn answer(&self, context: &RequestContext<'_>) -> Result<Response<Body>, Error> {
         let location = self.location(context.host.name(), &context.target);
         let location = location.ok_or(Error::Target)?;
         let mut response = Response::new(Body::empty());
@@ -139,7 +138,7 @@ impl Redirect {
         Ok(response)
     }
 
-    /// The value of Location for a request. `None` if that is no text a field may hold.
+    /// Value of Location for a request. `None` if it has characters that a header must not have.
     #[must_use]
     pub fn location(&self, host: &str, target: &PathAndQuery) -> Option<HeaderValue> {
         let path = match target.path() {
@@ -147,16 +146,18 @@ impl Redirect {
             path => path,
         };
         let query = target.query().unwrap_or_default();
-        let mut location = self.target.filled(|piece, text| match piece {
-            Piece::Host => text.extend(host.bytes().map(|byte| byte.to_ascii_lowercase())),
-            Piece::Path => text.extend_from_slice(path.as_bytes()),
-            Piece::Query if query.is_empty() && text.last() == Some(&b'?') => drop(text.pop()),
-            Piece::Query => text.extend_from_slice(query.as_bytes()),
+        let mut location = self.target.filled(|place, text| match place {
+            Placeholder::Host => text.extend(host.bytes().map(|byte| byte.to_ascii_lowercase())),
+            Placeholder::Path => text.extend_from_slice(path.as_bytes()),
+            Placeholder::Query if query.is_empty() && text.last() == Some(&b'?') => {
+                text.pop();
+            }
+            Placeholder::Query => text.extend_from_slice(query.as_bytes()),
         });
-        if let Some(prefix) = &self.append_behind {
+        if let Some(prefix) = &self.append_after {
             let rest = path.strip_prefix(prefix.as_str()).unwrap_or(path);
             if location.is_empty() {
-                // Or else the path could begin with two slashes, behind which browsers read a host.
+                // Otherwise the path could begin with two slashes, after which browsers read a host.
                 location.push(b'/');
             }
             let rest = match location.as_slice() {
@@ -173,7 +174,7 @@ impl Redirect {
     }
 }
 
-/// Whether browsers will read the target as the operator does, whatever a client puts into its places.
+/// Checks that the target leads to the host that the operator wrote, whatever a client's request fills in.
 fn check_target(text: &str) -> Result<(), RedirectError> {
     if let Some(path) = text.strip_prefix('/') {
         if path.starts_with(['/', '\\', '{']) {
@@ -182,7 +183,7 @@ fn check_target(text: &str) -> Result<(), RedirectError> {
         let value = HeaderValue::from_str(text);
         return value.map(drop).map_err(|_| RedirectError::Url);
     }
-    // A query right behind the host would be part of it.
+    // `{query}` right after the host would become part of the host: `@` makes the check of the host fail then.
     let sample = text
         .replace("{host}", "host.invalid")
         .replace("{path}", "/")
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target_is_refused() {
+    fn invalid_targets_are_refused() {
         for (target, error) in [
             ("www.example.org", RedirectError::Url),
             ("new", RedirectError::Url),
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_prefix_is_appended_or_goes_where_the_target_says() {
+    fn the_rest_of_the_path_is_appended_or_fills_its_placeholder() {
         for (to, prefix, path, expected) in [
             ("/new", "/old", "/old", "/new"),
             ("/new", "/old/", "/old/a?b", "/new/a?b"),
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_can_be_the_same_for_all() {
+    fn without_append_the_target_is_the_same_for_all_requests() {
         let options = RedirectOptions {
             append: false,
             status: 302,
@@ -299,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn only_statuses_that_send_elsewhere_are_redirects() {
-        for (status, is_right) in [
+    fn only_redirect_statuses_are_accepted() {
+        for (status, is_valid) in [
             (301, true),
             (303, true),
             (304, false),
@@ -312,7 +313,7 @@ mod tests {
                 ..RedirectOptions::new("/new")
             };
             let redirect = Redirect::new(&options, &PathPrefix::root());
-            assert_eq!(redirect.is_ok(), is_right, "{status}");
+            assert_eq!(redirect.is_ok(), is_valid, "{status}");
         }
     }
 }

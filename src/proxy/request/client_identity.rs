@@ -1,4 +1,4 @@
-//! The certificate of a client, and the fields that tell the backend of it.
+//! The certificate of a client, and the fields by which the backend learns of it.
 
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
@@ -6,24 +6,24 @@ use http::{HeaderMap, HeaderValue};
 const VERIFIED: HeaderName = HeaderName::from_static("x-client-cert-verified");
 const SUBJECT: HeaderName = HeaderName::from_static("x-client-cert-subject");
 const FINGERPRINT: HeaderName = HeaderName::from_static("x-client-cert-fingerprint");
-/// RFC 9440 section 2.2.
+/// Defined in RFC 9440 section 2.2.
 const CERTIFICATE: HeaderName = HeaderName::from_static("client-cert");
 
-/// Digest of how clients are asked for certificates: the same for two sites that ask alike.
+/// Digest of the settings by which clients are asked for certificates. Sites with equal settings have equal digests.
 pub type ClientPolicy = [u8; 32];
 
-/// A certificate that was verified, in the forms that the backend gets.
+/// A verified certificate, in the forms that the backend gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// The subject as RFC 4514 writes it.
+    /// Subject in the string form of RFC 4514.
     pub subject: String,
-    /// SHA-256 of the certificate in hexadecimal.
+    /// SHA-256 hash of the certificate in hexadecimal.
     pub fingerprint: String,
-    /// The certificate in base64.
+    /// DER form of the certificate in base64.
     pub base64: String,
 }
 
-/// The outcome of one handshake that asked for a certificate.
+/// Outcome of a handshake in which the client was asked for a certificate.
 #[derive(Clone, Debug)]
 pub struct ClientIdentity {
     policy: ClientPolicy,
@@ -31,7 +31,8 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// The identity of a client that was asked under `policy`. `None` is a client without a certificate where it needs none.
+    /// Creates the identity of a client that was asked under `policy`. `certificate` is `None` if the client showed
+    /// none and the site does not require one.
     #[must_use]
     pub fn new(policy: ClientPolicy, certificate: Option<ClientCertificate>) -> Self {
         let verified = HeaderValue::from_static(match certificate {
@@ -45,10 +46,10 @@ impl ClientIdentity {
                 (FINGERPRINT, certificate.fingerprint),
                 (CERTIFICATE, format!(":{}:", certificate.base64)),
             ];
-            let certified = texts
+            let set = texts
                 .into_iter()
                 .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)));
-            fields.extend(certified);
+            fields.extend(set);
         }
         Self { policy, fields }
     }
@@ -59,8 +60,8 @@ impl ClientIdentity {
         &self.policy
     }
 
-    /// Sets the fields for the backend. What the client wrote under these names is gone already.
-    pub(in crate::proxy) fn set_fields(&self, headers: &mut HeaderMap) {
+    /// Sets the fields for the backend. Call this after the client's own fields of these names are removed.
+    pub(crate) fn set_fields(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.fields {
             headers.insert(name.clone(), value.clone());
         }

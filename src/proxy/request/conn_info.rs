@@ -1,4 +1,4 @@
-//! The facts of the connection that a request came on.
+//! Facts of the connection on which a request arrived.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use super::forwarding_chain::ForwardingChain;
 use super::trusted_proxies::TrustedProxies;
 use crate::name::HostName;
 
-/// The facts of one client connection, the same for all its requests.
+/// Facts of one client connection, shared by all its requests.
 #[derive(Clone, Debug)]
 pub struct ConnInfo {
-    /// The peer's address, or the one for which a trusted peer has opened the connection.
+    /// Address of the peer, or the one that a trusted peer named in a PROXY header.
     pub client: SocketAddr,
-    /// What the client has reached.
+    /// Address that the client connected to.
     pub local: SocketAddr,
-    /// The name that the client asked for in its TLS handshake.
+    /// Server name from the client's TLS handshake.
     pub sni: Option<HostName>,
-    /// Whether it speaks TLS 1.3.
+    /// Whether the connection uses TLS 1.3.
     pub is_tls13: bool,
     forwarded_for: HeaderValue,
     /// Trusted proxies, if the peer is one of them.
@@ -29,7 +29,7 @@ pub struct ConnInfo {
 }
 
 impl ConnInfo {
-    /// The facts of a TLS connection from `client`, whose fields about clients are not trusted.
+    /// Creates the facts of a TLS connection from `client`, which is not trusted to speak for other clients.
     #[must_use]
     pub fn new(client: SocketAddr, sni: Option<HostName>) -> Self {
         Self {
@@ -45,13 +45,13 @@ impl ConnInfo {
         }
     }
 
-    /// Sets the address that the client has reached.
+    /// Sets the address that the client connected to.
     #[must_use]
     pub fn reaching(self, local: SocketAddr) -> Self {
         Self { local, ..self }
     }
 
-    /// Trusts the peer, which is among `trust`, in what it says of clients.
+    /// Trusts the peer, which is one of `trust`, to speak for other clients.
     #[must_use]
     pub fn trusting(self, trust: Arc<TrustedProxies>) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl ConnInfo {
         }
     }
 
-    /// Sets the outcome of asking the client for a certificate.
+    /// Sets the outcome of a handshake in which the client was asked for a certificate.
     #[must_use]
     pub fn identified(self, identity: ClientIdentity) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl ConnInfo {
         }
     }
 
-    /// Tells the backend of the client in the field Forwarded too.
+    /// Sends the field Forwarded to the backend too.
     #[must_use]
     pub fn with_forwarded(self) -> Self {
         Self {
@@ -78,8 +78,8 @@ impl ConnInfo {
         }
     }
 
-    /// Address of the client that sent a request with these fields: that of the connection, or the one that a trusted peer
-    /// speaks for. It is the same before and after the fields were made ready for the backend.
+    /// Address of the client that sent a request with these fields: that of the connection, or the one that a trusted
+    /// peer speaks for. It is the same before and after the fields are prepared for the backend.
     #[must_use]
     pub fn client_ip(&self, headers: &HeaderMap) -> IpAddr {
         match &self.trust {
@@ -88,7 +88,7 @@ impl ConnInfo {
         }
     }
 
-    /// Address of the client with its port, which is 0 where a trusted peer speaks for another: it does not tell the port.
+    /// Address of the client with its port. The port is 0 if a trusted peer speaks for the client, since it names none.
     #[must_use]
     pub fn client_addr(&self, headers: &HeaderMap) -> SocketAddr {
         let ip = self.client_ip(headers);
@@ -99,32 +99,32 @@ impl ConnInfo {
         }
     }
 
-    /// Address of the client as text, where a trusted peer speaks for it.
-    pub(in crate::proxy) fn forwarded_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    /// Address of the client as text, if the peer is trusted to speak for it.
+    pub(crate) fn forwarded_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         self.trust.as_ref()?;
         HeaderValue::try_from(self.client_ip(headers).to_string()).ok()
     }
 
-    /// The value of X-Forwarded-For, made once for all requests.
+    /// Value of X-Forwarded-For, built once for all requests.
     #[must_use]
     pub fn forwarded_for(&self) -> &HeaderValue {
         &self.forwarded_for
     }
 
-    pub(in crate::proxy) fn trust(&self) -> Option<&TrustedProxies> {
+    pub(crate) fn trust(&self) -> Option<&TrustedProxies> {
         self.trust.as_deref()
     }
 
-    pub(in crate::proxy) fn identity(&self) -> Option<&ClientIdentity> {
+    pub(crate) fn identity(&self) -> Option<&ClientIdentity> {
         self.identity.as_deref()
     }
 
-    /// How the client was asked for a certificate, if it was.
-    pub(in crate::proxy) fn client_policy(&self) -> Option<&ClientPolicy> {
+    /// Policy under which the client was asked for a certificate, if it was.
+    pub(crate) fn client_policy(&self) -> Option<&ClientPolicy> {
         self.identity().map(ClientIdentity::policy)
     }
 
-    pub(in crate::proxy) fn has_forwarded(&self) -> bool {
+    pub(crate) fn has_forwarded(&self) -> bool {
         self.has_forwarded
     }
 }
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_is_told_as_one_address_without_its_port() {
+    fn forwarded_for_is_the_address_without_its_port() {
         for (client, value) in [
             ("192.0.2.7:40000", "192.0.2.7"),
             ("[2001:db8::7]:40000", "2001:db8::7"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_peer_may_speak_for_another() {
+    fn only_a_trusted_peer_may_speak_for_another_client() {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
         let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);

@@ -1,4 +1,4 @@
-//! The one value that is lent down the path of a request. Knows no site, no route and no backend.
+//! The context that is passed down the path of one request. Knows no site, no route and no backend.
 
 use std::mem;
 
@@ -14,40 +14,35 @@ use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
 use crate::upstream::Interims;
 
-/// A request on its way through the proxy: what its head says, and what is noted for its response and its log line.
+/// Facts of a request in progress: those of its head, and those recorded for its response and its log line.
 ///
-/// Made by [`Self::new`] from any head; [`Self::read_head`] runs before all that asks for the host, the target or the
-/// client.
+/// [`Self::new`] accepts any head. Call [`Self::read_head`] before the host, the target or the client is used.
 #[derive(Debug)]
-pub(in crate::proxy) struct RequestContext<'r> {
-    pub(in crate::proxy) conn: &'r ConnInfo,
+pub(crate) struct RequestContext<'r> {
+    pub(crate) conn: &'r ConnInfo,
     /// Number of the worker that serves the request.
-    pub(in crate::proxy) worker: usize,
+    pub(crate) worker: usize,
     /// Version of HTTP that the client speaks.
-    pub(in crate::proxy) version: Version,
-    pub(in crate::proxy) scan: HeaderScan,
-    /// Empty until the head was read.
-    pub(in crate::proxy) host: Host,
-    /// `/` until the head was read, and once more after [`Self::take_target`].
-    pub(in crate::proxy) target: PathAndQuery,
-    /// Address of the client, where a trusted peer speaks for it.
+    pub(crate) version: Version,
+    pub(crate) scan: HeaderScan,
+    /// Empty before [`Self::read_head`].
+    pub(crate) host: Host,
+    /// `/` before [`Self::read_head`] and after [`Self::take_target`].
+    pub(crate) target: PathAndQuery,
+    /// Address of the client, if a trusted peer speaks for it.
     forwarded_client: Option<HeaderValue>,
-    /// Id that client and backend are told, if the site has ids.
-    pub(in crate::proxy) request_id: Option<HeaderValue>,
-    /// Interim responses of the backend, if the client can take any.
-    pub(in crate::proxy) interims: Option<Interims>,
+    /// Request id for client and backend, if the site uses ids.
+    pub(crate) request_id: Option<HeaderValue>,
+    /// Receiver of interim responses, if the client can take any.
+    pub(crate) interims: Option<Interims>,
     /// Value of Strict-Transport-Security for the response.
-    pub(in crate::proxy) hsts: Option<HeaderValue>,
-    /// Entry of the access log, if there is one for the request.
-    pub(in crate::proxy) entry: Option<Box<LogEntry>>,
+    pub(crate) hsts: Option<HeaderValue>,
+    /// Access log entry, if the request is logged.
+    pub(crate) entry: Option<Box<LogEntry>>,
 }
 
 impl<'r> RequestContext<'r> {
-    pub(in crate::proxy) fn new<B>(
-        request: &Request<B>,
-        conn: &'r ConnInfo,
-        worker: usize,
-    ) -> Self {
+    pub(crate) fn new<B>(request: &Request<B>, conn: &'r ConnInfo, worker: usize) -> Self {
         Self {
             conn,
             worker,
@@ -63,8 +58,9 @@ impl<'r> RequestContext<'r> {
         }
     }
 
-    /// Reads host, target and client. Refuses a request whose framing, target, size or host is not certain.
-    pub(in crate::proxy) fn read_head<B>(
+    /// Reads target, host and client. Refuses a request with uncertain framing, an invalid target or host, or too large
+    /// a head.
+    pub(crate) fn read_head<B>(
         &mut self,
         request: &Request<B>,
         options: &ServiceOptions,
@@ -76,14 +72,14 @@ impl<'r> RequestContext<'r> {
         Ok(())
     }
 
-    /// Address of the client as text, as the backend is told.
-    pub(in crate::proxy) fn client(&self) -> &HeaderValue {
+    /// Address of the client as text, as it is sent to the backend.
+    pub(crate) fn client(&self) -> &HeaderValue {
         let own = || self.conn.forwarded_for();
         self.forwarded_client.as_ref().unwrap_or_else(own)
     }
 
-    /// Gives the target away without counting a reference to it. Nothing after that may ask for the target.
-    pub(in crate::proxy) fn take_target(&mut self) -> PathAndQuery {
+    /// Moves the target out, which spares a reference count. The target must not be used afterwards.
+    pub(crate) fn take_target(&mut self) -> PathAndQuery {
         mem::replace(&mut self.target, PathAndQuery::from_static("/"))
     }
 }

@@ -1,4 +1,5 @@
-//! The fields that tell the backend of the client: X-Forwarded-For, -Proto and -Host, Forwarded, and Host.
+//! Fields by which the backend learns of the client: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, Forwarded
+//! and Host.
 
 use http::header::{FORWARDED, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
@@ -11,11 +12,11 @@ use super::header_scan::Fields;
 use super::host::Host;
 use crate::upstream::is_client_field;
 
-/// Drops what the client says of itself, and sets X-Forwarded-For, -Proto, -Host and Host afresh. What a trusted peer says
-/// is kept as far as it can be trusted.
+/// Replaces the client's fields about itself with the proxy's own. The values that a trusted peer sends are kept as far
+/// as they can be trusted.
 ///
-/// Runs after the hop-by-hop fields are gone, so that no Connection can name what is set here.
-pub(in crate::proxy) fn set(headers: &mut HeaderMap, context: &RequestContext<'_>) {
+/// Call this after the hop-by-hop fields are removed: the client's Connection field must not name the fields set here.
+pub(crate) fn set(headers: &mut HeaderMap, context: &RequestContext<'_>) {
     let RequestContext {
         conn, scan, host, ..
     } = context;
@@ -34,7 +35,7 @@ pub(in crate::proxy) fn set(headers: &mut HeaderMap, context: &RequestContext<'_
             headers.insert(PROTO, HeaderValue::from_static("https"));
             headers.insert(FORWARDED_HOST, host.value().clone());
         }
-        Some(chain) => pass_on(headers, chain, host),
+        Some(chain) => set_from_chain(headers, chain, host),
     }
     if conn.has_forwarded() {
         headers.insert(FORWARDED, forwarded(chain.as_ref(), host, conn));
@@ -44,8 +45,8 @@ pub(in crate::proxy) fn set(headers: &mut HeaderMap, context: &RequestContext<'_
     }
 }
 
-/// Passes on what trusted proxies tell, with the peer appended to their list.
-fn pass_on(headers: &mut HeaderMap, chain: &ForwardingChain, host: &Host) {
+/// Sets the fields from the chain of trusted proxies, with the peer as its last address.
+fn set_from_chain(headers: &mut HeaderMap, chain: &ForwardingChain, host: &Host) {
     let addresses: Vec<_> = chain.client_first().map(|hop| hop.to_string()).collect();
     let addresses = HeaderValue::try_from(addresses.join(", "));
     headers.insert(
@@ -70,12 +71,12 @@ fn forwarded(chain: Option<&ForwardingChain>, host: &Host, conn: &ConnInfo) -> H
 }
 
 fn drop_client_fields(headers: &mut HeaderMap) {
-    let claimed: Vec<HeaderName> = headers
+    let names: Vec<HeaderName> = headers
         .keys()
         .filter(|name| is_client_field(name.as_str()))
         .cloned()
         .collect();
-    for name in claimed {
+    for name in names {
         headers.remove(name);
     }
 }
@@ -100,7 +101,7 @@ mod tests {
         ("x-request-id", "7"),
     ];
 
-    /// What the backend sees of a request with these fields.
+    /// Fields that the backend gets for a request with the fields `claims`.
     fn seen(claims: &[(&'static str, &'static str)], conn: &ConnInfo) -> Vec<String> {
         let mut headers = HeaderMap::new();
         for (name, value) in claims {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_backend_hears_the_proxy_and_not_the_client() {
+    fn the_clients_claims_are_replaced() {
         assert_eq!(
             seen(&CLAIMS, &conn()),
             [
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_peers_word_is_kept_as_far_as_it_can_be_believed() {
+    fn a_trusted_peers_claims_are_kept_as_far_as_they_can_be_trusted() {
         assert_eq!(
             seen(&CLAIMS, &trusted()),
             [
@@ -162,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_peer_that_says_nothing_is_the_client() {
+    fn a_trusted_peer_without_claims_is_the_client() {
         assert!(seen(&[], &trusted()).contains(&"x-forwarded-for: 192.0.2.7".to_owned()));
     }
 
     #[test]
-    fn forwarded_is_told_on_request_with_the_same_facts() {
+    fn forwarded_is_optional_and_agrees_with_the_other_fields() {
         for (conn, field) in [
             (
                 conn(),

@@ -1,21 +1,21 @@
-//! The field Forwarded (RFC 7239), read and written.
+//! Parsing and writing of the field Forwarded (RFC 7239).
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderValue;
 
-/// What one proxy has said of the connection that it took a request from.
+/// One element of the field: the facts that one proxy recorded of the connection from which it took the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::proxy) struct Element {
-    /// `None` where it has hidden its client, or said what is no address.
-    pub(in crate::proxy) node: Option<IpAddr>,
-    pub(in crate::proxy) proto: Option<String>,
-    pub(in crate::proxy) host: Option<String>,
+pub(crate) struct Element {
+    /// Address of the proxy's client. `None` if it is hidden or not a valid address.
+    pub(crate) node: Option<IpAddr>,
+    pub(crate) proto: Option<String>,
+    pub(crate) host: Option<String>,
 }
 
-/// The elements of one field in their order. A field that breaks the grammar has one, which says nothing.
-pub(in crate::proxy) fn parse(field: &HeaderValue) -> Vec<Element> {
+/// Parses the elements of one field in their order. An invalid field becomes one empty element.
+pub(crate) fn parse(field: &HeaderValue) -> Vec<Element> {
     let parsed = field.to_str().ok().and_then(parse_text);
     parsed.unwrap_or_else(|| vec![Element::default()])
 }
@@ -33,7 +33,8 @@ fn parse_text(text: &str) -> Option<Vec<Element>> {
     }
 }
 
-/// The element that `text` begins with, unless it is empty, and what follows it: a comma or nothing.
+/// Parses the element at the beginning of `text`. Returns it, or `None` for an empty one, and the rest of the text,
+/// which is empty or begins with a comma.
 fn parse_element(text: &str) -> Option<(Option<Element>, &str)> {
     let mut element = None;
     let mut rest = text;
@@ -66,12 +67,12 @@ fn parse_element(text: &str) -> Option<(Option<Element>, &str)> {
     }
 }
 
-/// A token or a quoted string, and what follows it.
+/// Parses a token or a quoted string. Returns its value and the rest of the text.
 fn parse_value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', ' ', '\t']).unwrap_or(text.len());
         let (value, rest) = text.split_at(end);
-        // A colon needs quotes by the grammar; that it lacks them leaves no doubt.
+        // By the grammar, a value with a colon must be quoted. One without quotes is accepted, since it is unambiguous.
         let is_value = !value.is_empty() && !value.contains(['"', '=']);
         return is_value.then(|| (value.to_owned(), rest));
     };
@@ -94,8 +95,8 @@ fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// An IP address, in brackets or not, with a port or not.
-pub(in crate::proxy) fn parse_node(text: &str) -> Option<IpAddr> {
+/// Parses an IP address with or without brackets and port.
+pub(crate) fn parse_node(text: &str) -> Option<IpAddr> {
     let ip = match text.parse::<IpAddr>() {
         Ok(ip) => ip,
         Err(_) => match text.parse::<SocketAddr>() {
@@ -106,12 +107,8 @@ pub(in crate::proxy) fn parse_node(text: &str) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
-/// Writes the elements of a way through proxies: `chain` from the client on, with what the client wanted at the first.
-pub(in crate::proxy) fn write(
-    chain: impl Iterator<Item = IpAddr>,
-    host: &str,
-    proto: &str,
-) -> HeaderValue {
+/// Writes one element for each address of `chain`, the client first. The first element also has `host` and `proto`.
+pub(crate) fn write(chain: impl Iterator<Item = IpAddr>, host: &str, proto: &str) -> HeaderValue {
     let mut text = String::new();
     for (index, hop) in chain.enumerate() {
         text.push_str(if index > 0 { ", for=" } else { "for=" });
@@ -119,11 +116,11 @@ pub(in crate::proxy) fn write(
             IpAddr::V4(ip) => write!(text, "{ip}"),
             IpAddr::V6(ip) => write!(text, "\"[{ip}]\""),
         };
-        written.expect("a string takes all that is written to it");
+        written.expect("writing to a String does not fail");
         if index == 0 {
             let quote = if is_token(host) { "" } else { "\"" };
             write!(text, ";host={quote}{host}{quote};proto={proto}")
-                .expect("a string takes all that is written to it");
+                .expect("writing to a String does not fail");
         }
     }
     HeaderValue::try_from(text).expect("addresses and a valid host are visible ASCII")
@@ -148,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_told_apart_in_every_spelling() {
+    fn elements_are_parsed_in_every_spelling() {
         for (field, expected) in [
             (
                 "for=192.0.2.60;proto=http;by=203.0.113.43",
@@ -176,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_breaks_the_grammar_says_nothing() {
+    fn an_invalid_field_is_one_empty_element() {
         for field in [
             "for=\"192.0.2.1",
             "for=192.0.2.1, for=\"[2001:db8::1",
@@ -192,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn a_written_field_parses_to_the_same_chain() {
         let chain: Vec<IpAddr> = ["2001:db8::7", "10.0.0.1"]
             .map(|ip| ip.parse().unwrap())
             .to_vec();
@@ -209,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_field_is_a_surprise(text in "[ -~]{0,60}") {
+        fn no_field_has_more_elements_than_characters(text in "[ -~]{0,60}") {
             let field = HeaderValue::from_str(&text).unwrap();
             prop_assert!(parse(&field).len() <= text.len().max(1));
         }

@@ -1,4 +1,5 @@
-//! The way of a request through proxies that are trusted: read from the right, since everybody can write at the left.
+//! The chain of trusted proxies that a request passed. It is read from the right, since clients can write anything at
+//! the left.
 
 use std::net::IpAddr;
 
@@ -9,25 +10,25 @@ use super::forwarded_field::{Element, parse_node};
 use super::trusted_proxies::TrustedProxies;
 use super::{forwarded_field, host};
 
-pub(in crate::proxy) const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(in crate::proxy) const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(in crate::proxy) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(crate) const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// What is believed of a request that came by a trusted peer.
+/// Facts about the client of a request that came through a trusted peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct ForwardingChain {
-    /// At least the peer, which is the first; the client is the last.
+pub(crate) struct ForwardingChain {
+    /// Addresses from the peer to the client. Never empty.
     nearest_first: Vec<IpAddr>,
-    /// How the client spoke to the first proxy, where that is told.
-    pub(in crate::proxy) proto: Option<&'static str>,
-    /// The host that the client asked for, where that is told.
-    pub(in crate::proxy) host: Option<HeaderValue>,
+    /// Scheme in which the client spoke to the first proxy, if known.
+    pub(crate) proto: Option<&'static str>,
+    /// Host that the client asked for, if known.
+    pub(crate) host: Option<HeaderValue>,
 }
 
 impl ForwardingChain {
-    /// Follows X-Forwarded-For, or Forwarded where only that is there, from `peer` on for as long as each host that is
-    /// named is trusted. Ends before what is no address: nothing can be known of what lies behind.
-    pub(in crate::proxy) fn of(headers: &HeaderMap, peer: IpAddr, trust: &TrustedProxies) -> Self {
+    /// Follows X-Forwarded-For, or Forwarded if that field is absent, from `peer` to the first host that is not
+    /// trusted. Stops before an element that is not an address, since nothing can be known beyond it.
+    pub(crate) fn of(headers: &HeaderMap, peer: IpAddr, trust: &TrustedProxies) -> Self {
         let mut chain = Self {
             nearest_first: vec![peer],
             proto: proto(headers),
@@ -68,18 +69,18 @@ impl ForwardingChain {
         }
     }
 
-    /// Who the request is from.
-    pub(in crate::proxy) fn client(&self) -> IpAddr {
+    /// Address of the client.
+    pub(crate) fn client(&self) -> IpAddr {
         self.nearest_first[self.nearest_first.len() - 1]
     }
 
-    /// All chain, the client first.
-    pub(in crate::proxy) fn client_first(&self) -> impl Iterator<Item = IpAddr> + '_ {
+    /// All addresses, the client first.
+    pub(crate) fn client_first(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.nearest_first.iter().rev().copied()
     }
 }
 
-/// The elements of X-Forwarded-For from the right.
+/// Elements of X-Forwarded-For from right to left.
 fn claims(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let fields = headers.get_all(FOR).iter().rev();
     fields
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_first_from_the_right_that_is_not_trusted() {
+    fn the_client_is_the_rightmost_untrusted_address() {
         for (fields, client) in [
             (&["192.0.2.7"][..], "192.0.2.7"),
             (&["203.0.113.9, 192.0.2.7"], "192.0.2.7"),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_counts_only_where_it_is_alone() {
+    fn forwarded_is_read_only_without_x_forwarded_for() {
         let forwarded = (
             "forwarded",
             "for=203.0.113.9;proto=ws, for=192.0.2.7;proto=http;host=a.example, for=10.0.0.2",
@@ -163,13 +164,13 @@ mod tests {
         assert_eq!(alone.client().to_string(), "192.0.2.7");
         assert_eq!(alone.proto, Some("http"));
         assert_eq!(alone.host.unwrap(), "a.example");
-        let beside = read_chain("10.0.0.1", &[("x-forwarded-for", "192.0.2.8"), forwarded]);
-        assert_eq!(beside.client().to_string(), "192.0.2.8");
-        assert_eq!(beside.proto, None);
+        let both = read_chain("10.0.0.1", &[("x-forwarded-for", "192.0.2.8"), forwarded]);
+        assert_eq!(both.client().to_string(), "192.0.2.8");
+        assert_eq!(both.proto, None);
     }
 
     #[test]
-    fn proto_and_host_are_kept_when_they_are_one_each_and_well_formed() {
+    fn proto_and_host_are_kept_if_single_and_valid() {
         let kept = read_chain(
             "10.0.0.1",
             &[
@@ -193,13 +194,13 @@ mod tests {
         }
     }
 
-    /// The same walk, told as a story of who speaks: each host is asked for whom it spoke, if it is trusted.
+    /// Recursive model: each trusted host names the address it spoke for.
     fn model(peer: IpAddr, chain: &[Option<IpAddr>]) -> Vec<IpAddr> {
         match chain.split_last() {
             Some((Some(named), rest)) if trust().contains(peer) => {
-                let mut way = model(*named, rest);
-                way.push(peer);
-                way
+                let mut chain = model(*named, rest);
+                chain.push(peer);
+                chain
             }
             _ => vec![peer],
         }
@@ -217,7 +218,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_walk_is_the_models(
+        fn the_chain_agrees_with_the_model(
             peer in address(),
             chain in prop::collection::vec(prop::option::weighted(0.9, address()), 0..8),
             cut in 0usize..8,
@@ -234,8 +235,8 @@ mod tests {
             let name = if as_forwarded { "forwarded" } else { "x-forwarded-for" };
             let (one, other) = (one.join(", "), other.join(","));
             let found = read_chain(&peer.to_string(), &[(name, &one), (name, &other)]);
-            let way: Vec<_> = found.client_first().collect();
-            prop_assert_eq!(way, model(peer, &chain));
+            let found: Vec<_> = found.client_first().collect();
+            prop_assert_eq!(found, model(peer, &chain));
         }
     }
 }

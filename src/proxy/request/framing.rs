@@ -1,8 +1,8 @@
-//! Where a message's body ends and which target it names. What is in doubt here is refused, and what goes out is framed
-//! anew from what came in, never copied.
+//! Framing and target of messages. A message whose framing or target is uncertain is refused. Forwarded messages get
+//! new framing fields, made from the parsed body; those of the sender are never copied.
 //!
-//! The HTTP library has already refused what it cannot parse, and lets a transfer coding win over a length, closing that
-//! connection afterwards (RFC 9112 section 6.1).
+//! The HTTP library has already refused what it cannot parse. Where a message has both a transfer coding and a length,
+//! it uses the coding, and closes the connection afterwards (RFC 9112 section 6.1).
 
 use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -15,8 +15,8 @@ use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
 use crate::upstream::{RequestBody, ResponseBody};
 
-/// Refuses a request whose framing, target or size is not certain.
-pub(in crate::proxy) fn check<B>(
+/// Refuses a request with uncertain framing, too large a head, or the method CONNECT other than for WebSocket.
+pub(crate) fn check<B>(
     request: &Request<B>,
     scan: HeaderScan,
     options: &ServiceOptions,
@@ -45,15 +45,16 @@ pub(in crate::proxy) fn check<B>(
 }
 
 /// `true` if `request` is a CONNECT that asks for WebSocket over HTTP/2 (RFC 8441 section 5).
-pub(in crate::proxy) fn is_extended_connect<B>(request: &Request<B>) -> bool {
+pub(crate) fn is_extended_connect<B>(request: &Request<B>) -> bool {
     let protocol = request.extensions().get::<Protocol>();
     request.version() == Version::HTTP_2
         && request.method() == Method::CONNECT
         && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
 
-/// The target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS; the bytes of the path stay untouched.
-pub(in crate::proxy) fn origin_form<B>(request: &Request<B>) -> Result<PathAndQuery, Error> {
+/// Returns the target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS. The bytes of the path stay
+/// unchanged.
+pub(crate) fn origin_form<B>(request: &Request<B>) -> Result<PathAndQuery, Error> {
     let uri = request.uri();
     let scheme = uri.scheme();
     if scheme.is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
@@ -78,8 +79,8 @@ pub(in crate::proxy) fn origin_form<B>(request: &Request<B>) -> Result<PathAndQu
     }
 }
 
-/// Frames a request for HTTP/1.1 by the body that it really has.
-pub(in crate::proxy) fn frame_request(
+/// Sets the target, and frames a request for HTTP/1.1 by its actual body.
+pub(crate) fn frame_request(
     request: &mut Request<RequestBody>,
     scan: HeaderScan,
     target: PathAndQuery,
@@ -114,8 +115,8 @@ pub(in crate::proxy) fn frame_request(
     }
 }
 
-/// Frames a response for its client by the body that it really has; `method` is that of its request.
-pub(in crate::proxy) fn frame_response(
+/// Frames a response for the client by its actual body. `method` is the request's.
+pub(crate) fn frame_response(
     response: &mut Response<ResponseBody>,
     scan: HeaderScan,
     method: &Method,
@@ -125,9 +126,9 @@ pub(in crate::proxy) fn frame_response(
     }
     let status = response.status();
     let is_bodiless = *method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
-    let has_none = status == StatusCode::NO_CONTENT || status.is_informational();
+    let forbids_length = status == StatusCode::NO_CONTENT || status.is_informational();
     if scan.has(Fields::TRANSFER_ENCODING) {
-        if !is_bodiless && !has_none && !is_chunked(response.headers()) {
+        if !is_bodiless && !forbids_length && !is_chunked(response.headers()) {
             return Err(Error::ResponseFraming);
         }
         response.headers_mut().remove(TRANSFER_ENCODING);
@@ -138,15 +139,15 @@ pub(in crate::proxy) fn frame_response(
     let length = response.body().size_hint().exact();
     let headers = response.headers_mut();
     let declared = declared_length(headers);
-    // Of a body that is not there, only its own word tells the length.
+    // Without a body, the declared length cannot be checked, and is kept.
     let is_right = declared.is_some() && (is_bodiless || declared == length);
-    if has_none || !is_right {
+    if forbids_length || !is_right {
         headers.remove(CONTENT_LENGTH);
     }
     Ok(())
 }
 
-/// Whether the body's coding is a single `chunked`.
+/// `true` if the only transfer coding is a single `chunked`.
 fn is_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
@@ -158,7 +159,7 @@ fn is_chunked(headers: &HeaderMap) -> bool {
     }
 }
 
-/// The value of a Content-Length that stands once and is a number.
+/// Value of Content-Length. `None` unless there is exactly one field with a valid number.
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let (Some(length), None) = (lengths.next(), lengths.next()) else {
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_chunked_in_any_case_is_the_only_coding() {
+    fn only_a_single_chunked_is_accepted_as_coding() {
         for value in ["chunked", "Chunked", "CHUNKED"] {
             assert!(
                 check(
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coding_beside_a_length_or_outside_of_http_1_1_is_refused() {
+    fn a_coding_with_a_length_or_outside_http_1_1_is_refused() {
         let both = request(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
         assert!(matches!(
             check(&both, &ServiceOptions::default()),
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_one_number() {
+    fn a_length_must_be_one_number() {
         assert!(
             check(
                 &request(&[("content-length", "5")]),
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_counted_one_by_one() {
+    fn repeated_fields_count_one_by_one() {
         let crumbs = request(&[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")]);
         assert!(check(&crumbs, &fields(3)).is_ok());
         assert!(matches!(
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_target_becomes_origin_form_with_its_bytes_untouched() {
+    fn every_form_of_target_becomes_origin_form_with_unchanged_bytes() {
         for (method, uri, path) in [
             ("GET", "/a/../b//c?x=%2e&y", "/a/../b//c?x=%2e&y"),
             ("GET", "http://a.example/x?y", "/x?y"),
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_body_is_announced_only_where_one_is_expected() {
+    fn an_empty_body_has_a_length_only_if_the_method_expects_a_body() {
         for (method, length) in [("POST", Some("0")), ("GET", None), ("DELETE", None)] {
             let mut request = Request::builder()
                 .method(method)
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_a_limit_in_bytes() {
+    fn the_size_of_a_head_is_limited() {
         let large = "x".repeat(32 * 1024);
         let refused = check(&request(&[("x", &large)]), &ServiceOptions::default());
         assert!(matches!(refused, Err(Error::HeadTooLarge)));

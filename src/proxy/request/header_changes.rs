@@ -1,4 +1,4 @@
-//! Changes to header fields that the operator asks for.
+//! Changes to header fields that the operator configures.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use super::context::RequestContext;
 use super::template::{PlaceholderError, Template};
 use crate::upstream::is_client_field;
 
-/// Why a field cannot be changed.
+/// Reason why a change to a header field is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderChangeError {
-    /// No name of a field.
-    #[error("`{0}` is no header name; write one, as in `X-Frame-Options`")]
+    /// The text is not a valid field name.
+    #[error("`{0}` is not a valid header name; use a form like `X-Frame-Options`")]
     Name(String),
-    /// A field that frames or routes a message, or that only the proxy may set.
-    #[error("`{0}` belongs to the proxy, which sets it so that it is always true; remove it here")]
+    /// The field frames or routes a message, or only the proxy may set it.
+    #[error("`{0}` is set by the proxy and cannot be changed; remove it here")]
     Owned(HeaderName),
-    /// A value with control characters.
-    #[error("the value of `{0}` has a character that no header may have; write visible ASCII")]
+    /// The value has control characters.
+    #[error("the value of `{0}` has a character that headers cannot have; use visible ASCII")]
     Value(HeaderName),
-    /// A placeholder that is not known.
+    /// The value has an unknown placeholder.
     #[error(transparent)]
     Placeholder(#[from] PlaceholderError),
 }
 
-/// What a value may tell of the request.
+/// Placeholder for a fact of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fact {
     Client,
@@ -38,7 +38,7 @@ enum Fact {
     Sni,
 }
 
-/// Fields whose value is a secret, wherever it was written.
+/// Fields whose values are secrets even when they are written in the Proxyfile itself.
 const SECRET: [&str; 11] = [
     "authorization",
     "proxy-authorization",
@@ -59,7 +59,7 @@ const FACTS: [(&str, Fact); 3] = [
     ("sni", Fact::Sni),
 ];
 
-/// One change to one field. Its `Debug` shows the value as [`Self::shown`] does.
+/// One change to one field. `Debug` shows the value as [`Self::shown`] does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderChange {
     kind: ChangeKind,
@@ -67,23 +67,23 @@ pub struct HeaderChange {
     value: Template<Fact>,
 }
 
-/// What happens to a field.
+/// Kind of change to a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// All of its values are taken away.
+    /// Removes all values of the field.
     Remove,
-    /// One value takes the place of all that it has.
+    /// Replaces all values of the field with one.
     Set,
-    /// One more value is added.
+    /// Adds a value to the field.
     Add,
 }
 
-/// A value that must not be shown.
+/// Secret value. `Debug` shows its source only.
 #[derive(Clone, Copy)]
 pub struct SecretText<'s> {
-    /// Where it was read from, which is shown instead.
+    /// Source that the value was read from, which is shown instead of it.
     pub source: &'s str,
-    /// The value itself.
+    /// Value itself.
     pub text: &'s str,
 }
 
@@ -94,19 +94,19 @@ impl fmt::Debug for SecretText<'_> {
 }
 
 impl HeaderChange {
-    /// Takes the field away.
+    /// Creates the removal of a field.
     pub fn remove(name: &str) -> Result<Self, HeaderChangeError> {
         Self::new(ChangeKind::Remove, name, "")
     }
 
-    /// The change of this kind. `{client}`, `{host}` and `{sni}` in the value are filled for each request.
+    /// Creates a change. `{client}`, `{host}` and `{sni}` in the value are filled in for each request.
     pub fn new(kind: ChangeKind, name: &str, value: &str) -> Result<Self, HeaderChangeError> {
         let name = parse_name(name)?;
         let value = parse_value(&name, value)?;
         Ok(Self { kind, name, value })
     }
 
-    /// The same with a value that is a secret, which is taken as it is and shown as where it was read from.
+    /// Creates a change with a secret value, which is used literally, without placeholders. Only its source is shown.
     pub fn secret(
         kind: ChangeKind,
         name: &str,
@@ -118,39 +118,40 @@ impl HeaderChange {
         Ok(Self { kind, name, value })
     }
 
-    /// What happens to the field.
+    /// Kind of the change.
     #[must_use]
     pub fn kind(&self) -> ChangeKind {
         self.kind
     }
 
-    /// The field.
+    /// Name of the field.
     #[must_use]
     pub fn name(&self) -> &HeaderName {
         &self.name
     }
 
-    /// The value with its placeholders, or where it was read from. `None` for a secret that was spelt out.
+    /// Value with its placeholders, or the source of a secret. `None` for a secret that is written in the Proxyfile
+    /// itself.
     #[must_use]
     pub fn shown(&self) -> Option<&str> {
         let is_secret = SECRET.contains(&self.name.as_str());
-        let is_spelt_out = self.kind != ChangeKind::Remove && !self.value.is_hidden();
-        (!is_secret || !is_spelt_out).then(|| self.value.text())
+        let is_literal = self.kind != ChangeKind::Remove && !self.value.is_hidden();
+        (!is_secret || !is_literal).then(|| self.value.text())
     }
 
     fn apply(&self, headers: &mut HeaderMap, context: &RequestContext<'_>) {
         match self.kind {
             ChangeKind::Remove => drop(headers.remove(&self.name)),
-            ChangeKind::Set => drop(headers.insert(self.fresh_name(), fill(&self.value, context))),
+            ChangeKind::Set => drop(headers.insert(self.copied_name(), fill(&self.value, context))),
             ChangeKind::Add => {
-                headers.append(self.fresh_name(), fill(&self.value, context));
+                headers.append(self.copied_name(), fill(&self.value, context));
             }
         }
     }
 
-    /// The name without a counter that all cores would write.
-    fn fresh_name(&self) -> HeaderName {
-        HeaderName::from_bytes(self.name.as_str().as_bytes()).expect("the copy of a name is a name")
+    /// Copies the name, since all cores would write the reference count of a shared one.
+    fn copied_name(&self) -> HeaderName {
+        HeaderName::from_bytes(self.name.as_str().as_bytes()).expect("a copied name is valid")
     }
 }
 
@@ -164,7 +165,7 @@ impl fmt::Debug for HeaderChange {
     }
 }
 
-/// Changes that are made one after the other.
+/// Changes that are applied one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderChanges {
     changes: Box<[HeaderChange]>,
@@ -172,7 +173,7 @@ pub struct HeaderChanges {
 }
 
 impl HeaderChanges {
-    /// These changes in this order, or `None` where there is none.
+    /// Collects changes in their order. `None` if there are none.
     #[must_use]
     pub fn new(changes: impl IntoIterator<Item = HeaderChange>) -> Option<Box<Self>> {
         let changes: Box<[HeaderChange]> = changes.into_iter().collect();
@@ -184,19 +185,19 @@ impl HeaderChanges {
         (!changes.is_empty()).then(|| Box::new(Self { changes, owned }))
     }
 
-    /// Whether one of them is about this field.
-    pub(in crate::proxy) fn concern(&self, name: &HeaderName) -> bool {
+    /// `true` if any of the changes affects this field.
+    pub(crate) fn affect(&self, name: &HeaderName) -> bool {
         self.changes.iter().any(|change| change.name == name)
     }
 
-    pub(in crate::proxy) fn apply(&self, headers: &mut HeaderMap, context: &RequestContext<'_>) {
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, context: &RequestContext<'_>) {
         for change in &self.changes {
             change.apply(headers, context);
         }
     }
 
-    /// The fields of which nothing is left that was there before.
-    pub(in crate::proxy) fn owned(&self) -> &Arc<[HeaderName]> {
+    /// Names of the fields whose previous values are removed.
+    pub(crate) fn owned(&self) -> &Arc<[HeaderName]> {
         &self.owned
     }
 }
@@ -226,7 +227,7 @@ fn is_owned(name: &HeaderName) -> bool {
     );
     match name.as_str() {
         "keep-alive" | "proxy-connection" | "http2-settings" | "proxy" => true,
-        // The usual name of the client's address where X-Forwarded-For is not read.
+        // Allowed, since many apps read the client's address from this field.
         "x-real-ip" => false,
         text => is_framing || is_client_field(text),
     }
@@ -250,7 +251,7 @@ fn fill(template: &Template<Fact>, context: &RequestContext<'_>) -> HeaderValue 
                 .as_bytes(),
         });
     });
-    HeaderValue::try_from(value).expect("texts that were looked at and names joined are a value")
+    HeaderValue::try_from(value).expect("checked texts joined with valid values are a valid value")
 }
 
 #[cfg(test)]
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_goes_out_as_it_is_and_is_shown_as_where_it_is() {
+    fn a_secret_is_sent_literally_and_shown_as_its_source() {
         let name = "Authorization";
         let change = HeaderChange::secret(ChangeKind::Set, name, secret("Bearer {client}"));
         let change = change.unwrap();
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_filled_with_what_is_known_of_the_request() {
+    fn placeholders_are_filled_with_facts_of_the_request() {
         let mut headers = HeaderMap::new();
         let change =
             HeaderChange::new(ChangeKind::Set, "X-Who", "{client} at {host} by {sni}").unwrap();
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_frames_or_routes_a_message_cannot_be_named() {
+    fn fields_that_frame_or_route_a_message_cannot_be_changed() {
         for name in [
             "Host",
             "connection",
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_field_can_hold_is_refused() {
+    fn invalid_names_values_and_placeholders_are_refused() {
         let name = HeaderChange::new(ChangeKind::Set, "a b", "x").unwrap_err();
         assert_eq!(name, HeaderChangeError::Name("a b".to_owned()));
         let value = HeaderChange::new(ChangeKind::Add, "x-a", "1\r\nx-b: 2").unwrap_err();
@@ -371,7 +372,7 @@ mod tests {
             .unwrap()
         }
 
-        /// The same on a plain list of fields.
+        /// Applies the change to a plain list of fields.
         fn apply(&self, fields: &mut Vec<(usize, u8)>) {
             match *self {
                 Self::Remove(name) => fields.retain(|field| field.0 != name),
@@ -399,7 +400,7 @@ mod tests {
         })]
 
         #[test]
-        fn changes_do_what_they_would_to_a_plain_list(
+        fn changes_have_the_same_effect_on_a_plain_list(
             before in proptest::collection::vec((0..NAMES.len(), any::<u8>()), 0..6),
             ops in proptest::collection::vec(op(), 0..8),
         ) {

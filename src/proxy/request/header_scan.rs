@@ -1,5 +1,5 @@
-//! Which of the fields that a proxy must act on a head has: found in one pass, so that the many that are absent cost
-//! nothing more.
+//! The scan of a head for the fields that a proxy must act on. One pass finds them all, so that absent fields cost no
+//! lookups later.
 
 use std::ops::BitOr;
 
@@ -13,25 +13,25 @@ use crate::upstream::is_client_field;
 
 /// A set of fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::proxy) struct Fields(u16);
+pub(crate) struct Fields(u16);
 
 impl Fields {
-    pub(in crate::proxy) const NONE: Self = Self(0);
-    pub(in crate::proxy) const CONNECTION: Self = Self(1);
-    pub(in crate::proxy) const CONTENT_LENGTH: Self = Self(1 << 1);
-    pub(in crate::proxy) const COOKIE: Self = Self(1 << 2);
-    pub(in crate::proxy) const EXPECT: Self = Self(1 << 3);
-    pub(in crate::proxy) const HOST: Self = Self(1 << 4);
-    pub(in crate::proxy) const TE: Self = Self(1 << 5);
-    pub(in crate::proxy) const TRANSFER_ENCODING: Self = Self(1 << 6);
-    pub(in crate::proxy) const UPGRADE: Self = Self(1 << 7);
+    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const CONNECTION: Self = Self(1);
+    pub(crate) const CONTENT_LENGTH: Self = Self(1 << 1);
+    pub(crate) const COOKIE: Self = Self(1 << 2);
+    pub(crate) const EXPECT: Self = Self(1 << 3);
+    pub(crate) const HOST: Self = Self(1 << 4);
+    pub(crate) const TE: Self = Self(1 << 5);
+    pub(crate) const TRANSFER_ENCODING: Self = Self(1 << 6);
+    pub(crate) const UPGRADE: Self = Self(1 << 7);
     /// `Keep-Alive`, `Proxy-Authenticate`, `Proxy-Authorization` or `Proxy-Connection`.
-    pub(in crate::proxy) const OTHER_HOP: Self = Self(1 << 8);
+    pub(crate) const OTHER_HOP: Self = Self(1 << 8);
     /// `HTTP2-Settings` or `Proxy`.
-    pub(in crate::proxy) const UNWANTED: Self = Self(1 << 9);
+    pub(crate) const UNWANTED: Self = Self(1 << 9);
     /// Fields about the client that only a proxy may set.
-    pub(in crate::proxy) const CLIENT: Self = Self(1 << 10);
-    pub(in crate::proxy) const TRAILER: Self = Self(1 << 11);
+    pub(crate) const CLIENT: Self = Self(1 << 10);
+    pub(crate) const TRAILER: Self = Self(1 << 11);
 
     fn of(name: &HeaderName) -> Self {
         match *name {
@@ -55,8 +55,8 @@ impl Fields {
         }
     }
 
-    /// Whether any of `others` is among them.
-    pub(in crate::proxy) fn has(self, others: Self) -> bool {
+    /// `true` if the sets have a field in common.
+    pub(crate) fn intersects(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }
 }
@@ -69,16 +69,16 @@ impl BitOr for Fields {
     }
 }
 
-/// What one pass over a head's fields tells.
+/// Result of one pass over a head's fields.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::proxy) struct HeaderScan {
+pub(crate) struct HeaderScan {
     fields: Fields,
-    /// Bytes of the fields as HTTP/1.1 would write them.
-    pub(in crate::proxy) size: usize,
+    /// Size of the fields as HTTP/1.1 would write them, in bytes.
+    pub(crate) size: usize,
 }
 
 impl HeaderScan {
-    pub(in crate::proxy) fn of(headers: &HeaderMap<HeaderValue>) -> Self {
+    pub(crate) fn of(headers: &HeaderMap<HeaderValue>) -> Self {
         headers
             .iter()
             .fold(Self::default(), |scan, (name, value)| Self {
@@ -87,9 +87,9 @@ impl HeaderScan {
             })
     }
 
-    /// Whether any of `fields` is there.
-    pub(in crate::proxy) fn has(self, fields: Fields) -> bool {
-        self.fields.has(fields)
+    /// `true` if the head has any of `fields`.
+    pub(crate) fn has(self, fields: Fields) -> bool {
+        self.fields.intersects(fields)
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_that_matters_is_seen_and_others_are_not() {
+    fn the_scan_finds_every_special_field_and_no_other() {
         for (name, fields) in [
             ("connection", Fields::CONNECTION),
             ("content-length", Fields::CONTENT_LENGTH),

@@ -1,4 +1,4 @@
-//! Header fields that end at the proxy, in both directions.
+//! Hop-by-hop fields, which are not forwarded in either direction (RFC 9110 section 7.6.1).
 
 use bytes::BytesMut;
 use http::header::{
@@ -9,9 +9,8 @@ use http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::header_scan::{Fields, HeaderScan};
 
-/// Removes what is meant for one connection only (RFC 9110 section 7.6.1): the fields that Connection names, and those
-/// that are known to be so.
-pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
+/// Removes the fields that concern one connection only: those that Connection names, and the well-known ones.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
     if scan.has(Fields::CONNECTION) {
         if !names_no_field(headers) {
             for name in named_by_connection(headers) {
@@ -37,9 +36,9 @@ pub(in crate::proxy) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderSc
     }
 }
 
-/// The same for a request, which may go on asking for trailers. `Expect` goes on where a
-/// backend is to answer it, and the h2c upgrade is answered here.
-pub(in crate::proxy) fn strip_request(headers: &mut HeaderMap, scan: HeaderScan) {
+/// Removes the hop-by-hop fields of a request, and joins its cookies. `TE: trailers` is kept. Expect is removed too:
+/// the request body adds it again if the backend is to answer it.
+pub(crate) fn strip_request(headers: &mut HeaderMap, scan: HeaderScan) {
     let wants_trailers = scan.has(Fields::TE) && has_token(headers, &TE, "trailers");
     strip_hop_by_hop(headers, scan);
     if scan.has(Fields::EXPECT | Fields::UNWANTED) {
@@ -56,23 +55,22 @@ pub(in crate::proxy) fn strip_request(headers: &mut HeaderMap, scan: HeaderScan)
     }
 }
 
-/// Gives the values memory of their own. HTTP/2 remembers fields for the later responses of a connection (RFC 7541 section
-/// 2.3.2), and each of them would keep the whole buffer that its head was read into.
-pub(in crate::proxy) fn detach(headers: &mut HeaderMap) {
+/// Copies the values into their own memory. HTTP/2 remembers fields for later responses of a connection (RFC 7541
+/// section 2.3.2), and each of them would keep the whole buffer into which the backend's head was read.
+pub(crate) fn detach(headers: &mut HeaderMap) {
     let mut memory = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
     for value in headers.values_mut() {
         memory.extend_from_slice(value.as_bytes());
         let bytes = memory.split().freeze();
-        let mut detached =
-            HeaderValue::from_maybe_shared(bytes).expect("the copy of a valid value is valid");
+        let mut detached = HeaderValue::from_maybe_shared(bytes).expect("a copied value is valid");
         detached.set_sensitive(value.is_sensitive());
         *value = detached;
     }
 }
 
-/// Whether the client waits for `100 Continue` with its body (RFC 9110 section 10.1.1). HTTP/1.0 knows of no such thing, and
-/// who expects more does not wait.
-pub(in crate::proxy) fn expects_continue<B>(request: &Request<B>) -> bool {
+/// `true` if the client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1). HTTP/1.0 has no
+/// such expectation, and a field with other expectations is ignored.
+pub(crate) fn expects_continue<B>(request: &Request<B>) -> bool {
     let mut values = request.headers().get_all(EXPECT).iter();
     request.version() > Version::HTTP_10
         && matches!(
@@ -81,8 +79,8 @@ pub(in crate::proxy) fn expects_continue<B>(request: &Request<B>) -> bool {
         )
 }
 
-/// Whether a field that is a list of tokens has this one.
-pub(in crate::proxy) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+/// `true` if the field `name`, a list of tokens, has this token.
+pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()
@@ -91,7 +89,7 @@ pub(in crate::proxy) fn has_token(headers: &HeaderMap, name: &HeaderName, token:
         .any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
-/// Whether Connection only says how long the connection lives, as it mostly does where it is there.
+/// `true` if Connection has only `keep-alive` or `close`, by far the most frequent case.
 fn names_no_field(headers: &HeaderMap) -> bool {
     let mut options = headers
         .get_all(CONNECTION)
@@ -113,7 +111,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Fields that say whom a message is for, or where it ends: no Connection may take them away.
+/// `true` for fields that every recipient needs to route, frame or understand a message. Connection cannot remove them.
 fn is_end_to_end(name: &HeaderName) -> bool {
     matches!(
         *name,
@@ -121,18 +119,18 @@ fn is_end_to_end(name: &HeaderName) -> bool {
     )
 }
 
-/// Makes one field of the crumbs that HTTP/2 allows (RFC 9113 section 8.2.3).
+/// Joins the Cookie fields that HTTP/2 allows to be split (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
+    let mut cookies = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
         return;
     };
     let mut joined = first.as_bytes().to_vec();
-    for crumb in std::iter::once(second).chain(crumbs) {
+    for cookie in std::iter::once(second).chain(cookies) {
         joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(crumb.as_bytes());
+        joined.extend_from_slice(cookie.as_bytes());
     }
-    let joined = HeaderValue::try_from(joined).expect("valid values joined are a valid value");
+    let joined = HeaderValue::try_from(joined).expect("joined valid values are a valid value");
     headers.insert(COOKIE, joined);
 }
 
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_fields_end_here_with_those_that_connection_names() {
+    fn hop_by_hop_fields_and_those_that_connection_names_are_removed() {
         let mut fields = headers(&[
             ("connection", "close, X-One"),
             ("connection", "x-two ,, keep-alive"),
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_says_how_long_it_lives_ends_here_alone() {
+    fn keep_alive_and_close_remove_no_other_field() {
         for option in ["Keep-Alive", "close"] {
             let mut fields = headers(&[
                 ("connection", option),
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_cannot_name_framing_or_routing() {
+    fn connection_cannot_remove_framing_or_routing_fields() {
         let mut fields = headers(&[
             ("connection", "host, content-length, Trailer, cookie"),
             ("host", "a.example"),
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_keeps_asking_for_trailers_and_for_nothing_else() {
+    fn of_te_and_connection_only_the_wish_for_trailers_is_kept() {
         let mut fields = headers(&[
             ("te", "gzip;q=0.5, Trailers"),
             ("expect", "100-continue"),
@@ -216,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn detached_values_are_the_same_and_hold_no_other_memory() {
+    fn detached_values_are_equal_and_hold_no_other_memory() {
         let head = Bytes::from("text/html, and the rest of a large buffer".to_owned());
         let mut fields = HeaderMap::new();
         let value = HeaderValue::from_maybe_shared(head.slice(..9)).unwrap();
@@ -234,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn cookie_crumbs_become_one_field() {
+    fn split_cookies_become_one_field() {
         let mut fields = headers(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
         let scan = HeaderScan::of(&fields);
         strip_request(&mut fields, scan);

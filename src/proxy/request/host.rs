@@ -1,4 +1,4 @@
-//! Which host a request is for.
+//! The host of a request.
 
 use std::net::Ipv6Addr;
 
@@ -7,18 +7,18 @@ use http::{HeaderMap, HeaderValue, Request, Version};
 
 use crate::proxy::error::Error;
 
-/// The host of a request as its client wrote it: valid, but in any case and perhaps with a port.
+/// Host of a request as the client wrote it: valid, but in any case and perhaps with a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Host {
+pub(crate) struct Host {
     value: HeaderValue,
     name_len: usize,
     is_field: bool,
 }
 
 impl Host {
-    /// The host of `request`: its target's authority (HTTP/2, absolute form) before its Host field, of which there is
-    /// exactly one in HTTP/1.1 (RFC 9112 section 3.2).
-    pub(in crate::proxy) fn of<B>(request: &Request<B>) -> Result<Self, Error> {
+    /// Reads the host of `request`. The target's authority (HTTP/2, absolute form) precedes the Host field. HTTP/1.1
+    /// requires exactly one such field (RFC 9112 section 3.2), and HTTP/2 that both agree.
+    pub(crate) fn of<B>(request: &Request<B>) -> Result<Self, Error> {
         let field = single(request.headers())?;
         match (request.uri().authority(), field, request.version()) {
             (None, Some(field), _) => Self::new(field.clone(), true),
@@ -39,8 +39,8 @@ impl Host {
         }
     }
 
-    /// A host of no name, in the place of one that is not read yet.
-    pub(in crate::proxy) fn none() -> Self {
+    /// Placeholder for a host that was not read yet.
+    pub(crate) fn none() -> Self {
         Self {
             value: HeaderValue::from_static(""),
             name_len: 0,
@@ -63,13 +63,13 @@ impl Host {
         })
     }
 
-    /// Whether the request's Host field says the same already.
-    pub(in crate::proxy) fn is_field(&self) -> bool {
+    /// `true` if the request's Host field has this value already.
+    pub(crate) fn is_field(&self) -> bool {
         self.is_field
     }
 
-    /// The host without its port.
-    pub(in crate::proxy) fn name(&self) -> &str {
+    /// Host without its port.
+    pub(crate) fn name(&self) -> &str {
         self.value
             .to_str()
             .ok()
@@ -77,8 +77,8 @@ impl Host {
             .unwrap_or_default()
     }
 
-    /// The host as a field's value, with its port.
-    pub(in crate::proxy) fn value(&self) -> &HeaderValue {
+    /// Host with its port, as a field value.
+    pub(crate) fn value(&self) -> &HeaderValue {
         &self.value
     }
 }
@@ -91,8 +91,8 @@ fn single(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Error> {
     }
 }
 
-/// The name in `name[:port]`, if both are well formed.
-pub(in crate::proxy) fn split(text: &str) -> Option<&str> {
+/// Returns the name in `name[:port]`, if both are well formed.
+pub(crate) fn split(text: &str) -> Option<&str> {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let end = rest.find(']')? + 2;
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_valid_field_is_the_host() {
+    fn a_single_valid_host_field_is_accepted() {
         for (field, name) in [
             ("www.example.org", "www.example.org"),
             ("WWW.example.org.:8443", "WWW.example.org."),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn invalid_hosts_are_refused() {
         for field in [
             "",
             ":443",
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn none_or_several_are_refused() {
+    fn missing_or_repeated_host_fields_are_refused() {
         for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
             assert!(host("/", &[], version).is_err());
             assert!(host("/", &["a.example", "a.example"], version).is_err());
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_of_the_target_wins_over_the_field() {
+    fn the_targets_authority_precedes_the_host_field() {
         let absolute = "http://a.example:80/x";
         assert_eq!(
             host(absolute, &["b.example"], Version::HTTP_11).unwrap(),

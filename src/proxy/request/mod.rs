@@ -1,4 +1,5 @@
-//! The head of a request: its connection, its host, the fields that end at the proxy, and those that tell a backend of the client.
+//! The head of a request: its connection, its host, its framing, the fields that are not forwarded, and those about the
+//! client.
 
 mod client_identity;
 mod conn_info;

@@ -1,30 +1,30 @@
-//! The beginning of a path, on segment borders. Knows no routes.
+//! Path prefixes, which match whole segments. Knows no routes.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Why a text is no prefix of paths.
+/// Reason why a text is not a valid path prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {
-    /// Paths begin with a slash.
-    #[error("a prefix of paths begins with a slash; write it as in `/api/`")]
+    /// The text does not begin with a slash.
+    #[error("a path prefix must begin with a slash; use a form like `/api/`")]
     Slash,
-    /// `//`, `/./` or `/../`: paths that go there are refused.
-    #[error("a prefix of paths has no `//`, `.` or `..` in it; write it as in `/api/`")]
+    /// The text has an empty or a dot segment.
+    #[error("a path prefix cannot have a `//`, `.` or `..`; use a form like `/api/`")]
     Segment,
-    /// A character that paths spell in more than one way, or that no path has.
+    /// The text has a character that paths can spell in several ways or cannot have.
     #[error(
-        "a prefix of paths is made of letters, digits, slashes and `-._~!$&'()*+,=:@`; leave all else out, percent-encoding too"
+        "a path prefix can only have letters, digits, slashes and `-._~!$&'()*+,=:@`; other characters and percent-encoding are not allowed"
     )]
     Character,
 }
 
-/// The beginning of a path, of whole segments: `/api` for `/api` and all below it.
+/// A prefix of whole segments: `/api` stands for `/api` and all paths below it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PathPrefix(Box<str>);
 
 impl PathPrefix {
-    /// The prefix of all paths.
+    /// Prefix of all paths.
     #[must_use]
     pub fn root() -> Self {
         Self(Box::default())
@@ -53,27 +53,27 @@ impl PathPrefix {
         Ok(Self(text[..=inner.len()].into()))
     }
 
-    /// Whether all paths begin with it.
+    /// `true` if it is the prefix of all paths.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The prefix without a slash at its end: empty for the root.
+    /// Prefix without a slash at its end. Empty for the root.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a path begins with it, on the border of a segment.
+    /// `true` if the first segments of the path are the prefix.
     #[must_use]
     pub fn covers(&self, path: &[u8]) -> bool {
         path.strip_prefix(self.0.as_bytes())
             .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
     }
 
-    /// The order in which all that a prefix covers comes right behind it.
-    pub(in crate::proxy) fn compare(&self, path: &[u8]) -> Ordering {
+    /// Compares in an order in which a prefix is directly followed by all paths that it covers.
+    pub(crate) fn compare(&self, path: &[u8]) -> Ordering {
         let slash_first = |byte: u8| if byte == b'/' { 0 } else { byte };
         let path = path.iter().copied();
         self.0.bytes().map(slash_first).cmp(path.map(slash_first))
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_prefix_is_refused() {
+    fn invalid_prefixes_are_refused() {
         for (text, error) in [
             ("", PrefixError::Slash),
             ("api", PrefixError::Slash),

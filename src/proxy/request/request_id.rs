@@ -1,4 +1,4 @@
-//! An id for each request, by which the lines of proxy and app about it are found.
+//! Request ids, by which the log lines of proxy and app about one request are found.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,52 +7,49 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use super::conn_info::ConnInfo;
 use crate::upstream::RequestBody;
 
-pub(in crate::proxy) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest id that is taken from a trusted peer.
-const LONGEST: usize = 128;
+/// Maximum length of an id that is accepted from a trusted peer.
+const MAX_LEN: usize = 128;
 
-/// Returns the id that a trusted peer has given a request, if it is made of letters, digits and `-._`.
-pub(in crate::proxy) fn from_trusted_peer(
-    headers: &HeaderMap,
-    conn: &ConnInfo,
-) -> Option<HeaderValue> {
+/// Returns the id that a trusted peer gave a request, if it consists of letters, digits and `-._`.
+pub(crate) fn from_trusted_peer(headers: &HeaderMap, conn: &ConnInfo) -> Option<HeaderValue> {
     conn.trust()?;
     let mut values = headers.get_all(REQUEST_ID).iter();
     let (Some(id), None) = (values.next(), values.next()) else {
         return None;
     };
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-    let is_id = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
+    let is_id = (1..=MAX_LEN).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
     is_id.then(|| id.clone())
 }
 
-/// Sets the id for the app, and keeps trailers from setting another.
-pub(in crate::proxy) fn set(request: &mut Request<RequestBody>, id: &HeaderValue) {
+/// Sets the id for the app, and forbids trailers that would set another.
+pub(crate) fn set(request: &mut Request<RequestBody>, id: &HeaderValue) {
     request.headers_mut().insert(REQUEST_ID, id.clone());
     if !request.body().is_empty() {
         request.body_mut().forbid_trailers(&[REQUEST_ID].into());
     }
 }
 
-/// Makes the ids of one worker's requests: a random start and a count.
+/// Generates the ids of one worker's requests from a random start and a count.
 #[derive(Debug)]
-pub(in crate::proxy) struct RequestIds {
+pub(crate) struct RequestIds {
     start: u64,
     count: AtomicU64,
 }
 
 impl RequestIds {
-    pub(in crate::proxy) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             start: fastrand::u64(..),
-            // Else the first ones would tell how many requests there were.
+            // Random, so that ids do not reveal the number of requests.
             count: AtomicU64::new(fastrand::u64(..)),
         }
     }
 
-    /// Returns 32 hexadecimal digits that no other request has had.
-    pub(in crate::proxy) fn next(&self) -> HeaderValue {
+    /// Returns a new id of 32 hexadecimal digits.
+    pub(crate) fn next(&self) -> HeaderValue {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let mut bytes = [0; 32];
         let number = (u128::from(self.start) << 64) | u128::from(count);
@@ -72,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_trusted_peer_names_a_request() {
+    fn only_the_ids_of_trusted_peers_are_accepted() {
         let peer = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
         let trust = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
         let trusted = peer.clone().trusting(Arc::new(trust));
@@ -96,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_requests_share_an_id() {
+    fn ids_are_unique() {
         let (one, other) = (RequestIds::new(), RequestIds::new());
         let ids: std::collections::HashSet<_> =
             (0..1000).flat_map(|_| [one.next(), other.next()]).collect();

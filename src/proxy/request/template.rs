@@ -1,10 +1,10 @@
-//! Texts with placeholders such as `{host}`, taken apart once and filled for each request.
+//! Texts with placeholders such as `{host}`, parsed once and filled for each request.
 
 use std::fmt::Write as _;
 
-/// A placeholder that there is none of.
+/// Error of an unknown placeholder. Its message lists the known ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{{{name}}}` is no placeholder here; write {}", listed(known))]
+#[error("`{{{name}}}` is not a valid placeholder here; use {}", listed(known))]
 pub struct PlaceholderError {
     name: String,
     known: Vec<&'static str>,
@@ -23,9 +23,9 @@ fn listed(known: &[&'static str]) -> String {
     text
 }
 
-/// A text with places of kind `P` in it.
+/// A text with placeholders of type `P`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Template<P> {
+pub(crate) struct Template<P> {
     text: Box<str>,
     parts: Box<[Part<P>]>,
 }
@@ -33,15 +33,12 @@ pub(in crate::proxy) struct Template<P> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part<P> {
     Text(Box<str>),
-    Place(P),
+    Placeholder(P),
 }
 
 impl<P: Copy> Template<P> {
-    /// Takes `text` apart. Only `{name}` is a placeholder; other braces stand for themselves.
-    pub(in crate::proxy) fn parse(
-        text: &str,
-        places: &[(&'static str, P)],
-    ) -> Result<Self, PlaceholderError> {
+    /// Parses `text`. `{name}` is a placeholder, and must be one of `known`; other braces are literal.
+    pub(crate) fn parse(text: &str, known: &[(&'static str, P)]) -> Result<Self, PlaceholderError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -53,16 +50,16 @@ impl<P: Copy> Template<P> {
                 rest = &opened[1..];
                 continue;
             };
-            let Some((_, place)) = places.iter().find(|(known, _)| *known == name) else {
+            let Some((_, value)) = known.iter().find(|(known, _)| *known == name) else {
                 return Err(PlaceholderError {
                     name: name.to_owned(),
-                    known: places.iter().map(|(known, _)| *known).collect(),
+                    known: known.iter().map(|(known, _)| *known).collect(),
                 });
             };
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal).into()));
             }
-            parts.push(Part::Place(*place));
+            parts.push(Part::Placeholder(*value));
             rest = behind;
         }
         literal.push_str(rest);
@@ -75,45 +72,45 @@ impl<P: Copy> Template<P> {
         })
     }
 
-    /// A `literal` without placeholders, which is shown as `text`.
-    pub(in crate::proxy) fn hidden(text: &str, literal: &str) -> Self {
+    /// Creates a template of a secret `literal` without placeholders, which is shown as `text`.
+    pub(crate) fn hidden(text: &str, literal: &str) -> Self {
         Self {
             text: text.into(),
             parts: [Part::Text(literal.into())].into(),
         }
     }
 
-    /// The text as it was written.
-    pub(in crate::proxy) fn text(&self) -> &str {
+    /// Text to show: the parsed one, or the one that hides a secret.
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether something else is shown than what is meant.
-    pub(in crate::proxy) fn is_hidden(&self) -> bool {
+    /// `true` if another text is shown than the one that is used.
+    pub(crate) fn is_hidden(&self) -> bool {
         matches!(&*self.parts, [Part::Text(literal)] if *literal != self.text)
     }
 
-    pub(in crate::proxy) fn places(&self) -> impl Iterator<Item = P> {
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = P> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
-            Part::Place(place) => Some(*place),
+            Part::Placeholder(place) => Some(*place),
         })
     }
 
-    /// The text with every place filled by `fill`.
-    pub(in crate::proxy) fn filled(&self, mut fill: impl FnMut(P, &mut Vec<u8>)) -> Vec<u8> {
+    /// Returns the text, with each placeholder appended by `fill`.
+    pub(crate) fn filled(&self, mut fill: impl FnMut(P, &mut Vec<u8>)) -> Vec<u8> {
         let mut text = Vec::new();
         for part in &self.parts {
             match part {
                 Part::Text(literal) => text.extend_from_slice(literal.as_bytes()),
-                Part::Place(place) => fill(*place, &mut text),
+                Part::Placeholder(place) => fill(*place, &mut text),
             }
         }
         text
     }
 }
 
-/// The name in a text that begins with `{name}`, and what follows.
+/// Splits a text that begins with `{name}` into the name and the rest.
 fn placeholder(opened: &str) -> Option<(&str, &str)> {
     let (name, behind) = opened.strip_prefix('{')?.split_once('}')?;
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
@@ -125,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_filled_and_other_braces_stay() {
+    fn placeholders_are_filled_and_other_braces_are_literal() {
         for (text, filled) in [
             ("", ""),
             ("a", "a"),
@@ -141,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_placeholder_is_named_with_those_that_are_known() {
+    fn the_error_names_the_unknown_placeholder_and_the_known_ones() {
         let places = [("host", 1), ("path", 2), ("query", 3)];
         let error = Template::parse("/{uri}", &places).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`{uri}` is no placeholder here; write `{host}`, `{path}` or `{query}`"
+            "`{uri}` is not a valid placeholder here; use `{host}`, `{path}` or `{query}`"
         );
     }
 }

@@ -1,10 +1,10 @@
-//! The networks of proxies that are trusted in what they say of clients.
+//! Networks of proxies that are trusted to speak for other clients.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The networks of proxies that may say for whom they speak.
+/// Networks of proxies that are trusted to name the client they speak for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Box<[IpNet]>);
 
@@ -16,7 +16,7 @@ impl TrustedProxies {
         Self(IpNet::aggregate(&networks).into())
     }
 
-    /// `true` if a host is in one of the networks. An IPv4 address counts as one in its IPv6 form too.
+    /// `true` if a host is in one of the networks. An IPv4-mapped IPv6 address counts as its IPv4 address.
     #[must_use]
     pub fn contains(&self, host: IpAddr) -> bool {
         let host = host.to_canonical();
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_trusted_by_its_network_in_either_form() {
+    fn a_host_is_trusted_by_its_network_even_if_ipv4_mapped() {
         let networks = ["10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32"];
         let trust = TrustedProxies::new(networks.map(|network| network.parse().unwrap()));
         for (host, is_trusted) in [

@@ -1,4 +1,4 @@
-//! Pages that a site has instead of the proxy's own short answers, read once.
+//! A site's own error pages, which replace the proxy's short ones. Read once, when the site is loaded.
 
 use std::fmt;
 use std::io;
@@ -10,27 +10,27 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::proxy::body::Body;
 
-/// A page that cannot be read.
+/// Error of a page that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the page {} cannot be read: {source}; name a readable file", path.display())]
 pub struct PageError {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What the system said.
+    /// Error of the operating system.
     pub source: io::Error,
 }
 
-/// The statuses that a page is for.
+/// Statuses that a page is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Statuses {
-    /// One, such as 502.
+    /// One status, such as 502.
     One(StatusCode),
-    /// All errors that begin with this digit.
+    /// All statuses that begin with this digit.
     Class(u16),
 }
 
 impl Statuses {
-    /// Parses `502`, `4xx` or `5xx`; only errors have pages.
+    /// Parses `502`, `4xx` or `5xx`. `None` for statuses that are not errors.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
@@ -44,7 +44,7 @@ impl Statuses {
         }
     }
 
-    fn has(self, status: StatusCode) -> bool {
+    fn includes(self, status: StatusCode) -> bool {
         match self {
             Self::One(one) => one == status,
             Self::Class(class) => class == status.as_u16() / 100,
@@ -61,15 +61,15 @@ impl fmt::Display for Statuses {
     }
 }
 
-/// A page in memory.
+/// A site's page, held in memory.
 #[derive(Clone, Debug)]
-pub(in crate::proxy) struct SitePage {
+pub(crate) struct SitePage {
     text: Bytes,
     content_type: HeaderValue,
 }
 
 impl SitePage {
-    pub(in crate::proxy) fn read(path: &Path) -> Result<Self, PageError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, PageError> {
         let text = std::fs::read(path).map_err(|source| PageError {
             path: path.to_owned(),
             source,
@@ -86,31 +86,40 @@ impl SitePage {
         })
     }
 
-    pub(in crate::proxy) fn put(&self, response: &mut Response<Body>) {
+    pub(crate) fn put(&self, response: &mut Response<Body>) {
         let content_type = self.content_type.clone();
         response.headers_mut().insert(CONTENT_TYPE, content_type);
         *response.body_mut() = Body::full(self.text.clone());
     }
 }
 
-/// The pages of a site's errors.
+/// The error pages of a site.
 #[derive(Debug)]
-pub(in crate::proxy) struct ErrorPages(Vec<(Statuses, SitePage)>);
+pub(crate) struct ErrorPages(Vec<(Statuses, SitePage)>);
 
 impl ErrorPages {
-    pub(in crate::proxy) fn read(files: &[(Statuses, PathBuf)]) -> Result<Self, PageError> {
+    pub(crate) fn read(files: &[(Statuses, PathBuf)]) -> Result<Self, PageError> {
         let pages = files
             .iter()
             .map(|(statuses, path)| Ok((*statuses, SitePage::read(path)?)));
         pages.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Puts the page of its status into one of the proxy's own answers; that of one status goes before that of many.
-    pub(in crate::proxy) fn put(&self, response: &mut Response<Body>) {
+    /// Replaces the body of an error response with the page for its status. A page for one status precedes one for a
+    /// class.
+    pub(crate) fn put(&self, response: &mut Response<Body>) {
         let status = response.status();
-        let of = |wanted: Statuses| self.0.iter().find(|(statuses, _)| *statuses == wanted);
-        let fitting = || self.0.iter().find(|(statuses, _)| statuses.has(status));
-        if let Some((_, page)) = of(Statuses::One(status)).or_else(fitting) {
+        let exact = || {
+            self.0
+                .iter()
+                .find(|(statuses, _)| *statuses == Statuses::One(status))
+        };
+        let class = || {
+            self.0
+                .iter()
+                .find(|(statuses, _)| statuses.includes(status))
+        };
+        if let Some((_, page)) = exact().or_else(class) {
             page.put(response);
         }
     }

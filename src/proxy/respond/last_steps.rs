@@ -1,4 +1,4 @@
-//! The last steps to a response, whoever gave it.
+//! The last steps that every response goes through.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Response};
@@ -7,14 +7,14 @@ use http_body::Body as _;
 use crate::proxy::body::Body;
 use crate::proxy::request::RequestContext;
 
-/// Closes the connection of a client of HTTP/1.1 whose upload nobody wants.
-pub(in crate::proxy) fn close_connection(response: &mut Response<Body>) {
+/// Tells an HTTP/1.1 client to close the connection, because nobody asked for its upload.
+pub(crate) fn close_connection(response: &mut Response<Body>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(CONNECTION, close);
 }
 
-/// Removes the body of a response to HEAD. HTTP/2 would send it along.
-pub(in crate::proxy) fn as_head(mut response: Response<Body>) -> Response<Body> {
+/// Removes the body of a response to HEAD, which HTTP/2 would send otherwise.
+pub(crate) fn without_body(mut response: Response<Body>) -> Response<Body> {
     let Some(length) = response.body().size_hint().exact() else {
         return response.map(|_| Body::empty());
     };
@@ -26,9 +26,8 @@ pub(in crate::proxy) fn as_head(mut response: Response<Body>) -> Response<Body> 
     response
 }
 
-/// Hands the entry of the access log over to the body, with which it ends, and sets the fields that every response of the
-/// site has.
-pub(in crate::proxy) fn complete(response: &mut Response<Body>, context: RequestContext<'_>) {
+/// Sets Strict-Transport-Security, and hands the access log entry over to the body, with which it ends.
+pub(crate) fn complete(response: &mut Response<Body>, context: RequestContext<'_>) {
     if let Some(hsts) = context.hsts {
         let fields = response.headers_mut();
         fields.entry(STRICT_TRANSPORT_SECURITY).or_insert(hsts);

@@ -1,4 +1,4 @@
-//! Maintenance mode: the response of a site that is closed for a while.
+//! Maintenance mode, in which a site answers every request with one page.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use http::{HeaderValue, Response};
 use super::error_pages::{PageError, SitePage};
 use crate::proxy::body::Body;
 
-/// A site that is closed for a while.
+/// Options of a site in maintenance mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaintenanceOptions {
-    /// What its visitors see.
+    /// File with the page that visitors get.
     pub page: Option<PathBuf>,
-    /// When they are told to come again.
+    /// Time after which clients are told to try again.
     pub retry_after: Duration,
 }
 
@@ -27,22 +27,22 @@ impl Default for MaintenanceOptions {
     }
 }
 
-/// The answer of a site that is closed for a while.
+/// Response of a site in maintenance mode.
 #[derive(Debug)]
-pub(in crate::proxy) struct Maintenance {
+pub(crate) struct Maintenance {
     page: Option<SitePage>,
     retry_after: HeaderValue,
 }
 
 impl Maintenance {
-    pub(in crate::proxy) fn read(options: &MaintenanceOptions) -> Result<Self, PageError> {
+    pub(crate) fn read(options: &MaintenanceOptions) -> Result<Self, PageError> {
         Ok(Self {
             page: options.page.as_deref().map(SitePage::read).transpose()?,
             retry_after: HeaderValue::from(options.retry_after.as_secs().max(1)),
         })
     }
 
-    pub(in crate::proxy) fn put(&self, response: &mut Response<Body>) {
+    pub(crate) fn put(&self, response: &mut Response<Body>) {
         let retry_after = self.retry_after.clone();
         response.headers_mut().insert(RETRY_AFTER, retry_after);
         if let Some(page) = &self.page {

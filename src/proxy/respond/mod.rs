@@ -1,4 +1,5 @@
-//! The proxy's own responses: short pages for errors, those that a site has instead, and the last steps to every response.
+//! The proxy's own responses: short pages for errors, a site's pages instead of them, and the last steps of every
+//! response.
 
 mod error_pages;
 pub(super) mod last_steps;

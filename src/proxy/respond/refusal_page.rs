@@ -1,4 +1,4 @@
-//! The proxy's own answers: short pages that name nothing internal.
+//! The proxy's responses to refused and failed requests: short pages that name nothing internal.
 
 use std::net::SocketAddr;
 
@@ -10,16 +10,16 @@ use crate::proxy::body::Body;
 use crate::proxy::error::{Error, FailureLog, Refusal};
 use crate::upstream;
 
-/// An answer that is the same for everyone who gets it.
+/// Status and text for one kind of error.
 struct RefusalPage {
     status: StatusCode,
     text: &'static str,
-    /// The connection's framing is in doubt, or its client does not keep to it.
+    /// Whether an HTTP/1 connection is closed, because its framing is uncertain or the client does not keep to it.
     is_last: bool,
 }
 
-/// The answer to a request that got no response from its backend.
-pub(in crate::proxy) fn refusal(
+/// Builds the response to a request that failed with `error`, and logs it.
+pub(crate) fn refusal(
     error: &Error,
     version: Version,
     client: SocketAddr,
@@ -60,14 +60,14 @@ pub(in crate::proxy) fn refusal(
     response
 }
 
-/// Adds the fields that say how or when the client may come again.
+/// Adds the fields that tell the client how or when to try again.
 fn add_guard_fields(refusal: &Refusal, headers: &mut HeaderMap) {
     match refusal {
         Refusal::Unauthorized { challenge } => {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
         Refusal::RateLimited { retry_after } => {
-            // Rounded up, or else the client would come too early again.
+            // Rounded up, or the client would try again too early.
             let seconds = retry_after.as_nanos().div_ceil(1_000_000_000);
             let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -83,7 +83,7 @@ fn add_guard_fields(refusal: &Refusal, headers: &mut HeaderMap) {
     }
 }
 
-/// A backend's failure is the operator's to see; what a client does wrong is not.
+/// `true` if a backend or a file failed, which the operator must see, and not the client was wrong.
 fn is_backend(error: &Error) -> bool {
     match error {
         Error::Upstream(error) => !error.is_client(),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_have_their_status() {
+    fn each_error_has_its_status() {
         let source = || io::Error::from(io::ErrorKind::ConnectionRefused);
         for (error, status) in [
             (Error::TransferEncoding, 501),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_come_again_is_told_how_and_when() {
+    fn clients_that_may_retry_learn_how_and_when() {
         for error in [upstream::Error::QueueFull, upstream::Error::ConnectionLimit] {
             let busy = answer(&error.into(), Version::HTTP_11);
             assert_eq!(
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_ends_where_its_framing_is_in_doubt() {
+    fn the_connection_is_closed_if_its_framing_is_uncertain() {
         let closes =
             |error: &Error, version| answer(error, version).headers().contains_key(CONNECTION);
         assert!(closes(&Error::ContentLength, Version::HTTP_11));

@@ -1,4 +1,4 @@
-//! The router that is current, for each worker.
+//! The current router, with one copy of the reference for each worker.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use crate::per_worker::{CachePadded, PerWorker};
 use crate::proxy::access_log::AccessLog;
 use crate::proxy::error::FailureLog;
 
-/// Holds the current router once for each worker. A request keeps its worker's copy for as long as it lasts, so that the
-/// reference count which that takes is written by one core only.
+/// Holds the current router once for each worker. A request keeps its worker's copy until it ends. The reference count
+/// of a copy is therefore written by one core only.
 #[derive(Debug)]
 pub struct CurrentRouter {
     copies: PerWorker<ArcSwap<CachePadded<WorkerRouter>>>,
     failure_log: FailureLog,
 }
 
-/// One worker's hold on a router, and on the log of the requests that it routes.
+/// One worker's copy: the router, and the access log of the requests that it routes.
 #[derive(Debug)]
-pub(in crate::proxy) struct WorkerRouter {
+pub(crate) struct WorkerRouter {
     router: Router,
     access_log: Option<AccessLog>,
 }
@@ -33,7 +33,7 @@ impl WorkerRouter {
         })
     }
 
-    pub(in crate::proxy) fn access_log(&self) -> Option<&AccessLog> {
+    pub(crate) fn access_log(&self) -> Option<&AccessLog> {
         self.access_log.as_ref()
     }
 }
@@ -47,7 +47,7 @@ impl Deref for WorkerRouter {
 }
 
 impl CurrentRouter {
-    /// Starts with `router` for all workers, without an access log.
+    /// Creates the copies for a number of `workers`, without an access log.
     #[must_use]
     pub fn new(router: &Router, workers: usize) -> Arc<Self> {
         let copy = |_| ArcSwap::from_pointee(WorkerRouter::new(router, None));
@@ -57,8 +57,8 @@ impl CurrentRouter {
         })
     }
 
-    /// Routes the requests that come from now on by `router`, and logs them in `access_log`. Those that are under way end
-    /// as they began, and the last of them frees the router before.
+    /// Routes new requests by `router`, and logs them in `access_log`. Requests in progress keep the previous router,
+    /// and the last of them frees it.
     pub fn replace(&self, router: &Router, access_log: Option<&AccessLog>) {
         for (worker, current) in self.copies.iter().enumerate() {
             let access_log = access_log.map(|log| log.for_worker(worker));
@@ -66,23 +66,23 @@ impl CurrentRouter {
         }
     }
 
-    /// The router of the worker with this number, for the length of a request.
-    pub(in crate::proxy) fn current(&self, worker: usize) -> Arc<CachePadded<WorkerRouter>> {
+    /// Router of the worker with this number, to be held during one request.
+    pub(crate) fn current(&self, worker: usize) -> Arc<CachePadded<WorkerRouter>> {
         self.copies[worker].load_full()
     }
 
-    /// The router, for those who look at it now and then.
+    /// Router for occasional readers that are no worker.
     #[must_use]
     pub fn snapshot(&self) -> Router {
         self.copies[0].load().router.clone()
     }
 
-    /// The log of failed requests, which all workers share.
-    pub(in crate::proxy) fn failure_log(&self) -> &FailureLog {
+    /// Log of failed requests, which all workers share.
+    pub(crate) fn failure_log(&self) -> &FailureLog {
         &self.failure_log
     }
 
-    /// The access log for requests that are answered without the service.
+    /// Access log for requests that are answered without the service.
     #[must_use]
     pub fn access_log(&self) -> Option<AccessLog> {
         self.copies[0].load().access_log.clone()
@@ -97,7 +97,7 @@ mod tests {
     use crate::proxy::handler::{Handler, Redirect};
 
     #[test]
-    fn each_runtime_has_a_hold_of_its_own_on_one_router() {
+    fn each_worker_has_its_own_copy() {
         let router = CurrentRouter::new(&Router::default(), 2);
         let (one, other) = (router.current(0), router.current(1));
         assert!(!Arc::ptr_eq(&one, &other));
@@ -106,20 +106,20 @@ mod tests {
     }
 
     #[test]
-    fn a_request_keeps_its_router_and_the_last_one_frees_it() {
+    fn requests_keep_their_router_and_the_last_one_frees_it() {
         let router = CurrentRouter::new(&Router::default(), 2);
         let moved = Redirect::parse("https://elsewhere.example.org").unwrap();
         let site = Site::new(HostPattern::Any, Handler::Redirect(moved));
         router.replace(&Router::new([site]), None);
-        let under_way = router.current(1);
-        let former = [router.current(0), router.current(1)].map(|copy| Arc::downgrade(&copy));
+        let in_progress = router.current(1);
+        let previous = [router.current(0), router.current(1)].map(|copy| Arc::downgrade(&copy));
 
         router.replace(&Router::default(), None);
 
-        assert!(under_way.site("www.example.org").is_some());
+        assert!(in_progress.site("www.example.org").is_some());
         assert!(router.current(1).site("www.example.org").is_none());
-        assert!(former[0].upgrade().is_none() && former[1].upgrade().is_some());
-        drop(under_way);
-        assert!(former[1].upgrade().is_none());
+        assert!(previous[0].upgrade().is_none() && previous[1].upgrade().is_some());
+        drop(in_progress);
+        assert!(previous[1].upgrade().is_none());
     }
 }

@@ -4,10 +4,10 @@ use super::router::{Router, Site};
 use crate::name::HostName;
 use crate::proxy::request::host;
 
-/// Returns the https URL of a plain request and its site, or `None` when no site has its host.
+/// Returns the https URL for a plain HTTP request, and its site. `None` if no site serves the host.
 ///
-/// `host` is the Host field as it came, perhaps with a port. The URL is made of the name as the router knows it, so that
-/// nothing a client sends is reflected but its path and query.
+/// `host` is the value of the Host field, perhaps with a port. The URL is built from the parsed name: of the client's
+/// bytes, it repeats only path and query.
 #[must_use]
 pub fn to_https<'r>(
     router: &'r Router,
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn known_hosts_go_to_https_under_their_canonical_name() {
+    fn known_hosts_are_redirected_under_their_canonical_name() {
         for (host, path, port, url) in [
             (
                 "www.example.org",
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_go_nowhere() {
+    fn other_hosts_are_not_redirected() {
         for host in [
             "evil.example",
             "",

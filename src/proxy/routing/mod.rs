@@ -1,4 +1,4 @@
-//! Which site serves a host, and which of its routes a path.
+//! Routing: finds the site that serves a host, and the route of that site that serves a path.
 
 mod current_router;
 mod https_redirect;

@@ -1,24 +1,25 @@
-//! The normal forms that backends make of a path: each decodes, folds and cuts in its own way.
+//! The forms that backends may normalize a path to. Backends differ in how they decode, merge slashes and resolve dots.
 
 use percent_encoding::percent_decode;
 
-/// One thing that some backends do to a path.
+/// One normalization that some backends apply to a path.
 type Step = fn(&[u8]) -> Vec<u8>;
 
-/// Decoding stands twice, since what a proxy of the backend has decoded is at times decoded again.
+/// All steps in their usual order. Decoding comes twice, since some backends decode what a proxy before them has
+/// decoded.
 const STEPS: [Step; 6] = [
     decode,
     decode,
-    turn_backslashes,
+    convert_backslashes,
     cut_parameters,
-    fold_slashes,
+    merge_slashes,
     resolve_dots,
 ];
 
-/// `true` if any form of `path` but the one it came in is `wanted`. Where a path has no other form, this costs one pass over
-/// its bytes.
-pub(in crate::proxy) fn any_other(path: &[u8], mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
-    !has_one_form(path) && all(path).iter().any(|form| wanted(form))
+/// `true` if `wanted` holds for any form of `path` other than `path` itself. For a path without other forms, this costs
+/// one pass over its bytes.
+pub(crate) fn any_other(path: &[u8], mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
+    !has_one_form(path) && all_forms(path).iter().any(|form| wanted(form))
 }
 
 fn has_one_form(path: &[u8]) -> bool {
@@ -29,8 +30,8 @@ fn has_one_form(path: &[u8]) -> bool {
     })
 }
 
-/// Returns the path as it is and after every choice of steps.
-fn all(path: &[u8]) -> Vec<Vec<u8>> {
+/// Returns the path itself and its form after every selection of the steps.
+fn all_forms(path: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![path.to_vec()];
     for step in STEPS {
         for index in 0..forms.len() {
@@ -47,7 +48,7 @@ fn decode(path: &[u8]) -> Vec<u8> {
     percent_decode(path).collect()
 }
 
-/// Cuts `;…` off each segment.
+/// Cuts the parameters, `;…`, off each segment.
 fn cut_parameters(path: &[u8]) -> Vec<u8> {
     let segments = path.split(|byte| *byte == b'/');
     let cut = segments.map(|segment| {
@@ -59,16 +60,16 @@ fn cut_parameters(path: &[u8]) -> Vec<u8> {
     cut.collect::<Vec<_>>().join(&b'/')
 }
 
-fn turn_backslashes(path: &[u8]) -> Vec<u8> {
-    let turned = |byte: &u8| if *byte == b'\\' { b'/' } else { *byte };
-    path.iter().map(turned).collect()
+fn convert_backslashes(path: &[u8]) -> Vec<u8> {
+    let converted = |byte: &u8| if *byte == b'\\' { b'/' } else { *byte };
+    path.iter().map(converted).collect()
 }
 
-/// Makes one slash of several.
-fn fold_slashes(path: &[u8]) -> Vec<u8> {
-    let mut folded = path.to_vec();
-    folded.dedup_by(|byte, before| (*byte, *before) == (b'/', b'/'));
-    folded
+/// Merges several slashes into one.
+fn merge_slashes(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|byte, before| (*byte, *before) == (b'/', b'/'));
+    merged
 }
 
 /// Removes dot segments (RFC 3986 section 5.2.4).
@@ -95,27 +96,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_step_does_one_thing() {
-        for (step, path, reading) in [
+    fn each_step_applies_one_normalization() {
+        for (step, path, form) in [
             (decode as Step, "/%61%2f%zz%", "/a/%zz%"),
             (cut_parameters, "/a;b/;c/d", "/a//d"),
-            (turn_backslashes, "/a\\b", "/a/b"),
-            (fold_slashes, "//a///b/", "/a/b/"),
+            (convert_backslashes, "/a\\b", "/a/b"),
+            (merge_slashes, "//a///b/", "/a/b/"),
             (resolve_dots, "/a/./b/../c", "/a/c"),
             (resolve_dots, "/../a/..", "/"),
             (resolve_dots, "/a//../b", "/a/b"),
             (resolve_dots, "/a/.", "/a/"),
         ] {
-            let read = step(path.as_bytes());
-            assert_eq!(String::from_utf8_lossy(&read), reading, "{path}");
+            let result = step(path.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&result), form, "{path}");
         }
     }
 
     #[test]
-    fn a_plain_path_is_only_looked_at() {
+    fn a_plain_path_has_no_other_form() {
         assert!(!any_other(b"/a-b/c.d/e", |_| panic!(
-            "it has no other reading"
+            "it has no other form"
         )));
-        assert!(any_other(b"/%61", |reading| reading == b"/a"));
+        assert!(any_other(b"/%61", |form| form == b"/a"));
     }
 }

@@ -1,4 +1,4 @@
-//! Another path for the backend than the client's.
+//! The rewrite of a request's path before it goes to the backend.
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -8,55 +8,55 @@ use crate::proxy::request::{PathPrefix, PrefixError};
 
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Puts a new beginning in the place of a route's prefix; the rest of the path and the query follow as they came.
+/// Replaces a route's prefix at the beginning of a path. The rest of the path and the query stay unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewrite {
-    cut: PathPrefix,
-    put: PathPrefix,
+    from: PathPrefix,
+    to: PathPrefix,
 }
 
 impl Rewrite {
-    /// Cuts the route's prefix off.
+    /// Creates a rewrite that removes the route's prefix.
     #[must_use]
     pub fn strip(prefix: PathPrefix) -> Self {
         Self {
-            cut: prefix,
-            put: PathPrefix::root(),
+            from: prefix,
+            to: PathPrefix::root(),
         }
     }
 
-    /// Puts `beginning`, which is written as in `/v2/`, in the place of the route's prefix.
+    /// Creates a rewrite that replaces the route's prefix with `beginning`, such as `/v2/`.
     pub fn replace(prefix: PathPrefix, beginning: &str) -> Result<Self, PrefixError> {
         Ok(Self {
-            cut: prefix,
-            put: PathPrefix::parse(beginning)?,
+            from: prefix,
+            to: PathPrefix::parse(beginning)?,
         })
     }
 
-    /// What is put in the place of the prefix, or `None` where that is cut off.
+    /// Replacement of the prefix. `None` if the prefix is removed.
     #[must_use]
     pub fn beginning(&self) -> Option<&PathPrefix> {
-        (!self.put.is_root()).then_some(&self.put)
+        (!self.to.is_root()).then_some(&self.to)
     }
 
-    /// The target with its new path. `*` is no path and stays.
-    pub(in crate::proxy) fn apply(&self, target: &PathAndQuery) -> Result<PathAndQuery, Error> {
-        let Some(rest) = target.as_str().strip_prefix(self.cut.as_str()) else {
+    /// Rewrites the path of a target. `*` stays, since it is not a path.
+    pub(crate) fn apply(&self, target: &PathAndQuery) -> Result<PathAndQuery, Error> {
+        let Some(rest) = target.as_str().strip_prefix(self.from.as_str()) else {
             return Ok(target.clone());
         };
-        let put = self.put.as_str();
+        let to = self.to.as_str();
         if rest.starts_with('*') {
             return Ok(target.clone());
         }
-        let needs_slash = put.is_empty() && !rest.starts_with('/');
+        let needs_slash = to.is_empty() && !rest.starts_with('/');
         let slash = if needs_slash { "/" } else { "" };
-        PathAndQuery::try_from([put, slash, rest].concat()).map_err(|_| Error::Target)
+        PathAndQuery::try_from([to, slash, rest].concat()).map_err(|_| Error::Target)
     }
 
-    /// Sets X-Forwarded-Prefix to what was cut off, so that the backend can write links.
-    pub(in crate::proxy) fn set_prefix_field(&self, headers: &mut HeaderMap) {
-        if self.put.is_root() && !self.cut.is_root() {
-            let prefix = HeaderValue::from_str(self.cut.as_str());
+    /// Sets X-Forwarded-Prefix to the removed prefix, so that the backend can build links.
+    pub(crate) fn set_prefix_field(&self, headers: &mut HeaderMap) {
+        if self.to.is_root() && !self.from.is_root() {
+            let prefix = HeaderValue::from_str(self.from.as_str());
             headers.insert(FORWARDED_PREFIX, prefix.expect("a prefix is visible ASCII"));
         }
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rest_of_the_path_and_the_query_follow_as_they_came() {
+    fn the_rest_of_the_path_and_the_query_stay_unchanged() {
         let prefix = |text| PathPrefix::parse(text).unwrap();
         let strip = Rewrite::strip(prefix("/api/"));
         let replace = Rewrite::replace(prefix("/api"), "/v2/").unwrap();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_prefix_that_was_cut_off_is_told() {
+    fn only_a_removed_prefix_is_forwarded() {
         let prefix = PathPrefix::parse("/api/").unwrap();
         let mut headers = HeaderMap::new();
         Rewrite::replace(prefix.clone(), "/v2")

@@ -1,4 +1,4 @@
-//! Which site serves a host.
+//! The router, which finds the site that serves a host.
 
 use std::ptr;
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use crate::proxy::guards::Guards;
 use crate::proxy::request::{ClientPolicy, RequestContext};
 use crate::proxy::site_features::SiteFeatures;
 
-/// What is served under one host pattern and its aliases.
+/// A site: all that is served under one host pattern and its aliases.
 #[derive(Debug)]
 pub struct Site {
-    /// The hosts.
+    /// Hosts that the site serves.
     pub pattern: HostPattern,
-    /// More hosts that are served alike.
+    /// More hosts that the site serves in the same way.
     pub aliases: Vec<HostPattern>,
-    /// What becomes of their requests.
+    /// Routes of the site's requests.
     pub routes: Routes,
-    /// What stands before that.
+    /// Access control, if the site has any.
     pub guards: Option<Box<Guards>>,
-    /// What is added to them.
+    /// Features beyond routes and guards, if the site has any.
     pub features: Option<Box<SiteFeatures>>,
-    /// How clients are asked for certificates. Connections that were asked otherwise do not reach it.
+    /// Policy by which clients are asked for certificates. Connections under another policy do not reach the site.
     pub client_policy: Option<Box<ClientPolicy>>,
-    /// Whether connections of older versions of TLS do not reach it.
+    /// Whether only connections with TLS 1.3 reach the site.
     pub needs_tls13: bool,
 }
 
 impl Site {
-    /// A site with nothing but routes, or with one handler for all paths.
+    /// Creates a site of routes, or of one handler for all paths.
     #[must_use]
     pub fn new(pattern: HostPattern, routes: impl Into<Routes>) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Site {
         }
     }
 
-    /// Whether the access log has its requests.
+    /// `true` if the site's requests are written to the access log.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         self.features
@@ -53,7 +53,7 @@ impl Site {
     }
 }
 
-/// All sites: an immutable snapshot that is swapped whole. Clones are cheap and the same snapshot.
+/// All sites, as an immutable snapshot that is swapped whole. Clones are cheap and share the snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
     sites: Arc<Sites>,
@@ -66,7 +66,7 @@ struct Sites {
 }
 
 impl Router {
-    /// A router of these sites, each under its own patterns. The last of two with one pattern stays.
+    /// Creates a router of these sites. Of two sites with the same pattern, the last one is used.
     #[must_use]
     pub fn new(sites: impl IntoIterator<Item = Site>) -> Self {
         let sites: Vec<Site> = sites.into_iter().collect();
@@ -81,28 +81,28 @@ impl Router {
         }
     }
 
-    /// The site of a host, which is written without its port.
+    /// Site that serves a host, given without its port.
     #[must_use]
     pub fn site(&self, host: &str) -> Option<&Site> {
         let index = self.sites.names.lookup(host)?;
         self.sites.sites.get(*index)
     }
 
-    /// The site of a request's host, if the request's connection may reach it.
-    pub(in crate::proxy) fn site_for(&self, context: &RequestContext<'_>) -> Result<&Site, Error> {
+    /// Site of a request's host. Fails with [`Error::Misdirected`] if the request's connection may not reach it.
+    pub(crate) fn site_for(&self, context: &RequestContext<'_>) -> Result<&Site, Error> {
         let (conn, host) = (context.conn, context.host.name());
         let site = self.site(host).ok_or(Error::UnknownHost)?;
-        let is_asked_alike = site.client_policy.as_deref() == conn.client_policy();
+        let has_same_policy = site.client_policy.as_deref() == conn.client_policy();
         let is_new_enough = conn.is_tls13 || !site.needs_tls13;
-        if is_asked_alike && is_new_enough && self.is_served_under(conn.sni.as_ref(), host, site) {
+        if has_same_policy && is_new_enough && self.is_served_under(conn.sni.as_ref(), host, site) {
             Ok(site)
         } else {
             Err(Error::Misdirected)
         }
     }
 
-    /// `true` if a connection that was opened for `sni` may carry requests for `site`: only when the same site serves that
-    /// name (RFC 9110 section 7.4). Without the extension there is nothing to compare.
+    /// `true` if a connection that was opened for `sni` may carry requests for `site`: the same site must serve that
+    /// name (RFC 9110 section 7.4). Without a server name, there is nothing to compare.
     fn is_served_under(&self, sni: Option<&HostName>, host: &str, site: &Site) -> bool {
         sni.is_none_or(|sni| {
             sni.as_str() == host
@@ -112,13 +112,13 @@ impl Router {
         })
     }
 
-    /// How many sites there are.
+    /// Number of sites.
     #[must_use]
     pub fn count(&self) -> usize {
         self.sites.sites.len()
     }
 
-    /// The site of exactly this pattern.
+    /// Site with exactly this pattern.
     #[must_use]
     pub fn get(&self, pattern: &HostPattern) -> Option<&Site> {
         let index = self.sites.names.get(pattern)?;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_a_site_has_none() {
+    fn an_unknown_host_has_no_site() {
         let router = router(&["www.example.org", "*.example.org"]);
         for host in ["example.org", "a.b.example.org", "example.com", "", "::1"] {
             assert!(router.site(host).is_none(), "{host:?}");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_is_the_same_site() {
+    fn an_alias_leads_to_the_same_site() {
         let router = Router::new([Site {
             aliases: vec![HostPattern::parse("*.example.net").unwrap()],
             ..site("www.example.org")

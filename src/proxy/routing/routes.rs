@@ -1,4 +1,4 @@
-//! Which route of a site serves a path: the one with the longest prefix, on segment borders.
+//! The routes of a site. The one with the longest matching prefix serves a path; prefixes match whole segments.
 
 use http::Request;
 use http::header::LINK;
@@ -11,23 +11,23 @@ use crate::proxy::handler::Handler;
 use crate::proxy::request::{HeaderChanges, PathPrefix, RequestContext};
 use crate::upstream::RequestBody;
 
-/// What becomes of the requests for the paths below a prefix.
+/// Route of the requests for the paths below a prefix.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The beginning of the paths.
+    /// Beginning of the paths.
     pub prefix: PathPrefix,
-    /// Who answers.
+    /// Handler that responds.
     pub handler: Handler,
-    /// The path that the backend or the folder gets, where it is another one.
+    /// Rewrite of the path before it goes to the backend or the folder.
     pub rewrite: Option<Rewrite>,
-    /// What happens to the fields of a request on its way to the backend.
+    /// Changes to the header fields of a request before it goes to the backend.
     pub request_headers: Option<Box<HeaderChanges>>,
-    /// What happens to the fields of whatever answers.
+    /// Changes to the header fields of the handler's response.
     pub response_headers: Option<Box<HeaderChanges>>,
 }
 
 impl Route {
-    /// A route that changes nothing.
+    /// Creates a route that changes nothing.
     #[must_use]
     pub fn new(prefix: PathPrefix, handler: Handler) -> Self {
         Self {
@@ -39,22 +39,23 @@ impl Route {
         }
     }
 
-    /// The target that the backend or the folder gets.
-    pub(in crate::proxy) fn target(&self, target: PathAndQuery) -> Result<PathAndQuery, Error> {
+    /// Target for the backend or the folder.
+    pub(crate) fn target(&self, target: PathAndQuery) -> Result<PathAndQuery, Error> {
         match &self.rewrite {
             None => Ok(target),
             Some(rewrite) => rewrite.apply(&target),
         }
     }
 
-    /// Whether an app's links are not to reach clients as they are, so that its early hints are not to either.
-    pub(in crate::proxy) fn changes_links(&self) -> bool {
+    /// `true` if the route changes Link fields. Early hints are then not forwarded, since they would bypass the
+    /// changes.
+    pub(crate) fn changes_links(&self) -> bool {
         let changes = self.response_headers.as_deref();
-        changes.is_some_and(|changes| changes.concern(&LINK))
+        changes.is_some_and(|changes| changes.affect(&LINK))
     }
 
-    /// Makes the fields those that the backend is to get.
-    pub(in crate::proxy) fn change_request(
+    /// Applies the route's changes to the fields of a request for the backend.
+    pub(crate) fn change_request(
         &self,
         request: &mut Request<RequestBody>,
         context: &RequestContext<'_>,
@@ -76,12 +77,12 @@ pub struct Routes(Box<[RouteEntry]>);
 #[derive(Clone, Debug)]
 struct RouteEntry {
     route: Route,
-    /// The longest other prefix that covers this one.
+    /// Index of the longest other prefix that covers this one.
     parent: Option<usize>,
 }
 
 impl Routes {
-    /// These routes. The last of two with one prefix stays.
+    /// Creates the routes. Of two routes with the same prefix, the last one is used.
     #[must_use]
     pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
         let mut sorted: Vec<Route> = routes.into_iter().collect();
@@ -99,23 +100,23 @@ impl Routes {
         Self(entries.into())
     }
 
-    /// All of them.
+    /// All routes, ordered by prefix.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter().map(|entry| &entry.route)
     }
 
-    /// The route of a path as the client wrote it. `*` is no path, and goes where `/` goes.
+    /// Finds the route of a path as the client wrote it. `*` is routed like `/`.
     ///
-    /// The bytes that are matched are those that are forwarded. A path that a backend could take for one of another route,
-    /// since it decodes, folds or cuts what is matched as it stands, belongs to no route.
-    pub(in crate::proxy) fn route(&self, path: &str) -> Result<&Route, Error> {
+    /// The path is matched byte for byte, as it is forwarded. It is refused as ambiguous if a backend that decodes,
+    /// merges or cuts could read it as the path of another route.
+    pub(crate) fn route(&self, path: &str) -> Result<&Route, Error> {
         let path = match path {
             "*" => b"/",
             path => path.as_bytes(),
         };
         let found = self.find(path);
-        if !self.is_one_for_all()
-            && path_normalization::any_other(path, |reading| self.find(reading) != found)
+        if !self.has_only_root()
+            && path_normalization::any_other(path, |form| self.find(form) != found)
         {
             return Err(Error::AmbiguousPath);
         }
@@ -124,15 +125,15 @@ impl Routes {
             .ok_or(Error::NoRoute)
     }
 
-    fn is_one_for_all(&self) -> bool {
+    fn has_only_root(&self) -> bool {
         matches!(&*self.0, [only] if only.route.prefix.is_root())
     }
 
     fn find(&self, path: &[u8]) -> Option<usize> {
-        let behind = self
+        let end = self
             .0
             .partition_point(|entry| entry.route.prefix.compare(path).is_le());
-        let mut candidate = behind.checked_sub(1);
+        let mut candidate = end.checked_sub(1);
         while let Some(index) = candidate {
             if self.0[index].route.prefix.covers(path) {
                 return Some(index);
@@ -144,7 +145,7 @@ impl Routes {
 }
 
 impl From<Handler> for Routes {
-    /// One route for all paths.
+    /// Creates one route for all paths.
     fn from(handler: Handler) -> Self {
         Self::new([Route::new(PathPrefix::root(), handler)])
     }
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_ends_at_a_segment_and_the_longest_wins() {
+    fn prefixes_match_whole_segments_and_the_longest_wins() {
         let routes = routes(["/", "/api/", "/api/v2", "/api-docs"]);
         for (path, prefix) in [
             ("/", "/"),
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_route_for_the_rest_other_paths_have_none() {
+    fn without_a_root_route_other_paths_have_none() {
         let routes = routes(["/api"]);
         assert!(matches!(routes.route("/x"), Err(Error::NoRoute)));
         assert!(matches!(routes.route("*"), Err(Error::NoRoute)));
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_could_be_read_as_anothers_are_refused_and_others_are_not() {
+    fn only_paths_that_could_match_two_routes_are_refused() {
         let routes = routes(["/", "/admin"]);
         for path in [
             "/%61dmin",
@@ -255,7 +256,7 @@ mod tests {
             })
     }
 
-    /// The longest of the prefixes that the path begins with, segment by segment.
+    /// Longest prefix whose segments are the first segments of the path.
     fn naive<'a>(prefixes: &'a [String], path: &str) -> Option<&'a str> {
         let segments =
             |text: &str| -> Vec<String> { text[1..].split('/').map(str::to_owned).collect() };
@@ -266,7 +267,7 @@ mod tests {
             .map(String::as_str)
     }
 
-    /// What a backend that forgives everything takes a path for.
+    /// Segments that a backend reads which applies every normalization.
     fn lenient(path: &str) -> Vec<String> {
         let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
         let mut kept: Vec<String> = Vec::new();
@@ -287,7 +288,7 @@ mod tests {
         })]
 
         #[test]
-        fn routing_is_what_a_naive_model_says(
+        fn routing_agrees_with_a_naive_model(
             prefixes in proptest::collection::vec(prefix(), 1..12),
             path in prefix(),
         ) {
@@ -298,7 +299,7 @@ mod tests {
         }
 
         #[test]
-        fn no_spelling_gets_past_a_route(
+        fn no_spelling_of_a_path_bypasses_its_route(
             pieces in proptest::collection::vec(
                 prop_oneof![
                     Just("/"), Just("admin"), Just("%61dmin"), Just("a"), Just(".."), Just("."),

@@ -1,4 +1,4 @@
-//! The bytes of an HTTP/2 stream that has become a tunnel (RFC 8441 section 5).
+//! Byte I/O over an HTTP/2 stream that has become a tunnel (RFC 8441 section 5).
 
 use std::any::Any;
 use std::fmt;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-/// Reads and writes the stream. What has been written is sent also when it is dropped, and then the stream ends.
+/// Reads and writes the stream. Dropping it ends the stream after the written bytes are sent.
 pub struct StreamIo {
     receive: RecvStream,
     send: SendStream<Bytes>,
@@ -22,28 +22,28 @@ pub struct StreamIo {
     _hold: Box<dyn Any + Send + Sync>,
 }
 
-/// Brings a CONNECT's stream once the request has been answered with success. Clones wait for the same one, which one of
-/// them gets; it lies in the request's extensions.
+/// Future stream of a CONNECT request, which exists once the request was answered with success. The server stores it in
+/// the request's extensions. Of its clones, only one gets the stream.
 #[derive(Clone, Debug)]
 pub struct OnTunnel(Arc<Mutex<Option<oneshot::Receiver<StreamIo>>>>);
 
 impl OnTunnel {
-    /// The two ends of the way on which the stream goes.
+    /// Creates the sender of the stream and its receiver.
     #[must_use]
     pub fn new() -> (oneshot::Sender<StreamIo>, Self) {
         let (sender, receiver) = oneshot::channel();
         (sender, Self(Arc::new(Mutex::new(Some(receiver)))))
     }
 
-    /// Waits for the stream. `None` when the request was answered otherwise.
-    pub(in crate::proxy) async fn stream(self) -> Option<StreamIo> {
+    /// Waits for the stream. `None` if the request was not answered with success.
+    pub(crate) async fn stream(self) -> Option<StreamIo> {
         let receiver = self.0.lock().take();
         receiver?.await.ok()
     }
 }
 
 impl StreamIo {
-    /// The bytes that come by `receive` and go by `send`. `hold` is dropped with them.
+    /// Reads from `receive` and writes to `send`. `hold` is dropped together with them.
     #[must_use]
     pub fn new(receive: RecvStream, send: SendStream<Bytes>, hold: impl Any + Send + Sync) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl StreamIo {
 }
 
 impl Drop for StreamIo {
-    /// A stream that is left without an end is reset, and with it goes what is still to be sent.
+    /// Ends the stream. Otherwise it would be reset, and bytes that are not sent yet would be lost.
     fn drop(&mut self) {
         if !self.is_shut {
             let _ = self.send.send_data(Bytes::new(), true);
@@ -65,16 +65,18 @@ impl Drop for StreamIo {
     }
 }
 
-/// Waits until the client takes something on `stream`; a whole piece may be sent then. What is asked for is one byte, and only
-/// once there is something to send: a claim holds a part of the connection's window, which other streams wait for.
-pub fn poll_room(
+/// Waits until the client can take data on `stream`, after which a whole piece may be sent.
+///
+/// Call this only when there is something to send. It reserves just one byte, since a reservation takes a part of the
+/// connection's window that other streams wait for.
+pub fn poll_send_capacity(
     stream: &mut SendStream<Bytes>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), h2::Error>> {
     stream.reserve_capacity(1);
     while stream.capacity() == 0 {
         match ready!(stream.poll_capacity(cx)) {
-            Some(room) => drop(room?),
+            Some(capacity) => drop(capacity?),
             None => return Poll::Ready(Err(Reason::STREAM_CLOSED.into())),
         }
     }
@@ -116,14 +118,14 @@ impl AsyncWrite for StreamIo {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(poll_room(&mut self.send, cx)).map_err(broken)?;
+        ready!(poll_send_capacity(&mut self.send, cx)).map_err(broken)?;
         let data = Bytes::copy_from_slice(buf);
         self.send.send_data(data, false).map_err(broken)?;
         Poll::Ready(Ok(buf.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The connection sends what is there.
+        // The connection sends buffered data on its own.
         Poll::Ready(Ok(()))
     }
 

@@ -1,4 +1,4 @@
-//! Bytes both ways, once a connection or stream has switched protocols.
+//! The tunnel between client and backend after a connection or stream has switched protocols.
 
 use std::io;
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-/// Carries bytes until both sides have ended or one breaks. Both may be silent for as long as they like; but once one side has
-/// ended, or does not take what is sent to it, something must move within each `patience`.
-pub(in crate::proxy) async fn carry<C, B>(
+/// Copies bytes in both directions until both sides have ended or one fails. Both sides may be silent without limit.
+/// Once a side has ended or does not take what is sent to it, some byte must move within each `stall_timeout`.
+pub(crate) async fn copy_both_ways<C, B>(
     client: C,
     backend: B,
-    patience: Duration,
+    stall_timeout: Duration,
 ) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -26,35 +26,35 @@ where
     let mut backend = Side::new(backend, &progress);
     tokio::select! {
         ended = copy_bidirectional(&mut client, &mut backend) => ended.map(drop),
-        () = progress.stalled(patience) => Err(io::ErrorKind::TimedOut.into()),
+        () = progress.stalled(stall_timeout) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
-/// The progress of both sides, and whether it must go on.
+/// Progress of both sides, and whether a time limit on it applies.
 #[derive(Debug, Default)]
 struct Progress {
     has_moved: AtomicBool,
-    has_end: AtomicBool,
+    has_ended: AtomicBool,
     blocked: AtomicU8,
     blocked_or_ended: Notify,
 }
 
 impl Progress {
     fn is_watched(&self) -> bool {
-        self.has_end.load(Ordering::Relaxed) || self.blocked.load(Ordering::Relaxed) > 0
+        self.has_ended.load(Ordering::Relaxed) || self.blocked.load(Ordering::Relaxed) > 0
     }
 
     fn moved(&self) {
         self.has_moved.store(true, Ordering::Relaxed);
     }
 
-    async fn stalled(&self, patience: Duration) {
+    async fn stalled(&self, stall_timeout: Duration) {
         loop {
             while !self.is_watched() {
                 self.blocked_or_ended.notified().await;
             }
             self.has_moved.store(false, Ordering::Relaxed);
-            sleep(patience).await;
+            sleep(stall_timeout).await;
             if self.is_watched() && !self.has_moved.load(Ordering::Relaxed) {
                 return;
             }
@@ -62,7 +62,7 @@ impl Progress {
     }
 }
 
-/// One side, which records its progress.
+/// Stream of one side, which records its progress.
 #[derive(Debug)]
 struct Side<'a, S> {
     stream: S,
@@ -103,7 +103,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<'_, S> {
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         if matches!(outcome, Poll::Ready(Ok(()))) {
             if buf.filled().len() == before {
-                self.progress.has_end.store(true, Ordering::Relaxed);
+                self.progress.has_ended.store(true, Ordering::Relaxed);
                 self.progress.blocked_or_ended.notify_one();
             } else {
                 self.progress.moved();
@@ -143,10 +143,10 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const STALL_TIMEOUT: Duration = Duration::from_secs(60);
     const DAY: Duration = Duration::from_secs(86_400);
 
-    /// A tunnel, with the ends of its client and its backend.
+    /// A tunnel with the streams of its client and its backend.
     fn tunnel() -> (
         impl Future<Output = io::Result<()>>,
         DuplexStream,
@@ -154,11 +154,11 @@ mod tests {
     ) {
         let (client, near) = duplex(64);
         let (backend, far) = duplex(64);
-        (carry(near, far, PATIENCE), client, backend)
+        (copy_both_ways(near, far, STALL_TIMEOUT), client, backend)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_tunnel_may_be_silent_for_as_long_as_it_likes() {
+    async fn a_tunnel_may_be_silent_without_limit() {
         let (tunnel, mut client, mut backend) = tunnel();
         let talk = async {
             sleep(DAY).await;
@@ -171,13 +171,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_half_ended_goes_on_while_something_moves_and_no_longer() {
+    async fn a_half_closed_tunnel_lasts_while_bytes_move() {
         let (tunnel, mut client, mut backend) = tunnel();
         client.shutdown().await.unwrap();
         let start = Instant::now();
         let talk = async {
             for _ in 0..5 {
-                sleep(PATIENCE / 2).await;
+                sleep(STALL_TIMEOUT / 2).await;
                 backend.write_all(b"x").await.unwrap();
                 client.read_u8().await.unwrap();
             }
@@ -186,13 +186,13 @@ mod tests {
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let lasted = start.elapsed();
         assert!(
-            lasted > 3 * PATIENCE && lasted <= 5 * PATIENCE,
+            lasted > 3 * STALL_TIMEOUT && lasted <= 5 * STALL_TIMEOUT,
             "{lasted:?}"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_side_that_takes_nothing_is_given_up() {
+    async fn a_tunnel_to_a_side_that_stops_reading_is_closed() {
         let (tunnel, client, mut backend) = tunnel();
         let start = Instant::now();
         let flood = async {
@@ -200,7 +200,7 @@ mod tests {
         };
         let (ended, ()) = tokio::join!(tunnel, flood);
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(start.elapsed() <= 2 * PATIENCE);
+        assert!(start.elapsed() <= 2 * STALL_TIMEOUT);
         drop(client);
     }
 }

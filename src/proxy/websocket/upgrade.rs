@@ -1,5 +1,5 @@
-//! WebSocket over HTTP/1.1 and HTTP/2: the only protocol that a connection or stream may switch to. Backends are always
-//! asked over HTTP/1.1.
+//! The upgrade to WebSocket, the only protocol that a connection (HTTP/1.1) or a stream (HTTP/2) may switch to. The
+//! handshake with the backend is always in HTTP/1.1.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::stream_io::OnTunnel;
-use super::tunnel::carry;
+use super::tunnel::copy_both_ways;
 use super::web_socket_key::WebSocketKey;
-use crate::proxy::access_log::{Counted, LogEntry};
+use crate::proxy::access_log::{CountedStream, LogEntry};
 use crate::proxy::body::Body;
 use crate::proxy::error::Error;
 use crate::proxy::request::framing::is_extended_connect;
@@ -26,21 +26,22 @@ use crate::upstream::{RequestBody, ResponseBody};
 
 /// A client's request to switch to WebSocket.
 #[derive(Debug)]
-pub(in crate::proxy) struct WebSocketUpgrade {
+pub(crate) struct WebSocketUpgrade {
     client: ClientSide,
-    /// For a client of HTTP/2, which has no handshake of its own.
+    /// Key for the backend's handshake if the client speaks HTTP/2, which has none.
     key: Option<WebSocketKey>,
 }
 
-/// The client's side of the tunnel, once it is there.
+/// Future stream of the tunnel's client side.
 #[derive(Debug)]
 enum ClientSide {
     Connection(OnUpgrade),
     Stream(OnTunnel),
 }
 
-/// Takes the client's side of an upgrade out of `request`, if that asks for WebSocket (RFC 6455 section 4.1).
-pub(in crate::proxy) fn requested(
+/// Takes the client's side of an upgrade out of `request`. `None` if it does not ask for WebSocket (RFC 6455 section
+/// 4.1, RFC 8441 section 5).
+pub(crate) fn requested(
     request: &mut Request<RequestBody>,
     scan: HeaderScan,
 ) -> Option<WebSocketUpgrade> {
@@ -51,21 +52,21 @@ pub(in crate::proxy) fn requested(
             key: Some(WebSocketKey::random()),
         });
     }
-    let is_asked = scan.has(Fields::UPGRADE)
+    let is_requested = scan.has(Fields::UPGRADE)
         && request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_empty()
         && is_websocket(request.headers())
         && has_token(request.headers(), &CONNECTION, "upgrade");
-    is_asked.then(|| WebSocketUpgrade {
+    is_requested.then(|| WebSocketUpgrade {
         client: ClientSide::Connection(hyper::upgrade::on(request)),
         key: None,
     })
 }
 
 impl WebSocketUpgrade {
-    /// Requests the same of the backend. Runs after the hop-by-hop fields are gone.
-    pub(in crate::proxy) fn pass_on(&self, request: &mut Request<RequestBody>) {
+    /// Requests the upgrade from the backend. Call this after the hop-by-hop fields are removed.
+    pub(crate) fn pass_on(&self, request: &mut Request<RequestBody>) {
         set_upgrade_fields(request.headers_mut());
         if let Some(key) = &self.key {
             *request.method_mut() = Method::GET;
@@ -76,8 +77,8 @@ impl WebSocketUpgrade {
         }
     }
 
-    /// Refuses a backend's success that is no switch: over HTTP/2 the client would take it for one.
-    pub(in crate::proxy) fn check(&self, status: StatusCode) -> Result<(), Error> {
+    /// Refuses a success other than 101 for an HTTP/2 client, which would take it for an open WebSocket.
+    pub(crate) fn check(&self, status: StatusCode) -> Result<(), Error> {
         if self.key.is_some() && status.is_success() {
             return Err(Error::NoWebSocket);
         }
@@ -90,16 +91,17 @@ fn set_upgrade_fields(headers: &mut HeaderMap) {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// The tasks that carry tunnels.
+/// Tasks that run tunnels, and the tunnels' time limit.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::proxy) struct Tunnels<'s> {
-    pub(in crate::proxy) tasks: &'s Tasks,
-    /// How long a side that has ended, or takes nothing, is waited for.
-    pub(in crate::proxy) patience: Duration,
+pub(crate) struct Tunnels<'s> {
+    pub(crate) tasks: &'s Tasks,
+    /// Maximum time without progress once a side has ended or stopped reading.
+    pub(crate) stall_timeout: Duration,
 }
 
-/// Switches both sides after the backend's 101. From then on one of the tasks carries the bytes.
-pub(in crate::proxy) fn switch(
+/// Switches both sides after the backend's 101, and spawns the task that runs the tunnel. Returns the response for the
+/// client.
+pub(crate) fn switch_protocols(
     mut response: Response<ResponseBody>,
     upgrade: Option<WebSocketUpgrade>,
     entry: &mut Option<Box<LogEntry>>,
@@ -121,15 +123,15 @@ pub(in crate::proxy) fn switch(
         entry.answered(parts.status, false);
     }
     let in_flight = body.into_in_flight();
-    let patience = tunnels.patience;
+    let stall_timeout = tunnels.stall_timeout;
     tunnels.tasks.spawn(async move {
-        tunnel(upgrade.client, backend, entry, patience).await;
+        run_tunnel(upgrade.client, backend, entry, stall_timeout).await;
         drop(in_flight);
     });
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
-/// Makes the answer to an extended CONNECT of the answer to the handshake.
+/// Turns the backend's handshake response into the response to an extended CONNECT.
 fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> Result<(), Error> {
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
@@ -151,28 +153,28 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     )
 }
 
-async fn tunnel(
+async fn run_tunnel(
     client: ClientSide,
     backend: OnUpgrade,
     entry: Option<Box<LogEntry>>,
-    patience: Duration,
+    stall_timeout: Duration,
 ) {
     let backend = match backend.await {
-        Ok(backend) => Counted::new(TokioIo::new(backend), entry),
+        Ok(backend) => CountedStream::new(TokioIo::new(backend), entry),
         Err(error) => return debug!(%error, "upgrade failed"),
     };
     let ended = match client {
         ClientSide::Connection(client) => match client.await {
-            Ok(client) => carry(TokioIo::new(client), backend, patience).await,
+            Ok(client) => copy_both_ways(TokioIo::new(client), backend, stall_timeout).await,
             Err(error) => return debug!(%error, "upgrade failed"),
         },
         ClientSide::Stream(client) => match client.stream().await {
-            Some(client) => carry(client, backend, patience).await,
+            Some(client) => copy_both_ways(client, backend, stall_timeout).await,
             None => return debug!("upgrade failed"),
         },
     };
     if let Err(error) = ended {
-        debug!(%error, "tunnel broke");
+        debug!(%error, "tunnel failed");
     }
 }
 
@@ -180,7 +182,7 @@ async fn tunnel(
 mod tests {
     use super::*;
 
-    fn is_asked(method: &str, fields: &[(&str, &str)]) -> bool {
+    fn is_upgrade(method: &str, fields: &[(&str, &str)]) -> bool {
         let mut request = Request::builder().method(method).uri("/");
         for (name, value) in fields {
             request = request.header(*name, *value);
@@ -193,14 +195,14 @@ mod tests {
     #[test]
     fn only_a_get_for_websocket_is_an_upgrade() {
         let connection = ("connection", "keep-alive, Upgrade");
-        assert!(is_asked("GET", &[connection, ("upgrade", "WebSocket")]));
-        assert!(!is_asked("POST", &[connection, ("upgrade", "websocket")]));
-        assert!(!is_asked("GET", &[connection, ("upgrade", "h2c")]));
-        assert!(!is_asked(
+        assert!(is_upgrade("GET", &[connection, ("upgrade", "WebSocket")]));
+        assert!(!is_upgrade("POST", &[connection, ("upgrade", "websocket")]));
+        assert!(!is_upgrade("GET", &[connection, ("upgrade", "h2c")]));
+        assert!(!is_upgrade(
             "GET",
             &[connection, ("upgrade", "websocket, h2c")]
         ));
-        assert!(!is_asked("GET", &[("upgrade", "websocket")]));
-        assert!(!is_asked("GET", &[connection]));
+        assert!(!is_upgrade("GET", &[("upgrade", "websocket")]));
+        assert!(!is_upgrade("GET", &[connection]));
     }
 }

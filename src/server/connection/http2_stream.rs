@@ -18,7 +18,7 @@ use tracing::debug;
 use super::request_handler::RequestHandler;
 use super::tracked_body::{RequestMark, TrackedBody};
 use crate::proxy::{
-    self, Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo, poll_room,
+    self, Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo, poll_send_capacity,
 };
 
 /// Reasons why a response is not sent to its end.
@@ -199,7 +199,7 @@ async fn await_room(stream: &mut SendStream<Bytes>) -> Result<(), Broken> {
         {
             return Poll::Ready(Err(Broken::Reset(reason)));
         }
-        poll_room(stream, cx)?.map(Ok)
+        poll_send_capacity(stream, cx)?.map(Ok)
     })
     .await
 }

@@ -32,7 +32,7 @@ fn sites(app: &App, limits: &str) -> String {
     )
 }
 
-/// Sends a request over HTTP/1.1 on a connection of its own to `localhost`; returns the status.
+/// Sends a request over HTTP/1.1 on a new connection to `localhost`; returns the status.
 async fn status1(proxy: &Proxy, request: &str) -> String {
     let client = proxy.client().alpn("http/1.1");
     let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();

@@ -1,4 +1,4 @@
-//! Name and password before a site (RFC 7617).
+//! The guard that asks for a user name and a password (RFC 7617).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,23 +13,23 @@ use super::hashing_limit::HashingLimit;
 use super::password_hash::PasswordHash;
 use crate::proxy::error::Refusal;
 
-/// Who may come by name and password.
+/// Users who may access a site, and how they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BasicAuthOptions {
-    /// What browsers show when they ask for a password.
+    /// Text that browsers show when they ask for the password.
     pub realm: Realm,
-    /// The names, none with a colon, and their passwords: at least one.
+    /// User names with the hashes of their passwords. At least one; no name has a colon.
     pub users: BTreeMap<String, PasswordHash>,
-    /// Whether the app gets to see the credentials.
+    /// Whether the credentials are forwarded to the app.
     pub forward: bool,
 }
 
-/// The name of what is protected, without control characters.
+/// Name of the protected area, without control characters (RFC 9110 section 11.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realm(String);
 
 impl Realm {
-    /// The realm of this name, unless that has control characters.
+    /// Parses the name. `None` if it has control characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_plain = !text.chars().any(char::is_control);
@@ -55,41 +55,41 @@ impl fmt::Display for Realm {
     }
 }
 
-/// Lets those in who know a password.
+/// Admits requests with the password of a user.
 #[derive(Debug)]
-pub(in crate::proxy::guards) struct BasicAuth {
+pub(crate) struct BasicAuth {
     options: BasicAuthOptions,
-    /// Verified for names that nobody has, so that time does not tell them from the others.
-    stand_in: PasswordHash,
+    /// Verified instead of the hash of an unknown user, so that response times do not reveal which users exist.
+    decoy: PasswordHash,
     challenge: HeaderValue,
     cache: CredentialCache,
     hashing_limit: Arc<HashingLimit>,
 }
 
 impl BasicAuth {
-    /// `None` where nobody is named.
-    pub(in crate::proxy::guards) fn new(
+    /// Creates the guard. `None` if there are no users.
+    pub(crate) fn new(
         options: &BasicAuthOptions,
         hashing_limit: &Arc<HashingLimit>,
         workers: usize,
     ) -> Option<Self> {
         Some(Self {
             options: options.clone(),
-            stand_in: options.users.values().next()?.clone(),
+            decoy: options.users.values().next()?.clone(),
             challenge: options.realm.challenge(),
             cache: CredentialCache::new(workers),
             hashing_limit: Arc::clone(hashing_limit),
         })
     }
 
-    /// What it was made of.
-    pub(in crate::proxy::guards) fn options(&self) -> &BasicAuthOptions {
+    /// Options that the guard was created with.
+    pub(crate) fn options(&self) -> &BasicAuthOptions {
         &self.options
     }
 
-    /// Refuses a request whose credentials are not those of a user. Those that are right go no further than here, unless
-    /// they are to.
-    pub(in crate::proxy::guards) async fn check(
+    /// Refuses a request without the credentials of a user. Valid credentials are removed from `headers` unless they
+    /// are to be forwarded.
+    pub(crate) async fn check(
         &self,
         headers: &mut HeaderMap,
         worker: usize,
@@ -107,13 +107,14 @@ impl BasicAuth {
     async fn verify(&self, credentials: &Credentials, worker: usize) -> Result<(), Refusal> {
         let permit = self.hashing_limit.permit().await;
         let permit = permit.ok_or(Refusal::PasswordsBusy)?;
-        // The many requests of one page come with the same credentials.
+        // The requests of one page arrive together with the same credentials: another one may have been verified by
+        // now.
         if self.cache.contains(credentials, worker) {
             return Ok(());
         }
         let user = std::str::from_utf8(credentials.user()).ok();
         let known = user.and_then(|user| self.options.users.get(user));
-        let hash = known.unwrap_or(&self.stand_in).clone();
+        let hash = known.unwrap_or(&self.decoy).clone();
         let is_right = permit.verify(hash, credentials.password().to_vec()).await;
         if !is_right.ok_or(Refusal::PasswordsBusy)? || known.is_none() {
             return Err(self.refused());
@@ -147,12 +148,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_user_with_the_right_password_comes_in() {
+    async fn only_a_user_with_the_right_password_is_admitted() {
         let guard = guard(false);
         for credentials in ["anna:se:cret", "änna:pässwörd", "anna:se:cret"] {
             guard.check(&mut basic(credentials), 0).await.unwrap();
         }
-        // The stand-in's own password opens nothing under another name.
+        // The password behind the decoy admits no unknown user.
         for credentials in [
             "anna:se",
             "anna:",
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_verified_needs_no_turn() {
+    async fn verified_credentials_need_no_hashing_permit() {
         let guard = guard(false);
         guard.check(&mut basic("anna:se:cret"), 0).await.unwrap();
         guard.hashing_limit.waiting.close();
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_app_sees_the_credentials_only_where_it_is_to() {
+    async fn credentials_are_forwarded_only_on_request() {
         for is_forwarded in [false, true] {
             let mut headers = basic("anna:se:cret");
             guard(is_forwarded).check(&mut headers, 0).await.unwrap();

@@ -1,4 +1,4 @@
-//! Credentials that were verified, so that they are not verified at each request.
+//! Cache of verified credentials, so that a password is not hashed again for each request.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -10,18 +10,19 @@ use parking_lot::{Mutex, MutexGuard};
 use super::credentials::Credentials;
 use crate::per_worker::{CachePadded, PerWorker};
 
-/// Credentials that each worker remembers. The oldest make room.
+/// Maximum number of credentials that each worker remembers. The oldest are dropped first.
 const CAPACITY: usize = 1024;
 
 type Tag = [u8; 32];
 
-/// Remembers credentials by a tag that says nothing of them without the key of this cache, for each worker apart.
-pub(in crate::proxy::guards) struct CredentialCache {
+/// Remembers credentials for each worker on its own, as keyed hashes: without the key of this cache, they reveal
+/// nothing.
+pub(super) struct CredentialCache {
     key: Option<hmac::Key>,
     workers: PerWorker<CachePadded<Mutex<Tags>>>,
 }
 
-/// The memory of one worker.
+/// Tags of the credentials that one worker knows.
 #[derive(Default)]
 struct Tags {
     known: HashSet<Tag>,
@@ -29,25 +30,21 @@ struct Tags {
 }
 
 impl CredentialCache {
-    pub(in crate::proxy::guards) fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize) -> Self {
         Self {
-            // Without random numbers nothing is remembered.
+            // Without random numbers there is no key, and nothing is remembered.
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
             workers: PerWorker::new(workers, |_| CachePadded::default()),
         }
     }
 
-    /// `true` if these were verified on the worker with this number.
-    pub(in crate::proxy::guards) fn contains(
-        &self,
-        credentials: &Credentials,
-        worker: usize,
-    ) -> bool {
+    /// `true` if these credentials were verified on the worker with this number.
+    pub(super) fn contains(&self, credentials: &Credentials, worker: usize) -> bool {
         self.tag(credentials)
             .is_some_and(|tag| self.tags(worker).known.contains(&tag))
     }
 
-    pub(in crate::proxy::guards) fn insert(&self, credentials: &Credentials, worker: usize) {
+    pub(super) fn insert(&self, credentials: &Credentials, worker: usize) {
         let Some(tag) = self.tag(credentials) else {
             return;
         };
@@ -89,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_very_same_credentials_are_known_again() {
+    fn only_identical_credentials_on_the_same_worker_are_found() {
         let cache = CredentialCache::new(2);
         cache.insert(&credentials("anna:a:b"), 0);
         assert!(cache.contains(&credentials("anna:a:b"), 0));
@@ -100,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_is_bounded_and_the_oldest_makes_room() {
+    fn the_cache_is_bounded_and_drops_the_oldest() {
         let cache = CredentialCache::new(1);
         for number in 0..=CAPACITY {
             cache.insert(&credentials(&format!("anna:{number}")), 0);

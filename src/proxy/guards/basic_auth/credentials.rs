@@ -1,4 +1,4 @@
-//! What a client says of itself in an Authorization field (RFC 7617).
+//! User name and password of an Authorization field (RFC 7617).
 
 use base64::Engine;
 use base64::alphabet;
@@ -6,30 +6,30 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-/// More than any name and password take.
-const MOST_BYTES: usize = 1024;
+/// Maximum length of name and password together, in bytes.
+const MAX_BYTES: usize = 1024;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A name and a password, which are never printed.
-pub(in crate::proxy::guards) struct Credentials {
+/// A user name and a password, which are never printed.
+pub(super) struct Credentials {
     bytes: Vec<u8>,
     colon: usize,
 }
 
 impl Credentials {
-    /// Those of a request that brings exactly one field with them, of a sane size.
-    pub(in crate::proxy::guards) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// Reads the credentials of a request. `None` unless there is exactly one valid Authorization field.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
             return None;
         };
         let (scheme, token) = field.as_bytes().split_at_checked(5)?;
         let token = token.strip_prefix(b" ")?.trim_ascii();
-        if !scheme.eq_ignore_ascii_case(b"basic") || token.len() > MOST_BYTES / 3 * 4 {
+        if !scheme.eq_ignore_ascii_case(b"basic") || token.len() > MAX_BYTES / 3 * 4 {
             return None;
         }
         let bytes = BASE64.decode(token).ok()?;
@@ -37,36 +37,36 @@ impl Credentials {
         Some(Self { bytes, colon })
     }
 
-    /// All that is before the first colon.
-    pub(in crate::proxy::guards) fn user(&self) -> &[u8] {
+    /// User name: the bytes before the first colon.
+    pub(super) fn user(&self) -> &[u8] {
         &self.bytes[..self.colon]
     }
 
-    /// All that is behind it.
-    pub(in crate::proxy::guards) fn password(&self) -> &[u8] {
+    /// Password: the bytes after the first colon.
+    pub(super) fn password(&self) -> &[u8] {
         &self.bytes[self.colon + 1..]
     }
 
-    /// Both, with the colon between them, which no name has.
-    pub(in crate::proxy::guards) fn as_bytes(&self) -> &[u8] {
+    /// Name, colon and password. No two pairs share these bytes, since a name has no colon.
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 #[cfg(test)]
-pub(in crate::proxy::guards) mod tests {
+pub(super) mod tests {
     use http::HeaderValue;
 
     use super::*;
 
-    /// A head with these credentials.
-    pub(in crate::proxy) fn basic(credentials: &str) -> HeaderMap {
+    /// Header fields with these credentials.
+    pub(crate) fn basic(credentials: &str) -> HeaderMap {
         let value = format!("Basic {}", BASE64.encode(credentials));
         HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(value).unwrap())])
     }
 
     #[test]
-    fn the_first_colon_parts_the_name_from_the_password() {
+    fn the_first_colon_separates_name_and_password() {
         for (text, user, password) in [
             ("anna:secret", "anna", "secret"),
             ("anna:se:cr:et", "anna", "se:cr:et"),
@@ -80,7 +80,7 @@ pub(in crate::proxy::guards) mod tests {
     }
 
     #[test]
-    fn the_scheme_is_read_in_any_case_and_padding_may_be_left_out() {
+    fn the_scheme_ignores_case_and_padding_is_optional() {
         for value in [
             "basic YTpi",
             "BASIC  YTpi ",
@@ -94,7 +94,7 @@ pub(in crate::proxy::guards) mod tests {
     }
 
     #[test]
-    fn what_is_no_single_sane_pair_is_none() {
+    fn malformed_repeated_or_huge_credentials_are_none() {
         let huge = basic(&format!("a:{}", "b".repeat(2000)));
         assert!(Credentials::of(&huge).is_none());
         let mut twice = basic("a:b");

@@ -1,4 +1,4 @@
-//! The limit on password hashes that are computed at once, and on requests that wait for one.
+//! Limit on the password hashes that are computed at once, and on the requests that wait for one.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -7,13 +7,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::password_hash::PasswordHash;
 
-/// Requests that may hold a permit or wait for one.
-const MOST_WAITING: usize = 64;
+/// Maximum number of requests that hold a permit or wait for one.
+const MAX_WAITING: usize = 64;
 
-/// Limits how many passwords are verified at once by all sites that share it. Half of the cores are left for requests.
+/// Limits how many passwords all sites together verify at once. Half of the cores remain free for requests.
 #[derive(Debug)]
 pub struct HashingLimit {
-    pub(in crate::proxy::guards) waiting: Arc<Semaphore>,
+    pub(super) waiting: Arc<Semaphore>,
     running: Arc<Semaphore>,
 }
 
@@ -27,13 +27,13 @@ impl Default for HashingLimit {
 impl HashingLimit {
     fn new(at_once: usize) -> Self {
         Self {
-            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             running: Arc::new(Semaphore::new(at_once)),
         }
     }
 
-    /// Waits for a permit. `None` when too many wait already.
-    pub(in crate::proxy::guards) async fn permit(&self) -> Option<HashingPermit> {
+    /// Waits for a permit. `None` if too many requests wait already.
+    pub(super) async fn permit(&self) -> Option<HashingPermit> {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().ok()?;
         let running = Arc::clone(&self.running).acquire_owned().await.ok()?;
         Some(HashingPermit {
@@ -45,19 +45,15 @@ impl HashingLimit {
 
 /// The right to verify one password.
 #[derive(Debug)]
-pub(in crate::proxy::guards) struct HashingPermit {
+pub(super) struct HashingPermit {
     _waiting: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
 }
 
 impl HashingPermit {
-    /// Verifies `password` on a thread for blocking work. The permit ends with the work, even where nobody waits for it any
-    /// longer. `None` when the process is ending.
-    pub(in crate::proxy::guards) async fn verify(
-        self,
-        hash: PasswordHash,
-        password: Vec<u8>,
-    ) -> Option<bool> {
+    /// Verifies `password` on a thread for blocking work. The permit is held until that work ends, even when the future
+    /// is dropped. `None` if the process is ending.
+    pub(super) async fn verify(self, hash: PasswordHash, password: Vec<u8>) -> Option<bool> {
         let work = move || {
             let outcome = hash.verify(&password);
             drop(self);
@@ -73,12 +69,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_so_many_wait_and_a_turn_ends_with_its_work() {
+    async fn waiting_requests_are_limited_and_a_permit_ends_with_its_work() {
         let limit = HashingLimit::new(1);
         let first = limit.permit().await.unwrap();
-        let mut waiting: Vec<_> = (1..MOST_WAITING)
-            .map(|_| Box::pin(limit.permit()))
-            .collect();
+        let mut waiting: Vec<_> = (1..MAX_WAITING).map(|_| Box::pin(limit.permit())).collect();
         for permit in &mut waiting {
             assert!(futures_util::poll!(permit.as_mut()).is_pending());
         }

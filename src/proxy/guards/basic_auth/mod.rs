@@ -1,4 +1,4 @@
-//! Basic authentication: names and passwords, verified without exhausting the machine (RFC 7617).
+//! Basic authentication (RFC 7617): user names and passwords, verified without exhausting the machine.
 
 mod basic_auth;
 mod credential_cache;

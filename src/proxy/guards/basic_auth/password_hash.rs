@@ -1,24 +1,24 @@
-//! Passwords as they are kept: as hashes that are slow to compute.
+//! Password hashes of the Proxyfile: argon2id and bcrypt, which are slow to compute on purpose.
 
 use std::fmt;
 use std::str::FromStr;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier};
 
-/// Why a text is not the hash of a password.
+/// Reason why a text is not a usable password hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordHashError {
-    /// Neither of the two schemes, or malformed.
-    #[error("it is no argon2id or bcrypt hash; make one with `proxy hash-password`")]
+    /// Is neither argon2id nor bcrypt, or is malformed.
+    #[error("it is not a valid argon2id or bcrypt hash; create one with `proxy hash-password`")]
     Scheme,
-    /// Each look at the password would hold up the machine.
+    /// Takes too much memory or time to verify.
     #[error(
-        "its cost is too high to be paid at each login; make one with `proxy hash-password`, or with at most 256 MiB and 16 rounds of argon2id or a bcrypt cost of 16"
+        "it is too costly to verify at each login; create one with `proxy hash-password`, or with at most 256 MiB and 16 rounds of argon2id, or a bcrypt cost of at most 16"
     )]
     Cost,
 }
 
-/// The hash of one password, in argon2id or bcrypt.
+/// Hash of one password in argon2id or bcrypt. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash {
     text: Box<str>,
@@ -31,11 +31,11 @@ enum Scheme {
     Bcrypt,
 }
 
-/// What one verification may cost.
-const MOST_KIB: u32 = 256 * 1024;
-const MOST_ROUNDS: u32 = 16;
-const MOST_LANES: u32 = 16;
-const MOST_BCRYPT: u32 = 16;
+/// Highest accepted costs of one verification.
+const MAX_KIB: u32 = 256 * 1024;
+const MAX_ROUNDS: u32 = 16;
+const MAX_LANES: u32 = 16;
+const MAX_BCRYPT_COST: u32 = 16;
 
 impl PasswordHash {
     /// Parses `$argon2id$…`, `$2a$…`, `$2b$…` or `$2y$…`.
@@ -51,15 +51,15 @@ impl PasswordHash {
         })
     }
 
-    /// The argon2id hash of a password, under a salt of its own. `None` when the system has no random numbers.
+    /// Hashes a password with argon2id and a new random salt. `None` if the system provides no random numbers.
     #[must_use]
     pub fn make(password: &str) -> Option<String> {
         let hash = Argon2::default().hash_password(password.as_bytes());
         hash.ok().map(|hash| hash.to_string())
     }
 
-    /// Whether `password` is the one. Takes tens of milliseconds and megabytes.
-    pub(in crate::proxy::guards) fn verify(&self, password: &[u8]) -> bool {
+    /// `true` if `password` is the right one. Blocks for tens of milliseconds, and takes megabytes of memory.
+    pub(super) fn verify(&self, password: &[u8]) -> bool {
         match self.scheme {
             Scheme::Argon2id => Argon2::default()
                 .verify_password(password, &*self.text)
@@ -72,7 +72,7 @@ impl PasswordHash {
 fn check_bcrypt(text: &str) -> Result<Scheme, PasswordHashError> {
     let parts = bcrypt::HashParts::from_str(text).map_err(|_| PasswordHashError::Scheme)?;
     match parts.get_cost() {
-        4..=MOST_BCRYPT => Ok(Scheme::Bcrypt),
+        4..=MAX_BCRYPT_COST => Ok(Scheme::Bcrypt),
         _ => Err(PasswordHashError::Cost),
     }
 }
@@ -84,9 +84,8 @@ fn check_argon2id(text: &str) -> Result<Scheme, PasswordHashError> {
         return Err(PasswordHashError::Scheme);
     }
     let params = Params::try_from(&hash).map_err(|_| PasswordHashError::Scheme)?;
-    let is_cheap = params.m_cost() <= MOST_KIB
-        && params.t_cost() <= MOST_ROUNDS
-        && params.p_cost() <= MOST_LANES;
+    let is_cheap =
+        params.m_cost() <= MAX_KIB && params.t_cost() <= MAX_ROUNDS && params.p_cost() <= MAX_LANES;
     if is_cheap {
         Ok(Scheme::Argon2id)
     } else {
@@ -101,18 +100,18 @@ impl fmt::Debug for PasswordHash {
 }
 
 #[cfg(test)]
-pub(in crate::proxy::guards) mod tests {
+pub(super) mod tests {
     use super::*;
 
-    /// A hash that costs as little as one may.
-    pub(in crate::proxy) fn cheap(password: &str) -> PasswordHash {
+    /// Hash with the lowest possible cost.
+    pub(crate) fn cheap(password: &str) -> PasswordHash {
         let params = Params::new(8, 1, 1, None).unwrap();
         let hash = Argon2::from(params).hash_password(password.as_bytes());
         PasswordHash::parse(&hash.unwrap().to_string()).unwrap()
     }
 
     #[test]
-    fn a_hash_of_either_kind_knows_its_password() {
+    fn a_hash_of_either_scheme_verifies_its_password_only() {
         let bcrypt = bcrypt::hash("pässword: 1", 4).unwrap();
         let apache = bcrypt.replacen("$2b$", "$2y$", 1);
         for hash in [PasswordHash::make("pässword: 1").unwrap(), bcrypt, apache] {
@@ -125,12 +124,12 @@ pub(in crate::proxy::guards) mod tests {
     }
 
     #[test]
-    fn each_hash_has_a_salt_of_its_own() {
+    fn each_hash_has_its_own_salt() {
         assert_ne!(PasswordHash::make("a"), PasswordHash::make("a"));
     }
 
     #[test]
-    fn what_is_no_hash_or_costs_too_much_is_refused() {
+    fn an_invalid_or_costly_hash_is_refused() {
         let good = PasswordHash::make("a").unwrap();
         for text in [
             "",
@@ -144,10 +143,10 @@ pub(in crate::proxy::guards) mod tests {
             let error = PasswordHash::parse(text).unwrap_err();
             assert_eq!(error, PasswordHashError::Scheme, "{text}");
         }
-        let dear = bcrypt::hash("a", 4).unwrap().replacen("$04$", "$31$", 1);
+        let slow = bcrypt::hash("a", 4).unwrap().replacen("$04$", "$31$", 1);
         let large = good.replacen("m=19456", "m=4000000", 1);
         assert_ne!(large, good);
-        for text in [dear, large] {
+        for text in [slow, large] {
             let error = PasswordHash::parse(&text).unwrap_err();
             assert_eq!(error, PasswordHashError::Cost, "{text}");
         }

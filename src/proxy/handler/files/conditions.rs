@@ -1,5 +1,4 @@
-//! What a request asks of a file beyond its name: only if it has changed, and perhaps only a part (RFC 9110 sections 13
-//! and 14).
+//! Conditional requests and range requests for a file (RFC 9110 sections 13 and 14).
 
 use std::ops::Range;
 
@@ -13,26 +12,27 @@ use http_range::{HttpRange, HttpRangeParseError};
 
 use super::folder::OpenFile;
 
-/// By what a file's state is known again.
+/// Validators of a file's current content (RFC 9110 section 8.8).
 #[derive(Clone, Debug)]
 pub(super) struct Validators {
     pub(super) etag: Option<ETag>,
     pub(super) modified: Option<LastModified>,
 }
 
-/// How a request is to be answered.
+/// Part of a file that a request gets, or the reason why it gets none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Selection {
     Whole,
     Part(Range<u64>),
     NotModified,
     PreconditionFailed,
-    /// The part that is asked for lies behind the end.
-    NoSuchPart,
+    /// The requested part begins after the end of the file.
+    Unsatisfiable,
 }
 
 impl Validators {
-    /// Those of a file: its time to the nanosecond and its size. A coding is another representation.
+    /// Derives the validators of a file. The entity tag is made of its modification time in nanoseconds, its size and
+    /// its coding, since each coding is another representation.
     pub(super) fn of(found: &OpenFile) -> Self {
         let since = found
             .modified
@@ -45,12 +45,13 @@ impl Validators {
         }
     }
 
-    /// The verdict on a request, in the order of RFC 9110 section 13.2.2.
-    pub(super) fn judge(&self, headers: &HeaderMap, len: u64) -> Selection {
-        if !self.is_as_required(headers) {
+    /// Evaluates a request's conditions in the order of RFC 9110 section 13.2.2, and then its range. `len` is the size
+    /// of the file.
+    pub(super) fn evaluate(&self, headers: &HeaderMap, len: u64) -> Selection {
+        if !self.meets_preconditions(headers) {
             return Selection::PreconditionFailed;
         }
-        if self.is_known(headers) {
+        if self.is_unchanged(headers) {
             return Selection::NotModified;
         }
         let is_same = headers
@@ -63,7 +64,7 @@ impl Validators {
         }
     }
 
-    fn is_as_required(&self, headers: &HeaderMap) -> bool {
+    fn meets_preconditions(&self, headers: &HeaderMap) -> bool {
         if let Some(required) = headers.typed_get::<IfMatch>() {
             return match &self.etag {
                 Some(etag) => required.precondition_passes(etag),
@@ -78,7 +79,7 @@ impl Validators {
         }
     }
 
-    fn is_known(&self, headers: &HeaderMap) -> bool {
+    fn is_unchanged(&self, headers: &HeaderMap) -> bool {
         if let Some(known) = headers.typed_get::<IfNoneMatch>() {
             return match &self.etag {
                 Some(etag) => !known.precondition_passes(etag),
@@ -92,7 +93,8 @@ impl Validators {
     }
 }
 
-/// One part; a request for several gets the whole, as it may, so that small requests cause no large answers.
+/// Selects the requested part. A request for several parts gets the whole file, which RFC 9110 section 14.2 allows:
+/// small requests for many overlapping parts would cause large responses.
 fn part(headers: &HeaderMap, len: u64) -> Selection {
     let mut fields = headers.get_all(RANGE).iter();
     let (Some(range), None) = (fields.next(), fields.next()) else {
@@ -103,7 +105,7 @@ fn part(headers: &HeaderMap, len: u64) -> Selection {
             [part] => Selection::Part(part.start..part.start + part.length),
             _ => Selection::Whole,
         },
-        Err(HttpRangeParseError::NoOverlap) => Selection::NoSuchPart,
+        Err(HttpRangeParseError::NoOverlap) => Selection::Unsatisfiable,
         Err(HttpRangeParseError::InvalidRange) => Selection::Whole,
     }
 }
@@ -119,7 +121,7 @@ mod tests {
     const THEN: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
     const BEFORE: &str = "Sun, 09 Sep 2001 01:46:39 GMT";
 
-    fn judge(fields: &[(&'static str, &str)]) -> Selection {
+    fn evaluate(fields: &[(&'static str, &str)]) -> Selection {
         let validators = Validators {
             etag: Some("\"one\"".parse().unwrap()),
             modified: Some(LastModified::from(
@@ -132,12 +134,12 @@ mod tests {
                 HeaderValue::from_str(value).unwrap(),
             )
         });
-        validators.judge(&headers.collect(), 10)
+        validators.evaluate(&headers.collect(), 10)
     }
 
     #[test]
-    fn what_the_client_has_is_not_sent_again() {
-        for (fields, verdict) in [
+    fn an_unchanged_file_is_not_sent_again() {
+        for (fields, selection) in [
             (
                 &[("if-none-match", "\"one\"")] as &[_],
                 Selection::NotModified,
@@ -163,33 +165,33 @@ mod tests {
             ),
             (&[("if-unmodified-since", THEN)], Selection::Whole),
         ] {
-            assert_eq!(judge(fields), verdict, "{fields:?}");
+            assert_eq!(evaluate(fields), selection, "{fields:?}");
         }
     }
 
     #[test]
-    fn one_part_is_cut_out_and_several_are_the_whole() {
-        for (range, verdict) in [
+    fn one_part_is_cut_out_and_several_become_the_whole_file() {
+        for (range, selection) in [
             ("bytes=0-0", Selection::Part(0..1)),
             ("bytes=2-", Selection::Part(2..10)),
             ("bytes=-3", Selection::Part(7..10)),
             ("bytes=5-99", Selection::Part(5..10)),
             ("bytes=-99", Selection::Part(0..10)),
-            ("bytes=10-", Selection::NoSuchPart),
+            ("bytes=10-", Selection::Unsatisfiable),
             ("bytes=0-1,3-4", Selection::Whole),
             ("bytes=3-1", Selection::Whole),
             ("lines=1-2", Selection::Whole),
-            ("bytes=18446744073709551615-", Selection::NoSuchPart),
+            ("bytes=18446744073709551615-", Selection::Unsatisfiable),
             ("bytes=1-18446744073709551615", Selection::Part(1..10)),
         ] {
-            assert_eq!(judge(&[("range", range)]), verdict, "{range}");
+            assert_eq!(evaluate(&[("range", range)]), selection, "{range}");
         }
     }
 
     #[test]
-    fn a_part_of_another_state_is_the_whole() {
+    fn a_part_of_a_changed_file_becomes_the_whole_file() {
         let range = ("range", "bytes=0-0");
-        for (condition, verdict) in [
+        for (condition, selection) in [
             ("\"one\"", Selection::Part(0..1)),
             ("\"two\"", Selection::Whole),
             ("W/\"one\"", Selection::Whole),
@@ -197,8 +199,8 @@ mod tests {
             (BEFORE, Selection::Whole),
         ] {
             assert_eq!(
-                judge(&[range, ("if-range", condition)]),
-                verdict,
+                evaluate(&[range, ("if-range", condition)]),
+                selection,
                 "{condition}"
             );
         }

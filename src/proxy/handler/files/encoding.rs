@@ -1,9 +1,9 @@
-//! The codings in which a file may lie beside itself, compressed beforehand.
+//! Codings of precompressed files, which lie beside the originals.
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 
-/// One coding.
+/// Content coding of a precompressed file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     Brotli,
@@ -12,10 +12,10 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// The smallest first.
+    /// All codings, the one with the smallest files first.
     const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
-    /// Those that a client takes (RFC 9110 section 12.5.3).
+    /// Codings that the client accepts (RFC 9110 section 12.5.3), in the order of [`Self::ALL`].
     pub(super) fn accepted(headers: &HeaderMap) -> Vec<Self> {
         let values = headers.get_all(ACCEPT_ENCODING).iter();
         let offers: Vec<&str> = values
@@ -44,12 +44,12 @@ impl Encoding {
         }
     }
 
-    /// The value of Content-Encoding.
+    /// Value of Content-Encoding.
     pub(super) fn value(self) -> HeaderValue {
         HeaderValue::from_static(self.name())
     }
 
-    /// What the file's name has at its end.
+    /// Suffix that is appended to the original file's name.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_gets_the_smallest_of_what_it_takes() {
+    fn accepted_codings_are_listed_with_the_smallest_first() {
         use Encoding::{Brotli, Gzip, Zstd};
         for (offer, accepted) in [
             ("", &[] as &[_]),

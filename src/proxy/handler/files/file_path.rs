@@ -1,18 +1,18 @@
-//! The path of a file as a request names it.
+//! The path of a file below a served folder, parsed from a request's path.
 
 use percent_encoding::percent_decode_str;
 
-/// A path below a folder: no dot segments, no hidden files, nothing that a file system could read otherwise.
+/// A relative path without dot segments, hidden files or characters that a file system reads as something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FilePath {
-    /// Decoded, with single slashes between its segments, and empty for the folder itself.
+    /// Decoded segments, joined by single slashes. Empty for the folder itself.
     pub(super) relative: String,
     /// Whether the request's path ends in a slash.
     pub(super) is_folder: bool,
 }
 
 impl FilePath {
-    /// The path that is meant by a request's, or `None` where no file can have it.
+    /// Parses a request's path. `None` if no file can have it.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let inner = path.strip_prefix('/')?;
         let (inner, is_folder) = match inner.strip_suffix('/') {
@@ -30,7 +30,7 @@ impl FilePath {
         let mut segments = Vec::new();
         for (index, segment) in inner.split('/').enumerate() {
             let segment = percent_decode_str(segment).decode_utf8().ok()?;
-            // What RFC 8615 puts there is meant to be seen.
+            // Files below `.well-known` are public (RFC 8615).
             let is_hidden = segment.starts_with('.') && (index, &*segment) != (0, ".well-known");
             if segment.is_empty() || is_hidden || segment.contains(['/', '\\', '\0']) {
                 return None;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_lead_elsewhere_is_no_path() {
+    fn paths_that_could_lead_outside_or_to_hidden_files_are_refused() {
         for path in [
             "*",
             "//",

@@ -1,4 +1,4 @@
-//! The answers of a folder.
+//! The handler that responds with the files of a folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,31 +17,32 @@ use super::folder::{Folder, Lookup, OpenFile};
 use crate::proxy::body::{Body, FileBody};
 use crate::proxy::error::Error;
 
-/// Answers with the files of a folder.
+/// Responds with the files of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files(Arc<Folder>);
 
 impl Files {
-    /// The files below `root`. Paths without one get the file `fallback`, which is named from the root.
+    /// Serves the files below `root`. Paths without a file get the file `fallback`, a path relative to `root`.
     #[must_use]
     pub fn new(root: PathBuf, fallback: Option<String>) -> Self {
         Self(Arc::new(Folder { root, fallback }))
     }
 
-    /// The folder.
+    /// Folder with the files.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.0.root
     }
 
-    /// The file for paths without one.
+    /// File that paths without a file get, relative to the root.
     #[must_use]
     pub fn fallback(&self) -> Option<&str> {
         self.0.fallback.as_deref()
     }
 
-    /// The response to a request for `target`, which was `requested` before the rewrite.
-    pub(in crate::proxy) async fn answer<B>(
+    /// Responds to a request. `target` names the file; `requested` is the target before the route's rewrite, which
+    /// redirects lead to.
+    pub(crate) async fn answer<B>(
         &self,
         request: &Request<B>,
         target: &PathAndQuery,
@@ -54,16 +55,16 @@ impl Files {
         let (folder, encodings) = (Arc::clone(&self.0), Encoding::accepted(request.headers()));
         let found = spawn_blocking(move || folder.look_up(&path, &encodings)).await;
         match found.map_err(io::Error::other).flatten() {
-            Ok(Lookup::File(found)) => Ok(deliver(found, request)),
-            Ok(Lookup::Folder) => into_folder(requested),
+            Ok(Lookup::File(file)) => Ok(respond(file, request)),
+            Ok(Lookup::Folder) => redirect_into_folder(requested),
             Ok(Lookup::Nothing) => Err(Error::NoFile),
             Err(error) => Err(Error::File(error)),
         }
     }
 }
 
-/// Sends the client into the folder, from where relative links lead on.
-fn into_folder(requested: &PathAndQuery) -> Result<Response<Body>, Error> {
+/// Redirects to the path with a slash at its end, so that relative links in the folder's index work.
+fn redirect_into_folder(requested: &PathAndQuery) -> Result<Response<Body>, Error> {
     let query = requested.query().map(|query| format!("?{query}"));
     let location = format!("{}/{}", requested.path(), query.unwrap_or_default());
     let location = HeaderValue::try_from(location).map_err(|_| Error::Target)?;
@@ -73,9 +74,9 @@ fn into_folder(requested: &PathAndQuery) -> Result<Response<Body>, Error> {
     Ok(response)
 }
 
-fn deliver<B>(found: OpenFile, request: &Request<B>) -> Response<Body> {
+fn respond<B>(found: OpenFile, request: &Request<B>) -> Response<Body> {
     let validators = Validators::of(&found);
-    let selection = validators.judge(request.headers(), found.len);
+    let selection = validators.evaluate(request.headers(), found.len);
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status(&selection);
     let headers = response.headers_mut();
@@ -93,7 +94,7 @@ fn deliver<B>(found: OpenFile, request: &Request<B>) -> Response<Body> {
             headers.typed_insert(range.expect("the part lies within the file"));
             part
         }
-        Selection::NoSuchPart => {
+        Selection::Unsatisfiable => {
             headers.typed_insert(ContentRange::unsatisfied_bytes(found.len));
             return response;
         }
@@ -117,11 +118,11 @@ fn status(selection: &Selection) -> StatusCode {
         Selection::Part(_) => StatusCode::PARTIAL_CONTENT,
         Selection::NotModified => StatusCode::NOT_MODIFIED,
         Selection::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-        Selection::NoSuchPart => StatusCode::RANGE_NOT_SATISFIABLE,
+        Selection::Unsatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
     }
 }
 
-/// The type that a file's name stands for. Texts are taken to be UTF-8.
+/// Guesses the content type from a file's name. Text is declared as UTF-8.
 fn content_type(name: &str) -> HeaderValue {
     let guess = mime_guess::from_path(name);
     match guess.first_raw() {

@@ -1,4 +1,4 @@
-//! Looking a file up. Blocks, and belongs on a thread for that.
+//! The folder whose files are served, and the lookup of a file in it. Its calls block.
 
 use std::fs::File;
 use std::io;
@@ -11,42 +11,42 @@ use cap_std::fs::Dir;
 use super::encoding::Encoding;
 use super::file_path::FilePath;
 
-/// The file that a folder is served as.
+/// Name of the file that a folder's own path is served as.
 const INDEX: &str = "index.html";
 
 /// A folder whose files are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Folder {
     pub(super) root: PathBuf,
-    /// The file for paths without one, below the root.
+    /// File that paths without a file get, relative to the root.
     pub(super) fallback: Option<String>,
 }
 
-/// A file that is open for reading.
+/// A file opened for reading, with the facts that its response needs.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) file: File,
     pub(super) len: u64,
     pub(super) modified: Option<SystemTime>,
     pub(super) encoding: Option<Encoding>,
-    /// The name without the coding's suffix.
+    /// Path below the root without the coding's suffix.
     pub(super) name: String,
 }
 
-/// What lies at a path.
+/// Result of the lookup of a path.
 #[derive(Debug)]
 pub(super) enum Lookup {
     File(OpenFile),
-    /// A folder that has an index, and whose path lacks its slash.
+    /// A folder with an index, whose path lacks the slash at its end.
     Folder,
     Nothing,
 }
 
 impl Folder {
-    /// Opens what `path` names, in the first of the codings that there is.
+    /// Opens the file at `path`, in the first of `encodings` that exists. Blocks.
     ///
-    /// The root is opened anew each time, so that a link to it can be turned to another folder. Nothing below it leads
-    /// out: the system resolves links inside of it only.
+    /// The root is opened anew each time, so that a symbolic link to it can be switched to another folder. Below the
+    /// root, links are only followed inside it.
     pub(super) fn look_up(&self, path: &FilePath, encodings: &[Encoding]) -> io::Result<Lookup> {
         let root = Dir::open_ambient_dir(&self.root, ambient_authority())?;
         let found = if path.is_folder {
@@ -80,7 +80,7 @@ fn join(folder: &str, name: &str) -> String {
     }
 }
 
-/// A file that is there as such, perhaps compressed. The compressed form of a file that is not there is not served.
+/// Opens a file, precompressed if possible. A precompressed file without its original is not served.
 fn open(root: &Dir, name: String, encodings: &[Encoding]) -> io::Result<Option<OpenFile>> {
     if !is_file(root, Path::new(&name))? {
         return Ok(None);
@@ -104,28 +104,30 @@ fn open_as(
         return Ok(None);
     };
     let file = file.into_std();
-    let facts = file.metadata()?;
+    let metadata = file.metadata()?;
     Ok(Some(OpenFile {
         file,
-        len: facts.len(),
-        modified: facts.modified().ok(),
+        len: metadata.len(),
+        modified: metadata.modified().ok(),
         encoding,
         name,
     }))
 }
 
-/// Looked at before it is opened, since opening a pipe waits for who writes to it.
+/// `true` if the path leads to a regular file. Checked before the file is opened, since opening a named pipe would wait
+/// for a writer.
 fn is_file(root: &Dir, path: &Path) -> io::Result<bool> {
-    Ok(present(root.metadata(path))?.is_some_and(|facts| facts.is_file()))
+    Ok(present(root.metadata(path))?.is_some_and(|metadata| metadata.is_file()))
 }
 
-/// `None` where there is nothing for the client: no such file, or a link that leads out.
+/// Turns errors that mean "not found" into `None`: no such file, or a link that leads out of the root.
 fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound, PermissionDenied};
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) => match error.kind() {
             NotFound | NotADirectory | InvalidFilename => Ok(None),
+            // Without an OS error, this is the refusal of a link that leads out.
             PermissionDenied if error.raw_os_error().is_none() => Ok(None),
             _ => Err(error),
         },

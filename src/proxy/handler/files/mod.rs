@@ -1,4 +1,4 @@
-//! Static files: found without ever leaving their folder, in the coding and the range that the client asks for.
+//! Static files, with precompressed variants, conditional requests and ranges. A lookup never leaves the folder.
 
 mod conditions;
 mod encoding;

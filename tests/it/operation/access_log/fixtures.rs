@@ -1,4 +1,4 @@
-//! A log in a folder of its own, and the service that writes it.
+//! A log in its own folder, and the service that writes it.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(super) fn get(path: &str, fields: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n{fields}\r\n")
 }
 
-/// A log in a folder of its own, and the service that writes it.
+/// A log in its own folder, and the service that writes it.
 pub(super) struct Logged {
     pub(super) service: Service,
     pub(super) folder: TempDir,

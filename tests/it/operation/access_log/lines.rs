@@ -98,7 +98,7 @@ async fn every_refusal_has_its_reason() {
     assert!(lines[0]["upstream"].is_string() && lines[4]["upstream"].is_string());
 }
 
-/// Builds an HTTP/2 frame without flags, or with those of a whole request.
+/// Builds an HTTP/2 frame.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
@@ -108,7 +108,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_client_whose_http_2_connection_is_closed_has_a_line_with_the_reason() {
+async fn a_closed_http_2_connection_leaves_a_line_with_the_reason() {
     let (data, headers, rst_stream, settings) = (0, 1, 3, 4);
     let origin = Origin::ok().await;
     let log = Logged::serve(&origin).await;

@@ -62,7 +62,7 @@ async fn a_trusted_peer_forwards_its_clients_address_and_the_rest_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_address_from_nginx_in_front_is_used_and_the_claim_of_its_client_is_not() {
+async fn behind_nginx_its_address_field_is_used_and_its_clients_claim_is_not() {
     let (proxy, _app) = start("trust = [\"127.0.0.1\"]").await;
     let directives = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; \
                       proxy_set_header X-Forwarded-Proto $scheme;";

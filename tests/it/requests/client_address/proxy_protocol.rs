@@ -30,7 +30,7 @@ async fn start(trust: &str, mode: &str) -> (Proxy, App) {
 const REDIRECTED: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn headers_of_haproxy_are_read_in_both_versions() {
+async fn headers_from_haproxy_are_read_in_both_versions() {
     let (proxy, _app) = start("127.0.0.1", "required").await;
     for option in ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl"] {
         let front = FrontProxy::haproxy(proxy.https(), option).await;
@@ -165,7 +165,7 @@ async fn a_backend_gets_a_header_and_a_connection_for_each_client() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn haproxy_as_a_backend_reads_the_header() {
     let app = App::start().await;
-    // Accepts the header and passes its content on in fields of its own.
+    // Accepts the header, and passes its content on in header fields.
     let back = FrontProxy::haproxy_accepting(app.address).await;
     let text = format!(
         "[sites]\n\"localhost\" = {{ upstream = \"{}\", upstream-options = {{ send-proxy = \"v2\" }} }}\n",

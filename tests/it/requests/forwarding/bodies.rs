@@ -1,4 +1,4 @@
-//! Bodies and trailers stream both ways at once.
+//! Bodies and trailers, which stream in both directions at once.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request};
@@ -57,7 +57,7 @@ async fn each_part_of_a_stream_is_forwarded_at_once() {
             .raw
             .send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
             .await;
-        // Goes on only when the next part of the upload has arrived: by then the client has seen the first event.
+        // Continues only once the next part of the upload arrives, which the client sends after it has the first event.
         connection.raw.read_until("more").await.unwrap();
         connection.raw.send("3\r\ntwo\r\n0\r\n\r\n").await;
     })
@@ -182,7 +182,7 @@ async fn an_answer_before_the_end_of_the_upload_is_forwarded_at_once() {
     client.send(head).await;
     let head = client.read_head().await.unwrap();
     assert!(head.starts_with("HTTP/1.1 413"), "{head}");
-    // A client that reads the answer only after its upload is not reset before it has read the answer.
+    // A client that reads only after its upload must get the answer before the connection is reset.
     client.send(vec![b'x'; LEN]).await;
     assert_eq!(client.read_exact(3).await, b"big");
     client

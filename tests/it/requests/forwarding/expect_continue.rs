@@ -49,7 +49,7 @@ async fn the_proxy_sends_no_100_continue_for_an_upload_that_it_refuses() {
 }
 
 /// Returns `true` if a client gets nothing for a time that is long for this machine but short for the proxy's limit.
-async fn hears_nothing(client: &mut RawStream) -> bool {
+async fn receives_nothing(client: &mut RawStream) -> bool {
     let moment = Duration::from_millis(200);
     timeout(moment, client.read_head()).await.is_err()
 }
@@ -64,7 +64,7 @@ async fn a_100_continue_of_the_backend_reaches_the_client() {
     let head = origin.event().await;
     assert_eq!(header(&head, "expect"), Some("100-continue"));
     assert_eq!(header(&head, "content-length"), Some("4"));
-    assert!(hears_nothing(&mut client).await);
+    assert!(receives_nothing(&mut client).await);
 
     responses.send(CONTINUE).unwrap();
     assert_eq!(client.read_head().await.unwrap(), CONTINUE);
@@ -126,7 +126,7 @@ async fn an_upload_that_its_backend_refuses_gets_no_100_continue() {
         );
         assert!(answer.ends_with("\r\n\r\nno"), "{answer}");
         assert_eq!(header(&answer, "connection"), Some("close"));
-        assert_eq!(origin.event().await, "", "nothing of the body was sent");
+        assert_eq!(origin.event().await, "", "no part of the body was sent");
         service.in_flight(0).await;
 
         ask(
@@ -134,7 +134,11 @@ async fn an_upload_that_its_backend_refuses_gets_no_100_continue() {
             "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n",
         )
         .await;
-        assert_eq!(origin.connections(), 2, "the first stood in a request");
+        assert_eq!(
+            origin.connections(),
+            2,
+            "the first one was in the middle of a request"
+        );
     }
 }
 
@@ -228,7 +232,7 @@ async fn an_upload_over_http_2_waits_for_100_continue_too() {
     assert_eq!(response.unwrap().collect().await.unwrap().to_bytes(), "ok");
 }
 
-async fn impatient(origin: &Origin) -> Service {
+async fn serve_with_short_timeout(origin: &Origin) -> Service {
     let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         response_timeout: Duration::from_millis(300),
@@ -246,7 +250,7 @@ async fn a_backend_that_never_answers_times_out_before_the_upload_is_sent() {
         connection.raw.read_to_end().await;
     })
     .await;
-    let service = impatient(&origin).await;
+    let service = serve_with_short_timeout(&origin).await;
     let answer = soon(ask(service.h1, upload("Content-Length: 4\r\n"))).await;
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     service.in_flight(0).await;

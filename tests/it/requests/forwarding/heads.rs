@@ -1,4 +1,4 @@
-//! Heads of requests and responses: passed on unchanged but for hop-by-hop and client fields.
+//! Heads of requests and responses, which are forwarded unchanged except for hop-by-hop and client fields.
 
 use http::{Request, Version};
 use http_body_util::BodyExt;
@@ -10,7 +10,7 @@ use crate::harness::service::{ServiceSetup, empty, serve};
 const URL2: &str = "https://www.example.org/a/../b//c?x=%2e&y";
 
 #[tokio::test]
-async fn a_request_reaches_its_backend_with_its_path_and_host_untouched() {
+async fn a_request_reaches_its_backend_with_path_and_host_unchanged() {
     let mut origin = Origin::ok().await;
     let service = serve(&[origin.address]).await;
     let answer = ask(
@@ -119,7 +119,7 @@ async fn connections_to_the_backend_are_reused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_clients_at_once_get_each_their_own_answer() {
+async fn many_clients_at_once_each_get_their_own_answer() {
     let origin = Origin::start(|mut connection| async move {
         while let Some(head) = connection.raw.read_head().await {
             let id = header(&head, "x-id").unwrap().to_owned();
@@ -171,7 +171,11 @@ async fn interim_responses_do_not_end_an_exchange() {
         answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"),
         "{answer}"
     );
-    assert_eq!(header(&answer, "link"), None, "hints are not an answer's");
+    assert_eq!(
+        header(&answer, "link"),
+        None,
+        "fields of hints do not belong to the answer"
+    );
     let request = Request::get("https://www.example.org/").body(empty());
     let response = service.fetch2(request.unwrap()).await;
     assert_eq!(response.status(), 200);
@@ -189,7 +193,7 @@ async fn options_for_the_whole_server_stays_unchanged() {
 }
 
 #[tokio::test]
-async fn clients_of_http_1_0_get_responses_that_they_understand() {
+async fn http_1_0_clients_get_responses_that_they_understand() {
     let mut origin = Origin::answering(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     )

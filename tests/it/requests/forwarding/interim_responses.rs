@@ -1,4 +1,4 @@
-//! Interim responses reach clients of HTTP/2 at once.
+//! Interim responses, which reach HTTP/2 clients at once.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -65,7 +65,7 @@ async fn early_hints_arrive_before_the_response() {
 }
 
 #[tokio::test]
-async fn clients_of_http_1_1_get_only_the_response() {
+async fn http_1_1_clients_get_only_the_final_response() {
     let (origin, responses) = Origin::driven().await;
     let service = serve(&[origin.address]).await;
     let mut client = RawStream::connect(service.h1).await;
@@ -112,7 +112,7 @@ async fn a_100_continue_of_the_backend_reaches_an_http_2_client() {
     }
     responses.send("HTTP/1.1 100 Continue\r\n\r\n").unwrap();
     while interim(&mut response).await.status() != StatusCode::CONTINUE {}
-    // Without `100 Continue` the upload starts too, but later.
+    // Without `100 Continue`, the upload would start too, but later.
     assert!(start.elapsed() < Duration::from_millis(800));
     stream.send_data(Bytes::from_static(b"body"), true).unwrap();
     responses.send(OK).unwrap();

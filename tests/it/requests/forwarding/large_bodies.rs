@@ -1,4 +1,4 @@
-//! Bodies of any size pass at constant memory.
+//! Large bodies, which are forwarded in constant memory.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -15,11 +15,11 @@ use crate::harness::proxy::ProxySetup;
 
 const GIB: usize = 1 << 30;
 const PIECE: usize = 64 * 1024;
-/// Largest growth of the process, in KiB.
+/// Maximum growth of the process, in KiB.
 const GROWTH: u64 = 32 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gibibyte_passes_both_ways_at_constant_memory() {
+async fn a_gibibyte_passes_both_ways_in_constant_memory() {
     let app = App::start().await;
     let proxy = ProxySetup::new().local(&app).start().await;
     let client = proxy.client();
@@ -85,7 +85,7 @@ async fn more_than_all_windows_passes_both_ways_over_http_2() {
     let request = Request::get(format!("https://localhost/download?{SIZE}")).body(none);
     sender.ready().await.unwrap();
     let response = sender.send_request(request.unwrap()).await.unwrap();
-    // While others are served, the proxy has buffered all that it may for a client that does not read.
+    // By the time others are served, the proxy has buffered its maximum for a client that does not read.
     let mut others = proxy.client().http1(proxy.https(), "localhost").await;
     for _ in 0..500 {
         others.ready().await.unwrap();

@@ -15,7 +15,7 @@ use crate::harness::proxy::{Proxy, ProxySetup};
 use crate::harness::service::{Service, empty, serve};
 
 /// A proxy in front of this app, with all features that could delay a stream.
-async fn comfortable(origin: &Origin) -> Proxy {
+async fn start_with_all_features(origin: &Origin) -> Proxy {
     let setup = ProxySetup::new();
     let log = setup.file("access.log", "");
     let proxyfile = format!(
@@ -26,7 +26,7 @@ async fn comfortable(origin: &Origin) -> Proxy {
     setup.proxyfile(&proxyfile).start().await
 }
 
-/// An app that sends each event that the test gives it.
+/// An app that sends the events that the test gives it.
 async fn events(kind: &'static str) -> (Origin, mpsc::UnboundedSender<&'static str>) {
     let (say, said) = mpsc::unbounded_channel::<&'static str>();
     let said = std::sync::Arc::new(tokio::sync::Mutex::new(said));
@@ -57,7 +57,7 @@ async fn next(body: &mut Incoming) -> Bytes {
 async fn each_event_arrives_before_the_next_is_sent() {
     for is_http2 in [false, true] {
         let (origin, say) = events("text/event-stream").await;
-        let proxy = comfortable(&origin).await;
+        let proxy = start_with_all_features(&origin).await;
         let request = Request::get("https://localhost/events")
             .header("host", "localhost")
             .header("accept", "text/event-stream")
@@ -126,7 +126,7 @@ async fn an_upload_may_continue_after_its_response() {
     assert_eq!(response.status(), 200);
     let body = soon(response.into_body().collect()).await.unwrap();
     assert_eq!(body.to_bytes(), "early");
-    // The client may have gone; the app serves on.
+    // The client may have left; the app continues to serve.
     let _ = pieces.send("last".into());
     let request = Request::get("https://other.example/")
         .body(empty())

@@ -5,7 +5,7 @@ use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{ask, header};
 use crate::harness::service::serve;
 
-/// A request that another reading would find behind the first one.
+/// A request that a different parser would find after the first one.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
 
 /// Sends a request with these lines after its Host; expects `status`, a closed connection and nothing at the backend.
@@ -88,7 +88,7 @@ async fn malformed_fields_are_refused() {
 }
 
 #[tokio::test]
-async fn a_coding_wins_over_a_length_and_the_connection_ends() {
+async fn a_coding_overrides_a_length_and_the_connection_is_closed() {
     let chunks = "3\r\nabc\r\n0\r\n\r\n";
     for lines in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
@@ -211,7 +211,7 @@ async fn a_request_has_exactly_one_valid_host() {
 }
 
 #[tokio::test]
-async fn the_authority_of_an_absolute_target_wins_and_is_what_the_backend_sees() {
+async fn the_authority_of_an_absolute_target_becomes_the_host_field() {
     let (mut origin, service) = setup().await;
     ask(
         service.h1,

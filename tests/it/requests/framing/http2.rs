@@ -114,7 +114,7 @@ async fn malformed_http2_requests_are_reset_and_never_forwarded() {
 }
 
 #[tokio::test]
-async fn pseudo_fields_of_http2_obey_the_rules_of_http1() {
+async fn http2_pseudo_header_fields_obey_the_rules_of_http1() {
     let fields: [(usize, &[u8]); 9] = [
         (2, b"www.example.org,evil.example"),
         (2, b"u@www.example.org"),

@@ -45,7 +45,7 @@ async fn forwarded(origin: &mut Origin, service: &Service, bytes: &str) -> (Stri
 }
 
 #[tokio::test]
-async fn the_body_of_a_refused_request_is_never_the_next_one() {
+async fn the_body_of_a_refused_request_is_never_read_as_a_request() {
     let len = SMUGGLED.len();
     for (host, fields, body, status) in [
         (
@@ -90,7 +90,7 @@ async fn the_body_of_a_refused_request_is_never_the_next_one() {
 }
 
 #[tokio::test]
-async fn the_body_of_an_unread_upload_is_never_a_request() {
+async fn the_body_of_an_unread_upload_is_never_read_as_a_request() {
     let mut origin = Origin::start(|mut connection: OriginConnection| async move {
         let head = connection.raw.read_head().await.unwrap();
         let answer = "HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n";
@@ -116,7 +116,7 @@ async fn the_body_of_an_unread_upload_is_never_a_request() {
 }
 
 #[tokio::test]
-async fn a_request_has_no_body_that_ends_with_its_connection() {
+async fn a_request_body_never_ends_with_its_connection() {
     for version in ["1.0", "1.1"] {
         let mut origin = Origin::ok().await;
         let service = serve(&[origin.address]).await;
@@ -238,7 +238,7 @@ async fn endless_interim_responses_time_out() {
                 tokio::task::yield_now().await;
             }
         };
-        // The proxy may go on sending after the other side has closed, until it sees that end.
+        // The proxy may continue to send until it sees that the other side has closed.
         let _ = tokio::time::timeout(Duration::from_secs(1), flood).await;
         connection.tell("flooded");
     })
@@ -297,7 +297,7 @@ async fn read_http_1_0(answer: &'static str) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn the_end_of_a_connection_ends_a_body_only_where_it_is_whole() {
+async fn a_connection_ends_with_close_notify_only_after_a_whole_body() {
     let whole = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n";
     let (seen, is_said) = read_http_1_0(whole).await;
     assert!(seen.ends_with("\r\n\r\nwhole") && is_said, "{seen}");

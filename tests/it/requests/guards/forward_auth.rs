@@ -95,7 +95,7 @@ async fn browse(service: &Service, url: &str, cookie: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_visitor_logs_in_returns_and_the_app_gets_the_identity() {
+async fn after_a_login_the_visitor_returns_and_the_app_gets_the_identity() {
     let (mut app, server) = (Origin::ok().await, login_server().await);
     let setup = ServiceSetup::new()
         .site("www.example.org", &[app.address])

@@ -43,7 +43,7 @@ fn networks(allow: &[&str], deny: &[&str]) -> GuardOptions {
 }
 
 #[tokio::test]
-async fn only_clients_of_allowed_networks_are_let_in() {
+async fn only_clients_of_allowed_networks_are_admitted() {
     let mut app = Origin::ok().await;
     for (guards, status) in [
         (networks(&["127.0.0.0/8"], &[]), 200),
@@ -60,7 +60,7 @@ async fn only_clients_of_allowed_networks_are_let_in() {
     assert!(app.is_quiet());
 }
 
-/// Guards that let `anna` in, whose password is `pä:ss`.
+/// Guards that admit only `anna` with the password `pä:ss`.
 fn passwords(forward: bool) -> GuardOptions {
     let hash = bcrypt::hash("pä:ss", 4).unwrap();
     GuardOptions {
@@ -79,7 +79,7 @@ fn basic(credentials: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_client_with_the_password_is_let_in_and_the_app_does_not_see_it() {
+async fn a_client_with_the_password_is_admitted_and_the_app_does_not_see_it() {
     let mut app = Origin::ok().await;
     for is_forwarded in [false, true] {
         let service = serve(&app, &passwords(is_forwarded)).await;
@@ -201,7 +201,7 @@ async fn a_body_that_grows_too_large_is_cut_and_answered_with_413() {
     for _ in 0..8 {
         client.send(&piece).await;
     }
-    // It goes on sending, as browsers do that write everything before they read.
+    // It continues to send, like browsers, which write everything before they read.
     for _ in 0..100 {
         client.send(&piece).await;
     }

@@ -86,6 +86,9 @@ async fn a_head_request_for_a_compressed_file_has_the_fields_of_a_get_and_its_et
         ("if-range", whole.header("etag")),
     ];
     for seen in both(&proxy, ("GET", "localhost", "/style.css"), &part).await {
-        assert_eq!(seen.status, 200, "a part of one coding is none of another");
+        assert_eq!(
+            seen.status, 200,
+            "the range of one coding does not fit another"
+        );
     }
 }

@@ -173,7 +173,7 @@ async fn compressed_parts_are_flushed_when_the_app_pauses_and_trailers_follow() 
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n";
             connection.raw.send(head).await;
             connection.raw.send("5\r\nfirst\r\n").await;
-            // Goes on when the client has received it.
+            // Continues once the client has received it.
             connection.raw.read_until("never").await;
         })
         .await;

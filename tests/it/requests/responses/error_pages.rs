@@ -51,7 +51,7 @@ async fn errors_of_the_proxy_get_the_sites_pages_and_errors_of_the_app_keep_thei
 }
 
 #[tokio::test]
-async fn a_site_in_maintenance_answers_with_retry_after_and_asks_no_backend() {
+async fn a_site_in_maintenance_answers_with_retry_after_without_its_backend() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("closed.html");
     std::fs::write(&path, "closed").unwrap();

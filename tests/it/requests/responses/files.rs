@@ -165,7 +165,7 @@ async fn a_folder_with_an_index_redirects_to_its_slash() {
 }
 
 #[tokio::test]
-async fn a_file_that_the_client_has_is_not_sent_again() {
+async fn an_unchanged_file_is_not_sent_again() {
     let tree = Tree::new();
     let service = serve(&tree).await;
     let response = fetch(&service, "/index.html", &[]).await;

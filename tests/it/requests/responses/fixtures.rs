@@ -24,7 +24,7 @@ impl Seen {
     pub(super) fn header(&self, name: &str) -> &str {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().map_or("-", |value| value.to_str().unwrap());
-        assert!(values.next().is_none(), "{name} is there twice");
+        assert!(values.next().is_none(), "{name} is present twice");
         value
     }
 }

@@ -33,7 +33,7 @@ async fn lines(path: &Path, count: usize) -> Vec<Value> {
     .await
 }
 
-fn told(line: &Value) -> (u64, &str) {
+fn status_and_reason(line: &Value) -> (u64, &str) {
     (
         line["status"].as_u64().unwrap(),
         line["reason"].as_str().unwrap_or("-"),
@@ -136,13 +136,17 @@ async fn every_refusal_has_the_sites_page_and_its_header_fields() {
         }
         let lines = lines(&log, before + 4).await;
         for line in &lines[before..] {
-            assert_eq!(told(line), (u64::from(status), reason), "{line}");
+            assert_eq!(
+                status_and_reason(line),
+                (u64::from(status), reason),
+                "{line}"
+            );
         }
     }
     assert_eq!(
         app.connections(),
         1,
-        "only the first request was let through"
+        "only the first request reached the app"
     );
 }
 
@@ -168,7 +172,7 @@ async fn say(proxy: &Proxy, host: &str, bytes: &str) -> String {
 }
 
 /// Refused requests by the site whose connection they use, with their status and reason.
-fn misfits() -> Vec<(&'static str, String, u64, &'static str)> {
+fn refused_requests() -> Vec<(&'static str, String, u64, &'static str)> {
     let many = "X: 1\r\n".repeat(60);
     let large = format!("X: {}\r\n", "x".repeat(20_000));
     let get = |host: &str, path: &str| {
@@ -236,7 +240,7 @@ async fn malformed_requests_and_requests_without_a_site_are_logged_too() {
     .await;
     let deciders = (decider.address, mute.address);
     let (proxy, log) = refusing(app.address, deciders).await;
-    for (host, bytes, status, reason) in misfits() {
+    for (host, bytes, status, reason) in refused_requests() {
         let before = lines(&log, 0).await.len();
         let answer = say(&proxy, host, &bytes).await;
         assert!(
@@ -244,7 +248,11 @@ async fn malformed_requests_and_requests_without_a_site_are_logged_too() {
             "{reason}: {answer}"
         );
         let lines = lines(&log, before + 1).await;
-        assert_eq!(told(&lines[before]), (status, reason), "{answer}");
+        assert_eq!(
+            status_and_reason(&lines[before]),
+            (status, reason),
+            "{answer}"
+        );
         assert_eq!(lines[before]["client"], "127.0.0.1");
     }
     assert_eq!(app.connections(), 0);
@@ -276,7 +284,7 @@ async fn plain_http_requests_are_logged_with_their_reasons() {
         ask(proxy.http(), get("GET /", "quiet.localhost")).await;
         ask(proxy.http(), bytes).await;
         let lines = lines(&log, before + 1).await;
-        assert_eq!(told(&lines[before]), (status, reason));
+        assert_eq!(status_and_reason(&lines[before]), (status, reason));
     }
     let first = lines(&log, 1).await.remove(0);
     assert_eq!(first["path"], "/x?y");
@@ -284,7 +292,7 @@ async fn plain_http_requests_are_logged_with_their_reasons() {
 }
 
 #[tokio::test]
-async fn a_server_that_lets_a_client_in_can_set_its_cookies() {
+async fn a_forward_auth_server_can_set_cookies_of_admitted_clients() {
     let decider = Origin::start(|mut connection: OriginConnection| async move {
         while let Some(head) = connection.read_request().await {
             let answer = match head.contains("cookie: session=old") {

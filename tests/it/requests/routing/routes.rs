@@ -30,7 +30,7 @@ async fn open(setup: ServiceSetup, routes: Vec<Route>) -> Service {
     setup.start().await
 }
 
-/// Builds routes to these backends, each under a prefix of its own.
+/// Builds routes to these backends, each under its own prefix.
 async fn serve(backends: &[(&str, &Origin)]) -> (ServiceSetup, Vec<Route>) {
     let mut setup = ServiceSetup::new();
     for (_, origin) in backends {
@@ -70,7 +70,7 @@ async fn the_longest_prefix_gets_the_request_with_its_bytes_unchanged() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_a_path_reaches_the_same_route() {
+async fn no_spelling_of_a_path_bypasses_its_route() {
     let (mut app, mut admin) = (Origin::ok().await, Origin::ok().await);
     let (setup, routes) = serve(&[("/", &app), ("/admin", &admin)]).await;
     let service = open(setup, routes).await;

@@ -1,4 +1,4 @@
-//! WebSocket through the proxy; all other switches of protocols are refused.
+//! WebSocket over HTTP/1.1. Switches to other protocols are refused.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ async fn the_upgrade_is_forwarded_with_its_fields_and_the_tunnel_ends_with_eithe
 }
 
 #[tokio::test]
-async fn a_tunnel_outlives_the_time_outs_of_requests() {
+async fn a_tunnel_outlives_the_timeouts_of_requests() {
     let origin = Origin::start(|mut connection| async move {
         connection.read_request().await;
         connection.raw.send(SWITCHED).await;
@@ -90,7 +90,7 @@ async fn a_tunnel_outlives_the_time_outs_of_requests() {
     let mut client = RawStream::connect(service.h1).await;
     client.send(UPGRADE).await;
     client.read_head().await.unwrap();
-    // Both time-outs pass while no byte moves.
+    // Both timeouts pass while no byte moves.
     tokio::time::timeout(Duration::from_millis(700), client.read_until("never"))
         .await
         .unwrap_err();
@@ -128,7 +128,7 @@ async fn nothing_is_tunnelled_before_the_backend_has_switched() {
 }
 
 #[tokio::test]
-async fn a_101_that_was_not_asked_for_is_a_bad_gateway() {
+async fn an_unrequested_101_is_a_bad_gateway() {
     for (upgrade, answer) in [
         ("", SWITCHED),
         (

@@ -148,7 +148,7 @@ fn accept(key: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_backend_sees_a_handshake_with_a_fresh_key() {
+async fn the_backend_gets_a_handshake_with_a_fresh_key() {
     let mut origin = answering(accept).await;
     let service = serve(&[origin.address]).await;
     let mut sender = h2_client(&service).await;
@@ -319,7 +319,7 @@ async fn a_connection_is_kept_while_a_tunnel_runs_in_it() {
     let request = connect("https://localhost/echo", "websocket");
     let (mut response, send) = open(&mut sender, request).await;
     assert_eq!(response.status(), 200);
-    // The idle time-out passes, and the grace period after it, while no byte moves.
+    // The idle timeout and the grace period after it pass while no byte moves.
     let silence = Duration::from_millis(6500);
     tokio::time::timeout(silence, response.body_mut().data())
         .await

@@ -1,4 +1,4 @@
-//! A tunnel's stream, whose bytes count for the request that the tunnel began with.
+//! The backend's stream of a tunnel, with its bytes counted for the access log.
 
 use std::io;
 use std::pin::Pin;
@@ -8,21 +8,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::entry::LogEntry;
 
-/// The backend's side of a tunnel: what is read from it is sent to the client.
+/// The backend's side of a tunnel. The bytes read from it are the ones sent to the client.
 #[derive(Debug)]
-pub(in crate::proxy) struct Counted<S> {
+pub(crate) struct CountedStream<S> {
     inner: S,
     entry: Option<Box<LogEntry>>,
 }
 
-impl<S> Counted<S> {
-    /// Counts for `entry`, which ends with the stream.
-    pub(in crate::proxy) fn new(inner: S, entry: Option<Box<LogEntry>>) -> Self {
+impl<S> CountedStream<S> {
+    /// Counts the bytes in `entry`, which ends with the stream.
+    pub(crate) fn new(inner: S, entry: Option<Box<LogEntry>>) -> Self {
         Self { inner, entry }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -37,7 +37,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The queue of one worker's lines, from its requests to the task that writes them.
+//! The queue of one worker's log lines, from its requests to the task that writes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,38 +8,38 @@ use tokio::sync::mpsc;
 use super::options::{AccessLogFormat, AccessLogOptions};
 use crate::per_worker::CachePadded;
 
-/// Lines of one worker that may wait. Lines beyond are dropped and counted: a slow disk delays no request.
-const WAITING: usize = 8192;
+/// Maximum number of waiting lines of one worker. More are dropped and counted, so that a slow disk delays no request.
+const CAPACITY: usize = 8192;
 
-/// The end of a queue that the requests of one worker write to.
+/// The sending end, which the requests of one worker share.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct LineQueue {
     lines: mpsc::Sender<String>,
     dropped: Arc<CachePadded<AtomicU64>>,
     format: AccessLogFormat,
     has_query: bool,
 }
 
-/// The end of a queue that is read by the writer.
+/// The receiving end, which the writer owns.
 #[derive(Debug)]
-pub(super) struct LaneReader {
+pub(super) struct LineReceiver {
     pub(super) lines: mpsc::Receiver<String>,
     dropped: Arc<CachePadded<AtomicU64>>,
 }
 
-impl Lane {
-    pub(super) fn open(options: &AccessLogOptions) -> (Arc<CachePadded<Self>>, LaneReader) {
-        let (sender, lines) = mpsc::channel(WAITING);
+impl LineQueue {
+    pub(super) fn open(options: &AccessLogOptions) -> (Arc<CachePadded<Self>>, LineReceiver) {
+        let (sender, lines) = mpsc::channel(CAPACITY);
         let dropped = Arc::default();
-        let lane = Self {
+        let queue = Self {
             lines: sender,
             dropped: Arc::clone(&dropped),
             format: options.format,
             has_query: options.query,
         };
         (
-            Arc::new(CachePadded::new(lane)),
-            LaneReader { lines, dropped },
+            Arc::new(CachePadded::new(queue)),
+            LineReceiver { lines, dropped },
         )
     }
 
@@ -58,10 +58,10 @@ impl Lane {
     }
 }
 
-impl LaneReader {
-    /// Returns the number of lines that found no room since the last call.
+impl LineReceiver {
+    /// Returns the number of lines dropped since the last call.
     pub(super) fn take_dropped(&self) -> u64 {
-        // Reading alone leaves the cache line with the worker that counts.
+        // Mostly a plain load: it leaves the cache line shared with the worker that counts.
         match self.dropped.load(Ordering::Relaxed) {
             0 => 0,
             _ => self.dropped.swap(0, Ordering::Relaxed),
