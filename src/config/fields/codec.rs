@@ -129,6 +129,15 @@ impl<V: 'static> Codec<V> {
         }
     }
 
+    /// Leaves the key out if its value is the default.
+    pub(crate) fn omit(self, is_default: fn(&V) -> bool) -> Self {
+        let Self { read, write } = self;
+        Self {
+            read,
+            write: Box::new(move |value| write(value).filter(|_| !is_default(value))),
+        }
+    }
+
     /// Changes the value after it is read.
     pub(crate) fn adjusted(self, adjust: fn(&mut V)) -> Self {
         let Self { read, write } = self;

@@ -18,7 +18,5 @@ pub(crate) use guard_fields::guards;
 pub(crate) use server_fields::{
     Listener, access_log, access_log_table, limits, listener, log, parse_target,
 };
-pub(crate) use site_fields::{
-    client_auth, features, maintenance, redirect, site_features, tls_versions,
-};
+pub(crate) use site_fields::{client_auth, features, redirect, site_features, tls_versions};
 pub(crate) use upstream_fields::{health, share, upstream_options};

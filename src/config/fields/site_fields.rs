@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::report::Problem;
+use crate::config::value::read_status;
 use crate::proxy::{
     Coding, CompressionOptions, MaintenanceOptions, MediaRange, RedirectOptions,
     SiteFeatureOptions, Statuses,
@@ -45,10 +46,7 @@ pub(crate) fn client_auth() -> Codec<ClientAuthOptions> {
 
 pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {
     let status = Codec::new(
-        |value, _| {
-            let text = value.text()?;
-            text.parse().map_err(|_| Problem::Status(text))
-        },
+        |value, _| read_status(value),
         |status: &u16| i64::from(*status).into(),
     );
     vec![
@@ -70,7 +68,7 @@ pub(crate) fn features() -> Vec<Field<SiteFeatureOptions>> {
 /// The keys that are valid only in a site.
 pub(crate) fn site_features() -> Vec<Field<SiteFeatureOptions>> {
     vec![
-        field!("access-log", access_log, boolean()),
+        field!("access-log", access_log, boolean().omit(|it| *it)),
         field!("maintenance", maintenance, maintenance()),
     ]
 }
@@ -130,7 +128,7 @@ fn error_pages() -> Codec<Vec<(Statuses, PathBuf)>> {
     }
 }
 
-pub(crate) fn maintenance() -> Codec<Option<MaintenanceOptions>> {
+fn maintenance() -> Codec<Option<MaintenanceOptions>> {
     let fields = || -> Vec<Field<MaintenanceOptions>> {
         vec![
             field!("page", page, path().optional()),

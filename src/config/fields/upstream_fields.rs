@@ -84,7 +84,7 @@ fn tls() -> Codec<TlsOptions> {
         vec![
             field!("root", root, path().optional()),
             field!("sni", sni, Codec::text(parse_sni).optional()),
-            field!("insecure", is_insecure, boolean()),
+            field!("insecure", is_insecure, boolean().omit(|it| !it)),
         ]
     };
     let identity = || -> Vec<Field<IdentityFiles>> {
@@ -106,9 +106,6 @@ fn tls() -> Codec<TlsOptions> {
             let mut table = write_table(&fields(), options);
             let files = options.identity.iter();
             table.extend(files.flat_map(|files| write_table(&identity(), files)));
-            if !options.is_insecure {
-                table.remove("insecure");
-            }
             (!table.is_empty()).then_some(table.into())
         }),
     }

@@ -3,7 +3,7 @@
 use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, write_table};
 use crate::config::model::{
-    CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+    CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig, site_settings,
 };
 use crate::proxy::{ChangeKind, HeaderChange};
 use crate::upstream::{Address, Balancer, Balancing, Options, Protocol, Share};
@@ -32,43 +32,16 @@ impl Listing<'_> {
         if let Some(guards) = &site.guards {
             self.entries(&fields::guards(), guards);
         }
-        self.write_certificate(site);
-        self.write_optional(
-            "client-auth",
-            &site.client_auth,
-            fields::client_auth().optional(),
-        );
-        self.entry("min-tls", site.min_tls.to_string());
-        if site.default {
-            self.entry("default", true);
-        }
-        if !site.features.access_log {
-            self.entry("access-log", false);
-        }
-        self.entries(&fields::features(), &site.features);
-        self.write_optional(
-            "maintenance",
-            &site.features.maintenance,
-            fields::maintenance(),
-        );
-        self.write_routes(site);
-    }
-
-    fn write_optional<V>(&mut self, key: &str, value: &V, codec: fields::Codec<V>) {
-        if let Some(value) = (codec.write)(value) {
-            self.entry(key, value);
-        }
-    }
-
-    fn write_certificate(&mut self, site: &SiteConfig) {
-        self.write_optional("on-demand", &site.on_demand, fields::on_demand().optional());
+        self.entries(&site_settings(), site);
         if let Some(issuer) = &site.issuer {
             self.entry("issuer", issuer.as_str());
         }
         if let Some(dns) = &site.dns {
             self.entry("dns", write_dns(dns));
         }
-        self.write_optional("tls", &site.tls, fields::tls_files().optional());
+        self.entries(&fields::site_features(), &site.features);
+        self.entries(&fields::features(), &site.features);
+        self.write_routes(site);
     }
 
     /// Writes the routes of a site as separate tables, which must follow its own keys.
@@ -134,7 +107,9 @@ impl Listing<'_> {
         if addresses.len() > 1 || *balancer != Balancer::default() {
             self.entry("balance", balancer.to_string());
         }
-        self.write_optional("health", health, fields::health());
+        if let Some(health) = (fields::health().write)(health) {
+            self.entry("health", health);
+        }
         let mut table = write_table(&fields::upstream_options(), options);
         let is_https = |address: &Address| address.protocol() == Protocol::Https;
         if !addresses.iter().any(is_https) {

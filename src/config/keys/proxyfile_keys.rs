@@ -59,7 +59,7 @@ const LISTENER: Kind = AnyOf(&[Text("an address"), Table(LISTENER_KEYS)]);
 const LISTENER_KEYS: &[Key] = keys! {
     /// The address.
     required "address": Text("an address"), r#""[::]:443""#;
-    /// Whether trusted peers begin with a PROXY header.
+    /// Accepts or requires a PROXY header from trusted peers.
     "proxy-protocol": Choice(&["required", "optional"]), r#""optional""#;
 };
 

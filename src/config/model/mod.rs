@@ -7,5 +7,5 @@ mod site;
 
 pub use config::Config;
 pub use flags::Flags;
-pub(crate) use settings::settings;
+pub(crate) use settings::{settings, site_settings};
 pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteConfig};

@@ -1,6 +1,7 @@
-//! The keys at the top of a Proxyfile that have a single value, and their fields in `Config`.
+//! The keys that have a single value: at the top of a Proxyfile and in a site, with their fields in `Config` and
+//! `SiteConfig`.
 
-use crate::config::fields::{Codec, Field, boolean, field, path, text, tls_versions};
+use crate::config::fields::{self, Codec, Field, boolean, field, path, text, tls_versions};
 use crate::config::report::Problem;
 use crate::config::value::{
     ResolverName, StorageUrl, command, parse_email, parse_peer, parse_resolver, read_own_listen,
@@ -8,6 +9,7 @@ use crate::config::value::{
 use crate::dns::NameServer;
 
 use super::config::Config;
+use super::site::SiteConfig;
 
 /// Returns the keys in the order in which a listing shows them.
 pub(crate) fn settings() -> Vec<Field<Config>> {
@@ -39,5 +41,16 @@ pub(crate) fn settings() -> Vec<Field<Config>> {
         field!("forwarded", forwarded, boolean()),
         field!("min-tls", min_tls, tls_versions()),
         field!("on-cert", on_cert, on_cert.optional()),
+    ]
+}
+
+/// Returns the keys of a site in the order in which a listing shows them.
+pub(crate) fn site_settings() -> Vec<Field<SiteConfig>> {
+    vec![
+        field!("on-demand", on_demand, fields::on_demand().optional()),
+        field!("tls", tls, fields::tls_files().optional()),
+        field!("client-auth", client_auth, fields::client_auth().optional()),
+        field!("min-tls", min_tls, tls_versions()),
+        field!("default", default, boolean().omit(|it| !it)),
     ]
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::fields::{self, read_value};
 use crate::config::report::{Problem, Report};
-use crate::config::value::TomlValue;
+use crate::config::value::{TomlValue, read_status};
 use crate::proxy::{Files, FixedResponse, PathPrefix, Redirect, RedirectOptions};
 
 /// Reads a target or a table.
@@ -57,12 +57,6 @@ pub(crate) fn read_files(
     let fallback = table.read("fallback", report, parse_fallback);
     table.finish(report);
     Some(Files::new(folder.join(root?), fallback))
-}
-
-/// Reads a number. `FixedResponse` checks its range.
-fn read_status(value: &TomlValue<'_>) -> Result<u16, Problem> {
-    let text = value.text()?;
-    text.parse().map_err(|_| Problem::Status(text))
 }
 
 fn parse_fallback(value: &TomlValue<'_>) -> Result<String, Problem> {

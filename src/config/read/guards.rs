@@ -21,23 +21,16 @@ pub(crate) fn read(
         report.at(start_of(reader, ["forward-auth", "url"]), problem);
     }
     let limits = &config.limits;
-    let size = |size| format!("`{}`", format_size(size));
-    for (key, narrow, wide, shown) in [
-        (
-            "head-size",
-            guards.head_size,
-            limits.head_size,
-            size(limits.head_size),
-        ),
-        (
-            "head-fields",
-            guards.head_fields,
-            limits.head_fields,
-            limits.head_fields.to_string(),
-        ),
+    let size = format!("`{}`", format_size(limits.head_size));
+    let fields = limits.head_fields.to_string();
+    let has_wider_size = guards.head_size > Some(limits.head_size);
+    let has_wider_fields = guards.head_fields > Some(limits.head_fields);
+    for (key, is_wider, limit) in [
+        ("head-size", has_wider_size, size),
+        ("head-fields", has_wider_fields, fields),
     ] {
-        if narrow.is_some_and(|narrow| narrow > wide) {
-            let problem = GuardProblem::Wider { key, limit: shown };
+        if is_wider {
+            let problem = GuardProblem::Wider { key, limit };
             report.at(start_of(reader, ["limits", key]), problem.into());
         }
     }

@@ -1,8 +1,6 @@
 //! Reads the keys of a site about its certificate.
 
 use crate::certs::challenge::DnsOptions;
-use crate::certs::{OnDemandOptions, TlsFiles};
-use crate::config::fields;
 use crate::config::report::Problem;
 use crate::config::value::{INTERNAL, TomlTable};
 use crate::name::HostPattern;
@@ -26,20 +24,13 @@ pub(crate) struct Names<'a> {
     pub(crate) aliases: Vec<(usize, &'a HostPattern)>,
 }
 
-/// Values of the keys about certificates.
-pub(crate) struct CertificateKeys {
-    pub(crate) on_demand: Option<OnDemandOptions>,
-    pub(crate) issuer: Option<String>,
-    pub(crate) dns: Option<DnsOptions>,
-    pub(crate) tls: Option<TlsFiles>,
-}
-
 impl SiteReader<'_, '_> {
+    /// Reads and checks `issuer` and `dns`. Checks the other keys about certificates without reading them.
     pub(crate) fn read_certificate(
         &mut self,
         names: &Names<'_>,
         table: &TomlTable<'_>,
-    ) -> CertificateKeys {
+    ) -> (Option<String>, Option<DnsOptions>) {
         let issuers = self.issuers;
         let issuer = table.read("issuer", self.report, |value| {
             parse_issuer(value.string()?, issuers)
@@ -57,20 +48,13 @@ impl SiteReader<'_, '_> {
             }
         }
         let reader = self.reader(table);
-        let on_demand = reader.read_key("on-demand", fields::on_demand(), self.report);
         if let (Some(pattern), Some(value)) = (names.pattern, table.value("dns"))
             && let Err(problem) = dns::check(pattern, sources.tls)
         {
             self.report.at(value.start(), problem.into());
         }
         let dns = dns::read(reader, self.report);
-        let tls = reader.read_key("tls", fields::tls_files(), self.report);
-        CertificateKeys {
-            on_demand,
-            issuer,
-            dns,
-            tls,
-        }
+        (issuer, dns)
     }
 
     pub(crate) fn check_certificate(

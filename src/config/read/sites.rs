@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use crate::config::check::{PlacedSite, check_together};
-use crate::config::fields;
 use crate::config::keys::SITE;
-use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig};
+use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig, site_settings};
 use crate::config::report::{Problem, Report};
 use crate::config::value::{TomlTable, TomlValue};
 use crate::name::HostPattern;
@@ -117,29 +116,23 @@ impl SiteReader<'_, '_> {
             pattern: pattern.as_ref(),
             aliases: alias_starts.iter().copied().zip(&aliases).collect(),
         };
-        let certificate = self.read_certificate(&names, table);
-        let default = table.read("default", self.report, TomlValue::boolean);
+        let (issuer, dns) = self.read_certificate(&names, table);
         let reader = self.reader(table);
-        let guards = guards::read(reader, self.config, self.report);
-        let features = site_features::read(reader, self.config, self.report);
-        let client_auth = reader.read_key("client-auth", fields::client_auth(), self.report);
-        let min_tls = reader.read_key("min-tls", fields::tls_versions(), self.report);
-        table.finish(self.report);
-        let site = SiteConfig {
-            pattern: pattern?,
-            aliases,
+        let mut site = SiteConfig {
             routes,
             headers,
-            guards,
-            on_demand: certificate.on_demand,
-            issuer: certificate.issuer,
-            dns: certificate.dns,
-            tls: certificate.tls,
-            default: default.unwrap_or_default(),
-            features,
-            client_auth,
-            min_tls: min_tls.unwrap_or(self.config.min_tls),
+            issuer,
+            dns,
+            guards: guards::read(reader, self.config, self.report),
+            features: site_features::read(reader, self.config, self.report),
+            ..self
+                .config
+                .site(pattern.clone().unwrap_or(HostPattern::Any))
         };
+        reader.read(&site_settings(), &mut site, self.report);
+        table.finish(self.report);
+        site.aliases = aliases;
+        site.pattern = pattern?;
         Some(PlacedSite {
             site,
             start,

@@ -28,5 +28,7 @@ pub use storage_url::StorageUrl;
 pub(crate) use toml_table::{TomlTable, TomlValue, choose};
 pub(crate) use trusted_peer::parse_peer;
 pub use trusted_peer::{Cdn, TrustedPeer};
-pub(crate) use units::{format_size, parse_count, parse_head_size, parse_size, read_duration};
+pub(crate) use units::{
+    format_size, parse_count, parse_head_size, parse_size, read_duration, read_status,
+};
 pub(crate) use web_url::{parse_ask, parse_web_url};

@@ -1,4 +1,4 @@
-//! Parses durations, sizes and counts.
+//! Parses durations, sizes, counts and statuses.
 
 use crate::config::report::Problem;
 use std::time::Duration;
@@ -59,6 +59,12 @@ pub(crate) fn parse_count(text: &str) -> Result<u16, Problem> {
 
 pub(crate) fn read_duration(value: &TomlValue<'_>) -> Result<Duration, Problem> {
     parse_duration(value.string()?)
+}
+
+/// Reads a response status. The range depends on the action, which checks it.
+pub(crate) fn read_status(value: &TomlValue<'_>) -> Result<u16, Problem> {
+    let text = value.text()?;
+    text.parse().map_err(|_| Problem::Status(text))
 }
 
 /// Formats a size as users write it, with the largest unit that divides it.
