@@ -31,9 +31,9 @@ impl<T: 'static> Field<T> {
                 };
                 let parsed = read(&value, reader.folder, report);
                 let is_valid = parsed.is_some();
-                parsed
-                    .into_iter()
-                    .for_each(|parsed| *get_mut(options) = parsed);
+                if let Some(parsed) = parsed {
+                    *get_mut(options) = parsed;
+                }
                 is_valid
             }),
             write: Box::new(move |options| write(get(options))),

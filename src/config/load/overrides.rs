@@ -26,66 +26,39 @@ pub(crate) fn apply_flags(flags: &Flags, config: &mut Config, report: &mut Repor
         config.origins.set("admin", Origin::Flag);
     }
     let mut overrides = Overrides { config, report };
-    overrides.set("email", &flags.email, parse_email, |config, email| {
-        config.email = Some(email);
+    overrides.set(
+        "email",
+        &flags.email,
+        |text| parse_email(text).map(Some),
+        |it| &mut it.email,
+    );
+    overrides.set("listen.http", &flags.listen_http, parse_listen, |it| {
+        &mut it.listen.http
     });
-    overrides.set(
-        "listen.http",
-        &flags.listen_http,
-        parse_listen,
-        |config, address| {
-            config.listen.http = address;
-        },
-    );
-    overrides.set(
-        "listen.https",
-        &flags.listen_https,
-        parse_listen,
-        |config, address| {
-            config.listen.https = address;
-        },
-    );
-    let storage = overrides.set(
-        "storage",
-        &flags.storage,
-        StorageUrl::parse,
-        |config, url| {
-            config.storage = url;
-        },
-    );
+    overrides.set("listen.https", &flags.listen_https, parse_listen, |it| {
+        &mut it.listen.https
+    });
+    let storage = overrides.set("storage", &flags.storage, StorageUrl::parse, |it| {
+        &mut it.storage
+    });
     overrides.set(
         "metrics",
         &flags.metrics,
-        parse_own_listen,
-        |config, address| {
-            config.metrics = Some(address);
-        },
+        |text| parse_own_listen(text).map(Some),
+        |it| &mut it.metrics,
     );
-    overrides.set(
-        "access-log",
-        &flags.access_log,
-        parse_target,
-        |config, target| match &mut config.access_log {
+    if let Some(target) = overrides.read("access-log", &flags.access_log, parse_target) {
+        match &mut overrides.config.access_log {
             Some(options) => options.target = target,
             none => *none = Some(AccessLogOptions::new(target)),
-        },
-    );
-    overrides.set(
-        "log.level",
-        &flags.log_level,
-        parse_level,
-        |config, level| {
-            config.log.level = level;
-        },
-    );
-    overrides.set(
-        "log.format",
-        &flags.log_format,
-        parse_format,
-        |config, format| {
-            config.log.format = format;
-        },
-    );
+        }
+    }
+    overrides.set("log.level", &flags.log_level, parse_level, |it| {
+        &mut it.log.level
+    });
+    overrides.set("log.format", &flags.log_format, parse_format, |it| {
+        &mut it.log.format
+    });
     storage.is_some()
 }
 
@@ -95,19 +68,29 @@ struct Overrides<'a, 'r> {
 }
 
 impl Overrides<'_, '_> {
-    /// Stores the value of the flag that is named after `key`, and its origin. Returns `None` if it is missing or
+    /// Parses the flag that is named after `key` and records it as the origin. Returns `None` if the flag is missing or
     /// invalid.
+    fn read<T>(
+        &mut self,
+        key: &str,
+        text: &Option<String>,
+        parse: fn(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let flag = format!("--{}", key.replace('.', "-"));
+        let value = self.report.accept_flag(&flag, parse(text.as_deref()?))?;
+        self.config.origins.set(key, Origin::Flag);
+        Some(value)
+    }
+
+    /// Reads a flag into a field. Returns `None` if the flag is missing or invalid.
     fn set<T>(
         &mut self,
         key: &str,
         text: &Option<String>,
         parse: fn(&str) -> Result<T, Problem>,
-        store: impl FnOnce(&mut Config, T),
+        field: fn(&mut Config) -> &mut T,
     ) -> Option<()> {
-        let flag = format!("--{}", key.replace('.', "-"));
-        let value = self.report.accept_flag(&flag, parse(text.as_deref()?))?;
-        store(self.config, value);
-        self.config.origins.set(key, Origin::Flag);
+        *field(self.config) = self.read(key, text, parse)?;
         Some(())
     }
 }
