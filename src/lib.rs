@@ -31,7 +31,7 @@ pub mod proxy;
 pub mod upstream;
 
 pub mod backoff;
-pub mod dns;
+pub mod dns_client;
 pub mod gcra;
 pub mod metrics;
 pub mod name;

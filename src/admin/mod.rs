@@ -5,19 +5,20 @@ mod client;
 mod configured_names;
 mod connection;
 mod error;
-mod exporter;
+mod metrics_page;
+mod metrics_server;
+mod name_state;
 mod operations;
 mod request;
 mod response;
 mod server;
 mod socket;
-mod state;
 mod stats;
 
 pub use client::Client;
 pub use configured_names::ConfiguredNames;
 pub use error::Error;
-pub use exporter::Exporter;
+pub use metrics_server::MetricsServer;
 pub use operations::Operations;
 pub use response::{
     AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, Page, RecordFacts,

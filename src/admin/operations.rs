@@ -7,14 +7,14 @@ use tokio::task::spawn_blocking;
 
 use super::configured_names::ConfiguredNames;
 use super::error::Error;
+use super::name_state::NameState;
 use super::response::{
     AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, Status, time,
 };
-use super::state::State;
 use super::stats::Stats;
 use crate::certs::{
-    Attempts, CertManager, Certificate, Inventory, Issuers, Kept, Records, Refusal,
-    RevocationReason, Revoker, Stored, renew_at,
+    Attempts, CertManager, Certificate, Inventory, Issuers, Records, Refusal, RevocationReason,
+    Revoker, Stored, StoredCertificate, renew_at,
 };
 use crate::name::HostPattern;
 
@@ -34,7 +34,7 @@ pub struct Operations {
 
 /// The records of one name in storage.
 struct Found {
-    kept: Option<Kept>,
+    kept: Option<StoredCertificate>,
     attempts: Option<Attempts>,
 }
 
@@ -231,32 +231,32 @@ impl Operations {
         let kept = inventory.certificate(name).await?;
         Ok(Found {
             kept: kept.map(|kept| self.named(kept)),
-            attempts: attempts.filter(|attempts| attempts.in_vain() > 0),
+            attempts: attempts.filter(|attempts| attempts.counted_failures() > 0),
         })
     }
 
     /// Replaces the identifier of the issuer by its configured name.
-    fn named(&self, kept: Kept) -> Kept {
+    fn named(&self, kept: StoredCertificate) -> StoredCertificate {
         let live = self.manager.as_ref().map(CertManager::issuers);
         let issuers = live.as_ref().or(self.issuers.as_ref());
         let issuer = issuers.map(|issuers| issuers.name_of(&kept.issuer).to_owned());
-        Kept {
+        StoredCertificate {
             issuer: issuer.unwrap_or(kept.issuer),
             ..kept
         }
     }
 
-    async fn state(&self, name: &HostPattern, found: &Found) -> State {
-        let stored = State::stored(name, found.kept.as_ref(), found.attempts.as_ref());
+    async fn state(&self, name: &HostPattern, found: &Found) -> NameState {
+        let stored = NameState::stored(name, found.kept.as_ref(), found.attempts.as_ref());
         if let Some(manager) = &self.manager {
-            return State::live(&manager.standing_of(name).await, stored);
+            return NameState::live(&manager.standing_of(name).await, stored);
         }
         match &self.names {
             Some(names) => {
                 let standing = names.standing(&self.records, name).await;
-                State::offline(&standing, stored)
+                NameState::offline(&standing, stored)
             }
-            None => stored.unwrap_or_else(State::unknown),
+            None => stored.unwrap_or_else(NameState::unknown),
         }
     }
 
@@ -285,7 +285,7 @@ fn parse_reason(text: &str) -> Result<RevocationReason, Error> {
     })
 }
 
-fn certificate(kept: &Kept) -> Option<&Certificate> {
+fn certificate(kept: &StoredCertificate) -> Option<&Certificate> {
     match &kept.stored {
         Stored::Found(certificate) => Some(certificate),
         Stored::Missing | Stored::Damaged(_) => None,

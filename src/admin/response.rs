@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::certs::issuer::RecordToSet;
-use crate::certs::{Attempts, Certificate, Description, Kept, renew_at};
+use crate::certs::{Attempts, Certificate, Description, StoredCertificate, renew_at};
 
 /// A page of names in order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,7 +158,7 @@ pub(super) struct Refused {
 }
 
 impl CertificateFacts {
-    pub(super) fn new(kept: &Kept, certificate: &Certificate) -> Self {
+    pub(super) fn new(kept: &StoredCertificate, certificate: &Certificate) -> Self {
         let description = Description::of(certificate);
         let names = certificate.names().iter().map(ToString::to_string);
         Self {
@@ -196,7 +196,7 @@ impl AttemptsFacts {
     pub(super) fn new(attempts: &Attempts) -> Self {
         let failed_at = UNIX_EPOCH.checked_add(Duration::from_secs(attempts.failed_at));
         Self {
-            failures: attempts.in_vain(),
+            failures: attempts.counted_failures(),
             failed_at: failed_at.filter(|at| *at > UNIX_EPOCH).map(time),
             last_error: attempts.last_error.clone(),
             next_try: time(attempts.not_before()),

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use super::Error;
-use crate::admin::{Exporter, Operations, Server, Socket, Stats};
+use crate::admin::{MetricsServer, Operations, Server, Socket, Stats};
 use crate::config::Config;
 use crate::tasks::Tasks;
 
@@ -33,8 +33,8 @@ impl AdminEndpoints {
     /// Answers requests with `stats`.
     pub(super) fn serve(self, stats: Stats, tasks: &Tasks) {
         if let Some(listener) = self.metrics {
-            let exporter = Exporter::new(stats.clone(), tasks.clone());
-            tasks.spawn(exporter.run(listener));
+            let metrics_server = MetricsServer::new(stats.clone(), tasks.clone());
+            tasks.spawn(metrics_server.run(listener));
         }
         if let Some(socket) = self.socket {
             let operations = Operations::live(stats.manager.clone()).with_stats(stats);

@@ -56,7 +56,7 @@ pub enum Error {
     Page(#[from] PageError),
     /// A listener cannot be bound.
     #[error("{0}")]
-    Listen(#[from] server::Error),
+    Listen(#[from] server::BindError),
     /// The client of an issuer or the internal CA cannot be set up.
     #[error("{0}")]
     Issuer(#[from] issuer::Error),

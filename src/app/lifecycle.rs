@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -10,10 +10,12 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::admin_endpoints::AdminEndpoints;
+use super::built_config::{BuiltConfig, Draft, Running, check_files};
 use super::certificates::ServedPairs;
+use super::drain::Drain;
 use super::listeners::{Listeners, ServerState, acceptor_rules};
-use super::plan::{Changes, Draft, Plan, Running, check_files};
 use super::shared_state::SharedState;
+use super::site_changes::SiteChanges;
 use super::workers::Workers;
 use super::{Error, file_limit};
 use crate::admin;
@@ -24,16 +26,11 @@ use crate::tasks::Tasks;
 use crate::tls;
 use crate::upstream::SystemRoots;
 
-/// Time for DNS records to be removed when the process stops.
-const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the last lines of the access log to be written.
-const LOG_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A running proxy, which accepts connections from the moment that it exists.
 #[derive(Debug)]
 pub struct App {
     shared: SharedState,
-    plan: Arc<Plan>,
+    built: Arc<BuiltConfig>,
     manager: CertManager,
     pairs: ServedPairs,
     current_router: Arc<CurrentRouter>,
@@ -49,21 +46,21 @@ impl App {
         let shared = SharedState::open(config, max_connections)?;
         let admin = AdminEndpoints::open(config)?;
         let Draft {
-            plan,
+            built,
             pairs,
             listeners,
         } = Draft::build(config.clone(), &shared, SystemRoots::default(), None)?;
-        plan.signing.open(config, None).await?;
+        built.issuance.open(config, None).await?;
         let pairs = pairs.serve(Arc::clone(&shared.cache), &shared.background);
-        let manager = start_manager(&shared, plan.signing.rules());
+        let manager = start_manager(&shared, built.issuance.rules());
         let acceptor = tls::Acceptor::new(tls::AcceptorParts {
             cache: Arc::clone(&shared.cache),
             manager: manager.clone(),
             challenges: Arc::clone(&shared.challenges),
-            rules: acceptor_rules(config, &plan.routing),
+            rules: acceptor_rules(config, &built.routing),
         })?;
-        let current_router = CurrentRouter::new(&plan.routing.router, shared.context.workers);
-        current_router.replace(&plan.routing.router, plan.access_log.as_ref());
+        let current_router = CurrentRouter::new(&built.routing.router, shared.context.workers);
+        current_router.replace(&built.routing.router, built.access_log.as_ref());
         let permits = Arc::new(Semaphore::new(max_connections));
         let stats = admin::Stats {
             started: Instant::now(),
@@ -86,10 +83,10 @@ impl App {
         let workers = Workers::start().map_err(Error::Runtime)?;
         let runtimes = workers.runtimes();
         let listeners = Listeners::start(config, state, acceptor, listeners, runtimes);
-        shared.context.own_addresses.set(listeners.addresses());
+        shared.context.listen_addresses.set(listeners.addresses());
         let app = Self {
             shared,
-            plan: Arc::new(plan),
+            built: Arc::new(built),
             manager,
             pairs,
             current_router,
@@ -122,55 +119,55 @@ impl App {
     /// Returns the configuration in effect.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.plan.config
+        &self.built.config
     }
 
     /// Reads the configuration again and makes it take effect: all of it, or nothing if anything is wrong with it. What stays
     /// the same is carried over, running requests end as they began, and no connection is closed.
     ///
     /// If the future is dropped early, the proxy can only be stopped.
-    pub async fn reload(&mut self, file: &ConfigFile) -> Result<Changes, Error> {
-        let (shared, plan, file) = (self.shared.clone(), Arc::clone(&self.plan), file.clone());
+    pub async fn reload(&mut self, file: &ConfigFile) -> Result<SiteChanges, Error> {
+        let (shared, built, file) = (self.shared.clone(), Arc::clone(&self.built), file.clone());
         let addresses = self.listeners.addresses();
         let drafting = spawn_blocking(move || {
-            let config = file.read_again(&plan.config)?;
+            let config = file.read_again(&built.config)?;
             let system = SystemRoots::default();
             check_files(&config, &system)?;
             let running = Running {
-                plan: &plan,
+                built: &built,
                 addresses,
             };
             Draft::build(config, &shared, system, Some(running))
         });
         let draft = drafting.await.map_err(Error::Abandoned)??;
-        let (signing, config) = (&draft.plan.signing, &draft.plan.config);
-        signing.open(config, Some(&self.plan.config)).await?;
-        let acceptor = self.listeners.next_acceptor(config, &draft.plan.routing)?;
+        let (issuance, config) = (&draft.built.issuance, &draft.built.config);
+        issuance.open(config, Some(&self.built.config)).await?;
+        let acceptor = self.listeners.next_acceptor(config, &draft.built.routing)?;
         Ok(self.apply(draft, acceptor).await)
     }
 
     /// Makes a draft take effect. No step of it can fail. Certificates come first, then the requests for them.
-    async fn apply(&mut self, draft: Draft, acceptor: tls::Acceptor) -> Changes {
+    async fn apply(&mut self, draft: Draft, acceptor: tls::Acceptor) -> SiteChanges {
         let Draft {
-            plan,
+            built,
             pairs,
             listeners,
         } = draft;
         self.pairs.replace(pairs).await;
-        self.manager.reload(plan.signing.rules());
-        self.listeners.apply(&plan.config, acceptor, listeners);
-        let own_addresses = &self.shared.context.own_addresses;
-        own_addresses.set(self.listeners.addresses());
+        self.manager.reload(built.issuance.rules());
+        self.listeners.apply(&built.config, acceptor, listeners);
+        let listen_addresses = &self.shared.context.listen_addresses;
+        listen_addresses.set(self.listeners.addresses());
         self.current_router
-            .replace(&plan.routing.router, plan.access_log.as_ref());
-        let changes = Changes::between(&self.plan.config.sites, &plan.config.sites);
-        self.plan = Arc::new(plan);
+            .replace(&built.routing.router, built.access_log.as_ref());
+        let changes = SiteChanges::between(&self.built.config.sites, &built.config.sites);
+        self.built = Arc::new(built);
         changes
     }
 
     /// Opens the file of the access log again, after it was moved.
     pub fn reopen_access_log(&self) {
-        if let Some(log) = &self.plan.access_log {
+        if let Some(log) = &self.built.access_log {
             log.reopen();
         }
     }
@@ -178,24 +175,16 @@ impl App {
     /// Accepts no more connections, waits for the open ones within the drain time-out, and returns the number that were cut.
     /// Orders are left as they stand and resumed at the next start.
     pub async fn stop(self) -> usize {
-        let SharedState {
-            context,
-            background,
-            records,
-            logs,
-            ..
-        } = self.shared;
-        background.stop();
-        records.stop();
-        let drain_timeout = self.plan.config.limits.drain_timeout;
-        let cut = self.connections.drain(drain_timeout).await;
-        context.tasks.drain(Duration::ZERO).await;
-        background.drain(Duration::ZERO).await;
-        records.drain(RECORDS_TIMEOUT).await;
-        self.workers.halt();
-        // Last, or requests would end after their log.
-        logs.drain(LOG_TIMEOUT).await;
-        cut
+        let drain = Drain {
+            timeout: self.built.config.limits.drain_timeout,
+            connections: self.connections,
+            upstreams: self.shared.context.tasks,
+            background: self.shared.background,
+            records: self.shared.records,
+            workers: self.workers,
+            logs: self.shared.logs,
+        };
+        drain.run().await
     }
 }
 

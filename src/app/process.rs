@@ -1,12 +1,12 @@
-//! The process around a running proxy: its runtime, the ready line and the signals.
+//! The process around a running proxy: its runtime, the ready line, and what each signal does.
 
 use std::error::Error as _;
 use std::io::Write;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::logging::{self, LogLevel};
+use super::signals::Signals;
 use super::{App, Error};
 use crate::config::{Config, ConfigFile};
 
@@ -25,21 +25,19 @@ pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
 }
 
 async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> Result<(), Error> {
-    let mut stop = StopSignals::new().map_err(Error::Runtime)?;
-    // Registered before the start: without a handler, the signals end the process.
-    let mut reopen = signal(SignalKind::user_defined1()).map_err(Error::Runtime)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(Error::Runtime)?;
+    // Before the start: until they are handled, the signals end the process.
+    let mut signals = Signals::handle().map_err(Error::Runtime)?;
     let mut app = App::start(config).await?;
     if let Err(error) = write_ready_line(&app) {
         warn!(%error, "the ready line cannot be written to standard output");
     }
     let name = loop {
         tokio::select! {
-            name = stop.next() => break name,
-            _ = reopen.recv() => app.reopen_access_log(),
+            name = signals.stop.next() => break name,
+            _ = signals.reopen.recv() => app.reopen_access_log(),
             // A second SIGHUP during a reload is handled after it.
-            _ = hang_up.recv() => tokio::select! {
-                name = stop.next() => break name,
+            _ = signals.reload.recv() => tokio::select! {
+                name = signals.stop.next() => break name,
                 () = reload(&mut app, file, level) => {}
             },
         }
@@ -50,7 +48,7 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> 
             0 => info!("stopped"),
             cut => warn!(cut, "stopped: some connections were cut at the end of the drain"),
         },
-        name = stop.next() => warn!(signal = name, "stopped at once"),
+        name = signals.stop.next() => warn!(signal = name, "stopped at once"),
     }
     Ok(())
 }
@@ -98,27 +96,4 @@ fn write_ready_line(app: &App) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "ready http={} https={}", app.http(), app.https())?;
     stdout.flush()
-}
-
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn new() -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self {
-            terminate,
-            interrupt,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }

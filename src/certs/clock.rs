@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_simulated_clock_goes_with_paused_time() {
+    async fn a_simulated_clock_follows_paused_time() {
         let start = from_unix(1_000_000_000);
         let clock = Clock::simulated(start);
         tokio::time::sleep(Duration::from_secs(30 * 24 * 3600)).await;

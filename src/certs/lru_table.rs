@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_entry_that_nobody_asks_for_leaves_first() {
+    fn the_least_recently_used_entry_is_dropped_first() {
         let table = LruTable::new(2);
         table.insert("wanted", 1);
         table.insert("made up", 2);

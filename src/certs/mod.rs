@@ -1,5 +1,4 @@
-//! The life of a certificate: wanted, issued, stored, served, renewed. Knows no TLS server and no
-//! request.
+//! The life of a certificate: requested, issued, stored, served, renewed. Knows neither the TLS server nor HTTP requests.
 
 mod budget;
 mod certificate;
@@ -41,5 +40,6 @@ pub use records::{Attempts, Records, Stored, TriedIssuer};
 pub use renewal::{RenewalPlan, Window, renew_at};
 pub use secret::Secret;
 pub use status::{
-    Because, Inventory, Kept, NamePage, Occasion, Refusal, Standing, StandingSources,
+    Inventory, NamePage, Refusal, RefusalKind, Standing, StandingSources, StoredCertificate,
+    Trigger,
 };

@@ -52,7 +52,7 @@ pub enum Unsignable {
     },
     /// The name is a public suffix.
     #[error(
-        "no public CA can sign {0}, a domain under which everybody registers names; use a name that you have registered"
+        "no public CA can sign {0}, a public suffix, under which anyone can register names; use a name that you have registered"
     )]
     PublicSuffix(HostPattern),
     /// The name has an underscore. Public CAs sign only letters, digits and hyphens.
@@ -60,11 +60,11 @@ pub enum Unsignable {
     Underscore(HostPattern),
     /// The address is not public.
     #[error(
-        "no public CA can sign {0}, an address that is not reachable from everywhere; use a domain name, or an issuer of your own"
+        "no public CA can sign {0}, an address that is not reachable from the internet; use a domain name, or an issuer of your own"
     )]
     Address(HostPattern),
     /// The subject is `*`.
-    #[error("no public CA can sign `*`; name the hosts")]
+    #[error("no public CA can sign `*`; list the host names")]
     Everything,
 }
 
@@ -156,12 +156,12 @@ mod tests {
             ("x.onion", ".onion is reserved"),
             ("x.invalid", ".invalid is reserved"),
             ("www.unheard-of", "no top-level domain .unheard-of"),
-            ("co.uk", "registers names"),
-            ("*.com", "registers names"),
-            ("org", "registers names"),
+            ("co.uk", "register names"),
+            ("*.com", "register names"),
+            ("org", "register names"),
             ("a_b.example.org", "underscore"),
             ("10.0.0.1", "not reachable"),
-            ("*", "name the hosts"),
+            ("*", "list the host names"),
         ] {
             let found = Unsignable::find(&pattern(name));
             let sentence = found.map(|found| found.to_string()).unwrap_or_default();

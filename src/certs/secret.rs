@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_not_shown_and_knows_where_it_is_from() {
+    fn a_secret_is_not_shown_and_remembers_its_reference() {
         let secret = Secret::referred("env:TOKEN", "hidden");
         assert_eq!(format!("{secret:?}"), "Secret(..)");
         assert_eq!(secret.expose(), "hidden");

@@ -20,7 +20,7 @@ pub use access_log::{
 };
 pub use body::Body;
 pub use compression::{Coding, CompressionOptions, MediaRange, MediaRangeError};
-pub use error::{Error, Reason, Refusal, RefusalCounters, RejectedEarly, WorkerRefusals};
+pub use error::{Error, GuardRefusal, Reason, RefusalCounters, RejectedEarly, WorkerRefusals};
 pub use guards::{
     BasicAuthOptions, ClientKey, ForwardAuthOptions, GuardOptions, Guards, HashingLimit,
     HstsOptions, NetworkOptions, PasswordHash, PasswordHashError, RateLimitOptions, RateScope,

@@ -12,7 +12,8 @@ mod options;
 mod plain_http;
 
 pub use accept::{
-    AcceptLoop, AcceptRules, Accepted, ClientLimit, ConnectionSlot, Error, Listener, ProxyProtocol,
+    AcceptLoop, AcceptRules, Accepted, BindError, ClientLimit, ConnectionSlot, Listener,
+    ProxyProtocol,
 };
 pub use connection::{Http, HttpConnection};
 pub use https::{Https, HttpsParts};

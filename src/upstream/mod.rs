@@ -26,10 +26,10 @@ pub use error::{BodyError, Error};
 pub use exchange::ResponseBody;
 pub use group::{Caller, Upstream};
 pub use options::{
-    Balancer, BalancerError, Balancing, CookieKey, HealthOptions, Options, Share, StatusRange,
-    StatusRangeError, UpstreamContext,
+    BalanceMethod, BalanceMethodError, BalanceOptions, CookieKey, HealthOptions, Options, Share,
+    StatusRange, StatusRangeError, UpstreamContext,
 };
 pub use transport::{
-    ClientAddresses, IdentityFiles, OwnAddresses, SendProxy, SystemRoots, TlsError, TlsOptions,
+    ClientAddresses, IdentityFiles, ListenAddresses, SendProxy, SystemRoots, TlsError, TlsOptions,
     is_listener,
 };

@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "could not place the order: the CA's rate limit is reached: too many certificates; \
-             it allows the next try in 1h 2m"
+             it allows the next attempt in 1h 2m"
         );
         assert_eq!(error.retry_after(), Some(Duration::from_secs(3720)));
     }

@@ -13,7 +13,7 @@ pub(in crate::acme) fn authority(url: &Url) -> &str {
 pub(in crate::acme) fn allowed_again(retry_after: &Option<Duration>) -> String {
     retry_after.map_or_else(String::new, |wait| {
         let wait = humantime::format_duration(Duration::from_secs(wait.as_secs().max(1)));
-        format!("; it allows the next try in {wait}")
+        format!("; it allows the next attempt in {wait}")
     })
 }
 

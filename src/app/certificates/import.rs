@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::issuance_setup::stored_issuers;
 use super::policies::policies;
-use super::signing::stored_issuers;
 use crate::app::Error;
 use crate::app::shared_state::open_storage;
 use crate::certs::import::{self, Candidate, ImportedName};

@@ -3,11 +3,11 @@
 mod dns01;
 mod file_pairs;
 mod import;
+mod issuance_setup;
 mod policies;
-mod signing;
 
 pub use import::{Imported, import};
 
 pub(super) use file_pairs::{FilePairs, ServedPairs};
+pub(super) use issuance_setup::{FormerIssuance, IssuanceSetup, stored_issuers};
 pub(super) use policies::policies;
-pub(super) use signing::{FormerSigning, Signing, stored_issuers};

@@ -19,7 +19,7 @@ pub(in crate::app) fn policies(
     for site in config.sites.iter().filter(|site| site.tls.is_none()) {
         let known = site
             .patterns()
-            .find_map(|pattern| former?.get(pattern)?.shared_ask());
+            .find_map(|pattern| former?.get(pattern)?.ask());
         let ask = match (&site.on_demand, known) {
             (Some(options), Some(known)) if known.options() == options => Some(Arc::clone(known)),
             (Some(options), _) => Some(Arc::new(Ask::new(options)?)),
@@ -81,7 +81,7 @@ mod tests {
         };
         let ask = |policies: &NameMap<Arc<Policy>>| {
             let policy = policies.lookup("a.example.net").unwrap();
-            Arc::clone(policy.shared_ask().unwrap())
+            Arc::clone(policy.ask().unwrap())
         };
         let first = with_ask("http://localhost:2/", None);
         let same = with_ask("http://localhost:2/", Some(&first));

@@ -9,6 +9,7 @@ use tracing::error;
 use super::held::Held;
 use super::ledger::Ledger;
 use super::limits::Limit;
+use super::payment_error::PaymentError;
 use super::purchase::{Charge, OrderKind, Purchase};
 use super::scope::Scope;
 use crate::storage::{self, Key, Storage};
@@ -79,7 +80,7 @@ impl Books {
         purchase: &Purchase<'_>,
         charge: Charge,
         now: SystemTime,
-    ) -> Result<Result<(), Held>, storage::Error> {
+    ) -> Result<(), PaymentError> {
         let _turn = self.queue.lock().await;
         let _lock = self.storage.lock(&folder(purchase.issuer)).await?;
         let mut books = self.open(purchase, charge, now).await?;
@@ -90,7 +91,7 @@ impl Books {
             }
         }
         self.close(purchase, books).await?;
-        Ok(held.map_or(Ok(()), Err))
+        held.map_or(Ok(()), |held| Err(held.into()))
     }
 
     /// Changes the ledgers that an order was charged to. A storage failure is only logged.

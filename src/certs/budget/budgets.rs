@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::books::{Books, FAILURES};
 use super::held::Held;
 use super::limits::Limits;
+use super::payment_error::PaymentError;
 use super::purchase::{Charge, Purchase};
 use super::spending::Spending;
 use crate::storage::{self, Storage};
@@ -27,12 +28,12 @@ impl Budgets {
         &self,
         purchase: Purchase<'_>,
         now: SystemTime,
-    ) -> Result<Result<Spending, Held>, storage::Error> {
+    ) -> Result<Spending, PaymentError> {
         if purchase.limits == Limits::NONE {
-            return Ok(Ok(Spending::free()));
+            return Ok(Spending::free());
         }
-        let paid = self.0.pay(&purchase, Charge::First, now).await?;
-        Ok(paid.map(|()| Spending::new(self.0.clone(), &purchase, now)))
+        self.0.pay(&purchase, Charge::First, now).await?;
+        Ok(Spending::new(self.0.clone(), &purchase, now))
     }
 
     /// Returns the reason that would hold back an order at `now`. Spends nothing.
@@ -72,7 +73,6 @@ pub(in crate::certs) fn spread(held: &Held) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::payment_error::PaymentError;
     use super::super::purchase::OrderKind;
     use super::super::usage::Usage;
     use super::*;
@@ -104,8 +104,15 @@ mod tests {
 
         async fn pay(&self, subject: &str, limits: Limits) -> Result<Spending, Held> {
             let subject = HostPattern::parse(subject).unwrap();
-            let purchase = purchase(&subject, limits);
-            self.budgets().pay(purchase, self.now).await.unwrap()
+            self.charge(purchase(&subject, limits)).await
+        }
+
+        async fn charge(&self, purchase: Purchase<'_>) -> Result<Spending, Held> {
+            let paid = self.budgets().pay(purchase, self.now).await;
+            paid.map_err(|error| match error {
+                PaymentError::Held(held) => *held,
+                PaymentError::Storage(error) => panic!("{error}"),
+            })
         }
 
         async fn fails(&self, subject: &str, failure: &Error) {
@@ -201,7 +208,7 @@ mod tests {
                 kind: OrderKind::Replacement,
                 ..purchase(&subject, Limits::PUBLIC)
             };
-            let paid = world.budgets().pay(purchase, world.now).await.unwrap();
+            let paid = world.charge(purchase).await;
             paid.unwrap().settle(Usage::SIGNED, world.now).await;
         }
         world.succeeds("www.example.org").await.unwrap();
@@ -226,7 +233,7 @@ mod tests {
             kind: OrderKind::Renewal,
             ..purchase(&subject, Limits::PUBLIC)
         };
-        let spending = world.budgets().pay(purchase, world.now).await.unwrap()?;
+        let spending = world.charge(purchase).await?;
         spending.order(world.now).await.unwrap();
         spending.settle(Usage::SIGNED, world.now).await;
         Ok(())
@@ -249,7 +256,7 @@ mod tests {
             account: "other",
             ..purchase(&subject, Limits::PUBLIC)
         };
-        let paid = world.budgets().pay(purchase, world.now).await.unwrap();
+        let paid = world.charge(purchase).await;
         assert!(matches!(paid, Err(Held::Spent { what, .. }) if what == "new certificates"));
     }
 
@@ -399,8 +406,7 @@ mod tests {
             ..purchase(&subject, Limits::PUBLIC)
         };
         for is_free in [true, false] {
-            let paid = world.budgets().pay(purchase, world.now).await.unwrap();
-            let spending = paid.unwrap();
+            let spending = world.charge(purchase).await.unwrap();
             spending.order(world.now).await.unwrap();
             let again = spending.order_without_predecessor(world.now).await;
             assert_eq!(again.is_ok(), is_free, "{again:?}");

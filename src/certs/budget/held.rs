@@ -42,6 +42,13 @@ pub enum Held {
 }
 
 impl Held {
+    /// Replaces the issuer's id by the operator's name for it.
+    pub(in crate::certs) fn named(mut self, name: &str) -> Self {
+        let (Self::Spent { issuer, .. } | Self::Closed { issuer, .. }) = &mut self;
+        name.clone_into(issuer);
+        self
+    }
+
     /// Returns the time at which the order may be placed.
     #[must_use]
     pub fn until(&self) -> SystemTime {

@@ -1,9 +1,9 @@
-//! Reasons why a further order of an attempt cannot be charged.
+//! Reasons why an order cannot be charged.
 
 use super::held::Held;
 use crate::storage;
 
-/// Reason why a further order of an attempt cannot be charged.
+/// Reason why an order cannot be charged.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
     /// A budget is spent, or the CA has asked for a pause.

@@ -79,7 +79,7 @@ impl Spending {
             return Ok(());
         }
         let purchase = account.purchase();
-        account.books.pay(&purchase, Charge::Further, now).await??;
+        account.books.pay(&purchase, Charge::Further, now).await?;
         account.with(|used| used.paid.push(now));
         Ok(())
     }
@@ -92,7 +92,7 @@ impl Spending {
         };
         account.with(|used| used.is_refused = true);
         let purchase = account.purchase();
-        Ok(account.books.pay(&purchase, Charge::Again, now).await??)
+        account.books.pay(&purchase, Charge::Again, now).await
     }
 
     /// Counts failed authorizations before the end of the attempt. Those in its final error need not be counted.

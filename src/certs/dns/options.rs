@@ -1,6 +1,6 @@
 //! Settings of the resolver.
 
-use crate::dns::NameServer;
+use crate::dns_client::NameServer;
 
 /// Settings of the resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]

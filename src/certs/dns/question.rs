@@ -5,7 +5,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 
 use super::error::ResolverError;
-use crate::dns::ClientError;
+use crate::dns_client::ClientError;
 
 /// Name to look up.
 pub(super) struct Question {

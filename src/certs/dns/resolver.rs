@@ -11,7 +11,7 @@ use super::answer::{CaaSet, Zone, ZoneServer, caa, txt};
 use super::error::ResolverError;
 use super::options::ResolverOptions;
 use super::question::{Question, plain, plain_text, present};
-use crate::dns::{ClientOptions, NameServer};
+use crate::dns_client::{ClientOptions, NameServer};
 
 /// Time limit for one answer of one server. Each server is asked twice.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! Keeps the plans of all renewals: what the CA says about them is asked for and remembered.
+//! ACME renewal information (RFC 9773): asks CAs when to renew, and keeps the renewal plans.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,45 +13,43 @@ use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{Error, Issuer, Predecessor};
 use crate::certs::records::{Records, Stored};
-use crate::certs::renewal::{Followed, RenewalPlan, renew_at};
+use crate::certs::renewal::{RenewalPlan, WindowChange, renew_at};
 use crate::name::HostPattern;
 
-/// How many questions are open at once.
+/// Limits how many questions are open at once.
 const OPEN_QUESTIONS: usize = 4;
 
-/// After a start, when the first questions of all names would come at once, they are spread over
-/// this time.
+/// The time over which the first questions of all names are spread after a start.
 pub(crate) const FIRST_QUESTIONS: Duration = Duration::from_secs(6 * 3600);
 
-/// A new certificate is asked about soon, and many of them not at once.
+/// The time over which the first questions about new certificates are spread.
 const AFTER_ISSUANCE: Duration = Duration::from_secs(3600);
 
-/// How long a CA is left alone that cannot be reached.
-const REST: Duration = Duration::from_secs(30 * 60);
+/// Time for which a CA is not asked after it could not be reached.
+const UNREACHABLE_PAUSE: Duration = Duration::from_secs(30 * 60);
 
-/// When a question that the CA answers with nonsense is asked again.
-const AFTER_NONSENSE: Duration = Duration::from_secs(6 * 3600);
+/// Time after which a question is repeated that the CA answered with nonsense.
+const AFTER_INVALID_ANSWER: Duration = Duration::from_secs(6 * 3600);
 
 const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// The plans in storage, and the questions to the CAs. No failure of a question ever disturbs: the
-/// plan stays what it was.
+/// The renewal plans in storage, and the questions to the CAs. When a question fails, the plan stays as it was.
 #[derive(Debug)]
 pub(super) struct Ari {
     records: Records,
     clock: Clock,
-    turns: Semaphore,
-    /// CAs that cannot be reached, by issuer, and until when they are left alone.
-    resting: DashMap<String, SystemTime>,
+    open_questions: Semaphore,
+    /// Unreachable CAs by issuer id, with the time until which they are not asked.
+    paused: DashMap<String, SystemTime>,
 }
 
-/// The key of a renewal plan: who signed a certificate for which name.
+/// The key of a renewal plan: the issuer and the subject of the certificate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlanKey<'a> {
     pub(super) issuer: &'a str,
     pub(super) subject: &'a HostPattern,
-    /// Whether the certificate and its plan are kept in storage.
+    /// `true` if the certificate and its plan are stored.
     pub(super) is_kept: bool,
 }
 
@@ -60,43 +58,47 @@ impl Ari {
         Self {
             records,
             clock,
-            turns: Semaphore::new(OPEN_QUESTIONS),
-            resting: DashMap::new(),
+            open_questions: Semaphore::new(OPEN_QUESTIONS),
+            paused: DashMap::new(),
         }
     }
 
-    /// Puts the plan that is kept for a certificate into effect, as after a restart.
-    pub(super) async fn recall(&self, key: PlanKey<'_>, certificate: &Certificate) {
-        let now = self.clock.now();
-        let left = certificate.not_after().duration_since(now);
-        let within = FIRST_QUESTIONS.min(left.unwrap_or_default() / 20);
-        certificate.ask_at(Some(now + within.mul_f64(fastrand::f64())));
+    /// Applies the stored plan to a certificate that was loaded from storage.
+    pub(super) async fn restore(&self, key: PlanKey<'_>, certificate: &Certificate) {
+        self.ask_within(FIRST_QUESTIONS, 20, certificate);
         if let Some(plan) = self.plan(key, certificate).await {
             certificate.renew_at(plan.renew_at());
         }
     }
 
-    /// Makes the plan for a certificate that has just been obtained.
-    pub(crate) async fn begin(
+    /// Makes the plan for a certificate that has just been issued.
+    pub(crate) async fn create_plan(
         &self,
         key: PlanKey<'_>,
         certificate: &Certificate,
         account: Option<&str>,
     ) {
         let now = self.clock.now();
-        let left = certificate.not_after().duration_since(now);
-        let within = AFTER_ISSUANCE.min(left.unwrap_or_default() / 1000);
-        certificate.ask_at(Some(now + within.mul_f64(fastrand::f64())));
+        self.ask_within(AFTER_ISSUANCE, 1000, certificate);
         let mut plan = RenewalPlan::new(key.subject, certificate, now);
         plan.account = account.map(str::to_owned);
-        if let Some(former) = self.kept(key).await {
-            plan = former.successor(plan, now);
+        if let Some(previous) = self.stored_plan(key).await {
+            plan = previous.successor(plan, now);
         }
         certificate.renew_at(plan.renew_at());
-        self.keep(key, &plan).await;
+        self.store_plan(key, &plan).await;
     }
 
-    /// Asks the CA when a certificate is to be renewed, unless it is too late for that.
+    /// Sets a random time for the first question: within `limit`, and within `1 / part` of the time that the certificate is
+    /// still valid.
+    fn ask_within(&self, limit: Duration, part: u32, certificate: &Certificate) {
+        let now = self.clock.now();
+        let left = certificate.not_after().duration_since(now);
+        let within = limit.min(left.unwrap_or_default() / part);
+        certificate.ask_at(Some(now + within.mul_f64(fastrand::f64())));
+    }
+
+    /// Asks the CA when to renew a certificate, and sets the time of the next question. An expired certificate is not asked about.
     pub(crate) async fn ask(
         &self,
         issuer: &Arc<dyn Issuer>,
@@ -107,31 +109,31 @@ impl Ari {
         let Some(id) = certificate.id().filter(|_| is_valid) else {
             return certificate.ask_at(None);
         };
-        let _turn = self.turns.acquire().await;
-        // After the wait for a turn: what the questions before this one have found out spares it.
-        if let Some(until) = self.rest_of(key.issuer, self.clock.now()) {
-            return certificate.ask_at(Some(until + after_rest()));
+        let _permit = self.open_questions.acquire().await;
+        // Checked only now: a question before this one may have found that the CA is unreachable.
+        if let Some(until) = self.paused_until(key.issuer, self.clock.now()) {
+            return certificate.ask_at(Some(until + after_pause()));
         }
         let next = match issuer.renewal_info(&id).await {
             Ok(Some(info)) => {
-                self.follow(key, certificate, &info).await;
+                self.apply_info(key, certificate, &info).await;
                 let wait = info.ask_again_after;
-                // Never sooner than the CA says, and less and less in step with other names.
+                // Never sooner than the CA says, and out of step with other names.
                 Some(wait + wait.mul_f64(0.25 * fastrand::f64()))
             }
             Ok(None) => None,
             Err(error) => {
                 let (names, issuer) = (key.subject, issuer.name());
-                debug!(%names, issuer, %error, "the CA does not say when to renew");
-                Some(self.patience(key.issuer, &error))
+                debug!(%names, issuer, %error, "the CA did not say when to renew");
+                Some(self.retry_delay(key.issuer, &error))
             }
         };
         certificate.ask_at(next.map(|wait| self.clock.now() + wait));
     }
 
-    /// What a new certificate would replace at the CA. None when it is not known that this CA has signed it.
+    /// Returns the certificate that a new one would replace at the CA; `None` unless this CA is known to have signed it.
     pub(crate) async fn predecessor(&self, key: PlanKey<'_>) -> Option<Predecessor> {
-        let plan = self.kept(key).await?;
+        let plan = self.stored_plan(key).await?;
         let stored = self.records.load_certificate(key.issuer, key.subject);
         let Ok(Stored::Found(certificate)) = stored.await else {
             return None;
@@ -145,85 +147,86 @@ impl Ari {
         })
     }
 
-    async fn follow(&self, key: PlanKey<'_>, certificate: &Certificate, info: &RenewalInfo) {
-        let kept = self.plan(key, certificate).await;
+    async fn apply_info(&self, key: PlanKey<'_>, certificate: &Certificate, info: &RenewalInfo) {
+        let stored = self.plan(key, certificate).await;
         let mut plan =
-            kept.unwrap_or_else(|| RenewalPlan::new(key.subject, certificate, self.clock.now()));
-        let followed = plan.follow(info);
+            stored.unwrap_or_else(|| RenewalPlan::new(key.subject, certificate, self.clock.now()));
+        let change = plan.apply(info);
         certificate.renew_at(plan.renew_at());
-        log_followed(key.subject, followed, info, renew_at(certificate));
-        if matches!(followed, Followed::First | Followed::Moved) {
-            self.keep(key, &plan).await;
+        log_change(key.subject, change, info, renew_at(certificate));
+        if matches!(change, WindowChange::First | WindowChange::Moved) {
+            self.store_plan(key, &plan).await;
         }
     }
 
-    /// How long until the CA is asked again after it gave no answer.
-    fn patience(&self, issuer: &str, error: &Error) -> Duration {
-        let asked = error.retry_after(self.clock.now());
-        let asked = asked.map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
+    /// Returns the time until a failed question is repeated. Pauses the issuer if it could not be reached.
+    fn retry_delay(&self, issuer: &str, error: &Error) -> Duration {
+        let retry_after = error.retry_after(self.clock.now());
+        let retry_after = retry_after.map(|wait| wait.clamp(SHORTEST_WAIT, LONGEST_WAIT));
         if !matches!(error, Error::Acme(error) if error.is_transient()) {
-            return asked.unwrap_or_else(|| spread(AFTER_NONSENSE, 0.2));
+            return retry_after.unwrap_or_else(|| spread(AFTER_INVALID_ANSWER, 0.2));
         }
-        let wait = asked.unwrap_or_else(|| spread(REST, 0.2));
+        let wait = retry_after.unwrap_or_else(|| spread(UNREACHABLE_PAUSE, 0.2));
         let until = self.clock.now() + wait;
-        self.resting.insert(issuer.to_owned(), until);
-        wait + after_rest()
+        self.paused.insert(issuer.to_owned(), until);
+        wait + after_pause()
     }
 
-    fn rest_of(&self, issuer: &str, now: SystemTime) -> Option<SystemTime> {
-        let until = *self.resting.get(issuer)?;
-        // A clock that was set back does not make a rest longer than any CA may ask for.
+    fn paused_until(&self, issuer: &str, now: SystemTime) -> Option<SystemTime> {
+        let until = *self.paused.get(issuer)?;
+        // After the clock was set back, a pause must not last longer than a CA may ask for.
         (until > now && until < now + LONGEST_WAIT * 2).then_some(until)
     }
 
     async fn plan(&self, key: PlanKey<'_>, certificate: &Certificate) -> Option<RenewalPlan> {
-        let plan = self.kept(key).await;
+        let plan = self.stored_plan(key).await;
         plan.filter(|plan| plan.is_for(certificate))
     }
 
-    async fn kept(&self, key: PlanKey<'_>) -> Option<RenewalPlan> {
+    async fn stored_plan(&self, key: PlanKey<'_>) -> Option<RenewalPlan> {
         if !key.is_kept {
             return None;
         }
         let loaded = self.records.load_plan(key.issuer, key.subject).await;
-        let failed = |error: &_| debug!(names = %key.subject, %error, "no plan to renew is read");
+        let failed =
+            |error: &_| debug!(names = %key.subject, %error, "renewal plan cannot be read");
         loaded.inspect_err(failed).ok().flatten()
     }
 
-    async fn keep(&self, key: PlanKey<'_>, plan: &RenewalPlan) {
+    async fn store_plan(&self, key: PlanKey<'_>, plan: &RenewalPlan) {
         if !key.is_kept {
             return;
         }
         let stored = self.records.store_plan(key.issuer, key.subject, plan);
         if let Err(error) = stored.await {
-            warn!(names = %key.subject, %error, "the time of renewal is remembered in memory only");
+            warn!(names = %key.subject, %error, "the renewal plan is kept in memory only");
         }
     }
 }
 
-fn log_followed(names: &HostPattern, followed: Followed, info: &RenewalInfo, renew_at: SystemTime) {
+fn log_change(names: &HostPattern, change: WindowChange, info: &RenewalInfo, renew_at: SystemTime) {
     let [start, end, renew_at] = [info.start, info.end, renew_at]
         .map(|time| humantime::format_rfc3339_seconds(time).to_string());
-    match (followed, &info.explanation) {
-        (Followed::Unchanged, _) => (),
-        (Followed::TooLate, _) => {
-            debug!(%names, start, end, "the CA's time for renewal is too late and not heeded")
+    match (change, &info.explanation) {
+        (WindowChange::None, _) => (),
+        (WindowChange::TooLate, _) => {
+            debug!(%names, start, end, "the CA's renewal window ends too late and is ignored")
         }
-        (Followed::First, None) => {
-            debug!(%names, start, end, renew_at, "the CA has set the time of renewal")
+        (WindowChange::First, None) => {
+            debug!(%names, start, end, renew_at, "the CA has set the renewal time")
         }
         (_, Some(explanation)) => {
-            warn!(%names, start, end, renew_at, explanation, "the CA has moved the time of renewal")
+            warn!(%names, start, end, renew_at, explanation, "the CA has moved the renewal time")
         }
-        (Followed::Moved, None) => {
-            info!(%names, start, end, renew_at, "the CA has moved the time of renewal")
+        (WindowChange::Moved, None) => {
+            info!(%names, start, end, renew_at, "the CA has moved the renewal time")
         }
     }
 }
 
-/// How long after a CA's rest a name asks it. As long on average as names wait for their next question
-/// anyway, so that those whose questions were put off do not come faster than ever when it answers again.
-fn after_rest() -> Duration {
+/// Returns a random delay for questions that a pause has put off. On average it is as long as the usual time between two
+/// questions, so that the CA is not flooded when it answers again.
+fn after_pause() -> Duration {
     FIRST_QUESTIONS.mul_f64(0.5 + fastrand::f64())
 }
 
@@ -244,13 +247,13 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// Gives the answers of the test, one after the other, and then says that it has none.
+    /// Gives the answers of the test one after the other, and then none.
     #[derive(Debug, Default)]
-    struct Oracle(Mutex<VecDeque<Result<RenewalInfo, Error>>>);
+    struct TestIssuer(Mutex<VecDeque<Result<RenewalInfo, Error>>>);
 
-    impl Issuer for Oracle {
+    impl Issuer for TestIssuer {
         fn id(&self) -> &'static str {
-            "oracle"
+            "test"
         }
 
         fn issue<'a>(&'a self, _: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
@@ -268,45 +271,45 @@ mod tests {
 
     struct World {
         dir: tempfile::TempDir,
-        oracle: Arc<Oracle>,
+        issuer: Arc<TestIssuer>,
         subject: HostPattern,
         certificate: Certificate,
     }
 
     impl World {
-        /// A world with a certificate of so many seconds of life.
+        /// A world with a certificate that is valid during `life`, in seconds from now.
         fn new(life: std::ops::Range<i64>) -> Self {
             let pem = TestCa::new().sign(&["a.example"], life);
             Self {
                 dir: tempfile::tempdir().unwrap(),
-                oracle: Arc::default(),
+                issuer: Arc::default(),
                 subject: HostPattern::parse("a.example").unwrap(),
                 certificate: Certificate::from_pem(pem.as_bytes()).unwrap(),
             }
         }
 
-        /// The plans as a process that has just started finds them.
+        /// The plans, as a process finds them that has just started.
         fn renewals(&self) -> Ari {
             let storage = FileStorage::open(self.dir.path()).unwrap();
             Ari::new(Records::new(Arc::new(storage)), Clock::system())
         }
 
-        fn subject(&self) -> PlanKey<'_> {
+        fn key(&self) -> PlanKey<'_> {
             PlanKey {
-                issuer: "oracle",
+                issuer: "test",
                 subject: &self.subject,
                 is_kept: true,
             }
         }
 
         async fn ask(&self, renewals: &Ari, answer: Result<RenewalInfo, Error>) {
-            self.oracle.0.lock().unwrap().push_back(answer);
-            let issuer: Arc<dyn Issuer> = self.oracle.clone();
-            let question = renewals.ask(&issuer, self.subject(), &self.certificate);
+            self.issuer.0.lock().unwrap().push_back(answer);
+            let issuer: Arc<dyn Issuer> = self.issuer.clone();
+            let question = renewals.ask(&issuer, self.key(), &self.certificate);
             question.await;
         }
 
-        /// How many seconds from now the CA is asked again.
+        /// Returns the seconds until the CA is asked again.
         fn wait(&self) -> Option<u64> {
             let next = self.certificate.next_question()?;
             let wait = next.duration_since(SystemTime::now());
@@ -329,7 +332,7 @@ mod tests {
         let start = SystemTime::now() + 24 * HOUR;
         let renewals = world.renewals();
         renewals
-            .begin(world.subject(), &world.certificate, None)
+            .create_plan(world.key(), &world.certificate, None)
             .await;
         world.ask(&renewals, Ok(info(start, 48 * HOUR))).await;
         let point = renew_at(&world.certificate);
@@ -338,7 +341,7 @@ mod tests {
 
         let renewals = world.renewals();
         world.certificate.renew_at(SystemTime::now());
-        renewals.recall(world.subject(), &world.certificate).await;
+        renewals.restore(world.key(), &world.certificate).await;
         assert_eq!(renew_at(&world.certificate), point);
         world.ask(&renewals, Ok(info(start, 48 * HOUR))).await;
         assert_eq!(renew_at(&world.certificate), point);
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ca_without_an_answer_changes_nothing_and_rests() {
+    async fn a_ca_that_does_not_answer_changes_nothing_and_is_paused() {
         let world = World::new(0..90 * 24 * 3600);
         let renewals = world.renewals();
         let start = SystemTime::now() + 24 * HOUR;
@@ -366,26 +369,24 @@ mod tests {
         world.ask(&renewals, down()).await;
         assert!((3 * 3600..10 * 3600).contains(&world.wait().unwrap()));
 
-        // While it rests it is not asked: this answer is never heard.
+        // A paused CA is not asked, so this answer is not fetched.
         world
             .ask(&renewals, Ok(info(start - 200 * HOUR, HOUR)))
             .await;
         assert_eq!(renew_at(&world.certificate), point);
-        assert_eq!(world.oracle.0.lock().unwrap().len(), 1);
+        assert_eq!(world.issuer.0.lock().unwrap().len(), 1);
     }
 
     #[tokio::test]
-    async fn nonsense_is_asked_about_again_hours_later_and_silence_never() {
+    async fn an_invalid_answer_is_asked_for_again_after_hours_and_no_answer_never() {
         let world = World::new(0..90 * 24 * 3600);
         let renewals = world.renewals();
         let by_lifetime = renew_at(&world.certificate);
         let nonsense = Err(Error::Acme(acme::Error::NoCertificate));
         world.ask(&renewals, nonsense).await;
         assert!(world.wait().unwrap() > 4 * 3600);
-        let issuer: Arc<dyn Issuer> = world.oracle.clone();
-        renewals
-            .ask(&issuer, world.subject(), &world.certificate)
-            .await;
+        let issuer: Arc<dyn Issuer> = world.issuer.clone();
+        renewals.ask(&issuer, world.key(), &world.certificate).await;
         assert_eq!(world.wait(), None);
         assert_eq!(renew_at(&world.certificate), by_lifetime);
     }
@@ -395,7 +396,7 @@ mod tests {
         let world = World::new(-7200..-60);
         let answer = Ok(info(SystemTime::now(), HOUR));
         world.ask(&world.renewals(), answer).await;
-        assert_eq!(world.oracle.0.lock().unwrap().len(), 1);
+        assert_eq!(world.issuer.0.lock().unwrap().len(), 1);
         assert_eq!(world.wait(), None);
     }
 
@@ -405,7 +406,7 @@ mod tests {
         let renewals = world.renewals();
         let mut waits = Vec::new();
         for _ in 0..50 {
-            renewals.recall(world.subject(), &world.certificate).await;
+            renewals.restore(world.key(), &world.certificate).await;
             waits.push(world.wait().unwrap());
         }
         waits.sort_unstable();
@@ -420,29 +421,25 @@ mod tests {
         let renewals = world.renewals();
         let written = renewals
             .records
-            .store_certificate("oracle", &world.subject, &pem);
+            .store_certificate("test", &world.subject, &pem);
         written.await.unwrap();
         for (account, expected) in [(None, false), (Some("https://ca.test/1"), true)] {
-            renewals.begin(world.subject(), &stored, account).await;
-            let found = renewals.predecessor(world.subject()).await;
+            renewals.create_plan(world.key(), &stored, account).await;
+            let found = renewals.predecessor(world.key()).await;
             assert_eq!(found.is_some(), expected);
             assert!(found.is_none_or(|found| Some(found.id) == stored.id()));
         }
-        // What another program has ordered is known by the time that the CA has named for it.
-        renewals.begin(world.subject(), &stored, None).await;
-        let mut plan = renewals.plan(world.subject(), &stored).await.unwrap();
+        // A certificate that another program has ordered is known by its renewal window.
+        renewals.create_plan(world.key(), &stored, None).await;
+        let mut plan = renewals.plan(world.key(), &stored).await.unwrap();
         plan.window = Some(Window { start: 1, end: 2 });
-        renewals.keep(world.subject(), &plan).await;
-        let found = renewals.predecessor(world.subject()).await.unwrap();
+        renewals.store_plan(world.key(), &plan).await;
+        let found = renewals.predecessor(world.key()).await.unwrap();
         assert_eq!((found.account, found.has_window), (None, true));
         // The plan of another certificate says nothing about this one's account.
         renewals
-            .begin(
-                world.subject(),
-                &world.certificate,
-                Some("https://ca.test/1"),
-            )
+            .create_plan(world.key(), &world.certificate, Some("https://ca.test/1"))
             .await;
-        assert_eq!(renewals.predecessor(world.subject()).await, None);
+        assert_eq!(renewals.predecessor(world.key()).await, None);
     }
 }

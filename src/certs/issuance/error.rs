@@ -1,15 +1,13 @@
-//! Reasons why nobody has signed a certificate. What one CA said is `issuer::Error`.
+//! Reasons why no issuer has signed a certificate. The failure of a single issuer is `issuer::Error`.
 
 use std::time::{Duration, SystemTime};
 
 use crate::acme::Blame;
 use crate::certs::budget::Held;
-use crate::certs::issuer;
-use crate::certs::policy::Issuers;
+use crate::certs::issuer::{self, Issuer};
 use crate::certs::preflight::Reason;
 use crate::certs::public_suffix::Unsignable;
 use crate::certs::records::TriedIssuer;
-use crate::storage;
 
 /// A failed attempt to get a certificate.
 #[derive(Debug, thiserror::Error)]
@@ -17,28 +15,36 @@ pub(crate) enum Error {
     /// The issuer failed.
     #[error("{0}")]
     Issuer(issuer::Error),
-    /// A budget is spent, or the CA wants to be left alone by all names.
+    /// A budget is spent, or the CA takes no orders of the account or domain for now.
     #[error("{0}")]
     Held(Box<Held>),
-    /// The CA wants to be left alone about the name.
-    #[error("the CA allows the next try in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
-    Resting {
-        /// For how long.
+    /// The CA takes no orders for the name for now.
+    #[error("the CA allows the next attempt in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
+    RetryAfter {
+        /// Time until the CA may be asked again.
         wait: Duration,
     },
-    /// The CA is a public one, and none of them can sign the name.
+    /// The CA is a public one, and no public CA can sign the name.
     #[error("{0}")]
     NoPublicCa(Unsignable),
-    /// Preflight showed that the CA would refuse the name.
+    /// Preflight found that the CA would refuse the name.
     #[error("{0}; the CA was not asked")]
     Preflight(#[from] Reason),
-    /// All issuers of the name have failed.
+    /// All issuers have failed, each under the operator's name for it.
     #[error("{}", each_issuer(.0))]
     All(Vec<(String, Self)>),
 }
 
 impl Error {
-    /// Whether a CA has signed a certificate for nothing, which counts against its limits.
+    /// The failure of one issuer.
+    pub(super) fn of(issuer: &dyn Issuer, error: issuer::Error) -> Self {
+        match error {
+            issuer::Error::Held(held) => Self::Held(Box::new(held.named(issuer.name()))),
+            other => Self::Issuer(other),
+        }
+    }
+
+    /// `true` if a CA has signed an unusable certificate, which counts against its limits.
     pub(super) fn has_spent_certificate(&self) -> bool {
         match self {
             Self::Issuer(error) => error.has_spent_certificate(),
@@ -49,7 +55,7 @@ impl Error {
         }
     }
 
-    /// Whether every issuer will say the same until an operator has acted.
+    /// `true` if every issuer will refuse again until an operator acts.
     pub(super) fn is_permanent(&self) -> bool {
         match self {
             Self::Issuer(error) => error.is_permanent(),
@@ -59,7 +65,7 @@ impl Error {
         }
     }
 
-    /// The types of the challenges that failed.
+    /// Returns the types of the challenges that failed.
     fn challenges(&self) -> Vec<String> {
         match self {
             Self::Issuer(error) => error.challenges(),
@@ -67,13 +73,13 @@ impl Error {
         }
     }
 
-    /// How long from now the CA asked to be left alone.
+    /// Returns the time that the CA asked to wait, counted from `now`.
     pub(super) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         match self {
             Self::Issuer(error) => error.retry_after(now),
             Self::Held(held) => held.until().duration_since(now).ok(),
-            Self::Resting { wait } => Some(*wait),
-            // As soon as any of them may be asked again.
+            Self::RetryAfter { wait } => Some(*wait),
+            // Until the first of them may be asked again.
             Self::All(failures) => {
                 let waits = failures.iter().map(|(_, error)| error.retry_after(now));
                 waits.min().flatten()
@@ -82,12 +88,12 @@ impl Error {
         }
     }
 
-    /// Whose fault it is.
+    /// Returns who or what caused the failure.
     pub(super) fn blame(&self) -> Blame {
         match self {
             Self::Issuer(error) => error.blame(),
-            Self::Held(_) | Self::Resting { .. } => Blame::Ca,
-            // Another issuer may have other ways, and is another one to CAA.
+            Self::Held(_) | Self::RetryAfter { .. } => Blame::Ca,
+            // Another issuer may still sign: it may be private, or allowed by CAA.
             Self::NoPublicCa(_) => Blame::CaForName,
             Self::Preflight(reason) if reason.is_about_issuer() => Blame::CaForName,
             Self::Preflight(_) => Blame::Name,
@@ -97,55 +103,20 @@ impl Error {
         }
     }
 
-    /// Whether the issuer was not asked, and nothing said against the name that another would say as well.
-    pub(super) fn was_passed_over(&self) -> bool {
+    /// `true` if the issuer was not asked, for a reason that need not concern other issuers.
+    pub(super) fn was_skipped(&self) -> bool {
         matches!(
             self,
-            Self::Held(_) | Self::NoPublicCa(_) | Self::Resting { .. }
+            Self::Held(_) | Self::NoPublicCa(_) | Self::RetryAfter { .. }
         )
     }
 
-    /// The failures of several issuers as one.
+    /// Combines the failures of several issuers.
     fn of_all(mut failures: Vec<(String, Self)>) -> Self {
         match failures.len() {
             1 => failures.remove(0).1,
             _ => Self::All(failures),
         }
-    }
-
-    fn named(self, issuers: &Issuers) -> Self {
-        match self {
-            Self::Held(held) => issuers.named_held(*held).into(),
-            Self::All(failures) => {
-                let failures = failures.into_iter().map(|(id, error)| {
-                    let name = issuers.name_of(&id).to_owned();
-                    (name, error.named(issuers))
-                });
-                Self::All(failures.collect())
-            }
-            other => other,
-        }
-    }
-}
-
-impl From<issuer::Error> for Error {
-    fn from(error: issuer::Error) -> Self {
-        match error {
-            issuer::Error::Held(held) => Self::Held(held),
-            other => Self::Issuer(other),
-        }
-    }
-}
-
-impl From<Held> for Error {
-    fn from(held: Held) -> Self {
-        Self::Held(Box::new(held))
-    }
-}
-
-impl From<storage::Error> for Error {
-    fn from(error: storage::Error) -> Self {
-        Self::Issuer(error.into())
     }
 }
 
@@ -157,21 +128,22 @@ fn each_issuer(failures: &[(String, Error)]) -> String {
     sentences.join("; ")
 }
 
-/// The end of an attempt in which nobody has signed.
+/// The outcome of an attempt in which no issuer has signed.
 #[derive(Debug)]
-pub(super) struct Unsigned {
+pub(super) struct FailedAttempt {
     pub(crate) error: Error,
-    /// Who was asked.
+    /// The issuers that were asked.
     pub(crate) tried: Vec<TriedIssuer>,
-    /// What this machine saw of the name before.
+    /// A doubt that preflight raised before the order.
     pub(crate) doubt: Option<Reason>,
 }
 
-impl Unsigned {
+impl FailedAttempt {
+    /// Combines the failures of all issuers, each with the operator's name for the issuer.
     pub(super) fn of(failures: Vec<(String, Error)>, doubt: Option<Reason>) -> Self {
         let tried = failures
             .iter()
-            .filter(|(_, error)| !error.was_passed_over() && !matches!(error, Error::Preflight(_)));
+            .filter(|(_, error)| !error.was_skipped() && !matches!(error, Error::Preflight(_)));
         let tried = tried.map(|(issuer, error)| TriedIssuer {
             issuer: issuer.clone(),
             challenges: error.challenges(),
@@ -183,32 +155,18 @@ impl Unsigned {
         }
     }
 
-    /// What holds the name back where nobody was asked, and until when: as soon as one of the issuers
-    /// takes orders again.
+    /// Returns the budget or CA that holds the name back, if no issuer was asked: the one that ends first.
     pub(crate) fn held(&self) -> Option<Held> {
         let held = |error: &Error| match error {
             Error::Held(held) => Some(Held::clone(held)),
             _ => None,
         };
         match &self.error {
-            Error::All(failures) if failures.iter().all(|(_, error)| error.was_passed_over()) => {
+            Error::All(failures) if failures.iter().all(|(_, error)| error.was_skipped()) => {
                 let held = failures.iter().filter_map(|(_, error)| held(error));
                 held.min_by_key(Held::until)
             }
             error => held(error),
-        }
-    }
-
-    /// The same failure with the issuers as the operator calls them.
-    pub(super) fn named(self, issuers: &Issuers) -> Self {
-        let tried = self.tried.into_iter().map(|trial| TriedIssuer {
-            issuer: issuers.name_of(&trial.issuer).to_owned(),
-            ..trial
-        });
-        Self {
-            tried: tried.collect(),
-            error: self.error.named(issuers),
-            doubt: self.doubt,
         }
     }
 }
@@ -217,17 +175,18 @@ impl Unsigned {
 mod tests {
     use std::path::Path;
     use std::sync::Arc;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
     use crate::certs::budget::Limits;
     use crate::certs::challenge::Solvers;
     use crate::certs::issuer::{AcmeIssuer, InternalCa, InternalCaOptions, IssuerOptions};
+    use crate::certs::policy::Issuers;
     use crate::storage::{FileStorage, Storage};
 
     const ID: &str = "ca.test-dir";
 
-    /// A CA that the operator calls `corp`, with its twin.
+    /// A CA that the operator calls `corp`, with its staging issuer.
     fn issuers(data: &Path) -> Issuers {
         let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(data).unwrap());
         let options = IssuerOptions {
@@ -242,8 +201,8 @@ mod tests {
         }
     }
 
-    fn held() -> Error {
-        Error::Held(Box::new(Held::Spent {
+    fn held() -> issuer::Error {
+        issuer::Error::Held(Box::new(Held::Spent {
             what: "orders",
             limit: Limits::PUBLIC.orders.unwrap(),
             whose: "this account".to_owned(),
@@ -253,39 +212,31 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_is_called_what_the_operator_calls_it_and_a_former_one_by_its_id() {
+    fn an_issuer_goes_by_the_operators_name_and_an_unconfigured_one_by_its_id() {
         let dir = tempfile::tempdir().unwrap();
         let issuers = issuers(dir.path());
         for (id, name) in [
             (ID, "corp"),
             ("ca.test-staging", "corp-staging"),
             ("internal", "internal"),
-            ("former.test-dir", "former.test-dir"),
+            ("removed.test-dir", "removed.test-dir"),
         ] {
             assert_eq!(issuers.name_of(id), name);
         }
     }
 
     #[test]
-    fn a_failure_has_no_id_in_it() {
+    fn a_failure_names_issuers_without_their_ids() {
         let dir = tempfile::tempdir().unwrap();
-        let resting = Error::Resting {
-            wait: Duration::from_secs(1),
-        };
-        let error = Error::All(vec![(ID.to_owned(), held()), (ID.to_owned(), resting)]);
-        let tried = vec![TriedIssuer {
-            issuer: ID.to_owned(),
-            challenges: Vec::new(),
-        }];
+        let issuers = issuers(dir.path());
+        let corp = issuers.public[0].as_ref();
+        assert_eq!(corp.id(), ID);
+        let errors = [held(), issuer::Error::NoSubject];
 
-        let named = Unsigned {
-            error,
-            tried,
-            doubt: None,
-        }
-        .named(&issuers(dir.path()));
+        let failures = errors.map(|error| (corp.name().to_owned(), Error::of(corp, error)));
+        let failed = FailedAttempt::of(failures.into(), None);
 
-        let sentence = format!("{} {}", named.error, named.tried[0]);
+        let sentence = format!("{} {}", failed.error, failed.tried[0]);
         assert_eq!(sentence.matches("corp").count(), 4, "{sentence}");
         assert!(!sentence.contains(ID), "{sentence}");
     }

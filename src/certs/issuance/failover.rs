@@ -1,17 +1,17 @@
-//! The issuers of a name, asked one after the other until one signs.
+//! Failover: asks the issuers of a name one after the other until one signs.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::ari::Ari;
-use super::error::{Error, Unsigned};
+use super::error::{Error, FailedAttempt};
 use super::request::CertRequest;
 use crate::acme::Blame;
 use crate::certs::budget::{Budgets, OrderKind, Purchase, Usage};
-use crate::certs::certificate::{Certificate, CertificateError};
+use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{self, IssueRequest, Issuer, Pem, Predecessor};
 use crate::certs::lru_table::LruTable;
@@ -19,7 +19,7 @@ use crate::certs::preflight::{Clearance, Reason};
 use crate::certs::status::unsignable;
 use crate::name::HostPattern;
 
-/// A certificate with who has signed it.
+/// A new certificate and its issuer.
 #[derive(Debug)]
 pub(super) struct Issued<'a> {
     pub(crate) issuer: &'a dyn Issuer,
@@ -27,36 +27,43 @@ pub(super) struct Issued<'a> {
     pub(crate) pem: Pem,
 }
 
-/// How many names' rests are remembered. Whom one of those that leave wants asked again is held back by its own failures.
-const RESTING: usize = 16_384;
+/// Limits how many pauses are remembered. A name whose pause was dropped still waits for its own back-off.
+const MAX_PAUSES: usize = 16_384;
 
-/// Which account at which CA wants to be left alone about which name.
-type Rest = (String, String, HostPattern);
+/// The key of a pause: an account at a CA, and the name for which it takes no orders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PauseKey {
+    issuer: String,
+    account: String,
+    subject: HostPattern,
+}
 
-/// Asks issuers, and remembers which of them want to be left alone about a name while others are
-/// asked.
+/// Asks issuers in their order, and remembers which of them take no orders for a name until when.
 #[derive(Debug)]
 pub(super) struct Failover {
     budgets: Budgets,
     ari: Arc<Ari>,
     clock: Clock,
-    resting: LruTable<Rest, Instant>,
+    paused: LruTable<PauseKey, Instant>,
 }
 
 impl Failover {
-    /// Pays for every order from `budgets`, and learns from `ari` what it replaces.
+    /// Pays for each order from `budgets`. `ari` knows the certificate that an order replaces.
     pub(crate) fn new(budgets: Budgets, ari: Arc<Ari>, clock: Clock) -> Self {
         Self {
             budgets,
             ari,
             clock,
-            resting: LruTable::new(RESTING),
+            paused: LruTable::new(MAX_PAUSES),
         }
     }
 
-    /// Asks one issuer after the other, as long as they fail for reasons of their own. Where an order
-    /// may fail, the staging twin of each is asked first, whose certificate is thrown away.
-    pub(crate) async fn run<'a>(&self, request: CertRequest<'a>) -> Result<Issued<'a>, Unsigned> {
+    /// Asks one issuer after the other, as long as each failure is the issuer's own. If an order may fail, it is placed at
+    /// the staging issuer first, and the staging certificate is thrown away.
+    pub(crate) async fn run<'a>(
+        &self,
+        request: CertRequest<'a>,
+    ) -> Result<Issued<'a>, FailedAttempt> {
         let (subject, issuers) = (request.subject, request.issuers());
         let (mut failures, mut doubt) = (Vec::new(), None);
         for (index, issuer) in issuers.iter().enumerate() {
@@ -71,19 +78,19 @@ impl Failover {
                     "issuer failed, the next one is tried"
                 );
             }
-            // A single issuer is left alone by the name's own back-off, which outlives the process; one whose budget is
-            // spent by the budget, which may be that of one account among several at its CA.
+            // The only issuer of a name needs no pause: the name's own back-off delays the next attempt, and is stored. Nor
+            // does a spent budget, which has its own end and may concern only one of several accounts at the CA.
             let is_held = matches!(error, Error::Held(_));
             if is_own && !is_held && issuers.len() > 1 {
                 let wait = error.retry_after(self.clock.now());
-                self.rest(issuer.as_ref(), subject, wait);
+                self.pause(issuer.as_ref(), subject, wait);
             }
-            failures.push((issuer.id().to_owned(), error));
+            failures.push((issuer.name().to_owned(), error));
             if !is_own {
                 break;
             }
         }
-        Err(Unsigned::of(failures, doubt))
+        Err(FailedAttempt::of(failures, doubt))
     }
 
     async fn ask<'a>(
@@ -93,8 +100,8 @@ impl Failover {
         doubt: &mut Option<Reason>,
     ) -> Result<Issued<'a>, Error> {
         let subject = request.subject;
-        if let Some(wait) = self.wait(issuer, subject) {
-            return Err(Error::Resting { wait });
+        if let Some(wait) = self.pause_left(issuer, subject) {
+            return Err(Error::RetryAfter { wait });
         }
         if let Some(obstacle) = unsignable(issuer, subject) {
             return Err(Error::NoPublicCa(obstacle));
@@ -107,8 +114,7 @@ impl Failover {
                     *doubt = Some(reason);
                     is_doubtful = true;
                 }
-                // This machine may see another network than the CA does: no look of its own takes a
-                // renewal away.
+                // The CA may see another network than this machine does, so preflight never prevents a renewal.
                 Err(reason) if request.served.is_some() => {
                     warn!(names = %subject, issuer = issuer.name(), %reason, "an order may fail");
                     is_doubtful = true;
@@ -122,25 +128,26 @@ impl Failover {
         self.issue(issuer, request).await
     }
 
-    /// How long an issuer still wants to be left alone about a name.
-    fn wait(&self, issuer: &dyn Issuer, subject: &HostPattern) -> Option<Duration> {
-        let key = rest(issuer, subject);
-        let until = self.resting.get(&key)?;
+    /// Returns the time for which an issuer takes no orders for a name.
+    fn pause_left(&self, issuer: &dyn Issuer, subject: &HostPattern) -> Option<Duration> {
+        let key = PauseKey::new(issuer, subject);
+        let until = self.paused.get(&key)?;
         let wait = until.saturating_duration_since(Instant::now());
         if wait.is_zero() {
-            self.resting.remove(&key);
+            self.paused.remove(&key);
             return None;
         }
         Some(wait)
     }
 
-    fn rest(&self, issuer: &dyn Issuer, subject: &HostPattern, wait: Option<Duration>) {
-        let Some(wait) = wait else { return };
-        self.resting
-            .insert(rest(issuer, subject), Instant::now() + wait);
+    fn pause(&self, issuer: &dyn Issuer, subject: &HostPattern, wait: Option<Duration>) {
+        if let Some(wait) = wait {
+            let key = PauseKey::new(issuer, subject);
+            self.paused.insert(key, Instant::now() + wait);
+        }
     }
 
-    /// An order at a staging CA. That this CA itself fails says nothing about the real one.
+    /// Places the order at the staging issuer. A failure of the staging CA itself says nothing about the real one.
     async fn rehearse(&self, staging: &dyn Issuer, request: CertRequest<'_>) -> Result<(), Error> {
         let subject = request.subject;
         match self.issue(staging, request).await {
@@ -148,19 +155,19 @@ impl Failover {
                 staging.forget_order(subject).await;
                 info!(
                     names = %subject, issuer = staging.name(),
-                    "the order would succeed, it is placed for real"
+                    "rehearsal succeeded, the real order is placed"
                 );
             }
             Err(error) if error.blame() == Blame::Ca => warn!(
                 names = %subject, issuer = staging.name(), %error,
-                "the order cannot be rehearsed, it is placed for real"
+                "rehearsal failed at the staging CA, the real order is placed"
             ),
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Pays for an order, has it done, and counts what was used.
+    /// Pays for an order, places it, and settles with the budgets.
     async fn issue<'a>(
         &self,
         issuer: &'a dyn Issuer,
@@ -174,8 +181,8 @@ impl Failover {
             subject: request.subject,
             kind: kind(replaces.as_ref()),
         };
-        let paid = self.budgets.pay(purchase, self.clock.now()).await?;
-        let spending = paid?;
+        let paid = self.budgets.pay(purchase, self.clock.now()).await;
+        let spending = paid.map_err(|reason| Error::of(issuer, reason.into()))?;
         let order = IssueRequest {
             subject: request.subject,
             spending: &spending,
@@ -186,10 +193,10 @@ impl Failover {
         let now = self.clock.now();
         let usage = issued.as_ref().err().map(|failure| failure.usage(now));
         spending.settle(usage.unwrap_or(Usage::SIGNED), now).await;
-        Ok(issued?)
+        issued.map_err(|failure| Error::of(issuer, failure))
     }
 
-    /// A certificate that is not the one that is served.
+    /// Obtains a certificate that differs from the served one.
     async fn sign_another<'a>(
         &self,
         issuer: &'a dyn Issuer,
@@ -206,7 +213,7 @@ impl Failover {
         {
             return Ok(issued);
         }
-        // The process that stored it ended before the issuer was told; its successor is wanted.
+        // A process stored this certificate and ended before it told the issuer. The order is done, so a new one is placed.
         issuer.forget_order(subject).await;
         self.sign(issuer, order).await
     }
@@ -218,7 +225,11 @@ impl Failover {
     ) -> Result<Issued<'a>, issuer::Error> {
         let subject = order.subject;
         let pem = issuer.issue(order).await?;
-        match verified(subject, &pem, self.clock.now()) {
+        let certificate = Certificate::from_pem(pem.as_str().as_bytes()).and_then(|certificate| {
+            certificate.verify_for(subject, self.clock.now())?;
+            Ok(certificate)
+        });
+        match certificate {
             Ok(certificate) => Ok(Issued {
                 issuer,
                 certificate: Arc::new(certificate),
@@ -232,34 +243,32 @@ impl Failover {
     }
 }
 
-fn rest(issuer: &dyn Issuer, subject: &HostPattern) -> Rest {
-    let (id, account) = (issuer.id().to_owned(), issuer.account().to_owned());
-    (id, account, subject.clone())
-}
-
-/// How the successor of a certificate counts at the CA that signed it.
-fn kind(former: Option<&Predecessor>) -> OrderKind {
-    match former {
-        Some(former) if former.has_window && former.account.is_some() => OrderKind::Replacement,
-        Some(_) => OrderKind::Renewal,
-        None => OrderKind::First,
+impl PauseKey {
+    fn new(issuer: &dyn Issuer, subject: &HostPattern) -> Self {
+        Self {
+            issuer: issuer.id().to_owned(),
+            account: issuer.account().to_owned(),
+            subject: subject.clone(),
+        }
     }
 }
 
-fn verified(
-    subject: &HostPattern,
-    pem: &Pem,
-    now: SystemTime,
-) -> Result<Certificate, CertificateError> {
-    let certificate = Certificate::from_pem(pem.as_str().as_bytes())?;
-    certificate.verify_for(subject, now)?;
-    Ok(certificate)
+/// Returns how an order counts against the CA's limits, given the certificate that it replaces.
+fn kind(replaced: Option<&Predecessor>) -> OrderKind {
+    match replaced {
+        Some(replaced) if replaced.has_window && replaced.account.is_some() => {
+            OrderKind::Replacement
+        }
+        Some(_) => OrderKind::Renewal,
+        None => OrderKind::First,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::SystemTime;
 
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;
@@ -274,7 +283,7 @@ mod tests {
     use crate::name::NameMap;
     use crate::storage::{FileStorage, Storage};
 
-    /// Fails with what the test puts there, else signs; counts what it is asked for.
+    /// Fails with `failure` if the test sets one, else signs. Counts its orders.
     #[derive(Debug)]
     struct TestIssuer {
         id: &'static str,
@@ -282,7 +291,7 @@ mod tests {
         staging: Option<Arc<Self>>,
         limits: Mutex<Limits>,
         asked: AtomicUsize,
-        settled: AtomicUsize,
+        forgotten: AtomicUsize,
     }
 
     impl TestIssuer {
@@ -301,7 +310,7 @@ mod tests {
                 staging,
                 limits: Mutex::new(Limits::NONE),
                 asked: AtomicUsize::new(0),
-                settled: AtomicUsize::new(0),
+                forgotten: AtomicUsize::new(0),
             })
         }
 
@@ -341,7 +350,7 @@ mod tests {
         }
 
         fn forget_order<'a>(&'a self, _: &'a HostPattern) -> BoxFuture<'a, ()> {
-            self.settled.fetch_add(1, Ordering::SeqCst);
+            self.forgotten.fetch_add(1, Ordering::SeqCst);
             async {}.boxed()
         }
 
@@ -355,20 +364,20 @@ mod tests {
     fn failover() -> Failover {
         let dir = tempfile::tempdir().unwrap();
         let storage = FileStorage::open(dir.path()).unwrap();
-        over(storage)
+        failover_on(storage)
     }
 
-    fn over(storage: FileStorage) -> Failover {
+    fn failover_on(storage: FileStorage) -> Failover {
         let storage: Arc<dyn Storage> = Arc::new(storage);
         let ari = Ari::new(Records::new(Arc::clone(&storage)), Clock::system());
         Failover::new(Budgets::new(storage), Arc::new(ari), Clock::system())
     }
 
-    fn of_ca() -> issuer::Error {
+    fn ca_failure() -> issuer::Error {
         issuer::Error::NotText
     }
 
-    fn limited() -> issuer::Error {
+    fn rate_limited() -> issuer::Error {
         issuer::Error::Acme(acme::Error::Refused {
             step: Step::NewOrder,
             status: http::StatusCode::TOO_MANY_REQUESTS,
@@ -377,7 +386,7 @@ mod tests {
         })
     }
 
-    fn of_machine() -> issuer::Error {
+    fn local_failure() -> issuer::Error {
         issuer::Error::NoSubject
     }
 
@@ -409,7 +418,7 @@ mod tests {
             ..CertRequest::new(&subject, &applied, Purpose::Renew)
         };
         let issued = failover.run(request).await;
-        let issued = issued.map_err(|unsigned| unsigned.error)?;
+        let issued = issued.map_err(|failed| failed.error)?;
         let found = ["one", "two"]
             .into_iter()
             .find(|id| *id == issued.issuer.id());
@@ -417,26 +426,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_without_number_that_wait_take_bounded_memory() {
+    async fn pauses_of_many_names_take_limited_memory() {
         let (failover, one) = (failover(), TestIssuer::new("one", None));
         let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
-        for n in 0..=RESTING {
-            failover.rest(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
+        for n in 0..=MAX_PAUSES {
+            failover.pause(one.as_ref(), &name(n), Some(Duration::from_secs(3600)));
         }
-        assert_eq!(failover.resting.len(), RESTING);
-        assert!(failover.wait(one.as_ref(), &name(RESTING)).is_some());
+        assert_eq!(failover.paused.len(), MAX_PAUSES);
+        let last = name(MAX_PAUSES);
+        assert!(failover.pause_left(one.as_ref(), &last).is_some());
     }
 
     #[tokio::test]
-    async fn the_next_issuer_signs_when_one_fails_for_reasons_of_its_own() {
+    async fn the_next_issuer_signs_when_a_failure_is_the_issuers_own() {
         let failover = failover();
         let two = TestIssuer::new("two", None);
-        for (failure, outcome) in [(None, "one"), (Some(of_ca as fn() -> issuer::Error), "two")] {
+        for (failure, outcome) in [
+            (None, "one"),
+            (Some(ca_failure as fn() -> issuer::Error), "two"),
+        ] {
             let one = TestIssuer::new("one", failure);
             let signed = run(&failover, &[one, Arc::clone(&two)], false).await;
             assert_eq!(signed.unwrap(), outcome);
         }
-        let one = TestIssuer::new("one", Some(of_machine));
+        let one = TestIssuer::new("one", Some(local_failure));
         let error = run(&failover, &[one, Arc::clone(&two)], false).await;
         assert!(matches!(
             error,
@@ -446,15 +459,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_failures_are_told_together() {
-        let one = TestIssuer::new("one", Some(limited));
-        let two = TestIssuer::new("two", Some(of_ca));
+    async fn all_failures_are_reported_together() {
+        let one = TestIssuer::new("one", Some(rate_limited));
+        let two = TestIssuer::new("two", Some(ca_failure));
 
         let error = run(&failover(), &[one, two], false).await.unwrap_err();
 
         let sentence = error.to_string();
         assert!(
-            sentence.starts_with(&format!("one: {}; two: ", limited())),
+            sentence.starts_with(&format!("one: {}; two: ", rate_limited())),
             "{sentence}"
         );
         assert!(error.has_spent_certificate());
@@ -466,9 +479,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_issuer_that_wants_to_be_left_alone_is_passed_over_until_then() {
+    async fn an_issuer_with_a_retry_after_is_skipped_until_then() {
         let failover = failover();
-        let one = TestIssuer::new("one", Some(limited));
+        let one = TestIssuer::new("one", Some(rate_limited));
         let issuers = [Arc::clone(&one), TestIssuer::new("two", None)];
         for _ in 0..3 {
             assert_eq!(run(&failover, &issuers, false).await.unwrap(), "two");
@@ -481,12 +494,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rehearsal_spends_no_order_on_a_name_that_fails() {
+    async fn a_failed_rehearsal_spends_no_real_order() {
         for (failure, orders) in [
             (None, 1),
-            // The staging CA itself is down, which says nothing about the name.
-            (Some(of_ca as fn() -> issuer::Error), 1),
-            (Some(of_machine), 0),
+            // A failure of the staging CA itself says nothing about the name.
+            (Some(ca_failure as fn() -> issuer::Error), 1),
+            (Some(local_failure), 0),
         ] {
             let staging = TestIssuer::new("staging", failure);
             let one = TestIssuer::with_staging("one", None, Some(Arc::clone(&staging)));
@@ -496,10 +509,10 @@ mod tests {
 
             assert_eq!(outcome.is_ok(), orders == 1);
             assert_eq!((staging.asked(), one.asked()), (1, orders));
-            let thrown_away = staging.settled.load(Ordering::SeqCst);
+            let thrown_away = staging.forgotten.load(Ordering::SeqCst);
             assert_eq!(thrown_away, usize::from(failure.is_none()));
             run(&failover(), &issuers, false).await.unwrap();
-            assert_eq!(staging.asked(), 1, "a first try needs no rehearsal");
+            assert_eq!(staging.asked(), 1, "a first attempt needs no rehearsal");
         }
     }
 
@@ -507,7 +520,7 @@ mod tests {
     async fn a_spent_budget_at_one_issuer_lets_the_next_one_sign() {
         let dir = tempfile::tempdir().unwrap();
         let storage = FileStorage::open(dir.path()).unwrap();
-        let failover = over(storage);
+        let failover = failover_on(storage);
         let issuers = [TestIssuer::new("one", None), TestIssuer::new("two", None)];
         let limit = Limit {
             count: 1,
@@ -527,7 +540,7 @@ mod tests {
         let Error::All(failures) = error else {
             panic!("{error}");
         };
-        assert!(failures.iter().all(|(_, error)| error.was_passed_over()));
+        assert!(failures.iter().all(|(_, error)| error.was_skipped()));
         assert_eq!((issuers[0].asked(), issuers[1].asked()), (1, 1));
     }
 }

@@ -1,25 +1,26 @@
-//! How long a name waits after a failure: a pure decision.
+//! The delay before a name's next attempt after a failure: a pure function.
 
 use std::time::Duration;
 
 use super::error::Error;
 use crate::backoff;
 
-/// However little time is left, no name is tried more often: CAs allow few failures an hour.
+/// The shortest delay, however little validity is left: CAs allow only a few failures an hour.
 const LEAST: Duration = Duration::from_secs(15 * 60);
 
-/// How long a name waits after so many failures in a row, where the CA has asked to be left alone for so long. Never so long that what is served, which
-/// is valid for `left`, would run out without further tries, unless the CA asks for it.
+/// Returns the delay after `failures` failures in a row. `retry_after` is the time that the CA asked to wait, and `left` the
+/// time that the served certificate is still valid. The delay leaves room for more attempts before it expires, unless the
+/// CA asked for a longer wait.
 pub(crate) fn delay(
     failures: u32,
     failure: &Error,
-    asked: Option<Duration>,
+    retry_after: Option<Duration>,
     left: Option<Duration>,
 ) -> Duration {
     let table = backoff::ISSUANCE.delay(failures, None);
     let table = left.map_or(table, |left| table.min((left / 8).max(LEAST)));
-    let delay = match asked {
-        Some(asked) => table.max(backoff::ISSUANCE.delay(failures, Some(asked))),
+    let delay = match retry_after {
+        Some(wait) => table.max(backoff::ISSUANCE.delay(failures, Some(wait))),
         None => table,
     };
     let least = if failure.has_spent_certificate() {
@@ -41,7 +42,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn what_is_served_never_runs_out_between_two_tries() {
+    fn a_served_certificate_never_expires_between_two_attempts() {
         let failure = Error::Issuer(issuer::Error::NoSubject);
         for (failures, left, most) in [
             (12, Some(40 * HOUR), 5 * HOUR),
@@ -57,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spent_certificate_waits_longer_but_not_past_the_end() {
+    fn an_unusable_certificate_waits_longer_but_not_past_the_end() {
         let failure = Error::Issuer(CertificateError::NoKey.into());
         assert!(delay(2, &failure, None, None) > 9 * HOUR);
         assert!(delay(2, &failure, None, Some(4 * HOUR)) <= HOUR);

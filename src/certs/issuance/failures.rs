@@ -1,11 +1,11 @@
-//! What is remembered of attempts that gave no certificate, and how long a name waits after them.
+//! The memory of failed attempts, in storage and in memory, and the delay before the next one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, error, warn};
 
-use super::error::{Error, Unsigned};
+use super::error::{Error, FailedAttempt};
 use super::failure_backoff;
 use super::request::{CertRequest, Purpose};
 use crate::backoff;
@@ -19,13 +19,13 @@ use crate::certs::renewal::renew_at;
 use crate::certs::status::Refusal;
 use crate::name::HostPattern;
 
-/// What is said of a certificate that is to be replaced as soon as it is there.
-pub(crate) const DUE_ON_ARRIVAL: &str =
-    "it was due for renewal when it came; check this machine's clock";
-/// What is said of an attempt that a mistake in the program ended.
-pub(crate) const PANIC: &str = "the attempt ended in a panic, which the log shows";
+/// The failure that is recorded for a certificate that is due as soon as it is issued.
+pub(crate) const DUE_WHEN_ISSUED: &str =
+    "it was already due for renewal when it was issued; check this machine's clock";
+/// The failure that is recorded for an attempt that panicked.
+pub(crate) const PANIC: &str = "the attempt panicked; the log has the details";
 
-/// How many names' failures are in memory. Those that leave are in storage: where nothing can be written nobody is asked.
+/// Limits how many names' failures are held in memory. The rest are in storage: no order is placed while storage fails.
 const REMEMBERED: usize = 16_384;
 
 /// The failures of all names: in storage, and the latest in memory.
@@ -47,6 +47,7 @@ impl Failures {
         }
     }
 
+    /// Refuses an attempt before its time. For [`Purpose::RenewNow`] only the wait that the CA asked for counts.
     pub(crate) async fn check(
         &self,
         subject: &HostPattern,
@@ -54,7 +55,7 @@ impl Failures {
     ) -> Result<(), Refusal> {
         let now = self.clock.now();
         let may_try = |attempts: &Attempts| match purpose {
-            Purpose::RenewNow => attempts.is_welcome(now),
+            Purpose::RenewNow => attempts.ca_allows(now),
             _ => attempts.is_due(now),
         };
         match self.attempts(subject).await {
@@ -67,7 +68,7 @@ impl Failures {
         }
     }
 
-    /// What is remembered of attempts without a certificate, in memory or in storage.
+    /// Returns the attempts since the last success, from memory or storage.
     pub(crate) async fn attempts(&self, subject: &HostPattern) -> Option<Attempts> {
         if let Some(attempts) = self.failing.get(subject) {
             return Some(attempts);
@@ -81,38 +82,41 @@ impl Failures {
         }
     }
 
-    /// Counts the attempt before it is made, so that a process that is killed over and over does
-    /// not order each time. Fails when nothing can be written: what the CA signs could not be kept.
+    /// Records an attempt before it is made, so that a process that is killed again and again does not order each time.
+    /// Fails if storage cannot be written: a certificate could not be stored, and the next start would order it again.
     pub(crate) async fn begin(
         &self,
         subject: &HostPattern,
         policy: &Policy,
-        former: Option<&Attempts>,
+        previous: Option<&Attempts>,
     ) -> Result<(), Refusal> {
         if !policy.is_kept() {
             return Ok(());
         }
-        let attempts = former.cloned().unwrap_or_default();
+        let attempts = previous.cloned().unwrap_or_default();
         let attempts = attempts.begun(self.clock.now());
-        let written = self.records.store_attempts(subject, &attempts).await;
-        written.inspect_err(|reason| {
+        let written = async {
+            self.records.prove_writable().await?;
+            self.records.store_attempts(subject, &attempts).await
+        };
+        written.await.inspect_err(|reason| {
             error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
         })?;
         Ok(())
     }
 
-    /// An attempt in which no CA was asked was none.
-    pub(crate) async fn take_back(
+    /// Undoes [`begin`](Self::begin): an attempt that never reached a CA does not count as a failure.
+    pub(crate) async fn undo_begin(
         &self,
         subject: &HostPattern,
         policy: &Policy,
-        former: Option<&Attempts>,
+        previous: Option<&Attempts>,
     ) {
         if !policy.is_kept() {
             return;
         }
-        let written = match former {
-            Some(former) => self.records.store_attempts(subject, former).await,
+        let written = match previous {
+            Some(previous) => self.records.store_attempts(subject, previous).await,
             None => self.records.clear_attempts(subject).await,
         };
         if let Err(reason) = written {
@@ -120,14 +124,14 @@ impl Failures {
         }
     }
 
-    /// The name has its certificate.
+    /// Forgets the failures in memory: the name has its certificate.
     pub(crate) fn forget(&self, subject: &HostPattern) {
         self.failing.remove(subject);
     }
 
-    /// A certificate that is due when it comes, because a clock is wrong or the CA dates it back,
-    /// is not replaced before half of what is left of it: its successor would be due as well.
-    pub(super) async fn hold_if_due(
+    /// Delays the renewal of a certificate that is already due when it is issued, because a clock is wrong or the CA
+    /// backdates it. It is not replaced before half of its remaining validity has passed: the next one would be due as well.
+    pub(super) async fn delay_if_due(
         &self,
         subject: &HostPattern,
         policy: &Policy,
@@ -139,19 +143,23 @@ impl Failures {
         }
         let left = certificate.not_after().duration_since(now);
         let delay = backoff::ISSUANCE.delay(1, left.ok().map(|left| left / 2));
-        let reason = DUE_ON_ARRIVAL.to_owned();
-        warn!(names = %subject, error = %reason, "certificate is short of time");
+        let reason = DUE_WHEN_ISSUED.to_owned();
+        warn!(names = %subject, error = %reason, "certificate is due for renewal already");
         let attempts = Attempts::default().failed(reason, now, delay);
+        self.store(subject, policy, &attempts).await;
+    }
+
+    async fn store(&self, subject: &HostPattern, policy: &Policy, attempts: &Attempts) {
         self.failing.insert(subject.clone(), attempts.clone());
         if policy.is_kept()
-            && let Err(reason) = self.records.store_attempts(subject, &attempts).await
+            && let Err(reason) = self.records.store_attempts(subject, attempts).await
         {
             error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
         }
     }
 
-    /// How long the certificate of a name is still valid, whether it is in memory or not.
-    async fn left(&self, request: CertRequest<'_>) -> Option<Duration> {
+    /// Returns the time that the name's certificate is still valid, by the cache or else by the stored plans.
+    async fn validity_left(&self, request: CertRequest<'_>) -> Option<Duration> {
         let mut end = self
             .cache
             .get(request.subject)
@@ -166,20 +174,19 @@ impl Failures {
         end?.duration_since(self.clock.now()).ok()
     }
 
-    /// An attempt that ended in a panic counts as failed, in memory.
-    pub(crate) fn remember_panic(&self, subject: &HostPattern) -> Refusal {
-        let former = self.failing.get(subject).unwrap_or_default();
-        let delay = backoff::ISSUANCE.delay(former.failures + 1, None);
+    /// Records an attempt that panicked as failed, in memory only.
+    pub(crate) fn record_panic(&self, subject: &HostPattern) -> Refusal {
+        let previous = self.failing.get(subject).unwrap_or_default();
+        let delay = backoff::ISSUANCE.delay(previous.failures + 1, None);
         let reason = PANIC.to_owned();
-        let attempts = former.failed(reason, self.clock.now(), delay);
+        let attempts = previous.failed(reason, self.clock.now(), delay);
         self.failing.insert(subject.clone(), attempts.clone());
         attempts.into()
     }
 
-    /// A failure for a name that nobody configured one by one is told and not remembered: a scanner
-    /// could fill memory and disk with them.
-    pub(super) fn pass_over(&self, subject: &HostPattern, unsigned: &Unsigned) -> Refusal {
-        let failure = &unsigned.error;
+    /// Reports a failure without recording it. For labels of a local wildcard: a scanner could fill memory and disk.
+    pub(super) fn report(&self, subject: &HostPattern, failed: &FailedAttempt) -> Refusal {
+        let failure = &failed.error;
         debug!(names = %subject, error = %failure, "certificate not obtained");
         let now = self.clock.now();
         let delay = backoff::ISSUANCE.delay(1, failure.retry_after(now));
@@ -188,24 +195,21 @@ impl Failures {
         attempts.into()
     }
 
-    /// Remembers a failure, and what was doubted before it.
-    pub(super) async fn remember(&self, request: CertRequest<'_>, unsigned: Unsigned) -> Refusal {
+    /// Records a failure together with the doubt that preflight had before it.
+    pub(super) async fn record(&self, request: CertRequest<'_>, failed: FailedAttempt) -> Refusal {
         let subject = request.subject;
-        let failure = &unsigned.error;
-        let sentence = told(failure, unsigned.doubt.as_ref());
-        let former = self.attempts(subject).await.unwrap_or_default();
-        let left = self.left(request).await;
+        let failure = &failed.error;
+        let sentence = with_doubt(failure, failed.doubt.as_ref());
+        let previous = self.attempts(subject).await.unwrap_or_default();
+        let left = self.validity_left(request).await;
         let now = self.clock.now();
-        let asked = failure.retry_after(now);
-        let delay = failure_backoff::delay(former.failures + 1, failure, asked, left);
-        let attempts = former
+        let retry_after = failure.retry_after(now);
+        let delay = failure_backoff::delay(previous.failures + 1, failure, retry_after, left);
+        let attempts = previous
             .failed(sentence.clone(), now, delay)
-            .held_off(now, asked)
-            .tried_at(unsigned.tried);
-        self.failing.insert(subject.clone(), attempts.clone());
-        if let Err(reason) = self.records.store_attempts(subject, &attempts).await {
-            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
-        }
+            .with_ca_wait(now, retry_after)
+            .with_tried(failed.tried);
+        self.store(subject, request.policy(), &attempts).await;
         let served_until = self
             .cache
             .get(subject)
@@ -220,11 +224,13 @@ impl Failures {
     }
 }
 
-/// Why there is no certificate, as the CA says it and as this machine has seen it before.
-pub(crate) fn told(failure: &Error, doubt: Option<&Reason>) -> String {
+/// Returns the failure in one sentence, followed by the doubt that preflight had.
+pub(crate) fn with_doubt(failure: &Error, doubt: Option<&Reason>) -> String {
     let sentence = failure.to_string();
     match doubt.map(Reason::to_string) {
-        Some(seen) if !sentence.contains(&seen) => format!("{sentence}; seen from here: {seen}"),
+        Some(doubt) if !sentence.contains(&doubt) => {
+            format!("{sentence}; seen from here: {doubt}")
+        }
         _ => sentence,
     }
 }
@@ -235,14 +241,14 @@ mod tests {
     use crate::storage::FileStorage;
 
     #[tokio::test]
-    async fn names_without_number_that_fail_take_bounded_memory() {
+    async fn failures_of_many_names_take_limited_memory() {
         let dir = tempfile::tempdir().unwrap();
         let records = Records::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
         let failures = Failures::new(records, Arc::new(CertCache::new(1)), Clock::system());
         let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
 
         for n in 0..=REMEMBERED {
-            failures.remember_panic(&name(n));
+            failures.record_panic(&name(n));
         }
 
         assert_eq!(failures.failing.len(), REMEMBERED);

@@ -1,4 +1,4 @@
-//! The path of one certificate: storage, permission, order at one issuer after the other, storage.
+//! The way to one certificate: storage, permission, an order at one issuer after the other, storage.
 
 mod ari;
 mod error;
@@ -13,8 +13,6 @@ pub(super) use ari::FIRST_QUESTIONS;
 #[cfg(test)]
 pub(super) use error::Error;
 #[cfg(test)]
-pub(super) use failures::told;
-#[cfg(test)]
-pub(super) use failures::{DUE_ON_ARRIVAL, PANIC};
+pub(super) use failures::{DUE_WHEN_ISSUED, PANIC, with_doubt};
 pub(super) use obtain::Obtainer;
 pub(super) use request::{CertRequest, Purpose};

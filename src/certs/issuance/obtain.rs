@@ -1,4 +1,4 @@
-//! How one name comes to its certificate: storage, permission, order, storage, cache.
+//! The steps from one name to its certificate: storage, permission, order, storage, cache.
 
 use std::sync::Arc;
 
@@ -13,22 +13,21 @@ use crate::certs::budget::Budgets;
 use crate::certs::certificate::{CertCache, Certificate, CertificateError};
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{Issuer, Pem};
-use crate::certs::policy::Policy;
 use crate::certs::records::{Records, Stored};
 use crate::certs::renewal::renew_at;
 use crate::certs::status::{Refusal, unsignable_by_all};
 use crate::name::HostPattern;
 
-/// A stored certificate that is of use.
+/// A usable stored certificate.
 #[derive(Debug)]
 struct Loaded<'a> {
     issuer: &'a Arc<dyn Issuer>,
     certificate: Arc<Certificate>,
-    /// Why it should not be served yet.
+    /// Set if its validity has not begun by this machine's clock.
     early: Option<CertificateError>,
 }
 
-/// Gets certificates, one name per call.
+/// Obtains certificates, one name per call.
 #[derive(Debug)]
 pub(crate) struct Obtainer {
     records: Records,
@@ -65,8 +64,10 @@ impl Obtainer {
         &self.records
     }
 
-    /// The order path. The caller sees to it that it runs once at a time per subject. `known` is the
-    /// stored certificate where the caller has just read it.
+    /// Returns a certificate that is good enough for the purpose: the stored one, else a newly ordered one. `known` is the
+    /// stored certificate if the caller has just read it.
+    ///
+    /// The caller makes sure that only one call per subject runs at a time.
     pub(crate) async fn obtain(
         &self,
         request: CertRequest<'_>,
@@ -84,7 +85,7 @@ impl Obtainer {
         self.failures.check(subject, purpose).await?;
         request.allowed().await?;
         let _lock = self.records.lock_issuance(subject).await?;
-        // Another process may have obtained it while this one waited for the lock, or have failed.
+        // While this process waited for the lock, another one may have obtained the certificate, or failed.
         if let Some(certificate) = self.load(request).await?
             && self.is_current(&certificate, purpose)
         {
@@ -94,49 +95,51 @@ impl Obtainer {
         self.order(request).await
     }
 
-    /// Has it signed, whatever is there.
+    /// Orders a certificate, whatever is stored.
     async fn order(&self, request: CertRequest<'_>) -> Result<Arc<Certificate>, Refusal> {
         let (subject, policy) = (request.subject, request.policy());
-        self.check_storage(subject, policy).await?;
-        let former = self.failures.attempts(subject).await;
-        let begun = self.failures.begin(subject, policy, former.as_ref());
+        let previous = self.failures.attempts(subject).await;
+        let begun = self.failures.begin(subject, policy, previous.as_ref());
         begun.await?;
         let served = self.cache.get(subject);
         let request = CertRequest {
             served: served.as_deref(),
-            has_failed: former.as_ref().is_some_and(|former| former.failures > 0),
+            has_failed: previous
+                .as_ref()
+                .is_some_and(|attempts| attempts.failures > 0),
             ..request
         };
-        let outcome = self.failover.run(request).await;
-        match outcome.map_err(|unsigned| unsigned.named(&request.ruleset().issuers)) {
-            Ok(issued) => Ok(self.take_over(issued, request).await),
-            Err(unsigned) => Err(match unsigned.held() {
+        match self.failover.run(request).await {
+            Ok(issued) => Ok(self.accept(issued, request).await),
+            Err(failed) => Err(match failed.held() {
                 Some(held) => {
                     debug!(names = %subject, reason = %held, "certificate is not ordered yet");
-                    let taken_back = self.failures.take_back(subject, policy, former.as_ref());
-                    taken_back.await;
+                    let undone = self.failures.undo_begin(subject, policy, previous.as_ref());
+                    undone.await;
                     held.into()
                 }
-                None if policy.is_kept() => self.failures.remember(request, unsigned).await,
-                None => self.failures.pass_over(subject, &unsigned),
+                None if policy.is_kept() => self.failures.record(request, failed).await,
+                None => self.failures.report(subject, &failed),
             }),
         }
     }
 
-    /// Keeps and serves what was issued.
-    async fn take_over(&self, issued: Issued<'_>, request: CertRequest<'_>) -> Arc<Certificate> {
+    /// Stores and serves a new certificate.
+    async fn accept(&self, issued: Issued<'_>, request: CertRequest<'_>) -> Arc<Certificate> {
         let (subject, policy) = (request.subject, request.policy());
         let Issued {
             issuer,
             certificate,
             pem,
         } = issued;
-        self.keep(request, issuer.id(), &pem).await;
+        self.store(request, issuer.id(), &pem).await;
         let plan = request.plan_key(issuer);
-        self.ari.begin(plan, &certificate, pem.account()).await;
+        self.ari
+            .create_plan(plan, &certificate, pem.account())
+            .await;
         self.serve(subject, &certificate);
-        let held = self.failures.hold_if_due(subject, policy, &certificate);
-        held.await;
+        let delayed = self.failures.delay_if_due(subject, policy, &certificate);
+        delayed.await;
         info!(
             names = %subject, issuer = issuer.name(), serial = certificate.serial(),
             not_after = %humantime::format_rfc3339_seconds(certificate.not_after()),
@@ -146,8 +149,8 @@ impl Obtainer {
         certificate
     }
 
-    /// The stored certificate when it is still valid. For a question to the CA what is served will
-    /// do: storage is read again before anything is replaced.
+    /// Returns the stored certificate if it is still valid. For [`Purpose::CheckAri`] the served one is enough: storage is
+    /// read again before anything is replaced.
     pub(crate) async fn stored(&self, request: CertRequest<'_>) -> Option<Arc<Certificate>> {
         if let Some(served) = self.cache.get(request.subject)
             && request.purpose == Purpose::CheckAri
@@ -158,7 +161,7 @@ impl Obtainer {
         self.load(request).await.ok().flatten()
     }
 
-    /// The stored certificate when it is good enough for the purpose.
+    /// Returns the stored certificate if it is good enough for the purpose.
     async fn current(
         &self,
         request: CertRequest<'_>,
@@ -171,7 +174,7 @@ impl Obtainer {
         let Some(certificate) = stored else {
             return Ok(None);
         };
-        // Nothing is replaced before its CA was asked, where it has a say.
+        // A CA that offers renewal information is asked before its certificate is replaced.
         let is_asked = match request.purpose {
             Purpose::CheckAri => true,
             Purpose::RenewNow => false,
@@ -200,7 +203,7 @@ impl Obtainer {
         }
     }
 
-    /// The best stored certificate of any of the issuers, when it is valid.
+    /// Returns the valid stored certificate of any issuer that expires last.
     async fn load(&self, request: CertRequest<'_>) -> Result<Option<Arc<Certificate>>, Refusal> {
         let mut best: Option<Loaded<'_>> = None;
         for issuer in request.issuers() {
@@ -209,18 +212,17 @@ impl Obtainer {
             best = [best, loaded].into_iter().flatten().max_by_key(end);
         }
         match (best, request.purpose) {
-            (Some(loaded), _) => Ok(Some(self.take(loaded, request).await)),
-            // Better than none, until one of today's issuers has signed.
+            (Some(loaded), _) => Ok(Some(self.adopt(loaded, request).await)),
+            // Better than none until a configured issuer has signed.
             (None, Purpose::Serve(_)) => {
-                let now = self.clock.now();
-                let former = unconfigured_issuer::find(
+                let found = unconfigured_issuer::find(
                     &self.records,
                     request.issuers(),
                     request.subject,
-                    now,
+                    self.clock.now(),
                 );
-                Ok(former.await?.inspect(|found| {
-                    warn!(names = %request.subject, serial = found.serial(), "certificate of a former issuer is served");
+                Ok(found.await?.inspect(|found| {
+                    warn!(names = %request.subject, serial = found.serial(), "serving a certificate of an unconfigured issuer");
                     self.cache.insert(request.subject, Arc::clone(found));
                 }))
             }
@@ -228,7 +230,7 @@ impl Obtainer {
         }
     }
 
-    /// The stored certificate of one issuer, when it is of any use.
+    /// Returns the stored certificate of one issuer if it is usable.
     async fn read<'a>(
         &self,
         issuer: &'a Arc<dyn Issuer>,
@@ -246,10 +248,10 @@ impl Obtainer {
         };
         let early = match certificate.verify_for(subject, self.clock.now()) {
             Ok(()) => None,
-            // It was valid when it was stored, so it is this machine's clock that is behind.
+            // It was valid when it was stored, so this machine's clock must be behind.
             Err(error @ CertificateError::NotYetValid(_)) => Some(error),
             Err(reason) => {
-                debug!(names = %subject, error = %reason, "stored certificate is of no use");
+                debug!(names = %subject, error = %reason, "stored certificate is unusable");
                 return Ok(None);
             }
         };
@@ -260,9 +262,9 @@ impl Obtainer {
         }))
     }
 
-    /// It is served from now on, unless nobody has asked for it: the many names whose time is only
-    /// watched would drive those in use out of memory.
-    async fn take(&self, loaded: Loaded<'_>, request: CertRequest<'_>) -> Arc<Certificate> {
+    /// Puts a stored certificate into the cache, unless it is an on-demand one that no client has asked for: those would push
+    /// certificates in use out of the cache. Returns the better one of it and the served one.
+    async fn adopt(&self, loaded: Loaded<'_>, request: CertRequest<'_>) -> Arc<Certificate> {
         let Loaded {
             issuer,
             certificate,
@@ -271,7 +273,7 @@ impl Obtainer {
         let subject = request.subject;
         let served = self.cache.get(subject);
         let is_served = served.is_some();
-        // What could not be stored is served all the same, and is better than what was before it.
+        // A certificate that could not be stored is served nevertheless, and is newer than the stored one.
         let better = served.filter(|served| {
             served.serial() == certificate.serial() || served.not_after() > certificate.not_after()
         });
@@ -279,7 +281,7 @@ impl Obtainer {
             return better;
         }
         let plan = request.plan_key(issuer.as_ref());
-        self.ari.recall(plan, &certificate).await;
+        self.ari.restore(plan, &certificate).await;
         let is_visited = matches!(request.purpose, Purpose::Serve(_));
         if is_served || is_visited || request.policy().managed().is_some() {
             self.serve(subject, &certificate);
@@ -289,26 +291,14 @@ impl Obtainer {
                 "certificate loaded"
             );
             if let Some(reason) = early {
-                warn!(names = %subject, error = %reason, "certificate is served although it is early");
+                warn!(names = %subject, error = %reason, "certificate is served before its validity begins");
             }
         }
         certificate
     }
 
-    /// What cannot be stored is not asked for: the next start would ask for it again.
-    async fn check_storage(&self, subject: &HostPattern, policy: &Policy) -> Result<(), Refusal> {
-        if !policy.is_kept() {
-            return Ok(());
-        }
-        let proved = self.records.prove_writable().await;
-        proved.inspect_err(|reason| {
-            error!(names = %subject, error = %reason, "no certificate is ordered: nothing can be stored");
-        })?;
-        Ok(())
-    }
-
-    /// Writes what was obtained. It is served even when that fails: the CA has spent it already.
-    async fn keep(&self, request: CertRequest<'_>, issuer: &str, pem: &Pem) {
+    /// Stores a new certificate. It is served even if that fails, as the CA has counted it already.
+    async fn store(&self, request: CertRequest<'_>, issuer: &str, pem: &Pem) {
         let subject = request.subject;
         self.failures.forget(subject);
         if !request.policy().is_kept() {
@@ -319,7 +309,7 @@ impl Obtainer {
             .store_certificate(issuer, subject, pem.as_str())
             .await;
         if stored.is_ok() {
-            // Whoever has signed, nobody's order is to be gone on with.
+            // Orders that were left at any of the issuers are obsolete now.
             for issuer in request.issuers() {
                 issuer.forget_order(subject).await;
             }

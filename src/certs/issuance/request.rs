@@ -1,4 +1,4 @@
-//! The one value that is lent down the way from a wanted name to its certificate.
+//! The request for one certificate, which every step on the way to it borrows.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,29 +10,28 @@ use crate::certs::policy::{AppliedPolicy, Policy, Ruleset};
 use crate::certs::status::Refusal;
 use crate::name::HostPattern;
 
-/// Why a certificate is looked for.
+/// The purpose for which a certificate is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A handshake of this client waits: whatever is still valid will do.
+    /// A handshake of this client waits. Any valid certificate is good enough.
     Serve(IpAddr),
-    /// Its time for renewal may have come: what is due is replaced.
+    /// The renewal may be due. A certificate is replaced if it is.
     Renew,
-    /// An operator wants a new one now: what is there is replaced though it is not due, and our
-    /// own back-off does not count. The wait that the CA asked for does.
+    /// An operator wants a new certificate now, due or not. Our own back-off is ignored, a Retry-After of the CA is not.
     RenewNow,
-    /// Like [`Renew`](Self::Renew), after the CA was asked whether that time has come.
+    /// Like [`Renew`](Self::Renew), but the CA is asked first whether the renewal is due (RFC 9773).
     CheckAri,
 }
 
-/// A name whose certificate is looked for, by which policy and why. What is known of it only later is added on the way.
+/// A request for a certificate: the name, its policy and the purpose. Later steps fill in the remaining fields.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CertRequest<'a> {
     pub(super) subject: &'a HostPattern,
     pub(super) purpose: Purpose,
     pub(super) applied: &'a AppliedPolicy,
-    /// The certificate that is served when the order is placed: the new one has to be another one.
+    /// The certificate that is served when the order is placed. The new one must differ from it.
     pub(super) served: Option<&'a Certificate>,
-    /// Whether the last try failed, so that a rehearsal goes before the order.
+    /// `true` if the last attempt failed. The order is then rehearsed at the staging issuer first.
     pub(super) has_failed: bool,
 }
 
@@ -59,18 +58,13 @@ impl<'a> CertRequest<'a> {
         &self.applied.ruleset
     }
 
-    /// Who may sign for it, in the order in which they are tried.
+    /// Returns the issuers that may sign, in the order in which they are tried.
     pub(super) fn issuers(self) -> &'a [Arc<dyn Issuer>] {
         self.applied.issuers(self.subject)
     }
 
-    /// Whether certificates for it are kept in storage.
-    pub(super) fn is_kept(self) -> bool {
-        self.policy().is_kept()
-    }
-
-    /// Asks the gate of names on demand, where there is one. What is served stays: a gate that is down answers like one
-    /// that took the name back.
+    /// Asks the ask endpoint of an on-demand site whether the name may have a certificate. A refusal leaves the served
+    /// certificate in place: an endpoint that is down must not take it away.
     pub(super) async fn allowed(self) -> Result<(), Refusal> {
         let (Some(ask), HostPattern::Exact(name)) = (self.policy().ask(), self.subject) else {
             return Ok(());
@@ -82,12 +76,12 @@ impl<'a> CertRequest<'a> {
         ask.allow(name, client).await.map_err(Refusal::NotAllowed)
     }
 
-    /// The key of the renewal plan for its certificate of this issuer.
+    /// Returns the key of the renewal plan for this issuer's certificate.
     pub(super) fn plan_key(self, issuer: &'a dyn Issuer) -> PlanKey<'a> {
         PlanKey {
             issuer: issuer.id(),
             subject: self.subject,
-            is_kept: self.is_kept(),
+            is_kept: self.policy().is_kept(),
         }
     }
 }

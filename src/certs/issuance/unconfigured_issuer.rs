@@ -1,4 +1,4 @@
-//! Certificates of issuers that are not configured any more.
+//! Stored certificates of issuers that are no longer configured.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,8 +11,8 @@ use crate::certs::records::{Records, Stored};
 use crate::name::HostPattern;
 use crate::storage::{self, Key};
 
-/// The valid certificate for `subject` that lasts longest of all that issuers other than `issuers` have signed, which
-/// were configured once. Staging CAs and this machine's own are not among them.
+/// Returns the valid stored certificate for `subject` that expires last, among those of issuers that are not in `issuers`.
+/// Staging CAs and the internal CA are left out.
 pub(crate) async fn find(
     records: &Records,
     issuers: &[Arc<dyn Issuer>],
@@ -23,8 +23,8 @@ pub(crate) async fn find(
     let mut others = records.issuers();
     while let Some(batch) = others.next().await {
         for id in batch?.iter().filter_map(Key::last_segment) {
-            let is_own = issuers.iter().any(|issuer| issuer.id() == id);
-            if is_own || id == InternalCa::ID || id.contains("staging") {
+            let is_configured = issuers.iter().any(|issuer| issuer.id() == id);
+            if is_configured || id == InternalCa::ID || id.contains("staging") {
                 continue;
             }
             if let Stored::Found(found) = records.load_certificate(&id, subject).await?

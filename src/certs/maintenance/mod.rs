@@ -1,4 +1,4 @@
-//! Background work of the certificate manager: renewals at their time, and what was left behind.
+//! Background work of the certificate manager: renewals when they are due, and the removal of stale records.
 
 mod scheduler;
 mod stale_dns_records;

@@ -1,4 +1,4 @@
-//! The renewal loop: which name needs attention when.
+//! The renewal loop: a queue of names by the time at which each needs attention.
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
@@ -14,23 +14,23 @@ use crate::certs::manager::{CertManager, Due, Reminder};
 use crate::name::HostPattern;
 use crate::tasks::{Shutdown, Tasks};
 
-/// The longest sleep: after a suspend or a change of the clock the loop notices within this.
+/// Limits each sleep, so that the loop soon notices a suspend or a change of the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-/// How many names are seen to at once.
+/// Limits how many names are worked on at once.
 const PARALLEL: usize = 16;
-/// What takes longer than this waits for its CA, and lets others pass.
-const LONG: Duration = Duration::from_secs(1);
-/// How many names may wait for their CA while others pass.
-const PASSED: usize = 256;
+/// A name that takes longer than this is waiting for its CA, and frees its slot for others.
+const SLOW: Duration = Duration::from_secs(1);
+/// Limits how many names may wait for their CA without holding a slot.
+const SLOW_PARALLEL: usize = 256;
 
-/// Owns the queue of names; others send it messages.
+/// Owns the queue of names. Others send it reminders.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     manager: CertManager,
     inbox: mpsc::UnboundedReceiver<Reminder>,
     queue: Queue,
-    turns: Arc<Semaphore>,
-    passed: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    slow_slots: Arc<Semaphore>,
     clock: Clock,
     tasks: Tasks,
 }
@@ -43,8 +43,8 @@ impl Scheduler {
             manager,
             inbox,
             queue: Queue::default(),
-            turns: Arc::new(Semaphore::new(PARALLEL)),
-            passed: Arc::new(Semaphore::new(PASSED)),
+            slots: Arc::new(Semaphore::new(PARALLEL)),
+            slow_slots: Arc::new(Semaphore::new(SLOW_PARALLEL)),
         }
     }
 
@@ -52,55 +52,55 @@ impl Scheduler {
     pub(crate) async fn run(mut self, shutdown: Shutdown) {
         loop {
             let now = self.clock.now();
-            self.queue.watch_clock(now);
-            let nap = self.queue.time_to_next(now).min(LONGEST_SLEEP);
+            self.queue.check_clock(now);
+            let pause = self.queue.time_to_next(now).min(LONGEST_SLEEP);
             tokio::select! {
                 () = shutdown.requested() => return,
                 reminder = self.inbox.recv() => match reminder {
                     Some(reminder) => self.queue.apply(reminder),
                     None => return,
                 },
-                () = tokio::time::sleep(nap) => self.start_due(&shutdown).await,
+                () = tokio::time::sleep(pause) => self.start_due(&shutdown).await,
             }
         }
     }
 
     async fn start_due(&mut self, shutdown: &Shutdown) {
         while let Some((subject, purpose)) = self.queue.pop(self.clock.now()) {
-            let turn = tokio::select! {
+            let slot = tokio::select! {
                 () = shutdown.requested() => return,
-                turn = Arc::clone(&self.turns).acquire_owned() => turn,
+                slot = Arc::clone(&self.slots).acquire_owned() => slot,
             };
             let manager = self.manager.clone();
-            let passed = Arc::clone(&self.passed);
+            let slow_slots = Arc::clone(&self.slow_slots);
             self.tasks.spawn(async move {
                 let mut work = pin!(manager.maintain(subject, purpose));
-                if timeout(LONG, &mut work).await.is_ok() {
+                if timeout(SLOW, &mut work).await.is_ok() {
                     return;
                 }
-                let place = passed.try_acquire();
-                let turn = Some(turn).filter(|_| place.is_err());
+                let slow_slot = slow_slots.try_acquire();
+                let slot = Some(slot).filter(|_| slow_slot.is_err());
                 work.await;
-                drop((turn, place));
+                drop((slot, slow_slot));
             });
         }
     }
 }
 
-/// Names by time, each at most once. Both halves share the text of a name, and a time is one word,
-/// so that a name costs little more than its text.
+/// Names by time, each at most once. Both collections share the text of a name, and a time takes one word, so that a name
+/// costs little more memory than its text.
 #[derive(Debug, Default)]
 struct Queue {
-    by_time: BTreeSet<(Slot, HostPattern)>,
-    slots: HashMap<HostPattern, Slot>,
-    seen: Option<SystemTime>,
+    by_time: BTreeSet<(DueTime, HostPattern)>,
+    by_name: HashMap<HostPattern, DueTime>,
+    last_seen: Option<SystemTime>,
 }
 
-/// A second, and in its lowest bit whether the CA is to be asked then.
+/// A Unix time in seconds, shifted left by one. The lowest bit is set if the CA is asked then ([`Purpose::CheckAri`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot(u64);
+struct DueTime(u64);
 
-impl Slot {
+impl DueTime {
     fn new(at: SystemTime, purpose: Purpose) -> Self {
         Self(unix(at) << 1 | u64::from(purpose == Purpose::CheckAri))
     }
@@ -110,9 +110,10 @@ impl Slot {
     }
 
     fn purpose(self) -> Purpose {
-        match self.0 & 1 {
-            0 => Purpose::Renew,
-            _ => Purpose::CheckAri,
+        if self.0 & 1 == 0 {
+            Purpose::Renew
+        } else {
+            Purpose::CheckAri
         }
     }
 }
@@ -121,24 +122,24 @@ impl Queue {
     fn apply(&mut self, reminder: Reminder) {
         match reminder {
             Reminder::Set(due) => self.set(due),
-            Reminder::SetIfAbsent(due) if !self.slots.contains_key(&due.subject) => self.set(due),
+            Reminder::SetIfAbsent(due) if !self.by_name.contains_key(&due.subject) => self.set(due),
             Reminder::SetIfAbsent(_) => (),
         }
     }
 
     fn set(&mut self, due: Due) {
-        let slot = Slot::new(due.at, due.purpose);
-        if let Some(former) = self.slots.insert(due.subject.clone(), slot) {
-            self.by_time.remove(&(former, due.subject.clone()));
+        let time = DueTime::new(due.at, due.purpose);
+        if let Some(previous) = self.by_name.insert(due.subject.clone(), time) {
+            self.by_time.remove(&(previous, due.subject.clone()));
         }
-        self.by_time.insert((slot, due.subject));
+        self.by_time.insert((time, due.subject));
     }
 
-    /// Makes every name due when the clock was set back: the times were made by a wrong one.
-    fn watch_clock(&mut self, now: SystemTime) {
-        let seen = self.seen.replace(now);
-        if seen.is_some_and(|seen| seen > now + LONGEST_SLEEP) {
-            for subject in self.slots.keys().cloned().collect::<Vec<_>>() {
+    /// Makes every name due now if the clock was set back: a wrong clock set their times.
+    fn check_clock(&mut self, now: SystemTime) {
+        let last_seen = self.last_seen.replace(now);
+        if last_seen.is_some_and(|last_seen| last_seen > now + LONGEST_SLEEP) {
+            for subject in self.by_name.keys().cloned().collect::<Vec<_>>() {
                 self.set(Due {
                     subject,
                     at: now,
@@ -150,8 +151,8 @@ impl Queue {
 
     fn time_to_next(&self, now: SystemTime) -> Duration {
         let first = self.by_time.first();
-        first.map_or(Duration::MAX, |(slot, _)| {
-            slot.at().duration_since(now).unwrap_or_default()
+        first.map_or(Duration::MAX, |(time, _)| {
+            time.at().duration_since(now).unwrap_or_default()
         })
     }
 
@@ -159,9 +160,9 @@ impl Queue {
         if self.by_time.first()?.0.at() > now {
             return None;
         }
-        let (slot, subject) = self.by_time.pop_first()?;
-        self.slots.remove(&subject);
-        Some((subject, slot.purpose()))
+        let (time, subject) = self.by_time.pop_first()?;
+        self.by_name.remove(&subject);
+        Some((subject, time.purpose()))
     }
 }
 
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_name_comes_first_and_each_only_at_its_last_time() {
+    fn the_earliest_name_comes_first_and_each_only_at_its_latest_time() {
         let start = SystemTime::UNIX_EPOCH;
         let at = |seconds| start + Duration::from_secs(seconds);
         let name = |text| HostPattern::parse(text).unwrap();
@@ -211,12 +212,12 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + 100 * day;
         let subject = HostPattern::parse("a.example").unwrap();
         let mut queue = Queue::default();
-        queue.watch_clock(now);
+        queue.check_clock(now);
         let at = now + day;
         queue.set(due(subject.clone(), at));
-        queue.watch_clock(now);
+        queue.check_clock(now);
         assert_eq!(queue.pop(now), None);
-        queue.watch_clock(now - 50 * day);
+        queue.check_clock(now - 50 * day);
         assert_eq!(queue.pop(now - 50 * day), Some((subject, Purpose::Renew)));
     }
 }

@@ -1,5 +1,5 @@
-//! Sees to it that what a process has set in DNS that was killed is removed there, although its certificate may need no
-//! order for months. Knows no way to remove a record: that is the issuers'.
+//! Removal of TXT records that a killed process left in DNS. Without it they would stay until the next order for the name,
+//! which may be months away. The records themselves are removed by the issuers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::certs::records::Records;
 use crate::name::HostPattern;
 use crate::storage;
 
-/// The time between two looks.
-const PAUSE: Duration = Duration::from_secs(24 * 3600);
+/// The time between two checks.
+const INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a record that cannot be removed is tried again.
-const PATIENCE: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Limits how long the removal of a record is retried.
+const RETRY_FOR: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Looks for records that were left, at the start and once a day.
+/// Looks for stale records at the start and once a day.
 #[derive(Debug)]
 pub(super) struct StaleDnsRecords {
     manager: CertManager,
@@ -40,17 +40,17 @@ impl StaleDnsRecords {
         }
     }
 
-    /// Never ends. What is not removed when it is dropped is for the next process.
+    /// Runs until it is dropped. The next process removes what is left then.
     pub(super) async fn run(&self) {
         loop {
-            if let Err(error) = self.look().await {
-                warn!(%error, "records that were left in DNS cannot be listed");
+            if let Err(error) = self.check().await {
+                warn!(%error, "stale DNS records cannot be listed");
             }
-            tokio::time::sleep(spread(PAUSE, 0.05)).await;
+            tokio::time::sleep(spread(INTERVAL, 0.05)).await;
         }
     }
 
-    async fn look(&self) -> Result<(), storage::Error> {
+    async fn check(&self) -> Result<(), storage::Error> {
         for subject in self.journal.certificates().await? {
             self.remove(&subject).await?;
         }
@@ -58,16 +58,16 @@ impl StaleDnsRecords {
     }
 
     async fn remove(&self, subject: &HostPattern) -> Result<(), storage::Error> {
-        // Whoever has an order under way needs its record, and removes it.
+        // An order that is under way needs its record, and removes it afterwards.
         let _lock = self.records.lock_issuance(subject).await?;
         for issuer in &self.manager.issuers().public {
             issuer.remove_stale_challenges(subject).await;
         }
-        let limit = self.clock.now() - PATIENCE;
+        let limit = self.clock.now() - RETRY_FOR;
         for record in self.journal.expire(subject, limit).await? {
             error!(
                 names = %subject, name = record.name, value = record.value,
-                "a TXT record stays in DNS that could not be removed for two weeks: remove it by hand"
+                "a TXT record could not be removed from DNS for two weeks: remove it by hand"
             );
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The start of the certificate manager with all that works in its background.
+//! The start of the certificate manager and its background tasks.
 
 use tokio::sync::mpsc;
 
@@ -6,8 +6,8 @@ use super::scheduler::Scheduler;
 use super::store_sweep::StoreSweep;
 use crate::certs::manager::{CertManager, ManagerParts};
 
-/// Builds the manager and spawns the renewal loop, which first sees to every name that the configuration spells out, and
-/// the daily sweep over what is stored.
+/// Builds the manager and spawns its two background tasks: the renewal loop, which begins with every name that the
+/// configuration spells out, and the daily sweep over storage.
 #[must_use]
 pub fn start(parts: ManagerParts) -> CertManager {
     let (schedule, inbox) = mpsc::unbounded_channel();
@@ -68,9 +68,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_failure_of_one_process_binds_the_other_that_waits_for_it() {
+    async fn the_failure_of_one_process_also_delays_another_that_waits_for_it() {
         let world = World::new(None);
-        world.issuer.gate.forget_permits(1000);
+        world.issuer.permits.forget_permits(1000);
         let processes = [
             world.manager(vec![site("www.example.org")]),
             world.manager(vec![site("www.example.org")]),
@@ -81,12 +81,12 @@ mod tests {
                 .iter()
                 .map(|(manager, _)| manager.certificate(&wanted, CLIENT)),
         );
-        let open_the_gate = async {
+        let release = async {
             world.issuer.ordered.notified().await;
-            world.issuer.gate.add_permits(2);
+            world.issuer.permits.add_permits(2);
         };
 
-        let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
+        let (outcomes, ()) = tokio::join!(handshakes, release);
 
         let is_refused = |it: &Outcome| matches!(it, Err(Refusal::BackingOff { failures: 1, .. }));
         assert!(outcomes.iter().all(is_refused));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_remembered_over_a_restart() {
+    async fn a_failure_is_remembered_across_a_restart() {
         let world = World::new(None);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
@@ -135,15 +135,15 @@ mod tests {
             runtime.enable_all().build().unwrap()
         };
         let world = World::new(Some(3600));
-        world.issuer.gate.forget_permits(1000);
+        world.issuer.permits.forget_permits(1000);
         for _ in 0..2 {
-            // Its tasks end where they are when the runtime goes.
+            // Dropping the runtime ends its tasks wherever they are.
             process().block_on(async {
                 let _process = world.manager(vec![site("www.example.org")]);
                 world.issuer.ordered.notified().await;
             });
         }
-        world.issuer.gate.add_permits(1);
+        world.issuer.permits.add_permits(1);
 
         process().block_on(async {
             let wanted = name("www.example.org");
@@ -160,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn a_due_certificate_is_served_until_its_successor_is_there() {
         let world = World::new(Some(4));
-        world.issuer.gate.forget_permits(999);
+        world.issuer.permits.forget_permits(999);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let first = held_renewal(&world, &manager).await;
         *world.issuer.validity.lock().unwrap() = Some(3600);
@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_renewal_keeps_the_old_certificate_and_says_why() {
         let world = World::new(Some(4));
-        world.issuer.gate.forget_permits(999);
+        world.issuer.permits.forget_permits(999);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let first = held_renewal(&world, &manager).await;
         *world.issuer.validity.lock().unwrap() = None;
@@ -189,14 +189,11 @@ mod tests {
         let served = manager.certificate(&wanted, CLIENT).await.unwrap();
         assert_eq!(served.serial(), first.serial());
         let standing = manager.standing(&wanted).await.to_string();
-        assert!(
-            standing.contains("the last try to renew it failed"),
-            "{standing}"
-        );
+        assert!(standing.contains("the last renewal failed"), "{standing}");
     }
 
     #[tokio::test]
-    async fn a_certificate_that_is_due_when_it_comes_is_not_replaced_at_once() {
+    async fn a_certificate_that_is_already_due_when_issued_is_not_replaced_at_once() {
         let world = World::new(Some(3600));
         *world.issuer.age.lock().unwrap() = 24 * 3600;
         let wanted = name("www.example.org");
@@ -224,9 +221,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_of_no_use_is_not_ordered_again_within_minutes() {
+    async fn an_unusable_certificate_is_not_ordered_again_within_minutes() {
         let world = World::new(Some(3600));
-        world.issuer.lies.store(true, Ordering::SeqCst);
+        world.issuer.signs_wrong_name.store(true, Ordering::SeqCst);
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager.certificate(&name("www.example.org"), CLIENT).await;
         assert!(wait(&refusal.unwrap_err()) > Duration::from_secs(40 * 60));

@@ -1,6 +1,6 @@
-//! The sweep over all stored certificates: those that nobody visits are renewed too, and those that nobody wants are removed,
-//! as is what nobody came back for: records of orders, and records in DNS. It reads slowly, after the listeners are open, and
-//! holds nothing but the name at hand.
+//! The daily sweep over storage. It schedules the renewal of certificates that no client has asked for since the start, and
+//! removes expired certificates, records of finished orders and stale DNS records. It begins after the listeners are open,
+//! reads slowly, and keeps only the current name in memory.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,19 +20,19 @@ use crate::name::HostPattern;
 use crate::storage::{self, Key};
 use crate::tasks::Shutdown;
 
-/// When the first sweep begins: what configured names and the first clients need comes before it.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The delay of the first sweep. Configured names and the first clients come before it.
+const FIRST_DELAY: Duration = Duration::from_secs(5);
 
 /// The time between two sweeps.
-const PAUSE: Duration = Duration::from_secs(24 * 3600);
+const INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-/// The pause after each batch of names, so that the disk stays free for those who wait.
-const BREATH: Duration = Duration::from_millis(100);
+/// The pause after each batch of names, which leaves the disk free for others.
+const BATCH_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an expired certificate is kept that nobody wants.
+/// Time after which an expired certificate is removed, unless its name is configured.
 const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// Sweeps over the stored certificates, once a day.
+/// Sweeps over storage once a day.
 #[derive(Debug)]
 pub(crate) struct StoreSweep {
     manager: CertManager,
@@ -46,7 +46,7 @@ pub(crate) struct StoreSweep {
 #[derive(Debug, Default)]
 struct Count {
     certificates: usize,
-    watched: usize,
+    scheduled: usize,
     removed: usize,
 }
 
@@ -65,10 +65,10 @@ impl StoreSweep {
     /// Runs until the process stops.
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let sweeps = async {
-            tokio::time::sleep(FIRST_PAUSE).await;
+            tokio::time::sleep(FIRST_DELAY).await;
             loop {
                 self.sweep().await;
-                tokio::time::sleep(spread(PAUSE, 0.05)).await;
+                tokio::time::sleep(spread(INTERVAL, 0.05)).await;
             }
         };
         tokio::select! {
@@ -83,21 +83,18 @@ impl StoreSweep {
         if let Err(error) = self.sweep_certificates(&mut count).await {
             warn!(%error, "stored certificates cannot be listed");
         }
-        let Count {
-            certificates,
-            watched,
-            removed,
-        } = count;
-        if certificates > 0 {
+        if count.certificates > 0 {
             info!(
-                certificates,
-                watched, removed, "stored certificates checked"
+                certificates = count.certificates,
+                scheduled = count.scheduled,
+                removed = count.removed,
+                "stored certificates checked"
             );
         }
         match self.sweep_orders().await {
             Ok(0) => (),
-            Ok(removed) => info!(removed, "records of orders that are over removed"),
-            Err(error) => warn!(%error, "records of orders cannot be swept"),
+            Ok(removed) => info!(removed, "records of finished orders removed"),
+            Err(error) => warn!(%error, "records of orders cannot be checked"),
         }
     }
 
@@ -108,7 +105,7 @@ impl StoreSweep {
                 let Some(issuer) = issuer.last_segment() else {
                     continue;
                 };
-                // What cannot be read of one issuer keeps nobody from the certificates of the others.
+                // A folder that cannot be read must not keep the sweep from the other issuers.
                 if let Err(error) = self.sweep_issuer(&issuer, count).await {
                     let issuer = self.name_of(&issuer);
                     warn!(issuer, %error, "stored certificates cannot be listed");
@@ -123,16 +120,16 @@ impl StoreSweep {
         while let Some(batch) = names.next().await {
             for name in batch? {
                 count.certificates += 1;
-                if let Err(error) = self.look(issuer, &name, count).await {
-                    debug!(record = %name, %error, "stored certificate is passed over");
+                if let Err(error) = self.check(issuer, &name, count).await {
+                    debug!(record = %name, %error, "stored certificate skipped");
                 }
             }
-            tokio::time::sleep(BREATH).await;
+            tokio::time::sleep(BATCH_PAUSE).await;
         }
         Ok(())
     }
 
-    async fn look(
+    async fn check(
         &self,
         issuer: &str,
         name: &Key,
@@ -153,13 +150,13 @@ impl StoreSweep {
         if end + KEPT_EXPIRED <= now {
             count.removed += usize::from(self.remove(issuer, &subject).await?);
         } else if end > now && self.manager.is_wanted(issuer, &subject) {
-            count.watched += 1;
-            self.watch(subject, &plan, now);
+            count.scheduled += 1;
+            self.schedule(subject, &plan, now);
         }
         Ok(())
     }
 
-    /// The plan beside a certificate, else what its lifetime says.
+    /// Returns the renewal plan that is stored with a certificate, else one by its lifetime.
     async fn plan(
         &self,
         issuer: &str,
@@ -175,24 +172,24 @@ impl StoreSweep {
         })
     }
 
-    fn watch(&self, subject: HostPattern, plan: &RenewalPlan, now: SystemTime) {
-        let question = now + FIRST_QUESTIONS.mul_f64(fastrand::f64());
-        let due = match plan.renew_at() {
-            renewal if renewal <= question => Due {
-                subject,
-                at: renewal,
-                purpose: Purpose::Renew,
-            },
-            _ => Due {
-                subject,
-                at: question,
-                purpose: Purpose::CheckAri,
-            },
+    fn schedule(&self, subject: HostPattern, plan: &RenewalPlan, now: SystemTime) {
+        let (question, renewal) = (
+            now + FIRST_QUESTIONS.mul_f64(fastrand::f64()),
+            plan.renew_at(),
+        );
+        let purpose = if renewal <= question {
+            Purpose::Renew
+        } else {
+            Purpose::CheckAri
         };
-        self.manager.remind(Reminder::SetIfAbsent(due));
+        self.manager.remind(Reminder::SetIfAbsent(Due {
+            subject,
+            at: renewal.min(question),
+            purpose,
+        }));
     }
 
-    /// Removes the records of orders that their CAs have given up; returns how many.
+    /// Removes the records of orders that have expired at their CA. Returns the number of removed records.
     async fn sweep_orders(&self) -> Result<usize, storage::Error> {
         let mut removed = 0;
         for folder in self.orders.folders().await? {
@@ -201,13 +198,14 @@ impl StoreSweep {
                 for key in batch? {
                     removed += usize::from(self.sweep_order(&key).await?);
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(BATCH_PAUSE).await;
             }
         }
         Ok(removed)
     }
 
-    /// The order of a name that the configuration spells out is gone on with by its next attempt, however late.
+    /// Removes the record of one order if it has expired. Orders of configured names are kept: their next attempt resumes
+    /// them, however late.
     async fn sweep_order(&self, key: &Key) -> Result<bool, storage::Error> {
         let Some(order) = self.orders.expired(key, self.clock.now()).await? else {
             return Ok(false);
@@ -216,17 +214,17 @@ impl StoreSweep {
         if self.manager.is_configured(subject) || self.manager.is_in_flight(subject) {
             return Ok(false);
         }
-        // Whoever is at it holds the lock, and may have placed a new order meanwhile.
+        // Another process that holds the lock may have placed a new order in the meantime.
         let _lock = self.records.lock_issuance(subject).await?;
         let Some(order) = self.orders.expired(key, self.clock.now()).await? else {
             return Ok(false);
         };
         self.orders.remove(&order).await?;
-        debug!(names = %order.subject(), "record of an order that is over removed");
+        debug!(names = %order.subject(), "record of a finished order removed");
         Ok(true)
     }
 
-    /// Removes what is stored for a name, unless a certificate has come meanwhile.
+    /// Removes an expired certificate, unless a new one has been stored in the meantime.
     async fn remove(&self, issuer: &str, subject: &HostPattern) -> Result<bool, storage::Error> {
         let _lock = self.records.lock_issuance(subject).await?;
         let stored = self.records.load_certificate(issuer, subject).await?;
@@ -265,7 +263,7 @@ mod tests {
 
     const DAY: i64 = 24 * 3600;
 
-    /// The walk of a process that has just started.
+    /// The sweep of a process that has just started.
     fn sweep(world: &World, policies: Vec<Policy>) -> (StoreSweep, Tasks) {
         let (manager, tasks) = world.manager(policies);
         let sweep = StoreSweep::new(manager);
@@ -280,7 +278,7 @@ mod tests {
         HostPattern::parse(name).unwrap()
     }
 
-    /// Stores a certificate that was valid in `days` from now.
+    /// Stores a certificate that is valid during `days`, counted from now.
     async fn store(world: &World, name: &str, days: std::ops::Range<i64>) {
         let pem = TestCa::new().sign(&[name], days.start * DAY..days.end * DAY);
         let records = records(world);
@@ -289,8 +287,8 @@ mod tests {
         stored.await.unwrap();
     }
 
-    /// Waits until an order has come.
-    async fn is_ordered(world: &World) {
+    /// Waits until an order is placed.
+    async fn wait_for_order(world: &World) {
         let ordered = world.issuer.ordered.notified();
         let soon = tokio::time::timeout(Duration::from_secs(10), ordered);
         soon.await.expect("an order should come soon");
@@ -303,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_nobody_visits_is_renewed_when_its_time_has_come() {
+    async fn a_name_without_visitors_is_renewed_when_it_is_due() {
         let world = World::new(Some(3600));
         store(&world, "due.example.org", -80..10).await;
         store(&world, "young.example.org", -10..80).await;
@@ -312,10 +310,10 @@ mod tests {
         let mut count = Count::default();
 
         sweep.sweep_certificates(&mut count).await.unwrap();
-        is_ordered(&world).await;
+        wait_for_order(&world).await;
 
         assert_eq!(
-            (count.certificates, count.watched, count.removed),
+            (count.certificates, count.scheduled, count.removed),
             (2, 2, 0)
         );
         assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1);
@@ -323,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_time_is_that_of_the_plan_beside_the_certificate() {
+    async fn the_stored_plan_sets_the_time() {
         let world = World::new(Some(3600));
         let name = pattern("young.example.org");
         store(&world, "young.example.org", -10..80).await;
@@ -341,11 +339,11 @@ mod tests {
 
         sweep.sweep().await;
 
-        is_ordered(&world).await;
+        wait_for_order(&world).await;
     }
 
     #[tokio::test]
-    async fn a_name_too_long_for_a_file_is_renewed_beside_a_folder_that_cannot_be_read() {
+    async fn a_name_too_long_for_a_file_is_renewed_despite_an_unreadable_folder() {
         let world = World::new(Some(3600));
         let long = format!("{0}.{0}.{0}.example.org", "x".repeat(63));
         store(&world, &long, -80..10).await;
@@ -356,13 +354,13 @@ mod tests {
         let mut count = Count::default();
 
         sweep.sweep_certificates(&mut count).await.unwrap();
-        is_ordered(&world).await;
+        wait_for_order(&world).await;
 
-        assert_eq!((count.certificates, count.watched), (1, 1));
+        assert_eq!((count.certificates, count.scheduled), (1, 1));
     }
 
     #[tokio::test]
-    async fn a_name_that_the_certificate_of_a_wildcard_site_serves_is_not_kept_up_by_itself() {
+    async fn a_name_served_by_a_wildcard_certificate_is_not_renewed_on_its_own() {
         let world = World::new(None);
         store(&world, "due.example.org", -80..10).await;
         store(&world, "old.example.org", -100..-15).await;
@@ -372,13 +370,13 @@ mod tests {
 
         sweep.sweep_certificates(&mut count).await.unwrap();
 
-        assert_eq!((count.watched, count.removed), (0, 1));
+        assert_eq!((count.scheduled, count.removed), (0, 1));
         assert!(is_stored(&world, "due.example.org").await);
         let due = pattern("due.example.org");
         assert!(!sweep.manager.maintain(due, Purpose::Renew).await);
     }
 
-    /// Writes the record of an order that was placed so many days ago, and lived a week.
+    /// Writes the record of an order that was placed `days` ago and was valid for a week.
     fn leave_order(world: &World, path: &str, name: &str, days: u64) {
         let placed = unix(SystemTime::now()) - days * 24 * 3600;
         let record = json!({
@@ -394,7 +392,7 @@ mod tests {
     const ACCOUNT: &str = "orders/test/https%3A%2F%2Fca.test%2F1";
 
     #[tokio::test]
-    async fn records_of_orders_go_when_the_order_has_ended_and_nobody_comes_back_for_it() {
+    async fn records_of_expired_orders_are_removed_unless_the_name_is_configured() {
         let world = World::new(None);
         let long = format!("{0}.{0}.{0}.example.org", "x".repeat(63));
         let hashed = format!("{ACCOUNT}/hashed");
@@ -416,8 +414,8 @@ mod tests {
             ),
             (&hashed, long.as_str(), 8),
             (
-                &"orders/test/former.example.org.json".to_owned(),
-                "former.example.org",
+                &"orders/test/older.example.org.json".to_owned(),
+                "older.example.org",
                 8,
             ),
         ] {
@@ -437,8 +435,8 @@ mod tests {
         let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["www.example.org.json", "young.example.org.json"]);
-        let former = world.dir.path().join("orders/test/former.example.org.json");
-        assert!(!former.exists());
+        let older = world.dir.path().join("orders/test/older.example.org.json");
+        assert!(!older.exists());
     }
 
     #[tokio::test(start_paused = true)]
@@ -452,17 +450,17 @@ mod tests {
             .await;
 
         let mut running = Box::pin(sweep.sweep_orders());
-        let waits = tokio::time::timeout(Duration::from_secs(3), &mut running).await;
+        let still_waiting = tokio::time::timeout(Duration::from_secs(3), &mut running).await;
         leave_order(&world, &path, "old.example.org", 0);
         drop(lock);
 
-        assert!(waits.is_err());
+        assert!(still_waiting.is_err());
         assert_eq!(running.await.unwrap(), 0);
         assert!(world.dir.path().join(path).exists());
     }
 
     #[tokio::test]
-    async fn expired_certificates_that_nobody_wants_are_removed_after_a_fortnight() {
+    async fn expired_certificates_of_unconfigured_names_are_removed_after_two_weeks() {
         let world = World::new(None);
         for (name, end) in [
             ("old.example.org", -15),
@@ -478,7 +476,7 @@ mod tests {
         sweep.sweep_certificates(&mut count).await.unwrap();
 
         assert_eq!(
-            (count.certificates, count.watched, count.removed),
+            (count.certificates, count.scheduled, count.removed),
             (4, 0, 1)
         );
         let folder = world.dir.path().join("certificates/test");
@@ -492,7 +490,7 @@ mod tests {
         }
     }
 
-    /// Has another name than id, and signs nothing.
+    /// An issuer whose name differs from its id. It signs nothing.
     #[derive(Debug)]
     struct Corp;
 
@@ -532,7 +530,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_log_calls_an_issuer_what_the_operator_calls_it() {
+    async fn the_log_shows_the_operators_name_for_an_issuer() {
         let world = World::new(None);
         store(&world, "old.example.org", -100..-15).await;
         let (sweep, _tasks) = sweep_of_corp(&world);

@@ -1,4 +1,4 @@
-//! One attempt to get a certificate: gets it, tells those who wait, and sets the next time.
+//! One attempt to get a certificate: it obtains the certificate, tells those who wait, and schedules the next attempt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::certs::policy::AppliedPolicy;
 use crate::certs::renewal::renew_at;
 use crate::name::HostPattern;
 
-/// The task of one flight.
+/// The task that leads one flight.
 pub(super) struct Attempt {
     pub(super) state: Arc<ManagerState>,
     pub(super) leader: Leader<HostPattern, Outcome>,
@@ -20,7 +20,7 @@ pub(super) struct Attempt {
     pub(super) policy: AppliedPolicy,
     pub(super) purpose: Purpose,
     pub(super) stored: Option<Arc<Certificate>>,
-    pub(super) is_over: bool,
+    pub(super) is_finished: bool,
 }
 
 impl Attempt {
@@ -41,28 +41,27 @@ impl Attempt {
             let subject = &self.subject;
             self.state.cache().retain(|pattern| pattern != subject);
         }
-        self.is_over = true;
-        // A renewal that failed takes nothing away from those who wait for what is stored.
+        self.is_finished = true;
+        // After a failed renewal, handshakes that wait get the stored certificate. Only an operator gets the error.
         let outcome = match purpose {
-            // The operator hears of it.
             Purpose::RenewNow => outcome,
             _ => outcome.or_else(|refusal| self.stored.take().ok_or(refusal)),
         };
-        // Those who come after the flight is over find the certificate in the cache.
+        // Handshakes that come after this line find the certificate in the cache.
         self.leader.finish(outcome);
     }
 
-    /// Sets the next time that the name needs attention, if it has a certificate or should have one.
+    /// Schedules the next attempt, if the name has a certificate or should have one.
     fn reschedule(&self, outcome: &Outcome) {
         let is_served = || self.state.cache().get(&self.subject).is_some();
         let has_certificate = outcome.is_ok() || self.stored.is_some() || is_served();
         if self.policy.policy.managed().is_none() && !has_certificate {
             return;
         }
-        let Some(due) = self.next_look(outcome) else {
+        let Some(due) = self.next_due(outcome) else {
             return;
         };
-        // What a handshake finds in storage has its time already, which need not be sooner.
+        // A certificate that a handshake finds in storage may already be scheduled. That time stays.
         let reminder = match (self.purpose, outcome) {
             (Purpose::Serve(_), Ok(_)) => Reminder::SetIfAbsent(due),
             _ => Reminder::Set(due),
@@ -70,8 +69,8 @@ impl Attempt {
         self.state.remind(reminder);
     }
 
-    /// The next time that a name needs attention.
-    fn next_look(&self, outcome: &Outcome) -> Option<Due> {
+    /// Returns the time and purpose of the next attempt; `None` when the process stops.
+    fn next_due(&self, outcome: &Outcome) -> Option<Due> {
         let now = self.state.clock.now();
         let mut purpose = Purpose::Renew;
         let at = match outcome {
@@ -81,8 +80,7 @@ impl Attempt {
                 if question.is_some() {
                     purpose = Purpose::CheckAri;
                 }
-                // Never at once again: what was due and could not be replaced is not asked for in
-                // a loop.
+                // Never at once: a certificate that is due and could not be replaced would be ordered in a loop.
                 question
                     .unwrap_or(renewal)
                     .max(now + Duration::from_secs(1))
@@ -100,10 +98,10 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.is_over {
-            // A panic: it counts as a failed attempt, and the name is seen to again.
+        if !self.is_finished {
+            // The attempt panicked. It counts as failed, and the name is scheduled again.
             let failures = self.state.obtainer.failures();
-            let refusal = failures.remember_panic(&self.subject);
+            let refusal = failures.record_panic(&self.subject);
             self.reschedule(&Err(refusal));
         }
     }

@@ -1,4 +1,4 @@
-//! Certificates on request: one look-up or order at a time per name, however many wait for it.
+//! Certificates on request: one look-up or order per name at a time, however many handshakes wait for it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,43 +17,43 @@ use crate::certs::status::Refusal;
 use crate::name::{HostName, HostPattern};
 use crate::tasks::Tasks;
 
-/// Limits how many names that nobody configured may be looked up at once: a flood of them is refused.
+/// Limits how many on-demand names may be looked up or ordered at once. More are refused.
 const MAX_NAMES: usize = 1024;
 
-/// Keeps the certificates of all names that may have one.
+/// Obtains, serves and renews the certificates of all names that may have one. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct CertManager {
-    state: Arc<ManagerState>,
+    pub(super) state: Arc<ManagerState>,
 }
 
 impl CertManager {
-    /// Builds the manager and puts every name that the configuration spells out on the schedule.
+    /// Builds the manager and schedules every name that the configuration spells out.
     pub(crate) fn new(parts: ManagerParts, schedule: mpsc::UnboundedSender<Reminder>) -> Self {
         let manager = Self {
             state: Arc::new(ManagerState::new(parts, schedule)),
         };
-        manager.schedule_new_names(&manager.ruleset(), None);
+        manager.schedule_new_names(&manager.state.ruleset(), None);
         manager
     }
 
-    /// Puts another ruleset into effect. What is served stays where its name may still have a certificate, what is being
-    /// ordered is ordered by the rules that it began with, and nothing is ordered again.
+    /// Replaces the ruleset. Certificates of names that may still have one stay in the cache, and no valid certificate is
+    /// ordered again. Orders that are under way end by the rules that they began with.
     pub fn reload(&self, ruleset: Ruleset) {
         let ruleset = Arc::new(ruleset);
-        let former = self.state.swap_ruleset(Arc::clone(&ruleset));
+        let previous = self.state.ruleset.swap(Arc::clone(&ruleset));
         let cache = self.state.cache();
         cache.retain(|pattern| ruleset.policy(pattern).is_some());
-        self.schedule_new_names(&ruleset, Some(&former));
+        self.schedule_new_names(&ruleset, Some(&previous));
     }
 
-    /// Makes every name due now that is spelled out, and was not before.
-    fn schedule_new_names(&self, ruleset: &Ruleset, former: Option<&Ruleset>) {
+    /// Schedules each name that `ruleset` spells out and `previous` does not, due now.
+    fn schedule_new_names(&self, ruleset: &Ruleset, previous: Option<&Ruleset>) {
         let at = self.clock().now();
         for (_, policy) in ruleset.policies.iter() {
             let Some(subject) = policy.managed() else {
                 continue;
             };
-            if former.is_some_and(|former| former.manages(subject)) {
+            if previous.is_some_and(|previous| previous.manages(subject)) {
                 continue;
             }
             self.remind(Reminder::Set(Due {
@@ -64,9 +64,10 @@ impl CertManager {
         }
     }
 
-    /// The certificate for a name: from memory, else from storage, else issued now if the name may
-    /// have one. Of names that nobody configured, each network of clients may bring only so many
-    /// new ones. Dropping the future abandons the wait and not the order.
+    /// Returns the certificate for a name: from memory, else from storage, else by an order if the name may have one.
+    /// The number of new on-demand names is limited per client network.
+    ///
+    /// Dropping the future ends the wait. The order goes on.
     pub async fn certificate(&self, name: &HostName, client: IpAddr) -> Outcome {
         let state = &self.state;
         if let Some(certificate) = state.cache().lookup(name.as_str()) {
@@ -86,28 +87,27 @@ impl CertManager {
             .await?
     }
 
-    /// Brings the certificate of a name up to date, as its time has come. `false` when nobody
-    /// wants the name any more.
+    /// Renews the certificate of a name, or asks its CA when to renew, as `purpose` says. Returns `false` if the name has no
+    /// certificate of its own any more.
     pub(crate) async fn maintain(&self, subject: HostPattern, purpose: Purpose) -> bool {
         let Some(applied) = self.state.policy(&subject) else {
             return false;
         };
         if !applied.policy.signs_for(&subject) {
-            // By now its site has one certificate for all its names.
+            // Since a reload, the names of its site share one certificate.
             self.state.cache().remove(&subject);
             return false;
         }
         if !applied.policy.is_kept() {
-            // Its next visitor has another one made. To renew what anybody has ever asked for would be
-            // work without end.
+            // The next handshake gets a new one. Renewing every name that a scanner has asked for would never end.
             self.state.cache().remove(&subject);
             return true;
         }
         let is_under_way = self.is_in_flight(&subject);
         let _ = self.obtain(&subject, &applied, purpose).await;
         if is_under_way {
-            // That flight may have had another purpose, and its reminder may have come before the name
-            // left the queue: the name must not be lost.
+            // That flight may have had another purpose, and may have sent its reminder before the name left the queue.
+            // Without a new reminder the name would be lost.
             let at = self.clock().now() + Duration::from_secs(1);
             self.remind(Reminder::SetIfAbsent(Due {
                 subject,
@@ -118,24 +118,16 @@ impl CertManager {
         true
     }
 
-    pub(super) fn state(&self) -> &ManagerState {
-        &self.state
-    }
-
     pub(crate) fn obtainer(&self) -> &Obtainer {
         &self.state.obtainer
     }
 
-    pub(super) fn ruleset(&self) -> Arc<Ruleset> {
-        self.state.ruleset()
-    }
-
-    /// Whether a look-up or an order for the name is under way.
+    /// `true` while a look-up or an order for the name is under way.
     pub(crate) fn is_in_flight(&self, subject: &HostPattern) -> bool {
         self.state.flights.contains(subject)
     }
 
-    /// Looks for a certificate, or joins who does, and waits for how it ends.
+    /// Obtains a certificate, or joins the attempt that is under way, and waits for the final outcome.
     pub(super) async fn obtain(
         &self,
         subject: &HostPattern,
@@ -145,15 +137,14 @@ impl CertManager {
         self.join(subject, policy, purpose).last().await?
     }
 
-    /// Whether the configuration spells the name out, so that it is seen to from the start.
+    /// `true` if the subject's certificate is obtained at the start and renewed from then on.
     pub(crate) fn is_configured(&self, subject: &HostPattern) -> bool {
         let applied = self.state.policy(subject);
-        applied.is_some_and(|AppliedPolicy { policy, .. }| {
-            policy.signs_for(subject) && policy.managed().is_some()
-        })
+        let policy = applied.as_ref().map(|applied| &applied.policy);
+        policy.is_some_and(|policy| policy.signs_for(subject) && policy.managed().is_some())
     }
 
-    /// Whether the name may still have a certificate of this issuer.
+    /// `true` if the subject may still have a certificate of this issuer.
     pub(crate) fn is_wanted(&self, issuer: &str, subject: &HostPattern) -> bool {
         self.state.policy(subject).is_some_and(|applied| {
             let mut issuers = applied.issuers(subject).iter();
@@ -187,7 +178,7 @@ impl CertManager {
                 policy: policy.clone(),
                 purpose,
                 stored: None,
-                is_over: false,
+                is_finished: false,
             };
             self.state.tasks.spawn(attempt.run());
         })
@@ -217,31 +208,32 @@ pub(crate) mod tests {
 
     pub(crate) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    /// Signs, or fails, as the test says; counts what it is asked for.
+    /// Signs or fails as the test says, and counts its orders.
     #[derive(Debug)]
     pub(crate) struct TestIssuer {
         pub(crate) validity: Mutex<Option<i64>>,
-        /// How long ago the validity began.
+        /// Seconds since the validity began.
         pub(crate) age: Mutex<i64>,
-        /// Signs for another name than it is asked for.
-        pub(crate) lies: AtomicBool,
+        /// `true` to sign for a name that was not ordered.
+        pub(crate) signs_wrong_name: AtomicBool,
         pub(crate) orders: AtomicUsize,
         pub(crate) ordered: Notify,
-        pub(crate) gate: tokio::sync::Semaphore,
-        /// It is one of those that sign for everybody.
+        /// Each order takes one permit before it is answered.
+        pub(crate) permits: tokio::sync::Semaphore,
+        /// `true` for a public CA.
         pub(crate) is_public: AtomicBool,
     }
 
     impl TestIssuer {
-        /// An issuer whose certificates live `validity` seconds; without one it always fails.
+        /// An issuer whose certificates are valid for `validity` seconds. With `None` it always fails.
         pub(crate) fn new(validity: Option<i64>) -> Arc<Self> {
             Arc::new(Self {
                 validity: Mutex::new(validity),
                 age: Mutex::new(1),
-                lies: AtomicBool::new(false),
+                signs_wrong_name: AtomicBool::new(false),
                 orders: AtomicUsize::new(0),
                 ordered: Notify::new(),
-                gate: tokio::sync::Semaphore::new(1000),
+                permits: tokio::sync::Semaphore::new(1000),
                 is_public: AtomicBool::new(false),
             })
         }
@@ -273,11 +265,11 @@ pub(crate) mod tests {
             async move {
                 self.orders.fetch_add(1, Ordering::SeqCst);
                 self.ordered.notify_one();
-                self.gate.acquire().await.unwrap().forget();
+                self.permits.acquire().await.unwrap().forget();
                 let validity = *self.validity.lock().unwrap();
                 let validity = validity.ok_or(Error::NoSubject)?;
                 let age = *self.age.lock().unwrap();
-                let name = if self.lies.load(Ordering::SeqCst) {
+                let name = if self.signs_wrong_name.load(Ordering::SeqCst) {
                     "other.example.org".to_owned()
                 } else {
                     subject.to_string()
@@ -302,7 +294,7 @@ pub(crate) mod tests {
             }
         }
 
-        /// A process on this world's data directory.
+        /// A manager on this world's data directory, as after the start of a process.
         pub(crate) fn manager(&self, policies: Vec<Policy>) -> (CertManager, Tasks) {
             let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(self.dir.path()).unwrap());
             let tasks = Tasks::new();
@@ -338,7 +330,7 @@ pub(crate) mod tests {
         Policy::configured(HostPattern::parse(text).unwrap())
     }
 
-    /// A site for all names whose gate answers every question with `status`.
+    /// An on-demand site for all names, whose ask endpoint always answers with `status`.
     pub(crate) async fn on_demand(status: u16) -> (Policy, Arc<AtomicUsize>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ask = format!("http://{}/ask?key=1", listener.local_addr().unwrap());
@@ -370,7 +362,7 @@ pub(crate) mod tests {
         )
     }
 
-    /// The rules of a configuration with these sites.
+    /// The ruleset of a configuration with these sites.
     pub(crate) fn rules(world: &World, policies: Vec<Policy>) -> Ruleset {
         let issuer: Arc<dyn Issuer> = world.issuer.clone();
         let policies = policies.into_iter();
@@ -386,7 +378,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A world whose first certificate is about to be due, and whose renewal waits at the issuer.
+    /// Obtains a certificate that is soon due, and waits until its renewal is held up at the issuer.
     pub(crate) async fn held_renewal(world: &World, manager: &CertManager) -> Arc<Certificate> {
         let wanted = name("www.example.org");
         let first = manager.certificate(&wanted, CLIENT).await.unwrap();
@@ -401,16 +393,16 @@ pub(crate) mod tests {
         first
     }
 
-    /// Lets the renewal go on and waits for its end.
+    /// Lets the renewal continue and waits for its end.
     pub(crate) async fn release(world: &World, manager: &CertManager) {
         let subject = HostPattern::Exact(name("www.example.org"));
         let is_new = |_| panic!("no attempt is under way");
         let flight = manager.state.flights.join(&subject, is_new);
-        world.issuer.gate.add_permits(1);
+        world.issuer.permits.add_permits(1);
         let _ = flight.last().await;
     }
 
-    /// How long a name has to wait for its next order.
+    /// Returns the time until the next attempt.
     pub(crate) fn wait(refusal: &Refusal) -> Duration {
         let Refusal::BackingOff { until, .. } = refusal else {
             panic!("{refusal}");
@@ -419,7 +411,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn other_rules_order_what_is_new_keep_what_stays_and_let_go_of_the_rest() {
+    async fn a_reload_orders_new_names_keeps_old_ones_and_drops_removed_ones() {
         let world = World::new(Some(3600));
         let names = ["old", "kept", "new"].map(|label| format!("{label}.example.org"));
         let [old, kept, new] = names.each_ref().map(|text| name(text));
@@ -436,7 +428,7 @@ pub(crate) mod tests {
         let refusal = manager.certificate(&old, CLIENT).await.unwrap_err();
         assert!(matches!(refusal, Refusal::Unknown));
         assert!(!manager.maintain(old.into(), Purpose::Renew).await);
-        // Nobody asks for the new one.
+        // The new name is ordered without a handshake.
         while cache.lookup(new.as_str()).is_none() {
             tokio::task::yield_now().await;
         }
@@ -444,7 +436,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_is_one_of_a_wildcards_from_now_on_keeps_its_certificate_until_it_is_due() {
+    async fn a_name_that_a_new_wildcard_site_covers_keeps_its_certificate_until_it_is_due() {
         let world = World::new(Some(3600));
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
@@ -463,15 +455,15 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn an_order_that_ends_after_its_name_is_gone_serves_nothing() {
+    async fn an_order_that_ends_after_its_name_was_removed_serves_nothing() {
         let world = World::new(Some(3600));
-        world.issuer.gate.forget_permits(1000);
+        world.issuer.permits.forget_permits(1000);
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let gone = async {
             world.issuer.ordered.notified().await;
             manager.reload(rules(&world, vec![site("other.example.org")]));
-            world.issuer.gate.add_permits(1);
+            world.issuer.permits.add_permits(1);
         };
         let (obtained, ()) = tokio::join!(manager.certificate(&wanted, CLIENT), gone);
         obtained.unwrap();
@@ -497,20 +489,20 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn the_handshakes_that_wait_for_a_name_are_bounded() {
+    async fn the_number_of_handshakes_that_wait_for_a_name_is_limited() {
         let world = World::new(Some(3600));
-        world.issuer.gate.forget_permits(1000);
+        world.issuer.permits.forget_permits(1000);
         let (policy, _) = on_demand(200).await;
         let (manager, _tasks) = world.manager(vec![policy]);
         let new = name("new.example.org");
-        let open_the_gate = async {
+        let release = async {
             world.issuer.ordered.notified().await;
-            world.issuer.gate.add_permits(1);
+            world.issuer.permits.add_permits(1);
         };
         let handshakes =
             join_all((0..MAX_WAITING + 100).map(|_| manager.certificate(&new, CLIENT)));
 
-        let (outcomes, ()) = tokio::join!(handshakes, open_the_gate);
+        let (outcomes, ()) = tokio::join!(handshakes, release);
 
         let refused = outcomes
             .iter()
@@ -541,7 +533,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_gate_that_does_not_answer_refuses() {
+    async fn an_ask_endpoint_that_does_not_answer_refuses() {
         let world = World::new(Some(3600));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let ask = format!("http://{}/", listener.local_addr().unwrap())
@@ -554,7 +546,7 @@ pub(crate) mod tests {
             .certificate(&name("new.example.org"), CLIENT)
             .await
             .unwrap_err();
-        assert!(refusal.to_string().contains("gave no answer"), "{refusal}");
+        assert!(refusal.to_string().contains("did not answer"), "{refusal}");
         assert_eq!(world.issuer.orders(), 0);
     }
 
@@ -570,7 +562,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_no_is_asked_for_once_and_told() {
+    async fn a_no_of_the_ask_endpoint_is_cached_and_reported() {
         let world = World::new(Some(3600));
         let (policy, asked) = on_demand(403).await;
         let (manager, _tasks) = world.manager(vec![policy]);
@@ -581,13 +573,13 @@ pub(crate) mod tests {
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         let standing = manager.standing(&new).await.to_string();
         assert!(
-            standing.contains("status 403; it gets one when"),
+            standing.contains("status 403; it gets a certificate when"),
             "{standing}"
         );
     }
 
     #[tokio::test]
-    async fn names_with_a_stored_certificate_are_never_too_many() {
+    async fn names_with_a_stored_certificate_are_not_limited() {
         let world = World::new(Some(3600));
         let names = (0..20).map(|n| name(&format!("n{n}.example.org")));
         let names = names.collect::<Vec<_>>();
@@ -614,7 +606,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_scanner_asks_of_a_local_wildcard_is_neither_renewed_nor_remembered() {
+    async fn names_that_a_scanner_asks_of_a_local_wildcard_are_neither_renewed_nor_remembered() {
         let world = World::new(Some(3600));
         let (manager, _tasks) = world.manager(vec![site("*.internal")]);
         let subject = HostPattern::parse("a.internal").unwrap();
@@ -638,7 +630,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_public_ca_is_not_asked_for_what_none_can_sign() {
+    async fn a_public_ca_is_not_asked_for_names_that_none_can_sign() {
         let world = World::new(Some(3600));
         world.issuer.is_public.store(true, Ordering::SeqCst);
         let (policy, asked) = on_demand(200).await;
@@ -672,7 +664,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_certificate_that_was_not_stored_is_not_replaced_by_its_predecessor() {
+    async fn a_certificate_that_could_not_be_stored_is_not_replaced_by_its_predecessor() {
         let world = World::new(Some(3600));
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
@@ -712,7 +704,7 @@ pub(crate) mod tests {
     async fn a_restart_with_a_due_certificate_serves_it_while_its_renewal_waits() {
         let world = World::new(Some(3600));
         *world.issuer.age.lock().unwrap() = 24 * 3600;
-        world.issuer.gate.forget_permits(999);
+        world.issuer.permits.forget_permits(999);
         let wanted = name("www.example.org");
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
         let first = manager.certificate(&wanted, CLIENT).await.unwrap();
@@ -730,7 +722,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_gate_that_is_down_takes_no_certificate_away() {
+    async fn an_ask_endpoint_that_is_down_takes_no_certificate_away() {
         let world = World::new(Some(3600));
         let wanted = name("new.example.org");
         let (policy, _) = on_demand(200).await;
@@ -755,7 +747,7 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn a_flood_of_made_up_names_is_refused_and_not_remembered() {
         let world = World::new(Some(3600));
-        world.issuer.gate.forget_permits(1000);
+        world.issuer.permits.forget_permits(1000);
         let (policy, _) = on_demand(200).await;
         let (manager, _tasks) = world.manager(vec![policy]);
         let ask = |n: usize| {
@@ -769,9 +761,9 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_a_failed_attempt_and_not_repeated_at_once() {
+    async fn a_panic_counts_as_a_failed_attempt_and_is_not_retried_at_once() {
         let world = World::new(Some(3600));
-        world.issuer.gate.close();
+        world.issuer.permits.close();
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
@@ -782,29 +774,29 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_former_issuers_certificate_is_served_until_one_of_todays_has_signed() {
+    async fn a_certificate_of_an_unconfigured_issuer_is_served_until_a_configured_one_has_signed() {
         let world = World::new(None);
         let wanted = name("www.example.org");
         let subject = HostPattern::Exact(wanted.clone());
         let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
         let pem = |end| TestCa::new().sign(&["www.example.org"], -60..end);
-        let former = pem(7200);
+        let removed = pem(7200);
         for (issuer, pem) in [
-            ("former", &former),
+            ("removed", &removed),
             ("internal", &pem(9000)),
             ("a-staging", &pem(9000)),
         ] {
             let stored = records.store_certificate(issuer, &subject, pem);
             stored.await.unwrap();
         }
-        let former = Certificate::from_pem(former.as_bytes()).unwrap();
+        let removed = Certificate::from_pem(removed.as_bytes()).unwrap();
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
-        // The order that the start brings fails.
+        // The order that is placed at the start fails.
         let _ = manager.certificate(&wanted, CLIENT).await;
 
         let served = manager.certificate(&wanted, CLIENT).await.unwrap();
 
-        assert_eq!(served.serial(), former.serial());
+        assert_eq!(served.serial(), removed.serial());
     }
 
     #[tokio::test]
@@ -837,7 +829,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn all_names_of_a_whole_wildcard_share_one_order() {
+    async fn all_names_of_a_wildcard_site_share_one_order() {
         let world = World::new(Some(3600));
         let wildcard = HostPattern::parse("*.home.example.org").unwrap();
         let (manager, _tasks) = world.manager(vec![Policy::wildcard(wildcard.clone())]);

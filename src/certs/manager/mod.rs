@@ -1,4 +1,4 @@
-//! One value that all who need a certificate ask: one look-up or order at a time per name.
+//! The certificate manager: everything that needs a certificate asks it. It runs one look-up or order per name at a time.
 
 mod attempt;
 mod cert_manager;

@@ -1,4 +1,4 @@
-//! Questions and wishes of operators: standings, renewals now, revocations.
+//! Requests of operators: the standing of a name, a renewal now, a revocation.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::certs::issuance::Purpose;
 use crate::certs::issuer::RecordToSet;
 use crate::certs::policy::{AppliedPolicy, Issuers};
 use crate::certs::records::Records;
-use crate::certs::status::{Because, Refusal, Standing, StandingSources, backing_off, served};
+use crate::certs::status::{Refusal, RefusalKind, Standing, StandingSources, backing_off, served};
 use crate::name::{HostName, HostPattern};
 
-/// How often a wish waits for a look-up that began before it.
-const PATIENCE: usize = 3;
+/// Limits how often `renew_now` waits for a look-up that began before it.
+const MAX_JOINED: usize = 3;
 
 impl CertManager {
-    /// Replaces the certificate of a name now, whether or not it is due, and waits for how that
-    /// ends. It overrides our own back-off once; it does not override the CA's Retry-After, the
-    /// budgets or the gate of names on demand. What is served stays until its successor is there.
+    /// Replaces the certificate of a name now, whether or not it is due, and waits for the outcome. Overrides our own
+    /// back-off once, but not the CA's Retry-After, the budgets or the ask endpoint. The current certificate is served until
+    /// the new one is there.
     pub async fn renew_now(&self, subject: &HostPattern) -> Outcome {
-        let ruleset = self.ruleset();
+        let ruleset = self.state.ruleset();
         let policy = match subject {
             HostPattern::Exact(name) => ruleset.policies.lookup(name.as_str()),
             pattern => ruleset.policies.get(pattern),
@@ -33,13 +33,13 @@ impl CertManager {
             let certificate = outcome.as_ref().ok();
             certificate.map(|certificate| certificate.serial().to_owned())
         };
-        let former = self.obtainer().cache().get(subject);
-        let former = former.map(|certificate| certificate.serial().to_owned());
-        for _ in 0..PATIENCE {
-            // A look-up that began before gives back what was there.
+        let previous = self.state.cache().get(subject);
+        let previous = previous.map(|certificate| certificate.serial().to_owned());
+        for _ in 0..MAX_JOINED {
+            // A look-up that began earlier may return the old certificate.
             let is_joined = self.is_in_flight(subject);
             let outcome = self.obtain(subject, &applied, Purpose::RenewNow).await;
-            let is_new = serial(&outcome).is_some_and(|serial| Some(serial) != former);
+            let is_new = serial(&outcome).is_some_and(|serial| Some(serial) != previous);
             if is_new || !is_joined {
                 return outcome;
             }
@@ -47,15 +47,15 @@ impl CertManager {
         self.obtain(subject, &applied, Purpose::RenewNow).await
     }
 
-    /// Has the certificate of a name taken back, no longer serves it, and obtains another with a new
-    /// key unless the names are not used any more. Returns that other one, or why there is none.
+    /// Revokes the certificate of a name and stops serving it. Then obtains a new certificate with a new key, and returns
+    /// its outcome, unless the reason is that the name is no longer used.
     pub async fn revoke(
         &self,
         subject: &HostPattern,
         reason: RevocationReason,
     ) -> Result<Option<Outcome>, RevocationError> {
         let revoked = self.revoker().revoke(subject, reason).await?;
-        let cache = self.obtainer().cache();
+        let cache = self.state.cache();
         let served = cache.get(subject);
         if served.is_some_and(|served| served.serial() == revoked.serial()) {
             cache.remove(subject);
@@ -66,35 +66,34 @@ impl CertManager {
         })
     }
 
-    /// Asks the issuers of all sites.
+    /// Returns a revoker that knows the issuers of all sites.
     #[must_use]
     pub fn revoker(&self) -> Revoker {
-        let ruleset = self.ruleset();
+        let ruleset = self.state.ruleset();
         let mut known = ruleset.issuers.public.clone();
         known.push(Arc::clone(&ruleset.issuers.internal));
         for (_, policy) in ruleset.policies.iter() {
             let own = policy.own_issuer();
-            known.extend(
-                own.filter(|own| known.iter().all(|other| other.id() != own.id()))
-                    .cloned(),
-            );
+            let own = own.filter(|own| known.iter().all(|other| other.id() != own.id()));
+            known.extend(own.cloned());
         }
         Revoker::new(self.records().clone(), known)
     }
 
-    /// The names that the configuration spells out.
+    /// Returns the names that the configuration spells out.
     #[must_use]
     pub fn configured(&self) -> Vec<HostPattern> {
-        let ruleset = self.ruleset();
+        let ruleset = self.state.ruleset();
         let policies = ruleset.policies.iter();
         let names = policies.filter_map(|(_, policy)| policy.managed().cloned());
         names.collect()
     }
 
-    /// What stands between a name and its certificate.
+    /// Returns the standing of a name: whether its certificate is served, or why there is none.
     pub async fn standing(&self, name: &HostName) -> Standing {
-        let cache = self.state().cache();
-        if let Some(certificate) = cache.lookup(name.as_str())
+        let cache = self.state.cache();
+        let served = cache.lookup(name.as_str());
+        if let Some(certificate) = &served
             && cache.is_pinned(name.as_str())
         {
             return Standing::FromFiles {
@@ -103,20 +102,22 @@ impl CertManager {
             };
         }
         let subject = HostPattern::Exact(name.clone());
-        let applied = self.state().policy(&subject);
-        let subject = applied.as_ref().map(|applied| applied.policy.subject(name));
-        let subject = subject.unwrap_or_else(|| HostPattern::Exact(name.clone()));
-        let served = cache.lookup(name.as_str());
+        let applied = self.state.policy(&subject);
+        let shared = applied.as_ref().map(|applied| applied.policy.subject(name));
+        let subject = shared.unwrap_or(subject);
         self.standing_for(&subject, applied, served).await
     }
 
-    /// The same for a pattern as a whole.
-    pub(crate) async fn standing_of_pattern(&self, pattern: &HostPattern) -> Standing {
-        let ruleset = self.ruleset();
-        let policy = ruleset.policies.get(pattern).map(Arc::clone);
+    /// Returns the standing of a name, like [`standing`](Self::standing), or of the certificate for a pattern.
+    pub async fn standing_of(&self, subject: &HostPattern) -> Standing {
+        if let HostPattern::Exact(name) = subject {
+            return self.standing(name).await;
+        }
+        let ruleset = self.state.ruleset();
+        let policy = ruleset.policies.get(subject).map(Arc::clone);
         let applied = policy.map(|policy| AppliedPolicy { ruleset, policy });
-        let served = self.state().cache().get(pattern);
-        self.standing_for(pattern, applied, served).await
+        let served = self.state.cache().get(subject);
+        self.standing_for(subject, applied, served).await
     }
 
     async fn standing_for(
@@ -126,10 +127,10 @@ impl CertManager {
         certificate: Option<Arc<Certificate>>,
     ) -> Standing {
         let Some(applied) = applied else {
-            return Standing::refused(Because::UnknownName, Refusal::Unknown);
+            return Standing::refused(RefusalKind::UnknownName, Refusal::Unknown);
         };
         let attempts = self.obtainer().failures().attempts(subject).await;
-        let attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
+        let attempts = attempts.filter(|attempts| attempts.counted_failures() > 0);
         if let Some(certificate) = certificate {
             let issuers = applied.issuers(subject);
             let records = self.obtainer().records();
@@ -140,7 +141,7 @@ impl CertManager {
         if self.is_in_flight(subject) {
             return Standing::Ordering;
         }
-        // What could not be written is known here alone.
+        // Failed attempts that could not be stored are known only in memory.
         let not_due = attempts.filter(|attempts| !attempts.is_due(self.clock().now()));
         if let Some(attempts) = not_due {
             return backing_off(attempts);
@@ -150,29 +151,20 @@ impl CertManager {
         sources.standing_of(subject, &applied.policy, now).await
     }
 
-    /// What stands between a subject and its certificate: a name as [`standing`](Self::standing)
-    /// tells it, a wildcard by what is served for the pattern as a whole.
-    pub async fn standing_of(&self, subject: &HostPattern) -> Standing {
-        if let HostPattern::Exact(name) = subject {
-            return self.standing(name).await;
-        }
-        self.standing_of_pattern(subject).await
-    }
-
-    /// The TXT records that the operator has to set once for a name or a pattern to be proved.
+    /// Returns the TXT records that the operator has to set once, so that CAs can validate the name or pattern.
     pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
-        let ruleset = self.ruleset();
+        let ruleset = self.state.ruleset();
         let sources = StandingSources::of(&ruleset, self.records());
         sources.records_to_set(wanted).await
     }
 
-    /// Who signs now.
+    /// Returns the issuers of the current ruleset.
     #[must_use]
     pub fn issuers(&self) -> Issuers {
-        self.ruleset().issuers.clone()
+        self.state.ruleset().issuers.clone()
     }
 
-    /// The records that the manager keeps.
+    /// Returns the stored records that the manager works on.
     #[must_use]
     pub fn records(&self) -> &Records {
         self.obtainer().records()
@@ -214,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operator_overrides_our_own_patience_and_not_that_of_the_ca() {
+    async fn an_operator_overrides_our_own_back_off_but_not_the_cas_retry_after() {
         let world = World::new(None);
         let subject = HostPattern::Exact(name("www.example.org"));
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
@@ -224,8 +216,11 @@ mod tests {
             Err(Refusal::BackingOff { failures: 1, .. })
         ));
 
-        let wish = manager.renew_now(&subject).await;
-        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 2, .. })));
+        let renewed = manager.renew_now(&subject).await;
+        assert!(matches!(
+            renewed,
+            Err(Refusal::BackingOff { failures: 2, .. })
+        ));
         assert_eq!(world.issuer.orders(), 2);
 
         let other = World::new(None);
@@ -233,12 +228,15 @@ mod tests {
         let failed = Attempts::default().failed("x".to_owned(), now, hour);
         let storage = FileStorage::open(other.dir.path()).unwrap();
         let records = Records::new(Arc::new(storage));
-        let held_off = failed.held_off(now, Some(hour));
-        let stored = records.store_attempts(&subject, &held_off).await;
+        let waiting = failed.with_ca_wait(now, Some(hour));
+        let stored = records.store_attempts(&subject, &waiting).await;
         stored.unwrap();
         let (manager, _tasks) = other.manager(vec![site("www.example.org")]);
-        let wish = manager.renew_now(&subject).await;
-        assert!(matches!(wish, Err(Refusal::BackingOff { failures: 1, .. })));
+        let renewed = manager.renew_now(&subject).await;
+        assert!(matches!(
+            renewed,
+            Err(Refusal::BackingOff { failures: 1, .. })
+        ));
         assert_eq!(other.issuer.orders(), 0);
     }
 }

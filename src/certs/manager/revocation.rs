@@ -1,4 +1,4 @@
-//! Taking back what is stored, and giving accounts new keys: what an operator wants of the issuers.
+//! Revocation of stored certificates, and new keys for ACME accounts.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use crate::certs::status::{Inventory, Refusal};
 use crate::name::HostPattern;
 use crate::storage;
 
-/// Why a certificate was not taken back.
+/// A reason why a certificate was not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevocationError {
-    /// There is nothing to take back.
+    /// No certificate is stored for the name.
     #[error("no certificate is stored for {0}")]
     NotStored(HostPattern),
-    /// What is stored cannot be read.
-    #[error("the stored certificate {location} is damaged; revoke it with the CA's own means")]
+    /// The stored certificate cannot be read.
+    #[error("the stored certificate {location} is damaged; revoke it with the CA's own tools")]
     Damaged {
-        /// Where it lies.
+        /// Its location in storage.
         location: String,
     },
-    /// The issuer of what is stored is not configured.
+    /// The certificate's issuer is not configured.
     #[error(
-        "`{0}`, which signed it, is none of the configured issuers; name its directory with --config or --acme-directory"
+        "`{0}`, which signed it, is not a configured issuer; give its directory with --config or --acme-directory"
     )]
     UnknownIssuer(String),
     /// No account is configured.
     #[error("no issuer has an account")]
     NoAccount,
-    /// The CA did not do it.
+    /// The CA refused or failed.
     #[error("{0}")]
     Issuer(Box<Error>),
     /// The records could not be read or written.
@@ -52,7 +52,7 @@ impl From<storage::Error> for RevocationError {
     }
 }
 
-/// Asks issuers to take back what they signed.
+/// Revokes certificates at the issuers that signed them.
 #[derive(Clone, Debug)]
 pub struct Revoker {
     records: Records,
@@ -60,19 +60,19 @@ pub struct Revoker {
 }
 
 impl Revoker {
-    /// A revoker for what these issuers have signed.
+    /// A revoker for certificates of these issuers.
     #[must_use]
     pub fn new(records: Records, issuers: Vec<Arc<dyn Issuer>>) -> Self {
         Self { records, issuers }
     }
 
-    /// Has the stored certificate of a name taken back, and removes it from storage. Returns it.
+    /// Revokes the stored certificate of a name, removes it from storage and returns it.
     pub async fn revoke(
         &self,
         subject: &HostPattern,
         reason: RevocationReason,
     ) -> Result<Arc<Certificate>, RevocationError> {
-        // Nobody puts another one into its place meanwhile.
+        // No other process may replace it in the meantime.
         let _lock = self.records.lock_issuance(subject).await?;
         let inventory = Inventory::open(self.records.clone()).await?;
         let kept = inventory.certificate(subject).await?;
@@ -87,14 +87,14 @@ impl Revoker {
         let issuer = self.issuers.iter().find(|known| known.id() == kept.issuer);
         let issuer = issuer.ok_or_else(|| RevocationError::UnknownIssuer(kept.issuer.clone()))?;
         let pem = self.records.load_pem(&kept.issuer, subject).await?;
-        take_back(issuer.as_ref(), &certificate, &pem, reason).await?;
+        revoke_at(issuer.as_ref(), &certificate, &pem, reason).await?;
         self.records
             .remove_certificate(&kept.issuer, subject)
             .await?;
         Ok(certificate)
     }
 
-    /// Gives the account at each CA a new key. Returns the issuers that have one.
+    /// Gives the account at each CA a new key. Returns the names of the issuers that have an account.
     pub async fn roll_account_keys(&self) -> Result<Vec<String>, RevocationError> {
         let mut rolled = Vec::new();
         for issuer in &self.issuers {
@@ -112,9 +112,9 @@ impl Revoker {
     }
 }
 
-/// Who has the key proves most: a CA blocks a key whose holder says that it is lost. Without that
-/// the account asks, and where the CA does not know it, the key again.
-async fn take_back(
+/// Signs the request with the account key, and with the certificate's key if the CA does not accept that (RFC 8555 section
+/// 7.6). For a compromised key the order is reversed: CAs block a key when the request is signed with it.
+async fn revoke_at(
     issuer: &dyn Issuer,
     certificate: &Certificate,
     pem: &[u8],
@@ -136,7 +136,7 @@ async fn take_back(
         _ => (account, key),
     };
     match ask(first).await {
-        Err(error) if is_for_another(&error) => {
+        Err(error) if may_accept_other(&error) => {
             warn!(issuer = issuer.name(), %error, "the CA is asked again with the other key");
             ask(second).await
         }
@@ -144,18 +144,12 @@ async fn take_back(
     }
 }
 
-/// Whether another signer may be heard where this one was not.
-fn is_for_another(error: &Error) -> bool {
+/// `true` if the CA may accept the other signer after this refusal.
+fn may_accept_other(error: &Error) -> bool {
+    use ProblemKind::{AccountDoesNotExist, Unauthorized};
     let Error::Acme(error) = error else {
         return false;
     };
-    let is_refused = |kind: &ProblemKind| {
-        matches!(
-            kind,
-            ProblemKind::AccountDoesNotExist | ProblemKind::Unauthorized
-        )
-    };
-    error
-        .problem()
-        .is_some_and(|problem| is_refused(&problem.kind))
+    let problem = error.problem();
+    problem.is_some_and(|problem| matches!(problem.kind, AccountDoesNotExist | Unauthorized))
 }

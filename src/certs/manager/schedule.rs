@@ -1,11 +1,11 @@
-//! Messages to the renewal loop: which name needs attention, when and why.
+//! Messages to the renewal loop: a name, when it needs attention, and why.
 
 use std::time::SystemTime;
 
 use crate::certs::issuance::Purpose;
 use crate::name::HostPattern;
 
-/// A name, and when it needs attention next.
+/// A name, and the time at which it needs attention next.
 #[derive(Debug)]
 pub(crate) struct Due {
     pub(crate) subject: HostPattern,

@@ -1,4 +1,4 @@
-//! One task per key at a time, and those who wait for its value. Knows neither names nor certificates.
+//! One task per key at a time, and any number of waiters for its value. Knows neither names nor certificates.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::watch;
 
-/// The keys whose values are being worked out, each by one leader.
+/// The keys whose values are being computed, each by one leader.
 #[derive(Debug)]
 pub(super) struct SingleFlight<K: Eq + Hash, V> {
     flights: Arc<DashMap<K, Flight<V>>>,
     max_waiting: usize,
 }
 
-/// How far a leader has come.
+/// The progress of a leader.
 #[derive(Clone, Debug)]
 enum Progress<V> {
     Pending,
@@ -23,16 +23,16 @@ enum Progress<V> {
     Done(V),
 }
 
-/// Reasons why a flight gave no value.
+/// A reason why a wait ended without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FlightError {
-    /// As many as may wait for the key wait already.
+    /// The limit of waiters for the key is reached.
     TooManyWaiting,
     /// The leader ended without a value.
     Abandoned,
 }
 
-/// The wait for one key's value.
+/// A wait for the value of one key.
 #[derive(Clone, Debug)]
 pub(super) struct Flight<V> {
     progress: watch::Receiver<Progress<V>>,
@@ -40,7 +40,7 @@ pub(super) struct Flight<V> {
     max_waiting: usize,
 }
 
-/// The one who works out a key's value. However it ends, the key is free again when it is dropped.
+/// The one task that computes a key's value. Dropping it frees the key, however the task ends.
 #[derive(Debug)]
 pub(super) struct Leader<K: Eq + Hash, V> {
     flights: Arc<DashMap<K, Flight<V>>>,
@@ -50,7 +50,7 @@ pub(super) struct Leader<K: Eq + Hash, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
-    /// No key yet. At most `max_waiting` may wait for the first value of each.
+    /// No keys yet. At most `max_waiting` may wait for the first value of each key.
     pub(super) fn new(max_waiting: usize) -> Self {
         Self {
             flights: Arc::default(),
@@ -58,7 +58,7 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
         }
     }
 
-    /// Joins the flight of `key`. Where there is none, `lead` has it begun by the leader that it is given.
+    /// Joins the flight of `key`. If there is none, starts one: `lead` gets the new leader.
     pub(super) fn join(&self, key: &K, lead: impl FnOnce(Leader<K, V>)) -> Flight<V> {
         match self.flights.entry(key.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
@@ -85,14 +85,14 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
         self.flights.contains_key(key)
     }
 
-    /// Number of keys whose values are being worked out.
+    /// Number of keys whose values are being computed.
     pub(super) fn len(&self) -> usize {
         self.flights.len()
     }
 }
 
 impl<V: Clone> Flight<V> {
-    /// Waits for the interim value, or for the last one where that comes first.
+    /// Waits for the interim or the final value, whichever comes first.
     pub(super) async fn first(mut self) -> Result<V, FlightError> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -107,7 +107,7 @@ impl<V: Clone> Flight<V> {
         }
     }
 
-    /// Waits for the last value.
+    /// Waits for the final value.
     pub(super) async fn last(mut self) -> Result<V, FlightError> {
         let is_done = |progress: &Progress<V>| matches!(progress, Progress::Done(_));
         match self.progress.wait_for(is_done).await.as_deref() {
@@ -126,12 +126,12 @@ impl Drop for Waiter<'_> {
 }
 
 impl<K: Eq + Hash, V> Leader<K, V> {
-    /// Gives those who wait for a first value one that will do until the last one is there.
+    /// Gives an interim value to those who wait in [`Flight::first`].
     pub(super) fn publish(&self, interim: V) {
         self.progress.send_replace(Progress::Interim(interim));
     }
 
-    /// Frees the key, then gives its value to all who wait. Those who come later begin a new flight.
+    /// Frees the key, then gives the final value to all waiters. Whoever joins later starts a new flight.
     pub(super) fn finish(&mut self, value: V) {
         self.flights.remove(&self.key);
         self.is_done = true;
@@ -151,7 +151,7 @@ impl<K: Eq + Hash, V> Drop for Leader<K, V> {
 mod tests {
     use super::*;
 
-    /// Joins the flight of "key" and hands out its leader, where there was none.
+    /// Joins the flight of "key", and returns its leader if the flight is new.
     fn join(
         flights: &SingleFlight<&'static str, u8>,
     ) -> (Flight<u8>, Option<Leader<&'static str, u8>>) {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_leader_that_ends_without_a_value_frees_its_key_and_no_other_ones() {
+    async fn a_leader_that_ends_without_a_value_frees_only_its_own_key() {
         let flights = SingleFlight::new(1);
         let (abandoned, leader) = join(&flights);
         drop(leader);

@@ -1,4 +1,4 @@
-//! Parts that the manager and its attempts share: the rules, the way to a certificate, and the schedule.
+//! State that the manager and its attempts share: the ruleset, the obtainer, the flights and the schedule.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use crate::tasks::Tasks;
 /// Limits how many handshakes may wait for one name.
 pub(super) const MAX_WAITING: usize = 1024;
 
-/// The end of a look-up or an order.
+/// The outcome of a look-up or an order.
 pub type Outcome = Result<Arc<Certificate>, Refusal>;
 
 #[derive(Debug)]
 pub(super) struct ManagerState {
-    ruleset: ArcSwap<Ruleset>,
+    pub(super) ruleset: ArcSwap<Ruleset>,
     pub(super) obtainer: Obtainer,
     pub(super) flights: SingleFlight<HostPattern, Outcome>,
     schedule: mpsc::UnboundedSender<Reminder>,
@@ -35,11 +35,11 @@ pub(super) struct ManagerState {
 /// Parts that the manager is built from.
 #[derive(Debug)]
 pub struct ManagerParts {
-    /// Who may have a certificate, and how each gets it.
+    /// The rules: which names may have a certificate, and who signs.
     pub ruleset: Ruleset,
-    /// Where certificates and attempts are kept.
+    /// The stored certificates and attempts.
     pub records: Records,
-    /// What is served.
+    /// The certificates in memory, which the TLS server serves.
     pub cache: Arc<CertCache>,
     /// The time of day.
     pub clock: Clock,
@@ -67,19 +67,14 @@ impl ManagerState {
         self.ruleset.load_full()
     }
 
-    /// Puts another ruleset into effect and returns the one before it.
-    pub(super) fn swap_ruleset(&self, ruleset: Arc<Ruleset>) -> Arc<Ruleset> {
-        self.ruleset.swap(ruleset)
-    }
-
-    /// The policy that is in effect for a subject; none where nobody wants a certificate for it.
+    /// Returns the current policy of a subject; `None` if it may not have a certificate.
     pub(super) fn policy(&self, subject: &HostPattern) -> Option<AppliedPolicy> {
         let ruleset = self.ruleset();
         let policy = Arc::clone(ruleset.policy(subject)?);
         Some(AppliedPolicy { ruleset, policy })
     }
 
-    /// Tells the renewal loop about a name. The loop is gone only when the process stops.
+    /// Sends a reminder to the renewal loop. The loop is gone only when the process stops, so a failed send is ignored.
     pub(super) fn remind(&self, reminder: Reminder) {
         let _ = self.schedule.send(reminder);
     }

@@ -1,32 +1,32 @@
-//! How many certificates there are in memory, and when they end.
+//! Counts of the certificates in memory, and the times at which they expire.
 
 use std::time::SystemTime;
 
 use super::cert_manager::CertManager;
 use crate::name::HostPattern;
 
-/// Certificates in memory, and names without one there.
+/// Counts of certificates in memory and of names without one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CertStats {
-    /// The certificates in memory, those of names on demand among them.
+    /// Number of certificates in memory, including those of on-demand names.
     pub in_memory: usize,
-    /// The names that the configuration spells out and that are to have a certificate from a CA.
+    /// Number of configured names that should have a certificate from an issuer.
     pub names: usize,
-    /// Those of them without one in memory.
+    /// Number of those names without a certificate in memory.
     pub without: usize,
 }
 
 impl CertManager {
-    /// When the certificates in memory end, for up to `limit` names: those whose end is next, the nearest first.
+    /// Returns up to `limit` names whose certificates expire next, the earliest first, with the end of their validity.
     #[must_use]
     pub fn next_ends(&self, limit: usize) -> Vec<(HostPattern, SystemTime)> {
-        self.obtainer().cache().next_ends(limit)
+        self.state.cache().next_ends(limit)
     }
 
-    /// Counts. Looks at every name that the configuration spells out.
+    /// Returns the current counts. Takes time proportional to the number of configured names.
     #[must_use]
     pub fn stats(&self) -> CertStats {
-        let (ruleset, cache) = (self.ruleset(), self.obtainer().cache());
+        let (ruleset, cache) = (self.state.ruleset(), self.state.cache());
         let policies = ruleset.policies.iter();
         let names = policies.filter_map(|(_, policy)| policy.managed());
         let mut stats = CertStats {

@@ -1,4 +1,4 @@
-//! The question that stands before a certificate for a name that nobody configured.
+//! The ask endpoint, which allows or refuses each on-demand name before its certificate is ordered.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use super::new_name_limit::{Network, NewNameLimit};
 use super::options::OnDemandOptions;
 use crate::name::HostName;
 
-/// How long the operator's endpoint may take for one answer.
+/// Limits how long the endpoint may take for one answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many questions are open at once, so that a flood of names does not become one of requests.
+/// Limits how many requests are open at once, so that a flood of names does not become a flood of requests.
 const OPEN_QUESTIONS: usize = 64;
-/// For how long nobody tries to connect to an endpoint that takes no connections.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Time without another attempt to connect after the endpoint has refused a connection.
+const DOWN_PAUSE: Duration = Duration::from_secs(5);
 
-/// The operator's endpoint that says which names may have a certificate.
+/// The operator's endpoint that decides which on-demand names may have a certificate.
 #[derive(Debug)]
 pub struct Ask {
     options: OnDemandOptions,
@@ -29,12 +29,12 @@ pub struct Ask {
     open: Semaphore,
     answers: AskCache,
     new_names: NewNameLimit,
-    /// Since when the endpoint takes no connections.
+    /// Time and error of the last refused connection.
     down: Mutex<Option<(Instant, Arc<AskError>)>>,
 }
 
 impl Ask {
-    /// A gate at `options.ask`.
+    /// A client for the endpoint at `options.ask`.
     pub fn new(options: &OnDemandOptions) -> Result<Self, AskError> {
         let http = reqwest::Client::builder()
             .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
@@ -53,20 +53,18 @@ impl Ask {
         })
     }
 
-    /// What the gate was made of.
+    /// The options that it was built from.
     #[must_use]
     pub fn options(&self) -> &OnDemandOptions {
         &self.options
     }
 
-    /// Whether `name` may have a certificate, as the endpoint has said lately or says now. A name
-    /// that is new comes with the client that wants it, and may be one too many; one whose
-    /// certificate is renewed comes without.
+    /// Checks whether `name` may have a certificate: by a cached answer, else by a request. `client` is the client whose
+    /// handshake brought a new name; new names are limited per network and in total. It is `None` for a renewal.
     pub async fn allow(&self, name: &HostName, client: Option<IpAddr>) -> Verdict {
-        let known = self.answers.find(name);
-        let answer = match known {
+        let answer = match self.answers.find(name) {
             Some(answer) => answer,
-            None => self.question(name, client).await?,
+            None => self.ask(name, client).await?,
         };
         answer.verdict?;
         if client.is_some() && !answer.is_admitted {
@@ -78,17 +76,13 @@ impl Ask {
         Ok(())
     }
 
-    /// What the endpoint has said of `name` lately.
+    /// Returns the cached answer for `name`.
     #[must_use]
-    pub fn said(&self, name: &HostName) -> Option<Result<(), Arc<AskError>>> {
+    pub fn cached(&self, name: &HostName) -> Option<Verdict> {
         Some(self.answers.find(name)?.verdict)
     }
 
-    async fn question(
-        &self,
-        name: &HostName,
-        client: Option<IpAddr>,
-    ) -> Result<Answer, Arc<AskError>> {
+    async fn ask(&self, name: &HostName, client: Option<IpAddr>) -> Result<Answer, Arc<AskError>> {
         if let Some(error) = self.known_down() {
             return Err(error);
         }
@@ -110,10 +104,10 @@ impl Ask {
         Ok(answer)
     }
 
-    /// Asks `GET ask?domain=NAME`. Only 200 allows; a time-out, a redirect and every other status
-    /// refuse.
+    /// Sends `GET ask?domain=NAME`. Returns the verdict and how long it is cached. Only status 200 allows; every other
+    /// status, a redirect and a time-out refuse.
     async fn send(&self, name: &HostName) -> (Verdict, Duration) {
-        let _turn = self.open.acquire().await;
+        let _permit = self.open.acquire().await;
         let url = &self.options.ask;
         let mut question = url.clone();
         question
@@ -130,10 +124,10 @@ impl Ask {
                 (verdict.map_err(Arc::new), response.headers().clone())
             }
             Err(source) => {
-                let is_gone = source.is_connect();
+                let is_refused = source.is_connect();
                 let source = source.without_url();
                 let error = Arc::new(AskError::Unreachable { url, source });
-                if is_gone {
+                if is_refused {
                     self.set_down(&error);
                 }
                 (Err(error), http::HeaderMap::new())
@@ -143,11 +137,11 @@ impl Ask {
         (verdict, time)
     }
 
-    /// The reason why nobody needs to try to connect now.
+    /// Returns the error of the last refused connection while the pause after it lasts.
     fn known_down(&self) -> Option<Arc<AskError>> {
         let down = self.down.lock();
         let (since, error) = down.as_ref()?;
-        (since.elapsed() < PAUSE).then(|| Arc::clone(error))
+        (since.elapsed() < DOWN_PAUSE).then(|| Arc::clone(error))
     }
 
     fn set_down(&self, error: &Arc<AskError>) {
@@ -161,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    fn gate(ask: &str) -> Ask {
+    fn endpoint(ask: &str) -> Ask {
         Ask::new(&OnDemandOptions::new(ask.parse().unwrap())).unwrap()
     }
 
@@ -170,31 +164,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_endpoint_that_says_nothing_refuses_after_its_time() {
-        // The system accepts for it; nobody ever reads.
+    async fn an_endpoint_that_does_not_answer_refuses_after_the_time_out() {
+        // The system accepts the connection, and nobody reads from it.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let gate = gate(&format!("http://{}/", listener.local_addr().unwrap()));
+        let ask = endpoint(&format!("http://{}/", listener.local_addr().unwrap()));
         let name = name("www.example.org");
         let start = Instant::now();
-        let answer = timeout(Duration::from_secs(3600), gate.allow(&name, None)).await;
+        let answer = timeout(Duration::from_secs(3600), ask.allow(&name, None)).await;
         assert!(answer.unwrap().unwrap_err().is_down());
         assert_eq!(start.elapsed().as_secs(), 10);
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_is_gone_is_left_alone_for_a_moment_only() {
+    async fn an_endpoint_that_refuses_connections_is_asked_again_after_a_pause() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let gate = gate(&format!("http://{address}/"));
-        assert!(gate.known_down().is_none());
-        let error = gate.allow(&name("a.example.org"), None).await.unwrap_err();
+        let ask = endpoint(&format!("http://{address}/"));
+        assert!(ask.known_down().is_none());
+        let error = ask.allow(&name("a.example.org"), None).await.unwrap_err();
         assert!(error.is_down(), "{error}");
-        let other = gate.allow(&name("b.example.org"), None).await.unwrap_err();
+        let other = ask.allow(&name("b.example.org"), None).await.unwrap_err();
         assert!(Arc::ptr_eq(&error, &other));
         tokio::time::pause();
-        tokio::time::advance(PAUSE).await;
-        assert!(gate.known_down().is_none());
-        assert!(gate.answers.find(&name("a.example.org")).is_none());
+        tokio::time::advance(DOWN_PAUSE).await;
+        assert!(ask.known_down().is_none());
+        assert!(ask.answers.find(&name("a.example.org")).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator's endpoint has answered lately, name by name. In memory only and bounded.
+//! The recent answers of the ask endpoint by name. In memory only, and limited in number.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,34 +13,35 @@ use tokio::time::Instant;
 use super::error::AskError;
 use crate::name::HostName;
 
-/// How many names are remembered; those that nobody asks for leave first.
-const NAMES: NonZeroUsize = NonZeroUsize::new(65_536).expect("it is not zero");
-/// How long a yes holds when the endpoint does not say.
-const YES: Duration = Duration::from_secs(3600);
-/// How long a no holds when the endpoint does not say.
-const NO: Duration = Duration::from_secs(300);
-/// How soon an endpoint that is down is asked again.
-const DOWN: Duration = Duration::from_secs(5);
-/// How long any answer holds at most, whatever the endpoint says.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Limits how many names are cached. The least recently used ones are dropped first.
+const MAX_NAMES: NonZeroUsize = NonZeroUsize::new(65_536).expect("it is not zero");
+/// Lifetime of a yes if the endpoint does not set one.
+const YES_LIFETIME: Duration = Duration::from_secs(3600);
+/// Lifetime of a no if the endpoint does not set one.
+const NO_LIFETIME: Duration = Duration::from_secs(300);
+/// Time after which an endpoint that is down is asked again.
+const DOWN_LIFETIME: Duration = Duration::from_secs(5);
+/// Limits the lifetime of any answer, whatever the endpoint says.
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
+/// The decision of the ask endpoint on one name.
 pub(crate) type Verdict = Result<(), Arc<AskError>>;
 
-/// One answer.
+/// A cached answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) verdict: Verdict,
-    /// Whether the name has passed the bound on all new names, or need not.
+    /// `true` if the name was counted against the limit of all new names, or need not be.
     pub(super) is_admitted: bool,
 }
 
-/// The answers that still hold.
+/// The answers whose lifetime is not over.
 #[derive(Debug)]
 pub(super) struct AskCache(Mutex<LruCache<HostName, (Instant, Answer)>>);
 
 impl AskCache {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(NAMES)))
+        Self(Mutex::new(LruCache::new(MAX_NAMES)))
     }
 
     pub(crate) fn find(&self, name: &HostName) -> Option<Answer> {
@@ -53,7 +54,7 @@ impl AskCache {
         None
     }
 
-    /// Keeps an answer for its time. Nothing is kept for no time at all.
+    /// Caches an answer for `time`. With zero, the answer is removed.
     pub(crate) fn keep(&self, name: &HostName, answer: Answer, time: Duration) {
         let mut answers = self.0.lock();
         if time.is_zero() {
@@ -63,7 +64,7 @@ impl AskCache {
         }
     }
 
-    /// Notes that a name has passed the bound on all new names.
+    /// Marks a name as counted against the limit of all new names.
     pub(super) fn admit(&self, name: &HostName) {
         if let Some((_, answer)) = self.0.lock().peek_mut(name) {
             answer.is_admitted = true;
@@ -71,13 +72,13 @@ impl AskCache {
     }
 }
 
-/// How long an answer holds: as long as its `Cache-Control` says (RFC 9111 section 5.2.2), else an
-/// hour for a yes and five minutes for a no. An endpoint that is down has not answered.
+/// Returns the lifetime of an answer: by its `Cache-Control` (RFC 9111 section 5.2.2), else a default for yes and no. The
+/// failure of an endpoint that is down has a lifetime of its own.
 pub(crate) fn lifetime(verdict: &Verdict, headers: &HeaderMap) -> Duration {
     let own = match verdict {
-        Ok(()) => YES,
-        Err(error) if error.is_down() => return DOWN,
-        Err(_) => NO,
+        Ok(()) => YES_LIFETIME,
+        Err(error) if error.is_down() => return DOWN_LIFETIME,
+        Err(_) => NO_LIFETIME,
     };
     let directives = headers.get_all(CACHE_CONTROL).iter();
     let directives = directives.filter_map(|value| value.to_str().ok());
@@ -94,7 +95,7 @@ pub(crate) fn lifetime(verdict: &Verdict, headers: &HeaderMap) -> Duration {
             _ => {}
         }
     }
-    time.min(LONGEST)
+    time.min(MAX_LIFETIME)
 }
 
 #[cfg(test)]
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_holds_as_long_as_the_endpoint_says() {
+    fn the_endpoint_sets_the_lifetime_of_its_answer() {
         for (cache_control, yes, refused) in [
             (&[][..], 3600, 300),
             (&["max-age=7"], 7, 7),
@@ -147,21 +148,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_are_forgotten_in_time_and_bounded() {
+    async fn answers_expire_and_are_limited_in_number() {
         let answers = AskCache::new();
         let name = |text: &str| HostName::parse(text).unwrap();
         let yes = || Answer {
             verdict: Ok(()),
             is_admitted: true,
         };
-        answers.keep(&name("a.example.org"), yes(), YES);
-        tokio::time::advance(YES - Duration::from_secs(1)).await;
+        answers.keep(&name("a.example.org"), yes(), YES_LIFETIME);
+        tokio::time::advance(YES_LIFETIME - Duration::from_secs(1)).await;
         assert!(answers.find(&name("a.example.org")).is_some());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(answers.find(&name("a.example.org")).is_none());
-        for n in 0..NAMES.get() + 100 {
-            answers.keep(&name(&format!("n{n}.example.org")), yes(), YES);
+        for n in 0..MAX_NAMES.get() + 100 {
+            answers.keep(&name(&format!("n{n}.example.org")), yes(), YES_LIFETIME);
         }
-        assert_eq!(answers.0.lock().len(), NAMES.get());
+        assert_eq!(answers.0.lock().len(), MAX_NAMES.get());
     }
 }

@@ -1,4 +1,4 @@
-//! Reasons why a name that nobody configured gets no certificate.
+//! Reasons why an on-demand name is not allowed.
 
 use std::time::Duration;
 
@@ -6,70 +6,70 @@ use url::Url;
 
 use super::new_name_limit::Network;
 
-/// Reasons why a name is not allowed.
+/// A reason why an on-demand name is not allowed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// The client for the question could not be built.
+    /// The HTTP client could not be built.
     #[error("the client for the ask endpoint cannot be built: {0}")]
     Client(reqwest::Error),
-    /// The endpoint gave no answer.
+    /// The endpoint did not answer.
     #[error(
-        "the ask endpoint {url} gave no answer: {}; no new name is allowed before it does",
+        "the ask endpoint {url} did not answer: {}; no new name is allowed until it does",
         root_of(source)
     )]
     Unreachable {
         /// The endpoint.
         url: Url,
-        /// What went wrong.
+        /// The failure of the request.
         source: reqwest::Error,
     },
-    /// The endpoint could not make up its mind.
+    /// The endpoint failed.
     #[error(
-        "the ask endpoint {url} failed with status {status}; no new name is allowed before it works again"
+        "the ask endpoint {url} failed with status {status}; no new name is allowed until it works again"
     )]
     Failing {
         /// The endpoint.
         url: Url,
-        /// Its answer.
+        /// The status of its response.
         status: u16,
     },
-    /// The endpoint answered anything else but 200.
-    #[error("the ask endpoint {url} refuses it with status {status}")]
+    /// The endpoint refused the name.
+    #[error("the ask endpoint {url} refused the name with status {status}")]
     Refused {
         /// The endpoint.
         url: Url,
-        /// Its answer.
+        /// The status of its response.
         status: u16,
     },
-    /// The clients of one network have asked for many names.
+    /// The limit of new names for one network is reached.
     #[error(
-        "the clients of {network} have asked for {limit} new names within an hour; the next one is let in after {}; \
-         a network that needs more gets it by names-per-network",
+        "clients of {network} have asked for {limit} new names within an hour; the next one is allowed in {}; \
+         if the network needs more, raise names-per-network",
         humantime::format_duration(Duration::from_secs(.wait.as_secs() + 1))
     )]
     TooManyFromNetwork {
         /// The network.
         network: Network,
-        /// How many it may ask for.
+        /// Number of new names that it may ask for in an hour.
         limit: u16,
-        /// How long until the next one.
+        /// Time until the next one is allowed.
         wait: Duration,
     },
-    /// Many names have been allowed.
+    /// The limit of new names in total is reached.
     #[error(
-        "{limit} new names were allowed within an hour; the next one is let in after {}; \
-         a busier site gets more by names-per-hour",
+        "{limit} new names were allowed within an hour; the next one is allowed in {}; \
+         for a busier site, raise names-per-hour",
         humantime::format_duration(Duration::from_secs(.wait.as_secs() + 1))
     )]
     TooMany {
-        /// How many are let in.
+        /// Number of new names that are allowed in an hour.
         limit: u16,
-        /// How long until the next one.
+        /// Time until the next one is allowed.
         wait: Duration,
     },
 }
 
-/// The cause at the bottom, which says more than the words around it.
+/// Returns the root cause, which says more than the errors around it.
 fn root_of(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
@@ -79,7 +79,7 @@ fn root_of(error: &reqwest::Error) -> String {
 }
 
 impl AskError {
-    /// Whether the endpoint could not answer: it has not said no.
+    /// `true` if the endpoint is down or failed, and so has not said no.
     #[must_use]
     pub fn is_down(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Failing { .. })

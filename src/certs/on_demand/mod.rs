@@ -1,4 +1,5 @@
-//! Certificates for names that nobody configured: allowed by an endpoint of the operator, bounded in number.
+//! On-demand certificates: names that the configuration does not spell out, allowed by the operator's ask endpoint and
+//! limited in number.
 
 mod ask;
 mod ask_cache;

@@ -1,5 +1,5 @@
-//! How many names that nobody has heard of are let in, so that a flood of made-up ones reaches
-//! neither the operator's endpoint nor a CA. In memory only.
+//! Limits of new on-demand names, so that a flood of made-up names reaches neither the ask endpoint nor a CA. In memory
+//! only.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,15 +13,15 @@ use tokio::time::Instant;
 use crate::gcra::{Gcra, Meter};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// How many networks are remembered; those that came first leave first.
-const NETWORKS: NonZeroUsize = NonZeroUsize::new(16_384).expect("it is not zero");
+/// Limits how many networks are remembered. The least recently used ones are dropped first.
+const MAX_NETWORKS: NonZeroUsize = NonZeroUsize::new(16_384).expect("it is not zero");
 
-/// The neighbourhood of a client, which counts as one: a /24 of IPv4, a /48 of IPv6.
+/// The network of a client, by which new names are counted: a /24 of IPv4, a /48 of IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
 impl Network {
-    /// The network of a client.
+    /// Returns the network of a client.
     #[must_use]
     pub fn of(client: IpAddr) -> Self {
         Self(match client.to_canonical() {
@@ -46,36 +46,37 @@ impl fmt::Display for Network {
     }
 }
 
-/// Lets a bounded number of new names in: an hour's worth at once, then one whenever an even share of the hour has passed.
+/// Limits the rate of new names. An hour's worth is allowed at once, and then one after each equal share of an hour.
 #[derive(Debug)]
 pub(super) struct NewNameLimit {
     per_network: Gcra,
     networks: Mutex<LruCache<Network, Meter>>,
-    in_all: Gcra,
-    all: Mutex<Meter>,
+    total: Gcra,
+    total_meter: Mutex<Meter>,
 }
 
 impl NewNameLimit {
-    /// Allows so many names an hour from each network and in all.
+    /// Allows `per_network` names an hour from each network, and `per_hour` in total.
     pub(super) fn new(per_network: u16, per_hour: u16) -> Self {
         Self {
             per_network: Gcra::new(per_network, HOUR, per_network),
-            networks: Mutex::new(LruCache::new(NETWORKS)),
-            in_all: Gcra::new(per_hour, HOUR, per_hour),
-            all: Mutex::default(),
+            networks: Mutex::new(LruCache::new(MAX_NETWORKS)),
+            total: Gcra::new(per_hour, HOUR, per_hour),
+            total_meter: Mutex::default(),
         }
     }
 
-    /// Lets one more name in from a network, or returns the time that it has to wait.
+    /// Counts one more name from a network, or returns the time until one is allowed.
     pub(super) fn admit_from(&self, network: Network) -> Result<(), Duration> {
         let mut networks = self.networks.lock();
         let meter = networks.get_or_insert_mut(network, Meter::default);
         self.per_network.take(meter, Instant::now())
     }
 
-    /// Lets one more name in from anywhere, or returns the time that it has to wait.
+    /// Counts one more name in total, or returns the time until one is allowed.
     pub(super) fn admit(&self) -> Result<(), Duration> {
-        self.in_all.take(&mut self.all.lock(), Instant::now())
+        let mut meter = self.total_meter.lock();
+        self.total.take(&mut meter, Instant::now())
     }
 }
 
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_network_has_its_share_and_gets_it_back_evenly() {
+    async fn each_network_has_a_limit_that_refills_evenly() {
         let new_names = NewNameLimit::new(20, 600);
         let taken = |client| {
             let taken = (0..100).filter(|_| new_names.admit_from(network(client)).is_ok());
@@ -106,14 +107,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_total_is_bounded_too() {
+    async fn the_total_is_limited_too() {
         let new_names = NewNameLimit::new(20, 600);
         let admitted = (0..1000).filter(|_| new_names.admit().is_ok()).count();
         assert_eq!(admitted, 600);
     }
 
     #[test]
-    fn neighbours_count_as_one() {
+    fn clients_of_one_network_count_together() {
         for (client, shown) in [
             ("192.0.2.77", "192.0.2.0/24"),
             ("::ffff:192.0.2.77", "192.0.2.0/24"),

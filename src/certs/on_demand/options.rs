@@ -2,19 +2,19 @@
 
 use url::Url;
 
-/// The gate before issuance for a name that the configuration does not spell out.
+/// Settings of the ask endpoint for on-demand names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnDemandOptions {
-    /// Asked as `GET ask?domain=NAME`; 200 allows, anything else refuses.
+    /// The endpoint, asked as `GET ask?domain=NAME`. Status 200 allows the name, anything else refuses it.
     pub ask: Url,
-    /// For how many new names an hour the endpoint is asked on behalf of one client network.
+    /// Number of new names an hour for which one client network may have the endpoint asked.
     pub names_per_network: u16,
-    /// How many new names are let in an hour after a yes.
+    /// Number of new names an hour that are allowed in total.
     pub names_per_hour: u16,
 }
 
 impl OnDemandOptions {
-    /// A gate with the default bounds.
+    /// Settings with the default limits.
     #[must_use]
     pub fn new(ask: Url) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Which names may have a certificate, who signs, and what follows.
+//! The rules: which names may have a certificate, who signs it, and which command runs afterwards.
 
 mod on_cert;
 mod policy;

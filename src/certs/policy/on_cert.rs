@@ -1,4 +1,4 @@
-//! The operator's command after each new certificate, so that other daemons can take it up.
+//! The operator's command after each new certificate, so that other daemons can load it.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -14,17 +14,16 @@ use tracing::{debug, warn};
 use crate::name::HostPattern;
 use crate::tasks::Tasks;
 
-/// How many commands run at once.
+/// Limits how many commands run at once.
 const PARALLEL: usize = 4;
 
-/// How long one may take.
+/// Limits how long one command may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How much of what a command says on standard error is told.
+/// Number of characters of standard error that the log shows.
 const EXCERPT: usize = 200;
 
-/// Runs `COMMAND NAME FILE` after each new certificate. Nobody waits for it, and its failure is a
-/// warning.
+/// Runs `COMMAND NAME FILE` after each new certificate, in the background. A failure is logged as a warning.
 #[derive(Clone, Debug)]
 pub struct OnCert {
     command: PathBuf,
@@ -32,7 +31,7 @@ pub struct OnCert {
     turns: Arc<Semaphore>,
 }
 
-/// Why a command came to nothing.
+/// A reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("{} cannot be run: {source}; make it an executable file", command.display())]
@@ -40,18 +39,18 @@ enum Error {
         command: PathBuf,
         source: std::io::Error,
     },
-    #[error("{} did not end within {} s and was killed", command.display(), DEADLINE.as_secs())]
+    #[error("{} did not finish within {} s and was killed", command.display(), DEADLINE.as_secs())]
     Deadline { command: PathBuf },
-    #[error("{} {}: {said}", command.display(), ending(*status))]
+    #[error("{} {}: {stderr}", command.display(), ending(*status))]
     Failed {
         command: PathBuf,
         status: ExitStatus,
-        said: String,
+        stderr: String,
     },
 }
 
 impl OnCert {
-    /// The hook `command`, run as a task of `tasks`.
+    /// A hook that runs `command` in a task of `tasks`.
     #[must_use]
     pub fn new(command: PathBuf, tasks: Tasks) -> Self {
         Self {
@@ -61,7 +60,7 @@ impl OnCert {
         }
     }
 
-    /// Runs the command for `subject`, whose chain and key lie in `file`, when its turn comes.
+    /// Runs the command for `subject` as soon as one of the parallel slots is free. `file` holds chain and key.
     pub fn run(&self, subject: &HostPattern, file: String) {
         let (hook, subject) = (self.clone(), subject.clone());
         self.tasks.spawn(async move {
@@ -69,7 +68,7 @@ impl OnCert {
                 return;
             };
             match hook.call(&subject, &file).await {
-                Ok(()) => debug!(names = %subject, "on-cert command is done"),
+                Ok(()) => debug!(names = %subject, "on-cert command finished"),
                 Err(error) => warn!(names = %subject, %file, %error, "on-cert command failed"),
             }
         });
@@ -77,7 +76,11 @@ impl OnCert {
 
     async fn call(&self, subject: &HostPattern, file: &str) -> Result<(), Error> {
         let command = || self.command.clone();
-        // A group of its own, so that the deadline ends what the command has started too.
+        let cannot_run = |source| Error::Start {
+            command: command(),
+            source,
+        };
+        // A process group of its own, so that the deadline also kills what the command has started.
         let child = Command::new(&self.command)
             .arg(subject.to_string())
             .arg(file)
@@ -86,10 +89,7 @@ impl OnCert {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn();
-        let child = child.map_err(|source| Error::Start {
-            command: command(),
-            source,
-        })?;
+        let child = child.map_err(cannot_run)?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let ended = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
         let Ok(ended) = ended else {
@@ -98,17 +98,14 @@ impl OnCert {
             }
             return Err(Error::Deadline { command: command() });
         };
-        let Output { status, stderr, .. } = ended.map_err(|source| Error::Start {
-            command: command(),
-            source,
-        })?;
+        let Output { status, stderr, .. } = ended.map_err(cannot_run)?;
         if status.success() {
             Ok(())
         } else {
             Err(Error::Failed {
                 command: command(),
                 status,
-                said: excerpt(&stderr),
+                stderr: excerpt(&stderr),
             })
         }
     }
@@ -117,17 +114,17 @@ impl OnCert {
 fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "failed".to_owned(),
     }
 }
 
-/// The last line that was said, since that is where scripts say why.
-fn excerpt(said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(said);
+/// Returns the last line of standard error, where scripts usually say why they failed.
+fn excerpt(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
     let Some(line) = line else {
-        return "it says nothing on standard error".to_owned();
+        return "no message on standard error".to_owned();
     };
     let visible = |c: &char| !c.is_control();
     line.trim().chars().filter(visible).take(EXCERPT).collect()
@@ -175,14 +172,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_with_its_reason() {
+    async fn a_failure_is_reported_with_its_reason() {
         for (script, sentence) in [
             (
                 "echo one >&2; echo two >&2; exit 3",
                 "ended with exit code 3: two",
             ),
-            ("exit 1", "ended with exit code 1: it says nothing"),
-            ("kill -9 $$", "was ended by signal 9"),
+            ("exit 1", "ended with exit code 1: no message"),
+            ("kill -9 $$", "was killed by signal 9"),
         ] {
             let error = hook(script)
                 .on_cert
@@ -200,11 +197,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_end_is_killed_with_all_that_it_started() {
+    async fn a_command_that_hangs_is_killed_with_its_children() {
         let hook = hook("mkfifo never; cat never & echo $! > pid; mv pid started; wait");
         let started = hook.dir.path().join("started");
         let is_started = async {
-            // The clock stands still while this runs.
+            // The paused clock does not advance while this runs.
             while !started.exists() {
                 tokio::task::yield_now().await;
             }
@@ -215,7 +212,7 @@ mod tests {
         assert!(error.contains("within 60 s"), "{error}");
         let child = std::fs::read_to_string(started).unwrap();
         let stat = format!("/proc/{}/stat", child.trim());
-        // What is dead may not be buried yet.
+        // A killed process may still be a zombie.
         let runs = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
         for _ in 0..1_000_000 {
             if !runs() {
@@ -228,8 +225,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_run_at_once_and_the_rest_wait() {
-        // Each waits until the gate is opened; how many have come is counted by their marks.
-        let hook = hook("mkfifo \"gate$2\"; echo > \"mark$2\"; cat \"gate$2\"");
+        // Each command leaves a mark when it starts, and then waits until its pipe is written to.
+        let hook = hook("mkfifo \"pipe$2\"; echo > \"mark$2\"; cat \"pipe$2\"");
         for index in 0..PARALLEL + 3 {
             hook.on_cert.run(&subject(), index.to_string());
         }
@@ -258,9 +255,9 @@ mod tests {
                 .collect::<Vec<_>>()
             {
                 if hook.dir.path().join(format!("mark{index}")).exists() {
-                    // Opening waits for the reader, which has made its mark before.
-                    let gate = hook.dir.path().join(format!("gate{index}"));
-                    tokio::fs::write(gate, b"").await.unwrap();
+                    // Opening the pipe waits for its reader.
+                    let pipe = hook.dir.path().join(format!("pipe{index}"));
+                    tokio::fs::write(pipe, b"").await.unwrap();
                     opened.push(index);
                 }
             }

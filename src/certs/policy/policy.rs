@@ -1,57 +1,52 @@
-//! Which names may have a certificate, and how each gets it.
+//! The rules of one site, and the issuers that sign.
 
 use std::sync::Arc;
 
-use crate::certs::budget::Held;
 use crate::certs::issuer::Issuer;
 use crate::certs::on_demand::Ask;
 use crate::name::{HostName, HostPattern};
 
-/// How the names of one site get their certificates.
+/// Rules by which the names of one site get their certificates.
 #[derive(Clone, Debug)]
 pub struct Policy {
     site: HostPattern,
     ask: Option<Arc<Ask>>,
     issuer: Option<Arc<dyn Issuer>>,
     /// One certificate serves all names of the site.
-    is_whole: bool,
+    shares_certificate: bool,
 }
 
 impl Policy {
-    /// A site whose name is spelled out, or a local wildcard that the internal CA serves.
+    /// A site whose name the configuration spells out, or a local wildcard that the internal CA signs for.
     #[must_use]
     pub fn configured(site: HostPattern) -> Self {
         Self {
             site,
             ask: None,
             issuer: None,
-            is_whole: false,
+            shares_certificate: false,
         }
     }
 
-    /// A wildcard site that is proved in DNS, with one certificate for all its names.
+    /// A wildcard site with one certificate for all its names, validated in DNS.
     #[must_use]
     pub fn wildcard(site: HostPattern) -> Self {
         Self {
-            site,
-            ask: None,
-            issuer: None,
-            is_whole: true,
+            shares_certificate: true,
+            ..Self::configured(site)
         }
     }
 
-    /// A site whose names are allowed one by one.
+    /// A site whose names the ask endpoint allows one by one.
     #[must_use]
     pub fn on_demand(site: HostPattern, ask: Arc<Ask>) -> Self {
         Self {
-            site,
             ask: Some(ask),
-            issuer: None,
-            is_whole: false,
+            ..Self::configured(site)
         }
     }
 
-    /// The same with an issuer of its own, which signs whatever the others would.
+    /// Gives the site an issuer of its own, which signs instead of all others.
     #[must_use]
     pub fn issued_by(self, issuer: Arc<dyn Issuer>) -> Self {
         Self {
@@ -60,49 +55,45 @@ impl Policy {
         }
     }
 
-    /// The issuer that the site has for itself.
+    /// The site's own issuer.
     #[must_use]
     pub fn own_issuer(&self) -> Option<&Arc<dyn Issuer>> {
         self.issuer.as_ref()
     }
 
-    /// The gate before issuance, when there is one.
+    /// The ask endpoint that allows the names of an on-demand site.
     #[must_use]
-    pub fn ask(&self) -> Option<&Ask> {
-        self.ask.as_deref()
-    }
-
-    /// The same, to go on with under another policy.
-    #[must_use]
-    pub fn shared_ask(&self) -> Option<&Arc<Ask>> {
+    pub fn ask(&self) -> Option<&Arc<Ask>> {
         self.ask.as_ref()
     }
 
-    /// What a certificate is kept up for from the start, when the site says it.
+    /// The name or pattern whose certificate is obtained at the start and renewed from then on. `None` if the site's names
+    /// become known only through handshakes.
     #[must_use]
     pub fn managed(&self) -> Option<&HostPattern> {
         let is_spelled = matches!(self.site, HostPattern::Exact(_)) && self.ask.is_none();
-        (is_spelled || self.is_whole).then_some(&self.site)
+        (is_spelled || self.shares_certificate).then_some(&self.site)
     }
 
-    /// Whether certificates are kept over restarts. Those that the internal CA makes for any label
-    /// of a local wildcard are not: a scanner could fill the disk with them.
+    /// `true` if certificates are stored. Those that the internal CA signs for any label of a local wildcard are not:
+    /// a scanner could fill the disk with them.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.ask.is_some() || self.managed().is_some()
     }
 
-    /// What a certificate is asked for when `name` is: the name itself, but for a site that has one certificate for all.
+    /// The subject of the certificate that serves `name`: the site's pattern if all its names share one certificate, else
+    /// the name itself.
     #[must_use]
     pub(crate) fn subject(&self, name: &HostName) -> HostPattern {
-        if self.is_whole {
+        if self.shares_certificate {
             self.site.clone()
         } else {
             HostPattern::Exact(name.clone())
         }
     }
 
-    /// Whether certificates of the site are for just this, and not for more or for less.
+    /// `true` if a certificate of the site has exactly this subject.
     #[must_use]
     pub(crate) fn signs_for(&self, subject: &HostPattern) -> bool {
         match subject {
@@ -112,17 +103,17 @@ impl Policy {
     }
 }
 
-/// The CAs that a name can go to.
+/// The issuers that can sign.
 #[derive(Clone, Debug)]
 pub struct Issuers {
-    /// Sign names that everybody can reach; tried in this order.
+    /// Issuers of public names, tried in this order.
     pub public: Vec<Arc<dyn Issuer>>,
-    /// Signs local names.
+    /// The issuer of local names.
     pub internal: Arc<dyn Issuer>,
 }
 
 impl Issuers {
-    /// Who may sign for `subject`, in the order in which they are tried.
+    /// Returns the issuers that may sign for `subject`, in the order in which they are tried.
     #[must_use]
     pub fn for_subject<'a>(
         &'a self,
@@ -136,7 +127,7 @@ impl Issuers {
         }
     }
 
-    /// Returns what the operator calls the issuer with this id; the id where no issuer has it any more.
+    /// Returns the operator's name for the issuer with this id, or the id itself if no configured issuer has it.
     #[must_use]
     pub fn name_of<'a>(&'a self, id: &'a str) -> &'a str {
         let known = self.public.iter().chain([&self.internal]);
@@ -144,11 +135,5 @@ impl Issuers {
         let mut known = known.flat_map(|issuer| [Some(issuer), issuer.staging()]);
         let found = known.find_map(|issuer| issuer.filter(|issuer| issuer.id() == id));
         found.map_or(id, Issuer::name)
-    }
-
-    pub(crate) fn named_held(&self, mut held: Held) -> Held {
-        let (Held::Spent { issuer, .. } | Held::Closed { issuer, .. }) = &mut held;
-        *issuer = self.name_of(issuer).to_owned();
-        held
     }
 }

@@ -1,4 +1,4 @@
-//! What the configuration says of certificates, as one value that is swapped whole when it is read again.
+//! The rules of all sites as one value. A reload replaces it as a whole.
 
 use std::sync::Arc;
 
@@ -8,22 +8,21 @@ use crate::certs::issuer::Issuer;
 use crate::certs::preflight::Preflight;
 use crate::name::{HostPattern, NameMap};
 
-/// Who may have certificates, and how they get them.
+/// Everything that the configuration says about certificates.
 #[derive(Debug)]
 pub struct Ruleset {
-    /// Who may have a certificate.
+    /// The names that may have a certificate, each with its site's rules.
     pub policies: NameMap<Arc<Policy>>,
-    /// Who signs.
+    /// The issuers.
     pub issuers: Issuers,
-    /// Looks at each name before its CA is asked.
+    /// Checks DNS, CAA and port 80 before a CA is asked.
     pub preflight: Option<Arc<Preflight>>,
-    /// What is run after each new certificate.
+    /// The command to run after each new certificate.
     pub on_cert: Option<OnCert>,
 }
 
 impl Ruleset {
-    /// The policy of a subject: for a pattern what a site has for all its names, and none where a certificate only lies
-    /// there.
+    /// Returns the policy of a subject. A pattern has one only if all names of its site share one certificate.
     pub(crate) fn policy(&self, subject: &HostPattern) -> Option<&Arc<Policy>> {
         match subject {
             HostPattern::Exact(name) => self.policies.lookup(name.as_str()),
@@ -34,14 +33,14 @@ impl Ruleset {
         }
     }
 
-    /// Whether the subject is spelled out, so that it is seen to from the start.
+    /// `true` if the subject's certificate is obtained at the start and renewed from then on.
     pub(crate) fn manages(&self, subject: &HostPattern) -> bool {
         let policy = self.policies.get(subject);
         policy.is_some_and(|policy| policy.managed() == Some(subject))
     }
 }
 
-/// A policy with the ruleset that it is one of: an attempt ends by the rules that it began with.
+/// A policy and the ruleset that it belongs to. An attempt keeps the rules it began with, even across a reload.
 #[derive(Clone, Debug)]
 pub(crate) struct AppliedPolicy {
     pub(crate) ruleset: Arc<Ruleset>,
@@ -49,7 +48,7 @@ pub(crate) struct AppliedPolicy {
 }
 
 impl AppliedPolicy {
-    /// Who may sign for `subject`, in the order in which they are tried.
+    /// Returns the issuers that may sign for `subject`, in the order in which they are tried.
     pub(crate) fn issuers(&self, subject: &HostPattern) -> &[Arc<dyn Issuer>] {
         self.ruleset.issuers.for_subject(subject, &self.policy)
     }

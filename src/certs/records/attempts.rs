@@ -1,4 +1,4 @@
-//! The memory of failed attempts for one name, as it lies in storage.
+//! The record of failed attempts for one name.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 use crate::backoff;
 use crate::certs::clock::{from_unix, unix};
 
-/// How far a clock may be set back without the memory of failures being lost.
+/// Limits how far the clock may be set back without failures being ignored.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// The memory of attempts for one name that came to nothing.
+/// The failed attempts for one name since the last success.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempts {
-    /// Failures in a row.
+    /// Number of failures in a row.
     pub failures: u32,
-    /// Unix time before which nothing is tried again, in seconds.
+    /// Unix time in seconds before which there is no further attempt.
     pub not_before: u64,
-    /// Unix time of the last failure, in seconds.
+    /// Unix time of the last failure in seconds.
     #[serde(default)]
     pub failed_at: u64,
     /// The last failure in one sentence.
     pub last_error: String,
-    /// Attempts in a row that were begun and had no end: the process was killed meanwhile.
+    /// Number of attempts in a row that were begun and not finished, because the process was killed.
     #[serde(default)]
     pub unfinished: u32,
-    /// Unix time before which the CA itself wants no other try, in seconds.
+    /// Unix time in seconds before which the CA itself wants no further attempt.
     #[serde(default)]
     pub ca_not_before: u64,
-    /// At which CAs and how the last attempt was made.
+    /// The CAs of the last attempt, with the challenges that failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<TriedIssuer>,
 }
@@ -37,9 +37,9 @@ pub struct Attempts {
 /// One CA at which an attempt was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriedIssuer {
-    /// What the operator calls the CA.
+    /// The operator's name for the CA.
     pub issuer: String,
-    /// The types of the challenges that failed, where it came to that.
+    /// The types of the challenges that failed.
     #[serde(default)]
     pub challenges: Vec<String>,
 }
@@ -50,14 +50,14 @@ impl fmt::Display for TriedIssuer {
         if self.challenges.is_empty() {
             Ok(())
         } else {
-            write!(f, " by {}", self.challenges.join(" and "))
+            write!(f, " with {}", self.challenges.join(" and "))
         }
     }
 }
 
 impl Attempts {
-    /// The memory while an attempt that begins at `now` is under way. One that never ends costs
-    /// nothing, as it may have been a restart; more of them in a row wait like failures.
+    /// The record while an attempt that begins at `now` is under way. One unfinished attempt causes no delay, as it may have
+    /// been a restart. Further ones in a row cause the delays of failures.
     #[must_use]
     pub fn begun(self, now: SystemTime) -> Self {
         let begun = Self {
@@ -71,19 +71,19 @@ impl Attempts {
         Self {
             not_before: unix(now + delay),
             failed_at: unix(now),
-            last_error: "the process ended in the middle of the attempt".to_owned(),
+            last_error: "the process ended during the attempt".to_owned(),
             ..begun
         }
     }
 
-    /// How many attempts in a row came to nothing, without the first that had no end.
+    /// Returns the number of failures in a row, plus the unfinished attempts except the first one.
     #[must_use]
-    pub fn in_vain(&self) -> u32 {
+    pub fn counted_failures(&self) -> u32 {
         self.failures
             .saturating_add(self.unfinished.saturating_sub(1))
     }
 
-    /// The memory after one more failure at `now`.
+    /// The record after one more failure at `now`, with the delay of the next attempt.
     #[must_use]
     pub fn failed(self, last_error: String, now: SystemTime, delay: Duration) -> Self {
         Self {
@@ -97,9 +97,9 @@ impl Attempts {
         }
     }
 
-    /// The same when the CA asked at `now` to be left alone for so long.
+    /// Adds the time that the CA asked at `now` to wait.
     #[must_use]
-    pub fn held_off(self, now: SystemTime, retry_after: Option<Duration>) -> Self {
+    pub fn with_ca_wait(self, now: SystemTime, retry_after: Option<Duration>) -> Self {
         let ca_not_before = retry_after.map_or(0, |wait| unix(now + wait));
         Self {
             ca_not_before,
@@ -107,26 +107,25 @@ impl Attempts {
         }
     }
 
-    /// The memory with the CAs at which the attempt was made.
+    /// Adds the CAs at which the attempt was made.
     #[must_use]
-    pub fn tried_at(self, tried: Vec<TriedIssuer>) -> Self {
+    pub fn with_tried(self, tried: Vec<TriedIssuer>) -> Self {
         Self { tried, ..self }
     }
 
-    /// Whether the CA would take another try at `now`, whatever our own back-off says.
+    /// `true` if the CA allows another attempt at `now`, whatever our own back-off says.
     #[must_use]
-    pub fn is_welcome(&self, now: SystemTime) -> bool {
+    pub fn ca_allows(&self, now: SystemTime) -> bool {
         self.ca_not_before <= unix(now) || self.is_due(now)
     }
 
-    /// Whether the next attempt may be made at `now`. A failure in the future was dated by a wrong
-    /// clock, and binds nobody.
+    /// `true` if the next attempt may be made at `now`. A failure in the future was dated by a wrong clock and is ignored.
     #[must_use]
     pub fn is_due(&self, now: SystemTime) -> bool {
         self.not_before() <= now || self.failed_at > unix(now + CLOCK_SKEW)
     }
 
-    /// When the next attempt may be made.
+    /// Returns the time of the next attempt.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
         from_unix(self.not_before)
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_that_a_wrong_clock_put_into_the_future_binds_nobody() {
+    fn a_failure_dated_in_the_future_by_a_wrong_clock_is_ignored() {
         let now = SystemTime::now();
         let (minute, year) = (
             Duration::from_secs(60),
@@ -151,13 +150,13 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_of_the_ca_is_kept_apart_from_our_own() {
+    fn the_wait_that_the_ca_asked_for_is_separate_from_our_own() {
         let now = SystemTime::now();
         let hour = Duration::from_secs(3600);
         let failed = Attempts::default().failed("x".to_owned(), now, hour);
-        assert!(failed.clone().held_off(now, None).is_welcome(now));
-        let held_off = failed.held_off(now, Some(hour));
-        assert!(!held_off.is_welcome(now));
-        assert!(held_off.is_welcome(now + hour));
+        assert!(failed.clone().with_ca_wait(now, None).ca_allows(now));
+        let waiting = failed.with_ca_wait(now, Some(hour));
+        assert!(!waiting.ca_allows(now));
+        assert!(waiting.ca_allows(now + hour));
     }
 }

@@ -1,4 +1,4 @@
-//! What the life of a certificate leaves in storage, and under which keys.
+//! The stored records of certificates: the certificates themselves, their renewal plans, and failed attempts.
 
 mod attempts;
 mod records;

@@ -1,4 +1,4 @@
-//! What the certificates' life leaves in storage, and under which keys.
+//! The stored records and their keys.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ pub struct Records {
     storage: Arc<dyn Storage>,
 }
 
-/// A certificate as it lies in storage.
+/// The outcome of loading a certificate from storage.
 #[derive(Debug)]
 pub enum Stored {
-    /// It can be read; whether it is still good is for the reader to see.
+    /// It can be read. Its validity is not checked.
     Found(Arc<Certificate>),
     /// There is none.
     Missing,
-    /// There is one that cannot be used at all.
+    /// There is one that cannot be read as a certificate with its key.
     Damaged(CertificateError),
 }
 
@@ -33,13 +33,13 @@ impl Records {
         Self { storage }
     }
 
-    /// The storage below.
+    /// The storage that holds the records.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
     }
 
-    /// The certificate that `issuer` signed for `subject`.
+    /// Loads the certificate that `issuer` signed for `subject`.
     pub async fn load_certificate(
         &self,
         issuer: &str,
@@ -55,9 +55,9 @@ impl Records {
         })
     }
 
-    /// Writes chain and key as one record, so that no reader ever sees halves of two pairs. The
-    /// record is ordinary PEM, leaf first and key last: HAProxy takes it as `crt`, nginx as both
-    /// `ssl_certificate` and `ssl_certificate_key`.
+    /// Stores chain and key as one record, so that no reader ever sees a chain with another certificate's key. The record is
+    /// ordinary PEM, leaf first and key last: HAProxy reads it as `crt`, nginx as both `ssl_certificate` and
+    /// `ssl_certificate_key`.
     pub async fn store_certificate(
         &self,
         issuer: &str,
@@ -69,7 +69,7 @@ impl Records {
             .await
     }
 
-    /// Chain and key of what is stored, as they lie there.
+    /// Loads chain and key of a certificate as PEM; empty if there is none.
     pub(crate) async fn load_pem(
         &self,
         issuer: &str,
@@ -79,7 +79,7 @@ impl Records {
         Ok(pem.unwrap_or_default())
     }
 
-    /// Removes the certificate that `issuer` signed for `subject`, and what was planned for it.
+    /// Removes the certificate that `issuer` signed for `subject`, and its renewal plan.
     pub async fn remove_certificate(
         &self,
         issuer: &str,
@@ -89,27 +89,26 @@ impl Records {
         self.storage.delete(&certificate_key(issuer, subject)).await
     }
 
-    /// All issuers of stored certificates, in batches: the last segment of each key.
+    /// Lists the issuers of stored certificates in batches. The last segment of each key is the issuer's id.
     #[must_use]
     pub fn issuers(&self) -> Listing {
         self.storage.list(&Key::new(&[CERTIFICATES]))
     }
 
-    /// All names that `issuer` has signed a stored certificate for, in batches: the last segment of
-    /// each key.
+    /// Lists the names with a stored certificate of `issuer` in batches. The last segment of each key stands for the name.
     #[must_use]
     pub fn names(&self, issuer: &str) -> Listing {
         self.storage.list(&Key::new(&[CERTIFICATES, issuer]))
     }
 
-    /// Where the certificate's record lies, for people.
+    /// Returns the location of the certificate's record, as shown to people.
     #[must_use]
     pub fn certificate_location(&self, issuer: &str, subject: &HostPattern) -> String {
         self.storage.location(&certificate_key(issuer, subject))
     }
 
-    /// What a certificate is for by the last segment of its key, as a listing gives it. A name that is
-    /// too long for a file name is read from the certificate.
+    /// Returns the subject of a certificate by the last segment of its key. A name that is too long for a file name is read
+    /// from the certificate.
     pub(crate) async fn subject_in(
         &self,
         issuer: &str,
@@ -125,7 +124,7 @@ impl Records {
         Ok(certificate.and_then(|it| it.names().iter().find(is_it).cloned()))
     }
 
-    /// When the certificate that `issuer` signed for `subject` is to be renewed.
+    /// Loads the renewal plan of the certificate that `issuer` signed for `subject`.
     pub async fn load_plan(
         &self,
         issuer: &str,
@@ -135,7 +134,7 @@ impl Records {
         Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
-    /// Remembers over restarts when a certificate is to be renewed.
+    /// Stores the renewal plan of a certificate.
     pub async fn store_plan(
         &self,
         issuer: &str,
@@ -146,8 +145,8 @@ impl Records {
         self.storage.store(&plan_key(issuer, subject), &json).await
     }
 
-    /// Puts the plan that is kept for a certificate into effect, so that it tells when it is renewed.
-    pub(crate) async fn recall_plan(
+    /// Sets the renewal time of a certificate by its stored plan.
+    pub(crate) async fn apply_plan(
         &self,
         issuer: &str,
         subject: &HostPattern,
@@ -159,7 +158,7 @@ impl Records {
         }
     }
 
-    /// Which of the issuers has signed the certificate, as far as their records tell.
+    /// Returns the issuer that has signed the certificate, by its serial number; the first issuer if none is found.
     pub(crate) async fn signer<'a>(
         &self,
         issuers: &'a [Arc<dyn Issuer>],
@@ -180,7 +179,7 @@ impl Records {
         issuers.first()
     }
 
-    /// What is remembered of failed attempts for `subject`; nothing after a success.
+    /// Loads the failed attempts for `subject`; `None` after a success.
     pub async fn load_attempts(
         &self,
         subject: &HostPattern,
@@ -189,7 +188,7 @@ impl Records {
         Ok(record.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
-    /// Remembers attempts over restarts.
+    /// Stores the failed attempts for `subject`.
     pub async fn store_attempts(
         &self,
         subject: &HostPattern,
@@ -199,12 +198,12 @@ impl Records {
         self.storage.store(&attempts_key(subject), &json).await
     }
 
-    /// Forgets the attempts for `subject`.
+    /// Removes the failed attempts for `subject`.
     pub async fn clear_attempts(&self, subject: &HostPattern) -> Result<(), storage::Error> {
         self.storage.delete(&attempts_key(subject)).await
     }
 
-    /// Proves that what is written can be read again: writes, reads and deletes a record.
+    /// Writes, reads and deletes a probe record, to prove that a certificate could be stored.
     pub async fn prove_writable(&self) -> Result<(), storage::Error> {
         let key = Key::new(&["probe", &format!("{:016x}", fastrand::u64(..))]);
         let mark = key.as_str().as_bytes();
@@ -220,7 +219,7 @@ impl Records {
         }
     }
 
-    /// Waits until no other process issues for `subject`.
+    /// Waits for the lock under which one process at a time orders certificates for `subject`.
     pub async fn lock_issuance(&self, subject: &HostPattern) -> Result<Lock, storage::Error> {
         self.storage
             .lock(&Key::new(&["issue", &subject.to_string()]))
@@ -228,10 +227,10 @@ impl Records {
     }
 }
 
-/// The folder of the certificates, by issuer and name.
+/// The folder of the certificates. Its keys are `certificates/ISSUER/NAME/certificate.pem`.
 pub(crate) const CERTIFICATES: &str = "certificates";
 const CERTIFICATE: &str = "certificate.pem";
-/// The folder of the attempts, by name with [`ATTEMPTS_ENDING`].
+/// The folder of the failed attempts. Its keys are `attempts/NAME.json`.
 pub(crate) const ATTEMPTS: &str = "attempts";
 pub(crate) const ATTEMPTS_ENDING: &str = ".json";
 

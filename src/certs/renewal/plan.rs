@@ -1,5 +1,5 @@
-//! When one certificate is to be renewed, as it is kept beside it: a random point in the time that
-//! the CA names, else a fraction of the lifetime.
+//! The renewal plan, which is stored with a certificate: a random time in the renewal window of the CA (RFC 9773), else a
+//! fraction of the lifetime.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,46 +11,46 @@ use crate::certs::certificate::Certificate;
 use crate::certs::clock::{from_unix, unix};
 use crate::name::HostPattern;
 
-/// How much of its life a certificate has left at least when it is renewed, whatever the CA says.
-const LEAST_LEFT: u32 = 20;
+/// A certificate is renewed while at least 1/20 of its lifetime is left, whatever the CA says.
+const MIN_LEFT_PART: u32 = 20;
 
-/// A certificate that is replaced in the first tenth of its life was replaced in a hurry.
-const HURRY: u32 = 10;
+/// A certificate that is replaced in the first tenth of its lifetime counts as replaced early.
+const EARLY_PART: u32 = 10;
 
-/// How long a certificate is kept at least when so many before it, without a gap, were replaced in a
-/// hurry. The CA may have revoked one; one that says so of each is not to be believed.
-const KEPT_AT_LEAST: [Duration; 4] = [
+/// The minimum age for replacement, by the number of certificates in a row before it that were replaced early. A CA may have
+/// to revoke one certificate; a CA that asks for early replacement every time is slowed down.
+const MIN_AGE: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_secs(3600),
     Duration::from_secs(12 * 3600),
     Duration::from_secs(42 * 3600),
 ];
 
-/// The record beside a certificate. Times are Unix times in seconds.
+/// The renewal plan of one certificate. All times are Unix times in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewalPlan {
-    /// What the certificate is for.
+    /// The name or pattern that the certificate is for.
     pub subject: String,
-    /// Which certificate the plan is for.
+    /// The serial number of the certificate.
     pub serial: String,
-    /// When that certificate was obtained.
+    /// Time at which the certificate was obtained.
     pub obtained_at: u64,
     /// The end of its validity.
     pub not_after: u64,
-    /// From when on it is replaced.
+    /// Time from which it is renewed.
     pub renew_at: u64,
-    /// The time that the CA named last.
+    /// The last renewal window of the CA.
     #[serde(default)]
     pub window: Option<Window>,
-    /// The account that it was ordered by.
+    /// The URL of the account that ordered it.
     #[serde(default)]
     pub account: Option<String>,
-    /// How many certificates before it, without a gap, were replaced in a hurry.
+    /// Number of certificates in a row before it that were replaced early.
     #[serde(default)]
     pub hurried: usize,
 }
 
-/// The time in which the CA wants a certificate to be renewed.
+/// The window in which the CA wants a certificate to be renewed (RFC 9773 section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Its start.
@@ -59,21 +59,21 @@ pub struct Window {
     pub end: u64,
 }
 
-/// What became of the time that the CA named.
+/// The change that the CA's renewal window makes to a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Followed {
-    /// It is the one that is known already.
-    Unchanged,
-    /// It is the first for this certificate.
+pub(crate) enum WindowChange {
+    /// The window is known already.
+    None,
+    /// The window is the first for this certificate.
     First,
-    /// It differs from the one before it.
+    /// The window differs from the last one.
     Moved,
-    /// It ends after the certificate does, and is not heeded.
+    /// The window ends after the certificate expires, and is ignored.
     TooLate,
 }
 
 impl RenewalPlan {
-    /// The plan for a certificate whose CA has not been asked yet.
+    /// The plan for a certificate whose CA has not been asked yet: renewal by lifetime.
     #[must_use]
     pub fn new(subject: &HostPattern, certificate: &Certificate, now: SystemTime) -> Self {
         Self {
@@ -88,52 +88,52 @@ impl RenewalPlan {
         }
     }
 
-    /// The plan for a certificate that takes this one's place at `now`.
+    /// Returns the plan `next` of the certificate that replaces this one at `now`, with its count of early replacements.
     pub(crate) fn successor(&self, mut next: Self, now: SystemTime) -> Self {
         let age = unix(now).saturating_sub(self.obtained_at);
         let lifetime = self.not_after.saturating_sub(self.obtained_at);
-        let was_hurried = age < lifetime / u64::from(HURRY);
-        next.hurried = if was_hurried { self.hurried + 1 } else { 0 };
+        let was_early = age < lifetime / u64::from(EARLY_PART);
+        next.hurried = if was_early { self.hurried + 1 } else { 0 };
         next
     }
 
-    /// Whether the plan is for `certificate` and not for one before it.
+    /// `true` if the plan is for `certificate` and not for a previous one.
     #[must_use]
     pub fn is_for(&self, certificate: &Certificate) -> bool {
         self.serial == certificate.serial()
     }
 
-    /// From when on the certificate is replaced.
+    /// Returns the time from which the certificate is renewed.
     #[must_use]
     pub fn renew_at(&self) -> SystemTime {
         from_unix(self.renew_at)
     }
 
-    /// Takes the CA's word: a new point is drawn when the window is another one than before.
-    pub(crate) fn follow(&mut self, info: &RenewalInfo) -> Followed {
+    /// Applies the CA's renewal window. If it differs from the last one, draws a new random time in it.
+    pub(crate) fn apply(&mut self, info: &RenewalInfo) -> WindowChange {
         let (start, end) = (unix(info.start), unix(info.end));
         let window = Window { start, end };
         if self.window == Some(window) {
-            return Followed::Unchanged;
+            return WindowChange::None;
         }
         if end > self.not_after {
-            return Followed::TooLate;
+            return WindowChange::TooLate;
         }
         let point = start + ((end - start) as f64 * fastrand::f64()) as u64;
         self.renew_at = self.bounded(point);
         match self.window.replace(window) {
-            None => Followed::First,
-            Some(_) => Followed::Moved,
+            None => WindowChange::First,
+            Some(_) => WindowChange::Moved,
         }
     }
 
     fn bounded(&self, point: u64) -> u64 {
         let lifetime = self.not_after.saturating_sub(self.obtained_at);
-        let latest = self.not_after - lifetime / u64::from(LEAST_LEFT);
-        let kept = KEPT_AT_LEAST[self.hurried.min(KEPT_AT_LEAST.len() - 1)].as_secs();
-        let earliest = match kept {
+        let latest = self.not_after - lifetime / u64::from(MIN_LEFT_PART);
+        let min_age = MIN_AGE[self.hurried.min(MIN_AGE.len() - 1)].as_secs();
+        let earliest = match min_age {
             0 => 0,
-            kept => self.obtained_at + kept.min(lifetime / 2),
+            min_age => self.obtained_at + min_age.min(lifetime / 2),
         };
         point.min(latest).max(earliest)
     }
@@ -154,7 +154,7 @@ mod tests {
         RenewalPlan::new(&subject, &certificate, now)
     }
 
-    /// What a CA says, in seconds after the certificate was obtained.
+    /// A renewal window in seconds after the certificate was obtained.
     fn info(plan: &RenewalPlan, start: i64, end: i64) -> RenewalInfo {
         let at = |seconds| from_unix(plan.obtained_at.saturating_add_signed(seconds));
         RenewalInfo {
@@ -170,15 +170,15 @@ mod tests {
         for seconds in [3600, 160 * 3600, 45 * DAY as i64] {
             let mut plan = plan(seconds);
             let first = info(&plan, seconds / 2, seconds * 2 / 3);
-            assert_eq!(plan.follow(&first), Followed::First);
+            assert_eq!(plan.apply(&first), WindowChange::First);
             let point = plan.renew_at();
             assert!(first.start <= point && point <= first.end);
             for _ in 0..20 {
-                assert_eq!(plan.follow(&first), Followed::Unchanged);
+                assert_eq!(plan.apply(&first), WindowChange::None);
             }
             assert_eq!(plan.renew_at(), point);
             let moved = info(&plan, seconds / 4, seconds / 3);
-            assert_eq!(plan.follow(&moved), Followed::Moved);
+            assert_eq!(plan.apply(&moved), WindowChange::Moved);
             assert!(plan.renew_at() <= moved.end);
         }
     }
@@ -187,21 +187,21 @@ mod tests {
     fn a_window_in_the_past_means_now() {
         let mut plan = plan(90 * DAY as i64);
         let past = info(&plan, -2000, -1000);
-        assert_eq!(plan.follow(&past), Followed::First);
+        assert_eq!(plan.apply(&past), WindowChange::First);
         assert!(plan.renew_at < plan.obtained_at);
     }
 
     #[test]
-    fn a_window_after_the_end_is_not_heeded_and_one_near_it_leaves_time() {
+    fn a_window_after_the_end_is_ignored_and_one_near_it_leaves_time() {
         let mut plan = plan(100 * DAY as i64);
         let before = plan.clone();
         let days =
             |plan: &RenewalPlan, start, end| info(plan, start * DAY as i64, end * DAY as i64);
         let late = days(&plan, 99, 101);
-        assert_eq!(plan.follow(&late), Followed::TooLate);
+        assert_eq!(plan.apply(&late), WindowChange::TooLate);
         assert_eq!(plan, before);
         let near = days(&plan, 99, 100);
-        assert_eq!(plan.follow(&near), Followed::First);
+        assert_eq!(plan.apply(&near), WindowChange::First);
         assert_eq!(plan.renew_at, plan.obtained_at + 95 * DAY);
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let mut current = fresh.clone();
         for _ in 0..5 {
             let past = info(&current, -2000, -1000);
-            current.follow(&past);
+            current.apply(&past);
             waits.push(current.renew_at.saturating_sub(current.obtained_at) / 3600);
             let now = from_unix(current.obtained_at.max(current.renew_at));
             let mut next = fresh.clone();
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_served_its_time_ends_the_hurry() {
+    fn a_certificate_that_is_not_replaced_early_resets_the_count() {
         let mut old = plan(90 * DAY as i64);
         old.hurried = 3;
         let next = old.successor(old.clone(), from_unix(old.obtained_at + 60 * DAY));

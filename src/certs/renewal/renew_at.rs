@@ -1,25 +1,23 @@
-//! When a certificate is renewed: a pure decision from its real lifetime.
+//! The time at which a certificate is renewed: a pure function of its actual lifetime.
 
 use std::time::{Duration, SystemTime};
 
 use crate::certs::certificate::Certificate;
 
-/// Certificates that live no longer than this are renewed at half their life.
+/// Certificates with at most this lifetime are renewed after half of it.
 const SHORT_LIFETIME: Duration = Duration::from_secs(10 * 24 * 3600);
 
-/// The moment from which a certificate should be replaced: the one that is planned for it, else by
-/// its lifetime.
+/// Returns the time from which a certificate is renewed: by its renewal plan, else by its lifetime.
 #[must_use]
 pub fn renew_at(certificate: &Certificate) -> SystemTime {
     let planned = certificate.planned_renewal();
     planned.unwrap_or_else(|| by_lifetime(certificate))
 }
 
-/// The moment from which a certificate should be replaced where its CA does not say: when a third of its lifetime is left, or
-/// half when it lives ten days or less, moved by up to 2 % of the lifetime to either side.
+/// Returns the time from which a certificate is renewed if its CA does not say: when a third of its lifetime is left, or half
+/// of it for short lifetimes, shifted by up to 2 % of the lifetime in either direction.
 ///
-/// The move is drawn from the serial number, so that it is spread over certificates and the same
-/// after each start.
+/// The shift depends on the serial number, so that it differs between certificates and stays the same across restarts.
 pub(crate) fn by_lifetime(certificate: &Certificate) -> SystemTime {
     let start = certificate.not_before();
     let lifetime = certificate
@@ -35,7 +33,7 @@ pub(crate) fn by_lifetime(certificate: &Certificate) -> SystemTime {
     start + lifetime.mul_f64(position + jitter)
 }
 
-/// A number from 0 to 1 that depends only on `text` (FNV-1a).
+/// Returns a number from 0 to 1 that depends only on `text` (FNV-1a).
 fn fraction(text: &str) -> f64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -50,7 +48,7 @@ mod tests {
 
     const DAY: i64 = 24 * 3600;
 
-    /// Where in its life a certificate of so many seconds is renewed.
+    /// Returns the fraction of its lifetime, in seconds, after which a certificate is renewed.
     fn position(seconds: i64) -> f64 {
         let pem = TestCa::new().sign(&["a.example"], 0..seconds);
         let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
@@ -61,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_lifetime_decides() {
+    fn the_actual_lifetime_decides() {
         for (seconds, expected) in [
             (3600, 0.5),
             (160 * 3600, 0.5),

@@ -4,7 +4,7 @@ use std::io;
 
 use super::samples::{at, name, texts};
 use crate::certs::certificate::CertificateError;
-use crate::certs::issuance::{DUE_ON_ARRIVAL, PANIC};
+use crate::certs::issuance::{DUE_WHEN_ISSUED, PANIC};
 use crate::certs::issuer::{Error, NameConstraint};
 use crate::certs::records::Attempts;
 use crate::storage;
@@ -33,7 +33,7 @@ pub(super) fn this_machine() -> Vec<String> {
             location: "/var/lib/proxy/probe/0123456789abcdef".to_owned(),
         },
     ]);
-    sentences.extend(texts([DUE_ON_ARRIVAL, PANIC, &unfinished.last_error]));
+    sentences.extend(texts([DUE_WHEN_ISSUED, PANIC, &unfinished.last_error]));
     sentences.extend(texts([
         Error::RootExpired {
             at: now,

@@ -163,8 +163,8 @@ pub(super) fn refused_orders() -> Vec<String> {
 pub(super) fn several_failed_issuers() -> Vec<String> {
     let wait = Duration::from_secs(120);
     let failures = vec![
-        (CA.to_owned(), rate_limited().into()),
-        ("zerossl".to_owned(), issuance::Error::Resting { wait }),
+        (CA.to_owned(), issuance::Error::Issuer(rate_limited())),
+        ("zerossl".to_owned(), issuance::Error::RetryAfter { wait }),
     ];
     texts([issuance::Error::All(failures)])
 }

@@ -8,12 +8,12 @@ use super::samples::{CA, NAME, at, name, no_connection, texts};
 use crate::acme::ChallengeType;
 use crate::certs::budget::{Held, Limit, Limits};
 use crate::certs::dns::ResolverError;
-use crate::certs::issuance::{Error, told as after_doubt};
+use crate::certs::issuance::{Error, with_doubt};
 use crate::certs::on_demand::{AskError, Network};
 use crate::certs::preflight::{CaaReason, Reachability, Reason, Record};
 use crate::certs::public_suffix::Unsignable;
 use crate::certs::records::TriedIssuer;
-use crate::certs::status::{Because, Occasion, Refusal, Standing};
+use crate::certs::status::{Refusal, RefusalKind, Standing, Trigger};
 
 pub(super) fn standings() -> Vec<String> {
     let served = |last_error, next_try| Standing::Served {
@@ -42,15 +42,15 @@ pub(super) fn standings() -> Vec<String> {
             }],
         },
         Standing::Waiting {
-            occasion: Occasion::Start,
+            trigger: Trigger::Start,
         },
         Standing::Waiting {
-            occasion: Occasion::Handshake,
+            trigger: Trigger::Handshake,
         },
         Standing::Waiting {
-            occasion: Occasion::LocalHandshake,
+            trigger: Trigger::LocalHandshake,
         },
-        Standing::refused(Because::UnknownName, Refusal::Unknown),
+        Standing::refused(RefusalKind::UnknownName, Refusal::Unknown),
         Standing::Held {
             until: at("2026-11-24T10:00:00Z"),
             reason: orders_spent().to_string(),
@@ -140,7 +140,8 @@ pub(super) fn doubted_before_the_order() -> Vec<String> {
         Reason::Slow(name(NAME)),
     ]);
     let doubt = Reason::NoSuchName(name(NAME));
-    sentences.push(after_doubt(&no_such_name().into(), Some(&doubt)));
+    let failure = Error::Issuer(no_such_name());
+    sentences.push(with_doubt(&failure, Some(&doubt)));
     sentences
 }
 
@@ -167,7 +168,7 @@ pub(super) async fn names_on_demand() -> Vec<String> {
         url: url.clone(),
         status: 404,
     };
-    let mut sentences = texts([Standing::refused(Because::AskSaidNo, &no)]);
+    let mut sentences = texts([Standing::refused(RefusalKind::AskSaidNo, &no)]);
     let wait = Duration::from_secs(179);
     sentences.extend(texts(
         [

@@ -1,4 +1,4 @@
-//! Which names have records in storage, page by page, and what lies there for one of them.
+//! An inventory of storage: the names that have records, page by page, and the certificate of one name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,34 +9,34 @@ use crate::certs::records::{ATTEMPTS, ATTEMPTS_ENDING, CERTIFICATES, Records, St
 use crate::name::HostPattern;
 use crate::storage::{Key, PageRequest};
 
-/// Reads what storage holds, whether or not a proxy runs on it.
+/// Reads storage, whether or not a proxy is running on it.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     records: Records,
     issuers: Vec<String>,
 }
 
-/// Some names, in the order of their records.
+/// A page of names, in the order of their records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamePage {
     /// The names.
     pub names: Vec<HostPattern>,
-    /// Where the next page begins; `None` when this is the last.
+    /// The last name of this page, after which the next one begins; `None` if this is the last page.
     pub next: Option<HostPattern>,
 }
 
-/// The certificate that lies in storage for a name.
+/// The certificate that is stored for a name.
 #[derive(Debug)]
-pub struct Kept {
-    /// Whose folder it lies in.
+pub struct StoredCertificate {
+    /// The issuer in whose folder it is stored.
     pub issuer: String,
-    /// Where it lies, for people.
+    /// Its location in storage, as shown to people.
     pub location: String,
     /// The certificate, unless it is damaged.
     pub stored: Stored,
 }
 
-impl Kept {
+impl StoredCertificate {
     fn certificate(&self) -> Option<&Arc<Certificate>> {
         match &self.stored {
             Stored::Found(certificate) => Some(certificate),
@@ -46,9 +46,9 @@ impl Kept {
 }
 
 impl Inventory {
-    /// Opens the inventory of some records.
+    /// Lists the issuers that have a folder in `records`.
     pub async fn open(records: Records) -> Result<Self, Refusal> {
-        let issuers = list(&records, &Key::new(&[CERTIFICATES]), None, usize::MAX).await?;
+        let issuers = list(&records, &Key::new(&[CERTIFICATES]), "", None, usize::MAX).await?;
         let issuers = issuers.iter().filter_map(|segment| Key::decode(segment));
         Ok(Self {
             issuers: issuers.collect(),
@@ -56,7 +56,7 @@ impl Inventory {
         })
     }
 
-    /// The names behind `after` that have a certificate or failed attempts in storage, or are among
+    /// Returns up to `limit` names after `after` that have a certificate or failed attempts in storage, or are among
     /// `others`. Takes memory for one page only.
     pub async fn names(
         &self,
@@ -72,15 +72,22 @@ impl Inventory {
                 found.insert(segment, Origin::Known(name));
             }
         }
-        // One more than wanted tells whether there is another page.
+        // One name more than the page holds shows whether there is another page.
         let more = limit.saturating_add(1);
         let folder = Key::new(&[ATTEMPTS]);
-        for segment in self.attempts(&folder, after.as_deref(), more).await? {
+        let attempts = list(
+            &self.records,
+            &folder,
+            ATTEMPTS_ENDING,
+            after.as_deref(),
+            more,
+        );
+        for segment in attempts.await? {
             found.entry(segment).or_insert(Origin::Attempts);
         }
         for issuer in &self.issuers {
             let folder = Key::new(&[CERTIFICATES, issuer]);
-            for segment in list(&self.records, &folder, after.as_deref(), more).await? {
+            for segment in list(&self.records, &folder, "", after.as_deref(), more).await? {
                 found.entry(segment).or_insert(Origin::Issuer(issuer));
             }
         }
@@ -93,47 +100,34 @@ impl Inventory {
         Ok(NamePage { names, next })
     }
 
-    /// The certificate that lives longest among those that are stored for a name; a damaged one
-    /// only when there is no other.
-    pub async fn certificate(&self, subject: &HostPattern) -> Result<Option<Kept>, Refusal> {
-        let mut best: Option<Kept> = None;
+    /// Returns the stored certificate for a name that expires last; a damaged one only if there is no other.
+    pub async fn certificate(
+        &self,
+        subject: &HostPattern,
+    ) -> Result<Option<StoredCertificate>, Refusal> {
+        let mut best: Option<StoredCertificate> = None;
         for issuer in &self.issuers {
             let stored = self.records.load_certificate(issuer, subject).await?;
             if matches!(stored, Stored::Missing) {
                 continue;
             }
             if let Stored::Found(found) = &stored {
-                self.records.recall_plan(issuer, subject, found).await;
+                self.records.apply_plan(issuer, subject, found).await;
             }
-            let kept = Kept {
+            let candidate = StoredCertificate {
                 issuer: issuer.clone(),
                 location: self.records.certificate_location(issuer, subject),
                 stored,
             };
-            let end = |kept: &Kept| kept.certificate().map(|found| found.not_after());
-            if best.as_ref().is_none_or(|best| end(&kept) > end(best)) {
-                best = Some(kept);
+            let end = |it: &StoredCertificate| it.certificate().map(|found| found.not_after());
+            if best.as_ref().is_none_or(|best| end(&candidate) > end(best)) {
+                best = Some(candidate);
             }
         }
         Ok(best)
     }
 
-    async fn attempts(
-        &self,
-        folder: &Key,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, Refusal> {
-        let request = PageRequest {
-            folder,
-            ending: ATTEMPTS_ENDING,
-            after,
-            limit,
-        };
-        Ok(self.records.storage().page(request).await?)
-    }
-
-    /// The name of a record.
+    /// Returns the name of a record.
     async fn name(
         &self,
         segment: &str,
@@ -149,7 +143,7 @@ impl Inventory {
     }
 }
 
-/// Where a name was found.
+/// The place where a name was found.
 #[derive(Clone, Copy, Debug)]
 enum Origin<'a> {
     Known(&'a HostPattern),
@@ -164,12 +158,13 @@ fn segment(name: &HostPattern) -> String {
 async fn list(
     records: &Records,
     folder: &Key,
+    ending: &str,
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<String>, Refusal> {
     let request = PageRequest {
         folder,
-        ending: "",
+        ending,
         after,
         limit,
     };
@@ -212,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_name_is_listed_once_however_small_the_pages() {
+    async fn every_name_is_listed_once_for_any_page_size() {
         let dir = tempfile::tempdir().unwrap();
         let inventory = Inventory::open(records(&dir).await).await.unwrap();
         let others = [name("aa.example"), name("b.example")];
@@ -242,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_certificate_that_lives_longest_is_the_one_that_counts() {
+    async fn the_certificate_that_expires_last_is_chosen() {
         let dir = tempfile::tempdir().unwrap();
         let records = records(&dir).await;
         let pem = "-----BEGIN CERTIFICATE-----";

@@ -1,4 +1,4 @@
-//! Why a handshake gets no certificate.
+//! Reasons why a handshake gets no certificate.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,56 +9,56 @@ use crate::certs::public_suffix::Unsignable;
 use crate::certs::records::Attempts;
 use crate::{backoff, storage};
 
-/// When a name is seen to again that the operator has to see to first.
-const LATER: Duration = Duration::from_secs(3600);
+/// Delay of the next attempt for a name that needs the operator to act first.
+const NEEDS_OPERATOR: Duration = Duration::from_secs(3600);
 
-/// The reason why there is no certificate for a name, in one sentence.
+/// A reason why there is no certificate for a name, in one sentence.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
-    /// Nobody configured the name.
+    /// No site covers the name.
     #[error("no site is configured for it")]
     Unknown,
-    /// The operator's endpoint does not allow the name.
+    /// The ask endpoint does not allow the name.
     #[error("{0}")]
     NotAllowed(Arc<AskError>),
-    /// The CA is a public one, and none of them can sign the name.
+    /// The CA is a public one, and no public CA can sign the name.
     #[error("{0}")]
     NoPublicCa(Unsignable),
-    /// A budget is spent, or the CA wants to be left alone.
+    /// A budget is spent, or the CA takes no orders for now.
     #[error("{0}")]
     Held(Box<Held>),
-    /// The last try failed and the next one is not due.
+    /// The last attempt failed, and the next one is not due.
     #[error(
-        "{} said: {reason}; the next try is at {}",
-        last_try(*.failures), humantime::format_rfc3339_seconds(*.until)
+        "{}: {reason}; next attempt at {}",
+        failed_attempts(*.failures), humantime::format_rfc3339_seconds(*.until)
     )]
     BackingOff {
-        /// When the next try is due.
+        /// Time of the next attempt.
         until: SystemTime,
-        /// Failures in a row.
+        /// Number of failures in a row.
         failures: u32,
-        /// The last failure.
+        /// The last failure in one sentence.
         reason: String,
     },
-    /// The stored certificate could not be read, or nothing can be written.
+    /// Storage cannot be read or written.
     #[error("{0}")]
     Storage(Arc<storage::Error>),
-    /// More handshakes wait for this name than may.
-    #[error("too many handshakes wait for its certificate already")]
+    /// The limit of handshakes that wait for this name is reached.
+    #[error("too many handshakes are already waiting for its certificate")]
     TooManyWaiting,
-    /// More names are being looked up or ordered than may.
-    #[error("too many names wait for their certificates already")]
+    /// The limit of on-demand names that are looked up or ordered at once is reached.
+    #[error("too many names are already waiting for their certificates")]
     TooManyNames,
-    /// It is still being obtained and this handshake waited long enough.
+    /// The certificate is still being obtained, and the handshake's wait is over.
     #[error("its certificate is still being obtained")]
     StillOrdering,
-    /// The process stops.
+    /// The process is stopping.
     #[error("the proxy is stopping")]
     Stopping,
 }
 
 impl Refusal {
-    /// How long until the name is seen to again; `None` when the process stops.
+    /// Returns the time until the next attempt; `None` when the process stops.
     #[must_use]
     pub(crate) fn retry_in(&self, now: SystemTime) -> Option<Duration> {
         let left = |until: &SystemTime| until.duration_since(now).unwrap_or_default();
@@ -66,17 +66,17 @@ impl Refusal {
             Self::BackingOff { until, .. } => left(until),
             Self::Held(held) => left(&held.until()) + budget::spread(held),
             Self::Stopping => return None,
-            Self::NotAllowed(error) if !error.is_down() => LATER,
-            Self::NoPublicCa(_) => LATER,
+            Self::NotAllowed(error) if !error.is_down() => NEEDS_OPERATOR,
+            Self::NoPublicCa(_) => NEEDS_OPERATOR,
             _ => backoff::ISSUANCE.delay(1, None),
         })
     }
 }
 
-fn last_try(failures: u32) -> String {
+fn failed_attempts(failures: u32) -> String {
     match failures {
-        0 | 1 => "the only try so far".to_owned(),
-        failures => format!("the last of {failures} failed tries"),
+        0 | 1 => "the only attempt so far failed".to_owned(),
+        failures => format!("{failures} attempts failed, the last with"),
     }
 }
 
@@ -90,7 +90,7 @@ impl From<Attempts> for Refusal {
     fn from(attempts: Attempts) -> Self {
         Self::BackingOff {
             until: attempts.not_before(),
-            failures: attempts.in_vain(),
+            failures: attempts.counted_failures(),
             reason: attempts.last_error,
         }
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_try_is_not_the_last_of_several() {
+    fn one_failed_attempt_reads_unlike_several() {
         let sentence = |failures| {
             let (until, reason) = (SystemTime::UNIX_EPOCH, "no luck".to_owned());
             let refusal = Refusal::BackingOff {
@@ -117,8 +117,12 @@ mod tests {
             };
             refusal.to_string()
         };
-        let rest = "said: no luck; the next try is at 1970-01-01T00:00:00Z";
-        assert_eq!(sentence(1), format!("the only try so far {rest}"));
-        assert_eq!(sentence(2), format!("the last of 2 failed tries {rest}"));
+        let rest = "no luck; next attempt at 1970-01-01T00:00:00Z";
+        assert_eq!(
+            sentence(1),
+            format!("the only attempt so far failed: {rest}")
+        );
+        let several = format!("2 attempts failed, the last with: {rest}");
+        assert_eq!(sentence(2), several);
     }
 }

@@ -1,11 +1,11 @@
-//! How a name stands as far as its records tell, beside a running proxy or without one.
+//! The standing of a name by its stored records and the configuration. Needs no running proxy.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::refusal::Refusal;
-use super::standing::{Because, Occasion, Standing};
+use super::standing::{RefusalKind, Standing, Trigger};
 use crate::certs::budget::{Budgets, Held, OrderKind, Purchase};
 use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::issuer::{Issuer, RecordToSet};
@@ -16,21 +16,21 @@ use crate::certs::renewal::renew_at;
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::storage;
 
-/// What the standing of a name is made of: its records, and what the configuration says.
+/// The sources for the standing of a name: its records and the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct StandingSources<'a> {
-    /// Who may have a certificate.
+    /// The names that may have a certificate, with their rules.
     pub policies: &'a NameMap<Arc<Policy>>,
-    /// Who signs.
+    /// The issuers.
     pub issuers: &'a Issuers,
-    /// Certificates, attempts and budgets.
+    /// The stored certificates, attempts and budgets.
     pub records: &'a Records,
-    /// The chains that operators bring, by site; none where the running proxy knows them.
+    /// The chain files of sites with certificate files of their own; `None` in a running proxy, which has them in its cache.
     pub files: Option<&'a NameMap<PathBuf>>,
 }
 
 impl<'a> StandingSources<'a> {
-    /// The sources beside what a running proxy knows.
+    /// The sources in a running proxy.
     pub(crate) fn of(ruleset: &'a Ruleset, records: &'a Records) -> Self {
         Self {
             policies: &ruleset.policies,
@@ -40,7 +40,7 @@ impl<'a> StandingSources<'a> {
         }
     }
 
-    /// What stands between `name` and its certificate at `now`. Sends nothing and changes nothing.
+    /// Returns the standing of `name` at `now`. Sends nothing and changes nothing.
     pub async fn standing(&self, name: &HostName, now: SystemTime) -> Standing {
         if let Some(cert) = self.files.and_then(|files| files.lookup(name.as_str())) {
             return Standing::FromFiles {
@@ -49,22 +49,22 @@ impl<'a> StandingSources<'a> {
             };
         }
         let Some(policy) = self.policies.lookup(name.as_str()) else {
-            return Standing::refused(Because::UnknownName, Refusal::Unknown);
+            return Standing::refused(RefusalKind::UnknownName, Refusal::Unknown);
         };
         self.standing_of(&policy.subject(name), policy, now).await
     }
 
-    /// The same for a pattern as a whole.
+    /// Returns the standing of a name, or of the certificate for a pattern.
     pub async fn standing_of_pattern(&self, pattern: &HostPattern, now: SystemTime) -> Standing {
         match (pattern, self.policies.get(pattern)) {
             (HostPattern::Exact(name), _) => self.standing(name, now).await,
             (_, Some(policy)) => self.standing_of(pattern, policy, now).await,
-            (_, None) => Standing::refused(Because::UnknownName, Refusal::Unknown),
+            (_, None) => Standing::refused(RefusalKind::UnknownName, Refusal::Unknown),
         }
     }
 
-    /// The TXT records that the operator has to set once for a name or a pattern to be proved, one for each issuer that
-    /// looks for one.
+    /// Returns the TXT records that the operator has to set once, so that CAs can validate the name or pattern: one for each
+    /// issuer that needs one.
     pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
         let policy = match wanted {
             HostPattern::Exact(name) => self.policies.lookup(name.as_str()),
@@ -84,7 +84,7 @@ impl<'a> StandingSources<'a> {
         records
     }
 
-    /// The same for what the certificates of a site are for.
+    /// Returns the standing of a certificate subject.
     pub(crate) async fn standing_of(
         &self,
         subject: &HostPattern,
@@ -92,7 +92,7 @@ impl<'a> StandingSources<'a> {
         now: SystemTime,
     ) -> Standing {
         let found = self.of_records(subject, policy, now).await;
-        found.unwrap_or_else(|error| Standing::refused(Because::Storage, error))
+        found.unwrap_or_else(|error| Standing::refused(RefusalKind::Storage, error))
     }
 
     async fn of_records(
@@ -103,7 +103,7 @@ impl<'a> StandingSources<'a> {
     ) -> Result<Standing, storage::Error> {
         let issuers = self.issuers.for_subject(subject, policy);
         let attempts = self.records.load_attempts(subject).await?;
-        let mut attempts = attempts.filter(|attempts| attempts.in_vain() > 0);
+        let mut attempts = attempts.filter(|attempts| attempts.counted_failures() > 0);
         if let Some((issuer, certificate)) = self.valid(issuers, subject, now).await? {
             return Ok(served(issuer, &certificate, attempts));
         }
@@ -116,17 +116,17 @@ impl<'a> StandingSources<'a> {
         Ok(match (self.held(issuers, subject, now).await?, attempts) {
             (Some(held), last) => Standing::Held {
                 until: held.until(),
-                reason: self.issuers.named_held(held).to_string(),
+                reason: held.to_string(),
                 last_error: last.map(|attempts| attempts.last_error),
             },
             (None, Some(attempts)) => backing_off(attempts),
             (None, None) => Standing::Waiting {
-                occasion: occasion(subject, policy),
+                trigger: trigger(subject, policy),
             },
         })
     }
 
-    /// The valid certificate that lasts the longest, and who signed it.
+    /// Returns the usable stored certificate that expires last, and its issuer's name.
     async fn valid<'b>(
         &self,
         issuers: &'b [Arc<dyn Issuer>],
@@ -144,7 +144,7 @@ impl<'a> StandingSources<'a> {
                 Ok(()) | Err(CertificateError::NotYetValid(_))
             );
             self.records
-                .recall_plan(issuer.id(), subject, &certificate)
+                .apply_plan(issuer.id(), subject, &certificate)
                 .await;
             let found = usable.then_some((issuer.name(), certificate));
             let end = |(_, certificate): &(&str, Arc<Certificate>)| certificate.not_after();
@@ -153,7 +153,7 @@ impl<'a> StandingSources<'a> {
         Ok(best)
     }
 
-    /// What holds an order back at each of the issuers that can sign, the soonest to end.
+    /// Returns what holds back an order, if every issuer that can sign is held back: the one that ends first.
     async fn held(
         &self,
         issuers: &[Arc<dyn Issuer>],
@@ -176,16 +176,15 @@ impl<'a> StandingSources<'a> {
             let Some(held) = budgets.find_held(purchase, now).await? else {
                 return Ok(None);
             };
-            soonest = [soonest, Some(held)]
-                .into_iter()
-                .flatten()
-                .min_by_key(Held::until);
+            let held = held.named(issuer.name());
+            let both = soonest.into_iter().chain([held]);
+            soonest = both.min_by_key(Held::until);
         }
         Ok(soonest)
     }
 }
 
-/// Why an issuer cannot sign a name: it is a public one, and none of them can.
+/// Returns why an issuer cannot sign a name: it is a public one, and no public CA can.
 pub(crate) fn unsignable(issuer: &dyn Issuer, subject: &HostPattern) -> Option<Unsignable> {
     Unsignable::find(subject).filter(|_| issuer.is_public())
 }
@@ -204,18 +203,13 @@ pub(crate) fn served(
     }
 }
 
-/// Why none of the issuers can sign a name.
+/// Returns why none of the issuers can sign a name.
 pub(crate) fn unsignable_by_all(
     issuers: &[Arc<dyn Issuer>],
     subject: &HostPattern,
 ) -> Option<Unsignable> {
-    let mut obstacles = issuers
-        .iter()
-        .map(|issuer| unsignable(issuer.as_ref(), subject));
-    let first = obstacles.next()??;
-    obstacles
-        .all(|obstacle| obstacle.is_some())
-        .then_some(first)
+    let is_public = !issuers.is_empty() && issuers.iter().all(|issuer| issuer.is_public());
+    Unsignable::find(subject).filter(|_| is_public)
 }
 
 fn refused(
@@ -224,34 +218,34 @@ fn refused(
     policy: &Policy,
 ) -> Option<Standing> {
     if let Some(obstacle) = unsignable_by_all(issuers, subject) {
-        return Some(Standing::refused(Because::NoPublicCa, obstacle));
+        return Some(Standing::refused(RefusalKind::NoPublicCa, obstacle));
     }
     let (Some(ask), HostPattern::Exact(name)) = (policy.ask(), subject) else {
         return None;
     };
-    let error = ask.said(name)?.err()?;
-    let because = if error.is_down() {
-        Because::AskIsDown
+    let error = ask.cached(name)?.err()?;
+    let kind = if error.is_down() {
+        RefusalKind::AskIsDown
     } else {
-        Because::AskSaidNo
+        RefusalKind::AskSaidNo
     };
-    Some(Standing::refused(because, error))
+    Some(Standing::refused(kind, error))
 }
 
 pub(crate) fn backing_off(attempts: Attempts) -> Standing {
     Standing::BackingOff {
         until: attempts.not_before(),
-        failures: attempts.in_vain(),
+        failures: attempts.counted_failures(),
         reason: attempts.last_error,
         tried: attempts.tried,
     }
 }
 
-fn occasion(subject: &HostPattern, policy: &Policy) -> Occasion {
+fn trigger(subject: &HostPattern, policy: &Policy) -> Trigger {
     match (policy.managed(), subject.is_local()) {
-        (Some(_), _) => Occasion::Start,
-        (None, true) => Occasion::LocalHandshake,
-        (None, false) => Occasion::Handshake,
+        (Some(_), _) => Trigger::Start,
+        (None, true) => Trigger::LocalHandshake,
+        (None, false) => Trigger::Handshake,
     }
 }
 
@@ -270,13 +264,13 @@ mod tests {
     use crate::certs::records::TriedIssuer;
     use crate::storage::FileStorage;
 
-    /// A CA that nobody may ask.
+    /// An issuer that always fails.
     #[derive(Debug)]
-    struct Closed {
+    struct TestIssuer {
         is_public: bool,
     }
 
-    impl Issuer for Closed {
+    impl Issuer for TestIssuer {
         fn id(&self) -> &'static str {
             "ca"
         }
@@ -310,10 +304,10 @@ mod tests {
             Self { _dir: dir, records }
         }
 
-        /// Beside a stopped proxy with a site of each kind.
+        /// The standing of a name while the proxy is stopped, with a site of each kind.
         async fn standing(&self, name: &str) -> Standing {
-            let gate = OnDemandOptions::new("http://localhost:1/".parse().unwrap());
-            let gate = Arc::new(Ask::new(&gate).unwrap());
+            let ask = OnDemandOptions::new("http://localhost:1/".parse().unwrap());
+            let ask = Arc::new(Ask::new(&ask).unwrap());
             let pattern = |text: &str| HostPattern::parse(text).unwrap();
             let configured =
                 |text: &str| (pattern(text), Arc::new(Policy::configured(pattern(text))));
@@ -322,14 +316,14 @@ mod tests {
                 configured("www.example.org"),
                 configured("nas.lan"),
                 configured("*.localhost"),
-                (any.clone(), Arc::new(Policy::on_demand(any, gate))),
+                (any.clone(), Arc::new(Policy::on_demand(any, ask))),
             ];
             let files = [(pattern("own.example.org"), PathBuf::from("own.pem"))];
             let sources = StandingSources {
                 policies: &policies.into_iter().collect(),
                 issuers: &Issuers {
-                    public: vec![Arc::new(Closed { is_public: true })],
-                    internal: Arc::new(Closed { is_public: false }),
+                    public: vec![Arc::new(TestIssuer { is_public: true })],
+                    internal: Arc::new(TestIssuer { is_public: false }),
                 },
                 records: &self.records,
                 files: Some(&files.into_iter().collect()),
@@ -344,10 +338,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nothing_was_recorded_of_is_told_by_the_configuration() {
+    async fn the_configuration_alone_gives_a_standing() {
         let world = World::new();
         for (name, part) in [
-            ("www.example.org", "a running proxy does so"),
+            ("www.example.org", "a running proxy requests it"),
             ("a.example.net", "if the ask endpoint allows"),
             ("a.localhost", "this machine's own CA"),
             ("own.example.org", "own.pem"),
@@ -360,19 +354,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_until_its_time_and_a_certificate_above_all() {
+    async fn a_failure_is_reported_until_a_certificate_is_stored() {
         let world = World::new();
         let hour = Duration::from_secs(3600);
         let attempts = Attempts::default()
             .failed("open port 80".to_owned(), SystemTime::now(), hour)
-            .tried_at(vec![TriedIssuer {
+            .with_tried(vec![TriedIssuer {
                 issuer: "ca".to_owned(),
                 challenges: vec!["http-01".to_owned()],
             }]);
         let (records, subject) = (&world.records, subject());
         records.store_attempts(&subject, &attempts).await.unwrap();
         let standing = world.standing("www.example.org").await.to_string();
-        for part in ["1 failed try", "at ca by http-01", "open port 80"] {
+        for part in ["1 failed attempt", "at ca with http-01", "open port 80"] {
             assert!(standing.contains(part), "{part}: {standing}");
         }
 
@@ -390,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_spent_budget_is_told_with_its_end() {
+    async fn a_spent_budget_is_reported_with_its_end() {
         let world = World::new();
         let budgets = Budgets::new(Arc::clone(world.records.storage()));
         for n in 0..40 {
@@ -402,7 +396,7 @@ mod tests {
                 subject: &name,
                 kind: OrderKind::First,
             };
-            let paid = budgets.pay(purchase, SystemTime::now()).await.unwrap();
+            let paid = budgets.pay(purchase, SystemTime::now()).await;
             let spending = paid.unwrap();
             spending.order(SystemTime::now()).await.unwrap();
             spending.settle(Usage::SIGNED, SystemTime::now()).await;

@@ -1,4 +1,4 @@
-//! What stands between a name and its certificate, in one sentence.
+//! The standing of a name: whether its certificate is served, or why there is none, in one sentence.
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
@@ -8,8 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::certs::records::TriedIssuer;
 
-/// The state of a name. Its `Display` is one sentence that ends with what to do, where something
-/// is to be done.
+/// The standing of a name. Its `Display` is one sentence, which ends with what the operator can do, if anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(
     tag = "state",
@@ -19,103 +18,105 @@ use crate::certs::records::TriedIssuer;
 pub enum Standing {
     /// Its certificate is served.
     Served {
-        /// Who signed it.
+        /// The operator's name for its issuer.
         issuer: String,
         /// The end of the certificate's validity.
         #[serde(serialize_with = "rfc3339")]
         not_after: SystemTime,
-        /// When it is renewed.
+        /// Time from which it is renewed.
         #[serde(serialize_with = "rfc3339")]
         renew_at: SystemTime,
-        /// Why the last try to renew it failed, when one has.
+        /// The last failed renewal, if any.
         last_error: Option<String>,
-        /// When the next try is due after one that failed.
+        /// Time of the next attempt after a failed one.
         #[serde(serialize_with = "maybe_rfc3339")]
         next_try: Option<SystemTime>,
     },
-    /// The operator brings its certificate.
+    /// Its site has certificate files of its own.
     FromFiles {
-        /// The chain's file, where it is known.
+        /// The chain file, if known.
         cert: Option<PathBuf>,
-        /// The end of its validity, where it is known.
+        /// The end of its validity, if known.
         #[serde(serialize_with = "maybe_rfc3339")]
         not_after: Option<SystemTime>,
     },
-    /// It has been asked for and is under way.
+    /// Its certificate is being obtained.
     Ordering,
-    /// Nothing has been tried yet.
+    /// There was no attempt yet.
     Waiting {
-        /// What brings the first try.
+        /// The event that starts the first attempt.
         #[serde(rename = "for")]
-        occasion: Occasion,
+        trigger: Trigger,
     },
-    /// The last try failed.
+    /// The last attempt failed.
     BackingOff {
-        /// When the next try is due.
+        /// Time of the next attempt.
         #[serde(serialize_with = "rfc3339")]
         until: SystemTime,
-        /// Failures in a row.
+        /// Number of failures in a row.
         failures: u32,
-        /// The last failure.
+        /// The last failure in one sentence.
         reason: String,
-        /// At which CAs and how it was tried.
+        /// The CAs of the last attempt, with the challenges that failed.
         tried: Vec<TriedIssuer>,
     },
-    /// A budget is spent, or the CA wants to be left alone.
+    /// A budget is spent, or the CA takes no orders for now.
     Held {
-        /// When the next order may be placed.
+        /// Time from which the next order may be placed.
         #[serde(serialize_with = "rfc3339")]
         until: SystemTime,
-        /// What holds it.
+        /// The budget or the CA's answer that holds it back.
         reason: String,
-        /// The last failure, when there was one.
+        /// The last failure, if any.
         last_error: Option<String>,
     },
-    /// It will not get one.
+    /// The name gets no certificate.
     Refused {
         /// The kind of reason.
-        because: Because,
-        /// Why, and what would change it.
+        because: RefusalKind,
+        /// The reason, and what would change it.
         reason: String,
     },
 }
 
-/// What brings the first try to get a certificate.
+/// An event that starts the first attempt to get a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Occasion {
-    /// The proxy's own round.
+pub enum Trigger {
+    /// The start of the proxy.
     Start,
-    /// A handshake, after the ask endpoint's yes.
+    /// A handshake, if the ask endpoint allows the name.
     Handshake,
-    /// A handshake; this machine's own CA signs.
+    /// A handshake for a name that the internal CA signs for.
     LocalHandshake,
 }
 
-/// Why a name gets no certificate.
+/// A kind of reason why a name gets no certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Because {
-    /// No site is configured for it.
+pub enum RefusalKind {
+    /// No site covers it.
     UnknownName,
-    /// The CA is a public one, and none can sign it.
+    /// Its CA is a public one, and no public CA can sign it.
     NoPublicCa,
-    /// The ask endpoint said no.
+    /// The ask endpoint does not allow it.
     AskSaidNo,
-    /// The ask endpoint gives no answer.
+    /// The ask endpoint does not answer.
     AskIsDown,
-    /// The records cannot be read.
+    /// Its records cannot be read.
     Storage,
 }
 
 impl Standing {
-    /// A name that gets no certificate.
+    /// The standing of a name that gets no certificate.
     #[must_use]
-    pub fn refused(because: Because, reason: impl Display) -> Self {
+    pub fn refused(because: RefusalKind, reason: impl Display) -> Self {
         let fix = match because {
-            Because::UnknownName => "; add it to [sites], or start with --domain",
-            Because::AskSaidNo => "; it gets one when the endpoint answers 200 for it",
-            Because::NoPublicCa | Because::AskIsDown | Because::Storage => "",
+            RefusalKind::UnknownName => "; add it to [sites], or start with --domain",
+            RefusalKind::AskSaidNo => {
+                "; it gets a certificate when the endpoint answers 200 for it"
+            }
+            RefusalKind::NoPublicCa | RefusalKind::AskIsDown | RefusalKind::Storage => "",
         };
         Self::Refused {
             because,
@@ -138,38 +139,38 @@ impl Display for Standing {
                 let (end, renewal) = (at(*not_after), at(*renew_at));
                 write!(
                     f,
-                    "served until {end}, signed by {issuer}, to be renewed from {renewal}"
+                    "served until {end}, signed by {issuer}, due for renewal at {renewal}"
                 )?;
                 if let Some(next) = next_try {
-                    write!(f, "; next try {}", at(*next))?;
+                    write!(f, "; next attempt at {}", at(*next))?;
                 }
-                and(f, "the last try to renew it failed", last_error.as_ref())
+                and(f, "the last renewal failed", last_error.as_ref())
             }
             Self::FromFiles { cert, not_after } => {
-                f.write_str("served from the files that the site names")?;
+                f.write_str("served from the site's own files")?;
                 if let Some(cert) = cert {
                     write!(f, " ({})", cert.display())?;
                 }
                 match not_after {
-                    Some(end) => write!(f, "; put newer ones there before {}", at(*end)),
+                    Some(end) => write!(f, "; replace them before {}", at(*end)),
                     None => Ok(()),
                 }
             }
             Self::Ordering => f.write_str("a certificate is being obtained"),
-            Self::Waiting { occasion } => write!(f, "{occasion}"),
+            Self::Waiting { trigger } => write!(f, "{trigger}"),
             Self::BackingOff {
                 until,
                 failures,
                 reason,
                 tried,
             } => {
-                let tries = if *failures == 1 { "try" } else { "tries" };
-                write!(f, "no certificate after {failures} failed {tries}")?;
+                let plural = if *failures == 1 { "" } else { "s" };
+                write!(f, "no certificate after {failures} failed attempt{plural}")?;
                 for (index, trial) in tried.iter().enumerate() {
                     f.write_str(if index == 0 { " at " } else { ", " })?;
                     write!(f, "{trial}")?;
                 }
-                write!(f, "; next try {}: {reason}", at(*until))
+                write!(f, "; next attempt at {}: {reason}", at(*until))
             }
             Self::Held {
                 until,
@@ -178,7 +179,7 @@ impl Display for Standing {
             } => {
                 let next = at(*until);
                 write!(f, "no certificate is ordered before {next}: {reason}")?;
-                and(f, "the last try said", last_error.as_ref())
+                and(f, "the last attempt failed", last_error.as_ref())
             }
             Self::Refused { reason, .. } => f.write_str(reason),
         }
@@ -192,15 +193,15 @@ fn and(f: &mut fmt::Formatter<'_>, what: &str, error: Option<&String>) -> fmt::R
     }
 }
 
-impl Display for Occasion {
+impl Display for Trigger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Start => "no certificate has been asked for yet; a running proxy does so by itself",
+            Self::Start => "no certificate has been requested yet; a running proxy requests it on its own",
             Self::Handshake => {
-                "no certificate has been asked for yet; the first handshake does, if the ask endpoint allows the name"
+                "no certificate has been requested yet; the first handshake requests it, if the ask endpoint allows the name"
             }
             Self::LocalHandshake => {
-                "the first handshake gets a certificate that this machine's own CA signs; clients trust it after `proxy trust`"
+                "the first handshake gets a certificate signed by this machine's own CA; clients trust it after `proxy trust`"
             }
         })
     }
@@ -239,13 +240,13 @@ mod tests {
         };
         assert_eq!(
             standing.to_string(),
-            "no certificate after 2 failed tries at ca by http-01 and tls-alpn-01; \
-             next try 1970-01-01T00:01:00Z: open port 80"
+            "no certificate after 2 failed attempts at ca with http-01 and tls-alpn-01; \
+             next attempt at 1970-01-01T00:01:00Z: open port 80"
         );
         let json = serde_json::to_value(&standing).unwrap();
         assert_eq!(json["state"], "backing-off");
         assert_eq!(json["until"], "1970-01-01T00:01:00Z");
-        let refused = Standing::refused(Because::AskSaidNo, "it refuses");
+        let refused = Standing::refused(RefusalKind::AskSaidNo, "it refuses");
         let json = serde_json::to_value(&refused).unwrap();
         assert_eq!(json["because"], "ask-said-no");
     }

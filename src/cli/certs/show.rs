@@ -68,7 +68,7 @@ fn write_attempts(attempts: &AttemptsFacts, out: &mut dyn Write) -> io::Result<(
         write_fact("last failed", at, out)?;
     }
     write_fact("last error", &attempts.last_error, out)?;
-    write_fact("next try", &attempts.next_try, out)
+    write_fact("next attempt", &attempts.next_try, out)
 }
 
 /// Writes the value in quotation marks, as in zone files, since it contains semicolons and spaces.
@@ -84,5 +84,5 @@ fn write_record(record: &RecordFacts, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_fact(fact: &str, value: &str, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "  {fact:<11}  {value}")
+    writeln!(out, "  {fact:<12}  {value}")
 }

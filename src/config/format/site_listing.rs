@@ -6,7 +6,7 @@ use crate::config::model::{
     CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig, site_settings,
 };
 use crate::proxy::{ChangeKind, HeaderChange};
-use crate::upstream::{Address, Balancer, Balancing, Options, Protocol, Share};
+use crate::upstream::{Address, BalanceMethod, BalanceOptions, Options, Protocol, Share};
 
 use super::listing::Listing;
 
@@ -96,16 +96,14 @@ impl Listing<'_> {
     }
 
     fn write_upstream(&mut self, addresses: &[Address], options: &Options) {
-        let Balancing {
-            balancer, health, ..
-        } = &*options.balancing;
+        let BalanceOptions { method, health, .. } = &*options.balancing;
         let entries = addresses.iter().enumerate();
         let entries: Vec<_> = entries
             .map(|(index, address)| write_address(address, options.balancing.share(index)))
             .collect();
         self.entry("upstream", entries);
-        if addresses.len() > 1 || *balancer != Balancer::default() {
-            self.entry("balance", balancer.to_string());
+        if addresses.len() > 1 || *method != BalanceMethod::default() {
+            self.entry("balance", method.to_string());
         }
         if let Some(health) = (fields::health().write)(health) {
             self.entry("health", health);

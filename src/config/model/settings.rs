@@ -6,7 +6,7 @@ use crate::config::report::Problem;
 use crate::config::value::{
     ResolverName, StorageUrl, command, parse_email, parse_peer, parse_resolver, read_own_listen,
 };
-use crate::dns::NameServer;
+use crate::dns_client::NameServer;
 
 use super::config::Config;
 use super::site::SiteConfig;

@@ -6,20 +6,20 @@ use std::path::Path;
 use crate::config::fields::{self, TableReader, read_value};
 use crate::config::report::{BalancingProblem, Problem, Report};
 use crate::config::value::{TomlTable, TomlValue};
-use crate::upstream::{Balancer, Balancing, Share};
+use crate::upstream::{BalanceMethod, BalanceOptions, Share};
 
 /// Reads all three. An `upstream` of its own inherits none of them.
 pub(crate) fn read(
     reader: TableReader<'_, '_>,
-    balancing: &mut Balancing,
+    balancing: &mut BalanceOptions,
     report: &mut Report<'_>,
 ) {
     let TableReader { table, .. } = reader;
     if let Some(upstream) = table.value("upstream") {
         read_line(upstream, balancing, report);
     }
-    let balancer = table.read("balance", report, |value| parse_balancer(value.string()?));
-    balancing.balancer = balancer.unwrap_or(balancing.balancer);
+    let balancer = table.read("balance", report, |value| parse_method(value.string()?));
+    balancing.method = balancer.unwrap_or(balancing.method);
     if table.has("health") {
         balancing.health = reader
             .read_key("health", fields::health(), report)
@@ -30,10 +30,10 @@ pub(crate) fn read(
 /// Reads the options of each address in the value of `upstream`.
 pub(crate) fn read_line(
     upstream: TomlValue<'_>,
-    balancing: &mut Balancing,
+    balancing: &mut BalanceOptions,
     report: &mut Report<'_>,
 ) {
-    balancing.balancer = Balancer::default();
+    balancing.method = BalanceMethod::default();
     balancing.health = None;
     let values = upstream.elements().into_iter();
     let shares: Vec<_> = values.map(|value| read_share(value, report)).collect();
@@ -63,8 +63,8 @@ pub(crate) fn reject_without_upstream(table: &TomlTable<'_>, report: &mut Report
     }
 }
 
-fn parse_balancer(text: &str) -> Result<Balancer, Problem> {
-    let invalid = |error| BalancingProblem::Balancer(text.to_owned(), error);
+fn parse_method(text: &str) -> Result<BalanceMethod, Problem> {
+    let invalid = |error| BalancingProblem::Method(text.to_owned(), error);
     Ok(text.parse().map_err(invalid)?)
 }
 
@@ -95,7 +95,7 @@ mod tests {
                 upstream-options = { max-connections = 9, max-fails = 0, slow-start = "0s", retry-budget = "50%", eject-status = "5xx" } }"#,
         )
         .balancing;
-        assert_eq!(balancing.balancer, Balancer::LeastConn);
+        assert_eq!(balancing.method, BalanceMethod::LeastConn);
         let shares = [0, 1, 2].map(|index| balancing.share(index));
         assert_eq!(shares.map(|share| share.weight), [1, 3, 1]);
         assert_eq!(shares[1].max_connections, Some(5));
@@ -131,10 +131,10 @@ mod tests {
             panic!("{balancing:?}");
         };
         assert_eq!(same, own);
-        let random = Balancer::RandomTwo;
-        assert_eq!((line.balancer, line.share(1).weight), (random, 5));
+        let random = BalanceMethod::RandomTwo;
+        assert_eq!((line.method, line.share(1).weight), (random, 5));
         assert_eq!(line.health, None);
-        assert_eq!((table.balancer, table.share(0).weight), (random, 1));
+        assert_eq!((table.method, table.share(0).weight), (random, 1));
         assert_eq!(table.health, Some(HealthOptions::new("/ok".to_owned())));
         assert_eq!([line.queue, table.queue], [7, 7]);
     }

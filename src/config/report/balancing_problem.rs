@@ -1,6 +1,6 @@
 //! Problems with `balance`, `health` and the settings of upstreams.
 
-use crate::upstream::{BalancerError, StatusRangeError};
+use crate::upstream::{BalanceMethodError, StatusRangeError};
 
 /// Minimum length of a cookie key in bytes. A shorter key could be guessed.
 pub(crate) const SHORTEST_KEY: usize = 16;
@@ -9,7 +9,7 @@ pub(crate) const SHORTEST_KEY: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BalancingProblem {
     #[error("`{0}` is not a valid balancing method; {1}")]
-    Balancer(String, #[source] BalancerError),
+    Method(String, #[source] BalanceMethodError),
     #[error("`{0}` is not a valid status; {1}")]
     Status(String, #[source] StatusRangeError),
     #[error("`{0}` is not a valid path; use a form like `/healthz`")]

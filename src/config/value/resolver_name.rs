@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::report::Problem;
-use crate::dns::NameServer;
+use crate::dns_client::NameServer;
 
 const SYSTEM: &str = "system";
 

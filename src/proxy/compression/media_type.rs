@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Error of a text that is not a valid media range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid content type;  use a form like `text/html`, `text/*` or `application/*+json`")]
+#[error("not a valid content type; use a form like `text/html`, `text/*` or `application/*+json`")]
 pub struct MediaRangeError;
 
 /// A media type such as `text/html`, or a range of them: `text/*`, `application/*+json`.

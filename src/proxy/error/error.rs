@@ -2,8 +2,8 @@
 
 use std::io;
 
+use super::guard_refusal::GuardRefusal;
 use super::reason::Reason;
-use super::refusal::Refusal;
 use crate::upstream;
 use crate::upstream::Address;
 
@@ -54,7 +54,7 @@ pub enum Error {
     Misdirected,
     /// A guard of the site refused the request.
     #[error(transparent)]
-    Guard(#[from] Refusal),
+    Guard(#[from] GuardRefusal),
     /// The site is in maintenance mode.
     #[error("the site is under maintenance")]
     Maintenance,

@@ -2,12 +2,12 @@
 
 mod error;
 mod failure_log;
+mod guard_refusal;
 mod reason;
-mod refusal;
 mod refusal_counters;
 
 pub use error::Error;
 pub(super) use failure_log::FailureLog;
+pub use guard_refusal::GuardRefusal;
 pub use reason::{Reason, RejectedEarly};
-pub use refusal::Refusal;
 pub use refusal_counters::{RefusalCounters, WorkerRefusals};

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use crate::proxy::body::Body;
-use crate::proxy::error::{Error, Refusal};
+use crate::proxy::error::{Error, GuardRefusal};
 use crate::upstream::{RequestBody, remove_aliases};
 
 /// Fields that the forward-auth server adds to an admitted request and to its response.
@@ -60,7 +60,7 @@ impl Admission {
         }
     }
 
-    /// Waits for a response's head until the deadline, and then fails with [`Refusal::RequestTimeout`].
+    /// Waits for a response's head until the deadline, and then fails with [`GuardRefusal::RequestTimeout`].
     pub(crate) async fn within<T, E: Into<Error>>(
         &self,
         exchange: impl Future<Output = Result<T, E>>,
@@ -69,7 +69,7 @@ impl Admission {
             None => exchange.await.map_err(Into::into),
             Some(deadline) => timeout_at(deadline, exchange)
                 .await
-                .map_err(|_| Refusal::RequestTimeout)?
+                .map_err(|_| GuardRefusal::RequestTimeout)?
                 .map_err(Into::into),
         }
     }

@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::admission::Grant;
-use crate::proxy::error::{Error, Refusal};
+use crate::proxy::error::{Error, GuardRefusal};
 use crate::proxy::request::{RequestContext, forwarded, hop_by_hop};
 use crate::upstream::{
     self, Address, Caller, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext,
@@ -115,9 +115,9 @@ impl ForwardAuth {
             client: context.conn.client.ip(),
         };
         let answer = self.server.send(question, caller).await;
-        let answer = answer.map_err(Refusal::ForwardAuth)?;
+        let answer = answer.map_err(GuardRefusal::ForwardAuth)?;
         if answer.status().is_informational() {
-            return Err(Refusal::ForwardAuthSwitched.into());
+            return Err(GuardRefusal::ForwardAuthSwitched.into());
         }
         if !answer.status().is_success() {
             return Ok(Decision::Refuse(Box::new(answer)));

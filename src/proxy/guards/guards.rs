@@ -11,7 +11,7 @@ use super::admission::Admission;
 use super::forward_auth::{Decision, ForwardAuth};
 use super::options::{GuardOptions, NetworkOptions};
 use super::rate_limit::{RateLimitOptions, RateLimiter};
-use crate::proxy::error::{Error, Refusal};
+use crate::proxy::error::{Error, GuardRefusal};
 use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
 use crate::proxy::request::RequestContext;
 use crate::upstream::{RequestBody, ResponseBody, TlsError, UpstreamContext};
@@ -136,7 +136,7 @@ impl Guards {
         };
         let length = request.body().size_hint().exact();
         if length.is_some_and(|length| length > limit) {
-            return Err(Refusal::BodyTooLarge.into());
+            return Err(GuardRefusal::BodyTooLarge.into());
         }
         request.body_mut().limit(limit);
         Ok(())
@@ -150,12 +150,12 @@ impl Guards {
         let client = context.conn.client_ip(request.headers());
         let networks = self.networks.as_ref();
         if !networks.is_none_or(|networks| networks.admits(client)) {
-            return Err(Refusal::Network.into());
+            return Err(GuardRefusal::Network.into());
         }
         for limit in &self.rate_limits {
             limit
                 .take(client)
-                .map_err(|retry_after| Refusal::RateLimited { retry_after })?;
+                .map_err(|retry_after| GuardRefusal::RateLimited { retry_after })?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use tracing::debug;
 
 use crate::proxy::body::Body;
-use crate::proxy::error::{Error, FailureLog, Refusal};
+use crate::proxy::error::{Error, FailureLog, GuardRefusal};
 use crate::upstream;
 
 /// Status and text for one kind of error.
@@ -61,25 +61,25 @@ pub(crate) fn refusal(
 }
 
 /// Adds the fields that tell the client how or when to try again.
-fn add_guard_fields(refusal: &Refusal, headers: &mut HeaderMap) {
+fn add_guard_fields(refusal: &GuardRefusal, headers: &mut HeaderMap) {
     match refusal {
-        Refusal::Unauthorized { challenge } => {
+        GuardRefusal::Unauthorized { challenge } => {
             headers.insert(WWW_AUTHENTICATE, challenge.clone());
         }
-        Refusal::RateLimited { retry_after } => {
+        GuardRefusal::RateLimited { retry_after } => {
             // Rounded up, or the client would try again too early.
             let seconds = retry_after.as_nanos().div_ceil(1_000_000_000);
             let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        Refusal::PasswordsBusy => {
+        GuardRefusal::PasswordsBusy => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        Refusal::Network
-        | Refusal::ForwardAuth(_)
-        | Refusal::ForwardAuthSwitched
-        | Refusal::BodyTooLarge
-        | Refusal::RequestTimeout => {}
+        GuardRefusal::Network
+        | GuardRefusal::ForwardAuth(_)
+        | GuardRefusal::ForwardAuthSwitched
+        | GuardRefusal::BodyTooLarge
+        | GuardRefusal::RequestTimeout => {}
     }
 }
 
@@ -164,30 +164,30 @@ fn page(error: &Error) -> RefusalPage {
     }
 }
 
-fn guard_page(refusal: &Refusal) -> RefusalPage {
+fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
     match refusal {
-        Refusal::Network => RefusalPage::new(
+        GuardRefusal::Network => RefusalPage::new(
             StatusCode::FORBIDDEN,
             "This site does not serve your network.\n",
         ),
-        Refusal::RateLimited { .. } => RefusalPage::new(
+        GuardRefusal::RateLimited { .. } => RefusalPage::new(
             StatusCode::TOO_MANY_REQUESTS,
             "Too many requests; wait a moment before the next one.\n",
         ),
-        Refusal::Unauthorized { .. } => RefusalPage::new(
+        GuardRefusal::Unauthorized { .. } => RefusalPage::new(
             StatusCode::UNAUTHORIZED,
             "This site needs a name and a password.\n",
         ),
-        Refusal::PasswordsBusy => RefusalPage::new(
+        GuardRefusal::PasswordsBusy => RefusalPage::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Too many people log in at this moment; try again.\n",
         ),
-        Refusal::BodyTooLarge => RefusalPage::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
-        Refusal::RequestTimeout => RefusalPage::new(
+        GuardRefusal::BodyTooLarge => RefusalPage::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
+        GuardRefusal::RequestTimeout => RefusalPage::new(
             StatusCode::GATEWAY_TIMEOUT,
             "The request took longer than this site allows.\n",
         ),
-        Refusal::ForwardAuth(_) | Refusal::ForwardAuthSwitched => RefusalPage::new(
+        GuardRefusal::ForwardAuth(_) | GuardRefusal::ForwardAuthSwitched => RefusalPage::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "It cannot be decided at this moment whether you may see this site; try again.\n",
         ),
@@ -329,12 +329,15 @@ mod tests {
             ),
             (upstream::Error::RequestStalled.into(), 408),
             (upstream::Error::RequestTooLarge.into(), 413),
-            (Refusal::Network.into(), 403),
-            (Refusal::PasswordsBusy.into(), 503),
-            (Refusal::ForwardAuth(upstream::Error::NoBackend).into(), 503),
-            (Refusal::ForwardAuthSwitched.into(), 503),
-            (Refusal::BodyTooLarge.into(), 413),
-            (Refusal::RequestTimeout.into(), 504),
+            (GuardRefusal::Network.into(), 403),
+            (GuardRefusal::PasswordsBusy.into(), 503),
+            (
+                GuardRefusal::ForwardAuth(upstream::Error::NoBackend).into(),
+                503,
+            ),
+            (GuardRefusal::ForwardAuthSwitched.into(), 503),
+            (GuardRefusal::BodyTooLarge.into(), 413),
+            (GuardRefusal::RequestTimeout.into(), 504),
         ] {
             assert_eq!(answer(&error, Version::HTTP_11).status(), status, "{error}");
         }
@@ -351,12 +354,12 @@ mod tests {
         }
         let challenge = HeaderValue::from_static("Basic realm=\"a\"");
         let answer_to = |error: &Error| answer(error, Version::HTTP_11);
-        let asked = answer_to(&Refusal::Unauthorized { challenge }.into());
+        let asked = answer_to(&GuardRefusal::Unauthorized { challenge }.into());
         assert_eq!(asked.status(), 401);
         assert_eq!(asked.headers()[WWW_AUTHENTICATE], "Basic realm=\"a\"");
         for (millis, seconds) in [(1, "1"), (1000, "1"), (1001, "2")] {
             let retry_after = std::time::Duration::from_millis(millis);
-            let limited = answer_to(&Refusal::RateLimited { retry_after }.into());
+            let limited = answer_to(&GuardRefusal::RateLimited { retry_after }.into());
             assert_eq!(limited.status(), 429);
             assert_eq!(limited.headers()[RETRY_AFTER], seconds);
         }

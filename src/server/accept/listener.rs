@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
-use super::error::Error;
+use super::bind_error::BindError;
 
 /// Connections that the kernel queues while no slot is free.
 const BACKLOG: i32 = 4096;
@@ -26,7 +26,7 @@ pub struct Listener {
 impl Listener {
     /// Binds `address` once for each of `count` workers. The kernel spreads connections over them. `[::]` takes IPv4 clients
     /// too, and becomes `0.0.0.0` where there is no IPv6.
-    pub fn bind(address: SocketAddr, count: usize) -> Result<Vec<Self>, Error> {
+    pub fn bind(address: SocketAddr, count: usize) -> Result<Vec<Self>, BindError> {
         Self::bind_beside(&[], address, count)
     }
 
@@ -35,8 +35,8 @@ impl Listener {
         own: &[SocketAddr],
         address: SocketAddr,
         count: usize,
-    ) -> Result<Vec<Self>, Error> {
-        let fail = |source| Error::bind(address, source);
+    ) -> Result<Vec<Self>, BindError> {
+        let fail = |source| BindError::bind(address, source);
         let is_own = own.iter().any(|own| own.port() == address.port());
         let (first, address) = first(address, is_own).map_err(fail)?;
         let mut listeners = vec![Self {
@@ -136,7 +136,7 @@ mod tests {
         assert_ne!(address.port(), 0);
         for count in [1, 2] {
             let error = Listener::bind(address, count).unwrap_err();
-            assert!(matches!(error, Error::InUse { address: taken } if taken == address));
+            assert!(matches!(error, BindError::InUse { address: taken } if taken == address));
             assert!(error.to_string().contains("in use by another program"));
         }
     }

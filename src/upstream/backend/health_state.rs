@@ -1,4 +1,4 @@
-//! Health of one backend: active check, passive ejection and slow start. Every request reads it. Requests write it only
+//! Health of one backend: active check and passive ejection. Every request reads it. Requests write it only
 //! after a failure and during the recovery from one, so that workers rarely invalidate each other's caches.
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
@@ -6,13 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::slow_start::{FULL_SHARE, SlowStart};
 use crate::backoff::spread;
-use crate::upstream::options::Balancing;
-
-/// Share of a backend in good health, in thousandths of its weight.
-const FULL_SHARE: u32 = 1000;
-/// Share of a backend that has just recovered.
-const FIRST_SHARE: u32 = FULL_SHARE / 10;
+use crate::upstream::options::BalanceOptions;
 
 /// Longest ejection, unless `eject-time` is longer.
 const LONGEST_EJECTION: Duration = Duration::from_secs(60);
@@ -52,12 +48,12 @@ pub(in crate::upstream) struct HealthState {
     epoch: Instant,
     max_fails: u16,
     eject_time: Duration,
-    slow_start: Duration,
+    slow_start: SlowStart,
 }
 
 impl HealthState {
     /// A state of good health, with the rules in `options`.
-    pub(in crate::upstream) fn new(options: &Balancing) -> Self {
+    pub(in crate::upstream) fn new(options: &BalanceOptions) -> Self {
         Self {
             marks: AtomicU32::new(0),
             failures: AtomicU16::new(0),
@@ -67,12 +63,12 @@ impl HealthState {
             epoch: Instant::now(),
             max_fails: options.max_fails,
             eject_time: options.eject_time,
-            slow_start: options.slow_start,
+            slow_start: SlowStart::new(options.slow_start),
         }
     }
 
     /// Copies the state, with the rules in `options`.
-    pub(in crate::upstream) fn with_rules(&self, options: &Balancing) -> Self {
+    pub(in crate::upstream) fn with_rules(&self, options: &BalanceOptions) -> Self {
         let copy = |value: &AtomicU64| AtomicU64::new(value.load(Ordering::Acquire));
         let copy_count = |value: &AtomicU16| AtomicU16::new(value.load(Ordering::Acquire));
         // Without a check, nothing would ever mark the backend up again.
@@ -112,7 +108,7 @@ impl HealthState {
         if marks & SLOW_START == 0 {
             FULL_SHARE
         } else {
-            self.slow_start_share(now)
+            self.slow_start_share(self.since_recovery(now))
         }
     }
 
@@ -122,15 +118,13 @@ impl HealthState {
         if self.is_down() { 0 } else { FULL_SHARE }
     }
 
-    /// Share during slow start, which rises with time. Ends slow start when its time is over.
-    fn slow_start_share(&self, now: Instant) -> u32 {
-        let (since, whole) = (self.since_recovery(now), millis(self.slow_start));
-        if since >= whole {
+    /// Share during slow start. Ends slow start when its time is over.
+    fn slow_start_share(&self, since_recovery: u64) -> u32 {
+        let share = self.slow_start.share(since_recovery);
+        share.unwrap_or_else(|| {
             self.clear(SLOW_START);
-            return FULL_SHARE;
-        }
-        let risen = u64::from(FULL_SHARE - FIRST_SHARE) * since / whole;
-        FIRST_SHARE + u32::try_from(risen).unwrap_or(0)
+            FULL_SHARE
+        })
     }
 
     /// Admits a request to the backend. Returns `false` if it is ejected, or if another request is already on trial
@@ -230,7 +224,7 @@ impl HealthState {
 
     fn recover(&self, now: Instant) {
         self.recovered_at.store(self.millis(now), Ordering::Release);
-        if !self.slow_start.is_zero() {
+        if self.slow_start.is_on() {
             self.set(SLOW_START);
         }
     }
@@ -268,9 +262,10 @@ fn millis(length: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::backend::slow_start::FIRST_SHARE;
 
     fn health() -> HealthState {
-        HealthState::new(&Balancing::default())
+        HealthState::new(&BalanceOptions::default())
     }
 
     fn after(start: Instant, seconds: u64) -> Instant {
@@ -382,10 +377,10 @@ mod tests {
 
     #[test]
     fn ejection_and_slow_start_can_be_turned_off() {
-        let options = Balancing {
+        let options = BalanceOptions {
             max_fails: 0,
             slow_start: Duration::ZERO,
-            ..Balancing::default()
+            ..BalanceOptions::default()
         };
         let (health_state, now) = (HealthState::new(&options), Instant::now());
         for _ in 0..100 {
@@ -400,9 +395,9 @@ mod tests {
     fn health_is_kept_when_the_rules_change() {
         let (health_state, now) = (health(), Instant::now());
         ejected(&health_state, now);
-        let next = health_state.with_rules(&Balancing {
+        let next = health_state.with_rules(&BalanceOptions {
             max_fails: 1,
-            ..Balancing::default()
+            ..BalanceOptions::default()
         });
         assert!(next.is_ejected(now));
         assert_eq!(next.max_fails, 1);

@@ -1,10 +1,11 @@
-//! One backend: requests in flight, limit of connections, health, and the hash for sticky clients.
+//! One backend: requests in flight, limit of connections, health, slow start, and the hash for sticky clients.
 
 mod backend;
 mod health_state;
 mod in_flight;
 mod max_connections;
 mod rendezvous;
+mod slow_start;
 
 pub use backend::Backend;
 pub use in_flight::InFlight;

@@ -1,4 +1,4 @@
-//! Balancing algorithms, which pick a backend for each request.
+//! BalanceOptions algorithms, which pick a backend for each request.
 
 mod candidates;
 mod least_conn;

@@ -4,21 +4,24 @@ use super::candidates::Candidates;
 use super::least_conn::least_conn;
 use super::random_two::random_two;
 use crate::upstream::backend::{Bidder, client_seed, highest_bidder};
-use crate::upstream::options::Balancer;
+use crate::upstream::options::BalanceMethod;
 
 /// Returns the index of the picked backend; `None` only if there is no candidate.
 ///
 /// Each worker considers only its own requests in flight: counting those of all workers costs more than the more even
-/// spread is worth. [`Balancer::LeastConn`] does count them all, because tunnels last long.
-pub(in crate::upstream) fn pick(balancer: Balancer, candidates: &Candidates<'_>) -> Option<usize> {
-    match balancer {
-        Balancer::RandomTwo | Balancer::Cookie => random_two(candidates),
-        Balancer::RoundRobin => candidates.round_robin.next(candidates.shares()),
-        Balancer::LeastConn => {
+/// spread is worth. [`BalanceMethod::LeastConn`] does count them all, because tunnels last long.
+pub(in crate::upstream) fn pick(
+    method: BalanceMethod,
+    candidates: &Candidates<'_>,
+) -> Option<usize> {
+    match method {
+        BalanceMethod::RandomTwo | BalanceMethod::Cookie => random_two(candidates),
+        BalanceMethod::RoundRobin => candidates.round_robin.next(candidates.shares()),
+        BalanceMethod::LeastConn => {
             let load = |index: usize| candidates.backends[index].in_flight();
             least_conn(candidates.shares(), load)
         }
-        Balancer::IpHash => {
+        BalanceMethod::IpHash => {
             let bidder = |(index, share): (usize, u64)| Bidder {
                 index,
                 seed: candidates.backends[index].seed(),
@@ -45,14 +48,14 @@ mod tests {
     use crate::upstream::backend::{Backend, HealthState, InFlight};
     use crate::upstream::balance::round_robin::RoundRobin;
     use crate::upstream::connection::Pool;
-    use crate::upstream::options::{Balancing, Share};
+    use crate::upstream::options::{BalanceOptions, Share};
 
-    const ALL: [Balancer; 5] = [
-        Balancer::RandomTwo,
-        Balancer::RoundRobin,
-        Balancer::LeastConn,
-        Balancer::IpHash,
-        Balancer::Cookie,
+    const ALL: [BalanceMethod; 5] = [
+        BalanceMethod::RandomTwo,
+        BalanceMethod::RoundRobin,
+        BalanceMethod::LeastConn,
+        BalanceMethod::IpHash,
+        BalanceMethod::Cookie,
     ];
 
     struct Group {
@@ -70,8 +73,9 @@ mod tests {
                     weight: *weight,
                     max_connections: None,
                 };
-                let health_state =
-                    Arc::new(CachePadded::new(HealthState::new(&Balancing::default())));
+                let health_state = Arc::new(CachePadded::new(HealthState::new(
+                    &BalanceOptions::default(),
+                )));
                 Backend::new(address, PerWorker::from_iter([pool]), health_state).with_share(
                     share,
                     None,
@@ -107,10 +111,10 @@ mod tests {
         }
 
         /// Number of times that each backend is picked for requests from 10,000 addresses.
-        fn spread(&self, balancer: Balancer) -> Vec<f64> {
+        fn spread(&self, method: BalanceMethod) -> Vec<f64> {
             let mut given = vec![0.0; self.backends.len()];
             for client in 0..10_000 {
-                given[pick(balancer, &self.candidates(&[], client)).unwrap()] += 1.0;
+                given[pick(method, &self.candidates(&[], client)).unwrap()] += 1.0;
             }
             given
         }
@@ -118,13 +122,10 @@ mod tests {
 
     #[test]
     fn a_single_backend_is_always_picked() {
-        for balancer in ALL {
-            assert_eq!(pick(balancer, &Group::new(&[]).candidates(&[], 0)), None);
-            assert_eq!(
-                pick(balancer, &Group::new(&[1]).candidates(&[], 0)),
-                Some(0)
-            );
-            assert_eq!(pick(balancer, &Group::new(&[1]).candidates(&[0], 0)), None);
+        for method in ALL {
+            assert_eq!(pick(method, &Group::new(&[]).candidates(&[], 0)), None);
+            assert_eq!(pick(method, &Group::new(&[1]).candidates(&[], 0)), Some(0));
+            assert_eq!(pick(method, &Group::new(&[1]).candidates(&[0], 0)), None);
         }
     }
 
@@ -133,12 +134,12 @@ mod tests {
         fastrand::seed(7);
         for weights in [&[1, 1][..], &[1, 1, 1, 1], &[3, 1], &[1, 2, 5]] {
             let all = f64::from(weights.iter().sum::<u16>());
-            for balancer in ALL {
-                let given = Group::new(weights).spread(balancer);
+            for method in ALL {
+                let given = Group::new(weights).spread(method);
                 for (given, weight) in given.iter().zip(weights) {
                     let part = 10_000.0 * f64::from(*weight) / all;
                     let is_even = (given - part).abs() <= part * 0.05;
-                    assert!(is_even, "{balancer} {weights:?}: {given} for {part}");
+                    assert!(is_even, "{method} {weights:?}: {given} for {part}");
                 }
             }
         }
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn least_conn_respects_weights_even_with_few_requests() {
         let group = Group::new(&[1, 4]);
-        let pick = || pick(Balancer::LeastConn, &group.candidates(&[], 0));
+        let pick = || pick(BalanceMethod::LeastConn, &group.candidates(&[], 0));
         let mut busy = group.busy(1, 1);
         for _ in 0..100 {
             assert_eq!(pick(), Some(1), "2 of 4 are less than 1 of 1");
@@ -161,12 +162,9 @@ mod tests {
     #[test]
     fn a_backend_without_weight_gets_only_clients_with_its_cookie() {
         let group = Group::new(&[0, 1]);
-        for balancer in ALL {
-            assert_eq!(group.spread(balancer), [0.0, 10_000.0], "{balancer}");
-            assert_eq!(
-                pick(balancer, &Group::new(&[0, 0]).candidates(&[], 0)),
-                None
-            );
+        for method in ALL {
+            assert_eq!(group.spread(method), [0.0, 10_000.0], "{method}");
+            assert_eq!(pick(method, &Group::new(&[0, 0]).candidates(&[], 0)), None);
         }
         let now = Instant::now();
         assert!(group.candidates(&[], 0).may_keep(0, now));
@@ -179,13 +177,13 @@ mod tests {
     fn the_busiest_backend_is_never_picked() {
         let group = Group::new(&[1, 1, 1, 1, 1]);
         let _busy = group.busy(3, 1);
-        for balancer in [Balancer::RandomTwo, Balancer::LeastConn, Balancer::Cookie] {
+        for method in [
+            BalanceMethod::RandomTwo,
+            BalanceMethod::LeastConn,
+            BalanceMethod::Cookie,
+        ] {
             for _ in 0..200 {
-                assert_ne!(
-                    pick(balancer, &group.candidates(&[], 0)),
-                    Some(3),
-                    "{balancer}"
-                );
+                assert_ne!(pick(method, &group.candidates(&[], 0)), Some(3), "{method}");
             }
         }
     }
@@ -196,14 +194,14 @@ mod tests {
         let group = Group::new(&[1, 1]);
         let health_state = group.backends[0].health_state();
         health_state.mark_down();
-        for balancer in ALL {
-            assert_eq!(group.spread(balancer), [0.0, 10_000.0], "{balancer}");
+        for method in ALL {
+            assert_eq!(group.spread(method), [0.0, 10_000.0], "{method}");
         }
         health_state.mark_up(Instant::now());
-        for balancer in ALL {
-            let given = group.spread(balancer)[0];
+        for method in ALL {
+            let given = group.spread(method)[0];
             // A tenth of what the other gets, or slightly more as time passes.
-            assert!((800.0..1300.0).contains(&given), "{balancer}: {given}");
+            assert!((800.0..1300.0).contains(&given), "{method}: {given}");
         }
     }
 
@@ -231,18 +229,18 @@ mod tests {
             let load = |index: usize| backends[index].1 as f64 / f64::from(backends[index].0);
             let next = |index: usize| (backends[index].1 + 1) as f64 / f64::from(backends[index].0);
             let allowed: Vec<_> = (0..backends.len()).filter(|index| may(*index)).collect();
-            for balancer in ALL {
-                let picked = pick(balancer, &group.candidates(&tried, client));
+            for method in ALL {
+                let picked = pick(method, &group.candidates(&tried, client));
                 prop_assert_eq!(picked.is_some(), !allowed.is_empty());
                 let Some(picked) = picked else { continue };
-                prop_assert!(may(picked), "{}", balancer);
-                if balancer == Balancer::LeastConn {
+                prop_assert!(may(picked), "{}", method);
+                if method == BalanceMethod::LeastConn {
                     let best = allowed.iter().copied().min_by(|one, other| next(*one).total_cmp(&next(*other))).unwrap();
                     let is_idle = |index: usize| backends[index].1 == 0;
                     let is_among_idle = is_idle(picked) && allowed.iter().any(|index| is_idle(*index) && next(*index) <= next(best));
                     prop_assert!(next(picked) <= next(best) || is_among_idle);
                 }
-                if balancer == Balancer::RandomTwo && allowed.len() > 1 {
+                if method == BalanceMethod::RandomTwo && allowed.len() > 1 {
                     let is_better = allowed.iter().any(|other| load(picked) <= load(*other) && picked != *other);
                     prop_assert!(is_better, "the busiest backend is never the better of two");
                 }

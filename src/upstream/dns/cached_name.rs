@@ -225,7 +225,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::dns::NameServer;
+    use crate::dns_client::NameServer;
 
     #[tokio::test]
     async fn a_failed_query_is_not_repeated_for_every_request() {

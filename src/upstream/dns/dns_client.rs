@@ -10,7 +10,7 @@ use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::Record;
 use tokio::net::lookup_host;
 
-use crate::dns::{ClientOptions, NameServer};
+use crate::dns_client::{ClientOptions, NameServer};
 use crate::name::HostName;
 
 /// Time-out for one answer from one server. Several attempts fit into the default connect time-out.

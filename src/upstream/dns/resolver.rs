@@ -7,7 +7,7 @@ use dashmap::DashMap;
 
 use super::cached_name::{CachedName, Question};
 use super::dns_client::DnsClient;
-use crate::dns::NameServer;
+use crate::dns_client::NameServer;
 use crate::name::HostName;
 use crate::upstream::address::{Address, Endpoint};
 

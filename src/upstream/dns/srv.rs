@@ -114,7 +114,7 @@ fn target(record: &SRV) -> Option<SrvTarget> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::NameServer;
+    use crate::dns_client::NameServer;
 
     fn groups(records: &[(u16, u16, u16, &str)]) -> Vec<Vec<String>> {
         let record = |&(priority, weight, port, target): &(u16, u16, u16, &str)| {

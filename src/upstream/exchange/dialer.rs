@@ -24,7 +24,7 @@ use crate::upstream::backend::InFlight;
 use crate::upstream::connection::{Http1Connection, Http2Connection};
 use crate::upstream::error::Error;
 use crate::upstream::options::{Options, UpstreamContext};
-use crate::upstream::transport::{BackendStream, OwnAddresses, TlsClient, TlsError, Transport};
+use crate::upstream::transport::{BackendStream, ListenAddresses, TlsClient, TlsError, Transport};
 
 /// Silence on a connection after which the kernel probes if the peer is still there.
 const PROBE_AFTER: Duration = Duration::from_secs(30);
@@ -65,7 +65,7 @@ pub(in crate::upstream) struct Dialer {
     /// Set if one of the addresses needs TLS.
     tls: Option<TlsClient>,
     has_http2: bool,
-    own_addresses: OwnAddresses,
+    listen_addresses: ListenAddresses,
 }
 
 impl Dialer {
@@ -88,7 +88,7 @@ impl Dialer {
             tasks: context.tasks.clone(),
             tls: tls.transpose()?,
             has_http2: has_tls || has(Protocol::H2c),
-            own_addresses: context.own_addresses.clone(),
+            listen_addresses: context.listen_addresses.clone(),
         })
     }
 
@@ -250,7 +250,7 @@ impl Dialer {
     fn refuse_loop(&self, address: &Address, stream: &TcpStream) -> Result<(), Error> {
         let peer = stream.peer_addr();
         let peer = peer.map_err(|source| refused(address, source))?;
-        if self.own_addresses.are_reached(peer) {
+        if self.listen_addresses.are_reached(peer) {
             let backend = address.clone();
             return Err(Error::Loop { backend });
         }

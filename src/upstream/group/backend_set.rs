@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use super::carry_over::{PreviousBackend, carry_over};
 use super::selection::{Selected, Selection};
 use super::settings::UpstreamSettings;
-use super::weights::reduced;
+use super::weight_ratios::reduced;
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::upstream::address::Address;
 use crate::upstream::backend::Backend;
 use crate::upstream::balance::{Candidates, RoundRobin, StickyCookie, pick};
 use crate::upstream::error::Error;
-use crate::upstream::options::{Balancer, CookieKey, Share};
+use crate::upstream::options::{BalanceMethod, CookieKey, Share};
 
 /// Set of backends among which requests are distributed.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct BackendSet {
     backends: Vec<Backend>,
     /// `true` if all backends have the same weight, and it is not 0.
     is_even: bool,
-    balancer: Balancer,
+    method: BalanceMethod,
     sticky: Option<Box<StickyCookie>>,
     round_robins: PerWorker<CachePadded<RoundRobin>>,
 }
@@ -62,7 +62,7 @@ impl BackendSet {
                 backend.with_share(share, balancing.max_connections, &settings.context.tasks)
             })
             .collect();
-        let sticky = (balancing.balancer == Balancer::Cookie).then(|| {
+        let sticky = (balancing.method == BalanceMethod::Cookie).then(|| {
             let addresses = backends.iter().map(|backend| backend.address().to_string());
             let key = balancing.cookie_key.as_ref();
             let key = key.map_or(&settings.context.cookie_key[..], CookieKey::secret);
@@ -73,7 +73,7 @@ impl BackendSet {
             is_even: backends
                 .iter()
                 .all(|backend| backend.weight() == backends[0].weight().max(1)),
-            balancer: balancing.balancer,
+            method: balancing.method,
             sticky,
             round_robins: PerWorker::new(settings.context.workers, round_robin),
             backends,
@@ -145,7 +145,7 @@ impl BackendSet {
         for is_last_resort in [false, true] {
             let mut candidates = self.candidates(selection, is_last_resort);
             candidates.needs_room = false;
-            if self.balancer.is_sticky() {
+            if self.method.is_sticky() {
                 eligible.extend(self.pick(&candidates, selection.preferred));
             } else {
                 eligible.extend(candidates.shares().map(|(backend, _)| backend));
@@ -167,14 +167,14 @@ impl BackendSet {
             tried: &selection.tried,
             is_even: self.is_even,
             is_last_resort,
-            needs_room: !self.balancer.is_sticky(),
+            needs_room: !self.method.is_sticky(),
         }
     }
 
     fn pick(&self, candidates: &Candidates<'_>, preferred: Option<usize>) -> Option<usize> {
         match preferred.filter(|backend| candidates.may_keep(*backend, Instant::now())) {
             Some(backend) => Some(backend),
-            None => pick(self.balancer, candidates),
+            None => pick(self.method, candidates),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::per_worker::{CachePadded, PerWorker};
 use crate::upstream::address::Address;
 use crate::upstream::backend::{Backend, HealthState};
 use crate::upstream::connection::Pool;
-use crate::upstream::options::Balancing;
+use crate::upstream::options::BalanceOptions;
 
 /// A backend from before the change, with the settings of its upstream.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub(super) fn carry_over(
 }
 
 /// `true` if both have the same settings for health checks, ejection and slow start.
-fn has_same_health_rules(one: &Balancing, other: &Balancing) -> bool {
+fn has_same_health_rules(one: &BalanceOptions, other: &BalanceOptions) -> bool {
     one.health == other.health
         && one.max_fails == other.max_fails
         && one.eject_time == other.eject_time

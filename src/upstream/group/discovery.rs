@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::backend_set::{BackendSet, BackendSpec};
 use super::carry_over::PreviousBackend;
 use super::settings::UpstreamSettings;
-use super::weights::{by_target, saturating_len, weight_parts};
+use super::weight_ratios::{by_target, saturating_len, weight_parts};
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::tasks::Shutdown;
 use crate::upstream::address::Address;

@@ -8,10 +8,11 @@ mod discovery;
 mod health_check;
 mod queue;
 mod retry;
+mod retry_budget;
 mod selection;
 mod settings;
 mod upstream;
-mod weights;
+mod weight_ratios;
 
 pub use selection::Caller;
 pub use upstream::Upstream;

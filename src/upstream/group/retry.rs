@@ -1,82 +1,85 @@
-//! Retries: which requests may be sent twice, and how often. The budget keeps retries from multiplying the load during
-//! an outage.
-
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+//! Decision whether a request may be sent again after an attempt that failed, and where.
 
 use http::Request;
-use parking_lot::Mutex;
 use tokio::time::Instant;
+use tracing::debug;
 
+use super::attempt::{Attempts, FailedAttempt};
+use super::retry_budget::RetryBudget;
+use super::selection::Selected;
 use crate::upstream::body::RequestBody;
+use crate::upstream::error::Error;
+use crate::upstream::exchange::Failure;
 
-/// Number of retries per second that are always allowed, so that upstreams with few requests can retry too.
-const RESERVE: f64 = 10.0;
-/// Time after which an unused part of the budget expires.
-const MEMORY: Duration = Duration::from_secs(10);
-
-/// Retry budget of one upstream and worker. Each request adds a fraction of a retry, and each second adds some too. To
-/// count a request costs one plain store; everything else is computed when a retry is wanted.
-#[derive(Debug)]
-pub(super) struct RetryBudget {
-    /// Number of requests since the last call of [`Self::take`].
-    requests: AtomicU32,
-    /// Number of retries that each request adds.
-    ratio: f64,
-    account: Mutex<Account>,
+/// Bounds of the retries of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RetryLimits<'a> {
+    /// Maximum number of retries of one request at other backends.
+    pub(super) max_retries: u16,
+    pub(super) budget: &'a RetryBudget,
 }
 
-/// Retries that are left.
+/// Next step with a request that may be sent again.
 #[derive(Debug)]
-struct Account {
-    balance: f64,
-    /// Time of the last call of [`RetryBudget::take`].
-    last: Instant,
+pub(super) enum Retry {
+    /// Sends it to the same backend on a new connection.
+    NewConnection(Request<RequestBody>, Selected),
+    /// Sends it to another backend. If none takes it, it fails with the error of the last attempt.
+    OtherBackend(Request<RequestBody>, Error),
 }
 
-impl RetryBudget {
-    /// A budget of `percent` retries per hundred requests, in addition to [`RESERVE`].
-    pub(super) fn new(percent: u16) -> Self {
-        Self {
-            requests: AtomicU32::new(0),
-            ratio: f64::from(percent) / 100.0,
-            account: Mutex::new(Account {
-                balance: RESERVE,
-                last: Instant::now(),
-            }),
+impl Retry {
+    /// Decides what follows a failed attempt, and records the failure at its backend. Returns the error of the attempt
+    /// if the request must not be sent again.
+    pub(super) fn after(
+        failed: FailedAttempt,
+        attempts: &mut Attempts<'_>,
+        limits: RetryLimits<'_>,
+    ) -> Result<Self, Error> {
+        let backend = failed.backend;
+        let Failure {
+            error,
+            unsent,
+            is_unprocessed,
+            is_silent,
+            in_flight,
+        } = failed.failure;
+        if error.is_client() {
+            return Err(error);
         }
-    }
-
-    /// Counts a request. A plain store suffices, because only one worker counts here.
-    pub(super) fn count(&self) {
-        let requests = self.requests.load(Ordering::Relaxed);
-        self.requests
-            .store(requests.saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// Takes one retry from the budget. Returns `false` if the budget is used up.
-    pub(super) fn take(&self, now: Instant) -> bool {
-        let requests = f64::from(self.requests.swap(0, Ordering::Relaxed));
-        let mut account = self.account.lock();
-        let passed = now.duration_since(account.last);
-        account.last = now;
-        // After a long time, only the part within `MEMORY` counts. Requests are taken to be spread evenly over the
-        // time.
-        let seen = passed.min(MEMORY).as_secs_f64();
-        let part = if passed > MEMORY {
-            seen / passed.as_secs_f64()
-        } else {
-            1.0
+        let is_untouched = is_silent || is_unprocessed;
+        // The backend may have closed an idle connection just now, which is not a failure.
+        let is_stale = failed.is_reused && is_untouched;
+        if !is_stale {
+            attempts.backends.record_failure(backend);
+        }
+        let Some(request) = unsent.or_else(|| failed.copy.filter(|_| is_untouched)) else {
+            return Err(error);
         };
-        let earned = requests * part * self.ratio + seen * RESERVE;
-        // The rest from earlier calls can raise the balance up to `most`, and no further.
-        let most = earned.max(MEMORY.as_secs_f64() * RESERVE);
-        account.balance = (account.balance + earned).min(most.max(account.balance));
-        if account.balance < 1.0 {
-            return false;
+        if is_stale {
+            // Other idle connections may have been closed too, so this attempt needs a new one.
+            let selected = Selected { backend, in_flight };
+            return Ok(Self::NewConnection(request, selected));
         }
-        account.balance -= 1.0;
-        true
+        drop(in_flight);
+        attempts.selection.tried.push(backend);
+        if !attempts.may_try_another() || !limits.allow(attempts, is_unprocessed) {
+            return Err(error);
+        }
+        attempts.retries += 1;
+        debug!(
+            error = &error as &dyn std::error::Error,
+            "attempt failed; trying another backend"
+        );
+        Ok(Self::OtherBackend(request, error))
+    }
+}
+
+impl RetryLimits<'_> {
+    /// `true` if a request may be sent to another backend. A request that was not processed takes nothing from the
+    /// budget.
+    fn allow(self, attempts: &Attempts<'_>, is_unprocessed: bool) -> bool {
+        is_unprocessed || (attempts.retries < self.max_retries && self.budget.take(Instant::now()))
     }
 }
 
@@ -116,47 +119,5 @@ mod tests {
                 "{method}"
             );
         }
-    }
-
-    fn taken(budget: &RetryBudget, now: Instant) -> usize {
-        (0..100_000).take_while(|_| budget.take(now)).count()
-    }
-
-    #[test]
-    fn the_budget_is_a_fifth_of_the_requests_plus_ten_per_second() {
-        let budget = RetryBudget::new(20);
-        let start = Instant::now();
-        assert_eq!(taken(&budget, start), 10);
-        let later = start + Duration::from_secs(1);
-        assert_eq!(taken(&budget, later), 10);
-        for _ in 0..1000 {
-            budget.count();
-        }
-        assert_eq!(taken(&budget, later), 200);
-    }
-
-    #[test]
-    fn unused_budget_expires() {
-        let budget = RetryBudget::new(20);
-        for _ in 0..360_000 {
-            budget.count();
-        }
-        let later = Instant::now() + Duration::from_secs(3600);
-        let taken = taken(&budget, later);
-        assert!((295..=310).contains(&taken), "{taken}");
-    }
-
-    #[test]
-    fn retries_stay_within_the_budget_during_a_long_outage() {
-        let budget = RetryBudget::new(20);
-        let start = Instant::now();
-        let mut retries = 0;
-        for millis in 0..60_000 {
-            budget.count();
-            let now = start + Duration::from_millis(millis);
-            retries += usize::from(budget.take(now));
-        }
-        // 60 s with 1000 requests per second: 12,000 retries, and 600 from the reserve.
-        assert!((12_500..=12_620).contains(&retries), "{retries}");
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::header::UPGRADE;
 use http::{Request, Response};
-use tokio::time::Instant;
 use tracing::debug;
 
 use super::attempt::{Attempt, Attempts, FailedAttempt};
@@ -12,7 +11,8 @@ use super::backend_set::BackendSet;
 use super::carry_over::PreviousBackend;
 use super::discovery::Discovery;
 use super::queue::Queue;
-use super::retry::{RetryBudget, repeatable_copy};
+use super::retry::{Retry, RetryLimits, repeatable_copy};
+use super::retry_budget::RetryBudget;
 use super::selection::{Caller, Selected, Selection};
 use super::settings::UpstreamSettings;
 use crate::per_worker::{CachePadded, PerWorker};
@@ -20,8 +20,8 @@ use crate::upstream::address::Address;
 use crate::upstream::backend::{Backend, InFlight};
 use crate::upstream::body::RequestBody;
 use crate::upstream::error::Error;
-use crate::upstream::exchange::{ConnectionNeeds, Failure, ResponseBody, exchange};
-use crate::upstream::options::{Balancer, Options, UpstreamContext};
+use crate::upstream::exchange::{ConnectionNeeds, ResponseBody, exchange};
+use crate::upstream::options::{BalanceMethod, Options, UpstreamContext};
 use crate::upstream::transport::TlsError;
 
 /// Group of backends that serve the same requests.
@@ -93,7 +93,7 @@ impl Upstream {
     /// `true` if the choice of a backend depends on the client's address.
     #[must_use]
     pub fn uses_client_address(&self) -> bool {
-        self.settings.options.balancing.balancer == Balancer::IpHash
+        self.settings.options.balancing.method == BalanceMethod::IpHash
     }
 
     /// Number of requests in the queue.
@@ -272,41 +272,16 @@ impl Upstream {
         failed: FailedAttempt,
         attempts: &mut Attempts<'_>,
     ) -> Result<(Request<RequestBody>, Attempt), Error> {
-        let backend = failed.backend;
-        let Failure {
-            error,
-            unsent,
-            is_unprocessed,
-            is_silent,
-            in_flight,
-        } = failed.failure;
-        if error.is_client() {
-            return Err(error);
-        }
-        let is_untouched = is_silent || is_unprocessed;
-        // The backend may have closed an idle connection just now, which is not a failure.
-        let is_stale = failed.is_reused && is_untouched;
-        if !is_stale {
-            attempts.backends.record_failure(backend);
-        }
-        let Some(request) = unsent.or_else(|| failed.copy.filter(|_| is_untouched)) else {
-            return Err(error);
+        let limits = RetryLimits {
+            max_retries: self.settings.options.balancing.retries,
+            budget: &self.budgets[attempts.selection.caller.worker],
         };
-        if is_stale {
-            // Other idle connections may have been closed too, so this attempt needs a new one.
-            let selected = Selected { backend, in_flight };
-            return Ok((request, self.open(selected, attempts, true).await?));
-        }
-        drop(in_flight);
-        attempts.selection.tried.push(backend);
-        if !attempts.may_try_another() || !self.may_retry(attempts, is_unprocessed) {
-            return Err(error);
-        }
-        attempts.retries += 1;
-        debug!(
-            error = &error as &dyn std::error::Error,
-            "attempt failed; trying another backend"
-        );
+        let (request, error) = match Retry::after(failed, attempts, limits)? {
+            Retry::NewConnection(request, selected) => {
+                return Ok((request, self.open(selected, attempts, true).await?));
+            }
+            Retry::OtherBackend(request, error) => (request, error),
+        };
         let Ok(selected) = self.select(attempts).await else {
             return Err(error);
         };
@@ -316,14 +291,6 @@ impl Upstream {
         };
         Ok((request, attempt))
     }
-
-    /// `true` if a request may be sent to another backend. A request that was not processed takes nothing from the
-    /// budget.
-    fn may_retry(&self, attempts: &Attempts<'_>, is_unprocessed: bool) -> bool {
-        let budget = &self.budgets[attempts.selection.caller.worker];
-        let max_retries = self.settings.options.balancing.retries;
-        is_unprocessed || (attempts.retries < max_retries && budget.take(Instant::now()))
-    }
 }
 
 #[cfg(test)]
@@ -331,14 +298,14 @@ mod tests {
     use super::*;
     use crate::tasks::Tasks;
     use crate::upstream::group::discovery::CurrentBackends;
-    use crate::upstream::options::{Balancing, HealthOptions};
+    use crate::upstream::options::{BalanceOptions, HealthOptions};
 
     fn addresses(ports: &[u16]) -> Vec<Address> {
         let parse = |port: &u16| Address::parse(&format!("127.0.0.1:{port}")).unwrap();
         ports.iter().map(parse).collect()
     }
 
-    fn upstream(old: &[Arc<Upstream>], ports: &[u16], balancing: Balancing) -> Arc<Upstream> {
+    fn upstream(old: &[Arc<Upstream>], ports: &[u16], balancing: BalanceOptions) -> Arc<Upstream> {
         let options = Options {
             balancing: Box::new(balancing),
             ..Options::default()
@@ -361,16 +328,16 @@ mod tests {
         backends.select(&upstream.attempts(&backends, &request, caller).selection)
     }
 
-    fn limited(count: u16) -> Balancing {
-        Balancing {
+    fn limited(count: u16) -> BalanceOptions {
+        BalanceOptions {
             max_connections: Some(count),
-            ..Balancing::default()
+            ..BalanceOptions::default()
         }
     }
 
     #[test]
     fn when_all_backends_are_ejected_one_is_tried_anyway() {
-        let upstream = upstream(&[], &[1, 2], Balancing::default());
+        let upstream = upstream(&[], &[1, 2], BalanceOptions::default());
         for backend in [0, 0, 0, 1, 1, 1] {
             current(&upstream).record_failure(backend);
         }
@@ -381,7 +348,7 @@ mod tests {
     #[test]
     fn when_all_backends_are_down_none_is_tried() {
         for ports in [&[1][..], &[1, 2]] {
-            let upstream = upstream(&[], ports, Balancing::default());
+            let upstream = upstream(&[], ports, BalanceOptions::default());
             for backend in upstream.backends() {
                 backend.health_state().mark_down();
             }
@@ -427,7 +394,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_changed_limit_counts_requests_that_are_already_in_flight() {
         let settle = || tokio::time::sleep(std::time::Duration::from_secs(1));
-        let old = upstream(&[], &[1], Balancing::default());
+        let old = upstream(&[], &[1], BalanceOptions::default());
         let mut earlier: Vec<_> = (0..3).map(|_| pick(&old).unwrap()).collect();
         let lower = upstream(&[Arc::clone(&old)], &[1], limited(2));
         assert!(pick(&lower).unwrap().is_none(), "three exceed the limit");
@@ -459,13 +426,13 @@ mod tests {
             .build()
             .unwrap();
         let _entered = runtime.enter();
-        let checked = Balancing {
+        let checked = BalanceOptions {
             health: Some(check),
-            ..Balancing::default()
+            ..BalanceOptions::default()
         };
         let old = upstream(&[], &[1], checked);
         old.backends()[0].health_state().mark_down();
-        let new = upstream(&[old], &[1], Balancing::default());
+        let new = upstream(&[old], &[1], BalanceOptions::default());
         assert!(!new.backends()[0].is_down());
     }
 }

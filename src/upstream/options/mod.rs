@@ -1,15 +1,15 @@
 //! Settings of upstreams, with the defaults, and the context that all upstreams share.
 
-mod balancer;
-mod balancing;
+mod balance_method;
+mod balance_options;
 mod cookie_key;
 mod health_options;
 mod options;
 mod status_range;
 mod upstream_context;
 
-pub use balancer::{Balancer, BalancerError};
-pub use balancing::{Balancing, Share};
+pub use balance_method::{BalanceMethod, BalanceMethodError};
+pub use balance_options::{BalanceOptions, Share};
 pub use cookie_key::CookieKey;
 pub use health_options::HealthOptions;
 pub use options::Options;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::balancing::Balancing;
+use super::balance_options::BalanceOptions;
 use crate::upstream::transport::{SendProxy, TlsOptions};
 
 /// Time-outs, TLS and load balancing of one upstream.
@@ -22,7 +22,7 @@ pub struct Options {
     /// Verification of backends behind `https://`.
     pub tls: TlsOptions,
     /// Distribution of the requests among the backends.
-    pub balancing: Box<Balancing>,
+    pub balancing: Box<BalanceOptions>,
 }
 
 impl Default for Options {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::dns::NameServer;
+use crate::dns_client::NameServer;
 use crate::tasks::Tasks;
 use crate::upstream::dns::Resolver;
-use crate::upstream::transport::{OwnAddresses, SystemRoots};
+use crate::upstream::transport::{ListenAddresses, SystemRoots};
 
 /// Context that all upstreams share.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub struct UpstreamContext {
     /// Resolver for the hosts of backends.
     pub resolver: Resolver,
     /// Addresses on which the proxy listens. A connection to one of them is refused as a loop.
-    pub own_addresses: OwnAddresses,
+    pub listen_addresses: ListenAddresses,
     /// Key for the cookies of upstreams without a key of their own.
     pub cookie_key: [u8; 32],
 }
@@ -42,7 +42,7 @@ impl UpstreamContext {
             workers: 1,
             system_roots: SystemRoots::default(),
             resolver: Resolver::new(vec![NameServer::System]),
-            own_addresses: OwnAddresses::default(),
+            listen_addresses: ListenAddresses::default(),
             cookie_key,
         }
     }

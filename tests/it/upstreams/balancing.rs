@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::proxy::upstream::{Balancer, Balancing, CookieKey, Options, Share};
+use ::proxy::upstream::{BalanceMethod, BalanceOptions, CookieKey, Options, Share};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -90,7 +90,7 @@ async fn dying(name: &'static str, is_dead: &Arc<AtomicBool>) -> Origin {
     .await
 }
 
-async fn open(balancing: Balancing, backends: &[SocketAddr]) -> Service {
+async fn open(balancing: BalanceOptions, backends: &[SocketAddr]) -> Service {
     let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         balancing: Box::new(balancing),
@@ -99,17 +99,17 @@ async fn open(balancing: Balancing, backends: &[SocketAddr]) -> Service {
     setup.site("www.example.org", backends).start().await
 }
 
-fn by(balancer: Balancer) -> Balancing {
-    Balancing {
-        balancer,
-        ..Balancing::default()
+fn by(method: BalanceMethod) -> BalanceOptions {
+    BalanceOptions {
+        method,
+        ..BalanceOptions::default()
     }
 }
 
 #[tokio::test]
 async fn ten_thousand_requests_spread_within_five_percent() {
     let (one, other) = (named("one").await, named("other").await);
-    let service = open(Balancing::default(), &[one.address, other.address]).await;
+    let service = open(BalanceOptions::default(), &[one.address, other.address]).await;
     let mut client = Client::new(&service).await;
     let mut first = 0_i32;
     for _ in 0..10_000 {
@@ -125,9 +125,9 @@ async fn a_weight_is_a_multiple_of_the_requests() {
         weight: 3,
         ..Share::default()
     };
-    let balancing = Balancing {
+    let balancing = BalanceOptions {
         shares: vec![heavy],
-        ..by(Balancer::RoundRobin)
+        ..by(BalanceMethod::RoundRobin)
     };
     let service = open(balancing, &[one.address, other.address]).await;
     let mut client = Client::new(&service).await;
@@ -166,7 +166,7 @@ async fn requests_survive_a_backend_that_refuses_or_dies() {
 async fn requests_that_are_not_idempotent_are_not_retried() {
     let is_dead = Arc::new(AtomicBool::new(true));
     let bad = [dying("one", &is_dead).await, dying("other", &is_dead).await];
-    let service = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
+    let service = open(BalanceOptions::default(), &[bad[0].address, bad[1].address]).await;
     let answer = Client::new(&service).await.ask(Method::POST, None).await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert_eq!(bad[0].connections() + bad[1].connections(), 1);
@@ -179,7 +179,7 @@ async fn requests_that_are_not_idempotent_are_not_retried() {
 async fn the_retry_budget_bounds_retries_in_an_outage() {
     let is_dead = Arc::new(AtomicBool::new(true));
     let bad = [dying("one", &is_dead).await, dying("other", &is_dead).await];
-    let service = open(Balancing::default(), &[bad[0].address, bad[1].address]).await;
+    let service = open(BalanceOptions::default(), &[bad[0].address, bad[1].address]).await;
     let mut client = Client::new(&service).await;
     let start = Instant::now();
     for _ in 0..500 {
@@ -207,10 +207,10 @@ async fn a_full_backend_has_a_bounded_queue() {
         }
     })
     .await;
-    let balancing = Balancing {
+    let balancing = BalanceOptions {
         max_connections: Some(1),
         queue: 1,
-        ..Balancing::default()
+        ..BalanceOptions::default()
     };
     let service = open(balancing, &[origin.address]).await;
     let mut clients = [
@@ -249,10 +249,10 @@ async fn a_request_that_waits_too_long_in_the_queue_gets_503() {
         std::future::pending().await
     })
     .await;
-    let balancing = Balancing {
+    let balancing = BalanceOptions {
         max_connections: Some(1),
         queue_timeout: Duration::from_millis(20),
-        ..Balancing::default()
+        ..BalanceOptions::default()
     };
     let service = open(balancing, &[origin.address]).await;
     let mut first = Client::new(&service).await;
@@ -280,7 +280,7 @@ async fn a_cookie_keeps_a_browser_at_its_backend_until_that_dies() {
         dying("other", &is_dead[1]).await,
     ];
     let service = open(
-        by(Balancer::Cookie),
+        by(BalanceMethod::Cookie),
         &[origins[0].address, origins[1].address],
     )
     .await;
@@ -306,13 +306,13 @@ async fn a_cookie_keeps_a_browser_at_its_backend_until_that_dies() {
 async fn a_backend_with_weight_zero_keeps_its_browsers_and_gets_no_new_ones() {
     let origins = [named("one").await, named("other").await];
     let addresses = origins.each_ref().map(|origin| origin.address);
-    let weighted = |weight| Balancing {
+    let weighted = |weight| BalanceOptions {
         shares: vec![Share {
             weight,
             ..Share::default()
         }],
         cookie_key: Some(CookieKey::new(None, b"a key for both services".to_vec())),
-        ..by(Balancer::Cookie)
+        ..by(BalanceMethod::Cookie)
     };
     let before = open(weighted(1), &addresses[..1]).await;
     let kept = cookie(&Client::new(&before).await.get().await).unwrap();
@@ -329,7 +329,7 @@ async fn a_backend_with_weight_zero_keeps_its_browsers_and_gets_no_new_ones() {
 #[tokio::test]
 async fn a_forged_cookie_is_ignored() {
     let (one, other) = (named("one").await, named("other").await);
-    let service = open(by(Balancer::Cookie), &[one.address, other.address]).await;
+    let service = open(by(BalanceMethod::Cookie), &[one.address, other.address]).await;
     let mut client = Client::new(&service).await;
     let real = cookie(&client.get().await).unwrap();
     let name = real.split_once('=').unwrap().0;
@@ -368,7 +368,7 @@ async fn ip_hash_uses_the_address_that_a_trusted_peer_forwards() {
 async fn a_client_address_stays_with_its_backend() {
     let origins = [named("a").await, named("b").await, named("c").await];
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
-    let service = open(by(Balancer::IpHash), &addresses).await;
+    let service = open(by(BalanceMethod::IpHash), &addresses).await;
     let first = Client::new(&service).await.get().await.body;
     for _ in 0..20 {
         assert_eq!(Client::new(&service).await.get().await.body, first);

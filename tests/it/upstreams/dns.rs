@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::ResponseCode;
-use proxy::dns::NameServer as Server;
-use proxy::upstream::{Backend, Balancing, HealthOptions, Resolver};
+use proxy::dns_client::NameServer as Server;
+use proxy::upstream::{Backend, BalanceOptions, HealthOptions, Resolver};
 
 use crate::harness::backends::origin::Origin;
 use crate::harness::clients::raw::{RawStream, ask};
@@ -34,10 +34,10 @@ async fn apps(numbers: &[u8]) -> (u16, Vec<Origin>) {
 }
 
 async fn serve(port: u16, dns: &DnsServer) -> Service {
-    balanced(port, dns, Balancing::default()).await
+    balanced(port, dns, BalanceOptions::default()).await
 }
 
-async fn balanced(port: u16, dns: &DnsServer, balancing: Balancing) -> Service {
+async fn balanced(port: u16, dns: &DnsServer, balancing: BalanceOptions) -> Service {
     let resolver = Resolver::new(vec![Server::At(dns.address())]);
     let address = format!("{NAME}:{port}");
     let mut setup = ServiceSetup::new();
@@ -182,9 +182,9 @@ async fn an_address_that_stays_keeps_its_health_and_its_connections_when_others_
     let dns = DnsServer::start();
     dns.ttl(1).a(NAME, ip(1)).a(NAME, ip(2));
     let (port, origins) = apps(&[2, 3]).await;
-    let balancing = Balancing {
+    let balancing = BalanceOptions {
         max_fails: 1,
-        ..Balancing::default()
+        ..BalanceOptions::default()
     };
     let service = balanced(port, &dns, balancing).await;
     let mut client = RawStream::connect(service.h1).await;
@@ -225,9 +225,9 @@ async fn each_address_of_a_name_is_checked_under_the_name() {
     let dns = DnsServer::start();
     dns.a(NAME, ip(1)).a(NAME, ip(2));
     let (port, mut origins) = apps(&[1]).await;
-    let balancing = Balancing {
+    let balancing = BalanceOptions {
         health: Some(HealthOptions::new("/healthz".to_owned())),
-        ..Balancing::default()
+        ..BalanceOptions::default()
     };
     let service = balanced(port, &dns, balancing).await;
     let (healthy, dead) = (backend_at(&service, 1).await, backend_at(&service, 2).await);

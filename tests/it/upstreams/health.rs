@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::proxy::tasks::Tasks;
 use ::proxy::upstream::{
-    Address, Backend, Balancer, Balancing, HealthOptions, Options, SendProxy, Upstream,
+    Address, Backend, BalanceMethod, BalanceOptions, HealthOptions, Options, SendProxy, Upstream,
     UpstreamContext,
 };
 use http::{Request, StatusCode};
@@ -42,7 +42,7 @@ fn often() -> HealthOptions {
     }
 }
 
-async fn open(balancing: Balancing, backends: &[std::net::SocketAddr]) -> Service {
+async fn open(balancing: BalanceOptions, backends: &[std::net::SocketAddr]) -> Service {
     let mut setup = ServiceSetup::new();
     setup.upstream = Options {
         balancing: Box::new(balancing),
@@ -51,12 +51,12 @@ async fn open(balancing: Balancing, backends: &[std::net::SocketAddr]) -> Servic
     setup.site("www.example.org", backends).start().await
 }
 
-fn watched(health: HealthOptions) -> Balancing {
-    Balancing {
-        balancer: Balancer::RoundRobin,
+fn watched(health: HealthOptions) -> BalanceOptions {
+    BalanceOptions {
+        method: BalanceMethod::RoundRobin,
         health: Some(health),
         slow_start: Duration::ZERO,
-        ..Balancing::default()
+        ..BalanceOptions::default()
     }
 }
 
@@ -220,11 +220,11 @@ async fn closing(is_closing: &Arc<AtomicBool>) -> Origin {
 async fn a_backend_that_fails_repeatedly_is_ejected_and_tried_later() {
     let is_closing = Arc::new(AtomicBool::new(true));
     let (bad, good) = (closing(&is_closing).await, Origin::ok().await);
-    let balancing = Balancing {
-        balancer: Balancer::RoundRobin,
+    let balancing = BalanceOptions {
+        method: BalanceMethod::RoundRobin,
         eject_time: Duration::from_millis(500),
         slow_start: Duration::ZERO,
-        ..Balancing::default()
+        ..BalanceOptions::default()
     };
     let service = open(balancing, &[bad.address, good.address]).await;
     for _ in 0..6 {
@@ -245,10 +245,10 @@ async fn error_statuses_eject_a_backend_only_if_configured() {
     for is_configured in [false, true] {
         let sick = Origin::answering("HTTP/1.1 503 Unwell\r\ncontent-length: 0\r\n\r\n").await;
         let healthy = Origin::ok().await;
-        let balancing = Balancing {
-            balancer: Balancer::RoundRobin,
+        let balancing = BalanceOptions {
+            method: BalanceMethod::RoundRobin,
             eject_status: is_configured.then(|| "502-504".parse().unwrap()),
-            ..Balancing::default()
+            ..BalanceOptions::default()
         };
         let service = open(balancing, &[sick.address, healthy.address]).await;
         for _ in 0..6 {

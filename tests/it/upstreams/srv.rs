@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use http::Request;
-use proxy::dns::NameServer as Server;
+use proxy::dns_client::NameServer as Server;
 use proxy::name::HostName;
-use proxy::upstream::{Balancer, Resolver, TlsOptions};
+use proxy::upstream::{BalanceMethod, Resolver, TlsOptions};
 
 use crate::harness::backends::grpc::{self, GrpcServer, path};
 use crate::harness::backends::nginx::Nginx;
@@ -34,7 +34,7 @@ async fn app(name: &'static str) -> (u16, Origin) {
 /// Starts a service that balances by round robin, so that shares are exact.
 async fn serve(upstream: &str, dns: SocketAddr) -> Service {
     let mut setup = ServiceSetup::new();
-    setup.upstream.balancing.balancer = Balancer::RoundRobin;
+    setup.upstream.balancing.method = BalanceMethod::RoundRobin;
     let resolver = Resolver::new(vec![Server::At(dns)]);
     setup.upstream(&[upstream], Some(resolver)).start().await
 }

@@ -11,7 +11,7 @@ use super::credential_cache::CredentialCache;
 use super::credentials::Credentials;
 use super::hashing_limit::HashingLimit;
 use super::password_hash::PasswordHash;
-use crate::proxy::error::Refusal;
+use crate::proxy::error::GuardRefusal;
 
 /// Users who may access a site, and how they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl BasicAuth {
         &self,
         headers: &mut HeaderMap,
         worker: usize,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), GuardRefusal> {
         let credentials = Credentials::of(headers).ok_or_else(|| self.refused())?;
         if !self.cache.contains(&credentials, worker) {
             self.verify(&credentials, worker).await?;
@@ -104,9 +104,9 @@ impl BasicAuth {
         Ok(())
     }
 
-    async fn verify(&self, credentials: &Credentials, worker: usize) -> Result<(), Refusal> {
+    async fn verify(&self, credentials: &Credentials, worker: usize) -> Result<(), GuardRefusal> {
         let permit = self.hashing_limit.permit().await;
-        let permit = permit.ok_or(Refusal::PasswordsBusy)?;
+        let permit = permit.ok_or(GuardRefusal::PasswordsBusy)?;
         // The requests of one page arrive together with the same credentials: another one may have been verified by
         // now.
         if self.cache.contains(credentials, worker) {
@@ -116,15 +116,15 @@ impl BasicAuth {
         let known = user.and_then(|user| self.options.users.get(user));
         let hash = known.unwrap_or(&self.decoy).clone();
         let is_right = permit.verify(hash, credentials.password().to_vec()).await;
-        if !is_right.ok_or(Refusal::PasswordsBusy)? || known.is_none() {
+        if !is_right.ok_or(GuardRefusal::PasswordsBusy)? || known.is_none() {
             return Err(self.refused());
         }
         self.cache.insert(credentials, worker);
         Ok(())
     }
 
-    fn refused(&self) -> Refusal {
-        Refusal::Unauthorized {
+    fn refused(&self) -> GuardRefusal {
+        GuardRefusal::Unauthorized {
             challenge: self.challenge.clone(),
         }
     }
@@ -163,7 +163,7 @@ mod tests {
         ] {
             let refused = guard.check(&mut basic(credentials), 0).await;
             assert!(
-                matches!(refused, Err(Refusal::Unauthorized { .. })),
+                matches!(refused, Err(GuardRefusal::Unauthorized { .. })),
                 "{credentials}"
             );
         }
@@ -176,7 +176,7 @@ mod tests {
         guard.hashing_limit.waiting.close();
         guard.check(&mut basic("anna:se:cret"), 0).await.unwrap();
         let other = guard.check(&mut basic("anna:other"), 0).await;
-        assert!(matches!(other, Err(Refusal::PasswordsBusy)));
+        assert!(matches!(other, Err(GuardRefusal::PasswordsBusy)));
     }
 
     #[tokio::test]

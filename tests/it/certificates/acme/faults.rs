@@ -87,7 +87,11 @@ async fn a_rate_limit_is_reported_with_its_end_and_not_retried() {
     let (scene, error) = Scene::fail(script).await;
     assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
     assert_eq!(error.problem().unwrap().kind, ProblemKind::RateLimited);
-    assert!(error.sentence().ends_with("it allows the next try in 1h"));
+    assert!(
+        error
+            .sentence()
+            .ends_with("it allows the next attempt in 1h")
+    );
     assert_eq!(scene.ca.count(Step::NewOrder), 1);
 }
 

@@ -13,7 +13,7 @@ use proxy::certs::challenge::{
     Propagation, Rfc2136, Rfc2136Options, ServerAddress, TsigAlgorithm, TxtRecord,
 };
 use proxy::certs::{Resolver, ResolverOptions, Secret};
-use proxy::dns::NameServer;
+use proxy::dns_client::NameServer;
 use proxy::tasks::Tasks;
 use tokio::sync::watch;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use hickory_proto::op::ResponseCode;
 use proxy::certs::{Resolver, ResolverError, ResolverOptions};
-use proxy::dns::NameServer;
+use proxy::dns_client::NameServer;
 
 use crate::harness::dns::server::DnsServer;
 

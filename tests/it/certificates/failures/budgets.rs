@@ -15,12 +15,12 @@ const YES: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const NO: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
 
 /// Number of questions that the ask endpoint got.
-fn questions(gate: &mut Origin) -> usize {
-    std::iter::from_fn(|| (!gate.is_quiet()).then_some(())).count()
+fn questions(endpoint: &mut Origin) -> usize {
+    std::iter::from_fn(|| (!endpoint.is_quiet()).then_some(())).count()
 }
 
-async fn start(setup: ProxySetup, ca: &ScriptedCa, gate: &Origin) -> Proxy {
-    let ask = format!("http://{}/", gate.address);
+async fn start(setup: ProxySetup, ca: &ScriptedCa, endpoint: &Origin) -> Proxy {
+    let ask = format!("http://{}/", endpoint.address);
     setup
         .args(["--upstream", "localhost:1", "--on-demand-ask", &ask])
         .args(["--log-level", "debug"])
@@ -35,8 +35,8 @@ async fn a_flood_of_names_from_one_network_reaches_the_ask_endpoint_only_a_few_t
         let setup = ProxySetup::new();
         let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
         let client = Client::new(&ca.issuing_root_pem());
-        let mut gate = Origin::answering(answer).await;
-        let mut proxy = start(setup, &ca, &gate).await;
+        let mut endpoint = Origin::answering(answer).await;
+        let mut proxy = start(setup, &ca, &endpoint).await;
 
         for n in 0..60 {
             let _ = client
@@ -47,7 +47,7 @@ async fn a_flood_of_names_from_one_network_reaches_the_ask_endpoint_only_a_few_t
         let again = client.serial(proxy.https(), "n0.example.org").await;
 
         assert_eq!(again.is_ok(), orders > 0);
-        assert_eq!(questions(&mut gate), 20);
+        assert_eq!(questions(&mut endpoint), 20);
         assert_eq!(ca.count(Step::NewOrder), orders);
         let line = proxy.logged("asked for 20 new names").await;
         assert!(line.contains("127.0.0.0/24"), "{line}");
@@ -62,8 +62,8 @@ async fn retry_after_of_a_ca_holds_for_all_names_and_survives_a_kill() {
     let script = Script::new().always(Step::NewOrder, Fault::Answer(limited));
     let ca = ScriptedCa::start(script, setup.http().port()).await;
     let client = Client::new(&ca.issuing_root_pem());
-    let gate = Origin::answering(YES).await;
-    let proxy = start(setup, &ca, &gate).await;
+    let endpoint = Origin::answering(YES).await;
+    let proxy = start(setup, &ca, &endpoint).await;
     client.serial(proxy.https(), NAME).await.unwrap_err();
 
     let other = client.serial(proxy.https(), "www.example.net").await;
@@ -84,8 +84,8 @@ async fn a_limit_of_one_domain_does_not_delay_others() {
     let script = Script::new().fault(Step::NewOrder, 1, Fault::Answer(limited));
     let ca = ScriptedCa::start(script, setup.http().port()).await;
     let client = Client::new(&ca.issuing_root_pem());
-    let gate = Origin::answering(YES).await;
-    let proxy = start(setup, &ca, &gate).await;
+    let endpoint = Origin::answering(YES).await;
+    let proxy = start(setup, &ca, &endpoint).await;
     client.serial(proxy.https(), NAME).await.unwrap_err();
 
     let sibling = client.serial(proxy.https(), "api.example.org").await;

@@ -82,7 +82,7 @@ async fn a_rate_limit_is_obeyed_and_logged() {
     let error = client.serial(proxy.https(), NAME).await.unwrap_err();
     assert!(error.to_string().contains("UnrecognisedName"), "{error}");
     let line = proxy.logged("no certificate").await;
-    assert!(line.contains("the next try is at"), "{line}");
+    assert!(line.contains("next attempt at"), "{line}");
     assert_eq!(ca.count(Step::NewOrder), 1);
 }
 

@@ -10,11 +10,11 @@ use crate::harness::proxy::{Proxy, ProxySetup};
 
 async fn world(ask_answers: &'static str) -> (Proxy, ScriptedCa, Client) {
     let app = App::start().await;
-    let gate = Origin::answering(ask_answers).await;
+    let endpoint = Origin::answering(ask_answers).await;
     let setup = ProxySetup::new();
     let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
     let client = Client::new(&ca.issuing_root_pem());
-    let ask = format!("http://{}/", gate.address);
+    let ask = format!("http://{}/", endpoint.address);
     let proxy = setup
         .args([
             "--upstream",

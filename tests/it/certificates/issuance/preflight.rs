@@ -7,7 +7,7 @@ use proxy::app::App;
 use proxy::certs::Standing;
 use proxy::certs::preflight::Trial;
 use proxy::config::{Config, Flags};
-use proxy::dns::NameServer;
+use proxy::dns_client::NameServer;
 use proxy::name::{HostName, HostPattern};
 use tokio::net::TcpListener;
 
@@ -165,8 +165,8 @@ async fn a_doubt_that_the_ca_confirms_is_reported_and_backed_off_like_any_failur
 
     let sentence = app.manager().standing(&name).await.to_string();
     for part in [
-        "no certificate after 1 failed try at ",
-        " by http-01",
+        "no certificate after 1 failed attempt at ",
+        " with http-01",
         "the CA could not reach http://www.example.org/",
         "; seen from here: A points to 192.168.1.5, which is a private address",
     ] {

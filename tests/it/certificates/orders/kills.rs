@@ -13,7 +13,7 @@ use proxy::certs::{
     CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Resolver,
     ResolverOptions, Ruleset, Stored,
 };
-use proxy::dns::NameServer;
+use proxy::dns_client::NameServer;
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{Key, Storage};
 use proxy::tasks::Tasks;

@@ -70,7 +70,7 @@ async fn a_window_in_the_past_renews_at_once_and_names_what_is_replaced() {
     proxy.logged("certificate obtained").await;
     let first = client.serial(proxy.https(), NAME).await.unwrap();
 
-    let line = proxy.logged("the CA has moved the time of renewal").await;
+    let line = proxy.logged("the CA has moved the renewal time").await;
     assert!(line.contains("https://ca.test/why"), "{line}");
     ca.counted(Step::RenewalInfo, 2).await;
 
@@ -133,7 +133,7 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
         kind: OrderKind::Replacement,
     };
     let paid = Budgets::new(storage).pay(purchase, SystemTime::now()).await;
-    let spending = paid.unwrap().unwrap();
+    let spending = paid.unwrap();
     let former = Predecessor {
         id: CertId::new(b"authority", b"serial"),
         account: first.account().map(str::to_owned),
@@ -167,7 +167,7 @@ async fn invalid_renewal_information_is_ignored() {
     let setup = setup.args(["--log-level", "debug"]);
     let mut proxy = start(setup, &ca).await;
 
-    proxy.logged("the CA does not say when to renew").await;
+    proxy.logged("the CA did not say when to renew").await;
 
     client.serial(proxy.https(), NAME).await.unwrap();
     assert_eq!(ca.count(Step::RenewalInfo), 1);

@@ -223,11 +223,12 @@ async fn a_failure_is_shown_with_its_attempts_and_the_next_one() {
     let outcome = certs(&data, &["renew", NAME]).await;
     assert_eq!((outcome.code, outcome.out.as_str()), (1, ""));
     let start =
-        "the certificate of www.example.org is not renewed: the last of 2 failed tries said: ";
+        "the certificate of www.example.org is not renewed: 2 attempts failed, the last with: ";
     assert!(outcome.err.starts_with(start), "{}", outcome.err);
 
     let live = succeed(&data, &["show", NAME]).await;
-    let start = "www.example.org: no certificate after 2 failed tries at 127.0.0.1; next try 2";
+    let start =
+        "www.example.org: no certificate after 2 failed attempts at 127.0.0.1; next attempt at 2";
     assert!(live.starts_with(start), "{live}");
     assert_eq!(fact(&live, "failures"), "2");
     assert!(fact(&live, "last error").contains("127.0.0.1:9"), "{live}");
@@ -235,10 +236,10 @@ async fn a_failure_is_shown_with_its_attempts_and_the_next_one() {
     let _setup = proxy.stop().await;
     let stored = succeed(&data, &["show", NAME]).await;
     assert_eq!(stored.lines().next(), live.lines().next());
-    assert_eq!(fact(&stored, "next try"), fact(&live, "next try"));
+    assert_eq!(fact(&stored, "next attempt"), fact(&live, "next attempt"));
     let listed = succeed(&data, &["list"]).await;
     assert!(
-        listed.contains("no certificate after 2 failed tries"),
+        listed.contains("no certificate after 2 failed attempts"),
         "{listed}"
     );
 }

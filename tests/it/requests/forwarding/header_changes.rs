@@ -1,4 +1,4 @@
-//! Changes to header fields, in both directions.
+//! SiteChanges to header fields, in both directions.
 
 use std::sync::Arc;
 

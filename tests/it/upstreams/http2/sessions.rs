@@ -6,7 +6,7 @@ use std::time::Duration;
 use h2::Reason;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use proxy::upstream::Balancer;
+use proxy::upstream::BalanceMethod;
 use tokio::sync::Notify;
 
 use super::fixtures::{HOST, LAST, answer, bytes, serve};
@@ -211,7 +211,7 @@ async fn a_stream_that_a_backend_refuses_goes_to_another_one_whatever_the_method
         let refusing = refusing.await;
         let good = H2Origin::start(100, async |session, _| answer_all(session).await).await;
         let mut setup = ServiceSetup::new();
-        setup.upstream.balancing.balancer = Balancer::RoundRobin;
+        setup.upstream.balancing.method = BalanceMethod::RoundRobin;
         setup.upstream.balancing.retries = 0;
         let addresses = [&*refusing.url(), &*good.url()];
         let service = setup.upstream(&addresses, None).start().await;

@@ -9,7 +9,7 @@ use crate::upstream;
 
 /// Reason why a guard does not let a request through.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum GuardRefusal {
     /// The client's network is not allowed.
     #[error("the client's network is not allowed")]
     Network,
@@ -42,7 +42,7 @@ pub enum Refusal {
     RequestTimeout,
 }
 
-impl Refusal {
+impl GuardRefusal {
     /// Reason for counters and the access log.
     #[must_use]
     pub fn reason(&self) -> Reason {

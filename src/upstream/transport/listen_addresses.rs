@@ -7,9 +7,9 @@ use arc_swap::ArcSwap;
 
 /// Addresses on which the proxy itself listens. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct OwnAddresses(Arc<ArcSwap<Vec<SocketAddr>>>);
+pub struct ListenAddresses(Arc<ArcSwap<Vec<SocketAddr>>>);
 
-impl OwnAddresses {
+impl ListenAddresses {
     /// Sets the addresses on which the proxy listens from now on.
     pub fn set(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
         self.0.store(Arc::new(addresses.into_iter().collect()));
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn reaches(own: &str, peer: &str) -> bool {
-        let addresses = OwnAddresses::default();
+        let addresses = ListenAddresses::default();
         addresses.set(["192.0.2.200:80".parse().unwrap(), own.parse().unwrap()]);
         addresses.are_reached(peer.parse().unwrap())
     }
@@ -64,7 +64,7 @@ mod tests {
         assert!(reaches("127.0.0.1:443", "0.0.0.0:443"));
         assert!(!reaches("127.0.0.2:443", "127.0.0.1:443"));
         assert!(!reaches("127.0.0.2:443", "127.0.0.2:8443"));
-        assert!(!OwnAddresses::default().are_reached("127.0.0.1:443".parse().unwrap()));
+        assert!(!ListenAddresses::default().are_reached("127.0.0.1:443".parse().unwrap()));
     }
 
     #[test]

@@ -3,19 +3,19 @@
 use std::time::SystemTime;
 
 use super::response::time;
-use crate::certs::{Attempts, Because, Kept, Standing, Stored, renew_at};
+use crate::certs::{Attempts, RefusalKind, Standing, Stored, StoredCertificate, renew_at};
 use crate::name::HostPattern;
 
 const UNKNOWN: &str = "unknown";
 
 /// The state of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct NameState {
     pub(super) word: &'static str,
     pub(super) sentence: String,
 }
 
-impl State {
+impl NameState {
     /// Returns the state in a running proxy. A stored certificate that no client has needed since the start is not loaded yet,
     /// and shows as stored.
     pub(super) fn live(standing: &Standing, stored: Option<Self>) -> Self {
@@ -31,7 +31,7 @@ impl State {
             }
             Standing::BackingOff { .. } => "backing-off",
             Standing::Refused {
-                because: Because::UnknownName,
+                because: RefusalKind::UnknownName,
                 reason,
             } => return Self::unconfigured(reason, stored),
             Standing::Refused { .. } => "refused",
@@ -68,14 +68,14 @@ impl State {
     /// Returns the state of the stored certificate and of failed attempts, or `None` if there is neither.
     pub(super) fn stored(
         subject: &HostPattern,
-        kept: Option<&Kept>,
+        kept: Option<&StoredCertificate>,
         attempts: Option<&Attempts>,
     ) -> Option<Self> {
         let Some(kept) = kept else {
             let attempts = attempts?;
             let failed = Standing::BackingOff {
                 until: attempts.not_before(),
-                failures: attempts.in_vain(),
+                failures: attempts.counted_failures(),
                 reason: attempts.last_error.clone(),
                 tried: attempts.tried.clone(),
             };
@@ -83,7 +83,7 @@ impl State {
         };
         let mut state = Self::of_kept(subject, kept)?;
         if let Some(attempts) = attempts {
-            let failure = format!("; the last try to renew it failed: {}", attempts.last_error);
+            let failure = format!("; the last renewal failed: {}", attempts.last_error);
             state.sentence.push_str(&failure);
         }
         Some(state)
@@ -97,7 +97,7 @@ impl State {
         }
     }
 
-    fn of_kept(subject: &HostPattern, kept: &Kept) -> Option<Self> {
+    fn of_kept(subject: &HostPattern, kept: &StoredCertificate) -> Option<Self> {
         let file = &kept.location;
         let certificate = match &kept.stored {
             Stored::Found(certificate) => certificate,
@@ -113,7 +113,7 @@ impl State {
             Ok(()) => Self {
                 word: "stored",
                 sentence: format!(
-                    "stored and valid until {}, to be renewed from {}",
+                    "stored and valid until {}, due for renewal at {}",
                     time(certificate.not_after()),
                     time(renew_at(certificate)),
                 ),

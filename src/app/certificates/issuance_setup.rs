@@ -19,7 +19,7 @@ use crate::storage::Storage;
 /// The left tower of one configuration. Parts with the same settings as in the former configuration are carried over, with
 /// their accounts, answers of ask endpoints and queues of DNS hooks.
 #[derive(Debug)]
-pub(in crate::app) struct Signing {
+pub(in crate::app) struct IssuanceSetup {
     resolver: Arc<Resolver>,
     dns: Vec<(HostPattern, Option<DnsOptions>)>,
     solvers: Solvers,
@@ -41,34 +41,35 @@ struct PublicIssuer {
 
 /// The former configuration, and what was built from it.
 #[derive(Clone, Copy)]
-pub(in crate::app) struct FormerSigning<'a> {
+pub(in crate::app) struct FormerIssuance<'a> {
     pub(in crate::app) config: &'a Config,
-    pub(in crate::app) signing: &'a Signing,
+    pub(in crate::app) issuance: &'a IssuanceSetup,
 }
 
-impl Signing {
+impl IssuanceSetup {
     /// Reads the root certificates of CAs. Sends no request to them.
     pub(in crate::app) fn build(
         config: &Config,
         shared: &SharedState,
-        former: Option<FormerSigning<'_>>,
+        former: Option<FormerIssuance<'_>>,
     ) -> Result<Self, Error> {
         let resolver = match former {
-            Some(former) if former.config.resolver == config.resolver => &former.signing.resolver,
+            Some(former) if former.config.resolver == config.resolver => &former.issuance.resolver,
             _ => &Arc::new(Resolver::new(config.resolver.clone())),
         };
-        let same_resolver = former.filter(|former| Arc::ptr_eq(&former.signing.resolver, resolver));
+        let same_resolver =
+            former.filter(|former| Arc::ptr_eq(&former.issuance.resolver, resolver));
         let dns = dns_settings(&config.sites);
-        let same_solvers = same_resolver.filter(|former| former.signing.dns == dns);
+        let same_solvers = same_resolver.filter(|former| former.issuance.dns == dns);
         let solvers = match same_solvers {
-            Some(former) => former.signing.solvers.clone(),
+            Some(former) => former.issuance.solvers.clone(),
             None => solvers(config, shared, resolver)?,
         };
-        let known = same_solvers.map_or(&[][..], |former| &former.signing.public);
+        let known = same_solvers.map_or(&[][..], |former| &former.issuance.public);
         let public = public_issuers(config, &shared.storage, &solvers, known)?;
         let internal = match former {
             Some(former) if former.config.internal_ca == config.internal_ca => {
-                Arc::clone(&former.signing.internal)
+                Arc::clone(&former.issuance.internal)
             }
             _ => Arc::new(internal_ca(config, &shared.storage)),
         };
@@ -77,17 +78,17 @@ impl Signing {
             policies: policies(
                 config,
                 &issuers,
-                former.map(|former| &former.signing.policies),
+                former.map(|former| &former.issuance.policies),
             )?,
             preflight: match same_resolver {
                 Some(former) if former.config.preflight == config.preflight => {
-                    former.signing.preflight.clone()
+                    former.issuance.preflight.clone()
                 }
                 _ => preflight(config, resolver, shared)?,
             },
             on_cert: match former {
                 Some(former) if former.config.on_cert == config.on_cert => {
-                    former.signing.on_cert.clone()
+                    former.issuance.on_cert.clone()
                 }
                 _ => on_cert(config, shared),
             },

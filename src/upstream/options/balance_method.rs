@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// Algorithm that distributes the requests of one upstream among its backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Balancer {
+pub enum BalanceMethod {
     /// Of two random backends, the one with fewer requests in flight. The spread is nearly as even as if all backends
     /// were compared, and the least loaded backend does not get a burst of requests.
     #[default]
@@ -20,36 +20,38 @@ pub enum Balancer {
     Cookie,
 }
 
-const NAMES: [(Balancer, &str); 5] = [
-    (Balancer::RandomTwo, "random-two"),
-    (Balancer::RoundRobin, "round-robin"),
-    (Balancer::LeastConn, "least-conn"),
-    (Balancer::IpHash, "ip-hash"),
-    (Balancer::Cookie, "cookie"),
+const NAMES: [(BalanceMethod, &str); 5] = [
+    (BalanceMethod::RandomTwo, "random-two"),
+    (BalanceMethod::RoundRobin, "round-robin"),
+    (BalanceMethod::LeastConn, "least-conn"),
+    (BalanceMethod::IpHash, "ip-hash"),
+    (BalanceMethod::Cookie, "cookie"),
 ];
 
 /// Error for a text that is not the name of a balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("use `random-two`, `round-robin`, `least-conn`, `ip-hash` or `cookie`")]
-pub struct BalancerError;
+pub struct BalanceMethodError;
 
-impl FromStr for Balancer {
-    type Err = BalancerError;
+impl FromStr for BalanceMethod {
+    type Err = BalanceMethodError;
 
-    fn from_str(text: &str) -> Result<Self, BalancerError> {
+    fn from_str(text: &str) -> Result<Self, BalanceMethodError> {
         let found = NAMES.iter().find(|(_, name)| *name == text);
-        found.map(|(balancer, _)| *balancer).ok_or(BalancerError)
+        found
+            .map(|(balancer, _)| *balancer)
+            .ok_or(BalanceMethodError)
     }
 }
 
-impl fmt::Display for Balancer {
+impl fmt::Display for BalanceMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = NAMES.iter().find(|(balancer, _)| balancer == self);
         f.write_str(name.map_or("", |(_, name)| name))
     }
 }
 
-impl Balancer {
+impl BalanceMethod {
     /// `true` if each request belongs to one backend, and waits for it when it is full.
     pub(in crate::upstream) fn is_sticky(self) -> bool {
         match self {
@@ -68,6 +70,6 @@ mod tests {
         for (balancer, _) in NAMES {
             assert_eq!(balancer.to_string().parse(), Ok(balancer));
         }
-        assert_eq!("random".parse::<Balancer>(), Err(BalancerError));
+        assert_eq!("random".parse::<BalanceMethod>(), Err(BalanceMethodError));
     }
 }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::balancer::Balancer;
+use super::balance_method::BalanceMethod;
 use super::cookie_key::CookieKey;
 use super::health_options::HealthOptions;
 use super::status_range::StatusRange;
 
 /// Settings of how an upstream uses its backends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Balancing {
+pub struct BalanceOptions {
     /// Algorithm that picks a backend.
-    pub balancer: Balancer,
+    pub method: BalanceMethod,
     /// Settings of single backends, in the order of their addresses. Backends beyond the end of the list have the
     /// defaults.
     pub shares: Vec<Share>,
@@ -42,10 +42,10 @@ pub struct Balancing {
     pub cookie_key: Option<CookieKey>,
 }
 
-impl Default for Balancing {
+impl Default for BalanceOptions {
     fn default() -> Self {
         Self {
-            balancer: Balancer::default(),
+            method: BalanceMethod::default(),
             shares: Vec::new(),
             health: None,
             max_connections: None,
@@ -63,7 +63,7 @@ impl Default for Balancing {
     }
 }
 
-impl Balancing {
+impl BalanceOptions {
     /// Settings of the backend at the address with this index.
     #[must_use]
     pub fn share(&self, index: usize) -> Share {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 /// A failed bind, with the fix.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum BindError {
     /// The port is below 1024 and the process may not bind it.
     #[error(
         "listening on {address} is not permitted; run as root, allow the binary to bind it with `setcap cap_net_bind_service=+ep`, or choose a port above 1023"
@@ -32,7 +32,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl BindError {
     pub(super) fn bind(address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::PermissionDenied => Self::NotPermitted { address },

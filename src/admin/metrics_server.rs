@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_blocking;
 
 use super::connection::{accept_connections, serve_connection};
+use super::metrics_page::metrics_page;
 use super::stats::Stats;
 use crate::metrics::MEDIA_TYPE;
 use crate::tasks::Tasks;
@@ -23,12 +24,12 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves the metrics of a running proxy to any client.
 #[derive(Debug)]
-pub struct Exporter {
+pub struct MetricsServer {
     stats: Arc<Stats>,
     tasks: Tasks,
 }
 
-impl Exporter {
+impl MetricsServer {
     /// Answers requests with `stats`, each in one of `tasks`.
     #[must_use]
     pub fn new(stats: Stats, tasks: Tasks) -> Self {
@@ -66,7 +67,7 @@ async fn respond(stats: Arc<Stats>, request: &Request<Incoming>) -> Response<Ful
         return response;
     }
     // Off this runtime, which must answer challenges on port 80 meanwhile: many certificates take a while.
-    match spawn_blocking(move || stats.page().text()).await {
+    match spawn_blocking(move || metrics_page(&stats).text()).await {
         Ok(text) => page(StatusCode::OK, MEDIA_TYPE, text),
         Err(_) => plain(
             StatusCode::INTERNAL_SERVER_ERROR,

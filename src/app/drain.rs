@@ -1,0 +1,45 @@
+//! The drain: the order in which the parts of a running proxy end.
+
+use std::time::Duration;
+
+use super::workers::Workers;
+use crate::tasks::Tasks;
+
+/// Time for DNS records to be removed when the process stops.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the last lines of the access log to be written.
+const LOG_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The parts that end when the process stops, in the order in which they end.
+#[derive(Debug)]
+pub(super) struct Drain {
+    /// Time for the open connections to end.
+    pub(super) timeout: Duration,
+    /// Accept loops and connections of clients.
+    pub(super) connections: Tasks,
+    /// Health checks and connections to backends.
+    pub(super) upstreams: Tasks,
+    /// Certificates, the admin socket and metrics.
+    pub(super) background: Tasks,
+    /// Removal of DNS records.
+    pub(super) records: Tasks,
+    pub(super) workers: Workers,
+    /// Writers of the access log.
+    pub(super) logs: Tasks,
+}
+
+impl Drain {
+    /// Ends all parts. Returns the number of connections that were cut.
+    pub(super) async fn run(self) -> usize {
+        self.background.stop();
+        self.records.stop();
+        let cut = self.connections.drain(self.timeout).await;
+        self.upstreams.drain(Duration::ZERO).await;
+        self.background.drain(Duration::ZERO).await;
+        self.records.drain(RECORDS_TIMEOUT).await;
+        self.workers.halt();
+        // Last, or requests would end after their log.
+        self.logs.drain(LOG_TIMEOUT).await;
+        cut
+    }
+}

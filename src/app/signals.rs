@@ -1,0 +1,50 @@
+//! The signals that the process handles.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// All signals that the process handles. Without a handler, each of them ends it.
+pub(super) struct Signals {
+    pub(super) stop: StopSignals,
+    /// SIGHUP: the configuration has changed.
+    pub(super) reload: Signal,
+    /// SIGUSR1: the file of the access log was moved.
+    pub(super) reopen: Signal,
+}
+
+impl Signals {
+    /// Handles the signals from now on.
+    pub(super) fn handle() -> io::Result<Self> {
+        Ok(Self {
+            stop: StopSignals::new()?,
+            reload: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
+/// The two signals that stop the process.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self {
+            terminate,
+            interrupt,
+        })
+    }
+
+    /// Waits for one of them. Returns its name.
+    pub(super) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
