@@ -9,6 +9,7 @@ mod load;
 mod model;
 mod read;
 mod report;
+mod toml;
 mod value;
 
 pub use check::FileError;

@@ -232,16 +232,22 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
         &[
             ("keys", &[]),
             ("report", &[]),
-            ("value", &["keys", "report"]),
-            ("fields", &["report", "value"]),
+            ("toml", &["keys", "report"]),
+            ("value", &["keys", "report", "toml"]),
+            ("fields", &["report", "toml", "value"]),
             ("model", &["report", "value", "fields"]),
-            ("check", &["report", "value", "model"]),
-            ("format", &["report", "value", "fields", "model"]),
+            ("check", &["report", "toml", "value", "model"]),
+            ("format", &["report", "toml", "value", "fields", "model"]),
             (
                 "read",
-                &["keys", "report", "value", "fields", "model", "check"],
+                &[
+                    "keys", "report", "toml", "value", "fields", "model", "check",
+                ],
             ),
-            ("load", &["report", "value", "fields", "model", "read"]),
+            (
+                "load",
+                &["report", "toml", "value", "fields", "model", "read"],
+            ),
         ],
     ),
     (

@@ -2,7 +2,7 @@
 
 use crate::config::model::Config;
 use crate::config::report::{Problem, Report};
-use crate::config::value::TomlTable;
+use crate::config::toml::TomlTable;
 
 /// Reports each changed setting that would not take effect in the proxy that runs with `running`.
 pub(crate) fn check_restart_only(

@@ -9,7 +9,7 @@ use crate::acme::{ChallengeType, ExternalAccount};
 use crate::certs::challenge::{CloudflareOptions, Rfc2136Options, ServerAddress, TsigAlgorithm};
 use crate::certs::issuer::NameConstraint;
 use crate::certs::{IssuerOptions, KeyType, OnDemandOptions, Secret, TlsFiles};
-use crate::config::report::{DnsProblem, Problem};
+use crate::config::report::{DnsChallengeProblem, Problem};
 use crate::config::value::{
     Directory, INTERNAL, external_account, parse_ask, parse_email, read_secret,
 };
@@ -156,7 +156,7 @@ pub(crate) fn cloudflare() -> Codec<CloudflareOptions> {
 
 pub(crate) fn name_servers() -> Codec<Vec<SocketAddr>> {
     let parse = |text: &str| {
-        parse_address(text).ok_or_else(|| DnsProblem::NameServer(text.to_owned()).into())
+        parse_address(text).ok_or_else(|| DnsChallengeProblem::NameServer(text.to_owned()).into())
     };
     Codec::text(parse).list()
 }
@@ -173,7 +173,7 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
 }
 
 fn parse_server(text: &str) -> Result<ServerAddress, Problem> {
-    let problem = || Problem::from(DnsProblem::Server(text.to_owned()));
+    let problem = || Problem::from(DnsChallengeProblem::Server(text.to_owned()));
     let (host, port) = match parse_address(text) {
         Some(address) => (address.ip().to_string(), address.port()),
         None => match text.rsplit_once(':') {
@@ -198,7 +198,7 @@ fn parse_api(text: &str) -> Result<Url, Problem> {
         };
         url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
     });
-    url.ok_or_else(|| DnsProblem::Url(text.to_owned()).into())
+    url.ok_or_else(|| DnsChallengeProblem::Url(text.to_owned()).into())
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::certs::Secret;
 use crate::config::report::{Problem, Report};
+use crate::config::toml::TomlValue;
 use crate::config::value::{
-    TomlValue, format_size, parse_count, parse_head_size, parse_size, read_duration, read_secret,
+    format_size, parse_count, parse_head_size, parse_size, read_duration, read_secret,
 };
 
 /// Placeholder for a secret that the file contains as text. It has the minimum length of a key, so that the listing is

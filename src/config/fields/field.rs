@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::report::Report;
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 
 use super::codec::Codec;
 

@@ -5,7 +5,9 @@ mod certificate_fields;
 mod codec;
 mod field;
 mod guard_fields;
-mod server_fields;
+mod limit_fields;
+mod listener_fields;
+mod log_fields;
 mod site_fields;
 mod upstream_fields;
 
@@ -15,8 +17,8 @@ pub(crate) use certificate_fields::{
 pub(crate) use codec::{Codec, boolean, path, text};
 pub(crate) use field::{Field, TableReader, field, read_value, write_table};
 pub(crate) use guard_fields::guards;
-pub(crate) use server_fields::{
-    Listener, access_log, access_log_table, limits, listener, log, parse_target,
-};
+pub(crate) use limit_fields::limits;
+pub(crate) use listener_fields::{Listener, listener};
+pub(crate) use log_fields::{access_log, access_log_table, log, parse_target};
 pub(crate) use site_fields::{client_auth, features, redirect, site_features, tls_versions};
 pub(crate) use upstream_fields::{health, share, upstream_options};

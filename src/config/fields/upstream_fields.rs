@@ -5,7 +5,8 @@ use std::path::Path;
 use http::uri::{Authority, PathAndQuery};
 
 use crate::config::report::{BalancingProblem, Problem, Report, SHORTEST_KEY};
-use crate::config::value::{TomlValue, read_secret};
+use crate::config::toml::TomlValue;
+use crate::config::value::read_secret;
 use crate::name::HostName;
 use crate::upstream::{
     CookieKey, HealthOptions, IdentityFiles, Options, SendProxy, Share, StatusRange, TlsOptions,

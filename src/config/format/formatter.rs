@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use crate::config::report::{Error, Report, report_toml_errors};
+use crate::config::report::{Error, Report};
+use crate::config::toml::report_toml_errors;
 use toml::de::DeTable;
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;

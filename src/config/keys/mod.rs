@@ -3,10 +3,12 @@
 
 mod certificate_keys;
 mod key;
+mod nearest_key;
 mod proxyfile_keys;
 mod site_keys;
 mod upstream_keys;
 
 pub use key::{Key, Kind};
+pub(crate) use nearest_key::nearest_key;
 pub use proxyfile_keys::PROXYFILE;
 pub(crate) use site_keys::SITE;

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use crate::config::model::{Config, Flags};
 use crate::config::read::Proxyfile;
-use crate::config::report::{Error, Report, report_toml_errors};
+use crate::config::report::{Error, Report};
+use crate::config::toml::report_toml_errors;
 use crate::config::value::{INTERNAL, StorageUrl};
 use toml::de::DeTable;
 
+use super::command_line_sites;
 use super::overrides::apply_flags;
-use super::quick;
 
 /// The text of a Proxyfile and its path.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +30,7 @@ impl Config {
     pub fn from_quick(flags: &Flags) -> Result<Self, Error> {
         let mut report = Report::new(Path::new(""), "");
         let mut config = Self::from_flags(flags, &mut report);
-        config.sites = quick::read_sites(flags, &config, &mut report);
+        config.sites = command_line_sites::read_sites(flags, &config, &mut report);
         finish(config, report)
     }
 

@@ -8,9 +8,10 @@ use crate::acme::ExternalAccount;
 use crate::config::fields::parse_target;
 use crate::config::model::{Config, Flags};
 use crate::config::report::{Location, Origin, Problem, Report};
+use crate::config::toml::choose;
 use crate::config::value::{
-    Directory, LOG_FORMATS, LOG_LEVELS, LogFormat, StorageUrl, choose, external_account,
-    parse_email, parse_listen, parse_own_listen, read_secret,
+    Directory, LOG_FORMATS, LOG_LEVELS, LogFormat, StorageUrl, external_account, parse_email,
+    parse_listen, parse_own_listen, read_secret,
 };
 use crate::proxy::AccessLogOptions;
 

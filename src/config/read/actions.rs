@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::config::fields::{self, read_value};
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlValue, read_status};
+use crate::config::toml::TomlValue;
+use crate::config::value::read_status;
 use crate::proxy::{Files, FixedResponse, PathPrefix, Redirect, RedirectOptions};
 
 /// Reads a target or a table.

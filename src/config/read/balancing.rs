@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::fields::{self, TableReader, read_value};
 use crate::config::report::{BalancingProblem, Problem, Report};
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::upstream::{BalanceMethod, BalanceOptions, Share};
 
 /// Reads all three. An `upstream` of its own inherits none of them.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::config::model::HeaderConfig;
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlTable, TomlValue, read_secret};
+use crate::config::toml::{TomlTable, TomlValue};
+use crate::config::value::read_secret;
 use crate::proxy::{ChangeKind, HeaderChange, SecretText};
 
 /// Reads both tables of a site or a route.

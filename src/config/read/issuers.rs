@@ -4,7 +4,8 @@ use crate::certs::IssuerOptions;
 use crate::config::fields::{self, TableReader, read_value};
 use crate::config::model::Config;
 use crate::config::report::{Origin, Problem, Report};
-use crate::config::value::{Directory, TomlValue};
+use crate::config::toml::TomlValue;
+use crate::config::value::Directory;
 
 /// Reads both. A list of issuers replaces the default issuer.
 pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mut Report<'_>) {

@@ -3,7 +3,7 @@
 
 mod actions;
 mod balancing;
-mod dns;
+mod dns_challenge;
 mod guards;
 mod header_changes;
 mod issuers;

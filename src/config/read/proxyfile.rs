@@ -9,7 +9,7 @@ use crate::config::check::check_restart_only;
 use crate::config::fields::{self, TableReader};
 use crate::config::model::{Config, settings};
 use crate::config::report::{Origin, Problem, Report};
-use crate::config::value::TomlTable;
+use crate::config::toml::TomlTable;
 use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
 use super::{issuers, listen, sites};

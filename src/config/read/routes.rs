@@ -2,7 +2,7 @@
 
 use crate::config::model::{HeaderConfig, RouteConfig, SiteAction};
 use crate::config::report::Problem;
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::proxy::{PathPrefix, Rewrite};
 use crate::upstream::{Address, Options, Protocol};
 

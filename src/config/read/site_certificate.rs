@@ -2,10 +2,11 @@
 
 use crate::certs::challenge::DnsOptions;
 use crate::config::report::Problem;
-use crate::config::value::{INTERNAL, TomlTable};
+use crate::config::toml::TomlTable;
+use crate::config::value::INTERNAL;
 use crate::name::HostPattern;
 
-use super::dns;
+use super::dns_challenge;
 use super::site_reader::SiteReader;
 
 /// The keys about certificates that a site sets.
@@ -49,11 +50,11 @@ impl SiteReader<'_, '_> {
         }
         let reader = self.reader(table);
         if let (Some(pattern), Some(value)) = (names.pattern, table.value("dns"))
-            && let Err(problem) = dns::check(pattern, sources.tls)
+            && let Err(problem) = dns_challenge::check(pattern, sources.tls)
         {
             self.report.at(value.start(), problem.into());
         }
-        let dns = dns::read(reader, self.report);
+        let dns = dns_challenge::read(reader, self.report);
         (issuer, dns)
     }
 

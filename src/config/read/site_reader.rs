@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::fields::{self, TableReader};
 use crate::config::model::Config;
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::upstream::{self, Address};
 
 use super::balancing;

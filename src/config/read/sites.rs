@@ -6,7 +6,7 @@ use crate::config::check::{PlacedSite, check_together};
 use crate::config::keys::SITE;
 use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig, site_settings};
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::name::HostPattern;
 use crate::proxy::PathPrefix;
 

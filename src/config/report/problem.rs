@@ -7,7 +7,7 @@ use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixErro
 use crate::upstream::AddressError;
 
 use super::balancing_problem::BalancingProblem;
-use super::dns_problem::DnsProblem;
+use super::dns_challenge_problem::DnsChallengeProblem;
 use super::guard_problem::GuardProblem;
 use super::syntax;
 
@@ -161,7 +161,7 @@ pub(crate) enum Problem {
     StagingAndDirectory,
 
     #[error(transparent)]
-    Dns(#[from] DnsProblem),
+    Dns(#[from] DnsChallengeProblem),
 
     #[error(
         "there is no site; add one, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"

@@ -6,8 +6,7 @@ use crate::acme::ExternalAccount;
 use crate::certs::{IssuerOptions, Secret};
 use crate::config::report::Problem;
 
-use super::nearest::nearest;
-
+use crate::config::keys::nearest_key;
 pub(crate) const LETSENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 pub(crate) const LETSENCRYPT_STAGING: &str =
     "https://acme-staging-v02.api.letsencrypt.org/directory";
@@ -120,7 +119,7 @@ impl Directory {
             }
             _ => Err(Problem::Directory {
                 text: text.to_owned(),
-                nearest: nearest(text, KNOWN.iter().map(|known| known.name), SIMILARITY),
+                nearest: nearest_key(text, KNOWN.iter().map(|known| known.name), SIMILARITY),
                 known: KNOWN.iter().map(|known| known.name).collect(),
             }),
         }

@@ -3,7 +3,7 @@
 use crate::config::report::Problem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::toml_table::TomlValue;
+use crate::config::toml::TomlValue;
 
 /// Parses `IP:PORT`, `:PORT` or a port. Without an IP, listens on all addresses of the machine.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {

@@ -1,16 +1,14 @@
-//! Parsers for single values of Proxyfiles and flags, and the tables of a Proxyfile. Knows no `Config`.
+//! Parsers for single values of Proxyfiles and flags. Knows no `Config`.
 
 mod acme_directory;
 mod data_directory;
 mod email;
 mod listen_address;
 mod log_options;
-mod nearest;
 mod path;
 mod resolver_name;
 mod secret;
 mod storage_url;
-mod toml_table;
 mod trusted_peer;
 mod units;
 mod web_url;
@@ -25,7 +23,6 @@ pub(crate) use resolver_name::{ResolverName, parse_resolver};
 pub(crate) use secret::read_secret;
 pub use secret::{SecretText, hash_password};
 pub use storage_url::StorageUrl;
-pub(crate) use toml_table::{TomlTable, TomlValue, choose};
 pub(crate) use trusted_peer::parse_peer;
 pub use trusted_peer::{Cdn, TrustedPeer};
 pub(crate) use units::{

@@ -37,8 +37,8 @@ impl Cdn {
 
     fn list(self) -> &'static str {
         match self {
-            Self::Cloudflare => include_str!("cdn/cloudflare.txt"),
-            Self::Fastly => include_str!("cdn/fastly.txt"),
+            Self::Cloudflare => include_str!("cdn_networks/cloudflare.txt"),
+            Self::Fastly => include_str!("cdn_networks/fastly.txt"),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::config::report::Problem;
 use std::time::Duration;
 
-use super::toml_table::TomlValue;
+use crate::config::toml::TomlValue;
 
 const UNITS: [(char, usize); 3] = [('g', 1 << 30), ('m', 1 << 20), ('k', 1 << 10)];
 

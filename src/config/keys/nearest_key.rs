@@ -1,7 +1,7 @@
-//! Suggestions for misspelled words.
+//! Suggestions for misspelled keys and names.
 
 /// Returns the name that `text` was probably meant to be. `similarity` is the minimum Jaro-Winkler similarity.
-pub(crate) fn nearest(
+pub(crate) fn nearest_key(
     text: &str,
     names: impl Iterator<Item = &'static str>,
     similarity: f64,

@@ -2,8 +2,7 @@
 
 use toml::de::Error;
 
-use super::diagnostic::Report;
-use super::problem::Problem;
+use crate::config::report::{Problem, Report};
 
 /// Maximum number of syntax errors that are reported. Each needs a scan of the file for its line.
 const MAX_REPORTED: usize = 100;

@@ -4,7 +4,7 @@ use crate::name::HostPattern;
 
 /// A problem with a setting of `dns`.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DnsProblem {
+pub(crate) enum DnsChallengeProblem {
     #[error("`{0}` is not a valid name server; use an IP address with or without a port")]
     NameServer(String),
     #[error("`{0}` is not a valid server; use a host or an IP address, with or without a port")]

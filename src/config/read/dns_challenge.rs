@@ -2,7 +2,7 @@
 
 use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, TableReader};
-use crate::config::report::{DnsProblem, Report};
+use crate::config::report::{DnsChallengeProblem, Report};
 use crate::config::value::{command, read_duration};
 use crate::name::HostPattern;
 
@@ -15,7 +15,10 @@ pub(crate) fn read(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Opti
         if word == "persist" {
             return Some(DnsOptions::new(DnsMethod::Persist));
         }
-        report.at(value.start(), DnsProblem::Method(word.to_owned()).into());
+        report.at(
+            value.start(),
+            DnsChallengeProblem::Method(word.to_owned()).into(),
+        );
         return None;
     }
     reader.read_inner("dns", report, read_table)?
@@ -29,9 +32,9 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
     let servers = reader.read_key("name-servers", fields::name_servers(), report);
     let timeout = table.read("propagation-timeout", report, read_duration);
     match METHODS.into_iter().filter(|key| table.has(key)).count() {
-        0 => report.at(table.start(), DnsProblem::NoMethod.into()),
+        0 => report.at(table.start(), DnsChallengeProblem::NoMethod.into()),
         1 => {}
-        _ => report.at(table.start(), DnsProblem::ManyMethods.into()),
+        _ => report.at(table.start(), DnsChallengeProblem::ManyMethods.into()),
     }
     let method = exec.map(DnsMethod::Exec);
     let method = method.or(update.map(DnsMethod::Rfc2136));
@@ -44,13 +47,13 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
 }
 
 /// Returns the problem if `dns` has no effect for the site.
-pub(crate) fn check(pattern: &HostPattern, has_files: bool) -> Result<(), DnsProblem> {
+pub(crate) fn check(pattern: &HostPattern, has_files: bool) -> Result<(), DnsChallengeProblem> {
     match pattern {
-        _ if has_files => Err(DnsProblem::Files),
+        _ if has_files => Err(DnsChallengeProblem::Files),
         HostPattern::Exact(name) if name.ip().is_some() => {
-            Err(DnsProblem::Address(pattern.clone()))
+            Err(DnsChallengeProblem::Address(pattern.clone()))
         }
-        _ if pattern.is_local() => Err(DnsProblem::Local(pattern.clone())),
+        _ if pattern.is_local() => Err(DnsChallengeProblem::Local(pattern.clone())),
         _ => Ok(()),
     }
 }
