@@ -329,7 +329,7 @@ fn issuer_names(known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::sentences::quotations;
+    use crate::certs::troubleshooting_tests::quotations;
 
     #[test]
     fn what_keeps_a_site_from_its_certificate_is_documented() {
