@@ -18,8 +18,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use proxy::certs::issuer::{Error, IssueRequest, Issuer, Pem};
 use proxy::certs::{
-    Ask, CertCache, Certificate, Clock, Issuers, ManagerParts, OnDemandOptions, Policy, Records,
-    RenewalPlan, Ruleset,
+    Ask, CertCache, Certificate, CertificateStore, Clock, Issuers, ManagerParts, OnDemandOptions,
+    Policy, RenewalPlan, Ruleset,
 };
 use proxy::name::{HostName, HostPattern};
 use proxy::storage::{FileStorage, Key};
@@ -132,7 +132,7 @@ async fn look_up(dir: &Path, count: usize) {
             preflight: None,
             on_cert: None,
         },
-        records: Records::new(Arc::new(FileStorage::open(dir).unwrap())),
+        records: CertificateStore::new(Arc::new(FileStorage::open(dir).unwrap())),
         cache: Arc::new(CertCache::new(10_000)),
         clock: Clock::system(),
         tasks: tasks.clone(),

@@ -19,7 +19,7 @@ pub use account::Account;
 pub use client::{Client, Options};
 pub use error::{Blame, Error, SolverError, Step};
 pub use jws::{AccountKey, CertificateKey, ExternalAccount};
-pub use order::{KeyAuthorization, NewOrder, Order, PersistentRecord, Presented, Solver};
+pub use order::{DnsPersistRecord, KeyAuthorization, NewOrder, Order, Presented, Solver};
 pub use renewal_info::{CertId, RenewalInfo};
 pub use resource::{
     AuthorizationStatus, ChallengeType, Directory, Excerpt, Identifier, Meta, OrderStatus, Problem,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::certs::issuer::RecordToSet;
-use crate::certs::{Issuers, Policy, Records, Standing, StandingSources};
+use crate::certs::{CertificateStore, Issuers, Policy, Standing, StoredStanding};
 use crate::name::{HostPattern, NameMap};
 
 /// The names that a configuration gives certificates to, and where they come from.
@@ -21,7 +21,11 @@ pub struct ConfiguredNames {
 
 impl ConfiguredNames {
     /// Returns the standing of a name, from its records and the configuration.
-    pub(super) async fn standing(&self, records: &Records, name: &HostPattern) -> Standing {
+    pub(super) async fn standing(
+        &self,
+        records: &CertificateStore,
+        name: &HostPattern,
+    ) -> Standing {
         let sources = self.sources(records);
         sources.standing_of_pattern(name, SystemTime::now()).await
     }
@@ -29,14 +33,14 @@ impl ConfiguredNames {
     /// Returns the TXT records that the operator has to set once for a name.
     pub(super) async fn records_to_set(
         &self,
-        records: &Records,
+        records: &CertificateStore,
         name: &HostPattern,
     ) -> Vec<RecordToSet> {
         self.sources(records).records_to_set(name).await
     }
 
-    fn sources<'a>(&'a self, records: &'a Records) -> StandingSources<'a> {
-        StandingSources {
+    fn sources<'a>(&'a self, records: &'a CertificateStore) -> StoredStanding<'a> {
+        StoredStanding {
             policies: &self.policies,
             issuers: &self.issuers,
             records,

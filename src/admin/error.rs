@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use http::StatusCode;
 
-use crate::certs::{Refusal, RevocationError, UnknownReason};
+use crate::certs::issuer::RolloverError;
+use crate::certs::{CertificateRefusal, RevocationError, UnknownReason};
 use crate::name::{HostPattern, NameError};
 
 /// A failed operation, in one sentence with the fix.
@@ -104,7 +105,7 @@ pub enum Error {
     Abandoned(tokio::task::JoinError),
     /// Records in storage cannot be read.
     #[error("{0}")]
-    Records(#[from] Refusal),
+    Records(#[from] CertificateRefusal),
     /// The reason of a revocation is not valid.
     #[error("`{text}` cannot be used: {source}")]
     Reason {
@@ -123,7 +124,7 @@ pub enum Error {
     },
     /// The key of an account was not changed.
     #[error("the account key is not changed: {0}")]
-    NotRolled(RevocationError),
+    NotRolled(RolloverError),
     /// The body of a request cannot be parsed.
     #[error(
         "the body of the request cannot be read; send JSON like {{\"reason\": \"superseded\"}}"
@@ -135,7 +136,7 @@ pub enum Error {
         /// The name.
         name: HostPattern,
         /// The reason.
-        reason: Refusal,
+        reason: CertificateRefusal,
     },
 }
 

@@ -12,9 +12,10 @@ use super::response::{
     AttemptsFacts, CertificateFacts, Done, Line, Page, RecordFacts, Report, Status, time,
 };
 use super::stats::Stats;
+use crate::certs::issuer::roll_account_keys;
 use crate::certs::{
-    Attempts, CertManager, Certificate, Inventory, Issuers, Records, Refusal, RevocationReason,
-    Revoker, Stored, StoredCertificate, renew_at,
+    Attempts, CertManager, Certificate, CertificateRefusal, CertificateStore, Inventory, Issuers,
+    RevocationReason, Revoker, Stored, StoredCertificate, renew_at,
 };
 use crate::name::HostPattern;
 
@@ -24,7 +25,7 @@ const LONGEST_PAGE: usize = 10_000;
 /// Operations on certificates. Some need a running proxy.
 #[derive(Clone, Debug)]
 pub struct Operations {
-    records: Records,
+    records: CertificateStore,
     manager: Option<CertManager>,
     revoker: Option<Revoker>,
     issuers: Option<Issuers>,
@@ -54,7 +55,7 @@ impl Operations {
 
     /// Operations on storage alone.
     #[must_use]
-    pub fn stored(records: Records) -> Self {
+    pub fn stored(records: CertificateStore) -> Self {
         Self {
             records,
             manager: None,
@@ -203,7 +204,7 @@ impl Operations {
         let live = self.manager.as_ref().map(CertManager::revoker);
         let revoker = live.as_ref().or(self.revoker.as_ref());
         let revoker = revoker.ok_or(Error::NeedsProxy)?;
-        let issuers = revoker.roll_account_keys().await;
+        let issuers = roll_account_keys(revoker.issuers()).await;
         let issuers = issuers.map_err(Error::NotRolled)?.join(", ");
         Ok(Done {
             done: format!("the account key is changed at {issuers}"),
@@ -227,7 +228,7 @@ impl Operations {
 
     async fn find(&self, inventory: &Inventory, name: &HostPattern) -> Result<Found, Error> {
         let attempts = self.records.load_attempts(name).await;
-        let attempts = attempts.map_err(Refusal::from)?;
+        let attempts = attempts.map_err(CertificateRefusal::from)?;
         let kept = inventory.certificate(name).await?;
         Ok(Found {
             kept: kept.map(|kept| self.named(kept)),

@@ -119,7 +119,7 @@ fn lines(errors: &[FileError]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::sentences::quotations;
+    use crate::certs::troubleshooting_tests::quotations;
 
     #[test]
     fn what_is_wrong_with_a_pair_of_files_is_documented() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Error;
 use super::certificates::{policies, stored_issuers};
 use crate::admin::{ConfiguredNames, Operations};
-use crate::certs::{Issuers, Records, Revoker};
+use crate::certs::{CertificateStore, Issuers, Revoker};
 use crate::config::Config;
 use crate::storage::{self, FileStorage, Storage};
 
@@ -14,7 +14,7 @@ use crate::storage::{self, FileStorage, Storage};
 pub fn open_revocation(config: &Config) -> Result<Operations, Error> {
     let storage = open(config.storage.directory())?;
     let issuers = stored_issuers(config, &storage)?.public;
-    let records = Records::new(storage);
+    let records = CertificateStore::new(storage);
     let revoker = Revoker::new(records.clone(), issuers);
     Ok(Operations::stored(records).with_revoker(revoker))
 }
@@ -23,7 +23,8 @@ pub fn open_revocation(config: &Config) -> Result<Operations, Error> {
 pub fn open_operations(config: &Config) -> Result<Operations, Error> {
     let storage = open(config.storage.directory())?;
     let issuers = stored_issuers(config, &storage)?;
-    let operations = Operations::stored(Records::new(storage)).with_issuers(issuers.clone());
+    let operations =
+        Operations::stored(CertificateStore::new(storage)).with_issuers(issuers.clone());
     if config.sites.is_empty() {
         return Ok(operations);
     }

@@ -7,7 +7,7 @@ use tracing::error;
 use super::workers::Workers;
 use super::{Error, sites};
 use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
-use crate::certs::{CertCache, Records};
+use crate::certs::{CertCache, CertificateStore};
 use crate::config::Config;
 use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
@@ -50,8 +50,8 @@ impl SharedState {
         })
     }
 
-    pub(super) fn certificate_records(&self) -> Records {
-        Records::new(Arc::clone(&self.storage))
+    pub(super) fn certificate_records(&self) -> CertificateStore {
+        CertificateStore::new(Arc::clone(&self.storage))
     }
 }
 

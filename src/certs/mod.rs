@@ -15,17 +15,17 @@ mod on_demand;
 mod policy;
 pub mod preflight;
 mod public_suffix;
-mod records;
 mod renewal;
 mod secret;
-#[cfg(test)]
-pub(crate) mod sentences;
 mod status;
+mod store;
+#[cfg(test)]
+pub(crate) mod troubleshooting_tests;
 
 pub use crate::acme::{RevocationReason, UnknownReason};
 pub use budget::{
-    Budgets, Held, Limit, Limits, OrderKind, PaymentError, Purchase, Reach, RetryLater, Spending,
-    Usage,
+    AttemptCharges, Budgets, CountedOrder, HoldReason, Limit, LimitError, Limits, OrderKind, Reach,
+    RetryLater, Usage,
 };
 pub use certificate::{CertCache, Certificate, CertificateError, Description, TlsFiles};
 pub use clock::Clock;
@@ -36,10 +36,10 @@ pub use manager::{CertManager, CertStats, ManagerParts, Outcome, RevocationError
 pub use on_demand::{Ask, AskError, Network, OnDemandOptions};
 pub use policy::{Issuers, OnCert, Policy, Ruleset};
 pub use public_suffix::Unsignable;
-pub use records::{Attempts, Records, Stored, TriedIssuer};
 pub use renewal::{RenewalPlan, Window, renew_at};
 pub use secret::Secret;
 pub use status::{
-    Inventory, NamePage, Refusal, RefusalKind, Standing, StandingSources, StoredCertificate,
-    Trigger,
+    CertificateRefusal, Inventory, NamePage, RefusalKind, Standing, StoredCertificate,
+    StoredStanding, Trigger,
 };
+pub use store::{Attempts, CertificateStore, Stored, TriedIssuer};

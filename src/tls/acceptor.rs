@@ -18,7 +18,7 @@ use super::resolver::{BySni, Fixed};
 use super::server_config::{ACME_TLS, challenge_config, client_auth_config, server_config};
 use super::version::TlsVersion;
 use crate::certs::challenge::TlsAlpn01Certificates;
-use crate::certs::{CertCache, CertManager, Certificate, Refusal};
+use crate::certs::{CertCache, CertManager, Certificate, CertificateRefusal};
 use crate::name::{HostName, NameMap};
 
 /// Time that a handshake waits for a certificate that is being obtained.
@@ -246,14 +246,14 @@ impl Acceptor {
         &self,
         name: &HostName,
         client: IpAddr,
-    ) -> Result<Arc<Certificate>, Refusal> {
+    ) -> Result<Arc<Certificate>, CertificateRefusal> {
         if let Some(certificate) = self.shared.cache.lookup(name.as_str()) {
             return Ok(certificate);
         }
         let obtained = self.shared.manager.certificate(name, client);
         match timeout(ISSUANCE_TIMEOUT, obtained).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Refusal::StillOrdering),
+            Err(_) => Err(CertificateRefusal::StillOrdering),
         }
     }
 
@@ -343,7 +343,7 @@ mod tests {
     use crate::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver};
     use crate::certs::challenge::TlsAlpn01Solver;
     use crate::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
-    use crate::certs::{Issuers, ManagerParts, Records, Ruleset};
+    use crate::certs::{CertificateStore, Issuers, ManagerParts, Ruleset};
     use crate::name::HostPattern;
     use crate::storage::{FileStorage, Storage};
     use crate::tasks::Tasks;
@@ -426,7 +426,7 @@ mod tests {
                     preflight: None,
                     on_cert: None,
                 },
-                records: Records::new(storage),
+                records: CertificateStore::new(storage),
                 cache: Arc::clone(&cache),
                 clock: crate::certs::Clock::system(),
                 tasks: Tasks::new(),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::certs::Refusal;
+use crate::certs::CertificateRefusal;
 use crate::name::HostName;
 
 /// A failed handshake.
@@ -23,7 +23,7 @@ pub enum Error {
         /// The name in the client's SNI.
         name: HostName,
         /// The reason.
-        refusal: Refusal,
+        refusal: CertificateRefusal,
     },
     /// The client asked for a challenge that is not pending.
     #[error("the client looked for a tls-alpn-01 challenge, and none is under way for that name")]

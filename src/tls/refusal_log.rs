@@ -7,7 +7,7 @@ use dashmap::DashMap;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::certs::Refusal;
+use crate::certs::CertificateRefusal;
 use crate::name::HostName;
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ pub(super) struct RefusalLog {
 }
 
 impl RefusalLog {
-    pub(super) fn log(&self, client: SocketAddr, name: &HostName, refusal: &Refusal) {
+    pub(super) fn log(&self, client: SocketAddr, name: &HostName, refusal: &CertificateRefusal) {
         if self.is_due(name) {
             info!(sni = %name, client.addr = %client, error = %refusal, "no certificate")
         } else {

@@ -2,11 +2,11 @@
 
 mod blame;
 mod error;
+mod order_effect;
 mod root_cause;
 mod sentence;
 mod solver_error;
 mod step;
-mod verdict;
 
 pub use blame::Blame;
 pub use error::Error;

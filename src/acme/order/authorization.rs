@@ -8,8 +8,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use url::Url;
 
+use super::dns_persist_record::DnsPersistRecord;
 use super::key_authorization::{KeyAuthorization, is_token};
-use super::persistent_record::PersistentRecord;
 use super::solver::{Presented, Solver};
 use crate::acme::account::Account;
 use crate::acme::client::Polls;
@@ -100,7 +100,7 @@ impl Authorization<'_> {
             return;
         };
         self.account.learn_issuer_domain(issuer);
-        let record = PersistentRecord::new(&identifier, issuer, self.account.url());
+        let record = DnsPersistRecord::new(&identifier, issuer, self.account.url());
         tracing::info!(
             names = %identifier, record = record.name, value = record.value,
             "the CA looks up a TXT record that the operator has to set once"

@@ -2,12 +2,12 @@
 
 mod authorization;
 mod chain;
+mod dns_persist_record;
 mod key_authorization;
 mod order;
-mod persistent_record;
 mod solver;
 
+pub use dns_persist_record::DnsPersistRecord;
 pub use key_authorization::KeyAuthorization;
 pub use order::{NewOrder, Order};
-pub use persistent_record::PersistentRecord;
 pub use solver::{Presented, Solver};

@@ -7,7 +7,7 @@ use super::policies::policies;
 use crate::app::Error;
 use crate::app::shared_state::open_storage;
 use crate::certs::import::{self, Candidate, ImportedName};
-use crate::certs::{Policy, Records};
+use crate::certs::{CertificateStore, Policy};
 use crate::config::Config;
 use crate::name::HostPattern;
 
@@ -40,7 +40,7 @@ pub async fn import(config: &Config, path: &Path) -> Result<Imported, Error> {
         let issuer = issuers.for_subject(subject, policy).first();
         issuer.unwrap_or(&issuers.internal).id().to_owned()
     };
-    let records = Records::new(storage);
+    let records = CertificateStore::new(storage);
     let mut lines = Vec::with_capacity(scan.found.len());
     for found in &scan.found {
         let kept = import::store(&records, found, issuer_of).await?;

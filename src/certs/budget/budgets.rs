@@ -3,49 +3,50 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::books::{Books, FAILURES};
-use super::held::Held;
+use super::attempt_charges::AttemptCharges;
+use super::counted_order::{Charge, CountedOrder};
+use super::hold_reason::{HoldReason, LimitError};
 use super::limits::Limits;
-use super::payment_error::PaymentError;
-use super::purchase::{Charge, Purchase};
-use super::spending::Spending;
+use super::rate_limiter::{FAILURES, RateLimiter};
 use crate::storage::{self, Storage};
 
 /// Budgets for orders. Clones share their counts.
 #[derive(Clone, Debug)]
-pub struct Budgets(Books);
+pub struct Budgets(RateLimiter);
 
 impl Budgets {
     /// Opens the budgets in `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Self(Books::new(storage))
+        Self(RateLimiter::new(storage))
     }
 
     /// Charges the first order of an attempt, or returns the reason that holds it back. Call
-    /// [`Spending::settle`] at the end of the attempt.
-    pub async fn pay(
+    /// [`AttemptCharges::settle`] at the end of the attempt.
+    pub async fn charge_order(
         &self,
-        purchase: Purchase<'_>,
+        counted_order: CountedOrder<'_>,
         now: SystemTime,
-    ) -> Result<Spending, PaymentError> {
-        if purchase.limits == Limits::NONE {
-            return Ok(Spending::free());
+    ) -> Result<AttemptCharges, LimitError> {
+        if counted_order.limits == Limits::NONE {
+            return Ok(AttemptCharges::free());
         }
-        self.0.pay(&purchase, Charge::First, now).await?;
-        Ok(Spending::new(self.0.clone(), &purchase, now))
+        self.0
+            .charge_order(&counted_order, Charge::First, now)
+            .await?;
+        Ok(AttemptCharges::new(self.0.clone(), &counted_order, now))
     }
 
     /// Returns the reason that would hold back an order at `now`. Spends nothing.
     pub async fn find_held(
         &self,
-        purchase: Purchase<'_>,
+        counted_order: CountedOrder<'_>,
         now: SystemTime,
-    ) -> Result<Option<Held>, storage::Error> {
-        if purchase.limits == Limits::NONE {
+    ) -> Result<Option<HoldReason>, storage::Error> {
+        if counted_order.limits == Limits::NONE {
             return Ok(None);
         }
-        self.0.find_held(&purchase, now).await
+        self.0.find_held(&counted_order, now).await
     }
 
     /// Adds the counts of the account `old` to those of `new`: both are the same account, whose e-mail address has changed.
@@ -61,20 +62,20 @@ impl Budgets {
 
 /// Returns a random delay for a name that waits for a budget. If all waiting names tried at once, most would find the
 /// budget spent again.
-pub(in crate::certs) fn spread(held: &Held) -> Duration {
+pub(in crate::certs) fn spread(held: &HoldReason) -> Duration {
     const LONGEST: Duration = Duration::from_secs(1800);
     let most = match held {
-        Held::Spent { what: FAILURES, .. } => Duration::ZERO,
-        Held::Spent { limit, .. } => limit.window / 12,
-        Held::Closed { .. } => Duration::from_secs(60),
+        HoldReason::Spent { what: FAILURES, .. } => Duration::ZERO,
+        HoldReason::Spent { limit, .. } => limit.window / 12,
+        HoldReason::Closed { .. } => Duration::from_secs(60),
     };
     most.min(LONGEST).mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::purchase::OrderKind;
-    use super::super::usage::Usage;
+    use super::super::counted_order::OrderKind;
+    use super::super::counted_order::Usage;
     use super::*;
     use crate::acme::{self, Step};
     use crate::certs::clock::unix;
@@ -102,35 +103,42 @@ mod tests {
             Budgets::new(Arc::new(FileStorage::open(self.dir.path()).unwrap()))
         }
 
-        async fn pay(&self, subject: &str, limits: Limits) -> Result<Spending, Held> {
+        async fn charge_order(
+            &self,
+            subject: &str,
+            limits: Limits,
+        ) -> Result<AttemptCharges, HoldReason> {
             let subject = HostPattern::parse(subject).unwrap();
-            self.charge(purchase(&subject, limits)).await
+            self.charge(counted_order(&subject, limits)).await
         }
 
-        async fn charge(&self, purchase: Purchase<'_>) -> Result<Spending, Held> {
-            let paid = self.budgets().pay(purchase, self.now).await;
+        async fn charge(
+            &self,
+            counted_order: CountedOrder<'_>,
+        ) -> Result<AttemptCharges, HoldReason> {
+            let paid = self.budgets().charge_order(counted_order, self.now).await;
             paid.map_err(|error| match error {
-                PaymentError::Held(held) => *held,
-                PaymentError::Storage(error) => panic!("{error}"),
+                LimitError::Held(held) => *held,
+                LimitError::Storage(error) => panic!("{error}"),
             })
         }
 
         async fn fails(&self, subject: &str, failure: &Error) {
-            let spending = self.pay(subject, Limits::PUBLIC).await.unwrap();
-            spending.order(self.now).await.unwrap();
-            spending.settle(failure.usage(self.now), self.now).await;
+            let charges = self.charge_order(subject, Limits::PUBLIC).await.unwrap();
+            charges.order(self.now).await.unwrap();
+            charges.settle(failure.usage(self.now), self.now).await;
         }
 
-        async fn succeeds(&self, subject: &str) -> Result<(), Held> {
-            let spending = self.pay(subject, Limits::PUBLIC).await?;
-            spending.order(self.now).await.unwrap();
-            spending.settle(Usage::SIGNED, self.now).await;
+        async fn succeeds(&self, subject: &str) -> Result<(), HoldReason> {
+            let charges = self.charge_order(subject, Limits::PUBLIC).await?;
+            charges.order(self.now).await.unwrap();
+            charges.settle(Usage::SIGNED, self.now).await;
             Ok(())
         }
     }
 
-    fn purchase(subject: &HostPattern, limits: Limits) -> Purchase<'_> {
-        Purchase {
+    fn counted_order(subject: &HostPattern, limits: Limits) -> CountedOrder<'_> {
+        CountedOrder {
             issuer: "ca",
             account: "ops",
             limits,
@@ -163,12 +171,10 @@ mod tests {
         let mut world = World::new();
         let mut failed = Vec::new();
         for _ in 0..300 {
-            let spending = world.pay("www.example.org", Limits::PRIVATE).await;
-            if let Ok(spending) = spending {
-                spending.order(world.now).await.unwrap();
-                spending
-                    .settle(unproved().usage(world.now), world.now)
-                    .await;
+            let charges = world.charge_order("www.example.org", Limits::PRIVATE).await;
+            if let Ok(charges) = charges {
+                charges.order(world.now).await.unwrap();
+                charges.settle(unproved().usage(world.now), world.now).await;
                 failed.push(world.now);
             }
             world.now += Duration::from_secs(61);
@@ -204,11 +210,11 @@ mod tests {
         let world = World::new();
         for n in 0..300 {
             let subject = HostPattern::parse(&format!("n{}.example.org", n % 50)).unwrap();
-            let purchase = Purchase {
+            let counted_order = CountedOrder {
                 kind: OrderKind::Replacement,
-                ..purchase(&subject, Limits::PUBLIC)
+                ..counted_order(&subject, Limits::PUBLIC)
             };
-            let paid = world.charge(purchase).await;
+            let paid = world.charge(counted_order).await;
             paid.unwrap().settle(Usage::SIGNED, world.now).await;
         }
         world.succeeds("www.example.org").await.unwrap();
@@ -226,16 +232,16 @@ mod tests {
     }
 
     /// Renews one name with an account.
-    async fn renew(world: &World, account: &str, n: usize) -> Result<(), Held> {
+    async fn renew(world: &World, account: &str, n: usize) -> Result<(), HoldReason> {
         let subject = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
-        let purchase = Purchase {
+        let counted_order = CountedOrder {
             account,
             kind: OrderKind::Renewal,
-            ..purchase(&subject, Limits::PUBLIC)
+            ..counted_order(&subject, Limits::PUBLIC)
         };
-        let spending = world.charge(purchase).await?;
-        spending.order(world.now).await.unwrap();
-        spending.settle(Usage::SIGNED, world.now).await;
+        let charges = world.charge(counted_order).await?;
+        charges.order(world.now).await.unwrap();
+        charges.settle(Usage::SIGNED, world.now).await;
         Ok(())
     }
 
@@ -252,12 +258,12 @@ mod tests {
             world.succeeds(&format!("n{n}.example.net")).await.unwrap();
         }
         let subject = HostPattern::parse("www.example.net").unwrap();
-        let purchase = Purchase {
+        let counted_order = CountedOrder {
             account: "other",
-            ..purchase(&subject, Limits::PUBLIC)
+            ..counted_order(&subject, Limits::PUBLIC)
         };
-        let paid = world.charge(purchase).await;
-        assert!(matches!(paid, Err(Held::Spent { what, .. }) if what == "new certificates"));
+        let paid = world.charge(counted_order).await;
+        assert!(matches!(paid, Err(HoldReason::Spent { what, .. }) if what == "new certificates"));
     }
 
     #[tokio::test]
@@ -302,8 +308,8 @@ mod tests {
             world.fails(&name, &Error::NoSubject).await;
         }
         let subject = HostPattern::parse("n0.example.org").unwrap();
-        let purchase = purchase(&subject, Limits::PUBLIC);
-        let held = world.budgets().find_held(purchase, world.now).await;
+        let counted_order = counted_order(&subject, Limits::PUBLIC);
+        let held = world.budgets().find_held(counted_order, world.now).await;
         assert_eq!(held.unwrap(), None);
         assert!(
             !world
@@ -321,9 +327,12 @@ mod tests {
     #[tokio::test]
     async fn a_resumed_order_is_not_charged_again() {
         let world = World::new();
-        let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
+        let charges = world
+            .charge_order("www.example.org", Limits::PUBLIC)
+            .await
+            .unwrap();
         // No order is placed, as if the order of an earlier process was resumed.
-        spending.settle(Usage::SIGNED, world.now).await;
+        charges.settle(Usage::SIGNED, world.now).await;
         assert!(
             !world
                 .dir
@@ -345,10 +354,15 @@ mod tests {
     async fn charges_of_a_killed_process_stay_spent() {
         let world = World::new();
         for _ in 0..4 {
-            drop(world.pay("www.example.org", Limits::PUBLIC).await.unwrap());
+            drop(
+                world
+                    .charge_order("www.example.org", Limits::PUBLIC)
+                    .await
+                    .unwrap(),
+            );
         }
         let held = world
-            .pay("www.example.org", Limits::PUBLIC)
+            .charge_order("www.example.org", Limits::PUBLIC)
             .await
             .unwrap_err();
         assert!(
@@ -374,7 +388,7 @@ mod tests {
             let mut world = World::new();
             world.fails("www.example.org", &answer(status, HOUR)).await;
             let held = world.succeeds("www.example.net").await.unwrap_err();
-            assert!(matches!(held, Held::Closed { .. }), "{held}");
+            assert!(matches!(held, HoldReason::Closed { .. }), "{held}");
             assert_eq!(held.until(), world.now + HOUR);
             world.now += HOUR;
             world.succeeds("www.example.net").await.unwrap();
@@ -384,14 +398,17 @@ mod tests {
     #[tokio::test]
     async fn each_further_order_of_an_attempt_is_charged_before_it_is_placed() {
         let world = World::new();
-        let spending = world.pay("www.example.org", Limits::PRIVATE).await.unwrap();
+        let charges = world
+            .charge_order("www.example.org", Limits::PRIVATE)
+            .await
+            .unwrap();
         for _ in 0..4 {
-            spending.order(world.now).await.unwrap();
-            spending.spend_failed_authorization(1);
+            charges.order(world.now).await.unwrap();
+            charges.spend_failed_authorization(1);
         }
-        let refused = spending.order(world.now).await;
-        assert!(matches!(refused, Err(PaymentError::Held(_))), "{refused:?}");
-        spending.settle(Usage::SIGNED, world.now).await;
+        let refused = charges.order(world.now).await;
+        assert!(matches!(refused, Err(LimitError::Held(_))), "{refused:?}");
+        charges.settle(Usage::SIGNED, world.now).await;
     }
 
     #[tokio::test]
@@ -401,17 +418,17 @@ mod tests {
             renew(&world, "ops", n).await.unwrap();
         }
         let subject = HostPattern::parse("www.example.org").unwrap();
-        let purchase = Purchase {
+        let counted_order = CountedOrder {
             kind: OrderKind::Replacement,
-            ..purchase(&subject, Limits::PUBLIC)
+            ..counted_order(&subject, Limits::PUBLIC)
         };
         for is_free in [true, false] {
-            let spending = world.charge(purchase).await.unwrap();
-            spending.order(world.now).await.unwrap();
-            let again = spending.order_without_predecessor(world.now).await;
+            let charges = world.charge(counted_order).await.unwrap();
+            charges.order(world.now).await.unwrap();
+            let again = charges.order_without_predecessor(world.now).await;
             assert_eq!(again.is_ok(), is_free, "{again:?}");
             // The refused order has reached the CA, so it counts in either case.
-            spending
+            charges
                 .settle(Error::NoSubject.usage(world.now), world.now)
                 .await;
         }
@@ -423,10 +440,13 @@ mod tests {
     #[tokio::test]
     async fn later_charges_of_an_attempt_have_their_own_time() {
         let world = World::new();
-        let spending = world.pay("www.example.org", Limits::PUBLIC).await.unwrap();
+        let charges = world
+            .charge_order("www.example.org", Limits::PUBLIC)
+            .await
+            .unwrap();
         let later = world.now + HOUR;
         for now in [world.now, later] {
-            spending.order(now).await.unwrap();
+            charges.order(now).await.unwrap();
         }
         let orders = world.dir.path().join("budgets/ca/accounts/ops.json");
         let orders = std::fs::read_to_string(orders).unwrap();
@@ -437,13 +457,18 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_ledger_is_replaced() {
         let world = World::new();
-        let book = world
+        let window = world
             .dir
             .path()
             .join("budgets/ca/names/www.example.org.json");
-        std::fs::create_dir_all(book.parent().unwrap()).unwrap();
-        std::fs::write(&book, "half a").unwrap();
-        drop(world.pay("www.example.org", Limits::PUBLIC).await.unwrap());
-        assert!(std::fs::read_to_string(&book).unwrap().ends_with("]}"));
+        std::fs::create_dir_all(window.parent().unwrap()).unwrap();
+        std::fs::write(&window, "half a").unwrap();
+        drop(
+            world
+                .charge_order("www.example.org", Limits::PUBLIC)
+                .await
+                .unwrap(),
+        );
+        assert!(std::fs::read_to_string(&window).unwrap().ends_with("]}"));
     }
 }

@@ -1,22 +1,18 @@
 //! Budgets of orders at a CA, below the limits of the CA, and pauses that a CA asks for. Both survive restarts.
 
-mod books;
+mod attempt_charges;
 mod budgets;
-mod held;
-mod ledger;
+mod counted_order;
+mod hold_reason;
 mod limits;
-mod payment_error;
-mod purchase;
+mod rate_limiter;
 mod scope;
-mod spending;
-mod usage;
+mod sliding_window;
 
+pub use attempt_charges::AttemptCharges;
 pub use budgets::Budgets;
-pub use held::Held;
+pub use counted_order::{CountedOrder, OrderKind, Reach, RetryLater, Usage};
+pub use hold_reason::{HoldReason, LimitError};
 pub use limits::{Limit, Limits};
-pub use payment_error::PaymentError;
-pub use purchase::{OrderKind, Purchase};
-pub use spending::Spending;
-pub use usage::{Reach, RetryLater, Usage};
 
 pub(super) use budgets::spread;

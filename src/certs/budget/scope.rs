@@ -21,7 +21,7 @@ impl Scope {
         Self::Name(subject.to_string())
     }
 
-    /// Returns the storage key of the ledger. Only the account scope has one ledger for each account.
+    /// Returns the storage key of the charges. Only the account scope has one charges for each account.
     pub(super) fn key(&self, issuer: &str, account: &str) -> Key {
         let (folder, owner) = match self {
             Self::Account => ("accounts", account),
@@ -31,7 +31,7 @@ impl Scope {
         Key::new(&["budgets", issuer, folder, &format!("{owner}.json")])
     }
 
-    /// Returns the storage key in older versions, which kept one ledger for all accounts at a CA.
+    /// Returns the storage key in older versions, which kept one charges for all accounts at a CA.
     pub(super) fn legacy_key(&self, issuer: &str) -> Option<Key> {
         (*self == Self::Account).then(|| Key::new(&["budgets", issuer, "account.json"]))
     }

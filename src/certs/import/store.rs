@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::candidate::Candidate;
 use super::error::Error;
-use crate::certs::records::{Records, Stored};
+use crate::certs::store::{CertificateStore, Stored};
 use crate::name::HostPattern;
 
 /// Result of the import for one name.
@@ -29,7 +29,7 @@ pub enum ImportedName {
 /// Stores a certificate for each of its names, as a record of the issuer that renews the name. Clears the record of failed
 /// attempts, as after an order.
 pub async fn store(
-    records: &Records,
+    records: &CertificateStore,
     found: &Candidate,
     issuer_of: impl Fn(&HostPattern) -> String,
 ) -> Result<Vec<ImportedName>, Error> {
@@ -55,7 +55,7 @@ pub async fn store(
 
 /// Returns the end of the validity of the stored certificate of a name, if it can be served.
 async fn stored_until(
-    records: &Records,
+    records: &CertificateStore,
     issuer: &str,
     subject: &HostPattern,
 ) -> Result<Option<SystemTime>, Error> {

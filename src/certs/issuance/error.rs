@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use crate::acme::Blame;
-use crate::certs::budget::Held;
+use crate::certs::budget::HoldReason;
 use crate::certs::issuer::{self, Issuer};
 use crate::certs::preflight::Reason;
 use crate::certs::public_suffix::Unsignable;
-use crate::certs::records::TriedIssuer;
+use crate::certs::store::TriedIssuer;
 
 /// A failed attempt to get a certificate.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub(crate) enum Error {
     Issuer(issuer::Error),
     /// A budget is spent, or the CA takes no orders of the account or domain for now.
     #[error("{0}")]
-    Held(Box<Held>),
+    Held(Box<HoldReason>),
     /// The CA takes no orders for the name for now.
     #[error("the CA allows the next attempt in {}", humantime::format_duration(Duration::from_secs(.wait.as_secs().max(1))))]
     RetryAfter {
@@ -156,15 +156,15 @@ impl FailedAttempt {
     }
 
     /// Returns the budget or CA that holds the name back, if no issuer was asked: the one that ends first.
-    pub(crate) fn held(&self) -> Option<Held> {
+    pub(crate) fn held(&self) -> Option<HoldReason> {
         let held = |error: &Error| match error {
-            Error::Held(held) => Some(Held::clone(held)),
+            Error::Held(held) => Some(HoldReason::clone(held)),
             _ => None,
         };
         match &self.error {
             Error::All(failures) if failures.iter().all(|(_, error)| error.was_skipped()) => {
                 let held = failures.iter().filter_map(|(_, error)| held(error));
-                held.min_by_key(Held::until)
+                held.min_by_key(HoldReason::until)
             }
             error => held(error),
         }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn held() -> issuer::Error {
-        issuer::Error::Held(Box::new(Held::Spent {
+        issuer::Error::Held(Box::new(HoldReason::Spent {
             what: "orders",
             limit: Limits::PUBLIC.orders.unwrap(),
             whose: "this account".to_owned(),

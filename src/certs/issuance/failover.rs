@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::ari::Ari;
 use super::error::{Error, FailedAttempt};
+use super::renewal_plans::RenewalPlans;
 use super::request::CertRequest;
 use crate::acme::Blame;
-use crate::certs::budget::{Budgets, OrderKind, Purchase, Usage};
+use crate::certs::budget::{Budgets, CountedOrder, OrderKind, Usage};
 use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{self, IssueRequest, Issuer, Pem, Predecessor};
@@ -42,17 +42,17 @@ struct PauseKey {
 #[derive(Debug)]
 pub(super) struct Failover {
     budgets: Budgets,
-    ari: Arc<Ari>,
+    renewal_plans: Arc<RenewalPlans>,
     clock: Clock,
     paused: LruTable<PauseKey, Instant>,
 }
 
 impl Failover {
-    /// Pays for each order from `budgets`. `ari` knows the certificate that an order replaces.
-    pub(crate) fn new(budgets: Budgets, ari: Arc<Ari>, clock: Clock) -> Self {
+    /// Pays for each order from `budgets`. `renewal_plans` knows the certificate that an order replaces.
+    pub(crate) fn new(budgets: Budgets, renewal_plans: Arc<RenewalPlans>, clock: Clock) -> Self {
         Self {
             budgets,
-            ari,
+            renewal_plans,
             clock,
             paused: LruTable::new(MAX_PAUSES),
         }
@@ -173,26 +173,32 @@ impl Failover {
         issuer: &'a dyn Issuer,
         request: CertRequest<'_>,
     ) -> Result<Issued<'a>, Error> {
-        let replaces = self.ari.predecessor(request.plan_key(issuer)).await;
-        let purchase = Purchase {
+        let replaces = self
+            .renewal_plans
+            .predecessor(request.plan_key(issuer))
+            .await;
+        let counted_order = CountedOrder {
             issuer: issuer.id(),
             account: issuer.account(),
             limits: issuer.limits(),
             subject: request.subject,
             kind: kind(replaces.as_ref()),
         };
-        let paid = self.budgets.pay(purchase, self.clock.now()).await;
-        let spending = paid.map_err(|reason| Error::of(issuer, reason.into()))?;
+        let paid = self
+            .budgets
+            .charge_order(counted_order, self.clock.now())
+            .await;
+        let charges = paid.map_err(|reason| Error::of(issuer, reason.into()))?;
         let order = IssueRequest {
             subject: request.subject,
-            spending: &spending,
+            charges: &charges,
             clock: self.clock,
             replaces: replaces.as_ref(),
         };
         let issued = self.sign_another(issuer, request, order).await;
         let now = self.clock.now();
         let usage = issued.as_ref().err().map(|failure| failure.usage(now));
-        spending.settle(usage.unwrap_or(Usage::SIGNED), now).await;
+        charges.settle(usage.unwrap_or(Usage::SIGNED), now).await;
         issued.map_err(|failure| Error::of(issuer, failure))
     }
 
@@ -279,7 +285,7 @@ mod tests {
     use crate::certs::budget::{Limit, Limits};
     use crate::certs::certificate::TestCa;
     use crate::certs::policy::{AppliedPolicy, Issuers, Policy, Ruleset};
-    use crate::certs::records::Records;
+    use crate::certs::store::CertificateStore;
     use crate::name::NameMap;
     use crate::storage::{FileStorage, Storage};
 
@@ -333,7 +339,7 @@ mod tests {
                 Some(failure) => Err(failure()),
                 None => {
                     request
-                        .spending
+                        .charges
                         .order(request.clock.now())
                         .now_or_never()
                         .unwrap()
@@ -369,8 +375,13 @@ mod tests {
 
     fn failover_on(storage: FileStorage) -> Failover {
         let storage: Arc<dyn Storage> = Arc::new(storage);
-        let ari = Ari::new(Records::new(Arc::clone(&storage)), Clock::system());
-        Failover::new(Budgets::new(storage), Arc::new(ari), Clock::system())
+        let renewal_plans =
+            RenewalPlans::new(CertificateStore::new(Arc::clone(&storage)), Clock::system());
+        Failover::new(
+            Budgets::new(storage),
+            Arc::new(renewal_plans),
+            Clock::system(),
+        )
     }
 
     fn ca_failure() -> issuer::Error {

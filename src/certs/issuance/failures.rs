@@ -14,9 +14,9 @@ use crate::certs::clock::{Clock, from_unix};
 use crate::certs::lru_table::LruTable;
 use crate::certs::policy::Policy;
 use crate::certs::preflight::Reason;
-use crate::certs::records::{Attempts, Records};
 use crate::certs::renewal::renew_at;
-use crate::certs::status::Refusal;
+use crate::certs::status::CertificateRefusal;
+use crate::certs::store::{Attempts, CertificateStore};
 use crate::name::HostPattern;
 
 /// The failure that is recorded for a certificate that is due as soon as it is issued.
@@ -31,14 +31,14 @@ const REMEMBERED: usize = 16_384;
 /// The failures of all names: in storage, and the latest in memory.
 #[derive(Debug)]
 pub(crate) struct Failures {
-    records: Records,
+    records: CertificateStore,
     cache: Arc<CertCache>,
     failing: LruTable<HostPattern, Attempts>,
     clock: Clock,
 }
 
 impl Failures {
-    pub(crate) fn new(records: Records, cache: Arc<CertCache>, clock: Clock) -> Self {
+    pub(crate) fn new(records: CertificateStore, cache: Arc<CertCache>, clock: Clock) -> Self {
         Self {
             records,
             cache,
@@ -52,7 +52,7 @@ impl Failures {
         &self,
         subject: &HostPattern,
         purpose: Purpose,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CertificateRefusal> {
         let now = self.clock.now();
         let may_try = |attempts: &Attempts| match purpose {
             Purpose::RenewNow => attempts.ca_allows(now),
@@ -60,7 +60,7 @@ impl Failures {
         };
         match self.attempts(subject).await {
             Some(attempts) if !may_try(&attempts) => {
-                let reason = Refusal::from(attempts);
+                let reason = CertificateRefusal::from(attempts);
                 debug!(names = %subject, %reason, "certificate is not ordered yet");
                 Err(reason)
             }
@@ -89,7 +89,7 @@ impl Failures {
         subject: &HostPattern,
         policy: &Policy,
         previous: Option<&Attempts>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), CertificateRefusal> {
         if !policy.is_kept() {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl Failures {
     }
 
     /// Records an attempt that panicked as failed, in memory only.
-    pub(crate) fn record_panic(&self, subject: &HostPattern) -> Refusal {
+    pub(crate) fn record_panic(&self, subject: &HostPattern) -> CertificateRefusal {
         let previous = self.failing.get(subject).unwrap_or_default();
         let delay = backoff::ISSUANCE.delay(previous.failures + 1, None);
         let reason = PANIC.to_owned();
@@ -185,7 +185,11 @@ impl Failures {
     }
 
     /// Reports a failure without recording it. For labels of a local wildcard: a scanner could fill memory and disk.
-    pub(super) fn report(&self, subject: &HostPattern, failed: &FailedAttempt) -> Refusal {
+    pub(super) fn report(
+        &self,
+        subject: &HostPattern,
+        failed: &FailedAttempt,
+    ) -> CertificateRefusal {
         let failure = &failed.error;
         debug!(names = %subject, error = %failure, "certificate not obtained");
         let now = self.clock.now();
@@ -196,7 +200,11 @@ impl Failures {
     }
 
     /// Records a failure together with the doubt that preflight had before it.
-    pub(super) async fn record(&self, request: CertRequest<'_>, failed: FailedAttempt) -> Refusal {
+    pub(super) async fn record(
+        &self,
+        request: CertRequest<'_>,
+        failed: FailedAttempt,
+    ) -> CertificateRefusal {
         let subject = request.subject;
         let failure = &failed.error;
         let sentence = with_doubt(failure, failed.doubt.as_ref());
@@ -243,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn failures_of_many_names_take_limited_memory() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
+        let records = CertificateStore::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
         let failures = Failures::new(records, Arc::new(CertCache::new(1)), Clock::system());
         let name = |n| HostPattern::parse(&format!("n{n}.example.org")).unwrap();
 

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use tracing::{debug, error, info, warn};
 
-use super::ari::Ari;
 use super::failover::{Failover, Issued};
 use super::failures::Failures;
+use super::renewal_plans::RenewalPlans;
 use super::request::{CertRequest, Purpose};
 use super::unconfigured_issuer;
 use crate::certs::budget::Budgets;
 use crate::certs::certificate::{CertCache, Certificate, CertificateError};
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{Issuer, Pem};
-use crate::certs::records::{Records, Stored};
 use crate::certs::renewal::renew_at;
-use crate::certs::status::{Refusal, unsignable_by_all};
+use crate::certs::status::{CertificateRefusal, unsignable_by_all};
+use crate::certs::store::{CertificateStore, Stored};
 use crate::name::HostPattern;
 
 /// A usable stored certificate.
@@ -30,22 +30,22 @@ struct Loaded<'a> {
 /// Obtains certificates, one name per call.
 #[derive(Debug)]
 pub(crate) struct Obtainer {
-    records: Records,
+    records: CertificateStore,
     cache: Arc<CertCache>,
     failover: Failover,
     failures: Failures,
-    ari: Arc<Ari>,
+    renewal_plans: Arc<RenewalPlans>,
     clock: Clock,
 }
 
 impl Obtainer {
-    pub(crate) fn new(records: Records, cache: Arc<CertCache>, clock: Clock) -> Self {
+    pub(crate) fn new(records: CertificateStore, cache: Arc<CertCache>, clock: Clock) -> Self {
         let budgets = Budgets::new(Arc::clone(records.storage()));
-        let ari = Arc::new(Ari::new(records.clone(), clock));
+        let renewal_plans = Arc::new(RenewalPlans::new(records.clone(), clock));
         Self {
-            failover: Failover::new(budgets, Arc::clone(&ari), clock),
+            failover: Failover::new(budgets, Arc::clone(&renewal_plans), clock),
             failures: Failures::new(records.clone(), Arc::clone(&cache), clock),
-            ari,
+            renewal_plans,
             records,
             cache,
             clock,
@@ -60,7 +60,7 @@ impl Obtainer {
         &self.failures
     }
 
-    pub(crate) fn records(&self) -> &Records {
+    pub(crate) fn records(&self) -> &CertificateStore {
         &self.records
     }
 
@@ -72,7 +72,7 @@ impl Obtainer {
         &self,
         request: CertRequest<'_>,
         known: Option<Arc<Certificate>>,
-    ) -> Result<Arc<Certificate>, Refusal> {
+    ) -> Result<Arc<Certificate>, CertificateRefusal> {
         let CertRequest {
             subject, purpose, ..
         } = request;
@@ -80,7 +80,7 @@ impl Obtainer {
             return Ok(certificate);
         }
         if let Some(obstacle) = unsignable_by_all(request.issuers(), subject) {
-            return Err(Refusal::NoPublicCa(obstacle));
+            return Err(CertificateRefusal::NoPublicCa(obstacle));
         }
         self.failures.check(subject, purpose).await?;
         request.allowed().await?;
@@ -96,7 +96,10 @@ impl Obtainer {
     }
 
     /// Orders a certificate, whatever is stored.
-    async fn order(&self, request: CertRequest<'_>) -> Result<Arc<Certificate>, Refusal> {
+    async fn order(
+        &self,
+        request: CertRequest<'_>,
+    ) -> Result<Arc<Certificate>, CertificateRefusal> {
         let (subject, policy) = (request.subject, request.policy());
         let previous = self.failures.attempts(subject).await;
         let begun = self.failures.begin(subject, policy, previous.as_ref());
@@ -134,7 +137,7 @@ impl Obtainer {
         } = issued;
         self.store(request, issuer.id(), &pem).await;
         let plan = request.plan_key(issuer);
-        self.ari
+        self.renewal_plans
             .create_plan(plan, &certificate, pem.account())
             .await;
         self.serve(subject, &certificate);
@@ -166,7 +169,7 @@ impl Obtainer {
         &self,
         request: CertRequest<'_>,
         known: Option<Arc<Certificate>>,
-    ) -> Result<Option<Arc<Certificate>>, Refusal> {
+    ) -> Result<Option<Arc<Certificate>>, CertificateRefusal> {
         let stored = match known {
             Some(certificate) => Some(certificate),
             None => self.load(request).await?,
@@ -188,7 +191,7 @@ impl Obtainer {
                 .signer(request.issuers(), request.subject, &certificate);
             if let Some(issuer) = signer.await {
                 let plan = request.plan_key(issuer.as_ref());
-                self.ari.ask(issuer, plan, &certificate).await;
+                self.renewal_plans.ask(issuer, plan, &certificate).await;
             }
         }
         let is_current = self.is_current(&certificate, request.purpose);
@@ -204,7 +207,10 @@ impl Obtainer {
     }
 
     /// Returns the valid stored certificate of any issuer that expires last.
-    async fn load(&self, request: CertRequest<'_>) -> Result<Option<Arc<Certificate>>, Refusal> {
+    async fn load(
+        &self,
+        request: CertRequest<'_>,
+    ) -> Result<Option<Arc<Certificate>>, CertificateRefusal> {
         let mut best: Option<Loaded<'_>> = None;
         for issuer in request.issuers() {
             let loaded = self.read(issuer, request.subject).await?;
@@ -235,7 +241,7 @@ impl Obtainer {
         &self,
         issuer: &'a Arc<dyn Issuer>,
         subject: &HostPattern,
-    ) -> Result<Option<Loaded<'a>>, Refusal> {
+    ) -> Result<Option<Loaded<'a>>, CertificateRefusal> {
         let id = issuer.id();
         let certificate = match self.records.load_certificate(id, subject).await? {
             Stored::Missing => return Ok(None),
@@ -281,7 +287,7 @@ impl Obtainer {
             return better;
         }
         let plan = request.plan_key(issuer.as_ref());
-        self.ari.restore(plan, &certificate).await;
+        self.renewal_plans.restore(plan, &certificate).await;
         let is_visited = matches!(request.purpose, Purpose::Serve(_));
         if is_served || is_visited || request.policy().managed().is_some() {
             self.serve(subject, &certificate);

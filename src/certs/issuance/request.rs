@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::ari::PlanKey;
+use super::renewal_plans::PlanKey;
 use crate::certs::certificate::Certificate;
 use crate::certs::issuer::Issuer;
 use crate::certs::policy::{AppliedPolicy, Policy, Ruleset};
-use crate::certs::status::Refusal;
+use crate::certs::status::CertificateRefusal;
 use crate::name::HostPattern;
 
 /// The purpose for which a certificate is requested.
@@ -65,7 +65,7 @@ impl<'a> CertRequest<'a> {
 
     /// Asks the ask endpoint of an on-demand site whether the name may have a certificate. A refusal leaves the served
     /// certificate in place: an endpoint that is down must not take it away.
-    pub(super) async fn allowed(self) -> Result<(), Refusal> {
+    pub(super) async fn allowed(self) -> Result<(), CertificateRefusal> {
         let (Some(ask), HostPattern::Exact(name)) = (self.policy().ask(), self.subject) else {
             return Ok(());
         };
@@ -73,7 +73,9 @@ impl<'a> CertRequest<'a> {
             Purpose::Serve(client) => Some(client),
             Purpose::Renew | Purpose::RenewNow | Purpose::CheckAri => None,
         };
-        ask.allow(name, client).await.map_err(Refusal::NotAllowed)
+        ask.allow(name, client)
+            .await
+            .map_err(CertificateRefusal::NotAllowed)
     }
 
     /// Returns the key of the renewal plan for this issuer's certificate.

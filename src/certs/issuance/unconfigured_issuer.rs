@@ -7,14 +7,14 @@ use futures_util::StreamExt;
 
 use crate::certs::certificate::Certificate;
 use crate::certs::issuer::{InternalCa, Issuer};
-use crate::certs::records::{Records, Stored};
+use crate::certs::store::{CertificateStore, Stored};
 use crate::name::HostPattern;
 use crate::storage::{self, Key};
 
 /// Returns the valid stored certificate for `subject` that expires last, among those of issuers that are not in `issuers`.
 /// Staging CAs and the internal CA are left out.
 pub(crate) async fn find(
-    records: &Records,
+    records: &CertificateStore,
     issuers: &[Arc<dyn Issuer>],
     subject: &HostPattern,
     now: SystemTime,

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Error;
 use crate::acme::{CertId, ChallengeType, RenewalInfo, RevocationReason};
-use crate::certs::budget::{Limits, Spending};
+use crate::certs::budget::{AttemptCharges, Limits};
 use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::name::HostPattern;
@@ -184,7 +184,7 @@ pub struct IssueRequest<'a> {
     /// Name that the certificate is for.
     pub subject: &'a HostPattern,
     /// Budget of the attempt. Charge each order before placing it, and report each failed authorization.
-    pub spending: &'a Spending,
+    pub charges: &'a AttemptCharges,
     /// Clock of the caller.
     pub clock: Clock,
     /// Certificate of this issuer that the new one replaces. Only the account that ordered it may announce the replacement

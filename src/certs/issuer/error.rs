@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::NameConstraint;
 use super::internal::list;
 use crate::acme::{Blame, Step};
-use crate::certs::budget::{Held, PaymentError, Reach, RetryLater, Usage};
+use crate::certs::budget::{HoldReason, LimitError, Reach, RetryLater, Usage};
 use crate::certs::certificate::CertificateError;
 use crate::name::HostPattern;
 use crate::{acme, storage};
@@ -114,7 +114,7 @@ pub enum Error {
     Certificate(#[from] CertificateError),
     /// A budget is spent, or the CA has asked for a pause.
     #[error("{0}")]
-    Held(Box<Held>),
+    Held(Box<HoldReason>),
     /// The name is proved by a persistent record, which names the account at another CA.
     #[error("the persistent TXT record is for the account at another CA")]
     OtherAccount,
@@ -240,11 +240,11 @@ impl Error {
     }
 }
 
-impl From<PaymentError> for Error {
-    fn from(error: PaymentError) -> Self {
+impl From<LimitError> for Error {
+    fn from(error: LimitError) -> Self {
         match error {
-            PaymentError::Held(held) => Self::Held(held),
-            PaymentError::Storage(error) => Self::Storage(error),
+            LimitError::Held(held) => Self::Held(held),
+            LimitError::Storage(error) => Self::Storage(error),
         }
     }
 }
@@ -342,7 +342,7 @@ mod tests {
     fn a_held_order_waits_by_the_clock_of_the_caller() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
         let wait = Duration::from_secs(3600);
-        let held = Error::Held(Box::new(Held::Closed {
+        let held = Error::Held(Box::new(HoldReason::Closed {
             issuer: "ca".to_owned(),
             whose: "this account".to_owned(),
             until: now + wait,

@@ -1,11 +1,13 @@
 //! Issuers of certificates: a CA over ACME, or the internal CA of this machine for local names.
 
+mod account_rollover;
 mod acme;
 mod contract;
 mod error;
 mod internal;
 mod options;
 
+pub use account_rollover::{RolloverError, roll_account_keys};
 pub use acme::AcmeIssuer;
 pub(super) use acme::StaleOrders;
 pub use contract::{

@@ -10,7 +10,7 @@ use crate::backoff::spread;
 use crate::certs::challenge::DnsJournal;
 use crate::certs::clock::Clock;
 use crate::certs::manager::CertManager;
-use crate::certs::records::Records;
+use crate::certs::store::CertificateStore;
 use crate::name::HostPattern;
 use crate::storage;
 
@@ -24,7 +24,7 @@ const RETRY_FOR: Duration = Duration::from_secs(14 * 24 * 3600);
 #[derive(Debug)]
 pub(super) struct StaleDnsRecords {
     manager: CertManager,
-    records: Records,
+    records: CertificateStore,
     journal: DnsJournal,
     clock: Clock,
 }

@@ -27,7 +27,7 @@ mod tests {
 
     use crate::certs::issuance::Purpose;
     use crate::certs::manager::{CLIENT, Outcome, World, held_renewal, name, release, site, wait};
-    use crate::certs::status::{Refusal, Standing};
+    use crate::certs::status::{CertificateRefusal, Standing};
     use crate::name::HostPattern;
 
     #[tokio::test]
@@ -88,7 +88,8 @@ mod tests {
 
         let (outcomes, ()) = tokio::join!(handshakes, release);
 
-        let is_refused = |it: &Outcome| matches!(it, Err(Refusal::BackingOff { failures: 1, .. }));
+        let is_refused =
+            |it: &Outcome| matches!(it, Err(CertificateRefusal::BackingOff { failures: 1, .. }));
         assert!(outcomes.iter().all(is_refused));
         assert_eq!(world.issuer.orders(), 1);
     }
@@ -100,7 +101,7 @@ mod tests {
         let (manager, tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(
-            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
+            matches!(refusal, CertificateRefusal::BackingOff { failures: 1, .. }),
             "{refusal}"
         );
         tasks.drain(Duration::ZERO).await;
@@ -109,7 +110,7 @@ mod tests {
         let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
         assert!(
-            matches!(refusal, Refusal::BackingOff { failures: 1, .. }),
+            matches!(refusal, CertificateRefusal::BackingOff { failures: 1, .. }),
             "{refusal}"
         );
         assert_eq!(world.issuer.orders(), 1);

@@ -14,8 +14,8 @@ use crate::certs::clock::{Clock, from_unix};
 use crate::certs::issuance::{FIRST_QUESTIONS, Purpose};
 use crate::certs::issuer::StaleOrders;
 use crate::certs::manager::{CertManager, Due, Reminder};
-use crate::certs::records::{Records, Stored};
 use crate::certs::renewal::RenewalPlan;
+use crate::certs::store::{CertificateStore, Stored};
 use crate::name::HostPattern;
 use crate::storage::{self, Key};
 use crate::tasks::Shutdown;
@@ -36,7 +36,7 @@ const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
 #[derive(Debug)]
 pub(crate) struct StoreSweep {
     manager: CertManager,
-    records: Records,
+    records: CertificateStore,
     orders: StaleOrders,
     stale_dns_records: StaleDnsRecords,
     clock: Clock,
@@ -270,8 +270,8 @@ mod tests {
         (sweep, tasks)
     }
 
-    fn records(world: &World) -> Records {
-        Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()))
+    fn records(world: &World) -> CertificateStore {
+        CertificateStore::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()))
     }
 
     fn pattern(name: &str) -> HostPattern {

@@ -13,7 +13,7 @@ use super::state::{ManagerParts, ManagerState, Outcome};
 use crate::certs::clock::Clock;
 use crate::certs::issuance::{Obtainer, Purpose};
 use crate::certs::policy::{AppliedPolicy, Ruleset};
-use crate::certs::status::Refusal;
+use crate::certs::status::CertificateRefusal;
 use crate::name::{HostName, HostPattern};
 use crate::tasks::Tasks;
 
@@ -74,13 +74,13 @@ impl CertManager {
             return Ok(certificate);
         }
         let applied = state.policy(&HostPattern::Exact(name.clone()));
-        let applied = applied.ok_or(Refusal::Unknown)?;
+        let applied = applied.ok_or(CertificateRefusal::Unknown)?;
         let subject = applied.policy.subject(name);
         if applied.policy.ask().is_some()
             && state.flights.len() >= MAX_NAMES
             && !state.flights.contains(&subject)
         {
-            return Err(Refusal::TooManyNames);
+            return Err(CertificateRefusal::TooManyNames);
         }
         self.join(&subject, &applied, Purpose::Serve(client))
             .first()
@@ -202,8 +202,8 @@ pub(crate) mod tests {
     use crate::certs::issuer::{Error, IssueRequest, Issuer, Pem};
     use crate::certs::on_demand::{Ask, OnDemandOptions};
     use crate::certs::policy::{Issuers, Policy};
-    use crate::certs::records::Records;
     use crate::certs::status::Standing;
+    use crate::certs::store::CertificateStore;
     use crate::storage::{FileStorage, Storage};
 
     pub(crate) const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -313,7 +313,7 @@ pub(crate) mod tests {
                     preflight: None,
                     on_cert: None,
                 },
-                records: Records::new(storage),
+                records: CertificateStore::new(storage),
                 cache: Arc::new(CertCache::new(100)),
                 clock: Clock::system(),
                 tasks: tasks.clone(),
@@ -403,8 +403,8 @@ pub(crate) mod tests {
     }
 
     /// Returns the time until the next attempt.
-    pub(crate) fn wait(refusal: &Refusal) -> Duration {
-        let Refusal::BackingOff { until, .. } = refusal else {
+    pub(crate) fn wait(refusal: &CertificateRefusal) -> Duration {
+        let CertificateRefusal::BackingOff { until, .. } = refusal else {
             panic!("{refusal}");
         };
         until.duration_since(SystemTime::now()).unwrap()
@@ -426,7 +426,7 @@ pub(crate) mod tests {
         assert!(cache.lookup(kept.as_str()).is_some());
         assert!(cache.lookup(old.as_str()).is_none());
         let refusal = manager.certificate(&old, CLIENT).await.unwrap_err();
-        assert!(matches!(refusal, Refusal::Unknown));
+        assert!(matches!(refusal, CertificateRefusal::Unknown));
         assert!(!manager.maintain(old.into(), Purpose::Renew).await);
         // The new name is ordered without a handshake.
         while cache.lookup(new.as_str()).is_none() {
@@ -506,7 +506,7 @@ pub(crate) mod tests {
 
         let refused = outcomes
             .iter()
-            .filter(|it| matches!(it, Err(Refusal::TooManyWaiting)));
+            .filter(|it| matches!(it, Err(CertificateRefusal::TooManyWaiting)));
         assert_eq!(refused.count(), 100);
         assert_eq!(
             outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
@@ -558,7 +558,7 @@ pub(crate) mod tests {
             .certificate(&name("other.example.org"), CLIENT)
             .await
             .unwrap_err();
-        assert!(matches!(refusal, Refusal::Unknown));
+        assert!(matches!(refusal, CertificateRefusal::Unknown));
     }
 
     #[tokio::test]
@@ -623,7 +623,10 @@ pub(crate) mod tests {
         for n in 0..3 {
             let name = name(&format!("n{n}.internal"));
             let refusal = manager.certificate(&name, CLIENT).await.unwrap_err();
-            assert!(matches!(refusal, Refusal::BackingOff { .. }), "{refusal}");
+            assert!(
+                matches!(refusal, CertificateRefusal::BackingOff { .. }),
+                "{refusal}"
+            );
             let failures = manager.obtainer().failures();
             assert_eq!(failures.attempts(&name.into()).await, None);
         }
@@ -637,7 +640,10 @@ pub(crate) mod tests {
         let (manager, _tasks) = world.manager(vec![policy]);
         for text in ["nas.lan", "intranet", "co.uk"] {
             let refusal = manager.certificate(&name(text), CLIENT).await.unwrap_err();
-            assert!(matches!(refusal, Refusal::NoPublicCa(_)), "{refusal}");
+            assert!(
+                matches!(refusal, CertificateRefusal::NoPublicCa(_)),
+                "{refusal}"
+            );
         }
         assert_eq!(world.issuer.orders(), 0);
         assert_eq!(asked.load(Ordering::SeqCst), 0);
@@ -657,7 +663,7 @@ pub(crate) mod tests {
         let wanted = name("www.example.org");
         let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
 
-        assert!(matches!(refusal, Refusal::Held(_)), "{refusal}");
+        assert!(matches!(refusal, CertificateRefusal::Held(_)), "{refusal}");
         assert_eq!(world.issuer.orders(), 0);
         let subject = HostPattern::Exact(wanted.clone());
         assert_eq!(manager.obtainer().failures().attempts(&subject).await, None);
@@ -687,7 +693,7 @@ pub(crate) mod tests {
         let wanted = name("www.example.org");
         let pem = TestCa::new().sign(&["www.example.org"], 86_400..2 * 86_400);
         let stored = Certificate::from_pem(pem.as_bytes()).unwrap();
-        let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
+        let records = CertificateStore::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
         let subject = HostPattern::Exact(wanted.clone());
         let written = records.store_certificate("test", &subject, &pem);
         written.await.unwrap();
@@ -756,7 +762,10 @@ pub(crate) mod tests {
                 .now_or_never()
         };
         assert!((0..MAX_NAMES).all(|n| ask(n).is_none()));
-        assert!(matches!(ask(MAX_NAMES), Some(Err(Refusal::TooManyNames))));
+        assert!(matches!(
+            ask(MAX_NAMES),
+            Some(Err(CertificateRefusal::TooManyNames))
+        ));
         assert!(ask(0).is_none(), "a name under way may be waited for");
     }
 
@@ -767,7 +776,7 @@ pub(crate) mod tests {
         let wanted = name("www.example.org");
         let (manager, _tasks) = world.manager(vec![site("www.example.org")]);
         let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
-        assert!(matches!(refusal, Refusal::Stopping), "{refusal}");
+        assert!(matches!(refusal, CertificateRefusal::Stopping), "{refusal}");
         let refusal = manager.certificate(&wanted, CLIENT).await.unwrap_err();
         assert!(wait(&refusal) > Duration::from_secs(40));
         assert_eq!(world.issuer.orders(), 1);
@@ -778,7 +787,7 @@ pub(crate) mod tests {
         let world = World::new(None);
         let wanted = name("www.example.org");
         let subject = HostPattern::Exact(wanted.clone());
-        let records = Records::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
+        let records = CertificateStore::new(Arc::new(FileStorage::open(world.dir.path()).unwrap()));
         let pem = |end| TestCa::new().sign(&["www.example.org"], -60..end);
         let removed = pem(7200);
         for (issuer, pem) in [

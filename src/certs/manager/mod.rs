@@ -2,7 +2,7 @@
 
 mod attempt;
 mod cert_manager;
-mod operator;
+mod operator_commands;
 mod revocation;
 mod schedule;
 mod single_flight;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::cert_manager::CertManager;
+use super::state::Outcome;
 use crate::acme::{ProblemKind, RevocationReason};
 use crate::certs::certificate::Certificate;
 use crate::certs::issuer::{Error, Issuer, Revocation, RevocationSigner};
-use crate::certs::records::{Records, Stored};
-use crate::certs::status::{Inventory, Refusal};
+use crate::certs::status::{CertificateRefusal, Inventory};
+use crate::certs::store::{CertificateStore, Stored};
 use crate::name::HostPattern;
 use crate::storage;
 
@@ -29,15 +31,12 @@ pub enum RevocationError {
         "`{0}`, which signed it, is not a configured issuer; give its directory with --config or --acme-directory"
     )]
     UnknownIssuer(String),
-    /// No account is configured.
-    #[error("no issuer has an account")]
-    NoAccount,
     /// The CA refused or failed.
     #[error("{0}")]
     Issuer(Box<Error>),
     /// The records could not be read or written.
     #[error(transparent)]
-    Records(#[from] Refusal),
+    Records(#[from] CertificateRefusal),
 }
 
 impl From<Error> for RevocationError {
@@ -55,15 +54,21 @@ impl From<storage::Error> for RevocationError {
 /// Revokes certificates at the issuers that signed them.
 #[derive(Clone, Debug)]
 pub struct Revoker {
-    records: Records,
+    records: CertificateStore,
     issuers: Vec<Arc<dyn Issuer>>,
 }
 
 impl Revoker {
     /// A revoker for certificates of these issuers.
     #[must_use]
-    pub fn new(records: Records, issuers: Vec<Arc<dyn Issuer>>) -> Self {
+    pub fn new(records: CertificateStore, issuers: Vec<Arc<dyn Issuer>>) -> Self {
         Self { records, issuers }
+    }
+
+    /// Returns the issuers that are asked.
+    #[must_use]
+    pub fn issuers(&self) -> &[Arc<dyn Issuer>] {
+        &self.issuers
     }
 
     /// Revokes the stored certificate of a name, removes it from storage and returns it.
@@ -93,22 +98,40 @@ impl Revoker {
             .await?;
         Ok(certificate)
     }
+}
 
-    /// Gives the account at each CA a new key. Returns the names of the issuers that have an account.
-    pub async fn roll_account_keys(&self) -> Result<Vec<String>, RevocationError> {
-        let mut rolled = Vec::new();
-        for issuer in &self.issuers {
-            match issuer.roll_account_key().await {
-                Ok(()) => rolled.push(issuer.name().to_owned()),
-                Err(Error::NoAccount { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+impl CertManager {
+    /// Revokes the certificate of a name and stops serving it. Then obtains a new certificate with a new key, and returns
+    /// its outcome, unless the reason is that the name is no longer used.
+    pub async fn revoke(
+        &self,
+        subject: &HostPattern,
+        reason: RevocationReason,
+    ) -> Result<Option<Outcome>, RevocationError> {
+        let revoked = self.revoker().revoke(subject, reason).await?;
+        let cache = self.state.cache();
+        let served = cache.get(subject);
+        if served.is_some_and(|served| served.serial() == revoked.serial()) {
+            cache.remove(subject);
         }
-        if rolled.is_empty() {
-            Err(RevocationError::NoAccount)
-        } else {
-            Ok(rolled)
+        Ok(match reason {
+            RevocationReason::CessationOfOperation => None,
+            _ => Some(self.renew_now(subject).await),
+        })
+    }
+
+    /// Returns a revoker that knows the issuers of all sites.
+    #[must_use]
+    pub fn revoker(&self) -> Revoker {
+        let ruleset = self.state.ruleset();
+        let mut known = ruleset.issuers.public.clone();
+        known.push(Arc::clone(&ruleset.issuers.internal));
+        for (_, policy) in ruleset.policies.iter() {
+            let own = policy.own_issuer();
+            let own = own.filter(|own| known.iter().all(|other| other.id() != own.id()));
+            known.extend(own.cloned());
         }
+        Revoker::new(self.records().clone(), known)
     }
 }
 

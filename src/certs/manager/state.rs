@@ -11,8 +11,8 @@ use crate::certs::certificate::{CertCache, Certificate};
 use crate::certs::clock::Clock;
 use crate::certs::issuance::Obtainer;
 use crate::certs::policy::{AppliedPolicy, Ruleset};
-use crate::certs::records::Records;
-use crate::certs::status::Refusal;
+use crate::certs::status::CertificateRefusal;
+use crate::certs::store::CertificateStore;
 use crate::name::HostPattern;
 use crate::tasks::Tasks;
 
@@ -20,7 +20,7 @@ use crate::tasks::Tasks;
 pub(super) const MAX_WAITING: usize = 1024;
 
 /// The outcome of a look-up or an order.
-pub type Outcome = Result<Arc<Certificate>, Refusal>;
+pub type Outcome = Result<Arc<Certificate>, CertificateRefusal>;
 
 #[derive(Debug)]
 pub(super) struct ManagerState {
@@ -38,7 +38,7 @@ pub struct ManagerParts {
     /// The rules: which names may have a certificate, and who signs.
     pub ruleset: Ruleset,
     /// The stored certificates and attempts.
-    pub records: Records,
+    pub records: CertificateStore,
     /// The certificates in memory, which the TLS server serves.
     pub cache: Arc<CertCache>,
     /// The time of day.
@@ -80,7 +80,7 @@ impl ManagerState {
     }
 }
 
-impl From<FlightError> for Refusal {
+impl From<FlightError> for CertificateRefusal {
     fn from(error: FlightError) -> Self {
         match error {
             FlightError::TooManyWaiting => Self::TooManyWaiting,

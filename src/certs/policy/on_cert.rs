@@ -28,7 +28,7 @@ const EXCERPT: usize = 200;
 pub struct OnCert {
     command: PathBuf,
     tasks: Tasks,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 /// A reason why a command failed.
@@ -56,7 +56,7 @@ impl OnCert {
         Self {
             command,
             tasks,
-            turns: Arc::new(Semaphore::new(PARALLEL)),
+            permits: Arc::new(Semaphore::new(PARALLEL)),
         }
     }
 
@@ -64,7 +64,7 @@ impl OnCert {
     pub fn run(&self, subject: &HostPattern, file: String) {
         let (hook, subject) = (self.clone(), subject.clone());
         self.tasks.spawn(async move {
-            let Ok(_turn) = hook.turns.acquire().await else {
+            let Ok(_permit) = hook.permits.acquire().await else {
                 return;
             };
             match hook.call(&subject, &file).await {
@@ -246,7 +246,7 @@ mod tests {
         while marks() < PARALLEL {
             tokio::task::yield_now().await;
         }
-        assert_eq!(hook.on_cert.turns.available_permits(), 0);
+        assert_eq!(hook.on_cert.permits.available_permits(), 0);
         assert_eq!(marks(), PARALLEL);
         let mut opened = Vec::new();
         while opened.len() < PARALLEL + 3 {

@@ -2,15 +2,15 @@
 //! CAA allows the CA.
 
 mod caa;
-mod inspector;
+mod machine_addresses;
+mod observation;
 mod options;
-mod own_addresses;
+mod preflight_verdict;
 mod probe;
 mod reachability;
 mod reason;
-mod verdict;
 
-pub use inspector::{Clearance, Preflight};
+pub use observation::{Clearance, Preflight};
 pub use options::{PreflightOptions, Trial};
 pub use reachability::Reachability;
 pub use reason::{CaaReason, Reason, Record};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::HOST;
 
-use super::verdict::ProbeOutcome;
+use super::preflight_verdict::ProbeOutcome;
 use crate::certs::challenge::{Http01Publication, Http01Tokens};
 use crate::name::HostName;
 

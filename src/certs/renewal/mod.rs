@@ -1,9 +1,9 @@
 //! The time at which a certificate is renewed: pure functions of its lifetime and the CA's renewal window.
 
-mod plan;
 mod renew_at;
+mod renewal_plan;
 
-pub use plan::{RenewalPlan, Window};
 pub use renew_at::renew_at;
+pub use renewal_plan::{RenewalPlan, Window};
 
-pub(super) use plan::WindowChange;
+pub(super) use renewal_plan::WindowChange;

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::refusal::Refusal;
+use super::certificate_refusal::CertificateRefusal;
 use crate::certs::certificate::Certificate;
-use crate::certs::records::{ATTEMPTS, ATTEMPTS_ENDING, CERTIFICATES, Records, Stored};
+use crate::certs::store::{ATTEMPTS, ATTEMPTS_ENDING, CERTIFICATES, CertificateStore, Stored};
 use crate::name::HostPattern;
 use crate::storage::{Key, PageRequest};
 
 /// Reads storage, whether or not a proxy is running on it.
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    records: Records,
+    records: CertificateStore,
     issuers: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl StoredCertificate {
 
 impl Inventory {
     /// Lists the issuers that have a folder in `records`.
-    pub async fn open(records: Records) -> Result<Self, Refusal> {
+    pub async fn open(records: CertificateStore) -> Result<Self, CertificateRefusal> {
         let issuers = list(&records, &Key::new(&[CERTIFICATES]), "", None, usize::MAX).await?;
         let issuers = issuers.iter().filter_map(|segment| Key::decode(segment));
         Ok(Self {
@@ -63,7 +63,7 @@ impl Inventory {
         after: Option<&HostPattern>,
         limit: usize,
         others: &[HostPattern],
-    ) -> Result<NamePage, Refusal> {
+    ) -> Result<NamePage, CertificateRefusal> {
         let after = after.map(segment);
         let mut found = BTreeMap::new();
         for name in others {
@@ -104,7 +104,7 @@ impl Inventory {
     pub async fn certificate(
         &self,
         subject: &HostPattern,
-    ) -> Result<Option<StoredCertificate>, Refusal> {
+    ) -> Result<Option<StoredCertificate>, CertificateRefusal> {
         let mut best: Option<StoredCertificate> = None;
         for issuer in &self.issuers {
             let stored = self.records.load_certificate(issuer, subject).await?;
@@ -132,7 +132,7 @@ impl Inventory {
         &self,
         segment: &str,
         origin: Origin<'_>,
-    ) -> Result<Option<HostPattern>, Refusal> {
+    ) -> Result<Option<HostPattern>, CertificateRefusal> {
         Ok(match origin {
             Origin::Known(name) => Some(name.clone()),
             Origin::Attempts => {
@@ -156,12 +156,12 @@ fn segment(name: &HostPattern) -> String {
 }
 
 async fn list(
-    records: &Records,
+    records: &CertificateStore,
     folder: &Key,
     ending: &str,
     after: Option<&str>,
     limit: usize,
-) -> Result<Vec<String>, Refusal> {
+) -> Result<Vec<String>, CertificateRefusal> {
     let request = PageRequest {
         folder,
         ending,
@@ -177,15 +177,15 @@ mod tests {
 
     use super::*;
     use crate::certs::certificate::TestCa;
-    use crate::certs::records::Attempts;
+    use crate::certs::store::Attempts;
     use crate::storage::FileStorage;
 
     fn name(text: &str) -> HostPattern {
         HostPattern::parse(text).unwrap()
     }
 
-    async fn records(dir: &tempfile::TempDir) -> Records {
-        let records = Records::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
+    async fn records(dir: &tempfile::TempDir) -> CertificateStore {
+        let records = CertificateStore::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
         let ca = TestCa::new();
         let long = format!("{0}.{0}.{0}.example", "x".repeat(63));
         for (issuer, text, days) in [

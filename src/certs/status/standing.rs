@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use crate::certs::records::TriedIssuer;
+use crate::certs::store::TriedIssuer;
 
 /// The standing of a name. Its `Display` is one sentence, which ends with what the operator can do, if anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

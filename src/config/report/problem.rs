@@ -320,7 +320,7 @@ fn issuer_names(known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::certs::sentences::quotations;
+    use crate::certs::troubleshooting_tests::quotations;
 
     #[test]
     fn problems_that_prevent_a_certificate_are_documented() {

@@ -31,7 +31,7 @@ pub struct ExecHook {
     program: PathBuf,
     hidden: Vec<String>,
     deadline: Duration,
-    turn: Mutex<()>,
+    queue: Mutex<()>,
 }
 
 impl ExecHook {
@@ -42,12 +42,12 @@ impl ExecHook {
             program,
             hidden,
             deadline: DEADLINE,
-            turn: Mutex::new(()),
+            queue: Mutex::new(()),
         }
     }
 
     async fn call(&self, action: &'static str, record: &TxtRecord) -> Result<(), Dns01Error> {
-        let _turn = self.turn.lock().await;
+        let _queued = self.queue.lock().await;
         let outcome = match self.command(action, record).spawn() {
             Ok(mut child) => match timeout(self.deadline, run(&mut child, action)).await {
                 Ok(outcome) => outcome,

@@ -6,8 +6,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::error::Dns01Error;
-use super::journal::DnsJournal;
 use super::provider::{DnsProvider, TxtRecord};
+use super::record_journal::DnsJournal;
 use crate::name::HostPattern;
 
 /// Sets the records for one certificate. The journal has each record for as long as DNS may have it.

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::error::Dns01Error;
-use super::journal::DnsJournal;
 use super::journaled_provider::JournaledProvider;
 use super::propagation::Propagation;
 use super::provider::{DnsProvider, TxtRecord};
+use super::record_journal::DnsJournal;
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 use crate::name::HostPattern;
 use crate::storage::Storage;

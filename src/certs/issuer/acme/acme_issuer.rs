@@ -18,7 +18,7 @@ use super::order_record::OrderRecords;
 use super::order_terms::OrderTerms;
 use super::public_directory::is_public;
 use crate::acme::{
-    CertId, CertificateKey, ChallengeType, Identifier, Options, PersistentRecord, ProblemKind,
+    CertId, CertificateKey, ChallengeType, DnsPersistRecord, Identifier, Options, ProblemKind,
     RenewalInfo, Solver,
 };
 use crate::certs::budget::Limits;
@@ -265,11 +265,11 @@ impl Issuer for AcmeIssuer {
             let stored = self.accounts.stored().await;
             let record = stored.and_then(|stored| {
                 let domain = stored.issuer_domain?;
-                Some(PersistentRecord::new(&identifier, &domain, &stored.url))
+                Some(DnsPersistRecord::new(&identifier, &domain, &stored.url))
             });
             Some(RecordToSet {
                 issuer: self.name.clone(),
-                name: PersistentRecord::owner(&identifier),
+                name: DnsPersistRecord::owner(&identifier),
                 value: record.map(|record| record.value),
             })
         }
@@ -342,7 +342,7 @@ fn directory_id(directory: &Url) -> String {
 mod tests {
     use super::*;
     use crate::acme::Blame;
-    use crate::certs::budget::Spending;
+    use crate::certs::budget::AttemptCharges;
     use crate::certs::challenge::{Http01Solver, Http01Tokens, PersistSolver};
     use crate::certs::clock::Clock;
     use crate::storage::FileStorage;
@@ -361,7 +361,7 @@ mod tests {
         let error = issuer
             .issue(IssueRequest {
                 subject: &subject,
-                spending: &Spending::free(),
+                charges: &AttemptCharges::free(),
                 clock: Clock::system(),
                 replaces: None,
             })
@@ -387,11 +387,11 @@ mod tests {
         let solvers = Solvers::new(vec![Arc::new(PersistSolver)]);
         let issuer = AcmeIssuer::new(&options, &[], storage, solvers).unwrap();
         let subject = HostPattern::parse("*.example.org").unwrap();
-        let spending = Spending::free();
+        let charges = AttemptCharges::free();
 
         let rehearsal = issuer.staging().unwrap().issue(IssueRequest {
             subject: &subject,
-            spending: &spending,
+            charges: &charges,
             clock: Clock::system(),
             replaces: None,
         });

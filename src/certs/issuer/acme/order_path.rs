@@ -52,7 +52,7 @@ impl OrderPath<'_> {
             let is_last = solvers.is_empty() || failures.len() + 1 == MAX_ORDERS;
             if !is_last {
                 let failed = failed_authorizations(&failure);
-                self.request.spending.spend_failed_authorization(failed);
+                self.request.charges.spend_failed_authorization(failed);
                 warn!(names = %self.request.subject, error = %failure.sentence(), "trying the next challenge type");
             }
             failures.push(failure);
@@ -83,7 +83,7 @@ impl OrderPath<'_> {
         let placing = Placing {
             account: self.account,
             identifier: &identifier,
-            spending: self.request.spending,
+            charges: self.request.charges,
             now: self.now(),
         };
         let order = self.terms.place(placing, replaces).await?;

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::super::Error;
 use crate::acme::{self, Account, CertId, Identifier, NewOrder, Order, ProblemKind};
-use crate::certs::budget::Spending;
+use crate::certs::budget::AttemptCharges;
 use crate::certs::issuer::options::KeyType;
 
 /// Profile under which public CAs sign IP addresses.
@@ -26,7 +26,7 @@ pub(super) struct OrderTerms {
 pub(super) struct Placing<'a> {
     pub(super) account: &'a Account,
     pub(super) identifier: &'a Identifier,
-    pub(super) spending: &'a Spending,
+    pub(super) charges: &'a AttemptCharges,
     pub(super) now: SystemTime,
 }
 
@@ -74,7 +74,7 @@ impl OrderTerms {
         let Placing {
             account,
             identifier,
-            spending,
+            charges,
             now,
         } = placing;
         let profile = self.profile(account, identifier).await?;
@@ -83,12 +83,12 @@ impl OrderTerms {
             profile: profile.as_deref(),
             replaces: *replaces,
         };
-        spending.order(now).await?;
+        charges.order(now).await?;
         match Order::place(account, &request).await {
             Err(error) if request.is_refused_for_predecessor(&error) => {
                 info!(?identifier, %error, "placing the order without `replaces`");
                 *replaces = None;
-                spending.order_without_predecessor(now).await?;
+                charges.order_without_predecessor(now).await?;
                 let request = NewOrder {
                     replaces: None,
                     ..request

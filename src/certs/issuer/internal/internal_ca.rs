@@ -91,7 +91,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::certs::budget::Spending;
+    use crate::certs::budget::AttemptCharges;
     use crate::certs::certificate::Certificate;
     use crate::certs::clock::Clock;
     use crate::certs::issuer::NameConstraint;
@@ -139,7 +139,7 @@ mod tests {
         let pem = ca
             .issue(IssueRequest {
                 subject: &subject,
-                spending: &Spending::free(),
+                charges: &AttemptCharges::free(),
                 clock: Clock::system(),
                 replaces: None,
             })

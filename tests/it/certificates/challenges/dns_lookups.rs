@@ -42,7 +42,10 @@ async fn each_kind_of_missing_answer_is_distinguished() {
     dns.code("broken.example.org", ResponseCode::ServFail);
     let resolver = resolver(&dns);
     for (name, sentence) in [
-        ("none.example.org", "DNS has no name `none.example.org`"),
+        (
+            "none.example.org",
+            "`none.example.org` does not exist in DNS",
+        ),
         (
             "text.example.org",
             "DNS has no A or AAAA record for `text.example.org`",
@@ -55,7 +58,7 @@ async fn each_kind_of_missing_answer_is_distinguished() {
             "broken.example.org",
             "the DNS server has no answer for `broken.example.org`: Server Failure",
         ),
-        ("a..b", "`a..b` is no DNS name"),
+        ("a..b", "`a..b` is not a valid DNS name"),
     ] {
         let error = resolver.addresses(name).await.unwrap_err();
         assert_eq!(error.to_string(), sentence);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proxy::acme::{Account, AccountKey, Client as AcmeClient, Identifier, Options, Order};
 use proxy::certs::challenge::{TlsAlpn01Certificates, TlsAlpn01Solver};
 use proxy::certs::issuer::{InternalCa, InternalCaOptions, Issuer};
-use proxy::certs::{CertCache, Clock, Issuers, ManagerParts, Records, Ruleset};
+use proxy::certs::{CertCache, CertificateStore, Clock, Issuers, ManagerParts, Ruleset};
 use proxy::name::{HostName, NameMap};
 use proxy::storage::{FileStorage, Storage};
 use proxy::tasks::Tasks;
@@ -56,7 +56,7 @@ impl Service {
                 preflight: None,
                 on_cert: None,
             },
-            records: Records::new(storage),
+            records: CertificateStore::new(storage),
             cache: Arc::clone(&cache),
             clock: Clock::system(),
             tasks: tasks.clone(),

@@ -251,7 +251,7 @@ async fn an_account_that_the_ca_has_forgotten_is_registered_again() {
 
     let mut proxy = start(setup, &ca).await;
 
-    proxy.logged("the CA has forgotten the account").await;
+    proxy.logged("the CA no longer knows the account").await;
     proxy.logged("certificate obtained").await;
     // The account is registered, looked up by its key, and registered again; then the order is placed once more.
     assert_eq!(ca.count(Step::NewAccount), 3);

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use proxy::acme::{self, CertId, ChallengeType, Identifier, RenewalInfo, Step};
 use proxy::certs::issuer::{Error, IssueRequest, Issuer, Pem};
 use proxy::certs::{
-    CertCache, Certificate, Clock, Issuers, Limits, ManagerParts, Policy, Records, RenewalPlan,
-    Ruleset,
+    CertCache, Certificate, CertificateStore, Clock, Issuers, Limits, ManagerParts, Policy,
+    RenewalPlan, Ruleset,
 };
 use proxy::name::{HostName, HostPattern};
 use proxy::tasks::Tasks;
@@ -47,7 +47,7 @@ struct StrictCa {
     clock: Clock,
     start: SystemTime,
     waves: Vec<Wave>,
-    turns: Semaphore,
+    permits: Semaphore,
     root: Root,
     key: KeyPair,
     books: Mutex<CaState>,
@@ -122,7 +122,7 @@ impl StrictCa {
             clock,
             start: clock.now(),
             waves,
-            turns: Semaphore::new(4),
+            permits: Semaphore::new(4),
             root: Root(TestCa::root("strict root")),
             key: KeyPair::generate().unwrap(),
             books: Mutex::default(),
@@ -227,11 +227,11 @@ impl Issuer for StrictCa {
     fn issue<'a>(&'a self, request: IssueRequest<'a>) -> BoxFuture<'a, Result<Pem, Error>> {
         async move {
             let name = request.subject.to_string();
-            let _turn = self.turns.acquire().await;
+            let _permit = self.permits.acquire().await;
             if self.books.lock().unwrap().valid_until.contains_key(&name) {
                 self.connection();
             }
-            request.spending.order(self.clock.now()).await?;
+            request.charges.order(self.clock.now()).await?;
             self.is_down(Step::NewOrder)?;
             self.admit(&name, request.replaces.map(|it| &it.id));
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -285,7 +285,7 @@ fn not_due(name: &str) -> f64 {
 }
 
 /// Stores certificates for all names but the first `new`, of all ages at which they are not due.
-async fn fill(records: &Records, ca: &StrictCa, new: usize) {
+async fn fill(records: &CertificateStore, ca: &StrictCa, new: usize) {
     for n in new..NAMES {
         let name = name(n);
         let age = life(&name).mul_f64(not_due(&name) * fastrand::f64());
@@ -305,7 +305,7 @@ async fn fill(records: &Records, ca: &StrictCa, new: usize) {
 async fn month(waves: Vec<Wave>, new: usize) -> Arc<StrictCa> {
     let clock = Clock::simulated(SystemTime::now());
     let ca = Arc::new(StrictCa::new(clock, waves));
-    let records = Records::new(Arc::new(MemoryStorage::default()));
+    let records = CertificateStore::new(Arc::new(MemoryStorage::default()));
     fill(&records, &ca, new).await;
     let issuer: Arc<dyn Issuer> = ca.clone();
     let policies = (0..NAMES).map(|n| {

@@ -86,7 +86,7 @@ fn caddys_folder_is_read_without_its_own_ca() {
     std::fs::write(local.join("localhost.crt"), www.chain()).unwrap();
     let scanned = scan(&left.path("caddy")).unwrap();
     assert_eq!(scanned.found.len(), 2);
-    assert!(scanned.refused[0].to_string().contains("Caddy's own CA"));
+    assert!(scanned.refused[0].to_string().contains("Caddy's local CA"));
 }
 
 #[test]
@@ -203,8 +203,12 @@ fn an_unusable_certificate_is_refused_with_the_reason() {
             "cannot be read",
         ),
         (staging.chain(), &staging.key, "from a staging CA"),
-        (nameless.chain(), &nameless.key, "for no host name"),
-        (own, &own_key.serialize_pem(), "signed by itself"),
+        (
+            nameless.chain(),
+            &nameless.key,
+            "it is not for any host name",
+        ),
+        (own, &own_key.serialize_pem(), "it is self-signed"),
     ] {
         let left = Left::new(&[("www.crt", &chain), ("www.key", key)]);
         let scanned = scan(&left.path("www.crt")).unwrap();

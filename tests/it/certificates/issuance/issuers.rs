@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
 use proxy::certs::issuer::{AcmeIssuer, Error, IssueRequest, Issuer, RevocationSigner};
-use proxy::certs::{Clock, IssuerOptions, KeyType, Reach, Spending};
+use proxy::certs::{AttemptCharges, Clock, IssuerOptions, KeyType, Reach};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use rustls::pki_types::CertificateDer;
@@ -130,7 +130,7 @@ async fn an_address_gets_the_profile_for_addresses() {
     let pem = issuer
         .issue(IssueRequest {
             subject: &subject,
-            spending: &Spending::free(),
+            charges: &AttemptCharges::free(),
             clock: Clock::system(),
             replaces: None,
         })

@@ -7,7 +7,7 @@ use proxy::certs::challenge::{Http01Solver, Http01Tokens, Solvers};
 use proxy::certs::issuer::{
     AcmeIssuer, Error, IssueRequest, Issuer, Pem, Revocation, RevocationReason, RevocationSigner,
 };
-use proxy::certs::{Certificate, Clock, IssuerOptions, Spending};
+use proxy::certs::{AttemptCharges, Certificate, Clock, IssuerOptions};
 use proxy::name::HostPattern;
 use proxy::storage::{FileStorage, Storage};
 use tempfile::TempDir;
@@ -79,7 +79,7 @@ pub(super) async fn issue(issuer: &AcmeIssuer) -> Result<Pem, Error> {
     let issued = issuer
         .issue(IssueRequest {
             subject: &subject,
-            spending: &Spending::free(),
+            charges: &AttemptCharges::free(),
             clock: Clock::system(),
             replaces: None,
         })

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use proxy::acme::{
-    Account, AccountKey, Client as AcmeClient, Error, Identifier, Options, Order, PersistentRecord,
+    Account, AccountKey, Client as AcmeClient, DnsPersistRecord, Error, Identifier, Options, Order,
 };
 use proxy::certs::challenge::PersistSolver;
 
@@ -275,7 +275,7 @@ async fn a_persistent_record_proves_a_wildcard() {
         "{sentence}"
     );
 
-    let record = PersistentRecord::new(&wildcard, "pebble.letsencrypt.org", account.url());
+    let record = DnsPersistRecord::new(&wildcard, "pebble.letsencrypt.org", account.url());
     dns.txt(&record.name, &[&record.value]);
 
     order().await.unwrap();

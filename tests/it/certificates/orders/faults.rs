@@ -17,8 +17,8 @@ use proxy::certs::issuer::{
     AcmeIssuer, Error, InternalCa, InternalCaOptions, IssueRequest, Issuer, Pem,
 };
 use proxy::certs::{
-    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Ruleset, Spending,
-    Standing,
+    AttemptCharges, CertCache, CertManager, CertificateStore, Clock, Issuers, ManagerParts, Policy,
+    Ruleset, Standing,
 };
 use proxy::name::{HostName, HostPattern, NameMap};
 use proxy::storage::{FileStorage, Storage};
@@ -215,7 +215,7 @@ fn manager(storage: Arc<dyn Storage>, public: Arc<dyn Issuer>) -> (CertManager, 
             preflight: None,
             on_cert: None,
         },
-        records: Records::new(storage),
+        records: CertificateStore::new(storage),
         cache: Arc::new(CertCache::new(10)),
         clock: Clock::system(),
         tasks: tasks.clone(),
@@ -341,7 +341,7 @@ async fn an_attempt_places_three_orders_at_most_however_many_types_there_are() {
     let error = issuer(&ca, &storage, solvers.into())
         .issue(IssueRequest {
             subject: &HostPattern::parse(NAME).unwrap(),
-            spending: &Spending::free(),
+            charges: &AttemptCharges::free(),
             clock: Clock::system(),
             replaces: None,
         })

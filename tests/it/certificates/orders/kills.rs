@@ -10,7 +10,7 @@ use proxy::acme::{Options, Solver};
 use proxy::certs::challenge::{Dns01Solver, DnsMethod, DnsOptions, Propagation, SiteDns, Solvers};
 use proxy::certs::issuer::{AcmeIssuer, InternalCa, InternalCaOptions};
 use proxy::certs::{
-    CertCache, CertManager, Clock, Issuers, ManagerParts, Policy, Records, Resolver,
+    CertCache, CertManager, CertificateStore, Clock, Issuers, ManagerParts, Policy, Resolver,
     ResolverOptions, Ruleset, Stored,
 };
 use proxy::dns_client::NameServer;
@@ -135,7 +135,7 @@ impl World {
                 preflight: None,
                 on_cert: None,
             },
-            records: Records::new(storage),
+            records: CertificateStore::new(storage),
             cache: Arc::new(CertCache::new(10)),
             clock: Clock::system(),
             tasks: tasks.clone(),
@@ -184,7 +184,7 @@ impl World {
 
     /// Serial number of the stored certificate.
     async fn stored(&self, issuer: &str) -> Option<String> {
-        let records = Records::new(Arc::clone(&self.storage) as _);
+        let records = CertificateStore::new(Arc::clone(&self.storage) as _);
         let site = self.way.site();
         let subject = site.managed().unwrap();
         match records.load_certificate(issuer, subject).await.unwrap() {

@@ -9,7 +9,9 @@ use proxy::acme::{
 };
 use proxy::certs::challenge::Solvers;
 use proxy::certs::issuer::{AcmeIssuer, IssueRequest, Issuer, Predecessor};
-use proxy::certs::{Budgets, Certificate, Clock, Limits, OrderKind, Purchase, Spending, Usage};
+use proxy::certs::{
+    AttemptCharges, Budgets, Certificate, Clock, CountedOrder, Limits, OrderKind, Usage,
+};
 use proxy::name::{HostName, HostPattern};
 use proxy::storage::{FileStorage, Storage};
 use rcgen::KeyPair;
@@ -118,34 +120,36 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
     let subject = HostPattern::parse(NAME).unwrap();
     let request = IssueRequest {
         subject: &subject,
-        spending: &Spending::free(),
+        charges: &AttemptCharges::free(),
         clock: Clock::system(),
         replaces: None,
     };
     let first = issuer.issue(request).await.unwrap();
     issuer.forget_order(&subject).await;
 
-    let purchase = Purchase {
+    let purchase = CountedOrder {
         issuer: issuer.id(),
         account: issuer.account(),
         limits: Limits::PUBLIC,
         subject: &subject,
         kind: OrderKind::Replacement,
     };
-    let paid = Budgets::new(storage).pay(purchase, SystemTime::now()).await;
-    let spending = paid.unwrap();
+    let paid = Budgets::new(storage)
+        .charge_order(purchase, SystemTime::now())
+        .await;
+    let charges = paid.unwrap();
     let former = Predecessor {
         id: CertId::new(b"authority", b"serial"),
         account: first.account().map(str::to_owned),
         has_window: true,
     };
     let request = IssueRequest {
-        spending: &spending,
+        charges: &charges,
         replaces: Some(&former),
         ..request
     };
     issuer.issue(request).await.unwrap();
-    spending.settle(Usage::SIGNED, SystemTime::now()).await;
+    charges.settle(Usage::SIGNED, SystemTime::now()).await;
 
     assert_eq!(ca.count(Step::NewOrder), 3);
     let folder = dir.path().join("budgets").join(issuer.id());

@@ -271,7 +271,7 @@ async fn without_a_running_proxy_the_planned_names_come_from_the_proxyfile() {
     let file = setup.file("Proxyfile", text);
     std::fs::create_dir_all(setup.data()).unwrap();
     for (name, part) in [
-        ("www.example.org", "a running proxy does so by itself"),
+        ("www.example.org", "a running proxy requests it on its own"),
         ("intranet.corp", ".corp is reserved"),
     ] {
         let output = command()

@@ -1,4 +1,5 @@
-//! One ledger: the times of its charges, and a pause that the CA has asked for. Pure, and robust against clocks that jump.
+//! A sliding window: the times of the charges of one budget, and a pause that the CA has asked for. Pure, and robust against
+//! clocks that jump.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,7 @@ use super::limits::Limit;
 /// Charges of one budget, as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Ledger {
+pub(super) struct SlidingWindow {
     /// Unix times of the charges, in seconds.
     spent: Vec<u64>,
     /// Pause that the CA has asked for.
@@ -35,7 +36,7 @@ impl Closure {
     }
 }
 
-impl Ledger {
+impl SlidingWindow {
     /// Removes the charges before the window. A charge in the future, from a wrong clock, is moved to `now`: a clock that is
     /// set back neither frees charges nor blocks for long.
     pub(super) fn tidy(&mut self, limit: Option<Limit>, now: SystemTime) {
@@ -93,7 +94,7 @@ impl Ledger {
         }
     }
 
-    /// Adds the charges and the pause of another ledger.
+    /// Adds the charges and the pause of another charges.
     pub(super) fn merge(&mut self, other: Self) {
         self.spent.extend(other.spent);
         let closures = self.closed.take().into_iter().chain(other.closed);
@@ -129,24 +130,24 @@ mod tests {
         time(1_000_000 + seconds)
     }
 
-    fn ledger(times: &[u64]) -> Ledger {
-        let mut ledger = Ledger::default();
-        times.iter().for_each(|seconds| ledger.spend(at(*seconds)));
-        ledger
+    fn charges(times: &[u64]) -> SlidingWindow {
+        let mut charges = SlidingWindow::default();
+        times.iter().for_each(|seconds| charges.spend(at(*seconds)));
+        charges
     }
 
-    fn free_at(ledger: &mut Ledger, now: u64) -> Option<SystemTime> {
-        ledger.tidy(Some(FOUR), at(now));
-        ledger.free_at(FOUR)
+    fn free_at(charges: &mut SlidingWindow, now: u64) -> Option<SystemTime> {
+        charges.tidy(Some(FOUR), at(now));
+        charges.free_at(FOUR)
     }
 
     #[test]
     fn no_window_has_more_charges_than_its_count() {
-        let mut ledger = Ledger::default();
+        let mut charges = SlidingWindow::default();
         let mut spent = Vec::new();
         for now in (0..20_000).step_by(7) {
-            if free_at(&mut ledger, now).is_none() {
-                ledger.spend(at(now));
+            if free_at(&mut charges, now).is_none() {
+                charges.spend(at(now));
                 spent.push(now);
             }
         }
@@ -156,42 +157,42 @@ mod tests {
 
     #[test]
     fn the_next_charge_is_possible_when_the_oldest_leaves_the_window() {
-        let mut ledger = ledger(&[0, 10, 20, 30]);
-        assert_eq!(free_at(&mut ledger, 40), Some(at(3600)));
-        assert_eq!(free_at(&mut ledger, 3599), Some(at(3600)));
-        assert_eq!(free_at(&mut ledger, 3600), None);
+        let mut charges = charges(&[0, 10, 20, 30]);
+        assert_eq!(free_at(&mut charges, 40), Some(at(3600)));
+        assert_eq!(free_at(&mut charges, 3599), Some(at(3600)));
+        assert_eq!(free_at(&mut charges, 3600), None);
     }
 
     #[test]
     fn a_clock_that_is_set_back_neither_frees_charges_nor_blocks_forever() {
         let year = 365 * 24 * 3600;
-        let mut ledger = ledger(&[year, year, year, year]);
-        assert_eq!(free_at(&mut ledger, 0), Some(at(3600)));
-        assert_eq!(free_at(&mut ledger, 3599), Some(at(3600)));
-        assert_eq!(free_at(&mut ledger, 3600), None);
+        let mut charges = charges(&[year, year, year, year]);
+        assert_eq!(free_at(&mut charges, 0), Some(at(3600)));
+        assert_eq!(free_at(&mut charges, 3599), Some(at(3600)));
+        assert_eq!(free_at(&mut charges, 3600), None);
     }
 
     #[test]
     fn a_refund_removes_one_charge_of_its_time() {
-        let mut ledger = ledger(&[0, 10, 10, 20]);
-        ledger.refund(at(10));
-        ledger.refund(at(11));
-        assert_eq!(ledger, self::ledger(&[0, 10, 20]));
+        let mut charges = charges(&[0, 10, 10, 20]);
+        charges.refund(at(10));
+        charges.refund(at(11));
+        assert_eq!(charges, self::charges(&[0, 10, 20]));
     }
 
     #[test]
     fn a_pause_ends_in_time_even_if_the_clock_jumps() {
-        let mut ledger = Ledger::default();
-        ledger.close(at(0), HOUR, "busy");
-        ledger.close(at(0), HOUR / 2, "less busy");
-        ledger.tidy(None, at(3599));
-        let closed = ledger.closed().unwrap();
+        let mut charges = SlidingWindow::default();
+        charges.close(at(0), HOUR, "busy");
+        charges.close(at(0), HOUR / 2, "less busy");
+        charges.tidy(None, at(3599));
+        let closed = charges.closed().unwrap();
         assert_eq!((closed.until(), closed.reason()), (at(3600), "busy"));
-        ledger.tidy(None, at(3600));
-        assert!(ledger.is_empty());
+        charges.tidy(None, at(3600));
+        assert!(charges.is_empty());
 
-        ledger.close(at(100_000), HOUR, "busy");
-        ledger.tidy(None, at(0));
-        assert_eq!(ledger.closed().unwrap().until(), at(3600));
+        charges.close(at(100_000), HOUR, "busy");
+        charges.tidy(None, at(0));
+        assert_eq!(charges.closed().unwrap().until(), at(3600));
     }
 }

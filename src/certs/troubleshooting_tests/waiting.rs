@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::orders::{no_such_name, rate_limited};
 use super::samples::{CA, NAME, at, name, no_connection, texts};
 use crate::acme::ChallengeType;
-use crate::certs::budget::{Held, Limit, Limits};
+use crate::certs::budget::{HoldReason, Limit, Limits};
 use crate::certs::dns::ResolverError;
 use crate::certs::issuance::{Error, with_doubt};
 use crate::certs::on_demand::{AskError, Network};
 use crate::certs::preflight::{CaaReason, Reachability, Reason, Record};
 use crate::certs::public_suffix::Unsignable;
-use crate::certs::records::TriedIssuer;
-use crate::certs::status::{Refusal, RefusalKind, Standing, Trigger};
+use crate::certs::status::{CertificateRefusal, RefusalKind, Standing, Trigger};
+use crate::certs::store::TriedIssuer;
 
 pub(super) fn standings() -> Vec<String> {
     let served = |last_error, next_try| Standing::Served {
@@ -50,7 +50,7 @@ pub(super) fn standings() -> Vec<String> {
         Standing::Waiting {
             trigger: Trigger::LocalHandshake,
         },
-        Standing::refused(RefusalKind::UnknownName, Refusal::Unknown),
+        Standing::refused(RefusalKind::UnknownName, CertificateRefusal::Unknown),
         Standing::Held {
             until: at("2026-11-24T10:00:00Z"),
             reason: orders_spent().to_string(),
@@ -184,19 +184,19 @@ pub(super) async fn names_on_demand() -> Vec<String> {
             },
             AskError::TooMany { limit: 600, wait },
         ]
-        .map(|error| Refusal::NotAllowed(Arc::new(error))),
+        .map(|error| CertificateRefusal::NotAllowed(Arc::new(error))),
     ));
     sentences.extend(texts([
-        Refusal::StillOrdering,
-        Refusal::TooManyWaiting,
-        Refusal::TooManyNames,
-        Refusal::Stopping,
+        CertificateRefusal::StillOrdering,
+        CertificateRefusal::TooManyWaiting,
+        CertificateRefusal::TooManyNames,
+        CertificateRefusal::Stopping,
     ]));
     sentences
 }
 
-fn spent(what: &'static str, limit: Option<Limit>, whose: &str) -> Held {
-    Held::Spent {
+fn spent(what: &'static str, limit: Option<Limit>, whose: &str) -> HoldReason {
+    HoldReason::Spent {
         what,
         limit: limit.unwrap(),
         whose: whose.to_owned(),
@@ -205,7 +205,7 @@ fn spent(what: &'static str, limit: Option<Limit>, whose: &str) -> Held {
     }
 }
 
-fn orders_spent() -> Held {
+fn orders_spent() -> HoldReason {
     spent("orders", Limits::PUBLIC.orders, "this account")
 }
 
@@ -215,7 +215,7 @@ pub(super) fn budgets() -> Vec<String> {
         spent("failed authorizations", limits.failed_authorizations, NAME),
         spent("new certificates", limits.certificates, "example.org"),
         orders_spent(),
-        Held::Closed {
+        HoldReason::Closed {
             issuer: CA.to_owned(),
             whose: "example.org".to_owned(),
             until: at("2026-11-24T10:00:00Z"),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::certs::budget::{self, Held};
+use crate::certs::budget::{self, HoldReason};
 use crate::certs::on_demand::AskError;
 use crate::certs::public_suffix::Unsignable;
-use crate::certs::records::Attempts;
+use crate::certs::store::Attempts;
 use crate::{backoff, storage};
 
 /// Delay of the next attempt for a name that needs the operator to act first.
@@ -14,7 +14,7 @@ const NEEDS_OPERATOR: Duration = Duration::from_secs(3600);
 
 /// A reason why there is no certificate for a name, in one sentence.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum CertificateRefusal {
     /// No site covers the name.
     #[error("no site is configured for it")]
     Unknown,
@@ -26,7 +26,7 @@ pub enum Refusal {
     NoPublicCa(Unsignable),
     /// A budget is spent, or the CA takes no orders for now.
     #[error("{0}")]
-    Held(Box<Held>),
+    Held(Box<HoldReason>),
     /// The last attempt failed, and the next one is not due.
     #[error(
         "{}: {reason}; next attempt at {}",
@@ -57,7 +57,7 @@ pub enum Refusal {
     Stopping,
 }
 
-impl Refusal {
+impl CertificateRefusal {
     /// Returns the time until the next attempt; `None` when the process stops.
     #[must_use]
     pub(crate) fn retry_in(&self, now: SystemTime) -> Option<Duration> {
@@ -80,13 +80,13 @@ fn failed_attempts(failures: u32) -> String {
     }
 }
 
-impl From<Held> for Refusal {
-    fn from(held: Held) -> Self {
+impl From<HoldReason> for CertificateRefusal {
+    fn from(held: HoldReason) -> Self {
         Self::Held(Box::new(held))
     }
 }
 
-impl From<Attempts> for Refusal {
+impl From<Attempts> for CertificateRefusal {
     fn from(attempts: Attempts) -> Self {
         Self::BackingOff {
             until: attempts.not_before(),
@@ -96,7 +96,7 @@ impl From<Attempts> for Refusal {
     }
 }
 
-impl From<storage::Error> for Refusal {
+impl From<storage::Error> for CertificateRefusal {
     fn from(error: storage::Error) -> Self {
         Self::Storage(Arc::new(error))
     }
@@ -110,7 +110,7 @@ mod tests {
     fn one_failed_attempt_reads_unlike_several() {
         let sentence = |failures| {
             let (until, reason) = (SystemTime::UNIX_EPOCH, "no luck".to_owned());
-            let refusal = Refusal::BackingOff {
+            let refusal = CertificateRefusal::BackingOff {
                 until,
                 failures,
                 reason,

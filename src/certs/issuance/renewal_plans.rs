@@ -12,8 +12,8 @@ use crate::backoff::spread;
 use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{Error, Issuer, Predecessor};
-use crate::certs::records::{Records, Stored};
 use crate::certs::renewal::{RenewalPlan, WindowChange, renew_at};
+use crate::certs::store::{CertificateStore, Stored};
 use crate::name::HostPattern;
 
 /// Limits how many questions are open at once.
@@ -36,8 +36,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// The renewal plans in storage, and the questions to the CAs. When a question fails, the plan stays as it was.
 #[derive(Debug)]
-pub(super) struct Ari {
-    records: Records,
+pub(super) struct RenewalPlans {
+    records: CertificateStore,
     clock: Clock,
     open_questions: Semaphore,
     /// Unreachable CAs by issuer id, with the time until which they are not asked.
@@ -53,8 +53,8 @@ pub(super) struct PlanKey<'a> {
     pub(super) is_kept: bool,
 }
 
-impl Ari {
-    pub(crate) fn new(records: Records, clock: Clock) -> Self {
+impl RenewalPlans {
+    pub(crate) fn new(records: CertificateStore, clock: Clock) -> Self {
         Self {
             records,
             clock,
@@ -289,9 +289,9 @@ mod tests {
         }
 
         /// The plans, as a process finds them that has just started.
-        fn renewals(&self) -> Ari {
+        fn renewals(&self) -> RenewalPlans {
             let storage = FileStorage::open(self.dir.path()).unwrap();
-            Ari::new(Records::new(Arc::new(storage)), Clock::system())
+            RenewalPlans::new(CertificateStore::new(Arc::new(storage)), Clock::system())
         }
 
         fn key(&self) -> PlanKey<'_> {
@@ -302,7 +302,7 @@ mod tests {
             }
         }
 
-        async fn ask(&self, renewals: &Ari, answer: Result<RenewalInfo, Error>) {
+        async fn ask(&self, renewals: &RenewalPlans, answer: Result<RenewalInfo, Error>) {
             self.issuer.0.lock().unwrap().push_back(answer);
             let issuer: Arc<dyn Issuer> = self.issuer.clone();
             let question = renewals.ask(&issuer, self.key(), &self.certificate);

@@ -10,12 +10,12 @@ use tracing::{debug, warn};
 
 use super::caa;
 use super::caa::Applicant;
+use super::machine_addresses::MachineAddresses;
 use super::options::PreflightOptions;
-use super::own_addresses::OwnAddresses;
+use super::preflight_verdict::{Answer, CheckedAddress, Findings, ProbeOutcome, Verdict};
 use super::probe::{Probe, Token};
 use super::reachability::Reachability;
 use super::reason::{Reason, Record};
-use super::verdict::{Answer, CheckedAddress, Findings, ProbeOutcome, Verdict};
 use crate::acme::ChallengeType;
 use crate::certs::challenge::Http01Tokens;
 use crate::certs::dns::{Resolver, ResolverError};
@@ -43,7 +43,7 @@ pub struct Preflight {
     resolver: Arc<Resolver>,
     tokens: Arc<Http01Tokens>,
     probe: Probe,
-    own_addresses: OwnAddresses,
+    machine_addresses: MachineAddresses,
 }
 
 impl Preflight {
@@ -57,7 +57,7 @@ impl Preflight {
             resolver,
             tokens,
             probe: Probe::new(options.port)?,
-            own_addresses: OwnAddresses::new(options.trial.clone()),
+            machine_addresses: MachineAddresses::new(options.trial.clone()),
         })
     }
 
@@ -112,7 +112,7 @@ impl Preflight {
 
     /// Whether the CA validates from the internet. A private CA may see another DNS than this machine.
     async fn is_public(&self, inspection: &Inspection) -> bool {
-        if self.own_addresses.is_trial() {
+        if self.machine_addresses.is_trial() {
             return true;
         }
         let host = inspection.directory.host_str().unwrap_or_default();
@@ -141,7 +141,7 @@ impl Preflight {
         let is_fetched = inspection.challenges.contains(&ChallengeType::Http01);
         let is_probed = |address: IpAddr| {
             is_fetched
-                && (!has_public_ca || self.own_addresses.reach(address) == Reachability::Public)
+                && (!has_public_ca || self.machine_addresses.reach(address) == Reachability::Public)
         };
         let addresses = found.into_iter().map(|(record, address)| {
             let token = Some(&token).filter(|_| is_probed(address));
@@ -153,8 +153,8 @@ impl Preflight {
                 CheckedAddress {
                     record,
                     address,
-                    reach: self.own_addresses.reach(address),
-                    ownership: self.own_addresses.ownership(address),
+                    reach: self.machine_addresses.reach(address),
+                    ownership: self.machine_addresses.ownership(address),
                     outcome,
                 }
             }

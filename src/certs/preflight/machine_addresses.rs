@@ -3,16 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::options::Trial;
+use super::preflight_verdict::Ownership;
 use super::reachability::Reachability;
-use super::verdict::Ownership;
 
 /// Network of this machine, real or simulated.
 #[derive(Debug)]
-pub(super) struct OwnAddresses {
+pub(super) struct MachineAddresses {
     trial: Option<Trial>,
 }
 
-impl OwnAddresses {
+impl MachineAddresses {
     pub(super) fn new(trial: Option<Trial>) -> Self {
         Self { trial }
     }
@@ -65,7 +65,7 @@ mod tests {
     fn an_address_of_this_machine_is_recognized() {
         let own = Ipv4Addr::LOCALHOST.into();
         assert_eq!(source_address(own), Some(own));
-        assert_eq!(OwnAddresses::new(None).ownership(own), Ownership::Own);
+        assert_eq!(MachineAddresses::new(None).ownership(own), Ownership::Own);
     }
 
     #[test]

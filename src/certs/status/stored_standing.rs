@@ -4,34 +4,34 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::refusal::Refusal;
+use super::certificate_refusal::CertificateRefusal;
 use super::standing::{RefusalKind, Standing, Trigger};
-use crate::certs::budget::{Budgets, Held, OrderKind, Purchase};
+use crate::certs::budget::{Budgets, CountedOrder, HoldReason, OrderKind};
 use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::issuer::{Issuer, RecordToSet};
 use crate::certs::policy::{Issuers, Policy, Ruleset};
 use crate::certs::public_suffix::Unsignable;
-use crate::certs::records::{Attempts, Records, Stored};
 use crate::certs::renewal::renew_at;
+use crate::certs::store::{Attempts, CertificateStore, Stored};
 use crate::name::{HostName, HostPattern, NameMap};
 use crate::storage;
 
 /// The sources for the standing of a name: its records and the configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct StandingSources<'a> {
+pub struct StoredStanding<'a> {
     /// The names that may have a certificate, with their rules.
     pub policies: &'a NameMap<Arc<Policy>>,
     /// The issuers.
     pub issuers: &'a Issuers,
     /// The stored certificates, attempts and budgets.
-    pub records: &'a Records,
+    pub records: &'a CertificateStore,
     /// The chain files of sites with certificate files of their own; `None` in a running proxy, which has them in its cache.
     pub files: Option<&'a NameMap<PathBuf>>,
 }
 
-impl<'a> StandingSources<'a> {
+impl<'a> StoredStanding<'a> {
     /// The sources in a running proxy.
-    pub(crate) fn of(ruleset: &'a Ruleset, records: &'a Records) -> Self {
+    pub(crate) fn of(ruleset: &'a Ruleset, records: &'a CertificateStore) -> Self {
         Self {
             policies: &ruleset.policies,
             issuers: &ruleset.issuers,
@@ -49,7 +49,7 @@ impl<'a> StandingSources<'a> {
             };
         }
         let Some(policy) = self.policies.lookup(name.as_str()) else {
-            return Standing::refused(RefusalKind::UnknownName, Refusal::Unknown);
+            return Standing::refused(RefusalKind::UnknownName, CertificateRefusal::Unknown);
         };
         self.standing_of(&policy.subject(name), policy, now).await
     }
@@ -59,7 +59,7 @@ impl<'a> StandingSources<'a> {
         match (pattern, self.policies.get(pattern)) {
             (HostPattern::Exact(name), _) => self.standing(name, now).await,
             (_, Some(policy)) => self.standing_of(pattern, policy, now).await,
-            (_, None) => Standing::refused(RefusalKind::UnknownName, Refusal::Unknown),
+            (_, None) => Standing::refused(RefusalKind::UnknownName, CertificateRefusal::Unknown),
         }
     }
 
@@ -159,26 +159,26 @@ impl<'a> StandingSources<'a> {
         issuers: &[Arc<dyn Issuer>],
         subject: &HostPattern,
         now: SystemTime,
-    ) -> Result<Option<Held>, storage::Error> {
+    ) -> Result<Option<HoldReason>, storage::Error> {
         let budgets = Budgets::new(Arc::clone(self.records.storage()));
-        let mut soonest: Option<Held> = None;
+        let mut soonest: Option<HoldReason> = None;
         for issuer in issuers {
             if unsignable(issuer.as_ref(), subject).is_some() {
                 continue;
             }
-            let purchase = Purchase {
+            let counted_order = CountedOrder {
                 issuer: issuer.id(),
                 account: issuer.account(),
                 limits: issuer.limits(),
                 subject,
                 kind: OrderKind::First,
             };
-            let Some(held) = budgets.find_held(purchase, now).await? else {
+            let Some(held) = budgets.find_held(counted_order, now).await? else {
                 return Ok(None);
             };
             let held = held.named(issuer.name());
             let both = soonest.into_iter().chain([held]);
-            soonest = both.min_by_key(Held::until);
+            soonest = both.min_by_key(HoldReason::until);
         }
         Ok(soonest)
     }
@@ -261,7 +261,7 @@ mod tests {
     use crate::certs::certificate::TestCa;
     use crate::certs::issuer::{Error, IssueRequest, Pem};
     use crate::certs::on_demand::{Ask, OnDemandOptions};
-    use crate::certs::records::TriedIssuer;
+    use crate::certs::store::TriedIssuer;
     use crate::storage::FileStorage;
 
     /// An issuer that always fails.
@@ -294,13 +294,13 @@ mod tests {
 
     struct World {
         _dir: tempfile::TempDir,
-        records: Records,
+        records: CertificateStore,
     }
 
     impl World {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let records = Records::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
+            let records = CertificateStore::new(Arc::new(FileStorage::open(dir.path()).unwrap()));
             Self { _dir: dir, records }
         }
 
@@ -319,7 +319,7 @@ mod tests {
                 (any.clone(), Arc::new(Policy::on_demand(any, ask))),
             ];
             let files = [(pattern("own.example.org"), PathBuf::from("own.pem"))];
-            let sources = StandingSources {
+            let sources = StoredStanding {
                 policies: &policies.into_iter().collect(),
                 issuers: &Issuers {
                     public: vec![Arc::new(TestIssuer { is_public: true })],
@@ -389,17 +389,17 @@ mod tests {
         let budgets = Budgets::new(Arc::clone(world.records.storage()));
         for n in 0..40 {
             let name = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
-            let purchase = Purchase {
+            let counted_order = CountedOrder {
                 issuer: "ca",
                 account: "ops",
                 limits: Limits::PUBLIC,
                 subject: &name,
                 kind: OrderKind::First,
             };
-            let paid = budgets.pay(purchase, SystemTime::now()).await;
-            let spending = paid.unwrap();
-            spending.order(SystemTime::now()).await.unwrap();
-            spending.settle(Usage::SIGNED, SystemTime::now()).await;
+            let paid = budgets.charge_order(counted_order, SystemTime::now()).await;
+            let charges = paid.unwrap();
+            charges.order(SystemTime::now()).await.unwrap();
+            charges.settle(Usage::SIGNED, SystemTime::now()).await;
         }
         let standing = world.standing("www.example.org").await;
         assert!(matches!(standing, Standing::Held { .. }), "{standing}");

@@ -11,7 +11,7 @@ use crate::storage::{self, Key, Listing, Lock, Storage};
 
 /// The records of certificates and of attempts to get them.
 #[derive(Clone, Debug)]
-pub struct Records {
+pub struct CertificateStore {
     storage: Arc<dyn Storage>,
 }
 
@@ -26,7 +26,7 @@ pub enum Stored {
     Damaged(CertificateError),
 }
 
-impl Records {
+impl CertificateStore {
     /// The records in `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {

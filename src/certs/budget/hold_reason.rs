@@ -3,10 +3,11 @@
 use std::time::SystemTime;
 
 use super::limits::Limit;
+use crate::storage;
 
 /// Reason why an order is held back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Held {
+pub enum HoldReason {
     /// A budget is spent.
     #[error(
         "the budget of {} {what} in {} for {whose} at {issuer} is spent; the next one is free at {}",
@@ -41,7 +42,7 @@ pub enum Held {
     },
 }
 
-impl Held {
+impl HoldReason {
     /// Replaces the issuer's id by the operator's name for it.
     pub(in crate::certs) fn named(mut self, name: &str) -> Self {
         let (Self::Spent { issuer, .. } | Self::Closed { issuer, .. }) = &mut self;
@@ -55,5 +56,22 @@ impl Held {
         match self {
             Self::Spent { until, .. } | Self::Closed { until, .. } => *until,
         }
+    }
+}
+
+/// Reason why an order cannot be charged.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitError {
+    /// A budget is spent, or the CA has asked for a pause.
+    #[error("{0}")]
+    Held(Box<HoldReason>),
+    /// The windows cannot be read or written.
+    #[error("{0}")]
+    Storage(#[from] storage::Error),
+}
+
+impl From<HoldReason> for LimitError {
+    fn from(held: HoldReason) -> Self {
+        Self::Held(Box::new(held))
     }
 }

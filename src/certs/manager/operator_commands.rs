@@ -1,17 +1,17 @@
-//! Requests of operators: the standing of a name, a renewal now, a revocation.
+//! Requests of operators: the standing of a name, and a renewal now.
 
 use std::sync::Arc;
 
 use super::cert_manager::CertManager;
-use super::revocation::{RevocationError, Revoker};
 use super::state::Outcome;
-use crate::acme::RevocationReason;
 use crate::certs::certificate::Certificate;
 use crate::certs::issuance::Purpose;
 use crate::certs::issuer::RecordToSet;
 use crate::certs::policy::{AppliedPolicy, Issuers};
-use crate::certs::records::Records;
-use crate::certs::status::{Refusal, RefusalKind, Standing, StandingSources, backing_off, served};
+use crate::certs::status::{
+    CertificateRefusal, RefusalKind, Standing, StoredStanding, backing_off, served,
+};
+use crate::certs::store::CertificateStore;
 use crate::name::{HostName, HostPattern};
 
 /// Limits how often `renew_now` waits for a look-up that began before it.
@@ -27,7 +27,7 @@ impl CertManager {
             HostPattern::Exact(name) => ruleset.policies.lookup(name.as_str()),
             pattern => ruleset.policies.get(pattern),
         };
-        let policy = Arc::clone(policy.ok_or(Refusal::Unknown)?);
+        let policy = Arc::clone(policy.ok_or(CertificateRefusal::Unknown)?);
         let applied = AppliedPolicy { ruleset, policy };
         let serial = |outcome: &Outcome| {
             let certificate = outcome.as_ref().ok();
@@ -45,39 +45,6 @@ impl CertManager {
             }
         }
         self.obtain(subject, &applied, Purpose::RenewNow).await
-    }
-
-    /// Revokes the certificate of a name and stops serving it. Then obtains a new certificate with a new key, and returns
-    /// its outcome, unless the reason is that the name is no longer used.
-    pub async fn revoke(
-        &self,
-        subject: &HostPattern,
-        reason: RevocationReason,
-    ) -> Result<Option<Outcome>, RevocationError> {
-        let revoked = self.revoker().revoke(subject, reason).await?;
-        let cache = self.state.cache();
-        let served = cache.get(subject);
-        if served.is_some_and(|served| served.serial() == revoked.serial()) {
-            cache.remove(subject);
-        }
-        Ok(match reason {
-            RevocationReason::CessationOfOperation => None,
-            _ => Some(self.renew_now(subject).await),
-        })
-    }
-
-    /// Returns a revoker that knows the issuers of all sites.
-    #[must_use]
-    pub fn revoker(&self) -> Revoker {
-        let ruleset = self.state.ruleset();
-        let mut known = ruleset.issuers.public.clone();
-        known.push(Arc::clone(&ruleset.issuers.internal));
-        for (_, policy) in ruleset.policies.iter() {
-            let own = policy.own_issuer();
-            let own = own.filter(|own| known.iter().all(|other| other.id() != own.id()));
-            known.extend(own.cloned());
-        }
-        Revoker::new(self.records().clone(), known)
     }
 
     /// Returns the names that the configuration spells out.
@@ -127,7 +94,7 @@ impl CertManager {
         certificate: Option<Arc<Certificate>>,
     ) -> Standing {
         let Some(applied) = applied else {
-            return Standing::refused(RefusalKind::UnknownName, Refusal::Unknown);
+            return Standing::refused(RefusalKind::UnknownName, CertificateRefusal::Unknown);
         };
         let attempts = self.obtainer().failures().attempts(subject).await;
         let attempts = attempts.filter(|attempts| attempts.counted_failures() > 0);
@@ -147,14 +114,14 @@ impl CertManager {
             return backing_off(attempts);
         }
         let now = self.clock().now();
-        let sources = StandingSources::of(&applied.ruleset, self.records());
+        let sources = StoredStanding::of(&applied.ruleset, self.records());
         sources.standing_of(subject, &applied.policy, now).await
     }
 
     /// Returns the TXT records that the operator has to set once, so that CAs can validate the name or pattern.
     pub async fn records_to_set(&self, wanted: &HostPattern) -> Vec<RecordToSet> {
         let ruleset = self.state.ruleset();
-        let sources = StandingSources::of(&ruleset, self.records());
+        let sources = StoredStanding::of(&ruleset, self.records());
         sources.records_to_set(wanted).await
     }
 
@@ -166,7 +133,7 @@ impl CertManager {
 
     /// Returns the stored records that the manager works on.
     #[must_use]
-    pub fn records(&self) -> &Records {
+    pub fn records(&self) -> &CertificateStore {
         self.obtainer().records()
     }
 }
@@ -177,7 +144,7 @@ mod tests {
 
     use super::super::cert_manager::tests::{CLIENT, World, name, site};
     use super::*;
-    use crate::certs::records::Attempts;
+    use crate::certs::store::Attempts;
     use crate::storage::FileStorage;
 
     #[tokio::test]
@@ -202,7 +169,7 @@ mod tests {
         let unknown = manager
             .renew_now(&HostPattern::Exact(name("a.example")))
             .await;
-        assert!(matches!(unknown, Err(Refusal::Unknown)));
+        assert!(matches!(unknown, Err(CertificateRefusal::Unknown)));
     }
 
     #[tokio::test]
@@ -213,13 +180,13 @@ mod tests {
         let refused = manager.certificate(&name("www.example.org"), CLIENT).await;
         assert!(matches!(
             refused,
-            Err(Refusal::BackingOff { failures: 1, .. })
+            Err(CertificateRefusal::BackingOff { failures: 1, .. })
         ));
 
         let renewed = manager.renew_now(&subject).await;
         assert!(matches!(
             renewed,
-            Err(Refusal::BackingOff { failures: 2, .. })
+            Err(CertificateRefusal::BackingOff { failures: 2, .. })
         ));
         assert_eq!(world.issuer.orders(), 2);
 
@@ -227,7 +194,7 @@ mod tests {
         let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
         let failed = Attempts::default().failed("x".to_owned(), now, hour);
         let storage = FileStorage::open(other.dir.path()).unwrap();
-        let records = Records::new(Arc::new(storage));
+        let records = CertificateStore::new(Arc::new(storage));
         let waiting = failed.with_ca_wait(now, Some(hour));
         let stored = records.store_attempts(&subject, &waiting).await;
         stored.unwrap();
@@ -235,7 +202,7 @@ mod tests {
         let renewed = manager.renew_now(&subject).await;
         assert!(matches!(
             renewed,
-            Err(Refusal::BackingOff { failures: 1, .. })
+            Err(CertificateRefusal::BackingOff { failures: 1, .. })
         ));
         assert_eq!(other.issuer.orders(), 0);
     }

@@ -4,14 +4,14 @@ use crate::acme::resource::Identifier;
 
 /// A TXT record that the operator sets once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PersistentRecord {
+pub struct DnsPersistRecord {
     /// Name of the record, without the final dot.
     pub name: String,
     /// Value of the record.
     pub value: String,
 }
 
-impl PersistentRecord {
+impl DnsPersistRecord {
     /// Builds the record that authorizes `account_url` at the CA `issuer_domain` for `identifier`, which may be a wildcard.
     #[must_use]
     pub fn new(identifier: &Identifier, issuer_domain: &str, account_url: &str) -> Self {
@@ -53,7 +53,7 @@ mod tests {
         ] {
             let identifier = Identifier::Dns(name.to_owned());
             let record =
-                PersistentRecord::new(&identifier, "ca.example", "https://ca.example/acct/1");
+                DnsPersistRecord::new(&identifier, "ca.example", "https://ca.example/acct/1");
             assert_eq!(record.name, "_validation-persist.example.org");
             assert_eq!(record.value, value);
         }

@@ -6,7 +6,7 @@ use super::samples::{at, name, texts};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuance::{DUE_WHEN_ISSUED, PANIC};
 use crate::certs::issuer::{Error, NameConstraint};
-use crate::certs::records::Attempts;
+use crate::certs::store::Attempts;
 use crate::storage;
 
 pub(super) fn this_machine() -> Vec<String> {

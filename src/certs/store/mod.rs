@@ -1,9 +1,9 @@
 //! The stored records of certificates: the certificates themselves, their renewal plans, and failed attempts.
 
 mod attempts;
-mod records;
+mod certificate_store;
 
 pub use attempts::{Attempts, TriedIssuer};
-pub use records::{Records, Stored};
+pub use certificate_store::{CertificateStore, Stored};
 
-pub(super) use records::{ATTEMPTS, ATTEMPTS_ENDING, CERTIFICATES};
+pub(super) use certificate_store::{ATTEMPTS, ATTEMPTS_ENDING, CERTIFICATES};

@@ -4,12 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::books::{Book, Books};
+use super::counted_order::{Charge, CountedOrder, OrderKind, Reach, RetryLater, Usage};
+use super::hold_reason::LimitError;
 use super::limits::Limits;
-use super::payment_error::PaymentError;
-use super::purchase::{Charge, OrderKind, Purchase};
+use super::rate_limiter::{RateLimiter, ScopedWindow};
 use super::scope::Scope;
-use super::usage::{Reach, RetryLater, Usage};
 use crate::name::HostPattern;
 
 /// Longest pause that one answer of a CA can impose on an account or a domain. A mistake of the CA must not let
@@ -19,11 +18,11 @@ const LONGEST_CLOSURE: Duration = Duration::from_secs(24 * 3600);
 /// Charges of one attempt, whose first order is already charged. Call [`order`](Self::order) before each order and
 /// [`settle`](Self::settle) at the end. Without `settle`, for example after a kill, all charges stay.
 #[derive(Debug)]
-pub struct Spending(Option<Account>);
+pub struct AttemptCharges(Option<Account>);
 
 #[derive(Debug)]
 struct Account {
-    books: Books,
+    windows: RateLimiter,
     issuer: String,
     account: String,
     limits: Limits,
@@ -42,21 +41,25 @@ struct Used {
     failed_authorizations: u32,
 }
 
-impl Spending {
+impl AttemptCharges {
     /// Creates a value without limits, which charges nothing.
     #[must_use]
     pub fn free() -> Self {
         Self(None)
     }
 
-    pub(super) fn new(books: Books, purchase: &Purchase<'_>, paid: SystemTime) -> Self {
+    pub(super) fn new(
+        windows: RateLimiter,
+        counted_order: &CountedOrder<'_>,
+        paid: SystemTime,
+    ) -> Self {
         Self(Some(Account {
-            books,
-            issuer: purchase.issuer.to_owned(),
-            account: purchase.account.to_owned(),
-            limits: purchase.limits,
-            subject: purchase.subject.clone(),
-            kind: purchase.kind,
+            windows,
+            issuer: counted_order.issuer.to_owned(),
+            account: counted_order.account.to_owned(),
+            limits: counted_order.limits,
+            subject: counted_order.subject.clone(),
+            kind: counted_order.kind,
             used: Mutex::new(Used {
                 paid: vec![paid],
                 orders: 0,
@@ -67,7 +70,7 @@ impl Spending {
     }
 
     /// Charges the next order. Call this before each order; the first one is already charged.
-    pub async fn order(&self, now: SystemTime) -> Result<(), PaymentError> {
+    pub async fn order(&self, now: SystemTime) -> Result<(), LimitError> {
         let Some(account) = &self.0 else {
             return Ok(());
         };
@@ -78,21 +81,27 @@ impl Spending {
         if is_paid {
             return Ok(());
         }
-        let purchase = account.purchase();
-        account.books.pay(&purchase, Charge::Further, now).await?;
+        let counted_order = account.counted_order();
+        account
+            .windows
+            .charge_order(&counted_order, Charge::Further, now)
+            .await?;
         account.with(|used| used.paid.push(now));
         Ok(())
     }
 
     /// Charges the repetition of an order that the CA has refused because of its predecessor. From now on the attempt
     /// counts as a renewal. Its possible failure was already charged.
-    pub async fn order_without_predecessor(&self, now: SystemTime) -> Result<(), PaymentError> {
+    pub async fn order_without_predecessor(&self, now: SystemTime) -> Result<(), LimitError> {
         let Some(account) = &self.0 else {
             return Ok(());
         };
         account.with(|used| used.is_refused = true);
-        let purchase = account.purchase();
-        account.books.pay(&purchase, Charge::Again, now).await
+        let counted_order = account.counted_order();
+        account
+            .windows
+            .charge_order(&counted_order, Charge::Again, now)
+            .await
     }
 
     /// Counts failed authorizations before the end of the attempt. Those in its final error need not be counted.
@@ -116,35 +125,35 @@ impl Spending {
         let failed = used.failed_authorizations.max(usage.failed_authorizations);
         let retry_later = usage.retry_later.as_ref();
         let closed = retry_later.and_then(|answer| closed_scope(answer, &account.subject));
-        let change = |books: &mut [Book]| {
-            for book in books {
-                let unused = match &book.scope {
-                    _ if !book.is_counted() => &[],
+        let change = |windows: &mut [ScopedWindow]| {
+            for window in windows {
+                let unused = match &window.scope {
+                    _ if !window.is_counted() => &[],
                     Scope::Account if reach > Reach::Nothing => &[],
                     Scope::Domain(_) if reach == Reach::Certificate => &[],
                     Scope::Domain(_) => &used.paid[..1],
                     Scope::Account | Scope::Name(_) => &used.paid[..],
                 };
-                unused.iter().for_each(|at| book.ledger.refund(*at));
-                if matches!(book.scope, Scope::Name(_)) && book.is_counted() {
-                    (0..failed).for_each(|_| book.ledger.spend(now));
+                unused.iter().for_each(|at| window.charges.refund(*at));
+                if matches!(window.scope, Scope::Name(_)) && window.is_counted() {
+                    (0..failed).for_each(|_| window.charges.spend(now));
                 }
                 if let Some(answer) = retry_later
-                    && closed.as_ref() == Some(&book.scope)
+                    && closed.as_ref() == Some(&window.scope)
                 {
                     let wait = answer.wait.min(LONGEST_CLOSURE);
-                    book.ledger.close(now, wait, &answer.reason);
+                    window.charges.close(now, wait, &answer.reason);
                 }
             }
         };
-        let purchase = account.purchase();
-        account.books.correct(&purchase, now, change).await;
+        let counted_order = account.counted_order();
+        account.windows.correct(&counted_order, now, change).await;
     }
 }
 
 impl Account {
-    fn purchase(&self) -> Purchase<'_> {
-        Purchase {
+    fn counted_order(&self) -> CountedOrder<'_> {
+        CountedOrder {
             issuer: &self.issuer,
             account: &self.account,
             limits: self.limits,
