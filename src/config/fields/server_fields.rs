@@ -1,14 +1,14 @@
-//! The keys of `[limits]`, `[log]` and `access-log`, and lists at the top of the file.
+//! The keys of `[listen]`, `[limits]`, `[log]` and `access-log`.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use crate::config::report::Problem;
-use crate::config::value::{LOG_FORMATS, LOG_LEVELS, LogOptions, read_listen};
+use crate::config::value::{LOG_FORMATS, LOG_LEVELS, LogOptions, TomlValue, read_listen};
 use crate::proxy::{AccessLogFormat, AccessLogOptions, AccessLogTarget};
 use crate::server::{Limits, ProxyProtocol};
 
-use super::codec::{Codec, boolean, count, duration, head_size};
+use super::codec::{Codec, boolean, count, duration, head_size, text};
 use super::field::{Field, field};
 
 const ACCESS_LOG_FORMATS: [(&str, AccessLogFormat); 3] = [
@@ -47,29 +47,20 @@ pub(crate) fn log() -> Vec<Field<LogOptions>> {
     ]
 }
 
-/// A path, or a table.
+/// A path or a table.
 pub(crate) fn access_log() -> Codec<AccessLogOptions> {
     Codec::table(access_log_table, || {
         AccessLogOptions::new(AccessLogTarget::Stdout)
     })
     .or_short(
         |value| value.is_string(),
-        |value, folder| {
-            Ok(AccessLogOptions::new(within(
-                parse_target(value.string()?)?,
-                folder,
-            )))
-        },
+        |value, folder| Ok(AccessLogOptions::new(read_target(value, folder)?)),
     )
 }
 
 pub(crate) fn access_log_table() -> Vec<Field<AccessLogOptions>> {
-    let target = Codec::new(
-        |value, folder| Ok(within(parse_target(value.string()?)?, folder)),
-        |target: &AccessLogTarget| target.to_string().into(),
-    );
     vec![
-        field!("file", target, target),
+        field!("file", target, Codec::new(read_target, text)),
         field!("format", format, Codec::choice(&ACCESS_LOG_FORMATS)),
         field!("query", query, boolean()),
     ]
@@ -84,14 +75,14 @@ pub(crate) fn parse_target(text: &str) -> Result<AccessLogTarget, Problem> {
     }
 }
 
-fn within(target: AccessLogTarget, folder: &Path) -> AccessLogTarget {
-    match target {
+fn read_target(value: &TomlValue<'_>, folder: &Path) -> Result<AccessLogTarget, Problem> {
+    Ok(match parse_target(value.string()?)? {
         AccessLogTarget::Stdout => AccessLogTarget::Stdout,
         AccessLogTarget::File(path) => AccessLogTarget::File(folder.join(path)),
-    }
+    })
 }
 
-/// An address to listen on, and how its clients begin.
+/// An address to listen on, and whether its connections begin with a PROXY header.
 pub(crate) struct Listener {
     pub(crate) address: SocketAddr,
     pub(crate) proxy_protocol: Option<ProxyProtocol>,
@@ -99,29 +90,26 @@ pub(crate) struct Listener {
 
 pub(crate) fn listener() -> Codec<Listener> {
     let fields = || -> Vec<Field<Listener>> {
-        let address = Codec::new(
-            |value, _| read_listen(value),
-            |address| address.to_string().into(),
-        );
+        let address = Codec::new(|value, _| read_listen(value), text);
         let mode = Codec::choice(&PROXY_PROTOCOLS);
         vec![
             field!("address", address, address),
             field!("proxy-protocol", proxy_protocol, mode.optional()),
         ]
     };
-    let of = |address| Listener {
+    let at = |address| Listener {
         address,
         proxy_protocol: None,
     };
-    let Codec { read, write } = Codec::table(fields, move || of((Ipv6Addr::UNSPECIFIED, 0).into()))
+    let Codec { read, write } = Codec::table(fields, move || at((Ipv6Addr::UNSPECIFIED, 0).into()))
         .or_short(
             |value| !value.is_table(),
-            move |value, _| Ok(of(read_listen(value)?)),
+            move |value, _| Ok(at(read_listen(value)?)),
         );
     Codec {
         read,
         write: Box::new(move |listener| match listener.proxy_protocol {
-            None => Some(listener.address.to_string().into()),
+            None => Some(text(&listener.address)),
             Some(_) => write(listener),
         }),
     }

@@ -1,4 +1,4 @@
-//! The way to a `Config`: from a Proxyfile under flags, or from flags alone.
+//! Loads a `Config` from a Proxyfile and flags, or from flags alone.
 
 mod config_file;
 mod config_load;

@@ -1,4 +1,4 @@
-//! The tables of a Proxyfile that say more than their values, each read by one file. Knows neither flags nor a running
+//! Readers for the tables of a Proxyfile that need more than `fields`, one file each. Knows neither flags nor a running
 //! proxy.
 
 mod actions;

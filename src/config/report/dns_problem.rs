@@ -1,8 +1,8 @@
-//! What can be wrong with the `dns` of a site.
+//! Problems with the `dns` of a site.
 
 use crate::name::HostPattern;
 
-/// What is wrong with a setting about DNS.
+/// A problem with a setting of `dns`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DnsProblem {
     #[error("`{0}` is not a valid name server; use an IP address with or without a port")]
@@ -10,25 +10,25 @@ pub(crate) enum DnsProblem {
     #[error("`{0}` is not a valid server; use a host or an IP address, with or without a port")]
     Server(String),
     #[error(
-        "`dns` needs one way to set a record; use `exec`, `rfc2136` or `cloudflare`, or `dns = \"persist\"`"
+        "`dns` needs a method to set records; use `exec`, `rfc2136` or `cloudflare`, or `dns = \"persist\"`"
     )]
-    NoMeans,
+    NoMethod,
     #[error(
-        "`dns` takes one way to set a record; remove all but one of `exec`, `rfc2136` and `cloudflare`"
+        "`dns` takes only one method to set records; remove all but one of `exec`, `rfc2136` and `cloudflare`"
     )]
-    ManyMeans,
+    ManyMethods,
     #[error(
-        "`{0}` is not a valid way to set a record; use `\"persist\"`, or a table with `exec`, `rfc2136` or `cloudflare`"
+        "`{0}` is not a valid method to set records; use `\"persist\"`, or a table with `exec`, `rfc2136` or `cloudflare`"
     )]
-    Word(String),
-    #[error("`{0}` is not a valid API for a token; use an https URL")]
+    Method(String),
+    #[error("`{0}` is not a valid API URL; use an https URL, because the token is sent to it")]
     Url(String),
-    #[error(
-        "`dns` proves names to a public CA, but this machine's own CA signs `{0}`; remove `dns`"
-    )]
+    #[error("`dns` is for public CAs, but the internal CA signs `{0}`; remove `dns`")]
     Local(HostPattern),
-    #[error("DNS cannot prove an IP address; remove `dns`, `{0}` gets its certificate without it")]
+    #[error(
+        "an IP address cannot be validated through DNS; remove `dns`, because `{0}` gets its certificate without it"
+    )]
     Address(HostPattern),
-    #[error("a site with `tls` files asks no CA; remove `dns` or `tls`")]
+    #[error("a site with `tls` files needs no CA; remove `dns` or `tls`")]
     Files,
 }

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a configuration, each with its place and its fix, and who set each value.
+//! The problems of a configuration, each with its location and its fix, and the origin of each value.
 
 mod balancing_problem;
 mod diagnostic;
@@ -18,4 +18,4 @@ pub use error::Error;
 pub(crate) use guard_problem::GuardProblem;
 pub use origin::{Origin, Origins};
 pub(crate) use problem::Problem;
-pub(crate) use toml_errors::note_toml_errors;
+pub(crate) use toml_errors::report_toml_errors;

@@ -1,45 +1,45 @@
-//! Mistakes in the TOML itself: which of them to report, and where.
+//! Syntax errors in the TOML: selects which of them to report.
 
 use toml::de::Error;
 
 use super::diagnostic::Report;
 use super::problem::Problem;
 
-/// How many mistakes are told: to find the place of each takes time, and nobody reads them all.
-const MOST: usize = 100;
+/// Maximum number of syntax errors that are reported. Each needs a scan of the file for its line.
+const MAX_REPORTED: usize = 100;
 
-/// Notes the parser's errors, the first of each line. Says whether the document's structure can still be trusted; where
-/// a bracket is missing, all that the parser says afterwards is an echo of it and is left out.
-pub(crate) fn note_toml_errors(mut errors: Vec<Error>, report: &mut Report<'_>) -> bool {
+/// Reports the first error of each line. After a missing bracket, the parser's later errors only follow from it and
+/// are left out. Returns true if the structure of the document is still reliable.
+pub(crate) fn report_toml_errors(mut errors: Vec<Error>, report: &mut Report<'_>) -> bool {
     let is_unclosed = errors
         .iter()
         .any(|error| error.message().starts_with("unclosed"));
     let start = |error: &Error| error.span().map_or(0, |span| span.start);
     errors.sort_by_key(start);
-    let (mut is_sound, mut count, mut before) = (true, 0, None);
+    let (mut is_reliable, mut count, mut before) = (true, 0, None);
     for error in errors {
         let offset = start(&error);
         let before = before.replace(offset);
         if before.is_some_and(|before| report.is_one_line(before..offset)) {
             continue;
         }
-        is_sound &= leaves_structure(&error);
+        is_reliable &= is_local(&error);
         count += 1;
-        if count <= MOST {
+        if count <= MAX_REPORTED {
             report.at(offset, Problem::Syntax(error));
         }
-        if is_unclosed && !is_sound {
+        if is_unclosed && !is_reliable {
             break;
         }
     }
-    if count > MOST {
-        report.whole_file(Problem::MoreMistakes(count - MOST));
+    if count > MAX_REPORTED {
+        report.whole_file(Problem::MoreMistakes(count - MAX_REPORTED));
     }
-    is_sound
+    is_reliable
 }
 
-/// Whether the error is confined to one value or key.
-fn leaves_structure(error: &Error) -> bool {
+/// Returns true if the error affects only one value or key.
+fn is_local(error: &Error) -> bool {
     [
         "string values must be quoted",
         "invalid basic string",

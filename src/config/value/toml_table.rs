@@ -1,5 +1,4 @@
-//! One table of a Proxyfile, with what `keys` says about it: each value knows its kind, and a key that is not in the list is
-//! unknown.
+//! One table of a Proxyfile with its entry in `keys`, which gives each value its kind and makes all other keys unknown.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,9 @@ use toml::de::{DeTable, DeValue};
 use crate::config::keys::{Key, Kind, PROXYFILE};
 use crate::config::report::{Problem, Report};
 
-/// How alike two words are of which one is taken for a slip of the fingers.
+use super::nearest::nearest;
+
+/// Minimum similarity for a suggestion.
 const SIMILARITY: f64 = 0.75;
 
 /// A value with its key and its kind.
@@ -17,7 +18,7 @@ const SIMILARITY: f64 = 0.75;
 pub(crate) struct TomlValue<'t> {
     key: &'t str,
     kind: &'static Kind,
-    /// Empty inside lists.
+    /// Example of a value. Empty inside lists.
     example: &'static str,
     node: &'t Spanned<DeValue<'t>>,
 }
@@ -27,7 +28,7 @@ impl<'t> TomlValue<'t> {
         self.key
     }
 
-    /// The byte offset of the value in the file.
+    /// Returns the byte offset of the value in the file.
     pub(crate) fn start(&self) -> usize {
         self.node.span().start
     }
@@ -53,7 +54,7 @@ impl<'t> TomlValue<'t> {
         text.ok_or_else(|| self.mismatch())
     }
 
-    /// A string, or a bare number taken as one.
+    /// Returns a string, or a decimal integer as a string.
     pub(crate) fn text(&self) -> Result<String, Problem> {
         match self.node.get_ref() {
             DeValue::String(text) => Ok(text.to_string()),
@@ -79,7 +80,7 @@ impl<'t> TomlValue<'t> {
         }
     }
 
-    /// The elements of a list.
+    /// Returns the elements of a list.
     pub(crate) fn list(&self) -> Result<Vec<Self>, Problem> {
         let Some(nodes) = self.node.get_ref().as_array() else {
             return Err(self.mismatch());
@@ -94,7 +95,7 @@ impl<'t> TomlValue<'t> {
         Ok(elements.collect())
     }
 
-    /// The elements of a list, or the value itself where it is none.
+    /// Returns the elements of a list, or the value itself if it is not a list.
     pub(crate) fn elements(&self) -> Vec<Self> {
         self.list().unwrap_or_else(|_| {
             let kind = self.kind.element().unwrap_or(self.kind);
@@ -102,12 +103,12 @@ impl<'t> TomlValue<'t> {
         })
     }
 
-    /// The choice that the value names. The words are those of the key.
-    pub(crate) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Result<T, Problem> {
+    /// Returns the choice whose word is the value.
+    pub(crate) fn choice<T: Clone>(&self, choices: &[(&'static str, T)]) -> Result<T, Problem> {
         choose(self.key, self.string()?, choices)
     }
 
-    /// The problem that the value is of another kind than its key takes.
+    /// Returns the problem that the value has the wrong type.
     pub(crate) fn mismatch(&self) -> Problem {
         Problem::Type {
             key: self.key.to_owned(),
@@ -129,15 +130,15 @@ impl<'t> TomlValue<'t> {
     }
 }
 
-/// Returns the choice that `text` names.
-pub(crate) fn choose<T: Copy>(
+/// Returns the choice whose word is `text`.
+pub(crate) fn choose<T: Clone>(
     key: &str,
     text: &str,
     choices: &[(&'static str, T)],
 ) -> Result<T, Problem> {
     let chosen = choices.iter().find(|(word, _)| *word == text);
     chosen
-        .map(|(_, value)| *value)
+        .map(|(_, value)| value.clone())
         .ok_or_else(|| Problem::Choice {
             key: key.to_owned(),
             text: text.to_owned(),
@@ -151,12 +152,12 @@ pub(crate) struct TomlTable<'t> {
     start: usize,
     entries: BTreeMap<&'t str, (usize, &'t Spanned<DeValue<'t>>)>,
     keys: &'static [Key],
-    /// The kind of each value, where the user chooses the keys.
+    /// Kind of each value, if users choose the keys.
     entry: Option<&'static Kind>,
 }
 
 impl<'t> TomlTable<'t> {
-    /// The table at the top of a Proxyfile.
+    /// Returns the top-level table of a Proxyfile.
     pub(crate) fn of_document(document: &'t Spanned<DeTable<'t>>) -> Self {
         Self {
             start: document.span().start,
@@ -166,7 +167,7 @@ impl<'t> TomlTable<'t> {
         }
     }
 
-    /// The byte offset of the table in the file.
+    /// Returns the byte offset of the table in the file.
     pub(crate) fn start(&self) -> usize {
         self.start
     }
@@ -175,7 +176,7 @@ impl<'t> TomlTable<'t> {
         self.entries.is_empty()
     }
 
-    /// All keys with their offsets and values, in the order of the file.
+    /// Returns all keys with their offsets and values, in the order of the file.
     pub(crate) fn entries(&self) -> Vec<(&'t str, usize, TomlValue<'t>)> {
         let values = self.entries.iter();
         let mut values: Vec<_> = values
@@ -185,7 +186,7 @@ impl<'t> TomlTable<'t> {
         values
     }
 
-    /// Whether all keys of the table are known.
+    /// Returns true if all keys of the table are known.
     pub(crate) fn has_only_known_keys(&self) -> bool {
         self.entries.keys().all(|key| self.knows(key))
     }
@@ -194,15 +195,14 @@ impl<'t> TomlTable<'t> {
         self.entries.contains_key(key)
     }
 
-    /// Whether the table cannot do without `key`.
+    /// Returns true if `key` is required.
     pub(crate) fn requires(&self, key: &str) -> bool {
-        let known = self.keys.iter().find(|known| known.name == key);
-        known.is_some_and(|known| known.is_required)
+        self.known(key).is_some_and(|known| known.is_required)
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<TomlValue<'t>> {
         let (key, (_, node)) = self.entries.get_key_value(key)?;
-        let known = self.keys.iter().find(|known| known.name == *key);
+        let known = self.known(key);
         let kind = known.map(|known| &known.kind).or(self.entry);
         Some(TomlValue {
             key,
@@ -212,7 +212,7 @@ impl<'t> TomlTable<'t> {
         })
     }
 
-    /// The value of `key` as `parse` reads it; a problem is noted at the value, and where a required key is missing.
+    /// Reads the value of `key` with `parse`. Reports a problem if it is invalid, or missing although required.
     pub(crate) fn read<T>(
         &self,
         key: &'static str,
@@ -220,20 +220,17 @@ impl<'t> TomlTable<'t> {
         parse: impl FnOnce(&TomlValue<'t>) -> Result<T, Problem>,
     ) -> Option<T> {
         let Some(value) = self.value(key) else {
-            let known = self.keys.iter().find(|known| known.name == key);
+            let known = self.known(key);
             debug_assert!(known.is_some(), "`{key}` is not in the list of keys");
             if let Some(Key { example, .. }) = known.filter(|known| known.is_required) {
                 report.at(self.start, Problem::Missing { key, example });
             }
             return None;
         };
-        let parsed = parse(&value);
-        parsed
-            .map_err(|problem| report.at(value.start(), problem))
-            .ok()
+        report.accept(value.start(), parse(&value))
     }
 
-    /// Notes each key that is unknown.
+    /// Reports unknown keys.
     pub(crate) fn finish(&self, report: &mut Report<'_>) {
         for (key, (start, _)) in &self.entries {
             if !self.knows(key) {
@@ -243,20 +240,18 @@ impl<'t> TomlTable<'t> {
     }
 
     fn knows(&self, key: &str) -> bool {
-        self.entry.is_some() || self.keys.iter().any(|known| known.name == key)
+        self.entry.is_some() || self.known(key).is_some()
+    }
+
+    fn known(&self, key: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|known| known.name == key)
     }
 
     fn unknown(&self, key: &str) -> Problem {
-        let written = key.to_lowercase().replace('_', "-");
         let known = self.keys.iter().map(|known| known.name);
-        let nearest = known
-            .clone()
-            .map(|name| (strsim::jaro_winkler(&written, name), name))
-            .filter(|(similarity, _)| *similarity >= SIMILARITY)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b));
         Problem::UnknownKey {
             key: key.to_owned(),
-            nearest: nearest.map(|(_, name)| name),
+            nearest: nearest(key, known.clone(), SIMILARITY),
             known: known.collect(),
         }
     }
