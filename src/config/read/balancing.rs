@@ -18,8 +18,8 @@ pub(crate) fn read(
     if let Some(upstream) = table.value("upstream") {
         read_line(upstream, balancing, report);
     }
-    let balancer = table.read("balance", report, |value| parse_method(value.string()?));
-    balancing.method = balancer.unwrap_or(balancing.method);
+    let method = table.read("balance", report, |value| parse_method(value.string()?));
+    balancing.method = method.unwrap_or(balancing.method);
     if table.has("health") {
         balancing.health = reader
             .read_key("health", fields::health(), report)
