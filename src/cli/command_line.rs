@@ -14,8 +14,7 @@ use super::fmt::Fmt;
 use super::source::Source;
 use super::status::{self, Status};
 use super::trust::{self, Trust};
-use super::{explain, hash_password};
-use crate::app;
+use super::{check, explain, hash_password};
 
 /// The output streams of a command.
 pub struct Streams<'a> {
@@ -98,7 +97,7 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
     match cli.command {
         None => run(cli.source, start),
         Some(Command::Run(source)) => run(*source, start),
-        Some(Command::Check(source)) => check(*source, out),
+        Some(Command::Check(source)) => check::execute(*source, out),
         Some(Command::Fmt(fmt)) => Ok(fmt.execute(out)?),
         Some(Command::Explain(source)) => explain::execute(*source, out),
         Some(Command::Status(status)) => Ok(status::execute(status, out)?),
@@ -113,22 +112,6 @@ fn execute(cli: Cli, out: &mut dyn Write, start: Start) -> Result<(), Failure> {
 fn run(source: Source, start: Start) -> Result<(), Failure> {
     let loaded = source.load()?;
     start(loaded.config, loaded.file).map_err(Failure::Failed)
-}
-
-/// `proxy check`: whether the configuration is valid and the files in it can be used.
-fn check(source: Source, out: &mut dyn Write) -> Result<(), Failure> {
-    let loaded = source.load()?;
-    app::check(&loaded.config).map_err(|error| Failure::Usage(Box::new(error)))?;
-    let name = loaded.file.map_or_else(
-        || "The command line".to_owned(),
-        |file| file.path().display().to_string(),
-    );
-    let sites = match loaded.config.sites.len() {
-        1 => "1 site".to_owned(),
-        count => format!("{count} sites"),
-    };
-    writeln!(out, "{name} is valid: {sites}")?;
-    Ok(())
 }
 
 /// Writes help and version to standard output, and usage errors to standard error.

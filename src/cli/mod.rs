@@ -1,6 +1,7 @@
 //! The command line: its flags, and one file per subcommand. Builds a configuration and hands it over to the app.
 
 mod certs;
+mod check;
 mod command_line;
 mod demo;
 mod demo_app;

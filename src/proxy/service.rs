@@ -8,13 +8,13 @@ use http::{Method, Request, Response, StatusCode, Version};
 
 use super::body::Body;
 use super::error::{Error, Reason, RejectedEarly, WorkerRefusals};
-use super::guards::{Admission, GuardOutcome, Guards};
+use super::guards::{AdmissionEffects, GuardOutcome, Guards};
 use super::handler::Handler;
 use super::request::{
     ConnInfo, Fields, HeaderScan, RequestContext, RequestIds, forwarded, framing, hop_by_hop,
     request_id,
 };
-use super::respond::{self, last_steps};
+use super::respond::{self, finish_response};
 use super::routing::{CurrentRouter, Route, Router, Site};
 use super::service_options::ServiceOptions;
 use super::site_features::SiteFeatures;
@@ -123,12 +123,12 @@ impl ProxyService {
             Err(error) => self.refuse(&error, &mut context),
         };
         if expectation.is_some_and(|expectation| !expectation.is_met()) {
-            last_steps::close_connection(&mut response);
+            finish_response::close_connection(&mut response);
         }
         if is_head {
-            response = last_steps::without_body(response);
+            response = finish_response::without_body(response);
         }
-        last_steps::complete(&mut response, context);
+        finish_response::complete(&mut response, context);
         response
     }
 
@@ -205,7 +205,7 @@ impl ProxyService {
         &self,
         request: &mut Request<RequestBody>,
         site: &Site,
-        admission: Option<&Admission>,
+        admission: Option<&AdmissionEffects>,
         context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
         let route = site.routes.route(context.target.path())?;
@@ -296,7 +296,7 @@ impl ProxyService {
 struct Destination<'r> {
     upstream: &'r Upstream,
     route: &'r Route,
-    admission: Option<&'r Admission>,
+    admission: Option<&'r AdmissionEffects>,
 }
 
 impl Destination<'_> {

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::acme_client_folders::{read_caddy, read_certbot, read_lego};
 use super::candidate::Candidate;
 use super::error::Error;
 use super::material::Attempt;
-use super::pem_folders::{read_caddy, read_certbot, read_lego};
-use super::{pem, traefik};
+use super::{pem_files, traefik};
 
 /// Reader of one format. Returns `None` if the path does not have this format.
 type Reader = fn(&Path) -> Option<Vec<Attempt>>;
@@ -19,7 +19,7 @@ const FORMATS: [Reader; 5] = [
     read_certbot,
     read_caddy,
     read_lego,
-    pem::read,
+    pem_files::read,
 ];
 
 /// Result of a scan.

@@ -9,7 +9,7 @@ mod options;
 
 pub use account_rollover::{RolloverError, roll_account_keys};
 pub use acme::AcmeIssuer;
-pub(super) use acme::StaleOrders;
+pub(super) use acme::ExpiredOrderRecords;
 pub use contract::{
     CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet, Revocation,
     RevocationSigner,

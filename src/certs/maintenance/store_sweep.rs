@@ -12,7 +12,7 @@ use super::stale_dns_records::StaleDnsRecords;
 use crate::backoff::spread;
 use crate::certs::clock::{Clock, from_unix};
 use crate::certs::issuance::{FIRST_QUESTIONS, Purpose};
-use crate::certs::issuer::StaleOrders;
+use crate::certs::issuer::ExpiredOrderRecords;
 use crate::certs::manager::{CertManager, Due, Reminder};
 use crate::certs::renewal::RenewalPlan;
 use crate::certs::store::{CertificateStore, Stored};
@@ -37,7 +37,7 @@ const KEPT_EXPIRED: Duration = Duration::from_secs(14 * 24 * 3600);
 pub(crate) struct StoreSweep {
     manager: CertManager,
     records: CertificateStore,
-    orders: StaleOrders,
+    orders: ExpiredOrderRecords,
     stale_dns_records: StaleDnsRecords,
     clock: Clock,
 }
@@ -55,7 +55,7 @@ impl StoreSweep {
         let records = manager.records().clone();
         Self {
             stale_dns_records: StaleDnsRecords::new(manager.clone()),
-            orders: StaleOrders::new(Arc::clone(records.storage())),
+            orders: ExpiredOrderRecords::new(Arc::clone(records.storage())),
             records,
             clock: manager.clock(),
             manager,

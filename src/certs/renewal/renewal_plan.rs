@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::renew_at::by_lifetime;
+use super::lifetime_fraction::by_lifetime;
 use crate::acme::RenewalInfo;
 use crate::certs::certificate::Certificate;
 use crate::certs::clock::{from_unix, unix};

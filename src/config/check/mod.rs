@@ -1,10 +1,10 @@
 //! Checks of a configuration as a whole: conflicts between sites, the files that it uses, and changes that need a restart.
 //! Knows no reader.
 
-mod file_check;
+mod named_files;
 mod restart_only;
 mod site_checks;
 
-pub use file_check::FileError;
+pub use named_files::FileError;
 pub(crate) use restart_only::check_restart_only;
 pub(crate) use site_checks::{PlacedSite, check_together};

@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::admission::Grant;
+use super::admission_effects::Grant;
 use crate::proxy::error::{Error, GuardRefusal};
 use crate::proxy::request::{RequestContext, forwarded, hop_by_hop};
 use crate::upstream::{

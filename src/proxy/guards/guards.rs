@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
-use http_body::Body as _;
 use tokio::time::Instant;
 
-use super::admission::Admission;
+use super::admission_effects::AdmissionEffects;
 use super::forward_auth::{Decision, ForwardAuth};
-use super::options::{GuardOptions, NetworkOptions};
+use super::networks::NetworkOptions;
+use super::options::GuardOptions;
 use super::rate_limit::{RateLimitOptions, RateLimiter};
+use super::size_limits::SizeLimits;
 use crate::proxy::error::{Error, GuardRefusal};
 use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
 use crate::proxy::request::RequestContext;
@@ -19,9 +20,7 @@ use crate::upstream::{RequestBody, ResponseBody, TlsError, UpstreamContext};
 /// The guards of one site. A guard that the site does not configure is absent.
 #[derive(Debug)]
 pub struct Guards {
-    head_size: Option<usize>,
-    head_fields: Option<usize>,
-    max_body: Option<u64>,
+    sizes: SizeLimits,
     networks: Option<NetworkOptions>,
     rate_limits: Vec<Arc<RateLimiter>>,
     basic_auth: Option<Arc<BasicAuth>>,
@@ -33,7 +32,7 @@ pub struct Guards {
 /// Outcome of all guards for one request.
 pub(crate) enum GuardOutcome {
     /// The request goes on, with the effects of the guards if there are any.
-    Admitted(Option<Box<Admission>>),
+    Admitted(Option<Box<AdmissionEffects>>),
     /// The forward-auth server answered the request instead of the app.
     Answered(Box<Response<ResponseBody>>),
 }
@@ -73,9 +72,7 @@ impl Guards {
             })
         });
         Ok(Self {
-            head_size: options.head_size,
-            head_fields: options.head_fields,
-            max_body: options.max_body,
+            sizes: SizeLimits::new(options),
             networks: (!networks.is_empty()).then(|| networks.clone()),
             rate_limits: rate_limits(&options.rate_limits, previous_limits.to_vec()),
             basic_auth,
@@ -100,9 +97,9 @@ impl Guards {
         context: &RequestContext<'_>,
     ) -> Result<GuardOutcome, Error> {
         let deadline = self.request_timeout.map(|limit| Instant::now() + limit);
-        self.check_sizes(request, context)?;
+        self.sizes.check(request, context)?;
         self.check_client(request, context)?;
-        let admission = Admission {
+        let admission = AdmissionEffects {
             grant: None,
             deadline,
         };
@@ -114,32 +111,8 @@ impl Guards {
         };
         let is_needed = grant.is_some() || deadline.is_some();
         Ok(GuardOutcome::Admitted(
-            is_needed.then(|| Box::new(Admission { grant, deadline })),
+            is_needed.then(|| Box::new(AdmissionEffects { grant, deadline })),
         ))
-    }
-
-    fn check_sizes(
-        &self,
-        request: &mut Request<RequestBody>,
-        context: &RequestContext<'_>,
-    ) -> Result<(), Error> {
-        let size = context.scan.size + context.target.as_str().len();
-        if self.head_size.is_some_and(|limit| size > limit) {
-            return Err(Error::HeadTooLarge);
-        }
-        let fields = request.headers().len();
-        if self.head_fields.is_some_and(|limit| fields > limit) {
-            return Err(Error::TooManyFields);
-        }
-        let Some(limit) = self.max_body else {
-            return Ok(());
-        };
-        let length = request.body().size_hint().exact();
-        if length.is_some_and(|length| length > limit) {
-            return Err(GuardRefusal::BodyTooLarge.into());
-        }
-        request.body_mut().limit(limit);
-        Ok(())
     }
 
     fn check_client<B>(

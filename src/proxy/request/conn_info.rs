@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::client_identity::{ClientIdentity, ClientPolicy};
-use super::forwarding_chain::ForwardingChain;
+use super::client_address::ForwardingChain;
+use super::client_certificate::{ClientIdentity, ClientPolicy};
 use super::trusted_proxies::TrustedProxies;
 use crate::name::HostName;
 

@@ -4,10 +4,10 @@
 use http::header::{FORWARDED, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
+use super::client_address::{FOR, FORWARDED_HOST, ForwardingChain, PROTO};
 use super::conn_info::ConnInfo;
 use super::context::RequestContext;
 use super::forwarded_field;
-use super::forwarding_chain::{FOR, FORWARDED_HOST, ForwardingChain, PROTO};
 use super::header_scan::Fields;
 use super::host::Host;
 use crate::upstream::is_client_field;

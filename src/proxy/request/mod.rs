@@ -1,12 +1,12 @@
 //! The head of a request: its connection, its host, its framing, the fields that are not forwarded, and those about the
 //! client.
 
-mod client_identity;
+mod client_address;
+mod client_certificate;
 mod conn_info;
 mod context;
 pub(super) mod forwarded;
 mod forwarded_field;
-mod forwarding_chain;
 pub(super) mod framing;
 mod header_changes;
 mod header_scan;
@@ -17,7 +17,7 @@ pub(super) mod request_id;
 mod template;
 mod trusted_proxies;
 
-pub use client_identity::{ClientCertificate, ClientIdentity, ClientPolicy};
+pub use client_certificate::{ClientCertificate, ClientIdentity, ClientPolicy};
 pub use conn_info::ConnInfo;
 pub(super) use context::RequestContext;
 pub use header_changes::{ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges, SecretText};

@@ -2,12 +2,12 @@
 //! response.
 
 mod error_pages;
-pub(super) mod last_steps;
+mod error_response;
+pub(super) mod finish_response;
 mod maintenance;
-mod refusal_page;
 
 pub(super) use error_pages::ErrorPages;
 pub use error_pages::{PageError, Statuses};
+pub(super) use error_response::refusal;
 pub(super) use maintenance::Maintenance;
 pub use maintenance::MaintenanceOptions;
-pub(super) use refusal_page::refusal;

@@ -2,6 +2,7 @@
 
 mod current_router;
 mod https_redirect;
+mod misdirected;
 mod path_normalization;
 mod rewrite;
 mod router;

@@ -1,13 +1,11 @@
 //! The router, which finds the site that serves a host.
 
-use std::ptr;
 use std::sync::Arc;
 
 use super::routes::Routes;
-use crate::name::{HostName, HostPattern, NameMap};
-use crate::proxy::error::Error;
+use crate::name::{HostPattern, NameMap};
 use crate::proxy::guards::Guards;
-use crate::proxy::request::{ClientPolicy, RequestContext};
+use crate::proxy::request::ClientPolicy;
 use crate::proxy::site_features::SiteFeatures;
 
 /// A site: all that is served under one host pattern and its aliases.
@@ -88,30 +86,6 @@ impl Router {
         self.sites.sites.get(*index)
     }
 
-    /// Site of a request's host. Fails with [`Error::Misdirected`] if the request's connection may not reach it.
-    pub(crate) fn site_for(&self, context: &RequestContext<'_>) -> Result<&Site, Error> {
-        let (conn, host) = (context.conn, context.host.name());
-        let site = self.site(host).ok_or(Error::UnknownHost)?;
-        let has_same_policy = site.client_policy.as_deref() == conn.client_policy();
-        let is_new_enough = conn.is_tls13 || !site.needs_tls13;
-        if has_same_policy && is_new_enough && self.is_served_under(conn.sni.as_ref(), host, site) {
-            Ok(site)
-        } else {
-            Err(Error::Misdirected)
-        }
-    }
-
-    /// `true` if a connection that was opened for `sni` may carry requests for `site`: the same site must serve that
-    /// name (RFC 9110 section 7.4). Without a server name, there is nothing to compare.
-    fn is_served_under(&self, sni: Option<&HostName>, host: &str, site: &Site) -> bool {
-        sni.is_none_or(|sni| {
-            sni.as_str() == host
-                || self
-                    .site(sni.as_str())
-                    .is_some_and(|other| ptr::eq(other, site))
-        })
-    }
-
     /// Number of sites.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -128,6 +102,8 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use super::*;
     use crate::proxy::handler::{Handler, Redirect};
 

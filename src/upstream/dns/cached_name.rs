@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::dns_client::{DnsAnswer, DnsClient, MAX_ADDRESSES, MIN_LIFETIME};
-use super::resolved_address::ResolvedAddress;
+use super::resolved_ip::ResolvedIp;
 use super::srv::resolve_srv;
 use crate::name::HostName;
 use crate::upstream::srv_name::SrvName;
@@ -79,7 +79,7 @@ impl Failure {
 #[derive(Debug)]
 pub(in crate::upstream) struct KnownAddresses {
     /// In ascending order.
-    pub(in crate::upstream) addresses: Vec<ResolvedAddress>,
+    pub(in crate::upstream) addresses: Vec<ResolvedIp>,
     /// Time at which they have to be resolved again.
     pub(in crate::upstream) until: Instant,
     /// Time since when DNS has said that there are none.
@@ -172,14 +172,11 @@ impl CachedName {
 
     /// Queries DNS. Returns the addresses in ascending order and without duplicates. For a service, some of them can be
     /// from the `last` answer.
-    async fn resolve(
-        &self,
-        last: Option<&KnownAddresses>,
-    ) -> io::Result<DnsAnswer<ResolvedAddress>> {
+    async fn resolve(&self, last: Option<&KnownAddresses>) -> io::Result<DnsAnswer<ResolvedIp>> {
         let mut answer = match &self.question {
             Question::Host(name) => {
                 let answer = self.client.resolve_host(name).await?;
-                let addresses = answer.addresses.into_iter().map(ResolvedAddress::from);
+                let addresses = answer.addresses.into_iter().map(ResolvedIp::from);
                 DnsAnswer {
                     addresses: addresses.collect(),
                     lifetime: answer.lifetime,
@@ -198,9 +195,9 @@ impl CachedName {
     /// Keeps at most [`MAX_ADDRESSES`] addresses. Logs a warning the first time that there are more.
     fn limited(
         &self,
-        mut addresses: Vec<ResolvedAddress>,
+        mut addresses: Vec<ResolvedIp>,
         last_query: &mut LastQuery,
-    ) -> Vec<ResolvedAddress> {
+    ) -> Vec<ResolvedIp> {
         let is_too_long = addresses.len() > MAX_ADDRESSES;
         if is_too_long && !last_query.is_too_long {
             warn!(host = %self.question, used = MAX_ADDRESSES, "backend name has too many addresses; the others get no requests");

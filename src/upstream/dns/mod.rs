@@ -2,11 +2,11 @@
 
 mod cached_name;
 mod dns_client;
-mod resolved_address;
+mod resolved_ip;
 mod resolver;
 mod srv;
 
 pub use resolver::Resolver;
 
 pub(super) use cached_name::{CachedName, RETRY_AFTER};
-pub(super) use resolved_address::ResolvedAddress;
+pub(super) use resolved_ip::ResolvedIp;

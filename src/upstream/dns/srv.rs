@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::dns_client::{DnsAnswer, DnsClient, MAX_ADDRESSES, into_io, lifetime};
-use super::resolved_address::ResolvedAddress;
+use super::resolved_ip::ResolvedIp;
 use crate::name::HostName;
 use crate::upstream::srv_name::{SrvName, SrvTarget};
 
@@ -25,8 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) async fn resolve_srv(
     client: &DnsClient,
     service: &SrvName,
-    last: &[ResolvedAddress],
-) -> io::Result<DnsAnswer<ResolvedAddress>> {
+    last: &[ResolvedIp],
+) -> io::Result<DnsAnswer<ResolvedIp>> {
     let late = |_| {
         let reason = "the hosts of the service took too long to resolve";
         Err(io::Error::new(io::ErrorKind::TimedOut, reason))
@@ -38,8 +38,8 @@ pub(super) async fn resolve_srv(
 async fn resolve_in_time(
     client: &DnsClient,
     service: &SrvName,
-    last: &[ResolvedAddress],
-) -> io::Result<DnsAnswer<ResolvedAddress>> {
+    last: &[ResolvedIp],
+) -> io::Result<DnsAnswer<ResolvedIp>> {
     let name = Name::from_ascii(service.as_str()).map_err(io::Error::other)?;
     let lookup = client.get()?.lookup(name, RecordType::SRV).await;
     let lookup = lookup.map_err(into_io)?;
@@ -56,7 +56,7 @@ async fn resolve_in_time(
             .map(|target| async move { (client.resolve_host(&target.host).await, target) })
             .buffer_unordered(AT_ONCE);
         while let Some((answer, target)) = asked.next().await {
-            let at = |ip: IpAddr| ResolvedAddress::of_target(target.clone(), ip);
+            let at = |ip: IpAddr| ResolvedIp::of_target(target.clone(), ip);
             match answer {
                 Ok(answer) => {
                     lifetime = lifetime.min(answer.lifetime);

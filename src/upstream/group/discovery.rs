@@ -20,7 +20,7 @@ use crate::per_worker::{CachePadded, PerWorker};
 use crate::tasks::Shutdown;
 use crate::upstream::address::Address;
 use crate::upstream::backend::Backend;
-use crate::upstream::dns::{CachedName, RETRY_AFTER, ResolvedAddress};
+use crate::upstream::dns::{CachedName, RETRY_AFTER, ResolvedIp};
 use crate::upstream::error::Error;
 
 /// Source of the backends of an upstream.
@@ -73,7 +73,7 @@ impl Discovery {
     }
 
     /// Addresses to which the name in `address` has resolved, if any.
-    fn resolved(&self, address: &Address) -> Option<Vec<ResolvedAddress>> {
+    fn resolved(&self, address: &Address) -> Option<Vec<ResolvedIp>> {
         let Self::Named(named) = self else {
             return None;
         };
@@ -118,7 +118,7 @@ struct ConfiguredAddress {
     address: Address,
     /// DNS name of the address, if it has one.
     name: Option<Arc<CachedName>>,
-    resolved: Mutex<Vec<ResolvedAddress>>,
+    resolved: Mutex<Vec<ResolvedIp>>,
 }
 
 impl ConfiguredAddress {
@@ -142,12 +142,12 @@ impl ConfiguredAddress {
     }
 
     /// Addresses to which the name has resolved; `None` if the address is not a name.
-    fn resolved(&self) -> Option<Vec<ResolvedAddress>> {
+    fn resolved(&self) -> Option<Vec<ResolvedIp>> {
         self.name.as_ref().map(|_| self.resolved.lock().clone())
     }
 
     /// Records the addresses to which a name resolves. Returns `true` if they have changed.
-    fn set_resolved(&self, addresses: &[ResolvedAddress]) -> bool {
+    fn set_resolved(&self, addresses: &[ResolvedIp]) -> bool {
         let mut resolved = self.resolved.lock();
         let has_changed = *resolved != addresses;
         if has_changed {

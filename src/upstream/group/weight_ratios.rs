@@ -1,6 +1,6 @@
 //! Arithmetic with the weights of backends.
 
-use crate::upstream::dns::ResolvedAddress;
+use crate::upstream::dns::ResolvedIp;
 
 /// Maximum number of parts into which one weight is divided.
 const MAX_PARTS: u32 = 5040;
@@ -34,7 +34,7 @@ where
 
 /// Returns the number of parts into which each weight is divided, so that the addresses of each SRV target can share
 /// its weight evenly. If this needs more than [`MAX_PARTS`], the addresses share it only nearly evenly.
-pub(super) fn weight_parts<'a>(found: impl Iterator<Item = &'a Vec<ResolvedAddress>>) -> u32 {
+pub(super) fn weight_parts<'a>(found: impl Iterator<Item = &'a Vec<ResolvedIp>>) -> u32 {
     let of_targets = found
         .flat_map(|found| by_target(found))
         .filter(|addresses| addresses[0].target().is_some());
@@ -48,11 +48,11 @@ pub(super) fn weight_parts<'a>(found: impl Iterator<Item = &'a Vec<ResolvedAddre
 }
 
 /// Groups addresses by target. They must be in ascending order.
-pub(super) fn by_target(found: &[ResolvedAddress]) -> impl Iterator<Item = &[ResolvedAddress]> {
+pub(super) fn by_target(found: &[ResolvedIp]) -> impl Iterator<Item = &[ResolvedIp]> {
     found.chunk_by(|one, other| one.target() == other.target())
 }
 
-pub(super) fn saturating_len(addresses: &[ResolvedAddress]) -> u32 {
+pub(super) fn saturating_len(addresses: &[ResolvedIp]) -> u32 {
     u32::try_from(addresses.len()).unwrap_or(u32::MAX)
 }
 

@@ -3,11 +3,11 @@
 mod account_keeper;
 mod account_records;
 mod acme_issuer;
+mod expired_order_records;
 mod order_path;
 mod order_record;
 mod order_terms;
 mod public_directory;
-mod stale_orders;
 
 pub use acme_issuer::AcmeIssuer;
-pub(crate) use stale_orders::StaleOrders;
+pub(crate) use expired_order_records::ExpiredOrderRecords;

@@ -11,7 +11,7 @@ use crate::storage::{self, Key, Listing, Storage};
 
 /// Records of all orders at all CAs and of all accounts.
 #[derive(Debug)]
-pub(crate) struct StaleOrders {
+pub(crate) struct ExpiredOrderRecords {
     storage: Arc<dyn Storage>,
 }
 
@@ -30,7 +30,7 @@ impl StaleOrder {
     }
 }
 
-impl StaleOrders {
+impl ExpiredOrderRecords {
     /// Opens the records in `storage`.
     #[must_use]
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {

@@ -40,12 +40,12 @@ impl Grant {
 
 /// Effects of the guards on the rest of an admitted request.
 #[derive(Debug, Default)]
-pub(crate) struct Admission {
+pub(crate) struct AdmissionEffects {
     pub(super) grant: Option<Grant>,
     pub(super) deadline: Option<Instant>,
 }
 
-impl Admission {
+impl AdmissionEffects {
     /// Sets the fields for the app, and removes fields and trailers of the same names that the client sent.
     ///
     /// Call this after the hop-by-hop fields are removed: the client's Connection field must not name the fields set

@@ -8,18 +8,18 @@ use crate::upstream::srv_name::SrvTarget;
 
 /// One IP address, with the SRV target that led to it, if any.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::upstream) struct ResolvedAddress {
+pub(in crate::upstream) struct ResolvedIp {
     target: Option<SrvTarget>,
     pub(in crate::upstream) ip: IpAddr,
 }
 
-impl From<IpAddr> for ResolvedAddress {
+impl From<IpAddr> for ResolvedIp {
     fn from(ip: IpAddr) -> Self {
         Self { target: None, ip }
     }
 }
 
-impl ResolvedAddress {
+impl ResolvedIp {
     pub(super) fn of_target(target: SrvTarget, ip: IpAddr) -> Self {
         Self {
             target: Some(target),
