@@ -17,7 +17,7 @@ use crate::upstream::{Address, Options, Protocol, SystemRoots, TlsError};
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It is not there, not readable, or holds no PEM section of the wanted kind.
-    #[error("{} is no readable PEM file: {}", path.display(), pem_reason(source))]
+    #[error("{} is not a readable PEM file: {}", path.display(), pem_reason(source))]
     Pem {
         /// The file.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum FileError {
         error: TlsError,
     },
     /// The command of `on-cert` cannot be run.
-    #[error("{} is no command that can be run; make it an executable file", path.display())]
+    #[error("{} cannot be run; make it an executable file", path.display())]
     Hook {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum FileError {
         source: std::io::Error,
     },
     /// The folder that a site serves is not there, or not readable.
-    #[error("{} is no readable folder: {source}", path.display())]
+    #[error("{} is not a readable folder: {source}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,

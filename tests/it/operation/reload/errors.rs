@@ -35,8 +35,8 @@ async fn a_bad_file_changes_nothing_and_every_mistake_is_reported() {
                 "on-cert = \"nothing\"\n{other}tls = {{ cert = \"no.pem\", key = \"no.key\" }}\n"
             ),
             &[
-                "nothing is no command",
-                "no.pem is no readable PEM file",
+                "nothing cannot be run",
+                "no.pem is not a readable PEM file",
                 "no.key",
             ],
         ),

@@ -285,7 +285,7 @@ fn check_reports_a_missing_folder() {
         .collect();
     assert_eq!(told.len(), 1);
     assert!(
-        told[0].starts_with("/nowhere/missing is no readable folder: "),
+        told[0].starts_with("/nowhere/missing is not a readable folder: "),
         "{told:?}"
     );
 }
