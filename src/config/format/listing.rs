@@ -11,8 +11,8 @@ const COMMENT_COLUMN: usize = 44;
 
 /// What it means that a key is not set, by its full name.
 const UNSET: [(&str, &str); 6] = [
-    ("metrics", "served nowhere"),
-    ("email", "none; the CA cannot reach you"),
+    ("metrics", "none; metrics are not served"),
+    ("email", "none; the CA has no address to write to"),
     ("trust", "nobody"),
     ("limits.connections-per-client", "unlimited"),
     ("upstreams.max-connections", "unlimited"),
@@ -27,9 +27,9 @@ const UNSET: [(&str, &str); 6] = [
 pub fn explain(config: &Config, source: impl Display) -> String {
     let mut listing = Listing::new(config);
     listing.line(format_args!(
-        "# All that holds for {source}, defaults included. This listing is a Proxyfile itself, but for its secrets."
+        "# The effective configuration of {source}, defaults included: a valid Proxyfile, except that secrets are left out."
     ));
-    listing.line("# Behind each value stands who set it: default, file or flag (or its environment variable).");
+    listing.line("# The comment behind a value says what set it: default, file or flag (or its environment variable).");
     listing.write_settings();
     listing.write_issuers();
     let constraints = &config.internal_ca.name_constraints;
@@ -112,7 +112,7 @@ impl<'a> Listing<'a> {
 
     fn write_settings(&mut self) {
         let config = self.config;
-        self.heading("# Certificates, keys and the memory of failures lie here.");
+        self.heading("# The data directory: certificates, keys and the memory of failures.");
         for field in settings() {
             match field.key {
                 "admin" => self.setting("admin", &config.admin_path().display().to_string().into()),

@@ -194,12 +194,12 @@ fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
             "the files below, as they are; renewing them is up to you".to_owned()
         }
         CertificateSource::InternalCa => {
-            "the internal CA's, since no public CA signs local names; renewed automatically"
+            "from the internal CA, since no public CA signs local names; renewed automatically"
                 .to_owned()
         }
         CertificateSource::Issuer => format!("from {directory}, renewed automatically"),
         CertificateSource::OnDemand => format!(
-            "one per name from {directory} at its first handshake, if the ask URL allows; local names get the internal CA's"
+            "one per name from {directory} at its first handshake, if the ask endpoint allows it; local names get theirs from the internal CA"
         ),
     }
 }

@@ -25,7 +25,7 @@ impl Config {
         Self::load(ProxyfileText { path, text }, flags, None)
     }
 
-    /// Makes the configuration from flags alone: one site per domain, and all names where an ask URL gates them.
+    /// Makes the configuration from flags alone: one site per domain, and all names where an ask endpoint gates them.
     pub fn from_quick(flags: &Flags) -> Result<Self, Error> {
         let mut report = Report::new(Path::new(""), "");
         let mut config = Self::from_flags(flags, &mut report);

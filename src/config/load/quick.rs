@@ -7,7 +7,7 @@ use crate::config::value::parse_ask;
 use crate::name::HostPattern;
 use crate::upstream::Address;
 
-/// One site per domain, and `*` where an ask URL says which names are allowed.
+/// One site per domain, and `*` where an ask endpoint says which names are allowed.
 pub(crate) fn read_sites(
     flags: &Flags,
     config: &Config,

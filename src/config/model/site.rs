@@ -105,7 +105,7 @@ pub enum CertificateSource {
     InternalCa,
     /// The issuer, before anybody asks for it.
     Issuer,
-    /// The issuer, at the first handshake for a name that the ask URL allows.
+    /// The issuer, at the first handshake for a name that the ask endpoint allows.
     OnDemand,
 }
 
