@@ -35,14 +35,8 @@ async fn measure() {
     let ports = ProxyPorts::reserve();
     let pebble = Pebble::start(PebbleOptions::new(ports.http().port())).await;
     let client = Client::new(&pebble.issuance_root().await);
-    let ask = format!("http://{}/ask", app.address);
     let proxy = ProxySetup::on(ports)
-        .args([
-            "--upstream",
-            &app.address.to_string(),
-            "--on-demand-ask",
-            &ask,
-        ])
+        .on_demand(&app)
         .ca(&pebble.directory_url(), &pebble.root_pem())
         .start()
         .await;

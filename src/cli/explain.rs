@@ -1,4 +1,4 @@
-//! `proxy explain`: the whole effective configuration as a Proxyfile of its own, with what it means.
+//! `proxy explain`: lists the effective configuration as a Proxyfile with explanations.
 
 use std::io::Write;
 

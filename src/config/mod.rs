@@ -1,5 +1,5 @@
-//! What the user asked for: the Proxyfile and the flags, read, checked and brought to one typed `Config`. Fills the
-//! option types of the rooms; no room sees it.
+//! Reads the Proxyfile and the flags into one checked, typed `Config`, which fills the option types of the other rooms.
+//! Those rooms do not know this one.
 
 mod check;
 mod fields;
@@ -9,6 +9,7 @@ mod load;
 mod model;
 mod read;
 mod report;
+mod toml;
 mod value;
 
 pub use check::FileError;

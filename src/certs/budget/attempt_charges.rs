@@ -34,7 +34,7 @@ struct Account {
 #[derive(Clone, Debug)]
 struct Used {
     /// Times at which the orders were charged, each with one failed authorization.
-    paid: Vec<SystemTime>,
+    charged: Vec<SystemTime>,
     orders: usize,
     /// Whether the CA has refused an order because of its predecessor. Such an order counts at the CA.
     is_refused: bool,
@@ -51,7 +51,7 @@ impl AttemptCharges {
     pub(super) fn new(
         windows: RateLimiter,
         counted_order: &CountedOrder<'_>,
-        paid: SystemTime,
+        charged: SystemTime,
     ) -> Self {
         Self(Some(Account {
             windows,
@@ -61,7 +61,7 @@ impl AttemptCharges {
             subject: counted_order.subject.clone(),
             kind: counted_order.kind,
             used: Mutex::new(Used {
-                paid: vec![paid],
+                charged: vec![charged],
                 orders: 0,
                 is_refused: false,
                 failed_authorizations: 0,
@@ -74,11 +74,11 @@ impl AttemptCharges {
         let Some(account) = &self.0 else {
             return Ok(());
         };
-        let is_paid = account.with(|used| {
+        let is_charged = account.with(|used| {
             used.orders += 1;
-            used.orders <= used.paid.len()
+            used.orders <= used.charged.len()
         });
-        if is_paid {
+        if is_charged {
             return Ok(());
         }
         let counted_order = account.counted_order();
@@ -86,7 +86,7 @@ impl AttemptCharges {
             .windows
             .charge_order(&counted_order, Charge::Further, now)
             .await?;
-        account.with(|used| used.paid.push(now));
+        account.with(|used| used.charged.push(now));
         Ok(())
     }
 
@@ -131,8 +131,8 @@ impl AttemptCharges {
                     _ if !window.is_counted() => &[],
                     Scope::Account if reach > Reach::Nothing => &[],
                     Scope::Domain(_) if reach == Reach::Certificate => &[],
-                    Scope::Domain(_) => &used.paid[..1],
-                    Scope::Account | Scope::Name(_) => &used.paid[..],
+                    Scope::Domain(_) => &used.charged[..1],
+                    Scope::Account | Scope::Name(_) => &used.charged[..],
                 };
                 unused.iter().for_each(|at| window.charges.refund(*at));
                 if matches!(window.scope, Scope::Name(_)) && window.is_counted() {

@@ -116,8 +116,8 @@ mod tests {
             &self,
             counted_order: CountedOrder<'_>,
         ) -> Result<AttemptCharges, HoldReason> {
-            let paid = self.budgets().charge_order(counted_order, self.now).await;
-            paid.map_err(|error| match error {
+            let charged = self.budgets().charge_order(counted_order, self.now).await;
+            charged.map_err(|error| match error {
                 LimitError::Held(held) => *held,
                 LimitError::Storage(error) => panic!("{error}"),
             })
@@ -214,8 +214,8 @@ mod tests {
                 kind: OrderKind::Replacement,
                 ..counted_order(&subject, Limits::PUBLIC)
             };
-            let paid = world.charge(counted_order).await;
-            paid.unwrap().settle(Usage::SIGNED, world.now).await;
+            let charged = world.charge(counted_order).await;
+            charged.unwrap().settle(Usage::SIGNED, world.now).await;
         }
         world.succeeds("www.example.org").await.unwrap();
     }
@@ -262,8 +262,10 @@ mod tests {
             account: "other",
             ..counted_order(&subject, Limits::PUBLIC)
         };
-        let paid = world.charge(counted_order).await;
-        assert!(matches!(paid, Err(HoldReason::Spent { what, .. }) if what == "new certificates"));
+        let charged = world.charge(counted_order).await;
+        assert!(
+            matches!(charged, Err(HoldReason::Spent { what, .. }) if what == "new certificates")
+        );
     }
 
     #[tokio::test]

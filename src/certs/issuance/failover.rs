@@ -48,7 +48,7 @@ pub(super) struct Failover {
 }
 
 impl Failover {
-    /// Pays for each order from `budgets`. `renewal_plans` knows the certificate that an order replaces.
+    /// Charges each order to `budgets`. `renewal_plans` knows the certificate that an order replaces.
     pub(crate) fn new(budgets: Budgets, renewal_plans: Arc<RenewalPlans>, clock: Clock) -> Self {
         Self {
             budgets,
@@ -167,7 +167,7 @@ impl Failover {
         Ok(())
     }
 
-    /// Pays for an order, places it, and settles with the budgets.
+    /// Charges an order, places it, and settles with the budgets.
     async fn issue<'a>(
         &self,
         issuer: &'a dyn Issuer,
@@ -184,11 +184,11 @@ impl Failover {
             subject: request.subject,
             kind: kind(replaces.as_ref()),
         };
-        let paid = self
+        let charged = self
             .budgets
             .charge_order(counted_order, self.clock.now())
             .await;
-        let charges = paid.map_err(|reason| Error::of(issuer, reason.into()))?;
+        let charges = charged.map_err(|reason| Error::of(issuer, reason.into()))?;
         let order = IssueRequest {
             subject: request.subject,
             charges: &charges,

@@ -1,4 +1,5 @@
-//! ACME renewal information (RFC 9773): asks CAs when to renew, and keeps the renewal plans.
+//! The renewal plans of all certificates: asks CAs when to renew (RFC 9773), and stores the answers. The time itself is
+//! computed in `renewal`, and `maintenance/scheduler` waits for it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,5 @@
-//! The time at which a certificate is renewed: pure functions of its lifetime and the CA's renewal window.
+//! The time at which a certificate is renewed: pure functions of its lifetime and the CA's renewal window. The CA is asked
+//! for its window in `issuance/renewal_plans`, and `maintenance/scheduler` waits for the time.
 
 mod renew_at;
 mod renewal_plan;

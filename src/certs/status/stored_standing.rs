@@ -396,8 +396,8 @@ mod tests {
                 subject: &name,
                 kind: OrderKind::First,
             };
-            let paid = budgets.charge_order(counted_order, SystemTime::now()).await;
-            let charges = paid.unwrap();
+            let charged = budgets.charge_order(counted_order, SystemTime::now()).await;
+            let charges = charged.unwrap();
             charges.order(SystemTime::now()).await.unwrap();
             charges.settle(Usage::SIGNED, SystemTime::now()).await;
         }

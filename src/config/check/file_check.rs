@@ -1,4 +1,4 @@
-//! Whether the files that a configuration names can be used.
+//! Checks that the files of a configuration can be used.
 
 use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
@@ -13,65 +13,64 @@ use crate::config::model::{Config, SiteAction};
 use crate::tls::{ClientAuth, ClientAuthError};
 use crate::upstream::{Address, Options, Protocol, SystemRoots, TlsError};
 
-/// Why a file that the configuration names cannot be used.
+/// Reason why a file of the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is not there, not readable, or holds no PEM section of the wanted kind.
+    /// A PEM file is missing, unreadable, or without a section of the expected kind.
     #[error("{} is not a readable PEM file: {}", path.display(), pem_reason(source))]
     Pem {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error of the PEM parser.
         #[source]
         source: pem::Error,
     },
-    /// TLS towards a site's backends cannot be set up.
+    /// TLS to the backends of a site cannot be set up.
     #[error("{error}{}", .error.reason())]
     Upstream {
-        /// What is wrong.
+        /// Error of the TLS settings.
         error: TlsError,
     },
     /// The command of `on-cert` cannot be run.
-    #[error("{} cannot be run; make it an executable file", path.display())]
+    #[error("{} is not an executable file; make it executable, or set another command", path.display())]
     Hook {
         /// The file.
         path: PathBuf,
     },
-    /// A site's page cannot be read.
+    /// A page cannot be read.
     #[error("the page {} cannot be read: {source}", path.display())]
     Page {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
-    /// The folder that a site serves is not there, or not readable.
+    /// The folder of a site is missing or unreadable.
     #[error("{} is not a readable folder: {source}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
-    /// Certificate and key are readable but do not belong together.
-    #[error("{} and {} do not fit together: {source}", files.cert.display(), files.key.display())]
+    /// A certificate and a key do not match.
+    #[error("{} and {} do not match: {source}", files.cert.display(), files.key.display())]
     Pair {
         /// The two files.
         files: TlsFiles,
-        /// What the TLS library says.
+        /// Error of the TLS library.
         #[source]
         source: rustls::Error,
     },
-    /// It holds no CAs that could verify clients.
+    /// A file has no CA certificates that can verify clients.
     #[error("{0}")]
     ClientAuth(#[from] ClientAuthError),
 }
 
 impl Config {
-    /// Reads all files that the configuration names, and the system's roots where it needs them, and returns what is wrong with
-    /// them. Blocks.
+    /// Checks all files of the configuration, and the system's roots if an upstream needs them. Blocks.
     #[must_use]
     pub fn check_files(&self, system: &SystemRoots) -> Vec<FileError> {
         let roots = self.issuers.iter().filter_map(|issuer| issuer.root.clone());
@@ -81,11 +80,11 @@ impl Config {
         errors.extend(self.on_cert.as_deref().and_then(check_hook));
         let pages = self.sites.iter().flat_map(|site| site.features.files());
         errors.extend(pages.filter_map(|page| read_page(page).err()));
-        let client_roots = self
+        let client_auths = self
             .sites
             .iter()
             .filter_map(|site| site.client_auth.as_ref());
-        errors.extend(client_roots.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
+        errors.extend(client_auths.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
             let cert = read_certificates(files.cert.clone());
             let key = read_key(files.key.clone());
@@ -108,9 +107,9 @@ impl Config {
                 SiteAction::Redirect(_) | SiteAction::Respond(_) => {}
             }
         }
-        // What stands at the top of the file is each site's, and is told of once.
-        let mut told = HashSet::new();
-        errors.retain(|error| told.insert(error.to_string()));
+        // Sites share the files of the settings at the top of the file, which are reported only once.
+        let mut reported = HashSet::new();
+        errors.retain(|error| reported.insert(error.to_string()));
         errors
     }
 }
@@ -143,15 +142,12 @@ fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
 }
 
 fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let chain = CertificateDer::pem_file_iter(&path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .and_then(|chain| {
-            if chain.is_empty() {
-                return Err(pem::Error::NoItemsFound);
-            }
-            Ok(chain)
-        });
-    chain.map_err(|source| FileError::Pem { path, source })
+    let chain = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect);
+    match chain {
+        Ok(chain) if Vec::is_empty(&chain) => Err(pem::Error::NoItemsFound),
+        chain => chain,
+    }
+    .map_err(|source| FileError::Pem { path, source })
 }
 
 fn read_key(path: PathBuf) -> Result<PrivateKeyDer<'static>, FileError> {
@@ -164,16 +160,14 @@ fn check_pair(
     key: PrivateKeyDer<'static>,
 ) -> Result<(), FileError> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
-    match CertifiedKey::from_der(chain, key, &provider) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(FileError::Pair {
-            files: files.clone(),
-            source,
-        }),
-    }
+    let pair = CertifiedKey::from_der(chain, key, &provider);
+    pair.map(drop).map_err(|source| FileError::Pair {
+        files: files.clone(),
+        source,
+    })
 }
 
-/// The library's own words quote the file; these do not, since it may be a key.
+/// Describes a PEM error without the parser's message, which quotes the file and thus could show a key.
 fn pem_reason(error: &pem::Error) -> String {
     match error {
         pem::Error::Io(error) => error.to_string(),

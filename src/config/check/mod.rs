@@ -1,5 +1,5 @@
-//! Whether a configuration can be used as a whole: sites beside each other, the files that it names, and what only a
-//! restart can change. Knows no reader.
+//! Checks of a configuration as a whole: conflicts between sites, the files that it uses, and changes that need a restart.
+//! Knows no reader.
 
 mod file_check;
 mod restart_only;

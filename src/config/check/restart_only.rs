@@ -1,10 +1,10 @@
-//! What can only be set at a start.
+//! Settings that take effect only at a restart.
 
 use crate::config::model::Config;
 use crate::config::report::{Problem, Report};
-use crate::config::value::TomlTable;
+use crate::config::toml::TomlTable;
 
-/// Notes each setting that differs from what the proxy runs with and would not come into effect.
+/// Reports each changed setting that would not take effect in the proxy that runs with `running`.
 pub(crate) fn check_restart_only(
     table: &TomlTable<'_>,
     config: &Config,
@@ -20,12 +20,12 @@ pub(crate) fn check_restart_only(
         ("log.format", config.log.format != running.log.format),
     ] {
         if has_changed {
-            note(key, table, report);
+            report_change(key, table, report);
         }
     }
 }
 
-fn note(key: &'static str, table: &TomlTable<'_>, report: &mut Report<'_>) {
+fn report_change(key: &'static str, table: &TomlTable<'_>, report: &mut Report<'_>) {
     let value = match key.split_once('.') {
         None => table.value(key),
         Some((section, key)) => {
@@ -62,10 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_a_restart_is_refused_where_it_stands_or_has_stood() {
-        let stood = "storage = \"file:/data\"\nlog.format = \"json\"\n";
-        assert_eq!(after(stood, stood), "");
-        let problems = after(stood, "storage = \"file:/other\"\nlog.level = \"debug\"\n");
+    fn a_changed_or_removed_setting_that_needs_a_restart_is_rejected() {
+        let before = "storage = \"file:/data\"\nlog.format = \"json\"\n";
+        assert_eq!(after(before, before), "");
+        let problems = after(before, "storage = \"file:/other\"\nlog.level = \"debug\"\n");
         let lines: Vec<_> = problems.lines().collect();
         assert!(
             lines[0].starts_with("Proxyfile:1:11: `storage` cannot change"),

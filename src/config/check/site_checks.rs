@@ -1,4 +1,4 @@
-//! What is wrong with sites that are right by themselves: two that claim one name, or one that leads in circles.
+//! Conflicts between valid sites: repeated names, several defaults, and redirects that loop.
 
 use url::Url;
 
@@ -6,7 +6,7 @@ use crate::config::model::{Config, SiteAction, SiteConfig};
 use crate::config::report::{Problem, Report};
 use crate::name::NameMap;
 
-/// A site with where it stands in the file.
+/// A site with its offset in the file, and those of its aliases and routes.
 pub(crate) struct PlacedSite {
     pub(crate) site: SiteConfig,
     pub(crate) start: usize,
@@ -18,16 +18,16 @@ pub(crate) fn check_together(sites: &[PlacedSite], config: &Config, report: &mut
     let starts = check_names(sites, report);
     check_defaults(sites, report);
     for site in sites {
-        check_circles(site, &starts, config, report);
+        check_redirect_loops(site, &starts, config, report);
     }
 }
 
-/// Where each name stands first, and the site that it belongs to.
+/// Reports repeated names. Returns the offset of each name, and that of its site.
 fn check_names(sites: &[PlacedSite], report: &mut Report<'_>) -> NameMap<(usize, usize)> {
     let mut starts: NameMap<(usize, usize)> = NameMap::new();
     for placed in sites {
-        let places = std::iter::once(&placed.start).chain(&placed.aliases);
-        for (pattern, start) in placed.site.patterns().zip(places) {
+        let offsets = std::iter::once(&placed.start).chain(&placed.aliases);
+        for (pattern, start) in placed.site.patterns().zip(offsets) {
             match starts.get(pattern) {
                 Some((first, _)) => {
                     let line = report.line(*first);
@@ -53,8 +53,8 @@ fn check_defaults(sites: &[PlacedSite], report: &mut Report<'_>) {
     }
 }
 
-/// Whether a redirect leads to a path that it redirects itself. What placeholders lead to is not known.
-fn check_circles(
+/// Reports redirects to a path of their own route. Targets with placeholders are not known and not checked.
+fn check_redirect_loops(
     placed: &PlacedSite,
     starts: &NameMap<(usize, usize)>,
     config: &Config,
@@ -66,27 +66,27 @@ fn check_circles(
             continue;
         };
         let to = &redirect.options().to;
-        let path = match landing(to, config) {
+        let path = match own_target(to, config) {
             Some((Some(host), path)) => {
-                let landed = starts.lookup(&host).map(|(_, site)| *site);
-                (landed == Some(placed.start)).then_some(path)
+                let target = starts.lookup(&host).map(|(_, site)| *site);
+                (target == Some(placed.start)).then_some(path)
             }
             Some((None, path)) => Some(path),
             None => None,
         };
         let Some(path) = path else { continue };
-        let landed = routes
+        let target = routes
             .iter()
             .filter(|other| other.prefix.covers(path.as_bytes()))
             .max_by_key(|other| other.prefix.as_str().len());
-        if landed.is_some_and(|landed| landed.prefix == route.prefix) {
+        if target.is_some_and(|target| target.prefix == route.prefix) {
             report.at(*start, Problem::RedirectLoop(to.clone()));
         }
     }
 }
 
-/// The host and the path of a target that this proxy may serve; no host for the one that was asked for.
-fn landing(to: &str, config: &Config) -> Option<(Option<String>, String)> {
+/// Returns the host and path of a target that this proxy may serve. The host is `None` if it stays the same.
+fn own_target(to: &str, config: &Config) -> Option<(Option<String>, String)> {
     if to.contains('{') {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The keys of `[[issuers]]`, `on-demand`, `tls` and of the ways to set a record in DNS.
+//! The keys of `[[issuers]]`, `on-demand`, `tls` and of the methods to set a DNS record.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use crate::acme::{ChallengeType, ExternalAccount};
 use crate::certs::challenge::{CloudflareOptions, Rfc2136Options, ServerAddress, TsigAlgorithm};
 use crate::certs::issuer::NameConstraint;
 use crate::certs::{IssuerOptions, KeyType, OnDemandOptions, Secret, TlsFiles};
-use crate::config::report::{DnsProblem, Problem};
+use crate::config::report::{DnsChallengeProblem, Problem};
 use crate::config::value::{
     Directory, INTERNAL, external_account, parse_ask, parse_email, read_secret,
 };
 use crate::name::HostName;
 
 use super::codec::{Codec, count, path, secret, string};
-use super::field::{Field, field};
+use super::field::{Field, field, read_value};
 
 const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 const DNS_PORT: u16 = 53;
@@ -28,15 +28,23 @@ const KEY_TYPES: [(&str, KeyType); 4] = [
     ("rsa4096", KeyType::Rsa4096),
 ];
 
+static CHALLENGES: [(&str, ChallengeType); 4] = [
+    ("http-01", ChallengeType::Http01),
+    ("tls-alpn-01", ChallengeType::TlsAlpn01),
+    ("dns-01", ChallengeType::Dns01),
+    ("dns-persist-01", ChallengeType::DnsPersist01),
+];
+
 const ALGORITHMS: [(&str, TsigAlgorithm); 3] = [
     ("hmac-sha256", TsigAlgorithm::HmacSha256),
     ("hmac-sha384", TsigAlgorithm::HmacSha384),
     ("hmac-sha512", TsigAlgorithm::HmacSha512),
 ];
 
-/// The keys of an issuer beside its directory, which decides on their defaults.
+/// The keys of an issuer except its directory, which determines their defaults.
 pub(crate) fn issuer() -> Vec<Field<IssuerOptions>> {
     let staging = Codec::text(|text| Ok(Directory::parse(text)?.url));
+    let challenges = Codec::choice(&CHALLENGES).list().adjusted(remove_repeated);
     vec![
         field!("root", root, path().optional()),
         field!("name", name, Codec::text(parse_issuer_name)),
@@ -45,59 +53,35 @@ pub(crate) fn issuer() -> Vec<Field<IssuerOptions>> {
         field!("profile", profile, string().optional()),
         field!("preferred-chain", preferred_chain, string().optional()),
         field!("key-type", key_type, Codec::choice(&KEY_TYPES)),
-        field!("challenges", challenges, challenges()),
+        field!("challenges", challenges, challenges),
         field!("staging", staging, staging.optional()),
     ]
 }
 
-/// The credentials of an account. They are not written.
+/// The credentials of an account. They are never written.
 fn account() -> Codec<ExternalAccount> {
     Codec {
         read: Box::new(|value, folder, report| {
-            let table = value.table();
-            let table = table
-                .map_err(|problem| report.at(value.start(), problem))
-                .ok()?;
-            let key_id = table.read("key-id", report, |value| value.string().map(str::to_owned));
-            let secret = table.read("hmac-key", report, |value| {
-                let secret = read_secret(value.string()?, folder)?;
-                external_account(String::from("any"), &secret).map(|_| secret)
-            });
-            table.finish(report);
-            ExternalAccount::new(key_id?, secret?.expose())
+            read_value(value, folder, report, |reader, report| {
+                let key_id = reader.read_key("key-id", string(), report);
+                let secret = reader.table.read("hmac-key", report, |value| {
+                    let secret = read_secret(value.string()?, folder)?;
+                    external_account(String::from("any"), &secret).map(|_| secret)
+                });
+                ExternalAccount::new(key_id?, secret?.expose())
+            })?
         }),
         write: Box::new(|_| None),
     }
 }
 
-fn challenges() -> Codec<Vec<ChallengeType>> {
-    let Codec { read, write } = Codec::text(parse_challenge).list();
-    Codec {
-        read: Box::new(move |value, folder, report| {
-            let mut challenges = Vec::new();
-            for challenge in read(value, folder, report)? {
-                if !challenges.contains(&challenge) {
-                    challenges.push(challenge);
-                }
-            }
-            Some(challenges)
-        }),
-        write,
-    }
-}
-
-fn parse_challenge(text: &str) -> Result<ChallengeType, Problem> {
-    match text {
-        "http-01" => Ok(ChallengeType::Http01),
-        "tls-alpn-01" => Ok(ChallengeType::TlsAlpn01),
-        "dns-01" => Ok(ChallengeType::Dns01),
-        "dns-persist-01" => Ok(ChallengeType::DnsPersist01),
-        _ => Err(Problem::Choice {
-            key: "challenges".to_owned(),
-            text: text.to_owned(),
-            words: vec!["http-01", "tls-alpn-01", "dns-01", "dns-persist-01"],
-        }),
-    }
+fn remove_repeated(challenges: &mut Vec<ChallengeType>) {
+    let mut unique = Vec::new();
+    challenges.retain(|challenge| {
+        let is_new = !unique.contains(challenge);
+        unique.push(challenge.clone());
+        is_new
+    });
 }
 
 fn parse_issuer_name(text: &str) -> Result<String, Problem> {
@@ -172,7 +156,7 @@ pub(crate) fn cloudflare() -> Codec<CloudflareOptions> {
 
 pub(crate) fn name_servers() -> Codec<Vec<SocketAddr>> {
     let parse = |text: &str| {
-        parse_address(text).ok_or_else(|| DnsProblem::NameServer(text.to_owned()).into())
+        parse_address(text).ok_or_else(|| DnsChallengeProblem::NameServer(text.to_owned()).into())
     };
     Codec::text(parse).list()
 }
@@ -189,7 +173,7 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
 }
 
 fn parse_server(text: &str) -> Result<ServerAddress, Problem> {
-    let problem = || Problem::from(DnsProblem::Server(text.to_owned()));
+    let problem = || Problem::from(DnsChallengeProblem::Server(text.to_owned()));
     let (host, port) = match parse_address(text) {
         Some(address) => (address.ip().to_string(), address.port()),
         None => match text.rsplit_once(':') {
@@ -203,18 +187,18 @@ fn parse_server(text: &str) -> Result<ServerAddress, Problem> {
     }
 }
 
-/// A token is sent in clear to no other machine.
+/// Rejects plain http to another machine, which would send the token unencrypted.
 fn parse_api(text: &str) -> Result<Url, Problem> {
     let url = Url::parse(text).ok().filter(|url| {
-        let is_here = match url.host() {
+        let is_loopback = match url.host() {
             Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
             Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
             Some(url::Host::Domain(name)) => name == "localhost",
             None => false,
         };
-        url.scheme() == "https" || (url.scheme() == "http" && is_here)
+        url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
     });
-    url.ok_or_else(|| DnsProblem::Url(text.to_owned()).into())
+    url.ok_or_else(|| DnsChallengeProblem::Url(text.to_owned()).into())
 }
 
 #[cfg(test)]
@@ -239,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_goes_over_https_or_to_this_machine() {
+    fn a_token_is_sent_over_https_or_to_this_machine_only() {
         for text in [
             "https://api.example.com/v4",
             "http://127.0.0.1:80",

@@ -1,4 +1,4 @@
-//! How a value is read from a Proxyfile and written to one.
+//! Reading one value of a Proxyfile, and writing it back.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use crate::certs::Secret;
 use crate::config::report::{Problem, Report};
+use crate::config::toml::TomlValue;
 use crate::config::value::{
-    TomlValue, format_size, parse_count, parse_head_size, parse_size, read_duration, read_secret,
+    format_size, parse_count, parse_head_size, parse_size, read_duration, read_secret,
 };
 
-/// Stands for a secret that the file spells out. As long as a key has to be, so that the listing can be read.
+/// Placeholder for a secret that the file contains as text. It has the minimum length of a key, so that the listing is
+/// a valid Proxyfile.
 pub(crate) const HIDDEN: &str = "(not shown here)";
 
 type Read<V> = Box<dyn Fn(&TomlValue<'_>, &Path, &mut Report<'_>) -> Option<V>>;
 type Write<V> = Box<dyn Fn(&V) -> Option<toml::Value>>;
 
-/// How a value is read and written. `read` notes what is wrong; relative paths in the value start at its folder. `write`
-/// returns nothing where the key is left out.
+/// Reads and writes values of one type. `read` reports problems, and resolves relative paths in the value against the
+/// folder that it is given. `write` returns `None` if the key is left out.
 pub(crate) struct Codec<V> {
     pub(crate) read: Read<V>,
     pub(crate) write: Write<V>,
@@ -30,16 +32,13 @@ impl<V: 'static> Codec<V> {
     ) -> Self {
         Self {
             read: Box::new(move |value, folder, report| {
-                let parsed = read(value, folder);
-                parsed
-                    .map_err(|problem| report.at(value.start(), problem))
-                    .ok()
+                report.accept(value.start(), read(value, folder))
             }),
             write: Box::new(move |value| Some(write(value))),
         }
     }
 
-    /// A string that is written as it is read.
+    /// A string whose type writes it as it was read.
     pub(crate) fn text(parse: fn(&str) -> Result<V, Problem>) -> Self
     where
         V: Display,
@@ -50,7 +49,7 @@ impl<V: 'static> Codec<V> {
     /// One of several words.
     pub(crate) fn choice(choices: &'static [(&'static str, V)]) -> Self
     where
-        V: Copy + PartialEq + Sync,
+        V: Clone + PartialEq + Sync,
     {
         let word = move |value: &V| {
             let chosen = choices.iter().find(|(_, choice)| choice == value);
@@ -59,7 +58,7 @@ impl<V: 'static> Codec<V> {
         Self::new(move |value, _| value.choice(choices), word)
     }
 
-    /// A value that may be left out.
+    /// An optional value. `None` leaves the key out.
     pub(crate) fn optional(self) -> Codec<Option<V>> {
         let Self { read, write } = self;
         Codec {
@@ -68,7 +67,7 @@ impl<V: 'static> Codec<V> {
         }
     }
 
-    /// A list. It is left out where it is empty.
+    /// A list. An empty one leaves the key out.
     pub(crate) fn list(self) -> Codec<Vec<V>> {
         self.many(|value| value.list())
     }
@@ -85,10 +84,7 @@ impl<V: 'static> Codec<V> {
         let Self { read, write } = self;
         Codec {
             read: Box::new(move |value, folder, report| {
-                let elements = elements(value);
-                let elements = elements
-                    .map_err(|problem| report.at(value.start(), problem))
-                    .ok()?;
+                let elements = report.accept(value.start(), elements(value))?;
                 let elements = elements.iter();
                 let parsed = elements.filter_map(|element| read(element, folder, report));
                 Some(parsed.collect())
@@ -100,7 +96,7 @@ impl<V: 'static> Codec<V> {
         }
     }
 
-    /// The same, for which a file may also write a shorter form than a table.
+    /// Adds a short form that a file may use instead of a table.
     pub(crate) fn or_short(
         self,
         is_short: fn(&TomlValue<'_>) -> bool,
@@ -109,21 +105,17 @@ impl<V: 'static> Codec<V> {
         let Self { read, write } = self;
         Self {
             read: Box::new(move |value, folder, report| {
-                if !is_short(value) {
-                    return read(value, folder, report);
+                if is_short(value) {
+                    report.accept(value.start(), short(value, folder))
+                } else {
+                    read(value, folder, report)
                 }
-                let parsed = short(value, folder);
-                parsed
-                    .map_err(|problem| report.at(value.start(), problem))
-                    .ok()
             }),
             write,
         }
     }
-}
 
-impl<V: 'static> Codec<V> {
-    /// The same, with a look at the value that was read.
+    /// Checks the value after it is read.
     pub(crate) fn checked(self, check: fn(&V) -> Option<Problem>) -> Self {
         let Self { read, write } = self;
         Self {
@@ -137,10 +129,32 @@ impl<V: 'static> Codec<V> {
             write,
         }
     }
+
+    /// Leaves the key out if its value is the default.
+    pub(crate) fn omit(self, is_default: fn(&V) -> bool) -> Self {
+        let Self { read, write } = self;
+        Self {
+            read,
+            write: Box::new(move |value| write(value).filter(|_| !is_default(value))),
+        }
+    }
+
+    /// Changes the value after it is read.
+    pub(crate) fn adjusted(self, adjust: fn(&mut V)) -> Self {
+        let Self { read, write } = self;
+        Self {
+            read: Box::new(move |value, folder, report| {
+                let mut parsed = read(value, folder, report)?;
+                adjust(&mut parsed);
+                Some(parsed)
+            }),
+            write,
+        }
+    }
 }
 
 impl<V: 'static> Codec<Vec<V>> {
-    /// The same list, which must not be empty.
+    /// Rejects an empty list.
     pub(crate) fn not_empty(self, problem: fn(&str) -> Problem) -> Self {
         let Self { read, write } = self;
         Self {
@@ -156,11 +170,12 @@ impl<V: 'static> Codec<Vec<V>> {
     }
 }
 
-fn text(value: &(impl Display + ?Sized)) -> toml::Value {
+/// Writes a value as a string.
+pub(crate) fn text(value: &(impl Display + ?Sized)) -> toml::Value {
     toml::Value::String(value.to_string())
 }
 
-fn integer(value: impl Display) -> toml::Value {
+fn integer(value: &impl Display) -> toml::Value {
     value
         .to_string()
         .parse()
@@ -175,7 +190,7 @@ pub(crate) fn boolean() -> Codec<bool> {
     Codec::new(|value, _| value.boolean(), |value| (*value).into())
 }
 
-/// A path that starts at the folder of the file.
+/// A path, relative to the folder of the file.
 pub(crate) fn path() -> Codec<PathBuf> {
     Codec::new(
         |value, folder| Ok(folder.join(value.string()?)),
@@ -203,10 +218,7 @@ pub(crate) fn format_duration(duration: &Duration) -> toml::Value {
 }
 
 pub(crate) fn count<N: From<u16> + Copy + Display + 'static>() -> Codec<N> {
-    Codec::new(
-        |value, _| Ok(parse_count(&value.text()?)?.into()),
-        |count| integer(count),
-    )
+    Codec::new(|value, _| Ok(parse_count(&value.text()?)?.into()), integer)
 }
 
 /// A count that may be zero.
@@ -215,24 +227,28 @@ pub(crate) fn number() -> Codec<u16> {
         "0" => Ok(0),
         text => parse_count(text),
     };
-    Codec::new(move |value, _| parse(value), |number| integer(number))
+    Codec::new(move |value, _| parse(value), integer)
 }
 
 pub(crate) fn size() -> Codec<usize> {
-    Codec::new(
-        |value, _| parse_size(&value.text()?),
-        |size| text(&format_size(*size)),
-    )
+    sized(parse_size)
 }
 
 pub(crate) fn head_size() -> Codec<usize> {
+    sized(parse_head_size)
+}
+
+/// A size in bytes of any integer type.
+pub(crate) fn sized<N: TryInto<usize> + Copy + 'static>(
+    parse: fn(&str) -> Result<N, Problem>,
+) -> Codec<N> {
     Codec::new(
-        |value, _| parse_head_size(&value.text()?),
-        |size| text(&format_size(*size)),
+        move |value, _| parse(&value.text()?),
+        |size| text(&format_size((*size).try_into().unwrap_or(usize::MAX))),
     )
 }
 
-/// A secret. Only where it is gets written.
+/// A secret. Written as a reference to its place, never as its text.
 pub(crate) fn secret() -> Codec<Secret> {
     Codec::new(
         |value, folder| read_secret(value.string()?, folder),

@@ -1,30 +1,27 @@
-//! One key of a table and the field of an option type that it stands for.
+//! One key of a table and the field of an option type that it fills.
 
 use std::path::Path;
 
 use crate::config::report::Report;
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 
 use super::codec::Codec;
 
-/// One key of a table, with the way to its field in `T`.
+/// One key of a table, which fills one field of `T`.
 pub(crate) struct Field<T> {
     pub(crate) key: &'static str,
     read: Box<dyn Fn(TableReader<'_, '_>, &mut T, &mut Report<'_>) -> bool>,
     write: Box<dyn Fn(&T) -> Option<toml::Value>>,
 }
 
-impl<T> Field<T> {
-    /// `get` and `get_mut` lead to the same field.
+impl<T: 'static> Field<T> {
+    /// `get` and `get_mut` must return the same field.
     pub(crate) fn new<V: 'static>(
         key: &'static str,
         get: fn(&T) -> &V,
         get_mut: fn(&mut T) -> &mut V,
         codec: Codec<V>,
-    ) -> Self
-    where
-        T: 'static,
-    {
+    ) -> Self {
         let Codec { read, write } = codec;
         Self {
             key,
@@ -32,34 +29,26 @@ impl<T> Field<T> {
                 let Some(value) = reader.table.read(key, report, |value| Ok(*value)) else {
                     return !reader.table.requires(key);
                 };
-                match read(&value, reader.folder, report) {
-                    Some(parsed) => *get_mut(options) = parsed,
-                    None => return false,
+                let parsed = read(&value, reader.folder, report);
+                let is_valid = parsed.is_some();
+                if let Some(parsed) = parsed {
+                    *get_mut(options) = parsed;
                 }
-                true
+                is_valid
             }),
             write: Box::new(move |options| write(get(options))),
         }
     }
 
-    /// A table whose keys fill the same options as those around it.
-    pub(crate) fn group(key: &'static str, fields: fn() -> Vec<Self>) -> Self
-    where
-        T: 'static,
-    {
+    /// A table whose keys fill the same options as the keys around it.
+    pub(crate) fn group(key: &'static str, fields: fn() -> Vec<Self>) -> Self {
         Self {
             key,
             read: Box::new(move |reader, options, report| {
-                let Some(table) = reader.table.read(key, report, TomlValue::table) else {
-                    return !reader.table.has(key);
-                };
-                let reader = TableReader {
-                    table: &table,
-                    ..reader
-                };
-                let is_right = reader.read(&fields(), options, report);
-                table.finish(report);
-                is_right
+                let read = reader.read_inner(key, report, |inner, report| {
+                    inner.read(&fields(), options, report)
+                });
+                read.unwrap_or(!reader.table.has(key))
             }),
             write: Box::new(move |options| {
                 let table = write_table(&fields(), options);
@@ -67,14 +56,16 @@ impl<T> Field<T> {
             }),
         }
     }
+}
 
-    /// The value of the key as a Proxyfile writes it. `None` where the key is left out.
+impl<T> Field<T> {
+    /// Returns the value of the key as a Proxyfile writes it, or `None` if the key is left out.
     pub(crate) fn write(&self, options: &T) -> Option<toml::Value> {
         (self.write)(options)
     }
 }
 
-/// The field below a path of names: `field!("queue", balancing.queue, number())`.
+/// Creates a `Field` from a path of field names: `field!("queue", balancing.queue, number())`.
 macro_rules! field {
     ($key:literal, $($name:ident).+, $codec:expr) => {
         $crate::config::fields::Field::new(
@@ -92,27 +83,27 @@ pub(crate) use field;
 #[derive(Clone, Copy)]
 pub(crate) struct TableReader<'a, 't> {
     pub(crate) table: &'a TomlTable<'t>,
-    /// Where relative paths start.
+    /// Folder against which relative paths are resolved.
     pub(crate) folder: &'a Path,
 }
 
-impl TableReader<'_, '_> {
-    /// Reads the keys that are there over the values in `options`. Returns false if one of them is wrong, or a required
-    /// one is missing; the problem has been noted then.
+impl<'a, 't> TableReader<'a, 't> {
+    /// Reads the keys that are set into `options`, and leaves its other fields unchanged. Returns false, after
+    /// reporting the problem, if a key is invalid or a required one is missing.
     pub(crate) fn read<T>(
         self,
         fields: &[Field<T>],
         options: &mut T,
         report: &mut Report<'_>,
     ) -> bool {
-        let mut is_right = true;
+        let mut is_valid = true;
         for field in fields {
-            is_right &= (field.read)(self, options, report);
+            is_valid &= (field.read)(self, options, report);
         }
-        is_right
+        is_valid
     }
 
-    /// Reads the keys of the table `key`, if it is there, over the values in `options`.
+    /// Reads the table `key` into `options`, if it is set.
     pub(crate) fn read_table<T>(
         self,
         key: &'static str,
@@ -120,17 +111,24 @@ impl TableReader<'_, '_> {
         options: &mut T,
         report: &mut Report<'_>,
     ) {
-        if let Some(table) = self.table.read(key, report, TomlValue::table) {
-            let reader = TableReader {
-                table: &table,
-                ..self
-            };
-            reader.read(fields, options, report);
-            table.finish(report);
-        }
+        self.read_inner(key, report, |inner, report| {
+            inner.read(fields, options, report)
+        });
     }
 
-    /// Reads one key. Returns `None` where it is missing or wrong.
+    /// Reads the table `key` with `read`, then reports its unknown keys. Returns `None` if it is missing or not a
+    /// table.
+    pub(crate) fn read_inner<R>(
+        self,
+        key: &'static str,
+        report: &mut Report<'_>,
+        read: impl FnOnce(TableReader<'_, 't>, &mut Report<'_>) -> R,
+    ) -> Option<R> {
+        let value = self.table.read(key, report, |value| Ok(*value))?;
+        read_value(&value, self.folder, report, read)
+    }
+
+    /// Reads one key. Returns `None` if it is missing or invalid.
     pub(crate) fn read_key<V>(
         self,
         key: &'static str,
@@ -142,33 +140,39 @@ impl TableReader<'_, '_> {
     }
 }
 
+/// Reads the table that `value` must be with `read`, then reports its unknown keys. Returns `None` if it is not a table.
+pub(crate) fn read_value<'t, R>(
+    value: &TomlValue<'t>,
+    folder: &Path,
+    report: &mut Report<'_>,
+    read: impl FnOnce(TableReader<'_, 't>, &mut Report<'_>) -> R,
+) -> Option<R> {
+    let table = &report.accept(value.start(), value.table())?;
+    let outcome = read(TableReader { table, folder }, report);
+    table.finish(report);
+    Some(outcome)
+}
+
 impl<V: 'static> Codec<V> {
-    /// A table. `default` has the values of the keys that are left out.
+    /// A table. `default` returns the values of keys that are not set.
     pub(crate) fn table(fields: fn() -> Vec<Field<V>>, default: impl Fn() -> V + 'static) -> Self {
         Self {
             read: Box::new(move |value, folder, report| {
-                let table = value.table();
-                let table = table
-                    .map_err(|problem| report.at(value.start(), problem))
-                    .ok()?;
-                let reader = TableReader {
-                    table: &table,
-                    folder,
-                };
                 let mut options = default();
-                let is_right = reader.read(&fields(), &mut options, report);
-                table.finish(report);
-                is_right.then_some(options)
+                let is_valid = read_value(value, folder, report, |reader, report| {
+                    reader.read(&fields(), &mut options, report)
+                });
+                is_valid?.then_some(options)
             }),
             write: Box::new(move |options| Some(write_table(&fields(), options).into())),
         }
     }
 }
 
-/// The table as a Proxyfile writes it.
+/// Returns the table as a Proxyfile writes it.
 pub(crate) fn write_table<T>(fields: &[Field<T>], options: &T) -> toml::Table {
     let entries = fields.iter();
     entries
-        .filter_map(|field| Some((field.key.to_owned(), field.write(options)?)))
+        .filter_map(|field| Some((field.key.to_owned(), (field.write)(options)?)))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! The keys of a site that fill the options of its guards.
+//! The keys of a site about access control, which fill the options of its guards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,36 +8,37 @@ use http::uri::PathAndQuery;
 use ipnet::IpNet;
 
 use crate::config::report::{GuardProblem, Problem};
-use crate::config::value::{parse_web_url, read_secret};
+use crate::config::value::{parse_size, parse_web_url, read_secret};
 use crate::proxy::{
     BasicAuthOptions, ForwardAuthOptions, GuardOptions, HstsOptions, PasswordHash,
     RateLimitOptions, RateScope, Realm,
 };
 use crate::upstream::Address;
 
-use super::codec::{Codec, boolean, count, duration, format_duration, head_size, size};
+use super::codec::{Codec, boolean, count, duration, format_duration, head_size, sized};
 use super::field::{Field, field};
 
-/// For the answer of the server that decides about requests.
+/// Default time for the response of a forward-auth server.
 const FORWARD_AUTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Stands for a hash. It is no hash, so that the listing lets nobody in.
+/// Placeholder for a password hash. It is not a valid hash, so that no password matches it.
 const HASH: &str = "set, not shown";
 
 const RATE_SCOPES: [(&str, RateScope); 2] =
     [("client", RateScope::Client), ("site", RateScope::Site)];
 
-/// The guards in the order in which a listing has them.
+/// The keys in the order in which a listing shows them.
 pub(crate) fn guards() -> Vec<Field<GuardOptions>> {
+    let body_size = sized(|text| Ok(parse_size(text)? as u64));
     vec![
         field!("allow", networks.allow, networks()),
         field!("deny", networks.deny, networks()),
         field!("basic-auth", basic_auth, basic_auth().optional()),
         field!("forward-auth", forward_auth, forward_auth().optional()),
         field!("rate-limit", rate_limits, rate_limit().list_or_one()),
-        field!("max-body", max_body, body_size().optional()),
+        field!("max-body", max_body, body_size.optional()),
         Field::group("limits", head_limits),
         field!("request-timeout", request_timeout, duration().optional()),
         field!("hsts", hsts, hsts().optional()),
@@ -52,7 +53,7 @@ fn networks() -> Codec<Vec<IpNet>> {
     Codec::text(parse).list().not_empty(problem)
 }
 
-/// A network, or a single address.
+/// Parses a network or a single address. Ignores bits after the prefix.
 fn parse_network(text: &str) -> Option<IpNet> {
     match text.parse::<IpNet>() {
         Ok(network) => Some(network.trunc()),
@@ -78,14 +79,11 @@ fn basic_auth() -> Codec<BasicAuthOptions> {
     })
 }
 
-/// Users with the hashes of their passwords. The hashes are not written.
+/// Users with the hashes of their passwords. The hashes are never written.
 fn users() -> Codec<BTreeMap<String, PasswordHash>> {
     Codec {
         read: Box::new(|value, folder, report| {
-            let table = value.table();
-            let table = table
-                .map_err(|problem| report.at(value.start(), problem))
-                .ok()?;
+            let table = report.accept(value.start(), value.table())?;
             if table.is_empty() {
                 report.at(table.start(), GuardProblem::NoUser.into());
             }
@@ -96,10 +94,8 @@ fn users() -> Codec<BTreeMap<String, PasswordHash>> {
                 }
                 let text = value.string().and_then(|text| read_secret(text, folder));
                 let hash = text.and_then(|text| parse_hash(user, text.expose()));
-                match hash {
-                    Ok(hash) => drop(users.insert(user.to_owned(), hash)),
-                    Err(problem) => report.at(value.start(), problem),
-                }
+                let hash = report.accept(value.start(), hash);
+                users.extend(hash.map(|hash| (user.to_owned(), hash)));
             }
             Some(users)
         }),
@@ -111,11 +107,11 @@ fn users() -> Codec<BTreeMap<String, PasswordHash>> {
 }
 
 fn parse_hash(user: &str, text: &str) -> Result<PasswordHash, Problem> {
-    let wrong = |error| GuardProblem::Password {
+    let invalid = |error| GuardProblem::Password {
         user: user.to_owned(),
         error,
     };
-    Ok(PasswordHash::parse(text).map_err(wrong)?)
+    Ok(PasswordHash::parse(text).map_err(invalid)?)
 }
 
 fn forward_auth() -> Codec<ForwardAuthOptions> {
@@ -136,19 +132,19 @@ fn forward_auth() -> Codec<ForwardAuthOptions> {
     })
 }
 
-/// The options of a server that is asked at this URL.
+/// Returns the options of the forward-auth server at this URL.
 fn parse_forward_url(text: &str) -> Result<ForwardAuthOptions, Problem> {
-    let wrong = || Problem::from(GuardProblem::ForwardAuth(text.to_owned()));
-    let url = parse_web_url(text).ok_or_else(wrong)?;
+    let invalid = || Problem::from(GuardProblem::ForwardAuth(text.to_owned()));
+    let url = parse_web_url(text).ok_or_else(invalid)?;
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(wrong());
+        return Err(invalid());
     }
     let origin = &url[..url::Position::BeforePath];
     let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
     Ok(ForwardAuthOptions {
         url: text.to_owned(),
         address: Address::parse(origin)?,
-        target: PathAndQuery::try_from(target).map_err(|_| wrong())?,
+        target: PathAndQuery::try_from(target).map_err(|_| invalid())?,
         copy_headers: Vec::new(),
         timeout: FORWARD_AUTH_TIMEOUT,
     })
@@ -183,33 +179,17 @@ fn rate_limit() -> Codec<RateLimitOptions> {
             field!("by", by, Codec::choice(&RATE_SCOPES)),
         ]
     };
-    let table = Codec::table(fields, || RateLimitOptions {
+    Codec::table(fields, || RateLimitOptions {
         requests: 0,
         per: Duration::ZERO,
         burst: 0,
         by: RateScope::default(),
-    });
-    let Codec { read, write } = table;
-    Codec {
-        read: Box::new(move |value, folder, report| {
-            let mut options = read(value, folder, report)?;
-            if options.burst == 0 {
-                options.burst = options.requests;
-            }
-            Some(options)
-        }),
-        write,
-    }
-}
-
-fn body_size() -> Codec<u64> {
-    let Codec { read, write } = size();
-    Codec {
-        read: Box::new(move |value, folder, report| {
-            read(value, folder, report).map(|size| size as u64)
-        }),
-        write: Box::new(move |size| write(&usize::try_from(*size).unwrap_or(usize::MAX))),
-    }
+    })
+    .adjusted(|options| {
+        if options.burst == 0 {
+            options.burst = options.requests;
+        }
+    })
 }
 
 fn head_limits() -> Vec<Field<GuardOptions>> {
@@ -228,23 +208,23 @@ fn hsts() -> Codec<HstsOptions> {
             field!("preload", preload, boolean()),
         ]
     };
-    let of = |max_age| HstsOptions {
+    let with_age = |max_age| HstsOptions {
         max_age,
         include_subdomains: false,
         preload: false,
     };
-    Codec::table(fields, move || of(Duration::ZERO))
+    Codec::table(fields, move || with_age(Duration::ZERO))
         .or_short(
             |value| !value.is_table(),
-            move |value, _| Ok(of(parse_max_age(value.string()?)?)),
+            move |value, _| Ok(with_age(parse_max_age(value.string()?)?)),
         )
         .checked(|hsts| {
-            let is_listable = hsts.include_subdomains && hsts.max_age >= YEAR;
-            (hsts.preload && !is_listable).then(|| GuardProblem::Preload.into())
+            let is_eligible = hsts.include_subdomains && hsts.max_age >= YEAR;
+            (hsts.preload && !is_eligible).then(|| GuardProblem::Preload.into())
         })
 }
 
-/// Zero takes back what browsers were told before.
+/// Parses a duration of at most 11 years. Zero revokes the policy in browsers that have stored it.
 fn parse_max_age(text: &str) -> Result<Duration, Problem> {
     let age = humantime::parse_duration(text).ok();
     let age = age.filter(|age| *age <= 11 * YEAR);
@@ -256,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_are_read_with_and_without_their_length() {
+    fn networks_are_read_with_and_without_a_prefix_length() {
         for (text, network) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             ("10.1.2.3/8", "10.0.0.0/8"),
@@ -273,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_to_ask_is_parted_into_server_and_path() {
+    fn a_forward_auth_url_is_split_into_server_and_path() {
         for (url, address, target) in [
             (
                 "http://localhost:9091/api/verify?rd=a",
@@ -309,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn hsts_may_be_longer_than_a_year_or_be_taken_back() {
+    fn hsts_may_be_longer_than_a_year_or_zero() {
         for (text, seconds) in [("1y", 31_557_600), ("2y", 63_115_200), ("0s", 0)] {
             assert_eq!(parse_max_age(text).unwrap().as_secs(), seconds);
         }

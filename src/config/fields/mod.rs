@@ -1,24 +1,24 @@
-//! For each table of a Proxyfile that fills one option type: its keys, each with the field that it stands for, read and
-//! written by the same entry. Knows no `Config`.
+//! The keys of each table of a Proxyfile that fills one option type. One entry both reads a key into its field and writes
+//! it back. Knows no `Config`.
 
 mod certificate_fields;
 mod codec;
 mod field;
 mod guard_fields;
-mod server_fields;
+mod limit_fields;
+mod listener_fields;
+mod log_fields;
 mod site_fields;
 mod upstream_fields;
 
 pub(crate) use certificate_fields::{
     cloudflare, issuer, name_constraints, name_servers, on_demand, rfc2136, tls_files,
 };
-pub(crate) use codec::{Codec, boolean, path};
-pub(crate) use field::{Field, TableReader, field, write_table};
+pub(crate) use codec::{Codec, boolean, path, text};
+pub(crate) use field::{Field, TableReader, field, read_value, write_table};
 pub(crate) use guard_fields::guards;
-pub(crate) use server_fields::{
-    Listener, access_log, access_log_table, limits, listener, log, parse_target,
-};
-pub(crate) use site_fields::{
-    client_auth, features, maintenance, redirect, site_features, tls_versions,
-};
+pub(crate) use limit_fields::limits;
+pub(crate) use listener_fields::{Listener, listener};
+pub(crate) use log_fields::{access_log, access_log_table, log, parse_target};
+pub(crate) use site_fields::{client_auth, features, redirect, site_features, tls_versions};
 pub(crate) use upstream_fields::{health, share, upstream_options};

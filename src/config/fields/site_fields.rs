@@ -1,16 +1,16 @@
-//! The keys of a site that fill the options of redirects, of TLS towards clients, and of the features of a site.
+//! The keys of a site about redirects, TLS with clients, compression, error pages and maintenance.
 
 use std::path::PathBuf;
 
 use crate::config::report::Problem;
-use crate::config::value::parse_duration;
+use crate::config::value::read_status;
 use crate::proxy::{
     Coding, CompressionOptions, MaintenanceOptions, MediaRange, RedirectOptions,
     SiteFeatureOptions, Statuses,
 };
 use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
 
-use super::codec::{Codec, boolean, format_duration, path, size, string};
+use super::codec::{Codec, boolean, duration, path, size, string, text};
 use super::field::{Field, field};
 
 const TLS_VERSIONS: [(&str, TlsVersion); 2] =
@@ -46,10 +46,7 @@ pub(crate) fn client_auth() -> Codec<ClientAuthOptions> {
 
 pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {
     let status = Codec::new(
-        |value, _| {
-            let text = value.text()?;
-            text.parse().map_err(|_| Problem::Status(text))
-        },
+        |value, _| read_status(value),
         |status: &u16| i64::from(*status).into(),
     );
     vec![
@@ -59,7 +56,7 @@ pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {
     ]
 }
 
-/// The keys that stand at the top of the file for all sites, and in a site for itself.
+/// The keys that are valid both at the top of the file, for all sites, and in a site.
 pub(crate) fn features() -> Vec<Field<SiteFeatureOptions>> {
     vec![
         field!("request-id", request_id, boolean()),
@@ -68,10 +65,10 @@ pub(crate) fn features() -> Vec<Field<SiteFeatureOptions>> {
     ]
 }
 
-/// The keys that only a site has.
+/// The keys that are valid only in a site.
 pub(crate) fn site_features() -> Vec<Field<SiteFeatureOptions>> {
     vec![
-        field!("access-log", access_log, boolean()),
+        field!("access-log", access_log, boolean().omit(|it| *it)),
         field!("maintenance", maintenance, maintenance()),
     ]
 }
@@ -104,14 +101,11 @@ fn compression() -> Codec<Option<CompressionOptions>> {
     }
 }
 
-/// Pages by status. A later key for the same statuses wins.
+/// Pages by status. If two keys mean the same statuses, the later one applies.
 fn error_pages() -> Codec<Vec<(Statuses, PathBuf)>> {
     Codec {
         read: Box::new(|value, folder, report| {
-            let table = value.table();
-            let table = table
-                .map_err(|problem| report.at(value.start(), problem))
-                .ok()?;
+            let table = report.accept(value.start(), value.table())?;
             let mut pages = Vec::new();
             for (key, start, value) in table.entries() {
                 match (Statuses::parse(key), value.string()) {
@@ -127,20 +121,18 @@ fn error_pages() -> Codec<Vec<(Statuses, PathBuf)>> {
         }),
         write: Box::new(|pages| {
             let pages = pages.iter();
-            let pages =
-                pages.map(|(key, path)| (key.to_string(), path.display().to_string().into()));
+            let pages = pages.map(|(key, path)| (key.to_string(), text(&path.display())));
             let table: toml::Table = pages.collect();
             (!table.is_empty()).then_some(table.into())
         }),
     }
 }
 
-pub(crate) fn maintenance() -> Codec<Option<MaintenanceOptions>> {
+fn maintenance() -> Codec<Option<MaintenanceOptions>> {
     let fields = || -> Vec<Field<MaintenanceOptions>> {
-        let retry_after = Codec::new(|value, _| parse_duration(value.string()?), format_duration);
         vec![
             field!("page", page, path().optional()),
-            field!("retry-after", retry_after, retry_after),
+            field!("retry-after", retry_after, duration()),
         ]
     };
     Codec::table(fields, MaintenanceOptions::default)

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use http::uri::{Authority, PathAndQuery};
 
-use crate::config::report::{BalancingProblem, Problem, SHORTEST_KEY};
+use crate::config::report::{BalancingProblem, Problem, Report, SHORTEST_KEY};
+use crate::config::toml::TomlValue;
 use crate::config::value::read_secret;
 use crate::name::HostName;
 use crate::upstream::{
@@ -12,8 +13,8 @@ use crate::upstream::{
     is_cookie_name,
 };
 
-use super::codec::{Codec, HIDDEN, boolean, count, duration, number, path, pause};
-use super::field::{Field, TableReader, field, write_table};
+use super::codec::{Codec, HIDDEN, boolean, count, duration, number, path, pause, text};
+use super::field::{Field, TableReader, field, read_value, write_table};
 
 const SEND_PROXY: [(&str, Option<SendProxy>); 3] = [
     ("off", None),
@@ -50,7 +51,7 @@ pub(crate) fn upstream_options() -> Vec<Field<Options>> {
     ]
 }
 
-/// What one address of an upstream says beside where it is.
+/// The keys of one backend except its address.
 pub(crate) fn share() -> Vec<Field<Share>> {
     vec![
         field!("weight", weight, number()),
@@ -78,13 +79,13 @@ pub(crate) fn health() -> Codec<Option<HealthOptions>> {
         .optional()
 }
 
-/// The table as a whole: what it leaves out is as by default, not as in another table.
+/// Replaces the inherited table as a whole: keys that are not set have their defaults.
 fn tls() -> Codec<TlsOptions> {
     let fields = || -> Vec<Field<TlsOptions>> {
         vec![
             field!("root", root, path().optional()),
             field!("sni", sni, Codec::text(parse_sni).optional()),
-            field!("insecure", is_insecure, boolean()),
+            field!("insecure", is_insecure, boolean().omit(|it| !it)),
         ]
     };
     let identity = || -> Vec<Field<IdentityFiles>> {
@@ -92,60 +93,55 @@ fn tls() -> Codec<TlsOptions> {
     };
     Codec {
         read: Box::new(move |value, folder, report| {
-            let table = value.table();
-            let table = table
-                .map_err(|problem| report.at(value.start(), problem))
-                .ok()?;
-            let reader = TableReader {
-                table: &table,
-                folder,
-            };
-            let mut options = TlsOptions::default();
-            reader.read(&fields(), &mut options, report);
-            if table.has("cert") || table.has("key") {
-                for (key, example) in [("cert", "\"client.pem\""), ("key", "\"client.key\"")] {
-                    if !table.has(key) {
-                        report.at(table.start(), Problem::Missing { key, example });
-                    }
+            read_value(value, folder, report, |reader, report| {
+                let mut options = TlsOptions::default();
+                reader.read(&fields(), &mut options, report);
+                options.identity = read_identity(reader, &identity(), report);
+                if options.is_insecure && options.root.is_some() {
+                    report.at(value.start(), Problem::InsecureAndRoot);
                 }
-                let mut files = IdentityFiles {
-                    cert: Default::default(),
-                    key: Default::default(),
-                };
-                reader.read(&identity(), &mut files, report);
-                options.identity = Some(files);
-            }
-            if options.is_insecure && options.root.is_some() {
-                report.at(table.start(), Problem::InsecureAndRoot);
-            }
-            table.finish(report);
-            Some(options)
+                options
+            })
         }),
         write: Box::new(move |options| {
             let mut table = write_table(&fields(), options);
-            table.extend(
-                options
-                    .identity
-                    .iter()
-                    .flat_map(|files| write_table(&identity(), files)),
-            );
-            if !options.is_insecure {
-                table.remove("insecure");
-            }
+            let files = options.identity.iter();
+            table.extend(files.flat_map(|files| write_table(&identity(), files)));
             (!table.is_empty()).then_some(table.into())
         }),
     }
 }
 
+/// Reads the client certificate, which needs both files.
+fn read_identity(
+    reader: TableReader<'_, '_>,
+    fields: &[Field<IdentityFiles>],
+    report: &mut Report<'_>,
+) -> Option<IdentityFiles> {
+    let table = reader.table;
+    if !table.has("cert") && !table.has("key") {
+        return None;
+    }
+    for (key, example) in [("cert", "\"client.pem\""), ("key", "\"client.key\"")] {
+        if !table.has(key) {
+            report.at(table.start(), Problem::Missing { key, example });
+        }
+    }
+    let mut files = IdentityFiles {
+        cert: Default::default(),
+        key: Default::default(),
+    };
+    reader.read(fields, &mut files, report);
+    Some(files)
+}
+
 fn status() -> Codec<StatusRange> {
-    Codec::new(
-        |value, _| {
-            let text = value.text()?;
-            let wrong = |error| BalancingProblem::Status(text.clone(), error);
-            Ok(text.parse().map_err(wrong)?)
-        },
-        |status: &StatusRange| status.to_string().into(),
-    )
+    let parse = |value: &TomlValue<'_>| {
+        let text = value.text()?;
+        let invalid = |error| BalancingProblem::Status(text.clone(), error);
+        Ok(text.parse().map_err(invalid)?)
+    };
+    Codec::new(move |value, _| parse(value), text)
 }
 
 fn percent() -> Codec<u16> {
@@ -216,14 +212,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_from_where_it_lies() {
+    fn a_cookie_key_is_read_from_its_file() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "0123456789abcdef\n").unwrap();
         let key = parse_cookie_key("file:key", dir.path()).unwrap();
-        let place = format!("file:{}", dir.path().join("key").display());
-        assert_eq!(key.source(), Some(place.as_str()));
-        assert_eq!(parse_cookie_key(&place, Path::new("/")).unwrap(), key);
-        let here = parse_cookie_key("0123456789abcdef", dir.path()).unwrap();
-        assert_eq!(here.source(), None);
+        let source = format!("file:{}", dir.path().join("key").display());
+        assert_eq!(key.source(), Some(source.as_str()));
+        assert_eq!(parse_cookie_key(&source, Path::new("/")).unwrap(), key);
+        let literal = parse_cookie_key("0123456789abcdef", dir.path()).unwrap();
+        assert_eq!(literal.source(), None);
     }
 }

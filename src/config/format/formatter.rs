@@ -1,57 +1,58 @@
-//! How a Proxyfile is written out so that all of them look alike: the same words in the same order, with their comments, on
-//! other places of the line. Works on TOML's tokens, so nothing is lost that a parsed document does not have.
+//! Formats a Proxyfile: only white space, line breaks and trailing commas change. Works on the tokens of the TOML, so that
+//! comments, which a parsed document does not have, are kept.
 
 use std::path::Path;
 
-use crate::config::report::{Error, Report, note_toml_errors};
+use crate::config::report::{Error, Report};
+use crate::config::toml::report_toml_errors;
 use toml::de::DeTable;
 use toml_parser::Source;
 use toml_parser::lexer::TokenKind;
 
-/// What each level of brackets is indented by that goes over several lines.
+/// Indentation inside brackets that span several lines.
 const INDENT: usize = 2;
 
-/// The text of a Proxyfile in the one form that all have: a space around `=` and after commas, no space at the ends of lines,
-/// one empty line at the most, and one before each table with its comments. Signs `=` one below the other stay so, and
-/// comments behind values stay in their columns. What is no TOML is refused.
+/// Formats the text of a Proxyfile: a space around `=` and after commas, none at the end of a line, at most one empty line,
+/// and one before each table and its comments. Aligned `=` stay aligned, and comments after values stay in their columns.
+/// Returns the syntax errors if the text is not valid TOML.
 pub fn format_proxyfile(path: &Path, text: &str) -> Result<String, Error> {
     let mut report = Report::new(path, text);
     let (_, errors) = DeTable::parse_recoverable(text);
-    note_toml_errors(errors, &mut report);
+    report_toml_errors(errors, &mut report);
     if !report.is_clean() {
         return Err(Error::Invalid(report.into_diagnostics()));
     }
     Ok(write(&lines(text)))
 }
 
-/// A token that says something.
+/// A token other than white space.
 #[derive(Debug)]
-struct Piece<'t> {
+struct Token<'t> {
     kind: TokenKind,
     text: &'t str,
     column: usize,
-    /// Whether there is space before it.
-    is_apart: bool,
+    /// True if white space precedes it.
+    is_spaced: bool,
 }
 
-/// A line, or what reaches to the end of one when a string in it has several.
+/// A line. One with a multi-line string reaches to the end of the line on which the string ends.
 #[derive(Debug, Default)]
 struct Line<'t> {
-    pieces: Vec<Piece<'t>>,
-    comment: Option<Piece<'t>>,
-    /// How many brackets are open before it.
+    tokens: Vec<Token<'t>>,
+    comment: Option<Token<'t>>,
+    /// Number of brackets that are open before it.
     depth: usize,
-    /// Whether it is a comment that goes on below the one of the line before.
-    goes_on: bool,
+    /// True if it is a comment that continues the one above it in the same column.
+    is_continued: bool,
 }
 
 impl Line<'_> {
     fn is_blank(&self) -> bool {
-        self.pieces.is_empty() && self.comment.is_none()
+        self.tokens.is_empty() && self.comment.is_none()
     }
 
     fn is_comment(&self) -> bool {
-        self.pieces.is_empty() && self.comment.is_some() && !self.goes_on
+        self.tokens.is_empty() && self.comment.is_some() && !self.is_continued
     }
 
     fn is_table(&self) -> bool {
@@ -59,26 +60,26 @@ impl Line<'_> {
     }
 
     fn starts_with(&self, kind: TokenKind) -> bool {
-        self.pieces.first().is_some_and(|piece| piece.kind == kind)
+        self.tokens.first().is_some_and(|token| token.kind == kind)
     }
 
-    /// Where the sign of an entry stands among the pieces.
+    /// Returns the index of the `=` of an entry.
     fn equals(&self) -> Option<usize> {
-        let mut kinds = self.pieces.iter().map(|piece| piece.kind);
+        let mut kinds = self.tokens.iter().map(|token| token.kind);
         let is_entry = self.depth == 0 && !self.is_table();
         kinds
             .position(|kind| kind == TokenKind::Equals)
             .filter(|_| is_entry)
     }
 
-    /// Where its first word stood.
+    /// Returns the original column of the first token.
     fn start(&self) -> usize {
-        let first = self.pieces.first().or(self.comment.as_ref());
-        first.map_or(0, |piece| piece.column)
+        let first = self.tokens.first().or(self.comment.as_ref());
+        first.map_or(0, |token| token.column)
     }
 
     fn indent(&self) -> usize {
-        let closing = self.pieces.iter().take_while(|piece| closes(piece.kind));
+        let closing = self.tokens.iter().take_while(|token| closes(token.kind));
         INDENT * self.depth.saturating_sub(closing.count())
     }
 }
@@ -100,62 +101,60 @@ fn closes(kind: TokenKind) -> bool {
 fn lines(text: &str) -> Vec<Line<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = vec![Line::default()];
-    let (mut depth, mut column, mut is_apart) = (0_usize, 0, false);
+    let (mut depth, mut column, mut is_spaced) = (0_usize, 0, false);
     for token in Source::new(text).lex() {
         let (kind, span) = (token.kind(), token.span());
-        let words = &text[span.start()..span.end()];
-        let piece = Piece {
+        let content = &text[span.start()..span.end()];
+        let token = Token {
             kind,
-            text: words,
+            text: content,
             column,
-            is_apart,
+            is_spaced,
         };
-        column = match words.rsplit_once('\n') {
+        column = match content.rsplit_once('\n') {
             Some((_, last)) => last.chars().count(),
-            None => column + words.chars().count(),
+            None => column + content.chars().count(),
         };
-        is_apart = kind == TokenKind::Whitespace;
-        let line = lines
-            .last_mut()
-            .expect("there is a line from the beginning");
+        is_spaced = kind == TokenKind::Whitespace;
+        let line = lines.last_mut().expect("the list starts with one line");
         match kind {
             TokenKind::Whitespace | TokenKind::Eof => {}
             TokenKind::Newline => lines.push(Line {
                 depth,
                 ..Line::default()
             }),
-            TokenKind::Comment => line.comment = Some(piece),
+            TokenKind::Comment => line.comment = Some(token),
             _ => {
                 depth = match (opens(kind), closes(kind)) {
                     (true, _) => depth + 1,
                     (_, true) => depth.saturating_sub(1),
                     _ => depth,
                 };
-                line.pieces.push(piece);
+                line.tokens.push(token);
             }
         }
     }
-    mark_comments_that_go_on(&mut lines);
+    mark_continued_comments(&mut lines);
     lines
 }
 
-fn mark_comments_that_go_on(lines: &mut [Line<'_>]) {
+fn mark_continued_comments(lines: &mut [Line<'_>]) {
     let mut above = None;
     for line in lines {
         let column = line.comment.as_ref().map(|comment| comment.column);
-        line.goes_on = line.pieces.is_empty() && column.is_some() && column == above;
-        above = column.filter(|_| !line.pieces.is_empty() || line.goes_on);
+        line.is_continued = line.tokens.is_empty() && column.is_some() && column == above;
+        above = column.filter(|_| !line.tokens.is_empty() || line.is_continued);
     }
 }
 
 fn write(lines: &[Line<'_>]) -> String {
-    let apart = set_apart(lines);
+    let after_gap = lines_after_gap(lines);
     let widths = widths(lines);
     let mut out = String::new();
     let mut is_gap = false;
-    let mut comment_column = 0;
+    let mut last_column = 0;
     for (number, line) in lines.iter().enumerate() {
-        is_gap |= line.is_blank() || apart[number];
+        is_gap |= line.is_blank() || after_gap[number];
         if line.is_blank() {
             continue;
         }
@@ -164,35 +163,35 @@ fn write(lines: &[Line<'_>]) -> String {
         }
         is_gap = false;
         let start = out.len();
-        if !line.goes_on {
+        if !line.is_continued {
             out.push_str(&" ".repeat(line.indent()));
         }
         write_code(line, widths[number], &mut out);
         if let Some(comment) = &line.comment {
             let row = out[start..].rsplit('\n').next().unwrap_or_default();
             let width = row.chars().count();
-            let column = match (line.goes_on, line.pieces.is_empty()) {
-                (true, _) => comment_column,
+            let column = match (line.is_continued, line.tokens.is_empty()) {
+                (true, _) => last_column,
                 (_, true) => width,
-                _ => column(line, comment, width),
+                _ => comment_column(line, comment, width),
             };
             out.push_str(&" ".repeat(column - width.min(column)));
             out.push_str(comment.text.trim_end());
-            comment_column = column;
+            last_column = column;
         }
         out.push('\n');
     }
     out
 }
 
-/// Where a comment goes behind a value that ends in column `width`: where it was, if there is room.
-fn column(line: &Line<'_>, comment: &Piece<'_>, width: usize) -> usize {
-    let last = line.pieces.last();
-    let end = last.map_or(0, |piece| match piece.text.rsplit_once('\n') {
+/// Returns the column of a comment after a value that ends in column `width`: its original column if there is room.
+fn comment_column(line: &Line<'_>, comment: &Token<'_>, width: usize) -> usize {
+    let last = line.tokens.last();
+    let end = last.map_or(0, |token| match token.text.rsplit_once('\n') {
         Some((_, row)) => row.chars().count(),
-        None => piece.column + piece.text.chars().count(),
+        None => token.column + token.text.chars().count(),
     });
-    let is_whole = line.pieces.iter().all(|piece| !piece.text.contains('\n'));
+    let is_whole = line.tokens.iter().all(|token| !token.text.contains('\n'));
     let moved = if is_whole {
         (comment.column + line.indent()).saturating_sub(line.start())
     } else {
@@ -204,24 +203,23 @@ fn column(line: &Line<'_>, comment: &Piece<'_>, width: usize) -> usize {
     }
 }
 
-/// Which lines have an empty one before them whether they had it or not: each table, above the comments that stand on it.
-fn set_apart(lines: &[Line<'_>]) -> Vec<bool> {
-    let mut apart = vec![false; lines.len()];
+/// Returns which lines get an empty line before them: each table, or the first of the comments directly above it.
+fn lines_after_gap(lines: &[Line<'_>]) -> Vec<bool> {
+    let mut after_gap = vec![false; lines.len()];
     for (number, _) in lines.iter().enumerate().filter(|(_, line)| line.is_table()) {
         let comments = lines[..number].iter().rev();
         let comments = comments.take_while(|line| line.is_comment()).count();
-        apart[number - comments] = true;
+        after_gap[number - comments] = true;
     }
-    apart
+    after_gap
 }
 
-/// How wide the keys of the lines are: as wide as the widest of their neighbours, where the signs behind them stand one below
-/// the other.
+/// Returns the width of the key of each line: that of the widest adjacent key if the `=` signs are aligned, else 0.
 fn widths(lines: &[Line<'_>]) -> Vec<usize> {
     let mut widths = Vec::with_capacity(lines.len());
     for run in lines.chunk_by(|one, other| one.equals().is_some() && other.equals().is_some()) {
         let signs = run.iter().filter_map(|line| {
-            let sign = &line.pieces[line.equals()?];
+            let sign = &line.tokens[line.equals()?];
             Some(sign.column - line.start())
         });
         let signs: Vec<_> = signs.collect();
@@ -235,46 +233,46 @@ fn widths(lines: &[Line<'_>]) -> Vec<usize> {
 
 fn key_width(line: &Line<'_>) -> usize {
     let mut key = String::new();
-    write_pieces(&line.pieces[..line.equals().unwrap_or_default()], &mut key);
+    write_tokens(&line.tokens[..line.equals().unwrap_or_default()], &mut key);
     key.chars().count()
 }
 
 fn write_code(line: &Line<'_>, width: usize, out: &mut String) {
     let Some(sign) = line.equals() else {
-        return write_pieces(&line.pieces, out);
+        return write_tokens(&line.tokens, out);
     };
-    let (key, value) = line.pieces.split_at(sign);
-    write_pieces(key, out);
+    let (key, value) = line.tokens.split_at(sign);
+    write_tokens(key, out);
     out.push_str(&" ".repeat(width.saturating_sub(key_width(line)) + 1));
-    write_pieces(value, out);
+    write_tokens(value, out);
 }
 
-fn write_pieces(pieces: &[Piece<'_>], out: &mut String) {
-    let mut before: Option<&Piece<'_>> = None;
-    for (number, piece) in pieces.iter().enumerate() {
-        let is_last = pieces.get(number + 1).is_some_and(|next| closes(next.kind));
-        if piece.kind == TokenKind::Comma && is_last {
+fn write_tokens(tokens: &[Token<'_>], out: &mut String) {
+    let mut before: Option<&Token<'_>> = None;
+    for (number, token) in tokens.iter().enumerate() {
+        let is_last = tokens.get(number + 1).is_some_and(|next| closes(next.kind));
+        if token.kind == TokenKind::Comma && is_last {
             continue;
         }
-        if before.is_some_and(|before| is_spaced(before, piece)) {
+        if before.is_some_and(|before| needs_space(before, token)) {
             out.push(' ');
         }
-        out.push_str(piece.text);
-        before = Some(piece);
+        out.push_str(token.text);
+        before = Some(token);
     }
 }
 
-fn is_spaced(before: &Piece<'_>, piece: &Piece<'_>) -> bool {
+fn needs_space(before: &Token<'_>, token: &Token<'_>) -> bool {
     use TokenKind::{
         Comma, Dot, Equals, LeftCurlyBracket, LeftSquareBracket, RightCurlyBracket,
         RightSquareBracket,
     };
-    match (before.kind, piece.kind) {
+    match (before.kind, token.kind) {
         (_, Comma | Dot) | (Dot, _) | (LeftCurlyBracket, RightCurlyBracket) => false,
         (Equals | Comma | LeftCurlyBracket, _) | (_, Equals | RightCurlyBracket) => true,
         (LeftSquareBracket, _) | (_, RightSquareBracket) => false,
-        // Between the date and the time of day.
-        _ => piece.is_apart,
+        // A space may separate the date and the time of day.
+        _ => token.is_spaced,
     }
 }
 
@@ -289,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_stand_where_they_belong() {
+    fn spaces_are_normalized() {
         for (written, formatted) in [
             ("", ""),
             ("\n\n", ""),
@@ -314,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_stand_apart_with_the_comments_above_them() {
+    fn an_empty_line_precedes_each_table_and_its_comments() {
         let written =
             "# top\na = 1\n# of x\n# too\n[x]\nb = 1\n\n\n# of y\n[y]\n[y.z]\n# of c\nc = 1\n";
         let formatted =
@@ -324,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_columns_stays_in_columns() {
+    fn aligned_signs_and_comments_stay_aligned() {
         let columns =
             "a    = 1      # one\nlong = \"two\"  # two\n              # and more\nb = 3 # three\n";
         let spread = "b = 3 # three\n";
@@ -346,14 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_toml_is_refused_where_it_is_wrong() {
-        let refused = format_proxyfile(Path::new("Proxyfile"), "a = 1\nb = [\n");
-        let told = refused.unwrap_err().to_string();
-        assert!(told.starts_with("Proxyfile:"), "{told}");
+    fn invalid_toml_is_rejected_with_its_location() {
+        let outcome = format_proxyfile(Path::new("Proxyfile"), "a = 1\nb = [\n");
+        let message = outcome.unwrap_err().to_string();
+        assert!(message.starts_with("Proxyfile:"), "{message}");
         assert!(format_proxyfile(Path::new("x"), "a = 1\na = 2\n").is_err());
     }
 
-    fn piece() -> impl Strategy<Value = &'static str> {
+    fn token() -> impl Strategy<Value = &'static str> {
         prop::sample::select(vec![
             "a",
             "b",
@@ -394,10 +392,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
         #[test]
-        fn it_says_the_same_and_nothing_changes_the_second_time(
-            pieces in prop::collection::vec(piece(), 0..24)
+        fn formatting_keeps_the_meaning_and_is_idempotent(
+            tokens in prop::collection::vec(token(), 0..24)
         ) {
-            let text = pieces.concat();
+            let text = tokens.concat();
             if let Ok(formatted) = format_proxyfile(Path::new("x"), &text) {
                 let read = |text: &str| text.parse::<toml::Table>();
                 prop_assert_eq!(read(&text).unwrap(), read(&formatted).unwrap());

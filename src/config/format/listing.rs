@@ -1,4 +1,4 @@
-//! The whole effective configuration as a Proxyfile of its own, with what it means.
+//! Lists the effective configuration as a Proxyfile, with the origin and meaning of its values.
 
 use std::fmt::Display;
 
@@ -6,30 +6,30 @@ use crate::config::fields::{self, Field};
 use crate::config::model::{Config, settings};
 use crate::config::value::TrustedPeer;
 
-/// Where the comment on a value stands.
+/// Column of the comment after a value.
 const COMMENT_COLUMN: usize = 44;
 
-/// What it means that a key is not set, by its full name.
+/// Meaning of keys that are not set, by their full names.
 const UNSET: [(&str, &str); 6] = [
-    ("metrics", "none; metrics are not served"),
-    ("email", "none; the CA has no address to write to"),
-    ("trust", "nobody"),
+    ("metrics", "not served"),
+    ("email", "not set; the CA cannot contact you"),
+    ("trust", "no peer"),
     ("limits.connections-per-client", "unlimited"),
     ("upstreams.max-connections", "unlimited"),
     (
         "upstreams.tls",
-        "certificates of https:// upstreams are verified by the system's roots",
+        "certificates of https:// upstreams are verified with the roots of the system",
     ),
 ];
 
-/// The configuration as a Proxyfile that can be read again, but for its secrets. `source` is where it comes from.
+/// Lists the configuration as a Proxyfile, which is valid except for its secrets. `source` is the origin to print.
 #[must_use]
 pub fn explain(config: &Config, source: impl Display) -> String {
     let mut listing = Listing::new(config);
     listing.line(format_args!(
-        "# The effective configuration of {source}, defaults included: a valid Proxyfile, except that secrets are left out."
+        "# Effective configuration of {source}, including defaults. This listing is a valid Proxyfile, except for its secrets."
     ));
-    listing.line("# The comment behind a value says what set it: default, file or flag (or its environment variable).");
+    listing.line("# The comment after a value shows its origin: default, file, or flag (or its environment variable).");
     listing.write_settings();
     listing.write_issuers();
     let constraints = &config.internal_ca.name_constraints;
@@ -48,7 +48,7 @@ pub fn explain(config: &Config, source: impl Display) -> String {
     listing.text
 }
 
-/// The text that has been written so far.
+/// A listing while it is written.
 pub(crate) struct Listing<'a> {
     pub(crate) config: &'a Config,
     pub(crate) text: String,
@@ -66,17 +66,17 @@ impl<'a> Listing<'a> {
         self.text.push_str(&format!("{line}\n"));
     }
 
-    /// A comment or the head of a table, with an empty line before it.
+    /// Writes an empty line, then a comment or the header of a table.
     pub(crate) fn heading(&mut self, heading: impl Display) {
         self.line(format_args!("\n{heading}"));
     }
 
-    /// A key with its value.
+    /// Writes a key and its value.
     pub(crate) fn entry(&mut self, key: &str, value: impl Into<toml::Value>) {
         self.line(format_args!("{key} = {}", value.into()));
     }
 
-    /// The keys that have a value.
+    /// Writes the keys that have a value.
     pub(crate) fn entries<T>(&mut self, fields: &[Field<T>], options: &T) {
         for field in fields {
             if let Some(value) = field.write(options) {
@@ -85,7 +85,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// A value by its full name, as in `limits.idle-timeout`, with who set it.
+    /// Writes a value and its origin. `name` is the full name of the key, as in `limits.idle-timeout`.
     fn setting(&mut self, name: &str, value: &toml::Value) {
         let (_, key) = name.rsplit_once('.').unwrap_or(("", name));
         let origin = self.config.origins.of(name);
@@ -93,7 +93,7 @@ impl<'a> Listing<'a> {
         self.line(format_args!("{entry:<COMMENT_COLUMN$} # {origin}"));
     }
 
-    /// The value of a field, or what it means that there is none.
+    /// Writes the value of a field, or the meaning if it is not set.
     fn field<T>(&mut self, name: &str, field: &Field<T>, options: &T) {
         let unset = UNSET.iter().find(|(unset, _)| *unset == name);
         match (field.write(options), unset) {
@@ -112,7 +112,7 @@ impl<'a> Listing<'a> {
 
     fn write_settings(&mut self) {
         let config = self.config;
-        self.heading("# The data directory: certificates, keys and the memory of failures.");
+        self.heading("# Data directory: certificates, keys and failure records.");
         for field in settings() {
             match field.key {
                 "admin" => self.setting("admin", &config.admin_path().display().to_string().into()),
@@ -120,7 +120,7 @@ impl<'a> Listing<'a> {
                     for peer in &config.trust {
                         if let TrustedPeer::Cdn(cdn) = peer {
                             let date = cdn.published();
-                            self.line(format_args!("# {peer}: its networks as of {date}"));
+                            self.line(format_args!("# {peer}: networks as published on {date}"));
                         }
                     }
                     self.field("trust", &field, config);
@@ -174,7 +174,7 @@ impl<'a> Listing<'a> {
         self.heading("[access-log]");
         for field in fields::access_log_table() {
             match field.write(options) {
-                // Whoever names the file sets the whole log.
+                // The origin of the file is that of the whole table.
                 Some(file) if field.key == "file" => {
                     let origin = self.config.origins.of("access-log");
                     let entry = format!("file = {file}");
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_listing_is_a_proxyfile_that_says_the_same() {
+    fn the_listing_loads_as_the_same_configuration() {
         let config = load(FILE);
         let again = load(&explain(&config, "Proxyfile"));
         assert_eq!(again.storage, config.storage);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_listing_says_who_set_what_and_what_happens() {
+    fn the_listing_shows_origins_and_descriptions() {
         let listing = explain(&load(FILE), "Proxyfile");
         for line in [
             "idle-timeout = \"1m 30s\" # file",

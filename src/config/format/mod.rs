@@ -1,4 +1,4 @@
-//! The text of a Proxyfile, written out: another one formatted, or the effective configuration as one. Reads none.
+//! Writes Proxyfiles: formats an existing one, or lists the effective configuration. Reads no values.
 
 mod formatter;
 mod listing;

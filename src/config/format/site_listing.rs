@@ -1,9 +1,9 @@
-//! Sites and their routes in the listing of a configuration.
+//! Lists sites and their routes.
 
 use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, write_table};
 use crate::config::model::{
-    CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+    CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig, site_settings,
 };
 use crate::proxy::{ChangeKind, HeaderChange};
 use crate::upstream::{Address, BalanceMethod, BalanceOptions, Options, Protocol, Share};
@@ -14,7 +14,7 @@ impl Listing<'_> {
     pub(crate) fn write_site(&mut self, site: &SiteConfig) {
         let own = own_route(site);
         let requests = own.map_or_else(
-            || "are told apart by their path".to_owned(),
+            || "are routed by path".to_owned(),
             |own| describe_action(&own.action),
         );
         self.heading(format_args!("# Requests {requests}."));
@@ -32,52 +32,22 @@ impl Listing<'_> {
         if let Some(guards) = &site.guards {
             self.entries(&fields::guards(), guards);
         }
-        self.write_certificate(site);
-        self.write_optional("client-auth", &site.client_auth, fields::client_auth());
-        self.entry("min-tls", site.min_tls.to_string());
-        if site.default {
-            self.entry("default", true);
-        }
-        if !site.features.access_log {
-            self.entry("access-log", false);
-        }
-        self.entries(&fields::features(), &site.features);
-        let maintenance = fields::maintenance();
-        if let Some(value) = (maintenance.write)(&site.features.maintenance) {
-            self.entry("maintenance", value);
-        }
-        self.write_routes(site);
-    }
-
-    fn write_optional<V: 'static>(
-        &mut self,
-        key: &str,
-        value: &Option<V>,
-        codec: fields::Codec<V>,
-    ) {
-        if let Some(value) = value.as_ref().and_then(codec.write) {
-            self.entry(key, value);
-        }
-    }
-
-    fn write_certificate(&mut self, site: &SiteConfig) {
-        self.write_optional("on-demand", &site.on_demand, fields::on_demand());
+        self.entries(&site_settings(), site);
         if let Some(issuer) = &site.issuer {
             self.entry("issuer", issuer.as_str());
         }
         if let Some(dns) = &site.dns {
             self.entry("dns", write_dns(dns));
         }
-        self.write_optional("tls", &site.tls, fields::tls_files());
+        self.entries(&fields::site_features(), &site.features);
+        self.entries(&fields::features(), &site.features);
+        self.write_routes(site);
     }
 
-    /// The routes of a site as tables of their own, which come last.
+    /// Writes the routes of a site as separate tables, which must follow its own keys.
     fn write_routes(&mut self, site: &SiteConfig) {
-        for route in site
-            .routes
-            .iter()
-            .skip(usize::from(own_route(site).is_some()))
-        {
+        let own = usize::from(own_route(site).is_some());
+        for route in &site.routes[own..] {
             let requests = describe_action(&route.action);
             self.heading(format_args!("# Requests {requests}."));
             let (pattern, prefix) = (quoted(&site.pattern), quoted(&route.prefix));
@@ -163,7 +133,7 @@ impl Listing<'_> {
     }
 }
 
-/// The route that a site can say of itself.
+/// Returns the first route if the keys of the site itself can express it.
 fn own_route(site: &SiteConfig) -> Option<&RouteConfig> {
     let first = site.routes.first()?;
     let is_own = first.prefix.is_root() && first.headers == HeaderConfig::default();
@@ -177,8 +147,10 @@ fn describe_action(action: &SiteAction) -> String {
             _ => format!("are balanced over {} addresses", addresses.len()),
         },
         SiteAction::Redirect(redirect) => format!("are redirected to {}", redirect.options().to),
-        SiteAction::Respond(fixed) => format!("are answered with {}", fixed.status().as_u16()),
-        SiteAction::Files(files) => format!("get the files below {}", files.root().display()),
+        SiteAction::Respond(fixed) => {
+            format!("are answered with status {}", fixed.status().as_u16())
+        }
+        SiteAction::Files(files) => format!("get files from {}", files.root().display()),
     }
 }
 
@@ -190,16 +162,11 @@ fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
         .collect();
     let directory = issuers.join(", else from ");
     match site.certificate_source() {
-        CertificateSource::Files => {
-            "the files below, as they are; renewing them is up to you".to_owned()
-        }
-        CertificateSource::InternalCa => {
-            "from the internal CA, since no public CA signs local names; renewed automatically"
-                .to_owned()
-        }
+        CertificateSource::Files => "from the files below; you must renew them yourself".to_owned(),
+        CertificateSource::InternalCa => "from the internal CA; renewed automatically".to_owned(),
         CertificateSource::Issuer => format!("from {directory}, renewed automatically"),
         CertificateSource::OnDemand => format!(
-            "one per name from {directory} at its first handshake, if the ask endpoint allows it; local names get theirs from the internal CA"
+            "one per name from {directory}, at the first handshake, if the ask endpoint allows it; local names use the internal CA"
         ),
     }
 }
@@ -233,7 +200,7 @@ fn write_dns(options: &DnsOptions) -> toml::Value {
     entries.collect::<toml::Table>().into()
 }
 
-/// The changes that can be shown. A table names each field once.
+/// Writes the changes without a secret. Each field appears once in a table.
 fn write_changes(changes: &[HeaderChange]) -> toml::Table {
     let mut table = toml::Table::new();
     let removed = changes.iter().filter(|it| it.kind() == ChangeKind::Remove);
@@ -263,7 +230,7 @@ fn owned((key, value): (&str, toml::Value)) -> (String, toml::Value) {
     (key.to_owned(), value)
 }
 
-/// A TOML string.
+/// Returns the value as a TOML string.
 fn quoted(value: impl ToString) -> toml::Value {
     value.to_string().into()
 }
@@ -291,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_says_the_same_again() {
+    fn listed_guards_load_as_the_same_guards() {
         let config = load(
             r#", allow = ["10.0.0.0/8", "::1"], deny = ["10.1.2.3"],
             forward-auth = { url = "http://localhost:9091/verify?a=b", copy-headers = ["Remote-User"], timeout = "3s" },
@@ -305,12 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn a_site_without_guards_shows_none() {
+    fn a_site_without_guards_lists_none() {
         assert_eq!(written(&load("").unwrap()), "");
     }
 
     #[test]
-    fn no_hash_is_shown_and_its_place_lets_nobody_in() {
+    fn password_hashes_are_not_listed_and_their_placeholder_is_invalid() {
         let hash = hash_password("secret").unwrap();
         let text = format!(", basic-auth = {{ users = {{ anna = \"{hash}\" }}, realm = \"a b\" }}");
         let shown = written(&load(&text).unwrap());

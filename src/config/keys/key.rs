@@ -1,28 +1,28 @@
-//! One key of a Proxyfile, and the kinds of values.
+//! A key of a Proxyfile and the kind of its value.
 
 use std::fmt;
 
 /// One key of a table of a Proxyfile.
 #[derive(Debug)]
 pub struct Key {
-    /// The name, as in `idle-timeout`.
+    /// Name, as in `idle-timeout`.
     pub name: &'static str,
-    /// The kind of its value.
+    /// Kind of the value.
     pub kind: Kind,
-    /// One sentence about it.
+    /// Description in one sentence.
     pub doc: &'static str,
-    /// A value as a Proxyfile writes it.
+    /// Example of a value, in TOML.
     pub example: &'static str,
-    /// Whether its table cannot do without it.
+    /// True if the table must have the key.
     pub is_required: bool,
 }
 
-/// The kind of a value, and of the values inside it. Its `Display` says what is expected, as in `a list of networks`.
+/// Kind of a value and of the values inside it. `Display` prints the expected forms, as in `a list of networks`.
 #[derive(Debug)]
 pub enum Kind {
     /// `true` or `false`.
     Boolean,
-    /// A string; the noun phrase says which.
+    /// A string, described by a noun phrase.
     Text(&'static str),
     /// A number, with or without quotes.
     Number,
@@ -32,18 +32,18 @@ pub enum Kind {
     Size,
     /// One of these strings.
     Choice(&'static [&'static str]),
-    /// A list; the plural noun says of what.
+    /// A list, described by a plural noun for its elements.
     List(&'static str, &'static Kind),
     /// A table with these keys.
     Table(&'static [Key]),
-    /// A table whose keys the user chooses.
+    /// A table with keys that users choose.
     Map(&'static Kind),
-    /// Any of several kinds.
+    /// One of several kinds.
     AnyOf(&'static [Kind]),
 }
 
 impl Kind {
-    /// The kind of the elements of a list of this kind.
+    /// Returns the kind of the elements, if this is a list.
     #[must_use]
     pub fn element(&self) -> Option<&'static Kind> {
         match self {
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// The keys of a table of this kind.
+    /// Returns the keys, if this is a table.
     #[must_use]
     pub fn keys(&self) -> &'static [Key] {
         match self {
@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// The kind of every value of a table of this kind, if the user chooses its keys.
+    /// Returns the kind of the values, if this is a table with keys that users choose.
     #[must_use]
     pub fn entry(&self) -> Option<&'static Kind> {
         match self {
@@ -75,10 +75,8 @@ impl Kind {
             _ => None,
         }
     }
-}
 
-impl Kind {
-    /// The forms that a value may have.
+    /// Returns the forms that a value may have.
     fn forms(&self) -> Vec<String> {
         match self {
             Self::Boolean => vec!["`true`".to_owned(), "`false`".to_owned()],
@@ -93,7 +91,7 @@ impl Kind {
         }
     }
 
-    /// Whether the forms themselves are examples.
+    /// Returns true if the forms are possible values, so that no example is needed.
     #[must_use]
     pub fn is_spelled_out(&self) -> bool {
         match self {
@@ -113,8 +111,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The keys of one table. Each is written as `"name": KIND = r#"example"#;` below a doc comment; `required` stands before
-/// a key that the table cannot do without.
+/// Defines the keys of one table. The form of a key is `"name": KIND, r#"example"#;`, below a doc comment and after
+/// `required` if the table must have it.
 macro_rules! keys {
     (@required required) => { true };
     (@required) => { false };

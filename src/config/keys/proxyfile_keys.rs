@@ -1,4 +1,4 @@
-//! The keys at the top of a Proxyfile, and those of its tables that hold for all sites.
+//! The keys at the top of a Proxyfile, and those of its tables that apply to all sites.
 
 use super::certificate_keys::{INTERNAL_CA, ISSUER};
 use super::key::Kind::{
@@ -8,49 +8,49 @@ use super::key::{Key, keys};
 use super::site_keys::{COMPRESS, ERROR_PAGES, MIN_TLS, SITE_FORMS};
 use super::upstream_keys::UPSTREAM_OPTIONS;
 
-/// The keys at the top of a Proxyfile. The kinds of the tables lead to all others.
+/// The keys at the top of a Proxyfile. The kinds of its tables have all other keys.
 pub const PROXYFILE: &[Key] = keys! {
     /// The contact for the CA.
     "email": Text("a string"), r#""ops@example.org""#;
-    /// The data directory: certificates, keys and the memory of failures.
+    /// The data directory for certificates, keys and failure records.
     "storage": Text("a string"), r#""file:/var/lib/proxy""#;
     /// The socket for status and control.
     "admin": Text("a path"), r#""/run/proxy/admin.sock""#;
-    /// Where metrics are served for Prometheus.
+    /// The address that serves metrics for Prometheus.
     "metrics": Text("an address"), r#""127.0.0.1:9100""#;
-    /// The CAs in the order in which they are tried.
+    /// The CAs, in the order in which they are tried.
     "issuers": List("tables", &Table(ISSUER)), r#"[{ directory = "letsencrypt" }]"#;
-    /// Checks DNS and port 80 of a name before a CA is asked.
+    /// Checks DNS and port 80 of a name before it is ordered.
     "preflight": Boolean, "true";
-    /// The DNS servers that are asked.
+    /// The DNS servers to query.
     "resolvers": List("DNS servers", &Text("a string")), r#"["system"]"#;
     /// The command that runs after each new certificate.
     "on-cert": Text("a path"), r#""/etc/proxy/on-cert""#;
-    /// What this machine's own CA may sign for.
+    /// Options of the internal CA.
     "internal-ca": Table(INTERNAL_CA), r#"{ name-constraints = ["home.arpa"] }"#;
-    /// The proxies in front of this one that are believed about their clients.
+    /// The proxies in front of this one whose information about clients is trusted.
     "trust": List("networks", &Text("a string")), r#"["10.0.0.0/8", "cloudflare"]"#;
-    /// Sends the client's address to backends in Forwarded (RFC 7239) too.
+    /// Adds the Forwarded header (RFC 7239) to requests for backends.
     "forwarded": Boolean, "true";
-    /// The oldest TLS version of clients.
+    /// The minimum TLS version of clients.
     "min-tls": MIN_TLS, r#""1.2""#;
-    /// Where clients connect.
+    /// The addresses to listen on.
     "listen": Table(LISTEN), r#"{ https = "[::]:443" }"#;
-    /// Bounds on what one client can take.
+    /// Limits for connections and requests.
     "limits": Table(LIMITS), r#"{ idle-timeout = "75s" }"#;
     /// Options of all upstreams.
     "upstreams": Table(UPSTREAM_OPTIONS), r#"{ connect-timeout = "3s" }"#;
-    /// How much the log says, and in which form.
+    /// Level and format of the log.
     "log": Table(LOG), r#"{ level = "info" }"#;
-    /// The file with a line for each request.
+    /// The access log, with a line for each request.
     "access-log": AnyOf(&[Text("a file"), Table(ACCESS_LOG)]), r#""access.log""#;
     /// Gives each request an id.
     "request-id": Boolean, "true";
     /// Compresses responses.
     "compress": COMPRESS, "true";
-    /// Pages instead of the proxy's own error messages, by status.
+    /// Pages that replace the proxy's own error messages, by status.
     "error-pages": ERROR_PAGES, r#"{ 502 = "down.html" }"#;
-    /// The sites by their names.
+    /// The sites, by name.
     "sites": Map(&SITE_FORMS), r#"{ "www.example.org" = "localhost:3000" }"#;
 };
 
@@ -59,14 +59,14 @@ const LISTENER: Kind = AnyOf(&[Text("an address"), Table(LISTENER_KEYS)]);
 const LISTENER_KEYS: &[Key] = keys! {
     /// The address.
     required "address": Text("an address"), r#""[::]:443""#;
-    /// Whether trusted peers begin with a PROXY header.
+    /// Accepts or requires a PROXY header from trusted peers.
     "proxy-protocol": Choice(&["required", "optional"]), r#""optional""#;
 };
 
 const LISTEN: &[Key] = keys! {
-    /// Where the CA's challenges are answered and the rest is redirected to https.
+    /// The address for HTTP, which answers challenges and redirects all other requests to HTTPS.
     "http": LISTENER, r#""[::]:80""#;
-    /// Where HTTPS is served.
+    /// The address for HTTPS.
     "https": LISTENER, r#""[::]:443""#;
 };
 
@@ -77,32 +77,32 @@ const LIMITS: &[Key] = keys! {
     "header-timeout": Duration, r#""30s""#;
     /// How long a connection may be idle between requests.
     "idle-timeout": Duration, r#""75s""#;
-    /// The time without progress of a body.
+    /// The time without progress in a body.
     "body-timeout": Duration, r#""60s""#;
-    /// The time for open connections when the proxy stops.
+    /// The time to finish open connections when the proxy stops.
     "drain-timeout": Duration, r#""30s""#;
-    /// The size of a request's head.
+    /// The maximum size of a request's head.
     "head-size": Size, r#""32k""#;
-    /// The number of header fields of a request.
+    /// The maximum number of header fields in a request.
     "head-fields": Number, "100";
-    /// The number of streams of one HTTP/2 connection.
+    /// The maximum number of streams in one HTTP/2 connection.
     "streams": Number, "250";
-    /// The number of connections of one IPv4 address or IPv6 /64 network.
+    /// The maximum number of connections from one IPv4 address or IPv6 /64 network.
     "connections-per-client": Number, "200";
 };
 
 const LOG: &[Key] = keys! {
     /// The least severe level that is written.
     "level": Choice(&["error", "warn", "info", "debug", "trace"]), r#""info""#;
-    /// The form of a line.
+    /// The format of a line.
     "format": Choice(&["text", "json"]), r#""text""#;
 };
 
 const ACCESS_LOG: &[Key] = keys! {
     /// The file, or `-` for standard output.
     required "file": Text("a file"), r#""access.log""#;
-    /// The form of a line.
+    /// The format of a line.
     "format": Choice(&["json", "common", "combined"]), r#""json""#;
-    /// Whether lines have the query of the request.
+    /// Logs the query of each request.
     "query": Boolean, "true";
 };

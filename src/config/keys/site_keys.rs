@@ -7,7 +7,7 @@ use super::key::Kind::{
 use super::key::{Key, keys};
 use super::upstream_keys::{ADDRESSES, HEALTH, UPSTREAM_OPTIONS};
 
-/// An upstream in one line, or a table.
+/// Forms of a site: an upstream, or a table.
 pub(crate) const SITE_FORMS: Kind = AnyOf(&[Text("an upstream"), ADDRESSES, Table(SITE)]);
 
 const ROUTE_FORMS: Kind = AnyOf(&[Text("an upstream"), ADDRESSES, Table(ROUTE)]);
@@ -15,13 +15,13 @@ const ROUTE_FORMS: Kind = AnyOf(&[Text("an upstream"), ADDRESSES, Table(ROUTE)])
 const UPSTREAM: Kind = AnyOf(&[Text("an upstream"), ADDRESSES]);
 
 pub(crate) const SITE: &[Key] = keys! {
-    /// More names that are served alike.
+    /// Further names of the site.
     "aliases": List("names", &Text("a string")), r#"["example.org"]"#;
-    /// The backends that answer.
+    /// The addresses of the backends.
     "upstream": UPSTREAM, r#""localhost:3000""#;
-    /// How backends share the requests.
+    /// The balancing method.
     "balance": BALANCE, r#""least-conn""#;
-    /// Checks of the backends.
+    /// Health checks of the backends.
     "health": HEALTH, r#""/healthz""#;
     /// Options of this upstream, over those of `[upstreams]`.
     "upstream-options": Table(UPSTREAM_OPTIONS), r#"{ response-timeout = "5m" }"#;
@@ -31,64 +31,64 @@ pub(crate) const SITE: &[Key] = keys! {
     "respond": Table(RESPOND), "{ status = 410 }";
     /// Answers with the files of a folder.
     "files": FILES, r#""/srv/www""#;
-    /// The path that is put before those that the backend gets.
+    /// The path to insert before each request path.
     "rewrite": Text("a path"), r#""/shop""#;
-    /// What happens to some paths instead.
+    /// Other actions for some paths, by prefix.
     "routes": Map(&ROUTE_FORMS), r#"{ "/api/" = "localhost:4000" }"#;
     /// Changes of header fields on the way to the backend.
     "request-headers": Table(HEADERS), r#"{ remove = ["X-Debug"] }"#;
     /// Changes of header fields on the way to the client.
     "response-headers": Table(HEADERS), r#"{ remove = ["Server"] }"#;
-    /// The networks that may come in.
+    /// The networks that have access.
     "allow": List("networks", &Text("a string")), r#"["10.0.0.0/8"]"#;
-    /// The networks that may not.
+    /// The networks that have no access.
     "deny": List("networks", &Text("a string")), r#"["192.0.2.66"]"#;
-    /// Passwords.
+    /// Requires a user name and password.
     "basic-auth": Table(BASIC_AUTH), r#"{ users = { anna = "$argon2id$…" } }"#;
-    /// Another server that decides about each request.
+    /// A server that authorizes each request.
     "forward-auth": Table(FORWARD_AUTH), r#"{ url = "http://localhost:9091/api/verify" }"#;
-    /// How many requests there may be in a time.
+    /// The maximum rate of requests.
     "rate-limit": AnyOf(&[Table(RATE_LIMIT), List("tables", &Table(RATE_LIMIT))]), r#"{ requests = 100, per = "1s" }"#;
-    /// The size of a request's body.
+    /// The maximum size of a request's body.
     "max-body": Size, r#""10m""#;
-    /// Narrower limits than those of all sites.
+    /// Lower limits than those of all sites.
     "limits": Table(SITE_LIMITS), r#"{ head-size = "16k" }"#;
-    /// The time from the head of a request to the end of its response.
+    /// The maximum time from the head of a request to the end of its response.
     "request-timeout": Duration, r#""5m""#;
-    /// Adds Strict-Transport-Security.
+    /// Adds the header Strict-Transport-Security.
     "hsts": AnyOf(&[Duration, Table(HSTS)]), r#""1y""#;
-    /// The URL that says which names may have a certificate.
+    /// Certificates on demand, for names that a URL allows.
     "on-demand": Table(ON_DEMAND), r#"{ ask = "http://localhost:4000/allowed" }"#;
-    /// The name of the only issuer that signs for the site.
+    /// The only issuer for the site.
     "issuer": Text("a string"), r#""company""#;
-    /// How the names are proved in DNS.
+    /// The method to set records for DNS challenges.
     "dns": AnyOf(&[Choice(&["persist"]), Table(DNS)]), r#"{ exec = "/etc/proxy/dns-hook" }"#;
-    /// The operator's own certificate.
+    /// Your own certificate and key.
     "tls": Table(TLS_FILES), r#"{ cert = "cert.pem", key = "key.pem" }"#;
-    /// Whether clients that name no host get this site's certificate.
+    /// Shows the certificate of this site to clients without SNI.
     "default": Boolean, "true";
-    /// The certificates that clients need.
+    /// Verifies client certificates.
     "client-auth": Table(CLIENT_AUTH), r#"{ ca = "clients-ca.pem" }"#;
-    /// The oldest TLS version of clients.
+    /// The minimum TLS version of clients.
     "min-tls": MIN_TLS, r#""1.3""#;
-    /// Whether the access log has lines for this site.
+    /// Logs the requests of this site in the access log.
     "access-log": Boolean, "false";
     /// Gives each request an id.
     "request-id": Boolean, "true";
     /// Compresses responses.
     "compress": COMPRESS, "true";
-    /// Pages instead of the proxy's own error messages, by status.
+    /// Pages that replace the proxy's own error messages, by status.
     "error-pages": ERROR_PAGES, r#"{ 502 = "down.html" }"#;
-    /// Answers everyone with 503.
+    /// Answers all requests with 503.
     "maintenance": AnyOf(&[Boolean, Text("a page"), Table(MAINTENANCE)]), "true";
 };
 
 const ROUTE: &[Key] = keys! {
-    /// The backends that answer.
+    /// The addresses of the backends.
     "upstream": UPSTREAM, r#""localhost:3000""#;
-    /// How backends share the requests.
+    /// The balancing method.
     "balance": BALANCE, r#""least-conn""#;
-    /// Checks of the backends.
+    /// Health checks of the backends.
     "health": HEALTH, r#""/healthz""#;
     /// Options of this upstream, over those of the site.
     "upstream-options": Table(UPSTREAM_OPTIONS), r#"{ response-timeout = "5m" }"#;
@@ -98,9 +98,9 @@ const ROUTE: &[Key] = keys! {
     "respond": Table(RESPOND), "{ status = 410 }";
     /// Answers with the files of a folder.
     "files": FILES, r#""/srv/www""#;
-    /// Removes the prefix for the backend or the folder.
+    /// Removes the prefix from the path for the backend or the folder.
     "strip-prefix": Boolean, "true";
-    /// The path that the backend or the folder gets instead of the prefix.
+    /// The path that replaces the prefix for the backend or the folder.
     "rewrite": Text("a path"), r#""/v2""#;
     /// Changes of header fields on the way to the backend.
     "request-headers": Table(HEADERS), r#"{ remove = ["X-Debug"] }"#;
@@ -123,7 +123,7 @@ const REDIRECT_KEYS: &[Key] = keys! {
     required "to": Text("a URL"), r#""https://www.example.org""#;
     /// The status of the response.
     "status": Number, "301";
-    /// Whether what follows the prefix is appended.
+    /// Appends the rest of the path after the prefix.
     "append": Boolean, "false";
 };
 
@@ -132,7 +132,7 @@ const RESPOND: &[Key] = keys! {
     "status": Number, "404";
     /// The body of the response.
     "body": Text("a string"), r#""Gone.""#;
-    /// The type of the body.
+    /// The content type of the body.
     "content-type": Text("a string"), r#""text/plain; charset=utf-8""#;
 };
 
@@ -141,32 +141,32 @@ const FILES: Kind = AnyOf(&[Text("a folder"), Table(FILES_KEYS)]);
 const FILES_KEYS: &[Key] = keys! {
     /// The folder.
     required "root": Text("a folder"), r#""/srv/www""#;
-    /// The file of the folder that is sent where no file exists.
+    /// The file to send if the requested one does not exist.
     "fallback": Text("a path"), r#""index.html""#;
 };
 
 const HEADERS: &[Key] = keys! {
-    /// The fields that are removed.
+    /// The fields to remove.
     "remove": List("header names", &Text("a string")), r#"["Server"]"#;
-    /// The fields that get another value.
+    /// The fields whose value is replaced.
     "set": Map(&Text("a string")), r#"{ X-Frame-Options = "DENY" }"#;
-    /// The fields that get one more value.
+    /// The fields to which a value is added.
     "add": Map(&AnyOf(&[Text("a string"), List("strings", &Text("a string"))])), r#"{ Link = "</a.css>; rel=preload" }"#;
 };
 
 const BASIC_AUTH: &[Key] = keys! {
     /// The users with the hashes of their passwords.
     required "users": Map(&Text("a string")), r#"{ anna = "$argon2id$…" }"#;
-    /// What browsers show.
+    /// The realm that browsers show.
     "realm": Text("a string"), r#""admin""#;
-    /// Whether the backend sees name and password.
+    /// Forwards the user name and password to the backend.
     "forward": Boolean, "false";
 };
 
 const FORWARD_AUTH: &[Key] = keys! {
-    /// The URL that is asked.
+    /// The URL of the authorization server.
     required "url": Text("a URL"), r#""http://localhost:9091/api/verify""#;
-    /// The fields of its response that the backend gets.
+    /// The fields of its response that are copied to the backend.
     "copy-headers": List("headers", &Text("a string")), r#"["Remote-User"]"#;
     /// The time for its response.
     "timeout": Duration, r#""10s""#;
@@ -175,57 +175,57 @@ const FORWARD_AUTH: &[Key] = keys! {
 const RATE_LIMIT: &[Key] = keys! {
     /// The number of requests.
     required "requests": Number, "100";
-    /// The time in which they are counted.
+    /// The time for that number of requests.
     required "per": Duration, r#""1s""#;
-    /// The number of requests at once after a pause.
+    /// The number of requests that may arrive at once.
     "burst": Number, "300";
-    /// Whether each client or the whole site is counted.
+    /// Counts each client or the whole site.
     "by": Choice(&["client", "site"]), r#""client""#;
 };
 
 const SITE_LIMITS: &[Key] = keys! {
-    /// The size of a request's head.
+    /// The maximum size of a request's head.
     "head-size": Size, r#""16k""#;
-    /// The number of header fields of a request.
+    /// The maximum number of header fields in a request.
     "head-fields": Number, "50";
 };
 
 const HSTS: &[Key] = keys! {
-    /// How long browsers keep to https.
+    /// The time for which browsers use only https.
     required "max-age": Duration, r#""1y""#;
-    /// Whether it applies to all names below.
+    /// Includes all subdomains.
     "include-subdomains": Boolean, "true";
-    /// Whether the site may be in the browsers' preload lists.
+    /// Allows the preload lists of browsers to contain the site.
     "preload": Boolean, "true";
 };
 
 const CLIENT_AUTH: &[Key] = keys! {
-    /// The CAs of the clients, in PEM.
+    /// The CA certificates that verify clients, in PEM.
     required "ca": Text("a path"), r#""clients-ca.pem""#;
-    /// Whether clients may have no certificate.
+    /// Requires a certificate, or also accepts clients without one.
     "mode": Choice(&["required", "optional"]), r#""required""#;
 };
 
-/// The oldest TLS version of clients.
+/// Kind of `min-tls`.
 pub(crate) const MIN_TLS: Kind = Choice(&["1.2", "1.3"]);
 
-/// Whether responses are compressed, or how.
+/// Kind of `compress`.
 pub(crate) const COMPRESS: Kind = AnyOf(&[Boolean, Table(COMPRESS_KEYS)]);
 
 const COMPRESS_KEYS: &[Key] = keys! {
-    /// The codings; between equals the first wins.
+    /// The codings, in order of preference.
     "codings": List("codings", &Choice(&["zstd", "br", "gzip"])), r#"["zstd", "br", "gzip"]"#;
-    /// The types of the bodies that are compressed.
+    /// The content types that are compressed.
     "types": List("content types", &Text("a string")), r#"["text/*"]"#;
-    /// The size from which a body is compressed.
+    /// The minimum size of a body that is compressed.
     "min-size": Size, r#""1k""#;
 };
 
-/// Pages by status.
+/// Kind of `error-pages`.
 pub(crate) const ERROR_PAGES: Kind = Map(&Text("a path"));
 
 const MAINTENANCE: &[Key] = keys! {
-    /// The page that is sent.
+    /// The page to send.
     "page": Text("a page"), r#""closed.html""#;
     /// The time after which clients may try again.
     "retry-after": Duration, r#""5m""#;

@@ -1,4 +1,4 @@
-//! A Proxyfile that is read more than once.
+//! A Proxyfile and its flags, which can be loaded again.
 
 use crate::config::model::{Config, Flags};
 use crate::config::report::Error;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::config_load::ProxyfileText;
 
-/// Where a configuration is read from: a file, and the flags that win over it.
+/// Source of a configuration: a file and the flags that override it.
 #[derive(Clone, Debug)]
 pub struct ConfigFile {
     path: PathBuf,
@@ -14,25 +14,25 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// The Proxyfile at `path` under `flags`.
+    /// Creates a source from a Proxyfile and flags.
     #[must_use]
     pub fn new(path: PathBuf, flags: Flags) -> Self {
         Self { path, flags }
     }
 
-    /// The file as the user named it.
+    /// Returns the path as the user wrote it.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads the file. Blocks.
+    /// Loads the configuration. Blocks.
     pub fn read(&self) -> Result<Config, Error> {
         Config::from_proxyfile(&self.path, &self.text()?, &self.flags)
     }
 
-    /// Reads the file again for a proxy that runs with `running`: what can only be set at a start is a problem where it
-    /// has changed. Blocks.
+    /// Loads the configuration for a proxy that runs with `running`. A changed setting that needs a restart is a
+    /// problem. Blocks.
     pub fn read_again(&self, running: &Config) -> Result<Config, Error> {
         let source = ProxyfileText {
             path: &self.path,

@@ -1,17 +1,18 @@
-//! How a `Config` comes to be: from a Proxyfile under flags, or from flags alone.
+//! Loading a `Config`, step by step: settings of the file, flags, then sites.
 
 use std::path::Path;
 
 use crate::config::model::{Config, Flags};
 use crate::config::read::Proxyfile;
-use crate::config::report::{Error, Location, Problem, Report, note_toml_errors};
-use crate::config::value::{INTERNAL, ProcessEnvironment, StorageUrl};
+use crate::config::report::{Error, Report};
+use crate::config::toml::report_toml_errors;
+use crate::config::value::{INTERNAL, StorageUrl};
 use toml::de::DeTable;
 
-use super::overrides::Overrides;
-use super::quick;
+use super::command_line_sites;
+use super::overrides::apply_flags;
 
-/// The text of a Proxyfile and where it was read.
+/// The text of a Proxyfile and its path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ProxyfileText<'t> {
     pub(crate) path: &'t Path,
@@ -19,62 +20,62 @@ pub(crate) struct ProxyfileText<'t> {
 }
 
 impl Config {
-    /// Reads a Proxyfile's text; flags win over it. Relative paths in it start at its folder. All problems of the file
-    /// and the flags come back together.
+    /// Loads the text of a Proxyfile. Flags override its settings, and relative paths in it are relative to its folder.
+    /// The error has all problems of the file and the flags.
     pub fn from_proxyfile(path: &Path, text: &str, flags: &Flags) -> Result<Self, Error> {
         Self::load(ProxyfileText { path, text }, flags, None)
     }
 
-    /// Makes the configuration from flags alone: one site per domain, and all names where an ask endpoint gates them.
+    /// Loads the configuration from flags alone: one site per domain, and the site `*` if an ask endpoint is set.
     pub fn from_quick(flags: &Flags) -> Result<Self, Error> {
         let mut report = Report::new(Path::new(""), "");
         let mut config = Self::from_flags(flags, &mut report);
-        config.sites = quick::read_sites(flags, &config, &mut report);
+        config.sites = command_line_sites::read_sites(flags, &config, &mut report);
         finish(config, report)
     }
 
-    /// The settings without any site, for commands on what lies in storage.
+    /// Loads the settings without sites, for commands that only need the storage.
     pub fn without_sites(flags: &Flags) -> Result<Self, Error> {
         let mut report = Report::new(Path::new(""), "");
         let config = Self::from_flags(flags, &mut report);
         finish(config, report)
     }
 
-    /// Reads a Proxyfile. Under a proxy that runs with `running`, a setting that only a restart can change is a problem.
+    /// Loads a Proxyfile. If the proxy already runs with `running`, a changed setting that needs a restart is a problem.
     pub(crate) fn load(
         source: ProxyfileText<'_>,
         flags: &Flags,
         running: Option<&Self>,
     ) -> Result<Self, Error> {
         let mut report = Report::new(source.path, source.text);
-        let overrides = Overrides::read(flags, &mut report);
         let mut config = Self::with_defaults();
         let (document, errors) = DeTable::parse_recoverable(source.text);
-        if note_toml_errors(errors, &mut report) {
-            let file = Proxyfile::new(&document, source.path);
-            let has_storage = file.read_settings(&mut config, &mut report);
-            let issuers = config.issuer_names();
-            if !overrides.apply(&mut config) && !has_storage {
-                config.use_default_storage(&mut report);
-            }
-            file.read_sites(&issuers, &mut config, &mut report);
-            file.finish(&config, running, &mut report);
+        if !report_toml_errors(errors, &mut report) {
+            apply_flags(flags, &mut config, &mut report);
+            return finish(config, report);
         }
+        let file = Proxyfile::new(&document, source.path);
+        let has_storage = file.read_settings(&mut config, &mut report);
+        let issuers = config.issuer_names();
+        if !apply_flags(flags, &mut config, &mut report) && !has_storage {
+            config.use_default_storage(&mut report);
+        }
+        file.read_sites(&issuers, &mut config, &mut report);
+        file.finish(&config, running, &mut report);
         finish(config, report)
     }
 
     fn from_flags(flags: &Flags, report: &mut Report<'_>) -> Self {
         let mut config = Self::with_defaults();
-        if !Overrides::read(flags, report).apply(&mut config) {
+        if !apply_flags(flags, &mut config, report) {
             config.use_default_storage(report);
         }
         config
     }
 
     fn use_default_storage(&mut self, report: &mut Report<'_>) {
-        match ProcessEnvironment::of_process().data_directory() {
-            Some(directory) => self.storage = StorageUrl::File(directory),
-            None => report.add(Location::CommandLine, Problem::NoDataDirectory),
+        if let Some(storage) = StorageUrl::default_storage(report) {
+            self.storage = storage;
         }
     }
 }
@@ -86,7 +87,7 @@ fn finish(mut config: Config, report: Report<'_>) -> Result<Config, Error> {
     for issuer in &mut config.issuers {
         issuer.email = issuer.email.take().or_else(|| config.email.clone());
     }
-    // A directory that a flag names is the only one, and every site's.
+    // A directory set by a flag replaces all issuers, also those that sites select.
     let issuers = &config.issuers;
     for site in &mut config.sites {
         let is_known =

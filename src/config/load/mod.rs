@@ -1,9 +1,9 @@
-//! The way to a `Config`: from a Proxyfile under flags, or from flags alone.
+//! Loads a `Config` from a Proxyfile and flags, or from flags alone.
 
+mod command_line_sites;
 mod config_file;
 mod config_load;
 mod overrides;
-mod quick;
 
 pub use config_file::ConfigFile;
 #[cfg(test)]

@@ -1,7 +1,6 @@
-//! The flags that win over the file, read into types.
+//! The flags, which override the settings of the file.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tracing::Level;
 
@@ -9,105 +8,124 @@ use crate::acme::ExternalAccount;
 use crate::config::fields::parse_target;
 use crate::config::model::{Config, Flags};
 use crate::config::report::{Location, Origin, Problem, Report};
+use crate::config::toml::choose;
 use crate::config::value::{
-    Directory, LOG_FORMATS, LOG_LEVELS, LogFormat, StorageUrl, choose, external_account,
-    parse_email, parse_listen, parse_own_listen, read_secret,
+    Directory, LOG_FORMATS, LOG_LEVELS, LogFormat, StorageUrl, external_account, parse_email,
+    parse_listen, parse_own_listen, read_secret,
 };
-use crate::proxy::{AccessLogOptions, AccessLogTarget};
+use crate::proxy::AccessLogOptions;
 
-/// The flags that win over the file.
-#[derive(Debug)]
-pub(crate) struct Overrides {
-    email: Option<String>,
-    directory: Option<Directory>,
-    external_account: Option<ExternalAccount>,
-    root: Option<PathBuf>,
-    no_preflight: bool,
-    http: Option<SocketAddr>,
-    https: Option<SocketAddr>,
-    storage: Option<StorageUrl>,
-    admin: Option<PathBuf>,
-    metrics: Option<SocketAddr>,
-    access_log: Option<AccessLogTarget>,
-    level: Option<Level>,
-    format: Option<LogFormat>,
-}
-
-impl Overrides {
-    pub(crate) fn read(flags: &Flags, report: &mut Report<'_>) -> Self {
-        if flags.staging && flags.acme_directory.is_some() {
-            report.add(Location::CommandLine, Problem::StagingAndDirectory);
-        }
-        let directory = read(
-            "--acme-directory",
-            &flags.acme_directory,
-            Directory::parse,
-            report,
-        );
-        let external_account = read_external_account(flags, report);
-        if let Some(directory) = &directory
-            && directory.needs_account
-            && flags.eab_key_id.is_none()
-        {
-            let name = directory.name.clone();
-            report.flag("--acme-directory", Problem::NeedsExternalAccountFlags(name));
-        }
-        let staging = flags.staging.then(Directory::staging);
-        Self {
-            email: read("--email", &flags.email, parse_email, report),
-            directory: directory.or(staging),
-            external_account,
-            root: flags.acme_root.clone(),
-            no_preflight: flags.no_preflight,
-            http: read("--listen-http", &flags.listen_http, parse_listen, report),
-            https: read("--listen-https", &flags.listen_https, parse_listen, report),
-            storage: read("--storage", &flags.storage, StorageUrl::parse, report),
-            admin: flags.admin.clone(),
-            metrics: read("--metrics", &flags.metrics, parse_own_listen, report),
-            access_log: read("--access-log", &flags.access_log, parse_target, report),
-            level: read("--log-level", &flags.log_level, parse_level, report),
-            format: read("--log-format", &flags.log_format, parse_format, report),
+/// Writes the flags over the settings in `config` and reports invalid ones. Returns true if they set the storage.
+pub(crate) fn apply_flags(flags: &Flags, config: &mut Config, report: &mut Report<'_>) -> bool {
+    apply_issuer(flags, config, report);
+    if flags.no_preflight {
+        config.preflight.is_on = false;
+        config.origins.set("preflight", Origin::Flag);
+    }
+    if let Some(path) = &flags.admin {
+        config.admin = Some(path.clone());
+        config.origins.set("admin", Origin::Flag);
+    }
+    let mut overrides = Overrides { config, report };
+    overrides.set(
+        "email",
+        &flags.email,
+        |text| parse_email(text).map(Some),
+        |it| &mut it.email,
+    );
+    overrides.set("listen.http", &flags.listen_http, parse_listen, |it| {
+        &mut it.listen.http
+    });
+    overrides.set("listen.https", &flags.listen_https, parse_listen, |it| {
+        &mut it.listen.https
+    });
+    let storage = overrides.set("storage", &flags.storage, StorageUrl::parse, |it| {
+        &mut it.storage
+    });
+    overrides.set(
+        "metrics",
+        &flags.metrics,
+        |text| parse_own_listen(text).map(Some),
+        |it| &mut it.metrics,
+    );
+    if let Some(target) = overrides.read("access-log", &flags.access_log, parse_target) {
+        match &mut overrides.config.access_log {
+            Some(options) => options.target = target,
+            none => *none = Some(AccessLogOptions::new(target)),
         }
     }
+    overrides.set("log.level", &flags.log_level, parse_level, |it| {
+        &mut it.log.level
+    });
+    overrides.set("log.format", &flags.log_format, parse_format, |it| {
+        &mut it.log.format
+    });
+    storage.is_some()
+}
 
-    /// Puts the flags over what is there. Says whether storage was among them.
-    pub(crate) fn apply(self, config: &mut Config) -> bool {
-        if let Some(directory) = self.directory {
-            config.origins.set("issuers.directory", Origin::Flag);
-            config.issuers = vec![directory.into_issuer()];
-        }
-        if let (Some(account), Some(issuer)) = (self.external_account, config.issuers.first_mut()) {
-            issuer.external_account = Some(account);
-        }
-        if let (Some(root), Some(issuer)) = (self.root, config.issuers.first_mut()) {
-            config.origins.set("issuers.root", Origin::Flag);
-            issuer.root = Some(root);
-        }
-        if self.no_preflight {
-            config.preflight.is_on = false;
-            config.origins.set("preflight", Origin::Flag);
-        }
-        if let Some(target) = self.access_log {
-            config.origins.set("access-log", Origin::Flag);
-            match &mut config.access_log {
-                Some(options) => options.target = target,
-                none => *none = Some(AccessLogOptions::new(target)),
-            }
-        }
-        let has_storage = self.storage.is_some();
-        let origins = &mut config.origins;
-        let mut set = |key| origins.set(key, Origin::Flag);
-        replace(&mut config.email, self.email.map(Some), || set("email"));
-        replace(&mut config.listen.http, self.http, || set("listen.http"));
-        replace(&mut config.listen.https, self.https, || set("listen.https"));
-        replace(&mut config.storage, self.storage, || set("storage"));
-        replace(&mut config.admin, self.admin.map(Some), || set("admin"));
-        replace(&mut config.metrics, self.metrics.map(Some), || {
-            set("metrics");
-        });
-        replace(&mut config.log.level, self.level, || set("log.level"));
-        replace(&mut config.log.format, self.format, || set("log.format"));
-        has_storage
+struct Overrides<'a, 'r> {
+    config: &'a mut Config,
+    report: &'a mut Report<'r>,
+}
+
+impl Overrides<'_, '_> {
+    /// Parses the flag that is named after `key` and records it as the origin. Returns `None` if the flag is missing or
+    /// invalid.
+    fn read<T>(
+        &mut self,
+        key: &str,
+        text: &Option<String>,
+        parse: fn(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        let flag = format!("--{}", key.replace('.', "-"));
+        let value = self.report.accept_flag(&flag, parse(text.as_deref()?))?;
+        self.config.origins.set(key, Origin::Flag);
+        Some(value)
+    }
+
+    /// Reads a flag into a field. Returns `None` if the flag is missing or invalid.
+    fn set<T>(
+        &mut self,
+        key: &str,
+        text: &Option<String>,
+        parse: fn(&str) -> Result<T, Problem>,
+        field: fn(&mut Config) -> &mut T,
+    ) -> Option<()> {
+        *field(self.config) = self.read(key, text, parse)?;
+        Some(())
+    }
+}
+
+/// Applies the flags about the CA. Those beside the directory apply to the first issuer.
+fn apply_issuer(flags: &Flags, config: &mut Config, report: &mut Report<'_>) {
+    if flags.staging && flags.acme_directory.is_some() {
+        report.add(Location::CommandLine, Problem::StagingAndDirectory);
+    }
+    let directory = flags
+        .acme_directory
+        .as_deref()
+        .and_then(|text| report.accept_flag("--acme-directory", Directory::parse(text)));
+    let account = read_external_account(flags, report);
+    if let Some(directory) = &directory
+        && directory.needs_account
+        && flags.eab_key_id.is_none()
+    {
+        let name = directory.name.clone();
+        report.flag("--acme-directory", Problem::NeedsExternalAccountFlags(name));
+    }
+    if let Some(directory) = directory.or(flags.staging.then(Directory::staging)) {
+        config.origins.set("issuers.directory", Origin::Flag);
+        config.issuers = vec![directory.into_issuer()];
+    }
+    let Some(issuer) = config.issuers.first_mut() else {
+        return;
+    };
+    if account.is_some() {
+        issuer.external_account = account;
+    }
+    if flags.acme_root.is_some() {
+        config.origins.set("issuers.root", Origin::Flag);
+        issuer.root = flags.acme_root.clone();
     }
 }
 
@@ -121,35 +139,8 @@ fn read_external_account(flags: &Flags, report: &mut Report<'_>) -> Option<Exter
         }
     };
     let secret = read_secret(text.as_str(), Path::new(""));
-    match secret.and_then(|secret| external_account(key_id.clone(), &secret)) {
-        Ok(account) => Some(account),
-        Err(problem) => {
-            report.flag("--eab-hmac-key", problem);
-            None
-        }
-    }
-}
-
-fn read<T>(
-    flag: &'static str,
-    text: &Option<String>,
-    parse: fn(&str) -> Result<T, Problem>,
-    report: &mut Report<'_>,
-) -> Option<T> {
-    match parse(text.as_deref()?) {
-        Ok(value) => Some(value),
-        Err(problem) => {
-            report.flag(flag, problem);
-            None
-        }
-    }
-}
-
-fn replace<T>(slot: &mut T, value: Option<T>, note: impl FnOnce()) {
-    if let Some(value) = value {
-        *slot = value;
-        note();
-    }
+    let account = secret.and_then(|secret| external_account(key_id.clone(), &secret));
+    report.accept_flag("--eab-hmac-key", account)
 }
 
 fn parse_level(text: &str) -> Result<Level, Problem> {

@@ -1,4 +1,4 @@
-//! The whole effective configuration.
+//! The effective configuration.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,67 +8,68 @@ use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
 use crate::config::report::Origins;
 use crate::config::value::{Directory, LogOptions, StorageUrl, TrustedPeer};
+use crate::name::HostPattern;
 use crate::proxy::{AccessLogOptions, SiteFeatureOptions};
 use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
 use crate::upstream;
 
-use super::site::SiteConfig;
+use super::site::{HeaderConfig, SiteConfig};
 
-/// The whole effective configuration, checked, with all defaults filled in.
+/// The effective configuration: checked, and with all defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where durable data lies.
+    /// Storage of certificates, keys and failure records.
     pub storage: StorageUrl,
-    /// The admin socket, when one is named; else it lies in the data directory.
+    /// Path of the admin socket. `None` means the data directory.
     pub admin: Option<PathBuf>,
-    /// Where metrics are served, if anywhere.
+    /// Address of the metrics listener. `None` turns it off.
     pub metrics: Option<SocketAddr>,
-    /// The contact for the CA; each issuer carries it too.
+    /// Contact for the CA. Issuers without one of their own have a copy.
     pub email: Option<String>,
-    /// Where clients connect.
+    /// Addresses to listen on.
     pub listen: ListenOptions,
-    /// What one client may take.
+    /// Limits for connections and requests.
     pub limits: Limits,
-    /// The upstream defaults; each site carries its own.
+    /// Defaults for upstreams. Each upstream has its own copy.
     pub upstreams: upstream::Options,
-    /// The CAs in the order in which they are tried; at least one.
+    /// At least one CA, in the order in which they are tried.
     pub issuers: Vec<IssuerOptions>,
-    /// The look at each name before its order.
+    /// Checks of each name before it is ordered.
     pub preflight: PreflightOptions,
-    /// Who is asked about names.
+    /// DNS servers to query.
     pub resolver: ResolverOptions,
-    /// How the CA of this machine is made.
+    /// Options of the internal CA.
     pub internal_ca: InternalCaOptions,
-    /// Run after each new certificate as `HOOK NAME FILE`.
+    /// Command that runs after each new certificate, as `COMMAND NAME FILE`.
     pub on_cert: Option<PathBuf>,
-    /// The peers that may say for whom they speak.
+    /// Peers whose information about their clients is trusted.
     pub trust: Vec<TrustedPeer>,
-    /// Whether backends are told of their clients in the field Forwarded too.
+    /// True if requests to backends have the Forwarded header too.
     pub forwarded: bool,
-    /// The oldest version of TLS that clients may speak; each site carries its own.
+    /// Minimum TLS version of clients. Each site has its own copy.
     pub min_tls: TlsVersion,
-    /// At least one, in the order of the file.
+    /// At least one site, in the order of the file.
     pub sites: Vec<SiteConfig>,
-    /// Where requests are logged, if anywhere.
+    /// Access log. `None` turns it off.
     pub access_log: Option<AccessLogOptions>,
-    /// What sites add to their requests; each carries its own.
+    /// Features of all sites. Each site has its own copy.
     pub features: SiteFeatureOptions,
-    /// How much the log says.
+    /// Level and format of the log.
     pub log: LogOptions,
-    /// Who set what.
+    /// Origins of the values.
     pub origins: Origins,
 }
 
 impl Config {
-    /// Where the admin socket lies.
+    /// Returns the path of the admin socket.
     #[must_use]
     pub fn admin_path(&self) -> PathBuf {
         let default = || self.storage.directory().join("admin.sock");
         self.admin.clone().unwrap_or_else(default)
     }
 
-    /// All defaults, without a site and with storage still to be named.
+    /// Returns the defaults, without sites. The storage must still be set.
     pub(crate) fn with_defaults() -> Self {
         Self {
             storage: StorageUrl::File(PathBuf::new()),
@@ -94,13 +95,32 @@ impl Config {
         }
     }
 
-    /// The names of the issuers, in their order.
+    /// Creates a site with the settings of all sites and without a route.
+    pub(crate) fn site(&self, pattern: HostPattern) -> SiteConfig {
+        SiteConfig {
+            pattern,
+            aliases: Vec::new(),
+            routes: Vec::new(),
+            headers: HeaderConfig::default(),
+            guards: None,
+            on_demand: None,
+            issuer: None,
+            dns: None,
+            tls: None,
+            default: false,
+            features: self.features.clone(),
+            client_auth: None,
+            min_tls: self.min_tls,
+        }
+    }
+
+    /// Returns the names of the issuers, in order.
     pub(crate) fn issuer_names(&self) -> Vec<String> {
         let names = self.issuers.iter().map(|issuer| issuer.name.clone());
         names.collect()
     }
 
-    /// Whether a request to `address` would come back to the proxy itself.
+    /// Returns true if a request to `address` would loop back to the proxy itself.
     pub(crate) fn listens_on(&self, address: &upstream::Address) -> bool {
         let (Some(host), Some(port)) = (address.host(), address.port()) else {
             return false;
@@ -120,13 +140,13 @@ impl Config {
         ips.into_iter().any(is_own)
     }
 
-    /// The address that http and https would fight for.
+    /// Returns the address that http and https share, if they do.
     pub(crate) fn shared_port(&self) -> Option<SocketAddr> {
         let ListenOptions { http, https, .. } = self.listen;
         is_shared(http, https).then_some(https)
     }
 
-    /// The address that metrics and one of the doors would fight for.
+    /// Returns the address that metrics share with another listener, if they do.
     pub(crate) fn shared_metrics(&self) -> Option<SocketAddr> {
         let ListenOptions { http, https, .. } = self.listen;
         self.metrics
@@ -145,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upstream_that_is_the_proxy_itself_is_seen() {
+    fn an_upstream_that_is_the_proxy_itself_is_recognized() {
         let mut config = Config::with_defaults();
         config.listen.http = "127.0.0.1:8080".parse().unwrap();
         for (address, is_own) in [
@@ -164,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_forms_of_an_address_that_is_listened_on_are_told_apart_as_the_kernel_does() {
+    fn listen_addresses_match_as_in_the_kernel() {
         for (listen, address, is_own) in [
             ("0.0.0.0:8080", "[::1]:8080", false),
             ("0.0.0.0:8080", "127.0.0.1:8080", true),

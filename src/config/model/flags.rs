@@ -1,51 +1,51 @@
-//! The values of flags and environment variables as the user wrote them.
+//! The flags and environment variables as the user wrote them.
 
 use crate::config::value::SecretText;
 use std::path::PathBuf;
 
-/// What the command line says, before it is read; each field is named after its flag.
+/// The flags before they are parsed. Each field has the name of its flag.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
-    /// Where requests go.
+    /// Addresses of the backends.
     pub upstream: Vec<String>,
-    /// The host names.
+    /// Host names of the sites.
     pub domain: Vec<String>,
-    /// The URL that says which other names are allowed.
+    /// URL that decides which other names are allowed.
     pub on_demand_ask: Option<String>,
-    /// The contact for the CA.
+    /// Contact for the CA.
     pub email: Option<String>,
-    /// The CA.
+    /// ACME directory of the CA.
     pub acme_directory: Option<String>,
-    /// Whether to use Let's Encrypt's staging CA.
+    /// Uses Let's Encrypt's staging CA.
     pub staging: bool,
-    /// A PEM file with an extra root for the CA's own HTTPS.
+    /// PEM file with an extra root certificate for the HTTPS of the CA.
     pub acme_root: Option<PathBuf>,
-    /// Whether names are sent to the CA without a look at them.
+    /// Turns off the checks of names before they are ordered.
     pub no_preflight: bool,
-    /// The CA's name for the credentials that bind the account.
+    /// Key identifier of the external account.
     pub eab_key_id: Option<String>,
-    /// Their key: the text, or where it is.
+    /// HMAC key of the external account, or a reference to it.
     pub eab_hmac_key: Option<SecretText>,
-    /// Where HTTP is answered.
+    /// Address of the HTTP listener.
     pub listen_http: Option<String>,
-    /// Where HTTPS is served.
+    /// Address of the HTTPS listener.
     pub listen_https: Option<String>,
-    /// Where data is kept.
+    /// Storage of durable data.
     pub storage: Option<String>,
-    /// The admin socket.
+    /// Path of the admin socket.
     pub admin: Option<PathBuf>,
-    /// Where metrics are served.
+    /// Address of the metrics listener.
     pub metrics: Option<String>,
-    /// Where requests are logged.
+    /// File of the access log.
     pub access_log: Option<String>,
-    /// How much the log says.
+    /// Level of the log.
     pub log_level: Option<String>,
-    /// The form of a log line.
+    /// Format of the log.
     pub log_format: Option<String>,
 }
 
 impl Flags {
-    /// Whether the sites stand on the command line and no file is wanted.
+    /// Returns true if the flags define sites, so that no Proxyfile is read.
     #[must_use]
     pub fn name_sites(&self) -> bool {
         !self.upstream.is_empty() || !self.domain.is_empty() || self.on_demand_ask.is_some()

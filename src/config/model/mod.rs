@@ -1,4 +1,4 @@
-//! The effective configuration and the flags, as data. Knows neither how they are read nor how they are written.
+//! The effective configuration and the flags, as data. Knows neither Proxyfile readers nor listings.
 
 mod config;
 mod flags;
@@ -7,5 +7,5 @@ mod site;
 
 pub use config::Config;
 pub use flags::Flags;
-pub(crate) use settings::settings;
+pub(crate) use settings::{settings, site_settings};
 pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteConfig};

@@ -1,6 +1,7 @@
-//! The keys at the top of a Proxyfile that hold one value each, with their places in a `Config`.
+//! The keys that have a single value: at the top of a Proxyfile and in a site, with their fields in `Config` and
+//! `SiteConfig`.
 
-use crate::config::fields::{Codec, Field, boolean, field, path, tls_versions};
+use crate::config::fields::{self, Codec, Field, boolean, field, path, text, tls_versions};
 use crate::config::report::Problem;
 use crate::config::value::{
     ResolverName, StorageUrl, command, parse_email, parse_peer, parse_resolver, read_own_listen,
@@ -8,27 +9,25 @@ use crate::config::value::{
 use crate::dns_client::NameServer;
 
 use super::config::Config;
+use super::site::SiteConfig;
 
-/// The settings of all sites, in the order in which a listing has them.
+/// Returns the keys in the order in which a listing shows them.
 pub(crate) fn settings() -> Vec<Field<Config>> {
     let storage = Codec::new(
         |value, folder| Ok(StorageUrl::parse(value.string()?)?.within(folder)),
-        |storage: &StorageUrl| storage.to_string().into(),
+        text,
     );
-    let metrics = Codec::new(
-        |value, _| read_own_listen(value),
-        |address| address.to_string().into(),
-    );
+    let metrics = Codec::new(|value, _| read_own_listen(value), text);
     let server = Codec::new(
         |value, _| parse_resolver(value.string()?),
-        |server: &NameServer| ResolverName(*server).to_string().into(),
+        |server: &NameServer| text(&ResolverName(*server)),
     );
     let on_cert = Codec::new(
         |value, folder| match value.string()? {
             "" => Err(Problem::NoHook),
             path => Ok(command(folder, path)),
         },
-        |path| path.display().to_string().into(),
+        |path| text(&path.display()),
     );
     let resolvers = server.list().not_empty(|_| Problem::NoResolver);
     vec![
@@ -42,5 +41,16 @@ pub(crate) fn settings() -> Vec<Field<Config>> {
         field!("forwarded", forwarded, boolean()),
         field!("min-tls", min_tls, tls_versions()),
         field!("on-cert", on_cert, on_cert.optional()),
+    ]
+}
+
+/// Returns the keys of a site in the order in which a listing shows them.
+pub(crate) fn site_settings() -> Vec<Field<SiteConfig>> {
+    vec![
+        field!("on-demand", on_demand, fields::on_demand().optional()),
+        field!("tls", tls, fields::tls_files().optional()),
+        field!("client-auth", client_auth, fields::client_auth().optional()),
+        field!("min-tls", min_tls, tls_versions()),
+        field!("default", default, boolean().omit(|it| !it)),
     ]
 }

@@ -1,4 +1,4 @@
-//! One site: a host pattern, what happens to its requests, and where its certificate comes from.
+//! A site: its names, its routes and the source of its certificate.
 
 use crate::certs::challenge::DnsOptions;
 use crate::certs::{OnDemandOptions, TlsFiles};
@@ -12,52 +12,52 @@ use crate::upstream;
 
 use crate::config::value::INTERNAL;
 
-/// A host pattern with all that was said about it.
+/// A site of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteConfig {
-    /// The names.
+    /// Host name or pattern.
     pub pattern: HostPattern,
-    /// More names that are served alike.
+    /// Further names of the site.
     pub aliases: Vec<HostPattern>,
-    /// What happens to requests by the beginning of their path. What the site itself says comes first.
+    /// Routes by path prefix. The action of the site itself comes first.
     pub routes: Vec<RouteConfig>,
-    /// What happens to header fields, whichever the route.
+    /// Header changes on all routes.
     pub headers: HeaderConfig,
-    /// What stands before all of that.
+    /// Access control.
     pub guards: Option<Box<GuardOptions>>,
-    /// The gate before issuance for each name of a wildcard.
+    /// Options for certificates on demand.
     pub on_demand: Option<OnDemandOptions>,
-    /// The name of the only issuer that signs for the site; `internal` is this machine's own CA.
+    /// Name of the only issuer for the site. `internal` means the internal CA.
     pub issuer: Option<String>,
-    /// How its names are proved in DNS.
+    /// Options for DNS challenges.
     pub dns: Option<DnsOptions>,
-    /// The certificate that the operator brings.
+    /// Certificate files of the operator.
     pub tls: Option<TlsFiles>,
-    /// Whether clients that name no host get this site's certificate.
+    /// True if clients without SNI get this site's certificate.
     pub default: bool,
-    /// What is added to its requests.
+    /// Access log, request ids, compression, error pages and maintenance.
     pub features: SiteFeatureOptions,
-    /// Whose certificates its clients need.
+    /// Verification of client certificates.
     pub client_auth: Option<ClientAuthOptions>,
-    /// The oldest version of TLS that its clients may speak.
+    /// Minimum TLS version of clients.
     pub min_tls: TlsVersion,
 }
 
-/// What happens to the requests below a prefix.
+/// A route: requests with a path prefix and their action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteConfig {
-    /// The beginning of the paths.
+    /// Prefix of the paths.
     pub prefix: PathPrefix,
-    /// Who answers.
+    /// Action that answers the requests.
     pub action: SiteAction,
-    /// The other path that the backend or the folder gets.
+    /// Change of the path for the backend or the folder.
     pub rewrite: Option<Rewrite>,
-    /// What happens to header fields, after what the site says.
+    /// Header changes, applied after those of the site.
     pub headers: HeaderConfig,
 }
 
 impl RouteConfig {
-    /// What a site without other routes says.
+    /// Creates a route for all paths.
     #[must_use]
     pub fn whole(action: SiteAction) -> Self {
         Self {
@@ -69,53 +69,53 @@ impl RouteConfig {
     }
 }
 
-/// What happens to header fields, in the order in which it happens.
+/// Header changes, in the order in which they are applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderConfig {
-    /// On the way to the backend.
+    /// Changes on the way to the backend.
     pub request: Vec<HeaderChange>,
-    /// On the way to the client.
+    /// Changes on the way to the client.
     pub response: Vec<HeaderChange>,
 }
 
-/// What happens to a request.
+/// Action of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteAction {
-    /// It goes to one of the addresses.
+    /// Forwards to a backend.
     Upstream {
-        /// At least one.
+        /// At least one address.
         addresses: Vec<upstream::Address>,
-        /// The deadlines.
+        /// Timeouts, balancing and TLS.
         options: upstream::Options,
     },
-    /// The client is sent elsewhere.
+    /// Redirects the client.
     Redirect(Redirect),
-    /// It gets this answer.
+    /// Sends a fixed response.
     Respond(FixedResponse),
-    /// It gets a file.
+    /// Serves files of a folder.
     Files(Files),
 }
 
-/// Where a site's certificate comes from.
+/// Source of a site's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateSource {
-    /// The operator's files.
+    /// Files of the operator.
     Files,
-    /// The internal CA, since no public CA signs the name.
+    /// The internal CA, because it is selected or the name is local.
     InternalCa,
-    /// The issuer, before anybody asks for it.
+    /// An issuer, in advance.
     Issuer,
-    /// The issuer, at the first handshake for a name that the ask endpoint allows.
+    /// An issuer, at the first handshake for a name that the ask endpoint allows.
     OnDemand,
 }
 
 impl SiteConfig {
-    /// The names and the other names.
+    /// Returns all names of the site.
     pub fn patterns(&self) -> impl Iterator<Item = &HostPattern> {
         std::iter::once(&self.pattern).chain(&self.aliases)
     }
 
-    /// Whether this machine's own CA signs for any of the site's names, since nobody else can or is wanted to.
+    /// Returns true if the internal CA signs for any name of the site.
     #[must_use]
     pub fn is_internal(&self) -> bool {
         self.patterns().any(|pattern| self.is_internal_for(pattern))
@@ -128,14 +128,14 @@ impl SiteConfig {
         }
     }
 
-    /// Where the certificate of the site's own name comes from. Local names among those of an on-demand site still get the
-    /// internal CA.
+    /// Returns the source of the certificate for the first name. Local names of an on-demand site use the internal CA
+    /// nevertheless.
     #[must_use]
     pub fn certificate_source(&self) -> CertificateSource {
         self.certificate_source_of(&self.pattern)
     }
 
-    /// Where the certificate of one of the site's names comes from.
+    /// Returns the source of the certificate for one of the names.
     #[must_use]
     pub fn certificate_source_of(&self, pattern: &HostPattern) -> CertificateSource {
         let is_exact = matches!(pattern, HostPattern::Exact(_));

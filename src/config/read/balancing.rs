@@ -1,12 +1,14 @@
-//! How the backends of a site or route share its requests: `balance`, `health`, and what the addresses of `upstream` say
-//! beside where they are.
+//! Reads how the backends of a site or route share its requests: `balance`, `health`, and the options of each address in
+//! `upstream`.
 
-use crate::config::fields::{self, TableReader};
+use std::path::Path;
+
+use crate::config::fields::{self, TableReader, read_value};
 use crate::config::report::{BalancingProblem, Problem, Report};
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::upstream::{BalanceMethod, BalanceOptions, Share};
 
-/// Reads all three. What is inherited from an upstream elsewhere does not hold for another one.
+/// Reads all three. An `upstream` of its own inherits none of them.
 pub(crate) fn read(
     reader: TableReader<'_, '_>,
     balancing: &mut BalanceOptions,
@@ -16,8 +18,8 @@ pub(crate) fn read(
     if let Some(upstream) = table.value("upstream") {
         read_line(upstream, balancing, report);
     }
-    let balancer = table.read("balance", report, |value| parse_balancer(value.string()?));
-    balancing.method = balancer.unwrap_or(balancing.method);
+    let method = table.read("balance", report, |value| parse_method(value.string()?));
+    balancing.method = method.unwrap_or(balancing.method);
     if table.has("health") {
         balancing.health = reader
             .read_key("health", fields::health(), report)
@@ -25,7 +27,7 @@ pub(crate) fn read(
     }
 }
 
-/// Reads what the addresses of a whole upstream in one line say beside where they are.
+/// Reads the options of each address in the value of `upstream`.
 pub(crate) fn read_line(
     upstream: TomlValue<'_>,
     balancing: &mut BalanceOptions,
@@ -44,19 +46,16 @@ pub(crate) fn read_line(
 
 fn read_share(value: TomlValue<'_>, report: &mut Report<'_>) -> Share {
     let mut share = Share::default();
-    if let Ok(table) = value.table() {
-        let reader = TableReader {
-            table: &table,
-            folder: "".as_ref(),
-        };
-        reader.read(&fields::share(), &mut share, report);
-        table.finish(report);
+    if value.is_table() {
+        read_value(&value, Path::new(""), report, |reader, report| {
+            reader.read(&fields::share(), &mut share, report)
+        });
     }
     share
 }
 
-/// Notes `balance` and `health` where no `upstream` stands.
-pub(crate) fn refuse_alone(table: &TomlTable<'_>, report: &mut Report<'_>) {
+/// Reports `balance` and `health`, for a table without `upstream`.
+pub(crate) fn reject_without_upstream(table: &TomlTable<'_>, report: &mut Report<'_>) {
     for key in ["balance", "health"] {
         if let Some(value) = table.value(key) {
             report.at(value.start(), BalancingProblem::NoUpstream(key).into());
@@ -64,14 +63,13 @@ pub(crate) fn refuse_alone(table: &TomlTable<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn parse_balancer(text: &str) -> Result<BalanceMethod, Problem> {
-    let unknown = |error| BalancingProblem::Balancer(text.to_owned(), error);
-    Ok(text.parse().map_err(unknown)?)
+fn parse_method(text: &str) -> Result<BalanceMethod, Problem> {
+    let invalid = |error| BalancingProblem::Method(text.to_owned(), error);
+    Ok(text.parse().map_err(invalid)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
@@ -90,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_says_how_its_backends_share_their_work() {
+    fn balancing_options_of_a_site_are_read() {
         let balancing = options(
             r#"{ upstream = ["a:1", { address = "b:1", weight = 3, max-connections = 5 }], balance = "least-conn",
                 health = { path = "/up?x=1", expect = 204, interval = "1s", timeout = "2s", rise = 4, fall = 5, host = "h:1" },
@@ -112,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_balances_its_own_upstream_by_its_own_word_and_the_site_s_by_the_site_s() {
+    fn a_route_with_its_own_upstream_does_not_inherit_balancing() {
         let text = r#"storage = "file:/data"
             [sites."a.example.org"]
             upstream = [{ address = "a:1", weight = 2 }, "b:1"]
@@ -142,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_forms_are_enough() {
+    fn short_forms_are_read() {
         let line = options(r#"["a:1", { address = "b:1", weight = 2 }]"#).balancing;
         assert_eq!(line.share(1).weight, 2);
         let health = options(r#"{ upstream = "a:1", health = "/up" }"#).balancing;

@@ -1,4 +1,4 @@
-//! The guards of a site, and what they need to know of the other settings.
+//! Reads the access control of a site and checks it against the settings of all sites.
 
 use crate::config::fields::{self, TableReader};
 use crate::config::model::Config;
@@ -6,7 +6,7 @@ use crate::config::report::{GuardProblem, Problem, Report};
 use crate::config::value::format_size;
 use crate::proxy::GuardOptions;
 
-/// Reads the guards among a site's keys. `None` where there is none.
+/// Reads the guards of a site. Returns `None` if it has none.
 pub(crate) fn read(
     reader: TableReader<'_, '_>,
     config: &Config,
@@ -21,30 +21,23 @@ pub(crate) fn read(
         report.at(start_of(reader, ["forward-auth", "url"]), problem);
     }
     let limits = &config.limits;
-    let size = |size| format!("`{}`", format_size(size));
-    for (key, narrow, wide, shown) in [
-        (
-            "head-size",
-            guards.head_size,
-            limits.head_size,
-            size(limits.head_size),
-        ),
-        (
-            "head-fields",
-            guards.head_fields,
-            limits.head_fields,
-            limits.head_fields.to_string(),
-        ),
+    let size = format!("`{}`", format_size(limits.head_size));
+    let fields = limits.head_fields.to_string();
+    let has_wider_size = guards.head_size > Some(limits.head_size);
+    let has_wider_fields = guards.head_fields > Some(limits.head_fields);
+    for (key, is_wider, limit) in [
+        ("head-size", has_wider_size, size),
+        ("head-fields", has_wider_fields, fields),
     ] {
-        if narrow.is_some_and(|narrow| narrow > wide) {
-            let problem = GuardProblem::Wider { key, limit: shown };
+        if is_wider {
+            let problem = GuardProblem::Wider { key, limit };
             report.at(start_of(reader, ["limits", key]), problem.into());
         }
     }
     (guards != GuardOptions::default()).then(|| Box::new(guards))
 }
 
-/// Where the value of a key of an inner table stands.
+/// Returns the offset of the value of a key in an inner table.
 fn start_of(reader: TableReader<'_, '_>, [table, key]: [&str; 2]) -> usize {
     let table = reader
         .table

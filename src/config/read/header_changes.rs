@@ -1,10 +1,11 @@
-//! `request-headers` and `response-headers`: what happens to header fields.
+//! Reads `request-headers` and `response-headers`.
 
 use std::path::Path;
 
 use crate::config::model::HeaderConfig;
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlTable, TomlValue, read_secret};
+use crate::config::toml::{TomlTable, TomlValue};
+use crate::config::value::read_secret;
 use crate::proxy::{ChangeKind, HeaderChange, SecretText};
 
 /// Reads both tables of a site or a route.
@@ -15,7 +16,7 @@ pub(crate) fn read(table: &TomlTable<'_>, folder: &Path, report: &mut Report<'_>
     }
 }
 
-/// What is removed comes first, then what is set, then what is added.
+/// Reads one table. Fields are removed first, then set, then added.
 fn read_changes(
     key: &'static str,
     table: &TomlTable<'_>,
@@ -47,12 +48,9 @@ impl Reader<'_, '_> {
     fn read_removed(&mut self, table: &TomlTable<'_>) {
         let names = table.read("remove", self.report, TomlValue::list);
         for value in names.unwrap_or_default() {
-            match value.string() {
-                Ok(name) => self.change(
-                    value.start(),
-                    HeaderChange::remove(name).map_err(Into::into),
-                ),
-                Err(problem) => self.report.at(value.start(), problem),
+            if let Some(name) = self.report.accept(value.start(), value.string()) {
+                let change = HeaderChange::remove(name).map_err(Into::into);
+                self.add_change(value.start(), change);
             }
         }
     }
@@ -71,37 +69,31 @@ impl Reader<'_, '_> {
                 self.read_list(name, start, value);
                 continue;
             }
-            match value.string() {
-                Ok(text) => {
-                    let change = self.parse(kind, name, text);
-                    self.change(start, change);
-                }
-                Err(problem) => self.report.at(value.start(), problem),
+            if let Some(text) = self.report.accept(value.start(), value.string()) {
+                let change = self.parse(kind, name, text);
+                self.add_change(start, change);
             }
         }
     }
 
-    /// Several values of one field.
+    /// Reads several values of one field.
     fn read_list(&mut self, name: &str, start: usize, value: TomlValue<'_>) {
         let texts = value.list().unwrap_or_default();
         let is_new = !self.has(name);
         for value in texts {
-            match (value.string(), is_new) {
-                (Ok(text), true) => match self.parse(ChangeKind::Add, name, text) {
-                    Ok(change) => self.changes.push(change),
-                    Err(problem) => self.report.at(value.start(), problem),
-                },
-                (Ok(text), false) => {
-                    let change = self.parse(ChangeKind::Add, name, text);
-                    self.change(start, change);
-                    return;
-                }
-                (Err(problem), _) => self.report.at(value.start(), problem),
+            let Some(text) = self.report.accept(value.start(), value.string()) else {
+                continue;
+            };
+            let change = self.parse(ChangeKind::Add, name, text);
+            if !is_new {
+                return self.add_change(start, change);
             }
+            let change = self.report.accept(value.start(), change);
+            self.changes.extend(change);
         }
     }
 
-    /// A value, or where it is: a secret has no place in a file that many may read.
+    /// Parses a value, or a reference to a secret, which should not stand in a file that others can read.
     fn parse(&self, kind: ChangeKind, name: &str, text: &str) -> Result<HeaderChange, Problem> {
         if !text.starts_with("env:") && !text.starts_with("file:") {
             return Ok(HeaderChange::new(kind, name, text)?);
@@ -122,14 +114,15 @@ impl Reader<'_, '_> {
             .any(|change| change.name().as_str().eq_ignore_ascii_case(name))
     }
 
-    fn change(&mut self, start: usize, change: Result<HeaderChange, Problem>) {
-        match change {
-            Ok(change) if self.has(change.name().as_str()) => {
-                let name = change.name().clone();
-                self.report.at(start, Problem::SameHeader(name));
-            }
-            Ok(change) => self.changes.push(change),
-            Err(problem) => self.report.at(start, problem),
+    fn add_change(&mut self, start: usize, change: Result<HeaderChange, Problem>) {
+        let Some(change) = self.report.accept(start, change) else {
+            return;
+        };
+        if self.has(change.name().as_str()) {
+            let name = change.name().clone();
+            self.report.at(start, Problem::SameHeader(name));
+        } else {
+            self.changes.push(change);
         }
     }
 }

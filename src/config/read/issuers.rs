@@ -1,12 +1,13 @@
-//! The CAs of a Proxyfile: `[[issuers]]` and `[internal-ca]`.
+//! Reads the CAs: `[[issuers]]` and `[internal-ca]`.
 
 use crate::certs::IssuerOptions;
-use crate::config::fields::{self, TableReader};
+use crate::config::fields::{self, TableReader, read_value};
 use crate::config::model::Config;
 use crate::config::report::{Origin, Problem, Report};
-use crate::config::value::{Directory, TomlValue};
+use crate::config::toml::TomlValue;
+use crate::config::value::Directory;
 
-/// Reads both. A list of issuers stands instead of the default one.
+/// Reads both. A list of issuers replaces the default issuer.
 pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mut Report<'_>) {
     if let Some(list) = reader.table.read("issuers", report, TomlValue::list) {
         let issuers = read_list(list, reader, report);
@@ -18,14 +19,11 @@ pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mu
             config.issuers = issuers;
         }
     }
-    if let Some(table) = reader.table.read("internal-ca", report, TomlValue::table) {
-        let inner = TableReader {
-            table: &table,
-            ..reader
-        };
-        let constraints = inner.read_key("name-constraints", fields::name_constraints(), report);
-        config.internal_ca.name_constraints = constraints.unwrap_or_default();
-        table.finish(report);
+    let constraints = reader.read_inner("internal-ca", report, |inner, report| {
+        inner.read_key("name-constraints", fields::name_constraints(), report)
+    });
+    if let Some(constraints) = constraints.flatten() {
+        config.internal_ca.name_constraints = constraints;
     }
 }
 
@@ -36,20 +34,10 @@ fn read_list(
 ) -> Vec<IssuerOptions> {
     let mut issuers: Vec<IssuerOptions> = Vec::new();
     for value in list {
-        let table = match value.table() {
-            Ok(table) => table,
-            Err(problem) => {
-                report.at(value.start(), problem);
-                continue;
-            }
+        let issuer = read_value(&value, reader.folder, report, read_issuer);
+        let Some(issuer) = issuer.flatten() else {
+            continue;
         };
-        let inner = TableReader {
-            table: &table,
-            ..reader
-        };
-        let issuer = read_issuer(inner, report);
-        table.finish(report);
-        let Some(issuer) = issuer else { continue };
         if issuers.iter().any(|other| other.name == issuer.name) {
             report.at(value.start(), Problem::SameIssuer(issuer.name.clone()));
         }
@@ -92,7 +80,7 @@ mod tests {
     const SITE: &str = "\"www.example.org\" = \"3000\"";
 
     #[test]
-    fn issuers_are_read_in_order_with_all_that_they_need() {
+    fn issuers_are_read_in_order_with_all_their_keys() {
         let config = load(
             r#"
             [[issuers]]
@@ -139,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_the_fix() {
+    fn problems_are_reported_with_their_fix() {
         const CA: &str = "[[issuers]]\ndirectory = \"https://ca.test/dir\"\n";
         for (issuers, part) in [
             (format!("{CA}profil = \"x\""), "did you mean `profile`?"),
             (format!("{CA}key-type = \"p521\""), "use `p256`"),
             (format!("{CA}challenges = [\"http\"]"), "use `http-01`"),
-            (format!("{CA}name = \"internal\""), "this machine's own CA"),
+            (format!("{CA}name = \"internal\""), "means the internal CA"),
             (
                 format!("{CA}eab = {{ key-id = \"k\" }}"),
                 "`hmac-key` is missing",
@@ -156,13 +144,13 @@ mod tests {
             ),
             (
                 format!("{CA}eab = {{ key-id = \"k\", hmac-key = \"env:NO_SUCH_VARIABLE_HERE\" }}"),
-                "set it",
+                "set it, or use a file",
             ),
             (
                 format!("{CA}eab = {{ keyid = \"k\" }}"),
                 "did you mean `key-id`?",
             ),
-            (format!("{CA}{CA}"), "give one of them another `name`"),
+            (format!("{CA}{CA}"), "set another `name` for one of them"),
             (
                 "[[issuers]]\ndirectory = \"zerossl\"".to_owned(),
                 "add `eab",
@@ -179,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_names_its_issuer() {
+    fn a_site_selects_its_issuer() {
         let corp = "[[issuers]]\ndirectory = \"https://ca.test/dir\"\nname = \"corp\"\n";
         let site = |issuer: &str| {
             format!("\"app.test\" = {{ upstream = \"3000\", issuer = \"{issuer}\" }}")
@@ -211,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn a_command_beside_the_file_is_not_looked_for_in_the_path() {
+    fn a_command_in_the_folder_of_the_file_is_not_searched_for_in_the_path() {
         let text = "storage = \"file:/data\"\non-cert = \"hook\"\n[sites]\n\"a.test\" = \"3000\"\n";
         let config = Config::from_proxyfile(Path::new("Proxyfile"), text, &Flags::default());
         assert_eq!(config.unwrap().on_cert.unwrap(), Path::new("./hook"));
     }
 
     #[test]
-    fn what_is_wrong_is_told_where_it_stands() {
+    fn problems_are_reported_at_their_location() {
         for (text, part) in [
             ("on-cert = \"\"", "Proxyfile:2:11: `on-cert` is empty"),
             (

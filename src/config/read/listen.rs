@@ -1,19 +1,17 @@
-//! The addresses to listen on, and how their clients begin.
+//! Reads `[listen]`: the addresses to listen on and their use of the PROXY protocol.
 
 use crate::config::fields::{self, Listener, TableReader};
 use crate::config::model::Config;
 use crate::config::report::{Problem, Report};
-use crate::config::value::TomlValue;
 
-/// Reads `[listen]`. Comes after `trust`, which says who may begin with a PROXY header.
+/// Reads `[listen]`. Must follow `trust`, which lists the peers whose PROXY headers are accepted.
 pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mut Report<'_>) {
-    let Some(table) = reader.table.read("listen", report, TomlValue::table) else {
-        return;
-    };
-    let reader = TableReader {
-        table: &table,
-        ..reader
-    };
+    reader.read_inner("listen", report, |inner, report| {
+        read_table(inner, config, report)
+    });
+}
+
+fn read_table(reader: TableReader<'_, '_>, config: &mut Config, report: &mut Report<'_>) {
     let listen = &mut config.listen;
     let slots = [
         ("http", &mut listen.http, &mut listen.http_proxy_protocol),
@@ -24,7 +22,7 @@ pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mu
             continue;
         };
         if listener.proxy_protocol.is_some() && config.trust.is_empty() {
-            let table = table.value(key).and_then(|value| value.table().ok());
+            let table = reader.table.value(key).and_then(|value| value.table().ok());
             let value = table.and_then(|table| table.value("proxy-protocol"));
             let start = value.map_or(0, |value| value.start());
             report.at(start, Problem::ProxyProtocolWithoutTrust);
@@ -34,5 +32,4 @@ pub(crate) fn read(reader: TableReader<'_, '_>, config: &mut Config, report: &mu
             proxy_protocol: *mode,
         } = listener;
     }
-    table.finish(report);
 }

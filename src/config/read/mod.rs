@@ -1,9 +1,9 @@
-//! The tables of a Proxyfile that say more than their values, each read by one file. Knows neither flags nor a running
+//! Readers for the tables of a Proxyfile that need more than `fields`, one file each. Knows neither flags nor a running
 //! proxy.
 
 mod actions;
 mod balancing;
-mod dns;
+mod dns_challenge;
 mod guards;
 mod header_changes;
 mod issuers;

@@ -1,4 +1,4 @@
-//! The Proxyfile: TOML, read table by table, with every problem noted where it stands.
+//! Reads a Proxyfile table by table and reports each problem at its location.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use crate::config::check::check_restart_only;
 use crate::config::fields::{self, TableReader};
 use crate::config::model::{Config, settings};
 use crate::config::report::{Origin, Problem, Report};
-use crate::config::value::TomlTable;
+use crate::config::toml::TomlTable;
 use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
 use super::{issuers, listen, sites};
 
-/// The tables whose values go on record with who set them.
+/// Tables whose keys have an origin each.
 const SECTIONS: [&str; 5] = ["internal-ca", "listen", "limits", "upstreams", "log"];
 
-/// A Proxyfile that is read in two steps: the settings, then, when the flags have been laid over them, the sites.
+/// A Proxyfile. Read the settings first, then apply the flags, then read the sites, then call `finish`.
 pub(crate) struct Proxyfile<'t> {
     table: TomlTable<'t>,
     folder: &'t Path,
@@ -38,7 +38,7 @@ impl<'t> Proxyfile<'t> {
         }
     }
 
-    /// Reads all but the sites. Returns whether storage was named.
+    /// Reads everything except the sites. Returns true if the storage is set.
     pub(crate) fn read_settings(&self, config: &mut Config, report: &mut Report<'_>) -> bool {
         let reader = self.reader();
         reader.read(&settings(), config, report);
@@ -51,28 +51,28 @@ impl<'t> Proxyfile<'t> {
         reader.read_table("upstreams", &options, &mut config.upstreams, report);
         if self.table.has("access-log") {
             let access_log = reader.read_key("access-log", fields::access_log(), report);
-            // Something stands for one with mistakes, so that sites are not told that there is none.
-            let stand_in = || AccessLogOptions::new(AccessLogTarget::Stdout);
-            config.access_log = Some(access_log.unwrap_or_else(stand_in));
+            // An invalid access log still counts as one, so that sites with `access-log = true` are not reported.
+            let fallback = || AccessLogOptions::new(AccessLogTarget::Stdout);
+            config.access_log = Some(access_log.unwrap_or_else(fallback));
         }
-        self.note_origins(config);
+        self.set_origins(config);
         self.table.has("storage")
     }
 
-    fn note_origins(&self, config: &mut Config) {
-        let mut note = |key: &str| config.origins.set(key, Origin::File);
+    fn set_origins(&self, config: &mut Config) {
+        let mut set = |key: &str| config.origins.set(key, Origin::File);
         for (key, _, value) in self.table.entries() {
             match value.table() {
                 Ok(table) if SECTIONS.contains(&key) => {
                     let keys = table.entries().into_iter();
-                    keys.for_each(|(inner, _, _)| note(&format!("{key}.{inner}")));
+                    keys.for_each(|(inner, _, _)| set(&format!("{key}.{inner}")));
                 }
-                _ => note(key),
+                _ => set(key),
             }
         }
     }
 
-    /// Reads the sites. They may name the `issuers` of the file, also where a flag replaces them.
+    /// Reads the sites. They may select the `issuers` of the file even if a flag replaces those.
     pub(crate) fn read_sites(
         &self,
         issuers: &[String],
@@ -91,14 +91,14 @@ impl<'t> Proxyfile<'t> {
                 None => report.flag("--metrics", problem),
             }
         }
-        let names = sites::SiteNames {
+        let context = sites::SiteContext {
             folder: self.folder,
             issuers,
         };
-        config.sites = sites::read(self.table.value("sites"), names, config, report);
+        config.sites = sites::read(self.table.value("sites"), context, config, report);
     }
 
-    /// Reports what is wrong with the file as a whole: unknown keys, and what cannot change under `running`.
+    /// Reports unknown keys, and settings that cannot change while the proxy runs with `running`.
     pub(crate) fn finish(
         &self,
         config: &Config,

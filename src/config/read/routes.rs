@@ -1,8 +1,8 @@
-//! What happens to the requests of a site, by the beginning of their path.
+//! Reads the action of a site and its `routes`.
 
 use crate::config::model::{HeaderConfig, RouteConfig, SiteAction};
 use crate::config::report::Problem;
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::proxy::{PathPrefix, Rewrite};
 use crate::upstream::{Address, Options, Protocol};
 
@@ -13,11 +13,11 @@ use super::site_reader::SiteReader;
 
 const ACTIONS: [&str; 4] = ["upstream", "redirect", "respond", "files"];
 
-/// That a problem was noted.
-pub(crate) struct Noted;
+/// Error of a reader that has already reported the problem.
+pub(crate) struct Reported;
 
 impl SiteReader<'_, '_> {
-    /// The `routes` of a site, each with where it stands. A route without an action has that of the site.
+    /// Reads the `routes` of a site with their offsets. A route without an action inherits `own`, that of the site.
     pub(crate) fn read_routes(
         &mut self,
         table: &TomlTable<'_>,
@@ -31,13 +31,8 @@ impl SiteReader<'_, '_> {
         }
         let mut routes: Vec<(usize, RouteConfig)> = Vec::new();
         for (text, start, value) in table.entries() {
-            let prefix = match PathPrefix::parse(text) {
-                Ok(prefix) => prefix,
-                Err(error) => {
-                    self.report.at(start, error.into());
-                    continue;
-                }
-            };
+            let prefix = self.report.accept(start, PathPrefix::parse(text));
+            let Some(prefix) = prefix else { continue };
             if own.is_some() && prefix.is_root() {
                 self.report.at(start, Problem::SiteRoute);
             } else if let Some((first, _)) = routes.iter().find(|(_, route)| route.prefix == prefix)
@@ -100,7 +95,7 @@ impl SiteReader<'_, '_> {
         match &action {
             Ok(Some(action)) => self.check_use(table, action),
             Ok(None) => self.report.at(start, Problem::NoRouteAction),
-            Err(Noted) => {}
+            Err(Reported) => {}
         }
         table.finish(self.report);
         let strip = strips
@@ -114,13 +109,13 @@ impl SiteReader<'_, '_> {
         })
     }
 
-    /// The one action that a table names; the `inherited` one where it names none.
+    /// Reads the action of a table, or returns the `inherited` one if it has none.
     pub(crate) fn read_action(
         &mut self,
         table: &TomlTable<'_>,
         prefix: &PathPrefix,
         inherited: Option<&SiteAction>,
-    ) -> Result<Option<SiteAction>, Noted> {
+    ) -> Result<Option<SiteAction>, Reported> {
         let base = self.inherited_options(inherited).clone();
         let options = self.read_options(table, &base);
         let mut given = ACTIONS
@@ -130,7 +125,7 @@ impl SiteReader<'_, '_> {
             .into_iter();
         let Some((key, value)) = given.next() else {
             if matches!(inherited, Some(SiteAction::Upstream { .. }) | None) {
-                balancing::refuse_alone(table, self.report);
+                balancing::reject_without_upstream(table, self.report);
             }
             return Ok(match inherited.cloned() {
                 Some(SiteAction::Upstream { addresses, .. }) => {
@@ -139,7 +134,7 @@ impl SiteReader<'_, '_> {
                     }
                     Some(SiteAction::Upstream { addresses, options })
                 }
-                // It appends what follows the prefix, which a route has another one of.
+                // A redirect appends the path after its prefix, and the prefix of the route is another one.
                 Some(SiteAction::Redirect(_)) | None => None,
                 action => action,
             });
@@ -147,7 +142,7 @@ impl SiteReader<'_, '_> {
         if let Some((other, value)) = given.next() {
             let problem = Problem::TwoActions([key, other]);
             self.report.at(value.start(), problem);
-            return Err(Noted);
+            return Err(Reported);
         }
         let action = match key {
             "redirect" => {
@@ -161,20 +156,20 @@ impl SiteReader<'_, '_> {
                 Some(SiteAction::Upstream { addresses, options })
             }
         };
-        action.map(Some).ok_or(Noted)
+        action.map(Some).ok_or(Reported)
     }
 
-    /// Notes TLS settings of its own for an upstream that has no use for them.
+    /// Reports TLS settings that are not inherited, if no address uses TLS.
     fn check_tls(
         &mut self,
-        place: TomlValue<'_>,
+        value: TomlValue<'_>,
         addresses: &[Address],
         options: &Options,
         inherited: &Options,
     ) {
         let is_used = addresses.is_empty() || is_behind_tls(addresses);
         if options.tls != inherited.tls && !is_used {
-            self.report.at(place.start(), Problem::TlsWithoutHttps);
+            self.report.at(value.start(), Problem::TlsWithoutHttps);
         }
     }
 
@@ -195,7 +190,7 @@ impl SiteReader<'_, '_> {
         })
     }
 
-    /// Notes what only an upstream could make use of.
+    /// Reports keys that have no effect on the action.
     pub(crate) fn check_use(&mut self, table: &TomlTable<'_>, action: &SiteAction) {
         let without_effect: &[&'static str] = match action {
             SiteAction::Upstream { .. } => &[],

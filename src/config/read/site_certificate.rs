@@ -1,16 +1,15 @@
-//! Where a site's certificate comes from, as its table says it.
+//! Reads the keys of a site about its certificate.
 
 use crate::certs::challenge::DnsOptions;
-use crate::certs::{OnDemandOptions, TlsFiles};
-use crate::config::fields;
 use crate::config::report::Problem;
-use crate::config::value::{INTERNAL, TomlTable};
+use crate::config::toml::TomlTable;
+use crate::config::value::INTERNAL;
 use crate::name::HostPattern;
 
-use super::dns;
+use super::dns_challenge;
 use super::site_reader::SiteReader;
 
-/// Where the certificate of a site is said to come from.
+/// The keys about certificates that a site sets.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Sources<'a> {
     on_demand: bool,
@@ -19,27 +18,20 @@ pub(crate) struct Sources<'a> {
     issuer: Option<&'a str>,
 }
 
-/// The names of a site with where they stand in the file.
+/// The names of a site with their offsets in the file.
 pub(crate) struct Names<'a> {
     pub(crate) start: usize,
     pub(crate) pattern: Option<&'a HostPattern>,
     pub(crate) aliases: Vec<(usize, &'a HostPattern)>,
 }
 
-/// What a site says about its certificate.
-pub(crate) struct CertificateKeys {
-    pub(crate) on_demand: Option<OnDemandOptions>,
-    pub(crate) issuer: Option<String>,
-    pub(crate) dns: Option<DnsOptions>,
-    pub(crate) tls: Option<TlsFiles>,
-}
-
 impl SiteReader<'_, '_> {
+    /// Reads and checks `issuer` and `dns`. Checks the other keys about certificates without reading them.
     pub(crate) fn read_certificate(
         &mut self,
         names: &Names<'_>,
         table: &TomlTable<'_>,
-    ) -> CertificateKeys {
+    ) -> (Option<String>, Option<DnsOptions>) {
         let issuers = self.issuers;
         let issuer = table.read("issuer", self.report, |value| {
             parse_issuer(value.string()?, issuers)
@@ -57,20 +49,13 @@ impl SiteReader<'_, '_> {
             }
         }
         let reader = self.reader(table);
-        let on_demand = reader.read_key("on-demand", fields::on_demand(), self.report);
         if let (Some(pattern), Some(value)) = (names.pattern, table.value("dns"))
-            && let Err(problem) = dns::check(pattern, sources.tls)
+            && let Err(problem) = dns_challenge::check(pattern, sources.tls)
         {
             self.report.at(value.start(), problem.into());
         }
-        let dns = dns::read(reader, self.report);
-        let tls = reader.read_key("tls", fields::tls_files(), self.report);
-        CertificateKeys {
-            on_demand,
-            issuer,
-            dns,
-            tls,
-        }
+        let dns = dns_challenge::read(reader, self.report);
+        (issuer, dns)
     }
 
     pub(crate) fn check_certificate(
@@ -100,11 +85,11 @@ impl SiteReader<'_, '_> {
         self.report.at(start, problem);
     }
 
-    /// A single name beside a wildcard gets its certificate without being asked about.
+    /// Checks a wildcard alias. An exact one gets its certificate without `on-demand`.
     fn check_alias(&mut self, start: usize, alias: &HostPattern, sources: Sources<'_>) {
         match alias {
             HostPattern::Exact(_) => {}
-            // Told once, of the site itself.
+            // Already reported for the site itself.
             _ if sources.tls && (sources.on_demand || sources.issuer.is_some()) => {}
             _ => self.check_certificate(start, Some(alias), sources),
         }

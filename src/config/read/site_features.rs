@@ -1,11 +1,11 @@
-//! The features of a site: those of all sites, and what the site itself says.
+//! Reads the features of a site over those of all sites.
 
 use crate::config::fields::{self, TableReader};
 use crate::config::model::Config;
 use crate::config::report::{Problem, Report};
 use crate::proxy::SiteFeatureOptions;
 
-/// Reads the features among a site's keys over those of all sites.
+/// Reads the features of a site. Those that it does not set are the features of all sites.
 pub(crate) fn read(
     reader: TableReader<'_, '_>,
     config: &Config,
@@ -14,7 +14,7 @@ pub(crate) fn read(
     let mut features = config.features.clone();
     reader.read(&fields::site_features(), &mut features, report);
     reader.read(&fields::features(), &mut features, report);
-    // The pages of all sites stay for the statuses that the site does not name.
+    // For other statuses, the pages of all sites remain.
     if reader.table.has("error-pages") {
         let own = std::mem::take(&mut features.error_pages);
         let shared = config.features.error_pages.iter();

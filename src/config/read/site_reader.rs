@@ -1,16 +1,16 @@
-//! What sites and routes read alike: their upstreams.
+//! The reader of sites and routes, and the parts that both share: upstreams and their options.
 
 use std::path::Path;
 
 use crate::config::fields::{self, TableReader};
 use crate::config::model::Config;
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::upstream::{self, Address};
 
 use super::balancing;
 
-/// Reads one site after the other.
+/// Reads sites with the context that they need.
 pub(crate) struct SiteReader<'a, 'r> {
     pub(crate) folder: &'a Path,
     pub(crate) issuers: &'a [String],
@@ -32,7 +32,7 @@ impl<'a> SiteReader<'a, '_> {
         options
     }
 
-    /// A reader of one table, whose relative paths start at the folder of the file.
+    /// Returns a reader for one table.
     pub(crate) fn reader<'s, 't>(&self, table: &'s TomlTable<'t>) -> TableReader<'s, 't>
     where
         'a: 's,
@@ -50,10 +50,8 @@ impl<'a> SiteReader<'a, '_> {
         }
         let mut addresses = Vec::new();
         for text in texts {
-            match self.read_address(text, &addresses) {
-                Ok(address) => addresses.push(address),
-                Err(problem) => self.report.at(text.start(), problem),
-            }
+            let address = self.read_address(text, &addresses);
+            addresses.extend(self.report.accept(text.start(), address));
         }
         addresses
     }
@@ -71,7 +69,7 @@ impl<'a> SiteReader<'a, '_> {
     }
 }
 
-/// The address in an entry of `upstream`, which may be a table that says more.
+/// Returns the address of an entry of `upstream`, which may be a table.
 fn address_of(value: TomlValue<'_>) -> Result<TomlValue<'_>, Problem> {
     if !value.is_table() {
         return Ok(value);

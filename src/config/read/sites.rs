@@ -1,13 +1,12 @@
-//! The `[sites]` of a Proxyfile, each by itself and against the others.
+//! Reads `[sites]`: each site alone, then all of them against each other.
 
 use std::path::Path;
 
 use crate::config::check::{PlacedSite, check_together};
-use crate::config::fields;
 use crate::config::keys::SITE;
-use crate::config::model::{Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig, site_settings};
 use crate::config::report::{Problem, Report};
-use crate::config::value::{TomlTable, TomlValue};
+use crate::config::toml::{TomlTable, TomlValue};
 use crate::name::HostPattern;
 use crate::proxy::PathPrefix;
 
@@ -18,38 +17,35 @@ use super::site_certificate::{Names, Sources};
 use super::site_features;
 use super::site_reader::SiteReader;
 
-/// What sites may refer to by name: files, and the issuers of the file.
+/// Context in which sites are read.
 #[derive(Clone, Copy)]
-pub(crate) struct SiteNames<'a> {
-    /// Where relative paths start.
+pub(crate) struct SiteContext<'a> {
+    /// Folder against which relative paths are resolved.
     pub(crate) folder: &'a Path,
+    /// Names of the issuers that sites may select.
     pub(crate) issuers: &'a [String],
 }
 
-/// Reads `[sites]`, each site by itself and against the others.
+/// Reads `[sites]` and checks the sites against each other.
 pub(crate) fn read(
     value: Option<TomlValue<'_>>,
-    names: SiteNames<'_>,
+    context: SiteContext<'_>,
     config: &Config,
     report: &mut Report<'_>,
 ) -> Vec<SiteConfig> {
-    let table = match value.map(|value| (value.start(), value.table())) {
-        Some((_, Ok(table))) => table,
-        Some((start, Err(problem))) => {
-            report.at(start, problem);
-            return Vec::new();
-        }
-        None => {
-            report.at(0, Problem::NoSites);
-            return Vec::new();
-        }
+    let Some(value) = value else {
+        report.at(0, Problem::NoSites);
+        return Vec::new();
+    };
+    let Some(table) = report.accept(value.start(), value.table()) else {
+        return Vec::new();
     };
     if table.is_empty() {
         report.at(table.start(), Problem::NoSites);
     }
     let mut reader = SiteReader {
-        folder: names.folder,
-        issuers: names.issuers,
+        folder: context.folder,
+        issuers: context.issuers,
         config,
         report,
     };
@@ -70,13 +66,7 @@ impl SiteReader<'_, '_> {
             self.report.at(start, Problem::UnquotedName(whole));
             return None;
         }
-        let pattern = match parse_pattern(name) {
-            Ok(pattern) => Some(pattern),
-            Err(problem) => {
-                self.report.at(start, problem);
-                None
-            }
-        };
+        let pattern = self.report.accept(start, parse_pattern(name));
         match value.table() {
             Ok(table) => self.read_table(start, pattern, &table),
             Err(_) if value.is_string() || value.is_list() => self.read_line(start, pattern, value),
@@ -98,22 +88,11 @@ impl SiteReader<'_, '_> {
         balancing::read_line(value, &mut options.balancing, self.report);
         self.check_certificate(start, pattern.as_ref(), Sources::default());
         let site = SiteConfig {
-            pattern: pattern?,
-            aliases: Vec::new(),
             routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses,
                 options,
             })],
-            headers: HeaderConfig::default(),
-            guards: None,
-            on_demand: None,
-            issuer: None,
-            dns: None,
-            tls: None,
-            default: false,
-            features: self.config.features.clone(),
-            client_auth: None,
-            min_tls: self.config.min_tls,
+            ..self.config.site(pattern?)
         };
         Some(PlacedSite {
             site,
@@ -137,29 +116,23 @@ impl SiteReader<'_, '_> {
             pattern: pattern.as_ref(),
             aliases: alias_starts.iter().copied().zip(&aliases).collect(),
         };
-        let certificate = self.read_certificate(&names, table);
-        let default = table.read("default", self.report, TomlValue::boolean);
+        let (issuer, dns) = self.read_certificate(&names, table);
         let reader = self.reader(table);
-        let guards = guards::read(reader, self.config, self.report);
-        let features = site_features::read(reader, self.config, self.report);
-        let client_auth = reader.read_key("client-auth", fields::client_auth(), self.report);
-        let min_tls = reader.read_key("min-tls", fields::tls_versions(), self.report);
-        table.finish(self.report);
-        let site = SiteConfig {
-            pattern: pattern?,
-            aliases,
+        let mut site = SiteConfig {
             routes,
             headers,
-            guards,
-            on_demand: certificate.on_demand,
-            issuer: certificate.issuer,
-            dns: certificate.dns,
-            tls: certificate.tls,
-            default: default.unwrap_or_default(),
-            features,
-            client_auth,
-            min_tls: min_tls.unwrap_or(self.config.min_tls),
+            issuer,
+            dns,
+            guards: guards::read(reader, self.config, self.report),
+            features: site_features::read(reader, self.config, self.report),
+            ..self
+                .config
+                .site(pattern.clone().unwrap_or(HostPattern::Any))
         };
+        reader.read(&site_settings(), &mut site, self.report);
+        table.finish(self.report);
+        site.aliases = aliases;
+        site.pattern = pattern?;
         Some(PlacedSite {
             site,
             start,
@@ -180,7 +153,7 @@ impl SiteReader<'_, '_> {
         aliases.into_iter().unzip()
     }
 
-    /// What the site itself says, and its routes.
+    /// Reads the action of the site itself and its routes.
     fn read_all_routes(
         &mut self,
         start: usize,
@@ -206,7 +179,7 @@ impl SiteReader<'_, '_> {
     }
 }
 
-/// The name that was meant by `www.example.org = "…"`, which TOML reads as tables within tables.
+/// Returns the name that was meant by `www.example.org = "…"`, which TOML reads as nested tables.
 fn unquoted_name(name: &str, value: TomlValue<'_>) -> Option<String> {
     let table = value.table().ok()?;
     let (key, _, inner) = table

@@ -1,15 +1,15 @@
-//! What can be wrong with `balance`, `health` and the settings of upstreams.
+//! Problems with `balance`, `health` and the settings of upstreams.
 
 use crate::upstream::{BalanceMethodError, StatusRangeError};
 
-/// A shorter key could be guessed.
+/// Minimum length of a cookie key in bytes. A shorter key could be guessed.
 pub(crate) const SHORTEST_KEY: usize = 16;
 
-/// What can be wrong with it.
+/// A problem with `balance`, `health` or a setting of an upstream.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BalancingProblem {
-    #[error("`{0}` is not a valid way to balance; {1}")]
-    Balancer(String, #[source] BalanceMethodError),
+    #[error("`{0}` is not a valid balancing method; {1}")]
+    Method(String, #[source] BalanceMethodError),
     #[error("`{0}` is not a valid status; {1}")]
     Status(String, #[source] StatusRangeError),
     #[error("`{0}` is not a valid path; use a form like `/healthz`")]
@@ -22,8 +22,8 @@ pub(crate) enum BalancingProblem {
     CookieName(String),
     #[error("the key has {0} bytes and could be guessed; use at least {SHORTEST_KEY}")]
     ShortKey(usize),
-    #[error("no address would get requests; give at least one a `weight` above 0")]
+    #[error("no address would get requests; set a `weight` above 0 for at least one")]
     NoWeight,
-    #[error("`{0}` belongs next to an `upstream`; add one, or remove `{0}`")]
+    #[error("`{0}` has no effect without an `upstream`; add one, or remove `{0}`")]
     NoUpstream(&'static str),
 }

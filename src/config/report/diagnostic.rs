@@ -1,4 +1,4 @@
-//! What is wrong and where: one line per problem, all problems of a file and its flags together.
+//! The problems of a file and its flags with their locations, one line each. Knows no key of a Proxyfile.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,23 +6,23 @@ use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
 
-/// Where a problem stands.
+/// Location of a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
-    /// In a file; line and column count from one, the column in characters.
+    /// A position in a file.
     File {
         /// The file as the user named it.
         path: PathBuf,
-        /// The line.
+        /// Line, counted from one.
         line: usize,
-        /// The column.
+        /// Column in characters, counted from one.
         column: usize,
     },
-    /// In what a file does not say.
+    /// A file as a whole, for example because a key is missing.
     WholeFile(PathBuf),
-    /// In the value of a flag, or of its environment variable.
-    Flag(&'static str),
-    /// In the command line as a whole.
+    /// The value of a flag or of its environment variable.
+    Flag(String),
+    /// The command line as a whole.
     CommandLine,
 }
 
@@ -39,16 +39,16 @@ impl fmt::Display for Location {
     }
 }
 
-/// One problem with its place and its fix; prints as one line.
+/// One problem with its location and its fix. Prints as one line.
 #[derive(Debug)]
 pub struct Diagnostic {
-    place: Location,
+    location: Location,
     problem: Problem,
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.place, self.problem)
+        write!(f, "{}{}", self.location, self.problem)
     }
 }
 
@@ -69,54 +69,72 @@ impl<'t> Report<'t> {
         }
     }
 
-    /// Notes a problem at a byte offset of the file.
+    /// Reports a problem at a byte offset of the file.
     pub(crate) fn at(&mut self, offset: usize, problem: Problem) {
         let (line, column) = position(self.text, offset);
         let path = self.path.to_owned();
         self.add(Location::File { path, line, column }, problem);
     }
 
-    /// Notes a problem with the file as a whole.
+    /// Returns the value of `outcome`, or reports its problem at a byte offset of the file.
+    pub(crate) fn accept<T, E: Into<Problem>>(
+        &mut self,
+        offset: usize,
+        outcome: Result<T, E>,
+    ) -> Option<T> {
+        outcome.map_err(|error| self.at(offset, error.into())).ok()
+    }
+
+    /// Returns the value of `outcome`, or reports its problem with a flag.
+    pub(crate) fn accept_flag<T, E: Into<Problem>>(
+        &mut self,
+        flag: &str,
+        outcome: Result<T, E>,
+    ) -> Option<T> {
+        outcome.map_err(|error| self.flag(flag, error.into())).ok()
+    }
+
+    /// Reports a problem with the file as a whole.
     pub(crate) fn whole_file(&mut self, problem: Problem) {
         let path = self.path.to_owned();
         self.add(Location::WholeFile(path), problem);
     }
 
-    /// Notes a problem with a flag.
-    pub(crate) fn flag(&mut self, flag: &'static str, problem: Problem) {
-        self.add(Location::Flag(flag), problem);
+    /// Reports a problem with a flag.
+    pub(crate) fn flag(&mut self, flag: &str, problem: Problem) {
+        self.add(Location::Flag(flag.to_owned()), problem);
     }
 
-    pub(crate) fn add(&mut self, place: Location, problem: Problem) {
-        self.found.push(Diagnostic { place, problem });
+    pub(crate) fn add(&mut self, location: Location, problem: Problem) {
+        self.found.push(Diagnostic { location, problem });
     }
 
-    /// The line of a byte offset.
+    /// Returns the line of a byte offset.
     pub(crate) fn line(&self, offset: usize) -> usize {
         position(self.text, offset).0
     }
 
-    /// Whether no line ends within these byte offsets.
+    /// Returns true if no line ends within these byte offsets.
     pub(crate) fn is_one_line(&self, offsets: Range<usize>) -> bool {
         let text = self.text.get(offsets);
         text.is_some_and(|text| !text.contains('\n'))
     }
 
-    /// Whether the text at a byte offset is quoted.
+    /// Returns true if a quote stands at the byte offset.
     pub(crate) fn is_quoted(&self, offset: usize) -> bool {
         self.text
             .get(offset..)
             .is_some_and(|rest| rest.starts_with(['"', '\'']))
     }
 
-    /// Whether nothing was noted.
+    /// Returns true if nothing was reported.
     pub(crate) fn is_clean(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// All that was noted, in the order of the file, then of the flags.
+    /// Returns all reported problems: those of the file from top to bottom, then the others.
     pub(crate) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
-        self.found.sort_by_key(|found| match found.place {
+        self.found.sort_by_key(|found| match found.location {
             Location::File { line, column, .. } => (line, column),
             Location::WholeFile(_) | Location::Flag(_) | Location::CommandLine => (usize::MAX, 0),
         });
@@ -138,7 +156,7 @@ mod tests {
     #[test]
     fn positions_count_lines_and_characters_from_one() {
         let text = "ä = 1\nbc = 2\n";
-        for (offset, place) in [
+        for (offset, expected) in [
             (0, (1, 1)),
             (2, (1, 2)),
             (7, (2, 1)),
@@ -146,7 +164,7 @@ mod tests {
             (14, (3, 1)),
             (99, (3, 1)),
         ] {
-            assert_eq!(position(text, offset), place, "{offset}");
+            assert_eq!(position(text, offset), expected, "{offset}");
         }
     }
 }

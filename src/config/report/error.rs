@@ -1,23 +1,23 @@
-//! Why there is no configuration.
+//! The error of loading a configuration.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::diagnostic::Diagnostic;
 
-/// Why there is no configuration.
+/// Reason why a configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read {}; name a readable Proxyfile with `--config FILE`", path.display())]
+    #[error("cannot read {}; set a readable Proxyfile with `--config FILE`", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
-    /// The file or the flags have problems: one line each, all of them.
+    /// The file or the flags have problems. Prints one line for each.
     #[error("{}", lines(.0))]
     Invalid(Vec<Diagnostic>),
 }

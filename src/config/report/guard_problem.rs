@@ -1,23 +1,21 @@
-//! What can be wrong with a guard of a site.
+//! Problems with the access rules of a site.
 
 use crate::proxy::PasswordHashError;
 
-/// What can be wrong with a guard, each with its fix.
+/// A problem with an access rule, with its fix.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuardProblem {
     #[error(
         "`{0}` is not a valid network; use a form like `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.7`"
     )]
     Network(String),
-    #[error("the list of networks is empty; name one, as in `[\"10.0.0.0/8\"]`, or remove `{0}`")]
+    #[error("the list of networks is empty; add one, as in `[\"10.0.0.0/8\"]`, or remove `{0}`")]
     NoNetwork(String),
     #[error(
-        "`users` is empty, so nobody could log in; name one, as in `users = {{ anna = \"…\" }}`"
+        "`users` is empty, so nobody could log in; add one, as in `users = {{ anna = \"…\" }}`"
     )]
     NoUser,
-    #[error(
-        "the user name `{0}` has a colon or is empty, which no client can send; choose another"
-    )]
+    #[error("the user name `{0}` is empty or has a colon, which clients cannot send; use another")]
     User(String),
     #[error("the password of `{user}` cannot be used: {error}")]
     Password {
@@ -25,7 +23,7 @@ pub(crate) enum GuardProblem {
         #[source]
         error: PasswordHashError,
     },
-    #[error("a realm is one line of text; remove the control characters from `{0:?}`")]
+    #[error("`{0:?}` is not a valid realm; remove the control characters")]
     Realm(String),
     #[error(
         "`{0}` is not a valid URL; use an http or https URL without name and password, as in `http://localhost:9091/api/verify`"
@@ -33,7 +31,7 @@ pub(crate) enum GuardProblem {
     ForwardAuth(String),
     #[error("`{0}` is not a valid header name; use a form like `Remote-User`")]
     Header(String),
-    #[error("`{0}` belongs to the connection and cannot be copied; name another header")]
+    #[error("`{0}` applies to the connection and cannot be copied; use another header")]
     FramingHeader(String),
     #[error("`{0}` is not a valid time; use a form like `30d` or `1y`, at most `10y`")]
     MaxAge(String),
@@ -41,6 +39,6 @@ pub(crate) enum GuardProblem {
         "the preload lists accept only sites with `include-subdomains = true` and a `max-age` of a year or more; add them or remove `preload`"
     )]
     Preload,
-    #[error("a site can only narrow the `{key}` of all sites, which is {limit}; use at most that")]
+    #[error("a site can only lower the `{key}` of all sites; use at most {limit}")]
     Wider { key: &'static str, limit: String },
 }

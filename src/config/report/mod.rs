@@ -1,21 +1,19 @@
-//! Everything that can be wrong with a configuration, each with its place and its fix, and who set each value.
+//! The problems of a configuration, each with its location and its fix, and the origin of each value.
 
 mod balancing_problem;
 mod diagnostic;
-mod dns_problem;
+mod dns_challenge_problem;
 mod error;
 mod guard_problem;
 mod origin;
 mod problem;
 mod syntax;
-mod toml_errors;
 
 pub(crate) use balancing_problem::{BalancingProblem, SHORTEST_KEY};
 pub use diagnostic::Diagnostic;
 pub(crate) use diagnostic::{Location, Report};
-pub(crate) use dns_problem::DnsProblem;
+pub(crate) use dns_challenge_problem::DnsChallengeProblem;
 pub use error::Error;
 pub(crate) use guard_problem::GuardProblem;
 pub use origin::{Origin, Origins};
 pub(crate) use problem::Problem;
-pub(crate) use toml_errors::note_toml_errors;

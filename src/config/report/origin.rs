@@ -1,12 +1,12 @@
-//! Who set a value.
+//! The origin of each value: default, file or flag.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Who set a value.
+/// Origin of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody.
+    /// The built-in default.
     #[default]
     Default,
     /// The Proxyfile.
@@ -25,12 +25,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The origins of the values by their full key, as in `limits.idle-timeout`.
+/// Origins of the values by their full key, as in `limits.idle-timeout`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(BTreeMap<String, Origin>);
 
 impl Origins {
-    /// Who set the value of `key`.
+    /// Returns the origin of the value of `key`.
     #[must_use]
     pub fn of(&self, key: &str) -> Origin {
         self.0.get(key).copied().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a configuration, each with its fix.
+//! The problems of a configuration, each with its fix.
 
 use http::HeaderName;
 
@@ -7,16 +7,16 @@ use crate::proxy::{FixedResponseError, HeaderChangeError, PathPrefix, PrefixErro
 use crate::upstream::AddressError;
 
 use super::balancing_problem::BalancingProblem;
-use super::dns_problem::DnsProblem;
+use super::dns_challenge_problem::DnsChallengeProblem;
 use super::guard_problem::GuardProblem;
 use super::syntax;
 
-/// One thing that is wrong, as one sentence with the fix.
+/// A problem of a configuration. Prints as one sentence with the fix.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     #[error("{}", syntax::message(.0))]
     Syntax(toml::de::Error),
-    #[error("{0} more mistakes are not shown; fix these first")]
+    #[error("{0} more syntax errors are not shown; fix these first")]
     MoreMistakes(usize),
     #[error("unknown key `{key}`; {}", known_keys(*nearest, known))]
     UnknownKey {
@@ -50,9 +50,9 @@ pub(crate) enum Problem {
         "`{0}` is not a valid address to listen on; use `IP:PORT`, as in `[::]:443` or `127.0.0.1:8443`, or a port alone"
     )]
     Listen(String),
-    #[error("http and https cannot share {0}; give each a port of its own")]
+    #[error("http and https cannot share {0}; set different ports")]
     SharedPort(std::net::SocketAddr),
-    #[error("metrics cannot share {0} with http or https; give them a port of their own")]
+    #[error("metrics cannot share {0} with http or https; set another port")]
     SharedMetrics(std::net::SocketAddr),
     #[error("`{0}` is not a valid duration; use a form like `30s`, `5m`, `12h` or `90d`")]
     Duration(String),
@@ -71,10 +71,10 @@ pub(crate) enum Problem {
     #[error("`{0}` is not a valid storage; use `file:DIRECTORY`, as in `file:/var/lib/proxy`")]
     Storage(String),
     #[error(
-        "no data directory is known, since HOME is not set; name one with `--storage file:DIRECTORY`"
+        "no data directory is known, because HOME is not set; set one with `--storage file:DIRECTORY`"
     )]
     NoDataDirectory,
-    #[error("the list is empty; name at least one, or write `compress = false`")]
+    #[error("the list is empty; add at least one, or set `compress = false`")]
     NoCoding,
     #[error("`{text}` is {error}")]
     ContentType {
@@ -84,84 +84,84 @@ pub(crate) enum Problem {
     },
     #[error("`{0}` cannot have an error page; use an error status like `502`, `4xx` or `5xx`")]
     ErrorStatus(String),
-    #[error("an access log needs a file; write its path, or `-` for standard output")]
+    #[error("the file of the access log is empty; set a path, or `-` for standard output")]
     AccessLogFile,
     #[error(
         "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"
     )]
     NoAccessLog,
-
-    #[error("`{text}` is not a valid ACME directory; {}", known_directories(*nearest))]
+    #[error("`{text}` is not a valid ACME directory; {}", known_directories(*nearest, known))]
     Directory {
         text: String,
         nearest: Option<&'static str>,
+        known: Vec<&'static str>,
     },
     #[error(
-        "`{0}` makes accounts with credentials only; add `eab = {{ key-id = \"…\", hmac-key = \"env:EAB_HMAC_KEY\" }}` as the CA shows them"
+        "`{0}` requires credentials for new accounts; add `eab = {{ key-id = \"…\", hmac-key = \"env:EAB_HMAC_KEY\" }}` with the values from the CA"
     )]
     NeedsExternalAccount(String),
     #[error(
-        "`{0}` makes accounts with credentials only; add `--eab-key-id` and `--eab-hmac-key` as the CA shows them"
+        "`{0}` requires credentials for new accounts; add `--eab-key-id` and `--eab-hmac-key` with the values from the CA"
     )]
     NeedsExternalAccountFlags(String),
-    #[error("`--eab-key-id` and `--eab-hmac-key` belong together; add the other one")]
+    #[error("`--eab-key-id` and `--eab-hmac-key` must be used together; add the missing one")]
     HalfExternalAccount,
     #[error("the `hmac-key` of `eab` is not base64url; copy it exactly as the CA shows it")]
     HmacKey,
-    #[error("the environment variable `{0}` is not set; set it, or name a file with `file:PATH`")]
+    #[error("the environment variable `{0}` is not set; set it, or use a file with `file:PATH`")]
     SecretVariable(String),
     #[error("the secret in {} cannot be read: {source}", path.display())]
     SecretFile {
         path: std::path::PathBuf,
         source: std::io::Error,
     },
-    #[error("the secret is empty; write it, or use `env:NAME` or `file:PATH`")]
+    #[error("the secret is empty; set it, or use `env:NAME` or `file:PATH`")]
     SecretEmpty,
     #[error(
-        "an issuer cannot be named `{0}`; `internal` is this machine's own CA, choose another name"
+        "`{0}` is not a valid name for an issuer; use another (`internal` means the internal CA)"
     )]
     IssuerName(String),
-    #[error("there are two issuers `{0}`; give one of them another `name`")]
+    #[error("two issuers have the name `{0}`; set another `name` for one of them")]
     SameIssuer(String),
     #[error("`{text}` is not a known issuer; use {}", issuer_names(known))]
     UnknownIssuer { text: String, known: Vec<String> },
     #[error("a site with `tls` files needs no issuer; remove `issuer` or `tls`")]
     IssuerAndTls,
-    #[error("an ACME directory is reached over https only; use `https://` instead of `{0}://`")]
+    #[error("an ACME directory must use https; use `https://` instead of `{0}://`")]
     DirectoryScheme(String),
     #[error(
         "`{0}` is not a valid DNS server; use `system` or an IP address, as in `9.9.9.9` or `[2620:fe::9]:53`"
     )]
     Resolver(String),
-    #[error("`resolvers` is empty; name at least one DNS server, as in `[\"system\"]`")]
+    #[error("`resolvers` is empty; add at least one DNS server, as in `[\"system\"]`")]
     NoResolver,
     #[error(
         "`{0}` is not a valid name constraint; use a domain, which includes all names below it, as in `home.arpa`, or a network, as in `10.0.0.0/8`"
     )]
     NameConstraint(String),
-    #[error("`on-cert` is empty; give the path of a command, as in `/etc/proxy/on-cert`")]
+    #[error("`on-cert` is empty; set the path of a command, as in `/etc/proxy/on-cert`")]
     NoHook,
     #[error(
-        "`{0}` is not a valid peer to trust; use a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
+        "`{0}` is not a valid trusted peer; use a network, an address, `private`, `cloudflare` or `fastly`, as in `[\"10.0.0.0/8\", \"cloudflare\"]`"
     )]
     TrustedPeer(String),
     #[error(
-        "`{0}` includes everyone, so each client could choose its own address; name the networks of your own proxies"
+        "`{0}` includes every client, so each could forge its address; use the networks of your own proxies"
     )]
     TrustsAll(ipnet::IpNet),
     #[error(
-        "`{text}` has bits beyond its network; use `{network}`, or a single address without `/`"
+        "`{text}` has bits set after its prefix; use `{network}`, or a single address without `/`"
     )]
     NetworkBits { text: String, network: ipnet::IpNet },
     #[error(
-        "PROXY headers are taken from trusted peers only, and there are none; name your load balancer, as in `trust = [\"10.0.0.0/8\"]`"
+        "PROXY headers are accepted only from trusted peers, and there are none; add your load balancer, as in `trust = [\"10.0.0.0/8\"]`"
     )]
     ProxyProtocolWithoutTrust,
-    #[error("`--staging` and `--acme-directory` name two directories; keep one of them")]
+    #[error("`--staging` and `--acme-directory` set two different directories; keep one of them")]
     StagingAndDirectory,
 
     #[error(transparent)]
-    Dns(#[from] DnsProblem),
+    Dns(#[from] DnsChallengeProblem),
 
     #[error(
         "there is no site; add one, as in `[sites]` followed by `\"www.example.org\" = \"localhost:3000\"`"
@@ -175,13 +175,11 @@ pub(crate) enum Problem {
         #[source]
         error: NameError,
     },
-    #[error(
-        "the dots of an unquoted name make nested tables; put the site's name in quotes: `\"{0}\"`"
-    )]
+    #[error("TOML reads the dots of an unquoted name as nested tables; quote the name: `\"{0}\"`")]
     UnquotedName(String),
-    #[error("`{pattern}` is already a site on line {line}; keep one of the two")]
+    #[error("the site `{pattern}` is already defined on line {line}; keep one of the two")]
     SameSite { pattern: HostPattern, line: usize },
-    #[error("the site on line {0} is already the default; keep one `default = true`")]
+    #[error("the site on line {0} is already the default; keep only one `default = true`")]
     SecondDefault(usize),
     #[error("`{}` and `{}` are both actions; keep one of them", .0[0], .0[1])]
     TwoActions([&'static str; 2]),
@@ -194,11 +192,11 @@ pub(crate) enum Problem {
     #[error("{0}")]
     Prefix(#[from] PrefixError),
     #[error(
-        "`{prefix}` is already a route on line {line}, so this one can never match; keep one of the two"
+        "the route `{prefix}` is already defined on line {line}, so this one never matches; keep one of the two"
     )]
     SameRoute { prefix: PathPrefix, line: usize },
     #[error(
-        "the site itself has an action for `/`, so this route can never match; keep one of the two"
+        "the site itself already has an action for `/`, so this route never matches; keep one of the two"
     )]
     SiteRoute,
     #[error(
@@ -207,51 +205,47 @@ pub(crate) enum Problem {
     NoRoutes,
     #[error("`strip-prefix` and `rewrite` both change the path; keep one of them")]
     StripAndRewrite,
-    #[error("`{0}` has no effect, since the proxy answers these requests itself; remove it")]
+    #[error("`{0}` has no effect, because the proxy answers these requests itself; remove it")]
     WithoutUpstream(&'static str),
     #[error("{0}")]
     HeaderChange(#[from] HeaderChangeError),
-    #[error("`{0}` is changed twice; name it once")]
+    #[error("`{0}` is changed twice; keep one of the changes")]
     SameHeader(HeaderName),
     #[error("{0}")]
     Respond(#[from] FixedResponseError),
     #[error("`{0}` is not a valid status; use a number, as in `404`")]
     Status(String),
-    #[error("`{0}` leads out of the folder; use a path below it, as in `index.html`")]
+    #[error("`{0}` is outside of the folder; use a path below it, as in `index.html`")]
     Fallback(String),
     #[error("{0}")]
     Address(#[from] AddressError),
     #[error(transparent)]
     Balancing(#[from] BalancingProblem),
-    #[error("the list of upstreams is empty; name one, as in `[\"localhost:3000\"]`")]
+    #[error("the list of upstreams is empty; add one, as in `[\"localhost:3000\"]`")]
     NoAddress,
-    #[error(
-        "`{0}` is where the proxy itself listens, so requests would loop; name the app's own port"
-    )]
+    #[error("the proxy itself listens on `{0}`, so requests would loop; use the port of the app")]
     OwnAddress(crate::upstream::Address),
     #[error(
-        "`{0}` is named twice; name it once, as in `{{ address = \"{0}\", weight = 2 }}` if it is to get more"
+        "`{0}` is listed twice; list it once, and use `{{ address = \"{0}\", weight = 2 }}` to give it more requests"
     )]
     SameAddress(crate::upstream::Address),
     #[error(
         "`insecure = true` accepts any certificate, so `root` has no effect; remove one of them"
     )]
     InsecureAndRoot,
-    #[error("`{name}` is not a valid name of a backend: {error}; use a form like `app.internal`")]
+    #[error("`{name}` is not a valid name for a backend: {error}; use a form like `app.internal`")]
     Sni {
         name: String,
         #[source]
         error: NameError,
     },
     #[error(
-        "`tls` needs an upstream that is reached over TLS; use an address like `https://app:8443`, or remove `tls`"
+        "`tls` has no effect on an upstream without TLS; use an address like `https://app:8443`, or remove `tls`"
     )]
     TlsWithoutHttps,
     #[error("{0}")]
     Redirect(#[from] RedirectError),
-    #[error(
-        "`{0}` leads back to this same place, so clients would loop; name another host or path"
-    )]
+    #[error("`{0}` leads back to this route, so clients would loop; use another host or path")]
     RedirectLoop(String),
     #[error(
         "`{0}` is not a valid URL; use an http or https URL, as in `http://localhost:4000/allowed`"
@@ -262,11 +256,11 @@ pub(crate) enum Problem {
     )]
     WildcardCertificate(HostPattern),
     #[error(
-        "the site `*` needs `on-demand = {{ ask = \"http://…\" }}`, which says what names may have a certificate"
+        "the site `*` needs `on-demand = {{ ask = \"http://…\" }}`, to decide which names may have a certificate"
     )]
     AnyWithoutAsk,
     #[error(
-        "`on-demand` is for wildcard sites and `*`; remove it, `{0}` gets its certificate without it"
+        "`on-demand` is only for wildcard sites and `*`; remove it, because `{0}` gets its certificate without it"
     )]
     OnDemandExact(HostPattern),
     #[error("a site with `tls` files needs no certificate on demand; remove `on-demand` or `tls`")]
@@ -284,11 +278,9 @@ pub(crate) enum Problem {
     )]
     RestartOnlyGone(&'static str),
 
-    #[error("an upstream alone is not enough; add `--domain NAME` or `--on-demand-ask URL`")]
+    #[error("no host name is set; add `--domain NAME` or `--on-demand-ask URL`")]
     NoDomain,
-    #[error(
-        "requests have no destination; add `--upstream ADDR`, as in `--upstream localhost:3000`"
-    )]
+    #[error("no upstream is set; add `--upstream ADDR`, as in `--upstream localhost:3000`")]
     NoUpstream,
     #[error(
         "no certificate can be obtained for the wildcard `{0}` as a whole; add `--on-demand-ask URL` to get one per name"
@@ -303,7 +295,7 @@ fn known_keys(nearest: Option<&str>, known: &[&str]) -> String {
     }
 }
 
-/// `a`, `b` or `c`.
+/// Joins words, as in `a`, `b` or `c`.
 fn alternatives(words: &[&str]) -> String {
     let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
     match words.split_last() {
@@ -313,11 +305,10 @@ fn alternatives(words: &[&str]) -> String {
     }
 }
 
-fn known_directories(nearest: Option<&str>) -> String {
+fn known_directories(nearest: Option<&str>, known: &[&str]) -> String {
     match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => "use `letsencrypt`, `letsencrypt-staging`, `zerossl`, `google`, `buypass` or an https URL"
-            .to_owned(),
+        None => format!("use `{}` or an https URL", known.join("`, `")),
     }
 }
 
@@ -332,7 +323,7 @@ mod tests {
     use crate::certs::troubleshooting_tests::quotations;
 
     #[test]
-    fn what_keeps_a_site_from_its_certificate_is_documented() {
+    fn problems_that_prevent_a_certificate_are_documented() {
         let wildcard = HostPattern::parse("*.example.org").unwrap();
         let quotations = quotations();
         for problem in [

@@ -1,14 +1,14 @@
-//! The words for mistakes in the TOML itself.
+//! Messages for syntax errors in the TOML.
 
 use toml::de::Error;
 
-/// The parser's words, with the fix for the mistakes that people make.
+/// Returns the parser's message, or a message with a fix for common mistakes.
 pub(crate) fn message(error: &Error) -> String {
-    let words = error.message();
+    let text = error.message();
     for (start, sentence) in [
         (
             "string values must be quoted",
-            "a value needs quotes around it, as in `\"localhost:3000\"`",
+            "a string must be quoted, as in `\"localhost:3000\"`",
         ),
         (
             "invalid basic string",
@@ -20,16 +20,16 @@ pub(crate) fn message(error: &Error) -> String {
         ),
         (
             "missing comma",
-            "something is missing before this: a comma, or the bracket that closes what was begun",
+            "a comma or a closing bracket is missing before this; add it",
         ),
         (
             "unclosed",
-            "the file ends before a bracket is closed; add the `]` or `}` that is missing",
+            "the file ends before a bracket is closed; add the missing `]` or `}`",
         ),
     ] {
-        if words.starts_with(start) {
+        if text.starts_with(start) {
             return sentence.to_owned();
         }
     }
-    format!("this is not valid TOML: {words}")
+    format!("this is not valid TOML: {text}")
 }

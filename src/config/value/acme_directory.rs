@@ -6,14 +6,15 @@ use crate::acme::ExternalAccount;
 use crate::certs::{IssuerOptions, Secret};
 use crate::config::report::Problem;
 
+use crate::config::keys::nearest_key;
 pub(crate) const LETSENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 pub(crate) const LETSENCRYPT_STAGING: &str =
     "https://acme-staging-v02.api.letsencrypt.org/directory";
 
-/// What a site writes that wants this machine's own CA.
+/// Issuer name with which a site selects the internal CA.
 pub(crate) const INTERNAL: &str = "internal";
 
-/// A CA that is known by name.
+/// A CA with a built-in name.
 struct Known {
     name: &'static str,
     url: &'static str,
@@ -21,60 +22,67 @@ struct Known {
     needs_account: bool,
 }
 
-/// Google's staging twin wants credentials of its own, so it is none that could be used unasked.
+/// A CA without staging and without credentials.
+const PLAIN: Known = Known {
+    name: "",
+    url: "",
+    staging: None,
+    needs_account: false,
+};
+
+/// The staging directory of Google is left out, because it requires credentials of its own.
 const KNOWN: [Known; 5] = [
     Known {
         name: "letsencrypt",
         url: LETSENCRYPT,
         staging: Some(LETSENCRYPT_STAGING),
-        needs_account: false,
+        ..PLAIN
     },
     Known {
         name: "letsencrypt-staging",
         url: LETSENCRYPT_STAGING,
-        staging: None,
-        needs_account: false,
+        ..PLAIN
     },
     Known {
         name: "zerossl",
         url: "https://acme.zerossl.com/v2/DV90",
-        staging: None,
         needs_account: true,
+        ..PLAIN
     },
     Known {
         name: "google",
         url: "https://dv.acme-v02.api.pki.goog/directory",
-        staging: None,
         needs_account: true,
+        ..PLAIN
     },
     Known {
         name: "buypass",
         url: "https://api.buypass.com/acme/directory",
         staging: Some("https://api.test4.buypass.no/acme/directory"),
-        needs_account: false,
+        ..PLAIN
     },
 ];
 
-/// Alike enough to be a slip of the fingers.
+/// Minimum similarity for a suggestion.
 const SIMILARITY: f64 = 0.85;
 
-/// A directory with what is known of it.
+/// An ACME directory and the built-in facts about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) name: String,
     pub(crate) url: Url,
     pub(crate) staging: Option<Url>,
-    /// Whether accounts there are made with credentials only.
+    /// True if the CA requires credentials for new accounts.
     pub(crate) needs_account: bool,
 }
 
 impl Directory {
-    /// Let's Encrypt, where nothing else is said.
+    /// Returns Let's Encrypt, the default.
     pub(crate) fn letsencrypt() -> Self {
         Self::from_known(&KNOWN[0])
     }
 
-    /// Let's Encrypt's staging CA.
+    /// Returns Let's Encrypt's staging CA.
     pub(crate) fn staging() -> Self {
         Self::from_known(&KNOWN[1])
     }
@@ -89,7 +97,7 @@ impl Directory {
         }
     }
 
-    /// Reads a known name or an https URL, which is then named after its host.
+    /// Parses a built-in name or an https URL. A URL is named after its host.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         if let Some(known) = KNOWN.iter().find(|known| known.name == text) {
             return Ok(Self::from_known(known));
@@ -111,12 +119,13 @@ impl Directory {
             }
             _ => Err(Problem::Directory {
                 text: text.to_owned(),
-                nearest: nearest(text),
+                nearest: nearest_key(text, KNOWN.iter().map(|known| known.name), SIMILARITY),
+                known: KNOWN.iter().map(|known| known.name).collect(),
             }),
         }
     }
 
-    /// An issuer with nothing special about it.
+    /// Returns an issuer with default options.
     pub(crate) fn into_issuer(self) -> IssuerOptions {
         IssuerOptions {
             staging: self.staging,
@@ -125,18 +134,7 @@ impl Directory {
     }
 }
 
-fn nearest(text: &str) -> Option<&'static str> {
-    let text = text.to_lowercase().replace(['_', ' '], "-");
-    let similarities = KNOWN
-        .iter()
-        .map(|known| (strsim::jaro_winkler(&text, known.name), known.name));
-    similarities
-        .filter(|(similarity, _)| *similarity >= SIMILARITY)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
-}
-
-/// The credentials, when the key can be one.
+/// Returns the credentials, or a problem if the key is not base64url.
 pub(crate) fn external_account(
     key_id: String,
     secret: &Secret,
@@ -170,7 +168,7 @@ mod tests {
             assert_eq!(directory.url.as_str(), url);
         }
         for (text, part) in [
-            ("http://ca.internal/dir", "https only"),
+            ("http://ca.internal/dir", "must use https"),
             ("letsencript", "did you mean `letsencrypt`?"),
             ("ftp://ca/dir", "is not a valid ACME directory"),
             ("localhost:14000/dir", "is not a valid ACME directory"),

@@ -1,9 +1,9 @@
-//! Where data lies when nobody says where.
+//! The default data directory.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What the process was started with, as far as it decides on the data directory.
+/// The facts about the process that determine the data directory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessEnvironment {
     state_directory: Option<OsString>,
@@ -22,7 +22,7 @@ impl ProcessEnvironment {
         }
     }
 
-    /// The first of: systemd's state directory, `/var/lib/proxy` for root, `proxy` among the user's data.
+    /// Returns the first of: systemd's state directory, `/var/lib/proxy` for root, `proxy` in the user's data directory.
     pub(crate) fn data_directory(&self) -> Option<PathBuf> {
         let first_state = self
             .state_directory
@@ -40,7 +40,7 @@ impl ProcessEnvironment {
     }
 }
 
-/// The XDG base directory specification tells to ignore relative paths.
+/// Ignores relative paths, as the XDG base directory specification requires.
 fn absolute(value: Option<&OsString>) -> Option<PathBuf> {
     value.map(PathBuf::from).filter(|path| path.is_absolute())
 }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_data_directory_follows_the_surroundings() {
+    fn the_data_directory_depends_on_the_process_environment() {
         let user = ProcessEnvironment {
             home: set("/home/ann"),
             ..ProcessEnvironment::default()
@@ -75,7 +75,7 @@ mod tests {
             state_directory: set("/var/lib/private/web:/other"),
             ..root.clone()
         };
-        for (surroundings, directory) in [
+        for (environment, directory) in [
             (ProcessEnvironment::default(), None),
             (user, Some("/home/ann/.local/share/proxy")),
             (with_xdg, Some("/data/proxy")),
@@ -83,7 +83,7 @@ mod tests {
             (root, Some("/var/lib/proxy")),
             (service, Some("/var/lib/private/web")),
         ] {
-            assert_eq!(surroundings.data_directory(), directory.map(PathBuf::from));
+            assert_eq!(environment.data_directory(), directory.map(PathBuf::from));
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Mail addresses as users write them.
+//! Parses mail addresses.
 
 use crate::config::report::Problem;
 
+/// Accepts a plain address without a display name or `mailto:`.
 pub(crate) fn parse_email(text: &str) -> Result<String, Problem> {
     let is_plain = !text.contains(|c: char| {
         c.is_whitespace() || c.is_control() || matches!(c, ',' | ':' | '?' | '<' | '>')
@@ -21,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contact_is_one_plain_mail_address() {
+    fn a_contact_is_a_single_plain_mail_address() {
         assert!(parse_email("ops@example.org").is_ok());
         for text in [
             "",

@@ -1,11 +1,11 @@
-//! Addresses to listen on as users write them.
+//! Parses addresses to listen on.
 
 use crate::config::report::Problem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::toml_table::TomlValue;
+use crate::config::toml::TomlValue;
 
-/// Parses `IP:PORT`, `:PORT` or a port alone, which means all addresses of the machine.
+/// Parses `IP:PORT`, `:PORT` or a port. Without an IP, listens on all addresses of the machine.
 pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
     let port = text.strip_prefix(':').unwrap_or(text);
     if !port.starts_with('+')
@@ -16,7 +16,7 @@ pub(crate) fn parse_listen(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| Problem::Listen(text.to_owned()))
 }
 
-/// The same for what is not for everybody: a port alone is one of this machine's own.
+/// Parses an address for local clients. Without an IP, listens on 127.0.0.1 only.
 pub(crate) fn parse_own_listen(text: &str) -> Result<SocketAddr, Problem> {
     let mut address = parse_listen(text)?;
     let has_host = text.parse::<SocketAddr>().is_ok();
@@ -30,7 +30,7 @@ pub(crate) fn read_listen(value: &TomlValue<'_>) -> Result<SocketAddr, Problem> 
     parse_listen(&value.text()?)
 }
 
-/// The same where a port alone is one of this machine's own.
+/// Reads an address for local clients.
 pub(crate) fn read_own_listen(value: &TomlValue<'_>) -> Result<SocketAddr, Problem> {
     parse_own_listen(&value.text()?)
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_alone_is_for_everybody_only_where_everybody_is_meant() {
+    fn a_local_address_without_an_ip_is_a_loopback_address() {
         for (text, address) in [
             ("9100", "127.0.0.1:9100"),
             (":0", "127.0.0.1:0"),
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn listen_addresses_are_read_in_every_form() {
+    fn listen_addresses_are_parsed_in_every_form() {
         for (text, address) in [
             ("8080", "[::]:8080"),
             (":8080", "[::]:8080"),

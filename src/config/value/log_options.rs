@@ -1,13 +1,13 @@
-//! How much the log says, and in which form.
+//! Level and format of the log.
 
 use tracing::Level;
 
-/// How much the log says, and in which form.
+/// Level and format of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogOptions {
-    /// The least severe level that is written.
+    /// Least severe level that is written.
     pub level: Level,
-    /// The form of a line.
+    /// Format of a line.
     pub format: LogFormat,
 }
 
@@ -20,16 +20,16 @@ impl Default for LogOptions {
     }
 }
 
-/// The form of a log line.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The levels by their names.
+/// Names of the levels.
 pub(crate) const LOG_LEVELS: [(&str, Level); 5] = [
     ("error", Level::ERROR),
     ("warn", Level::WARN),
@@ -38,6 +38,6 @@ pub(crate) const LOG_LEVELS: [(&str, Level); 5] = [
     ("trace", Level::TRACE),
 ];
 
-/// The forms by their names.
+/// Names of the formats.
 pub(crate) const LOG_FORMATS: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];

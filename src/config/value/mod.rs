@@ -1,4 +1,4 @@
-//! Single values as a Proxyfile or a flag writes them, and the tables of a Proxyfile. Knows no `Config`.
+//! Parsers for single values of Proxyfiles and flags. Knows no `Config`.
 
 mod acme_directory;
 mod data_directory;
@@ -9,26 +9,23 @@ mod path;
 mod resolver_name;
 mod secret;
 mod storage_url;
-mod toml_table;
 mod trusted_peer;
 mod units;
 mod web_url;
 
 pub(crate) use acme_directory::{Directory, INTERNAL, external_account};
-pub(crate) use data_directory::ProcessEnvironment;
 pub(crate) use email::parse_email;
 pub(crate) use listen_address::{parse_listen, parse_own_listen, read_listen, read_own_listen};
 pub(crate) use log_options::{LOG_FORMATS, LOG_LEVELS};
 pub use log_options::{LogFormat, LogOptions};
 pub(crate) use path::command;
-pub(crate) use resolver_name::ResolverName;
-pub(crate) use resolver_name::parse_resolver;
+pub(crate) use resolver_name::{ResolverName, parse_resolver};
 pub(crate) use secret::read_secret;
 pub use secret::{SecretText, hash_password};
 pub use storage_url::StorageUrl;
-pub(crate) use toml_table::{TomlTable, TomlValue, choose};
 pub(crate) use trusted_peer::parse_peer;
 pub use trusted_peer::{Cdn, TrustedPeer};
-pub(crate) use units::format_size;
-pub(crate) use units::{parse_count, parse_duration, parse_head_size, parse_size, read_duration};
+pub(crate) use units::{
+    format_size, parse_count, parse_head_size, parse_size, read_duration, read_status,
+};
 pub(crate) use web_url::{parse_ask, parse_web_url};

@@ -1,8 +1,9 @@
-//! Paths as users write them.
+//! Resolves paths to commands.
 
 use std::path::{Path, PathBuf};
 
-/// A command whose relative path starts at `folder`. A bare name would be looked for in `PATH`.
+/// Resolves the path of a command against `folder`. The result has a slash, so that the command is not searched for in
+/// `PATH`.
 pub(crate) fn command(folder: &Path, path: &str) -> PathBuf {
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")

@@ -1,4 +1,4 @@
-//! Who is asked about names: the system's DNS servers, or others.
+//! Parses and prints DNS servers: `system` or an address.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -8,10 +8,10 @@ use crate::dns_client::NameServer;
 
 const SYSTEM: &str = "system";
 
-/// Where a DNS server answers.
+/// Default port of DNS servers.
 const PORT: u16 = 53;
 
-/// A DNS server as a file names it.
+/// Prints a DNS server as a Proxyfile writes it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResolverName(pub(crate) NameServer);
 

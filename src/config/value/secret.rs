@@ -1,4 +1,4 @@
-//! Secrets in the configuration: the text itself, or where it is.
+//! Secrets: the text itself, or a reference to a file or environment variable.
 
 use std::fmt;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::certs::Secret;
 use crate::config::report::Problem;
 
-/// Reads `env:NAME` from the environment, `file:PATH` from a file whose relative path starts at `folder`, and takes all
-/// else for the secret itself. White space around it is none of its.
+/// Reads `env:NAME` from the environment and `file:PATH` from a file, relative to `folder`. Any other text is the secret
+/// itself. Removes surrounding white space.
 pub(crate) fn read_secret(text: &str, folder: &Path) -> Result<Secret, Problem> {
     let secret = if let Some(name) = text.strip_prefix("env:") {
         let value = std::env::var(name).map_err(|_| Problem::SecretVariable(name.to_owned()))?;
@@ -27,12 +27,12 @@ pub(crate) fn read_secret(text: &str, folder: &Path) -> Result<Secret, Problem> 
     Ok(secret)
 }
 
-/// A secret as the user wrote it: the text itself, or where it is. Its `Debug` hides it.
+/// A secret as the user wrote it: its text or a reference to it. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 
 impl SecretText {
-    /// What was written.
+    /// Returns the text or reference as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -51,7 +51,7 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// The hash of a password for `basic-auth`. `None` when the system has no random numbers.
+/// Hashes a password for `basic-auth`. Returns `None` if the system has no random numbers.
 #[must_use]
 pub fn hash_password(password: &str) -> Option<String> {
     crate::proxy::PasswordHash::make(password)
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_knows_where_it_is_from() {
+    fn a_secret_keeps_its_reference() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("key"), "of the file\n").unwrap();
         let file = read_secret("file:key", dir.path()).unwrap();

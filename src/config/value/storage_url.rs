@@ -1,4 +1,4 @@
-//! Where durable data lies.
+//! The storage of durable data, as a URL.
 
 use crate::config::report::{Error, Location, Problem, Report};
 use std::fmt;
@@ -6,28 +6,31 @@ use std::path::{Path, PathBuf};
 
 use super::data_directory::ProcessEnvironment;
 
-/// Where durable data lies.
+/// Storage of durable data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageUrl {
-    /// In a directory: `file:DIR`.
+    /// A directory: `file:DIR`.
     File(PathBuf),
 }
 
 impl StorageUrl {
-    /// What a `--storage` flag names, else the default data directory.
+    /// Parses the `--storage` flag, or returns the default data directory if it is not set.
     pub fn of_flag(flag: Option<&str>) -> Result<Self, Error> {
         let mut report = Report::new(Path::new(""), "");
         let storage = match flag {
-            Some(text) => Self::parse(text).map_err(|problem| report.flag("--storage", problem)),
-            None => match ProcessEnvironment::of_process().data_directory() {
-                Some(directory) => Ok(Self::File(directory)),
-                None => {
-                    report.add(Location::CommandLine, Problem::NoDataDirectory);
-                    Err(())
-                }
-            },
+            Some(text) => report.accept_flag("--storage", Self::parse(text)),
+            None => Self::default_storage(&mut report),
         };
-        storage.map_err(|()| Error::Invalid(report.into_diagnostics()))
+        storage.ok_or_else(|| Error::Invalid(report.into_diagnostics()))
+    }
+
+    /// Returns the default data directory, or reports that there is none.
+    pub(crate) fn default_storage(report: &mut Report<'_>) -> Option<Self> {
+        let directory = ProcessEnvironment::of_process().data_directory();
+        if directory.is_none() {
+            report.add(Location::CommandLine, Problem::NoDataDirectory);
+        }
+        directory.map(Self::File)
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
@@ -44,19 +47,19 @@ impl StorageUrl {
         }
     }
 
-    /// The same storage with a relative path taken from `folder`.
+    /// Resolves a relative path against `folder`.
     pub(crate) fn within(self, folder: &Path) -> Self {
         let Self::File(path) = self;
         Self::File(folder.join(path))
     }
 
-    /// The storage of its own that `name` gets within this one.
+    /// Returns a separate storage below this one.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         Self::File(self.directory().join(name))
     }
 
-    /// The directory of file storage.
+    /// Returns the directory of file storage.
     #[must_use]
     pub fn directory(&self) -> &Path {
         let Self::File(path) = self;
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn other_storage_is_refused_with_the_form_that_works() {
+    fn unsupported_storage_is_rejected_with_a_valid_form() {
         for (text, part) in [
             ("redis://localhost", "only `file:` storage exists"),
             ("/var/lib/proxy", "use `file:DIRECTORY`"),

@@ -1,4 +1,4 @@
-//! Who may say for whom it speaks: networks, addresses and the published networks of CDNs.
+//! Trusted peers, whose information about their clients is believed: networks, addresses and CDNs.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::config::report::Problem;
 use ipnet::IpNet;
 
-/// The loopback and the networks that are not routed on the internet.
+/// Loopback and the private networks of RFC 1918 and RFC 4193.
 const PRIVATE: [&str; 6] = [
     "127.0.0.0/8",
     "10.0.0.0/8",
@@ -16,7 +16,7 @@ const PRIVATE: [&str; 6] = [
     "fc00::/7",
 ];
 
-/// A CDN whose networks are known here as it has published them.
+/// A CDN whose published networks are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cdn {
     /// Cloudflare.
@@ -37,12 +37,12 @@ impl Cdn {
 
     fn list(self) -> &'static str {
         match self {
-            Self::Cloudflare => include_str!("cdn/cloudflare.txt"),
-            Self::Fastly => include_str!("cdn/fastly.txt"),
+            Self::Cloudflare => include_str!("cdn_networks/cloudflare.txt"),
+            Self::Fastly => include_str!("cdn_networks/fastly.txt"),
         }
     }
 
-    /// The day on which its networks were published like this.
+    /// Returns the date of the built-in list of its networks.
     #[must_use]
     pub fn published(self) -> &'static str {
         let mut lines = self.list().lines();
@@ -59,19 +59,19 @@ impl Cdn {
     }
 }
 
-/// One entry of the list.
+/// One entry of `trust`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustedPeer {
-    /// A network, perhaps of one address.
+    /// A network or a single address.
     Network(IpNet),
-    /// All that is private.
+    /// Loopback and the private networks.
     Private,
-    /// A CDN.
+    /// The networks of a CDN.
     Cdn(Cdn),
 }
 
 impl TrustedPeer {
-    /// The networks that it stands for.
+    /// Returns the networks of the entry.
     #[must_use]
     pub fn networks(self) -> Vec<IpNet> {
         match self {
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_of_cdns_are_whole_and_have_their_date() {
+    fn the_lists_of_cdns_are_complete_and_dated() {
         for (cdn, member, count) in [
             (Cdn::Cloudflare, "104.16.0.1", 22),
             (Cdn::Cloudflare, "2606:4700::1", 22),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_written_as_it_is_read() {
+    fn a_peer_prints_as_it_was_parsed() {
         for text in [
             "10.0.0.0/8",
             "192.0.2.7",

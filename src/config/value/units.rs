@@ -1,13 +1,14 @@
-//! Durations, sizes and counts as users write them.
+//! Parses durations, sizes, counts and statuses.
 
 use crate::config::report::Problem;
 use std::time::Duration;
 
-use super::toml_table::TomlValue;
+use crate::config::toml::TomlValue;
 
 const UNITS: [(char, usize); 3] = [('g', 1 << 30), ('m', 1 << 20), ('k', 1 << 10)];
 
-/// Parses `30s`, `5m`, `12h`, `90d`: longer than zero and at most a year, so that it can be added to any clock.
+/// Parses a duration like `30s`, `5m`, `12h` or `90d`. It must be longer than zero and at most a year, so that adding it
+/// to a time cannot overflow.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, Problem> {
     const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
     match humantime::parse_duration(text) {
@@ -18,7 +19,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Problem> {
     }
 }
 
-/// Parses `16k`, `10m`, `1g` or a number of bytes.
+/// Parses a size like `16k`, `10m` or `1g`, or a number of bytes.
 pub(crate) fn parse_size(text: &str) -> Result<usize, Problem> {
     let (digits, factor) = UNITS
         .iter()
@@ -38,7 +39,7 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, Problem> {
         .ok_or_else(|| Problem::Size(text.to_owned()))
 }
 
-/// Parses the size of a request's head. The HTTP library needs 8 KiB at the least.
+/// Parses the size of a request's head. The HTTP library needs at least 8 KiB.
 pub(crate) fn parse_head_size(text: &str) -> Result<usize, Problem> {
     let size = parse_size(text)?;
     if (8 << 10..=16 << 20).contains(&size) {
@@ -60,8 +61,13 @@ pub(crate) fn read_duration(value: &TomlValue<'_>) -> Result<Duration, Problem> 
     parse_duration(value.string()?)
 }
 
-/// A size as users write it.
-#[must_use]
+/// Reads a response status. The range depends on the action, which checks it.
+pub(crate) fn read_status(value: &TomlValue<'_>) -> Result<u16, Problem> {
+    let text = value.text()?;
+    text.parse().map_err(|_| Problem::Status(text))
+}
+
+/// Formats a size as users write it, with the largest unit that divides it.
 pub(crate) fn format_size(size: usize) -> String {
     UNITS
         .iter()
@@ -77,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_go_both_ways() {
+    fn sizes_are_parsed_and_formatted() {
         for (text, size) in [
             ("0", 0),
             ("1000", 1000),
@@ -104,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_longer_than_zero_and_fit_a_clock() {
+    fn durations_are_longer_than_zero_and_at_most_a_year() {
         for (text, seconds) in [
             ("30s", 30),
             ("5m", 300),

@@ -68,15 +68,15 @@ impl ExpectContinue {
     }
 }
 
-/// Holds an upload back until the backend asks for it. Opens at once if the upload was not announced to a backend.
+/// Holds an upload back until the backend asks for it. The wait is over at once if the upload was not announced to a backend.
 #[derive(Debug)]
-pub(super) struct ContinueGate {
+pub(super) struct ContinueWait {
     expect_continue: ExpectContinue,
     /// Timer of [`PATIENCE`], which starts when the upload could be sent.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-impl ContinueGate {
+impl ContinueWait {
     pub(super) fn new() -> Self {
         Self {
             expect_continue: ExpectContinue(Arc::new(AtomicU8::new(NOT_ANNOUNCED))),
@@ -90,7 +90,7 @@ impl ContinueGate {
 
     /// Ready when the upload may be read. Only the timer wakes the task, so this must also be polled after each message
     /// from the backend.
-    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let expect_continue = &self.expect_continue;
         expect_continue.change(NOT_ANNOUNCED, MET);
         if expect_continue.state() == WAITING {
@@ -115,52 +115,52 @@ mod tests {
 
     use super::*;
 
-    fn is_open(gate: &mut ContinueGate) -> bool {
-        poll_fn(|cx| gate.poll_open(cx)).now_or_never().is_some()
+    fn is_over(wait: &mut ContinueWait) -> bool {
+        poll_fn(|cx| wait.poll_over(cx)).now_or_never().is_some()
     }
 
-    /// The gate of an upload that was announced to a backend.
-    fn announced() -> (ContinueGate, ExpectContinue) {
-        let gate = ContinueGate::new();
-        let expect_continue = gate.expect_continue().clone();
+    /// The wait of an upload that was announced to a backend.
+    fn announced() -> (ContinueWait, ExpectContinue) {
+        let wait = ContinueWait::new();
+        let expect_continue = wait.expect_continue().clone();
         expect_continue.announce();
-        (gate, expect_continue)
+        (wait, expect_continue)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_gate_opens_when_the_backend_asks_or_is_silent_for_too_long() {
         assert!(
-            is_open(&mut ContinueGate::new()),
+            is_over(&mut ContinueWait::new()),
             "the upload was not announced"
         );
 
-        let (mut gate, expect_continue) = announced();
-        assert!(!is_open(&mut gate));
+        let (mut wait, expect_continue) = announced();
+        assert!(!is_over(&mut wait));
         expect_continue.ask();
-        assert!(is_open(&mut gate));
+        assert!(is_over(&mut wait));
 
-        let (mut gate, expect_continue) = announced();
+        let (mut wait, expect_continue) = announced();
         let start = Instant::now();
-        poll_fn(|cx| gate.poll_open(cx)).await;
+        poll_fn(|cx| wait.poll_over(cx)).await;
         assert_eq!(start.elapsed(), PATIENCE);
         assert!(expect_continue.is_met());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_gate_stays_closed_after_a_refusal() {
-        let (mut gate, expect_continue) = announced();
+        let (mut wait, expect_continue) = announced();
         assert!(expect_continue.answered(StatusCode::PAYLOAD_TOO_LARGE));
         tokio::time::advance(2 * PATIENCE).await;
-        assert!(!is_open(&mut gate) && !expect_continue.is_met());
+        assert!(!is_over(&mut wait) && !expect_continue.is_met());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_gate_still_opens_in_time_after_an_early_success() {
-        let (mut gate, expect_continue) = announced();
+        let (mut wait, expect_continue) = announced();
         assert!(expect_continue.answered(StatusCode::OK));
-        assert!(!is_open(&mut gate));
+        assert!(!is_over(&mut wait));
         tokio::time::advance(2 * PATIENCE).await;
-        assert!(is_open(&mut gate));
+        assert!(is_over(&mut wait));
         assert!(
             !expect_continue.answered(StatusCode::OK),
             "it was asked for"

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::client_body::ClientBody;
-use super::expect_continue::{ContinueGate, ExpectContinue};
+use super::expect_continue::{ContinueWait, ExpectContinue};
 use super::interim::Interims;
 use super::progress_timeout::ProgressTimeout;
 use super::trailers::{announced_trailers, clean_client_trailers};
@@ -40,7 +40,7 @@ pub struct RequestBody(Option<Box<Upload>>);
 struct Upload {
     incoming: Option<ClientBody>,
     /// Set while the client waits to be asked for the body.
-    gate: Option<Box<ContinueGate>>,
+    wait: Option<Box<ContinueWait>>,
     /// Receives the interim responses for the client.
     interims: Option<Interims>,
     /// Number of bytes that may still arrive, if the body has a limit.
@@ -71,7 +71,7 @@ impl RequestBody {
         }
         Self(Some(Box::new(Upload {
             incoming: Some(incoming),
-            gate: None,
+            wait: None,
             interims: None,
             room: None,
             progress_timeout: ProgressTimeout::new(timeout),
@@ -104,15 +104,15 @@ impl RequestBody {
     /// Leaves the body unread until a backend asks for it. Must be called if the client waits for `100 Continue`.
     pub fn wait_for_continue(&mut self) {
         if let Some(upload) = &mut self.0 {
-            upload.gate = Some(Box::new(ContinueGate::new()));
+            upload.wait = Some(Box::new(ContinueWait::new()));
         }
     }
 
     /// State of `Expect: 100-continue`, if the client still waits to be asked for the body.
     #[must_use]
     pub fn expect_continue(&self) -> Option<&ExpectContinue> {
-        let gate = self.0.as_ref()?.gate.as_ref()?;
-        Some(gate.expect_continue())
+        let wait = self.0.as_ref()?.wait.as_ref()?;
+        Some(wait.expect_continue())
     }
 
     /// Sets the receiver of interim responses.
@@ -200,9 +200,9 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(gate) = &mut self.gate {
-            ready!(gate.poll_open(cx));
-            self.gate = None;
+        if let Some(wait) = &mut self.wait {
+            ready!(wait.poll_over(cx));
+            self.wait = None;
             if let Some(interims) = &self.interims {
                 interims.send_continue();
             }
@@ -259,7 +259,7 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if let Some(incoming) = self.incoming.take()
-            && self.gate.is_none()
+            && self.wait.is_none()
             && !incoming.is_end_stream()
         {
             self.tasks.spawn(linger(incoming, self.tasks.shutdown()));

@@ -131,7 +131,7 @@ impl Dialer {
         let start = Instant::now();
         // Requests wait here while another one opens a shared connection. The wait has a time-out, because at a backend
         // that never accepts, all of them would fail one after the other.
-        let turn = async {
+        let shared = async {
             if needs.is_alone() {
                 None
             } else {
@@ -141,7 +141,7 @@ impl Dialer {
         let late = |_| Error::ConnectTimeout {
             backend: address.clone(),
         };
-        let opening = timeout(self.timeout, turn).await.map_err(late)?;
+        let opening = timeout(self.timeout, shared).await.map_err(late)?;
         if opening.is_some()
             && let Some(http2) = pool.least_used(needs.is_fresh.then_some(start))
         {

@@ -100,6 +100,13 @@ impl ProxySetup {
         ])
     }
 
+    /// Serves the app under every name that it allows, as quick mode with `--on-demand-ask` does.
+    pub(crate) fn on_demand(self, app: &App) -> Self {
+        let ask = format!("http://{}/ask", app.address);
+        let upstream = app.address.to_string();
+        self.args(["--upstream", &upstream, "--on-demand-ask", &ask])
+    }
+
     /// Sends orders to this CA.
     pub(crate) fn ca(self, directory: &url::Url, root_pem: &str) -> Self {
         let root = self.file("ca.pem", root_pem);

@@ -79,13 +79,7 @@ async fn a_reset_http2_upload_never_looks_complete() {
 #[tokio::test]
 async fn a_request_is_cancelled_at_the_backend_when_its_client_leaves() {
     for answer in ["", CUT[0]] {
-        let mut origin = Origin::start(move |mut connection| async move {
-            connection.read_request().await;
-            connection.raw.send(answer).await;
-            connection.raw.read_to_end().await;
-            connection.tell("closed");
-        })
-        .await;
+        let mut origin = Origin::answering_once(answer).await;
         let service = serve(&[origin.address]).await;
         let mut client = RawStream::connect(service.h1).await;
         client.send(get()).await;

@@ -53,13 +53,7 @@ async fn extra_bytes_after_a_response_end_its_connection() {
         "HTTP/1.1 204 No Content\r\n\r\nevil",
         "HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\nevil",
     ] {
-        let mut origin = Origin::start(move |mut connection| async move {
-            connection.read_request().await;
-            connection.raw.send(answer).await;
-            connection.raw.read_to_end().await;
-            connection.tell("closed");
-        })
-        .await;
+        let mut origin = Origin::answering_once(answer).await;
         let service = serve(&[origin.address]).await;
         for _ in 0..2 {
             let seen = ask(service.h1, last("GET", "")).await;
@@ -74,13 +68,7 @@ async fn extra_bytes_after_a_response_end_its_connection() {
 
 #[tokio::test]
 async fn idle_connections_are_closed_in_time() {
-    let mut origin = Origin::start(|mut connection| async move {
-        connection.read_request().await;
-        connection.raw.send(OK).await;
-        connection.raw.read_to_end().await;
-        connection.tell("closed");
-    })
-    .await;
+    let mut origin = Origin::answering_once(OK).await;
     let mut setup = ServiceSetup::new();
     setup.upstream.idle_timeout = Duration::from_millis(80);
     let service = setup
@@ -93,13 +81,7 @@ async fn idle_connections_are_closed_in_time() {
 
 #[tokio::test]
 async fn a_drain_closes_idle_connections_and_waits_for_busy_ones() {
-    let mut origin = Origin::start(|mut connection| async move {
-        connection.read_request().await;
-        connection.raw.send(OK).await;
-        connection.raw.read_to_end().await;
-        connection.tell("closed");
-    })
-    .await;
+    let mut origin = Origin::answering_once(OK).await;
     let service = serve(&[origin.address]).await;
     warm_up(&service, &mut origin).await;
     service.tasks.stop();

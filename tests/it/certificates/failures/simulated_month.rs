@@ -50,7 +50,7 @@ struct StrictCa {
     permits: Semaphore,
     root: Root,
     key: KeyPair,
-    books: Mutex<CaState>,
+    state: Mutex<CaState>,
 }
 
 struct Root(TestCa);
@@ -125,7 +125,7 @@ impl StrictCa {
             permits: Semaphore::new(4),
             root: Root(TestCa::root("strict root")),
             key: KeyPair::generate().unwrap(),
-            books: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -147,13 +147,13 @@ impl StrictCa {
         let leaf = params.signed_by(&self.key, self.root.0.issuer()).unwrap();
         let pem = format!("{}{}", leaf.pem(), self.key.serialize_pem());
         let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
-        let mut books = self.books.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let id = certificate.id().unwrap().to_string();
         let validity = (certificate.not_before(), certificate.not_after());
-        books.certificates.insert(id, validity);
-        let former = books.valid_until.insert(name.to_owned(), validity.1);
+        state.certificates.insert(id, validity);
+        let former = state.valid_until.insert(name.to_owned(), validity.1);
         if former.is_some_and(|former| former <= self.clock.now()) {
-            books.lapsed.push(name.to_owned());
+            state.lapsed.push(name.to_owned());
         }
         pem
     }
@@ -161,19 +161,19 @@ impl StrictCa {
     /// Counts an order against the limits; renewals within their window are exempt.
     fn admit(&self, name: &str, replaces: Option<&CertId>) {
         let now = self.clock.now();
-        let mut books = self.books.lock().unwrap();
-        let replaced = replaces.and_then(|id| books.certificates.get(id.as_str()).copied());
+        let mut state = self.state.lock().unwrap();
+        let replaced = replaces.and_then(|id| state.certificates.get(id.as_str()).copied());
         if replaced.is_some_and(|validity| window(validity).start <= now) {
-            books.renewed += 1;
+            state.renewed += 1;
             return;
         }
-        books.count(|it| &mut it.orders, (now, 3 * HOUR), (300, "orders"));
+        state.count(|it| &mut it.orders, (now, 3 * HOUR), (300, "orders"));
         // An order for the same names is a duplicate.
-        if books.valid_until.contains_key(name) {
+        if state.valid_until.contains_key(name) {
             return;
         }
         let domain = domain(name);
-        books.count(
+        state.count(
             |it| it.of_domain.entry(domain.to_owned()).or_default(),
             (now, 7 * DAY),
             (50, domain),
@@ -182,8 +182,8 @@ impl StrictCa {
 
     fn fail(&self, name: &str) -> Error {
         let now = self.clock.now();
-        let mut books = self.books.lock().unwrap();
-        books.count(
+        let mut state = self.state.lock().unwrap();
+        state.count(
             |it| it.failures.entry(name.to_owned()).or_default(),
             (now, HOUR),
             (5, name),
@@ -211,7 +211,7 @@ impl StrictCa {
     fn connection(&self) {
         let time = self.clock.now().duration_since(self.start).unwrap();
         let minute = usize::try_from(time.as_secs() / 60).unwrap();
-        self.books.lock().unwrap().load(minute);
+        self.state.lock().unwrap().load(minute);
     }
 }
 
@@ -228,7 +228,7 @@ impl Issuer for StrictCa {
         async move {
             let name = request.subject.to_string();
             let _permit = self.permits.acquire().await;
-            if self.books.lock().unwrap().valid_until.contains_key(&name) {
+            if self.state.lock().unwrap().valid_until.contains_key(&name) {
                 self.connection();
             }
             request.charges.order(self.clock.now()).await?;
@@ -251,8 +251,8 @@ impl Issuer for StrictCa {
         async move {
             self.connection();
             self.is_down(Step::RenewalInfo)?;
-            let books = self.books.lock().unwrap();
-            Ok(books.certificates.get(id.as_str()).copied().map(window))
+            let state = self.state.lock().unwrap();
+            Ok(state.certificates.get(id.as_str()).copied().map(window))
         }
         .boxed()
     }
@@ -338,21 +338,21 @@ async fn month(waves: Vec<Wave>, new: usize) -> Arc<StrictCa> {
 
 fn check(ca: &StrictCa) {
     let now = ca.clock.now();
-    let books = ca.books.lock().unwrap();
-    assert!(books.offences.is_empty(), "{:?}", &books.offences[..1]);
-    assert!(books.lapsed.is_empty(), "{:?}", books.lapsed);
-    assert_eq!(books.valid_until.len(), NAMES);
-    let lapsed = books.valid_until.iter().filter(|(_, end)| **end <= now);
+    let state = ca.state.lock().unwrap();
+    assert!(state.offences.is_empty(), "{:?}", &state.offences[..1]);
+    assert!(state.lapsed.is_empty(), "{:?}", state.lapsed);
+    assert_eq!(state.valid_until.len(), NAMES);
+    let lapsed = state.valid_until.iter().filter(|(_, end)| **end <= now);
     assert_eq!(lapsed.count(), 0);
     let (total, most) = (
-        books.load.iter().sum::<u32>(),
-        *books.load.iter().max().unwrap(),
+        state.load.iter().sum::<u32>(),
+        *state.load.iter().max().unwrap(),
     );
-    let mean = f64::from(total) / books.load.len() as f64;
+    let mean = f64::from(total) / state.load.len() as f64;
     assert!(
-        books.renewed > 3000,
+        state.renewed > 3000,
         "{} renewals were exempt",
-        books.renewed
+        state.renewed
     );
     assert!(
         f64::from(most) <= 3.0 * mean,

@@ -54,6 +54,18 @@ fn from(setup: ProxySetup, pebble: &Pebble, file: &str, level: &str) -> ProxySet
     setup.ca(&pebble.directory_url(), &pebble.root_pem())
 }
 
+/// A proxy with a wildcard site in front of the app, and the hook that sets its records.
+fn with_hook(app: &App, pebble: &Pebble) -> (String, ProxySetup) {
+    let setup = ProxySetup::new();
+    let hook = hook(&setup, pebble);
+    let dns = format!(
+        "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
+        pebble.dns()
+    );
+    let file = proxyfile(app, pebble.dns(), &[(WILDCARD, &dns)]);
+    (hook, from(setup, pebble, &file, "debug"))
+}
+
 /// Two names of the wildcard are served with one certificate, and another depth is not.
 async fn serves_all_names(proxy: &mut Proxy, pebble: &Pebble) {
     proxy.logged("certificate obtained").await;
@@ -75,14 +87,7 @@ async fn serves_all_names(proxy: &mut Proxy, pebble: &Pebble) {
 async fn a_hook_proves_a_wildcard_which_survives_a_restart() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
-    let setup = ProxySetup::new();
-    let hook = hook(&setup, &pebble);
-    let dns = format!(
-        "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
-        pebble.dns()
-    );
-    let file = proxyfile(&app, pebble.dns(), &[(WILDCARD, &dns)]);
-    let setup = from(setup, &pebble, &file, "debug");
+    let (hook, setup) = with_hook(&app, &pebble);
 
     let mut proxy = setup.start().await;
     serves_all_names(&mut proxy, &pebble).await;
@@ -129,14 +134,8 @@ async fn make_due(setup: &ProxySetup, pebble: &Pebble) {
 async fn a_wildcard_is_renewed_while_its_names_are_served() {
     let app = App::start().await;
     let pebble = Pebble::start(PebbleOptions::new(1)).await;
-    let setup = ProxySetup::new();
-    let hook = hook(&setup, &pebble);
-    let dns = format!(
-        "{{ exec = \"{hook}\", name-servers = [\"{}\"] }}",
-        pebble.dns()
-    );
-    let file = proxyfile(&app, pebble.dns(), &[(WILDCARD, &dns)]);
-    let mut proxy = from(setup, &pebble, &file, "debug").start().await;
+    let (hook, setup) = with_hook(&app, &pebble);
+    let mut proxy = setup.start().await;
     serves_all_names(&mut proxy, &pebble).await;
     let client = Client::new(&pebble.issuance_root().await);
     let first = client.serial(proxy.https(), "a.home.example.org").await;

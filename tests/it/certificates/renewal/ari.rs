@@ -127,17 +127,17 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
     let first = issuer.issue(request).await.unwrap();
     issuer.forget_order(&subject).await;
 
-    let purchase = CountedOrder {
+    let counted_order = CountedOrder {
         issuer: issuer.id(),
         account: issuer.account(),
         limits: Limits::PUBLIC,
         subject: &subject,
         kind: OrderKind::Replacement,
     };
-    let paid = Budgets::new(storage)
-        .charge_order(purchase, SystemTime::now())
+    let charged = Budgets::new(storage)
+        .charge_order(counted_order, SystemTime::now())
         .await;
-    let charges = paid.unwrap();
+    let charges = charged.unwrap();
     let former = Predecessor {
         id: CertId::new(b"authority", b"serial"),
         account: first.account().map(str::to_owned),
@@ -153,8 +153,8 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
 
     assert_eq!(ca.count(Step::NewOrder), 3);
     let folder = dir.path().join("budgets").join(issuer.id());
-    let book = std::fs::read_to_string(folder.join("accounts/no-email.json")).unwrap();
-    assert_eq!(book.matches(',').count(), 0, "one order: {book}");
+    let window = std::fs::read_to_string(folder.join("accounts/no-email.json")).unwrap();
+    assert_eq!(window.matches(',').count(), 0, "one order: {window}");
     assert!(!folder.join("domains").exists());
 }
 

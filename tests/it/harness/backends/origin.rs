@@ -110,6 +110,17 @@ impl Origin {
         .await
     }
 
+    /// Starts a backend that answers one request of each connection, and reports when its client closes that.
+    pub(crate) async fn answering_once(answer: &'static str) -> Self {
+        Self::start(move |mut connection| async move {
+            connection.read_request().await;
+            connection.raw.send(answer).await;
+            connection.raw.read_to_end().await;
+            connection.tell("closed");
+        })
+        .await
+    }
+
     /// Starts a backend that answers `ok`.
     pub(crate) async fn ok() -> Self {
         Self::answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await

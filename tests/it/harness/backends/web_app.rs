@@ -14,8 +14,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use proxy::tasks::Tasks;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
+use tokio_tungstenite::WebSocketStream;
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -122,13 +124,7 @@ fn web_socket(mut request: Request<Incoming>, tasks: &Tasks) -> Response<Body> {
     tasks.spawn(async move {
         let stream = TokioIo::new(upgrade.await.unwrap());
         let role = tokio_tungstenite::tungstenite::protocol::Role::Server;
-        let mut socket =
-            tokio_tungstenite::WebSocketStream::from_raw_socket(stream, role, None).await;
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() || message.is_binary() {
-                socket.send(message).await.unwrap();
-            }
-        }
+        echo(WebSocketStream::from_raw_socket(stream, role, None).await).await;
     });
     let accept = tokio_tungstenite::tungstenite::handshake::derive_accept_key(&key);
     Response::builder()
@@ -138,4 +134,16 @@ fn web_socket(mut request: Request<Incoming>, tasks: &Tasks) -> Response<Body> {
         .header("sec-websocket-accept", accept)
         .body(Full::default().boxed())
         .unwrap()
+}
+
+/// Sends every message of a WebSocket back.
+pub(crate) async fn echo<S>(mut socket: WebSocketStream<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_text() || message.is_binary() {
+            socket.send(message).await.unwrap();
+        }
+    }
 }

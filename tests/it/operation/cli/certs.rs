@@ -104,7 +104,7 @@ async fn a_revoked_certificate_is_replaced_while_the_proxy_runs() {
     assert!(
         wrong
             .err
-            .starts_with("`boredom` cannot be used: it is no reason"),
+            .starts_with("`boredom` cannot be used: it is not a valid reason"),
         "{}",
         wrong.err
     );

@@ -139,7 +139,7 @@ fn check_reads_the_certificate_files_of_a_site() {
     let file = folder.path().join("Proxyfile");
     for (cert, key, part) in [
         ("one.pem", "one.key", ""),
-        ("one.pem", "two.key", "do not fit together"),
+        ("one.pem", "two.key", "do not match"),
         ("one.pem", "none.key", "No such file"),
         ("one.pem", "bad.key", "damaged"),
         ("one.key", "one.key", "no PEM section of the expected kind"),

@@ -215,6 +215,6 @@ fn of_many_mistakes_the_first_hundred_are_reported() {
     let lines: Vec<_> = err.lines().collect();
     assert_eq!(lines.len(), 101, "{err}");
     assert!(lines[99].starts_with("Proxyfile:100:"), "{}", lines[99]);
-    let last = "Proxyfile: 4900 more mistakes are not shown; fix these first";
+    let last = "Proxyfile: 4900 more syntax errors are not shown; fix these first";
     assert_eq!(lines[100], last);
 }

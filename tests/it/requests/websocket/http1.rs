@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::harness::backends::origin::Origin;
+use crate::harness::backends::web_app::echo;
 use crate::harness::clients::raw::{RawStream, ask, header};
 use crate::harness::deadline::soon;
 use crate::harness::service::{ServiceSetup, serve};
@@ -24,12 +25,7 @@ async fn a_websocket_echoes_through_the_proxy() {
     let service = serve(&[listener.local_addr().unwrap()]).await;
     service.tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() || message.is_binary() {
-                socket.send(message).await.unwrap();
-            }
-        }
+        echo(tokio_tungstenite::accept_async(stream).await.unwrap()).await;
     });
     let stream = TcpStream::connect(service.h1).await.unwrap();
     let request = "ws://www.example.org/chat".into_client_request().unwrap();
@@ -140,13 +136,7 @@ async fn an_unrequested_101_is_a_bad_gateway() {
             "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n",
         ),
     ] {
-        let mut origin = Origin::start(move |mut connection| async move {
-            connection.read_request().await;
-            connection.raw.send(answer).await;
-            connection.raw.read_to_end().await;
-            connection.tell("closed");
-        })
-        .await;
+        let mut origin = Origin::answering_once(answer).await;
         let service = serve(&[origin.address]).await;
         let mut client = RawStream::connect(service.h1).await;
         client

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::harness::backends::origin::Origin;
 use crate::harness::backends::web_app::App;
+use crate::harness::backends::web_app::echo;
 use crate::harness::clients::raw::header;
 use crate::harness::deadline::soon;
 use crate::harness::proxy::ProxySetup;
@@ -110,12 +111,7 @@ async fn a_websocket_echoes_in_a_stream() {
     let service = serve(&[listener.local_addr().unwrap()]).await;
     service.tasks.spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() || message.is_binary() {
-                socket.send(message).await.unwrap();
-            }
-        }
+        echo(tokio_tungstenite::accept_async(stream).await.unwrap()).await;
     });
     let mut sender = h2_client(&service).await;
     let (response, send) = open(&mut sender, connect(URL, "websocket")).await;

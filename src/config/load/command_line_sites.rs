@@ -1,13 +1,13 @@
-//! The sites of a command line without a file.
+//! The sites of a command line without a Proxyfile.
 
 use crate::certs::OnDemandOptions;
-use crate::config::model::{Config, Flags, HeaderConfig, RouteConfig, SiteAction, SiteConfig};
+use crate::config::model::{Config, Flags, RouteConfig, SiteAction, SiteConfig};
 use crate::config::report::{Location, Problem, Report};
 use crate::config::value::parse_ask;
 use crate::name::HostPattern;
 use crate::upstream::Address;
 
-/// One site per domain, and `*` where an ask endpoint says which names are allowed.
+/// Creates one site per domain, and the site `*` if an ask endpoint is set.
 pub(crate) fn read_sites(
     flags: &Flags,
     config: &Config,
@@ -33,21 +33,11 @@ pub(crate) fn read_sites(
             on_demand: on_demand
                 .clone()
                 .filter(|_| !matches!(pattern, HostPattern::Exact(_))),
-            pattern,
-            aliases: Vec::new(),
             routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses: addresses.clone(),
                 options: config.upstreams.clone(),
             })],
-            headers: HeaderConfig::default(),
-            guards: None,
-            issuer: None,
-            dns: None,
-            tls: None,
-            default: false,
-            features: config.features.clone(),
-            client_auth: None,
-            min_tls: config.min_tls,
+            ..config.site(pattern)
         })
         .collect()
 }
@@ -70,13 +60,9 @@ fn read_upstreams(flags: &Flags, config: &Config, report: &mut Report<'_>) -> Ve
 }
 
 fn read_ask(flags: &Flags, report: &mut Report<'_>) -> Option<OnDemandOptions> {
-    match parse_ask(flags.on_demand_ask.as_deref()?) {
-        Ok(ask) => Some(OnDemandOptions::new(ask)),
-        Err(problem) => {
-            report.flag("--on-demand-ask", problem);
-            None
-        }
-    }
+    let ask = parse_ask(flags.on_demand_ask.as_deref()?);
+    let ask = report.accept_flag("--on-demand-ask", ask);
+    ask.map(OnDemandOptions::new)
 }
 
 fn read_patterns(flags: &Flags, report: &mut Report<'_>) -> Vec<HostPattern> {
@@ -157,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ask_url_opens_all_names() {
+    fn an_ask_url_adds_a_site_for_all_names() {
         let ask = Some("http://localhost:4000/allowed");
         let config = Config::from_quick(&flags(&["3000"], &["example.org"], ask)).unwrap();
         let sites: Vec<_> = config
@@ -172,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn all_bad_flags_are_told_at_once() {
+    fn all_invalid_flags_are_reported_together() {
         let mut bad = flags(
             &["ftp://app:1", "localhost:443"],
             &["a b", "*.example.org"],
@@ -209,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_too_much_is_named() {
+    fn missing_and_repeated_flags_are_reported() {
         for (given, wanted) in [
             (flags(&["3000"], &[], None), "add `--domain NAME`"),
             (flags(&[], &["example.org"], None), "add `--upstream ADDR`"),
@@ -219,7 +205,7 @@ mod tests {
             ),
             (
                 flags(&["3000", "localhost:3000"], &["example.org"], None),
-                "`localhost:3000` is named twice",
+                "`localhost:3000` is listed twice",
             ),
             (flags(&["3000"], &["*"], None), "add `--on-demand-ask URL`"),
         ] {

@@ -1,12 +1,12 @@
-//! How a site proves its names in DNS.
+//! Reads `dns` of a site: the method to set records for DNS challenges.
 
 use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, TableReader};
-use crate::config::report::{DnsProblem, Report};
-use crate::config::value::{TomlValue, command, read_duration};
+use crate::config::report::{DnsChallengeProblem, Report};
+use crate::config::value::{command, read_duration};
 use crate::name::HostPattern;
 
-const MEANS: [&str; 3] = ["exec", "rfc2136", "cloudflare"];
+const METHODS: [&str; 3] = ["exec", "rfc2136", "cloudflare"];
 
 /// Reads the `dns` of a site.
 pub(crate) fn read(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<DnsOptions> {
@@ -15,17 +15,13 @@ pub(crate) fn read(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Opti
         if word == "persist" {
             return Some(DnsOptions::new(DnsMethod::Persist));
         }
-        report.at(value.start(), DnsProblem::Word(word.to_owned()).into());
+        report.at(
+            value.start(),
+            DnsChallengeProblem::Method(word.to_owned()).into(),
+        );
         return None;
     }
-    let table = reader.table.read("dns", report, TomlValue::table)?;
-    let inner = TableReader {
-        table: &table,
-        ..reader
-    };
-    let options = read_table(inner, report);
-    table.finish(report);
-    options
+    reader.read_inner("dns", report, read_table)?
 }
 
 fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<DnsOptions> {
@@ -35,10 +31,10 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
     let cloudflare = reader.read_key("cloudflare", fields::cloudflare(), report);
     let servers = reader.read_key("name-servers", fields::name_servers(), report);
     let timeout = table.read("propagation-timeout", report, read_duration);
-    match MEANS.into_iter().filter(|key| table.has(key)).count() {
-        0 => report.at(table.start(), DnsProblem::NoMeans.into()),
+    match METHODS.into_iter().filter(|key| table.has(key)).count() {
+        0 => report.at(table.start(), DnsChallengeProblem::NoMethod.into()),
         1 => {}
-        _ => report.at(table.start(), DnsProblem::ManyMeans.into()),
+        _ => report.at(table.start(), DnsChallengeProblem::ManyMethods.into()),
     }
     let method = exec.map(DnsMethod::Exec);
     let method = method.or(update.map(DnsMethod::Rfc2136));
@@ -50,14 +46,14 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
     Some(options)
 }
 
-/// Whether the site has any use for `dns`.
-pub(crate) fn check(pattern: &HostPattern, has_files: bool) -> Result<(), DnsProblem> {
+/// Returns the problem if `dns` has no effect for the site.
+pub(crate) fn check(pattern: &HostPattern, has_files: bool) -> Result<(), DnsChallengeProblem> {
     match pattern {
-        _ if has_files => Err(DnsProblem::Files),
+        _ if has_files => Err(DnsChallengeProblem::Files),
         HostPattern::Exact(name) if name.ip().is_some() => {
-            Err(DnsProblem::Address(pattern.clone()))
+            Err(DnsChallengeProblem::Address(pattern.clone()))
         }
-        _ if pattern.is_local() => Err(DnsProblem::Local(pattern.clone())),
+        _ if pattern.is_local() => Err(DnsChallengeProblem::Local(pattern.clone())),
         _ => Ok(()),
     }
 }
