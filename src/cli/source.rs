@@ -103,7 +103,7 @@ struct OverrideFlags {
     /// Address for HTTPS [default: `[::]:443`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTPS")]
     listen_https: Option<String>,
-    /// Storage of certificates, such as `file:/var/lib/proxy`
+    /// Data directory for certificates and keys, such as `file:/var/lib/proxy`
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
     /// Unix socket for status and control [default: `admin.sock` in the data directory]

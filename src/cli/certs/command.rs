@@ -26,7 +26,7 @@ enum Command {
     Renew(Renew),
     /// Revoke a certificate; a running proxy replaces it
     Revoke(Revoke),
-    /// Import certificates of certbot, Caddy, Traefik or lego, or from a PEM file
+    /// Import certificates from certbot, Caddy, Traefik or lego, or from a PEM file
     Import(Import),
     /// Manage the accounts at the CAs
     Account(Account),
@@ -55,7 +55,7 @@ struct Revoke {
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// Folder of certbot, Caddy or lego, acme.json of Traefik, or a PEM file
+    /// Folder of certbot, Caddy or lego, Traefik's acme.json, or a PEM file
     path: PathBuf,
     #[command(flatten)]
     target: TargetFlags,

@@ -12,13 +12,13 @@ use crate::config::{Config, ConfigFile, Flags};
 /// The flags that name the storage and the admin socket.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct TargetFlags {
-    /// Storage of certificates, such as `file:/var/lib/proxy` [default: as in the Proxyfile]
+    /// Data directory, such as `file:/var/lib/proxy` [default: as in the Proxyfile]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
     /// Admin socket of the running proxy [default: `admin.sock` in the data directory]
     #[arg(long, value_name = "PATH", env = "PROXY_ADMIN")]
     admin: Option<OsString>,
-    /// Proxyfile with both settings [default: ./Proxyfile, then /etc/proxy/Proxyfile]
+    /// Proxyfile that names the data directory and the admin socket [default: ./Proxyfile, then /etc/proxy/Proxyfile]
     #[arg(long, value_name = "FILE", env = "PROXY_CONFIG")]
     config: Option<OsString>,
 }

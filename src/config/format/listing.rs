@@ -112,7 +112,7 @@ impl<'a> Listing<'a> {
 
     fn write_settings(&mut self) {
         let config = self.config;
-        self.heading("# Storage of certificates, keys and failure records.");
+        self.heading("# Data directory: certificates, keys and failure records.");
         for field in settings() {
             match field.key {
                 "admin" => self.setting("admin", &config.admin_path().display().to_string().into()),

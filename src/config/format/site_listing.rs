@@ -166,7 +166,7 @@ fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
         CertificateSource::InternalCa => "from the internal CA; renewed automatically".to_owned(),
         CertificateSource::Issuer => format!("from {directory}, renewed automatically"),
         CertificateSource::OnDemand => format!(
-            "one per name from {directory}, at the first handshake, if the ask URL allows it; local names use the internal CA"
+            "one per name from {directory}, at the first handshake, if the ask endpoint allows it; local names use the internal CA"
         ),
     }
 }

@@ -7,7 +7,7 @@ use crate::config::value::parse_ask;
 use crate::name::HostPattern;
 use crate::upstream::Address;
 
-/// Creates one site per domain, and the site `*` if an ask URL is set.
+/// Creates one site per domain, and the site `*` if an ask endpoint is set.
 pub(crate) fn read_sites(
     flags: &Flags,
     config: &Config,

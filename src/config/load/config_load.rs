@@ -26,7 +26,7 @@ impl Config {
         Self::load(ProxyfileText { path, text }, flags, None)
     }
 
-    /// Loads the configuration from flags alone: one site per domain, and the site `*` if an ask URL is set.
+    /// Loads the configuration from flags alone: one site per domain, and the site `*` if an ask endpoint is set.
     pub fn from_quick(flags: &Flags) -> Result<Self, Error> {
         let mut report = Report::new(Path::new(""), "");
         let mut config = Self::from_flags(flags, &mut report);

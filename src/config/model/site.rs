@@ -105,7 +105,7 @@ pub enum CertificateSource {
     InternalCa,
     /// An issuer, in advance.
     Issuer,
-    /// An issuer, at the first handshake for a name that the ask URL allows.
+    /// An issuer, at the first handshake for a name that the ask endpoint allows.
     OnDemand,
 }
 
