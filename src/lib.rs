@@ -9,7 +9,7 @@
 //!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
-//! ground, knowing no room: name  backoff  gcra  dns  per_worker  tasks  metrics
+//! ground, knowing no room: name  backoff  gcra  dns_client  per_worker  tasks  metrics
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::dns_client::{DnsAnswer, DnsClient, MAX_ADDRESSES, MIN_LIFETIME};
+use super::host_lookup::{DnsAnswer, HostLookup, MAX_ADDRESSES, MIN_LIFETIME};
 use super::resolved_ip::ResolvedIp;
 use super::srv::resolve_srv;
 use crate::name::HostName;
@@ -42,7 +42,7 @@ impl fmt::Display for Question {
 /// One host or service. All upstreams share its addresses, and at most one query runs at a time.
 pub(in crate::upstream) struct CachedName {
     question: Question,
-    client: DnsClient,
+    client: HostLookup,
     known: ArcSwapOption<KnownAddresses>,
     /// Outcome of the last query. Locked during a query.
     query: Mutex<LastQuery>,
@@ -104,7 +104,7 @@ impl KnownAddresses {
 }
 
 impl CachedName {
-    pub(super) fn new(question: Question, client: DnsClient) -> Self {
+    pub(super) fn new(question: Question, client: HostLookup) -> Self {
         Self {
             question,
             client,
@@ -227,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn a_failed_query_is_not_repeated_for_every_request() {
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let client = DnsClient::new(vec![NameServer::At(server.local_addr().unwrap())]);
+        let client = HostLookup::new(vec![NameServer::At(server.local_addr().unwrap())]);
         let name = HostName::parse("app.example.test").unwrap();
         let host = CachedName::new(Question::Host(name), client);
         let mut questions = 0;

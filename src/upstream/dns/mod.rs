@@ -1,7 +1,7 @@
 //! DNS resolution of the hosts and services of backends.
 
 mod cached_name;
-mod dns_client;
+mod host_lookup;
 mod resolved_ip;
 mod resolver;
 mod srv;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::cached_name::{CachedName, Question};
-use super::dns_client::DnsClient;
+use super::host_lookup::HostLookup;
 use crate::dns_client::NameServer;
 use crate::name::HostName;
 use crate::upstream::address::{Address, Endpoint};
@@ -16,7 +16,7 @@ use crate::upstream::address::{Address, Endpoint};
 pub struct Resolver(Arc<Entries>);
 
 struct Entries {
-    client: DnsClient,
+    client: HostLookup,
     names: DashMap<Question, Arc<CachedName>>,
 }
 
@@ -25,7 +25,7 @@ impl Resolver {
     #[must_use]
     pub fn new(servers: Vec<NameServer>) -> Self {
         Self(Arc::new(Entries {
-            client: DnsClient::new(servers),
+            client: HostLookup::new(servers),
             names: DashMap::new(),
         }))
     }

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::dns_client::{DnsAnswer, DnsClient, MAX_ADDRESSES, into_io, lifetime};
+use super::host_lookup::{DnsAnswer, HostLookup, MAX_ADDRESSES, into_io, lifetime};
 use super::resolved_ip::ResolvedIp;
 use crate::name::HostName;
 use crate::upstream::srv_name::{SrvName, SrvTarget};
@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Resolves a service. Returns the addresses of the targets with the lowest priority number for which there are any. If
 /// the look-up of a host fails, its addresses from the `last` answer are used, unless DNS says that it does not exist.
 pub(super) async fn resolve_srv(
-    client: &DnsClient,
+    client: &HostLookup,
     service: &SrvName,
     last: &[ResolvedIp],
 ) -> io::Result<DnsAnswer<ResolvedIp>> {
@@ -36,7 +36,7 @@ pub(super) async fn resolve_srv(
 }
 
 async fn resolve_in_time(
-    client: &DnsClient,
+    client: &HostLookup,
     service: &SrvName,
     last: &[ResolvedIp],
 ) -> io::Result<DnsAnswer<ResolvedIp>> {
@@ -190,7 +190,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_look_up_of_many_unanswered_targets_times_out() {
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let client = DnsClient::new(vec![NameServer::At(server.local_addr().unwrap())]);
+        let client = HostLookup::new(vec![NameServer::At(server.local_addr().unwrap())]);
         let service = SrvName::parse("_http._tcp.app.example.test").unwrap();
         let answering = async {
             let mut packet = [0; 512];

@@ -29,14 +29,14 @@ pub(super) const MAX_ADDRESSES: usize = 64;
 
 /// Client for a list of DNS servers. Clones share it.
 #[derive(Clone)]
-pub(super) struct DnsClient(Arc<Lazy>);
+pub(super) struct HostLookup(Arc<Lazy>);
 
 struct Lazy {
     servers: Vec<NameServer>,
     client: OnceLock<TokioResolver>,
 }
 
-impl DnsClient {
+impl HostLookup {
     pub(super) fn new(servers: Vec<NameServer>) -> Self {
         Self(Arc::new(Lazy {
             servers,
@@ -80,9 +80,9 @@ impl DnsClient {
     }
 }
 
-impl fmt::Debug for DnsClient {
+impl fmt::Debug for HostLookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DnsClient").field(&self.0.servers).finish()
+        f.debug_tuple("HostLookup").field(&self.0.servers).finish()
     }
 }
 
