@@ -7,11 +7,17 @@ use crate::config::toml::{TomlTable, TomlValue};
 
 use super::codec::Codec;
 
+/// Reads a key into its field. Returns `false` if its value is missing or invalid.
+type Read<T> = dyn Fn(TableReader<'_, '_>, &mut T, &mut Report<'_>) -> bool;
+
+/// Returns the value of a field, if it is set.
+type Write<T> = dyn Fn(&T) -> Option<toml::Value>;
+
 /// One key of a table, which fills one field of `T`.
 pub(crate) struct Field<T> {
     pub(crate) key: &'static str,
-    read: Box<dyn Fn(TableReader<'_, '_>, &mut T, &mut Report<'_>) -> bool>,
-    write: Box<dyn Fn(&T) -> Option<toml::Value>>,
+    read: Box<Read<T>>,
+    write: Box<Write<T>>,
 }
 
 impl<T: 'static> Field<T> {
@@ -48,7 +54,7 @@ impl<T: 'static> Field<T> {
                 let read = reader.read_inner(key, report, |inner, report| {
                     inner.read(&fields(), options, report)
                 });
-                read.unwrap_or(!reader.table.has(key))
+                read.unwrap_or_else(|| !reader.table.has(key))
             }),
             write: Box::new(move |options| {
                 let table = write_table(&fields(), options);

@@ -97,7 +97,7 @@ fn compression() -> Codec<Option<CompressionOptions>> {
         );
     Codec {
         read,
-        write: Box::new(move |options| Some(write(options).unwrap_or(false.into()))),
+        write: Box::new(move |options| Some(write(options).unwrap_or_else(|| false.into()))),
     }
 }
 

@@ -33,19 +33,19 @@ pub enum Kind {
     /// One of these strings.
     Choice(&'static [&'static str]),
     /// A list, described by a plural noun for its elements.
-    List(&'static str, &'static Kind),
+    List(&'static str, &'static Self),
     /// A table with these keys.
     Table(&'static [Key]),
     /// A table with keys that users choose.
-    Map(&'static Kind),
+    Map(&'static Self),
     /// One of several kinds.
-    AnyOf(&'static [Kind]),
+    AnyOf(&'static [Self]),
 }
 
 impl Kind {
     /// Returns the kind of the elements, if this is a list.
     #[must_use]
-    pub fn element(&self) -> Option<&'static Kind> {
+    pub fn element(&self) -> Option<&'static Self> {
         match self {
             Self::List(_, element) => Some(element),
             Self::AnyOf(kinds) => kinds.iter().find_map(Self::element),
@@ -68,7 +68,7 @@ impl Kind {
 
     /// Returns the kind of the values, if this is a table with keys that users choose.
     #[must_use]
-    pub fn entry(&self) -> Option<&'static Kind> {
+    pub fn entry(&self) -> Option<&'static Self> {
         match self {
             Self::Map(entry) => Some(entry),
             Self::AnyOf(kinds) => kinds.iter().find_map(Self::entry),

@@ -113,7 +113,7 @@ fn apply_issuer(flags: &Flags, config: &mut Config, report: &mut Report<'_>) {
         let name = directory.name.clone();
         report.flag("--acme-directory", Problem::NeedsExternalAccountFlags(name));
     }
-    if let Some(directory) = directory.or(flags.staging.then(Directory::staging)) {
+    if let Some(directory) = directory.or_else(|| flags.staging.then(Directory::staging)) {
         config.origins.set("issuers.directory", Origin::Flag);
         config.issuers = vec![directory.into_issuer()];
     }

@@ -37,8 +37,8 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
         _ => report.at(table.start(), DnsChallengeProblem::ManyMethods.into()),
     }
     let method = exec.map(DnsMethod::Exec);
-    let method = method.or(update.map(DnsMethod::Rfc2136));
-    let mut options = DnsOptions::new(method.or(cloudflare.map(DnsMethod::Cloudflare))?);
+    let method = method.or_else(|| update.map(DnsMethod::Rfc2136));
+    let mut options = DnsOptions::new(method.or_else(|| cloudflare.map(DnsMethod::Cloudflare))?);
     options.name_servers = servers.unwrap_or_default();
     if let Some(timeout) = timeout {
         options.propagation_timeout = timeout;

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_has_its_status() {
+    fn each_error_of_the_request_has_its_status() {
         let source = || io::Error::from(io::ErrorKind::ConnectionRefused);
         for (error, status) in [
             (Error::TransferEncoding, 501),
@@ -298,6 +298,24 @@ mod tests {
             (Error::ResponseFraming, 502),
             (Error::UnaskedUpgrade, 502),
             (Error::NoWebSocket, 502),
+            (GuardRefusal::Network.into(), 403),
+            (GuardRefusal::PasswordsBusy.into(), 503),
+            (
+                GuardRefusal::ForwardAuth(upstream::Error::NoBackend).into(),
+                503,
+            ),
+            (GuardRefusal::ForwardAuthSwitched.into(), 503),
+            (GuardRefusal::BodyTooLarge.into(), 413),
+            (GuardRefusal::RequestTimeout.into(), 504),
+        ] {
+            assert_eq!(answer(&error, Version::HTTP_11).status(), status, "{error}");
+        }
+    }
+
+    #[test]
+    fn each_error_of_the_upstream_has_its_status() {
+        let source = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        for (error, status) in [
             (upstream::Error::NoBackend.into(), 503),
             (upstream::Error::NoHealthyBackend.into(), 503),
             (upstream::Error::QueueFull.into(), 503),
@@ -329,15 +347,6 @@ mod tests {
             ),
             (upstream::Error::RequestStalled.into(), 408),
             (upstream::Error::RequestTooLarge.into(), 413),
-            (GuardRefusal::Network.into(), 403),
-            (GuardRefusal::PasswordsBusy.into(), 503),
-            (
-                GuardRefusal::ForwardAuth(upstream::Error::NoBackend).into(),
-                503,
-            ),
-            (GuardRefusal::ForwardAuthSwitched.into(), 503),
-            (GuardRefusal::BodyTooLarge.into(), 413),
-            (GuardRefusal::RequestTimeout.into(), 504),
         ] {
             assert_eq!(answer(&error, Version::HTTP_11).status(), status, "{error}");
         }
