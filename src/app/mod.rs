@@ -15,10 +15,10 @@ mod listeners;
 mod logging;
 mod offline;
 mod process;
+mod reload_summary;
 mod routing;
 mod shared_state;
 mod signals;
-mod site_changes;
 mod sites;
 mod workers;
 
@@ -28,4 +28,4 @@ pub use error::Error;
 pub use lifecycle::App;
 pub use offline::{open_operations, open_revocation};
 pub use process::run;
-pub use site_changes::SiteChanges;
+pub use reload_summary::SiteChanges;

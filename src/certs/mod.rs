@@ -24,8 +24,8 @@ pub(crate) mod troubleshooting_tests;
 
 pub use crate::acme::{RevocationReason, UnknownReason};
 pub use budget::{
-    AttemptCharges, Budgets, CountedOrder, HoldReason, Limit, LimitError, Limits, OrderKind, Reach,
-    RetryLater, Usage,
+    AttemptCharges, Budgets, ChargeableOrder, HoldReason, Limit, LimitError, Limits, OrderKind,
+    Reach, RetryLater, Usage,
 };
 pub use certificate::{CertCache, Certificate, CertificateError, Description, TlsFiles};
 pub use clock::Clock;

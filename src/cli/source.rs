@@ -1,4 +1,4 @@
-//! The flags of `proxy run`, and the configuration that they lead to.
+//! The flags of `proxy run`, the environment variables beside them, and the configuration that they lead to.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

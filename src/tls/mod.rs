@@ -6,8 +6,8 @@ mod client_auth;
 mod distinguished_name;
 mod error;
 mod refusal_log;
-mod resolver;
 mod server_config;
+mod sni_lookup;
 mod version;
 
 pub use acceptor::{Accepted, Acceptor, AcceptorParts, AcceptorRules, SiteRules};

@@ -9,7 +9,7 @@ use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::client_auth::ClientAuth;
-use super::resolver::Fixed;
+use super::sni_lookup::Fixed;
 use super::version::TlsVersion;
 
 /// The only protocol that a CA offers to validate a challenge (RFC 8737 section 4).

@@ -257,7 +257,7 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("file_limit", &[]),
             ("logging", &[]),
             ("signals", &[]),
-            ("site_changes", &[]),
+            ("reload_summary", &[]),
             ("sites", &[]),
             ("workers", &[]),
             ("admin_endpoints", &["error"]),
@@ -283,7 +283,7 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
                 &[
                     "error",
                     "file_limit",
-                    "site_changes",
+                    "reload_summary",
                     "workers",
                     "admin_endpoints",
                     "drain",

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::counted_order::{Charge, CountedOrder, OrderKind, Reach, RetryLater, Usage};
+use super::chargeable_order::{Charge, ChargeableOrder, OrderKind, Reach, RetryLater, Usage};
 use super::hold_reason::LimitError;
 use super::limits::Limits;
 use super::rate_limiter::{RateLimiter, ScopedWindow};
@@ -50,7 +50,7 @@ impl AttemptCharges {
 
     pub(super) fn new(
         windows: RateLimiter,
-        counted_order: &CountedOrder<'_>,
+        counted_order: &ChargeableOrder<'_>,
         charged: SystemTime,
     ) -> Self {
         Self(Some(Account {
@@ -152,8 +152,8 @@ impl AttemptCharges {
 }
 
 impl Account {
-    fn counted_order(&self) -> CountedOrder<'_> {
-        CountedOrder {
+    fn counted_order(&self) -> ChargeableOrder<'_> {
+        ChargeableOrder {
             issuer: &self.issuer,
             account: &self.account,
             limits: self.limits,

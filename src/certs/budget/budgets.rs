@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::attempt_charges::AttemptCharges;
-use super::counted_order::{Charge, CountedOrder};
+use super::chargeable_order::{Charge, ChargeableOrder};
 use super::hold_reason::{HoldReason, LimitError};
 use super::limits::Limits;
 use super::rate_limiter::{FAILURES, RateLimiter};
@@ -25,7 +25,7 @@ impl Budgets {
     /// [`AttemptCharges::settle`] at the end of the attempt.
     pub async fn charge_order(
         &self,
-        counted_order: CountedOrder<'_>,
+        counted_order: ChargeableOrder<'_>,
         now: SystemTime,
     ) -> Result<AttemptCharges, LimitError> {
         if counted_order.limits == Limits::NONE {
@@ -40,7 +40,7 @@ impl Budgets {
     /// Returns the reason that would hold back an order at `now`. Spends nothing.
     pub async fn find_held(
         &self,
-        counted_order: CountedOrder<'_>,
+        counted_order: ChargeableOrder<'_>,
         now: SystemTime,
     ) -> Result<Option<HoldReason>, storage::Error> {
         if counted_order.limits == Limits::NONE {
@@ -74,8 +74,8 @@ pub(in crate::certs) fn spread(held: &HoldReason) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::counted_order::OrderKind;
-    use super::super::counted_order::Usage;
+    use super::super::chargeable_order::OrderKind;
+    use super::super::chargeable_order::Usage;
     use super::*;
     use crate::acme::{self, Step};
     use crate::certs::clock::unix;
@@ -114,7 +114,7 @@ mod tests {
 
         async fn charge(
             &self,
-            counted_order: CountedOrder<'_>,
+            counted_order: ChargeableOrder<'_>,
         ) -> Result<AttemptCharges, HoldReason> {
             let charged = self.budgets().charge_order(counted_order, self.now).await;
             charged.map_err(|error| match error {
@@ -137,8 +137,8 @@ mod tests {
         }
     }
 
-    fn counted_order(subject: &HostPattern, limits: Limits) -> CountedOrder<'_> {
-        CountedOrder {
+    fn counted_order(subject: &HostPattern, limits: Limits) -> ChargeableOrder<'_> {
+        ChargeableOrder {
             issuer: "ca",
             account: "ops",
             limits,
@@ -210,7 +210,7 @@ mod tests {
         let world = World::new();
         for n in 0..300 {
             let subject = HostPattern::parse(&format!("n{}.example.org", n % 50)).unwrap();
-            let counted_order = CountedOrder {
+            let counted_order = ChargeableOrder {
                 kind: OrderKind::Replacement,
                 ..counted_order(&subject, Limits::PUBLIC)
             };
@@ -234,7 +234,7 @@ mod tests {
     /// Renews one name with an account.
     async fn renew(world: &World, account: &str, n: usize) -> Result<(), HoldReason> {
         let subject = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
-        let counted_order = CountedOrder {
+        let counted_order = ChargeableOrder {
             account,
             kind: OrderKind::Renewal,
             ..counted_order(&subject, Limits::PUBLIC)
@@ -258,7 +258,7 @@ mod tests {
             world.succeeds(&format!("n{n}.example.net")).await.unwrap();
         }
         let subject = HostPattern::parse("www.example.net").unwrap();
-        let counted_order = CountedOrder {
+        let counted_order = ChargeableOrder {
             account: "other",
             ..counted_order(&subject, Limits::PUBLIC)
         };
@@ -420,7 +420,7 @@ mod tests {
             renew(&world, "ops", n).await.unwrap();
         }
         let subject = HostPattern::parse("www.example.org").unwrap();
-        let counted_order = CountedOrder {
+        let counted_order = ChargeableOrder {
             kind: OrderKind::Replacement,
             ..counted_order(&subject, Limits::PUBLIC)
         };

@@ -2,7 +2,7 @@
 
 mod attempt_charges;
 mod budgets;
-mod counted_order;
+mod chargeable_order;
 mod hold_reason;
 mod limits;
 mod rate_limiter;
@@ -11,7 +11,7 @@ mod sliding_window;
 
 pub use attempt_charges::AttemptCharges;
 pub use budgets::Budgets;
-pub use counted_order::{CountedOrder, OrderKind, Reach, RetryLater, Usage};
+pub use chargeable_order::{ChargeableOrder, OrderKind, Reach, RetryLater, Usage};
 pub use hold_reason::{HoldReason, LimitError};
 pub use limits::{Limit, Limits};
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio::sync::Mutex;
 use tracing::error;
 
-use super::counted_order::{Charge, CountedOrder, OrderKind};
+use super::chargeable_order::{Charge, ChargeableOrder, OrderKind};
 use super::hold_reason::{HoldReason, LimitError};
 use super::limits::Limit;
 use super::scope::Scope;
@@ -66,7 +66,7 @@ impl RateLimiter {
     /// Returns the reason that would hold back an order at `now`. Spends nothing.
     pub(super) async fn find_held(
         &self,
-        counted_order: &CountedOrder<'_>,
+        counted_order: &ChargeableOrder<'_>,
         now: SystemTime,
     ) -> Result<Option<HoldReason>, storage::Error> {
         let windows = self.open(counted_order, Charge::First, now).await?;
@@ -76,7 +76,7 @@ impl RateLimiter {
     /// Charges one order, or returns the reason that holds it back.
     pub(super) async fn charge_order(
         &self,
-        counted_order: &CountedOrder<'_>,
+        counted_order: &ChargeableOrder<'_>,
         charge: Charge,
         now: SystemTime,
     ) -> Result<(), LimitError> {
@@ -96,7 +96,7 @@ impl RateLimiter {
     /// Changes the windows that an order was charged to. A storage failure is only logged.
     pub(super) async fn correct(
         &self,
-        counted_order: &CountedOrder<'_>,
+        counted_order: &ChargeableOrder<'_>,
         now: SystemTime,
         change: impl FnOnce(&mut [ScopedWindow]),
     ) {
@@ -115,11 +115,11 @@ impl RateLimiter {
     /// Loads the windows that an order may be charged to. The certificate is charged with the first order of an attempt.
     async fn open(
         &self,
-        counted_order: &CountedOrder<'_>,
+        counted_order: &ChargeableOrder<'_>,
         charge: Charge,
         now: SystemTime,
     ) -> Result<Vec<ScopedWindow>, storage::Error> {
-        let CountedOrder {
+        let ChargeableOrder {
             limits, subject, ..
         } = counted_order;
         let is_new = charge == Charge::First && counted_order.kind == OrderKind::First;
@@ -158,7 +158,7 @@ impl RateLimiter {
     async fn stored(
         &self,
         scope: &Scope,
-        counted_order: &CountedOrder<'_>,
+        counted_order: &ChargeableOrder<'_>,
     ) -> Result<SlidingWindow, storage::Error> {
         let key = scope.key(counted_order.issuer, counted_order.account);
         if let Some(own) = self.read(&key).await? {
@@ -185,7 +185,7 @@ impl RateLimiter {
 
     async fn close(
         &self,
-        counted_order: &CountedOrder<'_>,
+        counted_order: &ChargeableOrder<'_>,
         windows: Vec<ScopedWindow>,
     ) -> Result<(), storage::Error> {
         for window in windows {

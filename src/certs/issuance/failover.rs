@@ -10,7 +10,7 @@ use super::error::{Error, FailedAttempt};
 use super::renewal_plans::RenewalPlans;
 use super::request::CertRequest;
 use crate::acme::Blame;
-use crate::certs::budget::{Budgets, CountedOrder, OrderKind, Usage};
+use crate::certs::budget::{Budgets, ChargeableOrder, OrderKind, Usage};
 use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{self, IssueRequest, Issuer, Pem, Predecessor};
@@ -177,7 +177,7 @@ impl Failover {
             .renewal_plans
             .predecessor(request.plan_key(issuer))
             .await;
-        let counted_order = CountedOrder {
+        let counted_order = ChargeableOrder {
             issuer: issuer.id(),
             account: issuer.account(),
             limits: issuer.limits(),

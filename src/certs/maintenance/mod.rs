@@ -2,7 +2,7 @@
 
 mod scheduler;
 mod stale_dns_records;
-mod start;
+mod start_manager;
 mod store_sweep;
 
-pub use start::start;
+pub use start_manager::start;

@@ -2,17 +2,17 @@
 
 mod attempt;
 mod cert_manager;
+mod certificate_counts;
 mod operator_commands;
 mod revocation;
 mod schedule;
 mod single_flight;
 mod state;
-mod stats;
 
 pub use cert_manager::CertManager;
+pub use certificate_counts::CertStats;
 pub use revocation::{RevocationError, Revoker};
 pub use state::{ManagerParts, Outcome};
-pub use stats::CertStats;
 
 #[cfg(test)]
 pub(super) use cert_manager::tests::{

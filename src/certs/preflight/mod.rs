@@ -3,14 +3,14 @@
 
 mod caa;
 mod machine_addresses;
-mod observation;
 mod options;
+mod preflight;
 mod preflight_verdict;
 mod probe;
 mod reachability;
 mod reason;
 
-pub use observation::{Clearance, Preflight};
 pub use options::{PreflightOptions, Trial};
+pub use preflight::{Clearance, Preflight};
 pub use reachability::Reachability;
 pub use reason::{CaaReason, Reason, Record};

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::certificate_refusal::CertificateRefusal;
 use super::standing::{RefusalKind, Standing, Trigger};
-use crate::certs::budget::{Budgets, CountedOrder, HoldReason, OrderKind};
+use crate::certs::budget::{Budgets, ChargeableOrder, HoldReason, OrderKind};
 use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::issuer::{Issuer, RecordToSet};
 use crate::certs::policy::{Issuers, Policy, Ruleset};
@@ -166,7 +166,7 @@ impl<'a> StoredStanding<'a> {
             if unsignable(issuer.as_ref(), subject).is_some() {
                 continue;
             }
-            let counted_order = CountedOrder {
+            let counted_order = ChargeableOrder {
                 issuer: issuer.id(),
                 account: issuer.account(),
                 limits: issuer.limits(),
@@ -389,7 +389,7 @@ mod tests {
         let budgets = Budgets::new(Arc::clone(world.records.storage()));
         for n in 0..40 {
             let name = HostPattern::parse(&format!("n{n}.example.org")).unwrap();
-            let counted_order = CountedOrder {
+            let counted_order = ChargeableOrder {
                 issuer: "ca",
                 account: "ops",
                 limits: Limits::PUBLIC,

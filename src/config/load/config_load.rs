@@ -10,7 +10,7 @@ use crate::config::value::{INTERNAL, StorageUrl};
 use toml::de::DeTable;
 
 use super::command_line_sites;
-use super::overrides::apply_flags;
+use super::flag_overrides::apply_flags;
 
 /// The text of a Proxyfile and its path.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 mod command_line_sites;
 mod config_file;
 mod config_load;
-mod overrides;
+mod flag_overrides;
 
 pub use config_file::ConfigFile;
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 mod cached_name;
 mod host_lookup;
+mod name_table;
 mod resolved_ip;
-mod resolver;
 mod srv;
 
-pub use resolver::Resolver;
+pub use name_table::Resolver;
 
 pub(super) use cached_name::{CachedName, RETRY_AFTER};
 pub(super) use resolved_ip::ResolvedIp;

@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::backend_set::BackendSet;
-use super::selection::{Selected, Selection};
+use super::selected_backend::{Selected, Selection};
 use crate::upstream::body::RequestBody;
 use crate::upstream::exchange::{Failure, Lease};
 

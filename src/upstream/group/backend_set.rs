@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::carry_over::{PreviousBackend, carry_over};
-use super::selection::{Selected, Selection};
+use super::selected_backend::{Selected, Selection};
 use super::settings::UpstreamSettings;
 use super::weight_ratios::reduced;
 use crate::per_worker::{CachePadded, PerWorker};

@@ -9,10 +9,10 @@ mod health_check;
 mod queue;
 mod retry;
 mod retry_budget;
-mod selection;
+mod selected_backend;
 mod settings;
 mod upstream;
 mod weight_ratios;
 
-pub use selection::Caller;
+pub use selected_backend::Caller;
 pub use upstream::Upstream;

@@ -6,7 +6,7 @@ use tracing::debug;
 
 use super::attempt::{Attempts, FailedAttempt};
 use super::retry_budget::RetryBudget;
-use super::selection::Selected;
+use super::selected_backend::Selected;
 use crate::upstream::body::RequestBody;
 use crate::upstream::error::Error;
 use crate::upstream::exchange::Failure;

@@ -13,7 +13,7 @@ use super::discovery::Discovery;
 use super::queue::Queue;
 use super::retry::{Retry, RetryLimits, repeatable_copy};
 use super::retry_budget::RetryBudget;
-use super::selection::{Caller, Selected, Selection};
+use super::selected_backend::{Caller, Selected, Selection};
 use super::settings::UpstreamSettings;
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::upstream::address::Address;

@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::task::spawn_blocking;
 
-use super::conditions::{Selection, Validators};
+use super::conditions_and_ranges::{Selection, Validators};
 use super::encoding::Encoding;
 use super::file_path::FilePath;
 use super::folder::{Folder, Lookup, OpenFile};

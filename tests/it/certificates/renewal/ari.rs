@@ -10,7 +10,7 @@ use proxy::acme::{
 use proxy::certs::challenge::Solvers;
 use proxy::certs::issuer::{AcmeIssuer, IssueRequest, Issuer, Predecessor};
 use proxy::certs::{
-    AttemptCharges, Budgets, Certificate, Clock, CountedOrder, Limits, OrderKind, Usage,
+    AttemptCharges, Budgets, Certificate, ChargeableOrder, Clock, Limits, OrderKind, Usage,
 };
 use proxy::name::{HostName, HostPattern};
 use proxy::storage::{FileStorage, Storage};
@@ -127,7 +127,7 @@ async fn an_order_placed_again_without_replaces_counts_against_the_budget() {
     let first = issuer.issue(request).await.unwrap();
     issuer.forget_order(&subject).await;
 
-    let counted_order = CountedOrder {
+    let counted_order = ChargeableOrder {
         issuer: issuer.id(),
         account: issuer.account(),
         limits: Limits::PUBLIC,

@@ -7,7 +7,7 @@ use crate::name::HostPattern;
 
 /// Order to be charged.
 #[derive(Clone, Copy, Debug)]
-pub struct CountedOrder<'a> {
+pub struct ChargeableOrder<'a> {
     /// Id of the CA.
     pub issuer: &'a str,
     /// Name of the account at the CA.

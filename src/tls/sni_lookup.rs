@@ -1,4 +1,5 @@
-//! The certificate resolver of rustls: looks up certificates in memory, and does nothing else.
+//! The certificate resolver of rustls: looks up certificates in memory, and does nothing else. `CertCache::lookup` finds exact
+//! names and wildcards; the acceptor chooses the name for clients without SNI and loads what is missing.
 
 use std::fmt;
 use std::sync::Arc;
