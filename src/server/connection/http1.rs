@@ -25,6 +25,9 @@ use crate::server::options::Limits;
 /// Bytes that are read to wake a parked connection; the protocol reads the rest on its own.
 const FIRST_BYTES: usize = 1024;
 
+/// hyper's own maximum number of header fields. If it is set, each request pays for arrays on the heap.
+const HYPER_HEAD_FIELDS: usize = 100;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Builds HTTP/1.1 within `limits`. Its time-outs are off: [`Deadlines`] has them.
@@ -33,8 +36,10 @@ pub(in crate::server) fn builder(limits: &Limits) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_headers(limits.head_fields)
         .max_buf_size(limits.head_size.max(8192));
+    if limits.head_fields != HYPER_HEAD_FIELDS {
+        builder.max_headers(limits.head_fields);
+    }
     builder
 }
 
