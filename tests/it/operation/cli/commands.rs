@@ -269,7 +269,7 @@ fn every_setting_has_an_environment_variable() {
         "acme-staging-v02",
         "storage = \"file:/data\"",
         "format = \"json\"",
-        "# email: none",
+        "# email: not set",
     ] {
         assert!(listing.contains(part), "{part}\n{listing}");
     }
