@@ -111,7 +111,7 @@ pub enum Error {
     Binding {
         /// The CA's refusal.
         refusal: Box<Self>,
-        /// What the operator must correct.
+        /// Correction that the operator must make.
         fix: String,
     },
     /// The CA, or a proxy in front of it, refused the request without a problem document.
