@@ -1,6 +1,7 @@
 //! Status and control of a running proxy over a unix socket that only its own user can open, the same operations on storage while
 //! no proxy runs, and metrics for Prometheus over TCP. Knows no configuration, and binds no TCP port itself.
 
+mod certificate_operations;
 mod client;
 mod configured_names;
 mod connection;
@@ -8,18 +9,17 @@ mod error;
 mod metrics_page;
 mod metrics_server;
 mod name_state;
-mod operations;
 mod request;
 mod response;
 mod server;
 mod socket;
 mod stats;
 
+pub use certificate_operations::Operations;
 pub use client::Client;
 pub use configured_names::ConfiguredNames;
 pub use error::Error;
 pub use metrics_server::MetricsServer;
-pub use operations::Operations;
 pub use response::{
     AttemptsFacts, CertificateCounts, CertificateFacts, Done, Line, Page, RecordFacts,
     RefusalCount, Report, Status,

@@ -15,9 +15,9 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::certificate_operations::Operations;
 use super::connection::{accept_connections, serve_connection};
 use super::error::Error;
-use super::operations::Operations;
 use super::request::AdminRequest;
 use super::response::{Refused, RevokeRequest};
 use super::socket::Socket;

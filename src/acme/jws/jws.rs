@@ -6,9 +6,9 @@ use serde::Serialize;
 use url::Url;
 
 use super::account_key::AccountKey;
-use super::certificate_key::CertificateKey;
 use super::jwk::Jwk;
 use super::nonce::Nonce;
+use super::revocation_key::CertificateKey;
 use crate::acme::error::Error;
 
 /// The signer of a request: a key whose public half is in the header, or the key of an account that the CA knows.

@@ -1,15 +1,15 @@
 //! Keys, nonces and signed requests.
 
 mod account_key;
-mod certificate_key;
 mod external_account;
 mod jwk;
 mod jws;
 mod nonce;
+mod revocation_key;
 
 pub use account_key::AccountKey;
-pub use certificate_key::CertificateKey;
 pub use external_account::ExternalAccount;
+pub use revocation_key::CertificateKey;
 
 pub(super) use jwk::Jwk;
 pub(super) use jws::{Header, Jws, Signer};

@@ -2,11 +2,11 @@
 
 mod dns01;
 mod file_pairs;
-mod import;
+mod import_command;
 mod issuance_setup;
 mod policies;
 
-pub use import::{Imported, import};
+pub use import_command::{Imported, import};
 
 pub(super) use file_pairs::{FilePairs, ServedPairs};
 pub(super) use issuance_setup::{FormerIssuance, IssuanceSetup, stored_issuers};

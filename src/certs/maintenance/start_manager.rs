@@ -2,8 +2,8 @@
 
 use tokio::sync::mpsc;
 
+use super::daily_store_check::StoreSweep;
 use super::scheduler::Scheduler;
-use super::store_sweep::StoreSweep;
 use crate::certs::manager::{CertManager, ManagerParts};
 
 /// Builds the manager and spawns its two background tasks: the renewal loop, which begins with every name that the

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::schedule::{Due, Reminder};
+use super::reminder::{Due, Reminder};
 use super::single_flight::Leader;
 use super::state::{ManagerState, Outcome};
 use crate::certs::certificate::Certificate;

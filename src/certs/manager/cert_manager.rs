@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::attempt::Attempt;
-use super::schedule::{Due, Reminder};
+use super::reminder::{Due, Reminder};
 use super::single_flight::Flight;
 use super::state::{ManagerParts, ManagerState, Outcome};
 use crate::certs::clock::Clock;

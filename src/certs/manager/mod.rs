@@ -4,8 +4,8 @@ mod attempt;
 mod cert_manager;
 mod certificate_counts;
 mod operator_commands;
+mod reminder;
 mod revocation;
-mod schedule;
 mod single_flight;
 mod state;
 
@@ -18,4 +18,4 @@ pub use state::{ManagerParts, Outcome};
 pub(super) use cert_manager::tests::{
     CLIENT, World, held_renewal, name, on_demand, release, site, wait,
 };
-pub(super) use schedule::{Due, Reminder};
+pub(super) use reminder::{Due, Reminder};

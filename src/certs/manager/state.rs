@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::schedule::Reminder;
+use super::reminder::Reminder;
 use super::single_flight::{FlightError, SingleFlight};
 use crate::certs::certificate::{CertCache, Certificate};
 use crate::certs::clock::Clock;

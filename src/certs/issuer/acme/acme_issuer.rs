@@ -13,10 +13,10 @@ use super::super::{
     RevocationSigner,
 };
 use super::account_keeper::{AccountKeeper, AccountParts};
+use super::known_public_cas::is_public;
 use super::order_path::OrderPath;
 use super::order_record::OrderRecords;
 use super::order_terms::OrderTerms;
-use super::public_directory::is_public;
 use crate::acme::{
     CertId, CertificateKey, ChallengeType, DnsPersistRecord, Identifier, Options, ProblemKind,
     RenewalInfo, Solver,

@@ -4,10 +4,11 @@ mod account_keeper;
 mod account_records;
 mod acme_issuer;
 mod expired_order_records;
+mod known_public_cas;
 mod order_path;
 mod order_record;
 mod order_terms;
-mod public_directory;
+mod signing_request;
 
 pub use acme_issuer::AcmeIssuer;
 pub(crate) use expired_order_records::ExpiredOrderRecords;

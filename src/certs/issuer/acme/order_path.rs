@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rcgen::KeyPair;
 use tracing::{debug, info, warn};
 
 use super::super::error::failed_authorizations;
 use super::super::{Error, IssueRequest, Pem, Predecessor};
 use super::order_record::{OrderRecord, OrderRecords, PlacedOrder};
 use super::order_terms::{OrderTerms, Placing};
+use super::signing_request::signing_request;
 use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver};
 use crate::certs::certificate::Certificate;
-use crate::name::HostPattern;
 
 /// Largest number of orders in one attempt.
 const MAX_ORDERS: usize = 3;
@@ -222,13 +222,6 @@ fn joined(mut failures: Vec<acme::Error>) -> Error {
         Some(only) if failures.is_empty() => Error::Acme(only),
         last => Error::Unproved(failures.into_iter().chain(last).collect()),
     }
-}
-
-/// Creates a CSR for `subject` only, with an empty subject name (RFC 8555 section 7.4).
-fn signing_request(subject: &HostPattern, key: &KeyPair) -> Result<Vec<u8>, Error> {
-    let mut params = CertificateParams::new(vec![subject.to_string()])?;
-    params.distinguished_name = DistinguishedName::new();
-    Ok(params.serialize_request(key)?.der().to_vec())
 }
 
 #[cfg(test)]
