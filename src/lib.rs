@@ -33,7 +33,7 @@ pub mod upstream;
 pub mod backoff;
 pub mod dns_client;
 pub mod gcra;
-pub mod metrics;
 pub mod name;
 pub mod per_worker;
+pub mod prometheus;
 pub mod tasks;

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::stats::Stats;
-use crate::metrics::{Metric, Page};
+use crate::prometheus::{Metric, Page};
 
 /// Maximum number of certificates whose end is among the metrics.
 const EXPORTED_NAMES: usize = 1000;

@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use super::connection::{accept_connections, serve_connection};
 use super::metrics_page::metrics_page;
 use super::stats::Stats;
-use crate::metrics::MEDIA_TYPE;
+use crate::prometheus::MEDIA_TYPE;
 use crate::tasks::Tasks;
 
 /// Time for a whole connection.

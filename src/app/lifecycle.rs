@@ -12,12 +12,12 @@ use tracing::info;
 use super::admin_endpoints::AdminEndpoints;
 use super::built_config::{BuiltConfig, Draft, Running, check_files};
 use super::certificates::ServedPairs;
-use super::drain::Drain;
 use super::listeners::{Listeners, ServerState, acceptor_rules};
 use super::reload_summary::SiteChanges;
 use super::shared_state::SharedState;
+use super::shutdown::Shutdown;
 use super::workers::Workers;
-use super::{Error, file_limit};
+use super::{Error, open_file_limit};
 use crate::admin;
 use crate::certs::{self, CertManager, Clock, ManagerParts, Ruleset};
 use crate::config::{Config, ConfigFile};
@@ -42,7 +42,7 @@ pub struct App {
 impl App {
     /// Builds everything that `config` asks for, and starts to accept connections last.
     pub async fn start(config: &Config) -> Result<Self, Error> {
-        let max_connections = file_limit::raise(Workers::count());
+        let max_connections = open_file_limit::raise(Workers::count());
         let shared = SharedState::open(config, max_connections)?;
         let admin = AdminEndpoints::open(config)?;
         let Draft {
@@ -175,7 +175,7 @@ impl App {
     /// Accepts no more connections, waits for the open ones within the drain time-out, and returns the number that were cut.
     /// Orders are left as they stand and resumed at the next start.
     pub async fn stop(self) -> usize {
-        let drain = Drain {
+        let drain = Shutdown {
             timeout: self.built.config.limits.drain_timeout,
             connections: self.connections,
             upstreams: self.shared.context.tasks,

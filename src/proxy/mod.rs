@@ -6,6 +6,7 @@ mod compression;
 mod error;
 mod guards;
 mod handler;
+mod header_changes;
 mod request;
 mod respond;
 mod routing;
@@ -29,10 +30,12 @@ pub use guards::{
 pub use handler::{
     Files, FixedResponse, FixedResponseError, Handler, Redirect, RedirectError, RedirectOptions,
 };
+pub use header_changes::{
+    ChangeKind, HeaderChange, HeaderChangeError, HeaderChanges, HeaderSecret,
+};
 pub use request::{
-    ChangeKind, ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, HeaderChange,
-    HeaderChangeError, HeaderChanges, PathPrefix, PlaceholderError, PrefixError, SecretText,
-    TrustedProxies,
+    ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, PathPrefix, PlaceholderError,
+    PrefixError, TrustedProxies,
 };
 pub use respond::{MaintenanceOptions, PageError, Statuses};
 pub use routing::{CurrentRouter, Rewrite, Route, Router, Routes, Site, to_https};

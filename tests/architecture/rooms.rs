@@ -10,7 +10,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 18] = [
     ("dns_client", &[]),
     ("per_worker", &[]),
     ("tasks", &[]),
-    ("metrics", &[]),
+    ("prometheus", &[]),
     ("acme", &["backoff", "name"]),
     ("storage", &["name", "tasks"]),
     (
@@ -24,7 +24,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 18] = [
             "dns_client",
             "per_worker",
             "tasks",
-            "metrics",
+            "prometheus",
         ],
     ),
     ("tls", &["certs", "name"]),
@@ -36,20 +36,27 @@ pub(crate) const EDGES: [(&str, &[&str]); 18] = [
             "dns_client",
             "per_worker",
             "tasks",
-            "metrics",
+            "prometheus",
         ],
     ),
     (
         "proxy",
-        &["upstream", "name", "gcra", "per_worker", "tasks", "metrics"],
+        &[
+            "upstream",
+            "name",
+            "gcra",
+            "per_worker",
+            "tasks",
+            "prometheus",
+        ],
     ),
     (
         "server",
-        &["tls", "proxy", "certs", "per_worker", "tasks", "metrics"],
+        &["tls", "proxy", "certs", "per_worker", "tasks", "prometheus"],
     ),
     (
         "admin",
-        &["certs", "upstream", "proxy", "metrics", "tasks", "name"],
+        &["certs", "upstream", "proxy", "prometheus", "tasks", "name"],
     ),
     // The option types that rooms define, and what they are made of.
     (
@@ -84,7 +91,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 18] = [
             "dns_client",
             "per_worker",
             "tasks",
-            "metrics",
+            "prometheus",
         ],
     ),
     // The built-in app of the demo runs on tracked tasks like all else; commands about a running

@@ -4,10 +4,10 @@ mod error;
 mod failover;
 mod failure_backoff;
 mod failures;
-mod fallback_certificate;
 mod obtain;
 mod renewal_plans;
 mod request;
+mod unconfigured_issuer;
 
 #[cfg(test)]
 pub(super) use error::Error;

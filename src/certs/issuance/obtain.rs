@@ -6,9 +6,9 @@ use tracing::{debug, error, info, warn};
 
 use super::failover::{Failover, Issued};
 use super::failures::Failures;
-use super::fallback_certificate;
 use super::renewal_plans::RenewalPlans;
 use super::request::{CertRequest, Purpose};
+use super::unconfigured_issuer;
 use crate::certs::budget::Budgets;
 use crate::certs::certificate::{CertCache, Certificate, CertificateError};
 use crate::certs::clock::Clock;
@@ -221,7 +221,7 @@ impl Obtainer {
             (Some(loaded), _) => Ok(Some(self.adopt(loaded, request).await)),
             // Better than none until a configured issuer has signed.
             (None, Purpose::Serve(_)) => {
-                let found = fallback_certificate::find(
+                let found = unconfigured_issuer::find(
                     &self.records,
                     request.issuers(),
                     request.subject,

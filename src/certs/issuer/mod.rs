@@ -2,20 +2,20 @@
 
 mod account_rollover;
 mod acme;
+mod acme_options;
 mod contract;
 mod error;
 mod internal;
-mod options;
 
 pub use account_rollover::{RolloverError, roll_account_keys};
 pub use acme::AcmeIssuer;
 pub(super) use acme::ExpiredOrderRecords;
+pub use acme_options::{IssuerOptions, KeyType};
 pub use contract::{
     CaaNames, Inspection, IssueRequest, Issuer, Pem, Predecessor, RecordToSet, Revocation,
     RevocationSigner,
 };
 pub use error::Error;
 pub use internal::{InternalCa, InternalCaOptions, NameConstraint};
-pub use options::{IssuerOptions, KeyType};
 
 pub use crate::acme::RevocationReason;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::config::fields::{self, Field};
-use crate::config::model::{Config, settings};
+use crate::config::model::{Config, scalar_fields};
 use crate::config::value::TrustedPeer;
 
 /// Column of the comment after a value.
@@ -30,7 +30,7 @@ pub fn explain(config: &Config, source: impl Display) -> String {
         "# Effective configuration of {source}, including defaults. This listing is a valid Proxyfile, except for its secrets."
     ));
     listing.line("# The comment after a value shows its origin: default, file, or flag (or its environment variable).");
-    listing.write_settings();
+    listing.write_scalar_fields();
     listing.write_issuers();
     let constraints = &config.internal_ca.name_constraints;
     if let Some(constraints) = (fields::name_constraints().write)(constraints) {
@@ -110,10 +110,10 @@ impl<'a> Listing<'a> {
         }
     }
 
-    fn write_settings(&mut self) {
+    fn write_scalar_fields(&mut self) {
         let config = self.config;
         self.heading("# Data directory: certificates, keys and failure records.");
-        for field in settings() {
+        for field in scalar_fields() {
             match field.key {
                 "admin" => self.setting("admin", &config.admin_path().display().to_string().into()),
                 "trust" => {

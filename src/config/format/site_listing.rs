@@ -3,7 +3,8 @@
 use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, write_table};
 use crate::config::model::{
-    CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig, site_settings,
+    CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+    site_scalar_fields,
 };
 use crate::proxy::{ChangeKind, HeaderChange};
 use crate::upstream::{Address, BalanceMethod, BalanceOptions, Options, Protocol, Share};
@@ -32,7 +33,7 @@ impl Listing<'_> {
         if let Some(guards) = &site.guards {
             self.entries(&fields::guards(), guards);
         }
-        self.entries(&site_settings(), site);
+        self.entries(&site_scalar_fields(), site);
         if let Some(issuer) = &site.issuer {
             self.entry("issuer", issuer.as_str());
         }

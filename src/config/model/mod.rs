@@ -2,10 +2,10 @@
 
 mod config;
 mod flags;
-mod settings;
+mod scalar_fields;
 mod site;
 
 pub use config::Config;
 pub use flags::Flags;
-pub(crate) use settings::{settings, site_settings};
+pub(crate) use scalar_fields::{scalar_fields, site_scalar_fields};
 pub use site::{CertificateSource, HeaderConfig, RouteConfig, SiteAction, SiteConfig};

@@ -6,7 +6,7 @@ use crate::config::model::HeaderConfig;
 use crate::config::report::{Problem, Report};
 use crate::config::toml::{TomlTable, TomlValue};
 use crate::config::value::read_secret;
-use crate::proxy::{ChangeKind, HeaderChange, SecretText};
+use crate::proxy::{ChangeKind, HeaderChange, HeaderSecret};
 
 /// Reads both tables of a site or a route.
 pub(crate) fn read(table: &TomlTable<'_>, folder: &Path, report: &mut Report<'_>) -> HeaderConfig {
@@ -104,7 +104,7 @@ impl Reader<'_, '_> {
         Ok(HeaderChange::secret(
             kind,
             name,
-            SecretText { source, text },
+            HeaderSecret { source, text },
         )?)
     }
 

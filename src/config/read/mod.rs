@@ -1,10 +1,10 @@
 //! Readers for the tables of a Proxyfile that need more than `fields`, one file each. Knows neither flags nor a running
 //! proxy.
 
-mod actions;
 mod balancing;
 mod dns_challenge;
 mod guards;
+mod handlers;
 mod header_changes;
 mod issuers;
 mod listen;

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use crate::config::check::check_restart_only;
 use crate::config::fields::{self, TableReader};
-use crate::config::model::{Config, settings};
+use crate::config::model::{Config, scalar_fields};
 use crate::config::report::{Origin, Problem, Report};
 use crate::config::toml::TomlTable;
 use crate::proxy::{AccessLogOptions, AccessLogTarget};
@@ -41,7 +41,7 @@ impl<'t> Proxyfile<'t> {
     /// Reads everything except the sites. Returns true if the storage is set.
     pub(crate) fn read_settings(&self, config: &mut Config, report: &mut Report<'_>) -> bool {
         let reader = self.reader();
-        reader.read(&settings(), config, report);
+        reader.read(&scalar_fields(), config, report);
         reader.read(&fields::features(), &mut config.features, report);
         issuers::read(reader, config, report);
         listen::read(reader, config, report);

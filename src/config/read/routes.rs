@@ -6,8 +6,8 @@ use crate::config::toml::{TomlTable, TomlValue};
 use crate::proxy::{PathPrefix, Rewrite};
 use crate::upstream::{Address, Options, Protocol};
 
-use super::actions;
 use super::balancing;
+use super::handlers;
 use super::header_changes;
 use super::site_reader::SiteReader;
 
@@ -146,10 +146,10 @@ impl SiteReader<'_, '_> {
         }
         let action = match key {
             "redirect" => {
-                actions::read_redirect(value, prefix, self.report).map(SiteAction::Redirect)
+                handlers::read_redirect(value, prefix, self.report).map(SiteAction::Redirect)
             }
-            "respond" => actions::read_fixed(value, self.report).map(SiteAction::Respond),
-            "files" => actions::read_files(value, self.folder, self.report).map(SiteAction::Files),
+            "respond" => handlers::read_fixed(value, self.report).map(SiteAction::Respond),
+            "files" => handlers::read_files(value, self.folder, self.report).map(SiteAction::Files),
             _ => {
                 let addresses = self.read_addresses(value);
                 self.check_tls(value, &addresses, &options, &base);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::config::check::{PlacedSite, check_together};
 use crate::config::keys::SITE;
-use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig, site_settings};
+use crate::config::model::{Config, RouteConfig, SiteAction, SiteConfig, site_scalar_fields};
 use crate::config::report::{Problem, Report};
 use crate::config::toml::{TomlTable, TomlValue};
 use crate::name::HostPattern;
@@ -129,7 +129,7 @@ impl SiteReader<'_, '_> {
                 .config
                 .site(pattern.clone().unwrap_or(HostPattern::Any))
         };
-        reader.read(&site_settings(), &mut site, self.report);
+        reader.read(&site_scalar_fields(), &mut site, self.report);
         table.finish(self.report);
         site.aliases = aliases;
         site.pattern = pattern?;

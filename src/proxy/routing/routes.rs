@@ -8,7 +8,8 @@ use super::path_normalization;
 use super::rewrite::Rewrite;
 use crate::proxy::error::Error;
 use crate::proxy::handler::Handler;
-use crate::proxy::request::{HeaderChanges, PathPrefix, RequestContext};
+use crate::proxy::header_changes::HeaderChanges;
+use crate::proxy::request::{PathPrefix, RequestContext};
 use crate::upstream::RequestBody;
 
 /// Route of the requests for the paths below a prefix.

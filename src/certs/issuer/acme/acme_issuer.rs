@@ -14,7 +14,7 @@ use super::super::{
 };
 use super::account_keeper::{AccountKeeper, AccountParts};
 use super::known_public_cas::is_public;
-use super::order_path::OrderPath;
+use super::order_attempt::OrderAttempt;
 use super::order_record::OrderRecords;
 use super::order_terms::OrderTerms;
 use crate::acme::{
@@ -23,7 +23,7 @@ use crate::acme::{
 };
 use crate::certs::budget::Limits;
 use crate::certs::challenge::Solvers;
-use crate::certs::issuer::options::IssuerOptions;
+use crate::certs::issuer::acme_options::IssuerOptions;
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
@@ -138,7 +138,7 @@ impl AcmeIssuer {
         self.solvers.remove_stale_challenges(subject).await;
         let solvers = self.solvers_for(subject)?;
         let account = self.accounts.account().await?;
-        let path = OrderPath {
+        let path = OrderAttempt {
             account: &account,
             records: &self.orders,
             terms: &self.terms,

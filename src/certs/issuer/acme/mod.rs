@@ -5,7 +5,7 @@ mod account_records;
 mod acme_issuer;
 mod expired_order_records;
 mod known_public_cas;
-mod order_path;
+mod order_attempt;
 mod order_record;
 mod order_terms;
 mod signing_request;

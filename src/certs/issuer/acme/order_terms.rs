@@ -8,7 +8,7 @@ use tracing::info;
 use super::super::Error;
 use crate::acme::{self, Account, CertId, Identifier, NewOrder, Order, ProblemKind};
 use crate::certs::budget::AttemptCharges;
-use crate::certs::issuer::options::KeyType;
+use crate::certs::issuer::acme_options::KeyType;
 
 /// Profile under which public CAs sign IP addresses.
 const ADDRESS_PROFILE: &str = "shortlived";

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::RANGE;
 use http_range::{HttpRange, HttpRangeParseError};
 
-use super::folder::OpenFile;
+use super::file_lookup::OpenFile;
 
 /// Validators of a file's current content (RFC 9110 section 8.8).
 #[derive(Clone, Debug)]

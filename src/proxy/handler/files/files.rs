@@ -11,9 +11,9 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::task::spawn_blocking;
 
 use super::conditions_and_ranges::{Selection, Validators};
-use super::encoding::Encoding;
+use super::file_lookup::{Folder, Lookup, OpenFile};
 use super::file_path::FilePath;
-use super::folder::{Folder, Lookup, OpenFile};
+use super::precompressed::Encoding;
 use crate::proxy::body::{Body, FileBody};
 use crate::proxy::error::Error;
 

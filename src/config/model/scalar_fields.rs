@@ -12,7 +12,7 @@ use super::config::Config;
 use super::site::SiteConfig;
 
 /// Returns the keys in the order in which a listing shows them.
-pub(crate) fn settings() -> Vec<Field<Config>> {
+pub(crate) fn scalar_fields() -> Vec<Field<Config>> {
     let storage = Codec::new(
         |value, folder| Ok(StorageUrl::parse(value.string()?)?.within(folder)),
         text,
@@ -45,7 +45,7 @@ pub(crate) fn settings() -> Vec<Field<Config>> {
 }
 
 /// Returns the keys of a site in the order in which a listing shows them.
-pub(crate) fn site_settings() -> Vec<Field<SiteConfig>> {
+pub(crate) fn site_scalar_fields() -> Vec<Field<SiteConfig>> {
     vec![
         field!("on-demand", on_demand, fields::on_demand().optional()),
         field!("tls", tls, fields::tls_files().optional()),

@@ -9,8 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::context::RequestContext;
-use super::template::{PlaceholderError, Template};
+use super::request::{PlaceholderError, RequestContext, Template};
 use crate::upstream::is_client_field;
 
 /// Reason why a change to a header field is invalid.
@@ -80,16 +79,16 @@ pub enum ChangeKind {
 
 /// Secret value. `Debug` shows its source only.
 #[derive(Clone, Copy)]
-pub struct SecretText<'s> {
+pub struct HeaderSecret<'s> {
     /// Source that the value was read from, which is shown instead of it.
     pub source: &'s str,
     /// Value itself.
     pub text: &'s str,
 }
 
-impl fmt::Debug for SecretText<'_> {
+impl fmt::Debug for HeaderSecret<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SecretText({})", self.source)
+        write!(f, "HeaderSecret({})", self.source)
     }
 }
 
@@ -110,7 +109,7 @@ impl HeaderChange {
     pub fn secret(
         kind: ChangeKind,
         name: &str,
-        secret: SecretText<'_>,
+        secret: HeaderSecret<'_>,
     ) -> Result<Self, HeaderChangeError> {
         let name = parse_name(name)?;
         HeaderValue::from_str(secret.text).map_err(|_| HeaderChangeError::Value(name.clone()))?;
@@ -259,14 +258,13 @@ mod tests {
     use http::{Request, Version};
     use proptest::prelude::*;
 
-    use super::super::conn_info::ConnInfo;
     use super::*;
     use crate::name::HostName;
-    use crate::proxy::ServiceOptions;
+    use crate::proxy::{ConnInfo, ServiceOptions};
 
-    fn secret(text: &str) -> SecretText<'_> {
+    fn secret(text: &str) -> HeaderSecret<'_> {
         let source = "env:TOKEN";
-        SecretText { source, text }
+        HeaderSecret { source, text }
     }
 
     #[test]

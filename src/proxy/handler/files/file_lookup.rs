@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
-use super::encoding::Encoding;
 use super::file_path::FilePath;
+use super::precompressed::Encoding;
 
 /// Name of the file that a folder's own path is served as.
 const INDEX: &str = "index.html";

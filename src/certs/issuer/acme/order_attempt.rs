@@ -18,7 +18,7 @@ use crate::certs::certificate::Certificate;
 const MAX_ORDERS: usize = 3;
 
 /// Inputs of one attempt.
-pub(super) struct OrderPath<'a> {
+pub(super) struct OrderAttempt<'a> {
     pub(super) account: &'a Account,
     pub(super) records: &'a OrderRecords,
     pub(super) terms: &'a OrderTerms,
@@ -32,7 +32,7 @@ struct Placed {
     record: OrderRecord,
 }
 
-impl OrderPath<'_> {
+impl OrderAttempt<'_> {
     /// Resumes the order of an earlier process, or places a new one. If a challenge fails, places another order for the
     /// next challenge type. The record of the successful order stays in storage until the caller has stored the
     /// certificate and forgets the order.

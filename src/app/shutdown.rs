@@ -1,4 +1,4 @@
-//! The drain: the order in which the parts of a running proxy end.
+//! The shutdown: the order in which the parts of a running proxy end.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The parts that end when the process stops, in the order in which they end.
 #[derive(Debug)]
-pub(super) struct Drain {
+pub(super) struct Shutdown {
     /// Time for the open connections to end.
     pub(super) timeout: Duration,
     /// Accept loops and connections of clients.
@@ -28,7 +28,7 @@ pub(super) struct Drain {
     pub(super) logs: Tasks,
 }
 
-impl Drain {
+impl Shutdown {
     /// Ends all parts. Returns the number of connections that were cut.
     pub(super) async fn run(self) -> usize {
         self.background.stop();
