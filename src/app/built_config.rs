@@ -3,11 +3,11 @@
 
 use std::net::SocketAddr;
 
+use super::Error;
 use super::certificates::{FilePairs, FormerIssuance, IssuanceSetup};
 use super::listeners::{Bound, NewListeners};
 use super::routing::Routing;
-use super::shared_state::SharedState;
-use super::{Error, sites};
+use super::shared_state::{SharedState, backend_resolver};
 use crate::config::Config;
 use crate::proxy::AccessLog;
 use crate::upstream::{SystemRoots, UpstreamContext};
@@ -91,7 +91,7 @@ fn context(config: &Config, shared: &SharedState, former: Option<&BuiltConfig>) 
         None => shared.context.clone(),
         Some(former) if former.config.resolver.servers == *servers => former.context.clone(),
         Some(_) => UpstreamContext {
-            resolver: sites::resolver(&config.resolver),
+            resolver: backend_resolver(&config.resolver),
             ..shared.context.clone()
         },
     }

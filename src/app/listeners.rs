@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::Error;
+use super::default_name::default_name;
 use super::routing::Routing;
-use super::{Error, sites};
 use crate::certs::challenge::Http01Tokens;
 use crate::config::Config;
 use crate::proxy::{
@@ -256,7 +257,7 @@ fn accept_rules(config: &Config, client_limit: &ClientLimit) -> [Arc<AcceptRules
 /// Returns the rules for TLS handshakes.
 pub(super) fn acceptor_rules(config: &Config, routing: &Routing) -> AcceptorRules {
     AcceptorRules {
-        default_name: sites::default_name(&config.sites),
+        default_name: default_name(&config.sites),
         handshake_timeout: config.limits.handshake_timeout,
         sites: routing.tls.clone(),
     }

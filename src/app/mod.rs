@@ -1,25 +1,25 @@
 //! The composition root: builds the two towers from a configuration, runs them, reloads them and drains them.
 //!
 //! ```text
-//! process -> lifecycle -> { listeners, admin_endpoints, built_config, drain } -> { certificates, routing } -> shared_state
+//! signal_loop -> lifecycle -> { listeners, admin_endpoints, built_config, shutdown } -> { certificates, routing } -> shared_state
 //! ```
 
 mod admin_endpoints;
 mod built_config;
 mod certificates;
+mod default_name;
 mod error;
 mod lifecycle;
 mod listeners;
 mod logging;
 mod offline;
 mod open_file_limit;
-mod process;
 mod reload_summary;
 mod routing;
 mod shared_state;
 mod shutdown;
+mod signal_loop;
 mod signals;
-mod sites;
 mod workers;
 
 pub use built_config::check;
@@ -27,5 +27,5 @@ pub use certificates::{Imported, import};
 pub use error::Error;
 pub use lifecycle::App;
 pub use offline::{open_operations, open_revocation};
-pub use process::run;
 pub use reload_summary::SiteChanges;
+pub use signal_loop::run;

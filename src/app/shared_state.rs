@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tracing::error;
 
+use super::Error;
 use super::workers::Workers;
-use super::{Error, sites};
 use crate::certs::challenge::{Http01Tokens, TlsAlpn01Certificates};
-use crate::certs::{CertCache, CertificateStore};
+use crate::certs::{CertCache, CertificateStore, ResolverOptions};
 use crate::config::Config;
 use crate::proxy::RefusalCounters;
 use crate::storage::{FileStorage, Storage};
 use crate::tasks::Tasks;
-use crate::upstream::UpstreamContext;
+use crate::upstream::{Resolver, UpstreamContext};
 
 /// Number of parsed certificates in memory.
 const CACHED_CERTIFICATES: usize = 10_000;
@@ -60,9 +60,14 @@ fn context(config: &Config, max_connections: usize) -> UpstreamContext {
         // Connections to backends have a limit of their own: one HTTP/2 client can keep many of them busy.
         connection_permits: Arc::new(tokio::sync::Semaphore::new(max_connections)),
         workers: Workers::count(),
-        resolver: sites::resolver(&config.resolver),
+        resolver: backend_resolver(&config.resolver),
         ..UpstreamContext::new(Tasks::new())
     }
+}
+
+/// Builds the resolver of backends, which asks the same servers as the DNS checks for certificates.
+pub(super) fn backend_resolver(options: &ResolverOptions) -> Resolver {
+    Resolver::new(options.servers.clone())
 }
 
 /// A full disk is only logged: the stored certificates can still be served.

@@ -3,7 +3,7 @@
 mod client;
 mod link;
 mod options;
-mod poll;
+mod poll_schedule;
 mod response;
 
 pub use client::Client;
@@ -11,5 +11,5 @@ pub use options::Options;
 
 pub(super) use client::{Call, Repeat};
 pub(super) use link::links;
-pub(super) use poll::Polls;
+pub(super) use poll_schedule::Polls;
 pub(super) use response::Response;

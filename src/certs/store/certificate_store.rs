@@ -7,7 +7,7 @@ use crate::certs::certificate::{Certificate, CertificateError};
 use crate::certs::issuer::Issuer;
 use crate::certs::renewal::RenewalPlan;
 use crate::name::HostPattern;
-use crate::storage::{self, Key, Listing, Lock, Storage};
+use crate::storage::{self, Key, Listing, Storage};
 
 /// The records of certificates and of attempts to get them.
 #[derive(Clone, Debug)]
@@ -217,13 +217,6 @@ impl CertificateStore {
                 location: self.storage.location(&key),
             })
         }
-    }
-
-    /// Waits for the lock under which one process at a time orders certificates for `subject`.
-    pub async fn lock_issuance(&self, subject: &HostPattern) -> Result<Lock, storage::Error> {
-        self.storage
-            .lock(&Key::new(&["issue", &subject.to_string()]))
-            .await
     }
 }
 

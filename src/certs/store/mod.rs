@@ -2,6 +2,7 @@
 
 mod attempts;
 mod certificate_store;
+mod issuance_lock;
 
 pub use attempts::{Attempts, TriedIssuer};
 pub use certificate_store::{CertificateStore, Stored};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{machine, orders, records, waiting};
+use super::{before_the_order, machine, orders, records};
 
 /// Returns all sentences that docs/troubleshooting.md quotes, each on one line.
 pub(crate) fn quotations() -> HashSet<String> {
@@ -16,12 +16,12 @@ pub(crate) fn quotations() -> HashSet<String> {
 #[tokio::test]
 async fn every_cause_is_documented_word_for_word() {
     let sentences = [
-        waiting::standings(),
-        waiting::refused_before_the_order(),
-        waiting::doubted_before_the_order(),
-        waiting::names_that_no_public_ca_signs(),
-        waiting::names_on_demand().await,
-        waiting::budgets(),
+        before_the_order::standings(),
+        before_the_order::refused_before_the_order(),
+        before_the_order::doubted_before_the_order(),
+        before_the_order::names_that_no_public_ca_signs(),
+        before_the_order::names_on_demand().await,
+        before_the_order::budgets(),
         orders::failed_validations(),
         orders::refused_orders(),
         orders::several_failed_issuers(),

@@ -7,13 +7,15 @@ mod error;
 mod guard_problem;
 mod origin;
 mod problem;
+mod report;
 mod syntax;
 
 pub(crate) use balancing_problem::{BalancingProblem, SHORTEST_KEY};
 pub use diagnostic::Diagnostic;
-pub(crate) use diagnostic::{Location, Report};
+pub(crate) use diagnostic::Location;
 pub(crate) use dns_challenge_problem::DnsChallengeProblem;
 pub use error::Error;
 pub(crate) use guard_problem::GuardProblem;
 pub use origin::{Origin, Origins};
 pub(crate) use problem::Problem;
+pub(crate) use report::Report;

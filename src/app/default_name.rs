@@ -1,14 +1,7 @@
-//! Facts about the configured sites as a whole: the resolver of their backends and the default certificate.
+//! The name whose certificate clients without SNI get.
 
-use crate::certs::ResolverOptions;
 use crate::config::SiteConfig;
 use crate::name::{HostName, HostPattern};
-use crate::upstream::Resolver;
-
-/// Builds the resolver of backends, which asks the same servers as the DNS checks for certificates.
-pub(super) fn resolver(options: &ResolverOptions) -> Resolver {
-    Resolver::new(options.servers.clone())
-}
 
 /// Returns the name whose certificate a client gets that sends no SNI: the site marked as default, else the only site, else the
 /// only site that is an IP address, for which clients send no SNI.
