@@ -6,6 +6,9 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::CertificateDer;
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as ValueError;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::acme::account::Account;
@@ -15,7 +18,8 @@ use crate::acme::jws::{CertificateKey, Signer};
 use crate::acme::resource::ProblemKind;
 
 /// The reason of a revocation (RFC 5280 section 5.3.1), one of those that the owner of a certificate can give.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RevocationReason {
     /// No reason is given.
     #[default]
@@ -33,15 +37,6 @@ pub enum RevocationReason {
 }
 
 impl RevocationReason {
-    const ALL: [Self; 6] = [
-        Self::Unspecified,
-        Self::KeyCompromise,
-        Self::AffiliationChanged,
-        Self::Superseded,
-        Self::CessationOfOperation,
-        Self::PrivilegeWithdrawn,
-    ];
-
     /// Returns its number in CRLs and requests.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -54,22 +49,11 @@ impl RevocationReason {
             Self::PrivilegeWithdrawn => 9,
         }
     }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Unspecified => "unspecified",
-            Self::KeyCompromise => "key-compromise",
-            Self::AffiliationChanged => "affiliation-changed",
-            Self::Superseded => "superseded",
-            Self::CessationOfOperation => "cessation-of-operation",
-            Self::PrivilegeWithdrawn => "privilege-withdrawn",
-        }
-    }
 }
 
 impl fmt::Display for RevocationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        self.serialize(f)
     }
 }
 
@@ -86,8 +70,8 @@ impl FromStr for RevocationReason {
 
     /// Parses a reason such as `key-compromise`.
     fn from_str(text: &str) -> Result<Self, UnknownReason> {
-        let found = Self::ALL.into_iter().find(|reason| reason.word() == text);
-        found.ok_or(UnknownReason)
+        let parsed: Result<Self, ValueError> = Self::deserialize(text.into_deserializer());
+        parsed.map_err(|_| UnknownReason)
     }
 }
 
@@ -150,8 +134,19 @@ mod tests {
 
     #[test]
     fn a_reason_is_parsed_from_its_name() {
-        for reason in RevocationReason::ALL {
-            assert_eq!(reason.to_string().parse(), Ok(reason));
+        for (name, reason) in [
+            ("unspecified", RevocationReason::Unspecified),
+            ("key-compromise", RevocationReason::KeyCompromise),
+            ("affiliation-changed", RevocationReason::AffiliationChanged),
+            ("superseded", RevocationReason::Superseded),
+            (
+                "cessation-of-operation",
+                RevocationReason::CessationOfOperation,
+            ),
+            ("privilege-withdrawn", RevocationReason::PrivilegeWithdrawn),
+        ] {
+            assert_eq!(name.parse(), Ok(reason));
+            assert_eq!(reason.to_string(), name);
         }
         assert_eq!(
             "keyCompromise".parse::<RevocationReason>(),

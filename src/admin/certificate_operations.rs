@@ -44,12 +44,8 @@ impl Operations {
     #[must_use]
     pub fn live(manager: CertManager) -> Self {
         Self {
-            records: manager.records().clone(),
-            revoker: None,
-            issuers: None,
-            manager: Some(manager),
-            names: None,
-            stats: None,
+            manager: Some(manager.clone()),
+            ..Self::stored(manager.records().clone())
         }
     }
 
@@ -68,38 +64,30 @@ impl Operations {
 
     /// Adds the statistics of the running proxy.
     #[must_use]
-    pub fn with_stats(self, stats: Stats) -> Self {
-        Self {
-            stats: Some(stats),
-            ..self
-        }
+    pub fn with_stats(mut self, stats: Stats) -> Self {
+        self.stats = Some(stats);
+        self
     }
 
     /// Adds the configured issuers, for their names.
     #[must_use]
-    pub fn with_issuers(self, issuers: Issuers) -> Self {
-        Self {
-            issuers: Some(issuers),
-            ..self
-        }
+    pub fn with_issuers(mut self, issuers: Issuers) -> Self {
+        self.issuers = Some(issuers);
+        self
     }
 
     /// Adds the configured names.
     #[must_use]
-    pub fn with_names(self, names: ConfiguredNames) -> Self {
-        Self {
-            names: Some(Arc::new(names)),
-            ..self
-        }
+    pub fn with_names(mut self, names: ConfiguredNames) -> Self {
+        self.names = Some(Arc::new(names));
+        self
     }
 
     /// Adds a revoker, which sends requests to the issuers.
     #[must_use]
-    pub fn with_revoker(self, revoker: Revoker) -> Self {
-        Self {
-            revoker: Some(revoker),
-            ..self
-        }
+    pub fn with_revoker(mut self, revoker: Revoker) -> Self {
+        self.revoker = Some(revoker);
+        self
     }
 
     /// Returns the status of the running proxy.

@@ -179,15 +179,10 @@ impl CertificateFacts {
 
 impl From<RecordToSet> for RecordFacts {
     fn from(record: RecordToSet) -> Self {
-        let RecordToSet {
-            issuer,
-            name,
-            value,
-        } = record;
         Self {
-            issuer,
-            name,
-            value,
+            issuer: record.issuer,
+            name: record.name,
+            value: record.value,
         }
     }
 }

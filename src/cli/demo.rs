@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use crate::config::{self, Config, Flags};
 
 use super::demo_app;
-use super::failure::{Failure, Start};
+use super::failure::{CommandError, Failure, Start};
 use super::shell_words::shell_quoted;
 
 /// Reasons why the demo cannot run.
@@ -29,17 +29,9 @@ pub(super) enum Error {
     Config(#[from] config::Error),
 }
 
-impl Error {
-    /// `true` if the arguments are not valid.
+impl CommandError for Error {
     fn is_usage(&self) -> bool {
         matches!(self, Self::Address { .. } | Self::Config(_))
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let is_usage = error.is_usage();
-        Self::new(error, is_usage)
     }
 }
 

@@ -22,16 +22,23 @@ pub(super) enum Failure {
     Failed(Box<dyn Error>),
 }
 
-impl Failure {
-    /// Takes the error of a command. `is_usage` says whether its arguments were not valid.
-    pub(super) fn new(error: impl Error + 'static, is_usage: bool) -> Self {
-        if is_usage {
+/// The error of a command.
+pub(super) trait CommandError: Error + 'static {
+    /// `true` if the arguments or the configuration are not valid.
+    fn is_usage(&self) -> bool;
+}
+
+impl<E: CommandError> From<E> for Failure {
+    fn from(error: E) -> Self {
+        if error.is_usage() {
             Self::Usage(Box::new(error))
         } else {
             Self::Failed(Box::new(error))
         }
     }
+}
 
+impl Failure {
     /// Returns the exit code of the process.
     pub(super) fn exit_code(&self) -> u8 {
         match self {

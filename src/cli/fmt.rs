@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use super::source::{find_file, given_path};
 use crate::config::{self, format_proxyfile};
 
@@ -48,8 +48,7 @@ pub(super) enum Error {
     Write(#[from] io::Error),
 }
 
-impl Error {
-    /// `true` if the arguments or the file are not valid.
+impl CommandError for Error {
     fn is_usage(&self) -> bool {
         matches!(
             self,
@@ -59,13 +58,6 @@ impl Error {
                 | Self::NoFile(_)
                 | Self::ManyNames { .. }
         )
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let is_usage = error.is_usage();
-        Self::new(error, is_usage)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::config::hash_password;
 
 /// Reasons why there is no hash.
@@ -22,17 +22,9 @@ pub(super) enum Error {
     Write(#[source] io::Error),
 }
 
-impl Error {
-    /// `true` if the input was not valid.
+impl CommandError for Error {
     fn is_usage(&self) -> bool {
         matches!(self, Self::Empty | Self::Differ)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let is_usage = error.is_usage();
-        Self::new(error, is_usage)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 
-use super::failure::Failure;
+use super::failure::CommandError;
 use crate::config::{self, Config, ConfigFile, Flags, SecretText};
 
 /// Default paths of the Proxyfile.
@@ -28,9 +28,9 @@ Without --config, the proxy looks for ./Proxyfile and /etc/proxy/Proxyfile. `pro
     Nothing,
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Usage(Box::new(error))
+impl CommandError for Error {
+    fn is_usage(&self) -> bool {
+        true
     }
 }
 

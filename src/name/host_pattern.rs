@@ -1,7 +1,6 @@
 //! Patterns of host names: one name, a wildcard of one label, or all names.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::host_name::{HostName, NameError};
 
@@ -54,14 +53,6 @@ impl HostPattern {
 impl From<HostName> for HostPattern {
     fn from(name: HostName) -> Self {
         Self::Exact(name)
-    }
-}
-
-impl FromStr for HostPattern {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
     }
 }
 

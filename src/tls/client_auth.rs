@@ -26,15 +26,6 @@ pub enum ClientAuthMode {
     Optional,
 }
 
-impl fmt::Display for ClientAuthMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Required => "required",
-            Self::Optional => "optional",
-        })
-    }
-}
-
 /// The client certificates that a site accepts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAuthOptions {

@@ -1,7 +1,5 @@
 //! The supported versions of TLS. A site can switch the older one off.
 
-use std::fmt;
-
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
@@ -23,14 +21,5 @@ impl TlsVersion {
             Self::Tls12 => BOTH,
             Self::Tls13 => &BOTH[..1],
         }
-    }
-}
-
-impl fmt::Display for TlsVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        })
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::name::{HostName, NameError};
@@ -245,14 +244,6 @@ fn split_port(text: &str, default_port: Option<u16>) -> Option<(&str, u16)> {
             (!host.contains("::") || host.starts_with('[')).then_some((host, port))
         }
         _ => default_port.map(|port| (text, port)),
-    }
-}
-
-impl FromStr for Address {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
     }
 }
 

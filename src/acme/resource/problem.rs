@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as ValueError;
 use serde::{Deserialize, Deserializer};
 
 use super::identifier::{Identifier, identifier_or_none};
@@ -42,13 +44,15 @@ pub struct Subproblem {
 }
 
 /// The kinds of problem of RFC 8555 section 6.7.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub enum ProblemKind {
     /// The CA does not know the account.
     AccountDoesNotExist,
     /// The certificate is revoked already.
     AlreadyRevoked,
     /// The CSR is not acceptable.
+    #[serde(rename = "badCSR")]
     BadCsr,
     /// The nonce is not acceptable.
     BadNonce,
@@ -94,49 +98,15 @@ pub enum ProblemKind {
     UnsupportedContact,
     /// The kind of identifier is not supported.
     UnsupportedIdentifier,
-    /// The operator must do something at the CA.
+    /// The operator must do something at the CA. Old servers still use the name in drafts of the RFC.
+    #[serde(alias = "agreementRequired")]
     UserActionRequired,
     /// A kind that this client does not know.
+    #[serde(skip)]
     Unknown(String),
 }
 
 impl ProblemKind {
-    fn parse(urn: &str) -> Self {
-        let word = urn
-            .strip_prefix("urn:ietf:params:acme:error:")
-            .unwrap_or(urn);
-        match word {
-            "accountDoesNotExist" => Self::AccountDoesNotExist,
-            "alreadyRevoked" => Self::AlreadyRevoked,
-            "badCSR" => Self::BadCsr,
-            "badNonce" => Self::BadNonce,
-            "badPublicKey" => Self::BadPublicKey,
-            "badRevocationReason" => Self::BadRevocationReason,
-            "badSignatureAlgorithm" => Self::BadSignatureAlgorithm,
-            "caa" => Self::Caa,
-            "compound" => Self::Compound,
-            "connection" => Self::Connection,
-            "conflict" => Self::Conflict,
-            "dns" => Self::Dns,
-            "externalAccountRequired" => Self::ExternalAccountRequired,
-            "incorrectResponse" => Self::IncorrectResponse,
-            "invalidContact" => Self::InvalidContact,
-            "invalidProfile" => Self::InvalidProfile,
-            "malformed" => Self::Malformed,
-            "orderNotReady" => Self::OrderNotReady,
-            "rateLimited" => Self::RateLimited,
-            "rejectedIdentifier" => Self::RejectedIdentifier,
-            "serverInternal" => Self::ServerInternal,
-            "tls" => Self::Tls,
-            "unauthorized" => Self::Unauthorized,
-            "unsupportedContact" => Self::UnsupportedContact,
-            "unsupportedIdentifier" => Self::UnsupportedIdentifier,
-            // The second is the name in drafts of the RFC, which old servers still use.
-            "userActionRequired" | "agreementRequired" => Self::UserActionRequired,
-            _ => Self::Unknown(urn.to_owned()),
-        }
-    }
-
     /// `true` if the same request cannot succeed until the operator has changed something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
@@ -240,7 +210,11 @@ impl Default for ProblemKind {
 
 impl<'de> Deserialize<'de> for ProblemKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|urn| Self::parse(&urn))
+        let urn = String::deserialize(deserializer)?;
+        let word = urn.strip_prefix("urn:ietf:params:acme:error:");
+        let word = word.unwrap_or(&urn).into_deserializer();
+        let known: Result<Self, ValueError> = Self::deserialize(word);
+        Ok(known.unwrap_or(Self::Unknown(urn)))
     }
 }
 
@@ -399,8 +373,10 @@ mod tests {
             "userActionRequired",
         ];
         for word in words {
-            let kind = ProblemKind::parse(&format!("urn:ietf:params:acme:error:{word}"));
-            assert!(!matches!(kind, ProblemKind::Unknown(_)), "{word}");
+            let parsed = problem(&format!(
+                r#"{{"type":"urn:ietf:params:acme:error:{word}"}}"#
+            ));
+            assert!(!matches!(parsed.kind, ProblemKind::Unknown(_)), "{word}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use super::identifier::Identifier;
@@ -88,7 +88,7 @@ pub(in crate::acme) struct AccountResource {
 }
 
 /// The status of an order (RFC 8555 section 7.1.6).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OrderStatus {
     /// Not all authorizations are valid.
@@ -108,14 +108,7 @@ pub enum OrderStatus {
 
 impl fmt::Display for OrderStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pending => "pending",
-            Self::Ready => "ready",
-            Self::Processing => "processing",
-            Self::Valid => "valid",
-            Self::Invalid => "invalid",
-            Self::Unknown(word) => word,
-        })
+        self.serialize(f)
     }
 }
 
@@ -134,7 +127,7 @@ pub(in crate::acme) struct OrderResource {
 }
 
 /// The status of an authorization (RFC 8555 section 7.1.6).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuthorizationStatus {
     /// A challenge must be solved.
@@ -156,15 +149,7 @@ pub enum AuthorizationStatus {
 
 impl fmt::Display for AuthorizationStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pending => "pending",
-            Self::Valid => "valid",
-            Self::Invalid => "invalid",
-            Self::Deactivated => "deactivated",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::Unknown(word) => word,
-        })
+        self.serialize(f)
     }
 }
 
@@ -203,7 +188,7 @@ impl AuthorizationResource {
 }
 
 /// The type of a challenge.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChallengeType {
     /// A file on port 80 (RFC 8555 section 8.3).
     #[serde(rename = "http-01")]
@@ -224,13 +209,7 @@ pub enum ChallengeType {
 
 impl fmt::Display for ChallengeType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http01 => "http-01",
-            Self::TlsAlpn01 => "tls-alpn-01",
-            Self::Dns01 => "dns-01",
-            Self::DnsPersist01 => "dns-persist-01",
-            Self::Unknown(word) => word,
-        })
+        self.serialize(f)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Settings of one ACME CA.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use url::Url;
@@ -63,15 +62,4 @@ pub enum KeyType {
     Rsa2048,
     /// RSA with 4096 bits.
     Rsa4096,
-}
-
-impl fmt::Display for KeyType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::P256 => "p256",
-            Self::P384 => "p384",
-            Self::Rsa2048 => "rsa2048",
-            Self::Rsa4096 => "rsa4096",
-        })
-    }
 }

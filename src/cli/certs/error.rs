@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::CommandError;
 use crate::{admin, app, config};
 
 /// A failed command, in one sentence with the fix.
@@ -29,20 +29,12 @@ pub(in crate::cli) enum Error {
     Write(#[from] io::Error),
 }
 
-impl Error {
-    /// `true` if the arguments or the configuration are not valid.
+impl CommandError for Error {
     fn is_usage(&self) -> bool {
         match self {
             Self::Config(_) => true,
             Self::Admin(error) => error.is_usage(),
             _ => false,
         }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let is_usage = error.is_usage();
-        Self::new(error, is_usage)
     }
 }

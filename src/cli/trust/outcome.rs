@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::tool::ToolError;
-use crate::cli::failure::Failure as CommandFailure;
+use crate::cli::failure::CommandError;
 use crate::config;
 
 /// Reasons why no store, or not every store, was changed.
@@ -32,17 +32,9 @@ pub(in crate::cli) enum Error {
     Incomplete,
 }
 
-impl Error {
-    /// `true` if the arguments are not valid.
+impl CommandError for Error {
     fn is_usage(&self) -> bool {
         matches!(self, Self::Config(_))
-    }
-}
-
-impl From<Error> for CommandFailure {
-    fn from(error: Error) -> Self {
-        let is_usage = error.is_usage();
-        Self::new(error, is_usage)
     }
 }
 

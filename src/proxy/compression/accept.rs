@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
 use super::coding::Coding;
+use crate::proxy::request::list_elements;
 
 /// Highest weight, in thousandths.
 const MAX_WEIGHT: u16 = 1000;
@@ -31,11 +32,7 @@ fn weight_of(headers: &HeaderMap, coding: Coding) -> Option<u16> {
 }
 
 fn weight_of_name(headers: &HeaderMap, matches: impl Fn(&str) -> bool) -> Option<u16> {
-    headers
-        .get_all(ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+    list_elements(headers, &ACCEPT_ENCODING)
         .map(|element| element.split_once(';').unwrap_or((element, "")))
         .find(|(name, _)| matches(name.trim()))
         .map(|(_, parameter)| parse_weight(parameter.trim()))

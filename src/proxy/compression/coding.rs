@@ -39,12 +39,6 @@ impl Coding {
             Self::Gzip => "gzip",
         }
     }
-
-    /// Coding with this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|coding| coding.name() == name)
-    }
 }
 
 impl fmt::Display for Coding {

@@ -10,6 +10,7 @@ use http_body::Body;
 use super::coding::Coding;
 use super::options::CompressionOptions;
 use crate::proxy::request::hop_by_hop::has_token;
+use crate::proxy::request::single_field;
 
 /// Fields with a digest of a body's bytes, which compression would invalidate.
 const DIGESTS: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
@@ -43,8 +44,7 @@ pub(crate) fn is_compressible<B: Body>(
 }
 
 fn has_type(options: &CompressionOptions, headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else {
+    let Some(value) = single_field(headers, &CONTENT_TYPE) else {
         return false;
     };
     let essence = value.to_str().unwrap_or_default().split(';').next();

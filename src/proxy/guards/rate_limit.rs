@@ -1,6 +1,5 @@
 //! Rate limits on the requests of a site or of each client.
 
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,15 +30,6 @@ pub enum RateScope {
     Client,
     /// All requests of the site.
     Site,
-}
-
-impl fmt::Display for RateScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Client => "client",
-            Self::Site => "site",
-        })
-    }
 }
 
 /// Number of sets of remembered clients in one limiter. A client is looked up and replaced within one set, never by a

@@ -7,6 +7,7 @@ use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use super::forwarded_field::{Element, parse_node};
+use super::header_scan::single_field;
 use super::trusted_proxies::TrustedProxies;
 use super::{forwarded_field, host};
 
@@ -90,7 +91,7 @@ fn claims(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 fn proto(headers: &HeaderMap) -> Option<&'static str> {
-    known_proto(single(headers, &PROTO)?.to_str().ok()?)
+    known_proto(single_field(headers, &PROTO)?.to_str().ok()?)
 }
 
 fn known_proto(text: &str) -> Option<&'static str> {
@@ -100,20 +101,12 @@ fn known_proto(text: &str) -> Option<&'static str> {
 }
 
 fn forwarded_host(headers: &HeaderMap) -> Option<HeaderValue> {
-    valid_host(single(headers, &FORWARDED_HOST)?.to_str().ok()?)
+    valid_host(single_field(headers, &FORWARDED_HOST)?.to_str().ok()?)
 }
 
 fn valid_host(text: &str) -> Option<HeaderValue> {
     host::split(text)?;
     HeaderValue::from_str(text).ok()
-}
-
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut fields = headers.get_all(name).iter();
-    match (fields.next(), fields.next()) {
-        (Some(field), None) => Some(field),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

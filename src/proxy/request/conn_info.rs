@@ -53,29 +53,23 @@ impl ConnInfo {
 
     /// Trusts the peer, which is one of `trust`, to speak for other clients.
     #[must_use]
-    pub fn trusting(self, trust: Arc<TrustedProxies>) -> Self {
-        Self {
-            trust: Some(trust),
-            ..self
-        }
+    pub fn trusting(mut self, trust: Arc<TrustedProxies>) -> Self {
+        self.trust = Some(trust);
+        self
     }
 
     /// Sets the outcome of a handshake in which the client was asked for a certificate.
     #[must_use]
-    pub fn identified(self, identity: ClientIdentity) -> Self {
-        Self {
-            identity: Some(Box::new(identity)),
-            ..self
-        }
+    pub fn identified(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(Box::new(identity));
+        self
     }
 
     /// Sends the field Forwarded to the backend too.
     #[must_use]
-    pub fn with_forwarded(self) -> Self {
-        Self {
-            has_forwarded: true,
-            ..self
-        }
+    pub fn with_forwarded(mut self) -> Self {
+        self.has_forwarded = true;
+        self
     }
 
     /// Address of the client that sent a request with these fields: that of the connection, or the one that a trusted

@@ -10,7 +10,7 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 
-use super::header_scan::{Fields, HeaderScan};
+use super::header_scan::{Fields, HeaderScan, single_field};
 use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
 use crate::upstream::{RequestBody, ResponseBody};
@@ -149,23 +149,13 @@ pub(crate) fn frame_response(
 
 /// `true` if the only transfer coding is a single `chunked`.
 fn is_chunked(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (Some(coding), None) => coding
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"chunked"),
-        _ => false,
-    }
+    let coding = single_field(headers, &TRANSFER_ENCODING).map(HeaderValue::as_bytes);
+    coding.is_some_and(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// Value of Content-Length. `None` unless there is exactly one field with a valid number.
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let (Some(length), None) = (lengths.next(), lengths.next()) else {
-        return None;
-    };
-    let text = length.to_str().ok()?;
+    let text = single_field(headers, &CONTENT_LENGTH)?.to_str().ok()?;
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok())?
 }

@@ -93,6 +93,27 @@ impl HeaderScan {
     }
 }
 
+/// Value of a field. `None` unless there is exactly one with this name.
+pub(crate) fn single_field<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Option<&'a HeaderValue> {
+    let mut fields = headers.get_all(name).iter();
+    fields.next().filter(|_| fields.next().is_none())
+}
+
+/// Elements of the lists in all fields with this name, without those that are not ASCII.
+pub(crate) fn list_elements<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> {
+    let texts = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).map(str::trim)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

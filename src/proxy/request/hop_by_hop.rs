@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Request, Version};
 
-use super::header_scan::{Fields, HeaderScan};
+use super::header_scan::{Fields, HeaderScan, list_elements, single_field};
 
 /// Removes the fields that concern one connection only: those that Connection names, and the well-known ones.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
@@ -71,22 +71,14 @@ pub(crate) fn detach(headers: &mut HeaderMap) {
 /// `true` if the client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1). HTTP/1.0 has no
 /// such expectation, and a field with other expectations is ignored.
 pub(crate) fn expects_continue<B>(request: &Request<B>) -> bool {
-    let mut values = request.headers().get_all(EXPECT).iter();
     request.version() > Version::HTTP_10
-        && matches!(
-            (values.next(), values.next()),
-            (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue")
-        )
+        && single_field(request.headers(), &EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// `true` if the field `name`, a list of tokens, has this token.
 pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|value| value.trim().eq_ignore_ascii_case(token))
+    list_elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
 }
 
 /// `true` if Connection has only `keep-alive` or `close`, by far the most frequent case.
@@ -101,12 +93,8 @@ fn names_no_field(headers: &HeaderMap) -> bool {
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim().as_bytes()).ok())
+    list_elements(headers, &CONNECTION)
+        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .filter(|name| !is_end_to_end(name))
         .collect()
 }

@@ -19,7 +19,7 @@ mod trusted_proxies;
 pub use client_certificate::{ClientCertificate, ClientIdentity, ClientPolicy};
 pub use conn_info::ConnInfo;
 pub(super) use context::RequestContext;
-pub(super) use header_scan::{Fields, HeaderScan};
+pub(super) use header_scan::{Fields, HeaderScan, list_elements, single_field};
 pub use path_prefix::{PathPrefix, PrefixError};
 pub(super) use request_id::{REQUEST_ID, RequestIds};
 pub use template::PlaceholderError;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::conn_info::ConnInfo;
+use super::header_scan::single_field;
 use crate::upstream::RequestBody;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -15,10 +16,7 @@ const MAX_LEN: usize = 128;
 /// Returns the id that a trusted peer gave a request, if it consists of letters, digits and `-._`.
 pub(crate) fn from_trusted_peer(headers: &HeaderMap, conn: &ConnInfo) -> Option<HeaderValue> {
     conn.trust()?;
-    let mut values = headers.get_all(REQUEST_ID).iter();
-    let (Some(id), None) = (values.next(), values.next()) else {
-        return None;
-    };
+    let id = single_field(headers, &REQUEST_ID)?;
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let is_id = (1..=MAX_LEN).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
     is_id.then(|| id.clone())

@@ -110,105 +110,78 @@ fn is_backend(error: &Error) -> bool {
 
 fn page(error: &Error) -> RefusalPage {
     match error {
-        Error::TransferEncoding => RefusalPage::last(
-            StatusCode::NOT_IMPLEMENTED,
-            "The request's transfer coding is not supported.\n",
-        ),
-        Error::ContentLength => RefusalPage::malformed("The request's length is malformed.\n"),
-        Error::Target => RefusalPage::malformed("The request's target is malformed.\n"),
-        Error::Host => RefusalPage::malformed("The request does not name one valid host.\n"),
-        Error::Connect => RefusalPage::last(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "This method is not allowed here.\n",
-        ),
-        Error::TooManyFields => RefusalPage::last(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "The request has too many header fields.\n",
-        ),
-        Error::HeadTooLarge => RefusalPage::last(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "The request's head is too large.\n",
-        ),
-        Error::UnknownHost => RefusalPage::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "This host is not served here.\n",
-        ),
-        Error::Misdirected => RefusalPage::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "This host is not served on this connection.\n",
-        ),
+        Error::TransferEncoding => {
+            RefusalPage::last(501, "The request's transfer coding is not supported.\n")
+        }
+        Error::ContentLength => RefusalPage::last(400, "The request's length is malformed.\n"),
+        Error::Target => RefusalPage::last(400, "The request's target is malformed.\n"),
+        Error::Host => RefusalPage::last(400, "The request does not name one valid host.\n"),
+        Error::Connect => RefusalPage::last(405, METHOD),
+        Error::FileMethod => RefusalPage::new(405, METHOD),
+        Error::TooManyFields => RefusalPage::last(431, "The request has too many header fields.\n"),
+        Error::HeadTooLarge => RefusalPage::last(431, "The request's head is too large.\n"),
+        Error::UnknownHost => RefusalPage::new(421, "This host is not served here.\n"),
+        Error::Misdirected => {
+            RefusalPage::new(421, "This host is not served on this connection.\n")
+        }
         Error::AmbiguousPath => RefusalPage::new(
-            StatusCode::BAD_REQUEST,
+            400,
             "The request's path can be read in more than one way.\n",
         ),
         Error::NoRoute | Error::NoFile => {
-            RefusalPage::new(StatusCode::NOT_FOUND, "There is nothing at this address.\n")
+            RefusalPage::new(404, "There is nothing at this address.\n")
         }
-        Error::FileMethod => RefusalPage::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "This method is not allowed here.\n",
-        ),
-        Error::File(_) => RefusalPage::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "This page cannot be read just now.\n",
-        ),
+        Error::File(_) => RefusalPage::new(500, "This page cannot be read just now.\n"),
         Error::Guard(refusal) => guard_page(refusal),
         Error::Maintenance => RefusalPage::new(
-            StatusCode::SERVICE_UNAVAILABLE,
+            503,
             "This site is under maintenance. Please come again later.\n",
         ),
         Error::Upstream(error) => upstream_page(error),
         Error::ResponseFraming | Error::NoWebSocket | Error::UnaskedUpgrade => {
-            RefusalPage::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
+            RefusalPage::new(502, BAD_GATEWAY)
         }
     }
 }
 
 fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
     match refusal {
-        GuardRefusal::Network => RefusalPage::new(
-            StatusCode::FORBIDDEN,
-            "This site does not serve your network.\n",
-        ),
+        GuardRefusal::Network => RefusalPage::new(403, "This site does not serve your network.\n"),
         GuardRefusal::RateLimited { .. } => RefusalPage::new(
-            StatusCode::TOO_MANY_REQUESTS,
+            429,
             "Too many requests; wait a moment before the next one.\n",
         ),
-        GuardRefusal::Unauthorized { .. } => RefusalPage::new(
-            StatusCode::UNAUTHORIZED,
-            "This site needs a name and a password.\n",
-        ),
-        GuardRefusal::PasswordsBusy => RefusalPage::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Too many people log in at this moment; try again.\n",
-        ),
-        GuardRefusal::BodyTooLarge => RefusalPage::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE),
-        GuardRefusal::RequestTimeout => RefusalPage::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "The request took longer than this site allows.\n",
-        ),
+        GuardRefusal::Unauthorized { .. } => {
+            RefusalPage::new(401, "This site needs a name and a password.\n")
+        }
+        GuardRefusal::PasswordsBusy => {
+            RefusalPage::new(503, "Too many people log in at this moment; try again.\n")
+        }
+        GuardRefusal::BodyTooLarge => RefusalPage::last(413, TOO_LARGE),
+        GuardRefusal::RequestTimeout => {
+            RefusalPage::new(504, "The request took longer than this site allows.\n")
+        }
         GuardRefusal::ForwardAuth(_) | GuardRefusal::ForwardAuthSwitched => RefusalPage::new(
-            StatusCode::SERVICE_UNAVAILABLE,
+            503,
             "It cannot be decided at this moment whether you may see this site; try again.\n",
         ),
     }
 }
 
+const METHOD: &str = "This method is not allowed here.\n";
 const TOO_LARGE: &str = "The request's body is larger than this site allows.\n";
 const BAD_GATEWAY: &str = "The application behind this site gave no valid response.\n";
+const BUSY: &str = "The application behind this site is busy. Please try again.\n";
+const LATE: &str = "The application behind this site did not respond in time.\n";
 
 fn upstream_page(error: &upstream::Error) -> RefusalPage {
     match error {
         upstream::Error::NoBackend
         | upstream::Error::NoHealthyBackend
-        | upstream::Error::ConnectionLimit => RefusalPage::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "No application is ready to serve this site.\n",
-        ),
-        upstream::Error::QueueFull | upstream::Error::QueueTimeout => RefusalPage::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The application behind this site is busy. Please try again.\n",
-        ),
+        | upstream::Error::ConnectionLimit => {
+            RefusalPage::new(503, "No application is ready to serve this site.\n")
+        }
+        upstream::Error::QueueFull | upstream::Error::QueueTimeout => RefusalPage::new(503, BUSY),
         upstream::Error::Resolve { .. }
         | upstream::Error::Connect { .. }
         | upstream::Error::Certificate { .. }
@@ -217,43 +190,31 @@ fn upstream_page(error: &upstream::Error) -> RefusalPage {
         | upstream::Error::Refused { .. }
         | upstream::Error::Reset { .. }
         | upstream::Error::ResponseHeadTooLarge { .. }
-        | upstream::Error::Exchange { .. } => {
-            RefusalPage::new(StatusCode::BAD_GATEWAY, BAD_GATEWAY)
-        }
-        upstream::Error::Loop { .. } => RefusalPage::new(StatusCode::LOOP_DETECTED, BAD_GATEWAY),
+        | upstream::Error::Exchange { .. } => RefusalPage::new(502, BAD_GATEWAY),
+        upstream::Error::Loop { .. } => RefusalPage::new(508, BAD_GATEWAY),
         upstream::Error::ConnectTimeout { .. } | upstream::Error::ResponseTimeout { .. } => {
-            RefusalPage::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "The application behind this site did not respond in time.\n",
-            )
+            RefusalPage::new(504, LATE)
         }
-        upstream::Error::RequestStalled => RefusalPage::last(
-            StatusCode::REQUEST_TIMEOUT,
-            "The request's body did not arrive in time.\n",
-        ),
-        upstream::Error::RequestTooLarge => {
-            RefusalPage::last(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+        upstream::Error::RequestStalled => {
+            RefusalPage::last(408, "The request's body did not arrive in time.\n")
         }
+        upstream::Error::RequestTooLarge => RefusalPage::last(413, TOO_LARGE),
         upstream::Error::RequestBroken(_) => {
-            RefusalPage::malformed("The request's body is malformed.\n")
+            RefusalPage::last(400, "The request's body is malformed.\n")
         }
     }
 }
 
 impl RefusalPage {
-    fn new(status: StatusCode, text: &'static str) -> Self {
+    fn new(status: u16, text: &'static str) -> Self {
         Self {
-            status,
+            status: StatusCode::from_u16(status).expect("the table has valid statuses"),
             text,
             is_last: false,
         }
     }
 
-    fn malformed(text: &'static str) -> Self {
-        Self::last(StatusCode::BAD_REQUEST, text)
-    }
-
-    fn last(status: StatusCode, text: &'static str) -> Self {
+    fn last(status: u16, text: &'static str) -> Self {
         Self {
             is_last: true,
             ..Self::new(status, text)

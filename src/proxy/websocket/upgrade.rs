@@ -20,7 +20,7 @@ use crate::proxy::body::Body;
 use crate::proxy::error::Error;
 use crate::proxy::request::framing::is_extended_connect;
 use crate::proxy::request::hop_by_hop::{has_token, strip_hop_by_hop};
-use crate::proxy::request::{Fields, HeaderScan};
+use crate::proxy::request::{Fields, HeaderScan, single_field};
 use crate::tasks::Tasks;
 use crate::upstream::{RequestBody, ResponseBody};
 
@@ -146,11 +146,8 @@ fn answer_connect(response: &mut Response<ResponseBody>, key: &WebSocketKey) -> 
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
-    let mut protocols = headers.get_all(UPGRADE).iter();
-    matches!(
-        (protocols.next(), protocols.next()),
-        (Some(protocol), None) if protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
-    )
+    single_field(headers, &UPGRADE)
+        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 async fn run_tunnel(

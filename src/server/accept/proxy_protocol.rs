@@ -1,6 +1,5 @@
 //! The PROXY protocol on a listener: trusted peers name the client of a connection before its first byte.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,15 +34,6 @@ pub enum ProxyProtocol {
     Required,
     /// Trusted peers may.
     Optional,
-}
-
-impl fmt::Display for ProxyProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Required => "required",
-            Self::Optional => "optional",
-        })
-    }
 }
 
 /// The content of a header.

@@ -1,6 +1,5 @@
 //! PROXY header at the start of a connection to a backend.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::Extensions;
@@ -13,15 +12,6 @@ pub enum SendProxy {
     V1,
     /// Version 2, the binary format.
     V2,
-}
-
-impl fmt::Display for SendProxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V1 => "v1",
-            Self::V2 => "v2",
-        })
-    }
 }
 
 /// Addresses of the client's connection to the proxy. Stored in the extensions of a request.

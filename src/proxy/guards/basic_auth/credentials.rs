@@ -6,6 +6,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use crate::proxy::request::single_field;
+
 /// Maximum length of name and password together, in bytes.
 const MAX_BYTES: usize = 1024;
 
@@ -23,10 +25,7 @@ pub(super) struct Credentials {
 impl Credentials {
     /// Reads the credentials of a request. `None` unless there is exactly one valid Authorization field.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut fields = headers.get_all(AUTHORIZATION).iter();
-        let (Some(field), None) = (fields.next(), fields.next()) else {
-            return None;
-        };
+        let field = single_field(headers, &AUTHORIZATION)?;
         let (scheme, token) = field.as_bytes().split_at_checked(5)?;
         let token = token.strip_prefix(b" ")?.trim_ascii();
         if !scheme.eq_ignore_ascii_case(b"basic") || token.len() > MAX_BYTES / 3 * 4 {

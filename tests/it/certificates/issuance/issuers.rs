@@ -206,7 +206,7 @@ async fn a_key_is_of_the_configured_kind() {
         let found = match leaf.public_key().parsed().unwrap() {
             PublicKey::EC(point) => ("ec", point.key_size()),
             PublicKey::RSA(key) => ("rsa", key.key_size()),
-            _ => panic!("{key_type}"),
+            _ => panic!("{key_type:?}"),
         };
         assert_eq!(found, (kind, bits));
         // The certificate's own key can revoke it too.
@@ -214,7 +214,7 @@ async fn a_key_is_of_the_configured_kind() {
         let signer = RevocationSigner::CertificateKey(pem.as_str().as_bytes());
         revoke(&issuer, &certificate, signer).await.unwrap();
         let status = scene.pebble.revocation(certificate.serial()).await;
-        assert_eq!(status["Status"], "Revoked", "{key_type}");
+        assert_eq!(status["Status"], "Revoked", "{key_type:?}");
     }
 }
 
