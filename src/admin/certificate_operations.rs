@@ -172,13 +172,13 @@ impl Operations {
                     "the certificate of {name} is revoked; there is no replacement yet: {refusal}"
                 ),
                 None => format!(
-                    "the certificate of {name} is revoked and removed; remove its site too, or the next request orders another"
+                    "the certificate of {name} is revoked and removed; remove its site too, or the next request orders another certificate"
                 ),
             },
             (None, Some(revoker)) => {
                 revoker.revoke(&name, reason).await.map_err(failed)?;
                 format!(
-                    "the certificate of {name} is revoked and removed; no running proxy orders a replacement"
+                    "the certificate of {name} is revoked and removed; no proxy is running, so no replacement is ordered"
                 )
             }
             (None, None) => return Err(Error::NeedsProxy),

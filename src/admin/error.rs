@@ -98,7 +98,7 @@ pub enum Error {
     #[error("nothing is stored for {0}")]
     NotStored(HostPattern),
     /// The operation needs a running proxy.
-    #[error("this needs a running proxy")]
+    #[error("this needs a running proxy; start the proxy first")]
     NeedsProxy,
     /// The task panicked.
     #[error("the operation failed: {0}")]

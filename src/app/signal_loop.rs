@@ -71,7 +71,7 @@ async fn reload(app: &mut App, file: Option<&ConfigFile>, level: &LogLevel) {
         }
         Err(reason) => error!(
             file = %path, error = %one_line(&reason),
-            "configuration not reloaded; the former one stays in effect"
+            "configuration not reloaded; the previous one stays in effect"
         ),
     }
 }

@@ -25,7 +25,7 @@ pub struct Streams<'a> {
 }
 
 const AFTER_HELP: &str = "\
-Every setting can also be given by the environment variable shown beside its flag.
+A flag can also be set by the environment variable shown beside it.
 `proxy` without a subcommand is `proxy run`.";
 
 /// HTTPS in front of any web app, with certificates that are obtained and renewed automatically

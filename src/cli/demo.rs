@@ -44,7 +44,7 @@ pub(super) struct Demo {
     /// Address for HTTPS
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     listen_https: String,
-    /// Data directory for the demo's CA and certificates [default: `demo` in the default data directory]
+    /// Data directory for the demo's CA and certificates [default: `demo` in the proxy's default data directory]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
 }

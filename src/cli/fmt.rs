@@ -33,7 +33,7 @@ pub(super) enum Error {
     #[error("{0} is not a regular file; format its content with `proxy fmt - < {0}`")]
     NoFile(String),
     #[error(
-        "{name} has {count} hard links, and the other ones would keep the former text; run `proxy fmt - < {name}` and write its output to the file"
+        "{name} has {count} hard links, and the other names would keep the old text; run `proxy fmt - < {name}` and write its output to the file"
     )]
     ManyNames { name: String, count: u64 },
     #[error("{0} is not formatted; run `proxy fmt` on it")]
@@ -64,7 +64,7 @@ impl CommandError for Error {
 /// Format a Proxyfile.
 #[derive(Debug, clap::Args)]
 pub(super) struct Fmt {
-    /// Proxyfile to format, or `-` for standard input to standard output [default: ./Proxyfile, then /etc/proxy/Proxyfile]
+    /// Proxyfile to format, or `-` to read standard input and write standard output [default: ./Proxyfile, then /etc/proxy/Proxyfile]
     #[arg(value_name = "FILE", env = "PROXY_CONFIG")]
     file: Option<OsString>,
     /// Change nothing, and fail if the file is not formatted

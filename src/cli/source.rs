@@ -69,7 +69,7 @@ struct QuickFlags {
 
 /// The flags that override the Proxyfile.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Settings, which override the Proxyfile")]
+#[command(next_help_heading = "Settings that override the Proxyfile")]
 struct OverrideFlags {
     /// Contact email address for the CA
     #[arg(long, value_name = "ADDR", env = "PROXY_EMAIL")]
@@ -103,10 +103,10 @@ struct OverrideFlags {
     /// Address for HTTPS [default: `[::]:443`]
     #[arg(long, value_name = "ADDR", env = "PROXY_LISTEN_HTTPS")]
     listen_https: Option<String>,
-    /// Data directory for certificates and keys, such as `file:/var/lib/proxy`
+    /// Data directory for certificates and keys, such as `file:/var/lib/proxy` [default: $STATE_DIRECTORY, else /var/lib/proxy for root, else `proxy` in the user's data directory]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
-    /// Unix socket for status and control [default: `admin.sock` in the data directory]
+    /// Unix socket for `proxy status` and `proxy certs` [default: `admin.sock` in the data directory]
     #[arg(long, value_name = "PATH", env = "PROXY_ADMIN")]
     admin: Option<OsString>,
     /// Address to serve Prometheus metrics on, without authentication [default: none]

@@ -179,7 +179,7 @@ impl ProblemKind {
             Self::Connection => "the CA could not connect to this machine",
             Self::Dns => "the CA could not look the name up in DNS",
             Self::ExternalAccountRequired => {
-                "the CA registers only accounts that are bound to an account that it already knows (external account binding)"
+                "the CA registers accounts only with external account binding (EAB)"
             }
             Self::IncorrectResponse => "the CA got a wrong answer to the challenge",
             Self::InvalidContact => "the CA does not accept the contact address",
@@ -248,7 +248,7 @@ impl Problem {
                 Some(format!("see {}", printable(page, SHOWN)))
             }
             (ProblemKind::ExternalAccountRequired, _) => Some(
-                "ask the CA for binding credentials and set them as `eab` of the issuer".to_owned(),
+                "ask the CA for EAB credentials and set them as `eab` of the issuer".to_owned(),
             ),
             (ProblemKind::InvalidContact | ProblemKind::UnsupportedContact, _) => {
                 Some("set an e-mail address that can receive mail".to_owned())

@@ -112,7 +112,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Files that cannot be used leave the former pair in place.
+    /// Files that cannot be used leave the previous pair in place.
     async fn run(mut self, shutdown: Shutdown) {
         loop {
             let is_idle = self.served.pairs.is_empty();
@@ -169,7 +169,7 @@ impl Watcher {
                 ),
                 Err(error) => warn!(
                     file = %cert, key = %key, %error,
-                    "changed certificate files cannot be used; the former pair is still served"
+                    "changed certificate files cannot be used; the previous pair is still served"
                 ),
             }
         }

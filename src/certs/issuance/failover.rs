@@ -155,12 +155,12 @@ impl Failover {
                 staging.forget_order(subject).await;
                 info!(
                     names = %subject, issuer = staging.name(),
-                    "rehearsal succeeded, the real order is placed"
+                    "staging CA accepted the order; placing the real one"
                 );
             }
             Err(error) if error.blame() == Blame::Ca => warn!(
                 names = %subject, issuer = staging.name(), %error,
-                "rehearsal failed at the staging CA, the real order is placed"
+                "staging CA cannot try the order; placing the real one"
             ),
             Err(error) => return Err(error),
         }

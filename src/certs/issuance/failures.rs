@@ -120,7 +120,7 @@ impl Failures {
             None => self.records.clear_attempts(subject).await,
         };
         if let Err(reason) = written {
-            error!(names = %subject, error = %reason, "an attempt that was not made counts as failed");
+            error!(names = %subject, error = %reason, "attempt that reached no CA cannot be removed from storage, and counts as failed");
         }
     }
 
@@ -154,7 +154,7 @@ impl Failures {
         if policy.is_kept()
             && let Err(reason) = self.records.store_attempts(subject, attempts).await
         {
-            error!(names = %subject, error = %reason, "failed attempt is remembered in memory only");
+            error!(names = %subject, error = %reason, "failed attempt cannot be stored, and is remembered in memory only");
         }
     }
 

@@ -160,7 +160,7 @@ async fn revoke_at(
     };
     match ask(first).await {
         Err(error) if may_accept_other(&error) => {
-            warn!(issuer = issuer.name(), %error, "the CA is asked again with the other key");
+            warn!(issuer = issuer.name(), %error, "revocation refused; trying again with the other key (account or certificate)");
             ask(second).await
         }
         outcome => outcome,

@@ -322,7 +322,7 @@ mod tests {
             (
                 "203.0.113.7",
                 "hopeless",
-                "A points to 203.0.113.7, which is an address for documentation only",
+                "A points to 203.0.113.7, which is a documentation address",
             ),
             (
                 "0.0.0.0",
@@ -332,7 +332,7 @@ mod tests {
             (
                 "2001:db8::1",
                 "hopeless",
-                "AAAA points to 2001:db8::1, which is an address for documentation only",
+                "AAAA points to 2001:db8::1, which is a documentation address",
             ),
         ] {
             let unusable = (address, Foreign, ProbeOutcome::NotProbed);

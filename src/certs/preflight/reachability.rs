@@ -33,7 +33,7 @@ impl fmt::Display for Reachability {
             Self::Public => "a public address",
             Self::Private => "a private address",
             Self::Loopback => "a loopback address",
-            Self::Documentation => "an address for documentation only",
+            Self::Documentation => "a documentation address",
             Self::Reserved => "a reserved address",
         })
     }

@@ -36,7 +36,7 @@ pub enum Reason {
     },
     /// The look-up of the CAA records failed.
     #[error(
-        "the CAA records of {name} cannot be looked up, and a CA that cannot do so refuses: {error}"
+        "the CAA records of {name} cannot be looked up, and a CA that cannot look them up refuses the order: {error}"
     )]
     CaaLookupFailed {
         /// Name that was looked up.
@@ -66,7 +66,7 @@ pub enum Reason {
     },
     /// The answer comes from another machine, or from the router in front of this one.
     #[error(
-        "{} perhaps not this machine: it answers port 80 with status {status}, which may also come from a router that treats its own network differently",
+        "{} perhaps not this machine: it answers port 80 with status {status}, but a router in between may have answered; try it from another network, and correct the record if another machine answers",
         .record.is(*.address)
     )]
     MaybeElsewhere {
@@ -99,7 +99,7 @@ pub enum Reason {
     },
     /// No connection is possible. Behind a router this may mean nothing.
     #[error(
-        "{} not reachable on port 80 from here; open port 80 to the internet, unless it is open and only this machine cannot use its public address",
+        "{} not reachable on port 80 from here; open port 80 to the internet, or ignore this if it is open, because some routers do not let a machine reach its own public address",
         .record.is(*.address)
     )]
     Unreachable {
@@ -109,7 +109,7 @@ pub enum Reason {
         address: IpAddr,
     },
     /// The connection is accepted, but there is no HTTP answer.
-    #[error("{} accepting connections on port 80 but not answering them", .record.is(*.address))]
+    #[error("{} accepting connections on port 80 but not answering them; correct the firewall or tunnel that accepts them", .record.is(*.address))]
     Silent {
         /// Source of the address.
         record: Record,
@@ -117,7 +117,7 @@ pub enum Reason {
         address: IpAddr,
     },
     /// The check exceeded its time limit.
-    #[error("the check of {0} before its order took too long")]
+    #[error("the checks before the order for {0} took too long; see whether DNS is slow")]
     Slow(HostPattern),
     /// CAA records forbid the order.
     #[error("{0}")]

@@ -201,7 +201,7 @@ impl Display for Trigger {
                 "no certificate has been requested yet; the first handshake requests it, if the ask endpoint allows the name"
             }
             Self::LocalHandshake => {
-                "the first handshake gets a certificate signed by this machine's own CA; clients trust it after `proxy trust`"
+                "the first handshake gets a certificate from the internal CA; clients trust it after `proxy trust`"
             }
         })
     }

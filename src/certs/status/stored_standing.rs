@@ -343,7 +343,7 @@ mod tests {
         for (name, part) in [
             ("www.example.org", "a running proxy requests it"),
             ("a.example.net", "if the ask endpoint allows"),
-            ("a.localhost", "this machine's own CA"),
+            ("a.localhost", "from the internal CA"),
             ("own.example.org", "own.pem"),
             ("nas.lan", ".lan is reserved"),
             ("unknown.example.com", "add it to [sites]"),

@@ -20,7 +20,7 @@ pub(in crate::cli) struct Certs {
 enum Command {
     /// List all names with their issuer, validity, renewal and standing
     List(List),
-    /// Show everything known about one name, and why it has no certificate if it has none
+    /// Show everything known about one name, including why it has no certificate
     Show(Show),
     /// Renew a certificate in the running proxy now, and wait for the result
     Renew(Renew),

@@ -26,7 +26,7 @@ pub(in crate::cli) struct TargetFlags {
 /// The flags that name the CA while no proxy runs.
 #[derive(Debug, clap::Args)]
 pub(super) struct CaFlags {
-    /// CA to use without a running proxy and without a Proxyfile, as for `proxy run` [default: letsencrypt]
+    /// CA to use if no proxy is running and no Proxyfile names one; see `proxy run --help` [default: letsencrypt]
     #[arg(long, value_name = "URL", env = "PROXY_ACME_DIRECTORY")]
     acme_directory: Option<String>,
     /// PEM file with an extra root certificate for HTTPS requests to the CA

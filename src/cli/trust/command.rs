@@ -18,7 +18,7 @@ pub(in crate::cli) struct Trust {
     /// Remove the root certificate
     #[arg(long)]
     remove: bool,
-    /// Data directory of the proxy, such as `file:/var/lib/proxy` [default: the default data directory]
+    /// Data directory of the proxy, such as `file:/var/lib/proxy` [default: $STATE_DIRECTORY, else /var/lib/proxy for root, else `proxy` in the user's data directory]
     #[arg(long, value_name = "URL", env = "PROXY_STORAGE")]
     storage: Option<String>,
     /// Folder to use instead of `/`

@@ -18,7 +18,7 @@ pub(in crate::cli) enum Error {
         .0.display()
     )]
     NoRoot(PathBuf),
-    #[error("{} cannot be read: {source}; only root can, so run `{sudo}`", path.display())]
+    #[error("{} cannot be read: {source}; only root can read it; run `{sudo}`", path.display())]
     NotAllowed {
         path: PathBuf,
         sudo: String,

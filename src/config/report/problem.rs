@@ -84,7 +84,7 @@ pub(crate) enum Problem {
     },
     #[error("`{0}` cannot have an error page; use an error status like `502`, `4xx` or `5xx`")]
     ErrorStatus(String),
-    #[error("the file of the access log is empty; set a path, or `-` for standard output")]
+    #[error("the path of the access log is empty; set one, or `-` for standard output")]
     AccessLogFile,
     #[error(
         "there is no access log to write to; add `access-log = {{ file = \"access.log\" }}` at the top of the file"

@@ -146,7 +146,7 @@ fn page(error: &Error) -> RefusalPage {
 
 fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
     match refusal {
-        GuardRefusal::Network => RefusalPage::new(403, "This site does not serve your network.\n"),
+        GuardRefusal::Network => RefusalPage::new(403, "Your network may not use this site.\n"),
         GuardRefusal::RateLimited { .. } => RefusalPage::new(
             429,
             "Too many requests; wait a moment before the next one.\n",
@@ -155,7 +155,7 @@ fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
             RefusalPage::new(401, "This site needs a name and a password.\n")
         }
         GuardRefusal::PasswordsBusy => {
-            RefusalPage::new(503, "Too many people log in at this moment; try again.\n")
+            RefusalPage::new(503, "Too many people are logging in; try again in a moment.\n")
         }
         GuardRefusal::BodyTooLarge => RefusalPage::last(413, TOO_LARGE),
         GuardRefusal::RequestTimeout => {
@@ -163,7 +163,7 @@ fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
         }
         GuardRefusal::ForwardAuth(_) | GuardRefusal::ForwardAuthSwitched => RefusalPage::new(
             503,
-            "It cannot be decided at this moment whether you may see this site; try again.\n",
+            "Your access to this site cannot be checked now; try again in a moment.\n",
         ),
     }
 }

@@ -23,7 +23,9 @@ pub enum BindError {
         address: SocketAddr,
     },
     /// Any other error.
-    #[error("listening on {address} failed: {source}")]
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen-http or --listen-https"
+    )]
     Bind {
         /// The address.
         address: SocketAddr,

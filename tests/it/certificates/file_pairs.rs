@@ -36,7 +36,7 @@ async fn a_changed_pair_is_served_once_it_is_whole() {
     // First half of the certificate, then all of it but still with the old key.
     let (cert, key) = pair(&ca);
     write(&cert_file, &cert[..cert.len() / 2]);
-    let line = proxy.logged("the former pair is still served").await;
+    let line = proxy.logged("the previous pair is still served").await;
     assert!(line.contains("cert.pem") && line.contains("WARN"), "{line}");
     write(&cert_file, &cert);
     let line = proxy.logged("does not belong to its certificate").await;

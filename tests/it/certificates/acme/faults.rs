@@ -203,7 +203,7 @@ async fn a_required_external_binding_is_explained_in_the_error() {
     assert!(
         error
             .sentence()
-            .contains("(external account binding): EAB needed")
+            .contains("external account binding (EAB): EAB needed")
     );
     assert_eq!(scene.ca.count(Step::NewAccount), 1);
 }

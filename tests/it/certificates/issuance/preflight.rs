@@ -188,7 +188,7 @@ async fn a_name_with_a_documentation_address_is_not_ordered() {
     world.dns.a(NAME, Ipv4Addr::new(192, 0, 2, 5));
     world
         .assert_hopeless(
-            "A points to 192.0.2.5, which is an address for documentation only that no public CA can reach; \
+            "A points to 192.0.2.5, which is a documentation address that no public CA can reach; \
              point it to this machine's public address",
         )
         .await;

@@ -128,7 +128,7 @@ async fn a_certificate_is_revoked_and_an_account_key_changed_without_a_proxy() {
     );
     let revoke = [&["revoke", NAME, "--reason", "superseded"], ca.as_slice()].concat();
     let said = succeed(&data, &revoke).await;
-    let sentence = "the certificate of www.example.org is revoked and removed; no running proxy orders a replacement\n";
+    let sentence = "the certificate of www.example.org is revoked and removed; no proxy is running, so no replacement is ordered\n";
     assert_eq!(said, sentence);
     assert_eq!(pebble.revocation(&serial).await["Status"], "Revoked");
     let again = certs(&data, &revoke).await;

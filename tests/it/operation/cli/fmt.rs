@@ -183,7 +183,7 @@ fn only_a_single_regular_file_is_replaced() {
     fs::hard_link(&path, dir.path().join("other")).unwrap();
     let (code, _, err) = run(&dir, &[], "");
     assert_eq!(code, Some(2));
-    let said = "Proxyfile has 2 hard links, and the other ones would keep the former text; \
+    let said = "Proxyfile has 2 hard links, and the other names would keep the old text; \
                 run `proxy fmt - < Proxyfile` and write its output to the file\n";
     assert_eq!(err, said);
     assert_eq!(text_in(&dir), UNTIDY);
