@@ -154,9 +154,10 @@ fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
         GuardRefusal::Unauthorized { .. } => {
             RefusalPage::new(401, "This site needs a name and a password.\n")
         }
-        GuardRefusal::PasswordsBusy => {
-            RefusalPage::new(503, "Too many people are logging in; try again in a moment.\n")
-        }
+        GuardRefusal::PasswordsBusy => RefusalPage::new(
+            503,
+            "Too many people are logging in; try again in a moment.\n",
+        ),
         GuardRefusal::BodyTooLarge => RefusalPage::last(413, TOO_LARGE),
         GuardRefusal::RequestTimeout => {
             RefusalPage::new(504, "The request took longer than this site allows.\n")
