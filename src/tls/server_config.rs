@@ -45,9 +45,14 @@ pub(super) fn client_auth_config(
         .with_client_cert_verifier(Arc::clone(&auth.verifier))
         .with_cert_resolver(resolver);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    forbid_resumption(&mut config);
+    Ok(config)
+}
+
+/// Makes each connection do a full handshake.
+fn forbid_resumption(config: &mut ServerConfig) {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(config)
 }
 
 /// Builds a configuration that presents `certified` to a CA. Sessions cannot be resumed: each validation must see the
@@ -61,7 +66,6 @@ pub(super) fn challenge_config(
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Fixed(certified)));
     config.alpn_protocols = vec![ACME_TLS.to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
+    forbid_resumption(&mut config);
     Ok(config)
 }

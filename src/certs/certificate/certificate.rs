@@ -74,10 +74,7 @@ fn list(names: &[HostPattern]) -> String {
 /// Certificate with chain and key. `Debug` does not show the key.
 pub struct Certificate {
     certified: Arc<CertifiedKey>,
-    names: Vec<HostPattern>,
-    serial: String,
-    not_before: SystemTime,
-    not_after: SystemTime,
+    facts: Facts,
     /// Planned renewal, and next request for renewal information: Unix times, 0 for none.
     renewal: [AtomicU64; 2],
 }
@@ -111,19 +108,9 @@ impl Certificate {
         certified
             .keys_match()
             .map_err(|_| CertificateError::KeyMismatch)?;
-        let certified = Arc::new(certified);
-        let Facts {
-            names,
-            serial,
-            not_before,
-            not_after,
-        } = facts;
         Ok(Self {
-            certified,
-            names,
-            serial,
-            not_before,
-            not_after,
+            certified: Arc::new(certified),
+            facts,
             renewal: Default::default(),
         })
     }
@@ -169,20 +156,20 @@ impl Certificate {
     ) -> Result<(), CertificateError> {
         let is_covered = match wanted {
             HostPattern::Exact(name) => self.covers(name),
-            pattern => self.names.contains(pattern),
+            pattern => self.facts.names.contains(pattern),
         };
         if !is_covered {
-            let names = self.names.clone();
+            let names = self.facts.names.clone();
             return Err(CertificateError::Names {
                 wanted: wanted.clone(),
                 names,
             });
         }
-        if now >= self.not_after {
-            return Err(CertificateError::Expired(self.not_after));
+        if now >= self.facts.not_after {
+            return Err(CertificateError::Expired(self.facts.not_after));
         }
-        if now + CLOCK_SKEW < self.not_before {
-            return Err(CertificateError::NotYetValid(self.not_before));
+        if now + CLOCK_SKEW < self.facts.not_before {
+            return Err(CertificateError::NotYetValid(self.facts.not_before));
         }
         Ok(())
     }
@@ -190,7 +177,7 @@ impl Certificate {
     /// Whether the certificate is for `name`.
     #[must_use]
     pub fn covers(&self, name: &HostName) -> bool {
-        self.names.iter().any(|pattern| pattern.matches(name))
+        self.facts.names.iter().any(|pattern| pattern.matches(name))
     }
 
     /// Returns chain and key for the TLS server.
@@ -209,36 +196,36 @@ impl Certificate {
     /// Returns the names in the leaf.
     #[must_use]
     pub fn names(&self) -> &[HostPattern] {
-        &self.names
+        &self.facts.names
     }
 
     /// Returns the serial number in hexadecimal.
     #[must_use]
     pub fn serial(&self) -> &str {
-        &self.serial
+        &self.facts.serial
     }
 
     /// Returns the start of the validity.
     #[must_use]
     pub fn not_before(&self) -> SystemTime {
-        self.not_before
+        self.facts.not_before
     }
 
     /// Returns the end of the validity.
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
-        self.not_after
+        self.facts.not_after
     }
 }
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
-            .field("names", &self.names)
-            .field("serial", &self.serial)
+            .field("names", &self.facts.names)
+            .field("serial", &self.facts.serial)
             .field(
                 "not_after",
-                &humantime::format_rfc3339_seconds(self.not_after).to_string(),
+                &humantime::format_rfc3339_seconds(self.facts.not_after).to_string(),
             )
             .finish_non_exhaustive()
     }

@@ -183,22 +183,13 @@ impl Error {
     /// Number of failed authorizations in this error.
     #[must_use]
     pub fn failed_authorizations(&self) -> u32 {
-        match self {
-            Self::Acme(error) => failed_authorizations(error),
-            Self::Unproved(errors) => errors.iter().map(failed_authorizations).sum(),
-            _ => 0,
-        }
+        self.failures().iter().map(failed_authorizations).sum()
     }
 
     /// Returns the types of the failed challenges.
     #[must_use]
     pub fn challenges(&self) -> Vec<String> {
-        let failures = match self {
-            Self::Acme(error) => std::slice::from_ref(error),
-            Self::Unproved(errors) => errors,
-            _ => &[],
-        };
-        let challenges = failures.iter().filter_map(acme::Error::challenge);
+        let challenges = self.failures().iter().filter_map(acme::Error::challenge);
         challenges.map(ToString::to_string).collect()
     }
 
@@ -214,10 +205,14 @@ impl Error {
     /// Returns the last protocol error.
     #[must_use]
     pub fn protocol(&self) -> Option<&acme::Error> {
+        self.failures().last()
+    }
+
+    fn failures(&self) -> &[acme::Error] {
         match self {
-            Self::Acme(error) => Some(error),
-            Self::Unproved(errors) => errors.last(),
-            _ => None,
+            Self::Acme(error) => std::slice::from_ref(error),
+            Self::Unproved(errors) => errors,
+            _ => &[],
         }
     }
 

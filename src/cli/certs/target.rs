@@ -75,33 +75,12 @@ impl TargetFlags {
 
     /// Opens the target for reports.
     pub(super) async fn open(self) -> Result<Target, Error> {
-        let config = self.load()?;
-        let socket = config.admin_path();
-        let directory = config.storage.directory().to_owned();
-        let access = match Client::find(&socket).await? {
-            Some(client) => Access::Running(client),
-            None => Access::Stored(app::open_operations(&config)?),
-        };
-        Ok(Target {
-            access,
-            directory,
-            socket,
-        })
+        Target::find(&self.load()?, app::open_operations).await
     }
 
     /// Opens the target for commands that need the CA.
     pub(super) async fn open_with_ca(self, ca: CaFlags) -> Result<Target, Error> {
-        let config = self.load_with_ca(ca)?;
-        let socket = config.admin_path();
-        let access = match Client::find(&socket).await? {
-            Some(client) => Access::Running(client),
-            None => Access::Stored(app::open_revocation(&config)?),
-        };
-        Ok(Target {
-            access,
-            directory: config.storage.directory().to_owned(),
-            socket,
-        })
+        Target::find(&self.load_with_ca(ca)?, app::open_revocation).await
     }
 
     /// Connects to the running proxy. Fails if none runs.
@@ -136,6 +115,23 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// Finds the running proxy, or opens its storage if none runs.
+    async fn find(
+        config: &Config,
+        open: fn(&Config) -> Result<Operations, app::Error>,
+    ) -> Result<Self, Error> {
+        let socket = config.admin_path();
+        let access = match Client::find(&socket).await? {
+            Some(client) => Access::Running(client),
+            None => Access::Stored(open(config)?),
+        };
+        Ok(Self {
+            access,
+            directory: config.storage.directory().to_owned(),
+            socket,
+        })
+    }
+
     pub(super) async fn page(&self, after: Option<&str>, limit: usize) -> Result<Page, Error> {
         Ok(match &self.access {
             Access::Running(client) => client.page(after, limit).await?,

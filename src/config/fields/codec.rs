@@ -98,75 +98,65 @@ impl<V: 'static> Codec<V> {
 
     /// Adds a short form that a file may use instead of a table.
     pub(crate) fn or_short(
-        self,
+        mut self,
         is_short: fn(&TomlValue<'_>) -> bool,
         short: impl Fn(&TomlValue<'_>, &Path) -> Result<V, Problem> + 'static,
     ) -> Self {
-        let Self { read, write } = self;
-        Self {
-            read: Box::new(move |value, folder, report| {
-                if is_short(value) {
-                    report.accept(value.start(), short(value, folder))
-                } else {
-                    read(value, folder, report)
-                }
-            }),
-            write,
-        }
+        let read = self.read;
+        self.read = Box::new(move |value, folder, report| {
+            if is_short(value) {
+                report.accept(value.start(), short(value, folder))
+            } else {
+                read(value, folder, report)
+            }
+        });
+        self
     }
 
     /// Checks the value after it is read.
-    pub(crate) fn checked(self, check: fn(&V) -> Option<Problem>) -> Self {
-        let Self { read, write } = self;
-        Self {
-            read: Box::new(move |value, folder, report| {
-                let parsed = read(value, folder, report)?;
-                if let Some(problem) = check(&parsed) {
-                    report.at(value.start(), problem);
-                }
-                Some(parsed)
-            }),
-            write,
-        }
+    pub(crate) fn checked(mut self, check: fn(&V) -> Option<Problem>) -> Self {
+        let read = self.read;
+        self.read = Box::new(move |value, folder, report| {
+            let parsed = read(value, folder, report)?;
+            if let Some(problem) = check(&parsed) {
+                report.at(value.start(), problem);
+            }
+            Some(parsed)
+        });
+        self
     }
 
     /// Leaves the key out if its value is the default.
-    pub(crate) fn omit(self, is_default: fn(&V) -> bool) -> Self {
-        let Self { read, write } = self;
-        Self {
-            read,
-            write: Box::new(move |value| write(value).filter(|_| !is_default(value))),
-        }
+    pub(crate) fn omit(mut self, is_default: fn(&V) -> bool) -> Self {
+        let write = self.write;
+        self.write = Box::new(move |value| write(value).filter(|_| !is_default(value)));
+        self
     }
 
     /// Changes the value after it is read.
-    pub(crate) fn adjusted(self, adjust: fn(&mut V)) -> Self {
-        let Self { read, write } = self;
-        Self {
-            read: Box::new(move |value, folder, report| {
-                let mut parsed = read(value, folder, report)?;
-                adjust(&mut parsed);
-                Some(parsed)
-            }),
-            write,
-        }
+    pub(crate) fn adjusted(mut self, adjust: fn(&mut V)) -> Self {
+        let read = self.read;
+        self.read = Box::new(move |value, folder, report| {
+            let mut parsed = read(value, folder, report)?;
+            adjust(&mut parsed);
+            Some(parsed)
+        });
+        self
     }
 }
 
 impl<V: 'static> Codec<Vec<V>> {
     /// Rejects an empty list.
-    pub(crate) fn not_empty(self, problem: fn(&str) -> Problem) -> Self {
-        let Self { read, write } = self;
-        Self {
-            read: Box::new(move |value, folder, report| {
-                if value.list().is_ok_and(|list| list.is_empty()) {
-                    report.at(value.start(), problem(value.key()));
-                    return None;
-                }
-                read(value, folder, report)
-            }),
-            write,
-        }
+    pub(crate) fn not_empty(mut self, problem: fn(&str) -> Problem) -> Self {
+        let read = self.read;
+        self.read = Box::new(move |value, folder, report| {
+            if value.list().is_ok_and(|list| list.is_empty()) {
+                report.at(value.start(), problem(value.key()));
+                return None;
+            }
+            read(value, folder, report)
+        });
+        self
     }
 }
 

@@ -177,26 +177,30 @@ fn parse_cookie_key(text: &str, folder: &Path) -> Result<CookieKey, Problem> {
 }
 
 fn parse_cookie_name(text: &str) -> Result<String, Problem> {
-    if is_cookie_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(BalancingProblem::CookieName(text.to_owned()).into())
-    }
+    valid(text, is_cookie_name(text), BalancingProblem::CookieName)
 }
 
 fn parse_path(text: &str) -> Result<String, Problem> {
-    if text.starts_with('/') && text.parse::<PathAndQuery>().is_ok() {
-        Ok(text.to_owned())
-    } else {
-        Err(BalancingProblem::HealthPath(text.to_owned()).into())
-    }
+    let is_path = text.starts_with('/') && text.parse::<PathAndQuery>().is_ok();
+    valid(text, is_path, BalancingProblem::HealthPath)
 }
 
 fn parse_host(text: &str) -> Result<String, Problem> {
-    if !text.contains('@') && text.parse::<Authority>().is_ok() {
-        Ok(text.to_owned())
+    let is_host = !text.contains('@') && text.parse::<Authority>().is_ok();
+    valid(text, is_host, BalancingProblem::HealthHost)
+}
+
+/// Returns the text, or the problem with it if it is not valid.
+fn valid(
+    text: &str,
+    is_valid: bool,
+    problem: fn(String) -> BalancingProblem,
+) -> Result<String, Problem> {
+    let text = text.to_owned();
+    if is_valid {
+        Ok(text)
     } else {
-        Err(BalancingProblem::HealthHost(text.to_owned()).into())
+        Err(problem(text).into())
     }
 }
 
