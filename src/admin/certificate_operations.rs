@@ -118,8 +118,9 @@ impl Operations {
     pub async fn report(&self, name: &str) -> Result<Report, Error> {
         let name = parse(name)?;
         let inventory = Inventory::open(self.records.clone()).await?;
-        let found = self.find(&inventory, &name).await?;
-        let state = self.state(&name, &found).await;
+        let subject = self.subject_of(&name);
+        let found = self.find(&inventory, &subject).await?;
+        let state = self.state(&subject, &found).await;
         if state.is_unknown() {
             return Err(match self.manager {
                 Some(_) => Error::Unknown(name),
@@ -131,7 +132,7 @@ impl Operations {
         Ok(Report {
             name: name.to_string(),
             state: state.word.to_owned(),
-            standing: state.sentence,
+            standing: sentence(&name, &subject, state),
             certificate: kept.and_then(facts),
             attempts: found.attempts.as_ref().map(AttemptsFacts::new),
             records_to_set: self.records_to_set(&name).await,
@@ -200,18 +201,29 @@ impl Operations {
     }
 
     async fn line(&self, inventory: &Inventory, name: &HostPattern) -> Result<Line, Error> {
-        let found = self.find(inventory, name).await?;
-        let state = self.state(name, &found).await;
+        let subject = self.subject_of(name);
+        let found = self.find(inventory, &subject).await?;
+        let state = self.state(&subject, &found).await;
         let kept = found.kept.as_ref();
         let certificate = kept.and_then(certificate);
         Ok(Line {
             name: name.to_string(),
+            subject: subject.to_string(),
             issuer: kept.map(|kept| kept.issuer.clone()),
             not_after: certificate.map(|certificate| time(certificate.not_after())),
             renew_at: certificate.map(|certificate| time(renew_at(certificate))),
             state: state.word.to_owned(),
-            standing: state.sentence,
+            standing: sentence(name, &subject, state),
         })
+    }
+
+    /// Returns the subject of the certificate that serves a name: the name itself, or a wildcard that covers it.
+    fn subject_of(&self, name: &HostPattern) -> HostPattern {
+        match (&self.manager, &self.names) {
+            (Some(manager), _) => manager.subject_of(name),
+            (None, Some(names)) => names.subject_of(name),
+            (None, None) => name.clone(),
+        }
     }
 
     async fn find(&self, inventory: &Inventory, name: &HostPattern) -> Result<Found, Error> {
@@ -256,6 +268,15 @@ impl Operations {
             (None, None) => Vec::new(),
         };
         records.into_iter().map(RecordFacts::from).collect()
+    }
+}
+
+/// Returns the sentence about a name, which says so if the certificate of a wildcard serves it.
+fn sentence(name: &HostPattern, subject: &HostPattern, state: NameState) -> String {
+    if name == subject {
+        state.sentence
+    } else {
+        format!("uses the certificate of {subject}: {}", state.sentence)
     }
 }
 

@@ -30,6 +30,16 @@ impl ConfiguredNames {
         sources.standing_of_pattern(name, SystemTime::now()).await
     }
 
+    /// Returns the subject of the certificate that serves a name.
+    pub(super) fn subject_of(&self, name: &HostPattern) -> HostPattern {
+        let policy = match name {
+            _ if self.files.get(name).is_some() => None,
+            HostPattern::Exact(exact) => self.policies.lookup(exact.as_str()),
+            pattern => self.policies.get(pattern),
+        };
+        policy.map_or_else(|| name.clone(), |policy| policy.subject_of(name))
+    }
+
     /// Returns the TXT records that the operator has to set once for a name.
     pub(super) async fn records_to_set(
         &self,

@@ -21,6 +21,8 @@ pub struct Page {
 pub struct Line {
     /// The name.
     pub name: String,
+    /// The name or wildcard that the certificate is for.
+    pub subject: String,
     /// The issuer of its stored certificate.
     pub issuer: Option<String>,
     /// End of the validity of that certificate.

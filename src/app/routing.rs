@@ -7,8 +7,8 @@ use super::Error;
 use crate::config::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::name::NameMap;
 use crate::proxy::{
-    Guards, Handler, HashingLimit, HeaderChange, HeaderChanges, Route, Router, Routes, Site,
-    SiteFeatures,
+    GuardOptions, Guards, Handler, HashingLimit, HeaderChange, HeaderChanges, Route, RouteGuards,
+    Router, Routes, Site, SiteFeatures,
 };
 use crate::tls::{ClientAuth, SiteRules, TlsVersion};
 use crate::upstream::{self, Address, TlsError, Upstream, UpstreamContext};
@@ -63,7 +63,8 @@ fn tls_rules(sites: &[SiteConfig]) -> Result<TlsRules, Error> {
         return Ok(rules);
     }
     for site in sites {
-        let auth = site.client_auth.as_ref().map(ClientAuth::load);
+        let auth = site.handshake_client_auth();
+        let auth = auth.as_ref().map(ClientAuth::load);
         let auth = auth.transpose().map_err(|source| Error::ClientAuth {
             site: site.pattern.clone(),
             source,
@@ -90,9 +91,15 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     fn site(&mut self, site: &SiteConfig) -> Result<Site, Error> {
+        let guards = self.guards(site)?;
         let mut routes = Vec::with_capacity(site.routes.len());
         for route in &site.routes {
-            routes.push(build_route(site, route, self.handler(site, &route.action)?));
+            let guards = self.route_guards(site, route, guards.as_deref())?;
+            let handler = self.handler(site, &route.action)?;
+            routes.push(Route {
+                guards,
+                ..build_route(site, route, handler)
+            });
         }
         let rules = self.tls.get(&site.pattern);
         let auth = rules.and_then(|rules| rules.client_auth.as_ref());
@@ -100,7 +107,7 @@ impl Builder<'_> {
             pattern: site.pattern.clone(),
             aliases: site.aliases.clone(),
             routes: Routes::new(routes),
-            guards: self.guards(site)?,
+            guards,
             features: SiteFeatures::load(&site.features)?,
             client_policy: auth.map(|auth| Box::new(auth.policy())),
             needs_tls13: site.min_tls == TlsVersion::Tls13,
@@ -162,16 +169,52 @@ impl Builder<'_> {
         old
     }
 
-    fn guards(&self, site: &SiteConfig) -> Result<Option<Box<Guards>>, Error> {
-        let Some(options) = site.guards.as_deref() else {
-            return Ok(None);
-        };
+    fn guards(&self, site: &SiteConfig) -> Result<Option<Arc<Guards>>, Error> {
         let former = self.former.router.get(&site.pattern);
         let former = former.and_then(|former| former.guards.as_deref());
+        let options = site.guards.as_deref();
+        options
+            .map(|options| self.build_guards(site, options, former.as_slice()))
+            .transpose()
+    }
+
+    /// Builds the guards of a route. It shares those with the same options as in the site's, so that a rate limit that it
+    /// inherits counts the requests of the whole site.
+    fn route_guards(
+        &self,
+        site: &SiteConfig,
+        route: &RouteConfig,
+        of_site: Option<&Guards>,
+    ) -> Result<RouteGuards, Error> {
+        let Some(options) = route.guards.as_deref() else {
+            return Ok(RouteGuards::OfSite);
+        };
+        if *options == GuardOptions::default() {
+            return Ok(RouteGuards::Own(None));
+        }
+        let former = self.former.router.get(&site.pattern);
+        let mut former = former.into_iter().flat_map(|site| site.routes.iter());
+        let former = former.find(|former| former.prefix == route.prefix);
+        let former = match former.map(|former| &former.guards) {
+            Some(RouteGuards::Own(guards)) => guards.as_deref(),
+            Some(RouteGuards::OfSite) | None => None,
+        };
+        let previous: Vec<&Guards> = of_site.into_iter().chain(former).collect();
+        let guards = self.build_guards(site, options, &previous)?;
+        Ok(RouteGuards::Own(Some(guards)))
+    }
+
+    fn build_guards(
+        &self,
+        site: &SiteConfig,
+        options: &GuardOptions,
+        previous: &[&Guards],
+    ) -> Result<Arc<Guards>, Error> {
         let limit = &self.former.hashing_limit;
-        let guards = Guards::carrying_over(former, options, limit, self.context);
-        let guards = guards.map_err(|source| unusable(site, source))?;
-        Ok(Some(Box::new(guards)))
+        let guards = Guards::carrying_over(previous, options, limit, self.context);
+        guards
+            .map(Arc::new)
+            .map_err(|source| unusable(site, source))
     }
 }
 

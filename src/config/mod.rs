@@ -17,7 +17,8 @@ pub use format::{explain, format_proxyfile};
 pub use keys::{Key, Kind, PROXYFILE};
 pub use load::ConfigFile;
 pub use model::{
-    CertificateSource, Config, Flags, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
+    CertificateSource, Config, Flags, HeaderConfig, RouteConfig, SharedWildcards, SiteAction,
+    SiteConfig,
 };
 pub use report::{Diagnostic, Error, Origin, Origins};
 pub use value::{Cdn, LogFormat, LogOptions, SecretText, StorageUrl, TrustedPeer, hash_password};

@@ -23,9 +23,9 @@ pub use body::Body;
 pub use compression::{Coding, CompressionOptions, MediaRange, MediaRangeError};
 pub use error::{Error, GuardRefusal, Reason, RefusalCounters, RejectedEarly, WorkerRefusals};
 pub use guards::{
-    BasicAuthOptions, ClientKey, ForwardAuthOptions, GuardOptions, Guards, HashingLimit,
-    HstsOptions, NetworkOptions, PasswordHash, PasswordHashError, RateLimitOptions, RateScope,
-    Realm,
+    BasicAuthOptions, ClientKey, ClientNetwork, ClientNetworkError, ForwardAuthOptions,
+    GuardOptions, Guards, HashingLimit, HstsOptions, NetworkOptions, PasswordHash,
+    PasswordHashError, RateLimitOptions, RateScope, Realm, Satisfy, private_networks,
 };
 pub use handler::{
     Files, FixedResponse, FixedResponseError, Handler, Redirect, RedirectError, RedirectOptions,
@@ -38,7 +38,7 @@ pub use request::{
     PrefixError, TrustedProxies,
 };
 pub use respond::{MaintenanceOptions, PageError, Statuses};
-pub use routing::{CurrentRouter, Rewrite, Route, Router, Routes, Site, to_https};
+pub use routing::{CurrentRouter, Rewrite, Route, RouteGuards, Router, Routes, Site, to_https};
 pub use service::ProxyService;
 pub use service_options::ServiceOptions;
 pub use site_features::{SiteFeatureOptions, SiteFeatures};

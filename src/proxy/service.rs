@@ -173,20 +173,23 @@ impl ProxyService {
         features.finish(response, coding, context)
     }
 
-    /// Checks a request with the site's guards, and handles it if they admit it.
+    /// Finds the route of a request, checks the request with the guards of the route or its site, and handles it if they
+    /// admit it.
     async fn admit(
         &self,
         request: &mut Request<RequestBody>,
         site: &Site,
         context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
-        let Some(guards) = site.guards.as_deref() else {
-            return self.handle(request, site, None, context).await;
+        let route = site.routes.route(context.target.path());
+        let Some(guards) = site.guards_of(route.as_ref().ok().copied()) else {
+            return self.handle(request, route?, None, context).await;
         };
         // Boxed for the reason given in `forward`.
         match Box::pin(guards.check(request, context)).await? {
             GuardOutcome::Admitted(admission) => {
-                let handling = self.handle(request, site, admission.as_deref(), context);
+                // A path without a route is refused after the guards, so that strangers do not learn which paths exist.
+                let handling = self.handle(request, route?, admission.as_deref(), context);
                 let response = Box::pin(handling).await?;
                 Ok(match admission {
                     None => response,
@@ -200,15 +203,14 @@ impl ProxyService {
         }
     }
 
-    /// Finds the route of a request, and responds with its handler.
+    /// Responds to a request with the handler of its route.
     async fn handle(
         &self,
         request: &mut Request<RequestBody>,
-        site: &Site,
+        route: &Route,
         admission: Option<&AdmissionEffects>,
         context: &mut RequestContext<'_>,
     ) -> Result<Response<Body>, Error> {
-        let route = site.routes.route(context.target.path())?;
         let mut response = match &route.handler {
             Handler::Upstream(upstream) => {
                 let destination = Destination {

@@ -97,7 +97,7 @@ impl Address {
 
     /// Parses an address in one of these forms:
     ///
-    /// - `host:port`, or a port alone, which means `localhost`
+    /// - `host:port`; `:port` or a port alone means `localhost`
     /// - `http://host` (port 80), `https://host` (port 443) or `h2c://host` (port 80), each with an optional `:port`
     /// - `srv://service`, `srv+https://service` or `srv+h2c://service`
     /// - `unix:/path`
@@ -230,7 +230,8 @@ fn authority(rest: &str) -> Result<&str, AddressError> {
 }
 
 fn split_port(text: &str, default_port: Option<u16>) -> Option<(&str, u16)> {
-    if let Ok(port) = text.parse::<u16>() {
+    let alone = text.strip_prefix(':').unwrap_or(text);
+    if let Ok(port) = alone.parse::<u16>() {
         return (port != 0).then_some(("localhost", port));
     }
     let is_bare_ipv6 = text.parse::<std::net::Ipv6Addr>().is_ok() || text.ends_with(']');
@@ -286,6 +287,8 @@ mod tests {
             ("http://App.Internal:8080/", "app.internal:8080"),
             ("http://app", "app:80"),
             ("3000", "localhost:3000"),
+            (":3000", "localhost:3000"),
+            ("https://:8443", "https://localhost:8443"),
             ("[::1]:3000", "[::1]:3000"),
             ("127.0.0.1:1", "127.0.0.1:1"),
             ("https://App", "https://app:443"),
@@ -360,7 +363,6 @@ mod tests {
             ("app:+80", "has no valid port"),
             ("::1:3000", "has no valid port"),
             ("a b:3000", "not a valid host name"),
-            (":3000", "not a valid host name"),
             ("", "has no valid port"),
         ] {
             let message = Address::parse(written).unwrap_err().to_string();

@@ -70,6 +70,7 @@ mod requests {
         mod forward_auth;
         mod guards;
         mod rate_limit;
+        mod route_guards;
     }
     mod forwarding {
         mod bodies;

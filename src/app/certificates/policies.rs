@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::app::Error;
 use crate::certs::issuer::Issuer;
 use crate::certs::{Ask, Issuers, Policy};
-use crate::config::{Config, SiteConfig};
+use crate::config::{Config, SharedWildcards, SiteConfig};
 use crate::name::{HostPattern, NameMap};
 
-/// Builds the policies of all sites but those with certificate files. Ask endpoints with the same settings as in `former` keep
+/// Builds the policies of all sites but those with certificate files. A name that the certificate of a wildcard site serves has
+/// the policy of that site. Ask endpoints with the same settings as in `former` keep
 /// their cached answers.
 pub(in crate::app) fn policies(
     config: &Config,
@@ -16,6 +17,8 @@ pub(in crate::app) fn policies(
     former: Option<&NameMap<Arc<Policy>>>,
 ) -> Result<NameMap<Arc<Policy>>, Error> {
     let mut policies = NameMap::new();
+    let shared = SharedWildcards::of(config);
+    let mut covered = Vec::new();
     for site in config.sites.iter().filter(|site| site.tls.is_none()) {
         let known = site
             .patterns()
@@ -26,6 +29,10 @@ pub(in crate::app) fn policies(
             (None, _) => None,
         };
         for pattern in site.patterns() {
+            if let Some(wildcard) = shared.covering(site, pattern) {
+                covered.push((pattern, wildcard));
+                continue;
+            }
             let policy = match (&ask, pattern) {
                 (Some(ask), HostPattern::Wildcard(_) | HostPattern::Any) => {
                     Policy::on_demand(pattern.clone(), Arc::clone(ask))
@@ -40,6 +47,11 @@ pub(in crate::app) fn policies(
                 None => policy,
             };
             policies.insert(pattern.clone(), Arc::new(policy));
+        }
+    }
+    for (name, wildcard) in covered {
+        if let Some(policy) = policies.get(wildcard).map(Arc::clone) {
+            policies.insert(name.clone(), policy);
         }
     }
     Ok(policies)
@@ -65,6 +77,22 @@ mod tests {
     use super::*;
     use crate::config::Flags;
     use crate::storage::{FileStorage, Storage};
+
+    #[test]
+    fn a_name_below_a_wildcard_with_dns_has_no_subject_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(dir.path()).unwrap());
+        let text = "storage = \"file:/data\"\ndns = { exec = \"/hook\" }\n[sites]\n\
+            \"nas.example.org\" = \":1\"\n\"*.example.org\" = \":2\"\n";
+        let path = std::path::Path::new("Proxyfile");
+        let config = Config::from_proxyfile(path, text, &Flags::default()).unwrap();
+        let issuers = stored_issuers(&config, &storage).unwrap();
+        let policies = policies(&config, &issuers, None).unwrap();
+        for name in ["nas.example.org", "a.example.org"] {
+            let managed = policies.lookup(name).and_then(|policy| policy.managed());
+            assert_eq!(managed.unwrap().to_string(), "*.example.org", "{name}");
+        }
+    }
 
     #[test]
     fn an_ask_endpoint_with_the_same_settings_keeps_its_answers() {

@@ -49,8 +49,9 @@ impl CertManager {
     /// Schedules each name that `ruleset` spells out and `previous` does not, due now.
     fn schedule_new_names(&self, ruleset: &Ruleset, previous: Option<&Ruleset>) {
         let at = self.clock().now();
-        for (_, policy) in ruleset.policies.iter() {
-            let Some(subject) = policy.managed() else {
+        for (pattern, policy) in ruleset.policies.iter() {
+            // Other names with the policy of a wildcard have no certificate of their own.
+            let Some(subject) = policy.managed().filter(|subject| **subject == pattern) else {
                 continue;
             };
             if previous.is_some_and(|previous| previous.manages(subject)) {

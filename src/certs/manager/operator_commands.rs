@@ -28,6 +28,7 @@ impl CertManager {
             pattern => ruleset.policies.get(pattern),
         };
         let policy = Arc::clone(policy.ok_or(CertificateRefusal::Unknown)?);
+        let subject = &policy.subject_of(subject);
         let applied = AppliedPolicy { ruleset, policy };
         let serial = |outcome: &Outcome| {
             let certificate = outcome.as_ref().ok();
@@ -52,8 +53,20 @@ impl CertManager {
     pub fn configured(&self) -> Vec<HostPattern> {
         let ruleset = self.state.ruleset();
         let policies = ruleset.policies.iter();
-        let names = policies.filter_map(|(_, policy)| policy.managed().cloned());
-        names.collect()
+        let names = policies.filter(|(_, policy)| policy.managed().is_some());
+        names.map(|(pattern, _)| pattern).collect()
+    }
+
+    /// Returns the subject of the certificate that serves a name or pattern.
+    #[must_use]
+    pub fn subject_of(&self, name: &HostPattern) -> HostPattern {
+        if let HostPattern::Exact(exact) = name
+            && self.state.cache().is_pinned(exact.as_str())
+        {
+            return name.clone();
+        }
+        let applied = self.state.policy(name);
+        applied.map_or_else(|| name.clone(), |applied| applied.policy.subject_of(name))
     }
 
     /// Returns the standing of a name: whether its certificate is served, or why there is none.

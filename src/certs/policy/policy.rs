@@ -93,6 +93,15 @@ impl Policy {
         }
     }
 
+    /// The subject of the certificate that serves a name or pattern of the site.
+    #[must_use]
+    pub fn subject_of(&self, pattern: &HostPattern) -> HostPattern {
+        match pattern {
+            HostPattern::Exact(name) => self.subject(name),
+            pattern => pattern.clone(),
+        }
+    }
+
     /// `true` if a certificate of the site has exactly this subject.
     #[must_use]
     pub(crate) fn signs_for(&self, subject: &HostPattern) -> bool {

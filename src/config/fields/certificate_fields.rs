@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use url::Url;
 
 use crate::acme::{ChallengeType, ExternalAccount};
-use crate::certs::challenge::{CloudflareOptions, Rfc2136Options, ServerAddress, TsigAlgorithm};
+use crate::certs::challenge::{
+    CloudflareOptions, DnsMethod, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
+};
 use crate::certs::issuer::NameConstraint;
 use crate::certs::{IssuerOptions, KeyType, OnDemandOptions, Secret, TlsFiles};
 use crate::config::report::{DnsChallengeProblem, Problem};
@@ -109,6 +111,10 @@ pub(crate) fn on_demand() -> Codec<OnDemandOptions> {
     Codec::table(fields, || {
         OnDemandOptions::new(built_in_url("http://localhost"))
     })
+    .or_short(
+        |value| value.is_string(),
+        |value, _| Ok(OnDemandOptions::new(parse_ask(value.string()?)?)),
+    )
 }
 
 pub(crate) fn tls_files() -> Codec<TlsFiles> {
@@ -148,10 +154,14 @@ pub(crate) fn cloudflare() -> Codec<CloudflareOptions> {
             field!("url", url, Codec::text(parse_api)),
         ]
     };
-    Codec::table(fields, || CloudflareOptions {
-        token: Secret::new(""),
+    let with_token = |token| CloudflareOptions {
+        token,
         url: built_in_url(CLOUDFLARE),
-    })
+    };
+    Codec::table(fields, move || with_token(Secret::new(""))).or_short(
+        |value| value.is_string(),
+        move |value, folder| Ok(with_token(read_secret(value.string()?, folder)?)),
+    )
 }
 
 pub(crate) fn name_servers() -> Codec<Vec<SocketAddr>> {
@@ -159,6 +169,26 @@ pub(crate) fn name_servers() -> Codec<Vec<SocketAddr>> {
         parse_address(text).ok_or_else(|| DnsChallengeProblem::NameServer(text.to_owned()).into())
     };
     Codec::text(parse).list()
+}
+
+/// Writes `dns`, which the readers of sites read.
+pub(crate) fn write_dns(options: &DnsOptions) -> toml::Value {
+    let (key, value) = match &options.method {
+        DnsMethod::Persist => return "persist".into(),
+        DnsMethod::Exec(program) => ("exec", Some(program.display().to_string().into())),
+        DnsMethod::Rfc2136(update) => ("rfc2136", (rfc2136().write)(update)),
+        DnsMethod::Cloudflare(api) => ("cloudflare", (cloudflare().write)(api)),
+    };
+    let servers = (name_servers().write)(&options.name_servers);
+    let timeout = humantime::format_duration(options.propagation_timeout);
+    let entries = [
+        (key, value),
+        ("name-servers", servers),
+        ("propagation-timeout", Some(timeout.to_string().into())),
+    ];
+    let entries = entries.into_iter();
+    let entries = entries.filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    entries.collect::<toml::Table>().into()
 }
 
 fn built_in_url(text: &str) -> Url {

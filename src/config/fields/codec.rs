@@ -113,6 +113,23 @@ impl<V: 'static> Codec<V> {
         self
     }
 
+    /// Accepts `false`, which takes away what the site has.
+    pub(crate) fn or_off(self) -> Self
+    where
+        V: Default,
+    {
+        self.or_short(
+            |value| value.is_boolean(),
+            |value, _| {
+                if value.boolean()? {
+                    Err(value.mismatch())
+                } else {
+                    Ok(V::default())
+                }
+            },
+        )
+    }
+
     /// Checks the value after it is read.
     pub(crate) fn checked(mut self, check: fn(&V) -> Option<Problem>) -> Self {
         let read = self.read;

@@ -1,17 +1,16 @@
-//! The keys of a site about access control, which fill the options of its guards.
+//! The keys of a site or route about access control, which fill the options of its guards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::header::HeaderName;
 use http::uri::PathAndQuery;
-use ipnet::IpNet;
 
 use crate::config::report::{GuardProblem, Problem};
 use crate::config::value::{parse_size, parse_web_url, read_secret};
 use crate::proxy::{
-    BasicAuthOptions, ForwardAuthOptions, GuardOptions, HstsOptions, PasswordHash,
-    RateLimitOptions, RateScope, Realm,
+    BasicAuthOptions, ClientNetwork, ForwardAuthOptions, GuardOptions, HstsOptions, PasswordHash,
+    RateLimitOptions, RateScope, Realm, Satisfy,
 };
 use crate::upstream::Address;
 
@@ -29,36 +28,69 @@ const HASH: &str = "set, not shown";
 const RATE_SCOPES: [(&str, RateScope); 2] =
     [("client", RateScope::Client), ("site", RateScope::Site)];
 
-/// The keys in the order in which a listing shows them.
+const SATISFY: [(&str, Satisfy); 2] = [("all", Satisfy::All), ("any", Satisfy::Any)];
+
+/// The keys of a site in the order in which a listing shows them.
 pub(crate) fn guards() -> Vec<Field<GuardOptions>> {
-    let body_size = sized(|text| Ok(parse_size(text)? as u64));
+    let satisfy = Codec::choice(&SATISFY).omit(|it| *it == Satisfy::All);
     vec![
         field!("allow", networks.allow, networks()),
         field!("deny", networks.deny, networks()),
+        field!("satisfy", satisfy, satisfy),
         field!("basic-auth", basic_auth, basic_auth().optional()),
         field!("forward-auth", forward_auth, forward_auth().optional()),
         field!("rate-limit", rate_limits, rate_limit().list_or_one()),
-        field!("max-body", max_body, body_size.optional()),
+        field!("max-body", max_body, body_size().optional()),
         Field::group("limits", head_limits),
         field!("request-timeout", request_timeout, duration().optional()),
-        field!("hsts", hsts, hsts().optional()),
+        field!("hsts", hsts, hsts()),
     ]
 }
 
-fn networks() -> Codec<Vec<IpNet>> {
+/// The keys of a route in the order in which a listing shows them. `false` takes away what the site has.
+pub(crate) fn route_guards() -> Vec<Field<GuardOptions>> {
+    let timeout = duration().optional();
+    vec![
+        field!("allow", networks.allow, networks().or_off()),
+        field!("deny", networks.deny, networks().or_off()),
+        field!("satisfy", satisfy, Codec::choice(&SATISFY)),
+        field!("client-auth", client_certificate, certificate().or_off()),
+        field!("basic-auth", basic_auth, basic_auth().optional().or_off()),
+        field!(
+            "forward-auth",
+            forward_auth,
+            forward_auth().optional().or_off()
+        ),
+        field!(
+            "rate-limit",
+            rate_limits,
+            rate_limit().list_or_one().or_off()
+        ),
+        field!("max-body", max_body, body_size().optional().or_off()),
+        field!("request-timeout", request_timeout, timeout.or_off()),
+    ]
+}
+
+/// The word `required`, which means true.
+fn certificate() -> Codec<bool> {
+    let Codec { read, .. } = Codec::choice(&[("required", true)]);
+    Codec {
+        read,
+        write: Box::new(|is_required| is_required.then(|| "required".into())),
+    }
+}
+
+fn body_size() -> Codec<u64> {
+    sized(|text| Ok(parse_size(text)? as u64))
+}
+
+fn networks() -> Codec<Vec<ClientNetwork>> {
     let parse = |text: &str| {
-        parse_network(text).ok_or_else(|| GuardProblem::Network(text.to_owned()).into())
+        let network = text.parse();
+        network.map_err(|_| GuardProblem::Network(text.to_owned()).into())
     };
     let problem = |key: &str| GuardProblem::NoNetwork(key.to_owned()).into();
     Codec::text(parse).list().not_empty(problem)
-}
-
-/// Parses a network or a single address. Ignores bits after the prefix.
-fn parse_network(text: &str) -> Option<IpNet> {
-    match text.parse::<IpNet>() {
-        Ok(network) => Some(network.trunc()),
-        Err(_) => Some(text.parse::<std::net::IpAddr>().ok()?.to_canonical().into()),
-    }
 }
 
 fn basic_auth() -> Codec<BasicAuthOptions> {
@@ -130,6 +162,10 @@ fn forward_auth() -> Codec<ForwardAuthOptions> {
     Codec::table(fields, || {
         parse_forward_url("http://localhost").expect("the built-in URL is valid")
     })
+    .or_short(
+        |value| value.is_string(),
+        |value, _| parse_forward_url(value.string()?),
+    )
 }
 
 /// Returns the options of the forward-auth server at this URL.
@@ -199,7 +235,7 @@ fn head_limits() -> Vec<Field<GuardOptions>> {
     ]
 }
 
-fn hsts() -> Codec<HstsOptions> {
+fn hsts() -> Codec<Option<HstsOptions>> {
     let fields = || -> Vec<Field<HstsOptions>> {
         let max_age = Codec::new(|value, _| parse_max_age(value.string()?), format_duration);
         vec![
@@ -222,6 +258,14 @@ fn hsts() -> Codec<HstsOptions> {
             let is_eligible = hsts.include_subdomains && hsts.max_age >= YEAR;
             (hsts.preload && !is_eligible).then(|| GuardProblem::Preload.into())
         })
+        .optional()
+        .or_short(
+            |value| value.is_boolean(),
+            move |value, _| {
+                let is_on = value.boolean()?;
+                is_on.then(|| parse_max_age("1y").map(with_age)).transpose()
+            },
+        )
 }
 
 /// Parses a duration of at most 11 years. Zero revokes the policy in browsers that have stored it.
@@ -234,23 +278,6 @@ fn parse_max_age(text: &str) -> Result<Duration, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_are_read_with_and_without_a_prefix_length() {
-        for (text, network) in [
-            ("10.0.0.0/8", "10.0.0.0/8"),
-            ("10.1.2.3/8", "10.0.0.0/8"),
-            ("192.0.2.7", "192.0.2.7/32"),
-            ("::ffff:192.0.2.7", "192.0.2.7/32"),
-            ("2001:db8::/32", "2001:db8::/32"),
-            ("::1", "::1/128"),
-        ] {
-            assert_eq!(parse_network(text).unwrap().to_string(), network);
-        }
-        for text in ["", "10.0.0.0/33", "10.0.0", "example.org", "10.0.0.0/8 "] {
-            assert!(parse_network(text).is_none(), "{text}");
-        }
-    }
 
     #[test]
     fn a_forward_auth_url_is_split_into_server_and_path() {

@@ -12,11 +12,11 @@ mod site_fields;
 mod upstream_fields;
 
 pub(crate) use certificate_fields::{
-    cloudflare, issuer, name_constraints, name_servers, on_demand, rfc2136, tls_files,
+    cloudflare, issuer, name_constraints, name_servers, on_demand, rfc2136, tls_files, write_dns,
 };
 pub(crate) use codec::{Codec, boolean, path, text};
 pub(crate) use field::{Field, TableReader, field, read_value, write_table};
-pub(crate) use guard_fields::guards;
+pub(crate) use guard_fields::{guards, route_guards};
 pub(crate) use limit_fields::limits;
 pub(crate) use listener_fields::{Listener, listener};
 pub(crate) use log_fields::{access_log, access_log_table, log, parse_target};

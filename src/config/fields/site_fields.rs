@@ -38,10 +38,14 @@ pub(crate) fn client_auth() -> Codec<ClientAuthOptions> {
             field!("mode", mode, Codec::choice(&CLIENT_AUTH_MODES)),
         ]
     };
-    Codec::table(fields, || ClientAuthOptions {
-        ca: PathBuf::new(),
+    let with_ca = |ca| ClientAuthOptions {
+        ca,
         mode: ClientAuthMode::Required,
-    })
+    };
+    Codec::table(fields, move || with_ca(PathBuf::new())).or_short(
+        |value| value.is_string(),
+        move |value, folder| Ok(with_ca(folder.join(value.string()?))),
+    )
 }
 
 pub(crate) fn redirect() -> Vec<Field<RedirectOptions>> {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::config::fields::{self, Field};
-use crate::config::model::{Config, scalar_fields};
+use crate::config::model::{Config, SharedWildcards, scalar_fields};
 use crate::config::value::TrustedPeer;
 
 /// Column of the comment after a value.
@@ -51,6 +51,7 @@ pub fn explain(config: &Config, source: impl Display) -> String {
 /// A listing while it is written.
 pub(crate) struct Listing<'a> {
     pub(crate) config: &'a Config,
+    pub(crate) shared_wildcards: SharedWildcards<'a>,
     pub(crate) text: String,
 }
 
@@ -58,6 +59,7 @@ impl<'a> Listing<'a> {
     pub(crate) fn new(config: &'a Config) -> Self {
         Self {
             config,
+            shared_wildcards: SharedWildcards::of(config),
             text: String::new(),
         }
     }
@@ -127,6 +129,9 @@ impl<'a> Listing<'a> {
                 }
                 key => self.field(key, &field, config),
             }
+        }
+        if let Some(dns) = &config.dns {
+            self.setting("dns", &fields::write_dns(dns));
         }
     }
 
@@ -241,6 +246,8 @@ mod tests {
         "*.flare.example.org" = { upstream = "4000", dns = { cloudflare = { token = "env:PATH" } } }
         "*.once.example.org" = { upstream = "4000", dns = "persist" }
         "routes.example.org" = { upstream = "3000", aliases = ["r.example.org"], rewrite = "/app", response-headers = { remove = ["Server"], set = { X-A = "{host}" }, add = { Set-Cookie = ["a=1", "b=2"] } }, routes = { "/api/" = { upstream = "4000", strip-prefix = true, request-headers = { set = { X-Real-IP = "{client}" } } }, "/old" = { redirect = { to = "/new", status = 301 } }, "/gone" = { respond = { status = 410, body = "gone\n" } }, "/static" = { files = "/srv/www", strip-prefix = true }, "/app" = { files = { root = "/srv/app", fallback = "index.html" } }, "/admin" = {} } }
+        "guards.example.org" = { upstream = "3000", allow = ["private", "10.0.0.0/8"], satisfy = "any", forward-auth = { url = "http://localhost:9091/", copy-headers = ["Remote-User"] }, client-auth = { ca = "/clients.pem" }, request-timeout = "1m", max-body = "1k", rate-limit = { requests = 1, per = "1s" }, routes = { "/off" = { allow = false, satisfy = "all", client-auth = false, forward-auth = false, request-timeout = false, max-body = false, rate-limit = false }, "/own" = { deny = ["10.0.0.1"], rate-limit = [{ requests = 2, per = "1s" }] }, "/same" = { max-body = "1k" } } }
+        "guard.example.org" = { client-auth = { ca = "/clients.pem", mode = "optional" }, routes = { "/" = { upstream = "3000", client-auth = "required" } } }
         "only.example.org" = { routes = { "/" = { redirect = "https://www.example.org", response-headers = { set = { X-B = "1", X-Key = "env:CARGO_PKG_NAME" } } }, "/x" = "3000" } }
         "files.example.org" = { upstream = "5000", client-auth = { ca = "/clients.pem", mode = "optional" }, tls = { cert = "/a b/\"c.pem", key = "/k.pem" } }
     "#;

@@ -1,6 +1,5 @@
 //! Lists sites and their routes.
 
-use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, write_table};
 use crate::config::model::{
     CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
@@ -19,7 +18,10 @@ impl Listing<'_> {
             |own| describe_action(&own.action),
         );
         self.heading(format_args!("# Requests {requests}."));
-        let certificate = describe_certificate(site, self.config);
+        let certificate = match self.shared_wildcards.covering(site, &site.pattern) {
+            Some(wildcard) => format!("that of {wildcard}"),
+            None => describe_certificate(site, self.config),
+        };
         self.line(format_args!("# Certificate: {certificate}."));
         self.line(format_args!("[sites.{}]", quoted(&site.pattern)));
         if !site.aliases.is_empty() {
@@ -37,8 +39,9 @@ impl Listing<'_> {
         if let Some(issuer) = &site.issuer {
             self.entry("issuer", issuer.as_str());
         }
-        if let Some(dns) = &site.dns {
-            self.entry("dns", write_dns(dns));
+        if site.dns != self.config.dns {
+            let dns = site.dns.as_ref().map(fields::write_dns);
+            self.entry("dns", dns.unwrap_or_else(|| false.into()));
         }
         self.entries(&fields::site_features(), &site.features);
         self.entries(&fields::features(), &site.features);
@@ -55,6 +58,21 @@ impl Listing<'_> {
             self.line(format_args!("[sites.{pattern}.routes.{prefix}]"));
             self.write_route(route);
             self.write_headers(&route.headers);
+            self.write_route_guards(site, route);
+        }
+    }
+
+    /// Writes the access control of a route where it differs from that of its site.
+    fn write_route_guards(&mut self, site: &SiteConfig, route: &RouteConfig) {
+        let Some(own) = route.guards.as_deref() else {
+            return;
+        };
+        let of_site = site.guards.as_deref().cloned().unwrap_or_default();
+        for field in fields::route_guards() {
+            let (own, of_site) = (field.write(own), field.write(&of_site));
+            if own != of_site {
+                self.entry(field.key, own.unwrap_or_else(|| false.into()));
+            }
         }
     }
 
@@ -137,7 +155,9 @@ impl Listing<'_> {
 /// Returns the first route if the keys of the site itself can express it.
 fn own_route(site: &SiteConfig) -> Option<&RouteConfig> {
     let first = site.routes.first()?;
-    let is_own = first.prefix.is_root() && first.headers == HeaderConfig::default();
+    let is_own = first.prefix.is_root()
+        && first.headers == HeaderConfig::default()
+        && first.guards.is_none();
     is_own.then_some(first)
 }
 
@@ -180,25 +200,6 @@ fn write_address(address: &Address, share: Share) -> toml::Value {
     table.insert("address".into(), address.to_string().into());
     table.extend(write_table(&fields::share(), &share));
     table.into()
-}
-
-fn write_dns(options: &DnsOptions) -> toml::Value {
-    let (key, value) = match &options.method {
-        DnsMethod::Persist => return "persist".into(),
-        DnsMethod::Exec(program) => ("exec", Some(program.display().to_string().into())),
-        DnsMethod::Rfc2136(update) => ("rfc2136", (fields::rfc2136().write)(update)),
-        DnsMethod::Cloudflare(api) => ("cloudflare", (fields::cloudflare().write)(api)),
-    };
-    let servers = (fields::name_servers().write)(&options.name_servers);
-    let timeout = humantime::format_duration(options.propagation_timeout);
-    let entries = [
-        (key, value),
-        ("name-servers", servers),
-        ("propagation-timeout", Some(timeout.to_string().into())),
-    ];
-    let entries = entries.into_iter();
-    let entries = entries.filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    entries.collect::<toml::Table>().into()
 }
 
 /// Writes the changes without a secret. Each field appears once in a table.
@@ -270,6 +271,44 @@ mod tests {
         let config = config.unwrap();
         let again = load(&format!(", {}", written(&config).trim_end_matches(",\n")));
         assert_eq!(again.unwrap().sites, config.sites);
+    }
+
+    #[test]
+    fn short_forms_mean_the_same_as_their_tables() {
+        let site = |text: &str| {
+            let text = format!("storage = \"file:/data\"\n[sites]\n{text}\n");
+            let config = Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default());
+            config.unwrap().sites
+        };
+        for (short, long) in [
+            (r#""a.test" = ":3000""#, r#""a.test" = "localhost:3000""#),
+            (
+                r#""a.test" = { respond = 404 }"#,
+                r#""a.test" = { respond = { status = 404 } }"#,
+            ),
+            (
+                r#""a.test" = { upstream = ":1", forward-auth = "http://localhost:9091/verify" }"#,
+                r#""a.test" = { upstream = ":1", forward-auth = { url = "http://localhost:9091/verify" } }"#,
+            ),
+            (
+                r#""a.test" = { upstream = ":1", hsts = true, client-auth = "ca.pem" }"#,
+                r#""a.test" = { upstream = ":1", hsts = "1y", client-auth = { ca = "ca.pem" } }"#,
+            ),
+            (
+                r#""a.test" = { upstream = ":1", hsts = false }"#,
+                r#""a.test" = { upstream = ":1" }"#,
+            ),
+            (
+                r#""*.a.test" = { upstream = ":1", on-demand = "http://localhost:4000/ask" }"#,
+                r#""*.a.test" = { upstream = ":1", on-demand = { ask = "http://localhost:4000/ask" } }"#,
+            ),
+            (
+                r#""*.example.org" = { upstream = ":1", dns = { cloudflare = "env:PATH" } }"#,
+                r#""*.example.org" = { upstream = ":1", dns = { cloudflare = { token = "env:PATH" } } }"#,
+            ),
+        ] {
+            assert_eq!(site(short), site(long), "{short}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The keys about certificates: `[[issuers]]`, `[internal-ca]`, and those of a site.
 
-use super::key::Kind::{self, Choice, Duration, List, Number, Table, Text};
+use super::key::Kind::{self, AnyOf, Choice, Duration, List, Number, Table, Text};
 use super::key::{Key, keys};
 
 const PATH: Kind = Text("a path");
@@ -55,7 +55,7 @@ pub(crate) const DNS: &[Key] = keys! {
     /// Sets records with dynamic updates (RFC 2136).
     "rfc2136": Table(RFC2136), r#"{ server = "ns1.example.org", key-name = "proxy", key = "env:TSIG_KEY" }"#;
     /// Sets records with the API of Cloudflare.
-    "cloudflare": Table(CLOUDFLARE), r#"{ token = "env:CF_TOKEN" }"#;
+    "cloudflare": AnyOf(&[Text("a token"), Table(CLOUDFLARE)]), r#""env:CF_TOKEN""#;
     /// The name servers that must have the record.
     "name-servers": List("addresses", &Text("a string")), r#"["192.0.2.53"]"#;
     /// The time until the name servers must have the record.

@@ -22,6 +22,8 @@ pub struct Key {
 pub enum Kind {
     /// `true` or `false`.
     Boolean,
+    /// `false`.
+    False,
     /// A string, described by a noun phrase.
     Text(&'static str),
     /// A number, with or without quotes.
@@ -80,6 +82,7 @@ impl Kind {
     fn forms(&self) -> Vec<String> {
         match self {
             Self::Boolean => vec!["`true`".to_owned(), "`false`".to_owned()],
+            Self::False => vec!["`false`".to_owned()],
             Self::Text(noun) => vec![(*noun).to_owned()],
             Self::Number => vec!["a number".to_owned()],
             Self::Duration => vec!["a duration".to_owned()],

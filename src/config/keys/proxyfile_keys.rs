@@ -1,6 +1,6 @@
 //! The keys at the top of a Proxyfile, and those of its tables that apply to all sites.
 
-use super::certificate_keys::{INTERNAL_CA, ISSUER};
+use super::certificate_keys::{DNS, INTERNAL_CA, ISSUER};
 use super::key::Kind::{
     self, AnyOf, Boolean, Choice, Duration, List, Map, Number, Size, Table, Text,
 };
@@ -19,11 +19,13 @@ pub const PROXYFILE: &[Key] = keys! {
     /// The address that serves metrics for Prometheus.
     "metrics": Text("an address"), r#""127.0.0.1:9100""#;
     /// The CAs, in the order in which they are tried.
-    "issuers": List("tables", &Table(ISSUER)), r#"[{ directory = "letsencrypt" }]"#;
+    "issuers": List("CAs", &AnyOf(&[Text("a directory"), Table(ISSUER)])), r#"["letsencrypt"]"#;
     /// Checks DNS and port 80 of a name before it is ordered.
     "preflight": Boolean, "true";
     /// The DNS servers to query.
     "resolvers": List("DNS servers", &Text("a string")), r#"["system"]"#;
+    /// The method to set records for DNS challenges of all sites.
+    "dns": AnyOf(&[Choice(&["persist"]), Table(DNS)]), r#"{ exec = "/etc/proxy/dns-hook" }"#;
     /// The command that runs after each new certificate.
     "on-cert": Text("a path"), r#""/etc/proxy/on-cert""#;
     /// Options of the internal CA.
@@ -106,3 +108,40 @@ const ACCESS_LOG: &[Key] = keys! {
     /// Logs the query of each request.
     "query": Boolean, "true";
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_plain(kind: &Kind) -> bool {
+        match kind {
+            Text(_) | Number | Duration | Size => true,
+            AnyOf(kinds) => kinds.iter().any(is_plain),
+            _ => false,
+        }
+    }
+
+    /// Adds the keys of all tables in `kind` that have no short form although one plain key is all that they need.
+    fn add_long(path: &str, kind: &Kind, long: &mut Vec<String>) {
+        let required: Vec<_> = kind.keys().iter().filter(|key| key.is_required).collect();
+        if let [main] = required[..]
+            && is_plain(&main.kind)
+            && !is_plain(kind)
+        {
+            long.push(path.to_owned());
+        }
+        for key in kind.keys() {
+            add_long(&format!("{path}.{}", key.name), &key.kind, long);
+        }
+        for inner in kind.element().into_iter().chain(kind.entry()) {
+            add_long(path, inner, long);
+        }
+    }
+
+    #[test]
+    fn a_table_that_needs_one_plain_key_has_a_short_form() {
+        let mut long = Vec::new();
+        add_long("Proxyfile", &Table(PROXYFILE), &mut long);
+        assert!(long.is_empty(), "{long:?}");
+    }
+}

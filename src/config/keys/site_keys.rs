@@ -2,7 +2,7 @@
 
 use super::certificate_keys::{DNS, ON_DEMAND, TLS_FILES};
 use super::key::Kind::{
-    self, AnyOf, Boolean, Choice, Duration, List, Map, Number, Size, Table, Text,
+    self, AnyOf, Boolean, Choice, Duration, False, List, Map, Number, Size, Table, Text,
 };
 use super::key::{Key, keys};
 use super::upstream_keys::{ADDRESSES, HEALTH, UPSTREAM_OPTIONS};
@@ -28,7 +28,7 @@ pub(crate) const SITE: &[Key] = keys! {
     /// Redirects every request.
     "redirect": REDIRECT, r#""https://www.example.org""#;
     /// Answers every request with the same response.
-    "respond": Table(RESPOND), "{ status = 410 }";
+    "respond": RESPOND, "410";
     /// Answers with the files of a folder.
     "files": FILES, r#""/srv/www""#;
     /// The path to insert before each request path.
@@ -40,15 +40,17 @@ pub(crate) const SITE: &[Key] = keys! {
     /// Changes of header fields on the way to the client.
     "response-headers": Table(HEADERS), r#"{ remove = ["Server"] }"#;
     /// The networks that have access.
-    "allow": List("networks", &Text("a string")), r#"["10.0.0.0/8"]"#;
+    "allow": NETWORKS, r#"["10.0.0.0/8"]"#;
     /// The networks that have no access.
-    "deny": List("networks", &Text("a string")), r#"["192.0.2.66"]"#;
+    "deny": NETWORKS, r#"["192.0.2.66"]"#;
+    /// Requires an allowed network and a password, or one of the two.
+    "satisfy": SATISFY, r#""any""#;
     /// Requires a user name and password.
     "basic-auth": Table(BASIC_AUTH), r#"{ users = { anna = "$argon2id$…" } }"#;
     /// A server that authorizes each request.
-    "forward-auth": Table(FORWARD_AUTH), r#"{ url = "http://localhost:9091/api/verify" }"#;
+    "forward-auth": FORWARD_AUTH, r#""http://localhost:9091/api/verify""#;
     /// The maximum rate of requests.
-    "rate-limit": AnyOf(&[Table(RATE_LIMIT), List("tables", &Table(RATE_LIMIT))]), r#"{ requests = 100, per = "1s" }"#;
+    "rate-limit": RATE_LIMITS, r#"{ requests = 100, per = "1s" }"#;
     /// The maximum size of a request's body.
     "max-body": Size, r#""10m""#;
     /// Lower limits than those of all sites.
@@ -56,19 +58,21 @@ pub(crate) const SITE: &[Key] = keys! {
     /// The maximum time from the head of a request to the end of its response.
     "request-timeout": Duration, r#""5m""#;
     /// Adds the header Strict-Transport-Security.
-    "hsts": AnyOf(&[Duration, Table(HSTS)]), r#""1y""#;
+    "hsts": AnyOf(&[Boolean, Duration, Table(HSTS)]), r#""1y""#;
     /// Certificates on demand, for names that a URL allows.
-    "on-demand": Table(ON_DEMAND), r#"{ ask = "http://localhost:4000/allowed" }"#;
+    "on-demand": AnyOf(&[Text("a URL"), Table(ON_DEMAND)]), r#""http://localhost:4000/allowed""#;
     /// The only issuer for the site.
     "issuer": Text("a string"), r#""company""#;
     /// The method to set records for DNS challenges.
-    "dns": AnyOf(&[Choice(&["persist"]), Table(DNS)]), r#"{ exec = "/etc/proxy/dns-hook" }"#;
+    "dns": AnyOf(&[Choice(&["persist"]), Table(DNS), False]), r#"{ exec = "/etc/proxy/dns-hook" }"#;
+    /// Gets a certificate for the site although that of a wildcard site covers it.
+    "own-certificate": Boolean, "true";
     /// Your own certificate and key.
     "tls": Table(TLS_FILES), r#"{ cert = "cert.pem", key = "key.pem" }"#;
     /// Shows the certificate of this site to clients without SNI.
     "default": Boolean, "true";
     /// Verifies client certificates.
-    "client-auth": Table(CLIENT_AUTH), r#"{ ca = "clients-ca.pem" }"#;
+    "client-auth": AnyOf(&[Text("a path"), Table(CLIENT_AUTH)]), r#""clients-ca.pem""#;
     /// The minimum TLS version of clients.
     "min-tls": MIN_TLS, r#""1.3""#;
     /// Logs the requests of this site in the access log.
@@ -95,7 +99,7 @@ const ROUTE: &[Key] = keys! {
     /// Redirects every request.
     "redirect": REDIRECT, r#""https://www.example.org""#;
     /// Answers every request with the same response.
-    "respond": Table(RESPOND), "{ status = 410 }";
+    "respond": RESPOND, "410";
     /// Answers with the files of a folder.
     "files": FILES, r#""/srv/www""#;
     /// Removes the prefix from the path for the backend or the folder.
@@ -106,7 +110,31 @@ const ROUTE: &[Key] = keys! {
     "request-headers": Table(HEADERS), r#"{ remove = ["X-Debug"] }"#;
     /// Changes of header fields on the way to the client.
     "response-headers": Table(HEADERS), r#"{ remove = ["Server"] }"#;
+    /// The networks that have access, instead of those of the site.
+    "allow": AnyOf(&[NETWORKS, False]), r#"["private"]"#;
+    /// The networks that have no access, instead of those of the site.
+    "deny": AnyOf(&[NETWORKS, False]), r#"["192.0.2.66"]"#;
+    /// Requires an allowed network and a password, or one of the two.
+    "satisfy": SATISFY, r#""any""#;
+    /// Requires the client certificate that the site only accepts.
+    "client-auth": AnyOf(&[Choice(&["required"]), False]), r#""required""#;
+    /// Requires a user name and password, instead of those of the site.
+    "basic-auth": AnyOf(&[Table(BASIC_AUTH), False]), r#"{ users = { anna = "$argon2id$…" } }"#;
+    /// A server that authorizes each request, instead of that of the site.
+    "forward-auth": AnyOf(&[FORWARD_AUTH, False]), r#""http://localhost:9091/api/verify""#;
+    /// The maximum rate of requests, instead of that of the site.
+    "rate-limit": AnyOf(&[RATE_LIMITS, False]), r#"{ requests = 5, per = "1m" }"#;
+    /// The maximum size of a request's body, instead of that of the site.
+    "max-body": AnyOf(&[Size, False]), r#""1g""#;
+    /// The maximum time from the head of a request to the end of its response, instead of that of the site.
+    "request-timeout": AnyOf(&[Duration, False]), r#""1h""#;
 };
+
+const NETWORKS: Kind = List("networks", &Text("a string"));
+
+const SATISFY: Kind = Choice(&["all", "any"]);
+
+const RATE_LIMITS: Kind = AnyOf(&[Table(RATE_LIMIT), List("tables", &Table(RATE_LIMIT))]);
 
 const BALANCE: Kind = Choice(&[
     "random-two",
@@ -127,7 +155,9 @@ const REDIRECT_KEYS: &[Key] = keys! {
     "append": Boolean, "false";
 };
 
-const RESPOND: &[Key] = keys! {
+const RESPOND: Kind = AnyOf(&[Number, Table(RESPOND_KEYS)]);
+
+const RESPOND_KEYS: &[Key] = keys! {
     /// The status of the response.
     "status": Number, "404";
     /// The body of the response.
@@ -163,7 +193,9 @@ const BASIC_AUTH: &[Key] = keys! {
     "forward": Boolean, "false";
 };
 
-const FORWARD_AUTH: &[Key] = keys! {
+const FORWARD_AUTH: Kind = AnyOf(&[Text("a URL"), Table(FORWARD_AUTH_KEYS)]);
+
+const FORWARD_AUTH_KEYS: &[Key] = keys! {
     /// The URL of the authorization server.
     required "url": Text("a URL"), r#""http://localhost:9091/api/verify""#;
     /// The fields of its response that are copied to the backend.

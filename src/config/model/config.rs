@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::certs::challenge::DnsOptions;
 use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
 use crate::certs::{IssuerOptions, ResolverOptions};
@@ -41,6 +42,8 @@ pub struct Config {
     pub resolver: ResolverOptions,
     /// Options of the internal CA.
     pub internal_ca: InternalCaOptions,
+    /// Options for DNS challenges of the sites that have none of their own.
+    pub dns: Option<DnsOptions>,
     /// Command that runs after each new certificate, as `COMMAND NAME FILE`.
     pub on_cert: Option<PathBuf>,
     /// Peers whose information about their clients is trusted.
@@ -83,6 +86,7 @@ impl Config {
             preflight: PreflightOptions::default(),
             resolver: ResolverOptions::default(),
             internal_ca: InternalCaOptions::default(),
+            dns: None,
             on_cert: None,
             access_log: None,
             features: SiteFeatureOptions::default(),
@@ -106,6 +110,7 @@ impl Config {
             on_demand: None,
             issuer: None,
             dns: None,
+            own_certificate: false,
             tls: None,
             default: false,
             features: self.features.clone(),

@@ -7,7 +7,7 @@ use crate::proxy::{
     Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
     SiteFeatureOptions,
 };
-use crate::tls::{ClientAuthOptions, TlsVersion};
+use crate::tls::{ClientAuthMode, ClientAuthOptions, TlsVersion};
 use crate::upstream;
 
 use crate::config::value::INTERNAL;
@@ -31,6 +31,8 @@ pub struct SiteConfig {
     pub issuer: Option<String>,
     /// Options for DNS challenges.
     pub dns: Option<DnsOptions>,
+    /// True if the site does not use the certificate of a wildcard that covers its name.
+    pub own_certificate: bool,
     /// Certificate files of the operator.
     pub tls: Option<TlsFiles>,
     /// True if clients without SNI get this site's certificate.
@@ -52,6 +54,8 @@ pub struct RouteConfig {
     pub action: SiteAction,
     /// Change of the path for the backend or the folder.
     pub rewrite: Option<Rewrite>,
+    /// Access control instead of that of the site. `None` means that of the site.
+    pub guards: Option<Box<GuardOptions>>,
     /// Header changes, applied after those of the site.
     pub headers: HeaderConfig,
 }
@@ -64,6 +68,7 @@ impl RouteConfig {
             prefix: PathPrefix::root(),
             action,
             rewrite: None,
+            guards: None,
             headers: HeaderConfig::default(),
         }
     }
@@ -113,6 +118,18 @@ impl SiteConfig {
     /// Returns all names of the site.
     pub fn patterns(&self) -> impl Iterator<Item = &HostPattern> {
         std::iter::once(&self.pattern).chain(&self.aliases)
+    }
+
+    /// Returns how clients are asked for certificates in the handshake. If some routes need no certificate, the handshake
+    /// accepts clients without one, and the guards of the other routes refuse them.
+    #[must_use]
+    pub fn handshake_client_auth(&self) -> Option<ClientAuthOptions> {
+        let mut options = self.client_auth.clone()?;
+        let mut routes = self.routes.iter().filter_map(|route| route.guards.as_ref());
+        if routes.any(|guards| !guards.client_certificate) {
+            options.mode = ClientAuthMode::Optional;
+        }
+        Some(options)
     }
 
     /// Returns true if the internal CA signs for any name of the site.

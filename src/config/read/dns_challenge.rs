@@ -3,14 +3,18 @@
 use crate::certs::challenge::{DnsMethod, DnsOptions};
 use crate::config::fields::{self, TableReader};
 use crate::config::report::{DnsChallengeProblem, Report};
+use crate::config::toml::TomlValue;
 use crate::config::value::{command, read_duration};
 use crate::name::HostPattern;
 
 const METHODS: [&str; 3] = ["exec", "rfc2136", "cloudflare"];
 
-/// Reads the `dns` of a site.
+/// Reads the `dns` of a site or of all sites. `false` takes that of all sites away.
 pub(crate) fn read(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<DnsOptions> {
     let value = reader.table.value("dns")?;
+    if is_off(value) {
+        return None;
+    }
     if let Ok(word) = value.string() {
         if word == "persist" {
             return Some(DnsOptions::new(DnsMethod::Persist));
@@ -22,6 +26,11 @@ pub(crate) fn read(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Opti
         return None;
     }
     reader.read_inner("dns", report, read_table)?
+}
+
+/// Returns true if the value is `false`.
+pub(crate) fn is_off(value: TomlValue<'_>) -> bool {
+    value.boolean().is_ok_and(|is_on| !is_on)
 }
 
 fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<DnsOptions> {

@@ -28,8 +28,12 @@ pub(crate) fn read_redirect(
 
 const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// Reads `{ status = 404, body = "…", content-type = "…" }`.
+/// Reads a status, or `{ status = 404, body = "…", content-type = "…" }`.
 pub(crate) fn read_fixed(value: TomlValue<'_>, report: &mut Report<'_>) -> Option<FixedResponse> {
+    if !value.is_table() {
+        let status = report.accept(value.start(), read_status(&value))?;
+        return report.accept(value.start(), FixedResponse::new(status, "", CONTENT_TYPE));
+    }
     let table = report.accept(value.start(), value.table())?;
     let status = table.read("status", report, read_status);
     let body = table.read("body", report, TomlValue::string);

@@ -34,16 +34,31 @@ fn read_list(
 ) -> Vec<IssuerOptions> {
     let mut issuers: Vec<IssuerOptions> = Vec::new();
     for value in list {
-        let issuer = read_value(&value, reader.folder, report, read_issuer);
-        let Some(issuer) = issuer.flatten() else {
-            continue;
+        let issuer = if value.is_string() {
+            read_directory(&value, report)
+        } else {
+            read_value(&value, reader.folder, report, read_issuer).flatten()
         };
+        let Some(issuer) = issuer else { continue };
         if issuers.iter().any(|other| other.name == issuer.name) {
             report.at(value.start(), Problem::SameIssuer(issuer.name.clone()));
         }
         issuers.push(issuer);
     }
     issuers
+}
+
+/// Reads a CA that is only its directory.
+fn read_directory(value: &TomlValue<'_>, report: &mut Report<'_>) -> Option<IssuerOptions> {
+    let directory = value.string().and_then(Directory::parse);
+    let directory = report.accept(value.start(), directory)?;
+    let needs_account = directory.needs_account;
+    let issuer = directory.into_issuer();
+    if needs_account {
+        report.at(value.start(), Problem::NeedsExternalAccount(issuer.name));
+        return None;
+    }
+    Some(issuer)
 }
 
 fn read_issuer(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<IssuerOptions> {
@@ -75,6 +90,21 @@ mod tests {
             "storage = \"file:/data\"\nemail = \"ops@example.org\"\n{issuers}\n[sites]\n{site}\n"
         );
         Config::from_proxyfile(Path::new("Proxyfile"), &text, &Flags::default())
+    }
+
+    #[test]
+    fn a_directory_alone_is_an_issuer() {
+        let config = load(
+            r#"issuers = ["letsencrypt-staging", "https://ca.example.com/dir"]"#,
+            SITE,
+        );
+        let issuers = config.unwrap().issuers;
+        let names: Vec<_> = issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+        assert_eq!(names, ["letsencrypt-staging", "ca.example.com"]);
+        let error = load(r#"issuers = ["zerossl"]"#, SITE)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("requires credentials"), "{error}");
     }
 
     const SITE: &str = "\"www.example.org\" = \"3000\"";

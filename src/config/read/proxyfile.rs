@@ -12,7 +12,7 @@ use crate::config::report::{Origin, Problem, Report};
 use crate::config::toml::TomlTable;
 use crate::proxy::{AccessLogOptions, AccessLogTarget};
 
-use super::{issuers, listen, sites};
+use super::{dns_challenge, issuers, listen, sites};
 
 /// Tables whose keys have an origin each.
 const SECTIONS: [&str; 5] = ["internal-ca", "listen", "limits", "upstreams", "log"];
@@ -44,6 +44,7 @@ impl<'t> Proxyfile<'t> {
         reader.read(&scalar_fields(), config, report);
         reader.read(&fields::features(), &mut config.features, report);
         issuers::read(reader, config, report);
+        config.dns = dns_challenge::read(reader, report);
         listen::read(reader, config, report);
         reader.read_table("limits", &fields::limits(), &mut config.limits, report);
         reader.read_table("log", &fields::log(), &mut config.log, report);

@@ -1,12 +1,13 @@
 //! Reads the action of a site and its `routes`.
 
-use crate::config::model::{HeaderConfig, RouteConfig, SiteAction};
+use crate::config::model::{HeaderConfig, RouteConfig, SiteAction, SiteConfig};
 use crate::config::report::Problem;
 use crate::config::toml::{TomlTable, TomlValue};
 use crate::proxy::{PathPrefix, Rewrite};
 use crate::upstream::{Address, Options, Protocol};
 
 use super::balancing;
+use super::guards;
 use super::handlers;
 use super::header_changes;
 use super::site_reader::SiteReader;
@@ -17,11 +18,13 @@ const ACTIONS: [&str; 4] = ["upstream", "redirect", "respond", "files"];
 pub(crate) struct Reported;
 
 impl SiteReader<'_, '_> {
-    /// Reads the `routes` of a site with their offsets. A route without an action inherits `own`, that of the site.
+    /// Reads the `routes` of a site with their offsets. A route without an action inherits `own`, that of the site. Its access
+    /// control changes that of the site, which must have been read.
     pub(crate) fn read_routes(
         &mut self,
         table: &TomlTable<'_>,
         own: Option<&RouteConfig>,
+        site: &SiteConfig,
     ) -> Vec<(usize, RouteConfig)> {
         let Some(table) = table.read("routes", self.report, TomlValue::table) else {
             return Vec::new();
@@ -42,10 +45,13 @@ impl SiteReader<'_, '_> {
                 continue;
             }
             let action = own.map(|own| &own.action);
-            routes.extend(
-                self.read_route(start, prefix, value, action)
-                    .map(|route| (start, route)),
-            );
+            let route = self.read_route(start, prefix, value, action);
+            let Some(mut route) = route else { continue };
+            if let Ok(table) = value.table() {
+                let reader = self.reader(&table);
+                route.guards = guards::read_of_route(reader, site, self.config, self.report);
+            }
+            routes.push((start, route));
         }
         routes
     }
@@ -105,6 +111,7 @@ impl SiteReader<'_, '_> {
             prefix,
             action: action.ok()??,
             rewrite: strip.or(rewrite),
+            guards: None,
             headers,
         })
     }

@@ -1,6 +1,7 @@
 //! Reads the keys of a site about its certificate.
 
 use crate::certs::challenge::DnsOptions;
+use crate::config::model::Config;
 use crate::config::report::Problem;
 use crate::config::toml::TomlTable;
 use crate::config::value::INTERNAL;
@@ -16,6 +17,16 @@ pub(crate) struct Sources<'a> {
     tls: bool,
     dns: bool,
     issuer: Option<&'a str>,
+}
+
+impl Sources<'_> {
+    /// Returns the keys of a site that sets none itself.
+    pub(crate) fn inherited(config: &Config) -> Self {
+        Self {
+            dns: config.dns.is_some(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The names of a site with their offsets in the file.
@@ -39,7 +50,10 @@ impl SiteReader<'_, '_> {
         let sources = Sources {
             on_demand: table.has("on-demand"),
             tls: table.has("tls"),
-            dns: table.has("dns"),
+            dns: match table.value("dns") {
+                Some(value) => !dns_challenge::is_off(value),
+                None => self.config.dns.is_some(),
+            },
             issuer: issuer.as_deref(),
         };
         if table.has_only_known_keys() {
@@ -50,12 +64,28 @@ impl SiteReader<'_, '_> {
         }
         let reader = self.reader(table);
         if let (Some(pattern), Some(value)) = (names.pattern, table.value("dns"))
+            && !dns_challenge::is_off(value)
             && let Err(problem) = dns_challenge::check(pattern, sources.tls)
         {
             self.report.at(value.start(), problem.into());
         }
-        let dns = dns_challenge::read(reader, self.report);
+        let dns = if table.has("dns") {
+            dns_challenge::read(reader, self.report)
+        } else {
+            self.inherited_dns(names.pattern, sources)
+        };
         (issuer, dns)
+    }
+
+    /// Returns the settings of all sites, unless the site cannot use them. Names of an on-demand site are mostly in zones of
+    /// other people.
+    pub(crate) fn inherited_dns(
+        &self,
+        pattern: Option<&HostPattern>,
+        sources: Sources<'_>,
+    ) -> Option<DnsOptions> {
+        let can_use = !sources.on_demand && dns_challenge::check(pattern?, sources.tls).is_ok();
+        self.config.dns.clone().filter(|_| can_use)
     }
 
     pub(crate) fn check_certificate(

@@ -9,6 +9,7 @@ use crate::config::report::{Problem, Report};
 use crate::config::toml::{TomlTable, TomlValue};
 use crate::name::HostPattern;
 use crate::proxy::PathPrefix;
+use crate::tls::ClientAuthMode;
 
 use super::balancing;
 use super::guards;
@@ -86,8 +87,10 @@ impl SiteReader<'_, '_> {
         let addresses = self.read_addresses(value);
         let mut options = self.config.upstreams.clone();
         balancing::read_line(value, &mut options.balancing, self.report);
-        self.check_certificate(start, pattern.as_ref(), Sources::default());
+        let sources = Sources::inherited(self.config);
+        self.check_certificate(start, pattern.as_ref(), sources);
         let site = SiteConfig {
+            dns: self.inherited_dns(pattern.as_ref(), sources),
             routes: vec![RouteConfig::whole(SiteAction::Upstream {
                 addresses,
                 options,
@@ -109,7 +112,6 @@ impl SiteReader<'_, '_> {
         table: &TomlTable<'_>,
     ) -> Option<PlacedSite> {
         let (alias_starts, aliases) = self.read_aliases(table);
-        let (route_starts, routes) = self.read_all_routes(start, table);
         let headers = header_changes::read(table, self.folder, self.report);
         let names = Names {
             start,
@@ -119,17 +121,21 @@ impl SiteReader<'_, '_> {
         let (issuer, dns) = self.read_certificate(&names, table);
         let reader = self.reader(table);
         let mut site = SiteConfig {
-            routes,
             headers,
             issuer,
             dns,
-            guards: guards::read(reader, self.config, self.report),
             features: site_features::read(reader, self.config, self.report),
             ..self
                 .config
                 .site(pattern.clone().unwrap_or(HostPattern::Any))
         };
         reader.read(&site_scalar_fields(), &mut site, self.report);
+        let client_auth = site.client_auth.as_ref();
+        let needs_certificate =
+            client_auth.is_some_and(|options| options.mode == ClientAuthMode::Required);
+        site.guards = guards::read(reader, needs_certificate, self.config, self.report);
+        let route_starts = self.read_all_routes(start, table, &mut site);
+        guards::reserve_headers(&mut site);
         table.finish(self.report);
         site.aliases = aliases;
         site.pattern = pattern?;
@@ -153,12 +159,13 @@ impl SiteReader<'_, '_> {
         aliases.into_iter().unzip()
     }
 
-    /// Reads the action of the site itself and its routes.
+    /// Reads the action of the site itself and its routes into the site. Returns their offsets.
     fn read_all_routes(
         &mut self,
         start: usize,
         table: &TomlTable<'_>,
-    ) -> (Vec<usize>, Vec<RouteConfig>) {
+        site: &mut SiteConfig,
+    ) -> Vec<usize> {
         let root = PathPrefix::root();
         let action = self.read_action(table, &root, None);
         let rewrite = self.read_rewrite(table, &root);
@@ -170,12 +177,14 @@ impl SiteReader<'_, '_> {
             rewrite,
             ..RouteConfig::whole(action)
         });
-        let mut routes = self.read_routes(table, own.as_ref());
+        let mut routes = self.read_routes(table, own.as_ref(), site);
         if let Some(own) = own {
             self.check_use(table, &own.action);
             routes.insert(0, (start, own));
         }
-        routes.into_iter().unzip()
+        let (starts, routes) = routes.into_iter().unzip();
+        site.routes = routes;
+        starts
     }
 }
 

@@ -1,14 +1,20 @@
-//! Problems with the access rules of a site.
+//! Problems with the access rules of a site or route.
 
 use crate::proxy::PasswordHashError;
 
 /// A problem with an access rule, with its fix.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuardProblem {
-    #[error(
-        "`{0}` is not a valid network; use a form like `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.7`"
-    )]
+    #[error("`{0}` is not a valid network; use a form like `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7` or `private`")]
     Network(String),
+    #[error(
+        "`satisfy = \"any\"` needs `allow` and a password to choose between; add `allow` and `basic-auth` or `forward-auth`, or remove it"
+    )]
+    NothingToSatisfy,
+    #[error(
+        "the site does not ask clients for certificates; add `client-auth = {{ ca = \"clients-ca.pem\", mode = \"optional\" }}` to the site"
+    )]
+    NoClientAuth,
     #[error("the list of networks is empty; add one, as in `[\"10.0.0.0/8\"]`, or remove `{0}`")]
     NoNetwork(String),
     #[error(

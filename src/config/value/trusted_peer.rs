@@ -3,18 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::config::report::Problem;
 use ipnet::IpNet;
 
-/// Loopback and the private networks of RFC 1918 and RFC 4193.
-const PRIVATE: [&str; 6] = [
-    "127.0.0.0/8",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "::1/128",
-    "fc00::/7",
-];
+use crate::config::report::Problem;
+use crate::proxy::private_networks;
 
 /// A CDN whose published networks are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +68,7 @@ impl TrustedPeer {
     pub fn networks(self) -> Vec<IpNet> {
         match self {
             Self::Network(network) => vec![network],
-            Self::Private => PRIVATE
-                .iter()
-                .map(|network| network.parse().expect("the constants are networks"))
-                .collect(),
+            Self::Private => private_networks(),
             Self::Cdn(cdn) => cdn.networks().collect(),
         }
     }

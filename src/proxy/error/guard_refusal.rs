@@ -13,6 +13,9 @@ pub enum GuardRefusal {
     /// The client's network is not allowed.
     #[error("the client's network is not allowed")]
     Network,
+    /// The client presented no certificate.
+    #[error("the client presented no certificate")]
+    NoClientCertificate,
     /// Requests exceed a rate limit.
     #[error("requests exceed the rate limit")]
     RateLimited {
@@ -48,6 +51,7 @@ impl GuardRefusal {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Network => Reason::Network,
+            Self::NoClientCertificate => Reason::NoClientCertificate,
             Self::RateLimited { .. } => Reason::RateLimit,
             Self::Unauthorized { .. } => Reason::Unauthorized,
             Self::PasswordsBusy => Reason::PasswordsBusy,

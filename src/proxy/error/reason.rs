@@ -71,6 +71,8 @@ reasons! {
     Maintenance = "maintenance",
     /// The client's network is not allowed.
     Network = "network",
+    /// The request's path requires a client certificate, and the client presented none.
+    NoClientCertificate = "no-client-certificate",
     /// Requests exceed a rate limit.
     RateLimit = "rate-limit",
     /// The request has no valid user name and password.

@@ -14,7 +14,6 @@ use crate::upstream::{RequestBody, remove_aliases};
 /// Fields that the forward-auth server adds to an admitted request and to its response.
 #[derive(Debug)]
 pub(super) struct Grant {
-    names: Arc<[HeaderName]>,
     /// Fields for the app.
     fields: Vec<(HeaderName, HeaderValue)>,
     /// Cookies for the client. Without them a renewed session would be lost.
@@ -23,7 +22,7 @@ pub(super) struct Grant {
 
 impl Grant {
     /// Takes the fields called `names` and the cookies from the server's `answer`.
-    pub(super) fn new(names: Arc<[HeaderName]>, answer: &HeaderMap) -> Self {
+    pub(super) fn new(names: &[HeaderName], answer: &HeaderMap) -> Self {
         let values = |name: &HeaderName| {
             let name = name.clone();
             let values = answer.get_all(&name).iter().cloned();
@@ -33,7 +32,6 @@ impl Grant {
         Self {
             fields: names.iter().flat_map(values).collect(),
             cookies: answer.get_all(SET_COOKIE).iter().cloned().collect(),
-            names,
         }
     }
 }
@@ -41,22 +39,24 @@ impl Grant {
 /// Effects of the guards on the rest of an admitted request.
 #[derive(Debug, Default)]
 pub(crate) struct AdmissionEffects {
+    /// Names of fields that the client cannot set.
+    pub(super) reserved: Option<Arc<[HeaderName]>>,
     pub(super) grant: Option<Grant>,
     pub(super) deadline: Option<Instant>,
 }
 
 impl AdmissionEffects {
-    /// Sets the fields for the app, and removes fields and trailers of the same names that the client sent.
+    /// Removes the reserved fields and trailers that the client sent, and sets the fields for the app.
     ///
     /// Call this after the hop-by-hop fields are removed: the client's Connection field must not name the fields set
     /// here.
     pub(crate) fn grant(&self, request: &mut Request<RequestBody>) {
-        let Some(grant) = &self.grant else { return };
-        request.body_mut().forbid_trailers(&grant.names);
-        let headers = request.headers_mut();
-        remove_aliases(headers, &grant.names);
-        for (name, value) in &grant.fields {
-            headers.append(name, value.clone());
+        if let Some(reserved) = &self.reserved {
+            request.body_mut().forbid_trailers(reserved);
+            remove_aliases(request.headers_mut(), reserved);
+        }
+        for (name, value) in self.grant.iter().flat_map(|grant| &grant.fields) {
+            request.headers_mut().append(name, value.clone());
         }
     }
 

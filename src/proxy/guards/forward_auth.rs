@@ -1,7 +1,6 @@
 //! The guard that asks another server about each request before it reaches the app.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
@@ -63,7 +62,6 @@ pub(super) struct ForwardAuth {
     options: ForwardAuthOptions,
     server: Upstream,
     host: HeaderValue,
-    copied: Arc<[HeaderName]>,
 }
 
 /// Decision of the server about one request.
@@ -90,7 +88,6 @@ impl ForwardAuth {
             options: options.clone(),
             server: Upstream::new(vec![options.address.clone()], deadlines, context)?,
             host: HeaderValue::try_from(host).expect("an address is written in visible ASCII"),
-            copied: options.copy_headers.as_slice().into(),
         })
     }
 
@@ -123,7 +120,7 @@ impl ForwardAuth {
             return Ok(Decision::Refuse(Box::new(answer)));
         }
         let (head, body) = answer.into_parts();
-        let grant = Grant::new(Arc::clone(&self.copied), &head.headers);
+        let grant = Grant::new(&self.options.copy_headers, &head.headers);
         read_to_end(body).await;
         Ok(Decision::Pass(grant))
     }
@@ -143,7 +140,7 @@ impl ForwardAuth {
         for name in OMITTED {
             fields.remove(name);
         }
-        remove_aliases(&mut fields, &self.copied);
+        remove_aliases(&mut fields, &self.options.copy_headers);
         let method = match *request.method() {
             // HTTP/2 opens a WebSocket with CONNECT; the server is told the method that HTTP/1.1 uses.
             Method::CONNECT => "GET",

@@ -1,32 +1,37 @@
-//! The guards of one site, and the order in which they check a request.
+//! The guards of one site or route, and the order in which they check a request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::HeaderName;
 use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
 
 use super::admission_effects::AdmissionEffects;
 use super::forward_auth::{Decision, ForwardAuth};
-use super::networks::NetworkOptions;
-use super::options::GuardOptions;
+use super::networks::Networks;
+use super::options::{GuardOptions, Satisfy};
 use super::rate_limit::{RateLimitOptions, RateLimiter};
 use super::size_limits::SizeLimits;
 use crate::proxy::error::{Error, GuardRefusal};
 use crate::proxy::guards::basic_auth::{BasicAuth, HashingLimit};
-use crate::proxy::request::RequestContext;
+use crate::proxy::request::{ClientIdentity, RequestContext};
 use crate::upstream::{RequestBody, ResponseBody, TlsError, UpstreamContext};
 
-/// The guards of one site. A guard that the site does not configure is absent.
+/// The guards of one site or route. A guard that it does not configure is absent.
 #[derive(Debug)]
 pub struct Guards {
     sizes: SizeLimits,
-    networks: Option<NetworkOptions>,
+    networks: Option<Networks>,
+    satisfy: Satisfy,
+    needs_certificate: bool,
     rate_limits: Vec<Arc<RateLimiter>>,
     basic_auth: Option<Arc<BasicAuth>>,
     forward_auth: Option<Arc<ForwardAuth>>,
     request_timeout: Option<Duration>,
     hsts: Option<HeaderValue>,
+    reserved: Option<Arc<[HeaderName]>>,
 }
 
 /// Outcome of all guards for one request.
@@ -45,40 +50,44 @@ impl Guards {
         hashing_limit: &Arc<HashingLimit>,
         context: &UpstreamContext,
     ) -> Result<Self, TlsError> {
-        Self::carrying_over(None, options, hashing_limit, context)
+        Self::carrying_over(&[], options, hashing_limit, context)
     }
 
-    /// Like [`Self::new`], but a guard that `previous` has with the same options is kept together with its state.
+    /// Like [`Self::new`], but a guard that one of `previous` has with the same options is shared together with its
+    /// state.
     pub fn carrying_over(
-        previous: Option<&Self>,
+        previous: &[&Self],
         options: &GuardOptions,
         hashing_limit: &Arc<HashingLimit>,
         context: &UpstreamContext,
     ) -> Result<Self, TlsError> {
-        let networks = &options.networks;
-        let previous_limits = previous.map_or(&[][..], |previous| &previous.rate_limits);
+        let previous_limits = previous.iter().flat_map(|it| &it.rate_limits).cloned();
         let basic_auth = options.basic_auth.as_ref().and_then(|options| {
-            let known = previous.and_then(|previous| previous.basic_auth.as_ref());
-            match known.filter(|known| known.options() == options) {
+            let mut known = previous.iter().filter_map(|it| it.basic_auth.as_ref());
+            match known.find(|known| known.options() == options) {
                 Some(known) => Some(Arc::clone(known)),
                 None => BasicAuth::new(options, hashing_limit, context.workers).map(Arc::new),
             }
         });
         let forward_auth = options.forward_auth.as_ref().map(|options| {
-            let known = previous.and_then(|previous| previous.forward_auth.as_ref());
-            Ok(match known {
-                Some(known) if known.is_current(options, context)? => Arc::clone(known),
-                _ => Arc::new(ForwardAuth::new(options, context)?),
-            })
+            for known in previous.iter().filter_map(|it| it.forward_auth.as_ref()) {
+                if known.is_current(options, context)? {
+                    return Ok(Arc::clone(known));
+                }
+            }
+            Ok(Arc::new(ForwardAuth::new(options, context)?))
         });
         Ok(Self {
             sizes: SizeLimits::new(options),
-            networks: (!networks.is_empty()).then(|| networks.clone()),
-            rate_limits: rate_limits(&options.rate_limits, previous_limits.to_vec()),
+            networks: Networks::new(&options.networks),
+            satisfy: options.satisfy,
+            needs_certificate: options.client_certificate,
+            rate_limits: rate_limits(&options.rate_limits, previous_limits.collect()),
             basic_auth,
             forward_auth: forward_auth.transpose()?,
             request_timeout: options.request_timeout,
             hsts: options.hsts.as_ref().map(|hsts| hsts.value()),
+            reserved: reserved(options),
         })
     }
 
@@ -89,8 +98,8 @@ impl Guards {
         HeaderValue::from_bytes(hsts.as_bytes()).ok()
     }
 
-    /// Checks a request: sizes first, then the client's network and rate, then its credentials. The cheap checks come
-    /// first, and a client over its rate costs no hashing.
+    /// Checks a request: sizes first, then the client's network, certificate and rate, then its credentials. The cheap
+    /// checks come first, and a client over its rate costs no hashing.
     pub(crate) async fn check(
         &self,
         request: &mut Request<RequestBody>,
@@ -98,33 +107,60 @@ impl Guards {
     ) -> Result<GuardOutcome, Error> {
         let deadline = self.request_timeout.map(|limit| Instant::now() + limit);
         self.sizes.check(request, context)?;
-        self.check_client(request, context)?;
-        let admission = AdmissionEffects {
+        let client = context.conn.client_ip(request.headers());
+        let needs_credentials = self.check_network(client)?;
+        self.check_certificate(context)?;
+        self.check_rate(client)?;
+        let mut admission = AdmissionEffects {
+            reserved: self.reserved.clone(),
             grant: None,
             deadline,
         };
-        let asked = admission.within(self.identify(request, context)).await?;
-        let grant = match asked {
-            None => None,
-            Some(Decision::Pass(grant)) => Some(grant),
-            Some(Decision::Refuse(answer)) => return Ok(GuardOutcome::Answered(answer)),
-        };
-        let is_needed = grant.is_some() || deadline.is_some();
+        if needs_credentials {
+            let asked = admission.within(self.identify(request, context)).await?;
+            admission.grant = match asked {
+                None => None,
+                Some(Decision::Pass(grant)) => Some(grant),
+                Some(Decision::Refuse(answer)) => return Ok(GuardOutcome::Answered(answer)),
+            };
+        } else if let Some(basic_auth) = &self.basic_auth {
+            basic_auth.remove_own_credentials(request.headers_mut());
+        }
+        let is_needed = admission.grant.is_some() || deadline.is_some() || self.reserved.is_some();
         Ok(GuardOutcome::Admitted(
-            is_needed.then(|| Box::new(AdmissionEffects { grant, deadline })),
+            is_needed.then(|| Box::new(admission)),
         ))
     }
 
-    fn check_client<B>(
-        &self,
-        request: &Request<B>,
-        context: &RequestContext<'_>,
-    ) -> Result<(), Error> {
-        let client = context.conn.client_ip(request.headers());
-        let networks = self.networks.as_ref();
-        if !networks.is_none_or(|networks| networks.admits(client)) {
-            return Err(GuardRefusal::Network.into());
+    /// Checks the client's network. Returns `true` if the client needs credentials as well.
+    fn check_network(&self, client: IpAddr) -> Result<bool, GuardRefusal> {
+        let Some(networks) = &self.networks else {
+            return Ok(true);
+        };
+        if networks.denies(client) {
+            return Err(GuardRefusal::Network);
         }
+        let is_allowed = networks.allows(client);
+        let has_credentials = self.basic_auth.is_some() || self.forward_auth.is_some();
+        if self.satisfy == Satisfy::Any && has_credentials && networks.has_allowed() {
+            return Ok(!is_allowed);
+        }
+        if is_allowed {
+            Ok(true)
+        } else {
+            Err(GuardRefusal::Network)
+        }
+    }
+
+    fn check_certificate(&self, context: &RequestContext<'_>) -> Result<(), GuardRefusal> {
+        let identity = context.conn.identity();
+        if self.needs_certificate && !identity.is_some_and(ClientIdentity::is_verified) {
+            return Err(GuardRefusal::NoClientCertificate);
+        }
+        Ok(())
+    }
+
+    fn check_rate(&self, client: IpAddr) -> Result<(), GuardRefusal> {
         for limit in &self.rate_limits {
             limit
                 .take(client)
@@ -150,6 +186,15 @@ impl Guards {
     }
 }
 
+/// Returns the names of the fields that clients cannot set: those that the forward-auth server sets, and those that
+/// other paths of the site reserve.
+fn reserved(options: &GuardOptions) -> Option<Arc<[HeaderName]>> {
+    let mut names = options.reserved_headers.clone();
+    let copied = options.forward_auth.iter();
+    names.extend(copied.flat_map(|options| options.copy_headers.iter().cloned()));
+    (!names.is_empty()).then(|| names.into())
+}
+
 /// Returns a limiter for each of `limits`: a `previous` one with the same options where there is one, else a new one.
 fn rate_limits(
     limits: &[RateLimitOptions],
@@ -167,6 +212,7 @@ fn rate_limits(
 
 #[cfg(test)]
 mod tests {
+    use super::super::networks::NetworkOptions;
     use super::*;
     use crate::proxy::request::{ConnInfo, TrustedProxies};
     use crate::tasks::Tasks;
@@ -195,8 +241,8 @@ mod tests {
         };
         let request = Request::get("/").header("host", "www.example.org");
         let request = request.header("x-forwarded-for", client).body(()).unwrap();
-        let context = RequestContext::new(&request, &conn, 0);
-        guards.check_client(&request, &context).is_err()
+        let client = conn.client_ip(request.headers());
+        guards.check_network(client).is_err()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Access control of a site: client networks, passwords, forward authentication, rates, sizes and time limits.
+//! Access control of a site or route: client networks, passwords, forward authentication, rates, sizes and time limits.
 
 mod admission_effects;
 mod basic_auth;
@@ -16,6 +16,6 @@ pub use forward_auth::ForwardAuthOptions;
 pub(super) use guards::GuardOutcome;
 pub use guards::Guards;
 pub use hsts::HstsOptions;
-pub use networks::NetworkOptions;
-pub use options::GuardOptions;
+pub use networks::{ClientNetwork, ClientNetworkError, NetworkOptions, private_networks};
+pub use options::{GuardOptions, Satisfy};
 pub use rate_limit::{ClientKey, RateLimitOptions, RateScope};

@@ -27,6 +27,7 @@ pub struct ClientCertificate {
 #[derive(Clone, Debug)]
 pub struct ClientIdentity {
     policy: ClientPolicy,
+    is_verified: bool,
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -35,10 +36,8 @@ impl ClientIdentity {
     /// none and the site does not require one.
     #[must_use]
     pub fn new(policy: ClientPolicy, certificate: Option<ClientCertificate>) -> Self {
-        let verified = HeaderValue::from_static(match certificate {
-            Some(_) => "true",
-            None => "false",
-        });
+        let is_verified = certificate.is_some();
+        let verified = HeaderValue::from_static(if is_verified { "true" } else { "false" });
         let mut fields = vec![(VERIFIED, verified)];
         if let Some(certificate) = certificate {
             let texts = [
@@ -51,7 +50,17 @@ impl ClientIdentity {
                 .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)));
             fields.extend(set);
         }
-        Self { policy, fields }
+        Self {
+            policy,
+            is_verified,
+            fields,
+        }
+    }
+
+    /// `true` if the client presented a certificate, which was then verified.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.is_verified
     }
 
     /// Policy under which the client was asked.

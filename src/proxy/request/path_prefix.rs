@@ -72,6 +72,14 @@ impl PathPrefix {
             .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
     }
 
+    /// Like [`Self::covers`], but ignores the case of letters.
+    pub(crate) fn covers_without_case(&self, path: &[u8]) -> bool {
+        let (prefix, len) = (self.0.as_bytes(), self.0.len());
+        path.get(..len)
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            && path.get(len).is_none_or(|byte| *byte == b'/')
+    }
+
     /// Compares in an order in which a prefix is directly followed by all paths that it covers.
     pub(crate) fn compare(&self, path: &[u8]) -> Ordering {
         let slash_first = |byte: u8| if byte == b'/' { 0 } else { byte };

@@ -76,6 +76,7 @@ fn add_guard_fields(refusal: &GuardRefusal, headers: &mut HeaderMap) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         GuardRefusal::Network
+        | GuardRefusal::NoClientCertificate
         | GuardRefusal::ForwardAuth(_)
         | GuardRefusal::ForwardAuthSwitched
         | GuardRefusal::BodyTooLarge
@@ -147,6 +148,9 @@ fn page(error: &Error) -> RefusalPage {
 fn guard_page(refusal: &GuardRefusal) -> RefusalPage {
     match refusal {
         GuardRefusal::Network => RefusalPage::new(403, "Your network may not use this site.\n"),
+        GuardRefusal::NoClientCertificate => {
+            RefusalPage::new(403, "This page needs a client certificate.\n")
+        }
         GuardRefusal::RateLimited { .. } => RefusalPage::new(
             429,
             "Too many requests; wait a moment before the next one.\n",
@@ -261,6 +265,7 @@ mod tests {
             (Error::UnaskedUpgrade, 502),
             (Error::NoWebSocket, 502),
             (GuardRefusal::Network.into(), 403),
+            (GuardRefusal::NoClientCertificate.into(), 403),
             (GuardRefusal::PasswordsBusy.into(), 503),
             (
                 GuardRefusal::ForwardAuth(upstream::Error::NoBackend).into(),

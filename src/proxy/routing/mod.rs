@@ -12,4 +12,4 @@ pub use current_router::CurrentRouter;
 pub use https_redirect::to_https;
 pub use rewrite::Rewrite;
 pub use router::{Router, Site};
-pub use routes::{Route, Routes};
+pub use routes::{Route, RouteGuards, Routes};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::routes::Routes;
+use super::routes::{Route, RouteGuards, Routes};
 use crate::name::{HostPattern, NameMap};
 use crate::proxy::guards::Guards;
 use crate::proxy::request::ClientPolicy;
@@ -17,8 +17,8 @@ pub struct Site {
     pub aliases: Vec<HostPattern>,
     /// Routes of the site's requests.
     pub routes: Routes,
-    /// Access control, if the site has any.
-    pub guards: Option<Box<Guards>>,
+    /// Access control of all paths whose route has none of its own, if the site has any.
+    pub guards: Option<Arc<Guards>>,
     /// Features beyond routes and guards, if the site has any.
     pub features: Option<Box<SiteFeatures>>,
     /// Policy by which clients are asked for certificates. Connections under another policy do not reach the site.
@@ -39,6 +39,14 @@ impl Site {
             features: None,
             client_policy: None,
             needs_tls13: false,
+        }
+    }
+
+    /// Access control of a request with this route, or of one without a route.
+    pub(crate) fn guards_of<'s>(&'s self, route: Option<&'s Route>) -> Option<&'s Guards> {
+        match route.map(|route| &route.guards) {
+            Some(RouteGuards::Own(guards)) => guards.as_deref(),
+            Some(RouteGuards::OfSite) | None => self.guards.as_deref(),
         }
     }
 

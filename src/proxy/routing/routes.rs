@@ -1,5 +1,7 @@
 //! The routes of a site. The one with the longest matching prefix serves a path; prefixes match whole segments.
 
+use std::sync::Arc;
+
 use http::Request;
 use http::header::LINK;
 use http::uri::PathAndQuery;
@@ -7,10 +9,21 @@ use http::uri::PathAndQuery;
 use super::path_normalization;
 use super::rewrite::Rewrite;
 use crate::proxy::error::Error;
+use crate::proxy::guards::Guards;
 use crate::proxy::handler::Handler;
 use crate::proxy::header_changes::HeaderChanges;
 use crate::proxy::request::{PathPrefix, RequestContext};
 use crate::upstream::RequestBody;
+
+/// Access control of a route.
+#[derive(Clone, Debug, Default)]
+pub enum RouteGuards {
+    /// That of the site.
+    #[default]
+    OfSite,
+    /// Its own, instead of that of the site. `None` admits every request.
+    Own(Option<Arc<Guards>>),
+}
 
 /// Route of the requests for the paths below a prefix.
 #[derive(Clone, Debug)]
@@ -19,6 +32,8 @@ pub struct Route {
     pub prefix: PathPrefix,
     /// Handler that responds.
     pub handler: Handler,
+    /// Access control.
+    pub guards: RouteGuards,
     /// Rewrite of the path before it goes to the backend or the folder.
     pub rewrite: Option<Rewrite>,
     /// Changes to the header fields of a request before it goes to the backend.
@@ -34,6 +49,7 @@ impl Route {
         Self {
             prefix,
             handler,
+            guards: RouteGuards::OfSite,
             rewrite: None,
             request_headers: None,
             response_headers: None,
@@ -73,7 +89,11 @@ impl Route {
 
 /// The routes of one site.
 #[derive(Clone, Debug)]
-pub struct Routes(Box<[RouteEntry]>);
+pub struct Routes {
+    entries: Box<[RouteEntry]>,
+    /// Whether a route has access control of its own.
+    are_guarded: bool,
+}
 
 #[derive(Clone, Debug)]
 struct RouteEntry {
@@ -98,18 +118,23 @@ impl Routes {
                 .rposition(|entry| entry.route.prefix.covers(path));
             entries.push(RouteEntry { route, parent });
         }
-        Self(entries.into())
+        let is_guarded = |entry: &RouteEntry| matches!(entry.route.guards, RouteGuards::Own(_));
+        Self {
+            are_guarded: entries.iter().any(is_guarded),
+            entries: entries.into(),
+        }
     }
 
     /// All routes, ordered by prefix.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.0.iter().map(|entry| &entry.route)
+        self.entries.iter().map(|entry| &entry.route)
     }
 
     /// Finds the route of a path as the client wrote it. `*` is routed like `/`.
     ///
     /// The path is matched byte for byte, as it is forwarded. It is refused as ambiguous if a backend that decodes,
-    /// merges or cuts could read it as the path of another route.
+    /// merges or cuts could read it as the path of another route. If a route has access control of its own, a backend
+    /// that ignores the case of letters counts too.
     pub(crate) fn route(&self, path: &str) -> Result<&Route, Error> {
         let path = match path {
             "*" => b"/",
@@ -121,25 +146,45 @@ impl Routes {
         {
             return Err(Error::AmbiguousPath);
         }
+        if self.are_guarded && self.is_ambiguous_without_case(path, found) {
+            return Err(Error::AmbiguousPath);
+        }
         found
-            .map(|index| &self.0[index].route)
+            .map(|index| &self.entries[index].route)
             .ok_or(Error::NoRoute)
     }
 
     fn has_only_root(&self) -> bool {
-        matches!(&*self.0, [only] if only.route.prefix.is_root())
+        matches!(&*self.entries, [only] if only.route.prefix.is_root())
+    }
+
+    /// `true` if a backend that ignores the case of letters could read the path as that of a route other than `found`.
+    fn is_ambiguous_without_case(&self, path: &[u8], found: Option<usize>) -> bool {
+        let prefix = |index: usize| self.entries[index].route.prefix.as_str();
+        let is_other = |form: &[u8]| match (self.find_without_case(form), found) {
+            (Some(one), Some(other)) => !prefix(one).eq_ignore_ascii_case(prefix(other)),
+            (one, other) => one != other,
+        };
+        is_other(path) || path_normalization::any_other(path, is_other)
+    }
+
+    fn find_without_case(&self, path: &[u8]) -> Option<usize> {
+        let entries = self.entries.iter().enumerate();
+        let covering = entries.filter(|(_, entry)| entry.route.prefix.covers_without_case(path));
+        let longest = covering.max_by_key(|(_, entry)| entry.route.prefix.as_str().len());
+        longest.map(|(index, _)| index)
     }
 
     fn find(&self, path: &[u8]) -> Option<usize> {
         let end = self
-            .0
+            .entries
             .partition_point(|entry| entry.route.prefix.compare(path).is_le());
         let mut candidate = end.checked_sub(1);
         while let Some(index) = candidate {
-            if self.0[index].route.prefix.covers(path) {
+            if self.entries[index].route.prefix.covers(path) {
                 return Some(index);
             }
-            candidate = self.0[index].parent;
+            candidate = self.entries[index].parent;
         }
         None
     }
@@ -249,6 +294,37 @@ mod tests {
         }
     }
 
+    fn guarded<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Routes {
+        let plain = routes(prefixes);
+        Routes::new(plain.iter().map(|route| Route {
+            guards: RouteGuards::Own(None),
+            ..route.clone()
+        }))
+    }
+
+    #[test]
+    fn other_letter_case_leads_around_no_guard() {
+        let routes = guarded(["/", "/admin", "/Docs"]);
+        for path in [
+            "/ADMIN",
+            "/Admin/x",
+            "/%41dmin",
+            "/x/../Admin",
+            "/docs/a",
+            "/;/aDmin",
+        ] {
+            let outcome = routes.route(path);
+            assert!(matches!(outcome, Err(Error::AmbiguousPath)), "{path}");
+        }
+        for (path, prefix) in [
+            ("/Administration", "/"),
+            ("/admin/X", "/admin"),
+            ("/Docs/A", "/Docs"),
+        ] {
+            assert_eq!(found(&routes, path).as_deref(), Some(prefix), "{path}");
+        }
+    }
+
     fn prefix() -> impl Strategy<Value = String> {
         proptest::collection::vec("[ab.-]{1,2}", 0..4)
             .prop_map(|segments| format!("/{}", segments.join("/")))
@@ -295,7 +371,7 @@ mod tests {
         ) {
             let routes = routes(prefixes.iter().map(String::as_str));
             let index = routes.find(path.as_bytes());
-            let found = index.map(|index| routes.0[index].route.prefix.to_string());
+            let found = index.map(|index| routes.entries[index].route.prefix.to_string());
             prop_assert_eq!(found.as_deref(), naive(&prefixes, &path));
         }
 
@@ -313,6 +389,24 @@ mod tests {
             let routes = routes(["/", "/admin"]);
             if let Some(prefix) = found(&routes, &path) {
                 let is_admin = lenient(&path).first().is_some_and(|segment| segment == "admin");
+                prop_assert_eq!(prefix == "/admin", is_admin, "{}", path);
+            }
+        }
+
+        #[test]
+        fn no_spelling_of_a_path_leads_around_a_guard(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    Just("/"), Just("admin"), Just("Admin"), Just("%41DMIN"), Just("a"), Just(".."),
+                    Just("."), Just("%2e"), Just("%2F"), Just("\\"), Just("%5c"), Just(";x"),
+                ],
+                0..8,
+            ),
+        ) {
+            let path = format!("/{}", pieces.concat());
+            if let Some(prefix) = found(&guarded(["/", "/admin"]), &path) {
+                let first = lenient(&path).into_iter().next();
+                let is_admin = first.is_some_and(|segment| segment.eq_ignore_ascii_case("admin"));
                 prop_assert_eq!(prefix == "/admin", is_admin, "{}", path);
             }
         }

@@ -91,7 +91,7 @@ impl ServiceSetup {
     pub(crate) fn guarded(mut self, options: &GuardOptions) -> Self {
         let context = UpstreamContext::new(self.tasks.clone());
         let guards = Guards::new(options, &Arc::default(), &context).unwrap();
-        self.sites.last_mut().unwrap().guards = Some(Box::new(guards));
+        self.sites.last_mut().unwrap().guards = Some(Arc::new(guards));
         self
     }
 

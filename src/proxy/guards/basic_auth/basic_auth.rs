@@ -104,6 +104,18 @@ impl BasicAuth {
         Ok(())
     }
 
+    /// Removes credentials of the guard's users from `headers` unless they are to be forwarded. For a request that needs
+    /// none: a browser that logged in from another network still sends them.
+    pub(crate) fn remove_own_credentials(&self, headers: &mut HeaderMap) {
+        let is_own = |credentials: Credentials| {
+            let user = std::str::from_utf8(credentials.user()).ok();
+            user.is_some_and(|user| self.options.users.contains_key(user))
+        };
+        if !self.options.forward && Credentials::of(headers).is_some_and(is_own) {
+            headers.remove(AUTHORIZATION);
+        }
+    }
+
     async fn verify(&self, credentials: &Credentials, worker: usize) -> Result<(), GuardRefusal> {
         let permit = self.hashing_limit.permit().await;
         let permit = permit.ok_or(GuardRefusal::PasswordsBusy)?;

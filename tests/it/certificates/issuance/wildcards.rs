@@ -112,6 +112,49 @@ async fn a_hook_proves_a_wildcard_which_survives_a_restart() {
     assert!(!proxy.log().contains("being obtained"), "{}", proxy.log());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wildcard_serves_the_sites_that_it_covers_with_its_certificate() {
+    // Given a wildcard, a site that it covers, and one that wants a certificate of its own, with one way to set records.
+    let app = App::start().await;
+    let pebble = Pebble::start(PebbleOptions::new(1)).await;
+    let setup = ProxySetup::new();
+    let hook = hook(&setup, &pebble);
+    let (servers, address) = (pebble.dns(), app.address);
+    let file = format!(
+        "resolvers = [\"{servers}\"]\n\
+         dns = {{ exec = \"{hook}\", name-servers = [\"{servers}\"] }}\n\
+         [sites]\n\
+         \"{WILDCARD}\" = {{ respond = 404 }}\n\
+         \"nas.home.example.org\" = \"{address}\"\n\
+         \"own.home.example.org\" = {{ upstream = \"{address}\", own-certificate = true }}\n"
+    );
+    let mut proxy = from(setup, &pebble, &file, "debug").start().await;
+    // When certificates are there, then the covered site has that of the wildcard, and no order was placed for it.
+    proxy.logged("names=*.home.example.org").await;
+    let client = Client::new(&pebble.issuance_root().await);
+    let serial = async |name: &str| client.serial(proxy.https(), name).await.unwrap();
+    let shared = serial("a.home.example.org").await;
+    assert_eq!(serial("nas.home.example.org").await, shared);
+    assert_ne!(serial("own.home.example.org").await, shared);
+    let answer = client
+        .get2(proxy.https(), "nas.home.example.org", "/")
+        .await;
+    assert_eq!(answer.body, "hello");
+    // And the list says which certificate serves which site.
+    let Outcome { out: output, .. } = certs(&proxy.data(), &["list"]).await;
+    let line = |name: &str| output.lines().find(|line| line.starts_with(name)).unwrap();
+    let nas = line("nas.home");
+    assert!(
+        nas.contains("uses the certificate of *.home.example.org: served until"),
+        "{nas}"
+    );
+    assert!(
+        !line("own.home").contains("uses the certificate"),
+        "{output}"
+    );
+    assert_eq!(proxy.log().matches("certificate obtained").count(), 2);
+}
+
 /// Marks a certificate as due in storage, and at the CA if that has renewal information; no proxy runs meanwhile.
 async fn make_due(setup: &ProxySetup, pebble: &Pebble) {
     let certificates = setup.data().join("certificates");

@@ -243,7 +243,7 @@ async fn all_requests_are_refused_while_the_server_is_down() {
         let service = setup.guarded(&options).start().await;
         let answer = ask(service.h1, request_of("GET")).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-        assert!(answer.contains("cannot be decided"), "{answer}");
+        assert!(answer.contains("cannot be checked"), "{answer}");
     }
     assert!(app.is_quiet());
 }
