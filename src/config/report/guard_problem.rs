@@ -5,7 +5,9 @@ use crate::proxy::PasswordHashError;
 /// A problem with an access rule, with its fix.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GuardProblem {
-    #[error("`{0}` is not a valid network; use a form like `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7` or `private`")]
+    #[error(
+        "`{0}` is not a valid network; use a form like `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7` or `private`"
+    )]
     Network(String),
     #[error(
         "`satisfy = \"any\"` needs `allow` and a password to choose between; add `allow` and `basic-auth` or `forward-auth`, or remove it"
