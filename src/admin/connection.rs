@@ -19,7 +19,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::log_limit::LogLimit;
 use crate::tasks::Tasks;
+use crate::uninterrupted::{Uninterrupted, repeat};
 
 /// Most open connections of one listener. Others wait to be accepted.
 const MAX_CONNECTIONS: usize = 16;
@@ -62,10 +64,11 @@ pub(super) async fn accept_connections<L, F, Served>(
 {
     let shutdown = tasks.shutdown();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let failure_log = LogLimit::default();
     loop {
         let accepted = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
-            (listener.accept().await, permit)
+            (repeat(|| listener.accept()).await, permit)
         };
         let (stream, permit) = tokio::select! {
             () = shutdown.requested() => return,
@@ -80,7 +83,9 @@ pub(super) async fn accept_connections<L, F, Served>(
                 });
             }
             Err(error) => {
-                warn!(listener = name, %error, "accept failed");
+                if let Some(failures) = failure_log.count() {
+                    warn!(listener = name, %error, failures, "accept failed");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -100,7 +105,7 @@ where
         .max_buf_size(HEAD_SIZE)
         .max_headers(HEAD_FIELDS)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Uninterrupted::new(stream)), service);
     match timeout(time_limit, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "admin connection failed"),

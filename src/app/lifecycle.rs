@@ -79,6 +79,7 @@ impl App {
             tokens: Arc::clone(&shared.tokens),
             current_router: Arc::clone(&current_router),
             refusals: shared.refusals.clone(),
+            accept_failure_log: Arc::default(),
         };
         let workers = Workers::start().map_err(Error::Runtime)?;
         let runtimes = workers.runtimes();

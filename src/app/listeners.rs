@@ -12,11 +12,13 @@ use super::default_name::default_name;
 use super::routing::Routing;
 use crate::certs::challenge::Http01Tokens;
 use crate::config::Config;
+use crate::log_limit::LogLimit;
 use crate::proxy::{
     CurrentRouter, ProxyService, RefusalCounters, ServiceOptions, TrustedProxies, WorkerRefusals,
 };
 use crate::server::{
     AcceptLoop, AcceptRules, ClientLimit, Https, HttpsParts, ListenOptions, Listener, PlainHttp,
+    StreamMemory,
 };
 use crate::tasks::Tasks;
 use crate::tls::{Acceptor, AcceptorRules};
@@ -65,12 +67,15 @@ pub(super) struct ServerState {
     pub(super) tokens: Arc<Http01Tokens>,
     pub(super) current_router: Arc<CurrentRouter>,
     pub(super) refusals: RefusalCounters,
+    /// Limits the log of failures of accept.
+    pub(super) accept_failure_log: Arc<LogLimit>,
 }
 
 /// The open listeners. A connection is served by the configuration that was current when it came, to its end.
 #[derive(Debug)]
 pub(super) struct Listeners {
     state: ServerState,
+    stream_memory: Arc<StreamMemory>,
     client_limit: ClientLimit,
     acceptor: Arc<Acceptor>,
     http_rules: Arc<ArcSwap<AcceptRules>>,
@@ -118,7 +123,9 @@ impl Listeners {
         let http = listeners.http.unwrap_or_default();
         let https = listeners.https.unwrap_or_default();
         let (http_address, https_address) = (Address::of(&http), Address::of(&https));
-        let client_limit = ClientLimit::new(None);
+        let stream_memory = StreamMemory::new(config.limits.stream_memory);
+        let limit = config.limits.connections_per_client;
+        let client_limit = ClientLimit::new(limit, Arc::clone(&stream_memory));
         let [http_rules, https_rules] = accept_rules(config, &client_limit);
         let acceptor = Arc::new(acceptor);
         let servers = ServerBuilder {
@@ -142,6 +149,7 @@ impl Listeners {
             https_rules: Arc::new(ArcSwap::new(https_rules)),
             acceptor,
             client_limit,
+            stream_memory,
             state,
             http: http_address,
             https: https_address,
@@ -168,6 +176,7 @@ impl Listeners {
     /// Makes `config` take effect for connections from now on. Former addresses are closed once the new ones accept.
     pub(super) fn apply(&mut self, config: &Config, acceptor: Acceptor, listeners: NewListeners) {
         self.acceptor = Arc::new(acceptor);
+        self.stream_memory.set_limit(config.limits.stream_memory);
         let [http_rules, https_rules] = accept_rules(config, &self.client_limit);
         let servers = ServerBuilder {
             config,
@@ -234,7 +243,9 @@ impl Listeners {
     ) -> AcceptLoop {
         let permits = Arc::clone(&self.state.permits);
         let accept_loop = AcceptLoop::new(listener, permits, tasks, Arc::clone(rules));
-        accept_loop.counting(Arc::clone(refusals))
+        accept_loop
+            .counting(Arc::clone(refusals))
+            .logging(Arc::clone(&self.state.accept_failure_log))
     }
 }
 

@@ -15,7 +15,9 @@ mod service_options;
 mod site_features;
 mod websocket;
 
-pub use crate::upstream::{BodyError, ClientBody, Interims, StreamBody};
+pub use crate::upstream::{
+    BodyError, ClientBody, ClientShare, Interims, ProgressTimeout, StreamBody,
+};
 pub use access_log::{
     AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget, DirectResponse,
 };
@@ -42,4 +44,4 @@ pub use routing::{CurrentRouter, Rewrite, Route, RouteGuards, Router, Routes, Si
 pub use service::ProxyService;
 pub use service_options::ServiceOptions;
 pub use site_features::{SiteFeatureOptions, SiteFeatures};
-pub use websocket::{OnTunnel, StreamIo, poll_send_capacity};
+pub use websocket::{OnTunnel, StreamIo};

@@ -302,7 +302,11 @@ struct Destination<'r> {
 }
 
 impl Destination<'_> {
-    fn caller(&self, request: &Request<RequestBody>, context: &RequestContext<'_>) -> Caller {
+    fn caller<'c>(
+        &self,
+        request: &Request<RequestBody>,
+        context: &RequestContext<'c>,
+    ) -> Caller<'c> {
         let conn = context.conn;
         Caller {
             worker: context.worker,
@@ -311,6 +315,7 @@ impl Destination<'_> {
             } else {
                 conn.client.ip()
             },
+            share: conn.share(),
         }
     }
 }

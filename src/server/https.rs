@@ -21,6 +21,7 @@ use crate::proxy::{
 };
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
+use crate::uninterrupted::Uninterrupted;
 
 /// The parts of [`Https`].
 #[derive(Debug)]
@@ -95,7 +96,10 @@ impl Https {
             // phases.
             let handshake = Box::pin(self.handshake(stream, addresses, &shutdown));
             if let Some(secured) = handshake.await {
-                let conn = self.conn_info(addresses, is_trusted);
+                let mut conn = self.conn_info(addresses, is_trusted);
+                if let Some(share) = &slot.shares().backends {
+                    conn = conn.sharing(Arc::clone(share));
+                }
                 self.serve_http(secured, conn, slot, &shutdown).await;
             }
         };
@@ -107,7 +111,7 @@ impl Https {
         stream: TcpStream,
         addresses: Addresses,
         shutdown: &Shutdown,
-    ) -> Option<Box<tls::Accepted<TcpStream>>> {
+    ) -> Option<Box<tls::Accepted<Uninterrupted<TcpStream>>>> {
         tokio::select! {
             accepted = self.accept(stream, addresses) => accepted.map(Box::new),
             () = stopped(shutdown) => {
@@ -121,7 +125,7 @@ impl Https {
         &self,
         stream: TcpStream,
         addresses: Addresses,
-    ) -> Option<tls::Accepted<TcpStream>> {
+    ) -> Option<tls::Accepted<Uninterrupted<TcpStream>>> {
         let (limit, refusals) = (self.limits.handshake_timeout, self.http.refusals());
         match timeout(limit, http_on_https::is_http(&stream)).await {
             Ok(Ok(false)) => {}
@@ -146,6 +150,7 @@ impl Https {
                 return None;
             }
         }
+        let stream = Uninterrupted::new(stream);
         let accepted = self
             .acceptor
             .accept(stream, addresses.peer, addresses.local)
@@ -172,7 +177,7 @@ impl Https {
     /// Not an `async fn`: its future would have room for the stream.
     fn serve_http(
         &self,
-        secured: Box<tls::Accepted<TcpStream>>,
+        secured: Box<tls::Accepted<Uninterrupted<TcpStream>>>,
         mut conn: ConnInfo,
         slot: ConnectionSlot,
         shutdown: &Shutdown,

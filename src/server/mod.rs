@@ -13,7 +13,7 @@ mod plain_http;
 
 pub use accept::{
     AcceptLoop, AcceptRules, Accepted, BindError, ClientLimit, ConnectionSlot, Listener,
-    ProxyProtocol,
+    ProxyProtocol, StreamMemory,
 };
 pub use connection::{Http, HttpConnection};
 pub use https::{Https, HttpsParts};

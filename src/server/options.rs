@@ -46,8 +46,10 @@ pub struct Limits {
     pub head_fields: usize,
     /// Most concurrent streams of one HTTP/2 connection.
     pub streams: u32,
-    /// Most open connections of one client, if they are limited.
-    pub connections_per_client: Option<u16>,
+    /// Memory that the HTTP/2 streams of all clients may hold, in bytes.
+    pub stream_memory: usize,
+    /// Most open connections of one client.
+    pub connections_per_client: u16,
     /// Time for open connections to finish when the process stops.
     pub drain_timeout: Duration,
 }
@@ -62,7 +64,8 @@ impl Default for Limits {
             head_size: 32 * 1024,
             head_fields: 100,
             streams: 250,
-            connections_per_client: None,
+            stream_memory: 256 * 1024 * 1024,
+            connections_per_client: 1000,
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -25,6 +25,7 @@ use crate::proxy::{
     ConnInfo, CurrentRouter, DirectResponse, Reason, TrustedProxies, WorkerRefusals, to_https,
 };
 use crate::tasks::Shutdown;
+use crate::uninterrupted::Uninterrupted;
 
 const CHALLENGES: &str = "/.well-known/acme-challenge/";
 
@@ -99,7 +100,8 @@ impl PlainHttp {
         if accepted.is_trusted {
             conn = conn.trusting(Arc::clone(&self.trust));
         }
-        let stream = TrackedStream::new(accepted.stream, Arc::clone(&deadlines), accepted.slot);
+        let stream = Uninterrupted::new(accepted.stream);
+        let stream = TrackedStream::new(stream, Arc::clone(&deadlines), accepted.slot);
         let service = service_fn(|request| {
             let mark = RequestMark::new(Arc::clone(&deadlines));
             let response = self.answer(&request, &conn);

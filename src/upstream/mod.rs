@@ -15,11 +15,11 @@ mod srv_name;
 mod transport;
 
 pub use address::{Address, AddressError, Protocol};
-pub use backend::{Backend, InFlight};
+pub use backend::{Backend, ClientShare, InFlight};
 pub use balance::is_cookie_name;
 pub use body::{
-    ClientBody, ExpectContinue, Interims, RequestBody, StreamBody, is_client_field,
-    listen_for_interims, remove_aliases,
+    ClientBody, ExpectContinue, Interims, ProgressTimeout, RequestBody, StreamBody,
+    is_client_field, listen_for_interims, remove_aliases,
 };
 pub use dns::Resolver;
 pub use error::{BodyError, Error};

@@ -2,14 +2,16 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the seven rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 18] = [
+/// For each room, the rooms that it may import. The ground is the nine rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 20] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
+    ("log_limit", &[]),
     ("dns_client", &[]),
     ("per_worker", &[]),
     ("tasks", &[]),
+    ("uninterrupted", &[]),
     ("prometheus", &[]),
     ("acme", &["backoff", "name"]),
     ("storage", &["name", "tasks"]),
@@ -37,6 +39,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 18] = [
             "per_worker",
             "tasks",
             "prometheus",
+            "uninterrupted",
         ],
     ),
     (
@@ -52,11 +55,30 @@ pub(crate) const EDGES: [(&str, &[&str]); 18] = [
     ),
     (
         "server",
-        &["tls", "proxy", "certs", "per_worker", "tasks", "prometheus"],
+        &[
+            "tls",
+            "proxy",
+            "certs",
+            "gcra",
+            "log_limit",
+            "per_worker",
+            "tasks",
+            "prometheus",
+            "uninterrupted",
+        ],
     ),
     (
         "admin",
-        &["certs", "upstream", "proxy", "prometheus", "tasks", "name"],
+        &[
+            "certs",
+            "upstream",
+            "proxy",
+            "log_limit",
+            "prometheus",
+            "tasks",
+            "name",
+            "uninterrupted",
+        ],
     ),
     // The option types that rooms define, and what they are made of.
     (
@@ -80,6 +102,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 18] = [
             "config",
             "admin",
             "server",
+            "log_limit",
             "tls",
             "certs",
             "acme",

@@ -79,6 +79,7 @@ mod requests {
         mod heads;
         mod interim_responses;
         mod large_bodies;
+        mod stalled_streams;
         mod streams;
     }
     mod websocket {
@@ -131,6 +132,7 @@ mod tls {
 
 /// Listeners and connections.
 mod server {
+    mod client_shares;
     mod ip_families;
     mod limits;
     mod plain_http;

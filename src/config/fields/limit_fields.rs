@@ -1,8 +1,9 @@
 //! The keys of `[limits]`.
 
+use crate::config::value::parse_size;
 use crate::server::Limits;
 
-use super::codec::{count, duration, head_size};
+use super::codec::{count, duration, head_size, sized};
 use super::field::{Field, field};
 
 pub(crate) fn limits() -> Vec<Field<Limits>> {
@@ -15,10 +16,7 @@ pub(crate) fn limits() -> Vec<Field<Limits>> {
         field!("head-size", head_size, head_size()),
         field!("head-fields", head_fields, count()),
         field!("streams", streams, count()),
-        field!(
-            "connections-per-client",
-            connections_per_client,
-            count().optional()
-        ),
+        field!("connections-per-client", connections_per_client, count()),
+        field!("stream-memory", stream_memory, sized(parse_size)),
     ]
 }

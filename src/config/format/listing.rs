@@ -10,11 +10,10 @@ use crate::config::value::TrustedPeer;
 const COMMENT_COLUMN: usize = 44;
 
 /// Meaning of keys that are not set, by their full names.
-const UNSET: [(&str, &str); 6] = [
+const UNSET: [(&str, &str); 5] = [
     ("metrics", "not served"),
     ("email", "not set; the CA cannot contact you"),
     ("trust", "no peer"),
-    ("limits.connections-per-client", "unlimited"),
     ("upstreams.max-connections", "unlimited"),
     (
         "upstreams.tls",

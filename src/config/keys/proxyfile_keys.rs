@@ -90,7 +90,9 @@ const LIMITS: &[Key] = keys! {
     /// The maximum number of streams in one HTTP/2 connection.
     "streams": Number, "250";
     /// The maximum number of connections from one IPv4 address or IPv6 /64 network.
-    "connections-per-client": Number, "200";
+    "connections-per-client": Number, "1000";
+    /// The memory that the HTTP/2 requests and responses of all clients may hold. One client gets at most a quarter of it.
+    "stream-memory": Size, r#""256m""#;
 };
 
 const LOG: &[Key] = keys! {

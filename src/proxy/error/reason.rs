@@ -171,6 +171,8 @@ reasons! {
     HeadTimeout = "head-timeout",
     /// The client stopped reading.
     Stalled = "stalled",
+    /// The client's HTTP/2 streams hold as much memory as they may.
+    StreamMemory = "stream-memory",
     /// The client was idle and did not complete the close of its connection.
     Idle = "idle",
     /// The client sent a flood of HTTP/2 frames that carry no requests.

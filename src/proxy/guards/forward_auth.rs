@@ -110,6 +110,7 @@ impl ForwardAuth {
         let caller = Caller {
             worker: context.worker,
             client: context.conn.client.ip(),
+            share: context.conn.share(),
         };
         let answer = self.server.send(question, caller).await;
         let answer = answer.map_err(GuardRefusal::ForwardAuth)?;

@@ -9,6 +9,7 @@ use super::client_address::ForwardingChain;
 use super::client_certificate::{ClientIdentity, ClientPolicy};
 use super::trusted_proxies::TrustedProxies;
 use crate::name::HostName;
+use crate::upstream::ClientShare;
 
 /// Facts of one client connection, shared by all its requests.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub struct ConnInfo {
     trust: Option<Arc<TrustedProxies>>,
     identity: Option<Box<ClientIdentity>>,
     has_forwarded: bool,
+    share: Option<Arc<ClientShare>>,
 }
 
 impl ConnInfo {
@@ -42,6 +44,16 @@ impl ConnInfo {
             trust: None,
             identity: None,
             has_forwarded: false,
+            share: None,
+        }
+    }
+
+    /// Bounds the connections to backends that the client holds at a time, over all its own connections.
+    #[must_use]
+    pub fn sharing(self, share: Arc<ClientShare>) -> Self {
+        Self {
+            share: Some(share),
+            ..self
         }
     }
 
@@ -103,6 +115,11 @@ impl ConnInfo {
     #[must_use]
     pub fn forwarded_for(&self) -> &HeaderValue {
         &self.forwarded_for
+    }
+
+    /// Share of the client in the connections to backends, if it has a bound.
+    pub(crate) fn share(&self) -> Option<&Arc<ClientShare>> {
+        self.share.as_ref()
     }
 
     pub(crate) fn trust(&self) -> Option<&TrustedProxies> {

@@ -5,4 +5,4 @@ mod tunnel;
 pub(super) mod upgrade;
 mod web_socket_key;
 
-pub use stream_io::{OnTunnel, StreamIo, poll_send_capacity};
+pub use stream_io::{OnTunnel, StreamIo};

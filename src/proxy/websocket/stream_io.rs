@@ -65,22 +65,23 @@ impl Drop for StreamIo {
     }
 }
 
-/// Waits until the client can take data on `stream`, after which a whole piece may be sent.
+/// Waits until the client can take some of `len` bytes, and returns how many.
 ///
-/// Call this only when there is something to send. It reserves just one byte, since a reservation takes a part of the
-/// connection's window that other streams wait for.
-pub fn poll_send_capacity(
+/// Call this only when there is something to send, since a reservation takes a part of the connection's window that other
+/// streams wait for.
+fn poll_room(
     stream: &mut SendStream<Bytes>,
+    len: usize,
     cx: &mut Context<'_>,
-) -> Poll<Result<(), h2::Error>> {
-    stream.reserve_capacity(1);
+) -> Poll<Result<usize, h2::Error>> {
+    stream.reserve_capacity(len);
     while stream.capacity() == 0 {
         match ready!(stream.poll_capacity(cx)) {
             Some(capacity) => drop(capacity?),
             None => return Poll::Ready(Err(Reason::STREAM_CLOSED.into())),
         }
     }
-    Poll::Ready(Ok(()))
+    Poll::Ready(Ok(stream.capacity().min(len)))
 }
 
 fn broken(error: h2::Error) -> io::Error {
@@ -118,10 +119,11 @@ impl AsyncWrite for StreamIo {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(poll_send_capacity(&mut self.send, cx)).map_err(broken)?;
-        let data = Bytes::copy_from_slice(buf);
+        // No more than the client's window, or the library would hold the rest for as long as the window stays shut.
+        let len = ready!(poll_room(&mut self.send, buf.len(), cx)).map_err(broken)?;
+        let data = Bytes::copy_from_slice(&buf[..len]);
         self.send.send_data(data, false).map_err(broken)?;
-        Poll::Ready(Ok(buf.len()))
+        Poll::Ready(Ok(len))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

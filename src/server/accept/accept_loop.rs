@@ -18,8 +18,10 @@ use tracing::{debug, error, warn};
 use super::client_limit::{ClientLimit, ClientSlot, ConnectionSlot};
 use super::listener::Listener;
 use super::proxy_protocol::{self, ProxyHeader, ProxyProtocol, ProxyProtocolError, canonical};
+use crate::log_limit::LogLimit;
 use crate::proxy::{Reason, TrustedProxies, WorkerRefusals};
 use crate::tasks::{Shutdown, Tasks};
+use crate::uninterrupted::repeat;
 
 /// Pause of the loop when the process is out of file descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -132,6 +134,7 @@ struct Context {
     shutdown: Shutdown,
     rules: Arc<ArcSwap<AcceptRules>>,
     refusals: Arc<WorkerRefusals>,
+    failure_log: Arc<LogLimit>,
 }
 
 /// Accepts the connections of one listener.
@@ -160,8 +163,16 @@ impl AcceptLoop {
                 tasks,
                 rules,
                 refusals: Arc::default(),
+                failure_log: Arc::default(),
             },
         }
+    }
+
+    /// Logs failures of accept as often as `limit` allows, over all loops that share it.
+    #[must_use]
+    pub fn logging(mut self, limit: Arc<LogLimit>) -> Self {
+        self.context.failure_log = limit;
+        self
     }
 
     /// Counts refused connections in `refusals`.
@@ -227,14 +238,16 @@ impl Acceptor {
     ///
     /// The connection comes first and its permit second, so that an idle listener holds no permit.
     async fn next(&self) -> Option<Accepted> {
-        match self.socket.accept().await {
+        match repeat(|| self.socket.accept()).await {
             Ok((stream, peer)) => self.admit(stream, canonical(peer)).await,
             Err(error) if is_clients_fault(&error) => {
                 debug!(error = %error, "client left before it was accepted");
                 None
             }
             Err(error) => {
-                warn!(server.addr = %self.address, error = %error, "accept failed");
+                if let Some(failures) = self.context.failure_log.count() {
+                    warn!(server.addr = %self.address, %error, failures, "accept failed");
+                }
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 None
             }
@@ -246,7 +259,7 @@ impl Acceptor {
         let is_trusted = rules.trust.contains(peer.ip());
         let client = if is_trusted {
             // A trusted peer has the connections of many clients. Each counts for the client that its PROXY header names.
-            ClientSlot::default()
+            rules.client_limit.uncounted()
         } else {
             rules.count(peer, &self.context.refusals)?
         };
@@ -293,10 +306,10 @@ impl Acceptor {
 }
 
 fn is_clients_fault(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
         error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+        ConnectionAborted | ConnectionRefused | ConnectionReset
     )
 }
 
@@ -304,14 +317,15 @@ fn is_clients_fault(error: &io::Error) -> bool {
 mod tests {
     use socket2::SockRef;
 
+    use super::super::client_memory::StreamMemory;
     use super::super::listener::{PROBE_AFTER, PROBE_EVERY};
     use super::*;
 
-    fn rules(trusted: &[&str], limit: Option<u16>) -> AcceptRules {
+    fn rules(trusted: &[&str], limit: u16) -> AcceptRules {
         let networks = trusted.iter().map(|network| network.parse().unwrap());
         AcceptRules {
             trust: Arc::new(TrustedProxies::new(networks)),
-            client_limit: ClientLimit::new(limit),
+            client_limit: ClientLimit::new(limit, StreamMemory::new(1 << 20)),
             proxy_protocol: None,
             timeout: Duration::from_secs(1),
         }
@@ -331,6 +345,7 @@ mod tests {
                 tasks,
                 rules: Arc::new(ArcSwap::from_pointee(rules.clone())),
                 refusals: Arc::default(),
+                failure_log: Arc::default(),
             },
         };
         let (stream, accepted) =
@@ -340,7 +355,7 @@ mod tests {
 
     #[tokio::test]
     async fn silent_clients_are_probed_and_answers_are_not_delayed() {
-        let (accepted, _stream) = accept(&rules(&[], None)).await;
+        let (accepted, _stream) = accept(&rules(&[], 10)).await;
         let accepted = accepted.unwrap().stream;
         let accepted = SockRef::from(&accepted);
         assert!(accepted.keepalive().unwrap());
@@ -351,7 +366,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_clients_of_a_trusted_peer_are_counted_one_by_one() {
-        let rules = rules(&["127.0.0.0/8"], Some(1));
+        let rules = rules(&["127.0.0.0/8"], 1);
         let mut open = Vec::new();
         for (source, is_accepted) in [
             ("192.0.2.7:1", true),
@@ -375,7 +390,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_peer_that_is_not_trusted_is_counted_at_once() {
-        let rules = rules(&[], Some(1));
+        let rules = rules(&[], 1);
         let (first, _stream) = accept(&rules).await;
         assert!(first.is_some());
         assert!(accept(&rules).await.0.is_none());

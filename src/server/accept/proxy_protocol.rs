@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 
 use crate::proxy::Reason;
+use crate::uninterrupted::{Uninterrupted, peek};
 
 /// Start of a version 1 header.
 const TEXT: &[u8] = b"PROXY ";
@@ -102,7 +103,7 @@ enum Beginning {
 async fn beginning(stream: &TcpStream) -> io::Result<Beginning> {
     let mut bytes = [0; BINARY.len()];
     loop {
-        let seen = stream.peek(&mut bytes).await?;
+        let seen = peek(stream, &mut bytes).await?;
         if seen == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -128,7 +129,7 @@ async fn read_text(stream: &mut TcpStream) -> Result<ProxyHeader, ProxyProtocolE
     let mut line = [0; LONGEST_TEXT];
     let mut filled = 0;
     loop {
-        let ahead = stream.peek(&mut line[filled..]).await?;
+        let ahead = peek(stream, &mut line[filled..]).await?;
         let end = line[filled..filled + ahead]
             .iter()
             .position(|byte| *byte == b'\n');
@@ -136,7 +137,9 @@ async fn read_text(stream: &mut TcpStream) -> Result<ProxyHeader, ProxyProtocolE
         if taken == filled {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        stream.read_exact(&mut line[filled..taken]).await?;
+        Uninterrupted::new(&mut *stream)
+            .read_exact(&mut line[filled..taken])
+            .await?;
         filled = taken;
         if end.is_some() {
             return parse(&line[..filled]);
@@ -148,6 +151,7 @@ async fn read_text(stream: &mut TcpStream) -> Result<ProxyHeader, ProxyProtocolE
 }
 
 async fn read_binary(stream: &mut TcpStream) -> Result<ProxyHeader, ProxyProtocolError> {
+    let mut stream = Uninterrupted::new(stream);
     let mut header = vec![0; BINARY_START];
     stream.read_exact(&mut header).await?;
     let rest = usize::from(u16::from_be_bytes([

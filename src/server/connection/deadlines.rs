@@ -36,6 +36,37 @@ impl Missed {
     }
 }
 
+/// Time-outs of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    /// For a head that has begun.
+    pub(super) header: Duration,
+    /// For the next request.
+    pub(super) idle: Duration,
+    /// For a client that takes nothing of what is sent to it.
+    pub(super) body: Duration,
+}
+
+impl Timeouts {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self {
+            header: limits.header_timeout,
+            idle: limits.idle_timeout,
+            body: limits.body_timeout,
+        }
+    }
+
+    /// Shortens the waits for a request to `limit`. Requests that run keep their time.
+    pub(super) fn shorten(&mut self, limit: Duration) {
+        self.header = self.header.min(limit);
+        self.idle = self.idle.min(limit);
+    }
+
+    fn shortest(&self) -> Duration {
+        self.header.min(self.idle).min(self.body)
+    }
+}
+
 /// The result of a check of the deadlines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Check {
@@ -57,7 +88,7 @@ pub(in crate::server) struct Deadlines {
     idle_since: AtomicU64,
     head_since: AtomicU64,
     write_since: AtomicU64,
-    /// Chunks of response bodies that the client has not read yet.
+    /// Chunks of response bodies over HTTP/1.1 that the client has not read yet. Each HTTP/2 stream has a deadline of its own.
     pending_chunks: AtomicU32,
     pending_since: AtomicU64,
     has_body: AtomicBool,
@@ -109,6 +140,13 @@ impl Deadlines {
         self.idle_since.store(self.now(), Ordering::Relaxed);
     }
 
+    /// Restarts the time-out of a head, if one has begun.
+    pub(super) fn restart_head(&self) {
+        if self.head_since.load(Ordering::Relaxed) != 0 {
+            self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
     /// Records that bytes have arrived. Between two HTTP/1 requests they begin a head; HTTP/2 has frames of other kinds.
     pub(super) fn bytes_read(&self) {
         let is_between = self.requests.load(Ordering::Relaxed) == 0;
@@ -124,21 +162,34 @@ impl Deadlines {
         }
     }
 
-    /// Records that the client reads again.
+    /// `true` while the client does not read.
+    pub(super) fn is_write_blocked(&self) -> bool {
+        self.write_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// Records that the client reads again. The rest of a response may have been sent just now, after the request had ended
+    /// for the proxy, so the idle time begins only here.
     pub(super) fn write_unblocked(&self) {
         if self.write_since.load(Ordering::Relaxed) != 0 {
             self.write_since.store(0, Ordering::Relaxed);
+            self.restart_idle();
         }
     }
 
     /// Records that a body has handed over a chunk for the client.
     pub(super) fn chunk_queued(&self) {
+        if self.is_h2 {
+            return;
+        }
         self.pending_chunks.fetch_add(1, Ordering::Relaxed);
         self.pending_since.store(self.now(), Ordering::Relaxed);
     }
 
     /// Records that such a chunk was sent, or that its body is gone.
     pub(super) fn chunk_done(&self) {
+        if self.is_h2 {
+            return;
+        }
         self.pending_chunks.fetch_sub(1, Ordering::Relaxed);
         self.pending_since.store(self.now(), Ordering::Relaxed);
     }
@@ -189,19 +240,11 @@ impl Deadlines {
     }
 
     /// Checks all deadlines. A connection that could be parked but for its being in use is checked again after `recheck`.
-    pub(super) fn check(
-        &self,
-        limits: &Limits,
-        idle_timeout: Duration,
-        recheck: Duration,
-    ) -> Check {
+    pub(super) fn check(&self, timeouts: Timeouts, recheck: Duration) -> Check {
         let now = Instant::now();
         // A deadline that is set only after this check passes no earlier than after the shortest of the time-outs.
-        let shortest = limits
-            .header_timeout
-            .min(idle_timeout)
-            .min(limits.body_timeout);
-        let next = match self.deadline(limits, idle_timeout) {
+        let shortest = timeouts.shortest();
+        let next = match self.deadline(timeouts) {
             Some((at, missed)) if at <= now => return Check::Missed(missed),
             Some((at, _)) => at.min(now + shortest),
             None => now + shortest,
@@ -214,28 +257,19 @@ impl Deadlines {
     }
 
     /// Returns the earliest deadline.
-    fn deadline(&self, limits: &Limits, idle_timeout: Duration) -> Option<(Instant, Missed)> {
+    fn deadline(&self, timeouts: Timeouts) -> Option<(Instant, Missed)> {
         let at = |since: u64, limit: Duration| {
             (since != 0).then(|| self.began + Duration::from_millis(since - 1) + limit)
         };
         let is_idle = self.requests.load(Ordering::Relaxed) == 0;
-        let head = at(
-            self.head_since.load(Ordering::Relaxed),
-            limits.header_timeout,
-        );
-        let idle = at(self.idle_since.load(Ordering::Relaxed), idle_timeout);
-        let write = at(
-            self.write_since.load(Ordering::Relaxed),
-            limits.body_timeout,
-        );
+        let head = at(self.head_since.load(Ordering::Relaxed), timeouts.header);
+        let idle = at(self.idle_since.load(Ordering::Relaxed), timeouts.idle);
+        let write = at(self.write_since.load(Ordering::Relaxed), timeouts.body);
         let has_pending = self.pending_chunks.load(Ordering::Relaxed) > 0;
-        let pending = at(
-            self.pending_since.load(Ordering::Relaxed),
-            limits.body_timeout,
-        );
+        let pending = at(self.pending_since.load(Ordering::Relaxed), timeouts.body);
         [
             head.filter(|_| is_idle).map(|at| (at, Missed::Head)),
-            idle.filter(|_| is_idle && head.is_none())
+            idle.filter(|_| is_idle && head.is_none() && write.is_none())
                 .map(|at| (at, Missed::Idle)),
             write.map(|at| (at, Missed::Stalled)),
             pending
@@ -253,9 +287,9 @@ mod tests {
     use super::*;
 
     async fn missed(deadlines: &Deadlines) -> Missed {
-        let limits = Limits::default();
+        let timeouts = Timeouts::of(&Limits::default());
         loop {
-            match deadlines.check(&limits, limits.idle_timeout, PARK_AFTER) {
+            match deadlines.check(timeouts, PARK_AFTER) {
                 Check::Again(at) => tokio::time::sleep_until(at).await,
                 Check::Unused => deadlines.set_parked(true),
                 Check::Missed(missed) => return missed,
@@ -292,28 +326,48 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_running_request_has_no_deadline_unless_its_client_stalls() {
+    async fn a_response_whose_last_bytes_wait_for_the_client_is_not_idle() {
         let deadlines = Deadlines::new(true);
         deadlines.request_began();
-        let day = Duration::from_secs(86_400);
-        assert!(tokio::time::timeout(day, missed(&deadlines)).await.is_err());
-
-        deadlines.chunk_queued();
-        assert_eq!(missed_after(&deadlines).await, (Missed::Stalled, 60));
-        deadlines.chunk_done();
-        assert!(tokio::time::timeout(day, missed(&deadlines)).await.is_err());
-
+        deadlines.write_blocked();
+        deadlines.request_ended();
+        tokio::time::advance(Duration::from_secs(50)).await;
+        deadlines.write_unblocked();
+        assert_eq!(missed_after(&deadlines).await, (Missed::Idle, 75));
         deadlines.write_blocked();
         assert_eq!(missed_after(&deadlines).await, (Missed::Stalled, 60));
-        deadlines.write_unblocked();
-        assert!(tokio::time::timeout(day, missed(&deadlines)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_running_request_has_no_deadline_unless_its_client_stalls() {
+        let day = Duration::from_secs(86_400);
+        for is_h2 in [false, true] {
+            let deadlines = Deadlines::new(is_h2);
+            deadlines.request_began();
+            assert!(tokio::time::timeout(day, missed(&deadlines)).await.is_err());
+
+            deadlines.write_blocked();
+            assert_eq!(missed_after(&deadlines).await, (Missed::Stalled, 60));
+            deadlines.write_unblocked();
+            assert!(tokio::time::timeout(day, missed(&deadlines)).await.is_err());
+
+            deadlines.chunk_queued();
+            if is_h2 {
+                // The stream of the chunk has a deadline of its own.
+                assert!(tokio::time::timeout(day, missed(&deadlines)).await.is_err());
+                continue;
+            }
+            assert_eq!(missed_after(&deadlines).await, (Missed::Stalled, 60));
+            deadlines.chunk_done();
+            assert!(tokio::time::timeout(day, missed(&deadlines)).await.is_err());
+        }
     }
 
     async fn is_parked(deadlines: &Deadlines) -> bool {
-        let limits = Limits::default();
+        let timeouts = Timeouts::of(&Limits::default());
         let until = Instant::now() + 3 * PARK_AFTER;
         while Instant::now() < until {
-            match deadlines.check(&limits, limits.idle_timeout, PARK_AFTER) {
+            match deadlines.check(timeouts, PARK_AFTER) {
                 Check::Again(at) => tokio::time::sleep_until(at).await,
                 Check::Unused => return true,
                 Check::Missed(missed) => panic!("{missed:?}"),

@@ -8,13 +8,18 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::connection_error::ConnectionError;
-use super::deadlines::{Check, Deadlines, Missed, PARK_AFTER};
+use super::deadlines::{Check, Deadlines, Missed, PARK_AFTER, Timeouts};
 use crate::proxy::WorkerRefusals;
 use crate::server::options::Limits;
 use crate::tasks::Shutdown;
 
 /// Time for a client to close an idle connection after it was asked to.
 const IDLE_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same when the process stops: a drain waits for requests, and not for idle clients. Also the time for the rest of a head
+/// that has begun.
+const DRAIN_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for the last frames of a connection that the proxy closes on its own.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time between two checks whether a connection can be parked.
 const LONGEST_RECHECK: Duration = Duration::from_secs(60);
 
@@ -27,8 +32,25 @@ pub(in crate::server) trait Protocol:
     /// Finishes the running requests and accepts no more.
     fn graceful_shutdown(self: Pin<&mut Self>);
 
+    /// Closes an idle connection whose client does not heed [`graceful_shutdown`](Self::graceful_shutdown). Returns `false` if
+    /// the protocol has nothing to say before the connection is cut.
+    fn close(self: Pin<&mut Self>) -> bool {
+        false
+    }
+
     /// Drops all that is not needed to wait for the next request. Called when the connection has not been used for a while.
     fn park(self: Pin<&mut Self>) {}
+}
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Requests are accepted.
+    Open,
+    /// The client was asked to close the connection. A request that is on its way is still answered.
+    Closing,
+    /// The protocol closes the connection.
+    Closed,
 }
 
 /// Ends a connection when it must end.
@@ -53,8 +75,8 @@ impl Driver<'_> {
         let (deadlines, shutdown) = (self.deadlines, self.shutdown);
         let mut stop = pin!(shutdown.notified());
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
-        let mut idle_timeout = self.limits.idle_timeout;
-        let (mut is_armed, mut is_draining, mut is_closing) = (false, false, false);
+        let (mut timeouts, mut phase) = (Timeouts::of(self.limits), Phase::Open);
+        let (mut is_armed, mut is_draining) = (false, false);
         let (mut is_parked, mut recheck) = (false, Duration::ZERO);
         poll_fn(|cx| {
             loop {
@@ -68,7 +90,10 @@ impl Driver<'_> {
                 }
                 if !is_draining && shutdown.is_requested() {
                     is_draining = true;
-                    connection.as_mut().graceful_shutdown();
+                    timeouts.shorten(DRAIN_CLOSE_TIMEOUT);
+                    self.begin_close(connection.as_mut(), &mut phase);
+                    // The deadlines are checked anew, since they have become shorter.
+                    is_armed = false;
                     continue;
                 }
                 let was_woken = is_parked && !deadlines.is_parked();
@@ -78,7 +103,7 @@ impl Driver<'_> {
                 is_armed = true;
                 is_parked = deadlines.is_parked();
                 recheck = next_recheck(recheck, was_woken);
-                match deadlines.check(self.limits, idle_timeout, recheck) {
+                match deadlines.check(timeouts, recheck) {
                     Check::Again(at) => {
                         timer.as_mut().reset(at);
                         if timer.as_mut().poll(cx).is_pending() {
@@ -87,27 +112,62 @@ impl Driver<'_> {
                     }
                     Check::Unused => {
                         deadlines.set_parked(true);
-                        if !is_draining && !is_closing {
+                        if phase == Phase::Open {
                             connection.as_mut().park();
                         }
                     }
-                    Check::Missed(Missed::Idle) if !is_closing => {
-                        debug!("idle connection closed");
-                        // A request that is on its way is still answered.
-                        is_closing = true;
-                        idle_timeout = IDLE_CLOSE_TIMEOUT;
-                        deadlines.restart_idle();
-                        connection.as_mut().graceful_shutdown();
-                    }
                     Check::Missed(missed) => {
-                        debug!(deadline = ?missed, "connection cut");
-                        self.refusals.count(missed.reason());
-                        return Poll::Ready(None);
+                        if self.is_cut(missed, connection.as_mut(), &mut phase, &mut timeouts) {
+                            return Poll::Ready(None);
+                        }
                     }
                 }
             }
         })
         .await
+    }
+
+    /// Asks the client to close the connection. It has the idle time-out from now on for that.
+    fn begin_close<C: Protocol>(&self, connection: Pin<&mut C>, phase: &mut Phase) {
+        if *phase == Phase::Open {
+            *phase = Phase::Closing;
+            connection.graceful_shutdown();
+        }
+        self.deadlines.restart_idle();
+        self.deadlines.restart_head();
+    }
+
+    /// Acts on a missed deadline. Returns `true` if the connection is to be dropped.
+    fn is_cut<C: Protocol>(
+        &self,
+        missed: Missed,
+        connection: Pin<&mut C>,
+        phase: &mut Phase,
+        timeouts: &mut Timeouts,
+    ) -> bool {
+        match (missed, *phase) {
+            (Missed::Idle, Phase::Open) => {
+                debug!("idle connection closed");
+                timeouts.idle = IDLE_CLOSE_TIMEOUT;
+                self.begin_close(connection, phase);
+                false
+            }
+            (Missed::Idle | Missed::Head, Phase::Closing) => {
+                debug!("client does not close its idle connection");
+                self.refusals.count(missed.reason());
+                *phase = Phase::Closed;
+                timeouts.shorten(CLOSE_TIMEOUT);
+                self.deadlines.restart_idle();
+                self.deadlines.restart_head();
+                !connection.close()
+            }
+            (Missed::Idle | Missed::Head, Phase::Closed) => true,
+            (missed, _) => {
+                debug!(deadline = ?missed, "connection cut");
+                self.refusals.count(missed.reason());
+                true
+            }
+        }
     }
 }
 
@@ -156,15 +216,24 @@ mod tests {
         let deadlines = Deadlines::new(false);
         deadlines.request_began();
         deadlines.request_ended();
+        kept_by(&Tasks::new(), &deadlines, asked, end).await
+    }
+
+    async fn kept_by(
+        tasks: &Tasks,
+        deadlines: &Deadlines,
+        asked: impl Fn(&Deadlines),
+        end: impl Future<Output = ()>,
+    ) -> u64 {
         let driver = Driver {
-            deadlines: &deadlines,
+            deadlines,
             limits: &Limits::default(),
-            shutdown: &Tasks::new().shutdown(),
+            shutdown: &tasks.shutdown(),
             refusals: &WorkerRefusals::default(),
         };
         let start = Instant::now();
         let connection = Asked {
-            asked: || asked(&deadlines),
+            asked: || asked(deadlines),
             end: Box::pin(end),
         };
         driver.drive(Box::pin(connection)).await;
@@ -205,5 +274,43 @@ mod tests {
     async fn a_request_that_comes_while_an_idle_connection_closes_is_answered() {
         let answered = sleep(Duration::from_secs(300));
         assert_eq!(kept(Deadlines::request_began, answered).await, 300);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_waits_for_requests_and_a_second_for_idle_clients() {
+        let tasks = Tasks::new();
+        tasks.stop();
+        for is_h2 in [false, true] {
+            let idle = Deadlines::new(is_h2);
+            idle.request_began();
+            idle.request_ended();
+            assert_eq!(kept_by(&tasks, &idle, |_| (), pending()).await, 1);
+
+            let silent = Deadlines::new(is_h2);
+            let kept = kept_by(&tasks, &silent, |_| (), pending()).await;
+            assert_eq!(kept, 1, "a head that has begun");
+
+            let running = Deadlines::new(is_h2);
+            running.request_began();
+            let over = async {
+                sleep(Duration::from_secs(20)).await;
+                running.request_ended();
+                pending().await
+            };
+            assert_eq!(kept_by(&tasks, &running, |_| (), over).await, 21);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_begins_later_shortens_the_wait_for_an_idle_client() {
+        let (tasks, deadlines) = (Tasks::new(), Deadlines::new(true));
+        deadlines.request_began();
+        deadlines.request_ended();
+        let stopping = async {
+            sleep(Duration::from_secs(10)).await;
+            tasks.stop();
+        };
+        let kept = kept_by(&tasks, &deadlines, |_| (), pending());
+        assert_eq!(tokio::join!(kept, stopping).0, 11);
     }
 }

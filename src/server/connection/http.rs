@@ -10,7 +10,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::client_resets::ClientResets;
 use super::connection_error::ConnectionError;
+use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::driver::Driver;
 use super::http1::{self, Http1};
@@ -86,14 +88,19 @@ impl Http {
             slot,
         } = connection;
         let deadlines = Deadlines::new(is_h2);
+        let memory = ConnectionMemory::new(Arc::clone(&slot.shares().memory));
         let request_handler = Arc::new(RequestHandler {
             service: self.service.clone(),
             info: Arc::new(info),
             deadlines: Arc::clone(&deadlines),
+            memory: Arc::clone(&memory),
+            resets: ClientResets::new(),
+            body_timeout: self.limits.body_timeout,
         });
         let stream = TrackedStream::new(stream, Arc::clone(&deadlines), slot);
         let handler = Arc::clone(&request_handler);
         let protocol = if is_h2 {
+            let stream = stream.recording(memory);
             let http2 = Http2::new(&self.http2, stream, handler, &self.tasks);
             Either::Left(Box::pin(http2))
         } else {

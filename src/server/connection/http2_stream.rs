@@ -2,38 +2,23 @@
 
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream};
 use http::header::{CONTENT_LENGTH, DATE};
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use tracing::debug;
 
 use super::request_handler::RequestHandler;
+use super::response_sender::{Broken, ResponseSender};
 use super::tracked_body::{RequestMark, TrackedBody};
-use crate::proxy::{
-    self, Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo, poll_send_capacity,
-};
-
-/// Reasons why a response is not sent to its end.
-#[derive(Debug, thiserror::Error)]
-enum Broken {
-    /// The stream or its connection ended.
-    #[error("the stream ended")]
-    Stream(#[from] h2::Error),
-    /// The client reset the stream.
-    #[error("the client reset the stream with {0}")]
-    Reset(Reason),
-    /// The response's body failed.
-    #[error("the response broke off")]
-    Body(#[source] BodyError),
-}
+use crate::proxy::{self, Body, BodyError, ClientBody, Interims, OnTunnel, StreamBody, StreamIo};
 
 /// Answers the request of a stream, until the client resets it.
 pub(super) async fn serve(
@@ -52,8 +37,17 @@ pub(super) async fn serve(
     };
     debug!(error = &error as &dyn StdError, "stream ended early");
     match error {
-        Broken::Reset(_) => {}
+        Broken::Reset(_) => handler.resets.count(),
         Broken::Stream(_) => reply.send_reset(Reason::INTERNAL_ERROR),
+        Broken::Stalled => {
+            handler.service.refusals().count(proxy::Reason::Stalled);
+            reply.send_reset(Reason::CANCEL);
+        }
+        Broken::OverShare => {
+            let refusals = handler.service.refusals();
+            refusals.count(proxy::Reason::StreamMemory);
+            reply.send_reset(Reason::ENHANCE_YOUR_CALM);
+        }
         Broken::Body(error) => {
             let reason = proxy::Reason::of_body(&error);
             handler.service.refusals().count(reason);
@@ -73,7 +67,7 @@ async fn answer(
     let request = Request::from_parts(head, body);
     let call = handler.call(request, Some(interims.clone()));
     let response = await_answer(call, &interims, reply).await?;
-    send(response, reply).await
+    send(handler, response, reply).await
 }
 
 /// Answers a CONNECT, which may become a tunnel (RFC 8441 section 5). It has no body until then.
@@ -91,7 +85,7 @@ async fn connect(
     let call = handler.call(Request::from_parts(head, ClientBody::Empty), None);
     let response = await_answer(call, &interims, reply).await?;
     if !response.status().is_success() {
-        return send(response, reply).await;
+        return send(handler, response, reply).await;
     }
     let (head, _) = complete_head(response);
     let sending = reply.send_response(head, false)?;
@@ -147,61 +141,21 @@ fn now() -> HeaderValue {
     HeaderValue::try_from(now).expect("a date is visible ASCII")
 }
 
-/// Sends a whole response, as fast as the client reads it.
+/// Sends a whole response.
 async fn send(
+    handler: &RequestHandler,
     response: Response<TrackedBody<Body>>,
     reply: &mut SendResponse<Bytes>,
 ) -> Result<(), Broken> {
     let (head, body) = complete_head(response);
-    if body.is_end_stream() {
-        reply.send_response(head, true)?;
+    let is_over = body.is_end_stream();
+    let stream = reply.send_response(head, is_over)?;
+    if is_over {
         return Ok(());
     }
-    let mut stream = reply.send_response(head, false)?;
-    let mut body = pin!(body);
-    loop {
-        let frame = poll_fn(|cx| {
-            if let Poll::Ready(reason) = stream.poll_reset(cx)? {
-                return Poll::Ready(Err(Broken::Reset(reason)));
-            }
-            body.as_mut().poll_frame(cx).map(Ok)
-        });
-        let Some(frame) = frame.await? else {
-            stream.send_data(Bytes::new(), true)?;
-            return Ok(());
-        };
-        match frame.map_err(Broken::Body)?.into_data() {
-            Ok(data) => {
-                let is_last = body.is_end_stream();
-                if !data.is_empty() {
-                    await_room(&mut stream).await?;
-                }
-                stream.send_data(data, is_last)?;
-                if is_last {
-                    return Ok(());
-                }
-            }
-            Err(frame) => {
-                if let Ok(trailers) = frame.into_trailers() {
-                    stream.send_trailers(trailers)?;
-                    return Ok(());
-                }
-            }
-        }
-    }
-}
-
-/// Waits until the client accepts more data.
-async fn await_room(stream: &mut SendStream<Bytes>) -> Result<(), Broken> {
-    poll_fn(|cx| {
-        if stream.capacity() == 0
-            && let Poll::Ready(reason) = stream.poll_reset(cx)?
-        {
-            return Poll::Ready(Err(Broken::Reset(reason)));
-        }
-        poll_send_capacity(stream, cx)?.map(Ok)
-    })
-    .await
+    let memory = Arc::clone(&handler.memory);
+    let sender = ResponseSender::new(stream, handler.body_timeout, memory);
+    sender.send(body).await
 }
 
 /// Returns the error code for a response that breaks off: CANCEL if the backend cancelled it.

@@ -1,6 +1,8 @@
 //! One HTTP connection: its versions of HTTP, its deadlines and its end.
 
+mod client_resets;
 mod connection_error;
+mod connection_memory;
 mod deadlines;
 mod driver;
 mod http;
@@ -8,6 +10,7 @@ mod http1;
 mod http2;
 mod http2_stream;
 mod request_handler;
+mod response_sender;
 mod tracked_body;
 mod tracked_stream;
 

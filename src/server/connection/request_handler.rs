@@ -3,9 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 
+use super::client_resets::ClientResets;
+use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::tracked_body::{RequestMark, TrackedBody};
 use crate::proxy::{Body, ClientBody, ConnInfo, Interims, ProxyService};
@@ -16,6 +19,10 @@ pub(super) struct RequestHandler {
     pub(super) service: ProxyService,
     pub(super) info: Arc<ConnInfo>,
     pub(super) deadlines: Arc<Deadlines>,
+    pub(super) memory: Arc<ConnectionMemory>,
+    pub(super) resets: ClientResets,
+    /// Time that a body may make no progress.
+    pub(super) body_timeout: Duration,
 }
 
 impl RequestHandler {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use crate::server::accept::ConnectionSlot;
 
@@ -17,6 +18,8 @@ pub(in crate::server) struct TrackedStream<S> {
     inner: S,
     unread: Bytes,
     deadlines: Arc<Deadlines>,
+    /// Memory of the connection's streams, if it has several.
+    memory: Option<Arc<ConnectionMemory>>,
     _slot: ConnectionSlot,
 }
 
@@ -30,13 +33,29 @@ impl<S> TrackedStream<S> {
             inner,
             unread: Bytes::new(),
             deadlines,
+            memory: None,
             _slot: slot.into(),
+        }
+    }
+
+    /// Records in `memory` what is written.
+    pub(super) fn recording(self, memory: Arc<ConnectionMemory>) -> Self {
+        Self {
+            memory: Some(memory),
+            ..self
         }
     }
 
     /// Puts bytes back that were read too early. Nothing may be left of bytes that were put back before.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         self.unread = bytes;
+    }
+
+    fn record_written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Some(memory), Poll::Ready(Ok(written))) = (&self.memory, &result) {
+            memory.written(*written);
+        }
+        self.record(result)
     }
 
     fn record<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -78,7 +97,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.record(result)
+        self.record_written(result)
     }
 
     fn poll_write_vectored(
@@ -87,7 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.record(result)
+        self.record_written(result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::client_share::HeldConnection;
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
 use crate::upstream::connection::Pool;
@@ -71,6 +72,7 @@ impl Drop for LimitSlot {
 pub struct InFlight {
     lane: Arc<CachePadded<Lane>>,
     _slot: Option<LimitSlot>,
+    held: Option<HeldConnection>,
 }
 
 impl InFlight {
@@ -83,7 +85,13 @@ impl InFlight {
         Self {
             lane: Arc::clone(lane),
             _slot: slot,
+            held: None,
         }
+    }
+
+    /// Counts the connection of the request for its client, until the request is over.
+    pub(in crate::upstream) fn hold(&mut self, held: Option<HeldConnection>) {
+        self.held = held;
     }
 
     /// Pool of the worker on which the request runs.

@@ -1,6 +1,7 @@
 //! One backend: requests in flight, limit of connections, health, slow start, and the hash for sticky clients.
 
 mod backend;
+mod client_share;
 mod health_state;
 mod in_flight;
 mod max_connections;
@@ -8,8 +9,10 @@ mod rendezvous;
 mod slow_start;
 
 pub use backend::Backend;
+pub use client_share::ClientShare;
 pub use in_flight::InFlight;
 
+pub(super) use client_share::HeldConnection;
 pub(super) use health_state::HealthState;
 pub(super) use in_flight::Lane;
 pub(super) use rendezvous::{Bidder, client_seed, highest_bidder};

@@ -15,6 +15,7 @@ pub use client_fields::{is_client_field, remove_aliases};
 pub use expect_continue::ExpectContinue;
 pub use interim::Interims;
 pub use interim_listener::listen_for_interims;
+pub use progress_timeout::ProgressTimeout;
 pub use request_body::RequestBody;
 
 pub(super) use interim_listener::announce_upload;

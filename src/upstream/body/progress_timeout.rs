@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Limits the wait for the next frame of a body.
+/// Limits the wait for the next frame of a body, or for room to send it.
 ///
-/// The clock runs only while someone waits for a frame, so that a slow reader does not look like a stalled sender. The
-/// timer is created at the first wait and used for all later ones.
+/// The clock runs only while someone waits, so that a slow reader does not look like a stalled sender. The timer is created at the first wait and used for all later ones.
 #[derive(Debug)]
-pub(super) struct ProgressTimeout {
+pub struct ProgressTimeout {
     timeout: Duration,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -20,7 +19,7 @@ pub(super) struct ProgressTimeout {
 impl ProgressTimeout {
     /// A limit of `timeout` for each wait.
     #[must_use]
-    pub(super) fn new(timeout: Duration) -> Self {
+    pub fn new(timeout: Duration) -> Self {
         Self {
             timeout,
             waiting_since: None,
@@ -29,12 +28,12 @@ impl ProgressTimeout {
     }
 
     /// Ends the current wait, because a frame has arrived.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.waiting_since = None;
     }
 
     /// Starts or continues a wait for a frame. Ready when the wait has lasted too long.
-    pub(super) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.timeout;
         let timer = self
             .timer

@@ -96,18 +96,22 @@ impl Pool {
         fit.min_by_key(|http2| http2.streams()).cloned()
     }
 
+    /// `true` if one connection to `address` carries many requests at a time, as far as the backend is known.
+    pub(in crate::upstream) fn is_shared(&self, address: &Address) -> bool {
+        match address.protocol() {
+            Protocol::Http => false,
+            Protocol::Https => self.0.speaks_http2.load(Ordering::Relaxed),
+            Protocol::H2c => true,
+        }
+    }
+
     /// Waits until no other request is opening a shared connection. Returns `None` at once if the backend is not known
     /// to speak HTTP/2, so that its connections are not shared.
     pub(in crate::upstream) async fn wait_for_shared(
         &self,
         address: &Address,
     ) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        let is_shared = match address.protocol() {
-            Protocol::Http => false,
-            Protocol::Https => self.0.speaks_http2.load(Ordering::Relaxed),
-            Protocol::H2c => true,
-        };
-        if is_shared {
+        if self.is_shared(address) {
             Some(self.0.opening.lock().await)
         } else {
             None

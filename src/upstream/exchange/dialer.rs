@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::lease::{Http1Lease, Http2Lease, Lease};
 use crate::name::HostName;
 use crate::tasks::Tasks;
+use crate::uninterrupted::{Uninterrupted, repeat};
 use crate::upstream::address::{Address, Endpoint, Protocol};
 use crate::upstream::backend::InFlight;
 use crate::upstream::connection::{Http1Connection, Http2Connection};
@@ -154,6 +155,11 @@ impl Dialer {
         }
     }
 
+    /// Number of connections that can still be opened.
+    pub(in crate::upstream) fn free(&self) -> usize {
+        self.connection_permits.available_permits()
+    }
+
     /// Waits for a permit to open one more connection.
     pub(in crate::upstream) async fn permit(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         Arc::clone(&self.connection_permits).acquire_owned().await
@@ -201,7 +207,8 @@ impl Dialer {
         let (host, port) = match address.endpoint() {
             Endpoint::Unix(path) => {
                 let stream = open_unix(path).await;
-                let mut stream = stream.map_err(|source| refused(address, source))?;
+                let stream = stream.map_err(|source| refused(address, source))?;
+                let mut stream = Uninterrupted::new(stream);
                 write_proxy_header(address, &mut stream, needs.proxy_header).await?;
                 return Ok(OpenedStream {
                     stream: Transport::Unix(stream),
@@ -217,8 +224,9 @@ impl Dialer {
                 });
             }
         };
-        let mut stream = dial_host(address, host, port).await?;
+        let stream = dial_host(address, host, port).await?;
         self.refuse_loop(address, &stream)?;
+        let mut stream = Uninterrupted::new(stream);
         write_proxy_header(address, &mut stream, needs.proxy_header).await?;
         let Some(tls) = self
             .tls
@@ -347,7 +355,7 @@ async fn first_to_accept(
 /// Connects to a unix socket. Tries again while its queue is full, for which the system does not wait, unlike with TCP.
 async fn open_unix(path: &Path) -> io::Result<UnixStream> {
     loop {
-        match UnixStream::connect(path).await {
+        match repeat(|| UnixStream::connect(path)).await {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_PAUSE).await,
             outcome => return outcome,
         }
@@ -355,7 +363,7 @@ async fn open_unix(path: &Path) -> io::Result<UnixStream> {
 }
 
 async fn open(socket: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(socket).await?;
+    let stream = repeat(|| TcpStream::connect(socket)).await?;
     stream.set_nodelay(true)?;
     // A response may pause for hours. Only the kernel's probes can distinguish this from a dead machine.
     let probes = TcpKeepalive::new()

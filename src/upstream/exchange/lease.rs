@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::upstream::address::Address;
-use crate::upstream::backend::InFlight;
+use crate::upstream::backend::{HeldConnection, InFlight};
 use crate::upstream::body::ResponseUnderWay;
 use crate::upstream::connection::{Http1Connection, Http2Connection, PooledConnection, StreamSlot};
 
@@ -30,6 +30,14 @@ impl Lease {
         match self {
             Self::Http1(lease) => lease.in_flight.address(),
             Self::Http2(lease) => lease.in_flight.address(),
+        }
+    }
+
+    /// Counts the connection for the client of its request, until the request is over.
+    pub(in crate::upstream) fn hold(&mut self, held: Option<HeldConnection>) {
+        match self {
+            Self::Http1(lease) => lease.in_flight.hold(held),
+            Self::Http2(_) => {}
         }
     }
 

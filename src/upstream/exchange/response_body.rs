@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::lease::{Http1Lease, Http2Lease, Lease};
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
-use crate::upstream::backend::{InFlight, Lane};
+use crate::upstream::backend::{HeldConnection, InFlight, Lane};
 use crate::upstream::body::clean_trailers;
 use crate::upstream::error::BodyError;
 
@@ -70,6 +70,13 @@ impl ResponseBody {
             Source::Open(lease) => Some(lease.address()),
             Source::Ended(lane) => Some(lane.address()),
             Source::Gone => None,
+        }
+    }
+
+    /// Counts the connection for the client of the request, until the body has ended.
+    pub(in crate::upstream) fn hold(&mut self, held: Option<HeldConnection>) {
+        if let Source::Open(lease) = &mut self.source {
+            lease.hold(held);
         }
     }
 

@@ -4,8 +4,9 @@ use http::Request;
 
 use super::backend_set::BackendSet;
 use super::selected_backend::{Selected, Selection};
+use crate::upstream::backend::HeldConnection;
 use crate::upstream::body::RequestBody;
-use crate::upstream::exchange::{Failure, Lease};
+use crate::upstream::exchange::{Dialer, Failure, Lease};
 
 /// Maximum number of backends that one request tries.
 const MAX_CONNECT_ATTEMPTS: usize = 3;
@@ -32,7 +33,10 @@ pub(super) struct FailedAttempt {
 #[derive(Debug)]
 pub(super) struct Attempts<'a> {
     pub(super) backends: &'a BackendSet,
-    pub(super) selection: Selection,
+    pub(super) selection: Selection<'a>,
+    pub(super) dialer: &'a Dialer,
+    /// Counts the connection of the request for its client.
+    pub(super) held: Option<HeldConnection>,
     /// `true` if the request asks for an upgrade, and so needs an HTTP/1.1 connection.
     pub(super) is_upgrade: bool,
     /// Number of retries so far.
@@ -42,9 +46,28 @@ pub(super) struct Attempts<'a> {
 }
 
 impl Attempts<'_> {
-    /// Takes a pooled connection to the selected backend. Returns `Err` with the selection if there is none, or if the
-    /// request needs a new one because of its PROXY header.
-    pub(super) fn reuse(&self, selected: Selected) -> Result<Attempt, Selected> {
+    /// Counts a connection to the selected backend for the client, if it carries only this request. Returns `false` if the
+    /// client has its share already.
+    pub(super) fn hold_connection(&mut self, selected: &Selected) -> bool {
+        let Some(share) = self.selection.caller.share else {
+            return true;
+        };
+        let in_flight = &selected.in_flight;
+        let is_alone = self.is_upgrade || self.proxy_header.is_some();
+        let is_shared = || !is_alone && in_flight.pool().is_shared(in_flight.address());
+        if self.held.is_none() && !is_shared() {
+            self.held = share.take(self.dialer.free());
+            return self.held.is_some();
+        }
+        true
+    }
+
+    /// Takes a pooled connection to the selected backend. Returns `Err` with the selection if there is none, if the client
+    /// has its share of connections, or if the request needs a new one because of its PROXY header.
+    pub(super) fn reuse(&mut self, selected: Selected) -> Result<Attempt, Selected> {
+        if !self.hold_connection(&selected) {
+            return Err(selected);
+        }
         let Selected { backend, in_flight } = selected;
         let pool = in_flight.pool();
         let may_reuse = self.proxy_header.is_none();

@@ -109,7 +109,7 @@ impl BackendSet {
     ///
     /// If all backends are ejected, one is tried anyway, since the failures may be over. If the active checks of all
     /// backends fail, none is tried.
-    pub(super) fn select(&self, selection: &Selection) -> Result<Option<Selected>, Error> {
+    pub(super) fn select(&self, selection: &Selection<'_>) -> Result<Option<Selected>, Error> {
         let worker = selection.caller.worker;
         match self.backends.len() {
             0 => return Err(Error::NoBackend),
@@ -140,7 +140,7 @@ impl BackendSet {
     }
 
     /// Returns the backends for which the request may wait, full or not. With a sticky balancer this is only one.
-    pub(super) fn eligible(&self, selection: &Selection) -> Vec<usize> {
+    pub(super) fn eligible(&self, selection: &Selection<'_>) -> Vec<usize> {
         let mut eligible = Vec::new();
         for is_last_resort in [false, true] {
             let mut candidates = self.candidates(selection, is_last_resort);
@@ -157,7 +157,11 @@ impl BackendSet {
         eligible
     }
 
-    fn candidates<'a>(&'a self, selection: &'a Selection, is_last_resort: bool) -> Candidates<'a> {
+    fn candidates<'a>(
+        &'a self,
+        selection: &'a Selection<'_>,
+        is_last_resort: bool,
+    ) -> Candidates<'a> {
         let worker = selection.caller.worker;
         Candidates {
             backends: &self.backends,

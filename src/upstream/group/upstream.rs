@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::UPGRADE;
 use http::{Request, Response};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::attempt::{Attempt, Attempts, FailedAttempt};
@@ -113,7 +114,7 @@ impl Upstream {
     pub async fn send(
         &self,
         mut request: Request<RequestBody>,
-        caller: Caller,
+        caller: Caller<'_>,
     ) -> Result<Response<ResponseBody>, Error> {
         // The rare steps are boxed, so that they do not enlarge the future of a request that needs none of them.
         let backends = match self.discovery.current(caller.worker) {
@@ -140,7 +141,7 @@ impl Upstream {
             let copy = may_repeat.then(|| repeatable_copy(&request)).flatten();
             let timeout = self.settings.options.response_timeout;
             let failure = match exchange(lease, request, timeout).await {
-                Ok(response) => return Ok(self.receive(response, backend, &attempts)),
+                Ok(response) => return Ok(self.receive(response, backend, &mut attempts)),
                 Err(failure) => failure,
             };
             let failed = FailedAttempt {
@@ -154,10 +155,10 @@ impl Upstream {
     }
 
     fn attempts<'a>(
-        &self,
+        &'a self,
         backends: &'a BackendSet,
         request: &Request<RequestBody>,
-        caller: Caller,
+        caller: Caller<'a>,
     ) -> Attempts<'a> {
         let headers = request.headers();
         let send_proxy = self.settings.options.send_proxy;
@@ -168,6 +169,8 @@ impl Upstream {
                 preferred: backends.preferred(headers),
                 tried: Vec::new(),
             },
+            dialer: &self.settings.dialer,
+            held: None,
             is_upgrade: self.settings.dialer.has_http2() && headers.contains_key(UPGRADE),
             retries: 0,
             proxy_header: send_proxy.map(|version| version.header(request.extensions())),
@@ -179,8 +182,9 @@ impl Upstream {
         &self,
         mut response: Response<ResponseBody>,
         backend: usize,
-        attempts: &Attempts<'_>,
+        attempts: &mut Attempts<'_>,
     ) -> Response<ResponseBody> {
+        response.body_mut().hold(attempts.held.take());
         let backends = attempts.backends;
         if backends.has_others() {
             let eject_status = self.settings.options.balancing.eject_status;
@@ -222,6 +226,25 @@ impl Upstream {
         Ok(Selected { backend, in_flight })
     }
 
+    /// Waits within the connect time-out until the client may hold one more connection.
+    async fn await_share(
+        &self,
+        attempts: &mut Attempts<'_>,
+        selected: &Selected,
+    ) -> Result<(), Error> {
+        let Some(share) = attempts.selection.caller.share else {
+            return Ok(());
+        };
+        let waiting = async {
+            while !attempts.hold_connection(selected) {
+                share.released().await;
+            }
+        };
+        let limit = self.settings.options.connect_timeout;
+        let waited = timeout(limit, waiting).await;
+        waited.map_err(|_| Error::ConnectionLimit)
+    }
+
     /// Opens a connection to the selected backend; it must be a new one if `is_fresh`. If this fails, tries other
     /// backends, at which a pooled connection will do.
     async fn open(
@@ -231,6 +254,15 @@ impl Upstream {
         mut is_fresh: bool,
     ) -> Result<Attempt, Error> {
         loop {
+            if !attempts.hold_connection(&selected) {
+                self.await_share(attempts, &selected).await?;
+                if !is_fresh {
+                    match attempts.reuse(selected) {
+                        Ok(attempt) => return Ok(attempt),
+                        Err(unpooled) => selected = unpooled,
+                    }
+                }
+            }
             let backend = selected.backend;
             let needs = ConnectionNeeds {
                 is_upgrade: attempts.is_upgrade,
@@ -322,6 +354,7 @@ mod tests {
         let caller = Caller {
             worker: 0,
             client: [192, 0, 2, 1].into(),
+            share: None,
         };
         let request = Request::new(RequestBody::empty());
         let backends = current(upstream);

@@ -11,12 +11,14 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
+use crate::uninterrupted::Uninterrupted;
+
 /// Transport of a connection.
 #[derive(Debug)]
 pub(in crate::upstream) enum Transport {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tcp(Uninterrupted<TcpStream>),
+    Unix(Uninterrupted<UnixStream>),
+    Tls(Box<TlsStream<Uninterrupted<TcpStream>>>),
 }
 
 /// Maximum number of bytes per read. With the head of an HTTP/2 frame, they fill one TLS record. Measured with

@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::system_roots::SystemRoots;
 use crate::name::HostName;
+use crate::uninterrupted::Uninterrupted;
 
 /// TLS settings for `https://` backends.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -175,10 +176,10 @@ impl TlsClient {
     /// HTTP/1.1 if `is_http1` is set.
     pub(in crate::upstream) async fn connect(
         &self,
-        stream: TcpStream,
+        stream: Uninterrupted<TcpStream>,
         host: &HostName,
         is_http1: bool,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> io::Result<TlsStream<Uninterrupted<TcpStream>>> {
         let connector = if is_http1 { &self.http1 } else { &self.any };
         let name = self.sni.clone().unwrap_or_else(|| server_name(host));
         connector.connect(name, stream).await

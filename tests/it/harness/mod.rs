@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod deadline;
 pub(crate) mod memory_storage;
+pub(crate) mod open_files;
 pub(crate) mod ports;
 pub(crate) mod proxy;
 pub(crate) mod service;
@@ -26,6 +27,7 @@ pub(crate) mod ca {
 
 pub(crate) mod clients {
     pub(crate) mod front_proxy;
+    pub(crate) mod http2_frames;
     pub(crate) mod https;
     pub(crate) mod raw;
 }

@@ -306,19 +306,7 @@ impl Proxy {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Soft and hard limit of open files.
-    pub(crate) fn file_limits(&self) -> (u64, u64) {
-        let path = format!("/proc/{}/limits", self.pid().as_raw_nonzero());
-        let limits = std::fs::read_to_string(path).unwrap();
-        let line = limits
-            .lines()
-            .find_map(|line| line.strip_prefix("Max open files"))
-            .unwrap();
-        let mut limits = line.split_whitespace().map(|limit| limit.parse().unwrap());
-        (limits.next().unwrap(), limits.next().unwrap())
-    }
-
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap()
     }
 

@@ -104,10 +104,15 @@ impl ServiceSetup {
         let router = Router::new(self.sites);
         let routers = CurrentRouter::new(&router, 1);
         routers.replace(&router, self.access_log.as_ref());
+        let limits = Limits {
+            body_timeout: self.options.body_timeout,
+            ..Limits::default()
+        };
         let service = ProxyService::new(routers, self.options, self.tasks.clone());
+        let http = Arc::new(Http::new(service, limits, self.tasks.clone()));
         Service {
-            h1: listen(&service, self.sni.clone(), &self.tasks, false).await,
-            h2: listen(&service, self.sni, &self.tasks, true).await,
+            h1: listen(&http, self.sni.clone(), &self.tasks, false).await,
+            h2: listen(&http, self.sni, &self.tasks, true).await,
             upstreams: self.upstreams,
             tasks: self.tasks,
         }
@@ -130,16 +135,10 @@ pub(crate) async fn serve(backends: &[SocketAddr]) -> Service {
         .await
 }
 
-async fn listen(
-    service: &ProxyService,
-    sni: Option<HostName>,
-    tasks: &Tasks,
-    is_h2: bool,
-) -> SocketAddr {
+async fn listen(http: &Arc<Http>, sni: Option<HostName>, tasks: &Tasks, is_h2: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let http = Http::new(service.clone(), Limits::default(), tasks.clone());
-    let (http, group) = (Arc::new(http), tasks.clone());
+    let (http, group) = (Arc::clone(http), tasks.clone());
     let places = Arc::new(Semaphore::new(1000));
     tasks.spawn(async move {
         while let Ok((stream, client)) = listener.accept().await {

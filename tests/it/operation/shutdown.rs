@@ -3,11 +3,12 @@
 use http::Request;
 use proxy::tasks::Tasks;
 use rustix::process::Signal;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::scripted::{Fault, Script, ScriptedCa, Step};
+use crate::harness::clients::http2_frames::{GOAWAY, HEADERS, Http2Frames};
 use crate::harness::clients::https::Client;
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{Proxy, ProxySetup};
@@ -135,4 +136,56 @@ async fn a_second_signal_stops_at_once() {
     proxy.signal(Signal::TERM);
     assert!(proxy.ended().await.success());
     assert!(proxy.log().contains("stopped at once"), "{}", proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_clients_that_do_not_react_do_not_delay_the_drain() {
+    for requests in [0, 1] {
+        let mut proxy = ProxySetup::new().proxyfile(LONG_DRAIN).start().await;
+        let client = proxy.client().alpn("h2");
+        let idle = client.connect(proxy.https(), "localhost").await.unwrap();
+        let mut idle = Http2Frames::start(idle, &[]).await;
+        if requests > 0 {
+            idle.get(1, "localhost", "/").await;
+            idle.next_of(HEADERS).await;
+        }
+        // This one has not even begun with HTTP/2.
+        let _silent = client.connect(proxy.https(), "localhost").await.unwrap();
+
+        proxy.signal(Signal::TERM);
+
+        // The first GOAWAY asks the client to stop. The second one comes unasked, and names the last request.
+        let asked = idle.next_of(GOAWAY).await.payload;
+        assert_eq!(asked[..4], [0x7f, 0xff, 0xff, 0xff]);
+        let last = idle.next_of(GOAWAY).await.payload;
+        assert_eq!(last[3], requests);
+        assert!(soon(proxy.ended()).await.success());
+        assert!(!proxy.log().contains("cut"), "{}", proxy.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_head_does_not_delay_the_drain() {
+    let mut proxy = ProxySetup::new().proxyfile(LONG_DRAIN).start().await;
+    let client = proxy.client().alpn("http/1.1");
+    let mut slow = client.connect(proxy.https(), "localhost").await.unwrap();
+    let mut plain = TcpStream::connect(proxy.http()).await.unwrap();
+    half_a_head(&mut slow).await;
+    half_a_head(&mut plain).await;
+
+    proxy.signal(Signal::TERM);
+
+    assert!(soon(proxy.ended()).await.success());
+    assert!(!proxy.log().contains("cut"), "{}", proxy.log());
+}
+
+const LONG_DRAIN: &str =
+    "[sites]\n\"localhost\" = { respond = { status = 204 } }\n[limits]\ndrain-timeout = \"1h\"\n";
+
+/// Sends a request, reads its response, and begins with the next request.
+async fn half_a_head(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let whole = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(whole).await.unwrap();
+    assert_ne!(soon(stream.read(&mut [0; 1024])).await.unwrap(), 0);
+    stream.write_all(b"GET / HT").await.unwrap();
 }

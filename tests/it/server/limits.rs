@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::{Client, read};
 use crate::harness::deadline::soon;
+use crate::harness::open_files;
 use crate::harness::proxy::{Proxy, ProxySetup};
 
 async fn start(limits: &str) -> (Proxy, Client, App) {
@@ -138,7 +139,35 @@ async fn the_limit_of_open_files_is_raised_to_the_hard_limit() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
     let setup = ProxySetup::new().args(args).raisable_files(100, 200);
     let proxy = setup.start().await;
-    assert_eq!(proxy.file_limits(), (200, 200));
+    assert_eq!(open_files::limits(proxy.pid()), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_of_accept_are_one_line_a_second_with_their_number() {
+    let (proxy, _client, _app) = start("").await;
+    let failures = |log: &str| -> Vec<u64> {
+        let lines = log.lines().filter(|line| line.contains("accept failed"));
+        let count = |line: &str| line.split("failures=").nth(1)?.parse().ok();
+        lines.map(|line| count(line).unwrap()).collect()
+    };
+    open_files::exhaust(proxy.pid());
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        waiting.push(TcpStream::connect(proxy.https()).await.unwrap());
+    }
+    let begin = tokio::time::Instant::now();
+    soon(async {
+        while failures(&proxy.log()).len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(begin.elapsed() > std::time::Duration::from_millis(1900));
+    let failures = failures(&proxy.log());
+    assert!(
+        failures[0] == 1 && failures[1] > 4 && failures[2] > 4,
+        "{failures:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,8 +6,10 @@ use http::{Method, Request};
 use tokio::net::TcpStream;
 
 use super::fixtures::{ask2_raw, setup};
+use crate::harness::backends::origin::Origin;
+use crate::harness::clients::http2_frames::{HEADERS, Http2Frames, RST_STREAM};
 use crate::harness::deadline::soon;
-use crate::harness::service::Service;
+use crate::harness::service::{Service, serve};
 
 async fn h2_client(service: &Service) -> h2::client::SendRequest<Bytes> {
     let stream = TcpStream::connect(service.h2).await.unwrap();
@@ -110,6 +112,57 @@ async fn malformed_http2_requests_are_reset_and_never_forwarded() {
         let frame = ask2_raw(&service, &all, true).await;
         assert!([RST_STREAM, GOAWAY].contains(&frame), "{field:?}: {frame}");
         assert!(origin.is_quiet(), "{field:?}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_http2_trailers_cut_their_request_and_leave_the_connection() {
+    let trailers: [&[(&[u8], &[u8])]; 4] = [
+        &[(b"x-sum", b"1"), (b":path", b"/other")],
+        &[(b"connection", b"close")],
+        &[(b"transfer-encoding", b"chunked")],
+        &[(b"te", b"gzip")],
+    ];
+    for trailers in trailers {
+        let mut origin = Origin::start(|mut connection| async move {
+            if connection
+                .raw
+                .read_until("\r\n\r\n")
+                .await
+                .unwrap()
+                .starts_with("GET")
+            {
+                connection.raw.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+                return;
+            }
+            connection.raw.read_until("abc").await.unwrap();
+            connection.tell("begun");
+            let rest = connection.raw.read_to_end().await;
+            connection.tell(rest);
+        })
+        .await;
+        let service = serve(&[origin.address]).await;
+        let stream = TcpStream::connect(service.h2).await.unwrap();
+        let mut client = Http2Frames::start(stream, &[]).await;
+        let head: [(&[u8], &[u8]); 4] = [
+            (b":method", b"POST"),
+            (b":scheme", b"https"),
+            (b":authority", b"www.example.org"),
+            (b":path", b"/"),
+        ];
+        client.headers(1, &head, false).await;
+        client.data(1, b"abc", false).await;
+        assert_eq!(origin.event().await, "begun");
+
+        client.headers(1, trailers, true).await;
+
+        let reset = client.next().await.unwrap();
+        assert_eq!((reset.kind, reset.stream), (RST_STREAM, 1), "{trailers:?}");
+        let rest = origin.event().await;
+        assert_eq!(rest.trim(), "", "the upload is cut: {trailers:?}");
+        client.get(3, "www.example.org", "/").await;
+        let answer = client.next().await.unwrap();
+        assert_eq!((answer.kind, answer.stream), (HEADERS, 3), "{trailers:?}");
     }
 }
 

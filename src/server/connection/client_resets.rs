@@ -1,0 +1,74 @@
+//! Counts the requests of one connection that its client resets after they have reached a handler. Each costs the client two small
+//! frames, and may cost a backend a whole response.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::gcra::{Gcra, Meter};
+
+/// Resets that a connection may have at once: twice as many as it has streams by default. A browser that leaves a page resets
+/// all of them together.
+const BURST: u16 = 500;
+/// Resets that it may have per second for longer.
+const PER_SECOND: u16 = 20;
+
+/// The resets of one connection.
+#[derive(Debug)]
+pub(super) struct ClientResets {
+    counted: Mutex<Option<(Gcra, Meter)>>,
+    is_flood: AtomicBool,
+}
+
+impl ClientResets {
+    pub(super) fn new() -> Self {
+        Self {
+            counted: Mutex::new(None),
+            is_flood: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts a reset.
+    pub(super) fn count(&self) {
+        let mut counted = self.counted.lock();
+        let (rate, meter) = counted.get_or_insert_with(|| {
+            let rate = Gcra::new(PER_SECOND, Duration::from_secs(1), BURST);
+            (rate, Meter::default())
+        });
+        if rate.take(meter, Instant::now()).is_err() {
+            self.is_flood.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// `true` once there were too many.
+    pub(super) fn is_flood(&self) -> bool {
+        self.is_flood.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_is_left_is_no_flood_and_resets_without_end_are() {
+        let resets = ClientResets::new();
+        for _ in 0..BURST {
+            resets.count();
+        }
+        assert!(!resets.is_flood());
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            for _ in 0..PER_SECOND {
+                resets.count();
+            }
+        }
+        assert!(!resets.is_flood());
+        for _ in 0..2 {
+            resets.count();
+        }
+        assert!(resets.is_flood());
+    }
+}
