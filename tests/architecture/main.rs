@@ -39,3 +39,20 @@ fn the_tests_keep_their_shape() {
     let complaints = shape::check_tests(&sources("tests"));
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
+
+#[test]
+fn no_dependency_is_a_copy_of_our_own() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let manifest = std::fs::read_to_string(manifest).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    assert!(
+        !manifest.contains_key("patch") && !manifest.contains_key("replace"),
+        "a patched crate gets no fixes from its authors; find a way around it in our own code"
+    );
+    for table in ["dependencies", "dev-dependencies"] {
+        let crates = manifest[table].as_table().unwrap();
+        let is_copy = |spec: &toml::Value| spec.get("path").or(spec.get("git")).is_some();
+        let copies: Vec<_> = crates.iter().filter(|(_, spec)| is_copy(spec)).collect();
+        assert!(copies.is_empty(), "not from the registry: {copies:?}");
+    }
+}
