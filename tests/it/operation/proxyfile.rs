@@ -38,6 +38,23 @@ fn the_example_is_valid_as_it_stands() {
     assert!(config.sites.len() > 3);
 }
 
+#[test]
+fn every_recipe_is_a_valid_proxyfile() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes.md");
+    let page = fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("cookie.key"), "0123456789abcdef").unwrap();
+    let recipes = page.split("```toml\n").skip(1);
+    let recipes: Vec<_> = recipes.filter_map(|it| it.split("```").next()).collect();
+    for recipe in &recipes {
+        let path = folder.path().join("Proxyfile");
+        let config = Config::from_proxyfile(&path, recipe, &Flags::default());
+        let config = config.unwrap_or_else(|error| panic!("{error}\n{recipe}"));
+        assert!(!config.sites.is_empty());
+    }
+    assert!(recipes.len() >= 10, "only {} recipes", recipes.len());
+}
+
 /// The example with all its settings uncommented.
 fn whole_example() -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Proxyfile.example");
