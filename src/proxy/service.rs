@@ -15,15 +15,14 @@ use super::request::{
     request_id,
 };
 use super::respond::{self, finish_response};
-use super::routing::{CurrentRouter, Route, Router, Site};
+use super::routing::{CurrentRouter, Route, Router, Routes, Site, webdav_destination};
 use super::service_options::ServiceOptions;
 use super::site_features::SiteFeatures;
-use super::websocket::upgrade::{self, Tunnels, WebSocketUpgrade};
+use super::websocket::upgrade::{self, Tunnels, Upgrade};
 use crate::per_worker::CachePadded;
 use crate::tasks::Tasks;
 use crate::upstream::{
-    self, Caller, ClientAddresses, ClientBody, ExpectContinue, Interims, RequestBody, ResponseBody,
-    Upstream,
+    self, ClientBody, ExpectContinue, Interims, RequestBody, ResponseBody, Upstream,
 };
 
 /// Responds to requests, mostly by forwarding them. Clones are cheap and share the service's state.
@@ -159,7 +158,7 @@ impl ProxyService {
         site: &Site,
         context: &mut RequestContext<'_>,
     ) -> Response<Body> {
-        let coding = features.begin(request.headers(), context, &self.request_ids);
+        let wish = features.begin(request.headers_mut(), context, &self.request_ids);
         let outcome = if features.is_in_maintenance() {
             Err(Error::Maintenance)
         } else {
@@ -170,7 +169,7 @@ impl ProxyService {
             features.put_page(&mut response);
             response
         });
-        features.finish(response, coding, context)
+        features.finish(response, wish, context)
     }
 
     /// Finds the route of a request, checks the request with the guards of the route or its site, and handles it if they
@@ -183,13 +182,14 @@ impl ProxyService {
     ) -> Result<Response<Body>, Error> {
         let route = site.routes.route(context.target.path());
         let Some(guards) = site.guards_of(route.as_ref().ok().copied()) else {
-            return self.handle(request, route?, None, context).await;
+            return self.handle(request, site, route?, None, context).await;
         };
         // Boxed for the reason given in `forward`.
         match Box::pin(guards.check(request, context)).await? {
             GuardOutcome::Admitted(admission) => {
                 // A path without a route is refused after the guards, so that strangers do not learn which paths exist.
-                let handling = self.handle(request, route?, admission.as_deref(), context);
+                let effects = admission.as_deref();
+                let handling = self.handle(request, site, route?, effects, context);
                 let response = Box::pin(handling).await?;
                 Ok(match admission {
                     None => response,
@@ -207,6 +207,7 @@ impl ProxyService {
     async fn handle(
         &self,
         request: &mut Request<RequestBody>,
+        site: &Site,
         route: &Route,
         admission: Option<&AdmissionEffects>,
         context: &mut RequestContext<'_>,
@@ -215,6 +216,7 @@ impl ProxyService {
             Handler::Upstream(upstream) => {
                 let destination = Destination {
                     upstream,
+                    routes: &site.routes,
                     route,
                     admission,
                 };
@@ -246,10 +248,21 @@ impl ProxyService {
     ) -> Result<Response<Body>, Error> {
         let method = request.method().clone();
         let upgrade = upgrade::requested(request, context.scan);
+        let upstream = destination.upstream;
+        if upstream.wants_buffer(request.body()) {
+            let buffering = Box::pin(upstream.buffer(request, context.interims.as_ref()));
+            match destination.admission {
+                None => buffering.await?,
+                Some(admission) => admission.within(buffering).await?,
+            }
+        }
         prepare(request, upgrade.as_ref(), destination, context)?;
-        let caller = destination.caller(request, context);
+        let mut caller = context.caller(request.headers());
+        if upstream.uses_client_address() {
+            caller.client = context.conn.client_ip(request.headers());
+        }
         let request = mem::replace(request, Request::new(RequestBody::empty()));
-        let sending = destination.upstream.send(request, caller);
+        let sending = upstream.send(request, caller);
         let response = match destination.admission {
             None => sending.await?,
             Some(admission) => Box::pin(admission.within(sending)).await?,
@@ -297,27 +310,9 @@ impl ProxyService {
 #[derive(Clone, Copy)]
 struct Destination<'r> {
     upstream: &'r Upstream,
+    routes: &'r Routes,
     route: &'r Route,
     admission: Option<&'r AdmissionEffects>,
-}
-
-impl Destination<'_> {
-    fn caller<'c>(
-        &self,
-        request: &Request<RequestBody>,
-        context: &RequestContext<'c>,
-    ) -> Caller<'c> {
-        let conn = context.conn;
-        Caller {
-            worker: context.worker,
-            client: if self.upstream.uses_client_address() {
-                conn.client_ip(request.headers())
-            } else {
-                conn.client.ip()
-            },
-            share: conn.share(),
-        }
-    }
 }
 
 /// Prepares the body of a client that waits for `100 Continue`, so that the backend decides whether it is sent. For
@@ -342,12 +337,13 @@ fn expect_continue(
 /// own fields about the client.
 fn prepare(
     request: &mut Request<RequestBody>,
-    upgrade: Option<&WebSocketUpgrade>,
+    upgrade: Option<&Upgrade>,
     destination: Destination<'_>,
     context: &mut RequestContext<'_>,
 ) -> Result<(), Error> {
     let Destination {
         upstream,
+        routes,
         route,
         admission,
     } = destination;
@@ -366,11 +362,15 @@ fn prepare(
     if let Some(admission) = admission {
         admission.grant(request);
     }
+    if context.scan.has(Fields::DESTINATION) {
+        context.dav_destination = webdav_destination::take(request, route, routes, context)?;
+    }
     route.change_request(request, context);
     let target = route.target(context.take_target())?;
     framing::frame_request(request, context.scan, target);
     if upstream.sends_proxy_header() {
-        set_client_addresses(request, context.conn);
+        let addresses = context.conn.client_addresses(request.headers());
+        request.extensions_mut().insert(addresses);
     }
     if let Some(interims) = context.interims.as_ref().filter(|_| !route.changes_links()) {
         upstream::listen_for_interims(request, interims);
@@ -388,13 +388,4 @@ fn pass_back(
     hop_by_hop::strip_hop_by_hop(response.headers_mut(), scan);
     *response.version_mut() = Version::HTTP_11;
     Ok(response.map(Body::upstream))
-}
-
-/// Attaches the addresses of the client's connection, for a backend that is sent a PROXY header.
-fn set_client_addresses(request: &mut Request<RequestBody>, conn: &ConnInfo) {
-    let addresses = ClientAddresses {
-        source: conn.client_addr(request.headers()),
-        destination: conn.local,
-    };
-    request.extensions_mut().insert(addresses);
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use http::{HeaderMap, Response, Version};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::body::Body;
@@ -48,6 +48,15 @@ impl SiteFeatureOptions {
     }
 }
 
+/// What the client of one request wants of compression. Empty for a site that does not compress.
+#[derive(Debug, Default)]
+pub(super) struct CompressionWish {
+    /// Coding that the client prefers.
+    coding: Option<Coding>,
+    /// Tags in If-None-Match, if one of them is weak.
+    known_tags: Option<HeaderValue>,
+}
+
 /// The features of a site, ready for requests.
 #[derive(Debug)]
 pub struct SiteFeatures {
@@ -85,14 +94,14 @@ impl SiteFeatures {
         self.maintenance.is_some()
     }
 
-    /// Begins a request: gives it an id, and suppresses its log entry if the site is not logged. Returns the coding
-    /// that the client prefers for the response.
+    /// Begins a request: gives it an id, and suppresses its log entry if the site is not logged. Returns what the
+    /// client wants of compression.
     pub(super) fn begin(
         &self,
-        headers: &HeaderMap,
+        headers: &mut HeaderMap,
         context: &mut RequestContext<'_>,
         ids: &RequestIds,
-    ) -> Option<Coding> {
+    ) -> CompressionWish {
         if !self.is_logged
             && let Some(mut entry) = context.entry.take()
         {
@@ -106,11 +115,16 @@ impl SiteFeatures {
             }
             context.request_id = Some(id);
         }
-        let offered = self.compression.as_ref();
+        let Some(offered) = &self.compression else {
+            return CompressionWish::default();
+        };
         // A compressed HTTP/1.0 body would have no length, so that the client could not tell its end from a failure.
-        offered
-            .filter(|_| context.version > Version::HTTP_10)
-            .and_then(|offered| compression::choose(headers, &offered.codings))
+        let may_compress = context.version > Version::HTTP_10;
+        let choose = || compression::choose(headers, &offered.codings);
+        CompressionWish {
+            coding: may_compress.then(choose).flatten(),
+            known_tags: compression::restore(headers),
+        }
     }
 
     /// Replaces the page in one of the proxy's own responses with the site's.
@@ -121,12 +135,11 @@ impl SiteFeatures {
         }
     }
 
-    /// Completes the response: sets the request's id, and compresses the body with the `coding` that the client
-    /// prefers.
+    /// Completes the response: sets the request's id, and compresses the body as the client wishes.
     pub(super) fn finish(
         &self,
         mut response: Response<Body>,
-        coding: Option<Coding>,
+        wish: CompressionWish,
         context: &mut RequestContext<'_>,
     ) -> Response<Body> {
         if let Some(id) = context.request_id.take() {
@@ -134,7 +147,12 @@ impl SiteFeatures {
         }
         match &self.compression {
             Some(options) if compression::is_compressible(options, &response) => {
-                compress(response, coding)
+                compress(response, wish.coding)
+            }
+            Some(_) if response.status() == StatusCode::NOT_MODIFIED => {
+                let known = wish.known_tags.as_ref();
+                compression::set_not_modified_head(response.headers_mut(), known);
+                response
             }
             _ => response,
         }

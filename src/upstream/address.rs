@@ -179,6 +179,27 @@ impl Address {
         }
     }
 
+    /// Host and port as a client of the backend names them: without the port that its scheme means anyway. For a service
+    /// this is the configured domain, as in [`Self::tls_name`].
+    pub(super) fn host_field(&self) -> String {
+        let default_port = match self.0.protocol {
+            Protocol::Https => 443,
+            Protocol::Http | Protocol::H2c => 80,
+        };
+        let Some(host) = self.tls_name() else {
+            return self.authority();
+        };
+        let host = if host.as_str().contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_string()
+        };
+        match self.port() {
+            Some(port) if port != default_port => format!("{host}:{port}"),
+            Some(_) | None => host,
+        }
+    }
+
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.0.endpoint
     }
@@ -323,6 +344,28 @@ mod tests {
         assert_eq!(one.authority(), "app:443");
         assert_eq!(one.ip(), Some([10, 0, 0, 1].into()));
         assert_eq!(whole.ip(), None);
+    }
+
+    #[test]
+    fn the_host_of_a_backend_has_a_port_only_if_it_is_not_the_usual_one() {
+        for (written, host) in [
+            ("http://app", "app"),
+            ("https://app", "app"),
+            ("https://app:80", "app:80"),
+            ("localhost:3000", "localhost:3000"),
+            ("https://[::1]:443", "[::1]"),
+            ("unix:/run/app.sock", "localhost"),
+        ] {
+            assert_eq!(Address::parse(written).unwrap().host_field(), host);
+        }
+        let service = Address::parse("srv+https://_http._tcp.app.example.org").unwrap();
+        let target = SrvTarget {
+            host: HostName::parse("one.internal").unwrap(),
+            port: 443,
+            weight: 1,
+        };
+        let backend = service.at_target(&target, [10, 0, 0, 1].into());
+        assert_eq!(backend.host_field(), "app.example.org");
     }
 
     #[test]

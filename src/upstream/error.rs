@@ -22,6 +22,9 @@ pub enum Error {
     /// All backends stayed full for the whole queue time-out.
     #[error("all backends of the upstream are full, and none became free in time")]
     QueueTimeout,
+    /// The memory for buffered request bodies is full.
+    #[error("the memory for buffered request bodies is full")]
+    BufferFull,
     /// The number of open connections to backends is at its limit.
     #[error("no more connections to backends can be opened; raise the limit of open files")]
     ConnectionLimit,
@@ -111,6 +114,12 @@ pub enum Error {
         /// The backend.
         backend: Address,
     },
+    /// The backend switched protocols before it had the whole request.
+    #[error("backend {backend} switched protocols before it had the whole request")]
+    EarlySwitch {
+        /// The backend.
+        backend: Address,
+    },
     /// The backend closed the connection, or did not send a valid HTTP response.
     #[error("backend {backend} closed the connection or sent an invalid response")]
     Exchange {
@@ -122,7 +131,7 @@ pub enum Error {
     },
     /// The head of the response has too many bytes or fields.
     #[error(
-        "the head of a response from backend {backend} is larger than 64 KiB or has more than 100 fields; look for a cookie or a field that grows"
+        "the head of a response from backend {backend} is larger than 64 KiB or has more than 256 fields; look for a cookie or a field that grows"
     )]
     ResponseHeadTooLarge {
         /// The backend.
@@ -136,7 +145,7 @@ pub enum Error {
     RequestTooLarge,
     /// The client aborted its upload.
     #[error("the client aborted the request body")]
-    RequestBroken(#[source] hyper::Error),
+    RequestBroken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
@@ -154,8 +163,17 @@ impl Error {
     pub fn is_overload(&self) -> bool {
         matches!(
             self,
-            Self::QueueFull | Self::QueueTimeout | Self::ConnectionLimit
+            Self::QueueFull | Self::QueueTimeout | Self::BufferFull | Self::ConnectionLimit
         )
+    }
+
+    /// Converts the error of an upload.
+    pub(super) fn upload(error: BodyError) -> Self {
+        match error {
+            BodyError::Stalled => Self::RequestStalled,
+            BodyError::TooLarge => Self::RequestTooLarge,
+            error => Self::RequestBroken(error.into()),
+        }
     }
 
     /// Converts the error of an exchange. Either the backend or the body of the client's request can be the cause.
@@ -178,7 +196,7 @@ impl Error {
                 | BodyError::Reset(_)
                 | BodyError::Stopped
                 | BodyError::Overdue,
-            ) => Self::RequestBroken(error),
+            ) => Self::RequestBroken(error.into()),
         }
     }
 
@@ -197,8 +215,10 @@ impl Error {
             | Self::NoHealthyBackend
             | Self::QueueFull
             | Self::QueueTimeout
+            | Self::BufferFull
             | Self::ConnectionLimit
             | Self::ResponseTimeout { .. }
+            | Self::EarlySwitch { .. }
             | Self::ResponseHeadTooLarge { .. }
             | Self::RequestStalled
             | Self::RequestTooLarge
@@ -217,6 +237,11 @@ impl Error {
             Self::Connect { source, .. } => !is_shortage(source),
             _ => true,
         }
+    }
+
+    /// `true` if the TLS handshake failed.
+    pub(super) fn is_handshake(&self) -> bool {
+        matches!(self, Self::Certificate { .. } | Self::Handshake { .. })
     }
 
     /// Converts the error of a TLS handshake.

@@ -18,18 +18,19 @@ pub use address::{Address, AddressError, Protocol};
 pub use backend::{Backend, ClientShare, InFlight};
 pub use balance::is_cookie_name;
 pub use body::{
-    ClientBody, ExpectContinue, Interims, ProgressTimeout, RequestBody, StreamBody,
-    is_client_field, listen_for_interims, remove_aliases,
+    BufferMemory, BufferedBody, ClientBody, ExpectContinue, Interims, ProgressTimeout, RequestBody,
+    StreamBody, is_client_field, listen_for_interims, remove_aliases,
 };
 pub use dns::Resolver;
 pub use error::{BodyError, Error};
-pub use exchange::ResponseBody;
+pub use exchange::{BoundConnections, ResponseBody, has_connection_login};
 pub use group::{Caller, Upstream};
 pub use options::{
-    BalanceMethod, BalanceMethodError, BalanceOptions, CookieKey, HealthOptions, Options, Share,
-    StatusRange, StatusRangeError, UpstreamContext,
+    BackendHost, BalanceMethod, BalanceMethodError, BalanceOptions, CookieKey, HeaderCase,
+    HealthOptions, HttpOptions, HttpVersion, Options, Share, StatusRange, StatusRangeError,
+    UpstreamContext,
 };
 pub use transport::{
-    ClientAddresses, IdentityFiles, ListenAddresses, SendProxy, SystemRoots, TlsError, TlsOptions,
-    is_listener,
+    ClientAddresses, IdentityFiles, ListenAddresses, SendProxy, ServerNameSource, SystemRoots,
+    TlsError, TlsOptions, is_listener,
 };

@@ -45,8 +45,8 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
             ("dns", &["srv_name", "address"]),
             ("error", &["address"]),
             ("body", &["error"]),
-            ("options", &["transport", "dns"]),
-            ("connection", &["transport", "address", "body"]),
+            ("options", &["transport", "dns", "body"]),
+            ("connection", &["transport", "address", "body", "options"]),
             ("backend", &["address", "options", "connection"]),
             ("balance", &["options", "backend"]),
             (

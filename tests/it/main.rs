@@ -85,6 +85,7 @@ mod requests {
     mod websocket {
         mod http1;
         mod http2;
+        mod other_protocols;
         mod tls;
     }
     mod responses {
@@ -100,6 +101,13 @@ mod requests {
 
 /// The backends of upstreams.
 mod upstreams {
+    mod compatibility {
+        mod backend_host;
+        mod connection_logins;
+        mod old_backends;
+        mod request_buffer;
+        mod webdav;
+    }
     mod http2 {
         mod fixtures;
         mod grpc;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
 use crate::config::report::{BalancingProblem, Problem, Report, SHORTEST_KEY};
@@ -9,11 +10,11 @@ use crate::config::toml::TomlValue;
 use crate::config::value::read_secret;
 use crate::name::HostName;
 use crate::upstream::{
-    CookieKey, HealthOptions, IdentityFiles, Options, SendProxy, Share, StatusRange, TlsOptions,
-    is_cookie_name,
+    BackendHost, CookieKey, HeaderCase, HealthOptions, HttpVersion, IdentityFiles, Options,
+    SendProxy, ServerNameSource, Share, StatusRange, TlsOptions, is_cookie_name,
 };
 
-use super::codec::{Codec, HIDDEN, boolean, count, duration, number, path, pause, text};
+use super::codec::{Codec, HIDDEN, boolean, count, duration, number, path, pause, size, text};
 use super::field::{Field, TableReader, field, read_value, write_table};
 
 const SEND_PROXY: [(&str, Option<SendProxy>); 3] = [
@@ -22,11 +23,21 @@ const SEND_PROXY: [(&str, Option<SendProxy>); 3] = [
     ("v2", Some(SendProxy::V2)),
 ];
 
+const HTTP_VERSION: [(&str, HttpVersion); 2] =
+    [("any", HttpVersion::Any), ("1.1", HttpVersion::Http1)];
+
+const HEADER_CASE: [(&str, HeaderCase); 2] =
+    [("lower", HeaderCase::Lower), ("title", HeaderCase::Title)];
+
 pub(crate) fn upstream_options() -> Vec<Field<Options>> {
     vec![
         field!("connect-timeout", connect_timeout, duration()),
-        field!("response-timeout", response_timeout, duration()),
+        field!("response-timeout", response_timeout, duration().optional()),
         field!("idle-timeout", idle_timeout, duration()),
+        field!("buffer-requests", buffer_requests, size().optional()),
+        field!("host", http.host, Codec::text(parse_backend_host)),
+        field!("http-version", http.version, Codec::choice(&HTTP_VERSION)),
+        field!("header-case", http.header_case, Codec::choice(&HEADER_CASE)),
         field!("send-proxy", send_proxy, Codec::choice(&SEND_PROXY)),
         field!(
             "max-connections",
@@ -204,11 +215,29 @@ fn valid(
     }
 }
 
-fn parse_sni(text: &str) -> Result<HostName, Problem> {
-    HostName::parse(text).map_err(|error| Problem::Sni {
-        name: text.to_owned(),
-        error,
-    })
+fn parse_backend_host(text: &str) -> Result<BackendHost, Problem> {
+    match text {
+        "client" => Ok(BackendHost::Client),
+        "upstream" => Ok(BackendHost::Upstream),
+        name => {
+            let invalid = || BalancingProblem::BackendHost(name.to_owned());
+            let is_valid = !name.contains('@') && name.parse::<Authority>().is_ok();
+            let value = is_valid.then(|| HeaderValue::from_str(name).ok()).flatten();
+            Ok(BackendHost::Name(value.ok_or_else(invalid)?))
+        }
+    }
+}
+
+fn parse_sni(text: &str) -> Result<ServerNameSource, Problem> {
+    if text == "{host}" {
+        return Ok(ServerNameSource::ClientHost);
+    }
+    let name = HostName::parse(text);
+    name.map(ServerNameSource::Name)
+        .map_err(|error| Problem::Sni {
+            name: text.to_owned(),
+            error,
+        })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The keys about upstreams: `[upstreams]`, an entry of `upstream`, and `health`.
 
-use super::key::Kind::{self, AnyOf, Boolean, Choice, Duration, List, Number, Table, Text};
+use super::key::Kind::{self, AnyOf, Boolean, Choice, Duration, List, Number, Size, Table, Text};
 use super::key::{Key, keys};
 
 /// A list of addresses or tables.
@@ -23,6 +23,14 @@ pub(crate) const UPSTREAM_OPTIONS: &[Key] = keys! {
     "response-timeout": Duration, r#""60s""#;
     /// The time that an idle connection stays in the pool.
     "idle-timeout": Duration, r#""4s""#;
+    /// The maximum size of a body without a length that is buffered, so that the backend gets its length.
+    "buffer-requests": Size, r#""10m""#;
+    /// The host that a backend sees: that of the client's request, that of its own address, or a name.
+    "host": AnyOf(&[Choice(&["client", "upstream"]), Text("a host")]), r#""upstream""#;
+    /// The version of HTTP that `https://` backends are offered.
+    "http-version": Choice(&["any", "1.1"]), r#""any""#;
+    /// The case of header names over HTTP/1.1.
+    "header-case": Choice(&["lower", "title"]), r#""lower""#;
     /// The version of the PROXY header at the start of each connection.
     "send-proxy": Choice(&["off", "v1", "v2"]), r#""off""#;
     /// The maximum number of requests and tunnels at once for one backend.
@@ -54,7 +62,7 @@ pub(crate) const UPSTREAM_OPTIONS: &[Key] = keys! {
 const UPSTREAM_TLS: &[Key] = keys! {
     /// A PEM file with the roots to trust instead of those of the system.
     "root": Text("a path"), r#""backends-ca.pem""#;
-    /// The server name to send and to verify.
+    /// The server name to send and to verify. `{host}` is the host of the client's request.
     "sni": Text("a string"), r#""app.internal""#;
     /// The client certificate, in PEM.
     "cert": Text("a path"), r#""client.pem""#;

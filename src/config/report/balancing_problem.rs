@@ -16,6 +16,10 @@ pub(crate) enum BalancingProblem {
     HealthPath(String),
     #[error("`{0}` is not a valid host; use a form like `app.example.org` or `localhost:3000`")]
     HealthHost(String),
+    #[error(
+        "`{0}` is not a valid host; use a name like `app.internal`, `upstream` for the host of each backend's address, or `client`"
+    )]
+    BackendHost(String),
     #[error("`{0}` is not a valid percentage; use a form like `20%`, from `0%` to `100%`")]
     Percent(String),
     #[error("`{0}` is not a valid cookie name; use letters, digits and dashes, as in `backend`")]

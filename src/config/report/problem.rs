@@ -233,7 +233,9 @@ pub(crate) enum Problem {
         "`insecure = true` accepts any certificate, so `root` has no effect; remove one of them"
     )]
     InsecureAndRoot,
-    #[error("`{name}` is not a valid name for a backend: {error}; use a form like `app.internal`")]
+    #[error(
+        "`{name}` is not a valid name for a backend: {error}; use a form like `app.internal`, or `{{host}}` for the host of each request"
+    )]
     Sni {
         name: String,
         #[source]

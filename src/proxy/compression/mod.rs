@@ -2,6 +2,7 @@
 
 mod accept;
 mod coding;
+mod entity_tags;
 mod media_type;
 mod options;
 mod rules;
@@ -13,5 +14,6 @@ pub use options::CompressionOptions;
 
 pub(super) use accept::choose;
 pub(super) use coding::Encoder;
+pub(super) use entity_tags::{restore, set_not_modified_head};
 pub(super) use rules::{is_compressible, set_head};
 pub(super) use stream::Compressed;

@@ -74,9 +74,7 @@ fn length<B: Body>(response: &Response<B>) -> Option<u64> {
 /// Adapts the head of a compressible response to `coding`. Without a coding, it only tells caches that the response
 /// varies.
 pub(crate) fn set_head(headers: &mut HeaderMap, coding: Option<Coding>) {
-    if !has_token(headers, &VARY, "accept-encoding") && !has_token(headers, &VARY, "*") {
-        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
-    }
+    set_vary(headers);
     if let Some(coding) = coding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         headers.remove(CONTENT_LENGTH);
@@ -86,8 +84,15 @@ pub(crate) fn set_head(headers: &mut HeaderMap, coding: Option<Coding>) {
     }
 }
 
+/// Tells caches that the response varies by the codings that a client accepts.
+pub(super) fn set_vary(headers: &mut HeaderMap) {
+    if !has_token(headers, &VARY, "accept-encoding") && !has_token(headers, &VARY, "*") {
+        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+}
+
 /// Makes the entity tag weak: two codings of a page are equivalent, but not the same bytes (RFC 9110 section 8.8.1).
-fn weaken(headers: &mut HeaderMap) {
+pub(super) fn weaken(headers: &mut HeaderMap) {
     let Some(tag) = headers.get(ETAG) else { return };
     if tag.as_bytes().starts_with(b"\"")
         && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())

@@ -40,6 +40,9 @@ pub enum Error {
     /// Has a path that a backend could read as the path of another route.
     #[error("the request's path is ambiguous: two routes could claim it")]
     AmbiguousPath,
+    /// Has a Destination (WebDAV) that is malformed, or that another route serves.
+    #[error("the request's Destination is malformed or belongs to another route")]
+    Destination,
     /// Has a method other than GET and HEAD for a file.
     #[error("the request's method is not allowed for files")]
     FileMethod,
@@ -88,6 +91,7 @@ impl Error {
             Self::Misdirected => Reason::Misdirected,
             Self::NoRoute => Reason::NoRoute,
             Self::AmbiguousPath => Reason::AmbiguousPath,
+            Self::Destination => Reason::Destination,
             Self::FileMethod => Reason::FileMethod,
             Self::NoFile => Reason::NoFile,
             Self::File(_) => Reason::FileBroken,
@@ -115,6 +119,7 @@ impl Error {
                 | upstream::Error::Refused { backend, .. }
                 | upstream::Error::Reset { backend, .. }
                 | upstream::Error::ResponseTimeout { backend }
+                | upstream::Error::EarlySwitch { backend }
                 | upstream::Error::ResponseHeadTooLarge { backend }
                 | upstream::Error::Exchange { backend, .. },
             ) => Some(backend),
@@ -129,6 +134,7 @@ fn upstream_reason(error: &upstream::Error) -> Reason {
         upstream::Error::NoHealthyBackend => Reason::NoHealthyBackend,
         upstream::Error::QueueFull => Reason::QueueFull,
         upstream::Error::QueueTimeout => Reason::QueueTimeout,
+        upstream::Error::BufferFull => Reason::BufferFull,
         upstream::Error::ConnectionLimit => Reason::NoPlace,
         upstream::Error::Resolve { .. } => Reason::BackendUnresolved,
         upstream::Error::Connect { .. } => Reason::BackendUnreachable,
@@ -141,7 +147,9 @@ fn upstream_reason(error: &upstream::Error) -> Reason {
         upstream::Error::Reset { .. } => Reason::BackendReset,
         upstream::Error::ResponseTimeout { .. } => Reason::BackendTimeout,
         upstream::Error::ResponseHeadTooLarge { .. } => Reason::ResponseHeadTooLarge,
-        upstream::Error::Exchange { .. } => Reason::BackendBroken,
+        upstream::Error::EarlySwitch { .. } | upstream::Error::Exchange { .. } => {
+            Reason::BackendBroken
+        }
         upstream::Error::RequestStalled => Reason::RequestStalled,
         upstream::Error::RequestTooLarge => Reason::BodySize,
         upstream::Error::RequestBroken(_) => Reason::RequestBroken,

@@ -57,6 +57,8 @@ reasons! {
     NoRoute = "no-route",
     /// Two routes could claim the request's path.
     AmbiguousPath = "ambiguous-path",
+    /// The request's Destination is malformed, or belongs to another route.
+    Destination = "destination",
     /// The request's method is not allowed for files.
     FileMethod = "file-method",
     /// No file matches the request's path.
@@ -99,6 +101,8 @@ reasons! {
     QueueFull = "queue-full",
     /// The request waited in the queue for too long.
     QueueTimeout = "queue-timeout",
+    /// The memory for buffered bodies is full.
+    BufferFull = "buffer-full",
     /// All backends have as many connections as they may.
     NoPlace = "no-place",
     /// The backend's name could not be resolved.

@@ -16,8 +16,7 @@ use super::admission_effects::Grant;
 use crate::proxy::error::{Error, GuardRefusal};
 use crate::proxy::request::{RequestContext, forwarded, hop_by_hop};
 use crate::upstream::{
-    self, Address, Caller, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext,
-    remove_aliases,
+    self, Address, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext, remove_aliases,
 };
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -80,7 +79,7 @@ impl ForwardAuth {
         let defaults = upstream::Options::default();
         let deadlines = upstream::Options {
             connect_timeout: defaults.connect_timeout.min(options.timeout),
-            response_timeout: options.timeout,
+            response_timeout: Some(options.timeout),
             ..defaults
         };
         let host = options.address.authority();
@@ -107,11 +106,7 @@ impl ForwardAuth {
         context: &RequestContext<'_>,
     ) -> Result<Decision, Error> {
         let question = self.question(request, context)?;
-        let caller = Caller {
-            worker: context.worker,
-            client: context.conn.client.ip(),
-            share: context.conn.share(),
-        };
+        let caller = context.caller(question.headers());
         let answer = self.server.send(question, caller).await;
         let answer = answer.map_err(GuardRefusal::ForwardAuth)?;
         if answer.status().is_informational() {

@@ -9,7 +9,7 @@ use super::client_address::ForwardingChain;
 use super::client_certificate::{ClientIdentity, ClientPolicy};
 use super::trusted_proxies::TrustedProxies;
 use crate::name::HostName;
-use crate::upstream::ClientShare;
+use crate::upstream::{BoundConnections, ClientAddresses, ClientShare};
 
 /// Facts of one client connection, shared by all its requests.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct ConnInfo {
     identity: Option<Box<ClientIdentity>>,
     has_forwarded: bool,
     share: Option<Arc<ClientShare>>,
+    /// Connections to backends on which the client's user may be logged in.
+    bound: BoundConnections,
 }
 
 impl ConnInfo {
@@ -45,6 +47,7 @@ impl ConnInfo {
             identity: None,
             has_forwarded: false,
             share: None,
+            bound: BoundConnections::default(),
         }
     }
 
@@ -105,6 +108,14 @@ impl ConnInfo {
         }
     }
 
+    /// Addresses of the client's connection, for a backend that is sent a PROXY header.
+    pub(crate) fn client_addresses(&self, headers: &HeaderMap) -> ClientAddresses {
+        ClientAddresses {
+            source: self.client_addr(headers),
+            destination: self.local,
+        }
+    }
+
     /// Address of the client as text, if the peer is trusted to speak for it.
     pub(crate) fn forwarded_client(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         self.trust.as_ref()?;
@@ -120,6 +131,12 @@ impl ConnInfo {
     /// Share of the client in the connections to backends, if it has a bound.
     pub(crate) fn share(&self) -> Option<&Arc<ClientShare>> {
         self.share.as_ref()
+    }
+
+    /// Connections to backends that belong to this connection. `None` if the peer is a trusted proxy, whose connection
+    /// carries requests of many users.
+    pub(crate) fn bound_connections(&self) -> Option<&BoundConnections> {
+        self.trust.is_none().then_some(&self.bound)
     }
 
     pub(crate) fn trust(&self) -> Option<&TrustedProxies> {
@@ -153,6 +170,14 @@ mod tests {
             let conn = ConnInfo::new(client.parse().unwrap(), None);
             assert_eq!(conn.forwarded_for(), value);
         }
+    }
+
+    #[test]
+    fn connections_to_backends_belong_to_no_trusted_proxy() {
+        let conn = ConnInfo::new("10.0.0.1:1".parse().unwrap(), None);
+        assert!(conn.bound_connections().is_some());
+        let trust = Arc::new(TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]));
+        assert!(conn.trusting(trust).bound_connections().is_none());
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use std::mem;
 
+use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Version};
+use http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::conn_info::ConnInfo;
 use super::framing;
-use super::header_scan::HeaderScan;
+use super::header_scan::{Fields, HeaderScan};
 use super::host::Host;
 use crate::proxy::access_log::LogEntry;
 use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
-use crate::upstream::Interims;
+use crate::upstream::{Caller, Interims, has_connection_login};
 
 /// Facts of a request in progress: those of its head, and those recorded for its response and its log line.
 ///
@@ -31,6 +32,8 @@ pub(crate) struct RequestContext<'r> {
     pub(crate) target: PathAndQuery,
     /// Address of the client, if a trusted peer speaks for it.
     forwarded_client: Option<HeaderValue>,
+    /// Path of a Destination for the backend, if it is on the host of the request.
+    pub(crate) dav_destination: Option<PathAndQuery>,
     /// Request id for client and backend, if the site uses ids.
     pub(crate) request_id: Option<HeaderValue>,
     /// Receiver of interim responses, if the client can take any.
@@ -51,6 +54,7 @@ impl<'r> RequestContext<'r> {
             host: Host::none(),
             target: PathAndQuery::from_static("/"),
             forwarded_client: None,
+            dav_destination: None,
             request_id: None,
             interims: None,
             hsts: None,
@@ -76,6 +80,21 @@ impl<'r> RequestContext<'r> {
     pub(crate) fn client(&self) -> &HeaderValue {
         let own = || self.conn.forwarded_for();
         self.forwarded_client.as_ref().unwrap_or_else(own)
+    }
+
+    /// Facts that an upstream needs about the request and its client, whose address is that of the connection.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller<'_> {
+        let has_authorization = self.scan.has(Fields::AUTHORIZATION);
+        Caller {
+            worker: self.worker,
+            client: self.conn.client.ip(),
+            share: self.conn.share(),
+            host: self.host.name(),
+            bound: self.conn.bound_connections(),
+            has_connection_login: has_authorization
+                && has_connection_login(headers, &AUTHORIZATION),
+            dav_destination: self.dav_destination.as_ref().map(PathAndQuery::as_str),
+        }
     }
 
     /// Moves the target out, which spares a reference count. The target must not be used afterwards.

@@ -4,8 +4,8 @@
 use std::ops::BitOr;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderName,
+    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -32,9 +32,12 @@ impl Fields {
     /// Fields about the client that only a proxy may set.
     pub(crate) const CLIENT: Self = Self(1 << 10);
     pub(crate) const TRAILER: Self = Self(1 << 11);
+    pub(crate) const AUTHORIZATION: Self = Self(1 << 12);
+    pub(crate) const DESTINATION: Self = Self(1 << 13);
 
     fn of(name: &HeaderName) -> Self {
         match *name {
+            AUTHORIZATION => Self::AUTHORIZATION,
             CONNECTION => Self::CONNECTION,
             CONTENT_LENGTH => Self::CONTENT_LENGTH,
             COOKIE => Self::COOKIE,
@@ -49,6 +52,7 @@ impl Fields {
             _ => match name.as_str() {
                 "keep-alive" | "proxy-connection" => Self::OTHER_HOP,
                 "http2-settings" | "proxy" => Self::UNWANTED,
+                "destination" => Self::DESTINATION,
                 name if is_client_field(name) => Self::CLIENT,
                 _ => Self::NONE,
             },
@@ -121,6 +125,8 @@ mod tests {
     #[test]
     fn the_scan_finds_every_special_field_and_no_other() {
         for (name, fields) in [
+            ("authorization", Fields::AUTHORIZATION),
+            ("destination", Fields::DESTINATION),
             ("connection", Fields::CONNECTION),
             ("content-length", Fields::CONTENT_LENGTH),
             ("cookie", Fields::COOKIE),

@@ -102,6 +102,7 @@ fn is_backend(error: &Error) -> bool {
         | Error::UnknownHost
         | Error::NoRoute
         | Error::AmbiguousPath
+        | Error::Destination
         | Error::FileMethod
         | Error::NoFile
         | Error::Misdirected
@@ -128,6 +129,10 @@ fn page(error: &Error) -> RefusalPage {
         Error::AmbiguousPath => RefusalPage::new(
             400,
             "The request's path can be read in more than one way.\n",
+        ),
+        Error::Destination => RefusalPage::new(
+            403,
+            "The request's Destination is not in the same place as its target.\n",
         ),
         Error::NoRoute | Error::NoFile => {
             RefusalPage::new(404, "There is nothing at this address.\n")
@@ -186,7 +191,9 @@ fn upstream_page(error: &upstream::Error) -> RefusalPage {
         | upstream::Error::ConnectionLimit => {
             RefusalPage::new(503, "No application is ready to serve this site.\n")
         }
-        upstream::Error::QueueFull | upstream::Error::QueueTimeout => RefusalPage::new(503, BUSY),
+        upstream::Error::QueueFull
+        | upstream::Error::QueueTimeout
+        | upstream::Error::BufferFull => RefusalPage::new(503, BUSY),
         upstream::Error::Resolve { .. }
         | upstream::Error::Connect { .. }
         | upstream::Error::Certificate { .. }
@@ -194,6 +201,7 @@ fn upstream_page(error: &upstream::Error) -> RefusalPage {
         | upstream::Error::NoUpgrade { .. }
         | upstream::Error::Refused { .. }
         | upstream::Error::Reset { .. }
+        | upstream::Error::EarlySwitch { .. }
         | upstream::Error::ResponseHeadTooLarge { .. }
         | upstream::Error::Exchange { .. } => RefusalPage::new(502, BAD_GATEWAY),
         upstream::Error::Loop { .. } => RefusalPage::new(508, BAD_GATEWAY),
@@ -257,6 +265,7 @@ mod tests {
             (Error::Misdirected, 421),
             (Error::NoRoute, 404),
             (Error::AmbiguousPath, 400),
+            (Error::Destination, 403),
             (Error::FileMethod, 405),
             (Error::NoFile, 404),
             (Error::File(source()), 500),

@@ -7,6 +7,7 @@ mod path_normalization;
 mod rewrite;
 mod router;
 mod routes;
+pub(super) mod webdav_destination;
 
 pub use current_router::CurrentRouter;
 pub use https_redirect::to_https;

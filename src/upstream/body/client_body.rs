@@ -10,6 +10,7 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::buffered_body::BufferedBody;
 use crate::upstream::error::BodyError;
 
 /// Request body from an HTTP/1.1 or HTTP/2 client.
@@ -21,6 +22,8 @@ pub enum ClientBody {
     Http1(Incoming),
     /// Body on an HTTP/2 stream.
     Http2(StreamBody),
+    /// Body that has been read to its end.
+    Buffered(BufferedBody),
 }
 
 /// Request body on an HTTP/2 stream. Each read releases its bytes to the flow-control window.
@@ -118,6 +121,7 @@ impl Body for ClientBody {
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
+            Self::Buffered(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -126,6 +130,7 @@ impl Body for ClientBody {
             Self::Empty => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Buffered(body) => body.is_end_stream(),
         }
     }
 
@@ -134,6 +139,7 @@ impl Body for ClientBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Buffered(body) => body.size_hint(),
         }
     }
 }

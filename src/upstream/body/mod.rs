@@ -1,5 +1,6 @@
 //! Request bodies on their way to a backend, with trailers, interim responses and time-outs.
 
+mod buffered_body;
 mod client_body;
 mod client_fields;
 mod expect_continue;
@@ -7,9 +8,11 @@ mod interim;
 mod interim_listener;
 mod progress_timeout;
 mod request_body;
+mod request_buffer;
 mod trailers;
 mod upload_progress;
 
+pub use buffered_body::BufferedBody;
 pub use client_body::{ClientBody, StreamBody};
 pub use client_fields::{is_client_field, remove_aliases};
 pub use expect_continue::ExpectContinue;
@@ -17,6 +20,7 @@ pub use interim::Interims;
 pub use interim_listener::listen_for_interims;
 pub use progress_timeout::ProgressTimeout;
 pub use request_body::RequestBody;
+pub use request_buffer::BufferMemory;
 
 pub(super) use interim_listener::announce_upload;
 pub(super) use request_body::UploadGuard;

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
+use super::buffered_body::BufferedBody;
 use super::client_body::ClientBody;
 use super::expect_continue::{ContinueWait, ExpectContinue};
 use super::interim::Interims;
@@ -116,7 +117,7 @@ impl RequestBody {
     }
 
     /// Sets the receiver of interim responses.
-    pub(super) fn set_interims(&mut self, interims: &Interims) {
+    pub(in crate::upstream) fn set_interims(&mut self, interims: &Interims) {
         if let Some(upload) = &mut self.0 {
             upload.interims = Some(interims.clone());
         }
@@ -125,6 +126,16 @@ impl RequestBody {
     /// Receiver of interim responses, if there is one.
     pub(super) fn interims(&self) -> Option<&Interims> {
         self.0.as_ref()?.interims.as_ref()
+    }
+
+    /// Replaces the body with the same one, read to its end. It has no trailers.
+    pub(in crate::upstream) fn replace(&mut self, buffered: BufferedBody) {
+        if buffered.is_empty() {
+            self.0 = None;
+        } else if let Some(upload) = &mut self.0 {
+            upload.incoming = Some(ClientBody::Buffered(buffered));
+            upload.progress = UploadProgress::new();
+        }
     }
 
     /// Makes the body fail with [`BodyError::TooLarge`] when it exceeds `limit` bytes. Of several limits, the lowest
@@ -217,6 +228,9 @@ impl Upload {
                 }
                 self.progress_timeout.reset();
                 self.progress.record_frame();
+                if incoming.is_end_stream() {
+                    self.progress.complete();
+                }
                 if let Some(room) = &mut self.room {
                     let len = frame.data_ref().map_or(0, Bytes::len) as u64;
                     // `Drop` reads the rest, so that the client sees the response.
@@ -236,6 +250,7 @@ impl Upload {
             Poll::Ready(None) => {
                 self.incoming = None;
                 self.progress.record_frame();
+                self.progress.complete();
                 Poll::Ready(None)
             }
             Poll::Pending => {

@@ -1,7 +1,7 @@
 //! Progress of an upload: the time of the last frame, and the failure if there was one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,8 +10,15 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct UploadProgress {
     start: Instant,
-    /// Milliseconds from `start` to the last frame, or one of the states below.
-    last: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Milliseconds from the start to the last frame, or one of the states below.
+    last: AtomicU64,
+    /// `true` after the end of the body.
+    is_complete: AtomicBool,
 }
 
 /// The upload waits for the client.
@@ -39,7 +46,7 @@ impl UploadProgress {
     pub(in crate::upstream) fn new() -> Self {
         Self {
             start: Instant::now(),
-            last: Arc::new(AtomicU64::new(0)),
+            state: Arc::default(),
         }
     }
 
@@ -49,13 +56,23 @@ impl UploadProgress {
             return;
         }
         let millis = self.start.elapsed().as_millis();
-        self.last
-            .store(u64::try_from(millis).unwrap_or(0), Ordering::Relaxed);
+        let last = &self.state.last;
+        last.store(u64::try_from(millis).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Records that the body has been read to its end.
+    pub(super) fn complete(&self) {
+        self.state.is_complete.store(true, Ordering::Relaxed);
+    }
+
+    /// `true` after the end of the body.
+    pub(in crate::upstream) fn is_complete(&self) -> bool {
+        self.state.is_complete.load(Ordering::Relaxed)
     }
 
     /// Records that the upload waits for the client.
     pub(super) fn pause(&self) {
-        self.last.store(PAUSED, Ordering::Relaxed);
+        self.state.last.store(PAUSED, Ordering::Relaxed);
     }
 
     pub(super) fn fail(&self, failure: UploadFailure) {
@@ -64,12 +81,12 @@ impl UploadProgress {
             UploadFailure::Stalled => STALLED,
             UploadFailure::TooLarge => TOO_LARGE,
         };
-        self.last.store(state, Ordering::Relaxed);
+        self.state.last.store(state, Ordering::Relaxed);
     }
 
     /// Failure of the upload, if the client caused one.
     pub(in crate::upstream) fn failure(&self) -> Option<UploadFailure> {
-        match self.last.load(Ordering::Relaxed) {
+        match self.state.last.load(Ordering::Relaxed) {
             BROKEN => Some(UploadFailure::Broken),
             STALLED => Some(UploadFailure::Stalled),
             TOO_LARGE => Some(UploadFailure::TooLarge),
@@ -80,18 +97,18 @@ impl UploadProgress {
     /// Records that the response has begun, until the returned guard is dropped.
     pub(in crate::upstream) fn answered(self) -> ResponseUnderWay {
         if self.failure().is_none() {
-            self.last.store(ANSWERED, Ordering::Relaxed);
+            self.state.last.store(ANSWERED, Ordering::Relaxed);
         }
         ResponseUnderWay(self)
     }
 
     pub(super) fn is_answered(&self) -> bool {
-        self.last.load(Ordering::Relaxed) == ANSWERED
+        self.state.last.load(Ordering::Relaxed) == ANSWERED
     }
 
     /// Time since when the backend has to act; now if it is the client that has to act.
     pub(in crate::upstream) fn last(&self) -> Instant {
-        match self.last.load(Ordering::Relaxed) {
+        match self.state.last.load(Ordering::Relaxed) {
             PAUSED | ANSWERED | BROKEN | STALLED | TOO_LARGE => Instant::now(),
             millis => self.start + Duration::from_millis(millis),
         }

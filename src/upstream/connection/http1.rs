@@ -13,11 +13,15 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Sleep;
 use tracing::debug;
 
+use crate::name::HostName;
 use crate::upstream::body::RequestBody;
+use crate::upstream::options::HeaderCase;
 use crate::upstream::transport::BackendStream;
 
 /// Maximum size of the head of a response, in bytes.
 pub(super) const RESPONSE_HEAD_SIZE: usize = 64 * 1024;
+/// Maximum number of fields in the head of a response.
+const RESPONSE_HEAD_FIELDS: usize = 256;
 
 /// Future that reads from and writes to a connection while it is polled.
 type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
@@ -32,26 +36,49 @@ pub(in crate::upstream) struct Http1Connection {
     driver: Option<Driver>,
     /// Set by the stream when a byte arrives.
     has_received: Arc<AtomicBool>,
+    /// Host of the client's request that the TLS handshake has named, if it named one. Only requests for this host may
+    /// use the connection.
+    server_name: Option<HostName>,
     /// Timer of all exchanges, since resetting a timer is cheaper than creating one.
     timer: Pin<Box<Sleep>>,
 }
 
 impl Http1Connection {
-    /// Starts HTTP/1.1 on `stream`, which sets `has_received` when a byte arrives.
+    /// Starts HTTP/1.1 on `stream`, which sets `has_received` when a byte arrives. Responses may have folded fields and
+    /// spaces after field names, as old servers send them (RFC 9112 sections 5.1 and 5.2).
     pub(in crate::upstream) async fn handshake(
         stream: BackendStream,
         has_received: Arc<AtomicBool>,
+        header_case: HeaderCase,
     ) -> Result<Self, hyper::Error> {
         let (sender, connection) = Builder::new()
             .max_buf_size(RESPONSE_HEAD_SIZE)
+            .max_headers(RESPONSE_HEAD_FIELDS)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .title_case_headers(header_case == HeaderCase::Title)
             .handshake(TokioIo::new(stream))
             .await?;
         Ok(Self {
             sender,
             driver: Some(Box::pin(connection.with_upgrades())),
             has_received,
+            server_name: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         })
+    }
+
+    /// Reserves the connection for requests for `host`, which the TLS handshake has named.
+    pub(in crate::upstream) fn for_server_name(self, host: Option<&HostName>) -> Self {
+        Self {
+            server_name: host.cloned(),
+            ..self
+        }
+    }
+
+    /// Host for which the connection is reserved.
+    pub(in crate::upstream) fn server_name(&self) -> Option<&HostName> {
+        self.server_name.as_ref()
     }
 
     /// `true` if a byte has arrived since the last [`Self::begin_exchange`].

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::http1::RESPONSE_HEAD_SIZE;
+use crate::name::HostName;
 use crate::tasks::Tasks;
 use crate::upstream::body::RequestBody;
 use crate::upstream::transport::BackendStream;
@@ -61,14 +62,18 @@ struct Shared {
     streams: AtomicUsize,
     idle_since: Mutex<Instant>,
     opened: Instant,
+    /// Host of the client's request that the TLS handshake has named, if it named one.
+    server_name: Option<HostName>,
     /// `true` after a request on this connection has timed out.
     is_doubtful: AtomicBool,
 }
 
 impl Http2Connection {
-    /// Starts HTTP/2 on `stream`, and spawns a task that drives the connection.
+    /// Starts HTTP/2 on `stream`, and spawns a task that drives the connection. If there is a `server_name`, only requests
+    /// for this host may use the connection.
     pub(in crate::upstream) async fn handshake(
         stream: BackendStream,
+        server_name: Option<&HostName>,
         tasks: &Tasks,
     ) -> Result<Self, hyper::Error> {
         let (sender, driver) = Builder::new(Spawner(tasks.clone()))
@@ -90,6 +95,7 @@ impl Http2Connection {
             streams: AtomicUsize::new(0),
             idle_since: Mutex::new(Instant::now()),
             opened: Instant::now(),
+            server_name: server_name.cloned(),
             is_doubtful: AtomicBool::new(false),
         })))
     }
@@ -97,6 +103,11 @@ impl Http2Connection {
     /// Time at which the connection was opened.
     pub(in crate::upstream) fn opened(&self) -> Instant {
         self.0.opened
+    }
+
+    /// Host for which the connection is reserved.
+    pub(super) fn server_name(&self) -> Option<&HostName> {
+        self.0.server_name.as_ref()
     }
 
     /// Number of open streams.

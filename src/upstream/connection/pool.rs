@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::http1::Http1Connection;
 use super::http2::Http2Connection;
+use crate::name::HostName;
 use crate::tasks::{Shutdown, Tasks};
 use crate::upstream::address::{Address, Protocol};
 
@@ -32,6 +33,8 @@ struct Shared {
     opening: tokio::sync::Mutex<()>,
     /// `true` if the backend chose HTTP/2 at the last handshake.
     speaks_http2: AtomicBool,
+    /// `true` after the backend has asked for HTTP/1.1.
+    requires_http1: AtomicBool,
     timeout: Duration,
     /// `true` while the task runs that closes expired connections.
     is_swept: AtomicBool,
@@ -59,6 +62,7 @@ impl Pool {
             shared: Mutex::new(Vec::new()),
             opening: tokio::sync::Mutex::new(()),
             speaks_http2: AtomicBool::new(false),
+            requires_http1: AtomicBool::new(false),
             timeout,
             is_swept: AtomicBool::new(false),
             shutdown: tasks.shutdown(),
@@ -67,32 +71,48 @@ impl Pool {
     }
 
     /// Returns a connection on which a request to `address` can be sent now; `None` if there is none. A request that
-    /// asks for an upgrade only gets an HTTP/1.1 connection.
+    /// asks for an upgrade only gets an HTTP/1.1 connection. The TLS handshake must have named `server_name`.
     pub(in crate::upstream) fn check_out(
         &self,
         address: &Address,
         is_upgrade: bool,
+        server_name: Option<&HostName>,
     ) -> Option<PooledConnection> {
         if address.protocol() != Protocol::Http
             && !is_upgrade
-            && let Some(http2) = self.least_used(None)
+            && !self.requires_http1()
+            && let Some(http2) = self.least_used(None, server_name)
         {
             return Some(PooledConnection::Http2(http2));
         }
-        self.youngest().map(PooledConnection::Http1)
+        self.youngest(server_name).map(PooledConnection::Http1)
+    }
+
+    /// `true` if the backend has asked for HTTP/1.1.
+    pub(in crate::upstream) fn requires_http1(&self) -> bool {
+        self.0.requires_http1.load(Ordering::Relaxed)
+    }
+
+    /// Records that the backend has asked for HTTP/1.1 (RFC 9113 section 7), so that no further request uses HTTP/2.
+    pub(in crate::upstream) fn require_http1(&self) {
+        self.0.requires_http1.store(true, Ordering::Relaxed);
+        self.note_http1();
     }
 
     /// Returns the shared connection with the fewest streams that has room for another one; `None` if there is none.
-    /// Considers only connections that were opened after `since`.
+    /// Considers only connections that were opened after `since` and whose TLS handshake has named `server_name`.
     pub(in crate::upstream) fn least_used(
         &self,
         since: Option<Instant>,
+        server_name: Option<&HostName>,
     ) -> Option<Http2Connection> {
         let mut shared = self.0.shared.lock();
         shared.retain(Http2Connection::is_open);
-        let fit = shared
-            .iter()
-            .filter(|http2| since.is_none_or(|since| http2.opened() > since) && http2.has_room());
+        let fit = shared.iter().filter(|http2| {
+            http2.server_name() == server_name
+                && since.is_none_or(|since| http2.opened() > since)
+                && http2.has_room()
+        });
         fit.min_by_key(|http2| http2.streams()).cloned()
     }
 
@@ -120,7 +140,8 @@ impl Pool {
 
     /// Adds a connection for other requests to share.
     pub(in crate::upstream) fn add_shared(&self, http2: &Http2Connection) {
-        self.0.speaks_http2.store(true, Ordering::Relaxed);
+        let is_wanted = !self.requires_http1();
+        self.0.speaks_http2.store(is_wanted, Ordering::Relaxed);
         if self.0.shutdown.is_requested() {
             return;
         }
@@ -133,9 +154,9 @@ impl Pool {
         self.0.speaks_http2.store(false, Ordering::Relaxed);
     }
 
-    /// Takes the idle connection that was used last and is still open. Closes the others that it finds closed or
-    /// expired.
-    fn youngest(&self) -> Option<Http1Connection> {
+    /// Takes the idle connection for `server_name` that was used last and is still open. Closes the others that it finds
+    /// closed or expired.
+    fn youngest(&self, server_name: Option<&HostName>) -> Option<Http1Connection> {
         let mut idle = self.0.idle.lock();
         if idle.is_empty() {
             return None;
@@ -147,6 +168,9 @@ impl Pool {
                 return None;
             }
             let connection = &mut idle[index].connection;
+            if connection.server_name() != server_name {
+                continue;
+            }
             // Idle connections are not driven, so only now does it show if the backend has closed this one.
             connection.drive_without_waker();
             if connection.is_ready() {

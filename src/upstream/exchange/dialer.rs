@@ -24,7 +24,7 @@ use crate::upstream::address::{Address, Endpoint, Protocol};
 use crate::upstream::backend::InFlight;
 use crate::upstream::connection::{Http1Connection, Http2Connection};
 use crate::upstream::error::Error;
-use crate::upstream::options::{Options, UpstreamContext};
+use crate::upstream::options::{HttpOptions, HttpVersion, Options, UpstreamContext};
 use crate::upstream::transport::{BackendStream, ListenAddresses, TlsClient, TlsError, Transport};
 
 /// Silence on a connection after which the kernel probes if the peer is still there.
@@ -48,6 +48,8 @@ pub(in crate::upstream) struct ConnectionNeeds<'a> {
     /// PROXY header to send first, before TLS. Since it names one client, the connection then carries only this
     /// request.
     pub(in crate::upstream) proxy_header: Option<&'a [u8]>,
+    /// Host that the TLS handshake names, if it is that of the client's request.
+    pub(in crate::upstream) server_name: Option<&'a HostName>,
 }
 
 impl ConnectionNeeds<'_> {
@@ -66,6 +68,7 @@ pub(in crate::upstream) struct Dialer {
     /// Set if one of the addresses needs TLS.
     tls: Option<TlsClient>,
     has_http2: bool,
+    http: HttpOptions,
     listen_addresses: ListenAddresses,
 }
 
@@ -89,6 +92,7 @@ impl Dialer {
             tasks: context.tasks.clone(),
             tls: tls.transpose()?,
             has_http2: has_tls || has(Protocol::H2c),
+            http: options.http.clone(),
             listen_addresses: context.listen_addresses.clone(),
         })
     }
@@ -109,6 +113,11 @@ impl Dialer {
     /// `true` if any backend may speak HTTP/2.
     pub(in crate::upstream) fn has_http2(&self) -> bool {
         self.has_http2
+    }
+
+    /// `true` if TLS handshakes name the host of the client's request.
+    pub(in crate::upstream) fn uses_client_host(&self) -> bool {
+        self.tls.as_ref().is_some_and(TlsClient::uses_client_host)
     }
 
     /// `true` if both dialers use the same trust, name and client certificate for the backend at `address`.
@@ -144,7 +153,7 @@ impl Dialer {
         };
         let opening = timeout(self.timeout, shared).await.map_err(late)?;
         if opening.is_some()
-            && let Some(http2) = pool.least_used(needs.is_fresh.then_some(start))
+            && let Some(http2) = pool.least_used(needs.is_fresh.then_some(start), needs.server_name)
         {
             let is_reused = !needs.is_fresh;
             return Ok(Lease::Http2(Http2Lease::new(http2, in_flight, is_reused)));
@@ -173,14 +182,17 @@ impl Dialer {
         permit: OwnedSemaphorePermit,
     ) -> Result<Lease, Error> {
         let address = in_flight.address().clone();
-        let opened = timeout(self.timeout, self.dial(&address, needs)).await;
+        let is_http1 = self.http.version == HttpVersion::Http1
+            || needs.is_upgrade
+            || in_flight.pool().requires_http1();
+        let opened = timeout(self.timeout, self.dial(&address, needs, is_http1)).await;
         let opened = opened.map_err(|_| Error::ConnectTimeout {
             backend: address.clone(),
         })??;
         let has_received = Arc::new(AtomicBool::new(false));
         let stream = BackendStream::new(opened.stream, Arc::clone(&has_received), permit);
         if opened.is_http2 {
-            let http2 = Http2Connection::handshake(stream, &self.tasks).await;
+            let http2 = Http2Connection::handshake(stream, needs.server_name, &self.tasks).await;
             let http2 = http2.map_err(|error| Error::exchange(&address, error))?;
             if !needs.is_alone() {
                 in_flight.pool().add_shared(&http2);
@@ -190,11 +202,13 @@ impl Dialer {
         if !needs.is_alone() {
             in_flight.pool().note_http1();
         }
-        let connection = Http1Connection::handshake(stream, has_received).await;
+        let header_case = self.http.header_case;
+        let connection = Http1Connection::handshake(stream, has_received, header_case).await;
         let connection = connection.map_err(|error| Error::exchange(&address, error))?;
+        let connection = connection.for_server_name(needs.server_name);
         let mut lease = Http1Lease::fresh(connection, in_flight);
         if needs.proxy_header.is_some() {
-            lease.make_last();
+            lease.make_private();
         }
         Ok(Lease::Http1(lease))
     }
@@ -203,6 +217,7 @@ impl Dialer {
         &self,
         address: &Address,
         needs: ConnectionNeeds<'_>,
+        is_http1: bool,
     ) -> Result<OpenedStream, Error> {
         let (host, port) = match address.endpoint() {
             Endpoint::Unix(path) => {
@@ -238,8 +253,9 @@ impl Dialer {
                 is_http2: address.protocol() == Protocol::H2c,
             });
         };
-        let tls_name = address.tls_name().unwrap_or(host);
-        let stream = tls.connect(stream, tls_name, needs.is_upgrade).await;
+        let own_name = address.tls_name().unwrap_or(host);
+        let tls_name = needs.server_name.unwrap_or(own_name);
+        let stream = tls.connect(stream, tls_name, is_http1).await;
         let stream = stream.map_err(|error| {
             if needs.is_upgrade && is_alpn_refusal(&error) {
                 let backend = address.clone();
@@ -428,6 +444,7 @@ mod tests {
             is_upgrade: false,
             is_fresh: false,
             proxy_header: None,
+            server_name: None,
         };
         let start = Instant::now();
         let all = (0..20).map(|_| dialer.connect(request(), needs));

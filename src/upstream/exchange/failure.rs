@@ -16,10 +16,21 @@ pub(in crate::upstream) struct Failure {
     pub(in crate::upstream) is_unprocessed: bool,
     /// `true` if the connection died before any byte of a response arrived.
     pub(in crate::upstream) is_silent: bool,
+    /// `true` if the backend wants the request over HTTP/1.1.
+    pub(in crate::upstream) needs_http1: bool,
     pub(in crate::upstream) in_flight: InFlight,
 }
 
 impl Failure {
+    /// The failure of an exchange whose backend has switched protocols before it had the whole request.
+    pub(in crate::upstream) fn early_switch(in_flight: InFlight) -> Self {
+        let backend = in_flight.address().clone();
+        Self {
+            error: Error::EarlySwitch { backend },
+            ..Self::timed_out(in_flight)
+        }
+    }
+
     /// The failure of an exchange after the response time-out. The backend may have processed the request.
     pub(in crate::upstream) fn timed_out(in_flight: InFlight) -> Self {
         Self {
@@ -29,6 +40,7 @@ impl Failure {
             unsent: None,
             is_unprocessed: false,
             is_silent: false,
+            needs_http1: false,
             in_flight,
         }
     }

@@ -86,6 +86,8 @@ enum StreamError {
     Unprocessed,
     /// The connection died. The backend may have processed the request.
     Unknown,
+    /// The backend has not processed the request, and wants it over HTTP/1.1.
+    Http1Required,
     /// The backend reset the stream.
     Reset(h2::Reason),
     /// The backend sent invalid HTTP/2.
@@ -102,6 +104,7 @@ fn classify(error: &hyper::Error) -> StreamError {
         };
     };
     match error.reason() {
+        Some(h2::Reason::HTTP_1_1_REQUIRED) if error.is_remote() => StreamError::Http1Required,
         // A GOAWAY ends only streams that the backend has not processed (RFC 9113 section 6.8).
         _ if error.is_remote() && error.is_go_away() => StreamError::Unprocessed,
         Some(h2::Reason::REFUSED_STREAM) if error.is_remote() => StreamError::Unprocessed,
@@ -124,13 +127,17 @@ fn fail(
     }
     let error = error.into_error();
     let stream_error = classify(&error);
+    let needs_http1 = stream_error == StreamError::Http1Required
+        && in_flight.address().protocol() == Protocol::Https;
+    if needs_http1 {
+        in_flight.pool().require_http1();
+    }
+    let is_unprocessed = stream_error == StreamError::Unprocessed || needs_http1;
     Failure {
-        unsent: unsent.or_else(|| spare.filter(|_| stream_error == StreamError::Unprocessed)),
-        is_unprocessed: stream_error == StreamError::Unprocessed,
-        is_silent: matches!(
-            stream_error,
-            StreamError::Unprocessed | StreamError::Unknown
-        ),
+        unsent: unsent.or_else(|| spare.filter(|_| is_unprocessed)),
+        is_unprocessed,
+        is_silent: is_unprocessed || stream_error == StreamError::Unknown,
+        needs_http1,
         error: describe(error, stream_error, upload_failure, in_flight.address()),
         in_flight,
     }
@@ -146,8 +153,12 @@ fn describe(
     match (upload_failure, stream_error) {
         (Some(UploadFailure::Stalled), _) => Error::RequestStalled,
         (Some(UploadFailure::TooLarge), _) => Error::RequestTooLarge,
-        (Some(UploadFailure::Broken), _) => Error::RequestBroken(error),
+        (Some(UploadFailure::Broken), _) => Error::RequestBroken(error.into()),
         (None, StreamError::Reset(reason)) => Error::Reset { backend, reason },
+        (None, StreamError::Http1Required) => Error::Reset {
+            backend,
+            reason: h2::Reason::HTTP_1_1_REQUIRED,
+        },
         (None, StreamError::Unprocessed) => Error::Refused {
             backend,
             source: error,

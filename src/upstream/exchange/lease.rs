@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bound_connections::{BoundConnections, BoundList};
 use crate::upstream::address::Address;
 use crate::upstream::backend::{HeldConnection, InFlight};
 use crate::upstream::body::ResponseUnderWay;
@@ -41,6 +42,11 @@ impl Lease {
         }
     }
 
+    /// `true` for a stream of an HTTP/2 connection.
+    pub(in crate::upstream) fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
     /// `true` if the connection has carried other requests before, so that the backend may be about to close it.
     pub(in crate::upstream) fn is_reused(&self) -> bool {
         match self {
@@ -60,6 +66,10 @@ pub(in crate::upstream) struct Http1Lease {
     in_flight: InFlight,
     is_reused: bool,
     is_last: bool,
+    /// `true` if no request of another client may use the connection.
+    is_private: bool,
+    /// List to which the connection returns, if it belongs to the client's connection.
+    owner: Option<BoundList>,
 }
 
 impl Http1Lease {
@@ -76,7 +86,29 @@ impl Http1Lease {
             in_flight,
             is_reused: false,
             is_last: false,
+            is_private: false,
+            owner: None,
         }
+    }
+
+    /// A lease of a connection that belongs to the client's connection.
+    pub(in crate::upstream) fn bound(
+        connection: Http1Connection,
+        in_flight: InFlight,
+        owner: &BoundList,
+    ) -> Self {
+        let mut lease = Self::reused(connection, in_flight);
+        lease.owner = Some(owner.clone());
+        lease
+    }
+
+    /// Leaves the connection to the client's connection, because its user may be logged in on it. If this is not
+    /// possible, the exchange is its last one.
+    pub(super) fn bind(&mut self, bound: Option<&BoundConnections>) {
+        if self.owner.is_none() {
+            self.owner = bound.map(|bound| bound.list_or_new().clone());
+        }
+        self.is_private = true;
     }
 
     pub(in crate::upstream) fn connection(&mut self) -> &mut Http1Connection {
@@ -92,8 +124,13 @@ impl Http1Lease {
         self.is_last = true;
     }
 
-    /// Returns the connection to the pool, unless this was its last exchange. Must only be called after a complete
-    /// response.
+    /// Keeps the connection from requests of other clients.
+    pub(super) fn make_private(&mut self) {
+        self.is_private = true;
+    }
+
+    /// Returns the connection to the client's connection if it belongs to it, or to the pool, unless this was its last
+    /// exchange. Must only be called after a complete response.
     pub(super) fn release(mut self) {
         if self.is_last {
             return;
@@ -101,7 +138,11 @@ impl Http1Lease {
         if !self.connection.is_ready() {
             self.connection.drive_without_waker();
         }
-        self.in_flight.pool().check_in(self.connection);
+        match self.owner {
+            Some(owner) => owner.keep(self.in_flight.lane(), self.connection),
+            None if self.is_private => {}
+            None => self.in_flight.pool().check_in(self.connection),
+        }
     }
 
     /// Closes the connection. The backend still counts the request.

@@ -1,5 +1,7 @@
 //! Exchange of one request and its response on one connection to a backend, and the opening of connections.
 
+mod bound_connections;
+mod connection_login;
 mod dialer;
 mod exchange;
 mod failure;
@@ -8,9 +10,11 @@ mod lease;
 mod response_body;
 mod response_timeout;
 
+pub use bound_connections::BoundConnections;
+pub use connection_login::has_connection_login;
 pub use response_body::ResponseBody;
 
 pub(super) use dialer::{ConnectionNeeds, Dialer};
-pub(super) use exchange::exchange;
+pub(super) use exchange::{ExchangeTerms, exchange};
 pub(super) use failure::Failure;
-pub(super) use lease::Lease;
+pub(super) use lease::{Http1Lease, Lease};

@@ -3,10 +3,11 @@
 use http::Request;
 
 use super::backend_set::BackendSet;
-use super::selected_backend::{Selected, Selection};
+use super::selected_backend::{Caller, Selected, Selection};
+use crate::name::HostName;
 use crate::upstream::backend::HeldConnection;
 use crate::upstream::body::RequestBody;
-use crate::upstream::exchange::{Dialer, Failure, Lease};
+use crate::upstream::exchange::{Dialer, Failure, Http1Lease, Lease};
 
 /// Maximum number of backends that one request tries.
 const MAX_CONNECT_ATTEMPTS: usize = 3;
@@ -43,9 +44,35 @@ pub(super) struct Attempts<'a> {
     pub(super) retries: u16,
     /// PROXY header at the start of each connection, if the backends want one.
     pub(super) proxy_header: Option<Vec<u8>>,
+    /// Host that TLS handshakes name, if it is that of the request.
+    pub(super) server_name: Option<HostName>,
 }
 
 impl Attempts<'_> {
+    /// Takes a connection that belongs to the client's connection, if there is one to a backend with room.
+    pub(super) fn bound(&self) -> Option<Attempt> {
+        let Caller { worker, bound, .. } = self.selection.caller;
+        let list = bound?.list()?;
+        let backends = self.backends.as_slice().iter().enumerate();
+        for (index, backend) in backends.filter(|(_, backend)| !backend.is_down()) {
+            let Some(connection) = list.take(backend.lane(worker)) else {
+                continue;
+            };
+            let is_for_name = connection.server_name() == self.server_name.as_ref();
+            match self.backends.enter(index, worker).filter(|_| is_for_name) {
+                None => list.keep(backend.lane(worker), connection),
+                Some(Selected { backend, in_flight }) => {
+                    let lease = Http1Lease::bound(connection, in_flight, list);
+                    return Some(Attempt {
+                        backend,
+                        lease: Lease::Http1(lease),
+                    });
+                }
+            }
+        }
+        None
+    }
+
     /// Counts a connection to the selected backend for the client, if it carries only this request. Returns `false` if the
     /// client has its share already.
     pub(super) fn hold_connection(&mut self, selected: &Selected) -> bool {
@@ -71,8 +98,11 @@ impl Attempts<'_> {
         let Selected { backend, in_flight } = selected;
         let pool = in_flight.pool();
         let may_reuse = self.proxy_header.is_none();
-        let pooled = may_reuse.then(|| pool.check_out(in_flight.address(), self.is_upgrade));
-        match pooled.flatten() {
+        let server_name = self.server_name.as_ref();
+        let pooled = may_reuse
+            .then(|| pool.check_out(in_flight.address(), self.is_upgrade, server_name))
+            .flatten();
+        match pooled {
             Some(pooled) => Ok(Attempt {
                 backend,
                 lease: Lease::reused(pooled, in_flight),

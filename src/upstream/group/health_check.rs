@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use http::header::{CONNECTION, HOST, USER_AGENT};
+use http::uri::Authority;
 use http::{Extensions, HeaderValue, Request, StatusCode};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,14 +12,15 @@ use tracing::{info, warn};
 
 use super::settings::UpstreamSettings;
 use crate::backoff::spread;
+use crate::name::HostName;
 use crate::per_worker::CachePadded;
 use crate::upstream::address::Address;
 use crate::upstream::backend::{HealthState, InFlight, Lane};
 use crate::upstream::body::RequestBody;
 use crate::upstream::connection::Pool;
 use crate::upstream::error::{BodyError, Error};
-use crate::upstream::exchange::{ConnectionNeeds, ResponseBody, exchange};
-use crate::upstream::options::HealthOptions;
+use crate::upstream::exchange::{ConnectionNeeds, ExchangeTerms, ResponseBody, exchange};
+use crate::upstream::options::{BackendHost, HealthOptions};
 
 /// Number of bytes of a response body that are read at most; the rest does not matter for the check.
 const MAX_BODY: usize = 64 * 1024;
@@ -165,13 +167,20 @@ impl HealthCheck {
         // Without addresses in the extensions, the header says that the connection is for no client.
         let proxy_header = self.settings.options.send_proxy;
         let proxy_header = proxy_header.map(|version| version.header(&Extensions::new()));
+        let server_name = self.server_name();
         let needs = ConnectionNeeds {
             is_upgrade: false,
             is_fresh: true,
             proxy_header: proxy_header.as_deref(),
+            server_name: server_name.as_ref(),
         };
         let lease = self.settings.dialer.open(in_flight, needs, permit).await?;
-        let exchanged = exchange(lease, self.request(), self.health.timeout);
+        let terms = ExchangeTerms {
+            limit: self.health.timeout,
+            bound: None,
+            has_connection_login: false,
+        };
+        let exchanged = exchange(lease, self.request(), terms);
         let response = exchanged.await.map_err(|failure| failure.error)?;
         let (head, body) = response.into_parts();
         if !self.health.expect.has(head.status) {
@@ -180,13 +189,24 @@ impl HealthCheck {
         Ok(read(body).await?)
     }
 
+    /// Host that the TLS handshake names, if it is that of the request.
+    fn server_name(&self) -> Option<HostName> {
+        let host = self.health.host.as_deref()?.parse::<Authority>().ok()?;
+        let is_used = self.settings.dialer.uses_client_host();
+        is_used.then(|| HostName::parse(host.host()).ok()).flatten()
+    }
+
     fn request(&self) -> Request<RequestBody> {
         let mut request = Request::new(RequestBody::empty());
         *request.uri_mut() = self.health.path.parse().unwrap_or_default();
-        let host = self.health.host.clone();
-        let host = host.unwrap_or_else(|| self.address.authority());
+        let host = match (&self.health.host, &self.settings.options.http.host) {
+            (Some(host), _) => HeaderValue::try_from(host),
+            (None, BackendHost::Client) => HeaderValue::try_from(self.address.authority()),
+            (None, BackendHost::Upstream) => HeaderValue::try_from(self.address.host_field()),
+            (None, BackendHost::Name(host)) => Ok(host.clone()),
+        };
         let headers = request.headers_mut();
-        if let Ok(host) = HeaderValue::try_from(host) {
+        if let Ok(host) = host {
             headers.insert(HOST, host);
         }
         headers.insert(USER_AGENT, HeaderValue::from_static("proxy-health-check"));

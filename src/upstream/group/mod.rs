@@ -2,6 +2,7 @@
 //! checks.
 
 mod attempt;
+mod backend_fields;
 mod backend_set;
 mod carry_over;
 mod discovery;

@@ -42,6 +42,7 @@ impl Retry {
             unsent,
             is_unprocessed,
             is_silent,
+            needs_http1,
             in_flight,
         } = failed.failure;
         if error.is_client() {
@@ -49,7 +50,7 @@ impl Retry {
         }
         let is_untouched = is_silent || is_unprocessed;
         // The backend may have closed an idle connection just now, which is not a failure.
-        let is_stale = failed.is_reused && is_untouched;
+        let is_stale = needs_http1 || (failed.is_reused && is_untouched);
         if !is_stale {
             attempts.backends.record_failure(backend);
         }

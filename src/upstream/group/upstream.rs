@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use http::header::UPGRADE;
+use http::header::{TRAILER, UPGRADE};
 use http::{Request, Response};
+use http_body::Body as _;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::attempt::{Attempt, Attempts, FailedAttempt};
+use super::backend_fields::BackendFields;
 use super::backend_set::BackendSet;
 use super::carry_over::PreviousBackend;
 use super::discovery::Discovery;
@@ -16,12 +18,13 @@ use super::retry::{Retry, RetryLimits, repeatable_copy};
 use super::retry_budget::RetryBudget;
 use super::selected_backend::{Caller, Selected, Selection};
 use super::settings::UpstreamSettings;
+use crate::name::HostName;
 use crate::per_worker::{CachePadded, PerWorker};
 use crate::upstream::address::Address;
 use crate::upstream::backend::{Backend, InFlight};
-use crate::upstream::body::RequestBody;
+use crate::upstream::body::{Interims, RequestBody};
 use crate::upstream::error::Error;
-use crate::upstream::exchange::{ConnectionNeeds, ResponseBody, exchange};
+use crate::upstream::exchange::{ConnectionNeeds, ExchangeTerms, ResponseBody, exchange};
 use crate::upstream::options::{BalanceMethod, Options, UpstreamContext};
 use crate::upstream::transport::TlsError;
 
@@ -103,6 +106,36 @@ impl Upstream {
         self.queue.len()
     }
 
+    /// `true` if a request with this body must go through [`Self::buffer`] first.
+    #[must_use]
+    pub fn wants_buffer(&self, body: &RequestBody) -> bool {
+        self.settings.options.buffer_requests.is_some()
+            && !body.is_empty()
+            && body.size_hint().exact().is_none()
+    }
+
+    /// Reads the body of a request into memory, so that it has a length. Asks the client for it, if it waits for that.
+    pub async fn buffer(
+        &self,
+        request: &mut Request<RequestBody>,
+        interims: Option<&Interims>,
+    ) -> Result<(), Error> {
+        let limit = self.settings.options.buffer_requests.unwrap_or_default();
+        let body = request.body_mut();
+        if let Some(interims) = interims {
+            body.set_interims(interims);
+        }
+        let buffered = self
+            .settings
+            .context
+            .buffer_memory
+            .read(body, limit)
+            .await?;
+        body.replace(buffered);
+        request.headers_mut().remove(TRAILER);
+        Ok(())
+    }
+
     /// Sends `request` with its head unchanged, and returns the response when its head has arrived.
     ///
     /// If the connection to a backend fails, the request goes to the next backend. If a reused connection dies, the
@@ -126,21 +159,39 @@ impl Upstream {
         if has_others {
             self.budgets[caller.worker].count();
         }
-        let selected = match backends.select(&attempts.selection)? {
-            Some(selected) => selected,
-            None => Box::pin(self.wait(&attempts)).await?,
-        };
-        let mut attempt = match attempts.reuse(selected) {
-            Ok(attempt) => attempt,
-            Err(selected) => Box::pin(self.open(selected, &mut attempts, false)).await?,
+        let mut attempt = match attempts.bound() {
+            Some(attempt) => attempt,
+            None => {
+                let selected = match backends.select(&attempts.selection)? {
+                    Some(selected) => selected,
+                    None => Box::pin(self.wait(&attempts)).await?,
+                };
+                match attempts.reuse(selected) {
+                    Ok(attempt) => attempt,
+                    Err(selected) => Box::pin(self.open(selected, &mut attempts, false)).await?,
+                }
+            }
         };
         loop {
             let Attempt { backend, lease } = attempt;
+            let options = &self.settings.options;
+            let has_body = !request.body().is_empty();
+            let limit = options.response_limit(request.headers(), has_body);
+            let fields = BackendFields {
+                host: &options.http.host,
+                dav_destination: caller.dav_destination,
+            };
+            fields.set(&mut request, lease.address());
             let is_reused = lease.is_reused();
-            let may_repeat = is_reused || has_others;
+            // Over HTTP/2, the backend may ask for the request over HTTP/1.1.
+            let may_repeat = is_reused || has_others || lease.is_http2();
             let copy = may_repeat.then(|| repeatable_copy(&request)).flatten();
-            let timeout = self.settings.options.response_timeout;
-            let failure = match exchange(lease, request, timeout).await {
+            let terms = ExchangeTerms {
+                limit,
+                bound: caller.bound,
+                has_connection_login: caller.has_connection_login,
+            };
+            let failure = match exchange(lease, request, terms).await {
                 Ok(response) => return Ok(self.receive(response, backend, &mut attempts)),
                 Err(failure) => failure,
             };
@@ -174,7 +225,14 @@ impl Upstream {
             is_upgrade: self.settings.dialer.has_http2() && headers.contains_key(UPGRADE),
             retries: 0,
             proxy_header: send_proxy.map(|version| version.header(request.extensions())),
+            server_name: self.server_name(caller.host),
         }
+    }
+
+    /// Host that TLS handshakes name for a request for `host`, if they follow it.
+    fn server_name(&self, host: &str) -> Option<HostName> {
+        let is_used = self.settings.dialer.uses_client_host();
+        is_used.then(|| HostName::parse(host).ok()).flatten()
     }
 
     /// Records the outcome at the backend, and sets the cookie that keeps the client there.
@@ -268,6 +326,7 @@ impl Upstream {
                 is_upgrade: attempts.is_upgrade,
                 is_fresh,
                 proxy_header: attempts.proxy_header.as_deref(),
+                server_name: attempts.server_name.as_ref(),
             };
             let connecting = self.settings.dialer.connect(selected.in_flight, needs);
             let error = match connecting.await {
@@ -275,7 +334,9 @@ impl Upstream {
                 Err(error) if error.is_connect() => error,
                 Err(error) => return Err(error),
             };
-            if error.is_fault() {
+            // A client may choose a name for which the backend has no certificate.
+            let is_client_name = attempts.server_name.is_some() && error.is_handshake();
+            if error.is_fault() && !is_client_name {
                 attempts.backends.record_failure(backend);
             }
             attempts.selection.tried.push(backend);
@@ -355,6 +416,10 @@ mod tests {
             worker: 0,
             client: [192, 0, 2, 1].into(),
             share: None,
+            host: "www.example.org",
+            bound: None,
+            has_connection_login: false,
+            dav_destination: None,
         };
         let request = Request::new(RequestBody::empty());
         let backends = current(upstream);

@@ -2,6 +2,7 @@
 
 mod listen_addresses;
 mod send_proxy;
+mod status_line;
 mod stream;
 mod system_roots;
 mod tls;
@@ -9,7 +10,7 @@ mod tls;
 pub use listen_addresses::{ListenAddresses, is_listener};
 pub use send_proxy::{ClientAddresses, SendProxy};
 pub use system_roots::SystemRoots;
-pub use tls::{IdentityFiles, TlsError, TlsOptions};
+pub use tls::{IdentityFiles, ServerNameSource, TlsError, TlsOptions};
 
 pub(super) use stream::{BackendStream, Transport};
 pub(super) use tls::TlsClient;

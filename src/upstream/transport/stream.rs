@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
+use super::status_line::StatusLine;
 use crate::uninterrupted::Uninterrupted;
 
 /// Transport of a connection.
@@ -61,6 +62,7 @@ impl AsyncRead for Transport {
 pub(in crate::upstream) struct BackendStream {
     stream: Take<Transport>,
     has_received: Arc<AtomicBool>,
+    status_line: StatusLine,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -75,6 +77,7 @@ impl BackendStream {
         Self {
             stream: stream.take(READ_SIZE),
             has_received,
+            status_line: StatusLine::Over,
             _permit: permit,
         }
     }
@@ -90,7 +93,12 @@ impl AsyncRead for BackendStream {
         self.stream.set_limit(READ_SIZE);
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.has_received.store(true, Ordering::Release);
+            if !self.has_received.load(Ordering::Relaxed) {
+                self.has_received.store(true, Ordering::Release);
+                self.status_line = StatusLine::START;
+            }
+            let new = buf.filled_mut();
+            self.status_line.lower_version(&mut new[before..]);
         }
         outcome
     }

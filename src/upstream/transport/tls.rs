@@ -1,5 +1,6 @@
 //! TLS to backends: verification of their certificates, and the client certificate of the proxy.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,11 +25,29 @@ pub struct TlsOptions {
     /// PEM file with trusted roots, instead of the system roots.
     pub root: Option<PathBuf>,
     /// Name for SNI and for the verification of the certificate, instead of the host in the address.
-    pub sni: Option<HostName>,
+    pub sni: Option<ServerNameSource>,
     /// Client certificate of the proxy, for backends that ask for one.
     pub identity: Option<IdentityFiles>,
     /// `true` if any certificate is accepted, without verification.
     pub is_insecure: bool,
+}
+
+/// Source of the name for SNI and for the verification of a backend's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ServerNameSource {
+    /// This name.
+    Name(HostName),
+    /// Host of the client's request. Requests for different hosts then share no connection.
+    ClientHost,
+}
+
+impl fmt::Display for ServerNameSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name.as_str()),
+            Self::ClientHost => f.write_str("{host}"),
+        }
+    }
 }
 
 /// PEM files of a certificate and its key.
@@ -109,7 +128,7 @@ pub(in crate::upstream) struct TlsClient {
     any: TlsConnector,
     /// Offers only HTTP/1.1.
     http1: TlsConnector,
-    sni: Option<ServerName<'static>>,
+    sni: Option<ServerNameSource>,
     is_insecure: bool,
     roots: Option<Vec<CertificateDer<'static>>>,
     /// Digest of the system roots, if they are trusted.
@@ -164,12 +183,17 @@ impl TlsClient {
         Ok(Self {
             any: TlsConnector::from(Arc::new(any)),
             http1: TlsConnector::from(Arc::new(http1)),
-            sni: options.sni.as_ref().map(server_name),
+            sni: options.sni.clone(),
             is_insecure: options.is_insecure,
             system: system.map(|system| system.digest),
             roots,
             chain,
         })
+    }
+
+    /// `true` if the expected name is the host of the client's request.
+    pub(in crate::upstream) fn uses_client_host(&self) -> bool {
+        self.sni == Some(ServerNameSource::ClientHost)
     }
 
     /// Performs the handshake on `stream`, with `host` as the expected name unless the options set another. Offers only
@@ -181,13 +205,16 @@ impl TlsClient {
         is_http1: bool,
     ) -> io::Result<TlsStream<Uninterrupted<TcpStream>>> {
         let connector = if is_http1 { &self.http1 } else { &self.any };
-        let name = self.sni.clone().unwrap_or_else(|| server_name(host));
-        connector.connect(name, stream).await
+        let host = match &self.sni {
+            Some(ServerNameSource::Name(name)) => name,
+            Some(ServerNameSource::ClientHost) | None => host,
+        };
+        connector.connect(server_name(host), stream).await
     }
 }
 
-impl std::fmt::Debug for TlsClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsClient")
             .field("sni", &self.sni)
             .finish_non_exhaustive()

@@ -10,6 +10,7 @@ pub(crate) mod service;
 pub(crate) mod skip;
 
 pub(crate) mod backends {
+    pub(crate) mod apache;
     pub(crate) mod grpc;
     pub(crate) mod h2_origin;
     pub(crate) mod nginx;

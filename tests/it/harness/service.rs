@@ -71,12 +71,24 @@ impl ServiceSetup {
         self.site_by(pattern, addresses, &context)
     }
 
-    fn site_by(mut self, pattern: &str, addresses: &[&str], context: &UpstreamContext) -> Self {
+    fn site_by(self, pattern: &str, addresses: &[&str], context: &UpstreamContext) -> Self {
         let addresses = addresses
             .iter()
             .map(|address| Address::parse(address).unwrap())
             .collect();
-        let upstream = Upstream::new(addresses, self.upstream.clone(), context);
+        let options = self.upstream.clone();
+        self.upstream_of(pattern, addresses, options, context)
+    }
+
+    /// Adds a site for `pattern` with an upstream of these addresses and options.
+    pub(crate) fn upstream_of(
+        mut self,
+        pattern: &str,
+        addresses: Vec<Address>,
+        options: Options,
+        context: &UpstreamContext,
+    ) -> Self {
+        let upstream = Upstream::new(addresses, options, context);
         let upstream = Arc::new(upstream.unwrap());
         self.upstreams.push(Arc::clone(&upstream));
         let pattern = HostPattern::parse(pattern).unwrap();

@@ -228,7 +228,7 @@ fn a_site_narrows_the_deadlines_of_all_upstreams() {
     };
     let seconds = [
         options.connect_timeout,
-        options.response_timeout,
+        options.response_timeout.unwrap(),
         options.idle_timeout,
     ]
     .map(|timeout| timeout.as_secs());

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use http::Request;
 use proxy::dns_client::NameServer as Server;
 use proxy::name::HostName;
-use proxy::upstream::{BalanceMethod, Resolver, TlsOptions};
+use proxy::upstream::{BalanceMethod, Resolver, ServerNameSource, TlsOptions};
 
 use crate::harness::backends::grpc::{self, GrpcServer, path};
 use crate::harness::backends::nginx::Nginx;
@@ -211,7 +211,7 @@ async fn srv_targets_over_tls_are_verified_by_the_service_domain() {
         let mut setup = ServiceSetup::new();
         setup.upstream.tls = TlsOptions {
             root: Some(nginx.root()),
-            sni: sni.map(|name| HostName::parse(name).unwrap()),
+            sni: sni.map(|name| ServerNameSource::Name(HostName::parse(name).unwrap())),
             ..TlsOptions::default()
         };
         let resolver = Resolver::new(vec![Server::At(dns.address())]);

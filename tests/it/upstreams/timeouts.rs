@@ -19,7 +19,7 @@ async fn a_response_that_does_not_begin_is_a_gateway_timeout_and_ends_its_connec
     })
     .await;
     let mut setup = ServiceSetup::new();
-    setup.upstream.response_timeout = Duration::from_millis(50);
+    setup.upstream.response_timeout = Some(Duration::from_millis(50));
     let service = setup
         .site("www.example.org", &[origin.address])
         .start()
@@ -40,7 +40,7 @@ async fn a_response_that_does_not_begin_is_a_gateway_timeout_and_ends_its_connec
 async fn the_response_timeout_does_not_run_during_an_active_upload() {
     let origin = Origin::ok().await;
     let mut setup = ServiceSetup::new();
-    setup.upstream.response_timeout = Duration::from_secs(1);
+    setup.upstream.response_timeout = Some(Duration::from_secs(1));
     let service = setup
         .site("www.example.org", &[origin.address])
         .start()

@@ -9,7 +9,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use proxy::name::HostName;
 use proxy::upstream::{
-    Address, HealthOptions, Options, SendProxy, TlsError, TlsOptions, Upstream, UpstreamContext,
+    Address, HealthOptions, Options, SendProxy, ServerNameSource, TlsError, TlsOptions, Upstream,
+    UpstreamContext,
 };
 
 use crate::harness::backends::nginx::Nginx;
@@ -159,7 +160,9 @@ async fn the_certificate_is_verified_for_the_sni_name() {
     );
 
     let tls = TlsOptions {
-        sni: Some(HostName::parse("app.internal").unwrap()),
+        sni: Some(ServerNameSource::Name(
+            HostName::parse("app.internal").unwrap(),
+        )),
         ..trusting(&nginx)
     };
     assert_eq!(get(&serve(&nginx.url(), tls).await).await.status(), 502);

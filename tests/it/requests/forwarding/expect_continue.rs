@@ -235,7 +235,7 @@ async fn an_upload_over_http_2_waits_for_100_continue_too() {
 async fn serve_with_short_timeout(origin: &Origin) -> Service {
     let mut setup = ServiceSetup::new();
     setup.upstream = Options {
-        response_timeout: Duration::from_millis(300),
+        response_timeout: Some(Duration::from_millis(300)),
         ..Options::default()
     };
     setup

@@ -245,7 +245,7 @@ async fn endless_interim_responses_time_out() {
     .await;
     let mut setup = ServiceSetup::new();
     setup.upstream = Options {
-        response_timeout: Duration::from_millis(300),
+        response_timeout: Some(Duration::from_millis(300)),
         ..Options::default()
     };
     let setup = setup.site("www.example.org", &[origin.address]);
@@ -263,7 +263,6 @@ async fn response_heads_are_parsed_as_strictly_as_request_heads() {
         "y".repeat(100_000)
     );
     for answer in [
-        "HTTP/1.1 200 OK\r\nx: a\r\n folded\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx: a\rb\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\n: empty\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx(y): a\r\ncontent-length: 0\r\n\r\n",

@@ -224,3 +224,66 @@ async fn a_truncated_body_does_not_look_complete() {
     let answer = client.read_to_end().await;
     assert!(!answer.ends_with("0\r\n\r\n"), "{answer}");
 }
+
+/// An app with the strong tag `"v1"`, which compares tags as RFC 9110 says. Its 200 is compressible.
+async fn tagging() -> Origin {
+    Origin::start(|mut connection| async move {
+        while let Some(head) = connection.read_request().await {
+            let tags = |name| -> Vec<_> {
+                let list = header(&head, name).unwrap_or_default().split(',');
+                list.map(|tag| tag.trim().to_owned()).collect()
+            };
+            let is = |tag: &String| tag == "\"v1\"";
+            let is_known = tags("if-none-match")
+                .iter()
+                .any(|tag| tag.trim_start_matches("W/") == "\"v1\"");
+            let is_lost = header(&head, "if-match").is_some() && !tags("if-match").iter().any(is);
+            let answer = if is_lost {
+                "HTTP/1.1 412 Precondition Failed\r\ncontent-length: 0\r\n\r\n".to_owned()
+            } else if is_known {
+                "HTTP/1.1 304 Not Modified\r\netag: \"v1\"\r\n\r\n".to_owned()
+            } else {
+                page("content-type: text/html\r\netag: \"v1\"\r\n")
+            };
+            connection.raw.send(answer).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_tag_that_compression_made_weak_still_matches_at_the_app() {
+    // Given a client with a compressed page.
+    let origin = tagging().await;
+    let service = compressing(&origin).await;
+    let tag = value(&fetch(&service, "gzip").await, "etag").to_owned();
+    assert_eq!(tag, "W/\"v1\"");
+
+    // When it asks whether the page has changed, the 304 is for the page that it has.
+    let request = || {
+        let request = Request::builder().uri("https://www.example.org/");
+        request.header("accept-encoding", "gzip")
+    };
+    let asking = request().header("if-none-match", &tag);
+    let response = service.fetch2(asking.body(empty()).unwrap()).await;
+    assert_eq!(response.status(), 304);
+    assert_eq!(value(&response, "etag"), tag);
+    assert_eq!(value(&response, "vary"), "accept-encoding");
+
+    // And when it writes the page with that tag, the app finds it up to date; with another one it does not.
+    for (tag, status) in [(tag.as_str(), 200), ("W/\"v0\"", 412), ("\"v0\"", 412)] {
+        let writing = request().method("PUT").header("if-match", tag);
+        let response = service.fetch2(writing.body(empty()).unwrap()).await;
+        assert_eq!(response.status(), status, "{tag}");
+    }
+}
+
+#[tokio::test]
+async fn without_compression_tags_reach_the_app_unchanged() {
+    let mut origin = Origin::ok().await;
+    let service = crate::harness::service::serve(&[origin.address]).await;
+    let request = Request::get("https://www.example.org/").header("if-none-match", "W/\"v1\"");
+    service.fetch2(request.body(empty()).unwrap()).await;
+    let seen = origin.event().await;
+    assert_eq!(header(&seen, "if-none-match"), Some("W/\"v1\""));
+}

@@ -78,7 +78,7 @@ async fn a_tunnel_outlives_the_timeouts_of_requests() {
     })
     .await;
     let mut setup = ServiceSetup::new().body_timeout(Duration::from_millis(20));
-    setup.upstream.response_timeout = Duration::from_millis(500);
+    setup.upstream.response_timeout = Some(Duration::from_millis(500));
     let service = setup
         .site("www.example.org", &[origin.address])
         .start()

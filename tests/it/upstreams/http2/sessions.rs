@@ -272,7 +272,7 @@ async fn a_connection_without_answers_gets_no_more_requests() {
     })
     .await;
     let mut setup = ServiceSetup::new();
-    setup.upstream.response_timeout = Duration::from_millis(100);
+    setup.upstream.response_timeout = Some(Duration::from_millis(100));
     let service = setup.upstream(&[&origin.url()], None).start().await;
     for status in [504, 200] {
         let answer = ask(service.h1, format!("GET / HTTP/1.1\r\n{LAST}")).await;
