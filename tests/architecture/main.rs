@@ -51,7 +51,7 @@ fn no_dependency_is_a_copy_of_our_own() {
     );
     for table in ["dependencies", "dev-dependencies"] {
         let crates = manifest[table].as_table().unwrap();
-        let is_copy = |spec: &toml::Value| spec.get("path").or(spec.get("git")).is_some();
+        let is_copy = |spec: &toml::Value| spec.get("path").or_else(|| spec.get("git")).is_some();
         let copies: Vec<_> = crates.iter().filter(|(_, spec)| is_copy(spec)).collect();
         assert!(copies.is_empty(), "not from the registry: {copies:?}");
     }
