@@ -9,7 +9,8 @@
 //!                  `--> server --+--> tls --> certs --+--> acme          left tower: certificates
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
-//! ground, knowing no room: name  backoff  gcra  dns_client  per_worker  tasks  metrics
+//! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
+//! log_limit  uninterrupted
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -35,7 +36,9 @@ pub mod dns_client;
 pub mod gcra;
 pub mod log_limit;
 pub mod name;
+pub mod pem;
 pub mod per_worker;
 pub mod prometheus;
 pub mod tasks;
+pub mod trust;
 pub mod uninterrupted;

@@ -138,7 +138,7 @@ mod tests {
                 source: std::io::Error::from_raw_os_error(2),
             },
             unusable(CertificateError::KeyMismatch),
-            unusable(CertificateError::Chain(1)),
+            unusable(CertificateError::Pem(crate::pem::Error::Encrypted)),
             unusable(CertificateError::Names {
                 wanted: site.clone(),
                 names: vec![other],

@@ -27,14 +27,16 @@ pub use budget::{
     AttemptCharges, Budgets, ChargeableOrder, HoldReason, Limit, LimitError, Limits, OrderKind,
     Reach, RetryLater, Usage,
 };
-pub use certificate::{CertCache, Certificate, CertificateError, Description, TlsFiles};
+pub use certificate::{
+    CertCache, Certificate, CertificateError, Description, Flaw, PrivateKey, TlsFiles,
+};
 pub use clock::Clock;
 pub use dns::{Caa, CaaSet, Resolver, ResolverError, ResolverOptions, Zone, ZoneServer};
 pub use issuer::{IssuerOptions, KeyType};
 pub use maintenance::start;
 pub use manager::{CertManager, CertStats, ManagerParts, Outcome, RevocationError, Revoker};
 pub use on_demand::{Ask, AskError, Network, OnDemandOptions};
-pub use policy::{Issuers, OnCert, Policy, Ruleset};
+pub use policy::{Issuers, LocalNames, OnCert, Policy, Ruleset};
 pub use public_suffix::Unsignable;
 pub use renewal::{RenewalPlan, Window, renew_at};
 pub use secret::Secret;

@@ -70,8 +70,17 @@ impl HostName {
         self.0.parse().ok()
     }
 
-    /// `true` if no public CA can issue for the name, so that the internal CA does: `localhost`, `*.localhost`,
-    /// `*.internal`, `*.home.arpa`, `*.test` and addresses that are not globally reachable.
+    /// `true` if the name only leads to this machine itself: `localhost`, `*.localhost` and loopback addresses.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.ip() {
+            Some(ip) => ip.to_canonical().is_loopback(),
+            None => self.is_below("localhost"),
+        }
+    }
+
+    /// `true` if no public CA can issue for the name: `localhost`, `*.localhost`, `*.internal`, `*.home.arpa`, `*.test` and
+    /// addresses that are not globally reachable.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self.ip() {
@@ -79,12 +88,14 @@ impl HostName {
             Some(IpAddr::V6(ip)) => is_private_v6(ip),
             None => ["localhost", "internal", "home.arpa", "test"]
                 .iter()
-                .any(|local| {
-                    self.0
-                        .strip_suffix(local)
-                        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-                }),
+                .any(|local| self.is_below(local)),
         }
+    }
+
+    /// `true` if the name is `domain` or below it.
+    fn is_below(&self, domain: &str) -> bool {
+        let rest = self.0.strip_suffix(domain);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 }
 
@@ -263,6 +274,8 @@ mod tests {
             "fd00::1",
         ] {
             assert!(name(local).is_local(), "{local}");
+            let is_loopback = matches!(local, "localhost" | "app.localhost" | "::1");
+            assert_eq!(name(local).is_loopback(), is_loopback, "{local}");
         }
         for public in [
             "example.org",

@@ -40,6 +40,15 @@ impl HostPattern {
         }
     }
 
+    /// `true` if the pattern only leads to this machine itself.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Exact(name) | Self::Wildcard(name) => name.is_loopback(),
+            Self::Any => false,
+        }
+    }
+
     /// `true` if no public CA can issue for the pattern.
     #[must_use]
     pub fn is_local(&self) -> bool {

@@ -8,13 +8,13 @@ use aws_lc_rs::digest::{self, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::server::VerifierBuilderError;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 
 use super::distinguished_name;
+use crate::pem;
+use crate::trust::ClientVerifier;
 
 /// Whether clients need a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +39,7 @@ pub struct ClientAuthOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientAuthError {
     /// The file is missing, not readable, or contains no certificate.
-    #[error("{} is not a readable PEM file with CA certificates: {}", path.display(), reason(source))]
+    #[error("{} is not a readable PEM file with CA certificates: {source}", path.display())]
     Pem {
         /// The file.
         path: PathBuf,
@@ -65,15 +65,6 @@ pub enum ClientAuthError {
     },
 }
 
-/// Describes an error without quoting the file, as the library's own text does: it may be a key by mistake.
-fn reason(error: &pem::Error) -> String {
-    match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it holds no certificate".to_owned(),
-        _ => "its PEM sections are damaged".to_owned(),
-    }
-}
-
 /// The verification of client certificates by one set of CAs in one mode.
 #[derive(Clone)]
 pub struct ClientAuth {
@@ -85,37 +76,29 @@ impl ClientAuth {
     /// Reads the file with the CAs. Blocks.
     pub fn load(options: &ClientAuthOptions) -> Result<Self, ClientAuthError> {
         let path = &options.ca;
-        let pem = |source| ClientAuthError::Pem {
+        let unreadable = |source| ClientAuthError::Pem {
             path: path.clone(),
             source,
         };
+        let given = pem::read_certificates(path).map_err(unreadable)?;
         let mut roots = RootCertStore::empty();
         let mut policy = digest::Context::new(&SHA256);
         policy.update(&[u8::from(options.mode == ClientAuthMode::Required)]);
-        for certificate in CertificateDer::pem_file_iter(path).map_err(pem)? {
-            let certificate = certificate.map_err(pem)?;
-            policy.update(digest::digest(&SHA256, &certificate).as_ref());
-            let added = roots.add(certificate);
+        for certificate in &given {
+            policy.update(digest::digest(&SHA256, certificate).as_ref());
+            let added = roots.add(certificate.clone());
             added.map_err(|source| ClientAuthError::Certificate {
                 path: path.clone(),
                 source,
             })?;
         }
-        if roots.is_empty() {
-            return Err(pem(pem::Error::NoItemsFound));
-        }
-        let provider = Arc::new(default_provider());
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        let builder = match options.mode {
-            ClientAuthMode::Required => builder,
-            ClientAuthMode::Optional => builder.allow_unauthenticated(),
-        };
-        let verifier = builder
-            .build()
-            .map_err(|source| ClientAuthError::Verifier {
-                path: path.clone(),
-                source,
-            })?;
+        let is_required = options.mode == ClientAuthMode::Required;
+        let verifier = ClientVerifier::new(roots, &given, is_required);
+        let verifier = verifier.map_err(|source| ClientAuthError::Verifier {
+            path: path.clone(),
+            source,
+        })?;
+        let verifier: Arc<dyn ClientCertVerifier> = Arc::new(verifier);
         Ok(Self {
             verifier,
             policy: copied(policy.finish()),

@@ -1,10 +1,12 @@
 //! Reasons why a request got no response from its upstream, or why a body ended early.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
 
 use rustix::io::Errno;
 
+use crate::trust::UnknownCertificate;
 use crate::upstream::address::Address;
 
 /// Failures before the head of a response has arrived.
@@ -269,12 +271,19 @@ fn is_shortage(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || is(Errno::MFILE) || is(Errno::NFILE)
 }
 
-fn certificate_fix(error: &rustls::Error) -> &'static str {
+fn certificate_fix(error: &rustls::Error) -> Cow<'static, str> {
     use rustls::CertificateError as Bad;
+    if let Some(unknown) = UnknownCertificate::of(error) {
+        let fingerprint = unknown.fingerprint();
+        return format!(
+            "it is not signed by a trusted root; give its root in `upstream-options.tls.root`, or if its SHA-256 is {fingerprint}, save it as FILE and add `upstream-options = {{ tls = {{ root = \"FILE\" }} }}`"
+        )
+        .into();
+    }
     let rustls::Error::InvalidCertificate(error) = error else {
-        return "check which certificate the backend sends";
+        return "check which certificate the backend sends".into();
     };
-    match error {
+    let fix = match error {
         Bad::UnknownIssuer | Bad::BadSignature => {
             "it is not signed by a trusted root; give its root in `upstream-options.tls.root`"
         }
@@ -286,7 +295,8 @@ fn certificate_fix(error: &rustls::Error) -> &'static str {
             "it is not valid yet; check the clocks of both machines"
         }
         _ => "it cannot be used for a TLS server; give the backend another certificate",
-    }
+    };
+    fix.into()
 }
 
 /// Reasons why a body ended early.

@@ -2,18 +2,20 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the nine rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 20] = [
+/// For each room, the rooms that it may import. The ground is the eleven rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 22] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
     ("log_limit", &[]),
     ("dns_client", &[]),
+    ("pem", &[]),
     ("per_worker", &[]),
     ("tasks", &[]),
+    ("trust", &[]),
     ("uninterrupted", &[]),
     ("prometheus", &[]),
-    ("acme", &["backoff", "name"]),
+    ("acme", &["backoff", "name", "pem", "trust"]),
     ("storage", &["name", "tasks"]),
     (
         "certs",
@@ -24,20 +26,23 @@ pub(crate) const EDGES: [(&str, &[&str]); 20] = [
             "backoff",
             "gcra",
             "dns_client",
+            "pem",
             "per_worker",
             "tasks",
             "prometheus",
         ],
     ),
-    ("tls", &["certs", "name"]),
+    ("tls", &["certs", "name", "pem", "trust"]),
     (
         "upstream",
         &[
             "name",
             "backoff",
             "dns_client",
+            "pem",
             "per_worker",
             "tasks",
+            "trust",
             "prometheus",
             "uninterrupted",
         ],
@@ -94,6 +99,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 20] = [
             "admin",
             "name",
             "dns_client",
+            "pem",
         ],
     ),
     (
@@ -112,6 +118,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 20] = [
             "name",
             "backoff",
             "dns_client",
+            "pem",
             "per_worker",
             "tasks",
             "prometheus",

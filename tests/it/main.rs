@@ -44,6 +44,7 @@ mod certificates {
     mod import {
         mod fixtures;
         mod layouts;
+        mod pem_folders;
         mod storing;
     }
     mod file_pairs;

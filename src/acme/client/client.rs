@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
-use reqwest::Certificate;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::options::Options;
 use super::response::Response;
+use super::tls::tls_config;
 use crate::acme::error::{Error, Step};
 use crate::acme::jws::{Nonce, NoncePool, Signer};
 use crate::acme::resource::Directory;
@@ -72,10 +72,7 @@ impl Client {
     /// Sets up a client. Reads the system's root certificates from disk, but sends no request.
     pub fn new(options: Options) -> Result<Self, Error> {
         require_https(Step::Directory, &options.directory)?;
-        let roots = match &options.root_pem {
-            Some(pem) => Certificate::from_pem_bundle(pem).map_err(Error::Root)?,
-            None => Vec::new(),
-        };
+        let tls = tls_config(options.root_pem.as_deref())?;
         let http = reqwest::Client::builder()
             .user_agent(concat!("proxy/", env!("CARGO_PKG_VERSION")))
             .https_only(true)
@@ -84,9 +81,9 @@ impl Client {
             .timeout(options.request_timeout)
             .connect_timeout(options.connect_timeout)
             .pool_idle_timeout(Duration::from_secs(30))
-            .tls_certs_merge(roots)
+            .tls_backend_preconfigured(tls)
             .build()
-            .map_err(Error::Setup)?;
+            .map_err(|error| Error::Setup(error.into()))?;
         Ok(Self {
             options,
             http,

@@ -5,6 +5,7 @@ mod link;
 mod options;
 mod poll_schedule;
 mod response;
+mod tls;
 
 pub use client::Client;
 pub use options::Options;

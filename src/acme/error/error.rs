@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use url::Url;
 
-use super::root_cause::{is_unknown_issuer, root_cause_text};
+use super::root_cause::{root_cause_text, unknown_certificate};
 use super::sentence::{allowed_again, authority, because, failed_authorization, listed};
 use super::solver_error::SolverError;
 use super::step::Step;
@@ -15,6 +15,9 @@ use crate::acme::resource::{
 
 /// Longest Retry-After that a running order waits for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The error of a library.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Reasons why the CA gave no certificate, or no response.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +31,9 @@ pub enum Error {
     /// The PEM contains no P-256 key.
     #[error("the account key is not an ECDSA P-256 key")]
     Key(#[source] aws_lc_rs::error::KeyRejected),
-    /// The text contains no PKCS#8 key.
-    #[error("the certificate's key is not in PKCS#8 PEM")]
-    CertificateKeyPem(#[source] rustls::pki_types::pem::Error),
+    /// The text contains no key that can be read.
+    #[error("the certificate's key is not in PEM")]
+    CertificateKeyPem(#[source] crate::pem::Error),
     /// Keys of this kind cannot sign a revocation.
     #[error("the certificate's key is not P-256, P-384 or RSA")]
     CertificateKey(#[source] aws_lc_rs::error::KeyRejected),
@@ -42,12 +45,12 @@ pub enum Error {
     },
     /// The extra root is not PEM.
     #[error("the root for the CA's own HTTPS is not a PEM certificate")]
-    Root(#[source] reqwest::Error),
+    Root(#[source] Cause),
     /// The HTTPS client cannot be set up, mostly because the system has no root certificates.
     #[error(
         "the HTTPS client for the CA could not be set up; install the system's root certificates (package ca-certificates)"
     )]
-    Setup(#[source] reqwest::Error),
+    Setup(#[source] Cause),
     /// The URL is not https, which RFC 8555 section 6.1 requires.
     #[error("could not {step}: {url} is not https")]
     NotHttps {
@@ -223,7 +226,7 @@ pub enum Error {
     NoCertificate,
     /// The download is not a PEM chain.
     #[error("the CA's certificate is not a PEM chain")]
-    Chain(#[source] Option<rustls::pki_types::pem::Error>),
+    Chain(#[source] crate::pem::Error),
 }
 
 impl Error {
@@ -279,9 +282,10 @@ impl Error {
         let Some(root) = root_cause_text(self) else {
             return self.to_string();
         };
-        if is_unknown_issuer(self) {
+        if let Some(unknown) = unknown_certificate(self) {
+            let fingerprint = unknown.fingerprint();
             return format!(
-                "{self}: its certificate is not signed by a known root; if the CA is private, give its root certificate with `root` of the issuer or --acme-root"
+                "{self}: its certificate is not signed by a known root; if the CA is private, give its root certificate with `root` of the issuer or --acme-root, or this very certificate if its SHA-256 is {fingerprint}"
             );
         }
         format!("{self}: {root}")

@@ -161,7 +161,7 @@ mod tests {
             (refused(404, "malformed"), true),
             (refused(403, "unauthorized"), true),
             (refused(400, "badCSR"), true),
-            (Error::Chain(None), true),
+            (Error::Chain(crate::pem::Error::NoCertificate), true),
             (answered(503), false),
             (refused(500, "serverInternal"), false),
             (refused(429, "rateLimited"), false),

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use rustls::CertificateError;
+use crate::trust::UnknownCertificate;
 
 /// Returns the text of the root cause, if an operator can use it.
 pub(in crate::acme) fn root_cause_text(error: &dyn Error) -> Option<String> {
@@ -25,13 +25,12 @@ fn root_cause(error: &dyn Error) -> Option<&(dyn Error + 'static)> {
     Some(cause)
 }
 
-/// `true` if this machine does not trust the root of the CA's own HTTPS certificate.
-pub(in crate::acme) fn is_unknown_issuer(error: &dyn Error) -> bool {
-    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+/// Returns the CA's own HTTPS certificate, if this machine does not trust its root.
+pub(in crate::acme) fn unknown_certificate(error: &dyn Error) -> Option<&UnknownCertificate> {
     let mut next = error.source();
     while let Some(cause) = next {
-        if cause.downcast_ref() == Some(&unknown) {
-            return true;
+        if let Some(unknown) = cause.downcast_ref().and_then(UnknownCertificate::of) {
+            return Some(unknown);
         }
         // An I/O error returns its inner error from `get_ref`, not from `source`.
         next = match cause.downcast_ref::<io::Error>().map(io::Error::get_ref) {
@@ -39,5 +38,5 @@ pub(in crate::acme) fn is_unknown_issuer(error: &dyn Error) -> bool {
             _ => cause.source(),
         };
     }
-    false
+    None
 }

@@ -8,11 +8,11 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
     RSA_PKCS1_SHA256, RsaKeyPair,
 };
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::PrivateKeyDer;
 
 use super::jwk::Jwk;
 use crate::acme::error::Error;
+use crate::pem;
 
 /// The private key of a certificate: P-256, P-384 or RSA.
 pub struct CertificateKey(Kind);
@@ -24,20 +24,26 @@ enum Kind {
 }
 
 impl CertificateKey {
-    /// Reads the first key of a PEM text, which must be PKCS#8.
-    pub fn from_pkcs8_pem(pem: &[u8]) -> Result<Self, Error> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(Error::CertificateKeyPem)?;
-        let der = der.secret_pkcs8_der();
-        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der) {
+    /// Reads the first key of a PEM text.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, Error> {
+        let key = pem::private_key(pem).map_err(Error::CertificateKeyPem)?;
+        let der = key.secret_der();
+        let ec = |algorithm| match &key {
+            PrivateKeyDer::Sec1(_) => EcdsaKeyPair::from_private_key_der(algorithm, der),
+            _ => EcdsaKeyPair::from_pkcs8(algorithm, der),
+        };
+        if let Ok(pair) = ec(&ECDSA_P256_SHA256_FIXED_SIGNING) {
             return Ok(Self(Kind::P256(pair)));
         }
-        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, der) {
+        if let Ok(pair) = ec(&ECDSA_P384_SHA384_FIXED_SIGNING) {
             return Ok(Self(Kind::P384(pair)));
         }
-        match RsaKeyPair::from_pkcs8(der) {
-            Ok(pair) => Ok(Self(Kind::Rsa(pair))),
-            Err(source) => Err(Error::CertificateKey(source)),
-        }
+        let rsa = match &key {
+            PrivateKeyDer::Pkcs1(_) => RsaKeyPair::from_der(der),
+            _ => RsaKeyPair::from_pkcs8(der),
+        };
+        rsa.map(|pair| Self(Kind::Rsa(pair)))
+            .map_err(Error::CertificateKey)
     }
 
     /// Returns the name of its signature algorithm (RFC 7518 section 3.1).

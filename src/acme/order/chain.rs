@@ -1,13 +1,12 @@
 //! The choice between the chains that a CA offers (RFC 8555 section 7.4.2).
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::order::Order;
 use crate::acme::account::Account;
 use crate::acme::client::links;
 use crate::acme::error::{Error, Step};
+use crate::pem;
 
 /// Most alternate chains that are downloaded.
 const ALTERNATES: usize = 8;
@@ -46,10 +45,11 @@ impl Order {
 
 /// `true` if the issuer of the last certificate in a PEM chain is `common_name`.
 fn is_issued_by(chain: &[u8], common_name: &str) -> bool {
-    let Some(Ok(top)) = CertificateDer::pem_slice_iter(chain).last() else {
+    let chain = pem::certificates(chain).unwrap_or_default();
+    let Some(top) = chain.last() else {
         return false;
     };
-    let Ok((_, top)) = X509Certificate::from_der(&top) else {
+    let Ok((_, top)) = X509Certificate::from_der(top) else {
         return false;
     };
     let mut names = top.issuer().iter_common_name();

@@ -6,8 +6,6 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Serialize;
 use serde_json::json;
 use url::Url;
@@ -19,6 +17,7 @@ use crate::acme::client::{Polls, Response};
 use crate::acme::error::{Error, Step};
 use crate::acme::renewal_info::{CertId, parse_time};
 use crate::acme::resource::{Identifier, OrderResource, OrderStatus, ProblemKind};
+use crate::pem;
 
 /// Most submissions of the CSR, if the order still asks for it after each of them.
 const FINALIZE_TRIES: usize = 3;
@@ -252,15 +251,8 @@ impl Order {
             .as_ref()
             .ok_or(Error::NoCertificate)?;
         let response = account.read(Step::Certificate, url).await?;
-        let mut count = 0;
-        for certificate in CertificateDer::pem_slice_iter(&response.body) {
-            certificate.map_err(|source| Error::Chain(Some(source)))?;
-            count += 1;
-        }
-        match count {
-            0 => Err(Error::Chain(None)),
-            _ => Ok(response),
-        }
+        pem::certificates(&response.body).map_err(Error::Chain)?;
+        Ok(response)
     }
 
     fn failure(&self) -> Error {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use crate::app::Error;
-use crate::certs::{CertCache, Certificate, CertificateError, TlsFiles};
+use crate::certs::{CertCache, Certificate, CertificateError, Flaw, TlsFiles};
 use crate::config::SiteConfig;
 use crate::name::HostPattern;
 use crate::tasks::{Shutdown, Tasks};
@@ -208,8 +208,15 @@ fn read_pair(files: &TlsFiles, sites: &[HostPattern]) -> Result<Certificate, Err
         source,
     };
     let (chain, key) = (read(&files.cert)?, read(&files.key)?);
-    let certificate = Certificate::from_pem_pair(&chain, &key);
-    let certificate = certificate.map_err(|source| unusable(&sites[0], source))?;
+    let pair = Certificate::read_pair(&chain, &key);
+    let (certificate, flaws) = pair.map_err(|source| unusable(&sites[0], source))?;
+    for flaw in flaws {
+        if let Flaw::LeftOut { .. } = flaw {
+            info!(file = %files.cert.display(), reason = %flaw, "certificate left out of a chain");
+        } else if flaw.concerns_clients() {
+            warn!(file = %files.cert.display(), reason = %flaw, "certificate is served, but clients may reject it");
+        }
+    }
     let mut late = None;
     for site in sites {
         match certificate.verify_for(site, SystemTime::now()) {

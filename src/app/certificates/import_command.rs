@@ -45,6 +45,8 @@ pub async fn import(config: &Config, path: &Path) -> Result<Imported, Error> {
     for found in &scan.found {
         let kept = import::store(&records, found, issuer_of).await?;
         lines.push(describe(found, &kept));
+        let warnings = found.warnings().into_iter();
+        lines.extend(warnings.map(|warning| format!("{}: warning: {warning}", found.origin())));
     }
     let refused = scan.refused.iter().map(ToString::to_string).collect();
     Ok(Imported { lines, refused })

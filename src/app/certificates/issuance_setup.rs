@@ -12,7 +12,7 @@ use crate::certs::challenge::{DnsOptions, Http01Solver, Solvers, TlsAlpn01Solver
 use crate::certs::issuer::{AcmeIssuer, InternalCa, Issuer};
 use crate::certs::preflight::Preflight;
 use crate::certs::{IssuerOptions, Issuers, OnCert, Policy, Resolver, Ruleset};
-use crate::config::{CertificateSource, Config, SiteConfig};
+use crate::config::{Config, SiteConfig};
 use crate::name::{HostPattern, NameMap};
 use crate::storage::Storage;
 
@@ -107,11 +107,11 @@ impl IssuanceSetup {
         config: &Config,
         former: Option<&Config>,
     ) -> Result<(), Error> {
-        if !needs_internal_ca(config) {
+        if !config.needs_internal_ca() {
             return Ok(());
         }
         self.internal.open().await?;
-        if !former.is_some_and(needs_internal_ca) {
+        if !former.is_some_and(Config::needs_internal_ca) {
             info!(
                 root = self.internal.root_location(),
                 "the internal CA signs certificates for local names"
@@ -207,11 +207,6 @@ fn issuers(public: &[PublicIssuer], internal: &Arc<InternalCa>) -> Issuers {
         public: public.collect(),
         internal: Arc::<InternalCa>::clone(internal),
     }
-}
-
-fn needs_internal_ca(config: &Config) -> bool {
-    let is_used = |site: &SiteConfig| site.certificate_source() == CertificateSource::InternalCa;
-    config.sites.iter().any(is_used)
 }
 
 /// Returns the settings that the solvers are built from. Empty if no site uses dns-01.

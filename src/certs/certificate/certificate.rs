@@ -7,69 +7,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
+use tracing::info;
+use x509_parser::prelude::{GeneralName, ParsedExtension, X509Certificate};
 
+use super::certificate_error::CertificateError;
+use super::chain::Chain;
+use super::flaw::Flaw;
+use super::link::parse;
+use super::private_key::PrivateKey;
 use crate::acme::CertId;
 use crate::certs::clock::{from_unix, unix};
 use crate::name::{HostName, HostPattern};
+use crate::pem;
 
 /// Time by which the start of a certificate may lie in the future, because clocks differ slightly.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// Unix time of the last second of the year 9999.
 const LAST_SECOND: i64 = 253_402_300_799;
-
-/// Reason why a chain and a key cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// The text contains no certificate.
-    #[error("there is no certificate in it; it must hold PEM blocks `BEGIN CERTIFICATE`")]
-    NoCertificate,
-    /// The text contains no private key.
-    #[error("there is no private key in it; it must hold a PEM block `BEGIN PRIVATE KEY`")]
-    NoKey,
-    /// A block is not valid PEM.
-    #[error("its PEM cannot be read: {0}")]
-    Pem(#[from] rustls::pki_types::pem::Error),
-    /// A certificate is not valid X.509.
-    #[error("a certificate in it is not valid X.509")]
-    X509,
-    /// The type of the key is not supported.
-    #[error("its private key cannot be used: {0}")]
-    Key(rustls::Error),
-    /// The key does not match the leaf.
-    #[error("its private key does not belong to its certificate")]
-    KeyMismatch,
-    /// A certificate of the chain, counted from 1, is not signed by the next one.
-    #[error("its chain is broken: certificate {0} is not signed by the one after it")]
-    Chain(usize),
-    /// The certificate is for other names.
-    #[error("it is not for {wanted} but for {}", list(.names))]
-    Names {
-        /// Required name.
-        wanted: HostPattern,
-        /// Names in the certificate.
-        names: Vec<HostPattern>,
-    },
-    /// The certificate has expired.
-    #[error("it expired at {}", humantime::format_rfc3339_seconds(*.0))]
-    Expired(SystemTime),
-    /// The certificate is not valid yet.
-    #[error("it is not valid before {}; check this machine's clock", humantime::format_rfc3339_seconds(*.0))]
-    NotYetValid(SystemTime),
-}
-
-fn list(names: &[HostPattern]) -> String {
-    names
-        .iter()
-        .map(HostPattern::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
 
 /// Certificate with chain and key. `Debug` does not show the key.
 pub struct Certificate {
@@ -80,45 +37,66 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Parses one PEM text with the chain, leaf first, and the key. Verifies the signatures within the chain, but neither
-    /// names nor validity; see [`verify_for`](Self::verify_for).
+    /// Parses one PEM text with chain and key, like [`read_pair`](Self::read_pair). The log says which certificates are left
+    /// out.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         Self::from_pem_pair(pem, pem)
     }
 
     /// Parses chain and key from two PEM texts, like [`from_pem`](Self::from_pem).
     pub fn from_pem_pair(chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
-        let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>()?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
-            rustls::pki_types::pem::Error::NoItemsFound => CertificateError::NoKey,
-            error => CertificateError::Pem(error),
-        })?;
-        Self::new(chain, key)
+        let (certificate, flaws) = Self::read_pair(chain, key)?;
+        let left_out = |flaw: &&Flaw| matches!(flaw, Flaw::LeftOut { .. });
+        for flaw in flaws.iter().filter(left_out) {
+            info!(serial = certificate.serial(), reason = %flaw, "certificate left out of a chain");
+        }
+        Ok(certificate)
     }
 
-    fn new(
-        mut chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, CertificateError> {
-        let facts = Facts::read(chain.first().ok_or(CertificateError::NoCertificate)?)?;
-        check_links(&chain)?;
-        drop_root(&mut chain);
-        let key = any_supported_type(&key).map_err(CertificateError::Key)?;
-        let certified = CertifiedKey::new(chain, key);
-        certified
-            .keys_match()
-            .map_err(|_| CertificateError::KeyMismatch)?;
-        Ok(Self {
+    /// Parses chain and key from two PEM texts. The leaf is the certificate of the key, and its chain is built over the
+    /// others, in whatever order they stand. Returns also what is wrong with the certificate. Verifies neither names nor
+    /// validity; see [`verify_for`](Self::verify_for).
+    pub fn read_pair(chain: &[u8], key: &[u8]) -> Result<(Self, Vec<Flaw>), CertificateError> {
+        let mut file = pem::certificates(chain)?;
+        let key = PrivateKey::first_for(&file, &pem::private_keys(key)?)?;
+        let position = file.iter().position(|der| key.is_of(der));
+        let leaf = file.remove(position.ok_or(CertificateError::KeyMismatch)?);
+        Self::build(leaf, file, &[], &key)
+    }
+
+    /// Builds a certificate from its leaf, from the other certificates of its `file`, and from `others` that may belong to
+    /// its chain.
+    pub fn build(
+        leaf: CertificateDer<'static>,
+        file: Vec<CertificateDer<'static>>,
+        others: &[CertificateDer<'static>],
+        key: &PrivateKey,
+    ) -> Result<(Self, Vec<Flaw>), CertificateError> {
+        let parsed = parse(&leaf).ok_or(CertificateError::X509)?;
+        let facts = Facts::read(&parsed)?;
+        let mut flaws = Flaw::of_leaf(&parsed);
+        drop(parsed);
+        let chain = Chain::build(leaf, file, others);
+        flaws.extend(chain.flaws);
+        let certified = CertifiedKey::new(chain.certificates, key.signer());
+        let certificate = Self {
             certified: Arc::new(certified),
             facts,
             renewal: Default::default(),
-        })
+        };
+        Ok((certificate, flaws))
+    }
+
+    /// Writes the chain as PEM, leaf first.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        pem::write_certificates(&self.certified.cert)
     }
 
     /// Returns the identifier at the CA (RFC 9773 section 4.1); `None` without an authority key identifier.
     #[must_use]
     pub fn id(&self) -> Option<CertId> {
-        let leaf = parse(self.certified.cert.first()?).ok()?;
+        let leaf = parse(self.certified.cert.first()?)?;
         let authority_key =
             leaf.iter_extensions()
                 .find_map(|extension| match extension.parsed_extension() {
@@ -239,16 +217,23 @@ struct Facts {
 }
 
 impl Facts {
-    fn read(leaf: &CertificateDer<'_>) -> Result<Self, CertificateError> {
-        let leaf = parse(leaf)?;
+    fn read(leaf: &X509Certificate<'_>) -> Result<Self, CertificateError> {
         let alternatives = leaf
             .subject_alternative_name()
             .map_err(|_| CertificateError::X509)?;
-        let names = alternatives
-            .iter()
-            .flat_map(|extension| &extension.value.general_names)
-            .filter_map(pattern)
-            .collect();
+        let names = match alternatives {
+            Some(extension) => {
+                let names = extension.value.general_names.iter();
+                names.filter_map(pattern).collect()
+            }
+            None => {
+                let names = leaf.subject().iter_common_name();
+                let names = names.filter_map(|name| name.as_str().ok());
+                names
+                    .filter_map(|name| HostPattern::parse(name).ok())
+                    .collect()
+            }
+        };
         Ok(Self {
             names,
             serial: leaf
@@ -265,13 +250,6 @@ impl Facts {
 fn read(time: &AtomicU64) -> Option<SystemTime> {
     let seconds = time.load(Ordering::Relaxed);
     (seconds > 0).then(|| from_unix(seconds))
-}
-
-fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateError> {
-    match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => Ok(certificate),
-        _ => Err(CertificateError::X509),
-    }
 }
 
 /// Converts a name of the leaf. Returns `None` if it is not a host name, because no client can request it.
@@ -293,26 +271,6 @@ fn pattern(name: &GeneralName<'_>) -> Option<HostPattern> {
 /// Converts a timestamp. Clamps it to the years 1970 to 9999, which can be printed.
 fn time(timestamp: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(timestamp.clamp(0, LAST_SECOND).unsigned_abs())
-}
-
-fn check_links(chain: &[CertificateDer<'_>]) -> Result<(), CertificateError> {
-    for (index, pair) in chain.windows(2).enumerate() {
-        let (below, above) = (parse(&pair[0])?, parse(&pair[1])?);
-        let is_linked = below.issuer() == above.subject()
-            && below.verify_signature(Some(above.public_key())).is_ok();
-        if !is_linked {
-            return Err(CertificateError::Chain(index + 1));
-        }
-    }
-    Ok(())
-}
-
-/// Removes the root from the end of a chain. Clients either have it already or do not trust it.
-fn drop_root(chain: &mut Vec<CertificateDer<'_>>) {
-    let is_root = |der| parse(der).is_ok_and(|last| last.issuer() == last.subject());
-    if chain.len() > 1 && chain.last().is_some_and(is_root) {
-        chain.pop();
-    }
 }
 
 /// Files of a certificate that the operator provides.
@@ -415,12 +373,15 @@ pub(crate) mod tests {
             verify(ca.sign(&["www.example.org"], 3600..7200)),
             Err(CertificateError::NotYetValid(_))
         ));
-        assert!(matches!(
-            verify(String::new()),
-            Err(CertificateError::NoKey)
-        ));
         let key = KeyPair::generate().unwrap().serialize_pem();
-        assert!(matches!(verify(key), Err(CertificateError::NoCertificate)));
+        assert!(matches!(
+            verify(key),
+            Err(CertificateError::Pem(pem::Error::NoCertificate))
+        ));
+        assert!(matches!(
+            verify(ca.pem),
+            Err(CertificateError::Pem(pem::Error::NoKey))
+        ));
     }
 
     #[test]
@@ -443,13 +404,52 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_chain_must_be_linked_and_its_root_is_not_served() {
+    fn only_the_chain_of_the_keys_own_certificate_is_served() {
         let ca = TestCa::new();
         let pem = ca.sign(&["a.example"], -60..60);
-        let whole = Certificate::from_pem(format!("{pem}{}", ca.pem).as_bytes()).unwrap();
-        assert_eq!(whole.certified_key().cert.len(), 1);
-        let broken = Certificate::from_pem(format!("{pem}{}", TestCa::new().pem).as_bytes());
-        assert!(matches!(broken, Err(CertificateError::Chain(1))));
+        for (file, flaws) in [
+            (format!("{pem}{}", ca.pem), 0),
+            (format!("{}{pem}", ca.pem), 0),
+            (format!("{pem}{}{}", TestCa::new().pem, ca.pem), 1),
+            (
+                format!("{}{pem}{}", ca.sign(&["b.example"], -60..60), ca.pem),
+                1,
+            ),
+        ] {
+            let key = pem.as_bytes();
+            let (whole, found) = Certificate::read_pair(file.as_bytes(), key).unwrap();
+            assert_eq!(whole.certified_key().cert.len(), 1);
+            assert_eq!(whole.names(), [pattern("a.example")]);
+            assert_eq!(found.len(), flaws, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_without_alternative_names_has_its_common_name() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        let name = rcgen::DnType::CommonName;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(name, "nas.example.org");
+        let pem = params.self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let (read, flaws) = Certificate::read_pair(pem.as_bytes(), key.as_bytes()).unwrap();
+        assert_eq!(read.names(), [pattern("nas.example.org")]);
+        assert_eq!(flaws, [Flaw::CommonNameOnly]);
+        assert!(flaws[0].concerns_clients());
+    }
+
+    #[test]
+    fn must_staple_is_a_flaw() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["a.example".to_owned()]).unwrap();
+        let oid = [1, 3, 6, 1, 5, 5, 7, 1, 24];
+        let feature = rcgen::CustomExtension::from_oid_content(&oid, vec![0x30, 3, 2, 1, 5]);
+        params.custom_extensions = vec![feature];
+        let pem = params.self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let (_, flaws) = Certificate::read_pair(pem.as_bytes(), key.as_bytes()).unwrap();
+        assert_eq!(flaws, [Flaw::MustStaple]);
     }
 
     #[test]

@@ -2,10 +2,18 @@
 
 mod cache;
 mod certificate;
+mod certificate_error;
+mod chain;
 mod description;
+mod flaw;
+mod link;
+mod private_key;
 
 pub use cache::CertCache;
 #[cfg(test)]
 pub(crate) use certificate::tests::TestCa;
-pub use certificate::{Certificate, CertificateError, TlsFiles};
+pub use certificate::{Certificate, TlsFiles};
+pub use certificate_error::CertificateError;
 pub use description::Description;
+pub use flaw::Flaw;
+pub use private_key::PrivateKey;

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::error::Error;
-use super::material::{Material, blocks, is_certificate, is_key};
-use crate::certs::certificate::{Certificate, CertificateError};
+use super::material::Material;
+use crate::certs::certificate::{Certificate, CertificateError, Flaw};
 use crate::certs::issuer::Pem;
 use crate::name::HostPattern;
 
@@ -14,6 +14,7 @@ use crate::name::HostPattern;
 #[derive(Debug)]
 pub struct Candidate {
     certificate: Certificate,
+    flaws: Vec<Flaw>,
     pem: Pem,
     names: Vec<HostPattern>,
     origin: String,
@@ -22,14 +23,14 @@ pub struct Candidate {
 impl Candidate {
     /// Checks a chain and a key.
     pub(super) fn check(material: Material, now: SystemTime) -> Result<Self, Error> {
-        let Material { chain, key, origin } = material;
-        let chain = blocks(&chain, is_certificate);
-        let pem = Pem::new(&chain, &blocks(&key, is_key));
-        let certificate = Certificate::from_pem(pem.as_str().as_bytes());
-        let certificate = match certificate {
-            Ok(certificate) => certificate,
-            Err(source) => return Err(Error::Certificate { origin, source }),
-        };
+        let Material {
+            certificate,
+            flaws,
+            key,
+            origin,
+            ..
+        } = material;
+        let pem = Pem::new(&certificate.chain_pem(), &key);
         let is_real = |name: &&HostPattern| !matches!(name, HostPattern::Any);
         let names: Vec<_> = certificate
             .names()
@@ -48,8 +49,12 @@ impl Candidate {
         match signer(&certificate) {
             Signer::Itself => Err(Error::SelfSigned(origin)),
             Signer::Staging => Err(Error::Staging(origin)),
+            Signer::Ca if flaws.contains(&Flaw::CommonNameOnly) => {
+                Err(Error::CommonNameOnly(origin))
+            }
             Signer::Ca => Ok(Self {
                 certificate,
+                flaws,
                 pem,
                 names,
                 origin,
@@ -81,9 +86,13 @@ impl Candidate {
         &self.origin
     }
 
-    /// Number of certificates in the chain.
-    pub(super) fn chain_len(&self) -> usize {
-        self.certificate.certified_key().cert.len()
+    /// Returns what an operator should know about the certificate, each as a sentence. Blocks.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let is_told =
+            |flaw: &&Flaw| matches!(flaw, Flaw::LeftOut { .. }) || flaw.concerns_clients();
+        let told = self.flaws.iter().filter(is_told);
+        told.map(Flaw::to_string).collect()
     }
 }
 

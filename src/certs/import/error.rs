@@ -18,7 +18,7 @@ pub enum Error {
     },
     /// No known format was found at the path.
     #[error(
-        "{} holds no certificate in a known format; give the folder of certbot, Caddy or lego, Traefik's acme.json, or a PEM file",
+        "{} holds no certificate in a known format; give a folder with PEM files, such as those of certbot, acme.sh, lego and Caddy, Traefik's acme.json, or a PEM file",
         .0.display()
     )]
     Unrecognized(PathBuf),
@@ -36,6 +36,19 @@ pub enum Error {
         /// File and entry.
         origin: String,
     },
+    /// The only key beside the certificate cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Key {
+        /// Path of the key.
+        path: PathBuf,
+        /// Reason why it cannot be used.
+        reason: String,
+    },
+    /// The certificate has its name only as common name.
+    #[error(
+        "{0}: it has its name only as common name, which browsers ignore; the proxy gets a new certificate instead"
+    )]
+    CommonNameOnly(String),
     /// The certificate has no key.
     #[error("{}: there is no key in it and none beside it; put the key next to it, as in NAME.key", .0.display())]
     NoKey(PathBuf),

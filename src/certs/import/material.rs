@@ -1,33 +1,58 @@
-//! Unchecked chain and key of one certificate, and helpers to read them.
+//! Certificate and key as another program left them, before it is decided whether they are imported.
 
-use std::fs::File;
+use std::fmt;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
 
 use super::Error;
+use crate::certs::certificate::{Certificate, CertificateError, Flaw, PrivateKey};
+use crate::pem;
 
 /// Largest part of a file that is read, in bytes.
 const READ_LIMIT: u64 = 64 << 20;
 
-/// Unchecked chain and key as PEM, with their origin. `Debug` does not show the key.
+/// A certificate with its chain and key, and where it was found. `Debug` does not show the key.
 pub(super) struct Material {
-    pub(super) chain: String,
+    pub(super) certificate: Certificate,
+    pub(super) flaws: Vec<Flaw>,
+    /// The key as PEM.
     pub(super) key: String,
     pub(super) origin: String,
+    /// Number of certificates in the file of the leaf.
+    pub(super) in_file: usize,
 }
 
 /// Result of reading one certificate.
 pub(super) type Attempt = Result<Material, Error>;
 
 impl Material {
-    /// Reads chain and key from two files.
+    /// Reads the texts of a chain and its key.
+    pub(super) fn parse(chain: &[u8], key: &[u8], origin: String) -> Attempt {
+        let parsed = || {
+            let in_file = pem::certificates(chain)?.len();
+            let (certificate, flaws) = Certificate::read_pair(chain, key)?;
+            let keys = pem::private_keys(key)?.into_iter().map(PrivateKey::new);
+            let mut keys = keys.filter_map(Result::ok);
+            let own = keys.find(|key| key.is_of(certificate.leaf()));
+            let key = own.ok_or(CertificateError::KeyMismatch)?.to_pem();
+            Ok((certificate, flaws, key, in_file))
+        };
+        match parsed() {
+            Ok((certificate, flaws, key, in_file)) => Ok(Self {
+                certificate,
+                flaws,
+                key,
+                origin,
+                in_file,
+            }),
+            Err(source) => Err(Error::Certificate { origin, source }),
+        }
+    }
+
+    /// Reads a chain and its key from two files.
     pub(super) fn read(chain: &Path, key: &Path) -> Attempt {
-        Ok(Self {
-            chain: text(chain)?,
-            key: text(key)?,
-            origin: chain.display().to_string(),
-        })
+        Self::parse(&read(chain)?, &read(key)?, chain.display().to_string())
     }
 }
 
@@ -40,12 +65,12 @@ impl fmt::Debug for Material {
     }
 }
 
-/// Reads a file as text. Follows symbolic links.
-pub(super) fn text(path: &Path) -> Result<String, Error> {
+/// Reads a file. Follows symbolic links.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(READ_LIMIT).read_to_end(&mut bytes));
     match read {
-        Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(_) => Ok(bytes),
         Err(source) => Err(Error::Read {
             path: path.to_owned(),
             source,
@@ -59,34 +84,4 @@ pub(super) fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     paths
-}
-
-/// Returns the blocks of a PEM text whose labels are wanted, without the text between them.
-pub(super) fn blocks(text: &str, is_wanted: fn(&str) -> bool) -> String {
-    let mut found = String::new();
-    let mut is_inside = false;
-    for line in text.lines().map(str::trim) {
-        let label = |start: &str| line.strip_prefix(start)?.strip_suffix("-----");
-        if let Some(label) = label("-----BEGIN ") {
-            is_inside = is_wanted(label);
-        }
-        if is_inside {
-            found.push_str(line);
-            found.push('\n');
-        }
-        if label("-----END ").is_some() {
-            is_inside = false;
-        }
-    }
-    found
-}
-
-/// Whether the label is that of a certificate.
-pub(super) fn is_certificate(label: &str) -> bool {
-    label == "CERTIFICATE"
-}
-
-/// Whether the label is that of a private key.
-pub(super) fn is_key(label: &str) -> bool {
-    label.ends_with("PRIVATE KEY")
 }

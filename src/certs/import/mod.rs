@@ -1,11 +1,11 @@
 //! Import of certificates from other programs: reads their formats, checks the certificates, and stores them as if they
 //! had been obtained here. Contacts no CA.
 
-mod acme_client_folders;
+mod caddy;
 mod candidate;
 mod error;
 mod material;
-mod pem_files;
+mod pem_folder;
 mod scan;
 mod store;
 mod traefik;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::Error;
-use super::material::{Attempt, Material, text};
+use super::material::{Attempt, Material, read as read_file};
 
 /// Reads the file, or `acme.json` in a folder.
 pub(super) fn read(path: &Path) -> Option<Vec<Attempt>> {
@@ -20,8 +20,8 @@ pub(super) fn read(path: &Path) -> Option<Vec<Attempt>> {
         .extension()
         .is_some_and(|extension| extension == "json");
     (is_json && file.is_file()).then(|| {
-        let json = text(&file).and_then(|text| {
-            serde_json::from_str::<Value>(&text).map_err(|source| Error::Json {
+        let json = read_file(&file).and_then(|text| {
+            serde_json::from_slice::<Value>(&text).map_err(|source| Error::Json {
                 path: file.clone(),
                 source,
             })
@@ -60,11 +60,10 @@ fn read_entry(entry: &Value, file: &Path) -> Attempt {
     let origin = format!("{} ({main})", file.display());
     let pem = |names| {
         let encoded = field(entry, names)?;
-        let decoded = STANDARD.decode(encoded.as_str()?).ok()?;
-        Some(String::from_utf8_lossy(&decoded).into_owned())
+        STANDARD.decode(encoded.as_str()?).ok()
     };
     match (pem(["certificate", "Certificate"]), pem(["key", "Key"])) {
-        (Some(chain), Some(key)) => Ok(Material { chain, key, origin }),
+        (Some(chain), Some(key)) => Material::parse(&chain, &key, origin),
         _ => Err(Error::Encoding { origin }),
     }
 }

@@ -11,7 +11,7 @@ use super::renewal_plans::RenewalPlans;
 use super::request::CertRequest;
 use crate::acme::Blame;
 use crate::certs::budget::{Budgets, ChargeableOrder, OrderKind, Usage};
-use crate::certs::certificate::Certificate;
+use crate::certs::certificate::{Certificate, CertificateError, Flaw};
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{self, IssueRequest, Issuer, Pem, Predecessor};
 use crate::certs::lru_table::LruTable;
@@ -231,12 +231,12 @@ impl Failover {
     ) -> Result<Issued<'a>, issuer::Error> {
         let subject = order.subject;
         let pem = issuer.issue(order).await?;
-        let certificate = Certificate::from_pem(pem.as_str().as_bytes()).and_then(|certificate| {
-            certificate.verify_for(subject, self.clock.now())?;
-            Ok(certificate)
+        let tidy = self.check(subject, &pem).and_then(|certificate| {
+            let pem = pem.with_chain(&certificate.chain_pem())?;
+            Ok((certificate, pem))
         });
-        match certificate {
-            Ok(certificate) => Ok(Issued {
+        match tidy {
+            Ok((certificate, pem)) => Ok(Issued {
                 issuer,
                 certificate: Arc::new(certificate),
                 pem,
@@ -246,6 +246,33 @@ impl Failover {
                 Err(unusable.into())
             }
         }
+    }
+
+    /// Checks a certificate that a CA has signed. It has cost an order, so it is used whenever it can serve any client.
+    fn check(&self, subject: &HostPattern, pem: &Pem) -> Result<Certificate, CertificateError> {
+        let pem = pem.as_str().as_bytes();
+        let (certificate, flaws) = Certificate::read_pair(pem, pem)?;
+        match certificate.verify_for(subject, self.clock.now()) {
+            Ok(()) => {}
+            // The CA signs nothing for the future, so this machine's clock must be behind.
+            Err(early @ CertificateError::NotYetValid(_)) => {
+                warn!(names = %subject, error = %early, "certificate is served before its validity begins");
+            }
+            Err(unusable) => return Err(unusable),
+        }
+        for flaw in flaws {
+            match flaw {
+                Flaw::LeftOut { .. } => {
+                    info!(names = %subject, reason = %flaw, "certificate left out of a chain");
+                }
+                // Many CAs leave out their root.
+                Flaw::MissingIssuer { .. } => {}
+                Flaw::MustStaple | Flaw::CommonNameOnly => {
+                    warn!(names = %subject, reason = %flaw, "certificate is served, but clients may reject it");
+                }
+            }
+        }
+        Ok(certificate)
     }
 }
 
@@ -385,7 +412,7 @@ mod tests {
     }
 
     fn ca_failure() -> issuer::Error {
-        issuer::Error::NotText
+        issuer::Error::Certificate(CertificateError::KeyMismatch)
     }
 
     fn rate_limited() -> issuer::Error {

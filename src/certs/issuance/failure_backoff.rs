@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn an_unusable_certificate_waits_longer_but_not_past_the_end() {
-        let failure = Error::Issuer(CertificateError::NoKey.into());
+        let failure = Error::Issuer(CertificateError::KeyMismatch.into());
         assert!(delay(2, &failure, None, None) > 9 * HOUR);
         assert!(delay(2, &failure, None, Some(4 * HOUR)) <= HOUR);
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use super::known_public_cas::is_public;
 use crate::acme::{ChallengeType, ExternalAccount};
 
 /// Settings of one ACME CA.
@@ -47,6 +48,12 @@ impl IssuerOptions {
             challenges: Vec::new(),
             staging: None,
         }
+    }
+
+    /// Whether this is a CA of one's own, which signs names that only exist in private networks.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        !is_public(&self.directory)
     }
 }
 

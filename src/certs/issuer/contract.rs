@@ -12,6 +12,7 @@ use crate::certs::budget::{AttemptCharges, Limits};
 use crate::certs::certificate::Certificate;
 use crate::certs::clock::Clock;
 use crate::name::HostPattern;
+use crate::pem;
 
 /// Signer of certificates. The caller verifies each returned certificate before use.
 pub trait Issuer: fmt::Debug + Send + Sync {
@@ -218,6 +219,15 @@ impl Pem {
             text: format!("{chain}{newline}{key}"),
             account: None,
         }
+    }
+
+    /// Replaces the chain, and writes the key in the usual form.
+    pub(crate) fn with_chain(self, chain: &str) -> Result<Self, pem::Error> {
+        let key = pem::private_key(self.text.as_bytes())?;
+        Ok(Self {
+            account: self.account,
+            ..Self::new(chain, &pem::write_private_key(&key))
+        })
     }
 
     /// Sets the URL of the account that ordered the certificate.

@@ -121,9 +121,6 @@ pub enum Error {
     /// The subject is `*`, which no certificate can cover.
     #[error("a certificate cannot be for `*`; name the hosts")]
     NoSubject,
-    /// The chain is not valid UTF-8.
-    #[error("the certificate that the CA sent cannot be used: it is not text")]
-    NotText,
 }
 
 impl Error {
@@ -131,7 +128,7 @@ impl Error {
     #[must_use]
     pub fn has_spent_certificate(&self) -> bool {
         match self {
-            Self::Certificate(_) | Self::NotText => true,
+            Self::Certificate(_) => true,
             _ => self.protocol().is_some_and(has_spent_certificate),
         }
     }
@@ -172,7 +169,7 @@ impl Error {
     #[must_use]
     pub fn reach(&self) -> Reach {
         match self {
-            Self::Certificate(_) | Self::NotText => Reach::Certificate,
+            Self::Certificate(_) => Reach::Certificate,
             Self::Acme(error) => reach(error),
             Self::Unproved(errors) => errors.iter().map(reach).max().unwrap_or(Reach::Order),
             Self::Storage(_) => Reach::Order,
@@ -227,7 +224,7 @@ impl Error {
             Self::Profile { .. } | Self::ProfileRefused { .. } => Blame::Ca,
             Self::NoAccount { .. } | Self::OtherAccount => Blame::Ca,
             Self::Held(_) => Blame::Ca,
-            Self::Certificate(_) | Self::NotText | Self::Damaged { .. } => Blame::Ca,
+            Self::Certificate(_) | Self::Damaged { .. } => Blame::Ca,
             Self::Root { .. } | Self::Storage(_) | Self::Request(_) => Blame::Machine,
             Self::NoSubject | Self::Interrupted => Blame::Machine,
             Self::RootExpired { .. } | Self::NotPermitted { .. } => Blame::Machine,
@@ -359,7 +356,8 @@ mod tests {
             assert_eq!(timeout(step).reach(), reached, "{step}");
         }
         assert_eq!(Error::NoSubject.reach(), Reach::Nothing);
-        assert_eq!(Error::NotText.reach(), Reach::Certificate);
+        let unusable = Error::Certificate(CertificateError::KeyMismatch);
+        assert_eq!(unusable.reach(), Reach::Certificate);
     }
 
     #[test]

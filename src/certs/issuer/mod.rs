@@ -6,6 +6,7 @@ mod acme_options;
 mod contract;
 mod error;
 mod internal;
+mod known_public_cas;
 
 pub use account_rollover::{RolloverError, roll_account_keys};
 pub use acme::AcmeIssuer;

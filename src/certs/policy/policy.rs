@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::local_names::LocalNames;
 use crate::certs::issuer::Issuer;
 use crate::certs::on_demand::Ask;
 use crate::name::{HostName, HostPattern};
@@ -115,9 +116,9 @@ impl Policy {
 /// The issuers that can sign.
 #[derive(Clone, Debug)]
 pub struct Issuers {
-    /// Issuers of public names, tried in this order.
+    /// The configured issuers, tried in this order.
     pub public: Vec<Arc<dyn Issuer>>,
-    /// The issuer of local names.
+    /// The internal CA, which signs local names unless all the others are private.
     pub internal: Arc<dyn Issuer>,
 }
 
@@ -131,9 +132,16 @@ impl Issuers {
     ) -> &'a [Arc<dyn Issuer>] {
         match &policy.issuer {
             Some(issuer) => std::slice::from_ref(issuer),
-            None if subject.is_local() => std::slice::from_ref(&self.internal),
+            None if self.local_names().are_internal(subject) => {
+                std::slice::from_ref(&self.internal)
+            }
             None => &self.public,
         }
+    }
+
+    /// Returns who signs local names.
+    fn local_names(&self) -> LocalNames {
+        LocalNames::decide(self.public.iter().map(|issuer| issuer.is_public()))
     }
 
     /// Returns the operator's name for the issuer with this id, or the id itself if no configured issuer has it.

@@ -102,6 +102,8 @@ impl<'a> StoredStanding<'a> {
         now: SystemTime,
     ) -> Result<Standing, storage::Error> {
         let issuers = self.issuers.for_subject(subject, policy);
+        let internal = &self.issuers.internal;
+        let is_internal = issuers.iter().all(|issuer| Arc::ptr_eq(issuer, internal));
         let attempts = self.records.load_attempts(subject).await?;
         let mut attempts = attempts.filter(|attempts| attempts.counted_failures() > 0);
         if let Some((issuer, certificate)) = self.valid(issuers, subject, now).await? {
@@ -121,7 +123,7 @@ impl<'a> StoredStanding<'a> {
             },
             (None, Some(attempts)) => backing_off(attempts),
             (None, None) => Standing::Waiting {
-                trigger: trigger(subject, policy),
+                trigger: trigger(policy, is_internal),
             },
         })
     }
@@ -241,8 +243,8 @@ pub(crate) fn backing_off(attempts: Attempts) -> Standing {
     }
 }
 
-fn trigger(subject: &HostPattern, policy: &Policy) -> Trigger {
-    match (policy.managed(), subject.is_local()) {
+fn trigger(policy: &Policy, is_internal: bool) -> Trigger {
+    match (policy.managed(), is_internal) {
         (Some(_), _) => Trigger::Start,
         (None, true) => Trigger::LocalHandshake,
         (None, false) => Trigger::Handshake,

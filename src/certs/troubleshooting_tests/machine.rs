@@ -48,7 +48,7 @@ pub(super) fn this_machine() -> Vec<String> {
         },
         Error::Damaged {
             location: "/var/lib/proxy/internal-ca/root.pem".to_owned(),
-            source: Box::new(CertificateError::NoCertificate),
+            source: Box::new(CertificateError::Pem(crate::pem::Error::NoCertificate)),
         },
     ]));
     sentences.extend(texts([Error::Root {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::json;
 
-use super::samples::{CA, NAME, at, name, no_connection, texts};
+use super::samples::{CA, NAME, name, no_connection, texts};
 use crate::acme::{self, ChallengeType, ExternalAccount, Identifier, Problem, Step};
 use crate::certs::certificate::CertificateError;
 use crate::certs::issuance;
@@ -156,7 +156,11 @@ pub(super) fn refused_orders() -> Vec<String> {
             )),
         },
         Error::NoSolver(name("*.example.org")),
-        Error::Certificate(CertificateError::NotYetValid(at("2026-11-24T09:00:00Z"))),
+        Error::Certificate(CertificateError::KeyMismatch),
+        Error::Certificate(CertificateError::Names {
+            wanted: name("www.example.org"),
+            names: vec![name("wrong.example.org")],
+        }),
     ])
 }
 

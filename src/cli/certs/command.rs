@@ -26,7 +26,7 @@ enum Command {
     Renew(Renew),
     /// Revoke a certificate; a running proxy replaces it
     Revoke(Revoke),
-    /// Import certificates from certbot, Caddy, Traefik or lego, or from a PEM file
+    /// Import certificates from a folder of another program, Traefik's acme.json, or a PEM file
     Import(Import),
     /// Manage the accounts at the CAs
     Account(Account),
@@ -55,7 +55,7 @@ struct Revoke {
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// Folder of certbot, Caddy or lego, Traefik's acme.json, or a PEM file
+    /// Folder with PEM files, such as that of certbot, acme.sh, lego or Caddy; Traefik's acme.json; or a PEM file
     path: PathBuf,
     #[command(flatten)]
     target: TargetFlags,

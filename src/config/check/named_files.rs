@@ -4,12 +4,9 @@ use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
-
-use crate::certs::TlsFiles;
+use crate::certs::{Certificate, CertificateError, TlsFiles};
 use crate::config::model::{Config, SiteAction};
+use crate::pem;
 use crate::tls::{ClientAuth, ClientAuthError};
 use crate::upstream::{Address, Options, Protocol, SystemRoots, TlsError};
 
@@ -17,7 +14,7 @@ use crate::upstream::{Address, Options, Protocol, SystemRoots, TlsError};
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// A PEM file is missing, unreadable, or without a section of the expected kind.
-    #[error("{} is not a readable PEM file: {}", path.display(), pem_reason(source))]
+    #[error("{} is not a readable PEM file: {source}", path.display())]
     Pem {
         /// The file.
         path: PathBuf,
@@ -60,9 +57,9 @@ pub enum FileError {
     Pair {
         /// The two files.
         files: TlsFiles,
-        /// Error of the TLS library.
+        /// The reason.
         #[source]
-        source: rustls::Error,
+        source: CertificateError,
     },
     /// A file has no CA certificates that can verify clients.
     #[error("{0}")]
@@ -74,9 +71,7 @@ impl Config {
     #[must_use]
     pub fn check_files(&self, system: &SystemRoots) -> Vec<FileError> {
         let roots = self.issuers.iter().filter_map(|issuer| issuer.root.clone());
-        let mut errors: Vec<_> = roots
-            .filter_map(|root| read_certificates(root).err())
-            .collect();
+        let mut errors: Vec<_> = roots.filter_map(|root| check_root(&root)).collect();
         errors.extend(self.on_cert.as_deref().and_then(check_hook));
         let pages = self.sites.iter().flat_map(|site| site.features.files());
         errors.extend(pages.filter_map(|page| read_page(page).err()));
@@ -86,12 +81,7 @@ impl Config {
             .filter_map(|site| site.client_auth.as_ref());
         errors.extend(client_auths.filter_map(|auth| ClientAuth::load(auth).err().map(Into::into)));
         for files in self.sites.iter().filter_map(|site| site.tls.as_ref()) {
-            let cert = read_certificates(files.cert.clone());
-            let key = read_key(files.key.clone());
-            match (cert, key) {
-                (Ok(chain), Ok(key)) => errors.extend(check_pair(files, chain, key).err()),
-                (cert, key) => errors.extend(cert.err().into_iter().chain(key.err())),
-            }
+            errors.extend(check_pair(files));
         }
         for route in self.sites.iter().flat_map(|site| &site.routes) {
             match &route.action {
@@ -141,37 +131,39 @@ fn read_page(path: &Path) -> Result<Vec<u8>, FileError> {
     })
 }
 
-fn read_certificates(path: PathBuf) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let chain = CertificateDer::pem_file_iter(&path).and_then(Iterator::collect);
-    match chain {
-        Ok(chain) if Vec::is_empty(&chain) => Err(pem::Error::NoItemsFound),
-        chain => chain,
+fn check_root(path: &Path) -> Option<FileError> {
+    let checked = pem::read_certificates(path).err()?;
+    Some(unreadable(path, checked))
+}
+
+fn unreadable(path: &Path, source: pem::Error) -> FileError {
+    FileError::Pem {
+        path: path.to_owned(),
+        source,
     }
-    .map_err(|source| FileError::Pem { path, source })
 }
 
-fn read_key(path: PathBuf) -> Result<PrivateKeyDer<'static>, FileError> {
-    PrivateKeyDer::from_pem_file(&path).map_err(|source| FileError::Pem { path, source })
-}
-
-fn check_pair(
-    files: &TlsFiles,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<(), FileError> {
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let pair = CertifiedKey::from_der(chain, key, &provider);
-    pair.map(drop).map_err(|source| FileError::Pair {
+fn check_pair(files: &TlsFiles) -> Vec<FileError> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read(path);
+        text.map_err(|source| unreadable(path, source.into()))
+    };
+    let (chain, key) = match (read(&files.cert), read(&files.key)) {
+        (Ok(chain), Ok(key)) => (chain, key),
+        (chain, key) => return chain.err().into_iter().chain(key.err()).collect(),
+    };
+    let certificates = pem::certificates(&chain).err();
+    let certificates = certificates.map(|error| unreadable(&files.cert, error));
+    let keys = pem::private_keys(&key).err();
+    let keys = keys.map(|error| unreadable(&files.key, error));
+    let damaged: Vec<_> = certificates.into_iter().chain(keys).collect();
+    if !damaged.is_empty() {
+        return damaged;
+    }
+    let pair = Certificate::read_pair(&chain, &key).err();
+    let pair = pair.map(|source| FileError::Pair {
         files: files.clone(),
         source,
-    })
-}
-
-/// Describes a PEM error without the parser's message, which quotes the file and thus could show a key.
-fn pem_reason(error: &pem::Error) -> String {
-    match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "it has no PEM section of the expected kind".to_owned(),
-        _ => "its PEM sections are damaged".to_owned(),
-    }
+    });
+    pair.into_iter().collect()
 }

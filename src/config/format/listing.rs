@@ -293,7 +293,7 @@ mod tests {
             "response-headers = { set = { x-b = \"1\", x-key = \"env:CARGO_PKG_NAME\" } }",
             "# Requests are redirected to https://www.example.org.",
             "# Certificate: from https://ca.example.com/dir, else from https://pki.example.com/dir, renewed automatically.",
-            "# Certificate: from https://pki.example.com/dir, renewed automatically.",
+            "# Certificate: from https://pki.example.com/dir, because `issuer` says so, renewed automatically.",
         ] {
             assert!(
                 listing.lines().any(|found| squeezed(found) == line),

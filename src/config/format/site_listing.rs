@@ -1,10 +1,12 @@
 //! Lists sites and their routes.
 
+use crate::certs::LocalNames;
 use crate::config::fields::{self, write_table};
 use crate::config::model::{
     CertificateSource, Config, HeaderConfig, RouteConfig, SiteAction, SiteConfig,
     site_scalar_fields,
 };
+use crate::name::HostPattern;
 use crate::proxy::{ChangeKind, HeaderChange};
 use crate::upstream::{Address, BalanceMethod, BalanceOptions, Options, Protocol, Share};
 
@@ -18,11 +20,14 @@ impl Listing<'_> {
             |own| describe_action(&own.action),
         );
         self.heading(format_args!("# Requests {requests}."));
-        let certificate = match self.shared_wildcards.covering(site, &site.pattern) {
-            Some(wildcard) => format!("that of {wildcard}"),
-            None => describe_certificate(site, self.config),
-        };
+        let certificate = self.describe_certificate(site, &site.pattern);
         self.line(format_args!("# Certificate: {certificate}."));
+        for alias in &site.aliases {
+            let other = self.describe_certificate(site, alias);
+            if other != certificate {
+                self.line(format_args!("# Certificate of {alias}: {other}."));
+            }
+        }
         self.line(format_args!("[sites.{}]", quoted(&site.pattern)));
         if !site.aliases.is_empty() {
             let aliases: Vec<_> = site.aliases.iter().map(quoted).collect();
@@ -46,6 +51,13 @@ impl Listing<'_> {
         self.entries(&fields::site_features(), &site.features);
         self.entries(&fields::features(), &site.features);
         self.write_routes(site);
+    }
+
+    fn describe_certificate(&self, site: &SiteConfig, name: &HostPattern) -> String {
+        match self.shared_wildcards.covering(site, name) {
+            Some(wildcard) => format!("that of {wildcard}"),
+            None => describe_certificate(site, name, self.config),
+        }
     }
 
     /// Writes the routes of a site as separate tables, which must follow its own keys.
@@ -175,20 +187,49 @@ fn describe_action(action: &SiteAction) -> String {
     }
 }
 
-fn describe_certificate(site: &SiteConfig, config: &Config) -> String {
+/// Says where the certificate of one of the names comes from, and why.
+fn describe_certificate(site: &SiteConfig, name: &HostPattern, config: &Config) -> String {
     let issuers = config.issuers.iter();
     let issuers: Vec<_> = issuers
         .filter(|issuer| site.issuer.as_ref().is_none_or(|name| *name == issuer.name))
         .map(|issuer| issuer.directory.as_str())
         .collect();
     let directory = issuers.join(", else from ");
-    match site.certificate_source() {
+    let local_names = config.local_names();
+    match site.certificate_source_of(name, local_names) {
         CertificateSource::Files => "from the files below; you must renew them yourself".to_owned(),
-        CertificateSource::InternalCa => "from the internal CA; renewed automatically".to_owned(),
-        CertificateSource::Issuer => format!("from {directory}, renewed automatically"),
-        CertificateSource::OnDemand => format!(
-            "one per name from {directory}, at the first handshake, if the ask endpoint allows it; local names use the internal CA"
-        ),
+        CertificateSource::InternalCa => {
+            let reason = if site.issuer.is_some() {
+                "`issuer` says so"
+            } else if name.is_loopback() {
+                "the name only leads to this machine"
+            } else {
+                "no public CA signs local names, and not all issuers are private"
+            };
+            format!("from the internal CA, because {reason}; renewed automatically")
+        }
+        CertificateSource::Issuer => {
+            let reason = match &site.issuer {
+                Some(_) => ", because `issuer` says so",
+                None if name.is_local() => {
+                    ", because all issuers are private and may sign local names"
+                }
+                None => "",
+            };
+            format!("from {directory}{reason}, renewed automatically")
+        }
+        CertificateSource::OnDemand => {
+            let local = match local_names {
+                _ if site.issuer.is_some() => "",
+                LocalNames::ByInternalCa => "; local names use the internal CA",
+                LocalNames::ByPrivateCas => {
+                    "; names that only lead to this machine use the internal CA"
+                }
+            };
+            format!(
+                "one per name from {directory}, at the first handshake, if the ask endpoint allows it{local}"
+            )
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The sites of a command line without a Proxyfile.
 
-use crate::certs::OnDemandOptions;
+use crate::certs::{LocalNames, OnDemandOptions};
 use crate::config::model::{Config, Flags, RouteConfig, SiteAction, SiteConfig};
 use crate::config::report::{Location, Problem, Report};
 use crate::config::value::parse_ask;
@@ -27,7 +27,7 @@ pub(crate) fn read_sites(
     }
     let addresses = read_upstreams(flags, config, report);
     let on_demand = read_ask(flags, report);
-    read_patterns(flags, report)
+    read_patterns(flags, config.local_names(), report)
         .into_iter()
         .map(|pattern| SiteConfig {
             on_demand: on_demand
@@ -65,7 +65,11 @@ fn read_ask(flags: &Flags, report: &mut Report<'_>) -> Option<OnDemandOptions> {
     ask.map(OnDemandOptions::new)
 }
 
-fn read_patterns(flags: &Flags, report: &mut Report<'_>) -> Vec<HostPattern> {
+fn read_patterns(
+    flags: &Flags,
+    local_names: LocalNames,
+    report: &mut Report<'_>,
+) -> Vec<HostPattern> {
     let mut patterns = Vec::new();
     let mut add = |pattern| {
         if !patterns.contains(&pattern) {
@@ -76,7 +80,7 @@ fn read_patterns(flags: &Flags, report: &mut Report<'_>) -> Vec<HostPattern> {
     for name in &flags.domain {
         match HostPattern::parse(name) {
             Ok(HostPattern::Exact(name)) => add(name.into()),
-            Ok(pattern) if has_ask || pattern.is_local() => add(pattern),
+            Ok(pattern) if has_ask || local_names.are_internal(&pattern) => add(pattern),
             Ok(pattern) => report.flag("--domain", Problem::WildcardWithoutAsk(pattern)),
             Err(error) => report.flag(
                 "--domain",
@@ -121,7 +125,10 @@ mod tests {
         let sites: Vec<_> = config
             .sites
             .iter()
-            .map(|site| (site.pattern.to_string(), site.certificate_source()))
+            .map(|site| {
+                let source = site.certificate_source_of(&site.pattern, config.local_names());
+                (site.pattern.to_string(), source)
+            })
             .collect();
         assert_eq!(
             sites,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::certs::challenge::DnsOptions;
 use crate::certs::issuer::InternalCaOptions;
 use crate::certs::preflight::PreflightOptions;
-use crate::certs::{IssuerOptions, ResolverOptions};
+use crate::certs::{IssuerOptions, LocalNames, ResolverOptions};
 use crate::config::report::Origins;
 use crate::config::value::{Directory, LogOptions, StorageUrl, TrustedPeer};
 use crate::name::HostPattern;
@@ -15,7 +15,7 @@ use crate::server::{Limits, ListenOptions};
 use crate::tls::TlsVersion;
 use crate::upstream;
 
-use super::site::{HeaderConfig, SiteConfig};
+use super::site::{CertificateSource, HeaderConfig, SiteConfig};
 
 /// The effective configuration: checked, and with all defaults filled in.
 #[derive(Clone, Debug)]
@@ -117,6 +117,24 @@ impl Config {
             client_auth: None,
             min_tls: self.min_tls,
         }
+    }
+
+    /// Returns who signs local names of sites without an `issuer`.
+    #[must_use]
+    pub fn local_names(&self) -> LocalNames {
+        LocalNames::of(&self.issuers)
+    }
+
+    /// Returns true if the internal CA signs for any name of the sites.
+    #[must_use]
+    pub fn needs_internal_ca(&self) -> bool {
+        let local_names = self.local_names();
+        self.sites.iter().any(|site| {
+            let mut names = site.patterns();
+            names.any(|name| {
+                site.certificate_source_of(name, local_names) == CertificateSource::InternalCa
+            })
+        })
     }
 
     /// Returns the names of the issuers, in order.

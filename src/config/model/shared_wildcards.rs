@@ -4,26 +4,34 @@ use std::collections::HashMap;
 
 use super::config::Config;
 use super::site::{CertificateSource, SiteConfig};
+use crate::certs::LocalNames;
 use crate::name::HostPattern;
 
 /// The wildcards of a configuration that have one certificate for all their names, each with its site.
 #[derive(Debug)]
-pub struct SharedWildcards<'a>(HashMap<&'a HostPattern, &'a SiteConfig>);
+pub struct SharedWildcards<'a> {
+    sites: HashMap<&'a HostPattern, &'a SiteConfig>,
+    local_names: LocalNames,
+}
 
 impl<'a> SharedWildcards<'a> {
     /// Collects the wildcards of `config`.
     #[must_use]
     pub fn of(config: &'a Config) -> Self {
+        let local_names = config.local_names();
         let names = config.sites.iter().flat_map(|site| {
             let patterns = site.patterns();
             patterns.map(move |pattern| (pattern, site))
         });
         let shared = names.filter(|(pattern, site)| {
             let is_wildcard = matches!(pattern, HostPattern::Wildcard(_));
-            let source = site.certificate_source_of(pattern);
+            let source = site.certificate_source_of(pattern, local_names);
             is_wildcard && site.dns.is_some() && source == CertificateSource::Issuer
         });
-        Self(shared.collect())
+        Self {
+            sites: shared.collect(),
+            local_names,
+        }
     }
 
     /// Returns the wildcard whose certificate serves this name of `site`. `None` if the name has a certificate of its own.
@@ -32,10 +40,11 @@ impl<'a> SharedWildcards<'a> {
         let HostPattern::Exact(exact) = name else {
             return None;
         };
-        if site.own_certificate || site.certificate_source_of(name) != CertificateSource::Issuer {
+        let source = site.certificate_source_of(name, self.local_names);
+        if site.own_certificate || source != CertificateSource::Issuer {
             return None;
         }
-        let (wildcard, owner) = self.0.get_key_value(&exact.wildcard()?)?;
+        let (wildcard, owner) = self.sites.get_key_value(&exact.wildcard()?)?;
         let has_same_issuer = site.issuer.is_none() || site.issuer == owner.issuer;
         has_same_issuer.then_some(wildcard)
     }

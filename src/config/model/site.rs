@@ -1,7 +1,7 @@
 //! A site: its names, its routes and the source of its certificate.
 
 use crate::certs::challenge::DnsOptions;
-use crate::certs::{OnDemandOptions, TlsFiles};
+use crate::certs::{LocalNames, OnDemandOptions, TlsFiles};
 use crate::name::HostPattern;
 use crate::proxy::{
     Files, FixedResponse, GuardOptions, HeaderChange, PathPrefix, Redirect, Rewrite,
@@ -132,35 +132,24 @@ impl SiteConfig {
         Some(options)
     }
 
-    /// Returns true if the internal CA signs for any name of the site.
+    /// Returns the source of the certificate for one of the names. Local names of an on-demand site get theirs as other
+    /// local names do.
     #[must_use]
-    pub fn is_internal(&self) -> bool {
-        self.patterns().any(|pattern| self.is_internal_for(pattern))
-    }
-
-    fn is_internal_for(&self, pattern: &HostPattern) -> bool {
-        match &self.issuer {
-            Some(name) => name == INTERNAL,
-            None => pattern.is_local(),
-        }
-    }
-
-    /// Returns the source of the certificate for the first name. Local names of an on-demand site use the internal CA
-    /// nevertheless.
-    #[must_use]
-    pub fn certificate_source(&self) -> CertificateSource {
-        self.certificate_source_of(&self.pattern)
-    }
-
-    /// Returns the source of the certificate for one of the names.
-    #[must_use]
-    pub fn certificate_source_of(&self, pattern: &HostPattern) -> CertificateSource {
+    pub fn certificate_source_of(
+        &self,
+        pattern: &HostPattern,
+        local_names: LocalNames,
+    ) -> CertificateSource {
         let is_exact = matches!(pattern, HostPattern::Exact(_));
+        let is_internal = match &self.issuer {
+            Some(name) => name == INTERNAL,
+            None => local_names.are_internal(pattern),
+        };
         if self.tls.is_some() {
             CertificateSource::Files
         } else if self.on_demand.is_some() && !is_exact {
             CertificateSource::OnDemand
-        } else if self.is_internal_for(pattern) {
+        } else if is_internal {
             CertificateSource::InternalCa
         } else {
             CertificateSource::Issuer

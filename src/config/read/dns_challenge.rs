@@ -56,13 +56,17 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
 }
 
 /// Returns the problem if `dns` has no effect for the site.
-pub(crate) fn check(pattern: &HostPattern, has_files: bool) -> Result<(), DnsChallengeProblem> {
+pub(crate) fn check(
+    pattern: &HostPattern,
+    has_files: bool,
+    is_internal: bool,
+) -> Result<(), DnsChallengeProblem> {
     match pattern {
         _ if has_files => Err(DnsChallengeProblem::Files),
         HostPattern::Exact(name) if name.ip().is_some() => {
             Err(DnsChallengeProblem::Address(pattern.clone()))
         }
-        _ if pattern.is_local() => Err(DnsChallengeProblem::Local(pattern.clone())),
+        _ if is_internal => Err(DnsChallengeProblem::Local(pattern.clone())),
         _ => Ok(()),
     }
 }

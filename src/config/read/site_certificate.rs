@@ -65,7 +65,11 @@ impl SiteReader<'_, '_> {
         let reader = self.reader(table);
         if let (Some(pattern), Some(value)) = (names.pattern, table.value("dns"))
             && !dns_challenge::is_off(value)
-            && let Err(problem) = dns_challenge::check(pattern, sources.tls)
+            && let Err(problem) = dns_challenge::check(
+                pattern,
+                sources.tls,
+                self.is_internal(pattern, sources.issuer),
+            )
         {
             self.report.at(value.start(), problem.into());
         }
@@ -84,8 +88,19 @@ impl SiteReader<'_, '_> {
         pattern: Option<&HostPattern>,
         sources: Sources<'_>,
     ) -> Option<DnsOptions> {
-        let can_use = !sources.on_demand && dns_challenge::check(pattern?, sources.tls).is_ok();
+        let pattern = pattern?;
+        let is_internal = self.is_internal(pattern, sources.issuer);
+        let check = dns_challenge::check(pattern, sources.tls, is_internal);
+        let can_use = !sources.on_demand && check.is_ok();
         self.config.dns.clone().filter(|_| can_use)
+    }
+
+    /// Whether the internal CA signs for a name of a site with this `issuer`.
+    fn is_internal(&self, pattern: &HostPattern, issuer: Option<&str>) -> bool {
+        match issuer {
+            Some(name) => name == INTERNAL,
+            None => self.config.local_names().are_internal(pattern),
+        }
     }
 
     pub(crate) fn check_certificate(
@@ -101,14 +116,18 @@ impl SiteReader<'_, '_> {
             dns,
             issuer,
         } = sources;
-        let is_internal = issuer.map_or_else(|| pattern.is_local(), |name| name == INTERNAL);
+        let is_internal = self.is_internal(pattern, issuer);
         let problem = match pattern {
             _ if on_demand && tls => Problem::OnDemandAndTls,
             _ if issuer.is_some() && tls => Problem::IssuerAndTls,
             HostPattern::Any if !on_demand => Problem::AnyWithoutAsk,
             HostPattern::Exact(_) if on_demand => Problem::OnDemandExact(pattern.clone()),
             HostPattern::Wildcard(_) if !on_demand && !tls && !dns && !is_internal => {
-                Problem::WildcardCertificate(pattern.clone())
+                if pattern.is_local() {
+                    Problem::LocalWildcard(pattern.clone())
+                } else {
+                    Problem::WildcardCertificate(pattern.clone())
+                }
             }
             _ => return,
         };

@@ -258,6 +258,10 @@ pub(crate) enum Problem {
     )]
     WildcardCertificate(HostPattern),
     #[error(
+        "your CA signs the wildcard `{0}` only as a whole; add `dns = {{ … }}` to prove it in DNS, `on-demand = {{ ask = \"http://…\" }}` to get one certificate per name, or `issuer = \"internal\"` to let the internal CA sign"
+    )]
+    LocalWildcard(HostPattern),
+    #[error(
         "the site `*` needs `on-demand = {{ ask = \"http://…\" }}`, to decide which names may have a certificate"
     )]
     AnyWithoutAsk,
@@ -330,6 +334,7 @@ mod tests {
         let quotations = quotations();
         for problem in [
             Problem::WildcardCertificate(wildcard),
+            Problem::LocalWildcard(HostPattern::parse("*.home.arpa").unwrap()),
             Problem::NeedsExternalAccount("zerossl".to_owned()),
         ] {
             assert!(quotations.contains(&problem.to_string()), "{problem}");

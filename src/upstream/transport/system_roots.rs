@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use ::aws_lc_rs::digest;
+use aws_lc_rs::digest;
 use rustls::RootCertStore;
-use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls_native_certs::load_native_certs;
+
+use crate::trust::ServerVerifier;
 
 /// System roots, which are read at the first use. Clones share them.
 #[derive(Clone, Default)]
@@ -16,7 +16,7 @@ pub struct SystemRoots(Arc<OnceLock<Result<TrustedRoots, MissingRoots>>>);
 
 /// Roots of the system.
 pub(super) struct TrustedRoots {
-    pub(super) verifier: Arc<WebPkiServerVerifier>,
+    pub(super) verifier: Arc<ServerVerifier>,
     /// SHA-256 over all roots, by which roots from two reads are compared.
     pub(super) digest: [u8; 32],
 }
@@ -46,9 +46,7 @@ fn read() -> Result<TrustedRoots, MissingRoots> {
     let digest = digest(&found.certs);
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    match verifier {
+    match ServerVerifier::new(roots, &[]).map(Arc::new) {
         Ok(verifier) => Ok(TrustedRoots { verifier, digest }),
         // The builder only fails if there are no roots at all, and the system gives the reason.
         Err(_) => Err(found.errors.into_iter().next().map(Arc::new)),

@@ -5,10 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
@@ -17,6 +15,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::system_roots::SystemRoots;
 use crate::name::HostName;
+use crate::pem;
+use crate::trust::ServerVerifier;
 use crate::uninterrupted::Uninterrupted;
 
 /// TLS settings for `https://` backends.
@@ -69,7 +69,7 @@ pub enum TlsError {
         path: PathBuf,
         /// The cause.
         #[source]
-        source: io::Error,
+        source: pem::Error,
     },
     /// A file contains no certificate.
     #[error("{} holds no certificate; use a PEM file with one", .0.display())]
@@ -245,35 +245,24 @@ fn verifier(
             source,
         })?;
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-    Ok(verifier.build().map_err(TlsError::Verifier)?)
+    let verifier = ServerVerifier::new(roots, given.unwrap_or_default());
+    Ok(Arc::new(verifier.map_err(TlsError::Verifier)?))
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let unreadable = |error| unreadable(path, error);
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(unreadable)?
-        .collect();
-    match chain.map_err(unreadable)? {
-        chain if chain.is_empty() => Err(TlsError::NoCertificate(path.to_owned())),
-        chain => Ok(chain),
-    }
+    pem::read_certificates(path).map_err(|error| unreadable(path, error))
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(path, error))
+    pem::read_private_key(path).map_err(|error| unreadable(path, error))
 }
 
-/// Converts an error. Leaves out the library's message, because it quotes the file, which may be a private key.
 fn unreadable(path: &Path, error: pem::Error) -> TlsError {
-    TlsError::File {
-        path: path.to_owned(),
-        source: match error {
-            pem::Error::Io(error) => error,
-            pem::Error::NoItemsFound => {
-                io::Error::other("it has no PEM section of the expected kind")
-            }
-            _ => io::Error::other("its PEM sections are damaged"),
+    match error {
+        pem::Error::NoCertificate => TlsError::NoCertificate(path.to_owned()),
+        source => TlsError::File {
+            path: path.to_owned(),
+            source,
         },
     }
 }

@@ -60,6 +60,42 @@ async fn a_changed_pair_is_served_once_it_is_whole() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_in_disorder_are_served_in_order() {
+    // Given a file with the intermediate and a stranger before the leaf, as Windows writes it.
+    let root = TestCa::root("test");
+    let intermediate = root.intermediate("an intermediate");
+    let (leaf, key) = pair(&intermediate);
+    let stranger = TestCa::root("a stranger");
+    let text = format!("\u{feff}{}{}{leaf}", intermediate.pem(), stranger.pem());
+    let setup = ProxySetup::new();
+    setup.file("cert.pem", &text.replace('\n', "\r\n"));
+    setup.file("key.pem", &format!("Bag Attributes: é\n{key}"));
+
+    let mut proxy = start(setup).await;
+
+    let line = proxy.logged("left out of a chain").await;
+    assert!(
+        line.contains("CN=a stranger") && line.contains("cert.pem"),
+        "{line}"
+    );
+    let client = Client::new(&root.pem());
+    client.serial(proxy.https(), "localhost").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incomplete_chain_is_a_warning_with_its_cure() {
+    let intermediate = TestCa::root("test").intermediate("an intermediate");
+    let (leaf, key) = pair(&intermediate);
+    let setup = ProxySetup::new();
+    setup.file("cert.pem", &leaf);
+    setup.file("key.pem", &key);
+    let mut proxy = start(setup).await;
+    let line = proxy.logged("its chain is incomplete").await;
+    let cure = "CN=an intermediate is missing; append it to the file";
+    assert!(line.contains("WARN") && line.contains(cure), "{line}");
+}
+
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }

@@ -89,6 +89,27 @@ async fn certificates_of_another_ca_are_refused_wherever_one_is_asked_for() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_in_the_file_itself_is_accepted_whoever_signed_it() {
+    let ca = TestCa::root("a vendor");
+    let (certificate, key) = ca.client("device");
+    let app = App::start().await;
+    let setup = ProxySetup::new();
+    setup.file("clients.pem", &certificate.pem());
+    let text = format!(
+        "[sites]\n\"strict.localhost\" = {{ upstream = \"{}\", client-auth = {{ ca = \"clients.pem\" }} }}\n",
+        app.address
+    );
+    let proxy = setup.proxyfile(&text).start().await;
+
+    let device = proxy.client().identified(&certificate, &key);
+    assert!(gets_in(&device, &proxy, "strict.localhost").await);
+    // Another certificate of the same CA is not in the file.
+    let (certificate, key) = ca.client("device");
+    let other = proxy.client().identified(&certificate, &key);
+    assert!(!gets_in(&other, &proxy, "strict.localhost").await);
+}
+
 /// Returns `true` if a request to `name` on a new connection is answered.
 async fn gets_in(client: &Client, proxy: &Proxy, name: &str) -> bool {
     let client = client.alpn("http/1.1");

@@ -245,6 +245,74 @@ async fn the_log_names_the_problem_with_a_certificate_and_the_fix() {
     assert!(line.contains(&nginx.url()), "{line}");
 }
 
+/// Lets OpenSSL sign a certificate itself, and returns it with its key.
+fn self_signed(args: &[&str]) -> (String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new("openssl");
+    command.args("req -x509 -newkey rsa:2048 -nodes -days 30 -keyout k -out c".split(' '));
+    let output = command.args(args).current_dir(&dir).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let read = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    (read("c"), read("k"))
+}
+
+#[tokio::test]
+async fn a_self_signed_backend_is_verified_by_its_very_certificate() {
+    let by_other = {
+        let (certificate, key) = TestCa::root("a vendor").loopback();
+        (certificate.pem(), key.serialize_pem())
+    };
+    let name = ["-addext", "subjectAltName=DNS:localhost"];
+    let no_ca = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    for (certificate, key) in [
+        self_signed(&[&["-subj", "/CN=nas"], &name[..]].concat()),
+        self_signed(&[&["-subj", "/CN=nas"], &name[..], &no_ca[..]].concat()),
+        self_signed(&["-subj", "/CN=localhost"]),
+        by_other,
+    ] {
+        let nginx = Nginx::start_as((&certificate, &key), FACTS).await;
+        let text = |name: &str| {
+            format!(
+                "[sites]\n\"localhost\" = {{ upstream = \"{}\", upstream-options = {{ tls = {{ root = \"{name}\" }} }} }}\n",
+                nginx.url()
+            )
+        };
+        let setup = ProxySetup::new();
+        setup.file("nas.pem", &certificate);
+        setup.file("other.pem", &self_signed(&["-subj", "/CN=localhost"]).0);
+        let mut proxy = setup.proxyfile(&text("nas.pem")).start().await;
+        let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+        assert_eq!(answer.status, 200, "{}", proxy.log());
+
+        // The same backend, if another certificate is the given one.
+        proxy.reload(&text("other.pem")).await;
+        let answer = proxy.client().get(proxy.https(), "localhost", "/").await;
+        assert_eq!(answer.status, 502);
+        let line = proxy.logged("cannot be verified").await;
+        let digest = fingerprint(&certificate);
+        assert!(line.contains(&format!("SHA-256 is {digest}")), "{line}");
+        assert!(
+            line.contains("add `upstream-options = { tls = { root ="),
+            "{line}"
+        );
+    }
+}
+
+/// The fingerprint as OpenSSL prints it.
+fn fingerprint(certificate: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("c"), certificate).unwrap();
+    let mut command = std::process::Command::new("openssl");
+    command.args("x509 -in c -noout -fingerprint -sha256".split(' '));
+    let output = command.current_dir(&dir).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.trim().split_once('=').unwrap().1.to_owned()
+}
+
 #[tokio::test]
 async fn the_root_is_found_beside_the_proxyfile() {
     let ca = TestCa::root("backends");

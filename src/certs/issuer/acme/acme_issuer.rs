@@ -13,7 +13,6 @@ use super::super::{
     RevocationSigner,
 };
 use super::account_keeper::{AccountKeeper, AccountParts};
-use super::known_public_cas::is_public;
 use super::order_attempt::OrderAttempt;
 use super::order_record::OrderRecords;
 use super::order_terms::OrderTerms;
@@ -24,6 +23,7 @@ use crate::acme::{
 use crate::certs::budget::Limits;
 use crate::certs::challenge::Solvers;
 use crate::certs::issuer::acme_options::IssuerOptions;
+use crate::certs::issuer::known_public_cas::{has_known_limits, is_public};
 use crate::name::HostPattern;
 use crate::storage::Storage;
 
@@ -41,6 +41,7 @@ pub struct AcmeIssuer {
     terms: OrderTerms,
     slots: Semaphore,
     is_public: bool,
+    has_known_limits: bool,
     staging: Option<Box<Self>>,
     /// Whether this is the staging issuer of another one.
     is_staging: bool,
@@ -106,7 +107,8 @@ impl AcmeIssuer {
         solvers: Solvers,
     ) -> Result<Self, Error> {
         let has_root = protocol.root_pem.is_some();
-        let is_known_public = is_public(&protocol.directory);
+        let is_public = is_public(&protocol.directory);
+        let has_known_limits = has_known_limits(&protocol.directory);
         let id = directory_id(&protocol.directory);
         let parts = AccountParts {
             id: id.clone(),
@@ -121,8 +123,8 @@ impl AcmeIssuer {
             solvers,
             terms: OrderTerms::default(),
             slots: Semaphore::new(PARALLEL_ORDERS as usize),
-            // A configured root means a private CA or a test server.
-            is_public: !has_root && is_known_public,
+            is_public,
+            has_known_limits,
             staging: None,
             is_staging: false,
         };
@@ -190,7 +192,7 @@ impl Issuer for AcmeIssuer {
     }
 
     fn limits(&self) -> Limits {
-        if self.is_public {
+        if self.has_known_limits {
             Limits::PUBLIC
         } else {
             Limits::PRIVATE
@@ -292,7 +294,7 @@ impl Issuer for AcmeIssuer {
                     account.revoke(leaf, reason).await?;
                 }
                 RevocationSigner::CertificateKey(pem) => {
-                    let key = CertificateKey::from_pkcs8_pem(pem)?;
+                    let key = CertificateKey::from_pem(pem)?;
                     key.revoke(&*self.accounts.client()?, leaf, reason).await?;
                 }
             }

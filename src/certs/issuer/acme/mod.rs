@@ -4,7 +4,6 @@ mod account_keeper;
 mod account_records;
 mod acme_issuer;
 mod expired_order_records;
-mod known_public_cas;
 mod order_attempt;
 mod order_record;
 mod order_terms;

@@ -12,7 +12,8 @@ use super::order_record::{OrderRecord, OrderRecords, PlacedOrder};
 use super::order_terms::{OrderTerms, Placing};
 use super::signing_request::signing_request;
 use crate::acme::{self, Account, CertId, Identifier, Order, OrderStatus, Solver};
-use crate::certs::certificate::Certificate;
+use crate::certs::certificate::{Certificate, CertificateError};
+use crate::pem;
 
 /// Largest number of orders in one attempt.
 const MAX_ORDERS: usize = 3;
@@ -140,7 +141,8 @@ impl OrderAttempt<'_> {
         let csr = signing_request(self.request.subject, key)?;
         order.finalize(self.account, &csr).await?;
         let chain = self.terms.download(order, self.account).await?;
-        let chain = String::from_utf8(chain).map_err(|_| Error::NotText)?;
+        let chain = pem::certificates(&chain).map_err(CertificateError::Pem)?;
+        let chain = pem::write_certificates(&chain);
         Ok(Pem::new(&chain, &key.serialize_pem()).ordered_by(self.account.url()))
     }
 

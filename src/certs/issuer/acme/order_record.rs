@@ -242,7 +242,10 @@ mod tests {
         });
         assert!(!record.is_over(&failure, placed + STALL_LIMIT));
         assert!(record.is_over(&failure, placed + STALL_LIMIT + Duration::from_secs(1)));
-        assert!(record.is_over(&Error::NotText, placed));
+        assert!(record.is_over(
+            &Error::Certificate(crate::certs::CertificateError::KeyMismatch),
+            placed
+        ));
     }
 
     #[test]

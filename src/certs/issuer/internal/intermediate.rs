@@ -8,13 +8,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::super::{Error, Pem};
 use super::root::{BACKDATE, Root, folder};
 use crate::certs::certificate::Certificate;
 use crate::name::HostPattern;
+use crate::pem;
 use crate::storage::{Key, Storage};
 
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -53,8 +52,7 @@ impl Intermediate {
     /// Reads certificate and key from one text.
     fn parse(pem: &[u8]) -> Result<Self, Error> {
         let facts = Certificate::from_pem(pem)?;
-        let key =
-            PrivateKeyDer::from_pem_slice(pem).map_err(crate::certs::CertificateError::Pem)?;
+        let key = pem::private_key(pem).map_err(crate::certs::CertificateError::Pem)?;
         let certificate = &facts.certified_key().cert[0];
         let issuer = rcgen::Issuer::from_ca_cert_der(certificate, KeyPair::try_from(&key)?)?;
         let text = String::from_utf8_lossy(pem);

@@ -65,6 +65,77 @@ async fn a_malformed_certificate_is_not_used() {
     keeps_the_old_certificate(CertificateFault::Garbage, "certificate").await;
 }
 
+/// A proxy whose CA has this fault at the first order, and what its log says of the certificate.
+async fn serves_all_the_same(odd: CertificateFault, said: &str) -> Proxy {
+    let setup = ProxySetup::new();
+    let script = Script::new().fault(Step::Finalize, 1, Fault::Certificate(odd));
+    let ca = ScriptedCa::start(script, setup.http().port()).await;
+    let mut proxy = start(setup, &ca).await;
+    let line = proxy.logged(said).await;
+    assert!(line.contains("names=www.example.org"), "{line}");
+    proxy.logged("certificate obtained").await;
+    assert_eq!(ca.count(Step::NewOrder), 1);
+    if odd == CertificateFault::Untidy {
+        // Given a client that completes no chain and knows the root only.
+        let client = Client::new(&ca.issuing_root_pem());
+        client.serial(proxy.https(), NAME).await.unwrap();
+    }
+    proxy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_in_disorder_is_stored_and_served_in_order() {
+    let said = "the certificate of CN=a stranger does not belong to the chain and is left out";
+    let proxy = serves_all_the_same(CertificateFault::Untidy, said).await;
+    assert!(
+        proxy.log().contains("is repeated and is left out"),
+        "{}",
+        proxy.log()
+    );
+    let issuers = std::fs::read_dir(proxy.data().join("certificates")).unwrap();
+    let records = issuers.map(|issuer| issuer.unwrap().path().join(NAME).join("certificate.pem"));
+    let record = records
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .next();
+    let record = record.unwrap();
+    assert!(
+        record.starts_with("-----BEGIN CERTIFICATE-----"),
+        "{record}"
+    );
+    assert_eq!(record.matches("BEGIN CERTIFICATE").count(), 2);
+    assert_eq!(record.matches("PRIVATE KEY").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ca_whose_own_certificate_is_given_is_believed_and_another_is_shown_by_its_fingerprint() {
+    let setup = ProxySetup::new();
+    let ca = ScriptedCa::start(Script::new(), setup.http().port()).await;
+    let app = App::start().await;
+    let site = ["--upstream", &app.address.to_string(), "--domain", NAME];
+    let setup = setup.args(site);
+    let other = ScriptedCa::start(Script::new(), 1).await;
+    let mut proxy = setup
+        .ca(&ca.directory_url(), &other.api_certificate())
+        .start()
+        .await;
+    let line = proxy.logged("certificate not obtained").await;
+    assert!(
+        line.contains("--acme-root, or this very certificate if its SHA-256 is "),
+        "{line}"
+    );
+
+    let setup = proxy.kill().await;
+    std::fs::remove_dir_all(setup.data().join("attempts")).unwrap();
+    setup.file("ca.pem", &ca.api_certificate());
+    let mut proxy = setup.start().await;
+    proxy.logged("certificate obtained").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_whose_validity_has_not_begun_is_kept() {
+    serves_all_the_same(CertificateFault::Early, "served before its validity begins").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rate_limit_is_obeyed_and_logged() {
     let setup = ProxySetup::new();

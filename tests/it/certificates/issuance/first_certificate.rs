@@ -35,6 +35,52 @@ async fn curl(root: &std::path::Path, port: u16, args: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_ca_signs_local_names_and_explain_says_so() {
+    // Given a CA of one's own that validates every name, and no other.
+    let app = App::start().await;
+    let setup = ProxySetup::new();
+    let pebble = Pebble::start(PebbleOptions::trusting()).await;
+    let root = setup.file("ca.pem", &pebble.root_pem());
+    let names = ["nas.home.arpa", "x.test", "app.localhost"];
+    let mut args = vec!["--upstream".to_owned(), app.address.to_string()];
+    for name in names {
+        args.extend(["--domain".to_owned(), name.to_owned()]);
+    }
+    let directory = pebble.directory_url().to_string();
+    args.extend(["--acme-directory".to_owned(), directory.clone()]);
+    args.extend(["--acme-root".to_owned(), root.display().to_string()]);
+    let mut proxy = setup.args(&args).start().await;
+
+    for name in names {
+        let line = proxy
+            .logged(&format!("certificate obtained names={name} "))
+            .await;
+        assert_eq!(
+            line.contains("issuer=\"internal\""),
+            name == "app.localhost",
+            "{line}"
+        );
+    }
+    let client = Client::new(&pebble.issuance_root().await);
+    client.serial(proxy.https(), "nas.home.arpa").await.unwrap();
+
+    let mut command = crate::harness::proxy::command();
+    command
+        .arg("explain")
+        .args(&args)
+        .args(["--storage", "file:/data"]);
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        format!("# Certificate: from {directory}, because all issuers are private"),
+        "# Certificate: from the internal CA, because the name only leads to this machine"
+            .to_owned(),
+    ] {
+        assert!(text.contains(&part), "{part}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_command_gets_a_certificate_and_a_restart_keeps_it() {
     let app = App::start().await;
     let ports = ProxyPorts::reserve();

@@ -39,16 +39,32 @@ impl Nginx {
         Self::launch(ca, kind, lines).await
     }
 
+    /// Starts it with this certificate and key, whoever has signed it.
+    pub(crate) async fn start_as((certificate, key): (&str, &str), lines: &str) -> Self {
+        let pair = (certificate.to_owned(), key.to_owned());
+        Self::launch_as(&TestCa::root("clients"), pair, "ssl", lines).await
+    }
+
     async fn launch(ca: &TestCa, kind: &str, lines: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let (certificate, key) = ca.loopback();
+        let pair = (certificate.pem(), key.serialize_pem());
+        Self::launch_as(ca, pair, kind, lines).await
+    }
+
+    async fn launch_as(
+        ca: &TestCa,
+        (certificate, key): (String, String),
+        kind: &str,
+        lines: &str,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let client_key = rcgen::KeyPair::generate().unwrap();
         let client = rcgen::CertificateParams::new(["proxy".to_owned()]).unwrap();
         let client = client.signed_by(&client_key, ca.issuer()).unwrap();
         for (name, text) in [
             ("ca.pem", ca.pem()),
-            ("cert.pem", certificate.pem()),
-            ("key.pem", key.serialize_pem()),
+            ("cert.pem", certificate),
+            ("key.pem", key),
             ("client.pem", client.pem()),
             ("client-key.pem", client_key.serialize_pem()),
         ] {

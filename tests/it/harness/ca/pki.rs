@@ -62,9 +62,10 @@ impl TestCa {
         (certificate, key)
     }
 
-    /// TLS for a server on loopback that speaks HTTP/1.1.
-    pub(crate) fn loopback_tls(&self) -> Arc<ServerConfig> {
+    /// A server on loopback that speaks HTTP/1.1.
+    pub(crate) fn loopback_server(&self) -> LoopbackServer {
         let (certificate, key) = self.loopback();
+        let pem = certificate.pem();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -74,8 +75,19 @@ impl TestCa {
             .with_single_cert(vec![certificate.into()], key)
             .unwrap();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::new(config)
+        LoopbackServer {
+            root: self.pem(),
+            certificate: pem,
+            tls: Arc::new(config),
+        }
     }
+}
+
+/// TLS of a server, with the certificates that clients may trust in PEM.
+pub(crate) struct LoopbackServer {
+    pub(crate) root: String,
+    pub(crate) certificate: String,
+    pub(crate) tls: Arc<ServerConfig>,
 }
 
 fn ca_params(name: &str) -> CertificateParams {

@@ -142,7 +142,7 @@ fn check_reads_the_certificate_files_of_a_site() {
         ("one.pem", "two.key", "do not match"),
         ("one.pem", "none.key", "No such file"),
         ("one.pem", "bad.key", "damaged"),
-        ("one.key", "one.key", "no PEM section of the expected kind"),
+        ("one.key", "one.key", "there is no certificate in it"),
     ] {
         let site = format!(
             "[sites.\"files.test\"]\nupstream = \"3000\"\ntls = {{ cert = \"{cert}\", key = \"{key}\" }}\n"

@@ -148,7 +148,7 @@ async fn start_requiring_http1(
 ) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut config = (*TestCa::root("backends").loopback_tls()).clone();
+    let mut config = (*TestCa::root("backends").loopback_server().tls).clone();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let (sender, events) = tokio::sync::mpsc::unbounded_channel();

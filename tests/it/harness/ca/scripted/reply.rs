@@ -1,8 +1,10 @@
 //! Answers of a scripted CA.
 
+use std::convert::Infallible;
+
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 
 /// The body of an answer, or the way in which the connection ends.
@@ -60,4 +62,13 @@ impl Reply {
         response.headers_mut().extend(self.headers);
         response
     }
+}
+
+/// An answer with an endless body of whitespace.
+pub(super) fn endless() -> Response<Body> {
+    let spaces = futures_util::stream::repeat_with(|| {
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b' '; 16 * 1024])))
+    });
+    let body = StreamBody::new(spaces).map_err(|never| match never {});
+    Response::new(body.boxed_unsync())
 }

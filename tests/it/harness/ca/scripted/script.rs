@@ -85,6 +85,10 @@ pub(crate) enum CertificateFault {
     Expired,
     /// It is not valid PEM.
     Garbage,
+    /// It becomes valid in an hour.
+    Early,
+    /// Its chain is in the wrong order and has a stranger, a repeated certificate and text that is not UTF-8.
+    Untidy,
 }
 
 /// How long the CA asks clients to wait between polls.

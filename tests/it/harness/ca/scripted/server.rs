@@ -1,15 +1,14 @@
 //! The HTTPS side of a scripted CA: routes, counts, and the faults of the script.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Bytes, Frame, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use proxy::tasks::Tasks;
@@ -20,12 +19,12 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::jws::{Signed, dns01_value, malformed};
-use super::reply::{Body, Reply};
+use super::reply::{Body, Reply, endless};
 use super::route::Route;
 use super::script::{Fault, Script, Step};
 use super::signing::sign;
 use super::state::{CaState, Validation};
-use crate::harness::ca::pki::TestCa;
+use crate::harness::ca::pki::{LoopbackServer, TestCa};
 use crate::harness::deadline::soon;
 
 /// A running scripted CA; dropping the value stops it.
@@ -38,7 +37,7 @@ struct Shared {
     base: String,
     script: Script,
     http01_port: u16,
-    api_root: TestCa,
+    api: LoopbackServer,
     issuing_root: TestCa,
     intermediate: TestCa,
     state: Mutex<CaState>,
@@ -64,7 +63,7 @@ impl ScriptedCa {
             base,
             script,
             http01_port,
-            api_root: TestCa::root("root of the scripted API"),
+            api: TestCa::root("root of the scripted API").loopback_server(),
             intermediate: issuing_root.intermediate("scripted intermediate"),
             issuing_root,
             counts: watch::Sender::default(),
@@ -82,7 +81,12 @@ impl ScriptedCa {
 
     /// Root certificate of the API's own HTTPS.
     pub(crate) fn root_pem(&self) -> String {
-        self.shared.api_root.pem()
+        self.shared.api.root.clone()
+    }
+
+    /// Certificate of the API's own HTTPS itself.
+    pub(crate) fn api_certificate(&self) -> String {
+        self.shared.api.certificate.clone()
     }
 
     /// Root certificate that the issued certificates chain to.
@@ -140,7 +144,7 @@ impl Drop for ScriptedCa {
 }
 
 async fn accept(shared: Arc<Shared>, listener: TcpListener) {
-    let tls = TlsAcceptor::from(shared.api_root.loopback_tls());
+    let tls = TlsAcceptor::from(Arc::clone(&shared.api.tls));
     let shutdown = shared.tasks.shutdown();
     loop {
         let stream = tokio::select! {
@@ -389,12 +393,4 @@ impl Shared {
 
 fn problem(kind: &str, detail: &str) -> Value {
     serde_json::json!({ "type": format!("urn:ietf:params:acme:error:{kind}"), "detail": detail })
-}
-
-fn endless() -> Response<Body> {
-    let spaces = futures_util::stream::repeat_with(|| {
-        Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[b' '; 16 * 1024])))
-    });
-    let body = StreamBody::new(spaces).map_err(|never| match never {});
-    Response::new(body.boxed_unsync())
 }

@@ -19,7 +19,7 @@ pub(super) fn sign(
     csr: &str,
     wanted: &BTreeSet<Identifier>,
     (lifetime, wrong): (Duration, Option<CertificateFault>),
-) -> Result<String, Reply> {
+) -> Result<Vec<u8>, Reply> {
     let refuse = |detail: &str| Reply::problem(400, "badCSR", detail);
     let mut csr = CertificateSigningRequestParams::from_der(&decode(csr)?.into())
         .map_err(|error| refuse(&error.to_string()))?;
@@ -39,7 +39,7 @@ pub(super) fn sign(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     match wrong {
         Some(CertificateFault::Garbage) => {
-            return Ok("-----BEGIN CERTIFICATE-----\n%%%\n".to_owned());
+            return Ok(b"-----BEGIN CERTIFICATE-----\n%%%\n".to_vec());
         }
         Some(CertificateFault::Names) => {
             params.subject_alt_names = CertificateParams::new(["wrong.example".to_owned()])
@@ -51,7 +51,10 @@ pub(super) fn sign(
             params.not_before = (yesterday - lifetime).into();
             params.not_after = yesterday.into();
         }
-        Some(CertificateFault::Key) | None => (),
+        Some(CertificateFault::Early) => {
+            params.not_before = (SystemTime::now() + Duration::from_secs(3600)).into();
+        }
+        Some(CertificateFault::Key | CertificateFault::Untidy) | None => (),
     }
     let leaf = match wrong {
         Some(CertificateFault::Key) => {
@@ -61,7 +64,22 @@ pub(super) fn sign(
         _ => csr.signed_by(ca.issuer()),
     };
     let leaf = leaf.map_err(|error| refuse(&error.to_string()))?;
-    Ok(format!("{}{}", leaf.pem(), ca.pem()))
+    let (leaf, above) = (leaf.pem().into_bytes(), ca.pem().into_bytes());
+    Ok(match wrong {
+        Some(CertificateFault::Untidy) => {
+            let stranger = TestCa::root("a stranger").pem().into_bytes();
+            let text = b"\xc9metteur\r\n".to_vec();
+            [
+                text,
+                above.clone(),
+                stranger,
+                leaf.trim_ascii_end().to_vec(),
+                above,
+            ]
+            .concat()
+        }
+        _ => [leaf, above].concat(),
+    })
 }
 
 fn name(san: &SanType) -> Identifier {

@@ -30,7 +30,7 @@ pub(super) struct CaState {
 struct Order {
     identifiers: Vec<Identifier>,
     authorizations: Vec<usize>,
-    chain: Option<String>,
+    chain: Option<Vec<u8>>,
     polls_left: usize,
 }
 
@@ -348,7 +348,7 @@ impl CaState {
         }
     }
 
-    pub(super) fn set_chain(&mut self, number: usize, chain: String) {
+    pub(super) fn set_chain(&mut self, number: usize, chain: Vec<u8>) {
         self.orders[number].chain = Some(chain);
     }
 

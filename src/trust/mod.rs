@@ -1,0 +1,10 @@
+//! The question whether a TLS peer is believed: by roots, or by its very certificate.
+
+mod client_verifier;
+mod pinned;
+mod server_verifier;
+mod unknown_certificate;
+
+pub use client_verifier::ClientVerifier;
+pub use server_verifier::ServerVerifier;
+pub use unknown_certificate::UnknownCertificate;

@@ -1,0 +1,64 @@
+//! A certificate that no known root has signed, with the fingerprint by which people recognize it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, Error, OtherError};
+
+/// The certificate of a peer that is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownCertificate {
+    fingerprint: String,
+}
+
+impl UnknownCertificate {
+    pub(super) fn new(certificate: &CertificateDer<'_>) -> Self {
+        let hash = digest(&SHA256, certificate);
+        let pairs = hash.as_ref().iter().map(|byte| format!("{byte:02X}"));
+        Self {
+            fingerprint: pairs.collect::<Vec<_>>().join(":"),
+        }
+    }
+
+    /// Returns its SHA-256 in pairs of hexadecimal digits, as OpenSSL prints it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Finds the certificate in an error of a handshake.
+    #[must_use]
+    pub fn of(error: &Error) -> Option<&Self> {
+        match error {
+            Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Adds the fingerprint to an error if it says that the certificate has no known root.
+    pub(super) fn describe(error: Error, certificate: &CertificateDer<'_>) -> Error {
+        match error {
+            // Some self-signed certificates fail because they say that they are a CA's.
+            Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::Other(_),
+            ) => Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(
+                Self::new(certificate),
+            )))),
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for UnknownCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the certificate is not signed by a known root; its SHA-256 is {}",
+            self.fingerprint
+        )
+    }
+}
+
+impl std::error::Error for UnknownCertificate {}
