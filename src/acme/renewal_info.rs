@@ -69,7 +69,7 @@ pub struct RenewalInfo {
 #[serde(rename_all = "camelCase")]
 struct Wire {
     suggested_window: WireWindow,
-    #[serde(rename = "explanationURL")]
+    #[serde(default, rename = "explanationURL")]
     explanation_url: Option<String>,
 }
 

@@ -38,6 +38,13 @@ pub(super) fn metrics_page(stats: &Stats) -> Page {
         ),
         number(certificates.without),
     );
+    page.gauge(
+        Metric::new(
+            "proxy_expired_certificates",
+            "Certificates in memory that have expired",
+        ),
+        number(certificates.expired),
+    );
     let refusals = stats.refusals.counts();
     page.counts(
         Metric::new(

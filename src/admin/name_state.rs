@@ -21,6 +21,12 @@ impl NameState {
     pub(super) fn live(standing: &Standing, stored: Option<Self>) -> Self {
         let sentence = standing.to_string();
         let word = match standing {
+            Standing::Served { not_after, .. } if *not_after <= SystemTime::now() => {
+                return Self {
+                    word: "expired",
+                    sentence: format!("expired, and nothing newer can be had: {sentence}"),
+                };
+            }
             Standing::Served { .. } => "served",
             Standing::Ordering => "ordering",
             Standing::FromFiles { .. } => "from-files",

@@ -128,6 +128,9 @@ pub struct CertificateCounts {
     pub names: usize,
     /// Those of them without a certificate in memory.
     pub names_without: usize,
+    /// Certificates in memory that have expired.
+    #[serde(default)]
+    pub expired: usize,
 }
 
 /// Number of refusals for one reason.

@@ -47,6 +47,7 @@ impl Stats {
                 in_memory: certificates.in_memory,
                 names: certificates.names,
                 names_without: certificates.without,
+                expired: certificates.expired,
             },
             refusals: refusals.collect(),
         }

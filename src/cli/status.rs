@@ -42,6 +42,13 @@ fn write_status(status: &admin::Status, out: &mut dyn Write) -> io::Result<()> {
             certificates.names_without, certificates.names
         )?;
     }
+    if certificates.expired > 0 {
+        writeln!(
+            out,
+            "              {} of them expired; `proxy certs list` says why there are no newer ones",
+            certificates.expired
+        )?;
+    }
     if status.refusals.is_empty() {
         return writeln!(out, "\nnothing refused since the start");
     }
@@ -60,7 +67,7 @@ mod tests {
     use super::*;
     use crate::admin::{CertificateCounts, RefusalCount};
 
-    fn written(names_without: usize, refusals: &[(&str, u64)]) -> String {
+    fn written([names_without, expired]: [usize; 2], refusals: &[(&str, u64)]) -> String {
         let refusals = refusals.iter().map(|(reason, count)| RefusalCount {
             reason: (*reason).to_owned(),
             count: *count,
@@ -73,6 +80,7 @@ mod tests {
                 in_memory: 3,
                 names: 4,
                 names_without,
+                expired,
             },
             refusals: refusals.collect(),
         };
@@ -90,12 +98,13 @@ sites         3
 connections   12
 certificates  3 in memory
               none for 1 of 4 names; `proxy certs list` says why
+              2 of them expired; `proxy certs list` says why there are no newer ones
 
 refused since the start
   unknown-host    120
   no-certificate  3
 ";
-        assert_eq!(written(1, &refusals), expected);
+        assert_eq!(written([1, 2], &refusals), expected);
     }
 
     #[test]
@@ -108,6 +117,6 @@ certificates  3 in memory
 
 nothing refused since the start
 ";
-        assert_eq!(written(0, &[]), expected);
+        assert_eq!(written([0, 0], &[]), expected);
     }
 }

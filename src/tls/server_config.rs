@@ -15,6 +15,11 @@ use super::version::TlsVersion;
 /// The only protocol that a CA offers to validate a challenge (RFC 8737 section 4).
 pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
 
+/// The protocols that are offered, the best one first. HTTP/1.0 is answered like HTTP/1.1, whose parser reads it.
+fn protocols() -> Vec<Vec<u8>> {
+    ["h2", "http/1.1", "http/1.0"].map(Vec::from).to_vec()
+}
+
 /// Builds a configuration from version `min` on, with rustls' default cipher suites, HTTP/2 before HTTP/1.1, and stateless
 /// tickets whose keys rotate. Each handshake sends one ticket: a client that resumes gets the next one.
 pub(super) fn server_config(
@@ -26,7 +31,7 @@ pub(super) fn server_config(
         .with_protocol_versions(min.and_later())?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols();
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 1;
     Ok(config)
@@ -44,7 +49,7 @@ pub(super) fn client_auth_config(
         .with_protocol_versions(min.and_later())?
         .with_client_cert_verifier(Arc::clone(&auth.verifier))
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols();
     forbid_resumption(&mut config);
     Ok(config)
 }

@@ -8,6 +8,7 @@ mod harness;
 mod certificates {
     mod acme {
         mod faults;
+        mod odd_answers;
         mod order_states;
         mod pebble;
         mod scene;
@@ -15,6 +16,7 @@ mod certificates {
     mod challenges {
         mod dns01;
         mod dns_lookups;
+        mod dns_providers;
         mod tls_alpn;
     }
     mod issuance {

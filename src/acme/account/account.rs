@@ -103,7 +103,8 @@ impl Account {
         response: &Response,
     ) -> Result<Self, Error> {
         let url = response.location()?;
-        let account: AccountResource = response.json()?;
+        // Some CAs send no account at all. Only its URL is needed, which is in the header.
+        let account: AccountResource = response.json().unwrap_or_default();
         let orders_url = account.orders.map(|orders| orders.into_url());
         Ok(Self::restore(client, key, url, orders_url))
     }

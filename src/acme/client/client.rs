@@ -1,21 +1,23 @@
-//! The HTTPS client of a CA (RFC 8555 section 6): limits, the directory, nonces, and the repetition of lost requests.
+//! The HTTPS client of a CA (RFC 8555 section 6): limits, the directory, nonces, and the repetition of
+//! requests that were lost or came too early.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use url::Url;
 
+use super::clock_skew::ClockSkew;
 use super::options::Options;
+use super::repetitions::{Repeat, Repetitions};
 use super::response::Response;
 use super::tls::tls_config;
 use crate::acme::error::{Error, Step};
 use crate::acme::jws::{Nonce, NoncePool, Signer};
 use crate::acme::resource::Directory;
-use crate::backoff::Polling;
 
 /// Longest response in bytes. A certificate chain has a few KiB, and everything else is shorter.
 const BODY_LIMIT: usize = 1 << 20;
@@ -28,12 +30,6 @@ const DIRECTORY_LIFE: Duration = Duration::from_secs(12 * 3600);
 
 /// Most nonces of one request that may be refused.
 const NONCE_RETRIES: usize = 8;
-
-/// Most repetitions of a request with a lost response, if repetition is safe.
-const LOST_RETRIES: usize = 2;
-
-/// Difference between the CA's clock and ours from which a warning is logged.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// The client of one CA. Shared in an `Arc`; several orders of one account can run at once.
 #[derive(Debug)]
@@ -57,15 +53,6 @@ pub(in crate::acme) struct Call<'a> {
     pub(in crate::acme) signer: Signer<'a>,
     pub(in crate::acme) payload: &'a [u8],
     pub(in crate::acme) repeat: Repeat,
-}
-
-/// Whether a request is repeated when its response is lost, and the CA may or may not have processed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::acme) enum Repeat {
-    /// Sign the request again and repeat it: it is idempotent.
-    Safe,
-    /// Return the error: the caller reads the resource to see its state.
-    Never,
 }
 
 impl Client {
@@ -108,7 +95,9 @@ impl Client {
         }
         let url = &self.options.directory;
         let response = self.read(Method::GET, Step::Directory, url).await?;
-        warn_of_skew(&response);
+        if let Some(date) = response.date() {
+            ClockSkew::between(SystemTime::now(), date).warn(&response.url);
+        }
         let directory = Arc::new(response.json::<Directory>()?);
         *cached = Some(CachedDirectory {
             directory: Arc::clone(&directory),
@@ -147,7 +136,7 @@ impl Client {
     ) -> Result<Response, Error> {
         let mut given = None;
         let mut refused = 0;
-        let mut lost = LostAttempts::new(call.repeat);
+        let mut repetitions = Repetitions::new(call.repeat);
         loop {
             let nonce = match given.take() {
                 Some(nonce) => nonce,
@@ -167,7 +156,7 @@ impl Client {
                     }
                 }
                 outcome => match outcome.and_then(|response| self.keep_nonce(response).success()) {
-                    Err(error) if lost.may_repeat(&error) => lost.wait().await,
+                    Err(error) if repetitions.may_repeat(&error) => repetitions.wait().await,
                     outcome => return outcome,
                 },
             }
@@ -206,15 +195,29 @@ impl Client {
     }
 
     async fn new_nonce(&self) -> Result<Nonce, Error> {
-        let step = Step::NewNonce;
         let known = self.directory().await?;
-        let response = match self.read(Method::HEAD, step, &known.new_nonce).await {
+        match self.nonce_from(&known.new_nonce).await {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => {
                 let current = self.directory_after(&known).await?;
-                self.read(Method::HEAD, step, &current.new_nonce).await?
+                self.nonce_from(&current.new_nonce).await
             }
-            outcome => outcome?,
+            outcome => outcome,
+        }
+    }
+
+    /// Requests a nonce by HEAD. A CA that does not know HEAD, or answers it without a nonce, is asked by GET, which every
+    /// CA must accept too (RFC 8555 section 7.2).
+    async fn nonce_from(&self, url: &Url) -> Result<Nonce, Error> {
+        let step = Step::NewNonce;
+        let by_head = match self.read(Method::HEAD, step, url).await {
+            Ok(response) => response.nonce(),
+            Err(error) if is_method_unknown(&error) => None,
+            Err(error) => return Err(error),
         };
+        if let Some(nonce) = by_head {
+            return Ok(nonce);
+        }
+        let response = self.read(Method::GET, step, url).await?;
         response.nonce().ok_or(Error::Header {
             step,
             header: "Replay-Nonce",
@@ -241,10 +244,10 @@ impl Client {
 
     /// Sends an unsigned GET or HEAD. Follows a few redirects, and repeats a few lost requests.
     async fn read(&self, method: Method, step: Step, url: &Url) -> Result<Response, Error> {
-        let mut lost = LostAttempts::new(Repeat::Safe);
+        let mut repetitions = Repetitions::new(Repeat::Safe);
         loop {
             match self.read_once(method.clone(), step, url).await {
-                Err(error) if lost.may_repeat(&error) => lost.wait().await,
+                Err(error) if repetitions.may_repeat(&error) => repetitions.wait().await,
                 outcome => return outcome,
             }
         }
@@ -305,46 +308,11 @@ impl Client {
     }
 }
 
-/// Counts the lost attempts of one request.
-struct LostAttempts {
-    repeat: Repeat,
-    left: usize,
-    delay: Polling,
-}
-
-impl LostAttempts {
-    fn new(repeat: Repeat) -> Self {
-        Self {
-            repeat,
-            left: LOST_RETRIES,
-            delay: Polling::new(Duration::from_millis(250), Duration::from_secs(1)),
-        }
-    }
-
-    /// Decides whether to repeat the request: if nothing was sent, or if it is idempotent. A request is not repeated if the
-    /// CA has sent a long Retry-After, or if it has used all of its time.
-    fn may_repeat(&mut self, error: &Error) -> bool {
-        let is_safe = match error {
-            Error::Connect { .. } => true,
-            Error::Lost { .. } => self.repeat == Repeat::Safe,
-            error => {
-                self.repeat == Repeat::Safe
-                    && error
-                        .status()
-                        .is_some_and(|status| status.is_server_error())
-                    && error.retry_after().is_none()
-            }
-        };
-        if !is_safe || self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        true
-    }
-
-    async fn wait(&mut self) {
-        sleep(self.delay.next(None)).await;
-    }
+fn is_method_unknown(error: &Error) -> bool {
+    matches!(
+        error.status(),
+        Some(StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
+    )
 }
 
 fn require_https(step: Step, url: &Url) -> Result<(), Error> {
@@ -370,15 +338,6 @@ fn redirect(response: &Response) -> Option<Url> {
     }
     let target = response.headers.get(LOCATION)?.to_str().ok()?;
     response.url.join(target).ok()
-}
-
-/// Warns if the clocks differ: a wrong clock makes valid certificates look expired.
-fn warn_of_skew(response: &Response) {
-    let skew = response.skew(std::time::SystemTime::now());
-    if let Some(skew) = skew.filter(|skew| *skew > CLOCK_SKEW) {
-        let skew = humantime::format_duration(Duration::from_secs(skew.as_secs()));
-        tracing::warn!(%skew, directory = %response.url, "this machine's clock differs from the CA's");
-    }
 }
 
 #[cfg(test)]

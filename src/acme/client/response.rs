@@ -10,7 +10,7 @@ use url::Url;
 use super::link::links;
 use crate::acme::error::{Error, Step};
 use crate::acme::jws::Nonce;
-use crate::acme::resource::{Excerpt, Problem, ProblemKind};
+use crate::acme::resource::{Excerpt, Problem, ProblemKind, read_json};
 
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 
@@ -44,6 +44,9 @@ impl Response {
                 if problem.kind == ProblemKind::UserActionRequired && problem.instance.is_none() {
                     problem.instance = self.terms_of_service();
                 }
+                if self.step.is_about_account() {
+                    problem = Box::new(problem.not_about_name());
+                }
                 Error::Refused {
                     step: self.step,
                     status: self.status,
@@ -68,7 +71,7 @@ impl Response {
 
     /// Parses the body as a resource.
     pub(in crate::acme) fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|source| Error::Json {
+        read_json(&self.body, Some(&self.url)).map_err(|source| Error::Json {
             step: self.step,
             source,
         })
@@ -79,9 +82,10 @@ impl Response {
         Nonce::parse(self.text(&REPLAY_NONCE)?)
     }
 
-    /// `true` if the request was refused because of its nonce (RFC 8555 section 6.5).
+    /// `true` if the request was refused because of its nonce (RFC 8555 section 6.5). The status should be 400, but some CAs
+    /// send another one.
     pub(in crate::acme) fn is_bad_nonce(&self) -> bool {
-        self.status == StatusCode::BAD_REQUEST
+        !self.status.is_success()
             && Problem::parse(&self.body)
                 .is_some_and(|problem| problem.kind == ProblemKind::BadNonce)
     }
@@ -109,13 +113,8 @@ impl Response {
         (!wait.is_zero()).then(|| wait.min(LONGEST_WAIT))
     }
 
-    /// Returns the difference between the CA's clock and `now`.
-    pub(in crate::acme) fn skew(&self, now: SystemTime) -> Option<Duration> {
-        let skew = self.date()?.duration_since(now);
-        Some(skew.unwrap_or_else(|behind| behind.duration()))
-    }
-
-    fn date(&self) -> Option<SystemTime> {
+    /// Returns the time of the CA's clock.
+    pub(in crate::acme) fn date(&self) -> Option<SystemTime> {
         httpdate::parse_http_date(self.text(&DATE)?).ok()
     }
 
@@ -170,17 +169,6 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_may_be_ahead_of_the_cas_or_behind_it() {
-        let hour = Duration::from_secs(3600);
-        let answer = response(&[("date", "Thu, 01 Jan 1970 01:00:00 GMT")]);
-        for (now, skew) in [(0, hour), (3600, Duration::ZERO), (7200, hour)] {
-            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-            assert_eq!(answer.skew(now), Some(skew));
-        }
-        assert_eq!(response(&[]).skew(SystemTime::UNIX_EPOCH), None);
-    }
-
-    #[test]
     fn new_terms_are_found_in_the_link_of_the_answer() {
         let mut answer = response(&[("link", "<https://ca.test/terms>;rel=\"terms-of-service\"")]);
         answer.status = StatusCode::FORBIDDEN;
@@ -190,6 +178,28 @@ mod tests {
             sentence.ends_with("; see https://ca.test/terms"),
             "{sentence}"
         );
+    }
+
+    #[test]
+    fn a_refused_account_request_does_not_speak_of_a_name() {
+        for (step, words) in [
+            (
+                Step::KeyChange,
+                "could not change the account's key: the CA refused: not supported",
+            ),
+            (
+                Step::NewOrder,
+                "could not place the order: the CA refuses to issue for this name: not supported",
+            ),
+        ] {
+            let mut answer = response(&[]);
+            answer.step = step;
+            answer.status = StatusCode::BAD_REQUEST;
+            answer.body =
+                br#"{"type":"urn:ietf:params:acme:error:rejectedIdentifier","detail":"not supported"}"#
+                    .to_vec();
+            assert_eq!(answer.success().err().unwrap().to_string(), words);
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Error {
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Crypto | Self::Solver { .. } => Blame::Machine,
+            Self::Crypto | Self::Solver { .. } | Self::Preparation { .. } => Blame::Machine,
             Self::CertificateKey(_) | Self::CertificateKeyPem(_) => Blame::Machine,
             Self::Authorization { problem, .. } => of_validation(problem.as_deref()),
             Self::OrderStatus {

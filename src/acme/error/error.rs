@@ -179,6 +179,14 @@ pub enum Error {
         /// The cause.
         source: SolverError,
     },
+    /// The solver cannot present challenges now. No order was placed.
+    #[error("the challenge for {identifier} cannot be presented")]
+    Preparation {
+        /// The identifier of the order.
+        identifier: Identifier,
+        /// The cause.
+        source: SolverError,
+    },
     /// The CA looked for the response to the challenge and did not find it.
     #[error("{}", failed_authorization(.identifier, .challenge, .problem.as_deref()))]
     Authorization {
@@ -294,6 +302,20 @@ impl Error {
     /// `true` if Retry-After is longer than an order waits. The next attempt then has to wait for it.
     pub(in crate::acme) fn has_long_retry_after(&self) -> bool {
         self.retry_after().is_some_and(|wait| wait > LONGEST_WAIT)
+    }
+
+    /// `true` if the CA says that a limit is reached but not for how long. It has not processed the request.
+    pub(in crate::acme) fn is_limited_without_time(&self) -> bool {
+        let is_limited = match self {
+            Self::Refused {
+                status, problem, ..
+            } => {
+                *status == StatusCode::TOO_MANY_REQUESTS || problem.kind == ProblemKind::RateLimited
+            }
+            Self::Status { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS,
+            _ => false,
+        };
+        is_limited && self.retry_after().is_none()
     }
 
     /// `true` if the same request may succeed in a moment.

@@ -35,6 +35,16 @@ pub enum Step {
     RenewalInfo,
 }
 
+impl Step {
+    /// Whether the request is about the account or the CA and not about a name.
+    pub(in crate::acme) fn is_about_account(self) -> bool {
+        matches!(
+            self,
+            Self::Directory | Self::NewNonce | Self::NewAccount | Self::Account | Self::KeyChange
+        )
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

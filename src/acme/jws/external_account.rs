@@ -19,6 +19,9 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The fix if the CA wants an address.
+const CONTACT_FIX: &str = "set `email` at the top of the Proxyfile or of the issuer, or --email, to an address that can receive mail";
+
 /// The credentials with which a CA binds new accounts. Their `Debug` hides the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ExternalAccount {
@@ -70,6 +73,10 @@ impl ExternalAccount {
             .filter(is_of_binding)
             .map(Problem::details)
         {
+            Some(said) if is_about_contact(&said) => Error::Binding {
+                fix: CONTACT_FIX.to_owned(),
+                refusal: Box::new(refusal),
+            },
             Some(said) => Error::Binding {
                 fix: self.fix(&said),
                 refusal: Box::new(refusal),
@@ -98,6 +105,13 @@ impl ExternalAccount {
             ),
         }
     }
+}
+
+/// `true` if the CA complains about the contact and not about the credentials. Some CAs say so without the type for it.
+fn is_about_contact(said: &str) -> bool {
+    let said = said.to_lowercase();
+    let words = ["e-mail", "email", "mailto", "contact"];
+    words.iter().any(|word| said.contains(word))
 }
 
 impl fmt::Debug for ExternalAccount {
@@ -163,6 +177,28 @@ mod tests {
                 told.starts_with(&format!("correct {fix}")),
                 "{said}: {told}"
             );
+        }
+    }
+
+    #[test]
+    fn a_missing_address_is_not_blamed_on_the_credentials() {
+        let external = ExternalAccount::new("kid-1".to_owned(), "c2VjcmV0MQ").unwrap();
+        for detail in [
+            "Email address is required",
+            "contact field missing",
+            "no e-mail given",
+        ] {
+            let json =
+                format!(r#"{{"type":"urn:ietf:params:acme:error:malformed","detail":"{detail}"}}"#);
+            let refusal = Error::Refused {
+                step: crate::acme::error::Step::NewAccount,
+                status: http::StatusCode::BAD_REQUEST,
+                problem: Problem::parse(json.as_bytes()).unwrap(),
+                retry_after: None,
+            };
+            let sentence = external.explain(refusal).sentence();
+            assert!(sentence.contains("; set `email` at the top"), "{sentence}");
+            assert!(!sentence.contains("key-id"), "{sentence}");
         }
     }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use serde::de::Error as _;
 use serde_json::json;
 use tokio::time::timeout;
 use url::Url;
@@ -29,47 +30,66 @@ const ABANDON_TIMEOUT: Duration = Duration::from_secs(10);
 pub(in crate::acme) struct Authorization<'a> {
     pub(in crate::acme) account: &'a Account,
     pub(in crate::acme) url: &'a Url,
+    /// The identifier for a CA that leaves it out.
+    pub(in crate::acme) identifier: Option<&'a Identifier>,
+}
+
+/// An authorization as the CA last reported it.
+struct State {
+    resource: AuthorizationResource,
+    identifier: Identifier,
+    retry_after: Option<Duration>,
 }
 
 impl Authorization<'_> {
     /// Solves a challenge with the first solver whose type the CA offers, unless the authorization is valid already.
     pub(in crate::acme) async fn prove(&self, solvers: &[&dyn Solver]) -> Result<(), Error> {
-        let (authorization, _) = self.read().await?;
-        match authorization.status {
+        let state = self.read().await?;
+        match state.resource.status() {
             AuthorizationStatus::Valid => return Ok(()),
             AuthorizationStatus::Pending => (),
             status => {
-                let identifier = authorization.identifier;
+                let identifier = state.identifier;
                 return Err(Error::AuthorizationStatus { identifier, status });
             }
         }
-        let (challenge, solver) = choose(&authorization, solvers)?;
-        let mut presented = self.present(&authorization, challenge, solver).await?;
+        let (challenge, solver) = choose(&state, solvers)?;
+        let mut presented = self.present(&state, challenge, solver).await?;
         if challenge.status == ChallengeStatus::Pending {
             self.respond(challenge).await?;
         }
         let outcome = self.watch(&challenge.r#type, &mut presented).await;
-        outcome.map_err(|error| error.beside(authorization.types_beside(&challenge.r#type)))
+        outcome.map_err(|error| error.beside(state.resource.types_beside(&challenge.r#type)))
     }
 
-    /// Reads the authorization and its Retry-After (RFC 8555 section 7.5).
-    async fn read(&self) -> Result<(AuthorizationResource, Option<Duration>), Error> {
+    /// Reads the authorization (RFC 8555 section 7.5).
+    async fn read(&self) -> Result<State, Error> {
         let response = self.account.read(Step::Authorization, self.url).await?;
-        Ok((response.json()?, response.retry_after()))
+        let resource: AuthorizationResource = response.json()?;
+        let own = resource.identifier.clone();
+        let identifier = own.or_else(|| self.identifier.map(without_wildcard));
+        Ok(State {
+            identifier: identifier.ok_or_else(|| Error::Json {
+                step: Step::Authorization,
+                source: serde_json::Error::custom("the authorization has no identifier"),
+            })?,
+            resource,
+            retry_after: response.retry_after(),
+        })
     }
 
     /// Presents the challenge (RFC 8555 section 8).
     async fn present(
         &self,
-        authorization: &AuthorizationResource,
+        state: &State,
         challenge: &ChallengeResource,
         solver: &dyn Solver,
     ) -> Result<Presented, Error> {
-        let identifier = &authorization.identifier;
+        let identifier = &state.identifier;
         let token = match challenge.r#type {
             // A persistent record has no token.
             ChallengeType::DnsPersist01 => {
-                self.log_record(authorization, challenge);
+                self.log_record(state, challenge);
                 Some("")
             }
             _ => challenge.token.as_deref().filter(|token| is_token(token)),
@@ -91,8 +111,8 @@ impl Authorization<'_> {
     }
 
     /// Logs the persistent record that the CA is about to look up, and remembers the issuer domain name in it.
-    fn log_record(&self, authorization: &AuthorizationResource, challenge: &ChallengeResource) {
-        let identifier = match (&authorization.identifier, authorization.wildcard) {
+    fn log_record(&self, state: &State, challenge: &ChallengeResource) {
+        let identifier = match (&state.identifier, state.resource.wildcard) {
             (Identifier::Dns(name), true) => Identifier::Dns(format!("*.{name}")),
             (identifier, _) => identifier.clone(),
         };
@@ -131,11 +151,11 @@ impl Authorization<'_> {
 
     /// `true` if the CA is validating the challenge, or has decided.
     async fn is_under_way(&self, kind: &ChallengeType) -> bool {
-        let Ok((authorization, _)) = self.read().await else {
+        let Ok(State { resource, .. }) = self.read().await else {
             return false;
         };
-        authorization.status != AuthorizationStatus::Pending
-            || authorization
+        resource.status() != AuthorizationStatus::Pending
+            || resource
                 .challenge(kind)
                 .is_some_and(|challenge| challenge.status != ChallengeStatus::Pending)
     }
@@ -152,9 +172,9 @@ impl Authorization<'_> {
         }
         loop {
             let retry_after = match self.read().await {
-                Ok((authorization, retry_after)) => match decided(authorization, kind) {
+                Ok(state) => match decided(&state, kind) {
                     Some(outcome) => return outcome,
-                    None => retry_after,
+                    None => state.retry_after,
                 },
                 Err(error) if error.is_transient() && !error.has_long_retry_after() => {
                     error.retry_after()
@@ -169,10 +189,11 @@ impl Authorization<'_> {
 
     /// Polls one last time, after the deadline.
     async fn undecided(&self, kind: &ChallengeType, limit: Duration) -> Result<(), Error> {
-        let (authorization, _) = self.read().await?;
-        let identifier = authorization.identifier.clone();
-        decided(authorization, kind)
-            .unwrap_or(Err(Error::AuthorizationTimeout { identifier, limit }))
+        let state = self.read().await?;
+        decided(&state, kind).unwrap_or_else(|| {
+            let identifier = state.identifier;
+            Err(Error::AuthorizationTimeout { identifier, limit })
+        })
     }
 
     /// Deactivates an authorization that is not needed any more, so that it does not count as pending (RFC 8555 section
@@ -189,8 +210,8 @@ impl Authorization<'_> {
 
     /// Keeps a valid authorization, since the next order for the name can use it.
     async fn deactivate(&self) -> Result<(), Error> {
-        let (authorization, _) = self.read().await?;
-        if authorization.status == AuthorizationStatus::Pending {
+        let state = self.read().await?;
+        if state.resource.status() == AuthorizationStatus::Pending {
             let request = json!({ "status": "deactivated" });
             let step = Step::Deactivate;
             self.account.write(step, self.url, &request).await?;
@@ -199,18 +220,28 @@ impl Authorization<'_> {
     }
 }
 
+/// Returns the name that an authorization for a wildcard is for (RFC 8555 section 7.1.4).
+fn without_wildcard(identifier: &Identifier) -> Identifier {
+    match identifier {
+        Identifier::Dns(name) => {
+            Identifier::Dns(name.strip_prefix("*.").unwrap_or(name).to_owned())
+        }
+        Identifier::Ip(_) => identifier.clone(),
+    }
+}
+
 fn choose<'a, 's>(
-    authorization: &'a AuthorizationResource,
+    state: &'a State,
     solvers: &[&'s dyn Solver],
 ) -> Result<(&'a ChallengeResource, &'s dyn Solver), Error> {
     let mut choices = solvers.iter().filter_map(|solver| {
-        let challenge = authorization.challenge(&solver.challenge_type())?;
+        let challenge = state.resource.challenge(&solver.challenge_type())?;
         Some((challenge, *solver))
     });
     choices.next().ok_or_else(|| {
-        let offered = authorization.challenges.iter();
+        let offered = state.resource.challenges.iter();
         Error::NoChallenge {
-            identifier: authorization.identifier.clone(),
+            identifier: state.identifier.clone(),
             wanted: solvers.iter().map(|it| it.challenge_type()).collect(),
             offered: offered.map(|challenge| challenge.r#type.clone()).collect(),
         }
@@ -218,26 +249,24 @@ fn choose<'a, 's>(
 }
 
 /// Returns the CA's decision, or `None` while there is none.
-fn decided(
-    authorization: AuthorizationResource,
-    kind: &ChallengeType,
-) -> Option<Result<(), Error>> {
-    let has_failed = authorization
+fn decided(state: &State, kind: &ChallengeType) -> Option<Result<(), Error>> {
+    let resource = &state.resource;
+    let has_failed = resource
         .challenge(kind)
         .is_some_and(|challenge| challenge.status == ChallengeStatus::Invalid);
-    match authorization.status {
+    match resource.status() {
         AuthorizationStatus::Valid => Some(Ok(())),
         AuthorizationStatus::Pending if !has_failed => None,
         AuthorizationStatus::Pending | AuthorizationStatus::Invalid => {
             Some(Err(Error::Authorization {
-                problem: authorization.problem(),
-                identifier: authorization.identifier,
+                problem: resource.problem(),
+                identifier: state.identifier.clone(),
                 challenge: kind.clone(),
                 alternatives: Vec::new(),
             }))
         }
         status => Some(Err(Error::AuthorizationStatus {
-            identifier: authorization.identifier,
+            identifier: state.identifier.clone(),
             status,
         })),
     }

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use serde::Serialize;
+use serde::de::Error as _;
 use serde_json::json;
 use url::Url;
 
@@ -77,19 +78,24 @@ impl Order {
             step: Step::NewOrder,
             header: "Location",
         })?;
-        Self::from_response(url, &response)
+        let asked = OrderResource {
+            identifiers: request.identifiers.to_vec(),
+            ..OrderResource::default()
+        };
+        Self::from_response(url, &response, &asked)
     }
 
     /// Reads an order that was placed earlier.
     pub async fn resume(account: &Account, url: Url) -> Result<Self, Error> {
         let response = account.read(Step::Order, &url).await?;
-        Self::from_response(url, &response)
+        Self::from_response(url, &response, &OrderResource::default())
     }
 
-    fn from_response(url: Url, response: &Response) -> Result<Self, Error> {
+    fn from_response(url: Url, response: &Response, known: &OrderResource) -> Result<Self, Error> {
+        let resource: OrderResource = response.json()?;
         Ok(Self {
             url,
-            resource: response.json()?,
+            resource: resource.completed_from(known),
             retry_after: response.retry_after(),
         })
     }
@@ -103,7 +109,7 @@ impl Order {
     /// Returns the status that the CA last reported.
     #[must_use]
     pub fn status(&self) -> &OrderStatus {
-        &self.resource.status
+        self.resource.status()
     }
 
     /// Returns the time at which the order expires, if the CA has told it.
@@ -132,14 +138,14 @@ impl Order {
         account: &Account,
         solvers: &[&dyn Solver],
     ) -> Result<(), Error> {
-        match self.resource.status {
+        match self.status() {
             OrderStatus::Pending => (),
             OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => return Ok(()),
             OrderStatus::Invalid | OrderStatus::Unknown(_) => return Err(self.failure()),
         }
         let mut authorizations = self.resource.authorizations.iter();
         while let Some(url) = authorizations.next() {
-            let authorization = Authorization { account, url };
+            let authorization = self.authorization(account, url);
             let Err(error) = Box::pin(authorization.prove(solvers)).await else {
                 continue;
             };
@@ -147,7 +153,7 @@ impl Order {
                 let is_open = !matches!(error, Error::Authorization { .. });
                 let open = is_open.then_some(url).into_iter().chain(authorizations);
                 for url in open {
-                    Authorization { account, url }.abandon().await;
+                    self.authorization(account, url).abandon().await;
                 }
             }
             return Err(error);
@@ -155,14 +161,27 @@ impl Order {
         Ok(())
     }
 
+    /// Returns the authorization at `url`. In an order for one identifier, it is for that one even if the CA does not say so.
+    fn authorization<'a>(&'a self, account: &'a Account, url: &'a Url) -> Authorization<'a> {
+        let identifier = match self.identifiers() {
+            [only] => Some(only),
+            _ => None,
+        };
+        Authorization {
+            account,
+            url,
+            identifier,
+        }
+    }
+
     /// Deactivates the pending authorizations of an abandoned order, so that they do not count as pending (RFC 8555 section
     /// 7.5.2). Errors do not matter.
     pub async fn abandon(&self, account: &Account) {
-        if self.resource.status != OrderStatus::Pending {
+        if *self.status() != OrderStatus::Pending {
             return;
         }
         for url in &self.resource.authorizations {
-            Authorization { account, url }.abandon().await;
+            self.authorization(account, url).abandon().await;
         }
     }
 
@@ -172,7 +191,7 @@ impl Order {
         let mut polls = Polls::quick(account.client().options().finalize_timeout);
         let mut tries = 1;
         loop {
-            let doubt = match self.resource.status {
+            let doubt = match self.status() {
                 OrderStatus::Pending | OrderStatus::Ready => self.hand_in(account, csr).await?,
                 _ => None,
             };
@@ -189,18 +208,28 @@ impl Order {
     /// itself shows.
     async fn hand_in(&mut self, account: &Account, csr: &[u8]) -> Result<Option<Error>, Error> {
         let request = json!({ "csr": URL_SAFE_NO_PAD.encode(csr) });
-        let answer = account
-            .write(Step::Finalize, &self.resource.finalize, &request)
-            .await;
-        match answer {
+        let url = self
+            .resource
+            .finalize
+            .as_deref()
+            .ok_or_else(|| Error::Json {
+                step: Step::Finalize,
+                source: serde_json::Error::custom("the order has no `finalize` URL"),
+            })?;
+        match account.write(Step::Finalize, url, &request).await {
             Ok(response) => {
-                self.resource = response.json()?;
+                let answer = response.json::<OrderResource>();
+                let (resource, doubt) = match answer {
+                    Ok(resource) => (resource, None),
+                    Err(error) => (OrderResource::default(), Some(error)),
+                };
+                self.resource = resource.completed_from(&self.resource);
                 self.retry_after = response.retry_after();
-                Ok(None)
+                Ok(doubt)
             }
             Err(error) if leaves_doubt(&error) && !error.has_long_retry_after() => {
                 tracing::debug!(order = %self.url, %error, "reading the order to see whether it was accepted");
-                self.resource.status = OrderStatus::Pending;
+                self.resource.status = Some(OrderStatus::Pending);
                 self.retry_after = error.retry_after();
                 Ok(Some(error))
             }
@@ -217,7 +246,7 @@ impl Order {
         in_doubt: bool,
     ) -> Result<bool, Error> {
         loop {
-            match self.resource.status {
+            match self.status() {
                 OrderStatus::Valid => return Ok(false),
                 OrderStatus::Ready if in_doubt => return Ok(true),
                 OrderStatus::Invalid | OrderStatus::Unknown(_) => return Err(self.failure()),
@@ -228,7 +257,9 @@ impl Order {
                 return Err(Error::OrderTimeout { limit });
             }
             match account.read(Step::Order, &self.url).await {
-                Ok(response) => *self = Self::from_response(self.url.clone(), &response)?,
+                Ok(response) => {
+                    *self = Self::from_response(self.url.clone(), &response, &self.resource)?;
+                }
                 Err(error) if error.is_transient() && !error.has_long_retry_after() => {
                     self.retry_after = error.retry_after();
                 }
@@ -257,7 +288,7 @@ impl Order {
 
     fn failure(&self) -> Error {
         Error::OrderStatus {
-            status: self.resource.status.clone(),
+            status: self.status().clone(),
             problem: self.resource.error.clone(),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -14,6 +15,14 @@ use crate::acme::resource::{ChallengeType, Identifier};
 pub trait Solver: Send + Sync {
     /// Returns the type that this solver can solve.
     fn challenge_type(&self) -> ChallengeType;
+
+    /// Does what can fail without a challenge, so that no order is placed in vain. `identifier` may be a wildcard.
+    fn prepare<'a>(
+        &'a self,
+        _identifier: &'a Identifier,
+    ) -> BoxFuture<'a, Result<(), SolverError>> {
+        async { Ok(()) }.boxed()
+    }
 
     /// Presents the challenge. The CA may look at any moment after the future completes. The challenge is removed when the
     /// result is dropped.

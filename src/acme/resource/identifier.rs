@@ -92,13 +92,6 @@ impl<'de> Deserialize<'de> for Identifier {
     }
 }
 
-/// Deserializes an identifier. One of an unknown type becomes `None`.
-pub(in crate::acme) fn identifier_or_none<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Identifier>, D::Error> {
-    Ok(Option::<WireIdentifier>::deserialize(deserializer)?.and_then(WireIdentifier::parse))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The resources of RFC 8555 as JSON: identifiers, problems, and all that a CA sends and receives.
 
 mod identifier;
+mod json;
 mod problem;
 mod resource;
 
@@ -8,6 +9,7 @@ pub use identifier::Identifier;
 pub use problem::{Excerpt, Problem, ProblemKind, Subproblem};
 pub use resource::{AuthorizationStatus, ChallengeType, Directory, Meta, OrderStatus, ResourceUrl};
 
+pub(super) use json::read as read_json;
 pub(super) use problem::printable;
 pub(super) use resource::{
     AccountResource, AuthorizationResource, ChallengeResource, ChallengeStatus, OrderResource,

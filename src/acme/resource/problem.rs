@@ -6,7 +6,8 @@ use serde::de::IntoDeserializer;
 use serde::de::value::Error as ValueError;
 use serde::{Deserialize, Deserializer};
 
-use super::identifier::{Identifier, identifier_or_none};
+use super::identifier::Identifier;
+use super::json::{items, or_default, read};
 
 /// Most characters of a peer's text that are shown.
 const SHOWN: usize = 500;
@@ -15,17 +16,16 @@ const SHOWN: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Problem {
     /// The kind of problem.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
     pub kind: ProblemKind,
     /// The CA's description.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub detail: String,
-    /// The HTTP status, if the document repeats it.
-    pub status: Option<u16>,
     /// A URL with more information. For `userActionRequired`, the page on which to act.
+    #[serde(default, deserialize_with = "or_default")]
     pub instance: Option<String>,
     /// The problems of single identifiers (RFC 8555 section 6.7.1).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "items")]
     pub subproblems: Vec<Subproblem>,
 }
 
@@ -33,13 +33,13 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Subproblem {
     /// The kind of problem.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
     pub kind: ProblemKind,
     /// The CA's description.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub detail: String,
     /// The identifier with the problem.
-    #[serde(default, deserialize_with = "identifier_or_none")]
+    #[serde(default, deserialize_with = "or_default")]
     pub identifier: Option<Identifier>,
 }
 
@@ -221,7 +221,7 @@ impl<'de> Deserialize<'de> for ProblemKind {
 impl Problem {
     /// Parses a problem document. Returns `None` if the bytes are something else.
     pub(in crate::acme) fn parse(body: &[u8]) -> Option<Box<Self>> {
-        let problem: Self = serde_json::from_slice(body).ok()?;
+        let problem: Self = read(body, None).ok()?;
         let is_empty = problem.kind == ProblemKind::default() && problem.detail.is_empty();
         (!is_empty).then(|| Box::new(problem))
     }
@@ -240,6 +240,25 @@ impl Problem {
             text.push_str(&subproblem.detail);
         }
         printable(&text, SHOWN)
+    }
+
+    /// Replaces a kind that speaks of a name, for a refusal of a request that is not about a name. Some CAs refuse a service
+    /// that they do not have with such a kind.
+    pub(in crate::acme) fn not_about_name(mut self) -> Self {
+        let is_about_name = matches!(
+            self.kind,
+            ProblemKind::Caa
+                | ProblemKind::Connection
+                | ProblemKind::Dns
+                | ProblemKind::IncorrectResponse
+                | ProblemKind::RejectedIdentifier
+                | ProblemKind::Tls
+                | ProblemKind::UnsupportedIdentifier
+        );
+        if is_about_name {
+            self.kind = ProblemKind::default();
+        }
+        self
     }
 
     fn fix(&self) -> Option<String> {
@@ -341,7 +360,6 @@ mod tests {
         );
         assert_eq!(problem.subproblems[0].kind, ProblemKind::Caa);
         assert_eq!(problem.subproblems[1].identifier, None);
-        assert_eq!(problem.status, Some(403));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The resources of RFC 8555 section 7.1 as JSON. Unknown fields are ignored, and unknown words are kept, so that CAs can
-//! add new ones.
+//! add new ones. A field is required only where it is used, because CAs leave out many of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use url::Url;
 
 use super::identifier::Identifier;
+use super::json::{described_names, items, or_default};
 use super::problem::Problem;
 
 /// An absolute URL of one of the CA's resources.
@@ -51,13 +52,16 @@ pub struct Directory {
     /// Creates orders.
     pub new_order: ResourceUrl,
     /// Revokes certificates.
+    #[serde(default, deserialize_with = "or_default")]
     pub revoke_cert: Option<ResourceUrl>,
     /// Replaces an account's key.
+    #[serde(default, deserialize_with = "or_default")]
     pub key_change: Option<ResourceUrl>,
     /// Returns renewal information (RFC 9773).
+    #[serde(default, deserialize_with = "or_default")]
     pub renewal_info: Option<ResourceUrl>,
     /// Facts about the CA.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub meta: Meta,
 }
 
@@ -66,24 +70,30 @@ pub struct Directory {
 #[serde(rename_all = "camelCase", default)]
 pub struct Meta {
     /// The terms of service that an account agrees to.
+    #[serde(deserialize_with = "or_default")]
     pub terms_of_service: Option<String>,
     /// The CA's website.
+    #[serde(deserialize_with = "or_default")]
     pub website: Option<String>,
     /// The names of this CA in CAA records.
+    #[serde(deserialize_with = "items")]
     pub caa_identities: Vec<String>,
     /// Whether a new account needs an external account binding.
+    #[serde(deserialize_with = "or_default")]
     pub external_account_required: bool,
     /// The certificate profiles, each with its description.
+    #[serde(deserialize_with = "described_names")]
     pub profiles: BTreeMap<String, String>,
 }
 
 /// An account (RFC 8555 section 7.1.2).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(in crate::acme) struct AccountResource {
     /// URL of the account's list of orders, which many CAs do not have.
+    #[serde(default, deserialize_with = "or_default")]
     pub(in crate::acme) orders: Option<ResourceUrl>,
     /// The contact, which many CAs do not keep.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "items")]
     pub(in crate::acme) contact: Vec<String>,
 }
 
@@ -113,17 +123,52 @@ impl fmt::Display for OrderStatus {
 }
 
 /// An order (RFC 8555 section 7.1.3).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(in crate::acme) struct OrderResource {
-    pub(in crate::acme) status: OrderStatus,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::acme) status: Option<OrderStatus>,
+    #[serde(default, deserialize_with = "items")]
     pub(in crate::acme) identifiers: Vec<Identifier>,
+    #[serde(default, deserialize_with = "items")]
     pub(in crate::acme) authorizations: Vec<ResourceUrl>,
-    pub(in crate::acme) finalize: ResourceUrl,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::acme) finalize: Option<ResourceUrl>,
+    #[serde(default, deserialize_with = "or_default")]
     pub(in crate::acme) certificate: Option<ResourceUrl>,
+    #[serde(default, deserialize_with = "or_default")]
     pub(in crate::acme) error: Option<Box<Problem>>,
     /// A time in RFC 3339, except at CAs that write something else.
     #[serde(default)]
     pub(in crate::acme) expires: serde_json::Value,
+}
+
+impl OrderResource {
+    /// Returns the status. An order without one is valid if it has a certificate, else pending.
+    pub(in crate::acme) fn status(&self) -> &OrderStatus {
+        let without = || match self.certificate {
+            Some(_) => &OrderStatus::Valid,
+            None => &OrderStatus::Pending,
+        };
+        self.status.as_ref().unwrap_or_else(without)
+    }
+
+    /// Takes what a later response leaves out from an earlier one. Status, certificate and error are only those of the later
+    /// one.
+    pub(in crate::acme) fn completed_from(mut self, earlier: &Self) -> Self {
+        if self.identifiers.is_empty() {
+            self.identifiers.clone_from(&earlier.identifiers);
+        }
+        if self.authorizations.is_empty() {
+            self.authorizations.clone_from(&earlier.authorizations);
+        }
+        if self.finalize.is_none() {
+            self.finalize.clone_from(&earlier.finalize);
+        }
+        if self.expires.is_null() {
+            self.expires.clone_from(&earlier.expires);
+        }
+        self
+    }
 }
 
 /// The status of an authorization (RFC 8555 section 7.1.6).
@@ -156,16 +201,31 @@ impl fmt::Display for AuthorizationStatus {
 /// An authorization (RFC 8555 section 7.1.4).
 #[derive(Clone, Debug, Deserialize)]
 pub(in crate::acme) struct AuthorizationResource {
-    pub(in crate::acme) identifier: Identifier,
-    pub(in crate::acme) status: AuthorizationStatus,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::acme) identifier: Option<Identifier>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::acme) status: Option<AuthorizationStatus>,
     /// Whether it is for the wildcard of the identifier.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in crate::acme) wildcard: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "items")]
     pub(in crate::acme) challenges: Vec<ChallengeResource>,
 }
 
 impl AuthorizationResource {
+    /// Returns the status. An authorization without one is valid if one of its challenges is, else pending.
+    pub(in crate::acme) fn status(&self) -> AuthorizationStatus {
+        let is_proved = || {
+            let mut challenges = self.challenges.iter();
+            challenges.any(|challenge| challenge.status == ChallengeStatus::Valid)
+        };
+        match &self.status {
+            Some(status) => status.clone(),
+            None if is_proved() => AuthorizationStatus::Valid,
+            None => AuthorizationStatus::Pending,
+        }
+    }
+
     /// Returns the first challenge of a type.
     pub(in crate::acme) fn challenge(&self, kind: &ChallengeType) -> Option<&ChallengeResource> {
         self.challenges
@@ -214,9 +274,10 @@ impl fmt::Display for ChallengeType {
 }
 
 /// The status of a challenge (RFC 8555 section 7.1.6).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::acme) enum ChallengeStatus {
+    #[default]
     Pending,
     Processing,
     Valid,
@@ -230,11 +291,14 @@ pub(in crate::acme) enum ChallengeStatus {
 pub(in crate::acme) struct ChallengeResource {
     pub(in crate::acme) r#type: ChallengeType,
     pub(in crate::acme) url: ResourceUrl,
+    #[serde(default, deserialize_with = "or_default")]
     pub(in crate::acme) status: ChallengeStatus,
+    #[serde(default, deserialize_with = "or_default")]
     pub(in crate::acme) token: Option<String>,
     /// The CA's names in persistent records.
-    #[serde(default, rename = "issuer-domain-names")]
+    #[serde(default, rename = "issuer-domain-names", deserialize_with = "items")]
     pub(in crate::acme) issuer_domain_names: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
     pub(in crate::acme) error: Option<Box<Problem>>,
 }
 
@@ -252,12 +316,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            authorization.status,
+            authorization.status(),
             AuthorizationStatus::Unknown("haunted".to_owned())
         );
         assert_eq!(
             authorization.identifier,
-            Identifier::Dns("example.org".to_owned())
+            Some(Identifier::Dns("example.org".to_owned()))
         );
         assert_eq!(authorization.challenges[0].token, None);
         let http = authorization.challenge(&ChallengeType::Http01).unwrap();
@@ -271,6 +335,6 @@ mod tests {
             r#"{"status":"deactivated","identifiers":[],"authorizations":[],"finalize":"https://ca.test/f"}"#,
         )
         .unwrap();
-        assert_eq!(order.status.to_string(), "deactivated");
+        assert_eq!(order.status().to_string(), "deactivated");
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::app::Error;
 use crate::certs::challenge::{
-    Cloudflare, Dns01Solver, DnsMethod, DnsOptions, DnsProvider, ExecHook, Propagation, Rfc2136,
-    SiteDns,
+    Cloudflare, Dns01Solver, DnsMethod, DnsOptions, DnsProvider, ExecHook, Propagation,
+    RecordLocks, Rfc2136, SiteDns,
 };
 use crate::certs::{Resolver, Secret};
 use crate::config::SiteConfig;
@@ -23,6 +23,7 @@ pub(super) fn solvers(
 ) -> Result<NameMap<Option<SiteDns>>, Error> {
     let mut known: Vec<(&DnsOptions, SiteDns)> = Vec::new();
     let mut solvers = NameMap::new();
+    let locks = RecordLocks::default();
     for site in sites {
         let Some(options) = &site.dns else {
             for pattern in site.patterns() {
@@ -37,8 +38,10 @@ pub(super) fn solvers(
             None => {
                 let solver = match provider(&options.method, sites)? {
                     Some(provider) => {
-                        let propagation = Propagation::new(Arc::clone(resolver), options);
+                        let propagation =
+                            Propagation::new(Arc::clone(resolver), &options.propagation);
                         let solver = Dns01Solver::new(provider, propagation, tasks.clone());
+                        let solver = solver.with_locks(locks.clone());
                         SiteDns::Records(solver.with_journal(Arc::clone(storage)))
                     }
                     None => SiteDns::Persistent,

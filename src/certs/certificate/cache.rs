@@ -98,6 +98,17 @@ impl CertCache {
         ends
     }
 
+    /// Returns the names whose certificates have expired at `now`. Does not count as a use.
+    #[must_use]
+    pub fn expired(&self, now: SystemTime) -> Vec<HostPattern> {
+        let has_expired = |entry: &Entry| entry.certificate.not_after() <= now;
+        let exact = self.exact.iter().filter(|entry| has_expired(entry));
+        let exact = exact.map(|entry| HostPattern::Exact(entry.key().clone()));
+        let wildcard = self.wildcard.iter().filter(|entry| has_expired(entry));
+        let wildcard = wildcard.map(|entry| HostPattern::Wildcard(entry.key().clone()));
+        exact.chain(wildcard).collect()
+    }
+
     /// Serves `certificate` for `pattern` from the next handshake on, unless the pattern has a pinned one.
     pub fn insert(&self, pattern: &HostPattern, certificate: Arc<Certificate>) {
         self.put(pattern, certificate, false);

@@ -148,22 +148,27 @@ impl Resolver {
         Err(ResolverError::AliasLoop(plain_text(name).to_owned()))
     }
 
-    /// Returns the TXT records of a name on one authoritative server; empty if there are none. Asks without recursion, so
-    /// that the server answers only from its own zones.
+    /// Returns the TXT records of a name; empty if there are none.
+    pub async fn txt(&self, name: &str) -> Result<Vec<String>, ResolverError> {
+        let question = Question::new(name)?;
+        texts(&question, self.client(&question)?).await
+    }
+
+    /// Returns the TXT records of a name on one server; empty if there are none. Without `recursion`, the server answers only
+    /// from its own zones.
     pub async fn txt_at(
         &self,
         server: SocketAddr,
         name: &str,
+        recursion: bool,
     ) -> Result<Vec<String>, ResolverError> {
         let question = Question::new(name)?;
         let options = ClientOptions {
-            is_recursive: false,
+            is_recursive: recursion,
             ..client_options(vec![NameServer::At(server)])
         };
         let client = options.build().map_err(|error| question.no_client(error))?;
-        let records = present(question.ask(&client, RecordType::TXT).await)?;
-        let records = records.unwrap_or_default();
-        Ok(records.iter().filter_map(txt).collect())
+        texts(&question, &client).await
     }
 
     fn client(&self, question: &Question) -> Result<&TokioResolver, ResolverError> {
@@ -174,6 +179,12 @@ impl Resolver {
         let client = options.build().map_err(|error| question.no_client(error))?;
         Ok(self.client.get_or_init(|| client))
     }
+}
+
+async fn texts(question: &Question, client: &TokioResolver) -> Result<Vec<String>, ResolverError> {
+    let records = present(question.ask(client, RecordType::TXT).await)?;
+    let records = records.unwrap_or_default();
+    Ok(records.iter().filter_map(txt).collect())
 }
 
 /// Returns client settings that ignore the hosts file of this machine.

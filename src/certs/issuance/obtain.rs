@@ -13,6 +13,7 @@ use crate::certs::budget::Budgets;
 use crate::certs::certificate::{CertCache, Certificate, CertificateError};
 use crate::certs::clock::Clock;
 use crate::certs::issuer::{Issuer, Pem};
+use crate::certs::lru_table::LruTable;
 use crate::certs::renewal::renew_at;
 use crate::certs::status::{CertificateRefusal, unsignable_by_all};
 use crate::certs::store::{CertificateStore, Stored};
@@ -35,8 +36,13 @@ pub(crate) struct Obtainer {
     failover: Failover,
     failures: Failures,
     renewal_plans: Arc<RenewalPlans>,
+    /// The records whose damage the log has told, by location.
+    told_damaged: LruTable<String, ()>,
     clock: Clock,
 }
+
+/// Limits how many damaged records are remembered.
+const REMEMBERED: usize = 1024;
 
 impl Obtainer {
     pub(crate) fn new(records: CertificateStore, cache: Arc<CertCache>, clock: Clock) -> Self {
@@ -46,6 +52,7 @@ impl Obtainer {
             failover: Failover::new(budgets, Arc::clone(&renewal_plans), clock),
             failures: Failures::new(records.clone(), Arc::clone(&cache), clock),
             renewal_plans,
+            told_damaged: LruTable::new(REMEMBERED),
             records,
             cache,
             clock,
@@ -247,8 +254,7 @@ impl Obtainer {
             Stored::Missing => return Ok(None),
             Stored::Found(certificate) => certificate,
             Stored::Damaged(reason) => {
-                let file = self.records.certificate_location(id, subject);
-                warn!(names = %subject, %file, error = %reason, "stored certificate is damaged");
+                self.tell_damaged(self.records.certificate_location(id, subject), &reason);
                 return Ok(None);
             }
         };
@@ -266,6 +272,47 @@ impl Obtainer {
             certificate,
             early,
         }))
+    }
+
+    /// Logs a damaged record once. It is read several times until a new certificate replaces it.
+    fn tell_damaged(&self, file: String, reason: &CertificateError) {
+        if self.told_damaged.get(&file).is_none() {
+            warn!(%file, error = %reason, "stored certificate is damaged; a new one is obtained");
+            self.told_damaged.insert(file, ());
+        }
+    }
+
+    /// Serves the expired certificate of the configured issuers that expired last, after nothing newer could be had: it is
+    /// better than none, and the wrong one of the two may be this machine's clock. Returns `None` if there is none.
+    pub(crate) async fn serve_expired(
+        &self,
+        request: CertRequest<'_>,
+        refusal: &CertificateRefusal,
+    ) -> Option<Arc<Certificate>> {
+        let subject = request.subject;
+        if let Some(served) = self.cache.get(subject) {
+            return Some(served);
+        }
+        let mut best: Option<Arc<Certificate>> = None;
+        for issuer in request.issuers() {
+            let stored = self.records.load_certificate(issuer.id(), subject).await;
+            let Ok(Stored::Found(certificate)) = stored else {
+                continue;
+            };
+            let outcome = certificate.verify_for(subject, self.clock.now());
+            if matches!(outcome, Err(CertificateError::Expired(_))) {
+                let end = |certificate: &Arc<Certificate>| certificate.not_after();
+                best = best.into_iter().chain([certificate]).max_by_key(end);
+            }
+        }
+        let best = best?;
+        warn!(
+            names = %subject, serial = best.serial(), reason = %refusal,
+            not_after = %humantime::format_rfc3339_seconds(best.not_after()),
+            "serving an expired certificate, because no newer one can be had"
+        );
+        self.serve(subject, &best);
+        Some(best)
     }
 
     /// Puts a stored certificate into the cache, unless it is an on-demand one that no client has asked for: those would push

@@ -302,6 +302,7 @@ fn reach(error: &acme::Error) -> Reach {
         .is_some_and(|status| status.is_client_error());
     match error {
         Error::OrderTimeout { .. } | Error::NoCertificate | Error::Chain(_) => Reach::Certificate,
+        Error::Preparation { .. } => Reach::Nothing,
         Error::Connect {
             step: Step::NewOrder,
             ..

@@ -2,6 +2,7 @@
 
 mod daily_store_check;
 mod scheduler;
+mod served_check;
 mod stale_dns_records;
 mod start_manager;
 

@@ -4,16 +4,18 @@ use tokio::sync::mpsc;
 
 use super::daily_store_check::StoreSweep;
 use super::scheduler::Scheduler;
+use super::served_check::ServedCheck;
 use crate::certs::manager::{CertManager, ManagerParts};
 
-/// Builds the manager and spawns its two background tasks: the renewal loop, which begins with every name that the
-/// configuration spells out, and the daily sweep over storage.
+/// Builds the manager and spawns its background tasks: the renewal loop, which begins with every name that the
+/// configuration spells out, the hourly look at what is served, and the daily sweep over storage.
 #[must_use]
 pub fn start(parts: ManagerParts) -> CertManager {
     let (schedule, inbox) = mpsc::unbounded_channel();
     let manager = CertManager::new(parts, schedule);
     let tasks = manager.tasks();
     tasks.spawn(Scheduler::new(manager.clone(), inbox).run(tasks.shutdown()));
+    tasks.spawn(ServedCheck::new(manager.clone()).run(tasks.shutdown()));
     tasks.spawn(StoreSweep::new(manager.clone()).run(tasks.shutdown()));
     manager
 }

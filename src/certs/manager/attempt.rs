@@ -35,6 +35,12 @@ impl Attempt {
             self.stored = Some(stored);
         }
         let outcome = obtainer.obtain(request, self.stored.clone()).await;
+        if let Err(refusal) = &outcome
+            && self.stored.is_none()
+            && refusal.leaves_expired()
+        {
+            self.stored = obtainer.serve_expired(request, refusal).await;
+        }
         self.reschedule(&outcome);
         let has_changed = !Arc::ptr_eq(&self.policy.ruleset, &self.state.ruleset());
         if has_changed && self.state.policy(&self.subject).is_none() {

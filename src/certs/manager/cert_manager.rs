@@ -153,6 +153,11 @@ impl CertManager {
         })
     }
 
+    /// `true` while no look-up and no order is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.flights.len() == 0
+    }
+
     pub(crate) fn clock(&self) -> Clock {
         self.state.clock
     }

@@ -14,6 +14,8 @@ pub struct CertStats {
     pub names: usize,
     /// Number of those names without a certificate in memory.
     pub without: usize,
+    /// Number of certificates in memory that have expired.
+    pub expired: usize,
 }
 
 impl CertManager {
@@ -21,6 +23,12 @@ impl CertManager {
     #[must_use]
     pub fn next_ends(&self, limit: usize) -> Vec<(HostPattern, SystemTime)> {
         self.state.cache().next_ends(limit)
+    }
+
+    /// Returns the names that are served with an expired certificate.
+    #[must_use]
+    pub fn expired(&self) -> Vec<HostPattern> {
+        self.state.cache().expired(self.clock().now())
     }
 
     /// Returns the current counts. Takes time proportional to the number of configured names.
@@ -31,6 +39,7 @@ impl CertManager {
         let names = policies.filter_map(|(_, policy)| policy.managed());
         let mut stats = CertStats {
             in_memory: cache.len(),
+            expired: self.expired().len(),
             ..CertStats::default()
         };
         for name in names {

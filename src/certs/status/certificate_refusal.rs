@@ -58,6 +58,12 @@ pub enum CertificateRefusal {
 }
 
 impl CertificateRefusal {
+    /// `true` if the name may have a certificate, and only a newer one cannot be had now.
+    #[must_use]
+    pub(crate) fn leaves_expired(&self) -> bool {
+        matches!(self, Self::BackingOff { .. } | Self::Held(_))
+    }
+
     /// Returns the time until the next attempt; `None` when the process stops.
     #[must_use]
     pub(crate) fn retry_in(&self, now: SystemTime) -> Option<Duration> {

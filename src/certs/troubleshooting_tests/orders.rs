@@ -127,6 +127,7 @@ pub(super) fn refused_orders() -> Vec<String> {
         wrong_credentials("the key id is unknown"),
         wrong_credentials("the signature does not verify"),
         wrong_credentials("the credentials were used already"),
+        wrong_credentials("an e-mail address is required"),
         refused(
             Step::NewAccount,
             400,

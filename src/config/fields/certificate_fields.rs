@@ -7,7 +7,8 @@ use url::Url;
 
 use crate::acme::{ChallengeType, ExternalAccount};
 use crate::certs::challenge::{
-    CloudflareOptions, DnsMethod, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
+    CloudflareOptions, DnsMethod, DnsOptions, PropagationOptions, Rfc2136Options, ServerAddress,
+    TsigAlgorithm,
 };
 use crate::certs::issuer::NameConstraint;
 use crate::certs::{IssuerOptions, KeyType, OnDemandOptions, Secret, TlsFiles};
@@ -179,16 +180,29 @@ pub(crate) fn write_dns(options: &DnsOptions) -> toml::Value {
         DnsMethod::Rfc2136(update) => ("rfc2136", (rfc2136().write)(update)),
         DnsMethod::Cloudflare(api) => ("cloudflare", (cloudflare().write)(api)),
     };
-    let servers = (name_servers().write)(&options.name_servers);
-    let timeout = humantime::format_duration(options.propagation_timeout);
-    let entries = [
-        (key, value),
-        ("name-servers", servers),
-        ("propagation-timeout", Some(timeout.to_string().into())),
-    ];
-    let entries = entries.into_iter();
+    let entries = std::iter::once((key, value)).chain(propagation_entries(&options.propagation));
     let entries = entries.filter_map(|(key, value)| Some((key.to_owned(), value?)));
     entries.collect::<toml::Table>().into()
+}
+
+fn propagation_entries(options: &PropagationOptions) -> Vec<(&'static str, Option<toml::Value>)> {
+    let duration = |duration| Some(humantime::format_duration(duration).to_string().into());
+    if let Some(delay) = options.delay {
+        return vec![("propagation-delay", duration(delay))];
+    }
+    let word = if options.is_strict {
+        "strict"
+    } else {
+        "relaxed"
+    };
+    vec![
+        (
+            "name-servers",
+            (name_servers().write)(&options.name_servers),
+        ),
+        ("propagation-timeout", duration(options.timeout)),
+        ("propagation", Some(word.into())),
+    ]
 }
 
 fn built_in_url(text: &str) -> Url {

@@ -1,11 +1,14 @@
 //! Reads `dns` of a site: the method to set records for DNS challenges.
 
-use crate::certs::challenge::{DnsMethod, DnsOptions};
+use crate::certs::challenge::{DnsMethod, DnsOptions, PropagationOptions};
 use crate::config::fields::{self, TableReader};
 use crate::config::report::{DnsChallengeProblem, Report};
 use crate::config::toml::TomlValue;
 use crate::config::value::{command, read_duration};
 use crate::name::HostPattern;
+
+/// The words for a check of a record that does not succeed, with whether they end the attempt.
+const PROPAGATION: [(&str, bool); 2] = [("relaxed", false), ("strict", true)];
 
 const METHODS: [&str; 3] = ["exec", "rfc2136", "cloudflare"];
 
@@ -38,8 +41,7 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
     let exec = table.read("exec", report, |value| Ok(command(folder, value.string()?)));
     let update = reader.read_key("rfc2136", fields::rfc2136(), report);
     let cloudflare = reader.read_key("cloudflare", fields::cloudflare(), report);
-    let servers = reader.read_key("name-servers", fields::name_servers(), report);
-    let timeout = table.read("propagation-timeout", report, read_duration);
+    let propagation = read_propagation(reader, report);
     match METHODS.into_iter().filter(|key| table.has(key)).count() {
         0 => report.at(table.start(), DnsChallengeProblem::NoMethod.into()),
         1 => {}
@@ -48,11 +50,29 @@ fn read_table(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> Option<Dn
     let method = exec.map(DnsMethod::Exec);
     let method = method.or_else(|| update.map(DnsMethod::Rfc2136));
     let mut options = DnsOptions::new(method.or_else(|| cloudflare.map(DnsMethod::Cloudflare))?);
-    options.name_servers = servers.unwrap_or_default();
-    if let Some(timeout) = timeout {
-        options.propagation_timeout = timeout;
-    }
+    options.propagation = propagation;
     Some(options)
+}
+
+fn read_propagation(reader: TableReader<'_, '_>, report: &mut Report<'_>) -> PropagationOptions {
+    let table = reader.table;
+    let servers = reader.read_key("name-servers", fields::name_servers(), report);
+    let timeout = table.read("propagation-timeout", report, read_duration);
+    let is_strict = table.read("propagation", report, |value| value.choice(&PROPAGATION));
+    let delay = table.read("propagation-delay", report, read_duration);
+    let of_check = ["name-servers", "propagation-timeout", "propagation"];
+    if table.has("propagation-delay") {
+        for key in of_check.into_iter().filter(|key| table.has(key)) {
+            report.at(table.start(), DnsChallengeProblem::Delay(key).into());
+        }
+    }
+    let default = PropagationOptions::default();
+    PropagationOptions {
+        name_servers: servers.unwrap_or_default(),
+        timeout: timeout.unwrap_or(default.timeout),
+        is_strict: is_strict.unwrap_or(default.is_strict),
+        delay,
+    }
 }
 
 /// Returns the problem if `dns` has no effect for the site.

@@ -29,6 +29,8 @@ pub(crate) enum DnsChallengeProblem {
         "an IP address cannot be validated through DNS; remove `dns`, because `{0}` gets its certificate without it"
     )]
     Address(HostPattern),
+    #[error("`propagation-delay` replaces the check of the record; remove it or `{0}`")]
+    Delay(&'static str),
     #[error("a site with `tls` files needs no CA; remove `dns` or `tls`")]
     Files,
 }

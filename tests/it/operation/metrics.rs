@@ -47,6 +47,7 @@ async fn refusals_connections_and_expiry_of_certificates_are_exported() {
         "proxy_certificates 1\n",
         "# TYPE proxy_refusals counter\n",
         "proxy_names_without_certificate 0\n",
+        "proxy_expired_certificates 0\n",
         "proxy_certificate_not_after_timestamp_seconds{name=\"localhost\"} ",
     ] {
         assert!(page.contains(line), "{line}: {page}");

@@ -3,11 +3,13 @@
 use std::process::Stdio;
 
 use rcgen::{CertificateParams, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
 use crate::harness::clients::raw::ask;
+use crate::harness::deadline::soon;
 use crate::harness::proxy::{ProxySetup, command};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -187,4 +189,19 @@ async fn versions_below_1_2_are_refused_and_the_hybrid_key_exchange_is_preferred
         let said = String::from_utf8_lossy(&said);
         assert!(said.contains(shown), "{version}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_offers_only_http_1_0_gets_an_answer() {
+    let app = App::start().await;
+    let proxy = ProxySetup::new().local(&app).start().await;
+    let client = proxy.client().alpn("http/1.0");
+
+    let mut stream = client.connect(proxy.https(), "localhost").await.unwrap();
+
+    let request = b"GET / HTTP/1.0\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with("hello"), "{answer}");
 }

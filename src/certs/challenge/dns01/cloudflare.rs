@@ -239,6 +239,14 @@ fn unreachable(error: reqwest::Error) -> Failure {
 }
 
 impl DnsProvider for Cloudflare {
+    fn check<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        async move {
+            let zone = self.zone(name).await;
+            zone.map(drop).map_err(Dns01Error::Cloudflare)
+        }
+        .boxed()
+    }
+
     fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
         async move { self.add(record).await.map_err(Dns01Error::Cloudflare) }.boxed()
     }

@@ -1,6 +1,7 @@
 //! DNS provider: a program of the operator, called without a shell, with the action, the name and the value as arguments.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Stdio;
@@ -133,6 +134,28 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
 }
 
 impl DnsProvider for ExecHook {
+    fn check<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        async move {
+            let outcome = match tokio::fs::metadata(&self.program).await {
+                Ok(file) if file.is_file() && file.permissions().mode() & 0o111 != 0 => Ok(()),
+                Ok(_) => Err(std::io::ErrorKind::PermissionDenied.into()),
+                // A program without a folder is found in PATH when it is run.
+                Err(_) if self.program.components().count() == 1 => Ok(()),
+                Err(error) => Err(error),
+            };
+            outcome.map_err(|error| Dns01Error::Hook {
+                program: self.program.clone(),
+                fault: HookFault::Start(error),
+            })
+        }
+        .boxed()
+    }
+
+    /// Many such programs replace the record, because the tool behind them does.
+    fn may_replace_values(&self) -> bool {
+        true
+    }
+
     fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
         self.call("present", record).boxed()
     }
@@ -144,8 +167,6 @@ impl DnsProvider for ExecHook {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     struct Hook {
@@ -202,7 +223,9 @@ mod tests {
         let hook = Hook::new("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1");
         assert!(hook.sentence().await.len() < 2200);
         let mut hook = Hook::new("");
+        hook.hook.check("example.org").await.unwrap();
         hook.hook.program = "/nowhere/hook".into();
+        hook.hook.check("example.org").await.unwrap_err();
         assert!(
             hook.sentence()
                 .await

@@ -19,6 +19,14 @@ pub(super) struct JournaledProvider {
 }
 
 impl DnsProvider for JournaledProvider {
+    fn check<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        self.provider.check(name)
+    }
+
+    fn may_replace_values(&self) -> bool {
+        self.provider.may_replace_values()
+    }
+
     fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
         async move {
             let added = self.journal.add(&self.certificate, record).await;

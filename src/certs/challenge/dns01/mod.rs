@@ -14,6 +14,7 @@ mod persist_solver;
 mod propagation;
 mod provider;
 mod record_journal;
+mod record_locks;
 mod rfc2136;
 mod solver;
 
@@ -21,11 +22,13 @@ pub use cloudflare::Cloudflare;
 pub use error::{CloudflareFault, Dns01Error, HookFault, UpdateFault};
 pub use exec::ExecHook;
 pub use options::{
-    CloudflareOptions, DnsMethod, DnsOptions, Rfc2136Options, ServerAddress, TsigAlgorithm,
+    CloudflareOptions, DnsMethod, DnsOptions, PropagationOptions, Rfc2136Options, ServerAddress,
+    TsigAlgorithm,
 };
 pub use persist_solver::PersistSolver;
 pub use propagation::Propagation;
 pub use provider::{DnsProvider, TxtRecord};
 pub(crate) use record_journal::DnsJournal;
+pub use record_locks::RecordLocks;
 pub use rfc2136::Rfc2136;
 pub use solver::Dns01Solver;

@@ -14,20 +14,42 @@ use crate::certs::secret::Secret;
 pub struct DnsOptions {
     /// Method that sets the record.
     pub method: DnsMethod,
+    /// Wait between setting a record and telling the CA.
+    pub propagation: PropagationOptions,
+}
+
+/// Settings of the wait until a record is visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PropagationOptions {
     /// Servers that must show a record before the CA is told; if empty, the name servers of the zone.
     pub name_servers: Vec<SocketAddr>,
     /// Limit for the time until all of these servers show the record.
-    pub propagation_timeout: Duration,
+    pub timeout: Duration,
+    /// Whether the attempt fails after this time. Otherwise the CA is told all the same.
+    pub is_strict: bool,
+    /// Time to wait instead of asking any server.
+    pub delay: Option<Duration>,
+}
+
+impl Default for PropagationOptions {
+    /// The name servers of the zone, two minutes, and not strict.
+    fn default() -> Self {
+        Self {
+            name_servers: Vec::new(),
+            timeout: Duration::from_secs(120),
+            is_strict: false,
+            delay: None,
+        }
+    }
 }
 
 impl DnsOptions {
-    /// Creates the default settings for `method`: the name servers of the zone, and two minutes for propagation.
+    /// Creates the default settings for `method`.
     #[must_use]
     pub fn new(method: DnsMethod) -> Self {
         Self {
             method,
-            name_servers: Vec::new(),
-            propagation_timeout: Duration::from_secs(120),
+            propagation: PropagationOptions::default(),
         }
     }
 }

@@ -1,15 +1,14 @@
-//! Waits until every name server that the CA might ask shows a record.
+//! Waits until every name server that the CA might ask shows a record, as far as these can be asked.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until};
-use tracing::debug;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, warn};
 
 use super::error::Dns01Error;
-use super::options::DnsOptions;
+use super::options::PropagationOptions;
 use super::provider::TxtRecord;
 use crate::backoff::Polling;
 use crate::certs::dns::{Resolver, ResolverError, ZoneServer};
@@ -17,15 +16,18 @@ use crate::certs::dns::{Resolver, ResolverError, ZoneServer};
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Number of rounds after which unreachable servers are ignored, if another server shows the record.
+/// Number of rounds after which unreachable servers are ignored, if another server shows the record, and after which the
+/// configured resolvers are asked, if no server can be reached.
 const UNREACHABLE_ROUNDS: usize = 3;
+
+/// The name that messages use for the configured resolvers.
+const RESOLVERS: &str = "of `resolvers`";
 
 /// Asks name servers for records.
 #[derive(Debug)]
 pub struct Propagation {
     resolver: Arc<Resolver>,
-    servers: Vec<SocketAddr>,
-    timeout: Duration,
+    options: PropagationOptions,
 }
 
 /// Result of asking one server.
@@ -38,11 +40,10 @@ enum Observation {
 impl Propagation {
     /// Creates a check at the name servers of `options`; if these are empty, at those of the zone of each record.
     #[must_use]
-    pub fn new(resolver: Arc<Resolver>, options: &DnsOptions) -> Self {
+    pub fn new(resolver: Arc<Resolver>, options: &PropagationOptions) -> Self {
         Self {
             resolver,
-            servers: options.name_servers.clone(),
-            timeout: options.propagation_timeout,
+            options: options.clone(),
         }
     }
 
@@ -55,21 +56,55 @@ impl Propagation {
         })
     }
 
-    /// Waits until every server shows the record. A server that is unreachable in several rounds is ignored if another
-    /// one shows the record.
+    /// Waits until the record can be expected to be visible to the CA. If it cannot be seen in time, the CA may see it all
+    /// the same: a firewall may stand between this machine and the name servers. So this is an error only if it is strict.
     pub(super) async fn wait(&self, record: &TxtRecord) -> Result<(), Dns01Error> {
-        let deadline = Instant::now() + self.timeout;
+        if let Some(delay) = self.options.delay {
+            sleep(delay).await;
+            return Ok(());
+        }
+        match self.poll(record).await {
+            Err(error) if !self.options.is_strict => {
+                warn!(name = %record.name, %error, "TXT record is not seen; the CA is asked all the same");
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Waits until every server shows the record. A server that is unreachable in several rounds is ignored if another
+    /// one shows the record. If none can be found or reached, a resolver that shows it is enough.
+    async fn poll(&self, record: &TxtRecord) -> Result<(), Dns01Error> {
+        let deadline = Instant::now() + self.options.timeout;
         let mut polling = Polling::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let servers = self.servers(&record.name).await?;
+        let (servers, not_found) = match self.servers(&record.name).await {
+            Ok(servers) => (servers, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
         for round in 1.. {
             let observed = join_all(servers.iter().map(|server| self.ask(server, record))).await;
-            let may_ignore = round >= UNREACHABLE_ROUNDS;
-            let Some(pending) = pending(&servers, observed, may_ignore, record) else {
+            let is_late = round >= UNREACHABLE_ROUNDS;
+            let are_silent = observed.iter().all(Observation::is_unreachable);
+            let asks_resolvers = self.options.name_servers.is_empty()
+                && are_silent
+                && (is_late || servers.is_empty());
+            let mut pending = pending(&servers, observed, is_late, record);
+            if asks_resolvers {
+                match self.ask_resolvers(record).await {
+                    Observation::Shown => return Ok(()),
+                    Observation::Missing => pending = Some(PendingServer::resolvers()),
+                    Observation::Unreachable(error) => {
+                        debug!(name = %record.name, %error, "resolvers unreachable");
+                    }
+                }
+            }
+            if pending.is_none() && !servers.is_empty() {
                 return Ok(());
-            };
+            }
             let next = Instant::now() + polling.next(None);
             if next > deadline {
-                return Err(pending.into_error(record, self.timeout));
+                let seen = pending.map(|it| it.into_error(record, self.options.timeout));
+                return Err(not_found.or(seen).unwrap_or(Dns01Error::Stopping));
             }
             sleep_until(next).await;
         }
@@ -77,8 +112,9 @@ impl Propagation {
     }
 
     async fn servers(&self, name: &str) -> Result<Vec<ZoneServer>, Dns01Error> {
-        if !self.servers.is_empty() {
-            let named = self.servers.iter().map(|&address| ZoneServer {
+        if !self.options.name_servers.is_empty() {
+            let named = self.options.name_servers.iter();
+            let named = named.map(|&address| ZoneServer {
                 name: address.to_string(),
                 addresses: vec![address],
             });
@@ -92,20 +128,40 @@ impl Propagation {
         Ok(zone.servers)
     }
 
+    async fn ask_resolvers(&self, record: &TxtRecord) -> Observation {
+        Observation::of(self.resolver.txt(&record.name).await, record)
+    }
+
     /// Asks the addresses of a server in turn until one answers.
     async fn ask(&self, server: &ZoneServer, record: &TxtRecord) -> Observation {
         let mut failure = ResolverError::NoAnswer {
             name: server.name.clone(),
             kind: "A or AAAA",
         };
+        // A server of the configuration may be a resolver. An authority ignores that recursion is desired.
+        let recursion = !self.options.name_servers.is_empty();
         for address in &server.addresses {
-            match self.resolver.txt_at(*address, &record.name).await {
-                Ok(values) if values.contains(&record.value) => return Observation::Shown,
-                Ok(_) => return Observation::Missing,
-                Err(error) => failure = error,
+            let answer = self.resolver.txt_at(*address, &record.name, recursion);
+            match Observation::of(answer.await, record) {
+                Observation::Unreachable(error) => failure = error,
+                observation => return observation,
             }
         }
         Observation::Unreachable(failure)
+    }
+}
+
+impl Observation {
+    fn of(answer: Result<Vec<String>, ResolverError>, record: &TxtRecord) -> Self {
+        match answer {
+            Ok(values) if values.contains(&record.value) => Self::Shown,
+            Ok(_) => Self::Missing,
+            Err(error) => Self::Unreachable(error),
+        }
+    }
+
+    fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
     }
 }
 
@@ -116,6 +172,13 @@ struct PendingServer {
 }
 
 impl PendingServer {
+    fn resolvers() -> Self {
+        Self {
+            server: RESOLVERS.to_owned(),
+            cause: None,
+        }
+    }
+
     fn into_error(self, record: &TxtRecord, limit: Duration) -> Dns01Error {
         let (server, name) = (self.server, record.name.clone());
         match self.cause {

@@ -186,6 +186,20 @@ impl fmt::Debug for Rfc2136 {
 }
 
 impl DnsProvider for Rfc2136 {
+    fn check<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        async move {
+            let zone = match fqdn(name) {
+                Ok(owner) => self.zone(&owner).await,
+                Err(_) => Err(UpdateFault::NoZone(name.to_owned())),
+            };
+            zone.map(drop).map_err(|fault| Dns01Error::Update {
+                server: self.server.clone(),
+                fault,
+            })
+        }
+        .boxed()
+    }
+
     fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
         self.change(Change::Add, record).boxed()
     }

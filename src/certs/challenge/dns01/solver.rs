@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -15,6 +15,7 @@ use super::journaled_provider::JournaledProvider;
 use super::propagation::Propagation;
 use super::provider::{DnsProvider, TxtRecord};
 use super::record_journal::DnsJournal;
+use super::record_locks::RecordLocks;
 use crate::acme::{ChallengeType, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 use crate::name::HostPattern;
 use crate::storage::Storage;
@@ -30,6 +31,7 @@ pub struct Dns01Solver {
     propagation: Arc<Propagation>,
     tasks: Tasks,
     journal: Option<DnsJournal>,
+    locks: RecordLocks,
 }
 
 impl Dns01Solver {
@@ -41,7 +43,14 @@ impl Dns01Solver {
             propagation: Arc::new(propagation),
             tasks,
             journal: None,
+            locks: RecordLocks::default(),
         }
+    }
+
+    /// Shares `locks` with other solvers that may set records of the same names.
+    #[must_use]
+    pub fn with_locks(self, locks: RecordLocks) -> Self {
+        Self { locks, ..self }
     }
 
     /// Adds a journal in `storage`, so that the next process can remove the records of this one if it is killed.
@@ -96,11 +105,27 @@ impl Dns01Solver {
         })
     }
 
-    async fn publish(&self, name: &str, value: String) -> Result<Presented, Dns01Error> {
-        let name = self
-            .propagation
+    /// Returns the name of the record for an identifier, at the end of its CNAME chain.
+    async fn owner(&self, name: &str) -> Result<String, Dns01Error> {
+        let name = name.strip_prefix("*.").unwrap_or(name);
+        self.propagation
             .owner(&format!("_acme-challenge.{name}"))
-            .await?;
+            .await
+    }
+
+    async fn check(&self, name: &str) -> Result<(), Dns01Error> {
+        let owner = self.owner(name).await?;
+        self.provider.check(&owner).await
+    }
+
+    async fn publish(&self, name: &str, value: String) -> Result<Presented, Dns01Error> {
+        let name = self.owner(name).await?;
+        // The wildcard and its base name have the same record.
+        let lock = if self.provider.may_replace_values() {
+            Some(self.locks.lock(&name).await)
+        } else {
+            None
+        };
         let record = TxtRecord { name, value };
         let (sender, outcome) = oneshot::channel();
         let (release, released) = oneshot::channel::<()>();
@@ -108,6 +133,7 @@ impl Dns01Solver {
             provider: Arc::clone(&self.provider),
             record: record.clone(),
             shutdown: self.tasks.shutdown(),
+            _lock: lock,
         };
         self.tasks.spawn(holder.run(sender, released));
         outcome.await.unwrap_or(Err(Dns01Error::Stopping))?;
@@ -123,6 +149,8 @@ struct RecordHolder {
     provider: Arc<dyn DnsProvider>,
     record: TxtRecord,
     shutdown: Shutdown,
+    /// Held until the record is removed.
+    _lock: Option<OwnedMutexGuard<()>>,
 }
 
 impl RecordHolder {
@@ -178,6 +206,16 @@ impl fmt::Debug for Dns01Solver {
 impl Solver for Dns01Solver {
     fn challenge_type(&self) -> ChallengeType {
         ChallengeType::Dns01
+    }
+
+    fn prepare<'a>(&'a self, identifier: &'a Identifier) -> BoxFuture<'a, Result<(), SolverError>> {
+        async move {
+            let Identifier::Dns(name) = identifier else {
+                return Err(SolverError::new(Dns01Error::Address));
+            };
+            self.check(name).await.map_err(SolverError::new)
+        }
+        .boxed()
     }
 
     fn present<'a>(

@@ -69,7 +69,9 @@ impl OrderAttempt<'_> {
         solvers: &[Arc<dyn Solver>],
         replaces: &mut Option<&CertId>,
     ) -> Result<Pem, Error> {
-        let placed = self.place(replaces).await?;
+        let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
+        prepare(&identifier, solvers).await?;
+        let placed = self.place(&identifier, replaces).await?;
         let outcome = self.prove(&placed.order, solvers).await;
         if let Err(failure) = outcome {
             return Err(self.failed(&placed.record, failure).await);
@@ -78,12 +80,15 @@ impl OrderAttempt<'_> {
     }
 
     /// Places an order and stores its record at once, so that a later process can resume it.
-    async fn place(&self, replaces: &mut Option<&CertId>) -> Result<Placed, Error> {
-        let identifier = Identifier::of_pattern(self.request.subject).ok_or(Error::NoSubject)?;
+    async fn place(
+        &self,
+        identifier: &Identifier,
+        replaces: &mut Option<&CertId>,
+    ) -> Result<Placed, Error> {
         let key = self.terms.generate_key().await?;
         let placing = Placing {
             account: self.account,
-            identifier: &identifier,
+            identifier,
             charges: self.request.charges,
             now: self.now(),
         };
@@ -211,6 +216,18 @@ impl OrderAttempt<'_> {
         let account = self.account.url();
         self.records.forget(self.request.subject, account).await;
     }
+}
+
+/// Lets the solver that is tried first do what can fail without an order.
+async fn prepare(identifier: &Identifier, solvers: &[Arc<dyn Solver>]) -> Result<(), acme::Error> {
+    let Some(first) = solvers.first() else {
+        return Ok(());
+    };
+    let prepared = first.prepare(identifier).await;
+    prepared.map_err(|source| acme::Error::Preparation {
+        identifier: identifier.clone(),
+        source,
+    })
 }
 
 /// Whether the order is so old that its certificate has expired. The caller checks everything else.

@@ -1,7 +1,6 @@
 //! The dns-01 solver with name servers and providers, well behaved or not.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +8,17 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use proxy::acme::{AccountKey, Identifier, KeyAuthorization, Presented, Solver, SolverError};
 use proxy::certs::challenge::{
-    Cloudflare, CloudflareOptions, Dns01Error, Dns01Solver, DnsMethod, DnsOptions, DnsProvider,
-    Propagation, Rfc2136, Rfc2136Options, ServerAddress, TsigAlgorithm, TxtRecord,
+    Dns01Error, Dns01Solver, DnsProvider, Propagation, PropagationOptions, TxtRecord,
 };
-use proxy::certs::{Resolver, ResolverOptions, Secret};
+use proxy::certs::{Resolver, ResolverOptions};
 use proxy::dns_client::NameServer;
 use proxy::tasks::Tasks;
 use tokio::sync::watch;
 
+use super::dns_providers::{CHALLENGE, updater};
 use crate::harness::deadline::soon;
-use crate::harness::dns::bind::{Bind, KEY, KEY_NAME};
-use crate::harness::dns::cloudflare::{CloudflareApi, TOKEN};
+use crate::harness::dns::bind::Bind;
 use crate::harness::dns::server::DnsServer;
-
-const CHALLENGE: &str = "_acme-challenge.home.example.org";
 
 /// A provider that reports its calls to the test and sets records only at its server.
 #[derive(Debug)]
@@ -87,14 +83,35 @@ impl Servers {
     }
 
     fn solver(&self, provider: &Arc<Provider>, tasks: &Tasks) -> Dns01Solver {
+        self.solver_with(provider, tasks, |options| options.is_strict = true)
+    }
+
+    /// A solver with other settings. It waits at most two seconds.
+    fn solver_with(
+        &self,
+        provider: &Arc<Provider>,
+        tasks: &Tasks,
+        change: impl FnOnce(&mut PropagationOptions),
+    ) -> Dns01Solver {
+        self.solver_of(Arc::clone(provider) as _, tasks, change)
+    }
+
+    fn solver_of(
+        &self,
+        provider: Arc<dyn DnsProvider>,
+        tasks: &Tasks,
+        change: impl FnOnce(&mut PropagationOptions),
+    ) -> Dns01Solver {
         let resolver = Resolver::new(ResolverOptions {
             servers: vec![NameServer::At(self.first.address())],
             authority_port: self.first.address().port(),
         });
-        let mut options = DnsOptions::new(DnsMethod::Exec(PathBuf::new()));
-        options.propagation_timeout = Duration::from_secs(2);
+        let mut options = PropagationOptions {
+            timeout: Duration::from_secs(2),
+            ..PropagationOptions::default()
+        };
+        change(&mut options);
         let propagation = Propagation::new(Arc::new(resolver), &options);
-        let provider: Arc<dyn DnsProvider> = Arc::clone(provider) as _;
         Dns01Solver::new(provider, propagation, tasks.clone())
     }
 }
@@ -144,6 +161,131 @@ async fn a_record_that_one_name_server_never_shows_is_an_error_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_not_seen_is_shown_to_the_ca_all_the_same() {
+    let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
+    let solver = servers.solver_with(&provider, &tasks, |_| ());
+
+    let presented = soon(present(&solver)).await;
+
+    presented.unwrap();
+    provider.called("cleanup").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delay_replaces_the_check() {
+    let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
+    let delay = Duration::from_millis(100);
+    let solver = servers.solver_with(&provider, &tasks, |options| {
+        options.is_strict = true;
+        options.delay = Some(delay);
+    });
+    let start = std::time::Instant::now();
+
+    present(&solver).await.unwrap();
+
+    assert!(start.elapsed() >= delay);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resolver_is_asked_if_the_zone_has_no_name_server_that_can_be_asked() {
+    for has_zone in [false, true] {
+        let resolver = DnsServer::start();
+        if has_zone {
+            // The name server has no address.
+            resolver.ns("example.org", "ns1.example.org");
+        }
+        let second = DnsServer::start();
+        let servers = Servers {
+            first: resolver,
+            second,
+        };
+        let (provider, tasks) = (Provider::new(), Tasks::new());
+        let solver = servers.solver_with(&provider, &tasks, |options| {
+            options.is_strict = true;
+            options.timeout = Duration::from_secs(20);
+        });
+        let (outcome, ()) = tokio::join!(soon(present(&solver)), async {
+            let record = provider.called("present").await;
+            servers.first.txt(CHALLENGE, &[&record.value]);
+        });
+        outcome.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_is_checked_before_an_order_and_for_the_end_of_an_alias() {
+    let (servers, tasks) = (Servers::start(), Tasks::new());
+    servers
+        .first
+        .cname("_acme-challenge.example.org", "acme.example.net");
+    let bind = Bind::start().await;
+    let provider: Arc<dyn DnsProvider> = Arc::new(updater(bind.address(), |_| ()));
+    let solver = servers.solver_of(provider, &tasks, |_| ());
+    let prepare = |name: &str| {
+        let (solver, name) = (solver.clone(), Identifier::Dns(name.to_owned()));
+        async move {
+            solver
+                .prepare(&name)
+                .await
+                .map_err(|error| error.to_string())
+        }
+    };
+
+    assert_eq!(prepare("home.example.org").await, Ok(()));
+    let error = prepare("*.example.org").await.unwrap_err();
+    assert!(
+        error.ends_with("serves no zone for acme.example.net; check `server`"),
+        "{error}"
+    );
+}
+
+/// A provider that keeps one value of a name, as many hooks do.
+#[derive(Debug)]
+struct OneValue(Arc<DnsServer>);
+
+impl DnsProvider for OneValue {
+    fn may_replace_values(&self) -> bool {
+        true
+    }
+
+    fn present<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        self.0
+            .forget(&record.name)
+            .txt(&record.name, &[&record.value]);
+        async { Ok(()) }.boxed()
+    }
+
+    fn cleanup<'a>(&'a self, record: &'a TxtRecord) -> BoxFuture<'a, Result<(), Dns01Error>> {
+        self.0.forget(&record.name);
+        async { Ok(()) }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_keeps_one_value_serves_a_wildcard_and_its_base_name_in_turn() {
+    let (servers, tasks) = (Servers::start(), Tasks::new());
+    let zone = Arc::new(DnsServer::start());
+    // The configured name server is a resolver.
+    zone.wanting_recursion();
+    let zone_address = zone.address();
+    let solver = servers.solver_of(Arc::new(OneValue(zone)), &tasks, |options| {
+        options.is_strict = true;
+        options.name_servers = vec![zone_address];
+    });
+    let first = soon(present(&solver)).await.unwrap();
+    let mut second = Box::pin(present(&solver));
+    assert!(
+        tokio::time::timeout(Duration::from_millis(200), &mut second)
+            .await
+            .is_err()
+    );
+
+    drop(first);
+
+    soon(second).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_record_of_an_alias_is_set_at_its_end() {
     let (servers, provider, tasks) = (Servers::start(), Provider::new(), Tasks::new());
     servers.first.cname(CHALLENGE, "home.acme.example.org");
@@ -178,135 +320,4 @@ async fn an_attempt_that_is_cancelled_or_outlived_by_the_process_leaves_no_recor
     let _presented = outcome.unwrap();
     assert_eq!(tasks.drain(Duration::from_secs(10)).await, 0);
     assert!(provider.called("cleanup").now_or_never().is_some());
-}
-
-fn record(value: &str) -> TxtRecord {
-    TxtRecord {
-        name: CHALLENGE.to_owned(),
-        value: value.to_owned(),
-    }
-}
-
-fn updater(server: SocketAddr, change: impl FnOnce(&mut Rfc2136Options)) -> Rfc2136 {
-    let mut options = Rfc2136Options {
-        server: ServerAddress {
-            host: server.ip().to_string(),
-            port: server.port(),
-        },
-        key_name: KEY_NAME.to_owned(),
-        key: Secret::new(KEY),
-        algorithm: TsigAlgorithm::HmacSha512,
-    };
-    change(&mut options);
-    Rfc2136::new(&options).unwrap()
-}
-
-#[tokio::test]
-async fn an_update_adds_and_removes_its_own_value_and_no_other() {
-    let bind = Bind::start().await;
-    let updater = updater(bind.address(), |_| ());
-    updater.present(&record("one")).await.unwrap();
-    updater.present(&record("two")).await.unwrap();
-    updater.present(&record("two")).await.unwrap();
-    assert_eq!(bind.texts(CHALLENGE).await, ["of another", "one", "two"]);
-
-    updater.cleanup(&record("one")).await.unwrap();
-    updater.cleanup(&record("one")).await.unwrap();
-    assert_eq!(bind.texts(CHALLENGE).await, ["of another", "two"]);
-    assert!(!format!("{updater:?}").contains(&KEY[..8]));
-}
-
-#[tokio::test]
-async fn a_refused_update_names_what_to_check() {
-    let bind = Bind::start().await;
-    let at = format!("the DNS server {}", bind.address());
-    let sentence = |updater: Rfc2136, record: TxtRecord| {
-        let at = at.clone();
-        async move {
-            let error = updater.present(&record).await.unwrap_err().to_string();
-            error.strip_prefix(&at).map(str::to_owned).unwrap_or(error)
-        }
-    };
-    let wrong = updater(bind.address(), |options| {
-        options.key = Secret::new("d3Jvbmc=")
-    });
-    assert_eq!(
-        sentence(wrong, record("x")).await,
-        " has another secret for the key `proxy-key` (BADSIG); check `key`"
-    );
-    let unknown = updater(bind.address(), |options| {
-        options.key_name = "other".to_owned()
-    });
-    assert_eq!(
-        sentence(unknown, record("x")).await,
-        " does not know the key `other` for this algorithm (BADKEY); check `key-name` and `algorithm`"
-    );
-    let name = |name: &str| TxtRecord {
-        name: name.to_owned(),
-        value: "x".to_owned(),
-    };
-    assert_eq!(
-        sentence(updater(bind.address(), |_| ()), name("www.example.org")).await,
-        " does not let the key change www.example.org (Query Refused); allow it in the zone's update policy"
-    );
-    assert_eq!(
-        sentence(updater(bind.address(), |_| ()), name("www.example.net")).await,
-        " serves no zone for www.example.net; check `server`"
-    );
-    let gone = updater(([127, 0, 0, 1], 1).into(), |_| ());
-    assert!(
-        sentence(gone, record("x"))
-            .await
-            .contains("cannot be reached: ")
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_at_cloudflare_is_created_and_deleted_by_its_id() {
-    let dns = Arc::new(DnsServer::start());
-    let api = CloudflareApi::start(dns, "example.org", CHALLENGE).await;
-    let options = |token: &str| CloudflareOptions {
-        token: Secret::new(token),
-        url: api.url().parse().unwrap(),
-    };
-    let cloudflare = Cloudflare::new(&options(TOKEN)).unwrap();
-
-    cloudflare.present(&record("one")).await.unwrap();
-    assert_eq!(api.values(), ["of another", "one"]);
-    cloudflare.cleanup(&record("one")).await.unwrap();
-
-    assert_eq!(api.values(), ["of another"]);
-    let calls = api.calls();
-    assert_eq!(
-        calls[..4],
-        [
-            "GET /zones?name=_acme-challenge.home.example.org",
-            "GET /zones?name=home.example.org",
-            "GET /zones?name=example.org",
-            "POST /zones/zone-1/dns_records?",
-        ]
-    );
-    assert_eq!(
-        calls.last().unwrap(),
-        "DELETE /zones/zone-1/dns_records/record-2?"
-    );
-    let error = Cloudflare::new(&options("wrong"))
-        .unwrap()
-        .present(&record("x"))
-        .await;
-    assert_eq!(
-        error.unwrap_err().to_string(),
-        "Cloudflare refuses the token: Invalid access token (9109); \
-         set `token` to one with the permissions Zone:Read and DNS:Edit"
-    );
-    let other = TxtRecord {
-        name: "_acme-challenge.example.net".to_owned(),
-        value: "x".to_owned(),
-    };
-    let error = cloudflare.present(&other).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Cloudflare has no zone for _acme-challenge.example.net, or the token may not see it"
-    );
-    assert!(!format!("{cloudflare:?}").contains(TOKEN));
 }

@@ -148,7 +148,7 @@ async fn text_records_are_asked_from_one_server() {
     let resolver = resolver(&first);
     for (server, values) in [(&first, &["one", "two parts"][..]), (&second, &[])] {
         let found = resolver
-            .txt_at(server.address(), "_acme-challenge.example.org")
+            .txt_at(server.address(), "_acme-challenge.example.org", false)
             .await
             .unwrap();
         assert_eq!(found, values);

@@ -89,13 +89,13 @@ impl Way {
             Self::Dns01(dns) => dns,
         };
         let mut options = DnsOptions::new(DnsMethod::Exec(PathBuf::new()));
-        options.name_servers = vec![dns.address()];
+        options.propagation.name_servers = vec![dns.address()];
         let resolver = Resolver::new(ResolverOptions {
             servers: vec![NameServer::At(dns.address())],
             authority_port: dns.address().port(),
         });
         let zone = CrashingDns::new(Arc::clone(dns), Arc::clone(crash_point));
-        let propagation = Propagation::new(Arc::new(resolver), &options);
+        let propagation = Propagation::new(Arc::new(resolver), &options.propagation);
         let solver = Dns01Solver::new(Arc::new(zone), propagation, tasks.clone());
         let own = SiteDns::Records(solver.with_journal(Arc::clone(storage)));
         let mut dns = NameMap::new();

@@ -78,7 +78,7 @@ impl Bind {
     /// Returns all TXT values of a name, sorted.
     pub(crate) async fn texts(&self, name: &str) -> Vec<String> {
         let resolver = Resolver::new(ResolverOptions::default());
-        let mut texts = resolver.txt_at(self.address, name).await.unwrap();
+        let mut texts = resolver.txt_at(self.address, name, false).await.unwrap();
         texts.sort();
         texts
     }

@@ -27,6 +27,7 @@ struct Data {
     codes: BTreeMap<String, ResponseCode>,
     silent: Vec<String>,
     ttl: Option<u32>,
+    wants_recursion: bool,
 }
 
 impl DnsServer {
@@ -137,6 +138,12 @@ impl DnsServer {
         state.records.remove(&key);
         state.codes.remove(&key);
         drop(state);
+        self
+    }
+
+    /// Refuses questions that do not ask for recursion, as resolvers do.
+    pub(crate) fn wanting_recursion(&self) -> &Self {
+        self.data.lock().unwrap().wants_recursion = true;
         self
     }
 
@@ -255,7 +262,9 @@ fn answer(question: &[u8], data: &Mutex<Data>) -> Option<Vec<u8>> {
         .records
         .keys()
         .any(|known| *known == name || known.ends_with(&below));
+    let is_refused = data.wants_recursion && !question.metadata.recursion_desired;
     answer.metadata.response_code = match data.codes.get(&name) {
+        _ if is_refused => ResponseCode::Refused,
         Some(code) => *code,
         None if exists => ResponseCode::NoError,
         None => ResponseCode::NXDomain,

@@ -7,6 +7,8 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 
+use super::script::Rewrite;
+
 /// The body of an answer, or the way in which the connection ends.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -47,6 +49,11 @@ impl Reply {
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         let value = HeaderValue::from_str(value).unwrap();
         self.headers.push((HeaderName::from_static(name), value));
+        self
+    }
+
+    pub(super) fn rewritten(mut self, rewrite: &Rewrite) -> Self {
+        self.body = rewrite(&self.body).into();
         self
     }
 

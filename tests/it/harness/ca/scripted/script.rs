@@ -1,5 +1,6 @@
 //! The script of a scripted CA: its faults and its settings.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -51,13 +52,18 @@ impl Step {
     ];
 }
 
+/// A change of the body of an answer.
+pub(crate) type Rewrite = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
 /// A fault of one request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Fault {
     /// The request is ignored; this is the answer.
     Answer(Reply),
     /// The request is carried out, but this is the answer.
     AnswerAfter(Reply),
+    /// The request is carried out, and the body of the answer is changed.
+    Rewrite(Rewrite),
     /// The connection ends before the request is carried out.
     CutBefore,
     /// The request is carried out, and the connection ends without an answer.
@@ -72,6 +78,24 @@ pub(crate) enum Fault {
     Endless,
     /// The certificate is not the one that was asked for.
     Certificate(CertificateFault),
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Answer(reply) => return write!(f, "Answer({reply:?})"),
+            Self::AnswerAfter(reply) => return write!(f, "AnswerAfter({reply:?})"),
+            Self::Late(wait) => return write!(f, "Late({wait:?})"),
+            Self::Certificate(fault) => return write!(f, "Certificate({fault:?})"),
+            Self::Rewrite(_) => "Rewrite",
+            Self::CutBefore => "CutBefore",
+            Self::CutAfter => "CutAfter",
+            Self::Never => "Never",
+            Self::NeverAfter => "NeverAfter",
+            Self::Endless => "Endless",
+        };
+        f.write_str(name)
+    }
 }
 
 /// A fault of a certificate.

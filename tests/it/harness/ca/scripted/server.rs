@@ -191,7 +191,11 @@ impl Shared {
             Some(Fault::Endless) => return Ok(endless()),
             Some(Fault::Answer(reply)) => return Ok(self.finish(reply.clone(), route.step)),
             Some(
-                Fault::CutAfter | Fault::NeverAfter | Fault::AnswerAfter(_) | Fault::Certificate(_),
+                Fault::CutAfter
+                | Fault::NeverAfter
+                | Fault::AnswerAfter(_)
+                | Fault::Rewrite(_)
+                | Fault::Certificate(_),
             )
             | None => (),
         }
@@ -204,6 +208,7 @@ impl Shared {
             Some(Fault::CutAfter) => Err(Cut),
             Some(Fault::NeverAfter) => std::future::pending().await,
             Some(Fault::AnswerAfter(instead)) => Ok(self.finish(instead, route.step)),
+            Some(Fault::Rewrite(rewrite)) => Ok(self.finish(reply.rewritten(&rewrite), route.step)),
             _ => Ok(self.finish(reply, route.step)),
         }
     }
