@@ -131,7 +131,8 @@ mod request {
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
     use proxy::proxy::{
-        ConnInfo, CurrentRouter, Handler, ProxyService, Redirect, Router, ServiceOptions, Site,
+        ConnInfo, CurrentRouter, Handler, Http1Body, ProxyService, Redirect, Router,
+        ServiceOptions, Site,
     };
     use proxy::tasks::Tasks;
     use proxy::upstream::{Address, Options, Upstream, UpstreamContext};
@@ -191,8 +192,9 @@ mod request {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 443));
         let conn = Arc::new(ConnInfo::new(address, None));
         tokio::task::spawn_local(async move {
-            let service = service_fn(|request| {
+            let service = service_fn(|request: Request<Incoming>| {
                 let (service, conn) = (service.clone(), Arc::clone(&conn));
+                let request = request.map(|body| Http1Body::new(body, Arc::default()));
                 async move { Ok::<_, Infallible>(service.call(request, &conn, None).await) }
             });
             hyper::server::conn::http1::Builder::new()

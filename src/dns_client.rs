@@ -1,4 +1,4 @@
-//! DNS clients: their servers, their time-outs, and whether they know local names. Knows no room.
+//! DNS clients: their servers, their time-outs, and whether they use search domains. Knows no room.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,8 +29,9 @@ pub struct ClientOptions {
     pub timeout: Duration,
     /// Whether the server may ask other servers. If not, it answers only for zones of its own.
     pub is_recursive: bool,
-    /// Whether the system's hosts file and search domains are used, if [`NameServer::System`] is among the servers.
-    pub knows_local_names: bool,
+    /// Whether the system's search domains are used, if [`NameServer::System`] is among the servers. No client reads the
+    /// hosts file.
+    pub uses_search_domains: bool,
 }
 
 /// Errors of building a DNS client.
@@ -53,10 +54,7 @@ impl ClientOptions {
         options.edns0 = true;
         options.cache_size = 0;
         options.recursion_desired = self.is_recursive;
-        let asks_system = self.servers.contains(&NameServer::System);
-        if !(self.knows_local_names && asks_system) {
-            options.use_hosts_file = ResolveHosts::Never;
-        }
+        options.use_hosts_file = ResolveHosts::Never;
         let config = self.config(&mut options)?;
         TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             .with_options(options)
@@ -73,7 +71,7 @@ impl ClientOptions {
                     let (system, settings) =
                         read_system_conf().map_err(ClientError::SystemSettings)?;
                     servers.extend(system.name_servers().iter().cloned());
-                    if self.knows_local_names {
+                    if self.uses_search_domains {
                         options.ndots = settings.ndots;
                         domain = system.domain().cloned();
                         search = system.search().to_vec();

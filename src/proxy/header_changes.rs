@@ -3,14 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, EXPECT, HOST, TE, TRAILER, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::request::{PlaceholderError, RequestContext, Template};
-use crate::upstream::is_client_field;
+use crate::upstream::{is_client_field, is_framing_field, remove_other_spellings};
 
 /// Reason why a change to a header field is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -195,6 +192,11 @@ impl HeaderChanges {
         }
     }
 
+    /// Removes the fields that an app could take for those that are set or removed.
+    pub(crate) fn remove_other_spellings(&self, headers: &mut HeaderMap) {
+        remove_other_spellings(headers, &self.owned);
+    }
+
     /// Names of the fields whose previous values are removed.
     pub(crate) fn owned(&self) -> &Arc<[HeaderName]> {
         &self.owned
@@ -211,24 +213,12 @@ fn parse_name(text: &str) -> Result<HeaderName, HeaderChangeError> {
 }
 
 fn is_owned(name: &HeaderName) -> bool {
-    let is_framing = matches!(
-        *name,
-        CONNECTION
-            | CONTENT_LENGTH
-            | EXPECT
-            | HOST
-            | PROXY_AUTHENTICATE
-            | PROXY_AUTHORIZATION
-            | TE
-            | TRAILER
-            | TRANSFER_ENCODING
-            | UPGRADE
-    );
+    let is_framing = matches!(*name, CONNECTION | EXPECT | HOST | TE | TRAILER | UPGRADE);
     match name.as_str() {
-        "keep-alive" | "proxy-connection" | "http2-settings" | "proxy" => true,
+        "proxy" => true,
         // Allowed, since many apps read the client's address from this field.
         "x-real-ip" => false,
-        text => is_framing || is_client_field(text),
+        text => is_framing || is_framing_field(text) || is_client_field(text),
     }
 }
 
@@ -324,6 +314,9 @@ mod tests {
             "Expect",
             "X-Forwarded-For",
             "x_forwarded_proto",
+            "transfer_encoding",
+            "Content.Length",
+            "Proxy",
             "Forwarded",
         ] {
             for change in [

@@ -16,7 +16,7 @@ mod site_features;
 mod websocket;
 
 pub use crate::upstream::{
-    BodyError, ClientBody, ClientShare, Interims, ProgressTimeout, StreamBody,
+    BodyError, ClientBody, ClientShare, Http1Body, Interims, ProgressTimeout, StreamBody,
 };
 pub use access_log::{
     AccessLog, AccessLogFormat, AccessLogOptions, AccessLogTarget, DirectResponse,
@@ -37,7 +37,7 @@ pub use header_changes::{
 };
 pub use request::{
     ClientCertificate, ClientIdentity, ClientPolicy, ConnInfo, PathPrefix, PlaceholderError,
-    PrefixError, TrustedProxies,
+    PrefixError, TrustedProxies, checked_target,
 };
 pub use respond::{MaintenanceOptions, PageError, Statuses};
 pub use routing::{CurrentRouter, Rewrite, Route, RouteGuards, Router, Routes, Site, to_https};

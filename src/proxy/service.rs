@@ -74,6 +74,12 @@ impl ProxyService {
         &self.refusals
     }
 
+    /// Routers by which the requests are routed, and the access log.
+    #[must_use]
+    pub fn current_router(&self) -> &Arc<CurrentRouter> {
+        &self.router
+    }
+
     /// Counts and logs a request that was refused before it reached the service.
     pub fn note_rejected_early(&self, conn: &ConnInfo, rejected: RejectedEarly) {
         self.refusals.count(rejected.reason);
@@ -105,6 +111,7 @@ impl ProxyService {
     ) -> Response<Body> {
         let router = self.router.current(self.worker);
         let mut context = RequestContext::new(&request, conn, self.worker);
+        context.join_cookies(&mut request);
         context.interims = interims;
         context.entry = router.access_log().map(|log| {
             let client = conn.client_addr(request.headers());

@@ -1,35 +1,111 @@
-//! Plain HTTP on the HTTPS port: a mistyped URL gets a sentence instead of a TLS alert.
+//! Plain HTTP on the HTTPS port: a mistyped URL gets a redirect or a sentence instead of a TLS alert.
 
-use std::io;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::net::TcpStream;
 
+use super::connection::Http;
+use super::https_location::{host, https_location};
+use crate::proxy::{ConnInfo, DirectResponse, Reason, RejectedEarly};
 use crate::uninterrupted::{Uninterrupted, peek};
-
-const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
-    content-type: text/plain; charset=utf-8\r\n\
-    content-length: 24\r\n\
-    connection: close\r\n\
-    \r\n\
-    This port speaks HTTPS.\n";
 
 /// Most bytes of a request that are read and discarded.
 const DISCARDED: u64 = 64 * 1024;
+/// Port that no URL needs to name. Behind it, no redirect could lead anywhere else than where the client has been.
+const HTTPS_PORT: u16 = 443;
 
 /// Whether a client begins with the method of an HTTP request. The first byte of TLS is 22, which is no letter.
-pub(super) async fn is_http(stream: &TcpStream) -> io::Result<bool> {
+pub(super) async fn is_http(stream: &TcpStream) -> std::io::Result<bool> {
     let mut first = [0];
     let len = peek(stream, &mut first).await?;
     Ok(len == 1 && first[0].is_ascii_uppercase())
 }
 
-/// Answers that the port speaks HTTPS, and waits for the client to leave. A connection that is closed with rejected bytes is
-/// reset, and the client may lose the answer.
-pub(super) async fn refuse(stream: TcpStream) -> io::Result<()> {
-    let mut stream = Uninterrupted::new(stream);
-    stream.write_all(ANSWER).await?;
-    stream.shutdown().await?;
-    copy(&mut stream.take(DISCARDED), &mut sink()).await?;
-    Ok(())
+/// Answers one plain HTTP request at the HTTPS listener.
+#[derive(Clone, Copy)]
+pub(super) struct HttpOnHttps<'h> {
+    pub(super) http: &'h Http,
+    pub(super) http1: &'h http1::Builder,
+    pub(super) conn: &'h ConnInfo,
+    /// Port of the listener.
+    pub(super) port: u16,
+}
+
+impl HttpOnHttps<'_> {
+    /// Answers, and waits for the client to leave. A connection that is closed with unread bytes is reset, and the client
+    /// may lose the answer.
+    pub(super) async fn serve(self, stream: TcpStream) -> Result<(), hyper::Error> {
+        let is_redirected = AtomicBool::new(false);
+        let service = service_fn(|request| {
+            let response = self.redirect(&request);
+            is_redirected.store(response.is_some(), Ordering::Relaxed);
+            let response = response.unwrap_or_else(explanation);
+            async { Ok::<_, Infallible>(response) }
+        });
+        let connection = self
+            .http1
+            .serve_connection(TokioIo::new(Uninterrupted::new(stream)), service);
+        let served = connection.without_shutdown().await;
+        if !is_redirected.load(Ordering::Relaxed) {
+            let rejected = RejectedEarly {
+                version: Version::HTTP_11,
+                status: StatusCode::BAD_REQUEST,
+                reason: Reason::PlainHttp,
+            };
+            self.http.note_rejected_early(self.conn, rejected);
+        }
+        let mut stream = served?.io.into_inner();
+        if stream.shutdown().await.is_ok() {
+            // Whatever goes wrong from here on, the answer is sent.
+            let _ = copy(&mut stream.take(DISCARDED), &mut sink()).await;
+        }
+        Ok(())
+    }
+
+    /// Redirects a request for the host of a site to the port that the client has asked. The port in the request's host
+    /// is the one that the client sees, also where a machine in between maps ports.
+    fn redirect(&self, request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+        let named = host(request)?.rsplit_once(':').map(|(_, port)| port);
+        let port = named
+            .and_then(|port| port.parse().ok())
+            .unwrap_or(self.port);
+        if port == HTTPS_PORT {
+            return None;
+        }
+        let current_router = self.http.current_router();
+        let router = current_router.snapshot();
+        let (location, site) = https_location(request, &router, port).ok()?;
+        let status = StatusCode::PERMANENT_REDIRECT;
+        if let Some(log) = current_router.access_log().filter(|_| site.is_logged()) {
+            let sent = DirectResponse {
+                status,
+                bytes: 0,
+                reason: None,
+            };
+            log.note(request, self.conn.client, sent);
+        }
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        response.headers_mut().insert(LOCATION, location);
+        Some(response)
+    }
+}
+
+/// Says that the port speaks HTTPS.
+fn explanation() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from("This port speaks HTTPS.\n"));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
 }

@@ -6,18 +6,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{StatusCode, Version};
+use hyper::server::conn::http1;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
 use super::accept::{Accepted, ConnectionSlot};
-use super::connection::{Http, HttpConnection};
-use super::http_on_https;
+use super::connection::{Http, HttpConnection, http1_builder};
+use super::http_on_https::{self, HttpOnHttps};
 use super::options::Limits;
 use crate::proxy::{
-    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, RejectedEarly,
-    TrustedProxies,
+    ClientCertificate, ClientIdentity, ConnInfo, ProxyService, Reason, TrustedProxies,
 };
 use crate::tasks::{Shutdown, Tasks};
 use crate::tls;
@@ -45,6 +44,8 @@ pub struct HttpsParts {
 pub struct Https {
     acceptor: Arc<tls::Acceptor>,
     http: Http,
+    /// HTTP/1.1 for clients that bring it without TLS. Answers one request.
+    plain_http1: http1::Builder,
     limits: Limits,
     trust: Arc<TrustedProxies>,
     has_forwarded: bool,
@@ -71,8 +72,11 @@ impl Https {
             trust,
             has_forwarded,
         } = parts;
+        let mut plain_http1 = http1_builder(&limits);
+        plain_http1.keep_alive(false);
         Arc::new(Self {
             acceptor,
+            plain_http1,
             http: Http::new(service, limits.clone(), tasks),
             limits,
             trust,
@@ -130,15 +134,7 @@ impl Https {
         match timeout(limit, http_on_https::is_http(&stream)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => {
-                let conn = addresses.conn_info();
-                let rejected = RejectedEarly {
-                    version: Version::HTTP_11,
-                    status: StatusCode::BAD_REQUEST,
-                    reason: Reason::PlainHttp,
-                };
-                self.http.note_rejected_early(&conn, rejected);
-                let refused = timeout(limit, http_on_https::refuse(stream)).await;
-                debug!(?refused, "plain HTTP on the HTTPS port");
+                self.answer_http(stream, addresses).await;
                 return None;
             }
             failed => {
@@ -160,6 +156,20 @@ impl Https {
             refusals.count(handshake_reason(error));
         };
         accepted.inspect_err(failed).ok().flatten()
+    }
+
+    /// Answers plain HTTP on the HTTPS port. Boxed: few connections need it.
+    async fn answer_http(&self, stream: TcpStream, addresses: Addresses) {
+        let conn = addresses.conn_info();
+        let answer = HttpOnHttps {
+            http: &self.http,
+            http1: &self.plain_http1,
+            conn: &conn,
+            port: addresses.local.port(),
+        };
+        let limit = self.limits.handshake_timeout;
+        let answered = timeout(limit, Box::pin(answer.serve(stream))).await;
+        debug!(?answered, "plain HTTP on the HTTPS port");
     }
 
     /// Returns the facts about a connection that do not come from its handshake.

@@ -8,6 +8,7 @@ mod accept;
 mod connection;
 mod http_on_https;
 mod https;
+mod https_location;
 mod options;
 mod plain_http;
 

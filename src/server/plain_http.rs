@@ -1,11 +1,11 @@
-//! Plain HTTP connections, on port 80: answers challenges, and redirects the hosts of sites to HTTPS. No request ever reaches a
-//! backend.
+//! Plain HTTP connections, on port 80: answers the proxy's own challenges, and redirects the hosts of sites to HTTPS. No
+//! request ever reaches a backend.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HOST, LOCATION};
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::Full;
@@ -19,10 +19,11 @@ use super::accept::Accepted;
 use super::connection::{
     Deadlines, Driver, RequestMark, TrackedBody, TrackedStream, http1_builder,
 };
+use super::https_location::https_location;
 use super::options::Limits;
 use crate::certs::challenge::Http01Tokens;
 use crate::proxy::{
-    ConnInfo, CurrentRouter, DirectResponse, Reason, TrustedProxies, WorkerRefusals, to_https,
+    ConnInfo, CurrentRouter, DirectResponse, Reason, TrustedProxies, WorkerRefusals,
 };
 use crate::tasks::Shutdown;
 use crate::uninterrupted::Uninterrupted;
@@ -119,14 +120,14 @@ impl PlainHttp {
     }
 
     fn answer(&self, request: &Request<Incoming>, conn: &ConnInfo) -> Response<Full<Bytes>> {
+        let challenge = request.uri().path().strip_prefix(CHALLENGES);
         let Answer {
             response,
             reason,
             is_logged,
-        } = match request.uri().path().strip_prefix(CHALLENGES) {
-            Some(token) => self.challenge(request.method(), token),
-            None => self.redirect(request),
-        };
+        } = challenge
+            .and_then(|token| self.challenge(request.method(), token))
+            .unwrap_or_else(|| self.redirect(request, challenge.is_some()));
         if let Some(reason) = reason {
             self.refusals.count(reason);
         }
@@ -145,54 +146,28 @@ impl PlainHttp {
         response
     }
 
-    /// Answers with the key authorization of a pending challenge (RFC 8555 section 8.3).
-    fn challenge(&self, method: &Method, token: &str) -> Answer {
+    /// Answers with the key authorization of a pending challenge (RFC 8555 section 8.3). `None` for other tokens, which
+    /// may be those of an ACME client behind the proxy.
+    fn challenge(&self, method: &Method, token: &str) -> Option<Answer> {
+        let key_authorization = self.tokens.answer(token)?;
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = page(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
             response
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Answer::refusal(response, Reason::Method);
+            return Some(Answer::refusal(response, Reason::Method));
         }
-        match self.tokens.answer(token) {
-            Some(key_authorization) => Answer {
-                response: page(StatusCode::OK, key_authorization),
-                reason: None,
-                is_logged: true,
-            },
-            None => {
-                let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
-                Answer::refusal(response, Reason::UnknownChallenge)
-            }
-        }
+        Some(Answer {
+            response: page(StatusCode::OK, key_authorization),
+            reason: None,
+            is_logged: true,
+        })
     }
 
-    fn redirect(&self, request: &Request<Incoming>) -> Answer {
-        let uri = request.uri();
-        let host = match uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => request
-                .headers()
-                .get(HOST)
-                .and_then(|host| host.to_str().ok()),
-        };
-        if *request.method() == Method::CONNECT {
-            let response = page(StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n");
-            return Answer::refusal(response, Reason::Connect);
-        }
-        let is_single = request.headers().get_all(HOST).iter().nth(1).is_none();
-        if host.is_none() || !is_single {
-            let response = page(StatusCode::BAD_REQUEST, "one valid Host is needed\n");
-            return Answer::refusal(response, Reason::Host);
-        }
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    fn redirect(&self, request: &Request<Incoming>, is_challenge: bool) -> Answer {
         let router = self.current_router.snapshot();
-        let found = host.and_then(|host| {
-            let (target, site) = to_https(&router, host, path, self.https_port)?;
-            Some((HeaderValue::try_from(target).ok()?, site))
-        });
-        match found {
-            Some((location, site)) => {
+        match https_location(request, &router, self.https_port) {
+            Ok((location, site)) => {
                 let mut response = page(StatusCode::PERMANENT_REDIRECT, "");
                 response.headers_mut().insert(LOCATION, location);
                 Answer {
@@ -201,9 +176,18 @@ impl PlainHttp {
                     is_logged: site.is_logged(),
                 }
             }
-            None => {
-                let response = page(StatusCode::NOT_FOUND, "no such site\n");
-                Answer::refusal(response, Reason::UnknownHost)
+            Err(Reason::UnknownHost) if is_challenge => {
+                let response = page(StatusCode::NOT_FOUND, "no such challenge\n");
+                Answer::refusal(response, Reason::UnknownChallenge)
+            }
+            Err(reason) => {
+                let (status, text) = match reason {
+                    Reason::Connect => (StatusCode::METHOD_NOT_ALLOWED, "no tunnels here\n"),
+                    Reason::Host => (StatusCode::BAD_REQUEST, "one valid Host is needed\n"),
+                    Reason::UnknownHost => (StatusCode::NOT_FOUND, "no such site\n"),
+                    _ => (StatusCode::BAD_REQUEST, "a valid target is needed\n"),
+                };
+                Answer::refusal(page(status, text), reason)
             }
         }
     }

@@ -219,14 +219,18 @@ const SUB_ROOMS: [(&str, &[Row]); 7] = [
         "server",
         &[
             ("accept", &[]),
-            ("http_on_https", &[]),
+            ("https_location", &[]),
             ("options", &["accept"]),
             ("connection", &["accept", "options"]),
+            ("http_on_https", &["https_location", "connection"]),
             (
                 "https",
                 &["accept", "http_on_https", "options", "connection"],
             ),
-            ("plain_http", &["accept", "options", "connection"]),
+            (
+                "plain_http",
+                &["accept", "https_location", "options", "connection"],
+            ),
         ],
     ),
     (

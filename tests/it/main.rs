@@ -60,6 +60,7 @@ mod requests {
         mod http1;
         mod http2;
         mod smuggling;
+        mod targets;
     }
     mod client_address {
         mod forwarded_for;

@@ -193,6 +193,6 @@ fn client_options(servers: Vec<NameServer>) -> ClientOptions {
         servers,
         timeout: TIMEOUT,
         is_recursive: true,
-        knows_local_names: false,
+        uses_search_domains: false,
     }
 }

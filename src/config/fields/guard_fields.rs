@@ -12,7 +12,7 @@ use crate::proxy::{
     BasicAuthOptions, ClientNetwork, ForwardAuthOptions, GuardOptions, HstsOptions, PasswordHash,
     RateLimitOptions, RateScope, Realm, Satisfy,
 };
-use crate::upstream::Address;
+use crate::upstream::{Address, is_framing_field};
 
 use super::codec::{Codec, boolean, count, duration, format_duration, head_size, sized};
 use super::field::{Field, field};
@@ -187,20 +187,10 @@ fn parse_forward_url(text: &str) -> Result<ForwardAuthOptions, Problem> {
 }
 
 fn parse_header(text: &str) -> Result<HeaderName, Problem> {
-    const FRAMING: [&str; 9] = [
-        "connection",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
+    const FRAMING: [&str; 6] = ["connection", "expect", "host", "te", "trailer", "upgrade"];
     let name = HeaderName::from_bytes(text.as_bytes());
     let name = name.map_err(|_| GuardProblem::Header(text.to_owned()))?;
-    if FRAMING.contains(&name.as_str()) {
+    if FRAMING.contains(&name.as_str()) || is_framing_field(name.as_str()) {
         return Err(GuardProblem::FramingHeader(text.to_owned()).into());
     }
     Ok(name)

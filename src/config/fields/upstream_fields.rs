@@ -192,7 +192,8 @@ fn parse_cookie_name(text: &str) -> Result<String, Problem> {
 }
 
 fn parse_path(text: &str) -> Result<String, Problem> {
-    let is_path = text.starts_with('/') && text.parse::<PathAndQuery>().is_ok();
+    let is_path =
+        text.starts_with('/') && !text.contains('#') && text.parse::<PathAndQuery>().is_ok();
     valid(text, is_path, BalancingProblem::HealthPath)
 }
 

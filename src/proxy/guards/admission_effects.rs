@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::proxy::body::Body;
 use crate::proxy::error::{Error, GuardRefusal};
-use crate::upstream::{RequestBody, remove_aliases};
+use crate::upstream::{RequestBody, remove_all_spellings};
 
 /// Fields that the forward-auth server adds to an admitted request and to its response.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl AdmissionEffects {
     pub(crate) fn grant(&self, request: &mut Request<RequestBody>) {
         if let Some(reserved) = &self.reserved {
             request.body_mut().forbid_trailers(reserved);
-            remove_aliases(request.headers_mut(), reserved);
+            remove_all_spellings(request.headers_mut(), reserved);
         }
         for (name, value) in self.grant.iter().flat_map(|grant| &grant.fields) {
             request.headers_mut().append(name, value.clone());

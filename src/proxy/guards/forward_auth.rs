@@ -16,7 +16,8 @@ use super::admission_effects::Grant;
 use crate::proxy::error::{Error, GuardRefusal};
 use crate::proxy::request::{RequestContext, forwarded, hop_by_hop};
 use crate::upstream::{
-    self, Address, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext, remove_aliases,
+    self, Address, RequestBody, ResponseBody, TlsError, Upstream, UpstreamContext,
+    remove_all_spellings,
 };
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
@@ -136,7 +137,7 @@ impl ForwardAuth {
         for name in OMITTED {
             fields.remove(name);
         }
-        remove_aliases(&mut fields, &self.options.copy_headers);
+        remove_all_spellings(&mut fields, &self.options.copy_headers);
         let method = match *request.method() {
             // HTTP/2 opens a WebSocket with CONNECT; the server is told the method that HTTP/1.1 uses.
             Method::CONNECT => "GET",

@@ -9,7 +9,9 @@ use http::{HeaderMap, HeaderValue, Request, Version};
 use super::conn_info::ConnInfo;
 use super::framing;
 use super::header_scan::{Fields, HeaderScan};
+use super::hop_by_hop;
 use super::host::Host;
+use super::target::origin_form;
 use crate::proxy::access_log::LogEntry;
 use crate::proxy::error::Error;
 use crate::proxy::service_options::ServiceOptions;
@@ -62,6 +64,14 @@ impl<'r> RequestContext<'r> {
         }
     }
 
+    /// Joins the Cookie fields that HTTP/2 allows to be split, so that they count as the one field that they are.
+    pub(crate) fn join_cookies<B>(&mut self, request: &mut Request<B>) {
+        let may_be_split = self.version >= Version::HTTP_2 && self.scan.has(Fields::COOKIE);
+        if may_be_split && hop_by_hop::join_cookies(request.headers_mut()) {
+            self.scan = HeaderScan::of(request.headers());
+        }
+    }
+
     /// Reads target, host and client. Refuses a request with uncertain framing, an invalid target or host, or too large
     /// a head.
     pub(crate) fn read_head<B>(
@@ -70,7 +80,7 @@ impl<'r> RequestContext<'r> {
         options: &ServiceOptions,
     ) -> Result<(), Error> {
         framing::check(request, self.scan, options)?;
-        self.target = framing::origin_form(request)?;
+        self.target = origin_form(request)?;
         self.host = Host::of(request)?;
         self.forwarded_client = self.conn.forwarded_client(request.headers());
         Ok(())

@@ -1,12 +1,12 @@
-//! Framing and target of messages. A message whose framing or target is uncertain is refused. Forwarded messages get
-//! new framing fields, made from the parsed body; those of the sender are never copied.
+//! Framing of messages. A message whose framing is uncertain is refused. Forwarded messages get new framing fields, made
+//! from the parsed body; those of the sender are never copied.
 //!
 //! The HTTP library has already refused what it cannot parse. Where a message has both a transfer coding and a length,
 //! it uses the coding, and closes the connection afterwards (RFC 9112 section 6.1).
 
 use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 
@@ -50,33 +50,6 @@ pub(crate) fn is_extended_connect<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2
         && request.method() == Method::CONNECT
         && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
-}
-
-/// Returns the target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS. The bytes of the path stay
-/// unchanged.
-pub(crate) fn origin_form<B>(request: &Request<B>) -> Result<PathAndQuery, Error> {
-    let uri = request.uri();
-    let scheme = uri.scheme();
-    if scheme.is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
-        return Err(Error::Target);
-    }
-    if scheme.is_none() && uri.authority().is_some() {
-        return Err(Error::Target);
-    }
-    match uri
-        .path_and_query()
-        .filter(|path| !path.as_str().is_empty())
-    {
-        Some(path) if path.as_str().starts_with('/') => Ok(path.clone()),
-        Some(path) if path.as_str() == "*" && request.method() == Method::OPTIONS => {
-            Ok(path.clone())
-        }
-        Some(path) if scheme.is_some() && path.as_str().starts_with('?') => {
-            PathAndQuery::try_from(["/", path.as_str()].concat()).map_err(|_| Error::Target)
-        }
-        None if scheme.is_some() => Ok(PathAndQuery::from_static("/")),
-        Some(_) | None => Err(Error::Target),
-    }
 }
 
 /// Sets the target, and frames a request for HTTP/1.1 by its actual body.
@@ -275,35 +248,6 @@ mod tests {
             check(&crumbs, &fields(2)),
             Err(Error::TooManyFields)
         ));
-    }
-
-    fn target(method: &str, uri: &str) -> Option<String> {
-        let request = Request::builder().method(method).uri(uri).body(()).unwrap();
-        origin_form(&request).ok().map(|path| path.to_string())
-    }
-
-    #[test]
-    fn every_form_of_target_becomes_origin_form_with_unchanged_bytes() {
-        for (method, uri, path) in [
-            ("GET", "/a/../b//c?x=%2e&y", "/a/../b//c?x=%2e&y"),
-            ("GET", "http://a.example/x?y", "/x?y"),
-            ("GET", "https://a.example", "/"),
-            ("GET", "https://a.example?q", "/?q"),
-            ("OPTIONS", "*", "*"),
-        ] {
-            assert_eq!(target(method, uri).as_deref(), Some(path), "{uri}");
-        }
-    }
-
-    #[test]
-    fn other_targets_are_refused() {
-        for (method, uri) in [
-            ("GET", "*"),
-            ("GET", "a.example:443"),
-            ("GET", "ftp://a.example/x"),
-        ] {
-            assert_eq!(target(method, uri), None, "{uri}");
-        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use crate::upstream::is_client_field;
+use crate::upstream::{is_client_field, is_framing_field};
 
 /// A set of fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,8 @@ impl Fields {
     pub(crate) const TRAILER: Self = Self(1 << 11);
     pub(crate) const AUTHORIZATION: Self = Self(1 << 12);
     pub(crate) const DESTINATION: Self = Self(1 << 13);
+    /// Other spellings of fields that frame a message, such as `Transfer_Encoding`.
+    pub(crate) const FRAMING_ALIAS: Self = Self(1 << 14);
 
     fn of(name: &HeaderName) -> Self {
         match *name {
@@ -54,6 +56,7 @@ impl Fields {
                 "http2-settings" | "proxy" => Self::UNWANTED,
                 "destination" => Self::DESTINATION,
                 name if is_client_field(name) => Self::CLIENT,
+                name if is_framing_field(name) => Self::FRAMING_ALIAS,
                 _ => Self::NONE,
             },
         }
@@ -144,6 +147,9 @@ mod tests {
             ("proxy", Fields::UNWANTED),
             ("forwarded", Fields::CLIENT),
             ("x_forwarded_for", Fields::CLIENT),
+            ("transfer_encoding", Fields::FRAMING_ALIAS),
+            ("content.length", Fields::FRAMING_ALIAS),
+            ("http2_settings", Fields::FRAMING_ALIAS),
             ("x-request-id", Fields::NONE),
             ("accept", Fields::NONE),
         ] {

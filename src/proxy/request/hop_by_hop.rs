@@ -8,6 +8,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::header_scan::{Fields, HeaderScan, list_elements, single_field};
+use crate::upstream::remove_framing_aliases;
 
 /// Removes the fields that concern one connection only: those that Connection names, and the well-known ones.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
@@ -36,8 +37,8 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, scan: HeaderScan) {
     }
 }
 
-/// Removes the hop-by-hop fields of a request, and joins its cookies. `TE: trailers` is kept. Expect is removed too:
-/// the request body adds it again if the backend is to answer it.
+/// Removes the hop-by-hop fields of a request and all that an app could take for them or for its framing, and joins its
+/// cookies. `TE: trailers` is kept. Expect is removed too: the request body adds it again if the backend is to answer it.
 pub(crate) fn strip_request(headers: &mut HeaderMap, scan: HeaderScan) {
     let wants_trailers = scan.has(Fields::TE) && has_token(headers, &TE, "trailers");
     strip_hop_by_hop(headers, scan);
@@ -45,6 +46,9 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, scan: HeaderScan) {
         headers.remove(EXPECT);
         headers.remove("http2-settings");
         headers.remove("proxy");
+    }
+    if scan.has(Fields::FRAMING_ALIAS) {
+        remove_framing_aliases(headers);
     }
     if wants_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
@@ -107,11 +111,11 @@ fn is_end_to_end(name: &HeaderName) -> bool {
     )
 }
 
-/// Joins the Cookie fields that HTTP/2 allows to be split (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
+/// Joins the Cookie fields that HTTP/2 allows to be split (RFC 9113 section 8.2.3). Returns whether there were several.
+pub(super) fn join_cookies(headers: &mut HeaderMap) -> bool {
     let mut cookies = headers.get_all(COOKIE).iter();
     let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else {
-        return;
+        return false;
     };
     let mut joined = first.as_bytes().to_vec();
     for cookie in std::iter::once(second).chain(cookies) {
@@ -120,6 +124,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
     let joined = HeaderValue::try_from(joined).expect("joined valid values are a valid value");
     headers.insert(COOKIE, joined);
+    true
 }
 
 #[cfg(test)]
@@ -199,6 +204,23 @@ mod tests {
         let scan = HeaderScan::of(&fields);
         strip_request(&mut fields, scan);
         assert_eq!(fields, headers(&[("te", "trailers"), ("connection", "te")]));
+    }
+
+    #[test]
+    fn what_an_app_could_take_for_a_framing_field_is_removed_from_requests() {
+        let mut fields = headers(&[
+            ("transfer_encoding", "chunked"),
+            ("content_length", "5"),
+            ("keep.alive", "timeout=5"),
+            ("content-length", "3"),
+            ("content_type", "text/html"),
+        ]);
+        let scan = HeaderScan::of(&fields);
+        strip_request(&mut fields, scan);
+        assert_eq!(
+            fields,
+            headers(&[("content-length", "3"), ("content_type", "text/html")])
+        );
     }
 
     #[test]

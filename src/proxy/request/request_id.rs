@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::conn_info::ConnInfo;
 use super::header_scan::single_field;
-use crate::upstream::RequestBody;
+use crate::upstream::{RequestBody, remove_other_spellings};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -22,9 +22,11 @@ pub(crate) fn from_trusted_peer(headers: &HeaderMap, conn: &ConnInfo) -> Option<
     is_id.then(|| id.clone())
 }
 
-/// Sets the id for the app, and forbids trailers that would set another.
+/// Sets the id for the app, and removes all that the app could take for another.
 pub(crate) fn set(request: &mut Request<RequestBody>, id: &HeaderValue) {
-    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let headers = request.headers_mut();
+    remove_other_spellings(headers, &[REQUEST_ID]);
+    headers.insert(REQUEST_ID, id.clone());
     if !request.body().is_empty() {
         request.body_mut().forbid_trailers(&[REQUEST_ID].into());
     }

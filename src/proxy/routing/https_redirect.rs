@@ -1,5 +1,7 @@
 //! The redirect of plain HTTP to HTTPS.
 
+use http::uri::PathAndQuery;
+
 use super::router::{Router, Site};
 use crate::name::HostName;
 use crate::proxy::request::host;
@@ -12,15 +14,14 @@ use crate::proxy::request::host;
 pub fn to_https<'r>(
     router: &'r Router,
     host: &str,
-    path_and_query: &str,
+    target: &PathAndQuery,
     https_port: u16,
 ) -> Option<(String, &'r Site)> {
     let name = HostName::parse(host::split(host)?).ok()?;
     let site = router.site(name.as_str())?;
-    let path = if path_and_query.starts_with('/') {
-        path_and_query
-    } else {
-        "/"
+    let path = match target.as_str() {
+        "*" => "/",
+        path => path,
     };
     let host = if name.as_str().contains(':') {
         format!("[{name}]")
@@ -69,8 +70,8 @@ mod tests {
             ("[0:0::1]:80", "/", 443, "https://[::1]/"),
             ("www.example.org", "*", 443, "https://www.example.org/"),
         ] {
-            let router = router();
-            let (location, _) = to_https(&router, host, path, port).unwrap();
+            let (router, target) = (router(), path.parse().unwrap());
+            let (location, _) = to_https(&router, host, &target, port).unwrap();
             assert_eq!(location, url);
         }
     }
@@ -85,7 +86,10 @@ mod tests {
             "www.example.org, evil.example",
             "a.b.example.net",
         ] {
-            assert!(to_https(&router(), host, "/", 443).is_none(), "{host}");
+            assert!(
+                to_https(&router(), host, &PathAndQuery::from_static("/"), 443).is_none(),
+                "{host}"
+            );
         }
     }
 }

@@ -81,6 +81,7 @@ impl Route {
             rewrite.set_prefix_field(request.headers_mut());
         }
         if let Some(changes) = &self.request_headers {
+            changes.remove_other_spellings(request.headers_mut());
             changes.apply(request.headers_mut(), context);
             request.body_mut().forbid_trailers(changes.owned());
         }

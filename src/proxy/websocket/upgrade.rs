@@ -22,7 +22,7 @@ use crate::proxy::request::framing::is_extended_connect;
 use crate::proxy::request::hop_by_hop::{has_token, strip_hop_by_hop};
 use crate::proxy::request::{Fields, HeaderScan};
 use crate::tasks::Tasks;
-use crate::upstream::{RequestBody, ResponseBody};
+use crate::upstream::{RequestBody, ResponseBody, remove_other_spellings};
 
 /// A client's request to switch to another protocol.
 #[derive(Debug)]
@@ -103,6 +103,7 @@ impl Upgrade {
         if let Some(key) = &self.key {
             *request.method_mut() = Method::GET;
             let headers = request.headers_mut();
+            remove_other_spellings(headers, &[SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION]);
             headers.insert(SEC_WEBSOCKET_KEY, key.value());
             let version = HeaderValue::from_static("13");
             headers.entry(SEC_WEBSOCKET_VERSION).or_insert(version);

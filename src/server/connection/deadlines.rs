@@ -14,6 +14,11 @@ use crate::server::options::Limits;
 /// busy connection, and so short that many new connections do not have buffers all at once.
 pub(super) const PARK_AFTER: Duration = Duration::from_millis(50);
 
+/// Time for which a client that has closed its sending side is taken to wait for the answer, and not to have left.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// Time after which an upload that was not read to its end when the client closed its sending side is taken for cut.
+const UPLOAD_WAIT: Duration = Duration::from_secs(1);
+
 /// A deadline that a connection has missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missed {
@@ -92,6 +97,8 @@ pub(in crate::server) struct Deadlines {
     pending_chunks: AtomicU32,
     pending_since: AtomicU64,
     has_body: AtomicBool,
+    /// Whether the latest request's body was read to its end.
+    upload_has_ended: Arc<AtomicBool>,
     is_parked: AtomicBool,
     is_kept_open: AtomicBool,
 }
@@ -109,6 +116,7 @@ impl Deadlines {
             pending_chunks: AtomicU32::new(0),
             pending_since: AtomicU64::new(0),
             has_body: AtomicBool::new(false),
+            upload_has_ended: Arc::default(),
             is_parked: AtomicBool::new(false),
             is_kept_open: AtomicBool::new(false),
         })
@@ -127,6 +135,26 @@ impl Deadlines {
     /// protocol's own state then knows where the next request begins, so the connection must not be parked.
     pub(super) fn set_has_body(&self, has_body: bool) {
         self.has_body.store(has_body, Ordering::Relaxed);
+    }
+
+    /// Returns what the body of a request sets when it was read to its end.
+    pub(super) fn upload_has_ended(&self) -> &Arc<AtomicBool> {
+        &self.upload_has_ended
+    }
+
+    /// Returns for how long the end of what the client sends is kept from the protocol, which would cancel the request.
+    /// `None` if no answer is awaited.
+    pub(super) fn wait_after_end(&self) -> Option<Duration> {
+        if self.is_h2 || self.requests.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let is_uploading =
+            self.has_body.load(Ordering::Relaxed) && !self.upload_has_ended.load(Ordering::Relaxed);
+        Some(if is_uploading {
+            UPLOAD_WAIT
+        } else {
+            ANSWER_WAIT
+        })
     }
 
     pub(super) fn request_ended(&self) {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::future::Either;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,7 +20,7 @@ use super::http1::{self, Http1};
 use super::http2::{self, Http2};
 use super::request_handler::RequestHandler;
 use super::tracked_stream::TrackedStream;
-use crate::proxy::{ConnInfo, ProxyService, RejectedEarly, WorkerRefusals};
+use crate::proxy::{ConnInfo, CurrentRouter, ProxyService, RejectedEarly, WorkerRefusals};
 use crate::server::accept::ConnectionSlot;
 use crate::server::options::Limits;
 use crate::tasks::{Shutdown, Tasks};
@@ -57,6 +58,11 @@ impl Http {
             limits,
             tasks,
         }
+    }
+
+    /// Returns the service's routers and access log.
+    pub(in crate::server) fn current_router(&self) -> &Arc<CurrentRouter> {
+        self.service.current_router()
     }
 
     /// Counts a connection that was refused before its first request, and logs it.
@@ -104,8 +110,9 @@ impl Http {
             let http2 = Http2::new(&self.http2, stream, handler, &self.tasks);
             Either::Left(Box::pin(http2))
         } else {
-            let service = service_fn(move |request| {
-                let answer = handler.call::<Incoming>(request, None);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let request = request.map(|body| handler.tracked(body));
+                let answer = handler.call(request, None);
                 async { Ok::<_, Infallible>(answer.await) }
             });
             let deadlines = Arc::clone(&deadlines);

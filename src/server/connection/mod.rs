@@ -5,6 +5,7 @@ mod connection_error;
 mod connection_memory;
 mod deadlines;
 mod driver;
+mod half_close;
 mod http;
 mod http1;
 mod http2;

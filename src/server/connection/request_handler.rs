@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
+use hyper::body::Incoming;
 
 use super::client_resets::ClientResets;
 use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::tracked_body::{RequestMark, TrackedBody};
-use crate::proxy::{Body, ClientBody, ConnInfo, Interims, ProxyService};
+use crate::proxy::{Body, ClientBody, ConnInfo, Http1Body, Interims, ProxyService};
 
 /// Answers the requests of one connection.
 #[derive(Debug)]
@@ -26,6 +27,11 @@ pub(super) struct RequestHandler {
 }
 
 impl RequestHandler {
+    /// Returns a body whose end is recorded for the deadlines.
+    pub(super) fn tracked(&self, body: Incoming) -> Http1Body {
+        Http1Body::new(body, Arc::clone(self.deadlines.upload_has_ended()))
+    }
+
     /// Answers one request. The future lies on the heap, or each connection would have room for it as long as it lives.
     pub(super) fn call<B>(
         self: &Arc<Self>,

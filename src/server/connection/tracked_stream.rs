@@ -1,5 +1,6 @@
-//! The byte stream of a client connection. Records reads and blocked writes for the deadlines, and holds the connection's
-//! slot: a tunnel keeps both after the HTTP connection is over.
+//! The byte stream of a client connection. Records reads and blocked writes for the deadlines, keeps the end of what the client
+//! sends from a protocol that still has to answer, and holds the connection's slot: a tunnel keeps all this after the HTTP
+//! connection is over.
 
 use std::io;
 use std::pin::Pin;
@@ -11,12 +12,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
+use super::half_close::HalfClose;
 use crate::server::accept::ConnectionSlot;
 
 #[derive(Debug)]
 pub(in crate::server) struct TrackedStream<S> {
     inner: S,
     unread: Bytes,
+    half_close: Option<HalfClose>,
     deadlines: Arc<Deadlines>,
     /// Memory of the connection's streams, if it has several.
     memory: Option<Arc<ConnectionMemory>>,
@@ -32,6 +35,7 @@ impl<S> TrackedStream<S> {
         Self {
             inner,
             unread: Bytes::new(),
+            half_close: None,
             deadlines,
             memory: None,
             _slot: slot.into(),
@@ -82,11 +86,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.deadlines.bytes_read();
+        if self.half_close.is_none() {
+            let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
+            if buf.filled().len() > before {
+                self.deadlines.bytes_read();
+                return Poll::Ready(Ok(()));
+            }
+            if !is_end(&read) || self.deadlines.wait_after_end().is_none() {
+                return Poll::Ready(read);
+            }
         }
-        Poll::Ready(Ok(()))
+        let this = &mut *self;
+        let half_close = this.half_close.get_or_insert_with(HalfClose::new);
+        half_close.poll_over(&this.deadlines, cx).map(Ok)
+    }
+}
+
+/// `true` if the client sends no more. Many clients close a TLS connection without saying so in TLS.
+fn is_end(read: &io::Result<()>) -> bool {
+    match read {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::UnexpectedEof,
     }
 }
 

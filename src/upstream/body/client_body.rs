@@ -1,6 +1,8 @@
 //! Request body as it arrives from the client.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -19,11 +21,18 @@ pub enum ClientBody {
     /// No body.
     Empty,
     /// Body on an HTTP/1.1 connection.
-    Http1(Incoming),
+    Http1(Http1Body),
     /// Body on an HTTP/2 stream.
     Http2(StreamBody),
     /// Body that has been read to its end.
     Buffered(BufferedBody),
+}
+
+/// Request body on an HTTP/1.1 connection. Records its end, after which the client may close its sending side.
+#[derive(Debug)]
+pub struct Http1Body {
+    incoming: Incoming,
+    has_ended: Arc<AtomicBool>,
 }
 
 /// Request body on an HTTP/2 stream. Each read releases its bytes to the flow-control window.
@@ -36,15 +45,51 @@ pub struct StreamBody {
     is_over: bool,
 }
 
-impl From<Incoming> for ClientBody {
-    fn from(incoming: Incoming) -> Self {
-        Self::Http1(incoming)
+impl From<Http1Body> for ClientBody {
+    fn from(body: Http1Body) -> Self {
+        Self::Http1(body)
     }
 }
 
 impl From<StreamBody> for ClientBody {
     fn from(body: StreamBody) -> Self {
         Self::Http2(body)
+    }
+}
+
+impl Http1Body {
+    /// Creates a body that sets `has_ended` when it has been read to its end, and clears it until then.
+    #[must_use]
+    pub fn new(incoming: Incoming, has_ended: Arc<AtomicBool>) -> Self {
+        has_ended.store(incoming.is_end_stream(), Ordering::Relaxed);
+        Self {
+            incoming,
+            has_ended,
+        }
+    }
+}
+
+impl Body for Http1Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if frame.is_none() || self.incoming.is_end_stream() {
+            self.has_ended.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
     }
 }
 

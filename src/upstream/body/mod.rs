@@ -2,8 +2,8 @@
 
 mod buffered_body;
 mod client_body;
-mod client_fields;
 mod expect_continue;
+mod field_names;
 mod interim;
 mod interim_listener;
 mod progress_timeout;
@@ -13,9 +13,12 @@ mod trailers;
 mod upload_progress;
 
 pub use buffered_body::BufferedBody;
-pub use client_body::{ClientBody, StreamBody};
-pub use client_fields::{is_client_field, remove_aliases};
+pub use client_body::{ClientBody, Http1Body, StreamBody};
 pub use expect_continue::ExpectContinue;
+pub use field_names::{
+    is_client_field, is_framing_field, remove_all_spellings, remove_framing_aliases,
+    remove_other_spellings,
+};
 pub use interim::Interims;
 pub use interim_listener::listen_for_interims;
 pub use progress_timeout::ProgressTimeout;

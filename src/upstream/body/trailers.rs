@@ -9,7 +9,7 @@ use http::header::{
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
-use super::client_fields::{is_client_field, is_one_of};
+use super::field_names::{is_client_field, is_framing_field, is_one_of};
 
 /// Fields that must not be in trailers, as far as the `http` crate has constants for them.
 const FORBIDDEN: [HeaderName; 18] = [
@@ -47,7 +47,7 @@ pub(in crate::upstream) fn clean_trailers(trailers: &mut HeaderMap) {
 }
 
 /// Cleans the trailers of a client. Also removes fields that describe the client and the `own` fields, because only the
-/// proxy may set them.
+/// proxy may set them, and other spellings of fields that frame a message.
 pub(super) fn clean_client_trailers(trailers: &mut HeaderMap, own: &[Arc<[HeaderName]>]) {
     clean_trailers(trailers);
     let names = trailers.keys().filter(|name| is_own(name, own));
@@ -57,7 +57,9 @@ pub(super) fn clean_client_trailers(trailers: &mut HeaderMap, own: &[Arc<[Header
 }
 
 fn is_own(name: &HeaderName, own: &[Arc<[HeaderName]>]) -> bool {
-    is_client_field(name.as_str()) || own.iter().any(|names| is_one_of(name, names))
+    is_client_field(name.as_str())
+        || is_framing_field(name.as_str())
+        || own.iter().any(|names| is_one_of(name, names))
 }
 
 /// Returns the announced names of trailers that [`clean_client_trailers`] keeps, separated by commas.
@@ -100,6 +102,7 @@ mod tests {
             "x_real_ip",
             "client-cert",
             "remote_user",
+            "content_length",
             "x_token",
             "x-sum",
         ];

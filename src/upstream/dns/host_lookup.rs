@@ -7,9 +7,11 @@ use std::{fmt, io};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::NetError;
-use hickory_resolver::proto::rr::Record;
+use hickory_resolver::proto::rr::{Name, Record};
 use tokio::net::lookup_host;
+use tokio::task::spawn_blocking;
 
+use super::hosts_file::HostsFile;
 use crate::dns_client::{ClientOptions, NameServer};
 use crate::name::HostName;
 
@@ -33,6 +35,7 @@ pub(super) struct HostLookup(Arc<Lazy>);
 
 struct Lazy {
     servers: Vec<NameServer>,
+    hosts_file: HostsFile,
     client: OnceLock<TokioResolver>,
 }
 
@@ -40,14 +43,20 @@ impl HostLookup {
     pub(super) fn new(servers: Vec<NameServer>) -> Self {
         Self(Arc::new(Lazy {
             servers,
+            hosts_file: HostsFile::of_system(),
             client: OnceLock::new(),
         }))
     }
 
     /// Resolves one host. Leaves out addresses that this machine cannot reach.
     pub(super) async fn resolve_host(&self, name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
+        // Not parsed as text, since texts are taken for international names, which have no underscores.
+        let dns_name = Name::from_ascii(name.as_str()).map_err(io::Error::other)?;
         let is_system = self.0.servers.contains(&NameServer::System);
-        let answer = match self.ask_dns(name).await {
+        if is_system && let Some(answer) = self.look_in_hosts_file(&dns_name).await {
+            return answer.without_unspecified().map(DnsAnswer::within_reach);
+        }
+        let answer = match self.ask_dns(dns_name).await {
             // The system may know names that are not in DNS, from mDNS, NIS or containers.
             Err(error) if is_system => ask_system(name).await.map_err(|_| error),
             answer => answer,
@@ -55,9 +64,20 @@ impl HostLookup {
         answer?.without_unspecified().map(DnsAnswer::within_reach)
     }
 
-    async fn ask_dns(&self, name: &HostName) -> io::Result<DnsAnswer<IpAddr>> {
+    /// Returns what the hosts file says, if it has the name. The answer is short-lived: another look costs little.
+    async fn look_in_hosts_file(&self, name: &Name) -> Option<DnsAnswer<IpAddr>> {
+        let (lookup, name) = (self.clone(), name.clone());
+        let looking = spawn_blocking(move || lookup.0.hosts_file.addresses(&name));
+        let addresses = looking.await.unwrap_or_default();
+        (!addresses.is_empty()).then_some(DnsAnswer {
+            addresses,
+            lifetime: MIN_LIFETIME,
+        })
+    }
+
+    async fn ask_dns(&self, name: Name) -> io::Result<DnsAnswer<IpAddr>> {
         let client = self.get()?;
-        let found = client.lookup_ip(name.as_str()).await.map_err(into_io)?;
+        let found = client.lookup_ip(name).await.map_err(into_io)?;
         Ok(DnsAnswer {
             addresses: found.iter().collect(),
             lifetime: lifetime(found.as_lookup().answers()),
@@ -73,7 +93,7 @@ impl HostLookup {
             servers: self.0.servers.clone(),
             timeout: TIMEOUT,
             is_recursive: true,
-            knows_local_names: true,
+            uses_search_domains: true,
         };
         let client = options.build().map_err(io::Error::other)?;
         Ok(self.0.client.get_or_init(|| client))

@@ -2,6 +2,7 @@
 
 mod cached_name;
 mod host_lookup;
+mod hosts_file;
 mod name_table;
 mod resolved_ip;
 mod srv;

@@ -70,17 +70,43 @@ async fn other_hosts_are_not_reflected_and_nothing_is_proxied() {
 }
 
 #[tokio::test]
-async fn an_unknown_token_is_a_404_for_every_host() {
+async fn a_token_of_the_apps_own_acme_is_redirected_like_any_path_of_a_known_host() {
     let (proxy, _app) = start().await;
+    let path = "/.well-known/acme-challenge/x";
     for (method, host, expected) in [
-        ("GET", "app.localhost", "404"),
+        ("GET", "app.localhost", "308"),
+        ("POST", "app.localhost", "308"),
+        ("GET", "evil.example", "404"),
         ("HEAD", "evil.example", "404"),
-        ("POST", "app.localhost", "405"),
     ] {
         let request = format!(
-            "{method} /.well-known/acme-challenge/x HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         );
         let answer = ask(proxy.http(), request).await;
         assert_eq!(status(&answer), expected, "{method} {host}");
+        let url = format!("https://app.localhost:{}{path}", proxy.https().port());
+        let location = (expected == "308").then_some(url);
+        assert_eq!(header(&answer, "location"), location.as_deref());
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_repeats_the_whole_target_or_is_refused() {
+    let (proxy, _app) = start().await;
+    let url = format!("https://app.localhost:{}", proxy.https().port());
+    for (target, location) in [
+        ("/a?`{}|^\\", Some("/a?%60%7B%7D%7C%5E%5C")),
+        ("http://app.localhost?a", Some("/?a")),
+        ("http://app.localhost", Some("/")),
+        ("app.localhost:80", None),
+        ("*", None),
+    ] {
+        let request =
+            format!("GET {target} HTTP/1.1\r\nhost: app.localhost\r\nconnection: close\r\n\r\n");
+        let answer = ask(proxy.http(), request).await;
+        let expected = if location.is_some() { "308" } else { "400" };
+        assert_eq!(status(&answer), expected, "{target}: {answer}");
+        let location = location.map(|path| format!("{url}{path}"));
+        assert_eq!(header(&answer, "location"), location.as_deref(), "{target}");
     }
 }

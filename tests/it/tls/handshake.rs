@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::harness::backends::web_app::App;
 use crate::harness::ca::pki::TestCa;
 use crate::harness::clients::https::Client;
-use crate::harness::clients::raw::ask;
+use crate::harness::clients::raw::{ask, header};
 use crate::harness::deadline::soon;
 use crate::harness::proxy::{ProxySetup, command};
 
@@ -148,11 +148,33 @@ async fn a_key_of_another_certificate_stops_the_start() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plain_http_on_the_https_port_gets_an_explanation() {
+async fn plain_http_on_the_https_port_is_redirected_for_the_host_of_a_site() {
+    let args = ["--upstream", "localhost:1", "--domain", "localhost"];
+    let proxy = ProxySetup::new().args(args).start().await;
+    let port = proxy.https().port();
+    for (host, seen) in [
+        ("localhost".to_owned(), port),
+        (format!("LOCALHOST:{port}"), port),
+        // A machine in between maps another port to this one.
+        ("localhost:8443".to_owned(), 8443),
+    ] {
+        let request = format!("POST /a?b HTTP/1.1\r\nhost: {host}\r\ncontent-length: 3\r\n\r\nabc");
+        let answer = ask(proxy.https(), request).await;
+        assert!(answer.starts_with("HTTP/1.1 308 "), "{host}: {answer}");
+        let location = format!("https://localhost:{seen}/a?b");
+        assert_eq!(header(&answer, "location"), Some(location.as_str()));
+        assert_eq!(header(&answer, "connection"), Some("close"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_plain_http_on_the_https_port_gets_an_explanation() {
     let args = ["--upstream", "localhost:1", "--domain", "localhost"];
     let proxy = ProxySetup::new().args(args).start().await;
     for request in [
-        "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost: evil.example\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nhost: localhost:443\r\n\r\n".to_owned(),
+        "GET * HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
         format!("POST / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9000)),
     ] {
         let answer = ask(proxy.https(), request).await;

@@ -102,3 +102,27 @@ async fn a_request_is_cancelled_at_the_backend_when_its_client_leaves() {
         assert_eq!(origin.event().await, "closed");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_closes_its_sending_side_gets_the_answer() {
+    for request in [
+        get().to_owned(),
+        "POST / HTTP/1.1\r\nHost: www.example.org\r\nContent-Length: 3\r\n\r\nabc".to_owned(),
+        "POST / HTTP/1.1\r\nHost: www.example.org\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_owned(),
+    ] {
+        let (mut origin, responses) = Origin::driven().await;
+        let service = serve(&[origin.address]).await;
+        let mut client = RawStream::connect(service.h1).await;
+        client.send(&request).await;
+        client.finish().await;
+        origin.event().await;
+        // The interim response shows that the proxy has gone on after the end of what its client sends.
+        responses.send("HTTP/1.1 103 Early Hints\r\n\r\n").unwrap();
+        responses
+            .send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .unwrap();
+        let answer = client.read_to_end().await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{request:?}: {answer}");
+        assert!(answer.ends_with("\r\n\r\nok"), "{request:?}: {answer}");
+    }
+}

@@ -242,3 +242,16 @@ async fn each_address_of_a_name_is_checked_under_the_name() {
     assert!(!healthy.is_down());
     assert!(ask(service.h1, LAST).await.ends_with("app-1"));
 }
+
+#[tokio::test]
+async fn a_name_with_underscores_is_asked_of_the_resolvers() {
+    let dns = DnsServer::start();
+    dns.a("my_app.example.test", ip(1));
+    let (port, _origins) = apps(&[1]).await;
+    let resolver = Resolver::new(vec![Server::At(dns.address())]);
+    let address = format!("my_app.example.test:{port}");
+    let setup = ServiceSetup::new().upstream(&[&address], Some(resolver));
+    let service = setup.start().await;
+    let answer = ask(service.h1, LAST).await;
+    assert!(answer.ends_with("app-1"), "{answer}");
+}

@@ -62,6 +62,42 @@ async fn the_backend_gets_the_changed_fields() {
 }
 
 #[tokio::test]
+async fn no_other_spelling_of_a_changed_field_reaches_the_backend() {
+    use ChangeKind::{Add, Remove, Set};
+    let mut origin = Origin::ok().await;
+    let (setup, mut route) = serve(&origin).await;
+    route.request_headers = changes(&[
+        (Remove, "X-Admin", ""),
+        (Set, "X-Api-User", "guest"),
+        (Set, "under_score", "kept"),
+        (Add, "X-Tag", "more"),
+    ]);
+    let service = open(setup, route).await;
+    let fields = [
+        "X-Api-User",
+        "X_Api_User",
+        "x.api-user",
+        "X-Admin",
+        "X_Admin",
+        "Under-Score",
+        "Under_Score",
+    ];
+    let fields: String = fields.map(|name| format!("{name}: root\r\n")).concat();
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: www.example.org\r\nX_Tag: 1\r\n{fields}Connection: close\r\n\
+         Transfer-Encoding: chunked\r\nTrailer: X_Api_User\r\n\r\n0\r\nX_Api_User: root\r\n\r\n"
+    );
+    ask(service.h1, request).await;
+    let seen = origin.event().await;
+    assert!(!seen.contains("root"), "{seen}");
+    assert_eq!(header(&seen, "x-api-user"), Some("guest"));
+    assert_eq!(header(&seen, "under_score"), Some("kept"));
+    // What is added stands beside what the client sent.
+    assert_eq!(header(&seen, "x_tag"), Some("1"));
+    assert_eq!(header(&seen, "x-tag"), Some("more"));
+}
+
+#[tokio::test]
 async fn the_client_gets_the_changed_fields_of_a_backends_answer() {
     use ChangeKind::{Add, Remove, Set};
     let origin = Origin::answering(

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use super::fixtures::{ask2_raw, setup};
 use crate::harness::backends::origin::Origin;
 use crate::harness::clients::http2_frames::{HEADERS, Http2Frames, RST_STREAM};
+use crate::harness::clients::raw::header;
 use crate::harness::deadline::soon;
 use crate::harness::service::{Service, serve};
 
@@ -205,4 +206,23 @@ async fn the_hosts_of_an_http2_request_must_agree() {
         ask2(&service, &[("host", "www.example.org")], "").await,
         Ok(200)
     );
+}
+
+#[tokio::test]
+async fn split_cookies_count_as_one_field() {
+    let crumbs: Vec<_> = (0..150)
+        .map(|number| format!("c{number}={number}"))
+        .collect();
+    let fields: Vec<_> = crumbs
+        .iter()
+        .map(|crumb| ("cookie", crumb.as_str()))
+        .collect();
+    let (mut origin, service) = setup().await;
+    assert_eq!(ask2(&service, &fields, "").await, Ok(200));
+    let seen = origin.event().await;
+    assert_eq!(header(&seen, "cookie"), Some(crumbs.join("; ").as_str()));
+
+    let others: Vec<_> = crumbs.iter().map(|crumb| ("x", crumb.as_str())).collect();
+    assert_eq!(ask2(&service, &others, "").await, Ok(431));
+    assert!(origin.is_quiet());
 }

@@ -270,14 +270,15 @@ async fn plain_http_requests_are_logged_with_their_reasons() {
         (get("GET /", "other.example"), 404, "unknown-host"),
         (
             get("GET /.well-known/acme-challenge/x", "routed.localhost"),
+            308,
+            "-",
+        ),
+        (
+            get("GET /.well-known/acme-challenge/x", "other.example"),
             404,
             "unknown-challenge",
         ),
-        (
-            get("PUT /.well-known/acme-challenge/x", "routed.localhost"),
-            405,
-            "method",
-        ),
+        (get("GET *", "routed.localhost"), 400, "target"),
         ("nonsense\r\n\r\n".to_owned(), 400, "malformed"),
     ] {
         let before = lines(&log, 0).await.len();
