@@ -1,6 +1,7 @@
 //! Plain HTTP on the HTTPS port: a mistyped URL gets a redirect or a sentence instead of a TLS alert.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -11,12 +12,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, join, sink, split};
 use tokio::net::TcpStream;
 
-use super::connection::Http;
+use super::connection::{Http, ReceivedBytes, RecordedReads};
 use super::https_location::{host, https_location};
-use crate::proxy::{ConnInfo, DirectResponse, Reason, RejectedEarly};
+use crate::proxy::{ConnInfo, CutTarget, DirectResponse, Reason, RejectedEarly};
 use crate::uninterrupted::{Uninterrupted, peek};
 
 /// Most bytes of a request that are read and discarded.
@@ -37,6 +38,8 @@ pub(super) struct HttpOnHttps<'h> {
     pub(super) http: &'h Http,
     pub(super) http1: &'h http1::Builder,
     pub(super) conn: &'h ConnInfo,
+    /// Bytes that `http1` may hold while it waits for the rest of a head.
+    pub(super) most_held: usize,
     /// Port of the listener.
     pub(super) port: u16,
 }
@@ -46,7 +49,16 @@ impl HttpOnHttps<'_> {
     /// may lose the answer.
     pub(super) async fn serve(self, stream: TcpStream) -> Result<(), hyper::Error> {
         let is_redirected = AtomicBool::new(false);
-        let service = service_fn(|request| {
+        let received = ReceivedBytes::new(self.most_held);
+        let (inner, writes) = split(Uninterrupted::new(stream));
+        let reads = RecordedReads {
+            inner,
+            received: Arc::clone(&received),
+        };
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if received.is_cut(request.uri()) {
+                request.extensions_mut().insert(CutTarget);
+            }
             let response = self.redirect(&request);
             is_redirected.store(response.is_some(), Ordering::Relaxed);
             let response = response.unwrap_or_else(explanation);
@@ -54,7 +66,7 @@ impl HttpOnHttps<'_> {
         });
         let connection = self
             .http1
-            .serve_connection(TokioIo::new(Uninterrupted::new(stream)), service);
+            .serve_connection(TokioIo::new(join(reads, writes)), service);
         let served = connection.without_shutdown().await;
         if !is_redirected.load(Ordering::Relaxed) {
             let rejected = RejectedEarly {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, debug, debug_span};
 
 use super::accept::{Accepted, ConnectionSlot};
-use super::connection::{Http, HttpConnection, http1_builder};
+use super::connection::{Http, HttpConnection, http1_builder, most_held};
 use super::http_on_https::{self, HttpOnHttps};
 use super::options::Limits;
 use crate::proxy::{
@@ -165,6 +165,7 @@ impl Https {
             http: &self.http,
             http1: &self.plain_http1,
             conn: &conn,
+            most_held: most_held(&self.limits),
             port: addresses.local.port(),
         };
         let limit = self.limits.handshake_timeout;

@@ -17,13 +17,14 @@ use tracing::{Instrument, debug_span};
 
 use super::accept::Accepted;
 use super::connection::{
-    Deadlines, Driver, RequestMark, TrackedBody, TrackedStream, http1_builder,
+    Deadlines, Driver, ReceivedBytes, RequestMark, TrackedBody, TrackedStream, http1_builder,
+    most_held,
 };
 use super::https_location::https_location;
 use super::options::Limits;
 use crate::certs::challenge::Http01Tokens;
 use crate::proxy::{
-    ConnInfo, CurrentRouter, DirectResponse, Reason, TrustedProxies, WorkerRefusals,
+    ConnInfo, CurrentRouter, CutTarget, DirectResponse, Reason, TrustedProxies, WorkerRefusals,
 };
 use crate::tasks::Shutdown;
 use crate::uninterrupted::Uninterrupted;
@@ -102,8 +103,13 @@ impl PlainHttp {
             conn = conn.trusting(Arc::clone(&self.trust));
         }
         let stream = Uninterrupted::new(accepted.stream);
-        let stream = TrackedStream::new(stream, Arc::clone(&deadlines), accepted.slot);
-        let service = service_fn(|request| {
+        let received = ReceivedBytes::new(most_held(&self.limits));
+        let stream = TrackedStream::new(stream, Arc::clone(&deadlines), accepted.slot)
+            .recording_reads(Arc::clone(&received));
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if received.is_cut(request.uri()) {
+                request.extensions_mut().insert(CutTarget);
+            }
             let mark = RequestMark::new(Arc::clone(&deadlines));
             let response = self.answer(&request, &conn);
             async move { Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, mark))) }
@@ -126,6 +132,7 @@ impl PlainHttp {
             reason,
             is_logged,
         } = challenge
+            .filter(|_| request.extensions().get::<CutTarget>().is_none())
             .and_then(|token| self.challenge(request.method(), token))
             .unwrap_or_else(|| self.redirect(request, challenge.is_some()));
         if let Some(reason) = reason {

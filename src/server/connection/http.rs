@@ -18,9 +18,12 @@ use super::deadlines::Deadlines;
 use super::driver::Driver;
 use super::http1::{self, Http1};
 use super::http2::{self, Http2};
+use super::received_bytes::ReceivedBytes;
 use super::request_handler::RequestHandler;
 use super::tracked_stream::TrackedStream;
-use crate::proxy::{ConnInfo, CurrentRouter, ProxyService, RejectedEarly, WorkerRefusals};
+use crate::proxy::{
+    ConnInfo, CurrentRouter, CutTarget, ProxyService, RejectedEarly, WorkerRefusals,
+};
 use crate::server::accept::ConnectionSlot;
 use crate::server::options::Limits;
 use crate::tasks::{Shutdown, Tasks};
@@ -110,8 +113,13 @@ impl Http {
             let http2 = Http2::new(&self.http2, stream, handler, &self.tasks);
             Either::Left(Box::pin(http2))
         } else {
+            let received = ReceivedBytes::new(http1::most_held(&self.limits));
+            let stream = stream.recording_reads(Arc::clone(&received));
             let service = service_fn(move |request: Request<Incoming>| {
-                let request = request.map(|body| handler.tracked(body));
+                let mut request = request.map(|body| handler.tracked(body));
+                if received.is_cut(request.uri()) {
+                    request.extensions_mut().insert(CutTarget);
+                }
                 let answer = handler.call(request, None);
                 async { Ok::<_, Infallible>(answer.await) }
             });

@@ -36,11 +36,16 @@ pub(in crate::server) fn builder(limits: &Limits) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(None)
-        .max_buf_size(limits.head_size.max(8192));
+        .max_buf_size(most_held(limits));
     if limits.head_fields != HYPER_HEAD_FIELDS {
         builder.max_headers(limits.head_fields);
     }
     builder
+}
+
+/// Returns how many bytes the protocol holds at most while it waits for the rest of a head.
+pub(in crate::server) fn most_held(limits: &Limits) -> usize {
+    limits.head_size.max(8192)
 }
 
 type Io<S> = Box<TokioIo<TrackedStream<S>>>;

@@ -10,6 +10,7 @@ mod http;
 mod http1;
 mod http2;
 mod http2_stream;
+mod received_bytes;
 mod request_handler;
 mod response_sender;
 mod tracked_body;
@@ -19,6 +20,7 @@ pub use http::{Http, HttpConnection};
 
 pub(super) use deadlines::Deadlines;
 pub(super) use driver::Driver;
-pub(super) use http1::builder as http1_builder;
+pub(super) use http1::{builder as http1_builder, most_held};
+pub(super) use received_bytes::{ReceivedBytes, RecordedReads};
 pub(super) use tracked_body::{RequestMark, TrackedBody};
 pub(super) use tracked_stream::TrackedStream;

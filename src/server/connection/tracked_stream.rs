@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::connection_memory::ConnectionMemory;
 use super::deadlines::Deadlines;
 use super::half_close::HalfClose;
+use super::received_bytes::ReceivedBytes;
 use crate::server::accept::ConnectionSlot;
 
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(in crate::server) struct TrackedStream<S> {
     inner: S,
     unread: Bytes,
     half_close: Option<HalfClose>,
+    received: Option<Arc<ReceivedBytes>>,
     deadlines: Arc<Deadlines>,
     /// Memory of the connection's streams, if it has several.
     memory: Option<Arc<ConnectionMemory>>,
@@ -36,6 +38,7 @@ impl<S> TrackedStream<S> {
             inner,
             unread: Bytes::new(),
             half_close: None,
+            received: None,
             deadlines,
             memory: None,
             _slot: slot.into(),
@@ -47,6 +50,22 @@ impl<S> TrackedStream<S> {
         Self {
             memory: Some(memory),
             ..self
+        }
+    }
+
+    /// Records in `received` what is read.
+    pub(in crate::server) fn recording_reads(self, received: Arc<ReceivedBytes>) -> Self {
+        Self {
+            received: Some(received),
+            ..self
+        }
+    }
+
+    /// Records that bytes were read, those in `buf` after the first `before`.
+    fn bytes_read(&self, buf: &ReadBuf<'_>, before: usize) {
+        self.deadlines.bytes_read();
+        if let Some(received) = &self.received {
+            received.record(&buf.filled()[before..]);
         }
     }
 
@@ -78,18 +97,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for TrackedStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         if !self.unread.is_empty() {
             let len = self.unread.len().min(buf.remaining());
             buf.put_slice(&self.unread[..len]);
             self.unread.advance(len);
-            self.deadlines.bytes_read();
+            self.bytes_read(buf, before);
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
         if self.half_close.is_none() {
             let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
             if buf.filled().len() > before {
-                self.deadlines.bytes_read();
+                self.bytes_read(buf, before);
                 return Poll::Ready(Ok(()));
             }
             if !is_end(&read) || self.deadlines.wait_after_end().is_none() {

@@ -98,6 +98,9 @@ async fn a_redirect_repeats_the_whole_target_or_is_refused() {
         ("/a?`{}|^\\", Some("/a?%60%7B%7D%7C%5E%5C")),
         ("http://app.localhost?a", Some("/?a")),
         ("http://app.localhost", Some("/")),
+        ("/dav/#x", None),
+        ("/.well-known/acme-challenge/x#y", None),
+        ("http://app.localhost#x", None),
         ("app.localhost:80", None),
         ("*", None),
     ] {

@@ -175,6 +175,7 @@ async fn other_plain_http_on_the_https_port_gets_an_explanation() {
         "GET / HTTP/1.1\r\nhost: evil.example\r\n\r\n".to_owned(),
         "GET / HTTP/1.1\r\nhost: localhost:443\r\n\r\n".to_owned(),
         "GET * HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+        "GET /#x HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
         format!("POST / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9000)),
     ] {
         let answer = ask(proxy.https(), request).await;

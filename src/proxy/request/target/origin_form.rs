@@ -6,6 +6,11 @@ use percent_encoding::percent_encode_byte;
 
 use crate::proxy::error::Error;
 
+/// Mark of a request whose target had a fragment, which the HTTP library has cut off. Such a request is refused: without
+/// its fragment, `DELETE /folder/#file` is another request.
+#[derive(Clone, Copy, Debug)]
+pub struct CutTarget;
+
 /// Returns the target in origin form (RFC 9112 section 3.2.1), or `*` for OPTIONS. Characters that must not be raw are
 /// percent-encoded; all other bytes stay unchanged.
 pub(in crate::proxy::request) fn origin_form<B>(
@@ -17,6 +22,9 @@ pub(in crate::proxy::request) fn origin_form<B>(
         return Err(Error::Target);
     }
     if scheme.is_none() && uri.authority().is_some() {
+        return Err(Error::Target);
+    }
+    if request.extensions().get::<CutTarget>().is_some() {
         return Err(Error::Target);
     }
     let path = uri.path_and_query().ok_or(Error::Target)?;
@@ -85,6 +93,14 @@ mod tests {
         ] {
             assert_eq!(target(method, uri).as_deref(), Some(path), "{uri}");
         }
+    }
+
+    #[test]
+    fn a_target_that_was_cut_is_refused() {
+        let mut request = Request::delete("/folder/").body(()).unwrap();
+        assert!(origin_form(&request).is_ok());
+        request.extensions_mut().insert(CutTarget);
+        assert!(matches!(origin_form(&request), Err(Error::Target)));
     }
 
     #[test]

@@ -252,13 +252,8 @@ async fn targets_that_are_not_a_path_are_refused() {
 }
 
 #[tokio::test]
-async fn a_fragment_is_not_sent_to_the_backend() {
+async fn the_fragment_of_an_http2_target_is_cut_by_the_library() {
     let (mut origin, service) = setup().await;
-    let request = "GET /a?b#c/../d HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
-    ask(service.h1, request).await;
-    let seen = origin.event().await;
-    assert!(seen.starts_with("GET /a?b HTTP/1.1\r\n"), "{seen}");
-
     let fields: [(&[u8], &[u8]); 4] = [
         (b":method", b"GET"),
         (b":scheme", b"https"),
