@@ -1,5 +1,5 @@
 //! A response body that records for the deadlines of its connection when chunks wait for the client, and when the request is
-//! over.
+//! over. If it breaks off, the client gets all that came before the break.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,9 +12,11 @@ use super::deadlines::Deadlines;
 
 pin_project! {
     #[derive(Debug)]
-    pub(in crate::server) struct TrackedBody<B> {
+    pub(in crate::server) struct TrackedBody<B: Body> {
         #[pin]
         inner: B,
+        // The error that ended the body, until the connection is told.
+        error: Option<B::Error>,
         request: RequestMark,
     }
 }
@@ -49,9 +51,13 @@ impl Drop for RequestMark {
     }
 }
 
-impl<B> TrackedBody<B> {
+impl<B: Body> TrackedBody<B> {
     pub(in crate::server) fn new(inner: B, request: RequestMark) -> Self {
-        Self { inner, request }
+        Self {
+            inner,
+            error: None,
+            request,
+        }
     }
 }
 
@@ -65,7 +71,17 @@ impl<B: Body> Body for TrackedBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let this = self.project();
         this.request.chunk_done();
+        if let Some(error) = this.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = ready!(this.inner.poll_frame(cx));
+        if let Some(Err(error)) = frame {
+            // The connection drops what it has not written when it hears of the error, be it the head. Before, it gets a
+            // turn to write.
+            *this.error = Some(error);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
             this.request.has_pending = true;
             this.request.deadlines.chunk_queued();
@@ -74,7 +90,7 @@ impl<B: Body> Body for TrackedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.error.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
