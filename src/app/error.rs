@@ -24,9 +24,9 @@ pub enum Error {
     /// Files in the configuration cannot be used: one line for each.
     #[error("{}", lines(.0))]
     Files(Vec<FileError>),
-    /// The task that builds the new configuration has panicked.
+    /// The thread that builds the new configuration has panicked.
     #[error("the configuration cannot be built: {0}")]
-    Abandoned(tokio::task::JoinError),
+    Abandoned(tokio::sync::oneshot::error::RecvError),
     /// The data directory cannot be used.
     #[error("{0}")]
     Storage(#[from] storage::Error),

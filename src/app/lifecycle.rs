@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::SystemTime;
 
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -130,7 +131,7 @@ impl App {
     pub async fn reload(&mut self, file: &ConfigFile) -> Result<SiteChanges, Error> {
         let (shared, built, file) = (self.shared.clone(), Arc::clone(&self.built), file.clone());
         let addresses = self.listeners.addresses();
-        let drafting = spawn_blocking(move || {
+        let drafting = on_own_thread(move || {
             let config = file.read_again(&built.config)?;
             let system = SystemRoots::default();
             check_files(&config, &system)?;
@@ -140,7 +141,7 @@ impl App {
             };
             Draft::build(config, &shared, system, Some(running))
         });
-        let draft = drafting.await.map_err(Error::Abandoned)??;
+        let draft = drafting.await?;
         let (issuance, config) = (&draft.built.issuance, &draft.built.config);
         issuance.open(config, Some(&self.built.config)).await?;
         let acceptor = self.listeners.next_acceptor(config, &draft.built.routing)?;
@@ -187,6 +188,28 @@ impl App {
         };
         drain.run().await
     }
+}
+
+/// Runs `build` on a thread that ends with it.
+///
+/// The allocator keeps memory ready for each thread that lives. The threads of the pool take turns, so each of them would
+/// keep about as much as a whole configuration.
+async fn on_own_thread<T, F>(build: F) -> Result<T, Error>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    let runtime = Handle::current();
+    let (built, result) = oneshot::channel();
+    let work = move || {
+        let _runtime = runtime.enter();
+        let _ = built.send(build());
+    };
+    thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(work)
+        .map_err(Error::Runtime)?;
+    result.await.map_err(Error::Abandoned)?
 }
 
 fn start_manager(shared: &SharedState, ruleset: Ruleset) -> CertManager {
