@@ -10,7 +10,7 @@
 //!                                |                    `--> storage
 //!                                `--> proxy --> upstream                 right tower: requests
 //! ground, knowing no room: name  backoff  gcra  dns_client  pem  per_worker  tasks  trust  prometheus
-//! log_limit  uninterrupted
+//! log_limit  uninterrupted  non_blocking_writer
 //! ```
 //!
 //! Imports go downward only; `tests/architecture/` holds them to the table of allowed edges.
@@ -36,6 +36,7 @@ pub mod dns_client;
 pub mod gcra;
 pub mod log_limit;
 pub mod name;
+pub mod non_blocking_writer;
 pub mod pem;
 pub mod per_worker;
 pub mod prometheus;

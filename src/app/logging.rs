@@ -1,23 +1,34 @@
 //! The log on standard error, as text or JSON. Panics are logged too.
+//!
+//! A reader of standard error that stops reading delays nothing: lines wait in a queue, and are lost when it is full.
 
 use std::io;
 
-use tracing::{Level, error};
+use tracing::{Level, error, warn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{LogFormat, LogOptions};
+use crate::non_blocking_writer::NonBlockingWriter;
 
-/// The log level, which can be changed while the log is open.
+/// The open log of the process.
 #[derive(Debug)]
-pub(super) struct LogLevel(reload::Handle<Targets, Registry>);
+pub(super) struct Log {
+    filter: reload::Handle<Targets, Registry>,
+    lines: NonBlockingWriter,
+}
 
-impl LogLevel {
-    pub(super) fn set(&self, level: Level) {
+impl Log {
+    pub(super) fn set_level(&self, level: Level) {
         // Fails only if another log was installed before, as in tests.
-        let _ = self.0.reload(filter(level));
+        let _ = self.filter.reload(filter(level));
+    }
+
+    /// Waits until the last lines are written, but not long.
+    pub(super) fn finish(&self) {
+        self.lines.finish();
     }
 }
 
@@ -37,13 +48,22 @@ fn filter(level: Level) -> Targets {
 }
 
 /// Opens the log of the process. A second call, as in tests, changes nothing.
-pub(super) fn start(options: &LogOptions) -> LogLevel {
-    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+pub(super) fn start(options: &LogOptions) -> io::Result<Log> {
+    let lines = NonBlockingWriter::start(io::stderr(), |lost| {
+        warn!(
+            lost,
+            "lines of the log were lost: standard error was not read"
+        );
+    })?;
+    let writer = lines.clone();
+    let layer = fmt::layer()
+        .with_writer(move || writer.clone())
+        .with_target(false);
     let layer = match options.format {
-        LogFormat::Text => lines
+        LogFormat::Text => layer
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
             .boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     let (filter, handle) = reload::Layer::new(filter(options.level));
     let _ = tracing_subscriber::registry()
@@ -60,5 +80,8 @@ pub(super) fn start(options: &LogOptions) -> LogLevel {
             message, "a task panicked: its connection or order is lost, everything else continues"
         );
     }));
-    LogLevel(handle)
+    Ok(Log {
+        filter: handle,
+        lines,
+    })
 }

@@ -3,34 +3,36 @@
 use std::error::Error as _;
 use std::io::Write;
 
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::logging::{self, LogLevel};
+use super::logging::{self, Log};
 use super::signals::Signals;
 use super::{App, Error};
 use crate::config::{Config, ConfigFile};
 
 /// Runs the proxy until the process is told to stop and has drained. SIGHUP reloads the file, if there is one. Blocks.
 pub fn run(config: &Config, file: Option<&ConfigFile>) -> Result<(), Error> {
-    let level = logging::start(&config.log);
+    let log = logging::start(&config.log).map_err(Error::Runtime)?;
     // For certificates and port 80. Requests have runtimes of their own, which this one never delays.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let outcome = runtime.block_on(serve(config, file, &level));
+    let outcome = runtime.block_on(serve(config, file, &log));
     // Does not wait for blocking tasks, such as a slow name resolution.
     runtime.shutdown_background();
+    log.finish();
     outcome
 }
 
-async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> Result<(), Error> {
+async fn serve(config: &Config, file: Option<&ConfigFile>, log: &Log) -> Result<(), Error> {
     // Before the start: until they are handled, the signals end the process.
     let mut signals = Signals::handle().map_err(Error::Runtime)?;
     let mut app = App::start(config).await?;
-    if let Err(error) = write_ready_line(&app) {
-        warn!(%error, "the ready line cannot be written to standard output");
-    }
+    let ready_line = format!("ready http={} https={}\n", app.http(), app.https());
+    // Not here: a standard output that nobody reads would block this thread.
+    spawn_blocking(move || write_ready_line(&ready_line));
     let name = loop {
         tokio::select! {
             name = signals.stop.next() => break name,
@@ -38,7 +40,7 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> 
             // A second SIGHUP during a reload is handled after it.
             _ = signals.reload.recv() => tokio::select! {
                 name = signals.stop.next() => break name,
-                () = reload(&mut app, file, level) => {}
+                () = reload(&mut app, file, log) => {}
             },
         }
     };
@@ -54,7 +56,7 @@ async fn serve(config: &Config, file: Option<&ConfigFile>, level: &LogLevel) -> 
 }
 
 /// Reloads the file, and logs the result.
-async fn reload(app: &mut App, file: Option<&ConfigFile>, level: &LogLevel) {
+async fn reload(app: &mut App, file: Option<&ConfigFile>, log: &Log) {
     let Some(file) = file else {
         warn!("nothing to reload: the configuration is from the command line");
         return;
@@ -62,7 +64,7 @@ async fn reload(app: &mut App, file: Option<&ConfigFile>, level: &LogLevel) {
     let path = file.path().display();
     match app.reload(file).await {
         Ok(changes) => {
-            level.set(app.config().log.level);
+            log.set_level(app.config().log.level);
             info!(
                 file = %path, sites = app.config().sites.len(),
                 added = changes.added, removed = changes.removed, changed = changes.changed,
@@ -92,8 +94,8 @@ fn one_line(error: &Error) -> String {
 }
 
 /// Writes the line that tells a supervisor, or a test, that both listeners accept.
-fn write_ready_line(app: &App) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "ready http={} https={}", app.http(), app.https())?;
-    stdout.flush()
+fn write_ready_line(line: &str) {
+    if let Err(error) = std::io::stdout().lock().write_all(line.as_bytes()) {
+        warn!(%error, "the ready line cannot be written to standard output");
+    }
 }

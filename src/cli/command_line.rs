@@ -15,6 +15,7 @@ use super::source::Source;
 use super::status::{self, Status};
 use super::trust::{self, Trust};
 use super::{check, explain, hash_password};
+use crate::non_blocking_writer::NonBlockingWriter;
 
 /// The output streams of a command.
 pub struct Streams<'a> {
@@ -64,11 +65,17 @@ enum Command {
 /// Runs the command in the arguments of the process.
 #[must_use]
 pub fn main(start: Start) -> ExitCode {
+    // An error that nobody reads must not keep the process from its end.
+    let Ok(err) = NonBlockingWriter::start(io::stderr(), |_| ()) else {
+        return ExitCode::FAILURE;
+    };
     let streams = Streams {
         out: &mut io::stdout(),
-        err: &mut io::stderr(),
+        err: &mut err.clone(),
     };
-    run_with(std::env::args_os(), streams, start)
+    let code = run_with(std::env::args_os(), streams, start);
+    err.finish();
+    code
 }
 
 /// Runs the command in `args`. The first of them is the name of the program.

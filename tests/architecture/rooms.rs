@@ -2,14 +2,15 @@
 
 use super::graph::Graph;
 
-/// For each room, the rooms that it may import. The ground is the eleven rooms that may import none.
-pub(crate) const EDGES: [(&str, &[&str]); 22] = [
+/// For each room, the rooms that it may import. The ground is the twelve rooms that may import none.
+pub(crate) const EDGES: [(&str, &[&str]); 23] = [
     ("name", &[]),
     ("backoff", &[]),
     ("gcra", &[]),
     ("log_limit", &[]),
     ("dns_client", &[]),
     ("pem", &[]),
+    ("non_blocking_writer", &[]),
     ("per_worker", &[]),
     ("tasks", &[]),
     ("trust", &[]),
@@ -119,6 +120,7 @@ pub(crate) const EDGES: [(&str, &[&str]); 22] = [
             "backoff",
             "dns_client",
             "pem",
+            "non_blocking_writer",
             "per_worker",
             "tasks",
             "prometheus",
@@ -126,7 +128,10 @@ pub(crate) const EDGES: [(&str, &[&str]); 22] = [
     ),
     // The built-in app of the demo runs on tracked tasks like all else; commands about a running
     // proxy ask it over the admin socket.
-    ("cli", &["app", "config", "admin", "tasks"]),
+    (
+        "cli",
+        &["app", "config", "admin", "tasks", "non_blocking_writer"],
+    ),
 ];
 
 /// Imports between rooms go by the table only.

@@ -177,4 +177,5 @@ mod operation {
     mod proxyfile;
     mod refusal_counters;
     mod shutdown;
+    mod unread_output;
 }

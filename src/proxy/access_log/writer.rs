@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -48,7 +48,7 @@ impl Writer {
                 path: None,
             },
             AccessLogTarget::File(path) => Sink {
-                file: File::from_std(options().open(path)?),
+                file: File::from_std(open(path)?),
                 path: Some(path.clone()),
             },
         };
@@ -171,19 +171,21 @@ impl Sink {
     }
 
     async fn reopen(&mut self) -> io::Result<()> {
-        if let Some(path) = &self.path {
-            self.file = open(path).await?;
+        if let Some(path) = self.path.clone() {
+            let opening = tokio::task::spawn_blocking(move || open(&path));
+            self.file = File::from_std(opening.await??);
         }
         Ok(())
     }
 }
 
-fn options() -> std::fs::OpenOptions {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true).mode(0o640);
-    options
-}
-
-async fn open(path: &Path) -> io::Result<File> {
-    tokio::fs::OpenOptions::from(options()).open(path).await
+fn open(path: &Path) -> io::Result<std::fs::File> {
+    let is_pipe = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        // To open a named pipe for writing alone would block until it has a reader.
+        .read(is_pipe)
+        .mode(0o640)
+        .open(path)
 }

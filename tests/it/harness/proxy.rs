@@ -1,24 +1,22 @@
 //! The proxy as users run it: the real binary in a process of its own.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use proxy::tasks::Tasks;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::harness::backends::web_app::App;
 use crate::harness::clients::https::Client;
+use crate::harness::output_lines::{PATIENCE, follow, wait_for};
 use crate::harness::ports::ProxyPorts;
-
-/// Time limit for everything that a test waits for of the proxy.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Settings of a proxy that is not started yet.
 pub(crate) struct ProxySetup {
@@ -29,6 +27,8 @@ pub(crate) struct ProxySetup {
     system_roots: Option<PathBuf>,
     has_preflight: bool,
     says_addresses: bool,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
 }
 
 impl ProxySetup {
@@ -47,6 +47,8 @@ impl ProxySetup {
             system_roots: None,
             has_preflight: false,
             says_addresses: true,
+            stdout: None,
+            stderr: None,
         }
     }
 
@@ -54,6 +56,22 @@ impl ProxySetup {
     pub(crate) fn preflight(self) -> Self {
         Self {
             has_preflight: true,
+            ..self
+        }
+    }
+
+    /// Gives the process this standard output, which the test reads itself.
+    pub(crate) fn stdout(self, stdout: OwnedFd) -> Self {
+        Self {
+            stdout: Some(stdout),
+            ..self
+        }
+    }
+
+    /// Gives the process this standard error, which the test reads itself.
+    pub(crate) fn stderr(self, stderr: OwnedFd) -> Self {
+        Self {
+            stderr: Some(stderr),
             ..self
         }
     }
@@ -159,8 +177,13 @@ impl ProxySetup {
         if !self.has_preflight {
             command.arg("--no-preflight");
         }
+        let is_followed = self.stdout.is_none();
         let mut proxy = Proxy::spawn(command, self);
-        proxy.output("ready http=").await;
+        if is_followed {
+            proxy.output("ready http=").await;
+        } else {
+            proxy.accepts().await;
+        }
         proxy
     }
 }
@@ -200,15 +223,15 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    fn spawn(mut command: Command, setup: ProxySetup) -> Self {
+    fn spawn(mut command: Command, mut setup: ProxySetup) -> Self {
         let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(setup.stdout.take().map_or_else(Stdio::piped, Stdio::from))
+            .stderr(setup.stderr.take().map_or_else(Stdio::piped, Stdio::from))
             .spawn()
             .unwrap();
         let readers = Tasks::new();
-        let output = follow(child.stdout.take().unwrap(), &readers);
-        let log = follow(child.stderr.take().unwrap(), &readers);
+        let output = follow(child.stdout.take(), &readers);
+        let log = follow(child.stderr.take(), &readers);
         Self {
             child,
             output,
@@ -243,6 +266,17 @@ impl Proxy {
     /// A client that trusts only that root and speaks only TLS 1.2.
     pub(crate) fn tls12_client(&self) -> Client {
         Client::speaking(&[&rustls::version::TLS12], &self.internal_root())
+    }
+
+    /// Waits until the listener for HTTPS accepts connections.
+    async fn accepts(&self) {
+        let accepted = async {
+            while TcpStream::connect(self.https()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = timeout(PATIENCE, accepted).await;
+        waited.expect("the proxy does not accept connections");
     }
 
     /// Waits until standard output has a line with `part`, and returns it.
@@ -333,43 +367,6 @@ impl Proxy {
         self.signal(Signal::TERM);
         assert!(self.ended().await.success(), "{}", self.log());
         self.setup
-    }
-}
-
-fn follow(
-    stream: impl AsyncRead + Send + Unpin + 'static,
-    readers: &Tasks,
-) -> watch::Receiver<String> {
-    let (sender, receiver) = watch::channel(String::new());
-    readers.spawn(async move {
-        let mut lines = BufReader::new(stream).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            sender.send_modify(|text| {
-                text.push_str(&line);
-                text.push('\n');
-            });
-        }
-    });
-    receiver
-}
-
-async fn wait_for(
-    text: &mut watch::Receiver<String>,
-    part: &str,
-    log: &watch::Receiver<String>,
-) -> String {
-    let find = |text: &str| {
-        text.lines()
-            .find(|line| line.contains(part))
-            .map(str::to_owned)
-    };
-    let waited = timeout(PATIENCE, text.wait_for(|text| find(text).is_some())).await;
-    match waited {
-        Ok(Ok(text)) => find(&text).unwrap(),
-        _ => panic!(
-            "`{part}` was not said; the log is:\n{}",
-            log.borrow().as_str()
-        ),
     }
 }
 

@@ -63,6 +63,25 @@ async fn a_moved_log_file_is_reopened_and_no_line_is_lost() {
     assert!(new.len() == 1 && new[0].contains("\"/2\""), "{new:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_pipe_that_nobody_reads_stops_no_request_and_no_shutdown() {
+    let app = App::start().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("access.pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let setup = ProxySetup::new().local(&app);
+    let mut proxy = setup
+        .args(["--access-log", path.to_str().unwrap()])
+        .start()
+        .await;
+    let client = proxy.client();
+    let answer = client.get(proxy.https(), "localhost", "/1").await;
+    assert_eq!(answer.status, 200);
+    proxy.signal(Signal::TERM);
+    assert!(proxy.ended().await.success());
+}
+
 #[tokio::test]
 async fn a_moved_log_file_is_noticed_without_a_signal() {
     let origin = Origin::ok().await;
