@@ -5,7 +5,7 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -60,13 +60,11 @@ impl NonBlockingWriter {
     }
 
     fn finish_within(&self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
         let mut state = self.0.state.lock();
-        while state.is_writing || !state.lines.is_empty() {
-            if self.0.changed.wait_until(&mut state, deadline).timed_out() {
-                return;
-            }
-        }
+        let has_lines = |state: &mut State| state.is_writing || !state.lines.is_empty();
+        self.0
+            .changed
+            .wait_while_for(&mut state, has_lines, timeout);
     }
 }
 
@@ -131,7 +129,9 @@ fn write_lines(stream: &mut impl Write, mut lines: &[u8]) -> u64 {
             Ok(0) => return count_lines(lines),
             Ok(len) => lines = &lines[len..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_PAUSE),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::park_timeout(RETRY_PAUSE)
+            }
             Err(_) => return count_lines(lines),
         }
     }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::scene::Scene;
 use crate::harness::ca::scripted::{Fault, Reply, Script, Step};
 
+/// Changes the body of an answer.
+type ChangeBytes = fn(&[u8]) -> Vec<u8>;
+
 /// A change of the CA's answer.
 type Change = fn(&mut Value);
 
@@ -249,7 +252,7 @@ async fn a_certificate_is_issued_despite_every_odd_answer() {
         });
         issue(odd, script).boxed()
     });
-    let bytes: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [
+    let bytes: [(&str, ChangeBytes); 3] = [
         ("a byte order mark", |body| {
             [&b"\xef\xbb\xbf"[..], body].concat()
         }),
@@ -288,6 +291,11 @@ async fn a_limit_without_a_time_is_waited_for_twice_at_every_step() {
     let steps = Step::ALL.into_iter().filter(|it| *it != Step::Deactivate);
     let cases = steps
         .zip(limited.iter().cycle())
+        // The answer to HEAD has no body that could name the problem.
+        .map(|(step, reply)| match step {
+            Step::NewNonce => (step, &limited[0]),
+            _ => (step, reply),
+        })
         .map(|(step, reply)| async move {
             let scene = Scene::new(refusing(step, 2, reply)).await;
             let start = tokio::time::Instant::now();

@@ -179,7 +179,7 @@ async fn a_delay_replaces_the_check() {
         options.is_strict = true;
         options.delay = Some(delay);
     });
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
 
     present(&solver).await.unwrap();
 

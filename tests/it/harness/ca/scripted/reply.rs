@@ -71,6 +71,11 @@ impl Reply {
     }
 }
 
+/// The connection ends here.
+#[derive(Debug, thiserror::Error)]
+#[error("cut by the script")]
+pub(super) struct Cut;
+
 /// An answer with an endless body of whitespace.
 pub(super) fn endless() -> Response<Body> {
     let spaces = futures_util::stream::repeat_with(|| {

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::jws::{Signed, dns01_value, malformed};
-use super::reply::{Body, Reply, endless};
+use super::reply::{Body, Cut, Reply, endless};
 use super::route::Route;
 use super::script::{Fault, Script, Step};
 use super::signing::sign;
@@ -45,11 +45,6 @@ struct Shared {
     http: reqwest::Client,
     tasks: Tasks,
 }
-
-/// The connection ends here.
-#[derive(Debug, thiserror::Error)]
-#[error("cut by the script")]
-struct Cut;
 
 impl ScriptedCa {
     /// Starts a CA that fetches the challenges of every name at this port of this machine.
